@@ -1,0 +1,106 @@
+//! Finding one's way in an OpenAPI document held as JSON.
+
+use serde_json::{Map, Value};
+
+use super::error::{Error, Result};
+
+/// The methods that OpenAPI 3.0 gives a path item, in its order.
+pub const METHODS: [&str; 8] =
+    ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+
+/// One operation of the document, with where it stands.
+#[derive(Clone, Copy)]
+pub struct Located<'a> {
+    pub path: &'a str,
+    pub method: &'a str,
+    pub item: &'a Value,
+    pub operation: &'a Value,
+}
+
+impl Located<'_> {
+    pub fn pointer(&self) -> String {
+        pointer(&["paths", self.path, self.method])
+    }
+
+    pub fn id(&self) -> &str {
+        self.operation["operationId"].as_str().unwrap_or_default()
+    }
+}
+
+/// Every operation, in the document's order.
+pub fn operations(document: &Value) -> impl Iterator<Item = Located<'_>> {
+    document["paths"].as_object().into_iter().flatten().flat_map(|(path, item)| {
+        METHODS.iter().filter_map(move |method| {
+            let operation = item.get(method)?;
+            Some(Located { path, method, item, operation })
+        })
+    })
+}
+
+/// Writes an RFC 6901 JSON pointer.
+pub fn pointer(segments: &[&str]) -> String {
+    segments.iter().map(|s| format!("/{}", s.replace('~', "~0").replace('/', "~1"))).collect()
+}
+
+/// Follows `$ref`s, one after the other, to what they stand for.
+pub fn resolve<'a>(
+    document: &'a Value,
+    mut value: &'a Value,
+    stage: &'static str,
+    at: &str,
+) -> Result<&'a Value> {
+    // A chain longer than this is a circle.
+    for _ in 0..32 {
+        let Some(reference) = value.get("$ref").and_then(Value::as_str) else {
+            return Ok(value);
+        };
+        value =
+            reference.strip_prefix('#').and_then(|pointer| document.pointer(pointer)).ok_or_else(
+                || Error::new(stage, at, format!("`$ref` to `{reference}`, which does not exist")),
+            )?;
+    }
+    Err(Error::new(stage, at, "a `$ref` that refers to itself"))
+}
+
+/// The name of the component schema that a `$ref` names.
+pub fn schema_name(reference: &str) -> Option<&str> {
+    reference.strip_prefix("#/components/schemas/")
+}
+
+/// Calls `visit` with every `$ref` below `value`.
+pub fn references<'a>(value: &'a Value, visit: &mut impl FnMut(&'a str)) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                match value {
+                    Value::String(reference) if key == "$ref" => visit(reference),
+                    _ => references(value, visit),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, visit)),
+        _ => {}
+    }
+}
+
+/// The JSON object at `key`, or an empty one.
+pub fn object<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    value.get(key).and_then(Value::as_object).into_iter().flatten()
+}
+
+/// The JSON array at `key`, or an empty one.
+pub fn array<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+    value.get(key).and_then(Value::as_array).into_iter().flatten()
+}
+
+/// The component schemas, mutably; made if they are not there.
+pub fn schemas_mut(document: &mut Value) -> Option<&mut Map<String, Value>> {
+    document
+        .as_object_mut()?
+        .entry("components")
+        .or_insert_with(|| Value::Object(Map::new()))
+        .as_object_mut()?
+        .entry("schemas")
+        .or_insert_with(|| Value::Object(Map::new()))
+        .as_object_mut()
+}

@@ -1,0 +1,85 @@
+//! Stage 6, fold: structurally equal types become one.
+//!
+//! GitHub's document writes the same inline enum or object hundreds of times.
+//! One definition stays, and every other name becomes an alias of it, so that
+//! the names that a type can be reached by depend neither on the features that
+//! are on nor on what happens to be equal in this week's document. This is why
+//! the stage works on the generated types rather than on the document.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::model::{Definition, Kind, Type};
+
+/// Which earlier name a folded type's definition is found by.
+type Folded = BTreeMap<String, String>;
+
+/// Turns every repeated definition into an alias of the first, innermost
+/// types first, until nothing more is equal. `read` tells tolerant types from
+/// exact ones, which are never folded into one another.
+pub fn fold(types: &mut BTreeMap<String, Definition>, read: &BTreeSet<String>) {
+    let mut folded = Folded::new();
+    loop {
+        let before = folded.len();
+        repeated(types, read, &mut folded);
+        if folded.len() == before {
+            break;
+        }
+    }
+    for (name, first) in folded {
+        if let Some(definition) = types.get_mut(&name) {
+            definition.kind = Kind::Alias(Type::Named(first));
+        }
+    }
+}
+
+/// Finds definitions that are equal if the names in them are read as `folded`
+/// says, and adds them.
+fn repeated(types: &BTreeMap<String, Definition>, read: &BTreeSet<String>, folded: &mut Folded) {
+    let mut seen: HashMap<(bool, Kind), &str> = HashMap::new();
+    // The shortest name is the most general one.
+    let mut names: Vec<&String> = types.keys().filter(|name| !folded.contains_key(*name)).collect();
+    names.sort_by_key(|name| (name.len(), *name));
+    let mut found = Vec::new();
+    for name in names {
+        let mut definition = types[name].clone();
+        if matches!(definition.kind, Kind::Alias(_)) {
+            continue;
+        }
+        definition.parts_mut().into_iter().for_each(|part| rename(folded, part));
+        match seen.get(&(read.contains(name), without_docs(definition.kind.clone()))) {
+            Some(first) => found.push((name.clone(), (*first).to_owned())),
+            None => {
+                seen.insert((read.contains(name), without_docs(definition.kind)), name);
+            }
+        }
+    }
+    // What was folded into a type that is now folded itself follows it.
+    let newly: Folded = found.into_iter().collect();
+    for first in folded.values_mut() {
+        if let Some(earlier) = newly.get(first) {
+            first.clone_from(earlier);
+        }
+    }
+    folded.extend(newly);
+}
+
+fn without_docs(mut kind: Kind) -> Kind {
+    if let Kind::Struct(fields) = &mut kind {
+        for field in fields {
+            field.doc.clear();
+        }
+    }
+    kind
+}
+
+fn rename(folded: &Folded, of: &mut Type) {
+    match of {
+        Type::Named(name) => {
+            if let Some(first) = folded.get(name) {
+                name.clone_from(first);
+            }
+        }
+        Type::Path(_) => {}
+        Type::Option(of) | Type::Vec(of) | Type::Map(of) | Type::Boxed(of) => rename(folded, of),
+    }
+}

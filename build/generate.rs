@@ -1,0 +1,73 @@
+//! Stage 7, generate: progenitor and typify turn the document into endpoint
+//! bindings and types, as tokens.
+
+use std::panic::{self, AssertUnwindSafe};
+
+use openapiv3::OpenAPI;
+use proc_macro2::TokenStream;
+use progenitor::{GenerationSettings, Generator, HooksMode, InterfaceStyle, TagStyle, TypeImpl};
+use serde_json::Value;
+
+use super::document::{self, METHODS};
+use super::error::{Error, Result};
+use super::select;
+
+const STAGE: &str = "generate";
+
+/// What the generator calls the replacement of [`super::normalize::ID_OR_NAME`].
+pub const ID_OR_NAME_TYPE: &str = "crate::IdOrName";
+
+/// Runs progenitor on the document.
+pub fn generate(document: &Value) -> Result<TokenStream> {
+    let error = match run(document) {
+        Ok(tokens) => return Ok(tokens),
+        Err(error) => error,
+    };
+    // Progenitor rarely says where it stood: find the first operation that it
+    // does not take on its own.
+    for located in document::operations(document) {
+        let mut alone = document.clone();
+        if let Some(paths) = alone.get_mut("paths").and_then(Value::as_object_mut) {
+            paths.retain(|path, _| path == located.path);
+            for item in paths.values_mut().filter_map(Value::as_object_mut) {
+                item.retain(|key, _| !METHODS.contains(&key.as_str()) || key == located.method);
+            }
+        }
+        if select::prune(&mut alone).is_ok()
+            && let Err(message) = run(&alone)
+        {
+            return Err(Error::new(STAGE, located.pointer(), message));
+        }
+    }
+    Err(Error::new(STAGE, "", error))
+}
+
+fn run(document: &Value) -> std::result::Result<TokenStream, String> {
+    let document: OpenAPI = serde_json::from_value(document.clone())
+        .map_err(|e| format!("not the OpenAPI 3.0 that `openapiv3` reads: {e}"))?;
+    let mut settings = GenerationSettings::new();
+    settings
+        .with_interface(InterfaceStyle::Positional)
+        .with_tag(TagStyle::Merged)
+        .with_hooks(HooksMode::Expected)
+        .with_replacement(
+            "OctowireIdOrName",
+            ID_OR_NAME_TYPE,
+            [TypeImpl::Display, TypeImpl::FromStr].into_iter(),
+        );
+    // Where progenitor does not know how to go on it panics; its message is
+    // the error, without a backtrace on the user's screen.
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let result = panic::catch_unwind(AssertUnwindSafe(|| {
+        Generator::new(&settings).generate_tokens(&document).map_err(|e| e.to_string())
+    }));
+    panic::set_hook(hook);
+    result.unwrap_or_else(|panic| {
+        let message = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(format!("progenitor gave up: {}", message.unwrap_or("it does not say why")))
+    })
+}

@@ -1,0 +1,205 @@
+//! Stage 4, normalize: the same document in the few words that progenitor and
+//! typify understand.
+//!
+//! What they trip over as GitHub publishes it, and what becomes of it here:
+//!
+//! - several success bodies become one `oneOf`; a body beside an empty 204
+//!   becomes a nullable one; errors (4xx, 5xx) and 304 are left out, since the
+//!   call path reads them, for every operation the same;
+//! - several request media types: JSON stays, or text, or octets;
+//! - every inline object, enum and union becomes a component, so that types
+//!   are named after where they stand and no heuristic of typify's renames
+//!   them when the document grows;
+//! - `nullable` moves from a component to each `$ref` to it; `nullable-x` is
+//!   `x`, nullable; see [`schema`] for the rest.
+
+mod schema;
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use super::document::{self, Located};
+use super::error::{Error, Result};
+use super::operations::{self, Input, Operation, Output};
+
+pub use schema::unescape_enum_value;
+
+const STAGE: &str = "normalize";
+
+/// The component that stands for "an integer or a name" in a path, such as a
+/// workflow's id or file name. The generator replaces it by a written type.
+pub const ID_OR_NAME: &str = "octowire-id-or-name";
+
+/// Rewrites the document. `operations` describes its operations, in order;
+/// `names` are the component schemas of the whole document, which a hoisted
+/// schema may not be named as, whatever was selected.
+pub fn normalize(
+    document: &Value,
+    operations: &[Operation],
+    names: &BTreeSet<String>,
+) -> Result<Value> {
+    let mut schemas = schema::Schemas::new(document, names);
+    let mut paths = Map::new();
+    for (located, described) in document::operations(document).zip(operations) {
+        let operation = operation(document, located, described, &mut schemas)?;
+        let item = paths.entry(located.path).or_insert_with(|| json!({}));
+        item[located.method] = operation;
+    }
+    for (name, _) in document["components"]["schemas"].as_object().into_iter().flatten() {
+        schemas.component(name)?;
+    }
+    Ok(json!({
+        "openapi": "3.0.3",
+        "info": { "title": document["info"]["title"], "version": document["info"]["version"] },
+        "paths": paths,
+        "components": { "schemas": schemas.finish() },
+    }))
+}
+
+/// The component schemas' names, to be asked before anything is dropped.
+pub fn schema_names(document: &Value) -> BTreeSet<String> {
+    document["components"]["schemas"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name.clone())
+        .collect()
+}
+
+fn operation(
+    document: &Value,
+    located: Located<'_>,
+    described: &Operation,
+    schemas: &mut schema::Schemas<'_>,
+) -> Result<Value> {
+    let mut operation = json!({
+        "operationId": described.id,
+        "tags": [described.scope()],
+        "parameters": parameters(document, located, described, schemas)?,
+        "responses": response(document, located, described, schemas)?,
+    });
+    if let Some(body) = request_body(document, located, described, schemas)? {
+        operation["requestBody"] = body;
+    }
+    Ok(operation)
+}
+
+fn parameters(
+    document: &Value,
+    located: Located<'_>,
+    described: &Operation,
+    schemas: &mut schema::Schemas<'_>,
+) -> Result<Value> {
+    let resolved = operations::resolved_parameters(document, located)?;
+    let mut parameters = Vec::new();
+    for parameter in &described.parameters {
+        let original = resolved.iter().find(|other| {
+            other["name"] == parameter.name.as_str() && other["in"] == parameter.location
+        });
+        let raw = original.map_or(&Value::Null, |original| &original["schema"]);
+        let at = format!("{}/parameters/{}", located.pointer(), parameter.name);
+        let raw = document::resolve(document, raw, STAGE, &at)?;
+        let schema = if raw.get("oneOf").is_some() || raw.get("anyOf").is_some() {
+            either(raw, parameter.location)
+        } else {
+            let name = format!("{}-{}", flat(&described.id), parameter.name);
+            schemas.schema(raw, &name, &at)?
+        };
+        parameters.push(json!({
+            "name": parameter.name,
+            "in": parameter.location,
+            "required": parameter.required,
+            "schema": schema,
+        }));
+    }
+    Ok(Value::Array(parameters))
+}
+
+/// A parameter that may be of several types: in a path an id or a name, in a
+/// query the text as it is written there (lists are comma-separated).
+fn either(schema: &Value, location: &str) -> Value {
+    let has_integer = document::array(schema, "oneOf")
+        .chain(document::array(schema, "anyOf"))
+        .any(|variant| variant["type"] == "integer");
+    if has_integer && location == "path" {
+        json!({ "$ref": format!("#/components/schemas/{ID_OR_NAME}") })
+    } else {
+        json!({ "type": "string" })
+    }
+}
+
+fn response(
+    document: &Value,
+    located: Located<'_>,
+    described: &Operation,
+    schemas: &mut schema::Schemas<'_>,
+) -> Result<Value> {
+    let nullable = match described.output {
+        Output::Empty => return Ok(json!({ "204": { "description": "" } })),
+        Output::Bytes => {
+            let octets = json!({ "schema": { "type": "string", "format": "binary" } });
+            return Ok(json!({
+                "200": { "description": "", "content": { "application/octet-stream": octets } }
+            }));
+        }
+        Output::Json { nullable } => nullable,
+    };
+    let mut bodies: Vec<&Value> = Vec::new();
+    for response in operations::successes(document, located)? {
+        for (media, content) in document::object(response, "content") {
+            if operations::is_json(media)
+                && let Some(schema) = content.get("schema")
+                && !bodies.contains(&schema)
+            {
+                bodies.push(schema);
+            }
+        }
+    }
+    let name = format!("{}-response", flat(&described.id));
+    let at = format!("{}/responses", located.pointer());
+    let mut schema = match bodies.as_slice() {
+        [] => json!({}),
+        [one] => schemas.schema(one, &name, &at)?,
+        several => schemas.schema(&json!({ "oneOf": several }), &name, &at)?,
+    };
+    // An object of which nothing is said is GitHub's way of saying "nothing".
+    let says_nothing = schema["type"] == "object" && schema.get("properties").is_none();
+    if nullable || says_nothing {
+        schema = schema::nullable(schema);
+    }
+    Ok(json!({
+        "200": { "description": "", "content": { "application/json": { "schema": schema } } }
+    }))
+}
+
+fn request_body(
+    document: &Value,
+    located: Located<'_>,
+    described: &Operation,
+    schemas: &mut schema::Schemas<'_>,
+) -> Result<Option<Value>> {
+    let (media, schema) = match described.input {
+        Input::None => return Ok(None),
+        Input::Text => ("text/plain", json!({ "type": "string" })),
+        Input::OctetStream => {
+            ("application/octet-stream", json!({ "type": "string", "format": "binary" }))
+        }
+        Input::Json => {
+            let at = format!("{}/requestBody", located.pointer());
+            let body = document::resolve(document, &located.operation["requestBody"], STAGE, &at)?;
+            let content = document::object(body, "content")
+                .find(|(media, _)| operations::is_json(media))
+                .ok_or_else(|| Error::new(STAGE, &at, "no JSON content"))?;
+            let name = format!("{}-body", flat(&described.id));
+            let schema = content.1.get("schema").unwrap_or(&Value::Null);
+            ("application/json", schema::without_null(schemas.schema(schema, &name, &at)?))
+        }
+    };
+    Ok(Some(json!({ "required": true, "content": { media: { "schema": schema } } })))
+}
+
+/// `issues/list-for-repo` as one word: `issues-list-for-repo`.
+fn flat(id: &str) -> String {
+    id.replace('/', "-")
+}

@@ -1,0 +1,455 @@
+//! Schemas, in the few words that typify is given: `type`, `format` (of times
+//! alone), `enum`, `properties`, `required`, `additionalProperties`, `items`,
+//! `oneOf`, `$ref`, `nullable` and `description`.
+//!
+//! - `allOf` is merged, `anyOf` is read as `oneOf`, and a union beside
+//!   `properties` becomes optional properties;
+//! - `null` among an enum's values or a union's variants is `nullable`;
+//! - limits (lengths, patterns, ranges), defaults, examples and titles go:
+//!   GitHub checks limits, sends defaults itself, and titles collide;
+//! - enum values that differ only in `+` and `-` are spelled out, see
+//!   [`unescape_enum_value`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use super::{ID_OR_NAME, STAGE};
+use crate::build::document::{self, schema_name};
+use crate::build::error::{Error, Result};
+
+/// How deep schemas may nest before it must be a mistake.
+const MAX_DEPTH: usize = 100;
+
+/// The component schemas as they are rewritten.
+pub struct Schemas<'a> {
+    document: &'a Value,
+    reserved: BTreeMap<String, ()>,
+    done: Map<String, Value>,
+    hoisted: BTreeSet<String>,
+    depth: usize,
+}
+
+impl<'a> Schemas<'a> {
+    pub fn new(document: &'a Value, names: &BTreeSet<String>) -> Self {
+        let mut done = Map::new();
+        done.insert(ID_OR_NAME.to_owned(), json!({ "type": "string" }));
+        Self {
+            document,
+            reserved: names.iter().map(|name| (squashed(name), ())).collect(),
+            done,
+            hoisted: BTreeSet::new(),
+            depth: 0,
+        }
+    }
+
+    pub fn finish(self) -> Map<String, Value> {
+        self.done
+    }
+
+    /// Rewrites one component, unless another stands for it.
+    pub fn component(&mut self, name: &str) -> Result<()> {
+        if self.stands_for(name) != name || self.done.contains_key(name) {
+            return Ok(());
+        }
+        let at = document::pointer(&["components", "schemas", name]);
+        let raw = &self.document["components"]["schemas"][name];
+        let schema = without_null(self.inline(raw, name, &at)?);
+        self.done.insert(name.to_owned(), schema);
+        Ok(())
+    }
+
+    /// Rewrites a schema that is used somewhere. `name` is what it would be
+    /// called if it becomes a component.
+    pub fn schema(&mut self, raw: &Value, name: &str, at: &str) -> Result<Value> {
+        let schema = self.inline(raw, name, at)?;
+        let named = schema.get("properties").is_some()
+            || schema.get("enum").is_some()
+            || schema.get("oneOf").is_some();
+        if !named {
+            return Ok(schema);
+        }
+        let is_nullable = schema["nullable"] == true;
+        let description = schema.get("description").cloned();
+        let reference = self.hoist(name, without_null(schema));
+        let mut reference = if is_nullable { nullable(reference) } else { reference };
+        if let (Some(map), Some(description)) = (reference.as_object_mut(), description) {
+            map.insert("description".to_owned(), description);
+        }
+        Ok(reference)
+    }
+
+    /// Makes a component of an inline schema.
+    fn hoist(&mut self, name: &str, schema: Value) -> Value {
+        let mut free = name.to_owned();
+        let mut count = 1;
+        while self.reserved.contains_key(&squashed(&free)) || !self.hoisted.insert(squashed(&free))
+        {
+            count += 1;
+            free = if count == 2 {
+                format!("{name}-inline")
+            } else {
+                format!("{name}-inline-{count}")
+            };
+        }
+        self.done.insert(free.clone(), schema);
+        reference(&free)
+    }
+
+    /// The component that a component's name stands for: `nullable-x` is `x`
+    /// where that is the same but for `nullable`.
+    fn stands_for<'n>(&self, name: &'n str) -> &'n str {
+        let schemas = &self.document["components"]["schemas"];
+        match name.strip_prefix("nullable-") {
+            Some(base)
+                if schemas
+                    .get(base)
+                    .is_some_and(|base| same_but_for_nullable(base, &schemas[name])) =>
+            {
+                base
+            }
+            _ => name,
+        }
+    }
+
+    fn inline(&mut self, raw: &Value, name: &str, at: &str) -> Result<Value> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(Error::new(STAGE, at, "schemas nest too deeply"));
+        }
+        let schema = self.any(raw, name, at);
+        self.depth -= 1;
+        schema
+    }
+
+    fn any(&mut self, raw: &Value, name: &str, at: &str) -> Result<Value> {
+        let mut schema = if let Some(target) = raw.get("$ref").and_then(Value::as_str) {
+            self.reference(target, at)?
+        } else if raw.get("allOf").is_some() {
+            match self.single_reference(raw) {
+                Some(target) => self.reference(target, at)?,
+                None => {
+                    let merged = self.merge_all_of(raw, at)?;
+                    self.any(&merged, name, at)?
+                }
+            }
+        } else if raw.get("oneOf").is_some() || raw.get("anyOf").is_some() {
+            if raw.get("properties").is_some() {
+                {
+                    let object = self.absorb_union(raw, at)?;
+                    self.object(&object, name, at)?
+                }
+            } else {
+                self.union(raw, name, at)?
+            }
+        } else {
+            self.plain(raw, name, at)?
+        };
+        if raw["nullable"] == true {
+            schema = nullable(schema);
+        }
+        if let (Some(map), Some(description)) = (schema.as_object_mut(), raw.get("description")) {
+            map.insert("description".to_owned(), description.clone());
+        }
+        Ok(schema)
+    }
+
+    fn reference(&mut self, target: &str, at: &str) -> Result<Value> {
+        let name = schema_name(target).ok_or_else(|| {
+            Error::new(STAGE, at, format!("`$ref` to `{target}` is not a schema"))
+        })?;
+        let Some(component) = self.document["components"]["schemas"].get(name) else {
+            return Err(Error::new(
+                STAGE,
+                at,
+                format!("`$ref` to `{target}`, which does not exist"),
+            ));
+        };
+        let reference = reference(self.stands_for(name));
+        let is_nullable = component["nullable"] == true
+            || document::array(component, "enum").any(Value::is_null)
+            || document::array(component, "oneOf")
+                .chain(document::array(component, "anyOf"))
+                .any(|variant| variant["type"] == "null");
+        Ok(if is_nullable { nullable(reference) } else { reference })
+    }
+
+    /// `allOf` around one `$ref` only, which is how a `$ref` is described.
+    fn single_reference<'v>(&self, raw: &'v Value) -> Option<&'v str> {
+        let parts = raw["allOf"].as_array()?;
+        let lone = parts.len() == 1 && raw.get("properties").is_none();
+        if lone { parts[0].get("$ref")?.as_str() } else { None }
+    }
+
+    /// One schema that says what all parts say together.
+    fn merge_all_of(&self, raw: &Value, at: &str) -> Result<Value> {
+        let mut merged = raw.clone();
+        let parts = merged.as_object_mut().and_then(|map| map.shift_remove("allOf"));
+        for part in parts.as_ref().and_then(Value::as_array).into_iter().flatten() {
+            let part = document::resolve(self.document, part, STAGE, at)?;
+            let part = if part.get("allOf").is_some() {
+                self.merge_all_of(part, at)?
+            } else {
+                part.clone()
+            };
+            merge_schema(&mut merged, part);
+        }
+        Ok(merged)
+    }
+
+    /// An object that is also a union: what the variants add becomes optional.
+    fn absorb_union(&self, raw: &Value, at: &str) -> Result<Value> {
+        let mut object = raw.clone();
+        for key in ["oneOf", "anyOf"] {
+            for variant in document::array(raw, key) {
+                let variant = document::resolve(self.document, variant, STAGE, at)?;
+                let mut variant = variant.clone();
+                if let Some(map) = variant.as_object_mut() {
+                    map.shift_remove("required");
+                    map.shift_remove("additionalProperties");
+                }
+                merge_schema(&mut object, variant);
+            }
+        }
+        Ok(object)
+    }
+
+    fn union(&mut self, raw: &Value, name: &str, at: &str) -> Result<Value> {
+        let mut variants: Vec<Value> = Vec::new();
+        let mut is_nullable = false;
+        let raw_variants =
+            document::array(raw, "oneOf").chain(document::array(raw, "anyOf")).enumerate();
+        for (index, variant) in raw_variants {
+            if variant["type"] == "null" {
+                is_nullable = true;
+                continue;
+            }
+            let at = format!("{at}/oneOf/{index}");
+            let schema = self.inline(variant, &format!("{name}-variant-{index}"), &at)?;
+            is_nullable |= schema["nullable"] == true;
+            let mut schema = without_null(schema);
+            if schema.get("properties").is_some() || schema.get("oneOf").is_some() {
+                schema = self.hoist(&format!("{name}-variant-{index}"), schema);
+            }
+            if let Some(map) = schema.as_object_mut() {
+                map.shift_remove("description");
+            }
+            if !variants.contains(&schema) {
+                variants.push(schema);
+            }
+        }
+        let strings = variants.iter().filter(|variant| variant["type"] == "string").count();
+        let union = if strings == variants.len() && strings > 0 {
+            merge_strings(&variants)
+        } else if variants.len() == 1 {
+            variants.remove(0)
+        } else if !variants.is_empty() && variants.iter().all(|variant| variant["type"] == "array")
+        {
+            // Lists of this or of that are read as a list of either.
+            let items: Vec<&Value> = variants.iter().map(|variant| &variant["items"]).collect();
+            let either = self.hoist(&format!("{name}-item"), json!({ "oneOf": items }));
+            json!({ "type": "array", "items": either })
+        } else if variants.is_empty() || variants.iter().any(is_anything) {
+            json!({})
+        } else {
+            json!({ "oneOf": variants })
+        };
+        Ok(if is_nullable { nullable(union) } else { union })
+    }
+
+    fn plain(&mut self, raw: &Value, name: &str, at: &str) -> Result<Value> {
+        let values: Vec<&Value> = document::array(raw, "enum").collect();
+        let all_strings = values.iter().all(|value| value.is_string() || value.is_null());
+        let schema = match raw["type"].as_str() {
+            Some("string") if !values.is_empty() => string_enum(&values),
+            None if !values.is_empty() && all_strings => string_enum(&values),
+            Some("string") => match raw["format"].as_str() {
+                Some(format @ ("date-time" | "date")) => {
+                    json!({ "type": "string", "format": format })
+                }
+                _ => json!({ "type": "string" }),
+            },
+            Some("integer") => json!({ "type": "integer", "format": "int64" }),
+            Some("number") => json!({ "type": "number", "format": "double" }),
+            Some("boolean") => json!({ "type": "boolean" }),
+            Some("array") => self.array(raw, name, at)?,
+            None if raw.get("items").is_some() => self.array(raw, name, at)?,
+            Some("object") => self.object(raw, name, at)?,
+            None if raw.get("properties").is_some() => self.object(raw, name, at)?,
+            None => return Ok(json!({})),
+            Some(other) => {
+                return Err(Error::new(STAGE, at, format!("`type: {other}` is not OpenAPI 3.0's")));
+            }
+        };
+        Ok(if values.iter().any(|value| value.is_null()) { nullable(schema) } else { schema })
+    }
+
+    fn array(&mut self, raw: &Value, name: &str, at: &str) -> Result<Value> {
+        let items = raw.get("items").unwrap_or(&Value::Null);
+        let items = self.schema(items, &format!("{name}-item"), &format!("{at}/items"))?;
+        Ok(json!({ "type": "array", "items": items }))
+    }
+
+    fn object(&mut self, raw: &Value, name: &str, at: &str) -> Result<Value> {
+        let mut object = Map::new();
+        object.insert("type".to_owned(), json!("object"));
+        let mut properties = Map::new();
+        for (property, schema) in document::object(raw, "properties") {
+            let at = format!("{at}/properties/{property}");
+            let schema = self.schema(schema, &format!("{name}-{property}"), &at)?;
+            properties.insert(property.clone(), schema);
+        }
+        let required: Vec<&Value> = document::array(raw, "required")
+            .filter(|required| required.as_str().is_some_and(|name| properties.contains_key(name)))
+            .collect();
+        object.insert("required".to_owned(), json!(required));
+        match raw.get("additionalProperties") {
+            None | Some(Value::Bool(false)) => {}
+            Some(Value::Bool(true)) => {
+                object.insert("additionalProperties".to_owned(), json!(true));
+            }
+            Some(values) => {
+                let at = format!("{at}/additionalProperties");
+                let values = self.schema(values, &format!("{name}-value"), &at)?;
+                object.insert("additionalProperties".to_owned(), values);
+            }
+        }
+        if !properties.is_empty() {
+            object.insert("properties".to_owned(), Value::Object(properties));
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+/// The schema, or `null`.
+pub fn nullable(mut schema: Value) -> Value {
+    if let Some(reference) = schema.as_object_mut().and_then(|map| map.shift_remove("$ref")) {
+        schema = json!({ "allOf": [{ "$ref": reference }] });
+    }
+    if !is_anything(&schema) {
+        schema["nullable"] = json!(true);
+    }
+    schema
+}
+
+/// The schema, but not `null`.
+pub fn without_null(mut schema: Value) -> Value {
+    if let Some(map) = schema.as_object_mut()
+        && map.shift_remove("nullable").is_some()
+        && let Some(parts) = map.shift_remove("allOf")
+    {
+        return parts[0].clone();
+    }
+    schema
+}
+
+/// Gives back the value that the document has, of one that was spelled out
+/// for typify: `+1` is `-plus\u{E000}1` there, so that `+1` and `-1` do not
+/// both become `1`.
+pub fn unescape_enum_value(value: &str) -> String {
+    value.replace("-plus\u{E000}", "+").replace("-minus\u{E000}", "-")
+}
+
+fn escape_enum_value(value: &str) -> String {
+    let mut escaped = String::new();
+    let mut previous = None;
+    let mut rest = value.chars().peekable();
+    while let Some(c) = rest.next() {
+        let before_digit = rest.peek().is_some_and(char::is_ascii_digit);
+        match c {
+            '+' => escaped.push_str("-plus\u{E000}"),
+            '-' if before_digit && matches!(previous, None | Some('-')) => {
+                escaped.push_str("-minus\u{E000}");
+            }
+            c => escaped.push(c),
+        }
+        previous = Some(c);
+    }
+    escaped
+}
+
+fn string_enum(values: &[&Value]) -> Value {
+    let mut strings: Vec<String> = Vec::new();
+    for value in values.iter().filter_map(|value| value.as_str()) {
+        let value = escape_enum_value(value);
+        if !strings.contains(&value) {
+            strings.push(value);
+        }
+    }
+    json!({ "type": "string", "enum": strings })
+}
+
+/// A union of strings: the union of their values, or any string.
+fn merge_strings(variants: &[Value]) -> Value {
+    if variants.iter().any(|variant| variant.get("enum").is_none()) {
+        return json!({ "type": "string" });
+    }
+    let mut values: Vec<&Value> = Vec::new();
+    for value in variants.iter().flat_map(|variant| document::array(variant, "enum")) {
+        if !values.contains(&value) {
+            values.push(value);
+        }
+    }
+    json!({ "type": "string", "enum": values })
+}
+
+/// Adds what `part` says to `merged`. Where both describe a property, the
+/// description that says more stays.
+fn merge_schema(merged: &mut Value, part: Value) {
+    let (Some(merged), Value::Object(part)) = (merged.as_object_mut(), part) else { return };
+    for (key, value) in part {
+        match (key.as_str(), merged.get_mut(&key)) {
+            ("properties", Some(Value::Object(properties))) => {
+                let Value::Object(added) = value else { continue };
+                for (name, schema) in added {
+                    match properties.get(&name) {
+                        Some(old) if weight(old) >= weight(&schema) => {}
+                        _ => {
+                            properties.insert(name, schema);
+                        }
+                    }
+                }
+            }
+            ("required" | "oneOf" | "anyOf", Some(Value::Array(old))) => {
+                let Value::Array(added) = value else { continue };
+                for item in added {
+                    if !old.contains(&item) {
+                        old.push(item);
+                    }
+                }
+            }
+            (_, Some(_)) => {}
+            (_, None) => {
+                merged.insert(key, value);
+            }
+        }
+    }
+}
+
+/// How much a schema says: a reference or properties most, a bare type least.
+fn weight(schema: &Value) -> usize {
+    if schema.get("$ref").is_some() || schema.get("properties").is_some() {
+        2
+    } else {
+        usize::from(schema.get("type").is_some() || schema.get("allOf").is_some())
+    }
+}
+
+fn same_but_for_nullable(a: &Value, b: &Value) -> bool {
+    let (Some(a), Some(b)) = (a.as_object(), b.as_object()) else { return false };
+    let matters = |key: &&String| !matches!(key.as_str(), "nullable" | "title" | "description");
+    a.keys().chain(b.keys()).filter(matters).all(|key| a.get(key) == b.get(key))
+}
+
+fn is_anything(schema: &Value) -> bool {
+    schema.as_object().is_none_or(|map| map.keys().all(|key| key == "description"))
+}
+
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+/// Two names that would be one Rust name are the same name.
+fn squashed(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+}

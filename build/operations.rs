@@ -1,0 +1,233 @@
+//! What the pipeline knows of each operation beside its types: the rows of the
+//! operation table, and the words of its documentation. Read before
+//! [`super::normalize`] drops what progenitor does not understand.
+
+use serde_json::Value;
+
+use super::document::{self, Located};
+use super::error::{Error, Result};
+
+const STAGE: &str = "operations";
+
+/// One operation of the document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    /// `issues/list-for-repo`
+    pub id: String,
+    /// The tag, which is also the Cargo feature: `issues`.
+    pub tag: String,
+    pub method: String,
+    pub path: String,
+    /// The server, where the document gives the operation one of its own.
+    pub server: Option<String>,
+    pub summary: String,
+    pub description: String,
+    pub documentation_url: String,
+    pub deprecated: bool,
+    /// Every documented status.
+    pub statuses: Vec<u16>,
+    /// Path parameters first, in the order of the path's template.
+    pub parameters: Vec<Parameter>,
+    /// The list that pages consist of, where the document has several (our
+    /// overlay's `x-octowire-items`).
+    pub items: Option<String>,
+    pub output: Output,
+    pub input: Input,
+}
+
+/// A parameter in the path, the query or a header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameter {
+    pub name: String,
+    pub location: &'static str,
+    pub required: bool,
+    /// The value may contain `/`, and means it (GitHub's `x-multi-segment`).
+    pub multi_segment: bool,
+    pub description: String,
+}
+
+/// What the operation answers when it succeeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// JSON; `nullable` where another success status comes without a body.
+    Json { nullable: bool },
+    /// Nothing but the status.
+    Empty,
+    /// Bytes: an archive, a log, text.
+    Bytes,
+}
+
+/// What the operation takes as its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    None,
+    Json,
+    Text,
+    OctetStream,
+}
+
+impl Operation {
+    /// `issues` of `issues/list-for-repo`: the handle that has the method.
+    pub fn scope(&self) -> &str {
+        self.id.split_once('/').map_or(self.tag.as_str(), |(scope, _)| scope)
+    }
+
+    /// `list-for-repo` of `issues/list-for-repo`.
+    pub fn name(&self) -> &str {
+        self.id.split_once('/').map_or(self.id.as_str(), |(_, name)| name)
+    }
+}
+
+/// Describes every operation of the document, in its order.
+pub fn describe(document: &Value) -> Result<Vec<Operation>> {
+    document::operations(document).map(|located| describe_one(document, located)).collect()
+}
+
+fn describe_one(document: &Value, located: Located<'_>) -> Result<Operation> {
+    let Located { path, method, operation, .. } = located;
+    if located.id().is_empty() {
+        return Err(Error::new(STAGE, located.pointer(), "an operation without `operationId`"));
+    }
+    let text = |key: &str| operation[key].as_str().unwrap_or_default().to_owned();
+    Ok(Operation {
+        id: located.id().to_owned(),
+        tag: operation["tags"][0].as_str().unwrap_or_default().to_owned(),
+        method: method.to_owned(),
+        path: path.to_owned(),
+        server: server(document, operation),
+        summary: text("summary"),
+        description: text("description"),
+        documentation_url: operation["externalDocs"]["url"].as_str().unwrap_or_default().to_owned(),
+        deprecated: operation["deprecated"].as_bool().unwrap_or_default(),
+        statuses: document::object(operation, "responses")
+            .filter_map(|(s, _)| s.parse().ok())
+            .collect(),
+        parameters: parameters(document, located)?,
+        items: operation["x-octowire-items"].as_str().map(str::to_owned),
+        output: output(document, located)?,
+        input: input(document, located)?,
+    })
+}
+
+/// A server of the operation's own, if it differs from the document's host.
+fn server(document: &Value, operation: &Value) -> Option<String> {
+    let url = operation["servers"][0]["url"].as_str()?;
+    (Some(url) != document["servers"][0]["url"].as_str()).then(|| url.to_owned())
+}
+
+/// The operation's parameters with the path item's, which it may override.
+pub fn resolved_parameters<'a>(
+    document: &'a Value,
+    located: Located<'a>,
+) -> Result<Vec<&'a Value>> {
+    let mut parameters: Vec<&Value> = Vec::new();
+    let both = document::array(located.operation, "parameters")
+        .chain(document::array(located.item, "parameters"));
+    for parameter in both {
+        let parameter = document::resolve(document, parameter, STAGE, &located.pointer())?;
+        let same =
+            |other: &&Value| other["name"] == parameter["name"] && other["in"] == parameter["in"];
+        if !parameters.iter().any(same) {
+            parameters.push(parameter);
+        }
+    }
+    Ok(parameters)
+}
+
+fn parameters(document: &Value, located: Located<'_>) -> Result<Vec<Parameter>> {
+    let mut parameters = Vec::new();
+    for parameter in resolved_parameters(document, located)? {
+        let location = match parameter["in"].as_str() {
+            Some("path") => "path",
+            Some("query") => "query",
+            Some("header") => "header",
+            other => {
+                return Err(Error::new(
+                    STAGE,
+                    located.pointer(),
+                    format!("a parameter in {other:?}, which the pipeline does not support"),
+                ));
+            }
+        };
+        parameters.push(Parameter {
+            name: parameter["name"].as_str().unwrap_or_default().to_owned(),
+            location,
+            required: location == "path" || parameter["required"].as_bool().unwrap_or_default(),
+            multi_segment: parameter["x-multi-segment"].as_bool().unwrap_or_default(),
+            description: parameter["description"].as_str().unwrap_or_default().to_owned(),
+        });
+    }
+    let order = |parameter: &Parameter| {
+        let place = located.path.find(&format!("{{{}}}", parameter.name));
+        (parameter.location != "path", if parameter.location == "path" { place } else { None })
+    };
+    parameters.sort_by_key(order);
+    for parameter in parameters.iter().filter(|parameter| parameter.location == "path") {
+        if !located.path.contains(&format!("{{{}}}", parameter.name)) {
+            return Err(Error::new(
+                STAGE,
+                located.pointer(),
+                format!("path parameter `{}` is not in the path", parameter.name),
+            ));
+        }
+    }
+    let named = parameters.iter().filter(|parameter| parameter.location == "path").count();
+    if named != located.path.matches('{').count() {
+        return Err(Error::new(
+            STAGE,
+            located.pointer(),
+            "the path names a parameter without a definition",
+        ));
+    }
+    Ok(parameters)
+}
+
+/// The success responses, resolved.
+pub fn successes<'a>(document: &'a Value, located: Located<'a>) -> Result<Vec<&'a Value>> {
+    document::object(located.operation, "responses")
+        .filter(|(status, _)| status.starts_with('2'))
+        .map(|(_, response)| document::resolve(document, response, STAGE, &located.pointer()))
+        .collect()
+}
+
+fn output(document: &Value, located: Located<'_>) -> Result<Output> {
+    let successes = successes(document, located)?;
+    let contents = || successes.iter().map(|response| document::object(response, "content"));
+    let json = contents().flatten().any(|(media, _)| is_json(media));
+    let other = contents().flatten().any(|(media, _)| !is_json(media));
+    let empty = contents().any(|mut content| content.next().is_none());
+    Ok(match (json, other, empty) {
+        (true, _, nullable) => Output::Json { nullable },
+        (false, true, _) => Output::Bytes,
+        (false, false, true) => Output::Empty,
+        // No success is documented: the answer is a redirect to a file.
+        (false, false, false) => Output::Bytes,
+    })
+}
+
+fn input(document: &Value, located: Located<'_>) -> Result<Input> {
+    let Some(body) = located.operation.get("requestBody") else { return Ok(Input::None) };
+    let body = document::resolve(document, body, STAGE, &located.pointer())?;
+    let media: Vec<&str> =
+        document::object(body, "content").map(|(media, _)| media.as_str()).collect();
+    if media.iter().any(|media| is_json(media)) {
+        Ok(Input::Json)
+    } else if media.iter().any(|media| media.starts_with("text/")) {
+        Ok(Input::Text)
+    } else if media.contains(&"application/octet-stream") || media.contains(&"*/*") {
+        Ok(Input::OctetStream)
+    } else if media.is_empty() {
+        Ok(Input::None)
+    } else {
+        Err(Error::new(
+            STAGE,
+            format!("{}/requestBody", located.pointer()),
+            format!("none of the media types is supported: {}", media.join(", ")),
+        ))
+    }
+}
+
+/// Whether a media type is JSON that follows the operation's schema.
+pub fn is_json(media: &str) -> bool {
+    media.split(';').next().unwrap_or_default().trim() == "application/json"
+}

@@ -1,0 +1,163 @@
+//! Stage 2, overlay: our corrections to the document, as an OpenAPI Overlay
+//! 1.0 document (<https://spec.openapis.org/overlay/v1.0.0.html>).
+//!
+//! An action that matches nothing is an error: it means that upstream mended
+//! the defect and the action can go. An action that is right for some
+//! documents only names those in `x-octowire-expected-in`; elsewhere it is
+//! applied where it matches.
+
+use std::{fs, path::Path};
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json_path::JsonPath;
+
+use super::error::{Error, Result};
+
+const STAGE: &str = "overlay";
+
+/// An Overlay 1.0 document, as far as the pipeline reads it.
+#[derive(Debug, Deserialize)]
+pub struct Overlay {
+    overlay: String,
+    actions: Vec<Action>,
+}
+
+/// One correction.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Action {
+    /// RFC 9535 JSONPath of what is corrected.
+    target: String,
+    /// Why, and what the evidence is.
+    description: String,
+    /// What is merged into each target.
+    update: Option<Value>,
+    /// Whether each target goes.
+    #[serde(default)]
+    remove: bool,
+    /// The documents in which the target must exist; all, if absent.
+    #[serde(rename = "x-octowire-expected-in")]
+    expected_in: Option<Vec<String>>,
+}
+
+/// Reads an overlay.
+pub fn read(path: &Path) -> Result<Overlay> {
+    let text = fs::read_to_string(path)
+        .map_err(|e| Error::new(STAGE, "", format!("cannot read {}: {e}", path.display())))?;
+    parse(&text)
+}
+
+/// Reads an overlay from its YAML text.
+pub fn parse(text: &str) -> Result<Overlay> {
+    let overlay: Overlay = yaml_serde::from_str(text)
+        .map_err(|e| Error::new(STAGE, "", format!("the overlay is not valid: {e}")))?;
+    if !overlay.overlay.starts_with("1.0.") {
+        return Err(Error::new(
+            STAGE,
+            "/overlay",
+            format!("Overlay {} is not supported; write 1.0.0", overlay.overlay),
+        ));
+    }
+    Ok(overlay)
+}
+
+/// Applies every action, in order. `name` says which document this is, as
+/// [`document_name`] gives it.
+pub fn apply(document: &mut Value, overlay: &Overlay, name: &str) -> Result<()> {
+    for (index, action) in overlay.actions.iter().enumerate() {
+        let fail = |message: String| {
+            let first_line = action.description.lines().next().unwrap_or_default();
+            Error::new(
+                STAGE,
+                format!("/actions/{index}"),
+                format!("target `{}` ({first_line}): {message}", action.target),
+            )
+        };
+        let path = JsonPath::parse(&action.target).map_err(|e| fail(e.to_string()))?;
+        let mut pointers: Vec<_> =
+            path.query_located(document).locations().map(|l| l.to_json_pointer()).collect();
+        let expected = action
+            .expected_in
+            .as_ref()
+            .is_none_or(|documents| documents.iter().any(|document| document == name));
+        if pointers.is_empty() && expected {
+            return Err(fail(format!(
+                "matches nothing in {name}. If upstream mended the defect, remove the action; if \
+                 it concerns other documents only, name them in `x-octowire-expected-in`"
+            )));
+        }
+        match (&action.update, action.remove) {
+            (Some(update), false) => {
+                let mut changed = pointers.is_empty();
+                for pointer in &pointers {
+                    if let Some(target) = document.pointer_mut(pointer) {
+                        let before = target.clone();
+                        merge(target, update);
+                        changed |= *target != before;
+                    }
+                }
+                if !changed {
+                    return Err(fail(format!("changes nothing in {name}, so it can go")));
+                }
+            }
+            (None, true) => {
+                // Later array elements first, so that the indices of the others stay right.
+                pointers.reverse();
+                for pointer in &pointers {
+                    remove(document, pointer);
+                }
+            }
+            _ => return Err(fail("an action has either `update` or `remove: true`".to_owned())),
+        }
+    }
+    Ok(())
+}
+
+/// Which of GitHub's documents this is: `api.github.com`, `ghec`, `ghes-3.19`.
+pub fn document_name(document: &Value) -> String {
+    let info = &document["info"];
+    let plan = info["x-github-plan"].as_str().unwrap_or("unknown");
+    match &info["x-github-release"] {
+        Value::Null => plan.to_owned(),
+        Value::String(release) => format!("{plan}-{release}"),
+        release => format!("{plan}-{release}"),
+    }
+}
+
+/// Overlay 1.0's update: objects merge by key, an array takes the update as
+/// one more element, anything else is replaced.
+fn merge(target: &mut Value, update: &Value) {
+    match (target, update) {
+        (Value::Object(target), Value::Object(update)) => {
+            for (key, value) in update {
+                match target.get_mut(key) {
+                    Some(old) if old.is_object() && value.is_object() => merge(old, value),
+                    _ => {
+                        target.insert(key.clone(), value.clone());
+                    }
+                }
+            }
+        }
+        (Value::Array(target), update) => target.push(update.clone()),
+        (target, update) => *target = update.clone(),
+    }
+}
+
+fn remove(document: &mut Value, pointer: &str) {
+    let Some((parent, last)) = pointer.rsplit_once('/') else { return };
+    let last = last.replace("~1", "/").replace("~0", "~");
+    match document.pointer_mut(parent) {
+        Some(Value::Object(map)) => {
+            map.shift_remove(&last);
+        }
+        Some(Value::Array(items)) => {
+            if let Ok(index) = last.parse::<usize>()
+                && index < items.len()
+            {
+                items.remove(index);
+            }
+        }
+        _ => {}
+    }
+}

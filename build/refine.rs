@@ -1,0 +1,389 @@
+//! Stage 8, refine: small passes over what was generated.
+//!
+//! - properties stand in the document's order;
+//! - what is read is tolerant: a list that is absent or `null` is empty; enums
+//!   keep values that they do not know; unions end in raw JSON;
+//! - what is sent is exact: values are those of the document, and `null` is
+//!   sent only where it is said;
+//! - operations learn what they paginate over and which properties of their
+//!   body can be set one by one;
+//! - types that nothing reaches go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::error::{Error, Result};
+use super::model::{Definition, Field, Kind, Model, Signature, Type};
+use super::operations::{Input, Operation, Output};
+
+const STAGE: &str = "refine";
+
+/// The model with what the passes found out.
+pub struct Refined {
+    pub types: BTreeMap<String, Definition>,
+    /// The types that are read, and so tolerant; all others are sent.
+    pub read: BTreeSet<String>,
+    pub calls: Vec<Call>,
+}
+
+/// An operation with its types.
+pub struct Call {
+    pub operation: Operation,
+    pub parameters: Vec<Argument>,
+    pub body: Body,
+    /// `None` for bytes.
+    pub output: Option<Type>,
+    pub paging: Paging,
+}
+
+/// A parameter with its setter.
+pub struct Argument {
+    pub ident: String,
+    pub of: Type,
+}
+
+/// How the body is given.
+pub enum Body {
+    None,
+    /// Whole, and property by property.
+    Json {
+        of: Type,
+        properties: Vec<Property>,
+    },
+    Text,
+    Octets,
+}
+
+/// A property of the body that has a setter of its own.
+pub struct Property {
+    pub ident: String,
+    pub name: String,
+    pub doc: String,
+    pub of: Type,
+    pub required: bool,
+    pub nullable: bool,
+}
+
+/// What `stream()` goes over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Paging {
+    None,
+    /// Pages, of which the document does not say what they list.
+    Pages,
+    /// The page is a list, or has one in a field; `optional` if there may be
+    /// no page at all.
+    List {
+        item: Type,
+        field: Option<String>,
+        optional: bool,
+    },
+}
+
+/// Names that setters may not take.
+const RESERVED: [&str; 7] = ["send", "stream", "pages", "json", "with", "into_request", "new"];
+
+/// Runs the passes.
+pub fn refine(model: Model, operations: Vec<Operation>) -> Result<Refined> {
+    let Model { mut types, mut signatures } = model;
+    if signatures.len() != operations.len() {
+        let (found, expected) = (signatures.len(), operations.len());
+        let message = format!("progenitor wrote {found} operations of {expected}");
+        return Err(Error::new(STAGE, "/paths", message));
+    }
+    sort_fields(&mut types);
+    inline_aliases(&mut types, &mut signatures);
+    let read = reached(&types, signatures.iter().filter_map(|signature| signature.output.as_ref()));
+    let sent = reached(
+        &types,
+        signatures.iter().flat_map(|signature| signature.parameters.iter().map(|(_, of)| of)),
+    );
+    types.retain(|name, _| read.contains(name) || sent.contains(name));
+    for (name, definition) in &mut types {
+        name_variants(name, definition);
+        if read.contains(name) {
+            read_tolerantly(definition);
+        } else {
+            send_exactly(definition);
+        }
+    }
+    super::fold::fold(&mut types, &read);
+    let calls = operations
+        .into_iter()
+        .zip(&signatures)
+        .map(|(operation, signature)| call(operation, signature, &types))
+        .collect();
+    Ok(Refined { types, read, calls })
+}
+
+fn sort_fields(types: &mut BTreeMap<String, Definition>) {
+    for definition in types.values_mut() {
+        if let Kind::Struct(fields) = &mut definition.kind {
+            fields.sort_by_key(|field| (field.rest, field.order));
+        }
+    }
+}
+
+/// Writes a number or a list as what it is where the document gives it a name;
+/// the name stays, as an alias.
+fn inline_aliases(types: &mut BTreeMap<String, Definition>, signatures: &mut [Signature]) {
+    let aliases: BTreeMap<String, Type> = types
+        .iter()
+        .filter_map(|(name, definition)| match &definition.kind {
+            Kind::Alias(of) => Some((name.clone(), of.clone())),
+            _ => None,
+        })
+        .collect();
+    let parts = types.values_mut().flat_map(Definition::parts_mut);
+    let outer = signatures.iter_mut().flat_map(|signature| {
+        signature.parameters.iter_mut().map(|(_, of)| of).chain(signature.output.as_mut())
+    });
+    for of in parts.chain(outer) {
+        inline_alias(&aliases, of, 0);
+    }
+}
+
+/// How many aliases may stand for one another; more is a circle.
+const MAX_ALIASES: usize = 16;
+
+fn inline_alias(aliases: &BTreeMap<String, Type>, of: &mut Type, depth: usize) {
+    match of {
+        Type::Named(name) => {
+            if let Some(target) = aliases.get(name).filter(|_| depth < MAX_ALIASES) {
+                *of = target.clone();
+                inline_alias(aliases, of, depth + 1);
+            }
+        }
+        Type::Path(_) => {}
+        Type::Option(of) | Type::Vec(of) | Type::Map(of) | Type::Boxed(of) => {
+            inline_alias(aliases, of, depth + 1);
+        }
+    }
+}
+
+/// The types that some types are made of.
+fn reached<'a>(
+    types: &'a BTreeMap<String, Definition>,
+    roots: impl Iterator<Item = &'a Type>,
+) -> BTreeSet<String> {
+    let mut reached = BTreeSet::new();
+    let mut open: Vec<&str> = Vec::new();
+    roots.for_each(|root| root.names(&mut |name| open.push(name)));
+    while let Some(name) = open.pop() {
+        if reached.insert(name.to_owned())
+            && let Some(definition) = types.get(name)
+        {
+            definition.parts().into_iter().for_each(|part| part.names(&mut |name| open.push(name)));
+        }
+    }
+    reached
+}
+
+/// Short names for a union's variants: what it is, without the union's name.
+fn name_variants(name: &str, definition: &mut Definition) {
+    let Kind::Union(variants) = &mut definition.kind else { return };
+    let short: Vec<String> = variants
+        .iter()
+        .map(|variant| match variant.of.unboxed() {
+            Type::Path(path) if path == "i64" => "Integer".to_owned(),
+            Type::Path(path) if path == "f64" => "Number".to_owned(),
+            Type::Path(path) if path == "bool" => "Boolean".to_owned(),
+            Type::Path(path) if path == "String" => "String".to_owned(),
+            Type::Vec(_) => "Array".to_owned(),
+            Type::Map(_) => "Object".to_owned(),
+            Type::Named(of) => of.strip_prefix(name).unwrap_or(of).to_owned(),
+            _ => variant.ident.clone(),
+        })
+        .collect();
+    let usable = |index: usize| {
+        let ident = &short[index];
+        ident.starts_with(|c: char| c.is_ascii_alphabetic())
+            && ident != "Other"
+            && short.iter().filter(|other| *other == ident).count() == 1
+    };
+    for (index, variant) in variants.iter_mut().enumerate() {
+        if usable(index) {
+            variant.ident.clone_from(&short[index]);
+        }
+    }
+}
+
+fn read_tolerantly(definition: &mut Definition) {
+    let Kind::Struct(fields) = &mut definition.kind else { return };
+    for field in fields {
+        if let Type::Option(of) = &field.of
+            && matches!(**of, Type::Vec(_) | Type::Map(_))
+        {
+            field.of = (**of).clone();
+        }
+    }
+}
+
+/// A property that may be left out and may be `null` tells the two apart.
+fn send_exactly(definition: &mut Definition) {
+    let Kind::Struct(fields) = &mut definition.kind else { return };
+    for field in fields {
+        if !field.required && field.nullable && matches!(field.of, Type::Option(_)) {
+            field.of = Type::Option(Box::new(field.of.clone()));
+        }
+    }
+}
+
+fn call(operation: Operation, signature: &Signature, types: &BTreeMap<String, Definition>) -> Call {
+    let named = |name: &str| {
+        signature.parameters.iter().find(|(ident, _)| plain(ident) == plain(name)).map(|(_, of)| of)
+    };
+    let mut taken: BTreeSet<String> = BTreeSet::new();
+    let mut parameters = Vec::new();
+    for parameter in &operation.parameters {
+        let of = named(&parameter.name).map_or(Type::path("String"), |of| of.unwrapped().clone());
+        let mut ident = setter(&parameter.name);
+        if RESERVED.contains(&ident.as_str()) {
+            ident.push('_');
+        }
+        taken.insert(ident.clone());
+        parameters.push(Argument { ident, of });
+    }
+    let body = match operation.input {
+        Input::None => Body::None,
+        Input::Text => Body::Text,
+        Input::OctetStream => Body::Octets,
+        Input::Json => {
+            let of = named("body").map_or(Type::path("::serde_json::Value"), |of| of.clone());
+            let mut properties = Vec::new();
+            body_properties(&of, types, true, &mut properties);
+            for property in &mut properties {
+                if RESERVED.contains(&property.ident.as_str()) || taken.contains(&property.ident) {
+                    property.ident = format!("body_{}", property.ident);
+                }
+            }
+            Body::Json { of, properties }
+        }
+    };
+    let paging = paging(&operation, signature, types);
+    Call { operation, parameters, body, output: signature.output.clone(), paging }
+}
+
+/// The properties of a body: an object's, or all those of a union's objects.
+fn body_properties(
+    of: &Type,
+    types: &BTreeMap<String, Definition>,
+    all: bool,
+    properties: &mut Vec<Property>,
+) {
+    let Type::Named(name) = of.unboxed() else { return };
+    match types.get(name).map(|definition| &definition.kind) {
+        Some(Kind::Struct(fields)) => {
+            for field in fields.iter().filter(|field| !field.rest) {
+                match properties.iter_mut().find(|property| property.name == field.name) {
+                    Some(property) => property.required &= all && field.required,
+                    None => properties.push(property(field, all)),
+                }
+            }
+        }
+        Some(Kind::Union(variants)) => {
+            for variant in variants {
+                body_properties(&variant.of, types, false, properties);
+            }
+        }
+        Some(Kind::Alias(of)) => body_properties(of, types, all, properties),
+        _ => {}
+    }
+}
+
+fn property(field: &Field, all: bool) -> Property {
+    let optional = matches!(field.of, Type::Option(_));
+    let mut of = &field.of;
+    while let Type::Option(inner) = of {
+        of = inner;
+    }
+    Property {
+        ident: setter(&field.name),
+        name: field.name.clone(),
+        doc: field.doc.clone(),
+        of: of.clone(),
+        required: all && field.required,
+        nullable: field.nullable && optional,
+    }
+}
+
+fn paging(
+    operation: &Operation,
+    signature: &Signature,
+    types: &BTreeMap<String, Definition>,
+) -> Paging {
+    let pages = operation.parameters.iter().any(|parameter| {
+        parameter.location == "query"
+            && matches!(
+                parameter.name.as_str(),
+                "page" | "per_page" | "cursor" | "after" | "before"
+            )
+    });
+    let is_json = matches!(operation.output, Output::Json { .. });
+    let Some(output) = signature.output.as_ref().filter(|_| pages && is_json) else {
+        return Paging::None;
+    };
+    let optional = matches!(output, Type::Option(_));
+    let list = |item: &Type, field: Option<&str>| Paging::List {
+        item: item.clone(),
+        field: field.map(str::to_owned),
+        optional,
+    };
+    let fields = match resolve(output.unwrapped(), types) {
+        Resolved::List(item) => return list(item, None),
+        Resolved::Fields(fields) => fields,
+        Resolved::Other => return Paging::Pages,
+    };
+    let lists: Vec<(&str, &Type)> = fields
+        .iter()
+        .filter_map(|field| match &field.of {
+            Type::Vec(of) => Some((field.ident.as_str(), &**of)),
+            _ => None,
+        })
+        .collect();
+    // The list that the overlay names, or the one that there is; of several,
+    // the one that the path is named after.
+    let last = operation.path.rsplit('/').find(|segment| !segment.starts_with('{'));
+    let wanted = operation.items.as_deref().or(last).map(plain).unwrap_or_default();
+    match lists.iter().find(|(ident, _)| *ident == "items" || *ident == wanted) {
+        Some((ident, item)) => list(item, Some(ident)),
+        None if lists.len() == 1 => list(lists[0].1, Some(lists[0].0)),
+        None => Paging::Pages,
+    }
+}
+
+enum Resolved<'a> {
+    List(&'a Type),
+    Fields(&'a [Field]),
+    Other,
+}
+
+fn resolve<'a>(of: &'a Type, types: &'a BTreeMap<String, Definition>) -> Resolved<'a> {
+    match of {
+        Type::Vec(of) => Resolved::List(of),
+        Type::Boxed(of) => resolve(of, types),
+        Type::Named(name) => match types.get(name).map(|definition| &definition.kind) {
+            Some(Kind::Alias(of)) => resolve(of, types),
+            Some(Kind::Struct(fields)) => Resolved::Fields(fields),
+            _ => Resolved::Other,
+        },
+        _ => Resolved::Other,
+    }
+}
+
+/// A setter's name: the parameter's, as a Rust identifier.
+fn setter(name: &str) -> String {
+    let ident = plain(name);
+    if syn::parse_str::<syn::Ident>(&ident).is_ok() { ident } else { format!("{ident}_") }
+}
+
+/// A name in snake case, without what Rust adds to keywords.
+pub fn plain(name: &str) -> String {
+    let mut plain = String::new();
+    for c in name.trim_start_matches("r#").chars() {
+        if c.is_ascii_alphanumeric() {
+            plain.push(c.to_ascii_lowercase());
+        } else if !plain.ends_with('_') && !plain.is_empty() {
+            plain.push('_');
+        }
+    }
+    plain.trim_end_matches('_').to_owned()
+}

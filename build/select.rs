@@ -1,0 +1,113 @@
+//! Stage 3, select: the operations of the chosen tags, and only the component
+//! schemas that they reach.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+use super::document::{self, METHODS};
+use super::error::{Error, Result};
+
+const STAGE: &str = "select";
+
+/// Which tags to keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tags {
+    /// Every tag of the document.
+    All,
+    /// These, by name.
+    Only(BTreeSet<String>),
+}
+
+impl Tags {
+    fn keep(&self, tag: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(tags) => tags.contains(tag),
+        }
+    }
+}
+
+/// The Cargo feature that turns a tag on is named as the tag is.
+pub fn feature_variable(tag: &str) -> String {
+    format!("CARGO_FEATURE_{}", tag.to_uppercase().replace('-', "_"))
+}
+
+/// Every tag that an operation of the document has, with the number of its
+/// operations.
+pub fn tags(document: &Value) -> BTreeMap<&str, usize> {
+    let mut tags = BTreeMap::new();
+    for located in document::operations(document) {
+        if let Some(tag) = tag(located.operation) {
+            *tags.entry(tag).or_default() += 1;
+        }
+    }
+    tags
+}
+
+/// Drops every operation of another tag, then every component that is no
+/// longer reached. Webhooks are dropped as well.
+pub fn select(document: &mut Value, tags: &Tags) -> Result<()> {
+    for located in document::operations(document) {
+        if tag(located.operation).is_none() {
+            return Err(Error::new(
+                STAGE,
+                located.pointer(),
+                format!("operation `{}` has no tag, so no feature selects it", located.id()),
+            ));
+        }
+    }
+    if let Some(root) = document.as_object_mut() {
+        root.shift_remove("x-webhooks");
+    }
+    if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
+        for item in paths.values_mut().filter_map(Value::as_object_mut) {
+            item.retain(|key, value| {
+                !METHODS.contains(&key.as_str()) || tag(value).is_some_and(|tag| tags.keep(tag))
+            });
+        }
+        paths.retain(|_, item| METHODS.iter().any(|method| item.get(method).is_some()));
+    }
+    prune(document)
+}
+
+/// Drops the components that no path reaches.
+pub fn prune(document: &mut Value) -> Result<()> {
+    let mut reached: BTreeSet<String> = BTreeSet::new();
+    let mut open: Vec<String> = Vec::new();
+    let mut note = |reference: &str, open: &mut Vec<String>| {
+        if reached.insert(reference.to_owned()) {
+            open.push(reference.to_owned());
+        }
+    };
+    document::references(&document["paths"], &mut |reference| note(reference, &mut open));
+    while let Some(reference) = open.pop() {
+        let target = reference.strip_prefix('#').and_then(|pointer| document.pointer(pointer));
+        let Some(target) = target else {
+            return Err(Error::new(
+                STAGE,
+                reference.trim_start_matches('#'),
+                format!("`$ref` to `{reference}`, which does not exist"),
+            ));
+        };
+        document::references(target, &mut |reference| note(reference, &mut open));
+    }
+    if let Some(components) = document.get_mut("components").and_then(Value::as_object_mut) {
+        for (kind, members) in components {
+            if let Some(members) = members.as_object_mut() {
+                retain_reached(kind, members, &reached);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn retain_reached(kind: &str, members: &mut Map<String, Value>, reached: &BTreeSet<String>) {
+    members.retain(|name, _| {
+        reached.contains(&format!("#{}", document::pointer(&["components", kind, name])))
+    });
+}
+
+fn tag(operation: &Value) -> Option<&str> {
+    operation["tags"].get(0)?.as_str()
+}

@@ -1,0 +1,154 @@
+//! Stage 5, tolerate: what is read and what is sent become different schemas,
+//! since they have different rules.
+//!
+//! A component that is both answered by an operation and sent to one is
+//! copied: `x` is read, `x-input` is sent. What is *sent* stays exact, except
+//! that an optional list may be left out, which is not the same as being
+//! empty. What is *read* is made tolerant by [`super::refine`], once it knows
+//! which types are read.
+//!
+//! Properties are marked with what the trip through typify would lose: their
+//! order in the document (typify sorts them, GitHub sends them in this order)
+//! and whether `null` may be sent.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::document::{self, schema_name};
+use super::error::{Error, Result};
+
+const STAGE: &str = "tolerate";
+
+/// What is known of a property, carried through typify in its description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mark {
+    /// The place of the property among its siblings.
+    pub order: usize,
+    /// Whether the document allows `null`.
+    pub nullable: bool,
+}
+
+impl Mark {
+    fn write(self, description: &str) -> String {
+        let null = if self.nullable { "n" } else { "" };
+        format!("\u{E010}{}{null}\u{E011}{description}", self.order)
+    }
+
+    /// Takes the mark off a description.
+    pub fn read(description: &str) -> (Self, &str) {
+        let marked = description
+            .trim_start()
+            .strip_prefix('\u{E010}')
+            .and_then(|rest| rest.split_once('\u{E011}'));
+        let Some((mark, description)) = marked else { return (Self::default(), description) };
+        let order = mark.trim_end_matches('n').parse().unwrap_or_default();
+        (Self { order, nullable: mark.ends_with('n') }, description)
+    }
+}
+
+/// Splits what is read from what is sent, and marks properties.
+pub fn tolerate(document: &mut Value) -> Result<()> {
+    let read = reached(document, "responses")?;
+    let sent = reached(document, &["parameters", "requestBody"].join("|"))?;
+    split(document, &read, &sent);
+    let Some(schemas) = document::schemas_mut(document) else { return Ok(()) };
+    for (name, schema) in schemas {
+        let is_sent = sent.contains(name) && !read.contains(name) || name.ends_with(INPUT);
+        mark(schema, is_sent);
+    }
+    Ok(())
+}
+
+const INPUT: &str = "-input";
+
+/// The component schemas reached from one side of all operations.
+fn reached(document: &Value, sides: &str) -> Result<BTreeSet<String>> {
+    let mut reached = BTreeSet::new();
+    let mut open = Vec::new();
+    for located in document::operations(document) {
+        for side in sides.split('|') {
+            if let Some(side) = located.operation.get(side) {
+                document::references(side, &mut |reference| open.push(reference.to_owned()));
+            }
+        }
+    }
+    while let Some(reference) = open.pop() {
+        let name = schema_name(&reference).unwrap_or(&reference).to_owned();
+        if reached.contains(&name) {
+            continue;
+        }
+        let Some(schema) = document["components"]["schemas"].get(&name) else {
+            return Err(Error::new(STAGE, reference, "a `$ref` to a schema that is not there"));
+        };
+        document::references(schema, &mut |reference| open.push(reference.to_owned()));
+        reached.insert(name);
+    }
+    Ok(reached)
+}
+
+/// Gives the sent side copies of what both sides use.
+fn split(document: &mut Value, read: &BTreeSet<String>, sent: &BTreeSet<String>) {
+    let both: BTreeSet<&String> = read.intersection(sent).collect();
+    if both.is_empty() {
+        return;
+    }
+    if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
+        let items = paths.values_mut().filter_map(Value::as_object_mut);
+        for operation in items.flat_map(|item| item.values_mut()).filter_map(Value::as_object_mut) {
+            for side in ["parameters", "requestBody"] {
+                if let Some(side) = operation.get_mut(side) {
+                    redirect(side, &both);
+                }
+            }
+        }
+    }
+    let Some(schemas) = document::schemas_mut(document) else { return };
+    for name in sent {
+        let Some(schema) = schemas.get(name) else { continue };
+        let mut schema = schema.clone();
+        redirect(&mut schema, &both);
+        let name = if both.contains(name) { format!("{name}{INPUT}") } else { name.clone() };
+        schemas.insert(name, schema);
+    }
+}
+
+/// Points every `$ref` to a component of `both` to its copy.
+fn redirect(value: &mut Value, both: &BTreeSet<&String>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                match value {
+                    Value::String(reference) if key == "$ref" => {
+                        let name = schema_name(reference).map(str::to_owned);
+                        if name.is_some_and(|name| both.contains(&name)) {
+                            reference.push_str(INPUT);
+                        }
+                    }
+                    value => redirect(value, both),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| redirect(item, both)),
+        _ => {}
+    }
+}
+
+fn mark(schema: &mut Value, is_sent: bool) {
+    let required: BTreeSet<String> =
+        document::array(schema, "required").filter_map(Value::as_str).map(str::to_owned).collect();
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for (order, (name, property)) in properties.into_iter().flatten().enumerate() {
+        let mark = Mark { order, nullable: property["nullable"] == true };
+        let description = mark.write(property["description"].as_str().unwrap_or_default());
+        if let Some(reference) = property.get("$ref").cloned() {
+            *property = json!({ "allOf": [{ "$ref": reference }] });
+        }
+        let is_list = property["type"] == "array"
+            || property["type"] == "object" && property.get("properties").is_none();
+        if is_sent && is_list && !required.contains(name) {
+            property["nullable"] = json!(true);
+        }
+        property["description"] = json!(description);
+    }
+}

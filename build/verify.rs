@@ -1,0 +1,99 @@
+//! Stage 1, verify: is this the document that we think it is, and one that the
+//! pipeline can read?
+
+use std::{fs, path::Path};
+
+use serde::Deserialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::error::{Error, Result};
+
+const STAGE: &str = "verify";
+
+/// `upstream.toml`: where the vendored document comes from.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(
+    dead_code,
+    reason = "the build needs the checksum alone; the rest is for people and scripts"
+)]
+pub struct Upstream {
+    pub package: String,
+    pub version: String,
+    pub file: String,
+    pub sha256: String,
+    pub retrieved: String,
+    pub license: String,
+}
+
+/// Reads the vendored document and checks it against its `upstream.toml`.
+pub fn vendored(document: &Path, upstream: &Path) -> Result<Value> {
+    let bytes = read(document)?;
+    let upstream = String::from_utf8(read(upstream)?)
+        .map_err(|e| Error::new(STAGE, "", format!("{} is not UTF-8: {e}", upstream.display())))
+        .and_then(|text| {
+            basic_toml::from_str::<Upstream>(&text)
+                .map_err(|e| Error::new(STAGE, "", format!("{}: {e}", upstream.display())))
+        })?;
+    let actual = hex(&Sha256::digest(&bytes));
+    if actual != upstream.sha256 {
+        return Err(Error::new(
+            STAGE,
+            "",
+            format!(
+                "{} has SHA-256 {actual}, but upstream.toml says {}: the document was edited \
+                 (corrections belong into overlay.yaml) or replaced without its upstream.toml \
+                 (refresh both together)",
+                document.display(),
+                upstream.sha256
+            ),
+        ));
+    }
+    parse(&bytes, document)
+}
+
+/// Reads a document that the user names, of which no checksum is known.
+pub fn other(document: &Path) -> Result<Value> {
+    parse(&read(document)?, document)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path)
+        .map_err(|e| Error::new(STAGE, "", format!("cannot read {}: {e}", path.display())))
+}
+
+fn parse(bytes: &[u8], path: &Path) -> Result<Value> {
+    let document: Value = serde_json::from_slice(bytes)
+        .map_err(|e| Error::new(STAGE, "", format!("{} is not JSON: {e}", path.display())))?;
+    check(&document)?;
+    Ok(document)
+}
+
+/// Checks that the document has what the later stages rely on.
+pub fn check(document: &Value) -> Result<()> {
+    match document["openapi"].as_str() {
+        Some(version) if version.starts_with("3.0.") => {}
+        Some(version) => {
+            return Err(Error::new(
+                STAGE,
+                "/openapi",
+                format!(
+                    "this is OpenAPI {version}; the pipeline reads 3.0 (GitHub publishes both: \
+                     take the description without `-3.1` in its path)"
+                ),
+            ));
+        }
+        None => {
+            return Err(Error::new(STAGE, "/openapi", "not an OpenAPI document: no `openapi`"));
+        }
+    }
+    match document.get("paths").map(Value::as_object) {
+        Some(Some(paths)) if !paths.is_empty() => Ok(()),
+        _ => Err(Error::new(STAGE, "/paths", "the document has no `paths`, so no operations")),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,97 @@
+//! Stage 9, write: the refined model as Rust source.
+//!
+//! One module `types`, one module of call builders for each scope (`issues`,
+//! `repos`, …) with a handle to start from, and the operation table.
+
+mod calls;
+mod docs;
+mod types;
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use super::error::{Error, Result};
+use super::model::Type;
+use super::operations::Output;
+use super::refine::Refined;
+
+const STAGE: &str = "write";
+
+/// The most properties that a record may have; `src/wire/record.rs` relies on it.
+const MAX_FIELDS: usize = 256;
+
+/// Writes everything. `document` names the document it was made from.
+pub fn write(refined: &Refined, document: &str, version: &str) -> Result<String> {
+    let mut out = String::with_capacity(1 << 22);
+    // Writing to a string cannot fail, so neither can any of the stages below.
+    let result = types::write(&mut out, refined).and_then(|()| calls::write(&mut out, refined));
+    result.map_err(|e| Error::new(STAGE, "", e))?;
+    let table = writeln!(
+        out,
+        "/// The document that this build was made from.\n\
+         pub const DOCUMENT: &str = {document:?};\n\
+         /// The version of the document that this build was made from.\n\
+         pub const DOCUMENT_VERSION: &str = {version:?};"
+    );
+    table.map_err(|e| Error::new(STAGE, "", e))?;
+    too_large(refined)?;
+    Ok(out)
+}
+
+/// Writes the table by which the tests decode each operation's examples into
+/// its type. It is compiled by no one but them.
+pub fn decoders(refined: &Refined) -> String {
+    let mut types: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for call in &refined.calls {
+        if let (Output::Json { .. }, Some(of)) = (call.operation.output, &call.output) {
+            types.entry(shown(of, "octowire::types::")).or_default().push(&call.operation.id);
+        }
+    }
+    let arms: String = types
+        .iter()
+        .map(|(of, operations)| {
+            let operations: Vec<String> = operations.iter().map(|id| format!("{id:?}")).collect();
+            format!("{} => round_trip::<{of}>(body),\n", operations.join(" | "))
+        })
+        .collect();
+    format!("match operation {{\n{arms}_ => return None,\n}}\n")
+}
+
+fn too_large(refined: &Refined) -> Result<()> {
+    for (name, definition) in &refined.types {
+        if let super::model::Kind::Struct(fields) = &definition.kind
+            && fields.len() > MAX_FIELDS
+        {
+            let message = format!("{name} has {} properties, more than {MAX_FIELDS}", fields.len());
+            return Err(Error::new(STAGE, "", message));
+        }
+    }
+    Ok(())
+}
+
+/// A type as it is written; `types` leads to the module of generated types.
+fn shown(of: &Type, types: &str) -> String {
+    match of {
+        Type::Named(name) => format!("{types}{name}"),
+        Type::Path(path) => path.clone(),
+        Type::Option(of) => format!("Option<{}>", shown(of, types)),
+        Type::Vec(of) => format!("Vec<{}>", shown(of, types)),
+        Type::Map(of) => format!("::std::collections::BTreeMap<String, {}>", shown(of, types)),
+        Type::Boxed(of) => format!("Box<{}>", shown(of, types)),
+    }
+}
+
+/// `list-for-repo` as a type's name: `ListForRepo`.
+fn pascal(name: &str) -> String {
+    name.split(|c: char| !c.is_ascii_alphanumeric())
+        .map(|word| {
+            let mut letters = word.chars();
+            letters
+                .next()
+                .map(|first| first.to_ascii_uppercase())
+                .into_iter()
+                .chain(letters)
+                .collect::<String>()
+        })
+        .collect()
+}

@@ -1,0 +1,295 @@
+//! The generated types.
+
+use std::collections::BTreeSet;
+use std::fmt::{self, Write};
+
+use super::{docs::doc, shown};
+use crate::build::model::{Definition, Field, Kind, Type, Value, Variant};
+use crate::build::refine::Refined;
+
+/// An enum with more values than this does not tell a union's variants apart.
+const MAX_TAGS: usize = 4;
+
+pub fn write(out: &mut String, refined: &Refined) -> fmt::Result {
+    writeln!(
+        out,
+        "/// The types of requests and responses, named as GitHub's document names them.\n\
+         #[allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]\n\
+         #[allow(clippy::all, clippy::pedantic, deprecated)]\n\
+         pub mod types {{\n\
+         #[allow(unused_imports)] use crate::wire;"
+    )?;
+    let mut read = Vec::new();
+    let mut sent = Vec::new();
+    for (name, definition) in &refined.types {
+        let is_read = refined.read.contains(name);
+        doc(out, "", if definition.doc.is_empty() { name } else { &definition.doc })?;
+        match &definition.kind {
+            Kind::Alias(of) => writeln!(out, "pub type {name} = {};", shown(of, ""))?,
+            Kind::Enum(values) => string_enum(out, name, definition, values, is_read)?,
+            Kind::Union(variants) => union(out, refined, name, definition, variants, is_read)?,
+            Kind::Struct(fields) => {
+                record(out, name, fields, is_read)?;
+                if is_read { &mut read } else { &mut sent }.push(name.as_str());
+            }
+        }
+    }
+    writeln!(out, "wire::read_records! {{ {} }}", read.join(" "))?;
+    writeln!(out, "wire::sent_records! {{ {} }}", sent.join(" "))?;
+    writeln!(out, "}}")
+}
+
+/// The macros take documentation as an attribute inside their braces, so the
+/// doc comment that is already written moves there.
+fn inside(out: &mut String, definition: &Definition, name: &str) -> String {
+    let mut comment = String::new();
+    // Writing to a string cannot fail.
+    let _ = doc(&mut comment, "", if definition.doc.is_empty() { name } else { &definition.doc });
+    out.truncate(out.len() - comment.len());
+    comment
+}
+
+fn string_enum(
+    out: &mut String,
+    name: &str,
+    definition: &Definition,
+    values: &[Value],
+    is_read: bool,
+) -> fmt::Result {
+    let comment = inside(out, definition, name);
+    let kind = if is_read { "open_enum" } else { "closed_enum" };
+    writeln!(out, "wire::{kind}! {{\n{comment}{name} {{")?;
+    for Value { ident, name } in values {
+        // The open enum has a variant of this name for what it does not know.
+        let ident = if is_read && ident == "Unknown" { "UnknownValue" } else { ident };
+        writeln!(out, "    {ident} = {name:?},")?;
+    }
+    writeln!(out, "}}\n}}")
+}
+
+fn union(
+    out: &mut String,
+    refined: &Refined,
+    name: &str,
+    definition: &Definition,
+    variants: &[Variant],
+    is_read: bool,
+) -> fmt::Result {
+    let comment = inside(out, definition, name);
+    let kind = if is_read { "read_union" } else { "sent_union" };
+    writeln!(out, "wire::{kind}! {{\n{comment}{name} {{")?;
+    for Variant { ident, of } in variants {
+        let ident = if is_read && ident == "Other" { "OtherVariant" } else { ident };
+        write!(out, "    {ident}({})", shown(of, ""))?;
+        if is_read {
+            write!(out, "{},{};", fields_of(refined, of), tags_of(refined, of))?;
+        } else {
+            write!(out, ",")?;
+        }
+        writeln!(out)?;
+    }
+    writeln!(out, "}}\n}}")?;
+    conversions(out, refined, name, variants)
+}
+
+/// ` fields …` of a variant that is a record.
+fn fields_of(refined: &Refined, of: &Type) -> String {
+    match record_of(refined, of) {
+        Some((record, _)) => format!(" fields <{record} as wire::Record>::FIELDS"),
+        None => String::new(),
+    }
+}
+
+/// The properties of a record whose few values tell it from others.
+fn tags_of(refined: &Refined, of: &Type) -> String {
+    let Some((_, fields)) = record_of(refined, of) else { return String::new() };
+    let tags: Vec<String> = fields
+        .iter()
+        .filter_map(|field| {
+            let Type::Named(name) = field.of.unwrapped().unboxed() else { return None };
+            match resolved(refined, name)? {
+                Kind::Enum(values) if values.len() <= MAX_TAGS => {
+                    let values: Vec<String> =
+                        values.iter().map(|value| format!("{:?}", value.name)).collect();
+                    Some(format!("{:?}: &[{}]", field.name, values.join(", ")))
+                }
+                _ => None,
+            }
+        })
+        .collect();
+    if tags.is_empty() { String::new() } else { format!(" [{}]", tags.join(", ")) }
+}
+
+/// What a name stands for, behind aliases.
+fn resolved<'a>(refined: &'a Refined, name: &str) -> Option<&'a Kind> {
+    match &refined.types.get(name)?.kind {
+        Kind::Alias(Type::Named(name)) => resolved(refined, name),
+        kind => Some(kind),
+    }
+}
+
+fn record_of<'a>(refined: &'a Refined, of: &'a Type) -> Option<(&'a str, &'a [Field])> {
+    let Type::Named(name) = of.unboxed() else { return None };
+    match resolved(refined, name)? {
+        Kind::Struct(fields) => Some((name, fields)),
+        _ => None,
+    }
+}
+
+/// `From` for each variant that a type is enough to choose.
+fn conversions(
+    out: &mut String,
+    refined: &Refined,
+    name: &str,
+    variants: &[Variant],
+) -> fmt::Result {
+    let mut seen = BTreeSet::new();
+    let repeated: BTreeSet<String> = variants
+        .iter()
+        .map(|variant| meant(refined, &variant.of))
+        .filter(|of| !seen.insert(of.clone()))
+        .collect();
+    let alone = |variant: &&Variant| !repeated.contains(&meant(refined, &variant.of));
+    for Variant { ident, of } in variants.iter().filter(alone) {
+        let ident = if ident == "Other" { "OtherVariant" } else { ident };
+        let shown = shown(of, "");
+        writeln!(
+            out,
+            "impl From<{shown}> for {name} {{\n\
+             #[inline] fn from(value: {shown}) -> Self {{ Self::{ident}(value) }}\n}}"
+        )?;
+        if *of == Type::path("String") {
+            writeln!(
+                out,
+                "impl From<&str> for {name} {{\n\
+                 #[inline] fn from(value: &str) -> Self {{ Self::{ident}(value.to_owned()) }}\n}}"
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// A type as it is written, by the name that its definition has.
+fn meant(refined: &Refined, of: &Type) -> String {
+    match of {
+        Type::Named(name) => match &refined.types.get(name).map(|definition| &definition.kind) {
+            Some(Kind::Alias(of)) => meant(refined, of),
+            _ => name.clone(),
+        },
+        Type::Vec(of) => format!("Vec<{}>", meant(refined, of)),
+        other => shown(other, ""),
+    }
+}
+
+fn record(out: &mut String, name: &str, fields: &[Field], is_read: bool) -> fmt::Result {
+    let default =
+        if is_read || fields.iter().all(|field| !field.required) { ", Default" } else { "" };
+    writeln!(out, "#[derive(Clone, Debug{default})]\n#[non_exhaustive]\npub struct {name} {{")?;
+    for field in fields {
+        let text =
+            if field.doc.is_empty() { format!("`{}`", field.name) } else { field.doc.clone() };
+        doc(out, "    ", &text)?;
+        writeln!(out, "    pub {}: {},", field.ident, shown(&field.of, ""))?;
+    }
+    writeln!(out, "}}")?;
+    if !is_read {
+        constructor(out, name, fields)?;
+    }
+    write_fields(out, name, fields)?;
+    if is_read { read_fields(out, name, fields) } else { Ok(()) }
+}
+
+/// `new(…)` with what is required, and a setter for everything else.
+fn constructor(out: &mut String, name: &str, fields: &[Field]) -> fmt::Result {
+    let required: Vec<&Field> = fields.iter().filter(|field| field.required).collect();
+    let parameters: Vec<String> = required
+        .iter()
+        .map(|field| format!("{}: impl Into<{}>", field.ident, shown(&field.of, "")))
+        .collect();
+    writeln!(out, "impl {name} {{\n    /// With all that GitHub requires.")?;
+    writeln!(
+        out,
+        "    #[inline] pub fn new({}) -> Self {{\n        Self {{",
+        parameters.join(", ")
+    )?;
+    for field in fields {
+        match field.required {
+            true => write!(out, " {0}: {0}.into(),", field.ident)?,
+            false => write!(out, " {}: Default::default(),", field.ident)?,
+        }
+    }
+    writeln!(out, " }}\n    }}")?;
+    for field in fields.iter().filter(|field| !field.required && !field.rest) {
+        let inner = field.of.unwrapped();
+        writeln!(out, "    /// Sets [`{0}`](Self::{0}).", field.ident)?;
+        let (open, close) = if inner == &field.of { ("", "") } else { ("Some(", ")") };
+        writeln!(
+            out,
+            "    #[inline] #[must_use] pub fn {0}(mut self, value: impl Into<{1}>) -> Self {{ \
+             self.{0} = {open}value.into(){close}; self }}",
+            field.ident,
+            shown(inner, "")
+        )?;
+    }
+    writeln!(out, "}}")
+}
+
+fn write_fields(out: &mut String, name: &str, fields: &[Field]) -> fmt::Result {
+    writeln!(
+        out,
+        "impl wire::Fields for {name} {{ fn write<M: ::serde::ser::SerializeMap>(&self, _to: &mut M) \
+         -> Result<(), M::Error> {{"
+    )?;
+    for Field { ident, name, of, required, rest, .. } in fields {
+        if *rest {
+            writeln!(
+                out,
+                "for (name, value) in &self.{ident} {{ _to.serialize_entry(name, value)?; }}"
+            )?;
+        } else if !required && matches!(of, Type::Option(_)) {
+            writeln!(out, "wire::optional(_to, {name:?}, &self.{ident})?;")?;
+        } else {
+            writeln!(out, "wire::entry(_to, {name:?}, &self.{ident})?;")?;
+        }
+    }
+    writeln!(out, "Ok(()) }} }}")
+}
+
+fn read_fields(out: &mut String, name: &str, fields: &[Field]) -> fmt::Result {
+    let named: Vec<&Field> = fields.iter().filter(|field| !field.rest).collect();
+    let names: Vec<String> = named.iter().map(|field| format!("{:?}", field.name)).collect();
+    let lenient = |field: &Field| matches!(field.of, Type::Option(_) | Type::Vec(_) | Type::Map(_));
+    let required: Vec<String> = named
+        .iter()
+        .enumerate()
+        .filter(|(_, field)| field.required && !lenient(field))
+        .map(|(index, _)| index.to_string())
+        .collect();
+    writeln!(
+        out,
+        "impl wire::Record for {name} {{\n\
+         const FIELDS: &'static [&'static str] = &[{}];\n\
+         const REQUIRED: &'static [u16] = &[{}];",
+        names.join(", "),
+        required.join(", ")
+    )?;
+    if let Some(rest) = fields.iter().find(|field| field.rest) {
+        writeln!(
+            out,
+            "const REST: bool = true;\n\
+             fn read_rest<'de, A: ::serde::de::MapAccess<'de>>(&mut self, name: String, from: &mut A) \
+             -> Result<(), A::Error> {{ self.{}.insert(name, from.next_value()?); Ok(()) }}",
+            rest.ident
+        )?;
+    }
+    writeln!(
+        out,
+        "fn read<'de, A: ::serde::de::MapAccess<'de>>(&mut self, index: usize, from: &mut A) \
+         -> Result<(), A::Error> {{ match index {{"
+    )?;
+    for (index, field) in named.iter().enumerate() {
+        let how = if matches!(field.of, Type::Vec(_) | Type::Map(_)) { "list" } else { "value" };
+        writeln!(out, "{index} => wire::{how}(from, &mut self.{}),", field.ident)?;
+    }
+    writeln!(out, "_ => from.next_value::<::serde::de::IgnoredAny>().map(drop) }} }} }}")
+}

@@ -1,0 +1,1 @@
+//! GitHub's whole REST API, for integrations in production.
