@@ -1,7 +1,9 @@
 //! Stage 7, generate: progenitor and typify turn the document into endpoint
 //! bindings and types, as tokens.
 
+use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::Once;
 
 use openapiv3::OpenAPI;
 use proc_macro2::TokenStream;
@@ -55,14 +57,9 @@ fn run(document: &Value) -> std::result::Result<TokenStream, String> {
             ID_OR_NAME_TYPE,
             [TypeImpl::Display, TypeImpl::FromStr].into_iter(),
         );
-    // Where progenitor does not know how to go on it panics; its message is
-    // the error, without a backtrace on the user's screen.
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(|_| {}));
-    let result = panic::catch_unwind(AssertUnwindSafe(|| {
+    let result = silently(|| {
         Generator::new(&settings).generate_tokens(&document).map_err(|e| e.to_string())
-    }));
-    panic::set_hook(hook);
+    });
     result.unwrap_or_else(|panic| {
         let message = panic
             .downcast_ref::<String>()
@@ -70,4 +67,27 @@ fn run(document: &Value) -> std::result::Result<TokenStream, String> {
             .or_else(|| panic.downcast_ref::<&str>().copied());
         Err(format!("progenitor gave up: {}", message.unwrap_or("it does not say why")))
     })
+}
+
+thread_local! {
+    static SILENT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs what may panic where it does not know how to go on. Its message is the
+/// error, without a backtrace on the user's screen; other threads' panics are
+/// shown as ever.
+fn silently<T>(run: impl FnOnce() -> T) -> std::thread::Result<T> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let others = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            if !SILENT.get() {
+                others(panic);
+            }
+        }));
+    });
+    SILENT.set(true);
+    let result = panic::catch_unwind(AssertUnwindSafe(run));
+    SILENT.set(false);
+    result
 }

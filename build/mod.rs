@@ -12,6 +12,7 @@ pub mod error;
 pub mod fold;
 pub mod generate;
 pub mod model;
+pub mod names;
 pub mod normalize;
 pub mod operations;
 pub mod overlay;

@@ -157,8 +157,11 @@ pub fn read(tokens: TokenStream) -> Result<Model> {
             && let Some(body) = item.body
         {
             for item in items(body) {
-                if let Some((name, definition)) = definition(item)? {
-                    model.types.insert(name, definition);
+                if let Some((name, definition)) = definition(item)?
+                    && model.types.insert(name.clone(), definition).is_some()
+                {
+                    let message = format!("two schemas would both be the type `{name}`");
+                    return Err(Error::new(STAGE, "/components/schemas", message));
                 }
             }
         } else if item.has("impl", "Client")

@@ -31,6 +31,10 @@ const STAGE: &str = "normalize";
 /// workflow's id or file name. The generator replaces it by a written type.
 pub const ID_OR_NAME: &str = "octowire-id-or-name";
 
+/// Marks a component that was inline in a single operation, and so is either
+/// read or sent.
+pub const OF_OPERATION: &str = "x-octowire-of-operation";
+
 /// Rewrites the document. `operations` describes its operations, in order;
 /// `names` are the component schemas of the whole document, which a hoisted
 /// schema may not be named as, whatever was selected.
@@ -46,6 +50,7 @@ pub fn normalize(
         let item = paths.entry(located.path).or_insert_with(|| json!({}));
         item[located.method] = operation;
     }
+    schemas.leave_operations();
     for (name, _) in document["components"]["schemas"].as_object().into_iter().flatten() {
         schemas.component(name)?;
     }
@@ -94,11 +99,15 @@ fn parameters(
     let resolved = operations::resolved_parameters(document, located)?;
     let mut parameters = Vec::new();
     for parameter in &described.parameters {
-        let original = resolved.iter().find(|other| {
+        let original = resolved.iter().enumerate().find(|(_, other)| {
             other["name"] == parameter.name.as_str() && other["in"] == parameter.location
         });
-        let raw = original.map_or(&Value::Null, |original| &original["schema"]);
-        let at = format!("{}/parameters/{}", located.pointer(), parameter.name);
+        let (index, original) = original.unwrap_or((0, &&Value::Null));
+        let at = format!("{}/parameters/{index}/schema", located.pointer());
+        let Some(raw) = original.get("schema") else {
+            let message = format!("parameter `{}` has no schema", parameter.name);
+            return Err(Error::new(STAGE, at, message));
+        };
         let raw = document::resolve(document, raw, STAGE, &at)?;
         let schema = if raw.get("oneOf").is_some() || raw.get("anyOf").is_some() {
             either(raw, parameter.location)
@@ -146,18 +155,22 @@ fn response(
         Output::Json { nullable } => nullable,
     };
     let mut bodies: Vec<&Value> = Vec::new();
-    for response in operations::successes(document, located)? {
+    let mut at = format!("{}/responses", located.pointer());
+    for (status, response) in operations::successes(document, located)? {
         for (media, content) in document::object(response, "content") {
             if operations::is_json(media)
                 && let Some(schema) = content.get("schema")
                 && !bodies.contains(&schema)
             {
+                if bodies.is_empty() {
+                    let within = document::pointer(&[status, "content", media, "schema"]);
+                    at = format!("{}/responses{within}", located.pointer());
+                }
                 bodies.push(schema);
             }
         }
     }
     let name = format!("{}-response", flat(&described.id));
-    let at = format!("{}/responses", located.pointer());
     let mut schema = match bodies.as_slice() {
         [] => json!({}),
         [one] => schemas.schema(one, &name, &at)?,
@@ -182,7 +195,7 @@ fn request_body(
     let (media, schema) = match described.input {
         Input::None => return Ok(None),
         Input::Text => ("text/plain", json!({ "type": "string" })),
-        Input::OctetStream => {
+        Input::OctetStream | Input::Other => {
             ("application/octet-stream", json!({ "type": "string", "format": "binary" }))
         }
         Input::Json => {
@@ -192,6 +205,7 @@ fn request_body(
                 .find(|(media, _)| operations::is_json(media))
                 .ok_or_else(|| Error::new(STAGE, &at, "no JSON content"))?;
             let name = format!("{}-body", flat(&described.id));
+            let at = format!("{at}{}", document::pointer(&["content", content.0, "schema"]));
             let schema = content.1.get("schema").unwrap_or(&Value::Null);
             ("application/json", schema::without_null(schemas.schema(schema, &name, &at)?))
         }

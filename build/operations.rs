@@ -2,6 +2,8 @@
 //! operation table, and the words of its documentation. Read before
 //! [`super::normalize`] drops what progenitor does not understand.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::document::{self, Located};
@@ -64,6 +66,8 @@ pub enum Input {
     Json,
     Text,
     OctetStream,
+    /// Of a media type that the caller names, such as `multipart/form-data`.
+    Other,
 }
 
 impl Operation {
@@ -80,7 +84,16 @@ impl Operation {
 
 /// Describes every operation of the document, in its order.
 pub fn describe(document: &Value) -> Result<Vec<Operation>> {
-    document::operations(document).map(|located| describe_one(document, located)).collect()
+    let mut ids = BTreeSet::new();
+    let mut operations = Vec::new();
+    for located in document::operations(document) {
+        if !ids.insert(located.id().to_owned()) {
+            let message = format!("another operation is called `{}` already", located.id());
+            return Err(Error::new(STAGE, located.pointer(), message));
+        }
+        operations.push(describe_one(document, located)?);
+    }
+    Ok(operations)
 }
 
 fn describe_one(document: &Value, located: Located<'_>) -> Result<Operation> {
@@ -137,6 +150,9 @@ pub fn resolved_parameters<'a>(
 fn parameters(document: &Value, located: Located<'_>) -> Result<Vec<Parameter>> {
     let mut parameters = Vec::new();
     for parameter in resolved_parameters(document, located)? {
+        let Some(name) = parameter["name"].as_str().filter(|name| !name.is_empty()) else {
+            return Err(Error::new(STAGE, located.pointer(), "a parameter without a name"));
+        };
         let location = match parameter["in"].as_str() {
             Some("path") => "path",
             Some("query") => "query",
@@ -150,7 +166,7 @@ fn parameters(document: &Value, located: Located<'_>) -> Result<Vec<Parameter>> 
             }
         };
         parameters.push(Parameter {
-            name: parameter["name"].as_str().unwrap_or_default().to_owned(),
+            name: name.to_owned(),
             location,
             required: location == "path" || parameter["required"].as_bool().unwrap_or_default(),
             multi_segment: parameter["x-multi-segment"].as_bool().unwrap_or_default(),
@@ -182,17 +198,23 @@ fn parameters(document: &Value, located: Located<'_>) -> Result<Vec<Parameter>> 
     Ok(parameters)
 }
 
-/// The success responses, resolved.
-pub fn successes<'a>(document: &'a Value, located: Located<'a>) -> Result<Vec<&'a Value>> {
+/// The success responses with their statuses, resolved.
+pub fn successes<'a>(
+    document: &'a Value,
+    located: Located<'a>,
+) -> Result<Vec<(&'a str, &'a Value)>> {
     document::object(located.operation, "responses")
         .filter(|(status, _)| status.starts_with('2'))
-        .map(|(_, response)| document::resolve(document, response, STAGE, &located.pointer()))
+        .map(|(status, response)| {
+            let at = format!("{}{}", located.pointer(), document::pointer(&["responses", status]));
+            Ok((status.as_str(), document::resolve(document, response, STAGE, &at)?))
+        })
         .collect()
 }
 
 fn output(document: &Value, located: Located<'_>) -> Result<Output> {
     let successes = successes(document, located)?;
-    let contents = || successes.iter().map(|response| document::object(response, "content"));
+    let contents = || successes.iter().map(|(_, response)| document::object(response, "content"));
     let json = contents().flatten().any(|(media, _)| is_json(media));
     let other = contents().flatten().any(|(media, _)| !is_json(media));
     let empty = contents().any(|mut content| content.next().is_none());
@@ -219,11 +241,7 @@ fn input(document: &Value, located: Located<'_>) -> Result<Input> {
     } else if media.is_empty() {
         Ok(Input::None)
     } else {
-        Err(Error::new(
-            STAGE,
-            format!("{}/requestBody", located.pointer()),
-            format!("none of the media types is supported: {}", media.join(", ")),
-        ))
+        Ok(Input::Other)
     }
 }
 

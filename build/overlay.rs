@@ -102,8 +102,12 @@ pub fn apply(document: &mut Value, overlay: &Overlay, name: &str) -> Result<()> 
                 }
             }
             (None, true) => {
+                if pointers.iter().any(String::is_empty) {
+                    return Err(fail("the document as a whole cannot be removed".to_owned()));
+                }
                 // Later array elements first, so that the indices of the others stay right.
-                pointers.reverse();
+                pointers.sort_by(|a, b| steps(b).cmp(&steps(a)));
+                pointers.dedup();
                 for pointer in &pointers {
                     remove(document, pointer);
                 }
@@ -142,6 +146,11 @@ fn merge(target: &mut Value, update: &Value) {
         (Value::Array(target), update) => target.push(update.clone()),
         (target, update) => *target = update.clone(),
     }
+}
+
+/// A pointer's steps, so that indices are in the order of numbers.
+fn steps(pointer: &str) -> Vec<(usize, &str)> {
+    pointer.split('/').map(|step| (step.parse().unwrap_or_default(), step)).collect()
 }
 
 fn remove(document: &mut Value, pointer: &str) {

@@ -11,8 +11,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::document;
 use super::error::{Error, Result};
 use super::model::{Definition, Field, Kind, Model, Signature, Type};
+use super::names::{self, squashed};
 use super::operations::{Input, Operation, Output};
 
 const STAGE: &str = "refine";
@@ -51,11 +53,15 @@ pub enum Body {
     },
     Text,
     Octets,
+    /// Of a media type that the caller names.
+    Other,
 }
 
 /// A property of the body that has a setter of its own.
 pub struct Property {
     pub ident: String,
+    /// The method that sends `null`, if the document allows it.
+    pub clear: String,
     pub name: String,
     pub doc: String,
     pub of: Type,
@@ -90,7 +96,7 @@ pub fn refine(model: Model, operations: Vec<Operation>) -> Result<Refined> {
         return Err(Error::new(STAGE, "/paths", message));
     }
     sort_fields(&mut types);
-    inline_aliases(&mut types, &mut signatures);
+    inline_aliases(&mut types, &mut signatures)?;
     let read = reached(&types, signatures.iter().filter_map(|signature| signature.output.as_ref()));
     let sent = reached(
         &types,
@@ -110,7 +116,7 @@ pub fn refine(model: Model, operations: Vec<Operation>) -> Result<Refined> {
         .into_iter()
         .zip(&signatures)
         .map(|(operation, signature)| call(operation, signature, &types))
-        .collect();
+        .collect::<Result<_>>()?;
     Ok(Refined { types, read, calls })
 }
 
@@ -124,7 +130,10 @@ fn sort_fields(types: &mut BTreeMap<String, Definition>) {
 
 /// Writes a number or a list as what it is where the document gives it a name;
 /// the name stays, as an alias.
-fn inline_aliases(types: &mut BTreeMap<String, Definition>, signatures: &mut [Signature]) {
+fn inline_aliases(
+    types: &mut BTreeMap<String, Definition>,
+    signatures: &mut [Signature],
+) -> Result<()> {
     let aliases: BTreeMap<String, Type> = types
         .iter()
         .filter_map(|(name, definition)| match &definition.kind {
@@ -136,25 +145,27 @@ fn inline_aliases(types: &mut BTreeMap<String, Definition>, signatures: &mut [Si
     let outer = signatures.iter_mut().flat_map(|signature| {
         signature.parameters.iter_mut().map(|(_, of)| of).chain(signature.output.as_mut())
     });
-    for of in parts.chain(outer) {
-        inline_alias(&aliases, of, 0);
-    }
+    parts.chain(outer).try_for_each(|of| inline_alias(&aliases, of, 0))
 }
 
 /// How many aliases may stand for one another; more is a circle.
-const MAX_ALIASES: usize = 16;
+const MAX_ALIASES: usize = 32;
 
-fn inline_alias(aliases: &BTreeMap<String, Type>, of: &mut Type, depth: usize) {
+fn inline_alias(aliases: &BTreeMap<String, Type>, of: &mut Type, depth: usize) -> Result<()> {
     match of {
         Type::Named(name) => {
-            if let Some(target) = aliases.get(name).filter(|_| depth < MAX_ALIASES) {
-                *of = target.clone();
-                inline_alias(aliases, of, depth + 1);
+            let Some(target) = aliases.get(name) else { return Ok(()) };
+            if depth > MAX_ALIASES {
+                let message =
+                    format!("`{name}` is a list or a name of itself, which Rust cannot say");
+                return Err(Error::new(STAGE, "/components/schemas", message));
             }
+            *of = target.clone();
+            inline_alias(aliases, of, depth + 1)
         }
-        Type::Path(_) => {}
+        Type::Path(_) => Ok(()),
         Type::Option(of) | Type::Vec(of) | Type::Map(of) | Type::Boxed(of) => {
-            inline_alias(aliases, of, depth + 1);
+            inline_alias(aliases, of, depth + 1)
         }
     }
 }
@@ -227,39 +238,71 @@ fn send_exactly(definition: &mut Definition) {
     }
 }
 
-fn call(operation: Operation, signature: &Signature, types: &BTreeMap<String, Definition>) -> Call {
+fn call(
+    operation: Operation,
+    signature: &Signature,
+    types: &BTreeMap<String, Definition>,
+) -> Result<Call> {
     let named = |name: &str| {
-        signature.parameters.iter().find(|(ident, _)| plain(ident) == plain(name)).map(|(_, of)| of)
+        let found =
+            signature.parameters.iter().find(|(ident, _)| squashed(ident) == squashed(name));
+        found.map(|(_, of)| of)
     };
-    let mut taken: BTreeSet<String> = BTreeSet::new();
+    let mut setters = Setters::new(&operation);
     let mut parameters = Vec::new();
     for parameter in &operation.parameters {
         let of = named(&parameter.name).map_or(Type::path("String"), |of| of.unwrapped().clone());
-        let mut ident = setter(&parameter.name);
-        if RESERVED.contains(&ident.as_str()) {
-            ident.push('_');
-        }
-        taken.insert(ident.clone());
-        parameters.push(Argument { ident, of });
+        parameters.push(Argument { ident: setters.name(&parameter.name, "_")?, of });
     }
     let body = match operation.input {
         Input::None => Body::None,
         Input::Text => Body::Text,
         Input::OctetStream => Body::Octets,
+        Input::Other => Body::Other,
         Input::Json => {
             let of = named("body").map_or(Type::path("::serde_json::Value"), |of| of.clone());
             let mut properties = Vec::new();
             body_properties(&of, types, true, &mut properties);
             for property in &mut properties {
-                if RESERVED.contains(&property.ident.as_str()) || taken.contains(&property.ident) {
-                    property.ident = format!("body_{}", property.ident);
+                property.ident = setters.name(&property.name, "body_")?;
+                if property.nullable {
+                    property.clear = setters.name(&format!("clear_{}", property.name), "_")?;
                 }
             }
             Body::Json { of, properties }
         }
     };
     let paging = paging(&operation, signature, types);
-    Call { operation, parameters, body, output: signature.output.clone(), paging }
+    Ok(Call { operation, parameters, body, output: signature.output.clone(), paging })
+}
+
+/// The names of a call's methods, none of them twice.
+struct Setters {
+    taken: BTreeSet<String>,
+    pointer: String,
+}
+
+impl Setters {
+    fn new(operation: &Operation) -> Self {
+        Self {
+            taken: RESERVED.map(str::to_owned).into(),
+            pointer: document::pointer(&["paths", &operation.path, &operation.method]),
+        }
+    }
+
+    /// A setter for what the document calls `name`; `evade` is put before it, or behind it if
+    /// it is a `_`, where the name is taken.
+    fn name(&mut self, name: &str, evade: &str) -> Result<String> {
+        let Some(mut ident) = names::snake(name) else {
+            let message = format!("nothing of the name `{name}` can be written in Rust");
+            return Err(Error::new(STAGE, &self.pointer, message));
+        };
+        while self.taken.contains(&ident) {
+            ident = if evade == "_" { format!("{ident}_") } else { format!("{evade}{ident}") };
+        }
+        self.taken.insert(ident.clone());
+        Ok(ident)
+    }
 }
 
 /// The properties of a body: an object's, or all those of a union's objects.
@@ -296,7 +339,8 @@ fn property(field: &Field, all: bool) -> Property {
         of = inner;
     }
     Property {
-        ident: setter(&field.name),
+        ident: String::new(),
+        clear: String::new(),
         name: field.name.clone(),
         doc: field.doc.clone(),
         of: of.clone(),
@@ -342,8 +386,8 @@ fn paging(
     // The list that the overlay names, or the one that there is; of several,
     // the one that the path is named after.
     let last = operation.path.rsplit('/').find(|segment| !segment.starts_with('{'));
-    let wanted = operation.items.as_deref().or(last).map(plain).unwrap_or_default();
-    match lists.iter().find(|(ident, _)| *ident == "items" || *ident == wanted) {
+    let wanted = operation.items.as_deref().or(last).map(squashed).unwrap_or_default();
+    match lists.iter().find(|(ident, _)| *ident == "items" || squashed(ident) == wanted) {
         Some((ident, item)) => list(item, Some(ident)),
         None if lists.len() == 1 => list(lists[0].1, Some(lists[0].0)),
         None => Paging::Pages,
@@ -367,23 +411,4 @@ fn resolve<'a>(of: &'a Type, types: &'a BTreeMap<String, Definition>) -> Resolve
         },
         _ => Resolved::Other,
     }
-}
-
-/// A setter's name: the parameter's, as a Rust identifier.
-fn setter(name: &str) -> String {
-    let ident = plain(name);
-    if syn::parse_str::<syn::Ident>(&ident).is_ok() { ident } else { format!("{ident}_") }
-}
-
-/// A name in snake case, without what Rust adds to keywords.
-pub fn plain(name: &str) -> String {
-    let mut plain = String::new();
-    for c in name.trim_start_matches("r#").chars() {
-        if c.is_ascii_alphanumeric() {
-            plain.push(c.to_ascii_lowercase());
-        } else if !plain.ends_with('_') && !plain.is_empty() {
-            plain.push('_');
-        }
-    }
-    plain.trim_end_matches('_').to_owned()
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::document::{self, METHODS};
 use super::error::{Error, Result};
@@ -60,6 +60,7 @@ pub fn select(document: &mut Value, tags: &Tags) -> Result<()> {
     if let Some(root) = document.as_object_mut() {
         root.shift_remove("x-webhooks");
     }
+    fold_nullable(document);
     if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
         for item in paths.values_mut().filter_map(Value::as_object_mut) {
             item.retain(|key, value| {
@@ -71,22 +72,55 @@ pub fn select(document: &mut Value, tags: &Tags) -> Result<()> {
     prune(document)
 }
 
+/// Makes `nullable-x` a reference to `x` where it is the same but for
+/// `nullable`. This needs the whole document: what a type is called must not
+/// depend on whether `x` happens to be selected as well.
+fn fold_nullable(document: &mut Value) {
+    let Some(schemas) = document::schemas_mut(document) else { return };
+    let pairs: Vec<(String, String)> = schemas
+        .keys()
+        .filter_map(|name| Some((name.clone(), name.strip_prefix("nullable-")?.to_owned())))
+        .filter(|(name, base)| {
+            schemas.get(base).is_some_and(|base| same_but_for_nullable(base, &schemas[name]))
+        })
+        .collect();
+    for (name, base) in pairs {
+        let reference = format!("#/components/schemas/{base}");
+        schemas[&name] = json!({ "allOf": [{ "$ref": reference }], "nullable": true });
+    }
+}
+
+fn same_but_for_nullable(a: &Value, b: &Value) -> bool {
+    let (Some(a), Some(b)) = (a.as_object(), b.as_object()) else { return false };
+    let matters = |key: &&String| !matches!(key.as_str(), "nullable" | "title" | "description");
+    a.keys().chain(b.keys()).filter(matters).all(|key| a.get(key) == b.get(key))
+}
+
 /// Drops the components that no path reaches.
 pub fn prune(document: &mut Value) -> Result<()> {
     let mut reached: BTreeSet<String> = BTreeSet::new();
     let mut open: Vec<String> = Vec::new();
     let mut note = |reference: &str, open: &mut Vec<String>| {
-        if reached.insert(reference.to_owned()) {
-            open.push(reference.to_owned());
+        // A reference into a component needs it as a whole.
+        let whole =
+            reference.match_indices('/').nth(3).map_or(reference, |(at, _)| &reference[..at]);
+        for reference in [whole, reference] {
+            // Examples refer to one another, and are not read here.
+            if !reference.starts_with("#/components/examples/")
+                && reached.insert(reference.to_owned())
+            {
+                open.push(reference.to_owned());
+            }
         }
     };
     document::references(&document["paths"], &mut |reference| note(reference, &mut open));
     while let Some(reference) = open.pop() {
         let target = reference.strip_prefix('#').and_then(|pointer| document.pointer(pointer));
         let Some(target) = target else {
+            let pointer = reference.strip_prefix('#').unwrap_or_default();
             return Err(Error::new(
                 STAGE,
-                reference.trim_start_matches('#'),
+                pointer,
                 format!("`$ref` to `{reference}`, which does not exist"),
             ));
         };

@@ -1,22 +1,25 @@
 //! Stage 5, tolerate: what is read and what is sent become different schemas,
 //! since they have different rules.
 //!
-//! A component that is both answered by an operation and sent to one is
-//! copied: `x` is read, `x-input` is sent. What is *sent* stays exact, except
-//! that an optional list may be left out, which is not the same as being
-//! empty. What is *read* is made tolerant by [`super::refine`], once it knows
-//! which types are read.
+//! A component that is sent is copied: `x` is read, `x-input` is sent, and
+//! that is its name even if this week nothing reads `x`. What is *sent* stays
+//! exact, except that an optional list may be left out, which is not the same
+//! as being empty. What is *read* is made tolerant by [`super::refine`], once
+//! it knows which types are read.
 //!
 //! Properties are marked with what the trip through typify would lose: their
 //! order in the document (typify sorts them, GitHub sends them in this order)
 //! and whether `null` may be sent.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
 use super::document::{self, schema_name};
 use super::error::{Error, Result};
+use super::names::squashed;
+use super::normalize::{ID_OR_NAME, OF_OPERATION};
+use super::select;
 
 const STAGE: &str = "tolerate";
 
@@ -47,30 +50,31 @@ impl Mark {
     }
 }
 
+/// The sides of an operation that are sent, and the one that is read.
+const SENT: [&str; 2] = ["parameters", "requestBody"];
+const READ: [&str; 1] = ["responses"];
+
 /// Splits what is read from what is sent, and marks properties.
 pub fn tolerate(document: &mut Value) -> Result<()> {
-    let read = reached(document, "responses")?;
-    let sent = reached(document, &["parameters", "requestBody"].join("|"))?;
-    split(document, &read, &sent);
-    let Some(schemas) = document::schemas_mut(document) else { return Ok(()) };
-    for (name, schema) in schemas {
-        let is_sent = sent.contains(name) && !read.contains(name) || name.ends_with(INPUT);
-        mark(schema, is_sent);
+    split(document)?;
+    select::prune(document).map_err(|e| Error { stage: STAGE, ..e })?;
+    let read = reached(document, &READ)?;
+    for (name, schema) in document::schemas_mut(document).into_iter().flatten() {
+        if let Some(schema) = schema.as_object_mut() {
+            schema.shift_remove(OF_OPERATION);
+        }
+        mark(schema, !read.contains(name));
     }
     Ok(())
 }
 
-const INPUT: &str = "-input";
-
 /// The component schemas reached from one side of all operations.
-fn reached(document: &Value, sides: &str) -> Result<BTreeSet<String>> {
+fn reached(document: &Value, sides: &[&str]) -> Result<BTreeSet<String>> {
     let mut reached = BTreeSet::new();
     let mut open = Vec::new();
     for located in document::operations(document) {
-        for side in sides.split('|') {
-            if let Some(side) = located.operation.get(side) {
-                document::references(side, &mut |reference| open.push(reference.to_owned()));
-            }
+        for side in sides.iter().filter_map(|side| located.operation.get(side)) {
+            document::references(side, &mut |reference| open.push(reference.to_owned()));
         }
     }
     while let Some(reference) = open.pop() {
@@ -79,7 +83,8 @@ fn reached(document: &Value, sides: &str) -> Result<BTreeSet<String>> {
             continue;
         }
         let Some(schema) = document["components"]["schemas"].get(&name) else {
-            return Err(Error::new(STAGE, reference, "a `$ref` to a schema that is not there"));
+            let pointer = reference.strip_prefix('#').unwrap_or_default();
+            return Err(Error::new(STAGE, pointer, "a `$ref` to a schema that is not there"));
         };
         document::references(schema, &mut |reference| open.push(reference.to_owned()));
         reached.insert(name);
@@ -87,49 +92,60 @@ fn reached(document: &Value, sides: &str) -> Result<BTreeSet<String>> {
     Ok(reached)
 }
 
-/// Gives the sent side copies of what both sides use.
-fn split(document: &mut Value, read: &BTreeSet<String>, sent: &BTreeSet<String>) {
-    let both: BTreeSet<&String> = read.intersection(sent).collect();
-    if both.is_empty() {
-        return;
-    }
+/// Gives the sent side copies of its own.
+fn split(document: &mut Value) -> Result<()> {
+    let sent = reached(document, &SENT)?;
+    let schemas = &document["components"]["schemas"];
+    let taken: BTreeSet<String> = document::object(&document["components"], "schemas")
+        .map(|(name, _)| squashed(name))
+        .collect();
+    let copies: BTreeMap<String, String> = sent
+        .iter()
+        .filter(|name| *name != ID_OR_NAME && schemas[name.as_str()].get(OF_OPERATION).is_none())
+        .map(|name| {
+            let mut copy = format!("{name}-input");
+            while taken.contains(&squashed(&copy)) {
+                copy.push_str("-body");
+            }
+            (name.clone(), copy)
+        })
+        .collect();
     if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
         let items = paths.values_mut().filter_map(Value::as_object_mut);
         for operation in items.flat_map(|item| item.values_mut()).filter_map(Value::as_object_mut) {
-            for side in ["parameters", "requestBody"] {
+            for side in SENT {
                 if let Some(side) = operation.get_mut(side) {
-                    redirect(side, &both);
+                    redirect(side, &copies);
                 }
             }
         }
     }
-    let Some(schemas) = document::schemas_mut(document) else { return };
-    for name in sent {
-        let Some(schema) = schemas.get(name) else { continue };
-        let mut schema = schema.clone();
-        redirect(&mut schema, &both);
-        let name = if both.contains(name) { format!("{name}{INPUT}") } else { name.clone() };
-        schemas.insert(name, schema);
+    let Some(schemas) = document::schemas_mut(document) else { return Ok(()) };
+    for name in &sent {
+        let Some(mut schema) = schemas.get(name).cloned() else { continue };
+        redirect(&mut schema, &copies);
+        schemas.insert(copies.get(name).unwrap_or(name).clone(), schema);
     }
+    Ok(())
 }
 
-/// Points every `$ref` to a component of `both` to its copy.
-fn redirect(value: &mut Value, both: &BTreeSet<&String>) {
+/// Points every `$ref` to a component to its copy.
+fn redirect(value: &mut Value, copies: &BTreeMap<String, String>) {
     match value {
         Value::Object(map) => {
             for (key, value) in map {
                 match value {
                     Value::String(reference) if key == "$ref" => {
-                        let name = schema_name(reference).map(str::to_owned);
-                        if name.is_some_and(|name| both.contains(&name)) {
-                            reference.push_str(INPUT);
+                        if let Some(copy) = schema_name(reference).and_then(|name| copies.get(name))
+                        {
+                            *reference = format!("#/components/schemas/{copy}");
                         }
                     }
-                    value => redirect(value, both),
+                    value => redirect(value, copies),
                 }
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| redirect(item, both)),
+        Value::Array(items) => items.iter_mut().for_each(|item| redirect(item, copies)),
         _ => {}
     }
 }

@@ -22,6 +22,7 @@ const MAX_FIELDS: usize = 256;
 
 /// Writes everything. `document` names the document it was made from.
 pub fn write(refined: &Refined, document: &str, version: &str) -> Result<String> {
+    calls::check(refined)?;
     let mut out = String::with_capacity(1 << 22);
     // Writing to a string cannot fail, so neither can any of the stages below.
     let result = types::write(&mut out, refined).and_then(|()| calls::write(&mut out, refined));
@@ -70,28 +71,18 @@ fn too_large(refined: &Refined) -> Result<()> {
 }
 
 /// A type as it is written; `types` leads to the module of generated types.
+/// Rust's own are written by their whole path, since operations and components
+/// may be called as they are.
 fn shown(of: &Type, types: &str) -> String {
     match of {
         Type::Named(name) => format!("{types}{name}"),
+        Type::Path(path) if path == "String" => "::std::string::String".to_owned(),
         Type::Path(path) => path.clone(),
-        Type::Option(of) => format!("Option<{}>", shown(of, types)),
-        Type::Vec(of) => format!("Vec<{}>", shown(of, types)),
-        Type::Map(of) => format!("::std::collections::BTreeMap<String, {}>", shown(of, types)),
-        Type::Boxed(of) => format!("Box<{}>", shown(of, types)),
+        Type::Option(of) => format!("::core::option::Option<{}>", shown(of, types)),
+        Type::Vec(of) => format!("::std::vec::Vec<{}>", shown(of, types)),
+        Type::Map(of) => {
+            format!("::std::collections::BTreeMap<::std::string::String, {}>", shown(of, types))
+        }
+        Type::Boxed(of) => format!("::std::boxed::Box<{}>", shown(of, types)),
     }
-}
-
-/// `list-for-repo` as a type's name: `ListForRepo`.
-fn pascal(name: &str) -> String {
-    name.split(|c: char| !c.is_ascii_alphanumeric())
-        .map(|word| {
-            let mut letters = word.chars();
-            letters
-                .next()
-                .map(|first| first.to_ascii_uppercase())
-                .into_iter()
-                .chain(letters)
-                .collect::<String>()
-        })
-        .collect()
 }

@@ -10,24 +10,35 @@
 //! - enum values that differ only in `+` and `-` are spelled out, see
 //!   [`unescape_enum_value`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{ID_OR_NAME, STAGE};
+use super::{ID_OR_NAME, OF_OPERATION, STAGE};
 use crate::build::document::{self, schema_name};
 use crate::build::error::{Error, Result};
+use crate::build::names::squashed;
 
-/// How deep schemas may nest before it must be a mistake.
-const MAX_DEPTH: usize = 100;
+/// How deep schemas may nest before it must be a mistake. What reads them
+/// later recurses, and a thread's stack may be as small as 1 MiB.
+const MAX_DEPTH: usize = 30;
+
+/// Component names that would hide what generated code and its readers mean by
+/// them.
+const RESERVED: [&str; 15] = [
+    "box", "clone", "debug", "default", "from", "hash", "into", "option", "result", "self",
+    "string", "tryfrom", "tryinto", "value", "vec",
+];
 
 /// The component schemas as they are rewritten.
 pub struct Schemas<'a> {
     document: &'a Value,
-    reserved: BTreeMap<String, ()>,
+    reserved: BTreeSet<String>,
     done: Map<String, Value>,
     hoisted: BTreeSet<String>,
     depth: usize,
+    /// Whether what is hoisted belongs to a single operation.
+    of_operation: bool,
 }
 
 impl<'a> Schemas<'a> {
@@ -36,10 +47,11 @@ impl<'a> Schemas<'a> {
         done.insert(ID_OR_NAME.to_owned(), json!({ "type": "string" }));
         Self {
             document,
-            reserved: names.iter().map(|name| (squashed(name), ())).collect(),
+            reserved: names.iter().map(|name| squashed(name)).collect(),
             done,
             hoisted: BTreeSet::new(),
             depth: 0,
+            of_operation: true,
         }
     }
 
@@ -47,15 +59,21 @@ impl<'a> Schemas<'a> {
         self.done
     }
 
+    /// From now on, what is hoisted belongs to components.
+    pub fn leave_operations(&mut self) {
+        self.of_operation = false;
+    }
+
     /// Rewrites one component, unless another stands for it.
     pub fn component(&mut self, name: &str) -> Result<()> {
-        if self.stands_for(name) != name || self.done.contains_key(name) {
+        let written = written_name(name);
+        if self.stands_for(name) != name || self.done.contains_key(&written) {
             return Ok(());
         }
         let at = document::pointer(&["components", "schemas", name]);
         let raw = &self.document["components"]["schemas"][name];
-        let schema = without_null(self.inline(raw, name, &at)?);
-        self.done.insert(name.to_owned(), schema);
+        let schema = without_null(self.inline(raw, &written, &at)?);
+        self.done.insert(written, schema);
         Ok(())
     }
 
@@ -71,7 +89,7 @@ impl<'a> Schemas<'a> {
         }
         let is_nullable = schema["nullable"] == true;
         let description = schema.get("description").cloned();
-        let reference = self.hoist(name, without_null(schema));
+        let reference = self.hoist(name, without_null(schema), at)?;
         let mut reference = if is_nullable { nullable(reference) } else { reference };
         if let (Some(map), Some(description)) = (reference.as_object_mut(), description) {
             map.insert("description".to_owned(), description);
@@ -80,36 +98,33 @@ impl<'a> Schemas<'a> {
     }
 
     /// Makes a component of an inline schema.
-    fn hoist(&mut self, name: &str, schema: Value) -> Value {
-        let mut free = name.to_owned();
-        let mut count = 1;
-        while self.reserved.contains_key(&squashed(&free)) || !self.hoisted.insert(squashed(&free))
-        {
-            count += 1;
-            free = if count == 2 {
-                format!("{name}-inline")
-            } else {
-                format!("{name}-inline-{count}")
-            };
+    fn hoist(&mut self, name: &str, mut schema: Value, at: &str) -> Result<Value> {
+        let taken = self.reserved.contains(&squashed(name));
+        let free = if taken { format!("{name}-inline") } else { name.to_owned() };
+        // A number would make it unique, but which of the two gets it would depend on
+        // what is selected.
+        if self.reserved.contains(&squashed(&free)) || !self.hoisted.insert(squashed(&free)) {
+            let message = format!(
+                "this inline schema would be called `{free}`, as another one is: make it a \
+                 component by an overlay action"
+            );
+            return Err(Error::new(STAGE, at, message));
+        }
+        if self.of_operation {
+            schema[OF_OPERATION] = json!(true);
         }
         self.done.insert(free.clone(), schema);
-        reference(&free)
+        Ok(reference(&free))
     }
 
     /// The component that a component's name stands for: `nullable-x` is `x`
-    /// where that is the same but for `nullable`.
-    fn stands_for<'n>(&self, name: &'n str) -> &'n str {
-        let schemas = &self.document["components"]["schemas"];
-        match name.strip_prefix("nullable-") {
-            Some(base)
-                if schemas
-                    .get(base)
-                    .is_some_and(|base| same_but_for_nullable(base, &schemas[name])) =>
-            {
-                base
-            }
-            _ => name,
-        }
+    /// where [`select`](crate::build::select) found the two to be the same.
+    fn stands_for<'n>(&'n self, name: &'n str) -> &'n str {
+        let schema = &self.document["components"]["schemas"][name];
+        let base = name
+            .strip_prefix("nullable-")
+            .and_then(|_| schema_name(self.single_reference(schema)?));
+        base.unwrap_or(name)
     }
 
     fn inline(&mut self, raw: &Value, name: &str, at: &str) -> Result<Value> {
@@ -129,8 +144,8 @@ impl<'a> Schemas<'a> {
             match self.single_reference(raw) {
                 Some(target) => self.reference(target, at)?,
                 None => {
-                    let merged = self.merge_all_of(raw, at)?;
-                    self.any(&merged, name, at)?
+                    let merged = self.merge_all_of(raw, at, 0)?;
+                    self.inline(&merged, name, at)?
                 }
             }
         } else if raw.get("oneOf").is_some() || raw.get("anyOf").is_some() {
@@ -165,7 +180,7 @@ impl<'a> Schemas<'a> {
                 format!("`$ref` to `{target}`, which does not exist"),
             ));
         };
-        let reference = reference(self.stands_for(name));
+        let reference = reference(&written_name(self.stands_for(name)));
         let is_nullable = component["nullable"] == true
             || document::array(component, "enum").any(Value::is_null)
             || document::array(component, "oneOf")
@@ -182,13 +197,16 @@ impl<'a> Schemas<'a> {
     }
 
     /// One schema that says what all parts say together.
-    fn merge_all_of(&self, raw: &Value, at: &str) -> Result<Value> {
+    fn merge_all_of(&self, raw: &Value, at: &str, depth: usize) -> Result<Value> {
+        if depth > MAX_DEPTH {
+            return Err(Error::new(STAGE, at, "an `allOf` that is part of itself"));
+        }
         let mut merged = raw.clone();
         let parts = merged.as_object_mut().and_then(|map| map.shift_remove("allOf"));
         for part in parts.as_ref().and_then(Value::as_array).into_iter().flatten() {
             let part = document::resolve(self.document, part, STAGE, at)?;
             let part = if part.get("allOf").is_some() {
-                self.merge_all_of(part, at)?
+                self.merge_all_of(part, at, depth + 1)?
             } else {
                 part.clone()
             };
@@ -217,19 +235,19 @@ impl<'a> Schemas<'a> {
     fn union(&mut self, raw: &Value, name: &str, at: &str) -> Result<Value> {
         let mut variants: Vec<Value> = Vec::new();
         let mut is_nullable = false;
-        let raw_variants =
-            document::array(raw, "oneOf").chain(document::array(raw, "anyOf")).enumerate();
-        for (index, variant) in raw_variants {
+        let of = |key: &'static str| document::array(raw, key).enumerate().map(move |v| (key, v));
+        for (number, (key, (index, variant))) in of("oneOf").chain(of("anyOf")).enumerate() {
             if variant["type"] == "null" {
                 is_nullable = true;
                 continue;
             }
-            let at = format!("{at}/oneOf/{index}");
+            let at = format!("{at}/{key}/{index}");
+            let index = number;
             let schema = self.inline(variant, &format!("{name}-variant-{index}"), &at)?;
             is_nullable |= schema["nullable"] == true;
             let mut schema = without_null(schema);
             if schema.get("properties").is_some() || schema.get("oneOf").is_some() {
-                schema = self.hoist(&format!("{name}-variant-{index}"), schema);
+                schema = self.hoist(&format!("{name}-variant-{index}"), schema, &at)?;
             }
             if let Some(map) = schema.as_object_mut() {
                 map.shift_remove("description");
@@ -247,7 +265,7 @@ impl<'a> Schemas<'a> {
         {
             // Lists of this or of that are read as a list of either.
             let items: Vec<&Value> = variants.iter().map(|variant| &variant["items"]).collect();
-            let either = self.hoist(&format!("{name}-item"), json!({ "oneOf": items }));
+            let either = self.hoist(&format!("{name}-item"), json!({ "oneOf": items }), at)?;
             json!({ "type": "array", "items": either })
         } else if variants.is_empty() || variants.iter().any(is_anything) {
             json!({})
@@ -260,6 +278,9 @@ impl<'a> Schemas<'a> {
     fn plain(&mut self, raw: &Value, name: &str, at: &str) -> Result<Value> {
         let values: Vec<&Value> = document::array(raw, "enum").collect();
         let all_strings = values.iter().all(|value| value.is_string() || value.is_null());
+        if let Some(other) = raw.get("type").filter(|of| !of.is_string()) {
+            return Err(Error::new(STAGE, at, format!("`type: {other}` is not OpenAPI 3.0's")));
+        }
         let schema = match raw["type"].as_str() {
             Some("string") if !values.is_empty() => string_enum(&values),
             None if !values.is_empty() && all_strings => string_enum(&values),
@@ -295,7 +316,7 @@ impl<'a> Schemas<'a> {
         object.insert("type".to_owned(), json!("object"));
         let mut properties = Map::new();
         for (property, schema) in document::object(raw, "properties") {
-            let at = format!("{at}/properties/{property}");
+            let at = format!("{at}{}", document::pointer(&["properties", property]));
             let schema = self.schema(schema, &format!("{name}-{property}"), &at)?;
             properties.insert(property.clone(), schema);
         }
@@ -435,12 +456,6 @@ fn weight(schema: &Value) -> usize {
     }
 }
 
-fn same_but_for_nullable(a: &Value, b: &Value) -> bool {
-    let (Some(a), Some(b)) = (a.as_object(), b.as_object()) else { return false };
-    let matters = |key: &&String| !matches!(key.as_str(), "nullable" | "title" | "description");
-    a.keys().chain(b.keys()).filter(matters).all(|key| a.get(key) == b.get(key))
-}
-
 fn is_anything(schema: &Value) -> bool {
     schema.as_object().is_none_or(|map| map.keys().all(|key| key == "description"))
 }
@@ -449,7 +464,8 @@ fn reference(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
 }
 
-/// Two names that would be one Rust name are the same name.
-fn squashed(name: &str) -> String {
-    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+/// The name that a component is written by.
+fn written_name(name: &str) -> String {
+    let hides = RESERVED.contains(&squashed(name).as_str());
+    if hides { format!("{name}-object") } else { name.to_owned() }
 }

@@ -1,14 +1,17 @@
 //! The generated calls: a builder for each operation, a handle for each
 //! scope, and the operation table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
 use super::docs::{doc, summary};
-use super::{pascal, shown};
+use super::{STAGE, shown};
+use crate::build::document;
+use crate::build::error::{Error, Result};
 use crate::build::model::Type;
+use crate::build::names::{pascal, snake};
 use crate::build::operations::{Operation, Output, Parameter};
-use crate::build::refine::{Argument, Body, Call, Paging, Property, Refined, plain};
+use crate::build::refine::{Argument, Body, Call, Paging, Property, Refined};
 
 const LINTS: &str = "#[allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links, \
     rustdoc::invalid_html_tags)]\n#[allow(clippy::all, clippy::pedantic, deprecated)]\n";
@@ -30,12 +33,11 @@ pub fn write(out: &mut String, refined: &Refined) -> fmt::Result {
 fn module(out: &mut String, scope: &str, calls: &[(usize, &Call)]) -> fmt::Result {
     writeln!(
         out,
-        "/// Calls of [`{}`], one builder for each operation.\n{LINTS}pub mod {} {{\n\
-         #[allow(unused_imports)] use super::types;\n\
-         #[allow(unused_imports)] use crate::{{Body, ByteStream, IdOrName, Items, Pages, Request, ResponseFuture}};\n\
-         #[allow(unused_imports)] use ::core::{{convert::TryInto, fmt::Display}};",
-        pascal(scope),
-        plain(scope),
+        "/// Calls of [`{}`], one builder for each operation.\n{}{LINTS}pub mod {} {{\n\
+         #[allow(unused_imports)] use super::types;",
+        named(pascal(scope)),
+        feature(calls),
+        named(snake(scope)),
     )?;
     for (_, call) in calls {
         builder(out, call)?;
@@ -43,14 +45,21 @@ fn module(out: &mut String, scope: &str, calls: &[(usize, &Call)]) -> fmt::Resul
     writeln!(out, "}}")
 }
 
+/// Says in the documentation which feature a scope needs.
+fn feature(calls: &[(usize, &Call)]) -> String {
+    let tags: BTreeSet<&str> = calls.iter().map(|(_, call)| call.operation.tag.as_str()).collect();
+    let tags: Vec<String> = tags.iter().map(|tag| format!("feature = {tag:?}")).collect();
+    format!("#[cfg_attr(docsrs, doc(cfg(any({}))))]\n", tags.join(", "))
+}
+
 fn builder(out: &mut String, call: &Call) -> fmt::Result {
     let operation = &call.operation;
-    let name = pascal(operation.name());
+    let name = named(pascal(operation.name()));
     doc(out, "", &description(operation))?;
     writeln!(
         out,
         "#[derive(Clone, Debug)]\n#[must_use = \"a call does nothing until it is sent\"]\n\
-         pub struct {name}(pub(super) Request);\nimpl {name} {{"
+         pub struct {name}(pub(super) crate::Request);\nimpl {name} {{"
     )?;
     for (index, (parameter, argument)) in
         operation.parameters.iter().zip(&call.parameters).enumerate()
@@ -61,9 +70,9 @@ fn builder(out: &mut String, call: &Call) -> fmt::Result {
     writeln!(
         out,
         "    /// Adjusts what is not the operation's own: headers, time limits and the like.\n    \
-         #[inline] pub fn with(self, adjust: impl FnOnce(Request) -> Request) -> Self {{ Self(adjust(self.0)) }}\n    \
+         #[inline] pub fn with(self, adjust: impl ::core::ops::FnOnce(crate::Request) -> crate::Request) -> Self {{ Self(adjust(self.0)) }}\n    \
          /// The call as a request, to be sent for another type or for its bytes.\n    \
-         #[inline] pub fn into_request(self) -> Request {{ self.0 }}"
+         #[inline] pub fn into_request(self) -> crate::Request {{ self.0 }}"
     )?;
     sending(out, call)?;
     writeln!(out, "}}")
@@ -116,14 +125,20 @@ fn body_setters(out: &mut String, body: &Body) -> fmt::Result {
         Body::None => Ok(()),
         Body::Text => writeln!(
             out,
-            "    /// The body: text.\n    #[inline] pub fn body(mut self, body: impl Into<String>) -> Self \
-             {{ self.0.set_body(\"text/plain\", Body::from(body.into())); self }}"
+            "    /// The body: text.\n    #[inline] pub fn body(mut self, body: impl ::core::convert::Into<::std::string::String>) -> Self \
+             {{ self.0.set_body(\"text/plain\", crate::Body::from(body.into())); self }}"
         ),
         Body::Octets => writeln!(
             out,
             "    /// The body: bytes, or a stream of them.\n    \
-             #[inline] pub fn body(mut self, body: impl Into<Body>) -> Self \
+             #[inline] pub fn body(mut self, body: impl ::core::convert::Into<crate::Body>) -> Self \
              {{ self.0.set_body(\"application/octet-stream\", body.into()); self }}"
+        ),
+        Body::Other => writeln!(
+            out,
+            "    /// The body and its media type, with the boundary if it is `multipart/form-data`.\n    \
+             #[inline] pub fn body(self, content_type: impl ::core::convert::TryInto<::http::HeaderValue, Error: ::core::fmt::Display>, \
+             body: impl ::core::convert::Into<crate::Body>) -> Self {{ Self(self.0.body(content_type, body)) }}"
         ),
         Body::Json { of, properties } => {
             for property in properties {
@@ -132,7 +147,7 @@ fn body_setters(out: &mut String, body: &Body) -> fmt::Result {
             writeln!(
                 out,
                 "    /// The whole body at once, instead of property by property.\n    \
-                 #[inline] pub fn json(mut self, body: impl Into<{}>) -> Self \
+                 #[inline] pub fn json(mut self, body: impl ::core::convert::Into<{}>) -> Self \
                  {{ self.0.set_json(&body.into()); self }}",
                 shown(of, "types::")
             )
@@ -158,7 +173,7 @@ fn property_setter(out: &mut String, property: &Property) -> fmt::Result {
         of => one(out, ident, of, &format!("set_field::<{}>({name:?}, ", shown(of, "types::")))?,
     }
     if property.nullable {
-        let clear = format!("clear_{}", ident.trim_end_matches('_'));
+        let clear = &property.clear;
         writeln!(
             out,
             "    /// Sends `null` as [`{ident}`](Self::{ident}).\n    \
@@ -171,7 +186,7 @@ fn property_setter(out: &mut String, property: &Property) -> fmt::Result {
 fn one(out: &mut String, ident: &str, of: &Type, set: &str) -> fmt::Result {
     writeln!(
         out,
-        "    #[inline] pub fn {ident}(mut self, value: impl TryInto<{}, Error: Display>) -> Self \
+        "    #[inline] pub fn {ident}(mut self, value: impl ::core::convert::TryInto<{}, Error: ::core::fmt::Display>) -> Self \
          {{ self.0.{set}value); self }}",
         shown(of, "types::")
     )
@@ -180,7 +195,7 @@ fn one(out: &mut String, ident: &str, of: &Type, set: &str) -> fmt::Result {
 fn many(out: &mut String, ident: &str, of: &Type, set: &str) -> fmt::Result {
     writeln!(
         out,
-        "    #[inline] pub fn {ident}(mut self, values: impl IntoIterator<Item: TryInto<{}, Error: Display>>) \
+        "    #[inline] pub fn {ident}(mut self, values: impl ::core::iter::IntoIterator<Item: ::core::convert::TryInto<{}, Error: ::core::fmt::Display>>) \
          -> Self {{ self.0.{set}values); self }}",
         shown(of, "types::")
     )
@@ -192,14 +207,14 @@ fn sending(out: &mut String, call: &Call) -> fmt::Result {
             return writeln!(
                 out,
                 "    /// Sends the call. What it answers is its status.\n    \
-                 #[inline] pub fn send(self) -> ResponseFuture<()> {{ self.0.send_empty() }}"
+                 #[inline] pub fn send(self) -> crate::ResponseFuture<()> {{ self.0.send_empty() }}"
             );
         }
         (Output::Bytes, _) | (_, None) => {
             return writeln!(
                 out,
                 "    /// Sends the call. What it answers are bytes, which stream in as they are read.\n    \
-                 #[inline] pub fn send(self) -> ResponseFuture<ByteStream> {{ self.0.send_stream() }}"
+                 #[inline] pub fn send(self) -> crate::ResponseFuture<crate::ByteStream> {{ self.0.send_stream() }}"
             );
         }
         (Output::Json { .. }, Some(of)) => shown(of, "types::"),
@@ -207,13 +222,13 @@ fn sending(out: &mut String, call: &Call) -> fmt::Result {
     writeln!(
         out,
         "    /// Sends the call.\n    \
-         #[inline] pub fn send(self) -> ResponseFuture<{answer}> {{ self.0.send() }}"
+         #[inline] pub fn send(self) -> crate::ResponseFuture<{answer}> {{ self.0.send() }}"
     )?;
     if call.paging != Paging::None {
         writeln!(
             out,
             "    /// The pages of the answer, as `Link` headers lead from one to the next.\n    \
-             #[inline] pub fn pages(self) -> Pages<{answer}> {{ self.0.pages() }}"
+             #[inline] pub fn pages(self) -> crate::Pages<{answer}> {{ self.0.pages() }}"
         )?;
     }
     let Paging::List { item, field, optional } = &call.paging else { return Ok(()) };
@@ -226,44 +241,71 @@ fn sending(out: &mut String, call: &Call) -> fmt::Result {
     writeln!(
         out,
         "    /// What all pages list, item by item.\n    \
-         #[inline] pub fn stream(self) -> Items<{item}> {{ self.0.items(|page: {answer}| {list}) }}",
+         #[inline] pub fn stream(self) -> crate::Items<{item}> {{ self.0.items(|page: {answer}| {list}) }}",
         item = shown(item, "types::")
     )
 }
 
 fn handle(out: &mut String, scope: &str, calls: &[(usize, &Call)]) -> fmt::Result {
-    let (name, module) = (pascal(scope), plain(scope));
+    let (name, module) = (named(pascal(scope)), named(snake(scope)));
     let article = calls.first().map_or("", |(_, call)| call.operation.documentation_url.as_str());
     let article = article.split('#').next().unwrap_or_default();
+    let feature = feature(calls);
+    doc(out, "", &format!("The operations `{}/…`; see {article}", scope.escape_debug()))?;
     writeln!(
         out,
-        "/// The operations `{scope}/…`; see [GitHub's documentation](<{article}>).\n\
-         #[derive(Clone, Copy, Debug)]\npub struct {name}<'a>(&'a crate::Client);\n\
-         impl crate::Client {{\n    /// The operations `{scope}/…`.\n    \
+        "{feature}#[derive(Clone, Copy, Debug)]\npub struct {name}<'a>(&'a crate::Client);\n\
+         impl crate::Client {{\n    /// The operations of [`{name}`].\n    {feature}    \
          #[inline] #[must_use] pub fn {module}(&self) -> {name}<'_> {{ {name}(self) }}\n}}\n\
          {LINTS}impl {name}<'_> {{"
     )?;
     for (index, call) in calls {
-        let builder = pascal(call.operation.name());
+        let builder = named(pascal(call.operation.name()));
         doc(out, "    ", &summary(&call.operation.summary))?;
         doc(out, "    ", &format!("\u{200B}\n`{}`", call.operation.id).replace('\u{200B}', ""))?;
         if call.operation.deprecated {
             let url = &call.operation.documentation_url;
-            writeln!(out, "    #[deprecated = \"GitHub will remove this operation, see {url}\"]")?;
+            let note = format!("GitHub will remove this operation, see {url}");
+            writeln!(out, "    #[deprecated = {note:?}]")?;
         }
         writeln!(
             out,
             "    #[inline] pub fn {}(&self) -> {module}::{builder} {{ \
              {module}::{builder}(crate::Request::operation(self.0, &OPERATIONS[{index}])) }}",
-            method(call.operation.name()),
+            named(snake(call.operation.name())),
         )?;
     }
     writeln!(out, "}}")
 }
 
-fn method(name: &str) -> String {
-    let ident = plain(name);
-    if syn::parse_str::<syn::Ident>(&ident).is_ok() { ident } else { format!("{ident}_") }
+/// A name that [`check`] found to be one.
+fn named(ident: Option<String>) -> String {
+    ident.unwrap_or_default()
+}
+
+/// Whether every scope and operation has a name of its own in Rust.
+pub fn check(refined: &Refined) -> Result<()> {
+    let mut taken: BTreeSet<(String, String)> = BTreeSet::new();
+    let mut scopes: BTreeMap<String, &str> = BTreeMap::new();
+    for call in &refined.calls {
+        let operation = &call.operation;
+        let at = || document::pointer(&["paths", &operation.path, &operation.method]);
+        let fail = |message: String| Err(Error::new(STAGE, at(), message));
+        let (Some(scope), Some(name)) = (snake(operation.scope()), pascal(operation.name())) else {
+            return fail(format!("nothing of `{}` can be written in Rust", operation.id));
+        };
+        // The module of types, and what the client can do by itself.
+        if ["types", "builder", "request", "graphql", "new", "clone"].contains(&scope.as_str()) {
+            return fail(format!("a scope cannot be called `{scope}`"));
+        }
+        if *scopes.entry(scope.clone()).or_insert(operation.scope()) != operation.scope() {
+            return fail(format!("two scopes would both be called `{scope}`"));
+        }
+        if !taken.insert((scope, name.to_ascii_lowercase())) {
+            return fail(format!("another operation is called as `{}` is", operation.id));
+        }
+    }
+    Ok(())
 }
 
 fn table(out: &mut String, calls: &[&Call]) -> fmt::Result {
@@ -284,7 +326,7 @@ fn row(out: &mut String, call: &Call) -> fmt::Result {
     let mut parameters = String::new();
     for parameter in &operation.parameters {
         let Parameter { name, location, required, multi_segment, .. } = parameter;
-        let location = pascal(location);
+        let location = named(pascal(location));
         write!(
             parameters,
             "crate::Parameter {{ name: {name:?}, location: crate::Location::{location}, \

@@ -6,6 +6,7 @@ use std::fmt::{self, Write};
 pub fn doc(out: &mut String, indent: &str, text: &str) -> fmt::Result {
     let mut fenced = false;
     let mut empty = true;
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
     for line in text.trim().lines() {
         let line = line.trim_end();
         let trimmed = line.trim_start();
@@ -36,7 +37,7 @@ pub fn doc(out: &mut String, indent: &str, text: &str) -> fmt::Result {
 /// The first sentence or line, for lists.
 pub fn summary(text: &str) -> String {
     let line = text.trim().lines().next().unwrap_or_default().trim();
-    if line.ends_with('.') { line.to_owned() } else { format!("{line}.") }
+    if line.is_empty() || line.ends_with('.') { line.to_owned() } else { format!("{line}.") }
 }
 
 /// One line: links made absolute, callouts named, and outside of code
@@ -52,6 +53,12 @@ fn inline(line: &str) -> String {
             '`' => {
                 code = !code;
                 shown.push(c);
+            }
+            '<' if !code && autolink(rest).is_some() => {
+                let end = autolink(rest).unwrap_or_default();
+                shown.push_str(&rest[..end]);
+                rest = &rest[end..];
+                continue;
             }
             '<' | '>' if !code => {
                 shown.push('\\');
@@ -93,6 +100,14 @@ fn callout(line: &str) -> String {
         }
     }
     rest.to_owned()
+}
+
+/// The end of `<https://…>`.
+fn autolink(rest: &str) -> Option<usize> {
+    let inner = rest.strip_prefix('<')?;
+    let end = inner.find('>')?;
+    let is_url = inner.starts_with("https://") || inner.starts_with("http://");
+    (is_url && !inner[..end].contains(char::is_whitespace)).then_some(end + 2)
 }
 
 fn is_link(rest: &str) -> bool {

@@ -155,13 +155,13 @@ fn conversions(
         let shown = shown(of, "");
         writeln!(
             out,
-            "impl From<{shown}> for {name} {{\n\
+            "impl ::core::convert::From<{shown}> for {name} {{\n\
              #[inline] fn from(value: {shown}) -> Self {{ Self::{ident}(value) }}\n}}"
         )?;
         if *of == Type::path("String") {
             writeln!(
                 out,
-                "impl From<&str> for {name} {{\n\
+                "impl ::core::convert::From<&str> for {name} {{\n\
                  #[inline] fn from(value: &str) -> Self {{ Self::{ident}(value.to_owned()) }}\n}}"
             )?;
         }
@@ -204,7 +204,9 @@ fn constructor(out: &mut String, name: &str, fields: &[Field]) -> fmt::Result {
     let required: Vec<&Field> = fields.iter().filter(|field| field.required).collect();
     let parameters: Vec<String> = required
         .iter()
-        .map(|field| format!("{}: impl Into<{}>", field.ident, shown(&field.of, "")))
+        .map(|field| {
+            format!("{}: impl ::core::convert::Into<{}>", field.ident, shown(&field.of, ""))
+        })
         .collect();
     writeln!(out, "impl {name} {{\n    /// With all that GitHub requires.")?;
     writeln!(
@@ -215,17 +217,18 @@ fn constructor(out: &mut String, name: &str, fields: &[Field]) -> fmt::Result {
     for field in fields {
         match field.required {
             true => write!(out, " {0}: {0}.into(),", field.ident)?,
-            false => write!(out, " {}: Default::default(),", field.ident)?,
+            false => write!(out, " {}: ::core::default::Default::default(),", field.ident)?,
         }
     }
     writeln!(out, " }}\n    }}")?;
     for field in fields.iter().filter(|field| !field.required && !field.rest) {
         let inner = field.of.unwrapped();
         writeln!(out, "    /// Sets [`{0}`](Self::{0}).", field.ident)?;
-        let (open, close) = if inner == &field.of { ("", "") } else { ("Some(", ")") };
+        let (open, close) =
+            if inner == &field.of { ("", "") } else { ("::core::option::Option::Some(", ")") };
         writeln!(
             out,
-            "    #[inline] #[must_use] pub fn {0}(mut self, value: impl Into<{1}>) -> Self {{ \
+            "    #[inline] #[must_use] pub fn {0}(mut self, value: impl ::core::convert::Into<{1}>) -> Self {{ \
              self.{0} = {open}value.into(){close}; self }}",
             field.ident,
             shown(inner, "")
@@ -238,7 +241,7 @@ fn write_fields(out: &mut String, name: &str, fields: &[Field]) -> fmt::Result {
     writeln!(
         out,
         "impl wire::Fields for {name} {{ fn write<M: ::serde::ser::SerializeMap>(&self, _to: &mut M) \
-         -> Result<(), M::Error> {{"
+         -> ::core::result::Result<(), M::Error> {{"
     )?;
     for Field { ident, name, of, required, rest, .. } in fields {
         if *rest {
@@ -277,15 +280,15 @@ fn read_fields(out: &mut String, name: &str, fields: &[Field]) -> fmt::Result {
         writeln!(
             out,
             "const REST: bool = true;\n\
-             fn read_rest<'de, A: ::serde::de::MapAccess<'de>>(&mut self, name: String, from: &mut A) \
-             -> Result<(), A::Error> {{ self.{}.insert(name, from.next_value()?); Ok(()) }}",
+             fn read_rest<'de, A: ::serde::de::MapAccess<'de>>(&mut self, name: ::std::string::String, from: &mut A) \
+             -> ::core::result::Result<(), A::Error> {{ self.{}.insert(name, from.next_value()?); Ok(()) }}",
             rest.ident
         )?;
     }
     writeln!(
         out,
         "fn read<'de, A: ::serde::de::MapAccess<'de>>(&mut self, index: usize, from: &mut A) \
-         -> Result<(), A::Error> {{ match index {{"
+         -> ::core::result::Result<(), A::Error> {{ match index {{"
     )?;
     for (index, field) in named.iter().enumerate() {
         let how = if matches!(field.of, Type::Vec(_) | Type::Map(_)) { "list" } else { "value" };

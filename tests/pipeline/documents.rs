@@ -1,0 +1,196 @@
+//! All stages on the real documents: the vendored one, and those in the folder
+//! that `OCTOWIRE_DOCUMENTS` names (`ghec.json`, `ghes-3.19.json`, …).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use serde_json::Value;
+
+use crate::build::document::operations;
+use crate::build::model::{Definition, Kind, Type};
+use crate::build::refine::Refined;
+use crate::build::select::Tags;
+use crate::build::{Result, overlay, verify, write};
+use crate::support::{names, normalized_tags, ok, openapi, refined_tags, tolerated_tags};
+
+fn corrected(path: &Path) -> Result<Value> {
+    let mut document = verify::other(path)?;
+    let name = overlay::document_name(&document);
+    overlay::apply(&mut document, &overlay::read(&openapi().join("overlay.yaml"))?, &name)?;
+    Ok(document)
+}
+
+fn vendored() -> Value {
+    ok(corrected(&openapi().join("api.github.com.json")))
+}
+
+/// Every document, but for the variants without `$ref`s beside them.
+fn others() -> Vec<PathBuf> {
+    let Some(folder) = env::var_os("OCTOWIRE_DOCUMENTS") else { return Vec::new() };
+    let files = fs::read_dir(folder).expect("the folder of documents");
+    let mut paths: Vec<PathBuf> = files.map(|file| file.expect("a file").path()).collect();
+    let is_document = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.ends_with(".json") && !name.ends_with(".deref.json") && name != "api.github.com.json"
+    };
+    paths.retain(is_document);
+    paths.sort();
+    paths
+}
+
+/// Writes every operation, and says how many there are.
+fn every_operation(document: &Value) -> Result<usize> {
+    let name = overlay::document_name(document);
+    let expected = operations(document).count();
+    let source = write::write(&refined_tags(document, &Tags::All)?, &name, "version")?;
+    crate::write::parsed(&source);
+    let written = source.lines().filter(|line| line.starts_with("crate::Operation {")).count();
+    println!("{name}: operations generated: {written} of {expected}");
+    assert_eq!(written, expected, "{name}");
+    Ok(written)
+}
+
+#[test]
+fn every_operation_of_the_vendored_document_is_written() {
+    assert_eq!(ok(every_operation(&vendored())), 1223);
+}
+
+#[test]
+fn every_operation_of_other_documents_is_written() {
+    let failed: Vec<String> = others()
+        .into_iter()
+        .filter_map(|path| {
+            let result = corrected(&path).and_then(|document| every_operation(&document));
+            result.err().map(|error| format!("{}: {error}", path.display()))
+        })
+        .collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+/// How each tag alone, taken through some stages, differs from all tags.
+fn differences(stages: fn(&Value, &Tags) -> Result<Value>) -> Vec<String> {
+    let document = vendored();
+    let all = ok(stages(&document, &Tags::All));
+    let mut differ = Vec::new();
+    for (tag, _) in crate::build::select::tags(&document) {
+        let one = ok(stages(&document, &Tags::Only(names(&[tag]))));
+        for located in operations(&one) {
+            if *located.operation != all["paths"][located.path][located.method] {
+                differ.push(format!("operation {}", located.id()));
+            }
+        }
+        for (name, schema) in one["components"]["schemas"].as_object().into_iter().flatten() {
+            if *schema != all["components"]["schemas"][name] {
+                differ.push(format!("schema {name} of {tag}"));
+            }
+        }
+    }
+    differ
+}
+
+#[test]
+fn no_tag_changes_the_schemas_of_another() {
+    let differ = differences(normalized_tags);
+    assert!(differ.is_empty(), "{} differ: {differ:#?}", differ.len());
+}
+
+#[test]
+fn no_tag_changes_what_another_reads_and_sends() {
+    let differ = differences(tolerated_tags);
+    assert!(differ.is_empty(), "{} differ: {differ:#?}", differ.len());
+}
+
+/// A definition with all aliases followed.
+fn followed(refined: &Refined, name: &str) -> Definition {
+    let mut definition = refined.types[name].clone();
+    if let Kind::Alias(Type::Named(of)) = &definition.kind {
+        return followed(refined, of);
+    }
+    definition.doc.clear();
+    if let Kind::Struct(fields) = &mut definition.kind {
+        fields.iter_mut().for_each(|field| field.doc.clear());
+    }
+    definition.parts_mut().into_iter().for_each(|part| follow(refined, part));
+    definition
+}
+
+/// Names a type by what it is an alias of.
+fn follow(refined: &Refined, of: &mut Type) {
+    match of {
+        Type::Named(name) => {
+            while let Some(Kind::Alias(Type::Named(target))) =
+                refined.types.get(name.as_str()).map(|definition| &definition.kind)
+            {
+                name.clone_from(target);
+            }
+        }
+        Type::Path(_) => {}
+        Type::Option(of) | Type::Vec(of) | Type::Map(of) | Type::Boxed(of) => follow(refined, of),
+    }
+}
+
+#[test]
+fn types_do_not_depend_on_which_tags_are_selected() {
+    let document = vendored();
+    let few = ok(refined_tags(&document, &Tags::Only(names(&["issues"]))));
+    let many = ok(refined_tags(&document, &Tags::Only(names(&["issues", "pulls", "repos"]))));
+    let mut differ: BTreeMap<&str, String> = BTreeMap::new();
+    for name in few.types.keys() {
+        match many.types.contains_key(name) {
+            false => drop(differ.insert(name, "is not there with more tags".to_owned())),
+            true if few.read.contains(name) != many.read.contains(name) => {
+                differ.insert(name, "is read with some tags and sent with others".to_owned());
+            }
+            true => {
+                let same = same(&few, name, &many, name, &mut Vec::new());
+                if !same {
+                    let few = followed(&few, name);
+                    let many = followed(&many, name);
+                    differ.insert(name, format!("is {few:?}, and with more tags {many:?}"));
+                }
+            }
+        }
+    }
+    let shown: String = differ.iter().map(|(name, how)| format!("\n{name} {how}")).collect();
+    assert!(differ.is_empty(), "{} types:{shown}", differ.len());
+}
+
+/// Whether two types say the same, all the way down.
+fn same(few: &Refined, a: &str, many: &Refined, b: &str, open: &mut Vec<(String, String)>) -> bool {
+    if open.iter().any(|(x, y)| x == a && y == b) {
+        return true;
+    }
+    open.push((a.to_owned(), b.to_owned()));
+    let (mut one, mut other) = (followed(few, a), followed(many, b));
+    let parts: Vec<(Type, Type)> = one
+        .parts_mut()
+        .into_iter()
+        .zip(other.parts_mut())
+        .map(|(x, y)| {
+            let pair = (x.clone(), y.clone());
+            unname(x);
+            unname(y);
+            pair
+        })
+        .collect();
+    one.kind == other.kind
+        && parts.iter().all(|(x, y)| match (named(x), named(y)) {
+            (Some(x), Some(y)) => same(few, x, many, y, open),
+            (x, y) => x == y,
+        })
+}
+
+fn unname(of: &mut Type) {
+    match of {
+        Type::Named(name) => name.clear(),
+        Type::Path(_) => {}
+        Type::Option(of) | Type::Vec(of) | Type::Map(of) | Type::Boxed(of) => unname(of),
+    }
+}
+
+fn named(of: &Type) -> Option<&str> {
+    let mut found = None;
+    of.names(&mut |name| found = Some(name));
+    found
+}

@@ -1,0 +1,156 @@
+//! Stage 7: progenitor's and typify's part.
+
+use serde_json::{Value, json};
+
+use crate::build::model::{Kind, Type, read};
+use crate::build::normalize::ID_OR_NAME;
+use crate::support::{
+    answering, assert_contains, content, document, fails, generated, ok, tolerated,
+};
+
+fn integer() -> Value {
+    json!({ "type": "integer", "format": "int64" })
+}
+
+/// An operation that answers the schema, as normalization leaves it.
+fn operation(id: &str, schema: Value) -> Value {
+    json!({ "operationId": id, "tags": ["tests"], "parameters": [], "responses": {
+        "200": content(schema),
+    } })
+}
+
+#[test]
+fn an_operation_becomes_a_signature() {
+    let mut get = operation("tests/get", integer());
+    get["parameters"] = json!([
+        { "name": "owner", "in": "path", "required": true, "schema": { "type": "string" } },
+        { "name": "page", "in": "query", "required": false, "schema": integer() },
+    ]);
+    let given = document(json!({ "/{owner}": { "get": get } }), json!({}));
+    let model = ok(read(ok(generated(&given))));
+    assert_eq!(model.signatures.len(), 1);
+    let signature = &model.signatures[0];
+    assert_eq!(signature.output, Some(Type::path("i64")));
+    let mut parameters = signature.parameters.clone();
+    parameters.sort();
+    let page = Type::Option(Box::new(Type::path("i64")));
+    let expected = [("owner".to_owned(), Type::path("String")), ("page".to_owned(), page)];
+    assert_eq!(parameters, expected);
+}
+
+#[test]
+fn signatures_come_in_the_documents_order() {
+    let of = |schema: Value| json!({ "post": operation("z/post", schema), "get": operation("y/get", integer()) });
+    let given = document(
+        json!({ "/b": of(json!({ "type": "boolean" })), "/a": {
+            "get": operation("a/get", json!({ "type": "string" })),
+        } }),
+        json!({}),
+    );
+    let model = ok(read(ok(generated(&given))));
+    let outputs: Vec<_> = model.signatures.into_iter().map(|s| s.output).collect();
+    let expected = ["i64", "bool", "String"].map(|path| Some(Type::path(path)));
+    assert_eq!(outputs, expected);
+}
+
+#[test]
+fn schemas_become_types() {
+    let user = json!({ "type": "object", "required": ["id"], "properties": {
+        "id": { "type": "integer" }, "type": { "type": "string" },
+        "created_at": { "type": "string", "format": "date-time" },
+        "born": { "type": "string", "format": "date" },
+        "score": { "type": "number" }, "next": { "$ref": "#/components/schemas/user" },
+        "anything": {}, "counts": { "type": "object", "additionalProperties": { "type": "integer" } },
+    } });
+    let reference = crate::support::reference("user");
+    let tolerated = ok(tolerated(&answering(reference, json!({ "user": user }))));
+    let model = ok(read(ok(generated(&tolerated))));
+    let Kind::Struct(fields) = &model.types["User"].kind else { panic!("a record") };
+    let of = |name: &str| fields.iter().find(|field| field.name == name).expect("a field");
+    assert!(of("id").required && !of("type").required);
+    assert_eq!(of("id").of, Type::path("i64"));
+    assert_eq!(of("type").ident, "type_");
+    let optional = |of: Type| Type::Option(Box::new(of));
+    let time = Type::path("::chrono::DateTime<::chrono::Utc>");
+    assert_eq!(of("created_at").of, optional(time));
+    assert_eq!(of("born").of, optional(Type::path("::chrono::NaiveDate")));
+    assert_eq!(of("score").of, optional(Type::path("f64")));
+    let next = Type::Boxed(Box::new(Type::Named("User".to_owned())));
+    assert_eq!(of("next").of, optional(next));
+    assert_eq!(of("anything").of, optional(Type::path("::serde_json::Value")));
+    assert_eq!(of("counts").of.unwrapped(), &Type::Map(Box::new(Type::path("i64"))));
+}
+
+#[test]
+fn an_id_or_a_name_is_our_own_type() {
+    let mut get = operation("tests/get", integer());
+    let schema = json!({ "$ref": format!("#/components/schemas/{ID_OR_NAME}") });
+    get["parameters"] = json!([{ "name": "id", "in": "path", "required": true, "schema": schema }]);
+    let schemas = json!({ ID_OR_NAME: { "type": "string" } });
+    let given = document(json!({ "/{id}": { "get": get } }), schemas);
+    let model = ok(read(ok(generated(&given))));
+    let id = ("id".to_owned(), Type::path(crate::build::generate::ID_OR_NAME_TYPE));
+    assert_eq!(model.signatures[0].parameters, [id]);
+}
+
+#[test]
+fn bytes_have_no_type() {
+    let mut get = operation("tests/get", json!({}));
+    let octets = json!({ "schema": { "type": "string", "format": "binary" } });
+    get["responses"]["200"]["content"] = json!({ "application/octet-stream": octets });
+    let given = document(json!({ "/a": { "get": get } }), json!({}));
+    assert_eq!(ok(read(ok(generated(&given)))).signatures[0].output, None);
+}
+
+#[test]
+fn a_document_without_operations_is_generated_too() {
+    let model = ok(read(ok(generated(&document(json!({}), json!({}))))));
+    assert!(model.signatures.is_empty());
+}
+
+#[test]
+fn what_is_no_openapi_is_an_error() {
+    for given in [json!(null), json!({}), json!({ "openapi": "3.0.3", "paths": 7 })] {
+        assert_contains(fails(generated(&given), "generate", ""), "`openapiv3` reads");
+    }
+}
+
+#[test]
+fn an_operation_that_is_not_understood_is_named() {
+    let mut bad = operation("tests/bad", integer());
+    bad["responses"]["200"]["content"]["application/json"]["schema"] = json!({ "type": "text" });
+    let given = document(
+        json!({ "/good": { "get": operation("tests/good", integer()) }, "/b~d": { "put": bad } }),
+        json!({}),
+    );
+    assert_contains(fails(generated(&given), "generate", "/paths/~1b~0d/put"), "text");
+}
+
+#[test]
+fn where_progenitor_panics_its_words_are_the_error() {
+    // Two success bodies, which normalization leaves no operation with.
+    let mut bad = operation("tests/bad", integer());
+    bad["responses"]["201"] = content(json!({ "type": "string" }));
+    let given = document(
+        json!({ "/good": { "get": operation("tests/good", integer()) }, "/bad": { "get": bad } }),
+        json!({}),
+    );
+    let message = fails(generated(&given), "generate", "/paths/~1bad/get");
+    assert_contains(message, "progenitor gave up: ");
+}
+
+#[test]
+fn enum_values_that_are_one_rust_name_are_an_error_that_says_where() {
+    let values = json!({ "type": "string", "enum": ["a b", "a_b"] });
+    let given = ok(tolerated(&answering(values, json!({}))));
+    fails(generated(&given), "generate", "/paths/~1answer/get");
+}
+
+#[test]
+fn the_same_document_makes_the_same_tokens() {
+    let values = json!({ "type": "string", "enum": ["a", "b", "c"] });
+    let object = json!({ "type": "object", "properties": { "x": values, "y": {}, "z": values } });
+    let given = ok(tolerated(&answering(object, json!({}))));
+    let once = ok(generated(&given)).to_string();
+    assert_eq!(ok(generated(&given)).to_string(), once);
+}

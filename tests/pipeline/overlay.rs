@@ -1,0 +1,212 @@
+//! Stage 2: our corrections, as Overlay 1.0 has them.
+
+use serde_json::{Value, json};
+
+use crate::build::Result;
+use crate::build::overlay::{apply, document_name, parse, read};
+use crate::support::{assert_contains, fails, ok, openapi};
+
+/// An overlay with the actions, which are given as JSON (which is YAML).
+fn overlaid(mut document: Value, actions: Value) -> Result<Value> {
+    let overlay = json!({ "overlay": "1.0.0", "info": {}, "actions": actions });
+    apply(&mut document, &parse(&overlay.to_string())?, "api.github.com")?;
+    Ok(document)
+}
+
+fn update(target: &str, update: Value) -> Value {
+    json!([{ "target": target, "description": "Why.", "update": update }])
+}
+
+fn remove(target: &str) -> Value {
+    json!([{ "target": target, "description": "Why.", "remove": true }])
+}
+
+#[test]
+fn an_object_takes_the_updates_properties_and_keeps_its_own() {
+    let document = json!({ "a": { "kept": 1, "changed": 2 } });
+    let done = ok(overlaid(document, update("$.a", json!({ "changed": 3, "added": [4] }))));
+    assert_eq!(done, json!({ "a": { "kept": 1, "changed": 3, "added": [4] } }));
+}
+
+#[test]
+fn objects_within_objects_merge_as_well() {
+    let document = json!({ "a": { "b": { "kept": 1, "c": { "d": 2 } } } });
+    let done = ok(overlaid(document, update("$.a", json!({ "b": { "c": { "e": 3 } } }))));
+    assert_eq!(done, json!({ "a": { "b": { "kept": 1, "c": { "d": 2, "e": 3 } } } }));
+}
+
+#[test]
+fn an_array_takes_the_update_as_one_more_element() {
+    let done = ok(overlaid(json!({ "a": [1] }), update("$.a", json!(2))));
+    assert_eq!(done, json!({ "a": [1, 2] }));
+}
+
+#[test]
+fn any_other_target_is_replaced() {
+    let document = json!({ "a": "old", "b": { "c": null } });
+    let done = ok(overlaid(document.clone(), update("$.a", json!({ "x": 1 }))));
+    assert_eq!(done["a"], json!({ "x": 1 }));
+    let done = ok(overlaid(document, update("$.b", json!({ "c": { "x": 1 } }))));
+    assert_eq!(done["b"], json!({ "c": { "x": 1 } }));
+}
+
+#[test]
+fn an_action_changes_every_target() {
+    let document = json!({ "a": { "x": { "n": 1 }, "y": { "n": 1 }, "z": { "n": 2 } } });
+    let done = ok(overlaid(document, update("$.a[?@.n == 1]", json!({ "n": 5 }))));
+    assert_eq!(done, json!({ "a": { "x": { "n": 5 }, "y": { "n": 5 }, "z": { "n": 2 } } }));
+}
+
+#[test]
+fn actions_apply_in_order_each_to_what_the_last_one_left() {
+    let actions = json!([
+        { "target": "$.a", "description": "First.", "update": { "b": { "c": 1 } } },
+        { "target": "$.a.b", "description": "Then.", "update": { "d": 2 } },
+        { "target": "$.a.b.c", "description": "Last.", "remove": true },
+    ]);
+    assert_eq!(ok(overlaid(json!({ "a": {} }), actions)), json!({ "a": { "b": { "d": 2 } } }));
+}
+
+#[test]
+fn a_property_is_removed_and_the_others_keep_their_order() {
+    let document = json!({ "a": { "x": 1, "y": 2, "z": 3 } });
+    let done = ok(overlaid(document, remove("$.a.x")));
+    assert_eq!(done.to_string(), r#"{"a":{"y":2,"z":3}}"#);
+}
+
+#[test]
+fn names_with_slashes_and_tildes_are_found() {
+    let document = json!({ "paths": { "/a/{b}": { "get": 1 }, "x~y": 2, "~1": 3 } });
+    let done = ok(overlaid(document.clone(), remove("$.paths['/a/{b}'].get")));
+    assert_eq!(done["paths"]["/a/{b}"], json!({}));
+    let done = ok(overlaid(document, remove("$.paths['x~y', '~1']")));
+    assert_eq!(done, json!({ "paths": { "/a/{b}": { "get": 1 } } }));
+}
+
+#[test]
+fn several_elements_of_an_array_are_removed_at_once() {
+    let document = json!({ "required": ["a", "b", "c", "d"] });
+    let done = ok(overlaid(document.clone(), remove("$.required[?@ == 'a' || @ == 'c']")));
+    assert_eq!(done, json!({ "required": ["b", "d"] }));
+    let done = ok(overlaid(document, remove("$.required[*]")));
+    assert_eq!(done, json!({ "required": [] }));
+}
+
+#[test]
+fn the_order_in_which_a_target_names_elements_does_not_matter() {
+    for target in ["$.required[2, 0]", "$.required[?@ == 'c', ?@ == 'a']", "$.required[2::-2]"] {
+        let document = json!({ "required": ["a", "b", "c", "d"] });
+        let done = ok(overlaid(document, remove(target)));
+        assert_eq!(done, json!({ "required": ["b", "d"] }), "{target}");
+    }
+}
+
+#[test]
+fn an_element_that_is_named_twice_is_removed_once() {
+    let document = json!({ "required": ["a", "b", "c"] });
+    let done = ok(overlaid(document, remove("$.required[0, 0]")));
+    assert_eq!(done, json!({ "required": ["b", "c"] }));
+}
+
+#[test]
+fn what_lies_within_another_target_is_removed_with_it() {
+    let document = json!({ "x": { "x": [1, 2], "y": 3 }, "z": [{ "x": 1 }] });
+    let done = ok(overlaid(document, remove("$..x")));
+    assert_eq!(done, json!({ "z": [{}] }));
+}
+
+#[test]
+fn an_action_that_matches_nothing_fails_and_says_which() {
+    let actions = json!([
+        { "target": "$.a", "description": "Fine.", "remove": true },
+        { "target": "$.absent", "description": "Required, yet absent.\nMore.", "remove": true },
+    ]);
+    let message = fails(overlaid(json!({ "a": 1 }), actions), "overlay", "/actions/1");
+    assert_contains(&message, "target `$.absent` (Required, yet absent.)");
+    assert_contains(&message, "matches nothing in api.github.com");
+    assert_contains(&message, "remove the action");
+    assert_contains(&message, "x-octowire-expected-in");
+}
+
+#[test]
+fn an_action_for_other_documents_may_match_nothing_here() {
+    let action = |documents: Value| {
+        json!([{
+            "target": "$.a", "description": "Why.", "update": { "n": 1 },
+            "x-octowire-expected-in": documents,
+        }])
+    };
+    let elsewhere = json!(["ghec", "ghes-3.19"]);
+    assert_eq!(ok(overlaid(json!({}), action(elsewhere.clone()))), json!({}));
+    // Where it matches, it is applied all the same.
+    assert_eq!(ok(overlaid(json!({ "a": {} }), action(elsewhere))), json!({ "a": { "n": 1 } }));
+    let here = json!(["ghec", "api.github.com"]);
+    fails(overlaid(json!({}), action(here)), "overlay", "/actions/0");
+    assert_eq!(ok(overlaid(json!({}), action(json!([])))), json!({}));
+}
+
+#[test]
+fn an_overlay_of_another_version_is_refused() {
+    for version in ["1.1.0", "2.0.0", "1.0", ""] {
+        let text = json!({ "overlay": version, "actions": [] }).to_string();
+        assert_contains(fails(parse(&text), "overlay", "/overlay"), "write 1.0.0");
+    }
+    ok(parse("overlay: 1.0.0\nactions: []"));
+}
+
+#[test]
+fn an_action_updates_or_removes_and_never_both_or_neither() {
+    for action in [
+        json!({ "target": "$.a", "description": "Why.", "update": 1, "remove": true }),
+        json!({ "target": "$.a", "description": "Why." }),
+        json!({ "target": "$.a", "description": "Why.", "remove": false }),
+    ] {
+        let message = fails(overlaid(json!({ "a": 1 }), json!([action])), "overlay", "/actions/0");
+        assert_contains(&message, "either `update` or `remove: true`");
+    }
+}
+
+#[test]
+fn a_target_that_is_no_jsonpath_is_refused() {
+    for target in ["", "a.b", "$.a[", "$['a", "$.a[?]"] {
+        let message = fails(overlaid(json!({}), remove(target)), "overlay", "/actions/0");
+        assert_contains(&message, &format!("target `{target}` (Why.)"));
+    }
+}
+
+#[test]
+fn an_action_has_a_target_and_says_why() {
+    for action in [
+        json!({ "description": "Why.", "remove": true }),
+        json!({ "target": "$.a", "remove": true }),
+        json!({ "target": "$.a", "description": "Why.", "removed": true }),
+    ] {
+        let message = fails(overlaid(json!({ "a": 1 }), json!([action])), "overlay", "");
+        assert_contains(&message, "the overlay is not valid");
+    }
+}
+
+#[test]
+fn what_is_no_overlay_is_refused() {
+    for text in ["", "- a", "overlay: 1.0.0", "overlay: [", "actions: []"] {
+        assert_contains(fails(parse(text), "overlay", ""), "the overlay is not valid");
+    }
+    let absent = openapi().join("absent.yaml");
+    assert_contains(fails(read(&absent), "overlay", ""), "absent.yaml");
+}
+
+#[test]
+fn a_document_is_named_after_plan_and_release() {
+    let name = |info: Value| document_name(&json!({ "info": info }));
+    assert_eq!(name(json!({ "x-github-plan": "api.github.com" })), "api.github.com");
+    let release = |release: Value| json!({ "x-github-plan": "ghes", "x-github-release": release });
+    assert_eq!(name(release(json!("3.19"))), "ghes-3.19");
+    assert_eq!(name(release(json!(3.17))), "ghes-3.17");
+    assert_eq!(name(json!({})), "unknown");
+    assert_eq!(document_name(&json!(null)), "unknown");
+}
+
+#[test]
+fn our_overlay_is_valid() {
+    ok(read(&openapi().join("overlay.yaml")));
+}

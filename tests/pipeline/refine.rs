@@ -1,0 +1,309 @@
+//! Stage 8: tolerant and exact, paging and bodies.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::build::model::{Kind, Model, Type};
+use crate::build::names::snake;
+use crate::build::operations::describe;
+use crate::build::refine::{Body, Paging, Property, Refined, refine};
+use crate::support::{
+    answering, asking, assert_contains, call, content, definition, document, exchanging, fails,
+    field, fields, ok, reference, refined, taking,
+};
+
+fn list(items: Value) -> Value {
+    json!({ "type": "array", "items": items })
+}
+
+fn object(properties: Value) -> Value {
+    json!({ "type": "object", "properties": properties })
+}
+
+fn string() -> Value {
+    json!({ "type": "string" })
+}
+
+fn thing() -> Value {
+    json!({ "type": "object", "required": ["must", "must_list"], "properties": {
+        "zeta": string(), "must": string(), "alpha": { "type": "string", "nullable": true },
+        "list": list(string()), "must_list": list(string()),
+        "state": { "type": "string", "enum": ["open", "closed"] },
+        "map": { "type": "object", "additionalProperties": string() },
+    } })
+}
+
+fn read_thing() -> Refined {
+    ok(refined(&answering(reference("thing"), json!({ "thing": thing() }))))
+}
+
+fn sent_thing() -> Refined {
+    ok(refined(&taking(reference("thing"), json!({ "thing": thing() }))))
+}
+
+fn properties(refined: &Refined) -> &[Property] {
+    match &call(refined, "tests/send").body {
+        Body::Json { properties, .. } => properties,
+        _ => panic!("a JSON body"),
+    }
+}
+
+/// What `GET /{org}/things` with `page` goes over.
+fn paging(schema: Value, schemas: Value, parameter: &str) -> Paging {
+    paging_of("/things", schema, schemas, parameter, None)
+}
+
+fn paging_of(
+    path: &str,
+    schema: Value,
+    schemas: Value,
+    parameter: &str,
+    items: Option<&str>,
+) -> Paging {
+    let parameters = json!([{ "name": parameter, "in": "query", "schema": { "type": "integer" } }]);
+    let mut given = asking(path, parameters);
+    given["paths"][path]["get"]["responses"] = json!({ "200": content(schema) });
+    given["components"]["schemas"] = schemas;
+    if let Some(items) = items {
+        given["paths"][path]["get"]["x-octowire-items"] = json!(items);
+    }
+    call(&ok(refined(&given)), "tests/get").paging.clone()
+}
+
+fn option(of: Type) -> Type {
+    Type::Option(Box::new(of))
+}
+
+#[test]
+fn properties_stand_in_the_documents_order() {
+    let refined = read_thing();
+    let names: Vec<&str> = fields(&refined, "Thing").iter().map(|f| f.name.as_str()).collect();
+    assert_eq!(names, ["zeta", "must", "alpha", "list", "must_list", "state", "map"]);
+}
+
+#[test]
+fn a_list_that_is_read_is_never_absent() {
+    let refined = read_thing();
+    for name in ["list", "must_list"] {
+        let strings = Type::Vec(Box::new(Type::path("String")));
+        assert_eq!(field(&refined, "Thing", name).of, strings, "{name}");
+    }
+    assert!(matches!(field(&refined, "Thing", "map").of, Type::Map(_)));
+}
+
+#[test]
+fn a_nullable_list_that_is_read_is_never_absent() {
+    let mut thing = thing();
+    for name in ["list", "must_list"] {
+        thing["properties"][name]["nullable"] = json!(true);
+    }
+    let refined = ok(refined(&answering(reference("thing"), json!({ "thing": thing }))));
+    for name in ["list", "must_list"] {
+        assert!(matches!(field(&refined, "Thing", name).of, Type::Vec(_)), "{name}");
+    }
+}
+
+#[test]
+fn a_list_that_is_sent_may_be_left_out() {
+    let refined = sent_thing();
+    assert!(matches!(field(&refined, "ThingInput", "list").of, Type::Option(_)));
+    assert!(matches!(field(&refined, "ThingInput", "must_list").of, Type::Vec(_)));
+}
+
+#[test]
+fn what_is_sent_tells_null_from_absent() {
+    let refined = sent_thing();
+    let twice = option(option(Type::path("String")));
+    assert_eq!(field(&refined, "ThingInput", "alpha").of, twice);
+    assert_eq!(field(&refined, "ThingInput", "zeta").of, option(Type::path("String")));
+}
+
+#[test]
+fn what_is_read_and_sent_has_two_types() {
+    let refined = ok(refined(&exchanging(reference("thing"), json!({ "thing": thing() }))));
+    assert!(refined.read.contains("Thing") && !refined.read.contains("ThingInput"));
+    assert!(matches!(field(&refined, "Thing", "list").of, Type::Vec(_)));
+    assert!(matches!(field(&refined, "ThingInput", "list").of, Type::Option(_)));
+    let state = |of: &str| field(&refined, of, "state").of.unwrapped().clone();
+    assert_ne!(state("Thing"), state("ThingInput"));
+}
+
+#[test]
+fn types_that_nothing_reaches_go() {
+    let thing = thing();
+    let mut given = answering(reference("thing"), json!({ "thing": thing }));
+    given["paths"]["/answer"]["get"]["responses"]["404"] = content(reference("error"));
+    given["components"]["schemas"]["error"] = object(json!({ "message": string() }));
+    let refined = ok(refined(&given));
+    let names: Vec<&str> = refined.types.keys().map(String::as_str).collect();
+    assert_eq!(names, ["Thing", "ThingState"]);
+}
+
+#[test]
+fn a_component_that_is_a_scalar_is_written_as_one() {
+    let schemas = json!({ "number": { "type": "integer" }, "numbers": list(reference("number")) });
+    let holder = object(json!({ "one": reference("number"), "more": reference("numbers") }));
+    let refined = ok(refined(&answering(holder, schemas)));
+    let record = "TestsGetResponse";
+    assert_eq!(field(&refined, record, "one").of, option(Type::path("i64")));
+    assert_eq!(field(&refined, record, "more").of, Type::Vec(Box::new(Type::path("i64"))));
+}
+
+#[test]
+fn a_unions_variants_have_short_names() {
+    let schemas = json!({
+        "user": object(json!({ "login": string() })), "team": object(json!({ "slug": string() })),
+    });
+    let union = json!({ "oneOf": [
+        reference("user"), reference("team"), { "type": "integer" }, string(),
+        list(string()), object(json!({ "inline": string() })), { "type": "boolean" },
+    ] });
+    let refined = ok(refined(&answering(union, schemas)));
+    let Kind::Union(variants) = &definition(&refined, "TestsGetResponse").kind else {
+        panic!("a union")
+    };
+    let names: Vec<&str> = variants.iter().map(|variant| variant.ident.as_str()).collect();
+    let expected = ["User", "Team", "Integer", "String", "Array", "Variant5", "Boolean"];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn a_list_is_streamed_item_by_item() {
+    for parameter in ["page", "per_page", "cursor", "after", "before"] {
+        let paging = paging(list(string()), json!({}), parameter);
+        let item = Type::path("String");
+        assert_eq!(paging, Paging::List { item, field: None, optional: false }, "{parameter}");
+    }
+}
+
+#[test]
+fn what_takes_no_page_is_not_streamed() {
+    assert_eq!(paging(list(string()), json!({}), "sort"), Paging::None);
+}
+
+#[test]
+fn the_list_in_a_page_is_found() {
+    let number = || json!({ "type": "integer" });
+    let item = Type::path("String");
+    let found = |field: &str| Paging::List {
+        item: item.clone(),
+        field: Some(field.to_owned()),
+        optional: false,
+    };
+    // The only one.
+    let one = object(json!({ "total_count": number(), "anything": list(string()) }));
+    assert_eq!(paging(one, json!({}), "page"), found("anything"));
+    // Of several: `items`, what the path is named after, what the overlay says.
+    let several = object(json!({ "errors": list(number()), "items": list(string()) }));
+    assert_eq!(paging(several, json!({}), "page"), found("items"));
+    let several = object(json!({ "errors": list(number()), "things": list(string()) }));
+    assert_eq!(paging(several.clone(), json!({}), "page"), found("things"));
+    let of = |items| paging_of("/other", several.clone(), json!({}), "page", items);
+    assert_eq!(of(Some("things")), found("things"));
+    assert_eq!(of(None), Paging::Pages);
+}
+
+#[test]
+fn a_page_without_a_list_has_pages() {
+    assert_eq!(paging(object(json!({ "a": string() })), json!({}), "page"), Paging::Pages);
+    assert_eq!(paging(string(), json!({}), "page"), Paging::Pages);
+}
+
+#[test]
+fn a_page_that_may_be_absent_is_streamed_as_empty() {
+    let mut given = asking(
+        "/things",
+        json!([
+            { "name": "page", "in": "query", "schema": { "type": "integer" } },
+        ]),
+    );
+    given["paths"]["/things"]["get"]["responses"] =
+        json!({ "200": content(list(string())), "204": { "description": "" } });
+    let refined = ok(refined(&given));
+    let item = Type::path("String");
+    let expected = Paging::List { item, field: None, optional: true };
+    assert_eq!(call(&refined, "tests/get").paging, expected);
+}
+
+#[test]
+fn a_bodys_properties_have_setters() {
+    let refined = sent_thing();
+    let properties = properties(&refined);
+    let names: Vec<&str> = properties.iter().map(|p| p.name.as_str()).collect();
+    assert_eq!(names, ["zeta", "must", "alpha", "list", "must_list", "state", "map"]);
+    let of = |name: &str| properties.iter().find(|p| p.name == name).expect("a property");
+    assert!(of("must").required && !of("zeta").required);
+    assert!(of("alpha").nullable && !of("zeta").nullable && !of("list").nullable);
+    assert_eq!(of("alpha").of, Type::path("String"));
+}
+
+#[test]
+fn a_union_as_a_body_has_the_properties_of_all_its_objects() {
+    let one = json!({ "type": "object", "required": ["a"], "properties": { "a": string() } });
+    let other = json!({ "type": "object", "required": ["a"], "properties": {
+        "a": string(), "b": string(),
+    } });
+    let union = json!({ "oneOf": [one, other, list(string())] });
+    let refined = ok(refined(&taking(union, json!({}))));
+    let shown: Vec<_> = properties(&refined).iter().map(|p| (&*p.name, p.required)).collect();
+    assert_eq!(shown, [("a", false), ("b", false)]);
+}
+
+#[test]
+fn setters_keep_clear_of_methods_keywords_and_one_another() {
+    let body = object(json!({ "send": string(), "type": string(), "page": string() }));
+    let mut given = taking(body, json!({}));
+    given["paths"]["/answer"]["post"]["parameters"] = json!([
+        { "name": "page", "in": "query", "schema": string() },
+        { "name": "stream", "in": "query", "schema": string() },
+        { "name": "X-Thing", "in": "header", "schema": string() },
+    ]);
+    let refined = ok(refined(&given));
+    let parameters = &call(&refined, "tests/send").parameters;
+    let idents: Vec<&str> = parameters.iter().map(|p| p.ident.as_str()).collect();
+    assert_eq!(idents, ["page", "stream_", "x_thing"]);
+    let idents: Vec<&str> = properties(&refined).iter().map(|p| p.ident.as_str()).collect();
+    assert_eq!(idents, ["body_send", "type_", "body_page"]);
+}
+
+#[test]
+fn names_that_are_one_rust_name_get_setters_of_their_own() {
+    let body = object(json!({ "a-b": string(), "a_b": string() }));
+    let mut given = taking(body, json!({}));
+    given["paths"]["/answer"]["post"]["parameters"] = json!([
+        { "name": "x-y", "in": "query", "schema": string() },
+        { "name": "x_y", "in": "query", "schema": string() },
+    ]);
+    // An error will do as well.
+    let Ok(refined) = refined(&given) else { return };
+    let parameters = call(&refined, "tests/send").parameters.iter().map(|p| p.ident.as_str());
+    let all: Vec<&str> =
+        parameters.chain(properties(&refined).iter().map(|p| p.ident.as_str())).collect();
+    let distinct: BTreeSet<&str> = all.iter().copied().collect();
+    assert_eq!(distinct.len(), all.len(), "{all:?}");
+}
+
+#[test]
+fn an_operation_that_progenitor_left_out_is_an_error() {
+    let given = document(
+        json!({ "/a": { "get": { "operationId": "a/b", "tags": ["a"], "responses": {} } } }),
+        json!({}),
+    );
+    let result = refine(Model::default(), ok(describe(&given)));
+    assert_contains(fails(result, "refine", "/paths"), "0 operations of 1");
+}
+
+#[test]
+fn plain_names_are_snake_case() {
+    for (name, expected) in [
+        ("per_page", "per_page"),
+        ("X-GitHub-Api-Version", "x_github_api_version"),
+        ("r#type", "type_"),
+        ("filter[name]", "filter_name"),
+        ("a--b", "a_b"),
+    ] {
+        assert_eq!(snake(name).as_deref(), Some(expected));
+    }
+    assert_eq!(snake("-"), None);
+}

@@ -1,0 +1,248 @@
+//! Small documents, and the stages run on them.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::{env, fmt};
+
+use proc_macro2::TokenStream;
+use serde_json::{Value, json};
+
+use crate::build::model::{Definition, Field, Kind};
+use crate::build::refine::{Call, Refined};
+use crate::build::{
+    Result, generate, model, normalize, operations, overlay, refine, select, tolerate, verify,
+    write,
+};
+
+/// The folder of the vendored document and the overlay.
+pub fn openapi() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../openapi")
+}
+
+/// A document with these paths and component schemas.
+pub fn document(paths: Value, schemas: Value) -> Value {
+    json!({
+        "openapi": "3.0.3",
+        "info": { "title": "Small", "version": "1.2.3", "x-github-plan": "api.github.com" },
+        "servers": [{ "url": "https://api.github.com" }],
+        "paths": paths,
+        "components": { "schemas": schemas },
+    })
+}
+
+/// JSON content of a schema.
+pub fn content(schema: Value) -> Value {
+    json!({ "description": "", "content": { "application/json": { "schema": schema } } })
+}
+
+/// A document whose one operation, `tests/get`, answers the schema.
+pub fn answering(schema: Value, schemas: Value) -> Value {
+    let operation = json!({
+        "operationId": "tests/get", "tags": ["tests"], "responses": { "200": content(schema) },
+    });
+    document(json!({ "/answer": { "get": operation } }), schemas)
+}
+
+/// A document whose one operation, `tests/send`, takes the schema as its body.
+pub fn taking(schema: Value, schemas: Value) -> Value {
+    let operation = json!({
+        "operationId": "tests/send", "tags": ["tests"], "requestBody": content(schema),
+        "responses": { "204": { "description": "" } },
+    });
+    document(json!({ "/answer": { "post": operation } }), schemas)
+}
+
+/// A document whose one operation, `tests/both`, takes and answers the schema.
+pub fn exchanging(schema: Value, schemas: Value) -> Value {
+    let operation = json!({
+        "operationId": "tests/both", "tags": ["tests"], "requestBody": content(schema.clone()),
+        "responses": { "200": content(schema) },
+    });
+    document(json!({ "/answer": { "post": operation } }), schemas)
+}
+
+/// A document whose one operation is `GET path` with these parameters.
+pub fn asking(path: &str, parameters: Value) -> Value {
+    let operation = json!({
+        "operationId": "tests/get", "tags": ["tests"], "parameters": parameters,
+        "responses": { "204": { "description": "" } },
+    });
+    document(json!({ path: { "get": operation } }), json!({}))
+}
+
+/// Stages 3 and 4.
+pub fn normalized(document: &Value) -> Result<Value> {
+    normalized_tags(document, &select::Tags::All)
+}
+
+/// Stages 3 and 4, of some tags.
+pub fn normalized_tags(document: &Value, tags: &select::Tags) -> Result<Value> {
+    let mut document = prepared(document, tags)?.1;
+    // What the next stage is told, and takes off again.
+    for (_, schema) in document["components"]["schemas"].as_object_mut().into_iter().flatten() {
+        if let Some(schema) = schema.as_object_mut() {
+            schema.shift_remove(normalize::OF_OPERATION);
+        }
+    }
+    Ok(document)
+}
+
+fn prepared(document: &Value, tags: &select::Tags) -> Result<(Vec<operations::Operation>, Value)> {
+    let names = normalize::schema_names(document);
+    let mut document = document.clone();
+    select::select(&mut document, tags)?;
+    let operations = operations::describe(&document)?;
+    let normalized = normalize::normalize(&document, &operations, &names)?;
+    Ok((operations, normalized))
+}
+
+/// Stages 3 to 5.
+pub fn tolerated(document: &Value) -> Result<Value> {
+    tolerated_tags(document, &select::Tags::All)
+}
+
+/// Stages 3 to 5, of some tags.
+pub fn tolerated_tags(document: &Value, tags: &select::Tags) -> Result<Value> {
+    let (_, mut document) = prepared(document, tags)?;
+    tolerate::tolerate(&mut document)?;
+    Ok(document)
+}
+
+/// Stage 7. It silences panics for the whole process while it runs, so one
+/// thread at a time may do so.
+pub fn generated(document: &Value) -> Result<TokenStream> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    generate::generate(document)
+}
+
+/// Stages 3 to 8.
+pub fn refined(document: &Value) -> Result<Refined> {
+    refined_tags(document, &select::Tags::All)
+}
+
+/// Stages 3 to 8, of some tags.
+pub fn refined_tags(document: &Value, tags: &select::Tags) -> Result<Refined> {
+    let (operations, mut normalized) = prepared(document, tags)?;
+    tolerate::tolerate(&mut normalized)?;
+    refine::refine(model::read(generated(&normalized)?)?, operations)
+}
+
+/// All stages but the overlay.
+pub fn written(document: &Value) -> Result<String> {
+    verify::check(document)?;
+    let version = document["info"]["version"].as_str().unwrap_or_default();
+    write::write(&refined(document)?, &overlay::document_name(document), version)
+}
+
+/// The error's message, of a failure of this stage at this pointer.
+#[track_caller]
+pub fn fails<T>(result: Result<T>, stage: &str, pointer: &str) -> String {
+    match result {
+        Ok(_) => panic!("stage `{stage}` should fail at `{pointer}`, but nothing does"),
+        Err(error) => {
+            assert_eq!((error.stage, error.pointer.as_str()), (stage, pointer), "{error}");
+            error.message
+        }
+    }
+}
+
+/// What was expected to succeed.
+#[track_caller]
+pub fn ok<T>(result: Result<T>) -> T {
+    result.unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[track_caller]
+pub fn assert_contains(text: impl fmt::Display, part: &str) {
+    let text = text.to_string();
+    assert!(text.contains(part), "no `{part}` in:\n{text}");
+}
+
+/// The schema that the only operation of a normalized document answers.
+#[track_caller]
+pub fn answer(normalized: &Value) -> &Value {
+    let schema = normalized
+        .pointer("/paths/~1answer/get/responses/200/content/application~1json/schema")
+        .or_else(|| {
+            normalized
+                .pointer("/paths/~1answer/post/responses/200/content/application~1json/schema")
+        });
+    schema.expect("an operation that answers JSON")
+}
+
+/// The schema that the only operation of a normalized document takes.
+#[track_caller]
+pub fn body(normalized: &Value) -> &Value {
+    normalized
+        .pointer("/paths/~1answer/post/requestBody/content/application~1json/schema")
+        .expect("an operation that takes JSON")
+}
+
+pub fn schema<'a>(document: &'a Value, name: &str) -> &'a Value {
+    &document["components"]["schemas"][name]
+}
+
+/// What `tests/get` answers once it is normalized, with the components.
+pub fn normalized_answer(schema: Value, schemas: Value) -> (Value, Value) {
+    let normalized = ok(normalized(&answering(schema, schemas)));
+    (answer(&normalized).clone(), normalized["components"]["schemas"].clone())
+}
+
+pub fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+/// A `$ref` that may be `null`.
+pub fn nullable_reference(name: &str) -> Value {
+    json!({ "allOf": [reference(name)], "nullable": true })
+}
+
+#[track_caller]
+pub fn definition<'a>(refined: &'a Refined, name: &str) -> &'a Definition {
+    let names: Vec<&String> = refined.types.keys().collect();
+    refined.types.get(name).unwrap_or_else(|| panic!("no {name} among {names:?}"))
+}
+
+#[track_caller]
+pub fn fields<'a>(refined: &'a Refined, name: &str) -> &'a [Field] {
+    match &definition(refined, name).kind {
+        Kind::Struct(fields) => fields,
+        other => panic!("{name} is no record but {other:?}"),
+    }
+}
+
+#[track_caller]
+pub fn field<'a>(refined: &'a Refined, record: &str, name: &str) -> &'a Field {
+    let fields = fields(refined, record);
+    fields.iter().find(|field| field.name == name).unwrap_or_else(|| panic!("no {name}"))
+}
+
+#[track_caller]
+pub fn call<'a>(refined: &'a Refined, id: &str) -> &'a Call {
+    refined.calls.iter().find(|call| call.operation.id == id).expect("an operation of this id")
+}
+
+pub fn names(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// Runs a test in a process of its own: an overflow of the stack cannot be
+/// caught, and would end the other tests as well.
+#[track_caller]
+pub fn alone(test: &str, body: impl FnOnce()) {
+    const ALONE: &str = "OCTOWIRE_TEST_ALONE";
+    if env::var_os(ALONE).is_some() {
+        return body();
+    }
+    let output = Command::new(env::current_exe().expect("the test's path"))
+        .args(["--exact", test, "--nocapture"])
+        .env(ALONE, "1")
+        .output()
+        .expect("the test runs again");
+    let shown = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {shown}", output.status);
+    assert_contains(String::from_utf8_lossy(&output.stdout), "1 passed");
+}

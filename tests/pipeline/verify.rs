@@ -1,0 +1,179 @@
+//! Stage 1: the document is the one that we think it is.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use crate::build::verify::{check, other, vendored};
+use crate::support::{assert_contains, document, fails, ok, openapi};
+
+/// A document and its `upstream.toml` in a folder.
+struct Vendored {
+    folder: TempDir,
+}
+
+impl Vendored {
+    fn new(text: &str) -> Self {
+        let vendored = Self { folder: tempfile::tempdir().expect("a folder") };
+        fs::write(vendored.document(), text).expect("the document");
+        let digest = Sha256::digest(text.as_bytes());
+        vendored.claim(&digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        vendored
+    }
+
+    fn claim(&self, sha256: &str) {
+        let text = format!(
+            "package = \"p\"\nversion = \"1\"\nfile = \"f\"\nsha256 = \"{sha256}\"\n\
+             retrieved = \"2026-01-01\"\nlicense = \"MIT\"\n"
+        );
+        fs::write(self.upstream(), text).expect("upstream.toml");
+    }
+
+    fn document(&self) -> PathBuf {
+        self.folder.path().join("document.json")
+    }
+
+    fn upstream(&self) -> PathBuf {
+        self.folder.path().join("upstream.toml")
+    }
+
+    fn verify(&self) -> crate::build::Result<Value> {
+        vendored(&self.document(), &self.upstream())
+    }
+}
+
+fn small() -> Value {
+    document(json!({ "/meta": {} }), json!({}))
+}
+
+#[test]
+fn a_document_that_matches_its_checksum_is_read() {
+    let vendored = Vendored::new(&small().to_string());
+    assert_eq!(ok(vendored.verify()), small());
+}
+
+#[test]
+fn the_vendored_document_matches_its_checksum() {
+    let folder = openapi();
+    ok(vendored(&folder.join("api.github.com.json"), &folder.join("upstream.toml")));
+}
+
+#[test]
+fn a_wrong_checksum_says_both_sums_and_what_to_do() {
+    let vendored = Vendored::new(&small().to_string());
+    vendored.claim(&"0".repeat(64));
+    let message = fails(vendored.verify(), "verify", "");
+    assert_contains(&message, &"0".repeat(64));
+    let actual = Sha256::digest(small().to_string().as_bytes());
+    assert_contains(&message, &format!("{:02x}{:02x}", actual[0], actual[1]));
+    assert_contains(&message, "overlay.yaml");
+    assert_contains(&message, "refresh both together");
+}
+
+#[test]
+fn the_checksum_covers_the_bytes_and_not_the_json() {
+    let vendored = Vendored::new(&small().to_string());
+    fs::write(vendored.document(), format!("{}\n", small())).expect("the document");
+    assert_contains(fails(vendored.verify(), "verify", ""), "SHA-256");
+}
+
+#[test]
+fn a_missing_document_is_named() {
+    let vendored = Vendored::new(&small().to_string());
+    fs::remove_file(vendored.document()).expect("it was there");
+    assert_contains(fails(vendored.verify(), "verify", ""), "document.json");
+    assert_contains(fails(other(&vendored.document()), "verify", ""), "document.json");
+}
+
+#[test]
+fn a_missing_upstream_toml_is_named() {
+    let vendored = Vendored::new(&small().to_string());
+    fs::remove_file(vendored.upstream()).expect("it was there");
+    assert_contains(fails(vendored.verify(), "verify", ""), "upstream.toml");
+}
+
+#[test]
+fn an_upstream_toml_that_cannot_be_read_is_named() {
+    let vendored = Vendored::new(&small().to_string());
+    for text in ["sha256 = ", "sha256 = \"00\"", "[package]\nname = \"x\""] {
+        fs::write(vendored.upstream(), text).expect("upstream.toml");
+        assert_contains(fails(vendored.verify(), "verify", ""), "upstream.toml");
+    }
+    fs::write(vendored.upstream(), [0xFF, 0xFE]).expect("upstream.toml");
+    assert_contains(fails(vendored.verify(), "verify", ""), "not UTF-8");
+}
+
+#[test]
+fn a_folder_is_no_document() {
+    let folder = tempfile::tempdir().expect("a folder");
+    assert_contains(fails(other(folder.path()), "verify", ""), "cannot read");
+}
+
+#[test]
+fn what_is_not_json_is_refused() {
+    for text in ["", "openapi: 3.0.3", "{\"openapi\": \"3.0.3\"", "\u{0}"] {
+        let vendored = Vendored::new(text);
+        assert_contains(fails(vendored.verify(), "verify", ""), "is not JSON");
+        assert_contains(fails(other(&vendored.document()), "verify", ""), "is not JSON");
+    }
+}
+
+#[test]
+fn json_that_nests_without_end_is_refused() {
+    let vendored = Vendored::new(&"[".repeat(100_000));
+    assert_contains(fails(vendored.verify(), "verify", ""), "is not JSON");
+}
+
+#[test]
+fn json_that_is_no_openapi_is_refused() {
+    for value in [json!(null), json!([]), json!("3.0.3"), json!({}), json!({ "openapi": 3 })] {
+        assert_contains(fails(check(&value), "verify", "/openapi"), "not an OpenAPI document");
+    }
+}
+
+#[test]
+fn swagger_2_is_refused() {
+    let value = json!({ "swagger": "2.0", "info": {}, "paths": { "/meta": {} } });
+    assert_contains(fails(check(&value), "verify", "/openapi"), "not an OpenAPI document");
+}
+
+#[test]
+fn openapi_3_1_is_refused_and_3_0_recommended() {
+    let mut value = small();
+    value["openapi"] = json!("3.1.0");
+    let message = fails(check(&value), "verify", "/openapi");
+    assert_contains(&message, "OpenAPI 3.1.0");
+    assert_contains(&message, "without `-3.1`");
+}
+
+#[test]
+fn every_patch_of_openapi_3_0_is_read() {
+    for version in ["3.0.0", "3.0.3", "3.0.4"] {
+        let mut value = small();
+        value["openapi"] = json!(version);
+        ok(check(&value));
+    }
+}
+
+#[test]
+fn a_document_without_operations_is_refused() {
+    for paths in [json!({}), json!([]), json!(null), json!("/meta")] {
+        let mut value = small();
+        value["paths"] = paths;
+        assert_contains(fails(check(&value), "verify", "/paths"), "no `paths`");
+    }
+    let mut value = small();
+    value.as_object_mut().expect("an object").shift_remove("paths");
+    fails(check(&value), "verify", "/paths");
+}
+
+#[test]
+fn an_error_reads_as_one_sentence_with_stage_and_place() {
+    let error = check(&json!({ "openapi": "3.0.3" })).expect_err("no paths");
+    assert_contains(&error, "stage `verify`, at /paths: the document has no `paths`");
+    let error = other(&PathBuf::from("absent.json")).expect_err("no file");
+    assert_contains(&error, "stage `verify`, at the whole document: cannot read absent.json");
+}

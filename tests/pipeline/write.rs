@@ -1,0 +1,367 @@
+//! Stage 9: the source that is included.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use syn::{File, Item, UseTree};
+
+use crate::build::Result;
+use crate::support::{
+    answering, asking, assert_contains, content, document, exchanging, fails, ok, reference,
+    taking, written,
+};
+
+/// Parses what is written, and checks that no module has a name twice.
+#[track_caller]
+pub fn parsed(source: &str) -> File {
+    checked(source).unwrap_or_else(|why| panic!("{why}\n{source:.4000}"))
+}
+
+fn checked(source: &str) -> std::result::Result<File, String> {
+    let file = syn::parse_file(source).map_err(|error| format!("no Rust: {error}"))?;
+    distinct(&file.items, "the crate")?;
+    Ok(file)
+}
+
+fn distinct(items: &[Item], module: &str) -> std::result::Result<(), String> {
+    let mut names: Vec<String> = Vec::new();
+    let mut methods: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for item in items {
+        match item {
+            Item::Struct(item) => names.push(item.ident.to_string()),
+            Item::Type(item) => names.push(item.ident.to_string()),
+            Item::Mod(item) => {
+                names.push(item.ident.to_string());
+                let items = item.content.as_ref().map_or(&[][..], |(_, items)| items);
+                distinct(items, &item.ident.to_string())?;
+            }
+            Item::Use(item) => used(&item.tree, &mut names),
+            Item::Impl(item) if item.trait_.is_none() => {
+                let of = quote::ToTokens::to_token_stream(&item.self_ty).to_string();
+                let methods = methods.entry(of).or_default();
+                methods.extend(item.items.iter().filter_map(|item| match item {
+                    syn::ImplItem::Fn(function) => Some(function.sig.ident.to_string()),
+                    _ => None,
+                }));
+            }
+            _ => {}
+        }
+    }
+    let prelude = ["Option", "Vec", "Box", "String", "Result", "Default", "Clone", "Debug", "From"];
+    let hidden = names.iter().find(|name| prelude.contains(&name.as_str()));
+    // Calls are written with whole paths; the macros around types are not.
+    if let Some(name) = hidden.filter(|_| module == "types") {
+        return Err(format!("{module} has a {name} that hides Rust's own"));
+    }
+    once(names, module)?;
+    methods.into_iter().try_for_each(|(of, names)| once(names, &of))
+}
+
+fn once(mut names: Vec<String>, of: &str) -> std::result::Result<(), String> {
+    names.sort();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(format!("{of} has {} twice", pair[0])),
+        None => Ok(()),
+    }
+}
+
+fn used(tree: &UseTree, names: &mut Vec<String>) {
+    match tree {
+        UseTree::Path(path) => used(&path.tree, names),
+        UseTree::Name(name) => names.push(name.ident.to_string()),
+        UseTree::Group(group) => group.items.iter().for_each(|tree| used(tree, names)),
+        _ => {}
+    }
+}
+
+fn issue() -> Value {
+    json!({ "type": "object", "required": ["id", "state"], "properties": {
+        "id": { "type": "integer", "description": "Its <id>." },
+        "state": { "type": "string", "enum": ["open", "closed", "unknown"] },
+        "labels": { "type": "array", "items": { "type": "string" } },
+        "owner": { "oneOf": [{ "type": "integer" }, { "type": "string" }] },
+        "type": { "type": "string", "nullable": true },
+    } })
+}
+
+/// Two scopes, with every kind of call.
+fn small() -> Value {
+    let parameters = json!([
+        { "name": "owner", "in": "path", "required": true, "schema": { "type": "string" } },
+        { "name": "page", "in": "query", "schema": { "type": "integer" } },
+        { "name": "labels", "in": "query", "schema": {
+            "type": "array", "items": { "type": "string" },
+        } },
+        { "name": "since", "in": "query", "schema": { "type": "string", "format": "date-time" } },
+        { "name": "X-Kind", "in": "header", "schema": { "type": "string" } },
+    ]);
+    let issues = json!({ "type": "array", "items": reference("issue") });
+    let body = json!({ "type": "object", "required": ["title"], "properties": {
+        "title": { "type": "string" }, "milestone": { "type": "integer", "nullable": true },
+        "labels": { "type": "array", "items": { "type": "string" } },
+    } });
+    let operation = |id: &str, parameters: &Value, responses: Value| {
+        let tag = id.split('/').next();
+        json!({
+            "operationId": id, "tags": [tag], "summary": "Does it", "parameters": parameters,
+            "description": "At length.", "responses": responses, "externalDocs": {
+                "url": "https://docs.github.com/rest/issues#do",
+            },
+        })
+    };
+    let owner = json!([parameters[0]]);
+    let mut create =
+        operation("issues/create", &owner, json!({ "201": content(reference("issue")) }));
+    create["requestBody"] = content(body);
+    let mut delete = operation("issues/delete", &owner, json!({ "204": { "description": "" } }));
+    delete["deprecated"] = json!(true);
+    let zip = json!({ "200": { "content": { "application/zip": {} } } });
+    document(
+        json!({
+            "/{owner}/issues": {
+                "get": operation("issues/list", &parameters, json!({ "200": content(issues) })),
+                "post": create, "delete": delete,
+            },
+            "/zip": { "get": operation("code-search/zip", &json!([]), zip) },
+        }),
+        json!({ "issue": issue() }),
+    )
+}
+
+fn module<'a>(file: &'a File, name: &str) -> &'a [Item] {
+    let module = file.items.iter().find_map(|item| match item {
+        Item::Mod(module) if module.ident == name => module.content.as_ref(),
+        _ => None,
+    });
+    &module.unwrap_or_else(|| panic!("no module `{name}`")).1
+}
+
+/// The public methods of a type.
+fn methods(items: &[Item], of: &str) -> Vec<String> {
+    let impls = items.iter().filter_map(|item| match item {
+        Item::Impl(item) if item.trait_.is_none() => {
+            let name = quote::ToTokens::to_token_stream(&item.self_ty).to_string();
+            (name.split(' ').next() == Some(of)).then_some(&item.items)
+        }
+        _ => None,
+    });
+    let names = impls.flatten().filter_map(|item| match item {
+        syn::ImplItem::Fn(function) => Some(function.sig.ident.to_string()),
+        _ => None,
+    });
+    names.collect()
+}
+
+#[test]
+fn each_scope_has_a_handle_with_its_operations() {
+    let file = parsed(&ok(written(&small())));
+    assert_eq!(methods(&file.items, "Issues"), ["create", "delete", "list"]);
+    assert_eq!(methods(&file.items, "CodeSearch"), ["zip"]);
+    assert_eq!(methods(&file.items, "crate"), ["code_search", "issues"]);
+}
+
+#[test]
+fn each_operation_has_a_builder_with_its_parameters() {
+    let file = parsed(&ok(written(&small())));
+    let list = ["owner", "page", "labels", "since", "x_kind", "with", "into_request", "send"];
+    let issues = module(&file, "issues");
+    assert_eq!(methods(issues, "List")[..8], list);
+    assert_eq!(methods(issues, "List")[8..], ["pages", "stream"]);
+    let create = ["owner", "title", "milestone", "clear_milestone", "labels", "json"];
+    assert_eq!(methods(issues, "Create")[..6], create);
+    assert_eq!(methods(module(&file, "code_search"), "Zip"), ["with", "into_request", "send"]);
+}
+
+#[test]
+fn a_call_answers_its_type() {
+    let source = ok(written(&small()));
+    for answer in [
+        "crate::ResponseFuture<::std::vec::Vec<types::Issue>> { self.0.send() }",
+        "ResponseFuture<types::Issue> { self.0.send() }",
+        "ResponseFuture<()> { self.0.send_empty() }",
+        "crate::ResponseFuture<crate::ByteStream> { self.0.send_stream() }",
+        "crate::Items<types::Issue> { self.0.items(|page: ::std::vec::Vec<types::Issue>| page) }",
+    ] {
+        assert_contains(&source, answer);
+    }
+}
+
+#[test]
+fn the_types_are_those_that_operations_use() {
+    let source = ok(written(&small()));
+    let file = parsed(&source);
+    let types = module(&file, "types");
+    let is_record = |item: &Item| matches!(item, Item::Struct(item) if item.ident == "Issue");
+    assert!(types.iter().any(is_record));
+    assert_contains(&source, "wire::open_enum! {");
+    assert_contains(&source, "\nIssueState {\n    Open = \"open\",");
+    assert_contains(&source, "    UnknownValue = \"unknown\",");
+    assert_contains(&source, "wire::read_union! {");
+    assert_contains(&source, "\nIssueOwner {");
+    assert_contains(&source, "wire::sent_records! { IssuesCreateBody }");
+    assert_eq!(
+        methods(types, "IssuesCreateBody"),
+        ["new", "milestone", "labels"].map(str::to_owned)
+    );
+}
+
+#[test]
+fn what_is_sent_has_only_the_documents_values() {
+    let closed = ok(written(&exchanging(reference("issue"), json!({ "issue": issue() }))));
+    let (_, after) = closed.split_once("wire::closed_enum! {").expect("an enum that is sent");
+    assert_contains(after, "IssueStateInput {");
+    parsed(&closed);
+}
+
+#[test]
+fn the_operation_table_is_sorted_and_says_what_a_call_needs() {
+    let source = ok(written(&small()));
+    assert_contains(&source, "pub static OPERATIONS: [crate::Operation; 4] = [");
+    let ids: Vec<&str> =
+        source.lines().filter(|line| line.starts_with("crate::Operation {")).collect();
+    assert_contains(
+        ids[0],
+        "id: \"code-search/zip\", tag: \"code-search\", method: ::http::Method::GET",
+    );
+    assert_contains(ids[0], "accept: \"*/*\", parameters: &[], statuses: &[200]");
+    assert_contains(ids[1], "location: crate::Location::Body, required: true");
+    assert_contains(ids[2], "deprecated: true");
+    assert_contains(ids[3], "path: \"/{owner}/issues\", server: None");
+    let location = "{ name: \"X-Kind\", location: crate::Location::Header, required: false";
+    assert_contains(ids[3], location);
+    assert_contains(&source, "pub const DOCUMENT: &str = \"api.github.com\";");
+    assert_contains(&source, "pub const DOCUMENT_VERSION: &str = \"1.2.3\";");
+}
+
+#[test]
+fn the_same_document_is_written_the_same() {
+    assert_eq!(ok(written(&small())), ok(written(&small())));
+}
+
+#[test]
+fn a_body_of_another_media_type_is_written_with_a_setter() {
+    let mut given = taking(json!({}), json!({}));
+    given["paths"]["/answer"]["post"]["requestBody"]["content"] =
+        json!({ "multipart/form-data": {} });
+    let file = parsed(&ok(written(&given)));
+    assert_eq!(methods(module(&file, "tests"), "Send")[0], "body");
+}
+
+#[test]
+fn a_deprecated_operation_says_so() {
+    assert_contains(ok(written(&small())), "#[deprecated = \"GitHub will remove this operation");
+}
+
+#[test]
+fn a_record_that_is_too_large_is_an_error() {
+    let record = |count: usize| {
+        let properties: serde_json::Map<_, _> =
+            (0..count).map(|n| (format!("p{n}"), json!({ "type": "integer" }))).collect();
+        written(&answering(json!({ "type": "object", "properties": properties }), json!({})))
+    };
+    ok(record(256));
+    assert_contains(fails(record(257), "write", ""), "has 257 properties, more than 256");
+}
+
+/// Why what is written is no Rust, if something is written.
+pub fn flaw(result: &Result<String>) -> Option<String> {
+    checked(result.as_ref().ok()?).err()
+}
+
+/// Checks that each name leads to Rust or to an error.
+#[track_caller]
+fn evaded<const N: usize>(names: [&str; N], written: impl Fn(&str) -> Result<String>) {
+    let flaws: Vec<String> = names
+        .into_iter()
+        .filter_map(|name| flaw(&written(name)).map(|why| format!("{name:?}: {why}")))
+        .collect();
+    assert!(flaws.is_empty(), "{flaws:#?}");
+}
+
+fn called(id: &str) -> Value {
+    let mut given = asking("/a", json!([]));
+    given["paths"]["/a"]["get"]["operationId"] = json!(id);
+    given
+}
+
+const ODD_NAMES: [&str; 14] = [
+    "+1", "", "1", "self", "crate", "Self", "_", "\u{fc}", "body", "clear", "type", "\u{e9}\n",
+    "\"", "-",
+];
+
+#[test]
+fn operations_may_be_called_as_rusts_keywords() {
+    evaded(["type/fn", "self/super", "crate/self", "move/type"], |id| written(&called(id)));
+}
+
+#[test]
+fn operations_whose_names_are_no_rust_are_evaded() {
+    let ids = ["a/1st", "1st/a", "issues/", "/", "/a", "\u{fc}/\u{fc}", "a\n/b", "a\"/b"];
+    evaded(ids, |id| written(&called(id)));
+}
+
+#[test]
+fn operations_called_as_what_modules_import_are_evaded() {
+    let ids = [
+        "tests/request",
+        "tests/body",
+        "tests/pages",
+        "tests/items",
+        "tests/types",
+        "tests/byte-stream",
+        "tests/display",
+        "types/list",
+        "operations/get",
+        "tests/option",
+    ];
+    evaded(ids, |id| written(&called(id)));
+}
+
+#[test]
+fn properties_whose_names_are_no_rust_are_evaded() {
+    let object = |name: &str| json!({ "type": "object", "properties": { name: { "type": "integer" }, "x": {} } });
+    evaded(ODD_NAMES, |name| written(&taking(object(name), json!({}))));
+    evaded(ODD_NAMES, |name| written(&answering(object(name), json!({}))));
+}
+
+#[test]
+fn parameters_whose_names_are_no_rust_are_evaded() {
+    let query = |name: &str| json!([{ "name": name, "in": "query", "schema": {} }]);
+    evaded(ODD_NAMES, |name| written(&asking("/a", query(name))));
+}
+
+#[test]
+fn operations_that_are_one_rust_name_are_an_error() {
+    let operation = |id: &str| json!({ "operationId": id, "tags": ["a"], "responses": {} });
+    let paths = json!({ "/a": { "get": operation("a/b-c") }, "/b": { "get": operation("a/b_c") } });
+    assert_eq!(flaw(&written(&document(paths, json!({})))), None);
+}
+
+#[test]
+fn components_that_are_one_rust_name_are_an_error() {
+    let object =
+        |name: &str| json!({ "type": "object", "properties": { name: { "type": "integer" } } });
+    let union = json!({ "oneOf": [reference("a-b"), reference("a_b")] });
+    let schemas = json!({ "a-b": object("x"), "a_b": object("y") });
+    if let Ok(source) = written(&answering(union, schemas)) {
+        assert_contains(&source, "pub x:");
+        assert_contains(&source, "pub y:");
+        parsed(&source);
+    }
+}
+
+#[test]
+fn components_called_as_rusts_own_types_are_evaded() {
+    let names = ["option", "vec", "string", "box", "result", "default", "str", "value", "hash-map"];
+    let object = json!({ "type": "object", "properties": { "marker": { "type": "integer" } } });
+    let result = |name: &str| written(&answering(reference(name), json!({ name: object })));
+    evaded(names, result);
+    for name in names {
+        if let Ok(source) = result(name) {
+            assert!(
+                source.contains("pub marker: ::core::option::Option<i64>"),
+                "{name} is another type"
+            );
+        }
+    }
+}
