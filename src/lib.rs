@@ -1,1 +1,53 @@
 //! GitHub's whole REST API, for integrations in production.
+//!
+//! ```no_run
+//! # async fn example() -> octowire::Result<()> {
+//! use http::Method;
+//! use octowire::Client;
+//!
+//! let client = Client::from_env()?;
+//! let repo = client.request(Method::GET, "/repos/rust-lang/rust");
+//! let repo = repo.send::<serde_json::Value>().await?;
+//! println!("{}", repo["full_name"]);
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+#![warn(unreachable_pub)]
+#![cfg_attr(
+    not(test),
+    warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::dbg_macro)
+)]
+
+mod auth;
+mod body;
+mod call;
+mod client;
+mod deadline;
+mod error;
+mod graphql;
+mod id_or_name;
+mod json_path;
+mod operation;
+mod origins;
+mod pages;
+mod redirects;
+mod request;
+mod response;
+mod wire;
+
+pub mod api;
+
+pub use api::types;
+
+pub use body::{Body, ByteStream};
+pub use client::{Client, ClientBuilder};
+pub use error::{ApiError, ApiErrorDetail, Error, ErrorKind, Result};
+pub use graphql::{GraphQlError, GraphQlErrors, GraphQlLocation};
+pub use id_or_name::IdOrName;
+pub use operation::{Location, Operation, Parameter};
+pub use pages::{Items, Pages};
+pub use request::Request;
+pub use response::{RateLimit, Response, ResponseFuture};
+pub use wire::UnknownValue;

@@ -1,0 +1,206 @@
+//! A tour of Octowire: reading lists and files, writing an issue, and what goes wrong.
+//!
+//! ```text
+//! cargo run --example quickstart
+//! ```
+//!
+//! runs without a token and without a network, against a local stand-in for GitHub.
+//!
+//! ```text
+//! GITHUB_TOKEN=… cargo run --example quickstart -- --live rust-lang/rust
+//! ```
+//!
+//! reads from github.com, and only reads.
+
+#[path = "../tests/support/stand_in/mod.rs"]
+mod stand_in;
+
+use std::env;
+use std::error::Error;
+use std::time::SystemTime;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use octowire::api::types::ContentFile;
+use octowire::{Client, RateLimit};
+
+use stand_in::StandIn;
+
+/// How many lines of a list or a file the tour shows.
+const SHOWN: usize = 5;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        [] => on_the_stand_in().await,
+        ["--live", repository] => match repository.split_once('/') {
+            Some((owner, repo)) => live(owner, repo).await,
+            None => Err(format!("{repository:?} is not of the form owner/repo").into()),
+        },
+        _ => Err("usage: quickstart [--live owner/repo]".into()),
+    }
+}
+
+/// The whole tour, on a server that answers from GitHub's own examples.
+async fn on_the_stand_in() -> Result<(), Box<dyn Error>> {
+    let stand_in = StandIn::start().await;
+    let github = Client::builder()
+        .base_url(stand_in.base_url())
+        .token("a-token-for-the-stand-in")
+        .build()?;
+    println!("Talking to a stand-in for GitHub at {}.", stand_in.base_url());
+
+    heading("Every open issue, across pages");
+    // `stream()` follows GitHub's pages and reads ahead, so that the loop seldom waits.
+    let mut issues =
+        github.issues().list_for_repo().owner("octocat").repo("hello-world").state("open").stream();
+    let mut count = 0;
+    while let Some(issue) = issues.try_next().await? {
+        count += 1;
+        if count <= SHOWN {
+            println!("  #{:<5} {}", issue.number, issue.title);
+        }
+    }
+    let requests = stand_in.requests("issues/list-for-repo");
+    println!("  … {count} issues in {requests} requests");
+
+    show_readme(&github, "octocat", "hello-world").await?;
+    create_issue(&github).await?;
+    show_errors(&github).await;
+
+    println!(
+        "\nOn GitHub itself: GITHUB_TOKEN=… cargo run --example quickstart -- --live owner/repo"
+    );
+    Ok(())
+}
+
+/// The part of the tour that only reads, on github.com.
+async fn live(owner: &str, repo: &str) -> Result<(), Box<dyn Error>> {
+    // The token from GITHUB_TOKEN; another host from GITHUB_API_URL, as in GitHub Actions.
+    let github = Client::from_env()?;
+
+    heading(&format!("Open issues of {owner}/{repo}"));
+    // One page is enough to look at: `send()` instead of `stream()`.
+    let issues = github
+        .issues()
+        .list_for_repo()
+        .owner(owner)
+        .repo(repo)
+        .state("open")
+        .per_page(SHOWN as i64)
+        .send()
+        .await?;
+    // A response is its body, with what came along beside it.
+    for issue in issues.iter() {
+        println!("  #{:<7} {}", issue.number, issue.title);
+    }
+    if issues.is_empty() {
+        println!("  none");
+    }
+
+    show_readme(&github, owner, repo).await
+}
+
+async fn show_readme(github: &Client, owner: &str, repo: &str) -> Result<(), Box<dyn Error>> {
+    heading("README.md");
+    // What is under a path may be a file, a directory, a link or a submodule, and `send()` would
+    // answer any of them. A README is a file, so ask for that.
+    let readme = github
+        .repos()
+        .get_content()
+        .owner(owner)
+        .repo(repo)
+        .path("README.md")
+        .into_request()
+        .send::<ContentFile>()
+        .await;
+    let readme = match readme {
+        Ok(readme) => readme,
+        Err(error) if error.is_not_found() => {
+            println!("  {owner}/{repo} has none");
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    // GitHub breaks base64 into lines.
+    let encoded: String = readme.content.split_whitespace().collect();
+    let text = String::from_utf8(STANDARD.decode(encoded)?)?;
+    for line in text.lines().take(SHOWN) {
+        println!("  | {line}");
+    }
+    println!("  … {} bytes", readme.size);
+
+    heading("What is left of the rate limit");
+    match readme.rate_limit() {
+        Some(limit) => println!("  {}", in_words(&limit)),
+        None => println!("  this server does not limit requests"),
+    }
+    Ok(())
+}
+
+async fn create_issue(github: &Client) -> Result<(), Box<dyn Error>> {
+    heading("A new issue");
+    let issue = github
+        .issues()
+        .create()
+        .owner("octocat")
+        .repo("hello-world")
+        .title("The README could say more")
+        .body("It says hello, and then it stops.")
+        .labels(["documentation", "good first issue"])
+        .send()
+        .await?;
+    println!("  #{} {}", issue.number, issue.title);
+    println!("  {}", issue.html_url);
+    println!(
+        "  answered {} to request {}",
+        issue.status(),
+        issue.request_id().unwrap_or("without an id")
+    );
+    Ok(())
+}
+
+/// Errors say what happened, to which operation, and what to do next. They can also be asked.
+async fn show_errors(github: &Client) {
+    heading("A repository that is not there");
+    let answer = github.issues().list_for_repo().owner("octocat").repo("missing").send().await;
+    if let Err(error) = answer {
+        println!("  {error}");
+        println!("  is_not_found() = {}", error.is_not_found());
+    }
+
+    heading("An issue without a title");
+    let answer =
+        github.issues().create().owner("octocat").repo("hello-world").title("").send().await;
+    if let Err(error) = answer {
+        println!("  {error}");
+        for detail in error.api().into_iter().flat_map(|api| &api.errors) {
+            let code = detail.code.as_deref().unwrap_or("invalid");
+            let field = detail.field.as_deref().unwrap_or("the request");
+            println!("  GitHub says of {field}: {code}");
+        }
+    }
+
+    heading("A call that lacks something");
+    // Found before anything is sent.
+    let answer = github.issues().get().owner("octocat").issue_number(1).send().await;
+    if let Err(error) = answer {
+        println!("  {error}");
+    }
+}
+
+fn in_words(limit: &RateLimit) -> String {
+    let minutes =
+        limit.reset.duration_since(SystemTime::now()).map_or(0, |left| left.as_secs().div_ceil(60));
+    let resource = limit.resource.as_deref().unwrap_or("core");
+    format!(
+        "{} of {} requests ({resource}), all of them again in {minutes} min",
+        limit.remaining, limit.limit
+    )
+}
+
+fn heading(text: &str) {
+    println!("\n{text}\n{}", "─".repeat(text.chars().count()));
+}

@@ -1,0 +1,3 @@
+//! What `build.rs` generated from GitHub's document.
+
+include!(concat!(env!("OUT_DIR"), "/api.rs"));

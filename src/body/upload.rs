@@ -1,0 +1,240 @@
+//! A body that is sent.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use http_body::{Frame, SizeHint};
+use tokio::time::Instant;
+
+use crate::deadline::Slack;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>> + Send>>;
+
+/// A body to send: bytes in memory, or a stream of them.
+///
+/// ```
+/// use octowire::Body;
+///
+/// let text = Body::from("hello");
+/// let bytes = Body::from(vec![1_u8, 2, 3]);
+/// # let _ = (text, bytes);
+/// ```
+#[derive(Clone)]
+pub struct Body(Content);
+
+#[derive(Clone)]
+enum Content {
+    Bytes(Bytes),
+    /// Taken by the first attempt that sends it.
+    Stream(Arc<Mutex<Option<Chunks>>>, Option<u64>),
+}
+
+/// A streamed body was already sent once, wholly or in part.
+#[derive(Debug)]
+pub(crate) struct BodyTaken;
+
+impl Body {
+    /// A body that is read while it is sent.
+    ///
+    /// Give the length in bytes wherever it is known: GitHub refuses
+    /// [release assets](https://docs.github.com/en/rest/releases/assets#upload-a-release-asset)
+    /// without a `Content-Length`. A stream that holds more or fewer bytes fails the call.
+    ///
+    /// A stream can be sent once. A call that would have to send it again, because of a
+    /// redirect, fails instead; clones of the body share the one stream.
+    pub fn stream<S, B, E>(stream: S, length: Option<u64>) -> Self
+    where
+        S: Stream<Item = Result<B, E>> + Send + 'static,
+        B: Into<Bytes>,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        use futures_util::StreamExt;
+        let chunks = stream.map(|chunk| chunk.map(Into::into).map_err(Into::into));
+        let chunks: Chunks = Box::pin(chunks);
+        Self(Content::Stream(Arc::new(Mutex::new(Some(chunks))), length))
+    }
+
+    /// The length in bytes, if it is known.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        match &self.0 {
+            Content::Bytes(bytes) => Some(bytes.len() as u64),
+            Content::Stream(_, length) => *length,
+        }
+    }
+
+    /// The body for one attempt, which pushes `slack` on as long as it makes progress.
+    pub(crate) fn send(&self, slack: &Slack) -> Result<reqwest::Body, BodyTaken> {
+        let (source, length) = match &self.0 {
+            Content::Bytes(bytes) if bytes.len() <= PIECE => return Ok(bytes.clone().into()),
+            Content::Bytes(bytes) => (Source::Bytes(bytes.clone()), Some(bytes.len() as u64)),
+            Content::Stream(stream, length) => {
+                let taken = lock(stream).take();
+                (Source::Stream(Mutex::new(taken.ok_or(BodyTaken)?)), *length)
+            }
+        };
+        Ok(reqwest::Body::wrap(Upload {
+            source,
+            length,
+            read: 0,
+            last: None,
+            start: Instant::now(),
+            slack: slack.clone(),
+        }))
+    }
+}
+
+/// Large bodies are handed over in pieces of this size, so that progress can be seen.
+const PIECE: usize = 64 * 1024;
+
+/// A body while it is sent.
+struct Upload {
+    source: Source,
+    length: Option<u64>,
+    read: u64,
+    /// The chunk that completes the length.
+    last: Option<Bytes>,
+    start: Instant,
+    slack: Slack,
+}
+
+enum Source {
+    Bytes(Bytes),
+    /// Never locked: the mutex makes the stream `Sync`, which reqwest asks for.
+    Stream(Mutex<Chunks>),
+}
+
+impl Source {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        match self {
+            Self::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Bytes(bytes) => Poll::Ready(Some(Ok(bytes.split_to(PIECE.min(bytes.len()))))),
+            Self::Stream(stream) => {
+                stream.get_mut().unwrap_or_else(PoisonError::into_inner).as_mut().poll_next(context)
+            }
+        }
+    }
+}
+
+impl http_body::Body for Upload {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        loop {
+            let chunk = ready!(self.source.poll_next(context)).transpose()?;
+            self.slack.reach(self.start.elapsed());
+            let Some(chunk) = chunk else {
+                return Poll::Ready(self.last_chunk());
+            };
+            self.read += chunk.len() as u64;
+            match self.length {
+                Some(length) if self.read > length => return Poll::Ready(Some(self.wrong(length))),
+                Some(length) if self.read == length => {
+                    // Nobody asks for more than the length: whether more would come has
+                    // to be known before the last chunk is given away.
+                    if !chunk.is_empty() {
+                        self.last = Some(chunk);
+                    }
+                }
+                _ => return Poll::Ready(Some(Ok(Frame::data(chunk)))),
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.length {
+            Some(length) => {
+                let last = self.last.as_ref().map_or(0, |chunk| chunk.len() as u64);
+                SizeHint::with_exact(length.saturating_sub(self.read) + last)
+            }
+            None => SizeHint::new(),
+        }
+    }
+}
+
+impl Upload {
+    /// What is left when the source is at its end.
+    fn last_chunk(&mut self) -> Option<Result<Frame<Bytes>, BoxError>> {
+        match self.length {
+            Some(length) if self.read < length => Some(self.wrong(length)),
+            _ => self.last.take().map(|chunk| Ok(Frame::data(chunk))),
+        }
+    }
+
+    fn wrong(&self, length: u64) -> Result<Frame<Bytes>, BoxError> {
+        let read = self.read;
+        Err(WrongLength { length, read }.into())
+    }
+}
+
+/// The stream is not as long as its caller said.
+#[derive(Debug)]
+struct WrongLength {
+    length: u64,
+    read: u64,
+}
+
+impl fmt::Display for WrongLength {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { length, read } = self;
+        let bound = if read > length { "at least" } else { "only" };
+        write!(f, "the body was said to be {length} bytes long, but has {bound} {read}")
+    }
+}
+
+impl std::error::Error for WrongLength {}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // What is guarded is taken out whole: a panic elsewhere leaves nothing half done.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self(Content::Bytes(bytes))
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes::from(bytes).into()
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Bytes::from(text).into()
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Bytes::from_static(text.as_bytes()).into()
+    }
+}
+
+impl From<&'static [u8]> for Body {
+    fn from(bytes: &'static [u8]) -> Self {
+        Bytes::from_static(bytes).into()
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The content may be private.
+        let name = match &self.0 {
+            Content::Bytes(_) => "Bytes",
+            Content::Stream(..) => "Stream",
+        };
+        f.debug_struct("Body").field("content", &name).field("length", &self.length()).finish()
+    }
+}

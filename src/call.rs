@@ -1,0 +1,154 @@
+//! THE REQUEST PATH: one call, from a request to its answer.
+//!
+//! [`call`] happens once for a call, [`attempt`] once for each time that it is sent. This file is
+//! the only one that knows all policies, and their order is the order of the code.
+
+use tracing::{Instrument, Span, debug, field, info_span};
+
+use crate::body::{ByteStream, collect, too_large};
+use crate::deadline::{Limit, within};
+use crate::error::{Error, ErrorKind, Result};
+use crate::operation::Label;
+use crate::redirects::{self, MAX_REDIRECTS};
+use crate::request::{Request, Wire};
+use crate::response::{Raw, RawBody, request_id};
+
+/// How the body of the answer is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    Buffered,
+    Streamed,
+}
+
+/// One call, however many attempts it takes.
+///
+/// Policies stand in this order: observe, cache lookup, coalesce, retry.
+pub(crate) async fn call(request: Request, reading: Reading) -> Result<Raw> {
+    let operation = request.label().clone();
+    let span = info_span!(
+        "github",
+        operation = &*operation,
+        status = field::Empty,
+        request_id = field::Empty,
+    );
+    let answer = async {
+        let wire = request.prepare()?;
+        attempt(&wire, &operation, reading).await
+    };
+    let answer = answer.instrument(span.clone()).await;
+    observe(&span, &answer);
+    answer.map_err(|error| error.with_operation(&operation))
+}
+
+/// One attempt: a token, the request with its redirects, and the answer read in time.
+///
+/// Policies stand in this order: limits admit, auth signs, the transport sends,
+/// limits learn, the cache stores.
+async fn attempt(wire: &Wire, operation: &Label, reading: Reading) -> Result<Raw> {
+    let client = wire.client().inner();
+    let exchange = async {
+        let token = client.auth.authorization().await?;
+        let answer = send(wire, token.as_ref()).await?;
+        read(answer, wire, operation, reading).await
+    };
+    let limit = Limit::new(client.attempt_timeout, wire.slack.as_ref());
+    let answer = match within([&limit, &wire.limit], exchange).await {
+        Ok(answer) => answer,
+        Err(late) => Err(timed_out(late, reading)),
+    };
+    debug!(
+        method = wire.method().as_str(),
+        path = wire.template(),
+        status = answer_status(&answer),
+        request_id = answer_id(&answer),
+        failed = answer.as_ref().err().map(field::display),
+        "attempt"
+    );
+    answer
+}
+
+/// Sends the request and follows its redirects; only trusted servers get the token.
+async fn send(wire: &Wire, token: Option<&http::HeaderValue>) -> Result<reqwest::Response> {
+    let client = wire.client().inner();
+    let mut hop = wire.first_hop();
+    for _ in 0..=MAX_REDIRECTS {
+        let (method, with_body) = (hop.method.clone(), hop.with_body);
+        let request = wire.request(hop, token)?;
+        let answer = client.http.execute(request).await;
+        let answer = answer.map_err(Error::from_transport)?;
+        let heard = (answer.status(), answer.headers());
+        match redirects::next(&client.origins, answer.url(), &method, with_body, heard)? {
+            Some(next) => hop = next,
+            None => return Ok(answer),
+        }
+    }
+    Err(redirects::too_many())
+}
+
+/// Reads the answer: a success as it is wanted, anything else as an error.
+async fn read(
+    mut answer: reqwest::Response,
+    wire: &Wire,
+    operation: &Label,
+    reading: Reading,
+) -> Result<Raw> {
+    let client = wire.client().inner();
+    let (status, url) = (answer.status(), answer.url().clone());
+    let headers = std::mem::take(answer.headers_mut());
+    if !status.is_success() {
+        let limit = client.max_body_bytes.min(MAX_ERROR_BYTES);
+        // The status says more than a body that broke off.
+        let body = collect(&mut answer, limit).await.unwrap_or_default().0;
+        return Err(Error::from_answer(operation, status, headers, body));
+    }
+    let body = match reading {
+        Reading::Streamed => {
+            RawBody::Stream(ByteStream::new(answer, operation.clone(), client.attempt_timeout))
+        }
+        Reading::Buffered => match collect(&mut answer, client.max_body_bytes).await {
+            Ok((body, false)) => RawBody::Bytes(body),
+            Ok((_, true)) => {
+                return Err(too_large(client.max_body_bytes)
+                    .with_answer(status, headers)
+                    .with_advice("raise max_body_bytes, or read it by send_stream"));
+            }
+            Err(error) => return Err(error.with_answer(status, headers)),
+        },
+    };
+    Ok(Raw { operation: operation.clone(), status, headers, url, body })
+}
+
+/// As much as is read of an error's body; GitHub's are a few hundred bytes.
+const MAX_ERROR_BYTES: usize = 1024 * 1024;
+
+fn timed_out(late: &Limit, reading: Reading) -> Error {
+    let what = match reading {
+        Reading::Buffered => "no complete answer",
+        Reading::Streamed => "no answer",
+    };
+    let message = format!("{what} within {:?}", late.length());
+    Error::new(ErrorKind::Timeout, message)
+        .with_advice("try again, or allow more by attempt_timeout, call_timeout or timeout")
+}
+
+fn answer_status(answer: &Result<Raw>) -> Option<u16> {
+    let status = match answer {
+        Ok(answer) => Some(answer.status),
+        Err(error) => error.status(),
+    };
+    status.map(|status| status.as_u16())
+}
+
+fn answer_id(answer: &Result<Raw>) -> Option<&str> {
+    match answer {
+        Ok(answer) => request_id(&answer.headers),
+        Err(error) => error.request_id(),
+    }
+}
+
+fn observe(span: &Span, answer: &Result<Raw>) {
+    if !span.is_disabled() {
+        span.record("status", answer_status(answer));
+        span.record("request_id", answer_id(answer));
+    }
+}

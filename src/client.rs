@@ -1,0 +1,115 @@
+//! The client: what every call shares.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, Method};
+use secrecy::SecretString;
+use url::Url;
+
+use crate::auth::Auth;
+use crate::error::Result;
+use crate::origins::Origins;
+use crate::request::Request;
+
+mod builder;
+
+pub use builder::ClientBuilder;
+
+/// A client of one GitHub: github.com, a data residency, or an Enterprise Server.
+///
+/// It is a handle to a connection pool and its settings: clone it freely, and make one for each
+/// identity that calls.
+///
+/// ```no_run
+/// # async fn example() -> octowire::Result<()> {
+/// use http::Method;
+/// use octowire::Client;
+///
+/// let client = Client::from_env()?;
+/// let user = client.request(Method::GET, "/user");
+/// let user = user.send::<serde_json::Value>().await?;
+/// println!("{} ({:?})", user["login"], user.rate_limit());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) http: reqwest::Client,
+    pub(crate) origins: Origins,
+    /// What every request to GitHub carries, but for the token.
+    pub(crate) headers: HeaderMap,
+    pub(crate) auth: Auth,
+    pub(crate) attempt_timeout: Duration,
+    pub(crate) call_timeout: Duration,
+    pub(crate) max_body_bytes: usize,
+}
+
+impl Client {
+    /// A builder with the default settings.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    /// A client of github.com with this token and the default settings.
+    ///
+    /// # Errors
+    /// If the token is empty or holds what no token does, such as a line break.
+    pub fn with_token(token: impl Into<SecretString>) -> Result<Self> {
+        Self::builder().token(token).build()
+    }
+
+    /// A client as GitHub Actions describes it: the token is in `GITHUB_TOKEN`, and the
+    /// API's address in `GITHUB_API_URL`, or github.com's if that is not set.
+    ///
+    /// See GitHub's
+    /// [default variables](https://docs.github.com/en/actions/reference/workflows-and-actions/variables#default-environment-variables).
+    ///
+    /// # Errors
+    /// If `GITHUB_TOKEN` is not set, or one of the two is not usable.
+    pub fn from_env() -> Result<Self> {
+        let mut builder = Self::builder().token_from_env("GITHUB_TOKEN");
+        if let Ok(base_url) = std::env::var("GITHUB_API_URL") {
+            builder = builder.base_url(base_url);
+        }
+        builder.build()
+    }
+
+    /// A request to any endpoint, such as one that the generated operations do not have.
+    ///
+    /// `path` follows the API's address, and may carry a query. An absolute URL is taken as it is
+    /// if it leads to the client's GitHub, as those in GitHub's answers do. For any other server
+    /// the call fails before anything is sent.
+    pub fn request(&self, method: Method, path: impl Into<String>) -> Request {
+        Request::given(self, method, path.into())
+    }
+
+    /// The API's address.
+    #[must_use]
+    pub fn base_url(&self) -> &Url {
+        self.0.origins.api()
+    }
+
+    pub(crate) fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("base_url", &self.base_url().as_str())
+            .field("auth", &self.0.auth)
+            .field("attempt_timeout", &self.0.attempt_timeout)
+            .field("call_timeout", &self.0.call_timeout)
+            .field("max_body_bytes", &self.0.max_body_bytes)
+            .finish_non_exhaustive()
+    }
+}

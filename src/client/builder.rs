@@ -1,0 +1,317 @@
+//! The settings of a client.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::time::Duration;
+
+use http::header::{ACCEPT, AUTHORIZATION, HeaderName, USER_AGENT};
+use http::{HeaderMap, HeaderValue};
+use secrecy::SecretString;
+
+use super::{Client, Inner};
+use crate::auth::Auth;
+use crate::error::{Error, ErrorKind, Result};
+use crate::origins::{GITHUB, Origins};
+
+/// The settings of a [`Client`]; every one has a default.
+///
+/// ```
+/// use std::time::Duration;
+/// use octowire::Client;
+///
+/// # fn example() -> octowire::Result<()> {
+/// let client = Client::builder()
+///     .base_url("https://github.example.com/api/v3")
+///     .token("ghp_…")
+///     .user_agent("release-bot/1.4")
+///     .attempt_timeout(Duration::from_secs(10))
+///     .build()?;
+/// # let _ = client;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "a builder builds nothing before `build`"]
+pub struct ClientBuilder {
+    base_url: Cow<'static, str>,
+    upload_url: Option<String>,
+    api_version: Cow<'static, str>,
+    user_agent: Cow<'static, str>,
+    token: Option<SecretString>,
+    connect_timeout: Option<Duration>,
+    attempt_timeout: Duration,
+    call_timeout: Duration,
+    max_body_bytes: usize,
+    proxies: Vec<reqwest::Proxy>,
+    headers: HeaderMap,
+    http_client: Option<reqwest::Client>,
+    /// The first setting that can not be used.
+    refused: Option<Error>,
+}
+
+/// A handshake takes a few round trips; a server that needs longer is not there.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// GitHub gives up on a request after 10 s; the rest is for large answers.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Leaves room for more than one attempt.
+const CALL_TIMEOUT: Duration = Duration::from_secs(120);
+/// Several times the largest answer which GitHub documents for a JSON endpoint.
+const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
+const API_VERSION: &str = "2022-11-28";
+const USER_AGENT_DEFAULT: &str = concat!("octowire/", env!("CARGO_PKG_VERSION"));
+const JSON: HeaderValue = HeaderValue::from_static("application/vnd.github+json");
+
+impl Default for ClientBuilder {
+    fn default() -> Self {
+        Self {
+            base_url: Cow::Borrowed(GITHUB),
+            upload_url: None,
+            api_version: Cow::Borrowed(API_VERSION),
+            user_agent: Cow::Borrowed(USER_AGENT_DEFAULT),
+            token: None,
+            connect_timeout: None,
+            attempt_timeout: ATTEMPT_TIMEOUT,
+            call_timeout: CALL_TIMEOUT,
+            max_body_bytes: MAX_BODY_BYTES,
+            proxies: Vec::new(),
+            headers: HeaderMap::new(),
+            http_client: None,
+            refused: None,
+        }
+    }
+}
+
+/// Which GitHub, and as whom.
+impl ClientBuilder {
+    /// The API's address; `https://api.github.com` by default.
+    ///
+    /// Elsewhere it is `https://api.SUBDOMAIN.ghe.com` (data residency) or
+    /// `https://HOST/api/v3` (Enterprise Server): see GitHub's
+    /// [getting started](https://docs.github.com/en/enterprise-server@latest/rest/using-the-rest-api/getting-started-with-the-rest-api).
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Cow::Owned(url.into());
+        self
+    }
+
+    /// The address for uploads, such as release assets.
+    ///
+    /// By default it follows from the base URL: `https://uploads.github.com`,
+    /// `https://uploads.SUBDOMAIN.ghe.com`, `https://HOST/api/uploads`, and for any other the
+    /// base URL itself. The token is sent to this server as well.
+    pub fn upload_url(mut self, url: impl Into<String>) -> Self {
+        self.upload_url = Some(url.into());
+        self
+    }
+
+    /// The token to call with: a personal access token, an installation's, or a user's.
+    ///
+    /// Without one, GitHub allows 60 calls an hour.
+    pub fn token(mut self, token: impl Into<SecretString>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// Reads the token from this environment variable, which has to be set.
+    pub fn token_from_env(mut self, variable: &str) -> Self {
+        match std::env::var(variable) {
+            Ok(token) => self.token = Some(token.into()),
+            // The value of a variable that is no Unicode is not shown.
+            Err(_) => self.refuse(
+                format!("the environment variable {variable} is not set"),
+                "set it to a token of GitHub",
+            ),
+        }
+        self
+    }
+
+    /// The [version of the API](https://docs.github.com/en/rest/about-the-rest-api/api-versions),
+    /// a date; `2022-11-28` by default.
+    pub fn api_version(mut self, version: impl Into<String>) -> Self {
+        self.api_version = Cow::Owned(version.into());
+        self
+    }
+
+    /// The `User-Agent`, which GitHub
+    /// [requires](https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api#user-agent);
+    /// `octowire/VERSION` by default. Name your application, so that GitHub can reach you.
+    pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
+        self.user_agent = Cow::Owned(user_agent.into());
+        self
+    }
+
+    /// A header for every request to GitHub, such as one that a proxy of yours asks for.
+    ///
+    /// Redirects to other servers do not carry it.
+    pub fn default_header<N, V>(mut self, name: N, value: V) -> Self
+    where
+        N: TryInto<HeaderName, Error: Display>,
+        V: TryInto<HeaderValue, Error: Display>,
+    {
+        match (name.try_into(), value.try_into()) {
+            (Ok(AUTHORIZATION), Ok(_)) => self.refuse(
+                "default_header does not take an authorization",
+                "give the token by token()",
+            ),
+            (Ok(name), Ok(mut value)) => {
+                // It may well be a key: keep it out of every Debug.
+                value.set_sensitive(true);
+                self.headers.insert(name, value);
+            }
+            (Err(reason), _) => self.refuse(format!("default_header: {reason}"), ""),
+            (Ok(name), Err(reason)) => {
+                self.refuse(format!("default_header {name}: {reason}"), "");
+            }
+        }
+        self
+    }
+}
+
+/// Bounds, and how to connect.
+impl ClientBuilder {
+    /// The longest time to establish a connection; 10 s by default.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = Some(timeout);
+        self
+    }
+
+    /// The longest time for one attempt of a call; 30 s by default.
+    ///
+    /// It lasts until the answer is read, or until its headers where the body is
+    /// [streamed](crate::Request::send_stream): then it bounds the wait for each chunk. While a
+    /// body is uploaded, it bounds the time without progress.
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.attempt_timeout = timeout;
+        self
+    }
+
+    /// The longest time for a call with all its attempts; 120 s by default.
+    ///
+    /// [`Request::timeout`](crate::Request::timeout) sets it for a single call.
+    pub fn call_timeout(mut self, timeout: Duration) -> Self {
+        self.call_timeout = timeout;
+        self
+    }
+
+    /// The largest body, in bytes after decompression, that a call reads into memory; 64 MiB by
+    /// default. [Streamed](crate::Request::send_stream) bodies are not bounded.
+    pub fn max_body_bytes(mut self, bytes: usize) -> Self {
+        self.max_body_bytes = bytes;
+        self
+    }
+
+    /// A proxy to go through, beside those that the system's settings name.
+    pub fn proxy(mut self, proxy: reqwest::Proxy) -> Self {
+        self.proxies.push(proxy);
+        self
+    }
+
+    /// An HTTP client of your own, with its connection pool, its TLS and its proxies.
+    ///
+    /// Build it with `redirect(reqwest::redirect::Policy::none())`, so that this library decides
+    /// who gets the token, and with `retry(reqwest::retry::never())`. Headers which it adds by
+    /// itself go to every server that GitHub redirects to.
+    /// [`proxy`](Self::proxy) and [`connect_timeout`](Self::connect_timeout) are its business
+    /// then, and giving them beside it is an error.
+    pub fn http_client(mut self, client: reqwest::Client) -> Self {
+        self.http_client = Some(client);
+        self
+    }
+
+    /// Builds the client. Nothing is sent.
+    ///
+    /// # Errors
+    /// If a setting can not be used ([`ErrorKind::Configuration`]).
+    pub fn build(mut self) -> Result<Client> {
+        if let Some(error) = self.refused.take() {
+            return Err(error);
+        }
+        let origins = Origins::new(&self.base_url, self.upload_url.as_deref())?;
+        let auth = match &self.token {
+            Some(token) => Auth::token(token)?,
+            None => Auth::Anonymous,
+        };
+        Ok(Client::new(Inner {
+            headers: self.template()?,
+            http: self.http(&origins)?,
+            origins,
+            auth,
+            attempt_timeout: self.attempt_timeout,
+            call_timeout: self.call_timeout,
+            max_body_bytes: self.max_body_bytes,
+        }))
+    }
+
+    /// The headers of every request, made once.
+    fn template(&mut self) -> Result<HeaderMap> {
+        let mut headers = HeaderMap::with_capacity(8 + self.headers.len());
+        headers.insert(ACCEPT, JSON);
+        headers.insert("x-github-api-version", api_version(&self.api_version)?);
+        headers.insert(USER_AGENT, user_agent(&self.user_agent)?);
+        headers.extend(std::mem::take(&mut self.headers));
+        Ok(headers)
+    }
+
+    fn http(&mut self, origins: &Origins) -> Result<reqwest::Client> {
+        if let Some(client) = self.http_client.take() {
+            if !self.proxies.is_empty() || self.connect_timeout.is_some() {
+                return Err(configuration(
+                    "proxy and connect_timeout have no effect beside an http_client",
+                    "set them on the reqwest client",
+                ));
+            }
+            return Ok(client);
+        }
+        let tls =
+            cfg!(any(feature = "rustls", feature = "native-tls", feature = "rustls-no-provider"));
+        if !tls && origins.api().scheme() == "https" {
+            return Err(configuration(
+                "octowire is built without TLS, which https needs",
+                "switch on one of its features: rustls, native-tls or rustls-no-provider",
+            ));
+        }
+        let builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .connect_timeout(self.connect_timeout.unwrap_or(CONNECT_TIMEOUT));
+        let proxies = std::mem::take(&mut self.proxies);
+        let builder = proxies.into_iter().fold(builder, |b, proxy| b.proxy(proxy));
+        builder.build().map_err(|error| {
+            configuration("the HTTP client can not be built", "see its source").with_source(error)
+        })
+    }
+
+    fn refuse(&mut self, message: impl Into<Cow<'static, str>>, advice: &'static str) {
+        if self.refused.is_none() {
+            self.refused = Some(configuration(message, advice));
+        }
+    }
+}
+
+fn api_version(version: &str) -> Result<HeaderValue> {
+    let date = version.len() == 10
+        && version.bytes().enumerate().all(|(index, byte)| match index {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    let value = HeaderValue::try_from(version).ok().filter(|_| date);
+    value.ok_or_else(|| {
+        configuration(
+            format!("api_version {version:?} is no date"),
+            "give it as YYYY-MM-DD, such as 2022-11-28",
+        )
+    })
+}
+
+fn user_agent(user_agent: &str) -> Result<HeaderValue> {
+    let value = HeaderValue::try_from(user_agent).ok();
+    value.filter(|_| !user_agent.trim().is_empty()).ok_or_else(|| {
+        configuration(
+            "user_agent is empty or holds a control character",
+            "GitHub requires one: name your application",
+        )
+    })
+}
+
+fn configuration(message: impl Into<Cow<'static, str>>, advice: &'static str) -> Error {
+    Error::new(ErrorKind::Configuration, message).with_advice(advice)
+}

@@ -1,0 +1,356 @@
+//! The error of the whole library.
+//!
+//! What GitHub itself says in an error is in [`api`]; this file holds the shell around it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use crate::graphql::GraphQlErrors;
+use crate::operation::Label;
+use crate::response::RateLimit;
+
+mod advice;
+mod api;
+mod transport;
+
+pub(crate) use api::is_html;
+pub use api::{ApiError, ApiErrorDetail};
+
+/// What a fallible function of this library returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What went wrong, with which operation, and what to do next.
+///
+/// The type is opaque and one pointer wide: ask it. [`kind`](Self::kind) sorts errors roughly,
+/// and the questions beside it (`is_not_found`, `is_rate_limited`, …) answer what a program
+/// usually decides by.
+///
+/// Its [`Display`](fmt::Display) is one line without a secret in it:
+///
+/// ```text
+/// issues/get: GitHub answered 404 Not Found: "Not Found" (request id 8F2A:1B); a private
+/// resource that the token cannot see also answers 404; see https://docs.github.com/rest
+/// ```
+///
+/// ```no_run
+/// # async fn example(client: octowire::Client) -> octowire::Result<()> {
+/// # use http::Method;
+/// let call = client.request(Method::GET, "/repos/rust-lang/rust/issues/1");
+/// match call.send::<serde_json::Value>().await {
+///     Ok(issue) => println!("{}", issue["title"]),
+///     Err(error) if error.is_not_found() => println!("no such issue"),
+///     Err(error) => return Err(error),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    operation: Option<Label>,
+    message: Cow<'static, str>,
+    advice: Cow<'static, str>,
+    retryable: bool,
+    rate_limited: bool,
+    status: Option<StatusCode>,
+    headers: Option<HeaderMap>,
+    api: Option<ApiError>,
+    graphql: Option<GraphQlErrors>,
+    body: Option<Bytes>,
+    json_path: Option<String>,
+    source: Option<BoxError>,
+}
+
+/// The sort of an [`Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// GitHub answered with a status that is no success: see [`Error::api`].
+    Api,
+    /// GitHub answered with success, but the body is not what the type expects:
+    /// see [`Error::json_path`] and [`Error::body`].
+    Decode,
+    /// The connection failed before the answer was complete.
+    Transport,
+    /// The answer took longer than a timeout allows.
+    Timeout,
+    /// The request can not be sent as it is: a value is missing or malformed.
+    InvalidRequest,
+    /// The client can not be built from these settings.
+    Configuration,
+    /// The GraphQL API answered with errors: see [`Error::graphql`].
+    GraphQl,
+    /// The pages of a list do not end: their links run in a circle, or the list is longer
+    /// than the limit which the caller gave.
+    Pagination,
+    /// A URL leads to a server that the client does not trust with its token.
+    UntrustedUrl,
+    /// A redirect that can not be followed.
+    Redirect,
+    /// The body of an answer is larger than
+    /// [`max_body_bytes`](crate::ClientBuilder::max_body_bytes).
+    BodyTooLarge,
+}
+
+impl Error {
+    /// The sort of this error.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The status of GitHub's answer, if there was one.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        self.0.status
+    }
+
+    /// Whether GitHub answered 404 or 410.
+    ///
+    /// GitHub also answers 404 for what the token is not allowed to see.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self.0.status, Some(StatusCode::NOT_FOUND | StatusCode::GONE))
+    }
+
+    /// Whether a timeout ended the call.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        self.0.kind == ErrorKind::Timeout
+    }
+
+    /// Whether GitHub refused the call because of a primary or secondary
+    /// [rate limit](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api).
+    ///
+    /// [`retry_after`](Self::retry_after) and [`rate_limit`](Self::rate_limit) say when
+    /// to try again.
+    #[must_use]
+    pub fn is_rate_limited(&self) -> bool {
+        self.0.rate_limited
+    }
+
+    /// Whether the same call may succeed later: connection failures, timeouts, broken-off
+    /// bodies, rate limits, and the statuses 408, 429, 500, 502, 503 and 504.
+    ///
+    /// It does not say that sending again is *safe*: a POST that timed out may have
+    /// reached GitHub.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.0.retryable
+    }
+
+    /// The operation's id, such as `issues/get`; for a call made by
+    /// [`Client::request`](crate::Client::request), its method and path.
+    #[must_use]
+    pub fn operation(&self) -> Option<&str> {
+        self.0.operation.as_deref()
+    }
+
+    /// GitHub's id of the request, which its support asks for.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        crate::response::request_id(self.0.headers.as_ref()?)
+    }
+
+    /// The headers of GitHub's answer, if there was one.
+    #[must_use]
+    pub fn headers(&self) -> Option<&HeaderMap> {
+        self.0.headers.as_ref()
+    }
+
+    /// What the answer's `Retry-After` header asks to wait, where it gives seconds.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        api::retry_after(self.0.headers.as_ref()?)
+    }
+
+    /// The state of the primary rate limit, as the answer's headers tell it.
+    #[must_use]
+    pub fn rate_limit(&self) -> Option<RateLimit> {
+        RateLimit::from_headers(self.0.headers.as_ref()?)
+    }
+
+    /// What GitHub said, for errors of the kind [`ErrorKind::Api`].
+    #[must_use]
+    pub fn api(&self) -> Option<&ApiError> {
+        self.0.api.as_ref()
+    }
+
+    /// What the GraphQL API said, for errors of the kind [`ErrorKind::GraphQl`].
+    #[must_use]
+    pub fn graphql(&self) -> Option<&GraphQlErrors> {
+        self.0.graphql.as_ref()
+    }
+
+    /// The body of the answer, for errors of the kinds [`ErrorKind::Api`],
+    /// [`ErrorKind::Decode`] and [`ErrorKind::GraphQl`].
+    #[must_use]
+    pub fn body(&self) -> Option<&Bytes> {
+        self.0.body.as_ref()
+    }
+
+    /// Where in the body decoding stopped, such as `$.items[3].user`.
+    #[must_use]
+    pub fn json_path(&self) -> Option<&str> {
+        self.0.json_path.as_deref()
+    }
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            operation: None,
+            message: message.into(),
+            advice: Cow::Borrowed(""),
+            retryable: matches!(kind, ErrorKind::Transport | ErrorKind::Timeout),
+            rate_limited: false,
+            status: None,
+            headers: None,
+            api: None,
+            graphql: None,
+            body: None,
+            json_path: None,
+            source: None,
+        }))
+    }
+
+    /// What to do next, for the end of the line.
+    pub(crate) fn with_advice(mut self, advice: impl Into<Cow<'static, str>>) -> Self {
+        self.0.advice = advice.into();
+        self
+    }
+
+    /// Names the operation, unless one is named already.
+    pub(crate) fn with_operation(mut self, operation: &Label) -> Self {
+        if self.0.operation.is_none() {
+            self.0.operation = Some(operation.clone());
+        }
+        self
+    }
+
+    pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    pub(crate) fn with_retryable(mut self, retryable: bool) -> Self {
+        self.0.retryable = retryable;
+        self
+    }
+
+    pub(crate) fn with_rate_limited(mut self, rate_limited: bool) -> Self {
+        self.0.rate_limited = rate_limited;
+        self
+    }
+
+    pub(crate) fn with_answer(mut self, status: StatusCode, headers: HeaderMap) -> Self {
+        self.0.status = Some(status);
+        self.0.headers = Some(headers);
+        self
+    }
+
+    pub(crate) fn with_api(mut self, api: ApiError) -> Self {
+        self.0.api = Some(api);
+        self
+    }
+
+    pub(crate) fn with_graphql(mut self, errors: GraphQlErrors) -> Self {
+        self.0.graphql = Some(errors);
+        self
+    }
+
+    pub(crate) fn with_body(mut self, body: Bytes) -> Self {
+        self.0.body = Some(body);
+        self
+    }
+
+    pub(crate) fn with_json_path(mut self, path: String) -> Self {
+        self.0.json_path = Some(path);
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(operation) = self.operation() {
+            write!(f, "{operation}: ")?;
+        }
+        f.write_str(&self.0.message)?;
+        if let Some(id) = self.request_id() {
+            write!(f, " (request id {})", Line(id))?;
+        }
+        if !self.0.advice.is_empty() {
+            write!(f, "; {}", self.0.advice)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("message", &format_args!("{self}"))
+            .field("json_path", &self.0.json_path)
+            .field("source", &self.0.source)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.0.source {
+            Some(source) => Some(source.as_ref()),
+            None => None,
+        }
+    }
+}
+
+/// Text from elsewhere on one line of bounded length: control characters become spaces.
+pub(crate) struct Line<'a>(pub(crate) &'a str);
+
+/// As much of a foreign text as one line of an error shows.
+const LINE_CHARS: usize = 400;
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write;
+        for (count, character) in self.0.chars().enumerate() {
+            if count == LINE_CHARS {
+                return f.write_char('…');
+            }
+            f.write_char(if character.is_control() { ' ' } else { character })?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_at_most_two_words_wide() {
+        assert!(size_of::<Error>() <= 16);
+    }
+
+    #[test]
+    fn an_error_can_cross_threads() {
+        fn check<T: Send + Sync + 'static>() {}
+        check::<Error>();
+    }
+
+    #[test]
+    fn foreign_text_stays_on_one_line() {
+        assert_eq!(Line("a\nb\u{1b}c").to_string(), "a b c");
+        assert_eq!(Line(&"x".repeat(500)).to_string().chars().count(), LINE_CHARS + 1);
+    }
+}

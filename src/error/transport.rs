@@ -1,0 +1,43 @@
+//! Errors of the connection, sorted by what a caller can do about them.
+
+use super::{Error, ErrorKind};
+
+impl Error {
+    /// The error for a failure below HTTP, or in the middle of a body.
+    pub(crate) fn from_transport(error: reqwest::Error) -> Self {
+        // reqwest names the URL, whose query may hold private values.
+        let error = error.without_url();
+        let (kind, message, advice) = if error.is_timeout() {
+            (
+                ErrorKind::Timeout,
+                "a timeout of the HTTP client ended the call",
+                "try again, or allow more time",
+            )
+        } else if error.is_dns() {
+            (
+                ErrorKind::Transport,
+                "the server's name was not found",
+                "check the client's base_url, the network and DNS",
+            )
+        } else if error.is_connect() {
+            (
+                ErrorKind::Transport,
+                "no connection to the server",
+                "check the network, the proxy and the TLS certificates, then try again",
+            )
+        } else if error.is_builder() {
+            return Self::new(ErrorKind::InvalidRequest, "the request can not be sent")
+                .with_advice("the source of this error names the part")
+                .with_source(error);
+        } else if error.is_body() || error.is_decode() {
+            (ErrorKind::Transport, "the body broke off before its end", "try again")
+        } else {
+            (
+                ErrorKind::Transport,
+                "the connection broke off before the answer",
+                "try again; the request may or may not have reached GitHub",
+            )
+        };
+        Self::new(kind, message).with_advice(advice).with_source(error)
+    }
+}

@@ -1,0 +1,162 @@
+//! Where in a JSON body an error of serde_json stands, as a path such as `$.items[3].user`.
+//!
+//! serde_json tells the line and column up to which it has read. The body is scanned, not decoded,
+//! up to there. It is done for errors only, and needs no valid JSON.
+
+/// The path of the value that was being read at this line and column of serde_json.
+pub(crate) fn locate(body: &[u8], line: usize, column: usize) -> String {
+    let read = offset(body, line, column);
+    let mut scanner = Scanner { body, at: 0, steps: Vec::new() };
+    scanner.run(read);
+    scanner.path()
+}
+
+/// How many bytes lie before a position: serde_json counts lines from 1, and as the column
+/// the bytes that it has read of the line.
+fn offset(body: &[u8], line: usize, column: usize) -> usize {
+    let start = match line.checked_sub(2) {
+        None => 0,
+        Some(breaks) => body
+            .iter()
+            .enumerate()
+            .filter(|(_, byte)| **byte == b'\n')
+            .nth(breaks)
+            .map_or(body.len(), |(index, _)| index + 1),
+    };
+    (start + column).min(body.len())
+}
+
+struct Scanner<'a> {
+    body: &'a [u8],
+    at: usize,
+    /// The containers that are open, each with the place it is read at.
+    steps: Vec<Step<'a>>,
+}
+
+enum Step<'a> {
+    /// In an array, at this index.
+    Index(usize),
+    /// In an object, at the value of this key: a JSON string with its quotes.
+    Key(&'a [u8]),
+    /// In an object, before a key.
+    BeforeKey,
+}
+
+impl<'a> Scanner<'a> {
+    /// Goes token by token until `read` bytes are behind, so that `steps` lead to the value
+    /// which was read last, or was about to be read.
+    fn run(&mut self, read: usize) {
+        loop {
+            self.skip_whitespace();
+            let start = self.at;
+            let Some(token) = self.token() else { return };
+            let behind = read > start;
+            match token[0] {
+                // A container that is not begun is what was about to be read.
+                b'{' | b'[' if !behind => return,
+                b'{' => self.steps.push(Step::BeforeKey),
+                b'[' => self.steps.push(Step::Index(0)),
+                _ if !behind => {
+                    self.leave_untouched(token[0]);
+                    return;
+                }
+                b'}' | b']' => {
+                    self.steps.pop();
+                }
+                b',' => match self.steps.last_mut() {
+                    Some(Step::Index(index)) => *index += 1,
+                    Some(step) => *step = Step::BeforeKey,
+                    None => {}
+                },
+                b':' => continue,
+                b'"' => {
+                    let complete = token.len() > 1 && token.ends_with(b"\"");
+                    if let Some(step @ Step::BeforeKey) = self.steps.last_mut()
+                        && complete
+                    {
+                        *step = Step::Key(token);
+                    }
+                }
+                _ => {}
+            }
+            // What follows these tells whether it was about to be read.
+            let undecided = matches!(token[0], b'{' | b'[' | b',');
+            if read <= self.at && !undecided {
+                return;
+            }
+        }
+    }
+
+    /// Nothing of this token was read. A number or string in an array is always read
+    /// before it is refused, so that the error is the array's.
+    fn leave_untouched(&mut self, first: u8) {
+        let of_the_array = match self.steps.last() {
+            Some(Step::Index(0)) if first == b']' => true,
+            Some(Step::Index(_)) => !matches!(first, b'}' | b']' | b',' | b':'),
+            _ => false,
+        };
+        if of_the_array {
+            self.steps.pop();
+        }
+    }
+
+    fn token(&mut self) -> Option<&'a [u8]> {
+        let start = self.at;
+        let rest = self.body.get(start..).filter(|rest| !rest.is_empty())?;
+        let length = match rest[0] {
+            b'{' | b'}' | b'[' | b']' | b',' | b':' => 1,
+            b'"' => string_length(rest),
+            _ => {
+                let ends = |byte: &u8| b" \t\r\n{}[],:\"".contains(byte);
+                rest.iter().position(ends).unwrap_or(rest.len())
+            }
+        };
+        self.at = start + length;
+        Some(&rest[..length])
+    }
+
+    fn skip_whitespace(&mut self) {
+        let rest = self.body.get(self.at..).unwrap_or_default();
+        let blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+        self.at += rest.iter().take_while(blank).count();
+    }
+
+    fn path(&self) -> String {
+        let mut path = String::from("$");
+        for step in &self.steps {
+            match step {
+                Step::Index(index) => path.push_str(&format!("[{index}]")),
+                Step::Key(quoted) => push_key(&mut path, quoted),
+                Step::BeforeKey => {}
+            }
+        }
+        path
+    }
+}
+
+/// The length of a JSON string that starts here, with its quotes, or of what there is of it.
+fn string_length(rest: &[u8]) -> usize {
+    let mut escaped = false;
+    let end = rest.iter().skip(1).position(|byte| {
+        let closes = *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        closes
+    });
+    end.map_or(rest.len(), |end| end + 2)
+}
+
+/// Writes `.name`, or `["any other key"]` as JSON spells it.
+fn push_key(path: &mut String, quoted: &[u8]) {
+    let name = quoted.strip_prefix(b"\"").unwrap_or(quoted);
+    let name = name.strip_suffix(b"\"").unwrap_or(name);
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    if !name.is_empty() && !name[0].is_ascii_digit() && name.iter().all(plain) {
+        path.push('.');
+        path.push_str(&String::from_utf8_lossy(name));
+    } else {
+        path.push_str(&format!("[{}]", String::from_utf8_lossy(quoted)));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,269 @@
+//! Which servers a client calls and trusts: the one place that says so.
+//!
+//! Everything that may send a token asks [`Origins::trusts`]: calls, redirects and page links.
+
+use url::Url;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Where GitHub's own API lives.
+pub(crate) const GITHUB: &str = "https://api.github.com";
+
+/// The addresses of one GitHub: github.com, a data residency, or an Enterprise Server.
+#[derive(Debug)]
+pub(crate) struct Origins {
+    api: Base,
+    upload: Base,
+    graphql: Url,
+    /// The API's server, without an Enterprise Server's `/api/v3`.
+    host: Url,
+}
+
+/// A base URL, and the same as text without its last `/`.
+#[derive(Debug)]
+struct Base {
+    url: Url,
+    prefix: String,
+}
+
+impl Origins {
+    /// Reads the base URL and derives from it what is not given.
+    pub(crate) fn new(base: &str, upload: Option<&str>) -> Result<Self> {
+        let api = Base::parse("base_url", base)?;
+        let upload = match upload {
+            Some(upload) => Base::parse("upload_url", upload)?,
+            None => Base::parse("upload_url", &derived_upload(&api))?,
+        };
+        let graphql = derived_graphql(&api)?;
+        let host = match api.prefix.strip_suffix("/api/v3") {
+            Some(host) => Base::parse("base_url", host)?.url,
+            None => api.url.clone(),
+        };
+        Ok(Self { api, upload, graphql, host })
+    }
+
+    /// The API's address.
+    pub(crate) fn api(&self) -> &Url {
+        &self.api.url
+    }
+
+    /// The address for uploads.
+    pub(crate) fn upload(&self) -> &Url {
+        &self.upload.url
+    }
+
+    /// The address of an operation: the API's, unless the document gives the operation a
+    /// server of its own. That is where uploads go, or, of an Enterprise Server, the host
+    /// itself, whose management API is not below `/api/v3`.
+    pub(crate) fn of(&self, server: Option<&str>) -> &Url {
+        match server {
+            None => self.api(),
+            Some(server) if server.contains("uploads") => self.upload(),
+            Some(_) => &self.host,
+        }
+    }
+
+    /// The address of the GraphQL API.
+    pub(crate) fn graphql(&self) -> &Url {
+        &self.graphql
+    }
+
+    /// Whether the token may go to this URL: it has the scheme, host and port of the API
+    /// or of the uploads.
+    pub(crate) fn trusts(&self, url: &Url) -> bool {
+        same_origin(&self.api.url, url) || same_origin(&self.upload.url, url)
+    }
+
+    /// Refuses a URL to which the token may not go.
+    pub(crate) fn require_trusted(&self, url: &Url, what: &str) -> Result<()> {
+        if self.trusts(url) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::UntrustedUrl,
+            format!(
+                "{what} leads to {}, which is not the GitHub that this client calls ({})",
+                origin_of(url),
+                origin_of(&self.api.url),
+            ),
+        )
+        .with_advice("the request was not sent, and no token left; check the client's base_url"))
+    }
+
+    /// Whether the path of `url` lies below that of the server it goes to.
+    ///
+    /// `..` in a path given by hand could leave `/api/v3` otherwise.
+    pub(crate) fn contains(&self, url: &Url) -> bool {
+        [&self.api, &self.upload].iter().any(|base| {
+            same_origin(&base.url, url)
+                && url
+                    .path()
+                    .strip_prefix(base.url.path().trim_end_matches('/'))
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    }
+}
+
+impl Base {
+    fn parse(setting: &str, text: &str) -> Result<Self> {
+        let invalid = |reason: &str| {
+            Error::new(ErrorKind::Configuration, format!("{setting} is not usable: {reason}"))
+                .with_advice(
+                    "give an address such as https://api.github.com, \
+                 https://api.SUBDOMAIN.ghe.com or https://HOST/api/v3",
+                )
+        };
+        // The text is not repeated: an address may carry a password.
+        let url = Url::parse(text.trim()).map_err(|error| invalid(&error.to_string()))?;
+        if !matches!(url.scheme(), "https" | "http") {
+            return Err(invalid("its scheme is neither https nor http"));
+        }
+        if url.host_str().is_none_or(str::is_empty) {
+            return Err(invalid("it names no host"));
+        }
+        if has_credentials(&url) {
+            return Err(invalid(
+                "it carries a user name or password; give the token to the builder",
+            ));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(invalid("it has a query or a fragment"));
+        }
+        let prefix = url.as_str().trim_end_matches('/').to_owned();
+        Ok(Self { url, prefix })
+    }
+}
+
+/// Whether two URLs share scheme, host and port (RFC 6454).
+pub(crate) fn same_origin(one: &Url, other: &Url) -> bool {
+    one.scheme() == other.scheme()
+        && one.host_str() == other.host_str()
+        && one.port_or_known_default() == other.port_or_known_default()
+}
+
+/// Whether the URL carries a user name or a password.
+pub(crate) fn has_credentials(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
+/// The URL's scheme, host and port, for messages: no path and no query.
+pub(crate) fn origin_of(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+/// Uploads have a host of their own on github.com and on data residency
+/// (`uploads.`), and a path of their own on an Enterprise Server (`/api/uploads`).
+fn derived_upload(api: &Base) -> String {
+    let host = api.url.host_str().unwrap_or_default();
+    if api.url.path() == "/"
+        && (host == "api.github.com" || host.ends_with(".ghe.com"))
+        && let Some(rest) = host.strip_prefix("api.")
+    {
+        return api.prefix.replacen(host, &format!("uploads.{rest}"), 1);
+    }
+    match api.prefix.strip_suffix("/api/v3") {
+        Some(server) => format!("{server}/api/uploads"),
+        None => api.prefix.clone(),
+    }
+}
+
+/// GraphQL is `/graphql`, and `/api/graphql` on an Enterprise Server.
+fn derived_graphql(api: &Base) -> Result<Url> {
+    let server = api.prefix.strip_suffix("/v3").filter(|rest| rest.ends_with("/api"));
+    let text = format!("{}/graphql", server.unwrap_or(&api.prefix));
+    Url::parse(&text).map_err(|error| {
+        Error::new(ErrorKind::Configuration, "base_url leads to no address for GraphQL")
+            .with_source(error)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origins(base: &str) -> Origins {
+        Origins::new(base, None).unwrap()
+    }
+
+    #[test]
+    fn uploads_and_graphql_follow_from_the_base_url() {
+        for (base, upload, graphql) in [
+            (
+                "https://api.github.com",
+                "https://uploads.github.com",
+                "https://api.github.com/graphql",
+            ),
+            (
+                "https://api.octocorp.ghe.com/",
+                "https://uploads.octocorp.ghe.com",
+                "https://api.octocorp.ghe.com/graphql",
+            ),
+            (
+                "https://github.example.com/api/v3/",
+                "https://github.example.com/api/uploads",
+                "https://github.example.com/api/graphql",
+            ),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080", "http://127.0.0.1:8080/graphql"),
+        ] {
+            let origins = origins(base);
+            assert_eq!(origins.upload.prefix, upload, "{base}");
+            assert_eq!(origins.graphql().as_str(), graphql, "{base}");
+        }
+    }
+
+    #[test]
+    fn an_operation_goes_to_the_server_that_the_document_gives_it() {
+        let ghes = origins("https://github.example.com/api/v3");
+        let github = origins(GITHUB);
+        for (server, at_ghes, at_github) in [
+            (None, "https://github.example.com/api/v3", "https://api.github.com/"),
+            (
+                Some("https://uploads.github.com"),
+                "https://github.example.com/api/uploads",
+                "https://uploads.github.com/",
+            ),
+            (
+                Some("{protocol}://{hostname}"),
+                "https://github.example.com/",
+                "https://api.github.com/",
+            ),
+        ] {
+            assert_eq!(ghes.of(server).as_str(), at_ghes);
+            assert_eq!(github.of(server).as_str(), at_github);
+        }
+    }
+
+    #[test]
+    fn only_the_same_scheme_host_and_port_is_trusted() {
+        let origins = origins(GITHUB);
+        for (url, trusted) in [
+            ("https://api.github.com/user", true),
+            ("https://api.github.com:443/user", true),
+            ("https://API.GitHub.com/user", true),
+            ("https://uploads.github.com/x", true),
+            ("http://api.github.com/user", false),
+            ("https://api.github.com:8443/user", false),
+            ("https://api.github.com.evil.example/user", false),
+            ("https://api.github.com@evil.example/user", false),
+            ("https://codeload.github.com/x", false),
+            ("https://github.com/user", false),
+        ] {
+            assert_eq!(origins.trusts(&Url::parse(url).unwrap()), trusted, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_bad_base_url_is_refused_and_not_repeated() {
+        for text in [
+            "api.github.com",
+            "ftp://api.github.com",
+            "https://user:hunter2@api.github.com",
+            "https://api.github.com?hunter2",
+            "",
+        ] {
+            let error = Origins::new(text, None).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{text}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! What a page's `Link` header says (RFC 8288).
+
+use http::HeaderMap;
+use http::header::LINK;
+use url::Url;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Where a page leads.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Links {
+    pub(super) next: Option<Url>,
+    pub(super) last: Option<Url>,
+}
+
+/// Pages whose URLs differ in their number alone.
+#[derive(Debug, PartialEq)]
+pub(super) struct Numbered {
+    /// One of the pages.
+    url: Url,
+    pub(super) last: u64,
+}
+
+impl Links {
+    /// Reads the header; a relative URL is one from the page's own.
+    ///
+    /// A next page that can not be understood is an error: to pass over it would cut the
+    /// list off in silence.
+    pub(super) fn read(headers: &HeaderMap, page: &Url) -> Result<Self> {
+        let mut links = Self::default();
+        for value in headers.get_all(LINK) {
+            let text = String::from_utf8_lossy(value.as_bytes());
+            for (target, relation) in Entries(&text) {
+                let place = match relation {
+                    Relation::Next => &mut links.next,
+                    Relation::Last => &mut links.last,
+                    Relation::Other => continue,
+                };
+                match page.join(target) {
+                    Ok(url) => *place = Some(url),
+                    Err(error) if relation == Relation::Next => {
+                        return Err(Error::new(
+                            ErrorKind::Pagination,
+                            "the link to the next page is no URL",
+                        )
+                        .with_source(error));
+                    }
+                    Err(_) => {}
+                }
+            }
+        }
+        Ok(links)
+    }
+}
+
+impl Numbered {
+    /// The number of the next page and the pages from there on, if both links number their
+    /// pages and are the same otherwise.
+    pub(super) fn of(next: &Url, last: Option<&Url>) -> Option<(u64, Self)> {
+        let last = last?;
+        let (first, end) = (number(next)?, number(last)?);
+        if end < first || has_cursor(next) || with_number(next, 0) != with_number(last, 0) {
+            return None;
+        }
+        Some((first, Self { url: next.clone(), last: end }))
+    }
+
+    /// The URL of the page with this number.
+    pub(super) fn url(&self, number: u64) -> Url {
+        with_number(&self.url, number)
+    }
+}
+
+/// The `page` of a query, if there is exactly one.
+fn number(url: &Url) -> Option<u64> {
+    let mut numbers = parts(url).filter_map(|part| part.strip_prefix("page="));
+    let number = numbers.next()?.parse().ok()?;
+    numbers.next().is_none().then_some(number)
+}
+
+fn with_number(url: &Url, number: u64) -> Url {
+    let query: Vec<_> = parts(url)
+        .map(|part| match part.strip_prefix("page=") {
+            Some(_) => format!("page={number}"),
+            None => part.to_owned(),
+        })
+        .collect();
+    let mut url = url.clone();
+    url.set_query(Some(&query.join("&")));
+    url
+}
+
+/// A cursor changes from page to page, whatever number stands beside it.
+fn has_cursor(url: &Url) -> bool {
+    let cursors = ["after=", "before=", "cursor="];
+    parts(url).any(|part| cursors.iter().any(|cursor| part.starts_with(cursor)))
+}
+
+fn parts(url: &Url) -> impl Iterator<Item = &str> {
+    url.query().unwrap_or_default().split('&')
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Relation {
+    Next,
+    Last,
+    Other,
+}
+
+/// The entries of a header's value: `<url>; rel="next", <url>; rel="last"`.
+struct Entries<'a>(&'a str);
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = (&'a str, Relation);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (_, rest) = self.0.split_once('<')?;
+        let (target, rest) = rest.split_once('>')?;
+        let end = end_of_entry(rest);
+        self.0 = rest.get(end..).unwrap_or_default();
+        Some((target.trim(), relation(&rest[..end])))
+    }
+}
+
+/// The place of the comma that ends an entry; one in quotes does not.
+fn end_of_entry(text: &str) -> usize {
+    let mut quoted = false;
+    let end = text.bytes().position(|byte| {
+        quoted ^= byte == b'"';
+        byte == b',' && !quoted
+    });
+    end.unwrap_or(text.len())
+}
+
+fn relation(parameters: &str) -> Relation {
+    let value = parameters.split(';').find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let found = name.trim().eq_ignore_ascii_case("rel");
+        found.then(|| value.trim().trim_matches('"'))
+    });
+    let relations = value.unwrap_or_default();
+    let has = |name: &str| {
+        let mut names = relations.split_ascii_whitespace();
+        names.any(|found| found.eq_ignore_ascii_case(name))
+    };
+    if has("next") {
+        Relation::Next
+    } else if has("last") {
+        Relation::Last
+    } else {
+        Relation::Other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(header: &str) -> Links {
+        let mut headers = HeaderMap::new();
+        headers.insert(LINK, header.parse().unwrap());
+        let page = "https://api.github.com/list".parse().unwrap();
+        Links::read(&headers, &page).unwrap()
+    }
+
+    fn url(text: &str) -> Url {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_header_of_github_is_read() {
+        let links = read(
+            r#"<https://api.github.com/x?page=1>; rel="prev", <https://api.github.com/x?page=3>; rel="next", <https://api.github.com/x?page=9>; rel="last""#,
+        );
+        assert_eq!(links.next, Some(url("https://api.github.com/x?page=3")));
+        assert_eq!(links.last, Some(url("https://api.github.com/x?page=9")));
+    }
+
+    #[test]
+    fn odd_but_valid_headers_are_read() {
+        for header in [
+            "<https://api.github.com/x?q=a,b;c&page=2>; title=\"a, <b>\"; REL=next",
+            "<https://api.github.com/x?q=a,b;c&page=2>;rel=\"prefetch Next\"",
+            "<https://api.github.com/y>; rel=\"prev\"  ,<x?q=a,b;c&page=2> ; rel=\"next\"",
+        ] {
+            let next = read(header).next;
+            let expected = url("https://api.github.com/x?q=a,b;c&page=2");
+            assert_eq!(next, Some(expected), "{header}");
+        }
+        for header in ["", "nonsense", "<unclosed", "<https://a/>", "<https://a/>; rel=prev"] {
+            assert_eq!(read(header), Links::default(), "{header}");
+        }
+    }
+
+    #[test]
+    fn only_pages_that_differ_in_their_number_are_numbered() {
+        let next = url("https://a/x?per_page=5&page=2");
+        for (last, expected) in [
+            ("https://a/x?per_page=5&page=7", Some(7)),
+            ("https://a/x?per_page=5&page=2", Some(2)),
+            ("https://a/x?per_page=5&page=1", None),
+            ("https://a/x?per_page=6&page=7", None),
+            ("https://a/y?per_page=5&page=7", None),
+            ("https://a/x?per_page=5", None),
+            ("https://a/x?per_page=5&page=7&page=8", None),
+        ] {
+            let numbered = Numbered::of(&next, Some(&url(last)));
+            assert_eq!(numbered.map(|(_, pages)| pages.last), expected, "{last}");
+        }
+        let cursor = url("https://a/x?after=abc&page=2");
+        assert_eq!(Numbered::of(&cursor, Some(&cursor)), None);
+    }
+}

@@ -1,0 +1,142 @@
+//! Which redirects are followed, and how: decisions only, nothing is sent here.
+
+use http::header::LOCATION;
+use http::{HeaderMap, Method, StatusCode};
+use url::Url;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::origins::{Origins, has_credentials, same_origin};
+use crate::request::Hop;
+
+/// Redirects followed in a row, as browsers and curl bound them to a similar number.
+pub(crate) const MAX_REDIRECTS: usize = 10;
+
+/// The request that an answer redirects to; `None` for an answer that is none.
+///
+/// RFC 9110 lets 301, 302 and 303 turn a POST into a GET without a body; 303 does so for any
+/// method. 307 and 308 keep the method and the body. The token goes along only where the client
+/// trusts the new server; and without the token, no body goes there either.
+pub(crate) fn next(
+    origins: &Origins,
+    from: &Url,
+    method: &Method,
+    with_body: bool,
+    (status, headers): (StatusCode, &HeaderMap),
+) -> Result<Option<Hop>> {
+    if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let Some(location) = headers.get(LOCATION) else {
+        return Ok(None);
+    };
+    let url = location
+        .to_str()
+        .ok()
+        .and_then(|location| from.join(location).ok())
+        .ok_or_else(|| refuse(status, "to something that is no URL"))?;
+    if !matches!(url.scheme(), "https" | "http") || has_credentials(&url) {
+        return Err(refuse(status, "to a URL that is not followed"));
+    }
+    if from.scheme() == "https" && url.scheme() == "http" {
+        return Err(Error::new(
+            ErrorKind::UntrustedUrl,
+            format!("GitHub answered {status} with a redirect from https to plain http"),
+        )
+        .with_advice("it was not followed; a proxy may be at fault"));
+    }
+    let becomes_get = match status.as_u16() {
+        303 => *method != Method::HEAD,
+        301 | 302 => *method == Method::POST,
+        _ => false,
+    };
+    let (method, with_body) =
+        if becomes_get { (Method::GET, false) } else { (method.clone(), with_body) };
+    // Once a chain has left GitHub, only GitHub's own server can lead back to trust.
+    let trusted = origins.trusts(&url) && (origins.trusts(from) || same_origin(from, &url));
+    if !trusted && method != Method::GET && method != Method::HEAD {
+        return Err(Error::new(
+            ErrorKind::UntrustedUrl,
+            format!("GitHub answered {status} and redirects a {method} to another server"),
+        )
+        .with_advice("it was not followed, since neither token nor body may go there"));
+    }
+    Ok(Some(Hop { method, url, with_body: with_body && trusted, trusted }))
+}
+
+/// The error for a chain that does not end.
+pub(crate) fn too_many() -> Error {
+    Error::new(ErrorKind::Redirect, format!("more than {MAX_REDIRECTS} redirects in a row"))
+        .with_advice("they probably run in a circle: check the client's base_url")
+}
+
+fn refuse(status: StatusCode, what: &str) -> Error {
+    Error::new(ErrorKind::Redirect, format!("GitHub answered {status} with a redirect {what}"))
+        .with_advice("it was not followed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decide(from: &str, method: Method, status: u16, location: &str) -> Result<Option<Hop>> {
+        let origins = Origins::new("https://api.github.com", None).unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert(LOCATION, location.parse().unwrap());
+        let status = StatusCode::from_u16(status).unwrap();
+        next(&origins, &from.parse().unwrap(), &method, true, (status, &headers))
+    }
+
+    #[test]
+    fn method_and_body_follow_rfc_9110() {
+        const FROM: &str = "https://api.github.com/a";
+        for (method, status, expected, body) in [
+            (Method::GET, 301, Method::GET, true),
+            (Method::POST, 301, Method::GET, false),
+            (Method::POST, 302, Method::GET, false),
+            (Method::PATCH, 302, Method::PATCH, true),
+            (Method::PUT, 303, Method::GET, false),
+            (Method::HEAD, 303, Method::HEAD, true),
+            (Method::POST, 307, Method::POST, true),
+            (Method::DELETE, 308, Method::DELETE, true),
+        ] {
+            let hop = decide(FROM, method.clone(), status, "/b").unwrap().unwrap();
+            assert_eq!(
+                (hop.method, hop.with_body, hop.trusted),
+                (expected, body, true),
+                "{method} {status}"
+            );
+            assert_eq!(hop.url.as_str(), "https://api.github.com/b");
+        }
+    }
+
+    #[test]
+    fn a_foreign_server_gets_neither_trust_nor_body() {
+        let from = "https://api.github.com/a";
+        let hop = decide(from, Method::GET, 302, "https://codeload.github.com/x");
+        let hop = hop.unwrap().unwrap();
+        assert!(!hop.trusted && !hop.with_body);
+        let error = decide(from, Method::POST, 307, "https://evil.example/").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UntrustedUrl);
+    }
+
+    #[test]
+    fn a_foreign_server_can_not_send_the_token_back() {
+        let back = decide("https://evil.example/", Method::GET, 302, "https://api.github.com/user");
+        assert!(!back.unwrap().unwrap().trusted);
+    }
+
+    #[test]
+    fn plain_http_is_refused() {
+        let from = "https://api.github.com/a";
+        let error = decide(from, Method::GET, 302, "http://api.github.com/b").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UntrustedUrl);
+    }
+
+    #[test]
+    fn other_statuses_are_no_redirects() {
+        let from = "https://api.github.com/a";
+        for status in [200, 300, 304, 404] {
+            assert!(decide(from, Method::GET, status, "/b").unwrap().is_none());
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! One request before it is sent.
+//!
+//! Generated builders wrap it and [`Client::request`] returns it. What generated code sets is in
+//! [`setters`]; how it becomes a URL is in [`address`], and headers and a body in [`wire`]; how it
+//! is sent is in `call.rs`.
+
+use std::borrow::Cow;
+use std::fmt::{self, Display};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, HeaderName};
+use http::{HeaderMap, HeaderValue, Method};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use crate::body::{Body, ByteStream};
+use crate::call::{Reading, call};
+use crate::client::Client;
+use crate::deadline::Slack;
+use crate::operation::{Label, Operation};
+use crate::pages::{Items, Pages};
+use crate::response::{Raw, ResponseFuture};
+
+mod address;
+mod lists;
+mod setters;
+mod wire;
+
+pub(crate) use wire::{Hop, Wire};
+
+/// One request, from its builder to its answer.
+///
+/// [`Client::request`] makes one for what GitHub's document does not have. The builder of an
+/// operation wraps one, whose options are reached by the builder's `with`.
+///
+/// A value that can not be sent is remembered and fails the call when it is sent, before anything
+/// leaves: the error is of the kind [`InvalidRequest`](crate::ErrorKind::InvalidRequest) and names
+/// the value.
+///
+/// ```no_run
+/// # async fn example(client: octowire::Client) -> octowire::Result<()> {
+/// use http::Method;
+///
+/// let repo = client
+///     .request(Method::GET, "/repos/rust-lang/rust")
+///     .accept("application/vnd.github+json")
+///     .send::<serde_json::Value>()
+///     .await?;
+/// println!("{}", repo["stargazers_count"]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use = "nothing is sent before `send`"]
+pub struct Request(Box<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    client: Client,
+    operation: Option<&'static Operation>,
+    label: Label,
+    method: Method,
+    target: Target,
+    query: Vec<(Cow<'static, str>, String)>,
+    headers: HeaderMap,
+    body: Payload,
+    timeout: Option<Duration>,
+    prefetch: usize,
+    slack: Option<Slack>,
+    /// Why the request can not be sent; the first reason wins.
+    refused: Option<Box<str>>,
+}
+
+/// Where a request goes.
+#[derive(Clone)]
+enum Target {
+    /// The path of the operation, and the values for its template.
+    Template(Vec<Option<String>>),
+    /// A path below the API's address, or an absolute URL.
+    Given(String),
+    /// A URL that is known to be good.
+    Url(Url),
+}
+
+/// What a request carries.
+#[derive(Clone)]
+pub(crate) enum Payload {
+    Empty,
+    /// The properties of a JSON object, each already serialized.
+    Fields(Vec<(Cow<'static, str>, Vec<u8>)>),
+    Json(Bytes),
+    Raw(HeaderValue, Body),
+}
+
+/// Pages fetched ahead unless the caller says otherwise: enough to hide the latency of
+/// GitHub's lists, few enough to stay far below its 100 concurrent requests.
+const PREFETCH: usize = 4;
+const MAX_PREFETCH: usize = 16;
+
+/// Options of a single request.
+impl Request {
+    /// Sets a parameter of the query string, and replaces what it was set to before.
+    ///
+    /// The value is percent-encoded. GitHub reads lists in most places as `a,b,c`.
+    pub fn query(mut self, name: impl Into<Cow<'static, str>>, value: impl Display) -> Self {
+        self.0.replace_query(name.into(), [value.to_string()]);
+        self
+    }
+
+    /// Sets a header, and replaces what the client or the operation would send.
+    ///
+    /// An `authorization` header given here is sent instead of the client's token, and like it
+    /// to the client's own GitHub only.
+    pub fn header<N, V>(mut self, name: N, value: V) -> Self
+    where
+        N: TryInto<HeaderName, Error: Display>,
+        V: TryInto<HeaderValue, Error: Display>,
+    {
+        match (name.try_into(), value.try_into()) {
+            (Ok(name), Ok(value)) => self.0.insert_header(name, value),
+            (Err(reason), _) => self.0.refuse(format_args!("header name: {reason}")),
+            (Ok(name), Err(reason)) => self.0.refuse(format_args!("header {name}: {reason}")),
+        }
+        self
+    }
+
+    /// Sets the media type to ask for, such as `application/vnd.github.raw+json`:
+    /// see GitHub's [media types](https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api#media-types).
+    pub fn accept<V: TryInto<HeaderValue, Error: Display>>(self, value: V) -> Self {
+        self.header(ACCEPT, value)
+    }
+
+    /// Sends this value as a JSON body.
+    pub fn json<T: Serialize + ?Sized>(mut self, body: &T) -> Self {
+        self.set_json(body);
+        self
+    }
+
+    /// Sends these bytes as the body.
+    ///
+    /// The call has no timeout as a whole unless [`timeout`](Self::timeout) sets one: it may
+    /// take as long as it makes progress.
+    pub fn body<V>(mut self, content_type: V, body: impl Into<Body>) -> Self
+    where
+        V: TryInto<HeaderValue, Error: Display>,
+    {
+        match content_type.try_into() {
+            Ok(content_type) => self.0.body = Payload::Raw(content_type, body.into()),
+            Err(reason) => self.0.refuse(format_args!("content type: {reason}")),
+        }
+        self
+    }
+
+    /// The longest time for this call as a whole, instead of the client's
+    /// [`call_timeout`](crate::ClientBuilder::call_timeout).
+    ///
+    /// The body of a [streamed](Self::send_stream) answer is not counted.
+    /// For pages, it holds for each page.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.0.timeout = Some(timeout);
+        self
+    }
+
+    /// How many pages [`pages`](Self::pages) and [`items`](Self::items) fetch ahead of the
+    /// one that is read: 4 by default, 16 at most, and 0 for none.
+    ///
+    /// Lists with numbered pages are fetched concurrently; those with a cursor one page ahead,
+    /// since each page only tells where the next one is.
+    pub fn prefetch(mut self, pages: usize) -> Self {
+        self.0.prefetch = pages.min(MAX_PREFETCH);
+        self
+    }
+
+    /// The id of the operation, such as `issues/get`; `None` for a request made by
+    /// [`Client::request`].
+    #[must_use]
+    pub fn operation_id(&self) -> Option<&'static str> {
+        self.0.operation.map(|operation| operation.id)
+    }
+}
+
+/// Ways to send a request.
+impl Request {
+    /// Sends the request and decodes the JSON that comes back.
+    ///
+    /// An empty body is read as `null`, which an [`Option`] takes.
+    pub fn send<T: DeserializeOwned>(self) -> ResponseFuture<T> {
+        ResponseFuture::new(call(self, Reading::Buffered), Raw::json)
+    }
+
+    /// Sends the request and ignores the body that comes back.
+    pub fn send_empty(self) -> ResponseFuture<()> {
+        ResponseFuture::new(call(self, Reading::Buffered), Raw::empty)
+    }
+
+    /// Sends the request and hands the body over while it arrives.
+    ///
+    /// An answer that is no success is an error here as well.
+    pub fn send_stream(self) -> ResponseFuture<ByteStream> {
+        ResponseFuture::new(call(self, Reading::Streamed), Raw::stream)
+    }
+
+    /// The pages of a list, as GitHub's `Link` headers
+    /// [connect them](https://docs.github.com/en/rest/using-the-rest-api/using-pagination-in-the-rest-api).
+    pub fn pages<T: DeserializeOwned>(self) -> Pages<T> {
+        Pages::new(self)
+    }
+
+    /// The items of a list across its pages; `extract` takes them out of a page.
+    ///
+    /// ```no_run
+    /// # async fn example(client: octowire::Client) -> octowire::Result<()> {
+    /// # use http::Method;
+    /// # use serde_json::Value;
+    /// let mut issues = client
+    ///     .request(Method::GET, "/repos/rust-lang/rust/issues")
+    ///     .query("per_page", 100)
+    ///     .items(|page: Vec<Value>| page);
+    /// while let Some(issue) = issues.try_next().await? {
+    ///     println!("{}", issue["title"]);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn items<T, I>(self, extract: fn(T) -> Vec<I>) -> Items<I>
+    where
+        T: DeserializeOwned + 'static,
+        I: 'static,
+    {
+        Items::new(self, extract)
+    }
+}
+
+/// What generated code and the other rooms of this crate call.
+// Some setters are only called by operations whose feature may be off.
+#[allow(dead_code)]
+impl Request {
+    pub(crate) fn operation(client: &Client, operation: &'static Operation) -> Self {
+        let values = operation.path.bytes().filter(|byte| *byte == b'{').map(|_| None).collect();
+        let mut inner = Inner::new(client, operation.method.clone(), Target::Template(values));
+        inner.operation = Some(operation);
+        inner.label = Cow::Borrowed(operation.id);
+        Self(Box::new(inner))
+    }
+
+    pub(crate) fn given(client: &Client, method: Method, path: String) -> Self {
+        // A query may hold private values, and an absolute URL a password.
+        let shown = match path.split_once("://").and_then(|_| Url::parse(&path).ok()) {
+            Some(url) => format!("{method} {}", url.path()),
+            None => format!("{method} {}", path.split(['?', '#']).next().unwrap_or("")),
+        };
+        let mut inner = Inner::new(client, method, Target::Given(path));
+        inner.label = Cow::Owned(shown);
+        Self(Box::new(inner))
+    }
+
+    /// A request to a URL that the client itself knows.
+    pub(crate) fn url(client: &Client, method: Method, label: &'static str, url: Url) -> Self {
+        let mut inner = Inner::new(client, method, Target::Url(url));
+        inner.label = Cow::Borrowed(label);
+        Self(Box::new(inner))
+    }
+
+    /// The same request to another URL, which carries its own query.
+    pub(crate) fn page(&self, url: Url) -> Self {
+        let mut request = self.clone();
+        request.0.target = Target::Url(url);
+        request.0.query.clear();
+        request
+    }
+
+    /// Lets the time that this slack is given not count as the call's.
+    pub(crate) fn set_slack(&mut self, slack: Slack) {
+        self.0.slack = Some(slack);
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.0.client
+    }
+
+    /// The name of the operation for messages.
+    pub(crate) fn label(&self) -> &Label {
+        &self.0.label
+    }
+
+    pub(crate) fn pages_ahead(&self) -> usize {
+        self.0.prefetch
+    }
+}
+
+impl Inner {
+    fn new(client: &Client, method: Method, target: Target) -> Self {
+        Self {
+            client: client.clone(),
+            operation: None,
+            label: Cow::Borrowed(""),
+            method,
+            target,
+            query: Vec::new(),
+            headers: HeaderMap::new(),
+            body: Payload::Empty,
+            timeout: None,
+            prefetch: PREFETCH,
+            slack: None,
+            refused: None,
+        }
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Values may be secret or private: names only.
+        let query: Vec<_> = self.0.query.iter().map(|(name, _)| name).collect();
+        let headers: Vec<_> = self.0.headers.keys().collect();
+        f.debug_struct("Request")
+            .field("operation", &self.0.label)
+            .field("query", &query)
+            .field("headers", &headers)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,143 @@
+//! The URL of a request, and what may not get into it.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::Url;
+
+use super::wire::{invalid, not_set};
+use super::{Inner, Target};
+use crate::error::Result;
+use crate::operation::{Operation, Parameter};
+use crate::origins::{Origins, has_credentials};
+
+/// All but the unreserved characters of RFC 3986, as GitHub's own clients encode.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+impl Inner {
+    /// Where the request goes.
+    pub(super) fn url(&self) -> Result<Url> {
+        let origins = &self.client.inner().origins;
+        let mut url = match (&self.target, self.operation) {
+            (Target::Url(url), _) => url.clone(),
+            (Target::Given(text), _) => given(text, origins)?,
+            (Target::Template(values), Some(operation)) => {
+                let base = origins.of(operation.server);
+                let mut path = path_of(base);
+                fill(&mut path, operation, values)?;
+                below(base, &path)
+            }
+            (Target::Template(_), None) => return Err(invalid("the request has no operation")),
+        };
+        if !self.query.is_empty() {
+            let mut query = url.query().unwrap_or_default().to_owned();
+            for (name, value) in &self.query {
+                if !query.is_empty() {
+                    query.push('&');
+                }
+                query.extend(utf8_percent_encode(name, ENCODED));
+                query.push('=');
+                query.extend(utf8_percent_encode(value, ENCODED));
+            }
+            url.set_query(Some(&query));
+        }
+        Ok(url)
+    }
+}
+
+/// Writes the operation's path with its values in their places.
+fn fill(text: &mut String, operation: &Operation, values: &[Option<String>]) -> Result<()> {
+    let mut rest = operation.path;
+    for (index, value) in values.iter().enumerate() {
+        let Some((before, after)) = rest.split_once('{') else {
+            break;
+        };
+        let parameter = operation
+            .path_parameter(index)
+            .ok_or_else(|| invalid("the operation does not describe its path"))?;
+        let value = value.as_ref().ok_or_else(|| not_set(parameter))?;
+        text.push_str(before);
+        push_value(text, parameter, value)?;
+        rest = after.split_once('}').map_or("", |(_, rest)| rest);
+    }
+    text.push_str(rest);
+    Ok(())
+}
+
+/// Writes one value, and refuses what would change the shape of the path.
+fn push_value(text: &mut String, parameter: &Parameter, value: &str) -> Result<()> {
+    let mut segments = value.split(|c| parameter.multi_segment && c == '/');
+    // The root of a repository's contents is the one empty path there is.
+    let root = parameter.multi_segment && value.is_empty();
+    if !root && segments.clone().any(|segment| matches!(segment, "" | "." | "..")) {
+        let segment = if parameter.multi_segment {
+            "has an empty, `.` or `..` segment"
+        } else {
+            "is empty, `.` or `..`"
+        };
+        return Err(invalid(format!(
+            "path parameter {:?} {segment}, which would change the path",
+            parameter.name
+        )));
+    }
+    if let Some(first) = segments.next() {
+        text.extend(utf8_percent_encode(first, ENCODED));
+    }
+    for segment in segments {
+        text.push('/');
+        text.extend(utf8_percent_encode(segment, ENCODED));
+    }
+    Ok(())
+}
+
+/// The URL of a path or URL given by hand; refused if it leads elsewhere than it seems to.
+fn given(text: &str, origins: &Origins) -> Result<Url> {
+    if text.contains('#') {
+        return Err(invalid("the path contains `#`").with_advice("percent-encode it as %23"));
+    }
+    if is_absolute(text) {
+        let url =
+            Url::parse(text).map_err(|error| invalid(format!("the URL is not valid: {error}")))?;
+        if has_credentials(&url) {
+            return Err(invalid("the URL carries a user name or password")
+                .with_advice("give the token to the client"));
+        }
+        origins.require_trusted(&url, "the URL")?;
+        return Ok(url);
+    }
+    let (after, query) = match text.split_once('?') {
+        Some((after, query)) => (after, Some(query)),
+        None => (text, None),
+    };
+    let mut path = path_of(origins.api());
+    if !after.starts_with('/') {
+        path.push('/');
+    }
+    path.push_str(after);
+    let mut url = below(origins.api(), &path);
+    url.set_query(query);
+    if !origins.contains(&url) {
+        return Err(invalid("the path leads out of the API by `..`"));
+    }
+    Ok(url)
+}
+
+/// The path of a base URL, for another to follow.
+fn path_of(base: &Url) -> String {
+    let mut path = String::with_capacity(96);
+    path.push_str(base.path().trim_end_matches('/'));
+    path
+}
+
+/// The base's server with this path. It is cheaper than to parse the whole, and a path can
+/// not become a part of the server's name.
+fn below(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    url.set_path(path);
+    url
+}
+
+fn is_absolute(path: &str) -> bool {
+    let starts = |scheme: &str| {
+        path.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    };
+    starts("https://") || starts("http://")
+}

@@ -1,0 +1,62 @@
+//! Setters of generated calls for values that are lists or times.
+
+use std::fmt::Display;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
+
+use super::Request;
+
+// Which of them are called depends on the features.
+#[allow(dead_code)]
+impl Request {
+    /// Sets a parameter of the query to several values, by repeating its name.
+    pub(crate) fn set_query_each<T: Display>(
+        &mut self,
+        name: &'static str,
+        values: impl IntoIterator<Item: TryInto<T, Error: Display>>,
+    ) {
+        match converted::<T>(values) {
+            Ok(values) => self.set_query_list(name, values),
+            Err(reason) => self.0.refuse(format_args!("query parameter {name:?}: {reason}")),
+        }
+    }
+
+    /// Sets a property of the JSON body to a list.
+    pub(crate) fn set_field_each<T: Serialize>(
+        &mut self,
+        name: &'static str,
+        values: impl IntoIterator<Item: TryInto<T, Error: Display>>,
+    ) {
+        match converted::<T>(values) {
+            Ok(values) => self.set_field::<Vec<T>>(name, values),
+            Err(reason) => self.0.refuse(format_args!("body property {name:?}: {reason}")),
+        }
+    }
+
+    /// Sets a parameter of the query to a time, in the form of RFC 3339 that
+    /// GitHub asks for, such as `2011-01-26T19:01:12Z`.
+    pub(crate) fn set_query_time(
+        &mut self,
+        name: &'static str,
+        value: impl TryInto<DateTime<Utc>, Error: Display>,
+    ) {
+        match value.try_into() {
+            Ok(time) => {
+                self.set_query::<String>(name, time.to_rfc3339_opts(SecondsFormat::AutoSi, true));
+            }
+            Err(reason) => self.0.refuse(format_args!("query parameter {name:?}: {reason}")),
+        }
+    }
+}
+
+/// The values, or why the first bad one is bad.
+fn converted<T>(
+    values: impl IntoIterator<Item: TryInto<T, Error: Display>>,
+) -> Result<Vec<T>, String> {
+    values
+        .into_iter()
+        .enumerate()
+        .map(|(index, value)| value.try_into().map_err(|reason| format!("value {index}: {reason}")))
+        .collect()
+}

@@ -1,0 +1,173 @@
+//! The setters that generated builders call.
+//!
+//! A value that can not be sent is remembered: the first one fails the call when it is sent.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+
+use http::HeaderValue;
+use http::header::{AUTHORIZATION, COOKIE, HeaderName, PROXY_AUTHORIZATION};
+use serde::Serialize;
+
+use super::{Inner, Payload, Request, Target, wire};
+use crate::body::Body;
+
+// Some are only called by operations whose feature may be off.
+#[allow(dead_code)]
+impl Request {
+    /// Sets the value at this place of the path's template.
+    pub(crate) fn set_path<T: Display>(
+        &mut self,
+        index: usize,
+        value: impl TryInto<T, Error: Display>,
+    ) {
+        match value.try_into() {
+            Ok(value) => self.0.set_path(index, value.to_string()),
+            Err(reason) => {
+                let operation = self.0.operation;
+                let name = operation
+                    .and_then(|operation| operation.path_parameter(index))
+                    .map_or("?", |parameter| parameter.name);
+                self.0.refuse(format_args!("path parameter {name:?}: {reason}"));
+            }
+        }
+    }
+
+    /// Sets a parameter of the query, and replaces what it was set to before.
+    pub(crate) fn set_query<T: Display>(
+        &mut self,
+        name: &'static str,
+        value: impl TryInto<T, Error: Display>,
+    ) {
+        match value.try_into() {
+            Ok(value) => self.0.replace_query(Cow::Borrowed(name), [value.to_string()]),
+            Err(reason) => self.0.refuse(format_args!("query parameter {name:?}: {reason}")),
+        }
+    }
+
+    /// Sets a parameter of the query to several values, by repeating its name.
+    pub(crate) fn set_query_list<T: Display>(
+        &mut self,
+        name: &'static str,
+        values: impl TryInto<Vec<T>, Error: Display>,
+    ) {
+        match values.try_into() {
+            Ok(values) => {
+                let values = values.iter().map(T::to_string);
+                self.0.replace_query(Cow::Borrowed(name), values);
+            }
+            Err(reason) => self.0.refuse(format_args!("query parameter {name:?}: {reason}")),
+        }
+    }
+
+    /// Sets a parameter that is a header.
+    pub(crate) fn set_header<T: Display>(
+        &mut self,
+        name: &'static str,
+        value: impl TryInto<T, Error: Display>,
+    ) {
+        let refusal = match value.try_into() {
+            Ok(value) => {
+                match (HeaderName::try_from(name), HeaderValue::try_from(value.to_string())) {
+                    (Ok(name), Ok(value)) => return self.0.insert_header(name, value),
+                    (Err(reason), _) => reason.to_string(),
+                    (_, Err(reason)) => reason.to_string(),
+                }
+            }
+            Err(reason) => reason.to_string(),
+        };
+        self.0.refuse(format_args!("header {name:?}: {refusal}"));
+    }
+
+    /// Sets a property of the JSON body, and replaces what it was set to before.
+    pub(crate) fn set_field<T: Serialize>(
+        &mut self,
+        name: &'static str,
+        value: impl TryInto<T, Error: Display>,
+    ) {
+        let value = match value.try_into() {
+            Ok(value) => serde_json::to_vec(&value).map_err(|reason| reason.to_string()),
+            Err(reason) => Err(reason.to_string()),
+        };
+        match value {
+            Ok(value) => self.0.set_field(name, value),
+            Err(reason) => self.0.refuse(format_args!("body property {name:?}: {reason}")),
+        }
+    }
+
+    /// Sets a property of the JSON body to `null`, which clears it at GitHub.
+    pub(crate) fn set_null(&mut self, name: &'static str) {
+        self.0.set_field(name, b"null".to_vec());
+    }
+
+    /// Sets the whole JSON body, and drops the properties set before.
+    pub(crate) fn set_json<T: Serialize + ?Sized>(&mut self, body: &T) {
+        match serde_json::to_vec(body) {
+            Ok(body) => self.0.body = Payload::Json(body.into()),
+            Err(reason) => self.0.refuse(format_args!("body: {reason}")),
+        }
+    }
+
+    /// Sets a body that is no JSON.
+    pub(crate) fn set_body(&mut self, content_type: &'static str, body: Body) {
+        match HeaderValue::try_from(content_type) {
+            Ok(content_type) => self.0.body = Payload::Raw(content_type, body),
+            Err(reason) => self.0.refuse(format_args!("content type: {reason}")),
+        }
+    }
+}
+
+impl Inner {
+    pub(super) fn refuse(&mut self, reason: impl Display) {
+        if self.refused.is_none() {
+            self.refused = Some(reason.to_string().into());
+        }
+    }
+
+    fn set_path(&mut self, index: usize, value: String) {
+        let place = match &mut self.target {
+            Target::Template(values) => values.get_mut(index),
+            Target::Given(_) | Target::Url(_) => None,
+        };
+        match place {
+            Some(place) => *place = Some(value),
+            None => self.refuse(format_args!("the path has no parameter {index}")),
+        }
+    }
+
+    pub(super) fn replace_query(
+        &mut self,
+        name: Cow<'static, str>,
+        values: impl IntoIterator<Item = String>,
+    ) {
+        self.query.retain(|(existing, _)| *existing != name);
+        let entries = values.into_iter().map(|value| (name.clone(), value));
+        self.query.extend(entries);
+    }
+
+    pub(super) fn insert_header(&mut self, name: HeaderName, mut value: HeaderValue) {
+        if name == AUTHORIZATION || name == COOKIE || name == PROXY_AUTHORIZATION {
+            value.set_sensitive(true);
+        }
+        self.headers.insert(name, value);
+    }
+
+    fn set_field(&mut self, name: &'static str, value: Vec<u8>) {
+        if let Payload::Json(whole) = &self.body {
+            match wire::fields_of(whole) {
+                Ok(fields) => self.body = Payload::Fields(fields),
+                Err(reason) => {
+                    return self.refuse(format_args!("body property {name:?}: {reason}"));
+                }
+            }
+        }
+        if let Payload::Fields(fields) = &mut self.body {
+            match fields.iter_mut().find(|(existing, _)| existing == name) {
+                Some((_, existing)) => *existing = value,
+                None => fields.push((Cow::Borrowed(name), value)),
+            }
+        } else {
+            self.body = Payload::Fields(vec![(Cow::Borrowed(name), value)]);
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! A request as it goes over the wire: its URL, headers and body.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, IF_RANGE, RANGE, USER_AGENT,
+};
+use http::{HeaderMap, HeaderValue, Method};
+use serde_json::Value;
+use url::Url;
+
+use super::{Inner, Payload, Request, Target};
+use crate::body::BodyTaken;
+use crate::client::Client;
+use crate::deadline::{Limit, Slack};
+use crate::error::{Error, ErrorKind, Result};
+use crate::operation::{Location, Operation, Parameter};
+
+/// A request that is complete and valid.
+pub(crate) struct Wire {
+    client: Client,
+    operation: Option<&'static Operation>,
+    method: Method,
+    url: Url,
+    /// What this request sets beside the client's own headers.
+    headers: HeaderMap,
+    payload: Payload,
+    /// How long the call may take.
+    pub(crate) limit: Limit,
+    /// Time that does not count for an attempt.
+    pub(crate) slack: Option<Slack>,
+}
+
+/// One of the requests that an attempt sends: the first, and one for each redirect.
+#[derive(Debug)]
+pub(crate) struct Hop {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) with_body: bool,
+    /// Whether the server may see the token, and what else is meant for GitHub only.
+    pub(crate) trusted: bool,
+}
+
+/// The headers that a server which is not trusted gets to see.
+const FOR_ANYONE: [HeaderName; 4] = [ACCEPT, USER_AGENT, RANGE, IF_RANGE];
+
+impl Request {
+    /// Checks the request and puts it together.
+    pub(crate) fn prepare(self) -> Result<Wire> {
+        let request = *self.0;
+        if let Some(reason) = &request.refused {
+            return Err(invalid(reason.to_string()));
+        }
+        let url = request.url()?;
+        if let Some(operation) = request.operation {
+            request.require_all(operation)?;
+        }
+        let upload = matches!(request.body, Payload::Raw(..));
+        let slack = match request.slack {
+            None if upload => Some(Slack::default()),
+            ref given => given.clone(),
+        };
+        let limit = match request.timeout {
+            // What the caller asks for holds, even for an upload.
+            Some(timeout) if upload => Limit::new(timeout, None),
+            Some(timeout) => Limit::new(timeout, slack.as_ref()),
+            None => Limit::new(request.client.inner().call_timeout, slack.as_ref()),
+        };
+        let mut wire = Wire {
+            operation: request.operation,
+            method: request.method,
+            url,
+            headers: request.headers,
+            payload: request.body,
+            limit,
+            slack,
+            client: request.client,
+        };
+        wire.complete()?;
+        Ok(wire)
+    }
+}
+
+impl Inner {
+    /// Refuses a request that lacks what GitHub requires.
+    fn require_all(&self, operation: &Operation) -> Result<()> {
+        let missing = operation.parameters.iter().find(|parameter| {
+            let name = parameter.name;
+            parameter.required
+                && match parameter.location {
+                    // Checked when the template is filled.
+                    Location::Path => false,
+                    // A page's URL carries its own query.
+                    Location::Query => {
+                        matches!(self.target, Target::Template(_))
+                            && !self.query.iter().any(|(set, _)| set == name)
+                    }
+                    Location::Header => !self.headers.contains_key(name),
+                    Location::Body => match &self.body {
+                        Payload::Empty => true,
+                        Payload::Fields(fields) => !fields.iter().any(|(set, _)| set == name),
+                        Payload::Json(_) | Payload::Raw(..) => false,
+                    },
+                }
+        });
+        missing.map_or(Ok(()), |parameter| Err(not_set(parameter)))
+    }
+}
+
+impl Wire {
+    /// Adds the headers that follow from the operation and the body, where the caller
+    /// has not set them.
+    fn complete(&mut self) -> Result<()> {
+        if let Some(operation) = self.operation {
+            let default = self.client.inner().headers.get(ACCEPT);
+            if default.is_none_or(|value| value != operation.accept) {
+                let accept = HeaderValue::try_from(operation.accept)
+                    .map_err(|error| invalid("the operation's Accept header").with_source(error))?;
+                self.headers.entry(ACCEPT).or_insert(accept);
+            }
+        }
+        if let Payload::Fields(fields) = &self.payload {
+            self.payload = Payload::Json(object_of(fields)?);
+        }
+        let (name, value) = match &self.payload {
+            Payload::Json(_) => (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            Payload::Raw(content_type, _) => (CONTENT_TYPE, content_type.clone()),
+            // GitHub wants a Content-Length of 0 on a PUT without a body.
+            _ if [Method::PUT, Method::POST, Method::PATCH].contains(&self.method) => {
+                (CONTENT_LENGTH, HeaderValue::from_static("0"))
+            }
+            _ => return Ok(()),
+        };
+        self.headers.entry(name).or_insert(value);
+        Ok(())
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The operation's path without its values, which may be private; empty for a call
+    /// made by hand.
+    pub(crate) fn template(&self) -> &'static str {
+        self.operation.map_or("", |operation| operation.path)
+    }
+
+    /// The first request of an attempt.
+    pub(crate) fn first_hop(&self) -> Hop {
+        Hop { method: self.method.clone(), url: self.url.clone(), with_body: true, trusted: true }
+    }
+
+    /// The request of one hop; the token is added for trusted servers only.
+    pub(crate) fn request(
+        &self,
+        hop: Hop,
+        token: Option<&HeaderValue>,
+    ) -> Result<reqwest::Request> {
+        let mut request = reqwest::Request::new(hop.method, hop.url);
+        *request.headers_mut() = if hop.trusted {
+            self.own_headers(token, hop.with_body)
+        } else {
+            self.headers_for_anyone()
+        };
+        if hop.with_body {
+            *request.body_mut() = self.body()?;
+        }
+        Ok(request)
+    }
+
+    fn own_headers(&self, token: Option<&HeaderValue>, with_body: bool) -> HeaderMap {
+        let mut headers = self.client.inner().headers.clone();
+        if let Some(token) = token {
+            headers.insert(AUTHORIZATION, token.clone());
+        }
+        for (name, value) in &self.headers {
+            headers.insert(name.clone(), value.clone());
+        }
+        if !with_body {
+            headers.remove(CONTENT_TYPE);
+            headers.remove(CONTENT_LENGTH);
+        }
+        headers
+    }
+
+    fn headers_for_anyone(&self) -> HeaderMap {
+        let own = &self.client.inner().headers;
+        let mut headers = HeaderMap::new();
+        for name in FOR_ANYONE {
+            if let Some(value) = self.headers.get(&name).or_else(|| own.get(&name)) {
+                headers.insert(name, value.clone());
+            }
+        }
+        headers
+    }
+
+    fn body(&self) -> Result<Option<reqwest::Body>> {
+        match (&self.payload, &self.slack) {
+            (Payload::Json(json), _) => Ok(Some(json.clone().into())),
+            (Payload::Raw(_, body), slack) => {
+                let slack = slack.clone().unwrap_or_default();
+                body.send(&slack).map(Some).map_err(|BodyTaken| {
+                    invalid("the streamed body was sent already and can not be replayed")
+                        .with_advice("make the body anew for each call, or give it as bytes")
+                })
+            }
+            (Payload::Empty | Payload::Fields(_), _) => Ok(None),
+        }
+    }
+}
+
+/// The JSON object of these properties.
+fn object_of(fields: &[(Cow<'static, str>, Vec<u8>)]) -> Result<Bytes> {
+    let mut object = vec![b'{'];
+    for (name, value) in fields {
+        if object.len() > 1 {
+            object.push(b',');
+        }
+        serde_json::to_writer(&mut object, name)
+            .map_err(|error| invalid("the body does not serialize").with_source(error))?;
+        object.push(b':');
+        object.extend_from_slice(value);
+    }
+    object.push(b'}');
+    Ok(object.into())
+}
+
+/// The properties of a JSON object, so that single ones can be replaced.
+pub(super) fn fields_of(json: &[u8]) -> serde_json::Result<Vec<(Cow<'static, str>, Vec<u8>)>> {
+    let object: BTreeMap<String, Value> = serde_json::from_slice(json)?;
+    object
+        .into_iter()
+        .map(|(name, value)| Ok((Cow::Owned(name), serde_json::to_vec(&value)?)))
+        .collect()
+}
+
+pub(super) fn not_set(parameter: &Parameter) -> Error {
+    let name = parameter.name;
+    let place = match parameter.location {
+        Location::Path => "path parameter",
+        Location::Query => "query parameter",
+        Location::Header => "header",
+        Location::Body => "body property",
+    };
+    let setter = name.trim_end_matches("[]").replace('-', "_").to_lowercase();
+    invalid(format!("{place} {name:?} was not set")).with_advice(format!("call .{setter}(…)"))
+}
+
+pub(super) fn invalid(message: impl Into<Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::InvalidRequest, message)
+}
+
+#[cfg(all(test, feature = "issues", feature = "repos"))]
+mod tests;

@@ -1,0 +1,207 @@
+use super::*;
+use crate::api::OPERATIONS;
+use crate::{Body, Client};
+
+fn client() -> Client {
+    Client::builder().build().unwrap()
+}
+
+fn operation(id: &str) -> Request {
+    let operation = OPERATIONS.iter().find(|operation| operation.id == id);
+    Request::operation(&client(), operation.unwrap())
+}
+
+fn content(path: &str) -> Result<Wire> {
+    let mut request = operation("repos/get-content");
+    request.set_path::<String>(0, "rust-lang");
+    request.set_path::<String>(1, "rust");
+    request.set_path::<String>(2, path);
+    request.set_query::<String>("ref", "a b&c");
+    request.prepare()
+}
+
+fn issue() -> Request {
+    let mut request = operation("issues/create");
+    request.set_path::<String>(0, "o");
+    request.set_path::<String>(1, "r");
+    request
+}
+
+fn json(request: Request) -> String {
+    let Payload::Json(json) = request.prepare().unwrap().payload else {
+        panic!("no JSON");
+    };
+    String::from_utf8(json.to_vec()).unwrap()
+}
+
+fn refused(result: Result<Wire>) -> String {
+    let error = result.err().expect("the request is refused");
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    error.to_string()
+}
+
+/// A value that can not be converted.
+struct Bad;
+
+impl TryFrom<Bad> for String {
+    type Error = &'static str;
+
+    fn try_from(_: Bad) -> Result<Self, Self::Error> {
+        Err("not today")
+    }
+}
+
+#[test]
+fn values_are_percent_encoded_into_their_places() {
+    let url = content("src/a b/ü#?.rs").unwrap().url;
+    assert_eq!(
+        url.as_str(),
+        "https://api.github.com/repos/rust-lang/rust/contents/src/a%20b/%C3%BC%23%3F.rs\
+         ?ref=a%20b%26c"
+    );
+}
+
+#[test]
+fn a_slash_in_a_single_segment_is_encoded() {
+    let mut request = issue();
+    request.set_path::<String>(1, "r/../../x");
+    request.set_field::<String>("title", "t");
+    let url = request.prepare().unwrap().url;
+    assert_eq!(url.path(), "/repos/o/r%2F..%2F..%2Fx/issues");
+}
+
+#[test]
+fn an_encoded_dot_is_no_way_out() {
+    let mut request = issue();
+    request.set_path::<String>(1, "%2e%2e");
+    request.set_field::<String>("title", "t");
+    let url = request.prepare().unwrap().url;
+    assert_eq!(url.path(), "/repos/o/%252e%252e/issues");
+}
+
+#[test]
+fn values_that_change_the_path_are_refused() {
+    for value in ["", ".", ".."] {
+        let mut request = issue();
+        request.set_path::<String>(1, value);
+        let line = refused(request.prepare());
+        assert!(line.contains(r#"path parameter "repo""#), "{line}");
+    }
+    for path in ["../x", "a/../b", "a//b", "/a", "a/.", "a/"] {
+        let line = refused(content(path));
+        assert!(line.contains(r#"path parameter "path""#), "{line}");
+    }
+    assert!(content("").unwrap().url.path().ends_with("/contents/"));
+}
+
+#[test]
+fn what_is_missing_is_named_with_its_setter() {
+    let mut request = operation("issues/create");
+    request.set_path::<String>(1, "r");
+    let line = refused(request.prepare());
+    assert!(line.contains(r#"path parameter "owner" was not set; call .owner(…)"#), "{line}");
+    let line = refused(issue().prepare());
+    assert!(line.contains(r#"body property "title" was not set; call .title(…)"#), "{line}");
+    let mut request = operation("repos/upload-release-asset");
+    for (index, value) in ["o", "r"].into_iter().enumerate() {
+        request.set_path::<String>(index, value);
+    }
+    request.set_path::<i64>(2, 7_i32);
+    let line = refused(request.prepare());
+    assert!(line.contains(r#"query parameter "name" was not set"#), "{line}");
+}
+
+#[tokio::test]
+async fn the_error_of_a_call_names_the_operation() {
+    let error = issue().send::<Value>().await.unwrap_err();
+    assert_eq!(error.operation(), Some("issues/create"));
+    assert!(error.to_string().starts_with("issues/create: body property"));
+}
+
+#[test]
+fn the_first_bad_value_wins() {
+    let mut request = issue();
+    request.set_path::<String>(1, Bad);
+    request.set_field::<String>("title", Bad);
+    request.set_query::<String>("x", Bad);
+    assert_eq!(refused(request.prepare()), r#"path parameter "repo": not today"#);
+}
+
+#[test]
+fn fields_make_an_object_in_the_order_of_their_setting() {
+    let mut request = issue();
+    request.set_field::<String>("title", "old");
+    request.set_null("body");
+    request.set_field::<String>("title", "say \"hi\"");
+    request.set_field::<Vec<u8>>("labels", vec![1, 2]);
+    assert_eq!(json(request), r#"{"title":"say \"hi\"","body":null,"labels":[1,2]}"#);
+}
+
+#[test]
+fn a_whole_body_replaces_fields_and_can_be_amended() {
+    let mut request = issue();
+    request.set_field::<String>("lost", "x");
+    request.set_json(&serde_json::json!({ "title": "t", "milestone": 3 }));
+    request.set_null("milestone");
+    assert_eq!(json(request), r#"{"milestone":null,"title":"t"}"#);
+
+    let mut request = issue();
+    request.set_json(&7);
+    request.set_null("milestone");
+    assert!(refused(request.prepare()).contains("milestone"));
+}
+
+#[test]
+fn query_parameters_are_replaced_and_lists_repeat_their_name() {
+    let request = client().request(Method::GET, "/search?q=1");
+    let mut request = request.query("page", 1).query("page", 2);
+    request.set_query_list::<String>("ids[]", vec!["a".to_owned(), "b c".to_owned()]);
+    let url = request.prepare().unwrap().url;
+    assert_eq!(url.query(), Some("q=1&page=2&ids%5B%5D=a&ids%5B%5D=b%20c"));
+}
+
+#[test]
+fn uploads_go_to_the_upload_server() {
+    let mut request = operation("repos/upload-release-asset");
+    request.set_path::<String>(0, "o");
+    request.set_path::<String>(1, "r");
+    request.set_path::<i64>(2, 7_i32);
+    request.set_query::<String>("name", "a.zip");
+    request.set_body("application/octet-stream", Body::from("x"));
+    let wire = request.header("content-type", "application/zip").prepare();
+    let wire = wire.unwrap();
+    assert_eq!(
+        wire.url.as_str(),
+        "https://uploads.github.com/repos/o/r/releases/7/assets?name=a.zip"
+    );
+    assert_eq!(wire.own_headers(None, true)[CONTENT_TYPE], "application/zip");
+}
+
+#[test]
+fn given_paths_stay_within_the_api() {
+    let client = Client::builder().base_url("https://ghe.example/api/v3").build().unwrap();
+    let url = |path: &str| client.request(Method::GET, path).prepare().map(|wire| wire.url);
+    for (path, expected) in [
+        ("/user", "https://ghe.example/api/v3/user"),
+        ("user", "https://ghe.example/api/v3/user"),
+        ("@evil.example/", "https://ghe.example/api/v3/@evil.example/"),
+        ("//evil.example/", "https://ghe.example/api/v3//evil.example/"),
+        ("https://ghe.example/api/v3/x?y=1", "https://ghe.example/api/v3/x?y=1"),
+    ] {
+        assert_eq!(url(path).unwrap().as_str(), expected, "{path}");
+    }
+    for path in [
+        "/../../setup",
+        "/%2e%2e/%2E./setup",
+        "/x#y",
+        "https://u:p@ghe.example/api/v3/x",
+        "https://",
+    ] {
+        let error = url(path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{path}: {error}");
+    }
+    for path in ["https://evil.example/", "http://ghe.example/api/v3/x", "HTTPS://evil.example"] {
+        let error = url(path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UntrustedUrl, "{path}: {error}");
+    }
+}

@@ -1,0 +1,316 @@
+//! What a call gives back: the typed answer, what GitHub said beside it, and the future of both.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use crate::body::ByteStream;
+use crate::error::{Error, ErrorKind, Result, is_html};
+use crate::json_path;
+use crate::operation::Label;
+
+/// GitHub's answer to a call: the value, and what came with it.
+///
+/// It dereferences to the value, so that `response.title` reads a field of an issue;
+/// [`into_inner`](Self::into_inner) takes the value out.
+pub struct Response<T> {
+    value: T,
+    status: StatusCode,
+    headers: HeaderMap,
+    url: Url,
+    operation: Label,
+}
+
+impl<T> Response<T> {
+    /// The status; always a success, 2xx.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The headers, such as `etag`, `link` and `x-oauth-scopes`.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// GitHub's id of the request, which its support asks for.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        request_id(&self.headers)
+    }
+
+    /// The state of the primary rate limit after this call.
+    #[must_use]
+    pub fn rate_limit(&self) -> Option<RateLimit> {
+        RateLimit::from_headers(&self.headers)
+    }
+
+    /// The URL that answered, after redirects.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The operation's id, such as `issues/get`; for a call made by
+    /// [`Client::request`](crate::Client::request), its method and path.
+    #[must_use]
+    pub fn operation(&self) -> &str {
+        &self.operation
+    }
+
+    /// The value alone.
+    #[must_use]
+    pub fn into_inner(self) -> T {
+        self.value
+    }
+
+    /// The same answer with another value.
+    pub fn map<U>(self, convert: impl FnOnce(T) -> U) -> Response<U> {
+        Response {
+            value: convert(self.value),
+            status: self.status,
+            headers: self.headers,
+            url: self.url,
+            operation: self.operation,
+        }
+    }
+}
+
+impl<T> Deref for Response<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> DerefMut for Response<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.value
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Response<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("operation", &self.operation)
+            .field("status", &self.status)
+            .field("request_id", &self.request_id())
+            .field("value", &self.value)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The state of a primary
+/// [rate limit](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#checking-the-status-of-your-rate-limit),
+/// as the `x-ratelimit-*` headers of an answer tell it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RateLimit {
+    /// The calls allowed in a window, which is usually an hour.
+    pub limit: u64,
+    /// The calls left in this window.
+    pub remaining: u64,
+    /// The calls made in this window.
+    pub used: u64,
+    /// When the window ends.
+    pub reset: SystemTime,
+    /// The bucket that was charged, such as `core`, `search` or `graphql`.
+    pub resource: Option<String>,
+}
+
+impl RateLimit {
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Option<Self> {
+        let text = |name| headers.get(name)?.to_str().ok();
+        let number = |name| text(name)?.trim().parse::<u64>().ok();
+        let limit = number("x-ratelimit-limit")?;
+        let remaining = number("x-ratelimit-remaining")?;
+        let reset = Duration::from_secs(number("x-ratelimit-reset")?);
+        Some(Self {
+            limit,
+            remaining,
+            used: number("x-ratelimit-used").unwrap_or(limit.saturating_sub(remaining)),
+            reset: SystemTime::UNIX_EPOCH.checked_add(reset)?,
+            resource: text("x-ratelimit-resource").map(str::to_owned),
+        })
+    }
+}
+
+/// A call on its way to its answer.
+///
+/// Nothing is sent before it is polled, and dropping it ends the call.
+/// It is `Send + 'static`, so that it can be spawned.
+#[must_use = "nothing is sent until the future is awaited"]
+pub struct ResponseFuture<T> {
+    answer: Pin<Box<dyn Future<Output = Result<Raw>> + Send>>,
+    decode: fn(Raw) -> Result<Response<T>>,
+}
+
+impl<T> ResponseFuture<T> {
+    /// Erases all of the call but its type, so that the request path is compiled once.
+    pub(crate) fn new(
+        answer: impl Future<Output = Result<Raw>> + Send + 'static,
+        decode: fn(Raw) -> Result<Response<T>>,
+    ) -> Self {
+        Self { answer: Box::pin(answer), decode }
+    }
+}
+
+impl<T> Future for ResponseFuture<T> {
+    type Output = Result<Response<T>>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let decode = self.decode;
+        self.answer.as_mut().poll(context).map(|raw| decode(raw?))
+    }
+}
+
+impl<T> fmt::Debug for ResponseFuture<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+/// A successful answer before it is decoded.
+pub(crate) struct Raw {
+    pub(crate) operation: Label,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) url: Url,
+    pub(crate) body: RawBody,
+}
+
+pub(crate) enum RawBody {
+    Bytes(Bytes),
+    Stream(ByteStream),
+}
+
+impl Raw {
+    /// The answer as JSON. An empty body is read as `null`, so that `Option<T>` fits an
+    /// operation that answers now with 200 and a body, now with 204 and none.
+    pub(crate) fn json<T: DeserializeOwned>(self) -> Result<Response<T>> {
+        self.decode(|body| {
+            let json = if body.is_empty() { b"null" } else { body };
+            serde_json::from_slice(json)
+        })
+    }
+
+    /// The answer without its body.
+    pub(crate) fn empty(self) -> Result<Response<()>> {
+        self.decode(|_| Ok(()))
+    }
+
+    /// The answer with its body still coming.
+    pub(crate) fn stream(self) -> Result<Response<ByteStream>> {
+        let Self { operation, status, headers, url, body } = self;
+        let value = match body {
+            RawBody::Stream(stream) => stream,
+            RawBody::Bytes(bytes) => ByteStream::from_bytes(bytes, operation.clone()),
+        };
+        Ok(Response { value, status, headers, url, operation })
+    }
+
+    pub(crate) fn decode<T>(
+        self,
+        read: impl FnOnce(&[u8]) -> serde_json::Result<T>,
+    ) -> Result<Response<T>> {
+        match read(self.bytes()) {
+            Ok(value) => Ok(Response {
+                value,
+                status: self.status,
+                headers: self.headers,
+                url: self.url,
+                operation: self.operation,
+            }),
+            Err(error) => Err(self.undecodable(error)),
+        }
+    }
+
+    fn bytes(&self) -> &Bytes {
+        static EMPTY: Bytes = Bytes::new();
+        match &self.body {
+            RawBody::Bytes(bytes) => bytes,
+            RawBody::Stream(_) => &EMPTY,
+        }
+    }
+
+    /// The error for a body that is not what was expected.
+    pub(crate) fn undecodable(self, error: serde_json::Error) -> Error {
+        let body = self.bytes().clone();
+        let status = self.status;
+        let (message, path, advice) = if body.is_empty() {
+            (
+                format!("GitHub answered {status} with an empty body where one was expected"),
+                None,
+                "expect an Option, or use send_empty for what answers without a body",
+            )
+        } else if is_html(&self.headers, &body) {
+            (
+                format!("GitHub answered {status} with an HTML page instead of JSON"),
+                None,
+                "a proxy or a login page probably answered: check the client's base_url",
+            )
+        } else {
+            let path = json_path::locate(&body, error.line(), error.column());
+            let reason = without_value(&error.to_string());
+            (
+                format!("the body of the answer does not decode at {path}: {reason}"),
+                Some(path),
+                "Error::body() has the body; call the operation by Client::request \
+                 with a type of your own meanwhile",
+            )
+        };
+        let mut result = Error::new(ErrorKind::Decode, message)
+            .with_operation(&self.operation)
+            .with_advice(advice)
+            .with_answer(status, self.headers)
+            .with_body(body)
+            .with_source(Reason(without_value(&error.to_string())));
+        if let Some(path) = path {
+            result = result.with_json_path(path);
+        }
+        result
+    }
+}
+
+/// Why a body did not decode, in serde_json's words.
+#[derive(Debug)]
+struct Reason(String);
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Reason {}
+
+/// serde quotes a string that it did not expect, and some answers carry tokens: the string
+/// is left out, so that it can not get into a log.
+fn without_value(reason: &str) -> String {
+    const STRING: &str = "string \"";
+    let Some((before, quoted)) = reason.split_once(STRING) else {
+        return reason.to_owned();
+    };
+    let mut escaped = false;
+    let end = quoted.bytes().position(|byte| {
+        let closes = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        closes
+    });
+    let after = end.map_or("", |end| &quoted[end + 1..]);
+    format!("{before}a string{after}")
+}
+
+/// GitHub's id of a request.
+pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
+    headers.get("x-github-request-id")?.to_str().ok()
+}

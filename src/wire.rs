@@ -1,0 +1,210 @@
+//! What the generated types are made of: how a record, a string enum and a
+//! union are read and written.
+//!
+//! The rules of reading live here once, so that a generated type is little
+//! more than a table of its properties. This is what makes them cheap to
+//! compile: `serde_derive` would write some forty lines for each property.
+//!
+//! Reading is tolerant where GitHub is loose: unknown properties are skipped,
+//! an absent or `null` list is empty, an unknown value of an enum is kept, and
+//! a union that nothing fits keeps the JSON.
+
+#![allow(dead_code, unused_imports, unused_macros, reason = "what is used depends on the tags")]
+
+mod record;
+mod strings;
+#[cfg(test)]
+mod tests;
+mod union;
+
+pub(crate) use record::{Fields, Record, entry, list, optional, record, value};
+pub use strings::UnknownValue;
+pub(crate) use strings::{NamedStrings, named, unknown_value};
+pub(crate) use union::{Choice, rank};
+
+/// Implements serde's traits for generated records that are read.
+macro_rules! read_records {
+    ($($name:ident)*) => {$(
+        impl<'de> ::serde::Deserialize<'de> for $name {
+            fn deserialize<D: ::serde::Deserializer<'de>>(from: D) -> ::core::result::Result<Self, D::Error> {
+                $crate::wire::record(from)
+            }
+        }
+        impl ::serde::Serialize for $name {
+            fn serialize<S: ::serde::Serializer>(&self, to: S) -> ::core::result::Result<S::Ok, S::Error> {
+                $crate::wire::Fields::serialize(self, to)
+            }
+        }
+    )*};
+}
+
+/// Implements serde's trait for generated records that are sent.
+macro_rules! sent_records {
+    ($($name:ident)*) => {$(
+        impl ::serde::Serialize for $name {
+            fn serialize<S: ::serde::Serializer>(&self, to: S) -> ::core::result::Result<S::Ok, S::Error> {
+                $crate::wire::Fields::serialize(self, to)
+            }
+        }
+    )*};
+}
+
+/// An enum that is read: it keeps values that the document does not name.
+macro_rules! open_enum {
+    ($(#[$meta:meta])* $name:ident { $($ident:ident = $text:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $name {
+            $(#[doc = concat!("`", $text, "`")] $ident,)*
+            /// A value that GitHub's document does not name, as it was sent.
+            Unknown(String),
+        }
+        impl $name {
+            /// The values that GitHub's document names.
+            pub const KNOWN: &'static [Self] = &[$(Self::$ident,)*];
+
+            /// The value as GitHub writes it.
+            #[must_use]
+            #[inline]
+            pub fn as_str(&self) -> &str {
+                match self { $(Self::$ident => $text,)* Self::Unknown(other) => other }
+            }
+        }
+        impl $crate::wire::NamedStrings for $name {
+            const KNOWN: &'static [Self] = Self::KNOWN;
+            #[inline] fn text(&self) -> &str { self.as_str() }
+            #[inline] fn unknown(text: &str) -> Option<Self> { Some(Self::Unknown(text.to_owned())) }
+        }
+        impl Default for $name {
+            #[inline] fn default() -> Self { Self::Unknown(String::new()) }
+        }
+        impl From<&str> for $name {
+            #[inline] fn from(text: &str) -> Self {
+                $crate::wire::named(text).unwrap_or_else(|| Self::Unknown(text.to_owned()))
+            }
+        }
+        impl<'de> ::serde::Deserialize<'de> for $name {
+            fn deserialize<D: ::serde::Deserializer<'de>>(from: D) -> ::core::result::Result<Self, D::Error> {
+                $crate::wire::NamedStrings::read(from)
+            }
+        }
+        $crate::wire::string_enum!($name);
+    };
+}
+
+/// An enum that is sent: exactly the values that the document names.
+macro_rules! closed_enum {
+    ($(#[$meta:meta])* $name:ident { $($ident:ident = $text:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $name { $(#[doc = concat!("`", $text, "`")] $ident,)* }
+        impl $name {
+            /// The values that GitHub's document names.
+            pub const KNOWN: &'static [Self] = &[$(Self::$ident,)*];
+
+            /// The value as GitHub writes it.
+            #[must_use]
+            #[inline]
+            pub fn as_str(&self) -> &'static str {
+                match self { $(Self::$ident => $text,)* }
+            }
+        }
+        impl $crate::wire::NamedStrings for $name {
+            const KNOWN: &'static [Self] = Self::KNOWN;
+            #[inline] fn text(&self) -> &str { self.as_str() }
+        }
+        impl TryFrom<&str> for $name {
+            type Error = $crate::UnknownValue;
+            #[inline] fn try_from(text: &str) -> ::core::result::Result<Self, $crate::UnknownValue> {
+                $crate::wire::named(text).ok_or_else(|| $crate::wire::unknown_value::<Self>(text))
+            }
+        }
+        impl TryFrom<String> for $name {
+            type Error = $crate::UnknownValue;
+            #[inline] fn try_from(text: String) -> ::core::result::Result<Self, $crate::UnknownValue> {
+                Self::try_from(text.as_str())
+            }
+        }
+        $crate::wire::string_enum!($name);
+    };
+}
+
+/// What open and closed enums share.
+macro_rules! string_enum {
+    ($name:ident) => {
+        impl ::core::fmt::Display for $name {
+            #[inline]
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+        impl ::serde::Serialize for $name {
+            #[inline]
+            fn serialize<S: ::serde::Serializer>(
+                &self,
+                to: S,
+            ) -> ::core::result::Result<S::Ok, S::Error> {
+                to.serialize_str(self.as_str())
+            }
+        }
+    };
+}
+
+/// A union that is read: the variant that fits best, or the JSON as it is.
+macro_rules! read_union {
+    ($(#[$meta:meta])* $name:ident { $($ident:ident($of:ty) $(fields $fields:expr)?, $([$($key:literal: $values:expr),*])?;)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug)]
+        #[non_exhaustive]
+        pub enum $name {
+            $(#[allow(missing_docs, reason = "named after its type")] $ident($of),)*
+            /// None of the above: the JSON as it was sent.
+            Other(::serde_json::Value),
+        }
+        impl Default for $name {
+            #[inline] fn default() -> Self { Self::Other(::serde_json::Value::Null) }
+        }
+        impl<'de> ::serde::Deserialize<'de> for $name {
+            fn deserialize<D: ::serde::Deserializer<'de>>(from: D) -> ::core::result::Result<Self, D::Error> {
+                let mut choice = $crate::wire::Choice::read(from)?;
+                $(choice.offer::<$of>(
+                    $crate::wire::rank!($($fields)?),
+                    &[$($(($key, $values)),*)?],
+                    Self::$ident,
+                );)*
+                Ok(choice.taken().unwrap_or_else(Self::Other))
+            }
+        }
+        impl ::serde::Serialize for $name {
+            fn serialize<S: ::serde::Serializer>(&self, to: S) -> ::core::result::Result<S::Ok, S::Error> {
+                match self {
+                    $(Self::$ident(value) => ::serde::Serialize::serialize(value, to),)*
+                    Self::Other(value) => ::serde::Serialize::serialize(value, to),
+                }
+            }
+        }
+    };
+}
+
+/// A union that is sent.
+macro_rules! sent_union {
+    ($(#[$meta:meta])* $name:ident { $($ident:ident($of:ty),)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug)]
+        #[non_exhaustive]
+        pub enum $name {
+            $(#[allow(missing_docs, reason = "named after its type")] $ident($of),)*
+        }
+        impl ::serde::Serialize for $name {
+            fn serialize<S: ::serde::Serializer>(&self, to: S) -> ::core::result::Result<S::Ok, S::Error> {
+                match self { $(Self::$ident(value) => ::serde::Serialize::serialize(value, to),)* }
+            }
+        }
+    };
+}
+
+pub(crate) use {
+    closed_enum, open_enum, read_records, read_union, sent_records, sent_union, string_enum,
+};

@@ -1,0 +1,177 @@
+//! Records: JSON objects with named properties.
+
+use std::{fmt, marker::PhantomData};
+
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor},
+    ser::{SerializeMap, Serializer},
+};
+
+/// A record that can be written.
+pub(crate) trait Fields {
+    /// Writes the properties, in the document's order.
+    fn write<M: SerializeMap>(&self, to: &mut M) -> Result<(), M::Error>;
+
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(None)?;
+        self.write(&mut map)?;
+        map.end()
+    }
+}
+
+/// A record that can be read.
+pub(crate) trait Record: Default {
+    /// The properties' names, in the document's order.
+    const FIELDS: &'static [&'static str];
+    /// The places in [`Self::FIELDS`] of properties that must be there.
+    const REQUIRED: &'static [u16];
+    /// Whether properties without a name of their own are kept.
+    const REST: bool = false;
+
+    /// Reads the value of one property.
+    fn read<'de, A: MapAccess<'de>>(&mut self, index: usize, from: &mut A) -> Result<(), A::Error>;
+
+    /// Reads the value of a property that is not in [`Self::FIELDS`].
+    fn read_rest<'de, A: MapAccess<'de>>(
+        &mut self,
+        _name: String,
+        from: &mut A,
+    ) -> Result<(), A::Error> {
+        from.next_value::<IgnoredAny>().map(drop)
+    }
+}
+
+/// The most properties that a record may have; the build checks it.
+pub(crate) const MAX_FIELDS: usize = 256;
+
+/// Reads a record.
+pub(crate) fn record<'de, R: Record, D: Deserializer<'de>>(from: D) -> Result<R, D::Error> {
+    from.deserialize_map(RecordVisitor(PhantomData))
+}
+
+struct RecordVisitor<R>(PhantomData<R>);
+
+impl<'de, R: Record> Visitor<'de> for RecordVisitor<R> {
+    type Value = R;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<R, A::Error> {
+        let mut record = R::default();
+        let mut seen = [0_u64; MAX_FIELDS / 64];
+        let mut expected = 0;
+        loop {
+            let key = Key { fields: R::FIELDS, expected, keep: R::REST };
+            match map.next_key_seed(key)? {
+                Some(Place::Field(index)) => {
+                    record.read(index, &mut map)?;
+                    seen[(index / 64) % seen.len()] |= 1 << (index % 64);
+                    expected = index + 1;
+                }
+                Some(Place::Rest(name)) => record.read_rest(name, &mut map)?,
+                Some(Place::Unknown) => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+                None => break,
+            }
+        }
+        for &index in R::REQUIRED {
+            let index = usize::from(index);
+            if seen[(index / 64) % seen.len()] & (1 << (index % 64)) == 0 {
+                return Err(A::Error::missing_field(
+                    R::FIELDS.get(index).copied().unwrap_or_default(),
+                ));
+            }
+        }
+        Ok(record)
+    }
+}
+
+/// Where a property goes.
+enum Place {
+    Field(usize),
+    Rest(String),
+    Unknown,
+}
+
+/// Finds a property by its name. GitHub sends properties in the document's
+/// order, so the one after the last is nearly always right.
+struct Key {
+    fields: &'static [&'static str],
+    expected: usize,
+    keep: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = Place;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Place, D::Error> {
+        from.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key {
+    type Value = Place;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a property's name")
+    }
+
+    #[inline]
+    fn visit_str<E: Error>(self, name: &str) -> Result<Place, E> {
+        if self.fields.get(self.expected) == Some(&name) {
+            return Ok(Place::Field(self.expected));
+        }
+        Ok(match self.fields.iter().position(|field| *field == name) {
+            Some(index) => Place::Field(index),
+            None if self.keep => Place::Rest(name.to_owned()),
+            None => Place::Unknown,
+        })
+    }
+}
+
+/// Reads the value of a property as it is.
+#[inline]
+pub(crate) fn value<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
+    from: &mut A,
+    to: &mut T,
+) -> Result<(), A::Error> {
+    *to = from.next_value()?;
+    Ok(())
+}
+
+/// Reads a list or a map, of which `null` is an empty one.
+#[inline]
+pub(crate) fn list<'de, T: Deserialize<'de> + Default, A: MapAccess<'de>>(
+    from: &mut A,
+    to: &mut T,
+) -> Result<(), A::Error> {
+    *to = from.next_value::<Option<T>>()?.unwrap_or_default();
+    Ok(())
+}
+
+/// Writes a property.
+#[inline]
+pub(crate) fn entry<T: Serialize, M: SerializeMap>(
+    to: &mut M,
+    name: &'static str,
+    value: &T,
+) -> Result<(), M::Error> {
+    to.serialize_entry(name, value)
+}
+
+/// Writes a property unless it is left out.
+#[inline]
+pub(crate) fn optional<T: Serialize, M: SerializeMap>(
+    to: &mut M,
+    name: &'static str,
+    value: &Option<T>,
+) -> Result<(), M::Error> {
+    match value {
+        Some(value) => to.serialize_entry(name, value),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,66 @@
+//! Enums of strings.
+
+use std::{error::Error, fmt, marker::PhantomData};
+
+use serde::de::{self, Deserializer, Visitor};
+
+/// An enum whose values are strings that the document names.
+pub(crate) trait NamedStrings: Clone + 'static {
+    /// The values that the document names.
+    const KNOWN: &'static [Self];
+
+    /// The value as it is written in JSON.
+    fn text(&self) -> &str;
+
+    /// What stands for a string that the document does not name, if anything may.
+    fn unknown(_text: &str) -> Option<Self> {
+        None
+    }
+
+    /// Reads any string.
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_str(Strings(PhantomData))
+    }
+}
+
+/// The value of this name.
+pub(crate) fn named<T: NamedStrings>(text: &str) -> Option<T> {
+    T::KNOWN.iter().find(|known| known.text() == text).cloned()
+}
+
+/// Says which values there are.
+#[cold]
+pub(crate) fn unknown_value<T: NamedStrings>(text: &str) -> UnknownValue {
+    let known: Vec<&str> = T::KNOWN.iter().map(NamedStrings::text).collect();
+    UnknownValue { message: format!("`{text}` is none of `{}`", known.join("`, `")) }
+}
+
+struct Strings<T>(PhantomData<T>);
+
+impl<T: NamedStrings> Visitor<'_> for Strings<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        named(text).or_else(|| T::unknown(text)).ok_or_else(|| E::custom(unknown_value::<T>(text)))
+    }
+}
+
+/// A string that is not one of the values which GitHub's document allows.
+///
+/// Its message names the values that are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownValue {
+    message: String,
+}
+
+impl fmt::Display for UnknownValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for UnknownValue {}

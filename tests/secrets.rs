@@ -1,0 +1,128 @@
+//! A token is never printed, logged or handed to a stranger.
+
+mod support;
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use http::Method;
+use octowire::{Client, ErrorKind};
+use serde_json::Value;
+use support::{Server, json};
+
+const SECRET: &str = "ghs_hunter2hunter2";
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn debug_shows_no_secret() {
+    let builder = Client::builder().token(SECRET).default_header("x-proxy-key", SECRET);
+    let mut shown = format!("{builder:?}");
+    let client = builder.build().unwrap();
+    let request = client
+        .request(Method::POST, "/x")
+        .query("client_secret", SECRET)
+        .header("authorization", SECRET)
+        .header("x-key", SECRET)
+        .json(&SECRET)
+        .body("text/plain", SECRET);
+    shown.push_str(&format!("{client:?} {request:?} {:?}", octowire::Body::from(SECRET)));
+    assert!(shown.contains("x-key"), "the names are shown: {shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn a_token_that_can_not_be_sent_is_not_shown() {
+    for token in ["ghs_hunter2\nx", "hunter2 hunter2", "hunter2\u{e9}", "hunter2\0"] {
+        let error = Client::with_token(token).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+    // A line break at the end comes with reading a file, and is no part of the token.
+    assert!(Client::with_token("ghs_hunter2\n").is_ok());
+}
+
+#[tokio::test]
+async fn errors_and_logs_show_neither_token_nor_query() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
+        .with_writer(move || writer.clone())
+        .finish();
+    // For all threads: what tracing caches of a callsite must not depend on other tests.
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+
+    let body = format!(r#"{{"token":"{SECRET}"}}"#);
+    let mut shown = String::new();
+    for bytes in [
+        json("200 OK", "x-github-request-id: R1\r\n", &body),
+        json("401 Unauthorized", "", r#"{"message":"Bad credentials"}"#),
+        b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{".to_vec(),
+        Vec::new(),
+    ] {
+        let server = Server::saying(bytes).await;
+        let client = server.builder().token(SECRET).build().unwrap();
+        let call = client.request(Method::GET, "/tokens").query("q", "hunter2");
+        type Numbers = std::collections::HashMap<String, u64>;
+        let error = call.send::<Numbers>().await.unwrap_err();
+        shown.push_str(&format!("{error} {error:?}\n"));
+        let mut source = std::error::Error::source(&error);
+        while let Some(error) = source {
+            shown.push_str(&format!("{error} {error:?}\n"));
+            source = error.source();
+        }
+        let sent = &server.requests()[0].headers["authorization"];
+        assert_eq!(*sent, format!("Bearer {SECRET}"), "the server does get it");
+    }
+    assert!(shown.contains("$.token"), "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let log = log.text();
+    assert!(log.contains("octowire") && log.contains("R1"), "{log}");
+    let own: Vec<_> = log.lines().filter(|line| line.contains("octowire")).collect();
+    assert!(own.iter().all(|line| !line.contains("hunter2")), "{own:?}");
+    assert!(!log.contains(SECRET), "{log}");
+}
+
+#[tokio::test]
+async fn a_stranger_that_github_redirects_to_gets_no_token() {
+    let stranger = Server::saying(json("200 OK", "", "{}")).await;
+    let location = format!("location: {}/archive?sig=1\r\n", stranger.url);
+    let server = Server::saying(json("302 Found", &location, "")).await;
+    let builder = server.builder().token(SECRET);
+    let client = builder.default_header("x-proxy-key", SECRET).build().unwrap();
+    client
+        .request(Method::GET, "/archive")
+        .header("cookie", SECRET)
+        .header("x-key", SECRET)
+        .header("range", "bytes=0-5")
+        .send::<Value>()
+        .await
+        .unwrap();
+    assert_eq!(server.requests()[0].headers["x-proxy-key"], SECRET);
+    let request = &stranger.requests()[0];
+    assert!(!format!("{request:?}").contains("hunter2"), "{request:?}");
+    let mut names: Vec<_> = request.headers.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["accept", "accept-encoding", "host", "range", "user-agent"]);
+}

@@ -1,0 +1,164 @@
+//! A server on a raw socket, for answers that no well-behaved server gives.
+#![allow(dead_code)]
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use octowire::{Client, ClientBuilder};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// A request as it came in.
+#[derive(Clone, Debug, Default)]
+pub struct Received {
+    pub method: String,
+    /// The path and the query.
+    pub target: String,
+    /// The headers, by their names in lower case.
+    pub headers: HashMap<String, String>,
+    pub body: Vec<u8>,
+}
+
+impl Received {
+    /// A parameter of the query as a number.
+    pub fn number(&self, name: &str) -> Option<u64> {
+        let (_, query) = self.target.split_once('?')?;
+        let prefix = format!("{name}=");
+        query.split('&').find_map(|part| part.strip_prefix(&prefix)?.parse().ok())
+    }
+}
+
+/// What to answer.
+pub enum Reply {
+    /// These bytes, and then the next request.
+    Raw(Vec<u8>),
+    /// These bytes, and then the end of the connection.
+    Last(Vec<u8>),
+    /// These bytes, and then nothing.
+    Silence(Vec<u8>),
+}
+
+pub struct Server {
+    pub url: String,
+    log: Arc<Mutex<Vec<Received>>>,
+}
+
+impl Server {
+    /// A server that answers with what `answer` makes of each request.
+    pub async fn start<F, R>(answer: F) -> Self
+    where
+        F: Fn(Received) -> R + Send + Sync + 'static,
+        R: Future<Output = Reply> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (answer, entries) = (Arc::new(answer), Arc::clone(&log));
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let (answer, entries) = (Arc::clone(&answer), Arc::clone(&entries));
+                tokio::spawn(async move { serve(socket, &*answer, &entries).await });
+            }
+        });
+        Self { url, log }
+    }
+
+    /// A server that always answers with the same bytes.
+    pub async fn saying(bytes: impl Into<Vec<u8>>) -> Self {
+        let bytes = bytes.into();
+        Self::start(move |_| {
+            let reply = Reply::Last(bytes.clone());
+            async { reply }
+        })
+        .await
+    }
+
+    /// A server that takes requests and says nothing after these bytes.
+    pub async fn silent_after(bytes: impl Into<Vec<u8>>) -> Self {
+        let bytes = bytes.into();
+        Self::start(move |_| {
+            let reply = Reply::Silence(bytes.clone());
+            async { reply }
+        })
+        .await
+    }
+
+    pub fn requests(&self) -> Vec<Received> {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub fn builder(&self) -> ClientBuilder {
+        Client::builder().base_url(&self.url)
+    }
+
+    pub fn client(&self) -> Client {
+        self.builder().token("t0ken").build().unwrap()
+    }
+}
+
+async fn serve<F, R>(mut socket: TcpStream, answer: &F, log: &Mutex<Vec<Received>>)
+where
+    F: Fn(Received) -> R,
+    R: Future<Output = Reply>,
+{
+    let mut buffer = Vec::new();
+    while let Some(request) = receive(&mut socket, &mut buffer).await {
+        log.lock().unwrap().push(request.clone());
+        match answer(request).await {
+            Reply::Raw(bytes) => {
+                if socket.write_all(&bytes).await.is_err() {
+                    return;
+                }
+            }
+            Reply::Last(bytes) => {
+                let _ = socket.write_all(&bytes).await;
+                let _ = socket.shutdown().await;
+                return;
+            }
+            Reply::Silence(bytes) => {
+                let _ = socket.write_all(&bytes).await;
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+async fn receive(socket: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Received> {
+    let head = loop {
+        if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+            let head: Vec<u8> = buffer.drain(..end + 4).collect();
+            break String::from_utf8(head).unwrap();
+        }
+        if socket.read_buf(buffer).await.ok()? == 0 {
+            return None;
+        }
+    };
+    let mut lines = head.lines();
+    let mut words = lines.next()?.split(' ').map(str::to_owned);
+    let headers: HashMap<_, _> = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+        .collect();
+    let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+    while buffer.len() < length {
+        if socket.read_buf(buffer).await.ok()? == 0 {
+            return None;
+        }
+    }
+    Some(Received {
+        method: words.next()?,
+        target: words.next()?,
+        headers,
+        body: buffer.drain(..length).collect(),
+    })
+}
+
+/// An answer with a JSON body; `headers` are lines that each end in `\r\n`.
+pub fn json(status: &str, headers: &str, body: &str) -> Vec<u8> {
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json; charset=utf-8\r\n\
+         content-length: {}\r\n{headers}\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}

@@ -1,0 +1,250 @@
+//! Lists in pages, with the `Link` header that leads from one page to the next.
+
+use std::ops::Range;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use httpmock::HttpMockRequest;
+use serde_json::{Value, json};
+
+use super::document::Parameter;
+use super::reply::{Reply, origin};
+
+/// How an operation answers a list.
+pub(super) struct Listing {
+    /// The property that holds the list, where the body is an envelope such as
+    /// `{"total_count": 1, "workflow_runs": [...]}`.
+    envelope: Option<String>,
+    style: Style,
+    default_per_page: usize,
+    max_per_page: usize,
+}
+
+/// The query parameters that pick a page.
+enum Style {
+    /// `page=2`
+    Page,
+    /// `after=…`, and `before=…` for the way back
+    AfterBefore,
+    /// `cursor=…`
+    Cursor,
+    /// `since=30`, the id of the last item seen
+    Since,
+}
+
+impl Listing {
+    /// The listing that an operation's example and parameters describe, if they do.
+    pub(super) fn of(example: &Value, parameters: &[&Parameter]) -> Option<Self> {
+        let query = |name: &str| {
+            let mut all = parameters.iter();
+            all.find(|parameter| parameter.location == "query" && parameter.name == name)
+        };
+        let style = match () {
+            () if query("page").is_some() => Style::Page,
+            () if query("after").is_some() => Style::AfterBefore,
+            () if query("cursor").is_some() => Style::Cursor,
+            // Elsewhere `since` is a date, and pages have numbers.
+            () if query("since").is_some_and(|since| since.schema["type"] == "integer") => {
+                Style::Since
+            }
+            () => return None,
+        };
+        let per_page = query("per_page");
+        let default = per_page.and_then(|parameter| parameter.schema["default"].as_u64());
+        let small = per_page.is_some_and(|parameter| parameter.description.contains("(max 30)"));
+        Some(Self {
+            envelope: envelope(example)?,
+            style,
+            default_per_page: default.and_then(|n| usize::try_from(n).ok()).unwrap_or(30),
+            max_per_page: if small { 30 } else { 100 },
+        })
+    }
+
+    /// The page that `request` asks for, of a list of `total` items.
+    pub(super) fn page(&self, request: &HttpMockRequest, example: &Value, total: usize) -> Reply {
+        let query = request.query_params();
+        let per_page = self.per_page(&query);
+        let range = self.range(&query, per_page, total);
+
+        let mut body = example.clone();
+        let items = match &self.envelope {
+            Some(name) => {
+                for count in ["total_count", "total_seats"] {
+                    if body.get(count).is_some() {
+                        body[count] = json!(total);
+                    }
+                }
+                if body.get("has_next_page").is_some() {
+                    body["has_next_page"] = json!(range.end < total);
+                }
+                &mut body[name]
+            }
+            None => &mut body,
+        };
+        *items = (range.clone()).filter_map(|position| item(items, position)).collect();
+
+        let links = self.links(request, range, per_page, total);
+        let reply = Reply::json(200, &body);
+        match links.is_empty() {
+            true => reply,
+            false => reply.header("link", links),
+        }
+    }
+
+    fn per_page(&self, query: &[(String, String)]) -> usize {
+        number(query, "per_page")
+            .filter(|n| *n > 0)
+            .unwrap_or(self.default_per_page)
+            .min(self.max_per_page)
+    }
+
+    /// Positions of the items on the page, counted from 0.
+    fn range(&self, query: &[(String, String)], per_page: usize, total: usize) -> Range<usize> {
+        let start = match self.style {
+            Style::Page => {
+                number(query, "page").unwrap_or(1).saturating_sub(1).saturating_mul(per_page)
+            }
+            Style::AfterBefore => match cursor(query, "before") {
+                Some(end) => end.saturating_sub(per_page),
+                None => cursor(query, "after").unwrap_or(0),
+            },
+            Style::Cursor => cursor(query, "cursor").unwrap_or(0),
+            Style::Since => number(query, "since").unwrap_or(0),
+        };
+        let start = start.min(total);
+        start..start.saturating_add(per_page).min(total)
+    }
+
+    /// In GitHub's order: prev, next, last, first.
+    fn links(
+        &self,
+        request: &HttpMockRequest,
+        range: Range<usize>,
+        per_page: usize,
+        total: usize,
+    ) -> String {
+        let has_next = range.end < total;
+        let has_previous = range.start > 0;
+        let mut links = Vec::new();
+        let mut link = |name: &str, value: String, rel: &str| {
+            links.push(format!("<{}>; rel=\"{rel}\"", self.url(request, name, &value)));
+        };
+        match self.style {
+            Style::Page => {
+                let last = total.div_ceil(per_page).max(1);
+                let page = range.start / per_page + 1;
+                if has_previous {
+                    link("page", (page - 1).to_string(), "prev");
+                }
+                if has_next {
+                    link("page", (page + 1).to_string(), "next");
+                    link("page", last.to_string(), "last");
+                }
+                if has_previous {
+                    link("page", "1".to_owned(), "first");
+                }
+            }
+            Style::AfterBefore => {
+                if has_previous {
+                    link("before", opaque(range.start), "prev");
+                }
+                if has_next {
+                    link("after", opaque(range.end), "next");
+                }
+            }
+            Style::Cursor if has_next => link("cursor", opaque(range.end), "next"),
+            Style::Since if has_next => link("since", range.end.to_string(), "next"),
+            Style::Cursor | Style::Since => {}
+        }
+        links.join(", ")
+    }
+
+    /// The URL of the request with another page in it. Everything else stays as it was sent.
+    fn url(&self, request: &HttpMockRequest, name: &str, value: &str) -> String {
+        let uri = request.uri();
+        let picks_page: &[&str] = match self.style {
+            Style::Page => &["page"],
+            Style::AfterBefore => &["after", "before"],
+            Style::Cursor => &["cursor"],
+            Style::Since => &["since"],
+        };
+        let mut query: Vec<&str> = (uri.query().unwrap_or("").split('&'))
+            .filter(|pair| {
+                let key = pair.split('=').next().unwrap_or("");
+                !key.is_empty() && !picks_page.contains(&key)
+            })
+            .collect();
+        let picked = format!("{name}={value}");
+        query.push(&picked);
+        format!("{}{}?{}", origin(request), uri.path(), query.join("&"))
+    }
+}
+
+/// The name of an envelope's list, `None` for a bare list; nothing if the example is neither, or
+/// if the list is empty, because then there is no item to repeat.
+fn envelope(example: &Value) -> Option<Option<String>> {
+    if let Some(items) = example.as_array() {
+        return (!items.is_empty()).then_some(None);
+    }
+    let mut lists =
+        (example.as_object()?.iter()).filter_map(|(name, value)| Some((name, value.as_array()?)));
+    match (lists.next(), lists.next()) {
+        (Some((name, items)), None) if !items.is_empty() => Some(Some(name.clone())),
+        // A commit with its files, a comparison: lists are only a part of what they are.
+        _ => None,
+    }
+}
+
+/// The item at `position`: the examples in turn, told apart by what tells them apart at GitHub.
+fn item(examples: &Value, position: usize) -> Option<Value> {
+    let examples = examples.as_array().filter(|examples| !examples.is_empty())?;
+    let mut item = examples[position % examples.len()].clone();
+    let n = position + 1;
+
+    if let Value::String(text) = &item {
+        return Some(json!(format!("{text}-{n}")));
+    }
+    let mut told_apart = false;
+    for key in ["id", "number"] {
+        if let Some(value) = item.get_mut(key) {
+            told_apart |= renumber(value, n);
+        }
+    }
+    if let Some(Value::String(title)) = item.get_mut("title") {
+        *title = format!("{title} ({n})");
+        told_apart = true;
+    }
+    if !told_apart {
+        for key in ["name", "login", "sha", "key_id"] {
+            if let Some(Value::String(text)) = item.get_mut(key) {
+                *text = format!("{text}-{n}");
+                break;
+            }
+        }
+    }
+    Some(item)
+}
+
+fn renumber(value: &mut Value, n: usize) -> bool {
+    *value = match &value {
+        Value::Number(_) => json!(n),
+        Value::String(text) => json!(format!("{text}-{n}")),
+        _ => return false,
+    };
+    true
+}
+
+fn number(query: &[(String, String)], name: &str) -> Option<usize> {
+    query.iter().find(|(key, _)| key == name)?.1.parse().ok()
+}
+
+/// Positions travel in a form that no client is tempted to count with.
+fn opaque(position: usize) -> String {
+    URL_SAFE_NO_PAD.encode(format!("cursor:{position}"))
+}
+
+fn cursor(query: &[(String, String)], name: &str) -> Option<usize> {
+    let (_, value) = query.iter().find(|(key, _)| key == name)?;
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(value).ok()?).ok()?;
+    text.strip_prefix("cursor:")?.parse().ok()
+}

@@ -1,0 +1,202 @@
+//! Values that fit a schema, for answers without an example.
+//!
+//! As small as the schema allows: only required properties, and empty lists.
+
+use serde_json::{Map, Value, json};
+
+/// Where a schema that contains itself is cut off. GitHub's required properties nest less deeply.
+const MAX_DEPTH: usize = 12;
+
+/// The smallest value that fits `schema`. `components` is `#/components/schemas`.
+pub(super) fn minimal_value(schema: &Value, components: &Map<String, Value>) -> Value {
+    value(schema, components, 0)
+}
+
+/// Follows `$ref` to the schema itself.
+pub(super) fn resolve<'a>(mut schema: &'a Value, components: &'a Map<String, Value>) -> &'a Value {
+    // The bound is for a document whose references go in a circle.
+    for _ in 0..MAX_DEPTH {
+        let target = schema["$ref"]
+            .as_str()
+            .and_then(|reference| reference.rsplit('/').next())
+            .and_then(|name| components.get(name));
+        match target {
+            Some(target) => schema = target,
+            None => break,
+        }
+    }
+    schema
+}
+
+fn value(schema: &Value, components: &Map<String, Value>, depth: usize) -> Value {
+    let schema = resolve(schema, components);
+    if let Some(known) = given(schema) {
+        return known;
+    }
+    if depth > MAX_DEPTH {
+        return Value::Null;
+    }
+    if let Some(parts) = schema["allOf"].as_array() {
+        return all_of(schema, parts, components, depth);
+    }
+    for choice in ["oneOf", "anyOf"] {
+        if let Some(first) = schema[choice].get(0) {
+            let chosen = value(first, components, depth + 1);
+            // `anyOf` beside properties only says which of them are required.
+            return merge(chosen, object(schema, components, depth));
+        }
+    }
+    match schema_type(schema) {
+        "object" => object(schema, components, depth),
+        "array" => array(schema, components, depth),
+        "string" => json!(string(schema)),
+        // 1 rather than 0: ids, numbers and counts of what exists start there.
+        "integer" | "number" => schema.get("minimum").cloned().unwrap_or(json!(1)),
+        "boolean" => json!(false),
+        _ => json!({}),
+    }
+}
+
+/// A value that the schema itself gives.
+fn given(schema: &Value) -> Option<Value> {
+    let example = schema.get("example").filter(|_| is_scalar(schema));
+    let first_value = schema["enum"].get(0);
+    let known = schema.get("const").or(first_value).or(example)?;
+    Some(known.clone())
+}
+
+fn is_scalar(schema: &Value) -> bool {
+    // Examples of dates and numbers are not always of the type that they are examples of.
+    schema_type(schema) == "string" && schema.get("format").is_none()
+}
+
+fn schema_type(schema: &Value) -> &str {
+    match &schema["type"] {
+        Value::String(name) => name,
+        // OpenAPI 3.1 lists the types; the first that is not `null` will do.
+        Value::Array(names) => {
+            names.iter().filter_map(Value::as_str).find(|name| *name != "null").unwrap_or("null")
+        }
+        _ if schema.get("properties").is_some() => "object",
+        _ if schema.get("items").is_some() => "array",
+        _ => "",
+    }
+}
+
+fn object(schema: &Value, components: &Map<String, Value>, depth: usize) -> Value {
+    let required = schema["required"].as_array().into_iter().flatten();
+    let properties = required.filter_map(|name| {
+        let name = name.as_str()?;
+        let property = schema["properties"].get(name).unwrap_or(&Value::Null);
+        Some((name.to_owned(), value(property, components, depth + 1)))
+    });
+    Value::Object(properties.collect())
+}
+
+fn array(schema: &Value, components: &Map<String, Value>, depth: usize) -> Value {
+    let length = schema["minItems"].as_u64().unwrap_or(0);
+    let items = (0..length).map(|_| value(&schema["items"], components, depth + 1));
+    Value::Array(items.collect())
+}
+
+fn string(schema: &Value) -> &'static str {
+    match schema["format"].as_str() {
+        Some("date-time") => "2011-01-26T19:01:12Z",
+        Some("date") => "2011-01-26",
+        Some("uri" | "url") => "https://api.github.com/",
+        Some("email") => "octocat@github.com",
+        Some("uuid") => "0b989ba4-242f-11e5-81e1-c7b6966d2516",
+        Some("byte") => "",
+        _ => "octocat",
+    }
+}
+
+fn all_of(schema: &Value, parts: &[Value], components: &Map<String, Value>, depth: usize) -> Value {
+    parts
+        .iter()
+        .map(|part| value(part, components, depth + 1))
+        .reduce(merge)
+        .map_or(Value::Null, |all| merge(all, object(schema, components, depth)))
+}
+
+/// Both objects in one; what is not an object stays as it is.
+fn merge(left: Value, right: Value) -> Value {
+    match (left, right) {
+        (Value::Object(mut left), Value::Object(right)) => {
+            left.extend(right);
+            Value::Object(left)
+        }
+        (left, _) => left,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::document::Document;
+    use super::*;
+
+    fn minimal(schema: Value) -> Value {
+        let components = json!({
+            "node": {
+                "type": "object",
+                "required": ["parent", "id"],
+                "properties": {
+                    "parent": { "$ref": "#/components/schemas/node" },
+                    "id": { "type": "integer" },
+                    "name": { "type": "string" },
+                },
+            },
+        });
+        minimal_value(&schema, components.as_object().unwrap())
+    }
+
+    #[test]
+    fn only_required_properties() {
+        let schema = json!({
+            "type": "object",
+            "required": ["at", "state", "labels"],
+            "properties": {
+                "at": { "type": "string", "format": "date-time" },
+                "state": { "type": "string", "enum": ["open", "closed"] },
+                "labels": { "type": "array", "items": { "type": "string" } },
+                "body": { "type": "string" },
+            },
+        });
+        let expected = json!({ "at": "2011-01-26T19:01:12Z", "state": "open", "labels": [] });
+        assert_eq!(minimal(schema), expected);
+    }
+
+    #[test]
+    fn parts_are_joined_and_the_first_choice_is_taken() {
+        let part = |name: &str| {
+            let properties = json!({ name: { "type": "boolean" } });
+            json!({ "type": "object", "required": [name], "properties": properties })
+        };
+        let schema = json!({ "allOf": [part("a"), { "oneOf": [part("b"), part("c")] }] });
+        assert_eq!(minimal(schema), json!({ "a": false, "b": false }));
+    }
+
+    #[test]
+    fn a_schema_that_contains_itself_ends() {
+        let node = minimal(json!({ "$ref": "#/components/schemas/node" }));
+        assert_eq!(node["parent"]["parent"]["id"], 1);
+    }
+
+    fn has_null(value: &Value) -> bool {
+        match value {
+            Value::Object(properties) => properties.values().any(has_null),
+            Value::Array(items) => items.iter().any(has_null),
+            value => value.is_null(),
+        }
+    }
+
+    #[test]
+    fn every_schema_of_the_document_has_a_value() {
+        let document = Document::read();
+        for (name, schema) in document.schemas() {
+            let value = minimal_value(schema, document.schemas());
+            assert!(value.to_string().len() < 100_000, "{name}");
+            assert!(!has_null(&value), "{name}: {value}");
+        }
+    }
+}
