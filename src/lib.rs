@@ -1,17 +1,5 @@
-//! GitHub's whole REST API, for integrations in production.
-//!
-//! ```no_run
-//! # async fn example() -> octowire::Result<()> {
-//! use http::Method;
-//! use octowire::Client;
-//!
-//! let client = Client::from_env()?;
-//! let repo = client.request(Method::GET, "/repos/rust-lang/rust");
-//! let repo = repo.send::<serde_json::Value>().await?;
-//! println!("{}", repo["full_name"]);
-//! # Ok(())
-//! # }
-//! ```
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 #![warn(unreachable_pub)]
@@ -40,7 +28,6 @@ mod wire;
 pub mod api;
 
 pub use api::types;
-
 pub use body::{Body, ByteStream};
 pub use client::{Client, ClientBuilder};
 pub use error::{ApiError, ApiErrorDetail, Error, ErrorKind, Result};
@@ -51,3 +38,6 @@ pub use pages::{Items, Pages};
 pub use request::Request;
 pub use response::{RateLimit, Response, ResponseFuture};
 pub use wire::UnknownValue;
+
+// What the public interface is made of, for programs that name these types.
+pub use {bytes, chrono, http, reqwest};

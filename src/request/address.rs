@@ -64,6 +64,12 @@ fn fill(text: &mut String, operation: &Operation, values: &[Option<String>]) -> 
 
 /// Writes one value, and refuses what would change the shape of the path.
 fn push_value(text: &mut String, parameter: &Parameter, value: &str) -> Result<()> {
+    // Most values are a name or a number, of which nothing has to be encoded.
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if !value.is_empty() && value.bytes().all(plain) {
+        text.push_str(value);
+        return Ok(());
+    }
     let mut segments = value.split(|c| parameter.multi_segment && c == '/');
     // The root of a repository's contents is the one empty path there is.
     let root = parameter.multi_segment && value.is_empty();

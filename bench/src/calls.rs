@@ -1,0 +1,178 @@
+//! Typed calls against the peers: what one costs, and how many there are in a second.
+//!
+//! The clients take turns, in another order each round, so that whatever else the machine does
+//! meets all of them.
+
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+
+use crate::Result;
+use crate::bodies::Body;
+use crate::callgrind;
+use crate::clients::{Entry, Subject};
+use crate::measure;
+use crate::report::{Cost, Costs, Rates, Report};
+use crate::server::Server;
+
+/// How many call at once.
+pub const CALLERS: [usize; 3] = [1, 16, 64];
+
+/// Long against what a timer tick or a page fault costs, short against what disturbs a machine.
+const CPU_SAMPLE: Duration = Duration::from_millis(60);
+const RATE_SAMPLE: Duration = Duration::from_millis(250);
+/// Enough for buffers that grow now and then to even out.
+const COUNTED_CALLS: u64 = 100;
+/// The client's side of the two cores that GitHub's own runners have.
+const WORKERS: usize = 2;
+
+#[derive(Debug)]
+pub struct Options {
+    rounds: usize,
+    callgrind: bool,
+}
+
+impl Options {
+    pub fn read(arguments: &[&str]) -> Result<Self> {
+        let mut options = Self { rounds: 15, callgrind: true };
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            match (*argument, arguments.as_slice()) {
+                ("--no-callgrind", _) => options.callgrind = false,
+                ("--rounds", [rounds, ..]) => {
+                    options.rounds = rounds.parse()?;
+                    arguments.next();
+                }
+                _ => return Err(format!("what is {argument}?").into()),
+            }
+        }
+        if options.rounds == 0 {
+            return Err("a run has at least one round".into());
+        }
+        Ok(options)
+    }
+}
+
+pub fn run(options: Options) -> Result<()> {
+    let server = Server::start()?;
+    let mut report = Report::new(options.rounds);
+    for body in Body::ALL {
+        report.costs.push(costs(&options, &server, body)?);
+    }
+    for body in Body::ALL {
+        report.rates.push(rates(&options, &server, body)?);
+    }
+    print!("{report}");
+    Ok(())
+}
+
+/// What one call costs while nothing else runs in the process.
+fn costs(options: &Options, server: &Server, body: Body) -> Result<Costs> {
+    let runtime = single_threaded()?;
+    let subjects = connect(&runtime, server)?;
+    for subject in &subjects {
+        runtime.block_on(subject.repeat(body, COUNTED_CALLS))?;
+    }
+    let calls = measure::calls_in(&runtime, &*subjects[Entry::BASE], body, CPU_SAMPLE)?;
+    let mut samples = vec![Vec::new(); subjects.len()];
+    for round in 0..options.rounds {
+        eprintln!("{}: CPU time, round {} of {}", body.operation(), round + 1, options.rounds);
+        for place in turns(round) {
+            samples[place].push(measure::cpu(&runtime, &*subjects[place], body, calls)?);
+        }
+    }
+    let mut costs = Vec::new();
+    for (place, subject) in subjects.iter().enumerate() {
+        eprintln!("{}: allocations and instructions, {}", body.operation(), subject.name());
+        let instructions = if options.callgrind {
+            callgrind::instructions(&Entry::ALL[place], body, server.url())?
+        } else {
+            None
+        };
+        costs.push(Cost {
+            name: subject.name(),
+            cpu: std::mem::take(&mut samples[place]),
+            allocations: measure::allocations(&runtime, &**subject, body, COUNTED_CALLS)?,
+            counted_calls: COUNTED_CALLS,
+            instructions,
+        });
+    }
+    Ok(Costs { body, clients: costs })
+}
+
+/// How many calls there are in a second.
+fn rates(options: &Options, server: &Server, body: Body) -> Result<Rates> {
+    let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    let subjects = connect(&runtime, server)?;
+    let mut samples = vec![vec![Vec::new(); CALLERS.len()]; subjects.len()];
+    // The first round opens the connections, and does not count.
+    for round in 0..=options.rounds {
+        eprintln!("{}: calls a second, round {round} of {}", body.operation(), options.rounds);
+        for (level, callers) in CALLERS.into_iter().enumerate() {
+            for place in turns(round) {
+                let subject = &*subjects[place];
+                let rate = measure::rate(&runtime, subject, body, callers, RATE_SAMPLE)?;
+                if round > 0 {
+                    samples[place][level].push(rate);
+                }
+            }
+        }
+    }
+    let clients = subjects.iter().map(|subject| subject.name()).zip(samples).collect();
+    Ok(Rates { body, clients })
+}
+
+/// The clients' places in the order of this round: each is first, second and so on in turn, and
+/// every other round goes backwards, so that nobody always follows the same one.
+fn turns(round: usize) -> impl Iterator<Item = usize> {
+    let all = Entry::ALL.len();
+    (0..all).map(move |turn| {
+        let place = (turn + round / 2) % all;
+        if round.is_multiple_of(2) { place } else { all - 1 - place }
+    })
+}
+
+fn connect(runtime: &Runtime, server: &Server) -> Result<Vec<Box<dyn Subject>>> {
+    let _within = runtime.enter();
+    Entry::ALL.iter().map(|entry| entry.connect(server.url())).collect()
+}
+
+/// A runtime whose every task runs on the thread that waits for it.
+pub fn single_threaded() -> Result<Runtime> {
+    Ok(Builder::new_current_thread().enable_all().build()?)
+}
+
+/// Calls for a profiler, which measures by itself.
+pub fn repeat(client: &str, body: &str, count: &str, url: &str) -> Result<()> {
+    let known = Entry::ALL.iter().find(|entry| entry.key == client);
+    let entry = known.ok_or_else(|| format!("there is no client {client}"))?;
+    let known = Body::ALL.into_iter().find(|known| known.key() == body);
+    let body = known.ok_or_else(|| format!("there is no body {body}"))?;
+    let runtime = single_threaded()?;
+    let _within = runtime.enter();
+    let subject = entry.connect(url)?;
+    runtime.block_on(subject.repeat(body, count.parse()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_client_has_every_turn() {
+        let rounds: Vec<Vec<usize>> = (0..8).map(|round| turns(round).collect()).collect();
+        for turn in 0..4 {
+            let mut places: Vec<usize> = rounds.iter().map(|round| round[turn]).collect();
+            places.sort_unstable();
+            assert_eq!(places, [0, 0, 1, 1, 2, 2, 3, 3]);
+        }
+    }
+
+    #[test]
+    fn options_are_read() {
+        let options = Options::read(&["--rounds", "3", "--no-callgrind"]);
+        assert!(options.is_ok_and(|options| options.rounds == 3 && !options.callgrind));
+        assert!(Options::read(&["--rounds"]).is_err());
+        assert!(Options::read(&["--rounds", "0"]).is_err());
+    }
+}

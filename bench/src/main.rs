@@ -1,0 +1,45 @@
+//! Octowire measured against its peers: see README.md beside this crate.
+//!
+//! One binary plays all parts, so that one build serves a run: the benchmark starts itself again
+//! as the server, and under callgrind as a client.
+
+mod allocations;
+mod bodies;
+mod callgrind;
+mod calls;
+mod clients;
+mod measure;
+mod report;
+mod server;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
+
+#[global_allocator]
+static ALLOCATOR: allocations::Counting = allocations::Counting;
+
+const USAGE: &str = "\
+octowire-bench calls [--rounds N] [--no-callgrind]   typed calls against the peers
+octowire-bench server                                the server alone; ends with its stdin
+octowire-bench repeat CLIENT BODY COUNT URL          calls without measuring, for a profiler
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments.as_slice() {
+        ["calls", options @ ..] => calls::Options::read(options).and_then(calls::run),
+        ["server"] => server::run(),
+        ["repeat", client, body, count, url] => calls::repeat(client, body, count, url),
+        _ => Err(USAGE.into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Clocks, counters and what is made of a series of samples.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+use tokio::runtime::Runtime;
+
+use crate::Result;
+use crate::allocations::{self, Allocations};
+use crate::bodies::Body;
+use crate::clients::Subject;
+
+/// The CPU time of this process so far, in user and kernel mode and on all threads.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    // The kernel's clock is neither negative nor has it a second of more than 10^9 ns.
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
+/// The CPU time of one call, over calls that follow each other.
+pub fn cpu(runtime: &Runtime, subject: &dyn Subject, body: Body, calls: u64) -> Result<f64> {
+    let start = cpu_time();
+    runtime.block_on(subject.repeat(body, calls))?;
+    Ok((cpu_time() - start).as_secs_f64() / calls as f64)
+}
+
+/// As many calls as take about this much CPU time.
+pub fn calls_in(
+    runtime: &Runtime,
+    subject: &dyn Subject,
+    body: Body,
+    sample: Duration,
+) -> Result<u64> {
+    const TRIAL: u64 = 20;
+    let one = cpu(runtime, subject, body, TRIAL)?;
+    Ok(((sample.as_secs_f64() / one) as u64).max(TRIAL))
+}
+
+/// The allocations of this many calls that follow each other.
+pub fn allocations(
+    runtime: &Runtime,
+    subject: &dyn Subject,
+    body: Body,
+    calls: u64,
+) -> Result<Allocations> {
+    allocations::start();
+    let done = runtime.block_on(subject.repeat(body, calls));
+    let allocations = allocations::stop();
+    done.map(|()| allocations)
+}
+
+/// Calls a second with this many callers at once.
+pub fn rate(
+    runtime: &Runtime,
+    subject: &dyn Subject,
+    body: Body,
+    callers: usize,
+    sample: Duration,
+) -> Result<f64> {
+    let stop = Arc::new(AtomicBool::new(false));
+    runtime.block_on(async {
+        let start = Instant::now();
+        let callers: Vec<_> =
+            (0..callers).map(|_| tokio::spawn(subject.until(body, stop.clone()))).collect();
+        tokio::time::sleep(sample).await;
+        stop.store(true, Relaxed);
+        let mut calls = 0;
+        for caller in callers {
+            calls += caller.await??;
+        }
+        Ok(calls as f64 / start.elapsed().as_secs_f64())
+    })
+}
+
+/// What a series of samples says.
+#[derive(Clone, Copy, Debug)]
+pub struct Summary {
+    pub median: f64,
+    /// Half the distance between the quartiles, as a part of the median: half of the samples
+    /// lie this near.
+    pub spread: f64,
+}
+
+impl Summary {
+    pub fn of(mut samples: Vec<f64>) -> Self {
+        samples.sort_by(f64::total_cmp);
+        let median = quantile(&samples, 0.5);
+        let between = quantile(&samples, 0.75) - quantile(&samples, 0.25);
+        Self { median, spread: between / 2.0 / median }
+    }
+
+    /// Of what each sample is to the one taken beside it, so that a machine which slows down for
+    /// a while slows both.
+    pub fn of_ratios(samples: &[f64], base: &[f64]) -> Self {
+        Self::of(samples.iter().zip(base).map(|(sample, base)| sample / base).collect())
+    }
+}
+
+fn quantile(sorted: &[f64], part: f64) -> f64 {
+    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
+    let place = part * last as f64;
+    let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+    below + (above - below) * place.fract()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_is_the_median_and_half_the_quartiles_distance() {
+        let summary = Summary::of(vec![5.0, 1.0, 3.0, 2.0, 4.0]);
+        assert_eq!((summary.median, summary.spread), (3.0, 1.0 / 3.0));
+    }
+
+    #[test]
+    fn ratios_are_taken_sample_by_sample() {
+        let summary = Summary::of_ratios(&[2.0, 20.0, 200.0], &[1.0, 10.0, 100.0]);
+        assert_eq!((summary.median, summary.spread), (2.0, 0.0));
+    }
+}

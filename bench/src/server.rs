@@ -1,0 +1,168 @@
+//! GitHub as far as a benchmark needs it: fixed bodies with GitHub's headers, over plain HTTP/1.1
+//! on the loopback, in a process of its own so that its CPU time is nobody else's.
+
+use std::convert::Infallible;
+use std::io::{BufRead, BufReader, Read};
+use std::net::Ipv4Addr;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+
+use crate::bodies::{self, Body};
+use crate::clients::TOKEN;
+use crate::{Result, calls};
+
+/// What GitHub answers beside the body and what names it.
+const HEADERS: [(&str, &str); 24] = [
+    ("server", "github.com"),
+    ("cache-control", "private, max-age=60, s-maxage=60"),
+    (
+        "vary",
+        "Accept, Authorization, Cookie, X-GitHub-OTP,Accept-Encoding, Accept, X-Requested-With",
+    ),
+    ("last-modified", "Fri, 14 Nov 2025 20:09:31 GMT"),
+    ("x-oauth-scopes", "repo"),
+    ("x-accepted-oauth-scopes", "repo"),
+    ("github-authentication-token-expiration", "2027-01-01 00:00:00 UTC"),
+    ("x-github-media-type", "github.v3; format=json"),
+    ("x-github-api-version-selected", "2022-11-28"),
+    ("x-ratelimit-limit", "5000"),
+    ("x-ratelimit-remaining", "4999"),
+    ("x-ratelimit-reset", "1767225600"),
+    ("x-ratelimit-used", "1"),
+    ("x-ratelimit-resource", "core"),
+    (
+        "access-control-expose-headers",
+        "ETag, Link, Location, Retry-After, X-GitHub-OTP, X-RateLimit-Limit, \
+         X-RateLimit-Remaining, X-RateLimit-Used, X-RateLimit-Resource, X-RateLimit-Reset, \
+         X-OAuth-Scopes, X-Accepted-OAuth-Scopes, X-Poll-Interval, X-GitHub-Media-Type, \
+         X-GitHub-SSO, X-GitHub-Request-Id, Deprecation, Sunset",
+    ),
+    ("access-control-allow-origin", "*"),
+    ("strict-transport-security", "max-age=31536000; includeSubdomains; preload"),
+    ("x-frame-options", "deny"),
+    ("x-content-type-options", "nosniff"),
+    ("x-xss-protection", "0"),
+    ("referrer-policy", "origin-when-cross-origin, strict-origin-when-cross-origin"),
+    ("content-security-policy", "default-src 'none'"),
+    ("accept-ranges", "bytes"),
+    ("x-github-request-id", "C0DE:1A2B3C:4D5E6F:7A8B9C:69123456"),
+];
+
+/// A server in another process; it ends when this is dropped.
+pub struct Server {
+    process: Child,
+    url: String,
+}
+
+impl Server {
+    pub fn start() -> Result<Self> {
+        let mut process = Command::new(std::env::current_exe()?)
+            .arg("server")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut port = String::new();
+        if let Some(output) = &mut process.stdout {
+            BufReader::new(output).read_line(&mut port)?;
+        }
+        let port: u16 = port.trim().parse().map_err(|_| "the server did not start")?;
+        Ok(Self { process, url: format!("http://127.0.0.1:{port}") })
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Its standard input is closed with the handle, and it ends.
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+    }
+}
+
+/// The server's process: prints its port, and serves until its standard input ends.
+pub fn run() -> Result<()> {
+    std::thread::spawn(|| {
+        // However the benchmark ends, this end of the pipe hears of it.
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        std::process::exit(0);
+    });
+    calls::single_threaded()?.block_on(serve(Arc::new(Answers::new()?)))
+}
+
+async fn serve(answers: Arc<Answers>) -> Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    println!("{}", listener.local_addr()?.port());
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let answers = answers.clone();
+        tokio::spawn(async move {
+            let service = service_fn(|request| {
+                let answer = answers.to(&request);
+                async { Ok::<_, Infallible>(answer) }
+            });
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            // A client that leaves amid a request is no concern of the server.
+            let _ = connection.await;
+        });
+    }
+}
+
+struct Answers {
+    authorization: String,
+    by_path: [(String, HeaderMap, Bytes); 3],
+}
+
+impl Answers {
+    fn new() -> Result<Self> {
+        let mut common = HeaderMap::new();
+        for (name, value) in HEADERS {
+            common.insert(name, HeaderValue::from_static(value));
+        }
+        common.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+        let mut bodies = bodies::read()?.into_iter();
+        let by_path = Body::ALL.map(|body| {
+            let mut headers = common.clone();
+            let etag = format!("W/\"{:064x}\"", 0xE7A6 + body as u64);
+            headers.extend(HeaderValue::try_from(etag).map(|etag| (ETAG, etag)));
+            (body.path(), headers, bodies.next().unwrap_or_default())
+        });
+        Ok(Self { authorization: format!("Bearer {TOKEN}"), by_path })
+    }
+
+    /// A client that leaves out what GitHub wants would be measured too well, so it is refused.
+    fn to(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let authorization = request.headers().get(AUTHORIZATION);
+        if authorization.is_none_or(|given| given != self.authorization.as_str()) {
+            return refusal(StatusCode::UNAUTHORIZED);
+        }
+        let path = request.uri().path();
+        match self.by_path.iter().find(|(known, ..)| known == path) {
+            Some((_, headers, body)) if request.method() == Method::GET => {
+                let mut answer = Response::new(Full::new(body.clone()));
+                *answer.headers_mut() = headers.clone();
+                answer
+            }
+            _ => refusal(StatusCode::NOT_FOUND),
+        }
+    }
+}
+
+fn refusal(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::new(Bytes::from_static(b"{\"message\":\"refused\"}")));
+    *answer.status_mut() = status;
+    answer
+}

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change lands. Installs what is missing
+# (Debian or macOS; a Rust toolchain must be there), then checks formatting,
+# lints, tests, documentation, licences, and a few tags alone.
+#
+#   ./scripts/test.sh
+#
+# scripts/check-tags.sh checks every tag alone, which takes longer.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n== %s (%s s)\n' "$1" "$SECONDS"; }
+
+# Debug information is most of what is written, and no test reads it.
+export CARGO_PROFILE_DEV_DEBUG="${CARGO_PROFILE_DEV_DEBUG:-line-tables-only}"
+export CARGO_INCREMENTAL="${CARGO_INCREMENTAL:-0}"
+export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
+
+step 'tools'
+for component in rustfmt clippy; do
+    cargo "${component/rustfmt/fmt}" --version >/dev/null 2>&1 || rustup component add "$component"
+done
+# The feature `native-tls` links the platform's OpenSSL; macOS brings its own.
+if [ "$(uname)" = Linux ] && ! pkg-config --exists openssl 2>/dev/null; then
+    sudo=''
+    [ "$(id -u)" = 0 ] || sudo='sudo'
+    $sudo apt-get update -qq
+    $sudo apt-get install -y -qq --no-install-recommends pkg-config libssl-dev gcc >/dev/null
+fi
+cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked --quiet
+
+step 'formatting'
+cargo fmt --all --check
+
+step 'licences, bans and sources'
+cargo deny --log-level error check licenses bans sources
+
+step 'lints: default features, and all targets'
+cargo clippy --locked --all-targets -- -D warnings
+step 'lints: every feature'
+cargo clippy --locked --all-features --all-targets -- -D warnings
+step 'lints: the stages of the build'
+cargo clippy --locked --package octowire-pipeline --all-targets -- -D warnings
+step 'lints: no feature'
+cargo clippy --locked --no-default-features --lib -- -D warnings
+
+step 'tests: the stages of the build'
+cargo test --locked --package octowire-pipeline
+step 'tests: default features, documentation'
+cargo test --locked
+step 'tests: every operation and every example of the document'
+cargo test --locked --features full --test examples -- --nocapture
+
+step 'tags alone'
+./scripts/check-tags.sh markdown git code-security enterprise-teams
+
+step 'documentation'
+RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
+RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --features full
+
+step 'done'
