@@ -99,7 +99,8 @@ fn argument_setter(
     let fallback = format!("The {} parameter `{}`.", parameter.location, parameter.name);
     let text = if parameter.description.is_empty() { &fallback } else { &parameter.description };
     doc(out, "    ", &format!("{need}{text}"))?;
-    let name = &parameter.name;
+    let brackets = if parameter.brackets { "[]" } else { "" };
+    let name = &format!("{}{brackets}", parameter.name);
     let ident = &argument.ident;
     match (parameter.location, &argument.of) {
         ("path", of) => {

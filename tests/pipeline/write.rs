@@ -365,3 +365,17 @@ fn components_called_as_rusts_own_types_are_evaded() {
         }
     }
 }
+
+#[test]
+fn a_list_is_sent_with_brackets_where_its_example_has_them() {
+    let list = |example: &str| {
+        json!([{
+            "name": "owner", "in": "query",
+            "schema": { "type": "array", "items": { "type": "string" }, "example": example },
+        }])
+    };
+    let source = ok(written(&asking("/a", list("owner[]=octocat1,owner[]=octocat2"))));
+    assert_contains(&source, "set_query_each::<::std::string::String>(\"owner[]\", values)");
+    let source = ok(written(&asking("/a", list("octocat1"))));
+    assert_contains(&source, "set_query_each::<::std::string::String>(\"owner\", values)");
+}
