@@ -45,7 +45,7 @@ pub struct Parameter {
     pub required: bool,
     /// The value may contain `/`, and means it (GitHub's `x-multi-segment`).
     pub multi_segment: bool,
-    /// The list is sent as `name[]=a&name[]=b`, as its example in the document shows.
+    /// The value is a list, which GitHub takes as `name[]=a&name[]=b`.
     pub brackets: bool,
     pub description: String,
 }
@@ -172,10 +172,10 @@ fn parameters(document: &Value, located: Located<'_>) -> Result<Vec<Parameter>> 
             location,
             required: location == "path" || parameter["required"].as_bool().unwrap_or_default(),
             multi_segment: parameter["x-multi-segment"].as_bool().unwrap_or_default(),
-            brackets: [&parameter["example"], &parameter["schema"]["example"]]
-                .into_iter()
-                .filter_map(Value::as_str)
-                .any(|example| example.starts_with(&format!("{name}[]="))),
+            brackets: location == "query"
+                && !name.ends_with("[]")
+                && document::resolve(document, &parameter["schema"], STAGE, &located.pointer())?["type"]
+                    == "array",
             description: parameter["description"].as_str().unwrap_or_default().to_owned(),
         });
     }

@@ -45,7 +45,7 @@ step 'lints: no feature'
 cargo clippy --locked --no-default-features --lib -- -D warnings
 
 step 'tests: the stages of the build'
-cargo test --locked --package octowire-pipeline
+cargo test --locked --package octowire-pipeline -- --nocapture
 step 'tests: default features, documentation'
 cargo test --locked
 step 'tests: every operation and every example of the document'

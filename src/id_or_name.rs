@@ -53,7 +53,11 @@ impl From<i32> for IdOrName {
 
 impl From<&str> for IdOrName {
     fn from(name: &str) -> Self {
-        name.parse().map_or_else(|_| Self::Name(name.to_owned()), Self::Id)
+        match name.parse::<u64>() {
+            // `007` and `+5` are no ids, and stay as they are written.
+            Ok(id) if id.to_string() == name => Self::Id(id),
+            _ => Self::Name(name.to_owned()),
+        }
     }
 }
 

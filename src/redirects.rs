@@ -13,8 +13,9 @@ pub(crate) const MAX_REDIRECTS: usize = 10;
 
 /// The request that an answer redirects to; `None` for an answer that is none.
 ///
-/// RFC 9110 lets 301, 302 and 303 turn a POST into a GET without a body; 303 does so for any
-/// method. 307 and 308 keep the method and the body. The token goes along only where the client
+/// 303 turns any method into a GET without a body (RFC 9110). All others keep the method and
+/// the body: GitHub answers 301 for what was renamed or transferred, and a write that became a
+/// read there would seem to have succeeded. The token goes along only where the client
 /// trusts the new server; and without the token, no body goes there either.
 pub(crate) fn next(
     origins: &Origins,
@@ -44,11 +45,7 @@ pub(crate) fn next(
         )
         .with_advice("it was not followed; a proxy may be at fault"));
     }
-    let becomes_get = match status.as_u16() {
-        303 => *method != Method::HEAD,
-        301 | 302 => *method == Method::POST,
-        _ => false,
-    };
+    let becomes_get = status == StatusCode::SEE_OTHER && *method != Method::HEAD;
     let (method, with_body) =
         if becomes_get { (Method::GET, false) } else { (method.clone(), with_body) };
     // Once a chain has left GitHub, only GitHub's own server can lead back to trust.
@@ -91,8 +88,8 @@ mod tests {
         const FROM: &str = "https://api.github.com/a";
         for (method, status, expected, body) in [
             (Method::GET, 301, Method::GET, true),
-            (Method::POST, 301, Method::GET, false),
-            (Method::POST, 302, Method::GET, false),
+            (Method::POST, 301, Method::POST, true),
+            (Method::POST, 302, Method::POST, true),
             (Method::PATCH, 302, Method::PATCH, true),
             (Method::PUT, 303, Method::GET, false),
             (Method::HEAD, 303, Method::HEAD, true),

@@ -99,8 +99,7 @@ fn argument_setter(
     let fallback = format!("The {} parameter `{}`.", parameter.location, parameter.name);
     let text = if parameter.description.is_empty() { &fallback } else { &parameter.description };
     doc(out, "    ", &format!("{need}{text}"))?;
-    let brackets = if parameter.brackets { "[]" } else { "" };
-    let name = &format!("{}{brackets}", parameter.name);
+    let name = &wire_name(parameter);
     let ident = &argument.ident;
     match (parameter.location, &argument.of) {
         ("path", of) => {
@@ -119,6 +118,12 @@ fn argument_setter(
             one(out, ident, of, &format!("set_header::<{}>({name:?}, ", shown(of, "types::")))
         }
     }
+}
+
+/// The name that a parameter is sent by.
+fn wire_name(parameter: &Parameter) -> String {
+    let brackets = if parameter.brackets { "[]" } else { "" };
+    format!("{}{brackets}", parameter.name)
 }
 
 fn body_setters(out: &mut String, body: &Body) -> fmt::Result {
@@ -313,8 +318,7 @@ fn table(out: &mut String, calls: &[&Call]) -> fmt::Result {
     writeln!(
         out,
         "/// Every operation of this build, sorted by id.\n\
-         pub static OPERATIONS: [crate::Operation; {}] = [",
-        calls.len()
+         pub static OPERATIONS: &[crate::Operation] = &["
     )?;
     for call in calls {
         row(out, call)?;
@@ -326,7 +330,8 @@ fn row(out: &mut String, call: &Call) -> fmt::Result {
     let operation = &call.operation;
     let mut parameters = String::new();
     for parameter in &operation.parameters {
-        let Parameter { name, location, required, multi_segment, .. } = parameter;
+        let Parameter { location, required, multi_segment, .. } = parameter;
+        let name = wire_name(parameter);
         let location = named(pascal(location));
         write!(
             parameters,
