@@ -5,7 +5,7 @@ use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::origins::{Origins, has_credentials, same_origin};
+use crate::origins::{Origins, has_credentials};
 use crate::request::Hop;
 
 /// Redirects followed in a row, as browsers and curl bound them to a similar number.
@@ -48,8 +48,8 @@ pub(crate) fn next(
     let becomes_get = status == StatusCode::SEE_OTHER && *method != Method::HEAD;
     let (method, with_body) =
         if becomes_get { (Method::GET, false) } else { (method.clone(), with_body) };
-    // Once a chain has left GitHub, only GitHub's own server can lead back to trust.
-    let trusted = origins.trusts(&url) && (origins.trusts(from) || same_origin(from, &url));
+    // Once a chain has left GitHub, nothing leads back to trust.
+    let trusted = origins.trusts(&url) && origins.trusts(from);
     if !trusted && method != Method::GET && method != Method::HEAD {
         return Err(Error::new(
             ErrorKind::UntrustedUrl,

@@ -150,10 +150,8 @@ impl<'a> Schemas<'a> {
             }
         } else if raw.get("oneOf").is_some() || raw.get("anyOf").is_some() {
             if raw.get("properties").is_some() {
-                {
-                    let object = self.absorb_union(raw, at)?;
-                    self.object(&object, name, at)?
-                }
+                let object = self.absorb_union(raw, at)?;
+                self.object(&object, name, at)?
             } else {
                 self.union(raw, name, at)?
             }
@@ -242,12 +240,12 @@ impl<'a> Schemas<'a> {
                 continue;
             }
             let at = format!("{at}/{key}/{index}");
-            let index = number;
-            let schema = self.inline(variant, &format!("{name}-variant-{index}"), &at)?;
+            let name = format!("{name}-variant-{number}");
+            let schema = self.inline(variant, &name, &at)?;
             is_nullable |= schema["nullable"] == true;
             let mut schema = without_null(schema);
             if schema.get("properties").is_some() || schema.get("oneOf").is_some() {
-                schema = self.hoist(&format!("{name}-variant-{index}"), schema, &at)?;
+                schema = self.hoist(&name, schema, &at)?;
             }
             if let Some(map) = schema.as_object_mut() {
                 map.shift_remove("description");

@@ -268,7 +268,7 @@ fn handle(out: &mut String, scope: &str, calls: &[(usize, &Call)]) -> fmt::Resul
     for (index, call) in calls {
         let builder = named(pascal(call.operation.name()));
         doc(out, "    ", &summary(&call.operation.summary))?;
-        doc(out, "    ", &format!("\u{200B}\n`{}`", call.operation.id).replace('\u{200B}', ""))?;
+        doc(out, "    ", &format!("`{}`", call.operation.id))?;
         if call.operation.deprecated {
             let url = &call.operation.documentation_url;
             let note = format!("GitHub will remove this operation, see {url}");
