@@ -12,7 +12,7 @@ use crate::deadline::{Limit, within};
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Label;
 use crate::redirects::{self, MAX_REDIRECTS};
-use crate::request::{Request, Wire};
+use crate::request::{Prepared, Request};
 use crate::response::{Raw, RawBody, request_id};
 
 /// How the body of the answer is wanted.
@@ -35,8 +35,8 @@ pub(crate) async fn call(request: Request, reading: Reading) -> Result<Raw> {
     );
     // Pinned where it is made: what wraps it would copy its two kilobytes otherwise.
     let answer = pin!(async {
-        let wire = request.prepare()?;
-        attempt(&wire, &operation, reading).await
+        let prepared = request.prepare()?;
+        attempt(&prepared, &operation, reading).await
     });
     let answer = answer.instrument(span.clone()).await;
     observe(&span, &answer);
@@ -47,21 +47,21 @@ pub(crate) async fn call(request: Request, reading: Reading) -> Result<Raw> {
 ///
 /// Policies stand in this order: limits admit, auth signs, the transport sends,
 /// limits learn, the cache stores.
-async fn attempt(wire: &Wire, operation: &Label, reading: Reading) -> Result<Raw> {
-    let client = wire.client().inner();
+async fn attempt(prepared: &Prepared, operation: &Label, reading: Reading) -> Result<Raw> {
+    let client = prepared.client().inner();
     let exchange = pin!(async {
         let token = client.auth.authorization().await?;
-        let answer = send(wire, token.as_ref()).await?;
-        read(answer, wire, operation, reading).await
+        let answer = send(prepared, token.as_ref()).await?;
+        read(answer, prepared, operation, reading).await
     });
-    let limit = Limit::new(client.attempt_timeout, wire.slack.as_ref());
-    let answer = match within([&limit, &wire.limit], exchange).await {
+    let limit = Limit::new(client.attempt_timeout, prepared.slack.as_ref());
+    let answer = match within([&limit, &prepared.limit], exchange).await {
         Ok(answer) => answer,
         Err(late) => Err(timed_out(late, reading)),
     };
     debug!(
-        method = wire.method().as_str(),
-        path = wire.template(),
+        method = prepared.method().as_str(),
+        path = prepared.template(),
         status = answer_status(&answer),
         request_id = answer_id(&answer),
         failed = answer.as_ref().err().map(field::display),
@@ -71,12 +71,12 @@ async fn attempt(wire: &Wire, operation: &Label, reading: Reading) -> Result<Raw
 }
 
 /// Sends the request and follows its redirects; only trusted servers get the token.
-async fn send(wire: &Wire, token: Option<&http::HeaderValue>) -> Result<reqwest::Response> {
-    let client = wire.client().inner();
-    let mut hop = wire.first_hop();
+async fn send(prepared: &Prepared, token: Option<&http::HeaderValue>) -> Result<reqwest::Response> {
+    let client = prepared.client().inner();
+    let mut hop = prepared.first_hop();
     for _ in 0..=MAX_REDIRECTS {
         let (method, with_body) = (hop.method.clone(), hop.with_body);
-        let request = wire.request(hop, token)?;
+        let request = prepared.request(hop, token)?;
         let answer = client.http.execute(request).await;
         let answer = answer.map_err(Error::from_transport)?;
         let heard = (answer.status(), answer.headers());
@@ -91,11 +91,11 @@ async fn send(wire: &Wire, token: Option<&http::HeaderValue>) -> Result<reqwest:
 /// Reads the answer: a success as it is wanted, anything else as an error.
 async fn read(
     mut answer: reqwest::Response,
-    wire: &Wire,
+    prepared: &Prepared,
     operation: &Label,
     reading: Reading,
 ) -> Result<Raw> {
-    let client = wire.client().inner();
+    let client = prepared.client().inner();
     let (status, url) = (answer.status(), answer.url().clone());
     let headers = std::mem::take(answer.headers_mut());
     if !status.is_success() {

@@ -1,7 +1,7 @@
 //! One request before it is sent.
 //!
 //! Generated builders wrap it and [`Client::request`] returns it. What generated code sets is in
-//! [`setters`]; how it becomes a URL is in [`address`], and headers and a body in [`wire`]; how it
+//! [`setters`]; how it becomes a URL is in [`address`], and headers and a body in [`prepared`]; how it
 //! is sent is in `call.rs`.
 
 use std::borrow::Cow;
@@ -25,10 +25,10 @@ use crate::response::{Raw, ResponseFuture};
 
 mod address;
 mod lists;
+mod prepared;
 mod setters;
-mod wire;
 
-pub(crate) use wire::{Hop, Wire};
+pub(crate) use prepared::{Hop, Prepared};
 
 /// One request, from its builder to its answer.
 ///

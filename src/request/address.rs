@@ -3,7 +3,7 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
-use super::wire::{invalid, not_set};
+use super::prepared::{invalid, not_set};
 use super::{Inner, Target};
 use crate::error::Result;
 use crate::operation::{Operation, Parameter};

@@ -9,7 +9,7 @@ use http::HeaderValue;
 use http::header::{AUTHORIZATION, COOKIE, HeaderName, PROXY_AUTHORIZATION};
 use serde::Serialize;
 
-use super::{Inner, Payload, Request, Target, wire};
+use super::{Inner, Payload, Request, Target, prepared};
 use crate::body::Body;
 
 // Some are only called by operations whose feature may be off.
@@ -154,7 +154,7 @@ impl Inner {
 
     fn set_field(&mut self, name: &'static str, value: Vec<u8>) {
         if let Payload::Json(whole) = &self.body {
-            match wire::fields_of(whole) {
+            match prepared::fields_of(whole) {
                 Ok(fields) => self.body = Payload::Fields(fields),
                 Err(reason) => {
                     return self.refuse(format_args!("body property {name:?}: {reason}"));

@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::operation::{Location, Operation, Parameter};
 
 /// A request that is complete and valid.
-pub(crate) struct Wire {
+pub(crate) struct Prepared {
     client: Client,
     operation: Option<&'static Operation>,
     method: Method,
@@ -48,7 +48,7 @@ const FOR_ANYONE: [HeaderName; 4] = [ACCEPT, USER_AGENT, RANGE, IF_RANGE];
 
 impl Request {
     /// Checks the request and puts it together.
-    pub(crate) fn prepare(self) -> Result<Wire> {
+    pub(crate) fn prepare(self) -> Result<Prepared> {
         let request = *self.0;
         if let Some(reason) = &request.refused {
             return Err(invalid(reason.to_string()));
@@ -68,7 +68,7 @@ impl Request {
             Some(timeout) => Limit::new(timeout, slack.as_ref()),
             None => Limit::new(request.client.inner().call_timeout, slack.as_ref()),
         };
-        let mut wire = Wire {
+        let mut prepared = Prepared {
             operation: request.operation,
             method: request.method,
             url,
@@ -78,8 +78,8 @@ impl Request {
             slack,
             client: request.client,
         };
-        wire.complete()?;
-        Ok(wire)
+        prepared.complete()?;
+        Ok(prepared)
     }
 }
 
@@ -109,7 +109,7 @@ impl Inner {
     }
 }
 
-impl Wire {
+impl Prepared {
     /// Adds the headers that follow from the operation and the body, where the caller
     /// has not set them.
     fn complete(&mut self) -> Result<()> {

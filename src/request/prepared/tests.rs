@@ -11,7 +11,7 @@ fn operation(id: &str) -> Request {
     Request::operation(&client(), operation.unwrap())
 }
 
-fn content(path: &str) -> Result<Wire> {
+fn content(path: &str) -> Result<Prepared> {
     let mut request = operation("repos/get-content");
     request.set_path::<String>(0, "rust-lang");
     request.set_path::<String>(1, "rust");
@@ -34,7 +34,7 @@ fn json(request: Request) -> String {
     String::from_utf8(json.to_vec()).unwrap()
 }
 
-fn refused(result: Result<Wire>) -> String {
+fn refused(result: Result<Prepared>) -> String {
     let error = result.err().expect("the request is refused");
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     error.to_string()
@@ -168,19 +168,19 @@ fn uploads_go_to_the_upload_server() {
     request.set_path::<i64>(2, 7_i32);
     request.set_query::<String>("name", "a.zip");
     request.set_body("application/octet-stream", Body::from("x"));
-    let wire = request.header("content-type", "application/zip").prepare();
-    let wire = wire.unwrap();
+    let prepared = request.header("content-type", "application/zip").prepare();
+    let prepared = prepared.unwrap();
     assert_eq!(
-        wire.url.as_str(),
+        prepared.url.as_str(),
         "https://uploads.github.com/repos/o/r/releases/7/assets?name=a.zip"
     );
-    assert_eq!(wire.own_headers(None, true)[CONTENT_TYPE], "application/zip");
+    assert_eq!(prepared.own_headers(None, true)[CONTENT_TYPE], "application/zip");
 }
 
 #[test]
 fn given_paths_stay_within_the_api() {
     let client = Client::builder().base_url("https://ghe.example/api/v3").build().unwrap();
-    let url = |path: &str| client.request(Method::GET, path).prepare().map(|wire| wire.url);
+    let url = |path: &str| client.request(Method::GET, path).prepare().map(|prepared| prepared.url);
     for (path, expected) in [
         ("/user", "https://ghe.example/api/v3/user"),
         ("user", "https://ghe.example/api/v3/user"),
