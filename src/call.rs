@@ -5,8 +5,11 @@
 
 use std::pin::pin;
 
+use http::StatusCode;
+use tokio::time::sleep;
 use tracing::{Instrument, Span, debug, field, info_span};
 
+use crate::auth::{Passes, Rejection};
 use crate::body::{ByteStream, collect, too_large};
 use crate::deadline::{Limit, within};
 use crate::error::{Error, ErrorKind, Result};
@@ -20,6 +23,16 @@ use crate::response::{Raw, RawBody, request_id};
 pub(crate) enum Reading {
     Buffered,
     Streamed,
+}
+
+impl Reading {
+    /// What a call waits for.
+    fn awaited(self) -> &'static str {
+        match self {
+            Self::Buffered => "no complete answer",
+            Self::Streamed => "no answer",
+        }
+    }
 }
 
 /// One call, however many attempts it takes.
@@ -36,28 +49,64 @@ pub(crate) async fn call(request: Request, reading: Reading) -> Result<Raw> {
     // Pinned where it is made: what wraps it would copy its two kilobytes otherwise.
     let answer = pin!(async {
         let prepared = request.prepare()?;
-        attempt(&prepared, &operation, reading).await
+        signed(&prepared, &operation, reading).await
     });
     let answer = answer.instrument(span.clone()).await;
     observe(&span, &answer);
     answer.map_err(|error| error.with_operation(&operation))
 }
 
-/// One attempt: a token, the request with its redirects, and the answer read in time.
+/// Attempts with a token, until GitHub takes it or nothing else may help.
+///
+/// A refused request did nothing, so it is sent again whatever its method, if its body can be.
+async fn signed(prepared: &Prepared, operation: &Label, reading: Reading) -> Result<Raw> {
+    let client = prepared.client();
+    let limit = &prepared.limit;
+    let mut refusals = 0;
+    loop {
+        let passes = pin!(Passes::of(prepared));
+        let passes = match within([limit, limit], passes).await {
+            Ok(passes) => passes?,
+            Err(late) => return Err(timed_out("no token", late)),
+        };
+        let answer = attempt(prepared, &passes, operation, reading).await;
+        let error = match answer {
+            Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED) => error,
+            answer => return answer,
+        };
+        let again = error.api().zip(error.headers()).and_then(|(api, headers)| {
+            let rejection = Rejection { message: &api.message, headers };
+            passes.refused(client, refusals, &rejection)
+        });
+        let Some(delay) = again.filter(|_| prepared.is_repeatable()) else {
+            return Err(error);
+        };
+        if within([limit, limit], sleep(delay)).await.is_err() {
+            return Err(error);
+        }
+        refusals += 1;
+    }
+}
+
+/// One attempt: the request with its redirects, and the answer read in time.
 ///
 /// Policies stand in this order: limits admit, auth signs, the transport sends,
 /// limits learn, the cache stores.
-async fn attempt(prepared: &Prepared, operation: &Label, reading: Reading) -> Result<Raw> {
+async fn attempt(
+    prepared: &Prepared,
+    passes: &Passes,
+    operation: &Label,
+    reading: Reading,
+) -> Result<Raw> {
     let client = prepared.client().inner();
     let exchange = pin!(async {
-        let token = client.auth.authorization().await?;
-        let answer = send(prepared, token.as_ref()).await?;
+        let answer = send(prepared, passes).await?;
         read(answer, prepared, operation, reading).await
     });
     let limit = Limit::new(client.attempt_timeout, prepared.slack.as_ref());
     let answer = match within([&limit, &prepared.limit], exchange).await {
         Ok(answer) => answer,
-        Err(late) => Err(timed_out(late, reading)),
+        Err(late) => Err(timed_out(reading.awaited(), late)),
     };
     debug!(
         method = prepared.method().as_str(),
@@ -71,14 +120,17 @@ async fn attempt(prepared: &Prepared, operation: &Label, reading: Reading) -> Re
 }
 
 /// Sends the request and follows its redirects; only trusted servers get the token.
-async fn send(prepared: &Prepared, token: Option<&http::HeaderValue>) -> Result<reqwest::Response> {
+async fn send(prepared: &Prepared, passes: &Passes) -> Result<reqwest::Response> {
     let client = prepared.client().inner();
     let mut hop = prepared.first_hop();
     for _ in 0..=MAX_REDIRECTS {
         let (method, with_body) = (hop.method.clone(), hop.with_body);
-        let request = prepared.request(hop, token)?;
+        let request = prepared.request(hop, passes)?;
         let answer = client.http.execute(request).await;
         let answer = answer.map_err(Error::from_transport)?;
+        if prepared.is_elsewhere() {
+            return Ok(answer);
+        }
         let heard = (answer.status(), answer.headers());
         match redirects::next(&client.origins, answer.url(), &method, with_body, heard)? {
             Some(next) => hop = next,
@@ -124,11 +176,7 @@ async fn read(
 /// As much as is read of an error's body; GitHub's are a few hundred bytes.
 const MAX_ERROR_BYTES: usize = 1024 * 1024;
 
-fn timed_out(late: &Limit, reading: Reading) -> Error {
-    let what = match reading {
-        Reading::Buffered => "no complete answer",
-        Reading::Streamed => "no answer",
-    };
+fn timed_out(what: &str, late: &Limit) -> Error {
     let message = format!("{what} within {:?}", late.length());
     Error::new(ErrorKind::Timeout, message)
         .with_advice("try again, or allow more by attempt_timeout, call_timeout or timeout")

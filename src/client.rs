@@ -1,6 +1,7 @@
 //! The client: what every call shares.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,19 +9,21 @@ use http::{HeaderMap, Method};
 use secrecy::SecretString;
 use url::Url;
 
-use crate::auth::Auth;
+use crate::auth::{Auth, Gateway, TokenPolicy, TokenStore};
 use crate::error::Result;
 use crate::origins::Origins;
 use crate::request::Request;
 
 mod builder;
+mod identity;
 
 pub use builder::ClientBuilder;
 
 /// A client of one GitHub: github.com, a data residency, or an Enterprise Server.
 ///
-/// It is a handle to a connection pool and its settings: clone it freely, and make one for each
-/// identity that calls.
+/// It is a handle to a connection pool, its settings and its tokens: clone it freely. Handles that
+/// call as another identity share the rest: see [`installation`](Client::installation) and
+/// [`with_auth`](Client::with_auth).
 ///
 /// ```no_run
 /// # async fn example() -> octowire::Result<()> {
@@ -37,15 +40,32 @@ pub use builder::ClientBuilder;
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
 
+/// One handle: what all handles share, and as whom this one calls.
 pub(crate) struct Inner {
+    shared: Arc<Shared>,
+    pub(crate) auth: Auth,
+}
+
+/// What the handles of a client share.
+pub(crate) struct Shared {
     pub(crate) http: reqwest::Client,
     pub(crate) origins: Origins,
     /// What every request to GitHub carries, but for the token.
     pub(crate) headers: HeaderMap,
-    pub(crate) auth: Auth,
+    pub(crate) gateway: Option<Gateway>,
     pub(crate) attempt_timeout: Duration,
     pub(crate) call_timeout: Duration,
     pub(crate) max_body_bytes: usize,
+    pub(crate) token_policy: TokenPolicy,
+    pub(crate) token_store: Option<Arc<dyn TokenStore>>,
+}
+
+impl Deref for Inner {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
 }
 
 impl Client {
@@ -93,8 +113,19 @@ impl Client {
         self.0.origins.api()
     }
 
-    pub(crate) fn new(inner: Inner) -> Self {
-        Self(Arc::new(inner))
+    /// The address of GitHub's web pages, where people sign in; it follows from the base URL.
+    #[must_use]
+    pub fn web_url(&self) -> &Url {
+        self.0.origins.web()
+    }
+
+    pub(crate) fn new(shared: Shared, auth: Auth) -> Self {
+        Self(Arc::new(Inner { shared: Arc::new(shared), auth }))
+    }
+
+    /// A handle that shares everything but as whom it calls.
+    fn with(&self, auth: Auth) -> Self {
+        Self(Arc::new(Inner { shared: Arc::clone(&self.0.shared), auth }))
     }
 
     pub(crate) fn inner(&self) -> &Inner {
@@ -106,7 +137,7 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("base_url", &self.base_url().as_str())
-            .field("auth", &self.0.auth)
+            .field("identity", &self.identity())
             .field("attempt_timeout", &self.0.attempt_timeout)
             .field("call_timeout", &self.0.call_timeout)
             .field("max_body_bytes", &self.0.max_body_bytes)

@@ -4,11 +4,13 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
+use crate::auth::AuthFailure;
 use crate::graphql::GraphQlErrors;
 use crate::operation::Label;
 use crate::response::RateLimit;
@@ -50,8 +52,10 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// # Ok(())
 /// # }
 /// ```
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     operation: Option<Label>,
@@ -65,7 +69,9 @@ struct Inner {
     graphql: Option<GraphQlErrors>,
     body: Option<Bytes>,
     json_path: Option<String>,
-    source: Option<BoxError>,
+    auth: Option<AuthFailure>,
+    /// Shared, so that all who waited for one thing get the same error.
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 /// The sort of an [`Error`].
@@ -85,6 +91,9 @@ pub enum ErrorKind {
     InvalidRequest,
     /// The client can not be built from these settings.
     Configuration,
+    /// There is no token to call with, or a credential is not what it should be: see
+    /// [`Error::auth_failure`]. What GitHub said, if it was asked, is the error's source.
+    Authentication,
     /// The GraphQL API answered with errors: see [`Error::graphql`].
     GraphQl,
     /// The pages of a list do not end: their links run in a circle, or the list is longer
@@ -196,6 +205,12 @@ impl Error {
         self.0.body.as_ref()
     }
 
+    /// What is wrong with a credential, for errors of the kind [`ErrorKind::Authentication`].
+    #[must_use]
+    pub fn auth_failure(&self) -> Option<AuthFailure> {
+        self.0.auth
+    }
+
     /// Where in the body decoding stopped, such as `$.items[3].user`.
     #[must_use]
     pub fn json_path(&self) -> Option<&str> {
@@ -218,6 +233,7 @@ impl Error {
             graphql: None,
             body: None,
             json_path: None,
+            auth: None,
             source: None,
         }))
     }
@@ -237,7 +253,13 @@ impl Error {
     }
 
     pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(Arc::from(source.into()));
+        self
+    }
+
+    /// Says where the credential comes from that is wrong.
+    pub(crate) fn named(mut self, origin: &str) -> Self {
+        self.0.message = Cow::Owned(format!("{origin}: {}", self.0.message));
         self
     }
 
@@ -248,6 +270,11 @@ impl Error {
 
     pub(crate) fn with_rate_limited(mut self, rate_limited: bool) -> Self {
         self.0.rate_limited = rate_limited;
+        self
+    }
+
+    pub(crate) fn with_auth_failure(mut self, failure: AuthFailure) -> Self {
+        self.0.auth = Some(failure);
         self
     }
 

@@ -8,7 +8,6 @@
     warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::dbg_macro)
 )]
 
-mod auth;
 mod body;
 mod call;
 mod client;
@@ -26,6 +25,7 @@ mod response;
 mod wire;
 
 pub mod api;
+pub mod auth;
 
 pub use api::types;
 pub use body::{Body, ByteStream};

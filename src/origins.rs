@@ -17,6 +17,8 @@ pub(crate) struct Origins {
     graphql: Url,
     /// The API's server, without an Enterprise Server's `/api/v3`.
     host: Url,
+    /// Where people sign in.
+    web: Url,
 }
 
 /// A base URL, and the same as text without its last `/`.
@@ -39,7 +41,8 @@ impl Origins {
             Some(host) => Base::parse("base_url", host)?.url,
             None => api.url.clone(),
         };
-        Ok(Self { api, upload, graphql, host })
+        let web = derived_web(&host);
+        Ok(Self { api, upload, graphql, host, web })
     }
 
     /// The API's address.
@@ -61,6 +64,11 @@ impl Origins {
             Some(server) if server.contains("uploads") => self.upload(),
             Some(_) => &self.host,
         }
+    }
+
+    /// The address of GitHub's web pages, where OAuth takes place. No token goes there.
+    pub(crate) fn web(&self) -> &Url {
+        &self.web
     }
 
     /// The address of the GraphQL API.
@@ -167,6 +175,20 @@ fn derived_upload(api: &Base) -> String {
     }
 }
 
+/// The web pages are on the host itself: `api.` is dropped on github.com and data residency.
+fn derived_web(host: &Url) -> Url {
+    let mut web = host.clone();
+    let name = host.host_str().unwrap_or_default();
+    if let Some(rest) = name.strip_prefix("api.")
+        && (rest == "github.com" || rest.ends_with(".ghe.com"))
+        // It can not fail: what is left is the end of a host that was good.
+        && web.set_host(Some(rest)).is_err()
+    {
+        return host.clone();
+    }
+    web
+}
+
 /// GraphQL is `/graphql`, and `/api/graphql` on an Enterprise Server.
 fn derived_graphql(api: &Base) -> Result<Url> {
     let server = api.prefix.strip_suffix("/v3").filter(|rest| rest.ends_with("/api"));
@@ -186,28 +208,37 @@ mod tests {
     }
 
     #[test]
-    fn uploads_and_graphql_follow_from_the_base_url() {
-        for (base, upload, graphql) in [
+    fn uploads_graphql_and_web_follow_from_the_base_url() {
+        for (base, upload, graphql, web) in [
             (
                 "https://api.github.com",
                 "https://uploads.github.com",
                 "https://api.github.com/graphql",
+                "https://github.com/",
             ),
             (
                 "https://api.octocorp.ghe.com/",
                 "https://uploads.octocorp.ghe.com",
                 "https://api.octocorp.ghe.com/graphql",
+                "https://octocorp.ghe.com/",
             ),
             (
                 "https://github.example.com/api/v3/",
                 "https://github.example.com/api/uploads",
                 "https://github.example.com/api/graphql",
+                "https://github.example.com/",
             ),
-            ("http://127.0.0.1:8080", "http://127.0.0.1:8080", "http://127.0.0.1:8080/graphql"),
+            (
+                "http://127.0.0.1:8080",
+                "http://127.0.0.1:8080",
+                "http://127.0.0.1:8080/graphql",
+                "http://127.0.0.1:8080/",
+            ),
         ] {
             let origins = origins(base);
             assert_eq!(origins.upload.prefix, upload, "{base}");
             assert_eq!(origins.graphql().as_str(), graphql, "{base}");
+            assert_eq!(origins.web().as_str(), web, "{base}");
         }
     }
 

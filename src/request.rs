@@ -19,6 +19,7 @@ use crate::body::{Body, ByteStream};
 use crate::call::{Reading, call};
 use crate::client::Client;
 use crate::deadline::Slack;
+use crate::error::Result;
 use crate::operation::{Label, Operation};
 use crate::pages::{Items, Pages};
 use crate::response::{Raw, ResponseFuture};
@@ -69,6 +70,9 @@ struct Inner {
     timeout: Option<Duration>,
     prefetch: usize,
     slack: Option<Slack>,
+    /// Goes to a server that is not GitHub's API: without tokens, without the client's own
+    /// headers, and without following redirects.
+    elsewhere: bool,
     /// Why the request can not be sent; the first reason wins.
     refused: Option<Box<str>>,
 }
@@ -263,6 +267,27 @@ impl Request {
         Self(Box::new(inner))
     }
 
+    /// A request that the client makes for itself, at this path below the API's address.
+    pub(crate) fn known(
+        client: &Client,
+        method: Method,
+        label: &'static str,
+        path: &[&str],
+    ) -> Result<Self> {
+        let url = address::at(client.inner().origins.api(), path)?;
+        Ok(Self::url(client, method, label, url))
+    }
+
+    /// A request of an OAuth form, which is answered with JSON, to a server that is not GitHub's
+    /// API.
+    pub(crate) fn form(client: &Client, label: &'static str, url: Url, form: Bytes) -> Self {
+        const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
+        const JSON: HeaderValue = HeaderValue::from_static("application/json");
+        let mut request = Self::url(client, Method::POST, label, url);
+        request.0.elsewhere = true;
+        request.accept(JSON).body(FORM, form)
+    }
+
     /// The same request to another URL, which carries its own query.
     pub(crate) fn page(&self, url: Url) -> Self {
         let mut request = self.clone();
@@ -304,6 +329,7 @@ impl Inner {
             timeout: None,
             prefetch: PREFETCH,
             slack: None,
+            elsewhere: false,
             refused: None,
         }
     }

@@ -53,7 +53,7 @@ async fn debug_shows_no_secret() {
 fn a_token_that_can_not_be_sent_is_not_shown() {
     for token in ["ghs_hunter2\nx", "hunter2 hunter2", "hunter2\u{e9}", "hunter2\0"] {
         let error = Client::with_token(token).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert_eq!(error.kind(), ErrorKind::Authentication);
         let shown = format!("{error} {error:?}");
         assert!(!shown.contains("hunter2"), "{shown}");
     }

@@ -1,52 +1,36 @@
-//! Where a call's token comes from.
+//! Ways to sign in to GitHub, and how tokens are kept.
 //!
-//! A source answers, for each attempt, with the `Authorization` header to send. It does not know
-//! where the request goes: whether a server may see the token is decided in `origins.rs`.
+//! | you have | use | lives |
+//! |---|---|---|
+//! | a GitHub App | [`App::installation`](App::installation) | an hour, renewed |
+//! | a personal access token | [`PersonalToken`] | until it is revoked; read again when it changes |
+//! | a user who signs in, by browser or device | `OAuthApp`, then `UserToken` | 8 hours, renewed |
+//! | a job of GitHub Actions | [`Client::from_env`](crate::Client::from_env) | as long as the job |
+//! | a gateway that wants a bearer of its own | `ClientCredentials` | as it says, renewed |
+//! | a vault, or anything else | a [`TokenSource`] of your own | as you say |
+//!
+//! A source says how one token is had; the client keeps it ([`TokenPolicy`]). Neither knows where a
+//! request goes: whether a server may see the token is decided in one other place.
 
-use http::HeaderValue;
-use secrecy::{ExposeSecret, SecretString};
+mod app;
+mod failure;
+mod installation;
+mod keeper;
+mod pass;
+mod personal;
+mod policy;
+mod source;
+mod store;
+mod token;
 
-use crate::error::{Error, ErrorKind, Result};
+pub use app::{App, AppSigner, SignatureFuture};
+pub use failure::AuthFailure;
+pub use installation::{AppInstallation, Installation};
+pub use personal::PersonalToken;
+pub use policy::TokenPolicy;
+pub use source::{Keep, MintRequest, Reaction, Rejection, TokenFuture, TokenSource};
+pub use store::{MemoryTokenStore, StoreFuture, StoreLock, TokenStore};
+pub use token::AccessToken;
 
-/// A source of tokens.
-#[derive(Debug)]
-pub(crate) enum Auth {
-    /// No token: GitHub allows 60 requests an hour.
-    Anonymous,
-    /// One token for as long as the client lives.
-    Token(HeaderValue),
-}
-
-impl Auth {
-    /// The source for a token that does not change.
-    pub(crate) fn token(token: &SecretString) -> Result<Self> {
-        let token = token.expose_secret().trim();
-        if token.is_empty() {
-            return Err(Error::new(ErrorKind::Configuration, "the token is empty")
-                .with_advice("give a token, or none for calls without one"));
-        }
-        let header = HeaderValue::try_from(format!("Bearer {token}"));
-        // The error of `http` is dropped on purpose: nothing of the token may leave.
-        let mut header = header.ok().filter(|_| token.bytes().all(|b| b.is_ascii_graphic()));
-        match header.take() {
-            Some(mut header) => {
-                header.set_sensitive(true);
-                Ok(Self::Token(header))
-            }
-            None => Err(Error::new(
-                ErrorKind::Configuration,
-                "the token contains a line break, a space or another character \
-                 that no token of GitHub has",
-            )
-            .with_advice("check how it is read; it is not shown here")),
-        }
-    }
-
-    /// The `Authorization` header for one attempt, if calls are authenticated.
-    pub(crate) async fn authorization(&self) -> Result<Option<HeaderValue>> {
-        match self {
-            Self::Anonymous => Ok(None),
-            Self::Token(header) => Ok(Some(header.clone())),
-        }
-    }
-}
+pub(crate) use keeper::Keeper;
+pub(crate) use pass::{Auth, Gateway, Passes};

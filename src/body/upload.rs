@@ -68,6 +68,11 @@ impl Body {
         }
     }
 
+    /// Whether it can be sent again.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        matches!(self.0, Content::Bytes(_))
+    }
+
     /// The body for one attempt, which pushes `slack` on as long as it makes progress.
     pub(crate) fn send(&self, slack: &Slack) -> Result<reqwest::Body, BodyTaken> {
         let (source, length) = match &self.0 {

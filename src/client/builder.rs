@@ -2,14 +2,17 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{ACCEPT, AUTHORIZATION, HeaderName, USER_AGENT};
 use http::{HeaderMap, HeaderValue};
 use secrecy::SecretString;
 
-use super::{Client, Inner};
-use crate::auth::Auth;
+use super::{Client, Shared};
+use crate::auth::{
+    AccessToken, Auth, Gateway, Keeper, PersonalToken, TokenPolicy, TokenSource, TokenStore,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::origins::{GITHUB, Origins};
 
@@ -37,7 +40,10 @@ pub struct ClientBuilder {
     upload_url: Option<String>,
     api_version: Cow<'static, str>,
     user_agent: Cow<'static, str>,
-    token: Option<SecretString>,
+    auth: Option<(Arc<dyn TokenSource>, Option<AccessToken>)>,
+    gateway: Option<(HeaderName, Arc<dyn TokenSource>)>,
+    token_policy: TokenPolicy,
+    token_store: Option<Arc<dyn TokenStore>>,
     connect_timeout: Option<Duration>,
     attempt_timeout: Duration,
     call_timeout: Duration,
@@ -68,7 +74,10 @@ impl Default for ClientBuilder {
             upload_url: None,
             api_version: Cow::Borrowed(API_VERSION),
             user_agent: Cow::Borrowed(USER_AGENT_DEFAULT),
-            token: None,
+            auth: None,
+            gateway: None,
+            token_policy: TokenPolicy::default(),
+            token_store: None,
             connect_timeout: None,
             attempt_timeout: ATTEMPT_TIMEOUT,
             call_timeout: CALL_TIMEOUT,
@@ -105,21 +114,67 @@ impl ClientBuilder {
 
     /// The token to call with: a personal access token, an installation's, or a user's.
     ///
-    /// Without one, GitHub allows 60 calls an hour.
-    pub fn token(mut self, token: impl Into<SecretString>) -> Self {
-        self.token = Some(token.into());
+    /// Without one, GitHub allows 60 calls an hour. [`auth`](Self::auth) takes every other way to
+    /// sign in.
+    pub fn token(self, token: impl Into<SecretString>) -> Self {
+        self.personal(PersonalToken::new(token))
+    }
+
+    /// Reads the token from this environment variable, which has to be set, and again when it has
+    /// changed.
+    pub fn token_from_env(self, variable: &str) -> Self {
+        self.personal(PersonalToken::from_env(variable))
+    }
+
+    /// How to sign in: an [installation](crate::auth::App::installation) of a GitHub App, a
+    /// [personal token](PersonalToken), or any other [source](crate::auth) of tokens. The last
+    /// one that is given counts.
+    pub fn auth(mut self, source: impl TokenSource) -> Self {
+        self.auth = Some((Arc::new(source), None));
         self
     }
 
-    /// Reads the token from this environment variable, which has to be set.
-    pub fn token_from_env(mut self, variable: &str) -> Self {
-        match std::env::var(variable) {
-            Ok(token) => self.token = Some(token.into()),
-            // The value of a variable that is no Unicode is not shown.
-            Err(_) => self.refuse(
-                format!("the environment variable {variable} is not set"),
-                "set it to a token of GitHub",
+    /// How tokens are kept and renewed; see [`TokenPolicy`] for the defaults.
+    pub fn token_policy(mut self, policy: TokenPolicy) -> Self {
+        self.token_policy = policy;
+        self
+    }
+
+    /// Where tokens outlive the client; nowhere by default.
+    pub fn token_store(mut self, store: impl TokenStore) -> Self {
+        self.token_store = Some(Arc::new(store));
+        self
+    }
+
+    /// A second source of tokens, for a gateway in front of GitHub that wants a bearer of its own
+    /// in this header.
+    ///
+    /// Its tokens are kept as GitHub's are, and go to the same servers. For a gateway that reads
+    /// `authorization` itself and puts GitHub's token in, give its source to
+    /// [`auth`](Self::auth).
+    pub fn gateway<N>(mut self, header: N, source: impl TokenSource) -> Self
+    where
+        N: TryInto<HeaderName, Error: Display>,
+    {
+        match header.try_into() {
+            Ok(AUTHORIZATION) => self.refuse(
+                "the gateway's header is authorization, which carries GitHub's token",
+                "give the gateway's source to auth(), if the gateway signs in to GitHub itself",
             ),
+            Ok(header) => self.gateway = Some((header, Arc::new(source))),
+            Err(reason) => self.refuse(format!("the gateway's header: {reason}"), ""),
+        }
+        self
+    }
+
+    fn personal(mut self, token: Result<PersonalToken>) -> Self {
+        match token {
+            Ok(token) => {
+                let first = token.first();
+                self.auth = Some((Arc::new(token), Some(first)));
+            }
+            Err(error) if self.refused.is_none() => self.refused = Some(error),
+            Err(_) => {}
         }
         self
     }
@@ -220,25 +275,34 @@ impl ClientBuilder {
     /// Builds the client. Nothing is sent.
     ///
     /// # Errors
-    /// If a setting can not be used ([`ErrorKind::Configuration`]).
+    /// If a setting can not be used ([`ErrorKind::Configuration`]), or a credential is none
+    /// ([`ErrorKind::Authentication`]).
     pub fn build(mut self) -> Result<Client> {
         if let Some(error) = self.refused.take() {
             return Err(error);
         }
         let origins = Origins::new(&self.base_url, self.upload_url.as_deref())?;
-        let auth = match &self.token {
-            Some(token) => Auth::token(token)?,
-            None => Auth::Anonymous,
+        let (policy, store) = (self.token_policy.clone(), self.token_store.clone());
+        let auth = match self.auth.take() {
+            Some((source, first)) => Auth::new(source, first, policy.clone(), store.clone()),
+            None => Auth::default(),
         };
-        Ok(Client::new(Inner {
+        let gateway = self.gateway.take().map(|(header, source)| Gateway {
+            header,
+            keeper: Keeper::new(source, policy.clone(), store.clone()),
+        });
+        let shared = Shared {
             headers: self.template()?,
             http: self.http(&origins)?,
             origins,
-            auth,
+            gateway,
             attempt_timeout: self.attempt_timeout,
             call_timeout: self.call_timeout,
             max_body_bytes: self.max_body_bytes,
-        }))
+            token_policy: policy,
+            token_store: store,
+        };
+        Ok(Client::new(shared, auth))
     }
 
     /// The headers of every request, made once.

@@ -126,6 +126,19 @@ fn given(text: &str, origins: &Origins) -> Result<Url> {
     Ok(url)
 }
 
+/// The URL of these segments below a base URL; each is encoded.
+pub(super) fn at(base: &Url, segments: &[&str]) -> Result<Url> {
+    let mut path = path_of(base);
+    for segment in segments {
+        if matches!(*segment, "" | "." | "..") {
+            return Err(invalid("a name in the path is empty, `.` or `..`"));
+        }
+        path.push('/');
+        path.extend(utf8_percent_encode(segment, ENCODED));
+    }
+    Ok(below(base, &path))
+}
+
 /// The path of a base URL, for another to follow.
 fn path_of(base: &Url) -> String {
     let mut path = String::with_capacity(96);

@@ -12,6 +12,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{Inner, Payload, Request, Target};
+use crate::auth::Passes;
 use crate::body::BodyTaken;
 use crate::client::Client;
 use crate::deadline::{Limit, Slack};
@@ -27,6 +28,7 @@ pub(crate) struct Prepared {
     /// What this request sets beside the client's own headers.
     headers: HeaderMap,
     payload: Payload,
+    elsewhere: bool,
     /// How long the call may take.
     pub(crate) limit: Limit,
     /// Time that does not count for an attempt.
@@ -74,6 +76,7 @@ impl Request {
             url,
             headers: request.headers,
             payload: request.body,
+            elsewhere: request.elsewhere,
             limit,
             slack,
             client: request.client,
@@ -151,20 +154,36 @@ impl Prepared {
         self.operation.map_or("", |operation| operation.path)
     }
 
+    /// Whether it goes to a server that is not GitHub's API.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.elsewhere
+    }
+
+    /// Whether the caller gave an authorization, which goes before the client's.
+    pub(crate) fn has_own_authorization(&self) -> bool {
+        self.headers.contains_key(AUTHORIZATION)
+    }
+
+    /// Whether the body can be sent again.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        match &self.payload {
+            Payload::Raw(_, body) => body.is_repeatable(),
+            Payload::Empty | Payload::Fields(_) | Payload::Json(_) => true,
+        }
+    }
+
     /// The first request of an attempt.
     pub(crate) fn first_hop(&self) -> Hop {
         Hop { method: self.method.clone(), url: self.url.clone(), with_body: true, trusted: true }
     }
 
-    /// The request of one hop; the token is added for trusted servers only.
-    pub(crate) fn request(
-        &self,
-        hop: Hop,
-        token: Option<&HeaderValue>,
-    ) -> Result<reqwest::Request> {
+    /// The request of one hop; the tokens are added for trusted servers only.
+    pub(crate) fn request(&self, hop: Hop, passes: &Passes) -> Result<reqwest::Request> {
         let mut request = reqwest::Request::new(hop.method, hop.url);
-        *request.headers_mut() = if hop.trusted {
-            self.own_headers(token, hop.with_body)
+        *request.headers_mut() = if self.elsewhere {
+            self.headers_for_elsewhere()
+        } else if hop.trusted {
+            self.own_headers(passes, hop.with_body)
         } else {
             self.headers_for_anyone()
         };
@@ -174,11 +193,9 @@ impl Prepared {
         Ok(request)
     }
 
-    fn own_headers(&self, token: Option<&HeaderValue>, with_body: bool) -> HeaderMap {
+    fn own_headers(&self, passes: &Passes, with_body: bool) -> HeaderMap {
         let mut headers = self.client.inner().headers.clone();
-        if let Some(token) = token {
-            headers.insert(AUTHORIZATION, token.clone());
-        }
+        passes.sign(&mut headers);
         for (name, value) in &self.headers {
             headers.insert(name.clone(), value.clone());
         }
@@ -196,6 +213,14 @@ impl Prepared {
             if let Some(value) = self.headers.get(&name).or_else(|| own.get(&name)) {
                 headers.insert(name, value.clone());
             }
+        }
+        headers
+    }
+
+    fn headers_for_elsewhere(&self) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        if let Some(name) = self.client.inner().headers.get(USER_AGENT) {
+            headers.entry(USER_AGENT).or_insert_with(|| name.clone());
         }
         headers
     }

@@ -174,7 +174,7 @@ fn uploads_go_to_the_upload_server() {
         prepared.url.as_str(),
         "https://uploads.github.com/repos/o/r/releases/7/assets?name=a.zip"
     );
-    assert_eq!(prepared.own_headers(None, true)[CONTENT_TYPE], "application/zip");
+    assert_eq!(prepared.own_headers(&Passes::default(), true)[CONTENT_TYPE], "application/zip");
 }
 
 #[test]

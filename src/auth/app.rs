@@ -1,0 +1,248 @@
+//! A GitHub App: signs its own JWT, by which its installations' tokens are had.
+
+use std::borrow::Cow;
+use std::fmt::{self, Display};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use chrono::DateTime;
+use http::HeaderMap;
+use http::header::DATE;
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::failure::AuthFailure;
+use super::installation::{AppInstallation, Installation};
+use super::source::{MintRequest, Reaction, Rejection, TokenFuture, TokenSource};
+use super::token::AccessToken;
+use crate::error::Result;
+
+mod jwt;
+#[cfg(feature = "app-auth")]
+mod key;
+mod signer;
+
+pub use signer::{AppSigner, SignatureFuture};
+
+/// A GitHub App, and the keys that it signs with.
+///
+/// As a token source it authenticates
+/// [as the App itself](https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/authenticating-as-a-github-app),
+/// by a JWT that is signed once for its nine minutes. Nearly everything is done
+/// [as an installation](App::installation).
+///
+/// A clock that is off is corrected once GitHub complains, by the `Date` of its answer.
+///
+/// ```no_run
+/// # fn example(private_key: String) -> octowire::Result<()> {
+/// use octowire::Client;
+/// use octowire::auth::App;
+///
+/// let app = App::new("Iv23liABCDEF", private_key)?;
+/// let github = Client::builder().auth(app.installation(42)).build()?;
+/// # let _ = github;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct App {
+    issuer: Arc<str>,
+    signers: Vec<Arc<dyn AppSigner>>,
+    state: Arc<State>,
+}
+
+/// What is learnt from GitHub's refusals; shared by the clones of an App.
+#[derive(Default)]
+struct State {
+    /// Which signer's turn it is.
+    active: AtomicUsize,
+    /// Seconds by which GitHub's clock is ahead of this one.
+    skew: AtomicI64,
+    changed: Mutex<Changed>,
+}
+
+#[derive(Default)]
+struct Changed {
+    clock: Option<Instant>,
+    key: Option<Instant>,
+}
+
+/// A clock is corrected at most this often, and by no less than a few seconds.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
+const CLOCK_TOLERANCE: i64 = 2;
+/// After this time on an older key, the newest is tried again.
+const KEY_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
+impl App {
+    /// An App with its private key.
+    ///
+    /// `id` is the App's client id, which GitHub recommends, or its App id; both are on the App's
+    /// settings page. `private_key` is the PEM file that GitHub
+    /// [generates](https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/managing-private-keys-for-github-apps)
+    /// there, in PKCS#1 or PKCS#8. Line breaks written as `\n`, and a PEM that is wrapped in
+    /// Base64 as a whole, are taken as well: environment variables often carry keys so.
+    ///
+    /// # Errors
+    /// If the id is empty, or the key is none that RS256 can use: the error says what it is instead.
+    #[cfg(feature = "app-auth")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "app-auth")))]
+    pub fn new(id: impl Display, private_key: impl Into<secrecy::SecretString>) -> Result<Self> {
+        Self::with_signer(id, key::PrivateKey::read(&private_key.into())?)
+    }
+
+    /// An App with the private key in this file. The age of the file counts as the key's.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new), and if the file can not be read.
+    #[cfg(feature = "app-auth")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "app-auth")))]
+    pub fn from_key_file(id: impl Display, path: impl AsRef<std::path::Path>) -> Result<Self> {
+        Self::with_signer(id, key::PrivateKey::read_file(path.as_ref())?)
+    }
+
+    /// An App whose key is kept elsewhere, in a KMS or an HSM.
+    ///
+    /// # Errors
+    /// If the id is empty.
+    pub fn with_signer(id: impl Display, signer: impl AppSigner) -> Result<Self> {
+        let issuer = id.to_string();
+        let issuer = issuer.trim();
+        if issuer.is_empty() {
+            return Err(AuthFailure::Empty.error(
+                "the App's id is empty",
+                "give the client id or the App id from the App's settings page",
+            ));
+        }
+        if let Some(kind) = super::token::Looks::of(issuer).access_token() {
+            return Err(AuthFailure::WrongKind.error(
+                format!("what was given as an App's id looks like {kind}"),
+                "give the client id or the App id; a token is given by ClientBuilder::token",
+            ));
+        }
+        Ok(Self { issuer: issuer.into(), signers: vec![Arc::new(signer)], state: Arc::default() })
+    }
+
+    /// Adds an older key, for while a new one is brought in: the App signs with the first, and
+    /// with this one if GitHub does not know the first yet. An hour later the first is tried
+    /// again.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    #[cfg(feature = "app-auth")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "app-auth")))]
+    pub fn or_key(self, private_key: impl Into<secrecy::SecretString>) -> Result<Self> {
+        Ok(self.or_signer(key::PrivateKey::read(&private_key.into())?))
+    }
+
+    /// Adds an older signer: see [`or_key`](Self::or_key).
+    #[must_use]
+    pub fn or_signer(mut self, signer: impl AppSigner) -> Self {
+        self.signers.push(Arc::new(signer));
+        self
+    }
+
+    /// One of the App's installations, as a source of tokens.
+    ///
+    /// A number is an installation's id; [`Installation`] names one in other ways, and narrows
+    /// what its tokens may do. To call as many installations, build the client with one of them
+    /// or with the App, and ask it for the others by
+    /// [`Client::installation`](crate::Client::installation).
+    #[must_use]
+    pub fn installation(&self, installation: impl Into<Installation>) -> AppInstallation {
+        AppInstallation::new(self.clone(), installation.into())
+    }
+
+    /// The client id or App id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.issuer
+    }
+
+    fn active(&self) -> usize {
+        self.state.active.load(Ordering::Relaxed).min(self.signers.len() - 1)
+    }
+
+    /// Goes back to the newest key after a while.
+    fn retry_newest_key(&self) {
+        let changed = self.state.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        if changed.key.is_some_and(|at| at.elapsed() > KEY_INTERVAL) {
+            self.state.active.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn correct_clock(&self, headers: &HeaderMap) -> bool {
+        let Some(ahead) = ahead_of_us(headers) else { return false };
+        let mut changed = self.state.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.state.skew.load(Ordering::Relaxed);
+        let lately = changed.clock.is_some_and(|at| at.elapsed() < CLOCK_INTERVAL);
+        if lately || (ahead - known).abs() <= CLOCK_TOLERANCE {
+            return false;
+        }
+        warn!(seconds = ahead, "this machine's clock is off; GitHub's is ahead by so much");
+        changed.clock = Some(Instant::now());
+        self.state.skew.store(ahead, Ordering::Relaxed);
+        true
+    }
+
+    fn next_key(&self) -> bool {
+        let mut changed = self.state.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = self.active() + 1;
+        let found = next < self.signers.len();
+        // After the last, the next JWT begins with the newest again.
+        self.state.active.store(if found { next } else { 0 }, Ordering::Relaxed);
+        if found {
+            changed.key = Some(Instant::now());
+            warn!(key = next, "GitHub does not accept the App's key: signing with the older one");
+        }
+        found
+    }
+}
+
+impl TokenSource for App {
+    fn mint<'a>(&'a self, _: MintRequest<'a>) -> TokenFuture<'a> {
+        Box::pin(async move {
+            self.retry_newest_key();
+            let signer = &self.signers[self.active()];
+            let skew = self.state.skew.load(Ordering::Relaxed);
+            let jwt = jwt::sign(&self.issuer, skew, &**signer).await?;
+            Ok(AccessToken::new(jwt)?.expires_in(jwt::LIFETIME))
+        })
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        Cow::Owned(format!("app:{}", self.issuer))
+    }
+
+    fn rejected(&self, rejection: &Rejection<'_>) -> Reaction {
+        // GitHub names the claim that it does not like.
+        let about_time = ["'iat'", "'exp'", "expir", "too far in the future"]
+            .iter()
+            .any(|part| rejection.message.contains(part));
+        if about_time {
+            let corrected = self.correct_clock(rejection.headers);
+            return if corrected { Reaction::Changed } else { Reaction::Fail };
+        }
+        if self.next_key() { Reaction::Changed } else { Reaction::Fail }
+    }
+
+    fn created_at(&self) -> Option<SystemTime> {
+        self.signers[self.active()].created_at()
+    }
+
+    fn app(&self) -> Option<&App> {
+        Some(self)
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("id", &self.issuer).field("signers", &self.signers).finish()
+    }
+}
+
+/// Seconds by which the answer's `Date` is ahead of this machine's clock.
+fn ahead_of_us(headers: &HeaderMap) -> Option<i64> {
+    let date = DateTime::parse_from_rfc2822(headers.get(DATE)?.to_str().ok()?).ok()?;
+    Some(date.timestamp() - DateTime::<chrono::Utc>::from(SystemTime::now()).timestamp())
+}

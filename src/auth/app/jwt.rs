@@ -1,0 +1,50 @@
+//! The JWT of an App: three parts, one algorithm.
+//!
+//! GitHub's rules for it:
+//! <https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/generating-a-json-web-token-jwt-for-a-github-app>.
+
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use super::signer::AppSigner;
+use crate::auth::failure::AuthFailure;
+use crate::error::Result;
+
+/// How long a JWT may be used: with the time that it is set back, just GitHub's ten minutes.
+pub(super) const LIFETIME: Duration = Duration::from_secs(9 * 60);
+/// GitHub advises to set `iat` back, in case its clock is behind.
+const SET_BACK: i64 = 60;
+
+/// A JWT for now. `skew` is added to this machine's clock, in seconds.
+pub(super) async fn sign(issuer: &str, skew: i64, signer: &dyn AppSigner) -> Result<SecretString> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX / 2).saturating_add(skew);
+    let header = json!({ "alg": "RS256", "typ": "JWT" });
+    let claims = json!({
+        "iat": now - SET_BACK,
+        "exp": now + LIFETIME.as_secs() as i64,
+        "iss": claim(issuer),
+    });
+    let message = format!("{}.{}", part(&header), part(&claims));
+    let signature = signer.sign(message.as_bytes()).await?;
+    if signature.is_empty() {
+        return Err(AuthFailure::Signer.error(
+            "the signer gave an empty signature for the App's JWT",
+            "a KMS has to return the RSASSA-PKCS1-v1_5 SHA-256 signature of the message",
+        ));
+    }
+    Ok(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)).into())
+}
+
+/// An App id is a number, a client id is text.
+fn claim(issuer: &str) -> Value {
+    issuer.parse::<u64>().map_or_else(|_| issuer.into(), Value::from)
+}
+
+fn part(value: &Value) -> String {
+    URL_SAFE_NO_PAD.encode(value.to_string())
+}

@@ -1,0 +1,48 @@
+//! What signs an App's JWT.
+
+use std::fmt;
+use std::pin::Pin;
+use std::time::SystemTime;
+
+use crate::error::Result;
+
+/// Signs an App's JWT, wherever the private key is kept.
+///
+/// A KMS is asked for a signature by RSASSA-PKCS1-v1_5 with SHA-256, which RFC 7518 calls RS256:
+///
+/// ```
+/// use octowire::auth::{App, AppSigner, SignatureFuture};
+///
+/// #[derive(Debug)]
+/// struct Kms { key_id: String }
+///
+/// impl AppSigner for Kms {
+///     fn sign<'a>(&'a self, message: &'a [u8]) -> SignatureFuture<'a> {
+///         Box::pin(async move {
+///             # let ask_the_kms = |_: &str, _: &[u8]| Ok::<_, octowire::Error>(vec![0; 256]);
+///             ask_the_kms(&self.key_id, message)
+///         })
+///     }
+/// }
+///
+/// # fn example() -> octowire::Result<()> {
+/// let app = App::with_signer("Iv23liABCDEF", Kms { key_id: "alias/github".to_owned() })?;
+/// # let _ = app;
+/// # Ok(())
+/// # }
+/// ```
+pub trait AppSigner: fmt::Debug + Send + Sync + 'static {
+    /// The RS256 signature of this message. It is asked for once for each JWT, so every eight
+    /// minutes or so. Report failures by
+    /// [`Error::token_source`](crate::Error::token_source).
+    fn sign<'a>(&'a self, message: &'a [u8]) -> SignatureFuture<'a>;
+
+    /// When the key was made, if that is known: see
+    /// [`TokenSource::created_at`](crate::auth::TokenSource::created_at).
+    fn created_at(&self) -> Option<SystemTime> {
+        None
+    }
+}
+
+/// What [`AppSigner::sign`] returns.
+pub type SignatureFuture<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send + 'a>>;

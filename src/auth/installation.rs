@@ -1,0 +1,323 @@
+//! An installation of a GitHub App: how it is named, and how its tokens are had.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use chrono::{DateTime, Utc};
+use http::header::DATE;
+use http::{HeaderMap, Method, StatusCode};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use super::app::App;
+use super::failure::AuthFailure;
+use super::source::{Keep, MintRequest, Reaction, Rejection, TokenFuture, TokenSource};
+use super::token::AccessToken;
+use crate::client::Client;
+use crate::error::{Error, Result};
+use crate::request::Request;
+
+/// Which installation, and how much of what it may do.
+///
+/// ```
+/// use octowire::auth::Installation;
+///
+/// let one = Installation::id(42);
+/// let narrow = Installation::of_repo("octo-org", "hello-world")
+///     .repositories(["hello-world"])
+///     .permission("issues", "write");
+/// # let _ = (one, narrow);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "it does nothing before it is given to an App or a client"]
+pub struct Installation {
+    target: Target,
+    repositories: BTreeSet<String>,
+    repository_ids: BTreeSet<u64>,
+    permissions: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Target {
+    Id(u64),
+    Org(String),
+    User(String),
+    Repo(String, String),
+}
+
+impl Installation {
+    /// The installation of this id, which webhooks and the App's pages name.
+    pub fn id(id: u64) -> Self {
+        Self::new(Target::Id(id))
+    }
+
+    /// The one [of an organization](https://docs.github.com/en/rest/apps/apps#get-an-organization-installation-for-the-authenticated-app),
+    /// looked up when it is first needed.
+    pub fn of_org(org: impl Into<String>) -> Self {
+        Self::new(Target::Org(org.into()))
+    }
+
+    /// The one [of a user](https://docs.github.com/en/rest/apps/apps#get-a-user-installation-for-the-authenticated-app),
+    /// looked up when it is first needed.
+    pub fn of_user(user: impl Into<String>) -> Self {
+        Self::new(Target::User(user.into()))
+    }
+
+    /// The one that [can reach a repository](https://docs.github.com/en/rest/apps/apps#get-a-repository-installation-for-the-authenticated-app),
+    /// looked up when it is first needed. Its tokens are not narrowed to the repository.
+    pub fn of_repo(owner: impl Into<String>, repo: impl Into<String>) -> Self {
+        Self::new(Target::Repo(owner.into(), repo.into()))
+    }
+
+    /// Narrows the tokens to these repositories, by their names without the owner; GitHub takes
+    /// 500 at most. By default they reach all that the installation does.
+    pub fn repositories<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.repositories.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// Narrows the tokens to these repositories, by their ids; GitHub takes 500 at most.
+    pub fn repository_ids(mut self, ids: impl IntoIterator<Item = u64>) -> Self {
+        self.repository_ids.extend(ids);
+        self
+    }
+
+    /// Narrows the tokens to the permissions that are named, each with its level: `read`, `write`
+    /// or `admin`. See GitHub's
+    /// [list](https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app).
+    /// By default they have all that the installation was granted.
+    pub fn permission(mut self, name: impl Into<String>, level: impl Into<String>) -> Self {
+        self.permissions.insert(name.into(), level.into());
+        self
+    }
+
+    fn new(target: Target) -> Self {
+        Self {
+            target,
+            repositories: BTreeSet::new(),
+            repository_ids: BTreeSet::new(),
+            permissions: BTreeMap::new(),
+        }
+    }
+
+    /// Whose tokens these are: the same for equal ones, and different for narrower ones.
+    pub(crate) fn identity(&self, app: &App) -> String {
+        let mut identity = match &self.target {
+            Target::Id(id) => format!("installation:{id}"),
+            target => format!("installation:{}/{target}", app.id()),
+        };
+        let mut add = |name: &str, parts: &mut dyn Iterator<Item = String>| {
+            let parts: Vec<_> = parts.collect();
+            if !parts.is_empty() {
+                identity.push_str(&format!(";{name}={}", parts.join(",")));
+            }
+        };
+        add("repositories", &mut self.repositories.iter().cloned());
+        add("repository_ids", &mut self.repository_ids.iter().map(u64::to_string));
+        add(
+            "permissions",
+            &mut self.permissions.iter().map(|(name, level)| format!("{name}:{level}")),
+        );
+        identity
+    }
+}
+
+impl From<u64> for Installation {
+    fn from(id: u64) -> Self {
+        Self::id(id)
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => write!(f, "{id}"),
+            Self::Org(org) => write!(f, "orgs/{org}"),
+            Self::User(user) => write!(f, "users/{user}"),
+            Self::Repo(owner, repo) => write!(f, "repos/{owner}/{repo}"),
+        }
+    }
+}
+
+/// The tokens of an [`App`]'s installation; [`App::installation`] makes it.
+///
+/// A token lives an hour. For some seconds after its minting GitHub may refuse it, until all its
+/// servers know it: calls wait and try again.
+#[derive(Debug)]
+pub struct AppInstallation {
+    app: App,
+    installation: Installation,
+    identity: String,
+    /// The id that was looked up.
+    found: Mutex<Option<u64>>,
+}
+
+/// How long a new token may be refused although it is good.
+const SETTLES_WITHIN: Duration = Duration::from_secs(8);
+
+impl AppInstallation {
+    pub(super) fn new(app: App, installation: Installation) -> Self {
+        let identity = installation.identity(&app);
+        Self { app, installation, identity, found: Mutex::new(None) }
+    }
+
+    async fn obtain(&self, client: &Client) -> Result<AccessToken> {
+        let client = client.as_app()?;
+        let known = self.found_id();
+        let id = match known {
+            Some(id) => id,
+            None => self.look_up(&client).await?,
+        };
+        match self.create(&client, id).await {
+            // Reinstalled since it was looked up: it has another id now.
+            Err(error) if error.is_not_found() && self.looks_up() && known.is_some() => {
+                self.forget();
+                let id = self.look_up(&client).await?;
+                self.create(&client, id).await.map_err(|error| self.explain(error))
+            }
+            outcome => outcome.map_err(|error| self.explain(error)),
+        }
+    }
+
+    /// <https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app>
+    async fn create(&self, client: &Client, id: u64) -> Result<AccessToken> {
+        #[derive(Deserialize)]
+        struct Answer {
+            token: SecretString,
+            expires_at: DateTime<Utc>,
+        }
+        const LABEL: &str = "apps/create-installation-access-token";
+        let path = ["app", "installations", &id.to_string(), "access_tokens"];
+        let request = Request::known(client, Method::POST, LABEL, &path)?;
+        let answer = request.json(&self.narrowing()).send::<Answer>().await?;
+        let lifetime = lifetime(answer.expires_at, answer.headers());
+        Ok(AccessToken::new(answer.into_inner().token)?.expires_in(lifetime))
+    }
+
+    fn narrowing(&self) -> impl Serialize + use<'_> {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+            repositories: &'a BTreeSet<String>,
+            #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+            repository_ids: &'a BTreeSet<u64>,
+            #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+            permissions: &'a BTreeMap<String, String>,
+        }
+        let Installation { repositories, repository_ids, permissions, .. } = &self.installation;
+        Body { repositories, repository_ids, permissions }
+    }
+
+    async fn look_up(&self, client: &Client) -> Result<u64> {
+        #[derive(Deserialize)]
+        struct Answer {
+            id: u64,
+        }
+        let (label, path): (_, &[&str]) = match &self.installation.target {
+            Target::Id(id) => return Ok(*id),
+            Target::Org(org) => ("apps/get-org-installation", &["orgs", org, "installation"]),
+            Target::User(user) => ("apps/get-user-installation", &["users", user, "installation"]),
+            Target::Repo(owner, repo) => {
+                ("apps/get-repo-installation", &["repos", owner, repo, "installation"])
+            }
+        };
+        let request = Request::known(client, Method::GET, label, path)?;
+        let answer = request.send::<Answer>().await.map_err(|error| self.explain(error))?;
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer.id);
+        Ok(answer.id)
+    }
+
+    fn looks_up(&self) -> bool {
+        !matches!(self.installation.target, Target::Id(_))
+    }
+
+    fn found_id(&self) -> Option<u64> {
+        match self.installation.target {
+            Target::Id(id) => Some(id),
+            _ => *self.found.lock().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    fn forget(&self) {
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// What GitHub's answer means for the installation. The status is not the outer error's: to
+    /// a caller, a 404 would look like that of its own call.
+    fn explain(&self, error: Error) -> Error {
+        let target = &self.installation.target;
+        let message = error.api().map(|api| api.message.to_lowercase()).unwrap_or_default();
+        let (failure, what, advice) = match error.status() {
+            Some(StatusCode::NOT_FOUND) => (
+                AuthFailure::InstallationNotFound,
+                format!("the App {} is not installed at {target}", self.app.id()),
+                "check the id, whether the App was uninstalled, and whether the client's base_url \
+                 is the GitHub that it is installed on",
+            ),
+            Some(StatusCode::FORBIDDEN) if message.contains("suspended") => (
+                AuthFailure::InstallationSuspended,
+                format!("the installation {target} is suspended"),
+                "its owner, or the App's, has to unsuspend it on the installation's settings page",
+            ),
+            Some(StatusCode::UNPROCESSABLE_ENTITY) => (
+                AuthFailure::NotGranted,
+                format!("the installation {target} does not have what the token is narrowed to"),
+                "ask for no more repositories and permissions than it was granted; the source of \
+                 this error says which",
+            ),
+            Some(StatusCode::UNAUTHORIZED) => (
+                AuthFailure::AppRejected,
+                format!("GitHub does not accept the JWT of the App {}", self.app.id()),
+                "check that the private key belongs to this App and was not deleted, and the \
+                 machine's clock; the source of this error has GitHub's words",
+            ),
+            _ => return error,
+        };
+        failure.error(what, advice).with_source(error)
+    }
+}
+
+impl TokenSource for AppInstallation {
+    fn mint<'a>(&'a self, request: MintRequest<'a>) -> TokenFuture<'a> {
+        Box::pin(self.obtain(request.client))
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.identity)
+    }
+
+    fn rejected(&self, rejection: &Rejection<'_>) -> Reaction {
+        // An endpoint for Apps: no installation's token will do.
+        if rejection.message.contains("JSON web token") {
+            return Reaction::Fail;
+        }
+        Reaction::MintAgain
+    }
+
+    fn settles_within(&self) -> Duration {
+        SETTLES_WITHIN
+    }
+
+    fn keep(&self) -> Keep {
+        Keep::Share
+    }
+
+    fn created_at(&self) -> Option<SystemTime> {
+        self.app.created_at()
+    }
+
+    fn app(&self) -> Option<&App> {
+        Some(&self.app)
+    }
+}
+
+/// How long a token lasts, by GitHub's clock, which the answer's `Date` tells.
+fn lifetime(end: DateTime<Utc>, headers: &HeaderMap) -> Duration {
+    let date = headers.get(DATE).and_then(|date| date.to_str().ok());
+    let date = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok());
+    let now = date.map_or_else(|| DateTime::<Utc>::from(SystemTime::now()), |date| date.to_utc());
+    (end - now).to_std().unwrap_or_default()
+}

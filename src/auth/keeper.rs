@@ -1,0 +1,310 @@
+//! Keeps one source's token: renewed ahead of its end, once however many calls wait.
+//!
+//! A call asks for a [`pass`](Keeper::pass) and, if GitHub refuses it, for what to do
+//! ([`refused`](Keeper::refused)). While the token is good that is a clock read and a clone of a
+//! reference. A token is minted in a task of its own, the *flight*, so that a call which is
+//! dropped while it waits takes nothing from the others.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use http::HeaderValue;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::{Instrument, debug, info_span, warn};
+
+use super::failure::AuthFailure;
+use super::policy::{TokenPolicy, some_of};
+use super::source::{Keep, MintRequest, Reaction, Rejection, TokenSource};
+use super::store::TokenStore;
+use super::token::AccessToken;
+use crate::client::Client;
+use crate::error::{Error, Result};
+
+mod due;
+mod mint;
+
+use due::Due;
+
+/// The keeper of one source's token.
+pub(crate) struct Keeper {
+    source: Arc<dyn TokenSource>,
+    policy: TokenPolicy,
+    store: Option<Arc<dyn TokenStore>>,
+    held: RwLock<Option<Arc<Held>>>,
+    state: Mutex<State>,
+}
+
+/// A token that is kept, and until when.
+#[derive(Debug)]
+pub(crate) struct Held {
+    token: AccessToken,
+    /// Counts the tokens of a keeper, so that a refusal is laid to the right one.
+    serial: u64,
+    since: Instant,
+    /// From here on the token is renewed while it is used.
+    renew: Option<Due>,
+    /// From here on it is not used.
+    end: Option<Due>,
+}
+
+impl Held {
+    /// The `Authorization` header: a reference to the one that was made with the token.
+    pub(crate) fn header(&self) -> HeaderValue {
+        self.token.header().clone()
+    }
+
+    pub(crate) fn token(&self) -> &AccessToken {
+        &self.token
+    }
+
+    fn is_fresh(&self) -> bool {
+        !self.renew.as_ref().is_some_and(Due::has_come)
+    }
+
+    fn is_good(&self) -> bool {
+        !self.end.as_ref().is_some_and(Due::has_come)
+    }
+}
+
+#[derive(Default)]
+struct State {
+    /// The mint under way.
+    flight: Option<watch::Receiver<Option<Outcome>>>,
+    serial: u64,
+    /// Failures since the last token, and when the next attempt may begin.
+    failures: u32,
+    failed: Option<(Instant, Error)>,
+    /// What GitHub refused last: a store may still hold it.
+    refused: Option<AccessToken>,
+    discarded_at: Option<Instant>,
+    warned_at: Option<Instant>,
+}
+
+type Outcome = Result<Arc<Held>>;
+
+/// What a call does about its turn.
+enum Turn {
+    Go(Arc<Held>),
+    Wait(watch::Receiver<Option<Outcome>>),
+    Fail(Error),
+}
+
+/// Waits before a token that may not have settled is sent again; each once, doubling.
+const SETTLE_DELAY: Duration = Duration::from_millis(500);
+/// How often a token is discarded because GitHub refused it.
+const DISCARD_INTERVAL: Duration = Duration::from_secs(60);
+/// How often an old credential is warned about.
+const WARN_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+/// Flights that ended without an outcome before a call gives up.
+const MAX_LOST_FLIGHTS: usize = 3;
+
+impl Keeper {
+    pub(crate) fn new(
+        source: Arc<dyn TokenSource>,
+        policy: TokenPolicy,
+        store: Option<Arc<dyn TokenStore>>,
+    ) -> Arc<Self> {
+        let store = store.filter(|_| source.keep() != Keep::No);
+        Arc::new(Self { source, policy, store, held: RwLock::default(), state: Mutex::default() })
+    }
+
+    /// Takes a token that is at hand before any was minted.
+    pub(crate) fn begin_with(&self, token: AccessToken) {
+        let mut state = self.state();
+        state.serial += 1;
+        self.set(Some(Arc::new(self.hold(token, state.serial))));
+    }
+
+    pub(crate) fn source(&self) -> &dyn TokenSource {
+        &*self.source
+    }
+
+    /// The token for one attempt.
+    ///
+    /// It waits only if there is none that is good: for the flight that is under way, or for one
+    /// that it starts. Every waiter gets the same outcome.
+    pub(crate) async fn pass(self: &Arc<Self>, client: &Client) -> Result<Arc<Held>> {
+        if let Some(held) = self.current().filter(|held| held.is_fresh()) {
+            return Ok(held);
+        }
+        for _ in 0..MAX_LOST_FLIGHTS {
+            let mut flight = match self.turn(client) {
+                Turn::Go(held) => return Ok(held),
+                Turn::Fail(error) => return Err(error),
+                Turn::Wait(flight) => flight,
+            };
+            // A flight is lost if the runtime that flew it was shut down.
+            if let Ok(outcome) = flight.wait_for(Option::is_some).await
+                && let Some(outcome) = &*outcome
+            {
+                return outcome.clone();
+            }
+        }
+        Err(AuthFailure::Other.error(
+            format!("the token source {} stopped before it answered", self.source.identity()),
+            "it panicked, or its runtime was shut down: see the log",
+        ))
+    }
+
+    /// What a call does whose token GitHub refused: sends again after this time, or, for `None`,
+    /// fails. `times` is how often it was refused before.
+    pub(crate) fn refused(
+        &self,
+        held: &Held,
+        times: u32,
+        rejection: &Rejection<'_>,
+    ) -> Option<Duration> {
+        let mut state = self.state();
+        let current = self.current();
+        if current.is_none_or(|current| current.serial != held.serial) {
+            // Replaced meanwhile: another call was refused first.
+            return Some(Duration::ZERO);
+        }
+        let settles = self.source.settles_within();
+        let delay = SETTLE_DELAY.saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX));
+        if held.since.elapsed() + delay <= settles {
+            debug!(identity = &*self.source.identity(), "a new token is refused: wait for it");
+            return Some(delay);
+        }
+        match self.source.rejected(rejection) {
+            Reaction::Fail => return None,
+            Reaction::MintAgain => {
+                let early = |at: Instant| at.elapsed() < DISCARD_INTERVAL;
+                if state.discarded_at.is_some_and(early) {
+                    return None;
+                }
+                state.discarded_at = Some(Instant::now());
+            }
+            Reaction::Changed => {}
+        }
+        warn!(identity = &*self.source.identity(), "GitHub refuses the token: minting another");
+        state.refused = Some(held.token.clone());
+        self.set(None);
+        Some(Duration::ZERO)
+    }
+
+    /// The token at hand, fresh or not.
+    fn current(&self) -> Option<Arc<Held>> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, held: Option<Arc<Held>>) {
+        *self.held.write().unwrap_or_else(PoisonError::into_inner) = held;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turn(self: &Arc<Self>, client: &Client) -> Turn {
+        let mut state = self.state();
+        let current = self.current().filter(|held| held.is_good());
+        if let Some(held) = current.as_ref().filter(|held| held.is_fresh()) {
+            return Turn::Go(Arc::clone(held));
+        }
+        // A lost flight's channel is closed without an outcome.
+        let flying = state.flight.clone().filter(|flight| flight.has_changed().is_ok());
+        let failed = state.failed.as_ref().filter(|(until, _)| Instant::now() < *until);
+        match (current, flying, failed) {
+            (Some(held), None, None) => {
+                self.depart(&mut state, client);
+                Turn::Go(held)
+            }
+            (Some(held), ..) => Turn::Go(held),
+            (None, Some(flight), _) => Turn::Wait(flight),
+            (None, None, Some((_, error))) => Turn::Fail(error.clone()),
+            (None, None, None) => Turn::Wait(self.depart(&mut state, client)),
+        }
+    }
+
+    /// Starts the flight.
+    fn depart(
+        self: &Arc<Self>,
+        state: &mut State,
+        client: &Client,
+    ) -> watch::Receiver<Option<Outcome>> {
+        let (sender, receiver) = watch::channel(None);
+        state.flight = Some(receiver.clone());
+        let (keeper, client) = (Arc::clone(self), client.clone());
+        let span = info_span!(parent: None, "github_token", identity = &*self.source.identity());
+        let flight = async move {
+            let outcome = keeper.mint(&client).await;
+            let outcome = keeper.arrive(outcome);
+            sender.send_replace(Some(outcome));
+        };
+        tokio::spawn(flight.instrument(span));
+        receiver
+    }
+
+    /// Takes the outcome of a flight over.
+    fn arrive(&self, outcome: Result<AccessToken>) -> Outcome {
+        let mut state = self.state();
+        state.flight = None;
+        match outcome {
+            Ok(token) => {
+                state.failures = 0;
+                state.failed = None;
+                state.serial += 1;
+                let held = Arc::new(self.hold(token, state.serial));
+                self.warn_of_age(&mut state);
+                debug!(expires_at = ?held.token.expires_at(), "token minted");
+                self.set(Some(Arc::clone(&held)));
+                Ok(held)
+            }
+            Err(error) => {
+                state.failures = state.failures.saturating_add(1);
+                let delay = self.policy.delay(state.failures);
+                let delay = delay + some_of(delay / 4);
+                let good = self.current().is_some_and(|held| held.is_good());
+                warn!(%error, still_good = good, next_in = ?delay, "no token could be minted");
+                state.failed = Some((Instant::now() + delay, error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    fn hold(&self, token: AccessToken, serial: u64) -> Held {
+        let lifetime = token.lifetime();
+        let renew = lifetime.map(|lifetime| {
+            let ahead = self.policy.margin.saturating_add(some_of(self.policy.jitter));
+            lifetime - ahead.min(lifetime / 2)
+        });
+        let renew = renew.into_iter().chain(token.asks_again_after()).min();
+        Held {
+            serial,
+            since: Instant::now(),
+            renew: renew.map(Due::after),
+            end: lifetime.map(Due::after),
+            token,
+        }
+    }
+
+    fn warn_of_age(&self, state: &mut State) {
+        let Some((max, age)) = self.policy.max_age.zip(self.age()) else { return };
+        let lately = |at: Instant| at.elapsed() < WARN_INTERVAL;
+        if age > max && !state.warned_at.is_some_and(lately) {
+            state.warned_at = Some(Instant::now());
+            let days = age.as_secs() / (24 * 60 * 60);
+            warn!(days, "the credential is old: replace it, and revoke the old one");
+        }
+    }
+
+    /// The age of the credential behind the tokens.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        SystemTime::now().duration_since(self.source.created_at()?).ok()
+    }
+}
+
+impl fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keeper")
+            .field("source", &self.source)
+            .field("token", &self.current().map(|held| held.token.clone()))
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

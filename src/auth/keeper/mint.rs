@@ -1,0 +1,99 @@
+//! One flight: the stored token if it is good, else a new one, which is then stored.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tracing::{debug, error, warn};
+
+use super::{Keeper, MintRequest};
+use crate::auth::policy::some_of;
+use crate::auth::source::Keep;
+use crate::auth::store::TokenStore;
+use crate::auth::token::AccessToken;
+use crate::client::Client;
+use crate::error::Result;
+
+/// How often a token that must not be lost is written before memory has to do.
+const SAVE_ATTEMPTS: u32 = 3;
+
+impl Keeper {
+    /// Obtains a token, from the store or from the source.
+    pub(super) async fn mint(&self, client: &Client) -> Result<AccessToken> {
+        let Some(store) = &self.store else {
+            return self.ask(client, self.last().as_ref()).await;
+        };
+        let key = self.source.identity().into_owned();
+        // Held until the new token is stored: other processes wait here, and then find it.
+        let lock = match store.lock(&key).await {
+            Ok(lock) => Some(lock),
+            Err(error) if self.source.keep() == Keep::Must => return Err(error),
+            Err(error) => {
+                warn!(%error, "the token store can not be locked: minting without it");
+                None
+            }
+        };
+        let stored = match store.load(&key).await {
+            Ok(stored) => stored,
+            Err(error) if self.source.keep() == Keep::Must => return Err(error),
+            Err(error) => {
+                warn!(%error, "the token store can not be read: minting without it");
+                // Not written to either: what is there may be worth saving.
+                return self.ask(client, self.last().as_ref()).await;
+            }
+        };
+        if let Some(stored) = stored.clone().filter(|stored| self.takes(stored)) {
+            debug!("token found in the store");
+            return Ok(stored);
+        }
+        let token = self.ask(client, stored.or_else(|| self.last()).as_ref()).await?;
+        self.save(&**store, &key, &token).await;
+        drop(lock);
+        Ok(token)
+    }
+
+    /// Asks the source, again if the failure may pass.
+    async fn ask(&self, client: &Client, previous: Option<&AccessToken>) -> Result<AccessToken> {
+        let mut failures = 0;
+        loop {
+            match self.source.mint(MintRequest { client, previous }).await {
+                Err(error) if error.is_retryable() && failures + 1 < self.policy.attempts => {
+                    failures += 1;
+                    let delay = self.policy.delay(failures);
+                    debug!(%error, ?delay, "minting failed and is tried again");
+                    sleep(delay + some_of(delay / 4)).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Whether a stored token will do: it is not the one at hand that is to be renewed, nor one
+    /// that GitHub refused, and it lasts a while.
+    fn takes(&self, stored: &AccessToken) -> bool {
+        let same = |other: &AccessToken| other.expose_secret() == stored.expose_secret();
+        let refused = self.state().refused.as_ref().is_some_and(same);
+        let worn = self.current().is_some_and(|held| same(held.token()));
+        let margin = self.policy.margin.max(Duration::from_secs(1));
+        !refused && !worn && stored.lifetime().is_none_or(|lifetime| lifetime > margin)
+    }
+
+    /// The last token of this keeper: what is held, or what GitHub refused.
+    fn last(&self) -> Option<AccessToken> {
+        let held = self.current().map(|held| held.token().clone());
+        held.or_else(|| self.state().refused.clone())
+    }
+
+    async fn save(&self, store: &dyn TokenStore, key: &str, token: &AccessToken) {
+        let attempts = if self.source.keep() == Keep::Must { SAVE_ATTEMPTS } else { 1 };
+        for attempt in 1..=attempts {
+            let Err(error) = store.save(key, token).await else { return };
+            if attempt < attempts {
+                sleep(self.policy.delay(attempt)).await;
+            } else if attempts > 1 {
+                error!(%error, "a token that was renewed is only in memory: it is lost on a restart");
+            } else {
+                warn!(%error, "the token could not be stored");
+            }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What one attempt of a call shows to get in.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName};
+use lru::LruCache;
+
+use super::app::App;
+use super::installation::Installation;
+use super::keeper::{Held, Keeper};
+use super::policy::TokenPolicy;
+use super::source::{Rejection, TokenSource};
+use super::store::TokenStore;
+use super::token::AccessToken;
+use crate::client::Client;
+use crate::error::Result;
+use crate::request::Prepared;
+
+/// As whom a client calls. Its parts are shared by the handles that are made from one client.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Auth {
+    keeper: Option<Arc<Keeper>>,
+    app: Option<Arc<AppRoom>>,
+}
+
+/// What the handles of one App share.
+#[derive(Debug)]
+struct AppRoom {
+    app: App,
+    jwt: Arc<Keeper>,
+    installations: Mutex<LruCache<String, Arc<Keeper>>>,
+    policy: TokenPolicy,
+    store: Option<Arc<dyn TokenStore>>,
+}
+
+impl Auth {
+    /// The auth of a source. `first` is a token that is at hand already.
+    pub(crate) fn new(
+        source: Arc<dyn TokenSource>,
+        first: Option<AccessToken>,
+        policy: TokenPolicy,
+        store: Option<Arc<dyn TokenStore>>,
+    ) -> Self {
+        let app = source.app().cloned().map(|app| AppRoom::new(app, &policy, store.clone()));
+        let keeper = Keeper::new(source, policy, store);
+        if let Some(token) = first {
+            keeper.begin_with(token);
+        }
+        Self { keeper: Some(keeper), app }
+    }
+
+    pub(crate) fn keeper(&self) -> Option<&Arc<Keeper>> {
+        self.keeper.as_ref()
+    }
+
+    /// As the App itself, if there is one.
+    pub(crate) fn as_app(&self) -> Option<Self> {
+        let app = self.app.clone()?;
+        Some(Self { keeper: Some(Arc::clone(&app.jwt)), app: Some(app) })
+    }
+
+    /// As another of the App's installations, if there is an App.
+    pub(crate) fn installation(&self, installation: Installation) -> Option<Self> {
+        let app = self.app.clone()?;
+        Some(Self { keeper: Some(app.installation(installation)), app: Some(app) })
+    }
+}
+
+impl AppRoom {
+    fn new(app: App, policy: &TokenPolicy, store: Option<Arc<dyn TokenStore>>) -> Arc<Self> {
+        let count = NonZeroUsize::new(policy.max_installations).unwrap_or(NonZeroUsize::MIN);
+        Arc::new(Self {
+            jwt: Keeper::new(Arc::new(app.clone()), policy.clone(), None),
+            app,
+            installations: Mutex::new(LruCache::new(count)),
+            policy: policy.clone(),
+            store,
+        })
+    }
+
+    /// The installation's keeper: the one that is there, or a new one. What it displaces goes on
+    /// for the handles that have it.
+    fn installation(&self, installation: Installation) -> Arc<Keeper> {
+        let key = installation.identity(&self.app);
+        let mut known = self.installations.lock().unwrap_or_else(PoisonError::into_inner);
+        let keeper = known.get_or_insert(key, || {
+            let source = Arc::new(self.app.installation(installation));
+            Keeper::new(source, self.policy.clone(), self.store.clone())
+        });
+        Arc::clone(keeper)
+    }
+}
+
+/// A second token, in a header of its own, for a gateway in front of GitHub.
+#[derive(Clone, Debug)]
+pub(crate) struct Gateway {
+    pub(crate) header: HeaderName,
+    pub(crate) keeper: Arc<Keeper>,
+}
+
+/// The tokens of one attempt.
+#[derive(Debug, Default)]
+pub(crate) struct Passes {
+    github: Option<Arc<Held>>,
+    gateway: Option<(HeaderName, Arc<Held>)>,
+}
+
+/// How often a call is repeated because its token was refused: while a new token settles, once
+/// for another token, and for an App once for each key and once for its clock.
+pub(crate) const MAX_REFUSALS: u32 = 8;
+
+impl Passes {
+    /// The tokens of an attempt: none for a server that is not GitHub's API, and only the
+    /// gateway's for a call with an authorization of its own.
+    pub(crate) async fn of(prepared: &Prepared) -> Result<Self> {
+        let client = prepared.client();
+        let inner = client.inner();
+        let mut passes = Self::default();
+        if prepared.is_elsewhere() {
+            return Ok(passes);
+        }
+        if let Some(keeper) = inner.auth.keeper().filter(|_| !prepared.has_own_authorization()) {
+            passes.github = Some(keeper.pass(client).await?);
+        }
+        if let Some(gateway) = &inner.gateway {
+            let client = client.without_auth();
+            passes.gateway = Some((gateway.header.clone(), gateway.keeper.pass(&client).await?));
+        }
+        Ok(passes)
+    }
+
+    /// Adds the tokens to the headers of a request to GitHub.
+    pub(crate) fn sign(&self, headers: &mut HeaderMap) {
+        if let Some(held) = &self.github {
+            headers.insert(AUTHORIZATION, held.header());
+        }
+        if let Some((name, held)) = &self.gateway {
+            headers.insert(name.clone(), held.header());
+        }
+    }
+
+    /// What to do after a 401: to send again after this time, or to fail.
+    pub(crate) fn refused(
+        &self,
+        client: &Client,
+        times: u32,
+        rejection: &Rejection<'_>,
+    ) -> Option<Duration> {
+        if times >= MAX_REFUSALS {
+            return None;
+        }
+        let inner = client.inner();
+        let ask = |keeper: &Arc<Keeper>, held: &Held| keeper.refused(held, times, rejection);
+        let github = self.github.as_ref().zip(inner.auth.keeper());
+        let github = github.and_then(|(held, keeper)| ask(keeper, held));
+        let gateway = self.gateway.as_ref().zip(inner.gateway.as_ref());
+        let gateway = gateway.and_then(|((_, held), gateway)| ask(&gateway.keeper, held));
+        github.into_iter().chain(gateway).max()
+    }
+}

@@ -1,0 +1,203 @@
+//! A token that somebody made: a personal access token, or that of a GitHub Actions job.
+
+use std::borrow::Cow;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use secrecy::SecretString;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use super::failure::AuthFailure;
+use super::source::{MintRequest, Reaction, Rejection, TokenFuture, TokenSource};
+use super::token::AccessToken;
+use crate::error::{Error, Result};
+
+/// A personal access token, classic or fine-grained, or any other token that somebody hands over.
+///
+/// Read from an environment variable or a file, it is read again whenever it may have changed:
+/// every few seconds, and at once when GitHub refuses it. So a token is rotated without a restart.
+/// While it can not be read, the one that was read before is used on.
+///
+/// ```
+/// use octowire::Client;
+/// use octowire::auth::PersonalToken;
+///
+/// # fn example() -> octowire::Result<()> {
+/// let token = PersonalToken::from_file("/run/secrets/github-token")?;
+/// let client = Client::builder().auth(token).build()?;
+/// # let _ = client;
+/// # Ok(())
+/// # }
+/// ```
+pub struct PersonalToken {
+    origin: Origin,
+    /// What was read when it was made.
+    first: AccessToken,
+    created_at: Option<SystemTime>,
+}
+
+enum Origin {
+    Given,
+    Env(String),
+    File(PathBuf),
+}
+
+/// How long a token from outside is used before it is read again.
+const READ_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+impl PersonalToken {
+    /// A token that does not change.
+    ///
+    /// # Errors
+    /// If it is none: see [`AccessToken::new`].
+    pub fn new(token: impl Into<SecretString>) -> Result<Self> {
+        let first = AccessToken::new(token)?;
+        Ok(Self { origin: Origin::Given, first, created_at: None })
+    }
+
+    /// The token in this environment variable.
+    ///
+    /// # Errors
+    /// If the variable is not set, or holds no token.
+    pub fn from_env(variable: impl Into<String>) -> Result<Self> {
+        let variable = variable.into();
+        let first = read_env(&variable)?;
+        Ok(Self { origin: Origin::Env(variable), first, created_at: None })
+    }
+
+    /// The token in this file. The file's age counts as the token's, unless
+    /// [`created_at`](Self::created_at) says otherwise.
+    ///
+    /// # Errors
+    /// If the file can not be read, or holds no token.
+    pub fn from_file(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        let first = read_file(&path)?;
+        Ok(Self { origin: Origin::File(path), first, created_at: None })
+    }
+
+    /// Says when the token was made, so that the client can warn when it is old.
+    #[must_use]
+    pub fn created_at(mut self, time: SystemTime) -> Self {
+        self.created_at = Some(time);
+        self
+    }
+
+    /// The token that was read when this was made: a client begins with it.
+    pub(crate) fn first(&self) -> AccessToken {
+        self.first.clone()
+    }
+}
+
+impl TokenSource for PersonalToken {
+    fn mint<'a>(&'a self, _: MintRequest<'a>) -> TokenFuture<'a> {
+        Box::pin(async move {
+            match &self.origin {
+                Origin::Given => Ok(self.first()),
+                Origin::Env(variable) => read_env(variable),
+                Origin::File(path) => {
+                    let path = path.clone();
+                    let read = tokio::task::spawn_blocking(move || read_file(&path)).await;
+                    read.map_err(|error| {
+                        Error::token_source("the token file was not read", true, Some(error.into()))
+                    })?
+                }
+            }
+        })
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        Cow::Owned(match &self.origin {
+            // A token of a hundred bits and more is not found from its digest.
+            Origin::Given => format!("token:{}", digest(self.first.expose_secret())),
+            Origin::Env(variable) => format!("env:{variable}"),
+            Origin::File(path) => format!("file:{}", path.display()),
+        })
+    }
+
+    fn rejected(&self, _: &Rejection<'_>) -> Reaction {
+        match self.origin {
+            Origin::Given => Reaction::Fail,
+            Origin::Env(_) | Origin::File(_) => Reaction::MintAgain,
+        }
+    }
+
+    fn created_at(&self) -> Option<SystemTime> {
+        self.created_at.or_else(|| match &self.origin {
+            Origin::File(path) => std::fs::metadata(path).ok()?.modified().ok(),
+            Origin::Given | Origin::Env(_) => None,
+        })
+    }
+}
+
+impl fmt::Debug for PersonalToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PersonalToken").field("identity", &self.identity()).finish_non_exhaustive()
+    }
+}
+
+fn read_env(variable: &str) -> Result<AccessToken> {
+    let token = read_variable(variable)?.ok_or_else(|| {
+        let advice = if variable == "GITHUB_TOKEN" {
+            "set it to a token of GitHub; in a workflow, give the step \
+             env: GITHUB_TOKEN: ${{ github.token }}"
+        } else {
+            "set it to a token of GitHub"
+        };
+        AuthFailure::Missing
+            .error(format!("the environment variable {variable} is not set"), advice)
+    })?;
+    let token = AccessToken::new(token).map_err(|error| error.named(variable))?;
+    Ok(token.ask_again_after(READ_AGAIN_AFTER))
+}
+
+/// The value of an environment variable, if it is set.
+pub(super) fn read_variable(variable: &str) -> Result<Option<SecretString>> {
+    match std::env::var_os(variable).map(OsString::into_string) {
+        None => Ok(None),
+        Some(Ok(value)) => Ok(Some(value.into())),
+        // A value that is no Unicode is not shown.
+        Some(Err(_)) => Err(AuthFailure::Malformed.error(
+            format!("the environment variable {variable} holds no text"),
+            "check how it is set; it is not shown here",
+        )),
+    }
+}
+
+fn read_file(path: &Path) -> Result<AccessToken> {
+    let shown = path.display().to_string();
+    let bytes = std::fs::read(path).map(Zeroizing::new).map_err(|error| {
+        AuthFailure::Missing
+            .error(
+                format!("no token can be read from {shown}"),
+                "check the path and who may read it",
+            )
+            .with_source(error)
+    })?;
+    // What is no text makes a token that is refused, with a reason.
+    let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
+    let token = AccessToken::new(text.as_str()).map_err(|error| error.named(&shown))?;
+    Ok(token.ask_again_after(READ_AGAIN_AFTER))
+}
+
+/// A short name for a secret, from which it can not be had.
+fn digest(secret: &str) -> String {
+    let digest = Sha256::new_with_prefix("octowire identity\0").chain_update(secret).finalize();
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_is_stable_and_holds_nothing_of_the_token() {
+        let identity = |token: &str| PersonalToken::new(token).unwrap().identity().into_owned();
+        assert_eq!(identity("ghp_hunter2"), identity("ghp_hunter2\n"));
+        assert_ne!(identity("ghp_hunter2"), identity("ghp_hunter3"));
+        assert!(!identity("ghp_hunter2").contains("hunter2"));
+    }
+}

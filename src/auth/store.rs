@@ -1,0 +1,109 @@
+//! Where tokens outlive a client: nowhere by default, in memory for several clients, in an
+//! encrypted file for several processes, or wherever a [`TokenStore`] of the application's own
+//! puts them.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+
+use super::token::AccessToken;
+use crate::error::Result;
+
+/// A place for tokens, shared by the clients that are given it.
+///
+/// What it holds are live credentials: a store that writes them anywhere encrypts them.
+/// [`AccessToken`] gives all its parts, and takes them back.
+pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
+    /// The token of this key, if there is one. `key` is the
+    /// [identity](super::TokenSource::identity) behind it, and no secret.
+    fn load<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<AccessToken>>;
+
+    /// Keeps the token, in place of the one before. When it returns, the token has to be where a
+    /// crash does not lose it.
+    fn save<'a>(&'a self, key: &'a str, token: &'a AccessToken) -> StoreFuture<'a, ()>;
+
+    /// Forgets the token of this key. To forget one that is not there is no error.
+    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()>;
+
+    /// Waits until nobody else holds the lock of this key, here or in another process, and takes
+    /// it: so a token is minted once. How long it waits at most is the store's to say.
+    fn lock<'a>(&'a self, key: &'a str) -> StoreFuture<'a, StoreLock>;
+}
+
+/// What the methods of a [`TokenStore`] return.
+pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
+/// A lock of a [`TokenStore`], which is given back when this is dropped.
+pub struct StoreLock {
+    _guard: Box<dyn Any + Send>,
+}
+
+impl StoreLock {
+    /// A lock that is held for as long as this value lives.
+    pub fn new(guard: impl Any + Send) -> Self {
+        Self { _guard: Box::new(guard) }
+    }
+}
+
+impl fmt::Debug for StoreLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoreLock")
+    }
+}
+
+/// Tokens in memory, for several clients of one process; a single client needs no store.
+///
+/// It holds one token for each identity that is used, and forgets none by itself.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryTokenStore(Arc<Mutex<HashMap<String, Slot>>>);
+
+#[derive(Debug, Default)]
+struct Slot {
+    token: Option<AccessToken>,
+    lock: Arc<AsyncMutex<()>>,
+}
+
+impl MemoryTokenStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn with<T>(&self, key: &str, act: impl FnOnce(&mut Slot) -> T) -> T {
+        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        act(slots.entry(key.to_owned()).or_default())
+    }
+}
+
+impl TokenStore for MemoryTokenStore {
+    fn load<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<AccessToken>> {
+        Box::pin(async move { Ok(self.with(key, |slot| slot.token.clone())) })
+    }
+
+    fn save<'a>(&'a self, key: &'a str, token: &'a AccessToken) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            self.with(key, |slot| slot.token = Some(token.clone()));
+            Ok(())
+        })
+    }
+
+    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            self.with(key, |slot| slot.token = None);
+            Ok(())
+        })
+    }
+
+    fn lock<'a>(&'a self, key: &'a str) -> StoreFuture<'a, StoreLock> {
+        Box::pin(async move {
+            let lock = self.with(key, |slot| Arc::clone(&slot.lock));
+            let guard: OwnedMutexGuard<()> = lock.lock_owned().await;
+            Ok(StoreLock::new(guard))
+        })
+    }
+}
