@@ -142,10 +142,7 @@ impl Keeper {
                 return outcome.clone();
             }
         }
-        Err(AuthFailure::Other.error(
-            format!("the token source {} stopped before it answered", self.source.identity()),
-            "it panicked, or its runtime was shut down: see the log",
-        ))
+        Err(self.lost())
     }
 
     /// What a call does whose token GitHub refused: sends again after this time, or, for `None`,
@@ -204,8 +201,14 @@ impl Keeper {
         if let Some(held) = current.as_ref().filter(|held| held.is_fresh()) {
             return Turn::Go(Arc::clone(held));
         }
-        // A lost flight's channel is closed without an outcome.
-        let flying = state.flight.clone().filter(|flight| flight.has_changed().is_ok());
+        // A flight takes itself off when it arrives: one whose channel is closed was lost.
+        if state.flight.as_ref().is_some_and(|flight| flight.has_changed().is_err()) {
+            state.flight = None;
+            if current.is_some() {
+                self.fail(&mut state, self.lost());
+            }
+        }
+        let flying = state.flight.clone();
         let failed = state.failed.as_ref().filter(|(until, _)| Instant::now() < *until);
         match (current, flying, failed) {
             (Some(held), None, None) => {
@@ -254,15 +257,27 @@ impl Keeper {
                 Ok(held)
             }
             Err(error) => {
-                state.failures = state.failures.saturating_add(1);
-                let delay = self.policy.delay(state.failures);
-                let delay = delay + some_of(delay / 4);
-                let good = self.current().is_some_and(|held| held.is_good());
-                warn!(%error, still_good = good, next_in = ?delay, "no token could be minted");
-                state.failed = Some((Instant::now() + delay, error.clone()));
+                self.fail(&mut state, error.clone());
                 Err(error)
             }
         }
+    }
+
+    /// Lets nobody try again for a while.
+    fn fail(&self, state: &mut State, error: Error) {
+        state.failures = state.failures.saturating_add(1);
+        let delay = self.policy.delay(state.failures);
+        let delay = delay + some_of(delay / 4);
+        let good = self.current().is_some_and(|held| held.is_good());
+        warn!(%error, still_good = good, next_in = ?delay, "no token could be minted");
+        state.failed = Some((Instant::now() + delay, error));
+    }
+
+    fn lost(&self) -> Error {
+        AuthFailure::Other.error(
+            format!("the token source {} stopped before it answered", self.source.identity()),
+            "it panicked, or its runtime was shut down: see the log",
+        )
     }
 
     fn hold(&self, token: AccessToken, serial: u64) -> Held {

@@ -13,6 +13,7 @@
 //! request goes: whether a server may see the token is decided in one other place.
 
 mod app;
+mod credentials;
 mod failure;
 mod installation;
 mod keeper;
@@ -24,6 +25,7 @@ mod store;
 mod token;
 
 pub use app::{App, AppSigner, SignatureFuture};
+pub use credentials::Credentials;
 pub use failure::AuthFailure;
 pub use installation::{AppInstallation, Installation};
 pub use personal::PersonalToken;

@@ -18,8 +18,9 @@ use crate::error::Result;
 /// What it holds are live credentials: a store that writes them anywhere encrypts them.
 /// [`AccessToken`] gives all its parts, and takes them back.
 pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
-    /// The token of this key, if there is one. `key` is the
-    /// [identity](super::TokenSource::identity) behind it, and no secret.
+    /// The token of this key, if there is one. `key` names the
+    /// [identity](super::TokenSource::identity) behind it and the GitHub that it is known to; it
+    /// is no secret.
     fn load<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<AccessToken>>;
 
     /// Keeps the token, in place of the one before. When it returns, the token has to be where a

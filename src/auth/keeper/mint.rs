@@ -12,6 +12,7 @@ use crate::auth::store::TokenStore;
 use crate::auth::token::AccessToken;
 use crate::client::Client;
 use crate::error::Result;
+use crate::origins::origin_of;
 
 /// How often a token that must not be lost is written before memory has to do.
 const SAVE_ATTEMPTS: u32 = 3;
@@ -22,7 +23,8 @@ impl Keeper {
         let Some(store) = &self.store else {
             return self.ask(client, self.last().as_ref()).await;
         };
-        let key = self.source.identity().into_owned();
+        // Ids of installations are unique on one GitHub only.
+        let key = format!("{} at {}", self.source.identity(), origin_of(client.base_url()));
         // Held until the new token is stored: other processes wait here, and then find it.
         let lock = match store.lock(&key).await {
             Ok(lock) => Some(lock),

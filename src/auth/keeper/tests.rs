@@ -1,1 +1,371 @@
+//! What the keeper promises, by a source that does as the test says; time is paused.
 
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use http::HeaderMap;
+use tokio::time::{advance, sleep};
+
+use super::*;
+use crate::auth::source::TokenFuture;
+use crate::auth::store::MemoryTokenStore;
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Mints `token-1`, `token-2`, …, each valid for an hour, after a second of work.
+#[derive(Debug, Default)]
+struct Source {
+    minted: AtomicUsize,
+    /// How the next attempts fail: retryable or not.
+    failures: Mutex<VecDeque<bool>>,
+    keep: Option<Keep>,
+    settles: Duration,
+    reaction: Option<Reaction>,
+    lifetime: Option<Duration>,
+    panics: bool,
+}
+
+impl TokenSource for Source {
+    fn mint<'a>(&'a self, _: MintRequest<'a>) -> TokenFuture<'a> {
+        Box::pin(async {
+            sleep(SECOND).await;
+            assert!(!self.panics, "a source that panics");
+            let count = self.minted.fetch_add(1, Ordering::Relaxed) + 1;
+            if let Some(retryable) = self.failures.lock().unwrap().pop_front() {
+                return Err(Error::token_source(format!("failure {count}"), retryable, None));
+            }
+            let token = AccessToken::new(format!("token-{count}"))?;
+            Ok(token.expires_in(self.lifetime.unwrap_or(HOUR)))
+        })
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        Cow::Borrowed("test")
+    }
+
+    fn rejected(&self, _: &Rejection<'_>) -> Reaction {
+        self.reaction.unwrap_or(Reaction::MintAgain)
+    }
+
+    fn settles_within(&self) -> Duration {
+        self.settles
+    }
+
+    fn keep(&self) -> Keep {
+        self.keep.unwrap_or(Keep::No)
+    }
+}
+
+struct Room {
+    keeper: Arc<Keeper>,
+    source: Arc<Source>,
+    client: Client,
+}
+
+impl Room {
+    fn new(source: Source) -> Self {
+        Self::with(source, TokenPolicy::default().jitter(Duration::ZERO), None)
+    }
+
+    fn with(source: Source, policy: TokenPolicy, store: Option<Arc<dyn TokenStore>>) -> Self {
+        let source = Arc::new(source);
+        let keeper = Keeper::new(source.clone(), policy, store);
+        Self { keeper, source, client: Client::builder().build().unwrap() }
+    }
+
+    async fn held(&self) -> Arc<Held> {
+        self.keeper.pass(&self.client).await.unwrap()
+    }
+
+    async fn token(&self) -> String {
+        self.held().await.token().expose_secret().to_owned()
+    }
+
+    async fn error(&self) -> Error {
+        self.keeper.pass(&self.client).await.unwrap_err()
+    }
+
+    fn minted(&self) -> usize {
+        self.source.minted.load(Ordering::Relaxed)
+    }
+
+    fn refused(&self, held: &Held, times: u32) -> Option<Duration> {
+        let headers = HeaderMap::new();
+        let rejection = Rejection { message: "Bad credentials", headers: &headers };
+        self.keeper.refused(held, times, &rejection)
+    }
+}
+
+/// Lets the tasks that are ready run.
+async fn settle() {
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_waiters_mint_one_token() {
+    let room = Room::new(Source::default());
+    let tasks: Vec<_> = (0..10_000)
+        .map(|_| {
+            let (keeper, client) = (Arc::clone(&room.keeper), room.client.clone());
+            tokio::spawn(async move { keeper.pass(&client).await.unwrap() })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.unwrap().token().expose_secret(), "token-1");
+    }
+    assert_eq!(room.minted(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_that_gives_up_takes_nothing_from_the_others() {
+    let room = Room::new(Source::default());
+    let first = tokio::time::timeout(SECOND / 2, room.keeper.pass(&room.client)).await;
+    assert!(first.is_err());
+    assert_eq!(room.token().await, "token-1");
+    assert_eq!(room.minted(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_renewed_ahead_of_its_end_and_nobody_waits() {
+    let room = Room::new(Source::default());
+    assert_eq!(room.token().await, "token-1");
+    advance(HOUR - 61 * SECOND).await;
+    assert_eq!(room.token().await, "token-1");
+    settle().await;
+    assert_eq!(room.minted(), 1, "not within the margin yet");
+    advance(2 * SECOND).await;
+    let before = Instant::now();
+    assert_eq!(room.token().await, "token-1");
+    assert_eq!(before.elapsed(), Duration::ZERO, "the old one is served meanwhile");
+    sleep(2 * SECOND).await;
+    assert_eq!(room.token().await, "token-2");
+    assert_eq!(room.minted(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn jitter_renews_earlier_and_never_later() {
+    for _ in 0..50 {
+        let policy = TokenPolicy::default().jitter(30 * SECOND);
+        let room = Room::with(Source::default(), policy, None);
+        room.token().await;
+        advance(HOUR - 92 * SECOND).await;
+        room.token().await;
+        sleep(SECOND).await;
+        assert_eq!(room.minted(), 1);
+        advance(32 * SECOND).await;
+        room.token().await;
+        sleep(2 * SECOND).await;
+        assert_eq!(room.minted(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_lived_token_is_used_for_half_its_life_at_least() {
+    let room = Room::new(Source { lifetime: Some(10 * SECOND), ..Source::default() });
+    room.token().await;
+    advance(4 * SECOND).await;
+    room.token().await;
+    settle().await;
+    assert_eq!(room.minted(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_good_token_is_served_while_renewal_fails() {
+    let room = Room::new(Source::default());
+    room.token().await;
+    room.source.failures.lock().unwrap().extend([false; 100]);
+    advance(HOUR - 50 * SECOND).await;
+    for _ in 0..40 {
+        assert_eq!(room.token().await, "token-1");
+        sleep(SECOND).await;
+    }
+    let attempts = room.minted() - 1;
+    assert!((3..=6).contains(&attempts), "backed off: {attempts} attempts in 40 s");
+    sleep(20 * SECOND).await;
+    assert!(room.error().await.to_string().contains("failure"), "it has ended");
+    room.source.failures.lock().unwrap().clear();
+    sleep(75 * SECOND).await;
+    assert!(room.token().await.starts_with("token-"), "and recovers by itself");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_may_pass_is_tried_again_before_anyone_fails() {
+    let room = Room::new(Source::default());
+    room.source.failures.lock().unwrap().extend([true, true]);
+    assert_eq!(room.token().await, "token-3");
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_are_bounded_and_every_waiter_gets_the_same_error() {
+    let room = Room::new(Source::default());
+    room.source.failures.lock().unwrap().extend([true; 100]);
+    let (one, other) = tokio::join!(room.error(), room.error());
+    assert_eq!(one.to_string(), other.to_string());
+    assert!(one.to_string().contains("failure 3"), "{one}");
+    assert_eq!(one.auth_failure(), Some(AuthFailure::Other));
+    // Within the wait, nobody asks again.
+    assert_eq!(room.error().await.to_string(), one.to_string());
+    assert_eq!(room.minted(), 3);
+    sleep(2 * SECOND).await;
+    assert!(room.error().await.to_string().contains("failure 6"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_does_not_pass_is_tried_once() {
+    let room = Room::new(Source::default());
+    room.source.failures.lock().unwrap().push_back(false);
+    assert!(room.error().await.to_string().contains("failure 1"));
+    assert_eq!(room.minted(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_panics_is_an_error() {
+    let room = Room::new(Source { panics: true, ..Source::default() });
+    assert!(room.error().await.to_string().contains("stopped before it answered"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_panics_while_a_token_is_good_is_not_asked_for_every_call() {
+    let room = Room::new(Source { panics: true, ..Source::default() });
+    room.keeper.begin_with(AccessToken::new("first").unwrap().expires_in(100 * SECOND));
+    advance(60 * SECOND).await;
+    for _ in 0..20 {
+        assert_eq!(room.token().await, "first");
+        sleep(SECOND).await;
+    }
+    let state = room.keeper.state();
+    assert!((2..=5).contains(&state.failures), "{} flights in 20 s", state.failures);
+}
+
+#[test]
+fn a_flight_that_is_lost_with_its_runtime_is_flown_again() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().start_paused(true).build().unwrap()
+    };
+    let room = runtime().block_on(async {
+        let room = Room::new(Source::default());
+        assert!(tokio::time::timeout(SECOND / 2, room.held()).await.is_err());
+        room
+    });
+    assert_eq!(runtime().block_on(room.token()), "token-1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_token_is_replaced_once_for_all_who_were_refused() {
+    let room = Room::new(Source::default());
+    let (one, other) = tokio::join!(room.held(), room.held());
+    assert_eq!(room.refused(&one, 0), Some(Duration::ZERO));
+    assert_eq!(room.token().await, "token-2");
+    assert_eq!(room.refused(&other, 0), Some(Duration::ZERO), "it was replaced already");
+    assert_eq!(room.token().await, "token-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_credential_that_is_never_accepted_is_not_hammered() {
+    let room = Room::new(Source::default());
+    assert!(room.refused(&*room.held().await, 0).is_some());
+    assert_eq!(room.refused(&*room.held().await, 1), None);
+    advance(DISCARD_INTERVAL).await;
+    assert!(room.refused(&*room.held().await, 0).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_says_so_is_not_asked_again() {
+    let room = Room::new(Source { reaction: Some(Reaction::Fail), ..Source::default() });
+    assert_eq!(room.refused(&*room.held().await, 0), None);
+    assert_eq!(room.token().await, "token-1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_token_is_given_time_to_reach_all_servers() {
+    let room = Room::new(Source { settles: 8 * SECOND, ..Source::default() });
+    let held = room.held().await;
+    let mut waited = Vec::new();
+    for times in 0..8 {
+        let delay = room.refused(&held, times).unwrap();
+        if delay == Duration::ZERO {
+            break;
+        }
+        waited.push(delay.as_millis());
+        advance(delay).await;
+        assert_eq!(room.token().await, "token-1", "the same one is sent again");
+    }
+    assert_eq!(waited, [500, 1000, 2000, 4000]);
+    assert_eq!(room.token().await, "token-2", "then another");
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_that_share_a_store_mint_once() {
+    let store = MemoryTokenStore::new();
+    let room = |_| {
+        let source = Source { keep: Some(Keep::Share), ..Source::default() };
+        let store: Arc<dyn TokenStore> = Arc::new(store.clone());
+        Room::with(source, TokenPolicy::default(), Some(store))
+    };
+    let rooms: Vec<_> = (0..20).map(room).collect();
+    let tokens = futures_util::future::join_all(rooms.iter().map(Room::token)).await;
+    assert!(tokens.iter().all(|token| token == "token-1"));
+    assert_eq!(rooms.iter().map(Room::minted).sum::<usize>(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_token_is_not_taken_from_the_store_again() {
+    let store: Arc<dyn TokenStore> = Arc::new(MemoryTokenStore::new());
+    let source = Source { keep: Some(Keep::Share), ..Source::default() };
+    let room = Room::with(source, TokenPolicy::default(), Some(Arc::clone(&store)));
+    let held = room.held().await;
+    room.refused(&held, 0);
+    assert_eq!(room.token().await, "token-2");
+    let stored = store.load("test at https://api.github.com").await.unwrap().unwrap();
+    assert_eq!(stored.expose_secret(), "token-2");
+}
+
+/// A store that is broken.
+#[derive(Debug)]
+struct Broken;
+
+impl TokenStore for Broken {
+    fn load<'a>(&'a self, _: &'a str) -> super::super::StoreFuture<'a, Option<AccessToken>> {
+        Box::pin(async { Err(AuthFailure::StoreTampered.error("broken", "")) })
+    }
+
+    fn save<'a>(&'a self, _: &'a str, _: &'a AccessToken) -> super::super::StoreFuture<'a, ()> {
+        panic!("a store that can not be read must not be written")
+    }
+
+    fn remove<'a>(&'a self, _: &'a str) -> super::super::StoreFuture<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn lock<'a>(&'a self, _: &'a str) -> super::super::StoreFuture<'a, super::super::StoreLock> {
+        Box::pin(async { Ok(super::super::StoreLock::new(())) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_store_stops_only_those_who_can_not_do_without() {
+    let room = |keep| {
+        let source = Source { keep: Some(keep), ..Source::default() };
+        Room::with(source, TokenPolicy::default(), Some(Arc::new(Broken)))
+    };
+    assert_eq!(room(Keep::Share).token().await, "token-1");
+    let must = room(Keep::Must);
+    assert_eq!(must.error().await.auth_failure(), Some(AuthFailure::StoreTampered));
+    assert_eq!(must.minted(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_may_change_is_read_again_without_a_wait() {
+    let room = Room::new(Source::default());
+    room.keeper.begin_with(AccessToken::new("first").unwrap().ask_again_after(5 * SECOND));
+    assert_eq!(room.token().await, "first");
+    advance(6 * SECOND).await;
+    assert_eq!(room.token().await, "first");
+    sleep(2 * SECOND).await;
+    assert_eq!(room.token().await, "token-1");
+}

@@ -1,0 +1,223 @@
+//! The credentials of one environment, as its variables describe them.
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::app::App;
+use super::failure::AuthFailure;
+use super::installation::{AppInstallation, Installation};
+use super::personal::{PersonalToken, read_variable};
+use super::source::{Keep, MintRequest, Reaction, Rejection, TokenFuture, TokenSource};
+use crate::error::{Error, Result};
+
+/// The credentials of one environment, such as `PROD` or `STAGING`, each with variables of its own.
+///
+/// With the environment `PROD`, one of these has to be set:
+///
+/// | variables | sign in as |
+/// |---|---|
+/// | `PROD_GITHUB_TOKEN`, or the path of a file in `PROD_GITHUB_TOKEN_FILE` | the token's owner; read again when it changes |
+/// | `PROD_GITHUB_APP_ID` (or client id), and the key in `PROD_GITHUB_APP_PRIVATE_KEY` or the path of its file in `PROD_GITHUB_APP_PRIVATE_KEY_FILE` | the App itself |
+/// | these, and `PROD_GITHUB_APP_INSTALLATION_ID` or `PROD_GITHUB_APP_INSTALLATION_ORG` | the App's installation |
+///
+/// While a key is replaced, `PROD_GITHUB_APP_PRIVATE_KEY_OLD` has the older one: see
+/// [`App::or_key`].
+///
+/// Nothing is taken from another environment or from the plain `GITHUB_TOKEN`, and the
+/// [identity](TokenSource::identity) begins with the environment's name, so that a token store or
+/// a cache which two environments share keeps them apart.
+///
+/// ```no_run
+/// # fn example() -> octowire::Result<()> {
+/// use octowire::Client;
+/// use octowire::auth::Credentials;
+///
+/// let client = Client::builder().auth(Credentials::from_env("PROD")?).build()?;
+/// # let _ = client;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Credentials {
+    environment: String,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    Personal(PersonalToken),
+    App(App),
+    Installation(AppInstallation),
+}
+
+impl Credentials {
+    /// Reads the credentials of this environment.
+    ///
+    /// # Errors
+    /// If none of the variables is set ([`AuthFailure::Missing`]), if both a token and an App are
+    /// ([`AuthFailure::Ambiguous`]), or if one of them does not hold what it should: a token
+    /// where a key belongs is named as such.
+    pub fn from_env(environment: &str) -> Result<Self> {
+        let variables = Variables { environment };
+        let token = variables.read("TOKEN")?;
+        let token_file = variables.read("TOKEN_FILE")?;
+        let app = variables.read("APP_ID")?;
+        let source = match (token, token_file, app) {
+            (Some(_), None, None) => {
+                Source::Personal(PersonalToken::from_env(variables.name("TOKEN"))?)
+            }
+            (None, Some(path), None) => {
+                Source::Personal(PersonalToken::from_file(path.expose_secret())?)
+            }
+            (None, None, Some(id)) => variables.app(&id)?,
+            (None, None, None) => {
+                return Err(AuthFailure::Missing.error(
+                    format!(
+                        "there are no credentials for {environment}: neither {} nor {} is set",
+                        variables.name("TOKEN"),
+                        variables.name("APP_ID"),
+                    ),
+                    "set the variables of one way to sign in: see Credentials",
+                ));
+            }
+            _ => {
+                return Err(AuthFailure::Ambiguous.error(
+                    format!(
+                        "more than one of {}, {} and {} is set",
+                        variables.name("TOKEN"),
+                        variables.name("TOKEN_FILE"),
+                        variables.name("APP_ID"),
+                    ),
+                    "set those of one way to sign in only",
+                ));
+            }
+        };
+        Ok(Self { environment: environment.to_owned(), source })
+    }
+
+    fn inner(&self) -> &dyn TokenSource {
+        match &self.source {
+            Source::Personal(token) => token,
+            Source::App(app) => app,
+            Source::Installation(installation) => installation,
+        }
+    }
+}
+
+impl TokenSource for Credentials {
+    fn mint<'a>(&'a self, request: MintRequest<'a>) -> TokenFuture<'a> {
+        self.inner().mint(request)
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        Cow::Owned(format!("{}/{}", self.environment, self.inner().identity()))
+    }
+
+    fn rejected(&self, rejection: &Rejection<'_>) -> Reaction {
+        self.inner().rejected(rejection)
+    }
+
+    fn settles_within(&self) -> Duration {
+        self.inner().settles_within()
+    }
+
+    fn keep(&self) -> Keep {
+        self.inner().keep()
+    }
+
+    fn created_at(&self) -> Option<SystemTime> {
+        self.inner().created_at()
+    }
+
+    fn app(&self) -> Option<&App> {
+        self.inner().app()
+    }
+}
+
+struct Variables<'a> {
+    environment: &'a str,
+}
+
+impl Variables<'_> {
+    fn name(&self, what: &str) -> String {
+        format!("{}_GITHUB_{what}", self.environment)
+    }
+
+    /// The value of a variable; one that is empty counts as not set, as CI systems have it.
+    fn read(&self, what: &str) -> Result<Option<SecretString>> {
+        let value = read_variable(&self.name(what))?;
+        Ok(value.filter(|value| !value.expose_secret().trim().is_empty()))
+    }
+
+    fn app(&self, id: &SecretString) -> Result<Source> {
+        let app = self.read_app(id.expose_secret().trim())?;
+        let installation_id = self.read("APP_INSTALLATION_ID")?;
+        let org = self.read("APP_INSTALLATION_ORG")?;
+        let installation = match (installation_id, org) {
+            (None, None) => return Ok(Source::App(app)),
+            (None, Some(org)) => Installation::of_org(org.expose_secret().trim()),
+            (Some(id), None) => {
+                let id = id.expose_secret().trim().parse::<u64>().map_err(|_| {
+                    let name = self.name("APP_INSTALLATION_ID");
+                    AuthFailure::Malformed.error(
+                        format!("{name} is no number"),
+                        "the id is the last part of the installation's settings page's address",
+                    )
+                })?;
+                Installation::id(id)
+            }
+            (Some(_), Some(_)) => {
+                return Err(AuthFailure::Ambiguous.error(
+                    format!(
+                        "both {} and {} are set",
+                        self.name("APP_INSTALLATION_ID"),
+                        self.name("APP_INSTALLATION_ORG"),
+                    ),
+                    "set one of them",
+                ));
+            }
+        };
+        Ok(Source::Installation(app.installation(installation)))
+    }
+
+    #[cfg(feature = "app-auth")]
+    fn read_app(&self, id: &str) -> Result<App> {
+        let name = self.name("APP_PRIVATE_KEY");
+        let file = self.name("APP_PRIVATE_KEY_FILE");
+        let named = |name: &str| {
+            let name = name.to_owned();
+            move |error: Error| error.named(&name)
+        };
+        let app = match (self.read("APP_PRIVATE_KEY")?, self.read("APP_PRIVATE_KEY_FILE")?) {
+            (Some(key), None) => App::new(id, key).map_err(named(&name))?,
+            (None, Some(path)) => {
+                App::from_key_file(id, path.expose_secret()).map_err(named(&file))?
+            }
+            (None, None) => {
+                return Err(AuthFailure::Missing.error(
+                    format!("the App's private key is missing: neither {name} nor {file} is set"),
+                    "set one of them to the key that the App's settings page generates",
+                ));
+            }
+            (Some(_), Some(_)) => {
+                return Err(AuthFailure::Ambiguous
+                    .error(format!("both {name} and {file} are set"), "set one of them"));
+            }
+        };
+        let old = self.name("APP_PRIVATE_KEY_OLD");
+        match self.read("APP_PRIVATE_KEY_OLD")? {
+            Some(key) => app.or_key(key).map_err(named(&old)),
+            None => Ok(app),
+        }
+    }
+
+    #[cfg(not(feature = "app-auth"))]
+    fn read_app(&self, _: &str) -> Result<App> {
+        Err(AuthFailure::Signer.error(
+            format!("{} is set, but octowire is built without app-auth", self.name("APP_ID")),
+            "switch the feature app-auth on, or sign by App::with_signer",
+        ))
+    }
+}
