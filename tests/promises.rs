@@ -5,6 +5,8 @@ mod stand_in;
 mod support;
 
 mod promises {
+    #[cfg(feature = "app-auth")]
+    mod auth;
     mod client;
     mod errors;
     mod graphql;

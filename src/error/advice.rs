@@ -12,6 +12,9 @@ use crate::response::RateLimit;
 pub(super) fn advice(api: &ApiError, headers: &HeaderMap, rate_limited: bool) -> String {
     let mut advice = match api.status.as_u16() {
         _ if rate_limited => when_to_return(headers),
+        401 if api.message.contains("JSON web token") => {
+            "the endpoint is for the App itself: call it by Client::as_app".to_owned()
+        }
         401 => "the token is missing, wrong, expired or revoked".to_owned(),
         403 => permission(headers),
         404 => "a private resource that the token cannot see also answers 404".to_owned(),

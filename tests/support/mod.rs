@@ -1,6 +1,9 @@
 //! A server on a raw socket, for answers that no well-behaved server gives.
 #![allow(dead_code)]
 
+#[cfg(feature = "app-auth")]
+pub mod github_app;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
