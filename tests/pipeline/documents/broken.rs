@@ -40,7 +40,7 @@ pub const EXAMPLES: &[(&str, &str)] = &[
     ),
 ];
 
-/// Examples of other documents that cannot be sent.
+/// Examples of ghec, and in part of ghes, that cannot be sent.
 pub const ELSEWHERE: &[(&str, &str)] = &[
     (
         "enterprise-admin/create-audit-log-stream default",
