@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change lands. Installs what is missing
 # (Debian or macOS; a Rust toolchain must be there), then checks formatting,
-# lints, tests, documentation, licences, and a few tags alone.
+# lints, tests, documentation, licences, the package, and a few tags alone.
 #
 #   ./scripts/test.sh
 #
@@ -59,6 +59,9 @@ step 'tests: default features, documentation'
 cargo test --locked
 step 'tests: every operation and every example of the document'
 cargo test --locked --features full --test examples -- --nocapture
+
+step 'what is published'
+./scripts/check-package.sh --allow-dirty
 
 step 'tags alone'
 ./scripts/check-tags.sh markdown git code-security enterprise-teams
