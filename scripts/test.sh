@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change lands. Installs what is missing
 # (Debian or macOS; a Rust toolchain must be there), then checks formatting,
-# lints, tests, documentation, licences, and a few tags alone.
+# lints, tests, documentation, licences, the package, and a few tags alone.
 #
 #   ./scripts/test.sh
 #
-# scripts/check-tags.sh checks every tag alone, which takes longer.
+# What takes longer is in scripts/check-*.sh, see CONTRIBUTING.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -46,10 +46,22 @@ cargo clippy --locked --no-default-features --lib -- -D warnings
 
 step 'tests: the stages of the build'
 cargo test --locked --package octowire-pipeline -- --nocapture
+step 'tests: the stages of the build, on the documents of GitHub Enterprise'
+fetched=0
+./scripts/check-documents.sh --stages || fetched=$?
+case $fetched in
+    0) ;;
+    # Without npm, or without its network, everything else still counts.
+    3) printf 'NOT CHECKED: the documents could not be fetched\n' ;;
+    *) exit "$fetched" ;;
+esac
 step 'tests: default features, documentation'
 cargo test --locked
 step 'tests: every operation and every example of the document'
 cargo test --locked --features full --test examples -- --nocapture
+
+step 'what is published'
+./scripts/check-package.sh --allow-dirty
 
 step 'tags alone'
 ./scripts/check-tags.sh markdown git code-security enterprise-teams

@@ -1,5 +1,9 @@
 //! All stages on the real documents: the vendored one, and those in the folder
-//! that `OCTOWIRE_DOCUMENTS` names (`ghec.json`, `ghes-3.19.json`, …).
+//! that `OCTOWIRE_DOCUMENTS` names (`ghec.json`, `ghes-3.19.json`, …), where
+//! `scripts/check-documents.sh` puts them.
+
+mod broken;
+mod requests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,10 +29,17 @@ fn vendored() -> Value {
     ok(corrected(&openapi().join("api.github.com.json")))
 }
 
-/// Every document, but for the variants without `$ref`s beside them.
+/// Every document, but for the variants without `$ref`s beside them; none, and
+/// it says so, unless there is a folder of them.
 fn others() -> Vec<PathBuf> {
-    let Some(folder) = env::var_os("OCTOWIRE_DOCUMENTS") else { return Vec::new() };
-    let files = fs::read_dir(folder).expect("the folder of documents");
+    let Some(folder) = env::var_os("OCTOWIRE_DOCUMENTS") else {
+        println!(
+            "skipped: OCTOWIRE_DOCUMENTS is not set, so no document but the vendored one is \
+             checked; scripts/check-documents.sh checks them all"
+        );
+        return Vec::new();
+    };
+    let files = fs::read_dir(&folder).expect("the folder of documents");
     let mut paths: Vec<PathBuf> = files.map(|file| file.expect("a file").path()).collect();
     let is_document = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -36,6 +47,7 @@ fn others() -> Vec<PathBuf> {
     };
     paths.retain(is_document);
     paths.sort();
+    assert!(!paths.is_empty(), "no document in OCTOWIRE_DOCUMENTS={}", folder.display());
     paths
 }
 

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Checks what would be published: packs it, holds its size against the bound of
+# crates.io, and builds and runs the quickstart from the unpacked archive alone.
+#
+#   ./scripts/check-package.sh                 what is committed
+#   ./scripts/check-package.sh --allow-dirty   what stands here
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# What crates.io takes.
+max_bytes=$((10 * 1024 * 1024))
+
+case "$*" in
+    '' | --allow-dirty) ;;
+    *) printf 'usage: %s [--allow-dirty]\n' "$0" >&2; exit 2 ;;
+esac
+if [ $# -eq 0 ] && [ -n "$(git status --porcelain)" ]; then
+    printf 'the working tree has changes: commit them, or say --allow-dirty to pack them\n' >&2
+    exit 1
+fi
+
+export CARGO_INCREMENTAL="${CARGO_INCREMENTAL:-0}"
+export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+id=$(cargo pkgid --package octowire)
+name=octowire-${id##*[@#]}
+target=$(cargo metadata --locked --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
+
+# Without Cargo's own check, which compiles every dependency once more: the
+# quickstart below compiles what is in the archive.
+cargo package --quiet --locked --package octowire --no-verify "$@"
+archive=$target/package/$name.crate
+bytes=$(wc -c < "$archive" | tr -d ' ')
+tar -C "$work" -xzf "$archive"
+files=$(find "$work/$name" -type f | wc -l | tr -d ' ')
+printf '%s.crate: %s files, %s bytes of at most %s\n' "$name" "$files" "$bytes" "$max_bytes"
+if [ "$bytes" -gt "$max_bytes" ]; then
+    printf 'the archive is too large for crates.io\n' >&2
+    exit 1
+fi
+
+printf 'the quickstart, from the archive:\n'
+cargo run --quiet --locked --manifest-path "$work/$name/Cargo.toml" --target-dir "$target" --example quickstart
