@@ -43,7 +43,9 @@ impl Body {
     ///
     /// Give the length in bytes wherever it is known: GitHub refuses
     /// [release assets](https://docs.github.com/en/rest/releases/assets#upload-a-release-asset)
-    /// without a `Content-Length`. A stream that holds more or fewer bytes fails the call.
+    /// without a `Content-Length`. A stream that holds more or fewer bytes, or an error, fails the
+    /// call: the kind is [`InvalidRequest`](crate::ErrorKind::InvalidRequest), and the stream's
+    /// error is the source.
     ///
     /// A stream can be sent once. A call that would have to send it again, because of a
     /// redirect, fails instead; clones of the body share the one stream.
@@ -130,7 +132,8 @@ impl http_body::Body for Upload {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         loop {
-            let chunk = ready!(self.source.poll_next(context)).transpose()?;
+            let chunk = ready!(self.source.poll_next(context)).transpose();
+            let chunk = chunk.map_err(Broken::of)?;
             self.slack.reach(self.start.elapsed());
             let Some(chunk) = chunk else {
                 return Poll::Ready(self.last_chunk());
@@ -172,13 +175,38 @@ impl Upload {
 
     fn wrong(&self, length: u64) -> Result<Frame<Bytes>, BoxError> {
         let read = self.read;
-        Err(WrongLength { length, read }.into())
+        Err(Broken::of(WrongLength { length, read }.into()))
     }
 }
 
+/// The caller's own body failed while it was sent: not the connection, whose errors it comes
+/// out among.
+#[derive(Debug)]
+pub(crate) struct Broken(Mutex<Option<BoxError>>);
+
+impl Broken {
+    fn of(reason: BoxError) -> BoxError {
+        Self(Mutex::new(Some(reason))).into()
+    }
+
+    /// Why the body failed, if that is what is at the bottom of this error.
+    pub(crate) fn reason(error: &(dyn std::error::Error + 'static)) -> Option<BoxError> {
+        let mut errors = std::iter::successors(Some(error), |error| error.source());
+        lock(&errors.find_map(|error| error.downcast_ref::<Self>())?.0).take()
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the body to send failed")
+    }
+}
+
+impl std::error::Error for Broken {}
+
 /// The stream is not as long as its caller said.
 #[derive(Debug)]
-struct WrongLength {
+pub(crate) struct WrongLength {
     length: u64,
     read: u64,
 }

@@ -4,8 +4,9 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use crate::support::{Server, json};
+use futures_util::stream;
 use http::Method;
-use octowire::{Client, Error, ErrorKind};
+use octowire::{Body, Client, Error, ErrorKind};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -175,6 +176,29 @@ async fn a_server_that_is_not_there_is_a_transport_error() {
     assert_eq!(error.kind(), ErrorKind::Transport);
     assert!(error.is_retryable());
     assert!(error.to_string().contains("no connection"), "{error}");
+}
+
+#[tokio::test]
+async fn a_body_to_send_that_fails_is_the_callers_and_not_worth_a_retry() {
+    use std::io;
+    for (said, chunks, expected) in [
+        (None, vec![Ok("ab"), Err(io::Error::other("disk gone"))], "ended in an error"),
+        (Some(9), vec![Ok("ab"), Err(io::Error::other("disk gone"))], "ended in an error"),
+        (Some(9), vec![Ok("ab")], "said to be 9 bytes long, but has only 2"),
+        (Some(1), vec![Ok("ab")], "said to be 1 bytes long, but has at least 2"),
+    ] {
+        let server = Server::saying(json("201 Created", "", "{}")).await;
+        let call = server.client().request(Method::POST, "/thing");
+        let body = Body::stream(stream::iter(chunks), said);
+        let error = call.body("text/plain", body).send_empty().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error:?}");
+        assert!(!error.is_retryable());
+        assert!(error.to_string().contains(expected), "{error}");
+        assert_eq!(error.operation(), Some("POST /thing"));
+        let source = error.source().unwrap();
+        let own = source.downcast_ref::<io::Error>().map(ToString::to_string);
+        assert_eq!(own.is_some(), expected == "ended in an error", "{source:?}");
+    }
 }
 
 #[tokio::test]
