@@ -17,8 +17,9 @@ mod advice;
 mod api;
 mod transport;
 
-pub(crate) use api::is_html;
+pub(crate) use advice::when_to_return;
 pub use api::{ApiError, ApiErrorDetail};
+pub(crate) use api::{is_html, tells_rate_limit};
 
 /// What a fallible function of this library returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -33,7 +33,8 @@ pub(super) fn advice(api: &ApiError, headers: &HeaderMap, rate_limited: bool) ->
     advice
 }
 
-fn when_to_return(headers: &HeaderMap) -> String {
+/// When a rate limit lets calls through again.
+pub(crate) fn when_to_return(headers: &HeaderMap) -> String {
     let header = retry_after(headers);
     let reset = || {
         let limit = RateLimit::from_headers(headers).filter(|limit| limit.remaining == 0)?;
