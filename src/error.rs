@@ -121,6 +121,16 @@ impl Error {
         matches!(self.0.status, Some(StatusCode::NOT_FOUND | StatusCode::GONE))
     }
 
+    /// Whether GitHub answered 304, since nothing has changed: the answer to a
+    /// [conditional request](https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#use-conditional-requests),
+    /// one with an `if-none-match` or `if-modified-since` header.
+    ///
+    /// It is an error since there is no value; [`headers`](Self::headers) has its `etag`.
+    #[must_use]
+    pub fn is_not_modified(&self) -> bool {
+        self.0.status == Some(StatusCode::NOT_MODIFIED)
+    }
+
     /// Whether a timeout ended the call.
     #[must_use]
     pub fn is_timeout(&self) -> bool {

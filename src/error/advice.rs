@@ -18,6 +18,9 @@ pub(super) fn advice(api: &ApiError, headers: &HeaderMap, rate_limited: bool) ->
         409 => "the resource is in a state that does not allow this now".to_owned(),
         410 => "the resource is gone, or its feature is switched off".to_owned(),
         422 => "correct the values that GitHub names".to_owned(),
+        304 => "what you have from the earlier answer, whose etag or date this request carries, \
+                is still current"
+            .to_owned(),
         300..=399 => "the answer was not followed as a redirect".to_owned(),
         500..=599 => "the failure is on GitHub's side or in a proxy: try again later, \
                       and see https://www.githubstatus.com"

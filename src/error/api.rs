@@ -118,7 +118,10 @@ fn describe(api: &ApiError, headers: &HeaderMap, body: &[u8]) -> String {
     if !api.message.is_empty() {
         line.push_str(&format!(": \"{}\"", Line(&api.message)));
     } else if body.is_empty() {
-        line.push_str(" with an empty body");
+        // A 304 never has one.
+        if api.status != StatusCode::NOT_MODIFIED {
+            line.push_str(" with an empty body");
+        }
     } else if is_html(headers, body) {
         line.push_str(" with an HTML page instead of JSON");
     } else {

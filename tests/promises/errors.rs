@@ -275,11 +275,26 @@ async fn a_body_beyond_the_bound_is_refused() {
 }
 
 #[tokio::test]
-async fn a_304_is_no_success() {
-    let error = error("HTTP/1.1 304 Not Modified\r\netag: \"x\"\r\n\r\n").await;
+async fn a_304_says_that_nothing_changed_and_what_came_with_it() {
+    const UNCHANGED: &str = "HTTP/1.1 304 Not Modified\r\netag: \"x\"\r\n\
+        x-ratelimit-limit: 5000\r\nx-ratelimit-remaining: 4999\r\n\
+        x-ratelimit-reset: 1700000000\r\n\r\n";
+    let server = Server::saying(UNCHANGED).await;
+    let call = server.client().request(Method::GET, "/thing").header("if-none-match", "\"x\"");
+    let error = call.send::<Value>().await.unwrap_err();
+    assert_eq!(server.requests()[0].headers["if-none-match"], "\"x\"");
+    assert!(error.is_not_modified() && !error.is_retryable());
     assert_eq!(error.kind(), ErrorKind::Api);
     assert_eq!(error.status().unwrap(), 304);
-    assert!(error.headers().unwrap().contains_key("etag"));
+    assert_eq!(error.headers().unwrap()["etag"], "\"x\"");
+    assert_eq!(error.rate_limit().unwrap().remaining, 4999);
+    assert_eq!(
+        error.to_string(),
+        "GET /thing: GitHub answered 304 Not Modified; what you have from the earlier answer, \
+         whose etag or date this request carries, is still current"
+    );
+    let missing = self::error("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
+    assert!(!missing.is_not_modified());
 }
 
 #[tokio::test(start_paused = true)]
