@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_core::Stream;
 use http_body::{Frame, SizeHint};
-use tokio::time::Instant;
 
 use crate::deadline::Slack;
 
@@ -85,7 +84,6 @@ impl Body {
             length,
             read: 0,
             last: None,
-            start: Instant::now(),
             slack: slack.clone(),
         }))
     }
@@ -101,7 +99,6 @@ struct Upload {
     read: u64,
     /// The chunk that completes the length.
     last: Option<Bytes>,
-    start: Instant,
     slack: Slack,
 }
 
@@ -134,7 +131,7 @@ impl http_body::Body for Upload {
         loop {
             let chunk = ready!(self.source.poll_next(context)).transpose();
             let chunk = chunk.map_err(Broken::of)?;
-            self.slack.reach(self.start.elapsed());
+            self.slack.progress();
             let Some(chunk) = chunk else {
                 return Poll::Ready(self.last_chunk());
             };
