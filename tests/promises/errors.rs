@@ -275,6 +275,15 @@ async fn a_body_beyond_the_bound_is_refused() {
 }
 
 #[tokio::test]
+async fn a_length_that_no_memory_holds_is_not_believed() {
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", u64::MAX - 7);
+    let server = Server::saying(head + &"x".repeat(100_000)).await;
+    let client = server.builder().max_body_bytes(usize::MAX).build().unwrap();
+    let error = client.request(Method::GET, "/thing").send_empty().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transport, "{error}");
+}
+
+#[tokio::test]
 async fn a_304_says_that_nothing_changed_and_what_came_with_it() {
     const UNCHANGED: &str = "HTTP/1.1 304 Not Modified\r\netag: \"x\"\r\n\
         x-ratelimit-limit: 5000\r\nx-ratelimit-remaining: 4999\r\n\
