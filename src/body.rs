@@ -6,4 +6,4 @@ mod upload;
 pub use download::ByteStream;
 pub(crate) use download::{collect, too_large};
 pub use upload::Body;
-pub(crate) use upload::BodyTaken;
+pub(crate) use upload::{BodyTaken, Broken, WrongLength};

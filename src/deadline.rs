@@ -15,14 +15,23 @@ pub(crate) struct Limit {
     start: Instant,
     length: Duration,
     slack: Option<Slack>,
-    /// What the slack had already been given when the limit began.
+    /// The time that did not count already when the limit began.
     before: Duration,
 }
 
-/// Time that does not count: while an upload makes progress, or while nobody asks for the
-/// pages that were fetched ahead.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Slack(Arc<AtomicU64>);
+/// What pushes a limit on: the progress of an upload, from which on the limit counts anew, and
+/// time that does not count, in which nobody asks for the pages that were fetched ahead.
+#[derive(Clone, Debug)]
+pub(crate) struct Slack(Arc<Pushes>);
+
+#[derive(Debug)]
+struct Pushes {
+    origin: Instant,
+    /// The time of the last progress, in milliseconds from the origin.
+    progress: AtomicU64,
+    /// The time that does not count, in milliseconds.
+    idle: AtomicU64,
+}
 
 /// Longer than any call; an `Instant` can not hold every `Duration`.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -33,7 +42,7 @@ impl Limit {
             start: Instant::now(),
             length: length.min(FOREVER),
             slack: slack.cloned(),
-            before: slack.map_or(Duration::ZERO, Slack::total),
+            before: slack.map_or(Duration::ZERO, Slack::idle),
         }
     }
 
@@ -43,24 +52,37 @@ impl Limit {
     }
 
     fn due(&self) -> Instant {
-        let slack = self.slack.as_ref().map_or(Duration::ZERO, Slack::total);
-        self.start + self.length + slack.saturating_sub(self.before).min(FOREVER)
+        let Some(slack) = &self.slack else { return self.start + self.length };
+        let start = self.start.max(slack.last_progress());
+        start + self.length + slack.idle().saturating_sub(self.before).min(FOREVER)
     }
 }
 
 impl Slack {
     /// Adds a time that does not count.
     pub(crate) fn add(&self, time: Duration) {
-        self.0.fetch_add(milliseconds(time), Ordering::Relaxed);
+        self.0.idle.fetch_add(milliseconds(time), Ordering::Relaxed);
     }
 
-    /// Says that nothing before this time, counted from the limit's beginning, counts.
-    pub(crate) fn reach(&self, time: Duration) {
-        self.0.fetch_max(milliseconds(time), Ordering::Relaxed);
+    /// Says that an upload goes on at this moment.
+    pub(crate) fn progress(&self) {
+        let now = milliseconds(self.0.origin.elapsed());
+        self.0.progress.fetch_max(now, Ordering::Relaxed);
     }
 
-    fn total(&self) -> Duration {
-        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    fn idle(&self) -> Duration {
+        Duration::from_millis(self.0.idle.load(Ordering::Relaxed))
+    }
+
+    fn last_progress(&self) -> Instant {
+        self.0.origin + Duration::from_millis(self.0.progress.load(Ordering::Relaxed))
+    }
+}
+
+impl Default for Slack {
+    fn default() -> Self {
+        let (progress, idle) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self(Arc::new(Pushes { origin: Instant::now(), progress, idle }))
     }
 }
 
@@ -108,6 +130,19 @@ mod tests {
         slack.add(5 * SECOND);
         assert!(within([&limit, &limit], sleep(4 * SECOND)).await.is_ok());
         assert!(within([&limit, &limit], sleep(4 * SECOND)).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn progress_begins_a_limit_anew_however_old_its_slack_is() {
+        let slack = Slack::default();
+        sleep(50 * SECOND).await;
+        slack.progress();
+        sleep(50 * SECOND).await;
+        let limit = Limit::new(10 * SECOND, Some(&slack));
+        sleep(5 * SECOND).await;
+        slack.progress();
+        assert!(within([&limit, &limit], sleep(9 * SECOND)).await.is_ok());
+        assert!(within([&limit, &limit], sleep(2 * SECOND)).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]

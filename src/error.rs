@@ -19,8 +19,9 @@ mod advice;
 mod api;
 mod transport;
 
-pub(crate) use api::is_html;
+pub(crate) use advice::when_to_return;
 pub use api::{ApiError, ApiErrorDetail};
+pub(crate) use api::{is_html, tells_rate_limit};
 
 /// What a fallible function of this library returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -127,6 +128,16 @@ impl Error {
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self.0.status, Some(StatusCode::NOT_FOUND | StatusCode::GONE))
+    }
+
+    /// Whether GitHub answered 304, since nothing has changed: the answer to a
+    /// [conditional request](https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#use-conditional-requests),
+    /// one with an `if-none-match` or `if-modified-since` header.
+    ///
+    /// It is an error since there is no value; [`headers`](Self::headers) has its `etag`.
+    #[must_use]
+    pub fn is_not_modified(&self) -> bool {
+        self.0.status == Some(StatusCode::NOT_MODIFIED)
     }
 
     /// Whether a timeout ended the call.

@@ -1,15 +1,16 @@
 //! GitHub's GraphQL API, over the same request path as everything else.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use http::Method;
+use http::{HeaderMap, Method};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::call::{Reading, call};
 use crate::client::Client;
-use crate::error::{Error, ErrorKind, Line, Result};
+use crate::error::{Error, ErrorKind, Line, Result, tells_rate_limit, when_to_return};
 use crate::request::Request;
 use crate::response::{Raw, RawBody, Response, ResponseFuture};
 
@@ -21,7 +22,8 @@ impl Client {
     ///
     /// # Errors
     /// An answer with `errors` is an error of the kind [`ErrorKind::GraphQl`], even if a part of
-    /// the data came with it: [`Error::graphql`] has both.
+    /// the data came with it: [`Error::graphql`] has both. A rate limit is
+    /// [one](Error::is_rate_limited) here too, whether GitHub answers 200, 403 or 429.
     ///
     /// ```no_run
     /// # async fn example(client: octowire::Client) -> octowire::Result<()> {
@@ -55,8 +57,10 @@ struct Query<'a, V> {
 #[derive(Deserialize)]
 struct Answer<T> {
     data: Option<T>,
-    #[serde(default)]
-    errors: Option<Vec<GraphQlError>>,
+    #[serde(default, deserialize_with = "read_errors")]
+    errors: Vec<GraphQlError>,
+    /// A secondary rate limit may be told as the REST API tells it, with a 200.
+    message: Option<Value>,
 }
 
 /// The errors of a GraphQL answer, and the data that came nevertheless.
@@ -70,23 +74,21 @@ pub struct GraphQlErrors {
 }
 
 /// One [error](https://spec.graphql.org/October2021/#sec-Errors) of a GraphQL answer.
-#[derive(Clone, Debug, Deserialize)]
+///
+/// It is read from any JSON: what is missing or `null` is empty.
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct GraphQlError {
     /// What went wrong, in words.
-    #[serde(default)]
     pub message: String,
-    /// GitHub's kind of error, such as `NOT_FOUND`, `FORBIDDEN` or `RATE_LIMITED`.
-    #[serde(rename = "type")]
+    /// GitHub's kind of error, such as `NOT_FOUND`, `FORBIDDEN` or `RATE_LIMITED`: the
+    /// property `type`.
     pub kind: Option<String>,
     /// The field it happened at: names, and indices into lists.
-    #[serde(default)]
     pub path: Vec<Value>,
     /// The places in the query that it concerns.
-    #[serde(default)]
     pub locations: Vec<GraphQlLocation>,
     /// Anything else that GitHub adds.
-    #[serde(default)]
     pub extensions: Value,
 }
 
@@ -98,6 +100,67 @@ pub struct GraphQlLocation {
     pub line: u64,
     /// The column.
     pub column: u64,
+}
+
+impl<'de> Deserialize<'de> for GraphQlError {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        Value::deserialize(from).map(Self::read)
+    }
+}
+
+impl GraphQlError {
+    /// An error is to be told, whatever it looks like.
+    fn read(value: Value) -> Self {
+        let Value::Object(mut error) = value else {
+            return Self { message: text(value).unwrap_or_default(), ..Self::default() };
+        };
+        let mut take = |name| error.remove(name).unwrap_or_default();
+        let locations = list(take("locations")).into_iter();
+        Self {
+            message: text(take("message")).unwrap_or_default(),
+            kind: text(take("type")),
+            path: list(take("path")),
+            locations: locations.filter_map(|place| serde_json::from_value(place).ok()).collect(),
+            extensions: take("extensions"),
+        }
+    }
+
+    /// GitHub's [rate limits](https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api)
+    /// have a type, or are an error about no part of the query; then its words and the headers tell.
+    fn is_rate_limit(&self, headers: &HeaderMap) -> bool {
+        match self.kind.as_deref() {
+            Some(kind) => matches!(kind, "RATE_LIMITED" | "RATE_LIMIT"),
+            None => {
+                self.path.is_empty()
+                    && self.locations.is_empty()
+                    && tells_rate_limit(&self.message, headers)
+            }
+        }
+    }
+}
+
+fn read_errors<'de, D: Deserializer<'de>>(
+    from: D,
+) -> std::result::Result<Vec<GraphQlError>, D::Error> {
+    let errors = list(Value::deserialize(from)?);
+    Ok(errors.into_iter().map(GraphQlError::read).collect())
+}
+
+/// What stands alone is a list of one; `null` is empty.
+fn list(value: Value) -> Vec<Value> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::Array(values) => values,
+        value => vec![value],
+    }
+}
+
+fn text(value: Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text),
+        value => Some(value.to_string()),
+    }
 }
 
 impl fmt::Display for GraphQlError {
@@ -128,35 +191,35 @@ fn decode<T: DeserializeOwned>(raw: Raw) -> Result<Response<T>> {
     };
     let answer: serde_json::Result<Answer<T>> = serde_json::from_slice(body);
     let reason = match answer {
-        Ok(Answer { data: Some(data), errors: None }) => return raw.decode(|_| Ok(data)),
+        Ok(Answer { data: Some(data), errors, .. }) if errors.is_empty() => {
+            return raw.decode(|_| Ok(data));
+        }
         Ok(_) => serde::de::Error::custom("an answer with neither data nor errors"),
         Err(error) => error,
     };
     match serde_json::from_slice(body) {
-        Ok(Answer::<Value> { data, errors: Some(errors) }) if !errors.is_empty() => {
+        Ok(Answer::<Value> { data, errors, .. }) if !errors.is_empty() => {
             Err(failed(raw, GraphQlErrors { errors, data }))
         }
-        // An empty list of errors is none.
-        Ok(Answer { data: Some(_), .. }) => raw.decode(|body| {
-            let answer: Answer<T> = serde_json::from_slice(body)?;
-            answer.data.ok_or(reason)
-        }),
+        Ok(Answer { data: None, message: Some(message), .. }) => {
+            let message = text(message).unwrap_or_default();
+            let errors = vec![GraphQlError { message, ..GraphQlError::default() }];
+            Err(failed(raw, GraphQlErrors { errors, data: None }))
+        }
         _ => Err(raw.undecodable(reason)),
     }
 }
 
 fn failed(raw: Raw, errors: GraphQlErrors) -> Error {
-    let is = |kind: &str| {
-        let mut kinds = errors.errors.iter().map(|error| error.kind.as_deref());
-        kinds.any(|found| found == Some(kind))
-    };
-    let rate_limited = is("RATE_LIMITED") || is("RATE_LIMIT");
+    let rate_limited = errors.errors.iter().any(|error| error.is_rate_limit(&raw.headers));
+    let is_not_found = || errors.errors.iter().any(|e| e.kind.as_deref() == Some("NOT_FOUND"));
     let advice = if rate_limited {
-        "a rate limit is reached: see x-ratelimit-reset in Error::headers"
-    } else if is("NOT_FOUND") {
+        Cow::Owned(when_to_return(&raw.headers))
+    } else if is_not_found() {
         "the token may not be allowed to see it; Error::graphql has all errors and partial data"
+            .into()
     } else {
-        "Error::graphql has all errors and the partial data"
+        "Error::graphql has all errors and the partial data".into()
     };
     let shown: Vec<_> = errors.errors.iter().take(3).map(ToString::to_string).collect();
     let more = match errors.errors.len() {

@@ -1,6 +1,7 @@
 //! The generated types.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
 use super::{docs::doc, shown};
@@ -9,6 +10,13 @@ use crate::build::refine::Refined;
 
 /// An enum with more values than this does not tell a union's variants apart.
 const MAX_TAGS: usize = 4;
+
+/// An optional record that is read and larger than this, in bytes as [`Sizes`] counts them, is
+/// boxed.
+///
+/// A user is half as large, and stays where it is; a repository, an app or a comment, which few
+/// answers carry, would make each record that may hold it several kilobytes large.
+const LARGE: usize = 1024;
 
 pub fn write(out: &mut String, refined: &Refined) -> fmt::Result {
     writeln!(
@@ -21,6 +29,7 @@ pub fn write(out: &mut String, refined: &Refined) -> fmt::Result {
     )?;
     let mut read = Vec::new();
     let mut sent = Vec::new();
+    let mut sizes = Sizes { refined, known: BTreeMap::new() };
     for (name, definition) in &refined.types {
         let is_read = refined.read.contains(name);
         doc(out, "", if definition.doc.is_empty() { name } else { &definition.doc })?;
@@ -29,7 +38,12 @@ pub fn write(out: &mut String, refined: &Refined) -> fmt::Result {
             Kind::Enum(values) => string_enum(out, name, definition, values, is_read)?,
             Kind::Union(variants) => union(out, refined, name, definition, variants, is_read)?,
             Kind::Struct(fields) => {
-                record(out, name, fields, is_read)?;
+                let fields = if is_read {
+                    sizes.boxed(fields)
+                } else {
+                    fields.iter().map(Cow::Borrowed).collect()
+                };
+                record(out, name, &fields, is_read)?;
                 if is_read { &mut read } else { &mut sent }.push(name.as_str());
             }
         }
@@ -37,6 +51,63 @@ pub fn write(out: &mut String, refined: &Refined) -> fmt::Result {
     writeln!(out, "wire::read_records! {{ {} }}", read.join(" "))?;
     writeln!(out, "wire::sent_records! {{ {} }}", sent.join(" "))?;
     writeln!(out, "}}")
+}
+
+/// About how many bytes a value takes, on a machine of 64 bits.
+///
+/// It counts what the document says and not what the compiler lays out, so that a type is the
+/// same in every build.
+struct Sizes<'a> {
+    refined: &'a Refined,
+    known: BTreeMap<&'a str, usize>,
+}
+
+impl<'a> Sizes<'a> {
+    /// The fields, with those that are large and often absent in a `Box`.
+    fn boxed(&mut self, fields: &'a [Field]) -> Vec<Cow<'a, Field>> {
+        let boxed = |field: &'a Field| match &field.of {
+            Type::Option(of) if self.of(of) > LARGE => {
+                let of = Type::Option(Box::new(Type::Boxed(of.clone())));
+                Cow::Owned(Field { of, ..field.clone() })
+            }
+            _ => Cow::Borrowed(field),
+        };
+        fields.iter().map(boxed).collect()
+    }
+
+    fn of(&mut self, of: &'a Type) -> usize {
+        match of {
+            Type::Named(name) => self.of_named(name),
+            // Most are strings and numbers.
+            Type::Path(_) | Type::Vec(_) | Type::Map(_) => 24,
+            Type::Option(of) => self.of(of),
+            Type::Boxed(_) => 8,
+        }
+    }
+
+    fn of_named(&mut self, name: &'a str) -> usize {
+        if let Some(known) = self.known.get(name) {
+            return *known;
+        }
+        // A type can only hold itself behind a pointer; should it not, this ends nevertheless.
+        self.known.insert(name, 0);
+        let size = match self.refined.types.get(name).map(|definition| &definition.kind) {
+            Some(Kind::Alias(of)) => self.of(of),
+            Some(Kind::Union(variants)) => {
+                variants.iter().map(|variant| self.of(&variant.of)).max().unwrap_or(0)
+            }
+            Some(Kind::Struct(fields)) => fields
+                .iter()
+                .map(|field| match (&field.of, self.of(&field.of)) {
+                    (Type::Option(_), size) if size > LARGE => 8,
+                    (_, size) => size,
+                })
+                .sum(),
+            Some(Kind::Enum(_)) | None => 24,
+        };
+        self.known.insert(name, size);
+        size
+    }
 }
 
 /// The macros take documentation as an attribute inside their braces, so the
@@ -181,7 +252,7 @@ fn meant(refined: &Refined, of: &Type) -> String {
     }
 }
 
-fn record(out: &mut String, name: &str, fields: &[Field], is_read: bool) -> fmt::Result {
+fn record(out: &mut String, name: &str, fields: &[Cow<Field>], is_read: bool) -> fmt::Result {
     let default =
         if is_read || fields.iter().all(|field| !field.required) { ", Default" } else { "" };
     writeln!(out, "#[derive(Clone, Debug{default})]\n#[non_exhaustive]\npub struct {name} {{")?;
@@ -200,8 +271,8 @@ fn record(out: &mut String, name: &str, fields: &[Field], is_read: bool) -> fmt:
 }
 
 /// `new(…)` with what is required, and a setter for everything else.
-fn constructor(out: &mut String, name: &str, fields: &[Field]) -> fmt::Result {
-    let required: Vec<&Field> = fields.iter().filter(|field| field.required).collect();
+fn constructor(out: &mut String, name: &str, fields: &[Cow<Field>]) -> fmt::Result {
+    let required: Vec<&Cow<Field>> = fields.iter().filter(|field| field.required).collect();
     let parameters: Vec<String> = required
         .iter()
         .map(|field| {
@@ -237,13 +308,14 @@ fn constructor(out: &mut String, name: &str, fields: &[Field]) -> fmt::Result {
     writeln!(out, "}}")
 }
 
-fn write_fields(out: &mut String, name: &str, fields: &[Field]) -> fmt::Result {
+fn write_fields(out: &mut String, name: &str, fields: &[Cow<Field>]) -> fmt::Result {
     writeln!(
         out,
         "impl wire::Fields for {name} {{ fn write<M: ::serde::ser::SerializeMap>(&self, _to: &mut M) \
          -> ::core::result::Result<(), M::Error> {{"
     )?;
-    for Field { ident, name, of, required, rest, .. } in fields {
+    for field in fields {
+        let Field { ident, name, of, required, rest, .. } = &**field;
         if *rest {
             writeln!(
                 out,
@@ -258,8 +330,8 @@ fn write_fields(out: &mut String, name: &str, fields: &[Field]) -> fmt::Result {
     writeln!(out, "Ok(()) }} }}")
 }
 
-fn read_fields(out: &mut String, name: &str, fields: &[Field]) -> fmt::Result {
-    let named: Vec<&Field> = fields.iter().filter(|field| !field.rest).collect();
+fn read_fields(out: &mut String, name: &str, fields: &[Cow<Field>]) -> fmt::Result {
+    let named: Vec<&Cow<Field>> = fields.iter().filter(|field| !field.rest).collect();
     let names: Vec<String> = named.iter().map(|field| format!("{:?}", field.name)).collect();
     let lenient = |field: &Field| matches!(field.of, Type::Option(_) | Type::Vec(_) | Type::Map(_));
     let required: Vec<String> = named

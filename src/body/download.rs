@@ -177,6 +177,9 @@ pub(crate) fn too_large(limit: usize) -> Error {
     )
 }
 
+/// As much memory as is set aside for a body before it is there.
+const MAX_RESERVED: usize = 4 * 1024 * 1024;
+
 /// Collects a body of at most `limit` bytes, and tells whether it was longer.
 ///
 /// A body that arrives in one piece is not copied.
@@ -192,7 +195,8 @@ pub(crate) async fn collect(
         let too_long = first.len() > limit;
         return Ok((first.slice(..first.len().min(limit)), too_long));
     };
-    let expected = usize::try_from(expected).unwrap_or(limit).min(limit);
+    // The length is what the server says: more is taken only as it comes.
+    let expected = usize::try_from(expected).unwrap_or(limit).min(limit).min(MAX_RESERVED);
     let mut all = BytesMut::with_capacity(expected.max(first.len() + second.len()));
     all.extend_from_slice(&first);
     let mut next = Some(second);

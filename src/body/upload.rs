@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_core::Stream;
 use http_body::{Frame, SizeHint};
-use tokio::time::Instant;
 
 use crate::deadline::Slack;
 
@@ -43,7 +42,9 @@ impl Body {
     ///
     /// Give the length in bytes wherever it is known: GitHub refuses
     /// [release assets](https://docs.github.com/en/rest/releases/assets#upload-a-release-asset)
-    /// without a `Content-Length`. A stream that holds more or fewer bytes fails the call.
+    /// without a `Content-Length`. A stream that holds more or fewer bytes, or an error, fails the
+    /// call: the kind is [`InvalidRequest`](crate::ErrorKind::InvalidRequest), and the stream's
+    /// error is the source.
     ///
     /// A stream can be sent once. A call that would have to send it again, because of a
     /// redirect, fails instead; clones of the body share the one stream.
@@ -88,7 +89,6 @@ impl Body {
             length,
             read: 0,
             last: None,
-            start: Instant::now(),
             slack: slack.clone(),
         }))
     }
@@ -104,7 +104,6 @@ struct Upload {
     read: u64,
     /// The chunk that completes the length.
     last: Option<Bytes>,
-    start: Instant,
     slack: Slack,
 }
 
@@ -135,8 +134,9 @@ impl http_body::Body for Upload {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         loop {
-            let chunk = ready!(self.source.poll_next(context)).transpose()?;
-            self.slack.reach(self.start.elapsed());
+            let chunk = ready!(self.source.poll_next(context)).transpose();
+            let chunk = chunk.map_err(Broken::of)?;
+            self.slack.progress();
             let Some(chunk) = chunk else {
                 return Poll::Ready(self.last_chunk());
             };
@@ -177,13 +177,38 @@ impl Upload {
 
     fn wrong(&self, length: u64) -> Result<Frame<Bytes>, BoxError> {
         let read = self.read;
-        Err(WrongLength { length, read }.into())
+        Err(Broken::of(WrongLength { length, read }.into()))
     }
 }
 
+/// The caller's own body failed while it was sent: not the connection, whose errors it comes
+/// out among.
+#[derive(Debug)]
+pub(crate) struct Broken(Mutex<Option<BoxError>>);
+
+impl Broken {
+    fn of(reason: BoxError) -> BoxError {
+        Self(Mutex::new(Some(reason))).into()
+    }
+
+    /// Why the body failed, if that is what is at the bottom of this error.
+    pub(crate) fn reason(error: &(dyn std::error::Error + 'static)) -> Option<BoxError> {
+        let mut errors = std::iter::successors(Some(error), |error| error.source());
+        lock(&errors.find_map(|error| error.downcast_ref::<Self>())?.0).take()
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the body to send failed")
+    }
+}
+
+impl std::error::Error for Broken {}
+
 /// The stream is not as long as its caller said.
 #[derive(Debug)]
-struct WrongLength {
+pub(crate) struct WrongLength {
     length: u64,
     read: u64,
 }

@@ -196,7 +196,9 @@ impl ClientBuilder {
 
     /// A header for every request to GitHub, such as one that a proxy of yours asks for.
     ///
-    /// Redirects to other servers do not carry it.
+    /// Redirects to other servers do not carry it. An `accept` given here replaces GitHub's JSON;
+    /// an operation that asks for something else, as downloads do, still does, and
+    /// [`Request::accept`](crate::Request::accept) wins over both.
     pub fn default_header<N, V>(mut self, name: N, value: V) -> Self
     where
         N: TryInto<HeaderName, Error: Display>,

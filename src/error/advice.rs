@@ -21,6 +21,9 @@ pub(super) fn advice(api: &ApiError, headers: &HeaderMap, rate_limited: bool) ->
         409 => "the resource is in a state that does not allow this now".to_owned(),
         410 => "the resource is gone, or its feature is switched off".to_owned(),
         422 => "correct the values that GitHub names".to_owned(),
+        304 => "what you have from the earlier answer, whose etag or date this request carries, \
+                is still current"
+            .to_owned(),
         300..=399 => "the answer was not followed as a redirect".to_owned(),
         500..=599 => "the failure is on GitHub's side or in a proxy: try again later, \
                       and see https://www.githubstatus.com"
@@ -36,7 +39,8 @@ pub(super) fn advice(api: &ApiError, headers: &HeaderMap, rate_limited: bool) ->
     advice
 }
 
-fn when_to_return(headers: &HeaderMap) -> String {
+/// When a rate limit lets calls through again.
+pub(crate) fn when_to_return(headers: &HeaderMap) -> String {
     let header = retry_after(headers);
     let reset = || {
         let limit = RateLimit::from_headers(headers).filter(|limit| limit.remaining == 0)?;

@@ -118,7 +118,10 @@ fn describe(api: &ApiError, headers: &HeaderMap, body: &[u8]) -> String {
     if !api.message.is_empty() {
         line.push_str(&format!(": \"{}\"", Line(&api.message)));
     } else if body.is_empty() {
-        line.push_str(" with an empty body");
+        // A 304 never has one.
+        if api.status != StatusCode::NOT_MODIFIED {
+            line.push_str(" with an empty body");
+        }
     } else if is_html(headers, body) {
         line.push_str(" with an HTML page instead of JSON");
     } else {
@@ -143,15 +146,18 @@ pub(crate) fn is_html(headers: &HeaderMap, body: &[u8]) -> bool {
 fn is_rate_limited(api: &ApiError, headers: &HeaderMap) -> bool {
     match api.status {
         StatusCode::TOO_MANY_REQUESTS => true,
-        StatusCode::FORBIDDEN => {
-            let message = api.message.to_ascii_lowercase();
-            headers.contains_key(RETRY_AFTER)
-                || headers.get("x-ratelimit-remaining").is_some_and(|value| value == "0")
-                || message.contains("rate limit")
-                || message.contains("abuse detection")
-        }
+        StatusCode::FORBIDDEN => tells_rate_limit(&api.message, headers),
         _ => false,
     }
+}
+
+/// Whether a refusal with this message and these headers is due to a rate limit.
+pub(crate) fn tells_rate_limit(message: &str, headers: &HeaderMap) -> bool {
+    let message = message.to_ascii_lowercase();
+    headers.contains_key(RETRY_AFTER)
+        || headers.get("x-ratelimit-remaining").is_some_and(|value| value == "0")
+        || message.contains("rate limit")
+        || message.contains("abuse detection")
 }
 
 fn is_temporary(status: StatusCode) -> bool {

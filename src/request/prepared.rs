@@ -45,6 +45,9 @@ pub(crate) struct Hop {
     pub(crate) trusted: bool,
 }
 
+/// What nearly every operation accepts, and what the client asks for by default.
+const JSON: &str = "application/vnd.github+json";
+
 /// The headers that a server which is not trusted gets to see.
 const FOR_ANYONE: [HeaderName; 4] = [ACCEPT, USER_AGENT, RANGE, IF_RANGE];
 
@@ -116,13 +119,14 @@ impl Prepared {
     /// Adds the headers that follow from the operation and the body, where the caller
     /// has not set them.
     fn complete(&mut self) -> Result<()> {
-        if let Some(operation) = self.operation {
-            let default = self.client.inner().headers.get(ACCEPT);
-            if default.is_none_or(|value| value != operation.accept) {
-                let accept = HeaderValue::try_from(operation.accept)
-                    .map_err(|error| invalid("the operation's Accept header").with_source(error))?;
-                self.headers.entry(ACCEPT).or_insert(accept);
-            }
+        // GitHub's JSON is the client's default, for which the user may have set another; a
+        // download is none without its own.
+        if let Some(operation) = self.operation
+            && operation.accept != JSON
+        {
+            let accept = HeaderValue::try_from(operation.accept)
+                .map_err(|error| invalid("the operation's Accept header").with_source(error))?;
+            self.headers.entry(ACCEPT).or_insert(accept);
         }
         if let Payload::Fields(fields) = &self.payload {
             self.payload = Payload::Json(object_of(fields)?);

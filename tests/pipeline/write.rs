@@ -263,6 +263,32 @@ fn a_record_that_is_too_large_is_an_error() {
     assert_contains(fails(record(257), "write", ""), "has 257 properties, more than 256");
 }
 
+#[test]
+fn a_large_record_that_may_be_absent_is_boxed() {
+    let text = |count: usize| -> serde_json::Map<_, _> {
+        (0..count).map(|n| (format!("p{n}"), json!({ "type": "string" }))).collect()
+    };
+    let mut holder = text(30);
+    holder.insert("app".to_owned(), reference("large"));
+    let schemas = json!({
+        "small": { "type": "object", "properties": text(20) },
+        "large": { "type": "object", "properties": text(50) },
+        // Small, since what makes it large is behind a pointer.
+        "holder": { "type": "object", "properties": holder },
+    });
+    let of = |name: &str| json!({ "allOf": [reference(name)], "nullable": true });
+    let thing = json!({ "type": "object", "required": ["owner"], "properties": {
+        "user": of("small"), "app": of("large"), "holder": of("holder"), "owner": reference("large"),
+        "apps": { "type": "array", "items": reference("large") },
+    }});
+    let source = ok(written(&answering(thing, schemas)));
+    assert_contains(&source, "pub user: ::core::option::Option<Small>,");
+    assert_contains(&source, "pub app: ::core::option::Option<::std::boxed::Box<Large>>,");
+    assert_contains(&source, "pub holder: ::core::option::Option<Holder>,");
+    assert_contains(&source, "pub owner: Large,");
+    assert_contains(&source, "pub apps: ::std::vec::Vec<Large>,");
+}
+
 /// Why what is written is no Rust, if something is written.
 pub fn flaw(result: &Result<String>) -> Option<String> {
     checked(result.as_ref().ok()?).err()

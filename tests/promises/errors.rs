@@ -4,8 +4,9 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use crate::support::{Server, json};
+use futures_util::stream;
 use http::Method;
-use octowire::{Client, Error, ErrorKind};
+use octowire::{Body, Client, Error, ErrorKind};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -178,6 +179,29 @@ async fn a_server_that_is_not_there_is_a_transport_error() {
 }
 
 #[tokio::test]
+async fn a_body_to_send_that_fails_is_the_callers_and_not_worth_a_retry() {
+    use std::io;
+    for (said, chunks, expected) in [
+        (None, vec![Ok("ab"), Err(io::Error::other("disk gone"))], "ended in an error"),
+        (Some(9), vec![Ok("ab"), Err(io::Error::other("disk gone"))], "ended in an error"),
+        (Some(9), vec![Ok("ab")], "said to be 9 bytes long, but has only 2"),
+        (Some(1), vec![Ok("ab")], "said to be 1 bytes long, but has at least 2"),
+    ] {
+        let server = Server::saying(json("201 Created", "", "{}")).await;
+        let call = server.client().request(Method::POST, "/thing");
+        let body = Body::stream(stream::iter(chunks), said);
+        let error = call.body("text/plain", body).send_empty().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error:?}");
+        assert!(!error.is_retryable());
+        assert!(error.to_string().contains(expected), "{error}");
+        assert_eq!(error.operation(), Some("POST /thing"));
+        let source = error.source().unwrap();
+        let own = source.downcast_ref::<io::Error>().map(ToString::to_string);
+        assert_eq!(own.is_some(), expected == "ended in an error", "{source:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_success_in_html_points_to_the_base_url() {
     let error = error(
         "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 13\r\n\r\n<html></html>",
@@ -251,11 +275,35 @@ async fn a_body_beyond_the_bound_is_refused() {
 }
 
 #[tokio::test]
-async fn a_304_is_no_success() {
-    let error = error("HTTP/1.1 304 Not Modified\r\netag: \"x\"\r\n\r\n").await;
+async fn a_length_that_no_memory_holds_is_not_believed() {
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", u64::MAX - 7);
+    let server = Server::saying(head + &"x".repeat(100_000)).await;
+    let client = server.builder().max_body_bytes(usize::MAX).build().unwrap();
+    let error = client.request(Method::GET, "/thing").send_empty().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transport, "{error}");
+}
+
+#[tokio::test]
+async fn a_304_says_that_nothing_changed_and_what_came_with_it() {
+    const UNCHANGED: &str = "HTTP/1.1 304 Not Modified\r\netag: \"x\"\r\n\
+        x-ratelimit-limit: 5000\r\nx-ratelimit-remaining: 4999\r\n\
+        x-ratelimit-reset: 1700000000\r\n\r\n";
+    let server = Server::saying(UNCHANGED).await;
+    let call = server.client().request(Method::GET, "/thing").header("if-none-match", "\"x\"");
+    let error = call.send::<Value>().await.unwrap_err();
+    assert_eq!(server.requests()[0].headers["if-none-match"], "\"x\"");
+    assert!(error.is_not_modified() && !error.is_retryable());
     assert_eq!(error.kind(), ErrorKind::Api);
     assert_eq!(error.status().unwrap(), 304);
-    assert!(error.headers().unwrap().contains_key("etag"));
+    assert_eq!(error.headers().unwrap()["etag"], "\"x\"");
+    assert_eq!(error.rate_limit().unwrap().remaining, 4999);
+    assert_eq!(
+        error.to_string(),
+        "GET /thing: GitHub answered 304 Not Modified; what you have from the earlier answer, \
+         whose etag or date this request carries, is still current"
+    );
+    let missing = self::error("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
+    assert!(!missing.is_not_modified());
 }
 
 #[tokio::test(start_paused = true)]

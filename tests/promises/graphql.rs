@@ -1,5 +1,7 @@
 //! GraphQL goes down the same path, and its errors are errors.
 
+use std::time::Duration;
+
 use crate::support::{Server, json as answer};
 use http::Method;
 use octowire::{Client, Error, ErrorKind};
@@ -80,11 +82,87 @@ async fn errors_are_errors_and_partial_data_is_kept() {
     );
 }
 
+const LEFT: &str = "x-ratelimit-limit: 5000\r\nx-ratelimit-remaining: 12\r\n\
+                    x-ratelimit-reset: 1700000000\r\nx-ratelimit-resource: graphql\r\n";
+const NONE_LEFT: &str = "x-ratelimit-limit: 5000\r\nx-ratelimit-remaining: 0\r\n\
+                         x-ratelimit-reset: 1700000000\r\nx-ratelimit-resource: graphql\r\n";
+
+/// What an answer with this status, these headers and this body is.
+async fn failed(status: &str, headers: &str, body: &str) -> Error {
+    let server = Server::saying(answer(status, headers, body)).await;
+    server.client().graphql::<Data>("{ user { name } }", ()).await.unwrap_err()
+}
+
 #[tokio::test]
-async fn a_rate_limit_in_a_200_is_a_rate_limit() {
-    let error = ask(r#"{"errors":[{"type":"RATE_LIMITED","message":"slow down"}]}"#).await;
-    let error = error.unwrap_err();
-    assert!(error.is_rate_limited() && error.is_retryable());
+async fn a_rate_limit_is_one_however_github_tells_it() {
+    const SECONDARY: &str = r#"{"message":"You have exceeded a secondary rate limit. Please wait a few minutes before you try again.","documentation_url":"https://docs.github.com/graphql/overview/rate-limits-and-node-limits-for-the-graphql-api#secondary-rate-limits"}"#;
+    for (status, headers, body) in [
+        ("200 OK", LEFT, r#"{"errors":[{"type":"RATE_LIMITED","message":"slow down"}]}"#),
+        (
+            "200 OK",
+            LEFT,
+            r#"{"errors":[{"type":"RATE_LIMIT","code":"graphql_rate_limit","message":"API rate limit already exceeded for user ID 1."}]}"#,
+        ),
+        (
+            "200 OK",
+            LEFT,
+            r#"{"data":null,"errors":[{"message":"API rate limit exceeded for user ID 1."}]}"#,
+        ),
+        ("200 OK", NONE_LEFT, r#"{"errors":[{"message":"Come back later."}]}"#),
+        ("200 OK", "retry-after: 60\r\n", r#"{"errors":[{"message":"Come back later."}]}"#),
+        ("200 OK", LEFT, SECONDARY),
+        ("200 OK", NONE_LEFT, r#"{"message":"Come back later."}"#),
+        ("403 Forbidden", LEFT, SECONDARY),
+        ("403 Forbidden", NONE_LEFT, r#"{"message":"Come back later."}"#),
+        ("429 Too Many Requests", LEFT, SECONDARY),
+    ] {
+        let error = failed(status, headers, body).await;
+        assert!(error.is_rate_limited() && error.is_retryable(), "{status}, {body}: {error}");
+        assert!(error.to_string().contains("a rate limit is reached"), "{error}");
+    }
+    let error = failed("200 OK", &format!("retry-after: 60\r\n{LEFT}"), SECONDARY).await;
+    assert_eq!(error.kind(), ErrorKind::GraphQl);
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
+    assert_eq!(error.rate_limit().unwrap().remaining, 12);
+    assert!(error.to_string().contains("secondary rate limit"), "{error}");
+    assert!(error.to_string().contains("try again in 60 s"), "{error}");
+}
+
+#[tokio::test]
+async fn other_errors_are_no_rate_limits_even_on_the_last_point() {
+    for body in [
+        r#"{"errors":[{"type":"NOT_FOUND","path":["repository"],"message":"Could not resolve to a Repository with the name 'o/rate limit'."}]}"#,
+        r#"{"errors":[{"message":"Field 'rate limit' doesn't exist","locations":[{"line":1,"column":3}]}]}"#,
+        r#"{"data":{"user":null},"errors":[{"type":"FORBIDDEN","message":"no"}]}"#,
+    ] {
+        let error = failed("200 OK", NONE_LEFT, body).await;
+        assert_eq!(error.kind(), ErrorKind::GraphQl);
+        assert!(!error.is_rate_limited() && !error.is_retryable(), "{body}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn errors_of_any_shape_are_told() {
+    for strange in [
+        r#"{"message":"broken","path":null,"locations":null,"type":null,"extensions":null}"#,
+        r#"{"message":"broken","path":7,"locations":{"line":1},"type":7,"extensions":"x"}"#,
+        r#"{"message":"broken","path":"user","locations":[null,{"line":"1","column":2}],"type":{}}"#,
+        r#"{"message":"broken","path":[["a"],null],"locations":["1:2"],"type":["A"],"extensions":[]}"#,
+        r#""broken""#,
+    ] {
+        for errors in [format!("[{strange}]"), strange.to_owned()] {
+            for data in [r#"{"user":{"name":"Mona"}}"#, "null"] {
+                let error = ask(&format!(r#"{{"data":{data},"errors":{errors}}}"#)).await;
+                let error = error.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::GraphQl, "{errors}: {error}");
+                assert_eq!(error.graphql().unwrap().errors[0].message, "broken");
+                assert_eq!(error.graphql().unwrap().data.is_some(), data != "null");
+            }
+        }
+    }
+    let error = ask(r#"{"errors":[{"message":null,"type":7},null]}"#).await.unwrap_err();
+    assert_eq!(error.graphql().unwrap().errors[0].kind.as_deref(), Some("7"));
+    assert_eq!(error.graphql().unwrap().errors.len(), 2);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Redirects keep what they should, and lead nowhere unsafe.
 
+use std::time::Duration;
+
 use crate::support::{Reply, Server, json as answer};
 use futures_util::stream;
 use http::Method;
@@ -61,6 +63,23 @@ async fn a_streamed_body_is_not_replayed_empty() {
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     assert!(error.to_string().contains("can not be replayed"), "{error}");
     assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_is_repeated_has_time_anew() {
+    // The attempt's 30 s are for the time without progress, and 25 s is not too long.
+    let server = Server::start(|request| async move {
+        tokio::time::sleep(Duration::from_secs(25)).await;
+        Reply::Raw(match request.target.as_str() {
+            "/from" => answer("307 Temporary", "location: /to\r\n", ""),
+            _ => answer("201 Created", "", "{}"),
+        })
+    })
+    .await;
+    let call = server.client().request(Method::POST, "/from");
+    let body = vec![b'x'; 100_000];
+    call.body("application/zip", Body::from(body)).send_empty().await.unwrap();
+    assert_eq!(server.requests()[1].body.len(), 100_000);
 }
 
 #[tokio::test]

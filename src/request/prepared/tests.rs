@@ -178,6 +178,30 @@ fn uploads_go_to_the_upload_server() {
 }
 
 #[test]
+fn a_default_accept_replaces_githubs_json_and_nothing_else() {
+    const FULL: &str = "application/vnd.github.full+json";
+    let accept = |client: &Client, id: &str, own: Option<&str>| {
+        let operation = OPERATIONS.iter().find(|operation| operation.id == id).unwrap();
+        let mut request = Request::operation(client, operation);
+        request.set_path::<String>(0, "o");
+        request.set_path::<String>(1, "r");
+        request.set_path::<String>(2, "7");
+        let request = own.into_iter().fold(request, Request::accept);
+        let headers = request.prepare().unwrap().own_headers(None, true);
+        headers[ACCEPT].to_str().unwrap().to_owned()
+    };
+    let client = Client::builder().default_header("accept", FULL).build().unwrap();
+    assert_eq!(accept(&client, "issues/get", None), FULL);
+    assert_eq!(accept(&client, "issues/get", Some("text/x")), "text/x");
+    let archive = "repos/download-tarball-archive";
+    assert_eq!(accept(&client, archive, None), "*/*");
+    assert_eq!(accept(&client, archive, Some("text/x")), "text/x");
+    let client = Client::builder().build().unwrap();
+    assert_eq!(accept(&client, "issues/get", None), "application/vnd.github+json");
+    assert_eq!(accept(&client, archive, None), "*/*");
+}
+
+#[test]
 fn given_paths_stay_within_the_api() {
     let client = Client::builder().base_url("https://ghe.example/api/v3").build().unwrap();
     let url = |path: &str| client.request(Method::GET, path).prepare().map(|prepared| prepared.url);
