@@ -127,7 +127,7 @@ async fn send(prepared: &Prepared, passes: &Passes) -> Result<reqwest::Response>
         let (method, with_body) = (hop.method.clone(), hop.with_body);
         let request = prepared.request(hop, passes)?;
         let answer = client.http.execute(request).await;
-        let answer = answer.map_err(Error::from_transport)?;
+        let answer = answer.map_err(|error| prepared.unsent(error))?;
         if prepared.is_elsewhere() {
             return Ok(answer);
         }

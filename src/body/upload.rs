@@ -74,8 +74,9 @@ impl Body {
         matches!(self.0, Content::Bytes(_))
     }
 
-    /// The body for one attempt, which pushes `slack` on as long as it makes progress.
-    pub(crate) fn send(&self, slack: &Slack) -> Result<reqwest::Body, BodyTaken> {
+    /// The body for one attempt, which pushes `slack` on as long as it makes progress, and
+    /// tells `broken` why it failed.
+    pub(crate) fn send(&self, slack: &Slack, broken: &Broken) -> Result<reqwest::Body, BodyTaken> {
         let (source, length) = match &self.0 {
             Content::Bytes(bytes) if bytes.len() <= PIECE => return Ok(bytes.clone().into()),
             Content::Bytes(bytes) => (Source::Bytes(bytes.clone()), Some(bytes.len() as u64)),
@@ -90,6 +91,7 @@ impl Body {
             read: 0,
             last: None,
             slack: slack.clone(),
+            broken: broken.clone(),
         }))
     }
 }
@@ -105,6 +107,7 @@ struct Upload {
     /// The chunk that completes the length.
     last: Option<Bytes>,
     slack: Slack,
+    broken: Broken,
 }
 
 enum Source {
@@ -135,7 +138,7 @@ impl http_body::Body for Upload {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         loop {
             let chunk = ready!(self.source.poll_next(context)).transpose();
-            let chunk = chunk.map_err(Broken::of)?;
+            let chunk = chunk.map_err(|reason| self.broken.of(reason))?;
             self.slack.progress();
             let Some(chunk) = chunk else {
                 return Poll::Ready(self.last_chunk());
@@ -177,34 +180,28 @@ impl Upload {
 
     fn wrong(&self, length: u64) -> Result<Frame<Bytes>, BoxError> {
         let read = self.read;
-        Err(Broken::of(WrongLength { length, read }.into()))
+        Err(self.broken.of(WrongLength { length, read }.into()))
     }
 }
 
-/// The caller's own body failed while it was sent: not the connection, whose errors it comes
-/// out among.
-#[derive(Debug)]
-pub(crate) struct Broken(Mutex<Option<BoxError>>);
+/// Why the caller's own body failed while it was sent, if it did.
+///
+/// It is kept beside the request: over HTTP/2 the error that comes out is that of a stream
+/// which was reset, without its reason.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Broken(Arc<Mutex<Option<BoxError>>>);
 
 impl Broken {
-    fn of(reason: BoxError) -> BoxError {
-        Self(Mutex::new(Some(reason))).into()
+    /// Keeps the reason, and returns what the HTTP client is told instead.
+    fn of(&self, reason: BoxError) -> BoxError {
+        *lock(&self.0) = Some(reason);
+        "the body to send failed".into()
     }
 
-    /// Why the body failed, if that is what is at the bottom of this error.
-    pub(crate) fn reason(error: &(dyn std::error::Error + 'static)) -> Option<BoxError> {
-        let mut errors = std::iter::successors(Some(error), |error| error.source());
-        lock(&errors.find_map(|error| error.downcast_ref::<Self>())?.0).take()
-    }
-}
-
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the body to send failed")
+    pub(crate) fn reason(&self) -> Option<BoxError> {
+        lock(&self.0).take()
     }
 }
-
-impl std::error::Error for Broken {}
 
 /// The stream is not as long as its caller said.
 #[derive(Debug)]

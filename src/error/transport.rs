@@ -1,14 +1,11 @@
 //! Errors of the connection, sorted by what a caller can do about them.
 
 use super::{BoxError, Error, ErrorKind};
-use crate::body::{Broken, WrongLength};
+use crate::body::WrongLength;
 
 impl Error {
     /// The error for a failure below HTTP, or in the middle of a body.
     pub(crate) fn from_transport(error: reqwest::Error) -> Self {
-        if let Some(reason) = Broken::reason(&error) {
-            return Self::from_upload(reason);
-        }
         // reqwest names the URL, whose query may hold private values.
         let error = error.without_url();
         let (kind, message, advice) = if error.is_timeout() {
@@ -46,7 +43,7 @@ impl Error {
     }
 
     /// The error for a body to send that failed; it is the caller's, and would fail again.
-    fn from_upload(reason: BoxError) -> Self {
+    pub(crate) fn from_upload(reason: BoxError) -> Self {
         let error = match reason.downcast_ref::<WrongLength>() {
             Some(wrong) => Self::new(ErrorKind::InvalidRequest, wrong.to_string())
                 .with_advice("give the length that the stream has, or None"),

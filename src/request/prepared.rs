@@ -13,7 +13,7 @@ use url::Url;
 
 use super::{Inner, Payload, Request, Target};
 use crate::auth::Passes;
-use crate::body::BodyTaken;
+use crate::body::{BodyTaken, Broken};
 use crate::client::Client;
 use crate::deadline::{Limit, Slack};
 use crate::error::{Error, ErrorKind, Result};
@@ -33,6 +33,7 @@ pub(crate) struct Prepared {
     pub(crate) limit: Limit,
     /// Time that does not count for an attempt.
     pub(crate) slack: Option<Slack>,
+    broken: Broken,
 }
 
 /// One of the requests that an attempt sends: the first, and one for each redirect.
@@ -82,6 +83,7 @@ impl Request {
             elsewhere: request.elsewhere,
             limit,
             slack,
+            broken: Broken::default(),
             client: request.client,
         };
         prepared.complete()?;
@@ -197,6 +199,14 @@ impl Prepared {
         Ok(request)
     }
 
+    /// The error for a request that was sent in vain.
+    pub(crate) fn unsent(&self, error: reqwest::Error) -> Error {
+        match self.broken.reason() {
+            Some(reason) => Error::from_upload(reason),
+            None => Error::from_transport(error),
+        }
+    }
+
     fn own_headers(&self, passes: &Passes, with_body: bool) -> HeaderMap {
         let mut headers = self.client.inner().headers.clone();
         passes.sign(&mut headers);
@@ -234,7 +244,7 @@ impl Prepared {
             (Payload::Json(json), _) => Ok(Some(json.clone().into())),
             (Payload::Raw(_, body), slack) => {
                 let slack = slack.clone().unwrap_or_default();
-                body.send(&slack).map(Some).map_err(|BodyTaken| {
+                body.send(&slack, &self.broken).map(Some).map_err(|BodyTaken| {
                     invalid("the streamed body was sent already and can not be replayed")
                         .with_advice("make the body anew for each call, or give it as bytes")
                 })

@@ -202,6 +202,20 @@ async fn a_body_to_send_that_fails_is_the_callers_and_not_worth_a_retry() {
 }
 
 #[tokio::test]
+async fn a_body_to_send_that_fails_is_the_callers_over_http2_too() {
+    // Settings, and then nothing: the client resets the stream, and tells no reason.
+    let server = Server::silent_after([0, 0, 0, 4, 0, 0, 0, 0, 0]).await;
+    let http = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let client = server.builder().http_client(http).build().unwrap();
+    let chunks = stream::iter([Ok("ab"), Err(std::io::Error::other("disk gone"))]);
+    let call = client.request(Method::POST, "/thing");
+    let call = call.body("text/plain", Body::stream(chunks, Some(9)));
+    let error = call.send_empty().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error:?}");
+    assert_eq!(error.source().unwrap().to_string(), "disk gone");
+}
+
+#[tokio::test]
 async fn a_success_in_html_points_to_the_base_url() {
     let error = error(
         "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 13\r\n\r\n<html></html>",
