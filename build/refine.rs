@@ -9,6 +9,8 @@
 //!   body can be set one by one;
 //! - types that nothing reaches go.
 
+mod bodies;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::document;
@@ -111,12 +113,12 @@ pub fn refine(model: Model, operations: Vec<Operation>) -> Result<Refined> {
             send_exactly(definition);
         }
     }
-    super::fold::fold(&mut types, &read);
     let calls = operations
         .into_iter()
         .zip(&signatures)
-        .map(|(operation, signature)| call(operation, signature, &types))
+        .map(|(operation, signature)| call(operation, signature, &mut types))
         .collect::<Result<_>>()?;
+    super::fold::fold(&mut types, &read);
     Ok(Refined { types, read, calls })
 }
 
@@ -241,7 +243,7 @@ fn send_exactly(definition: &mut Definition) {
 fn call(
     operation: Operation,
     signature: &Signature,
-    types: &BTreeMap<String, Definition>,
+    types: &mut BTreeMap<String, Definition>,
 ) -> Result<Call> {
     let named = |name: &str| {
         let found =
@@ -261,8 +263,7 @@ fn call(
         Input::Other => Body::Other,
         Input::Json => {
             let of = named("body").map_or(Type::path("::serde_json::Value"), |of| of.clone());
-            let mut properties = Vec::new();
-            body_properties(&of, types, true, &mut properties);
+            let mut properties = bodies::properties(&of, types);
             for property in &mut properties {
                 property.ident = setters.name(&property.name, "body_")?;
                 if property.nullable {
@@ -302,50 +303,6 @@ impl Setters {
         }
         self.taken.insert(ident.clone());
         Ok(ident)
-    }
-}
-
-/// The properties of a body: an object's, or all those of a union's objects.
-fn body_properties(
-    of: &Type,
-    types: &BTreeMap<String, Definition>,
-    all: bool,
-    properties: &mut Vec<Property>,
-) {
-    let Type::Named(name) = of.unboxed() else { return };
-    match types.get(name).map(|definition| &definition.kind) {
-        Some(Kind::Struct(fields)) => {
-            for field in fields.iter().filter(|field| !field.rest) {
-                match properties.iter_mut().find(|property| property.name == field.name) {
-                    Some(property) => property.required &= all && field.required,
-                    None => properties.push(property(field, all)),
-                }
-            }
-        }
-        Some(Kind::Union(variants)) => {
-            for variant in variants {
-                body_properties(&variant.of, types, false, properties);
-            }
-        }
-        Some(Kind::Alias(of)) => body_properties(of, types, all, properties),
-        _ => {}
-    }
-}
-
-fn property(field: &Field, all: bool) -> Property {
-    let optional = matches!(field.of, Type::Option(_));
-    let mut of = &field.of;
-    while let Type::Option(inner) = of {
-        of = inner;
-    }
-    Property {
-        ident: String::new(),
-        clear: String::new(),
-        name: field.name.clone(),
-        doc: field.doc.clone(),
-        of: of.clone(),
-        required: all && field.required,
-        nullable: field.nullable && optional,
     }
 }
 

@@ -5,6 +5,7 @@ mod stand_in;
 mod support;
 
 mod promises {
+    mod bodies;
     mod client;
     mod errors;
     mod graphql;
