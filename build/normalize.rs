@@ -14,6 +14,7 @@
 //!   `x`, nullable; see [`schema`] for the rest.
 
 mod schema;
+mod variants;
 
 use std::collections::BTreeSet;
 

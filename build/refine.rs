@@ -106,7 +106,7 @@ pub fn refine(model: Model, operations: Vec<Operation>) -> Result<Refined> {
     );
     types.retain(|name, _| read.contains(name) || sent.contains(name));
     for (name, definition) in &mut types {
-        name_variants(name, definition);
+        name_variants(name, &mut definition.kind);
         if read.contains(name) {
             read_tolerantly(definition);
         } else {
@@ -191,8 +191,13 @@ fn reached<'a>(
 }
 
 /// Short names for a union's variants: what it is, without the union's name.
-fn name_variants(name: &str, definition: &mut Definition) {
-    let Kind::Union(variants) = &mut definition.kind else { return };
+fn name_variants(name: &str, kind: &mut Kind) {
+    let Kind::Union(variants) = kind else { return };
+    let own = |of: &str| {
+        // What is sent has the name of what is read, and `Input`.
+        let sent = || of.strip_suffix("Input")?.strip_prefix(name.strip_suffix("Input")?);
+        of.strip_prefix(name).or_else(sent).unwrap_or(of).to_owned()
+    };
     let short: Vec<String> = variants
         .iter()
         .map(|variant| match variant.of.unboxed() {
@@ -202,7 +207,7 @@ fn name_variants(name: &str, definition: &mut Definition) {
             Type::Path(path) if path == "String" => "String".to_owned(),
             Type::Vec(_) => "Array".to_owned(),
             Type::Map(_) => "Object".to_owned(),
-            Type::Named(of) => of.strip_prefix(name).unwrap_or(of).to_owned(),
+            Type::Named(of) => own(of),
             _ => variant.ident.clone(),
         })
         .collect();

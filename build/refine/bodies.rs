@@ -21,7 +21,7 @@ pub fn properties(body: &Type, types: &mut Types) -> Vec<Property> {
     let Type::Named(body) = body.unboxed() else { return Vec::new() };
     let united = found.into_iter().map(|(mut property, all)| {
         let name = format!("{body}{}", names::pascal(&property.name).unwrap_or_default());
-        property.of = unite(&name, &property.name, all, types);
+        property.of = unite(body, &name, &property.name, all, types);
         property
     });
     united.collect()
@@ -76,7 +76,7 @@ fn property(field: &Field, all: bool) -> Property {
 }
 
 /// The type that takes what any of these takes. A new one is called `name`.
-fn unite(name: &str, property: &str, all: Vec<Type>, types: &mut Types) -> Type {
+fn unite(body: &str, name: &str, property: &str, all: Vec<Type>, types: &mut Types) -> Type {
     let mut distinct: Vec<Type> = Vec::new();
     for of in all {
         if !distinct.contains(&of) {
@@ -91,7 +91,7 @@ fn unite(name: &str, property: &str, all: Vec<Type>, types: &mut Types) -> Type 
         return anything;
     }
     if let Some(items) = distinct.iter().map(item).collect::<Option<Vec<Type>>>() {
-        return Type::Vec(Box::new(unite(&format!("{name}Item"), property, items, types)));
+        return Type::Vec(Box::new(unite(body, &format!("{name}Item"), property, items, types)));
     }
     if let Some(values) = distinct.iter().map(|of| values(of, types)).collect::<Option<Vec<_>>>() {
         return match united(values) {
@@ -101,7 +101,24 @@ fn unite(name: &str, property: &str, all: Vec<Type>, types: &mut Types) -> Type 
     }
     let variant = |(index, of)| Variant { ident: format!("Variant{index}"), of };
     let variants = distinct.into_iter().enumerate().map(variant).collect();
-    add(name, property, Kind::Union(variants), types)
+    let mut kind = Kind::Union(variants);
+    name_variants(name, &mut kind);
+    name_object(body, &mut kind, types);
+    add(name, property, kind, types)
+}
+
+/// A record that is inline is named after one of the body's variants, which says nothing here.
+fn name_object(body: &str, kind: &mut Kind, types: &Types) {
+    let Kind::Union(variants) = kind else { return };
+    let is_inline = |of: &Type| {
+        let Type::Named(name) = of.unboxed() else { return false };
+        let definition = types.get(name).map(|definition| &definition.kind);
+        name.starts_with(body) && matches!(definition, Some(Kind::Struct(_)))
+    };
+    let mut inline = variants.iter_mut().filter(|variant| is_inline(&variant.of));
+    if let (Some(variant), None) = (inline.next(), inline.next()) {
+        "Object".clone_into(&mut variant.ident);
+    }
 }
 
 fn item(of: &Type) -> Option<Type> {
@@ -144,14 +161,10 @@ fn united(all: Vec<Option<Vec<Value>>>) -> Option<Vec<Value>> {
 /// Adds a type, unless it is there already since two operations have this body.
 fn add(name: &str, property: &str, kind: Kind, types: &mut Types) -> Type {
     let doc = format!("What the property `{property}` of a body may be.");
-    let mut definition = Definition { doc, kind };
+    let definition = Definition { doc, kind };
     let mut name = name.to_owned();
-    loop {
-        name_variants(&name, &mut definition);
-        match types.get(&name) {
-            Some(other) if *other != definition => name.push_str("Property"),
-            _ => break,
-        }
+    while types.get(&name).is_some_and(|other| *other != definition) {
+        name.push_str("Property");
     }
     types.insert(name.clone(), definition);
     Type::Named(name)
