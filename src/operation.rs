@@ -48,6 +48,9 @@ pub struct Operation {
 pub struct Parameter {
     /// The name as GitHub spells it, such as `per_page`.
     pub name: &'static str,
+    /// The method of the operation's builder that sets it, such as `per_page`; `ref_` for `ref`,
+    /// which is a keyword.
+    pub setter: &'static str,
     /// Where the value goes.
     pub location: Location,
     /// Whether a call without it is refused before it is sent.

@@ -329,21 +329,21 @@ fn table(out: &mut String, calls: &[&Call]) -> fmt::Result {
 fn row(out: &mut String, call: &Call) -> fmt::Result {
     let operation = &call.operation;
     let mut parameters = String::new();
-    for parameter in &operation.parameters {
+    for (parameter, Argument { ident, .. }) in operation.parameters.iter().zip(&call.parameters) {
         let Parameter { location, required, multi_segment, .. } = parameter;
         let name = wire_name(parameter);
         let location = named(pascal(location));
         write!(
             parameters,
-            "crate::Parameter {{ name: {name:?}, location: crate::Location::{location}, \
+            "crate::Parameter {{ name: {name:?}, setter: {ident:?}, location: crate::Location::{location}, \
              required: {required}, multi_segment: {multi_segment} }}, "
         )?;
     }
     if let Body::Json { properties, .. } = &call.body {
-        for Property { name, required, .. } in properties {
+        for Property { ident, name, required, .. } in properties {
             write!(
                 parameters,
-                "crate::Parameter {{ name: {name:?}, location: crate::Location::Body, \
+                "crate::Parameter {{ name: {name:?}, setter: {ident:?}, location: crate::Location::Body, \
                  required: {required}, multi_segment: false }}, "
             )?;
         }

@@ -248,8 +248,8 @@ pub(super) fn not_set(parameter: &Parameter) -> Error {
         Location::Header => "header",
         Location::Body => "body property",
     };
-    let setter = name.trim_end_matches("[]").replace('-', "_").to_lowercase();
-    invalid(format!("{place} {name:?} was not set")).with_advice(format!("call .{setter}(…)"))
+    invalid(format!("{place} {name:?} was not set"))
+        .with_advice(format!("call .{}(…)", parameter.setter))
 }
 
 pub(super) fn invalid(message: impl Into<Cow<'static, str>>) -> Error {

@@ -227,7 +227,7 @@ fn the_operation_table_is_sorted_and_says_what_a_call_needs() {
     assert_contains(ids[1], "location: crate::Location::Body, required: true");
     assert_contains(ids[2], "deprecated: true");
     assert_contains(ids[3], "path: \"/{owner}/issues\", server: None");
-    let location = "{ name: \"X-Kind\", location: crate::Location::Header, required: false";
+    let location = "{ name: \"X-Kind\", setter: \"x_kind\", location: crate::Location::Header, required: false";
     assert_contains(ids[3], location);
     assert_contains(&source, "pub const DOCUMENT: &str = \"api.github.com\";");
     assert_contains(&source, "pub const DOCUMENT_VERSION: &str = \"1.2.3\";");
