@@ -33,7 +33,7 @@ pub use client::{Client, ClientBuilder};
 pub use error::{ApiError, ApiErrorDetail, Error, ErrorKind, Result};
 pub use graphql::{GraphQlError, GraphQlErrors, GraphQlLocation};
 pub use id_or_name::IdOrName;
-pub use operation::{Location, Operation, Parameter};
+pub use operation::{Location, NoBody, Operation, Parameter};
 pub use pages::{Items, Pages};
 pub use request::Request;
 pub use response::{RateLimit, Response, ResponseFuture};

@@ -354,10 +354,13 @@ fn row(out: &mut String, call: &Call) -> fmt::Result {
     };
     let Operation { id, tag, path, server, statuses, documentation_url, deprecated, .. } =
         operation;
+    let no_body = operation.no_body;
     writeln!(
         out,
         "crate::Operation {{ id: {id:?}, tag: {tag:?}, method: ::http::Method::{}, path: {path:?}, \
-         server: {server:?}, accept: {accept:?}, parameters: &[{parameters}], statuses: &{statuses:?}, \
+         server: {server:?}, accept: {accept:?}, parameters: &[{parameters}], \
+         statuses: &{statuses:?}, \
+         no_body: crate::NoBody::{no_body:?}, \
          documentation_url: {documentation_url:?}, deprecated: {deprecated} }},",
         operation.method.to_uppercase(),
     )
