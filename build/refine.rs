@@ -214,12 +214,16 @@ fn name_variants(name: &str, kind: &mut Kind) {
     let usable = |index: usize| {
         let ident = &short[index];
         ident.starts_with(|c: char| c.is_ascii_alphabetic())
-            && ident != "Other"
             && short.iter().filter(|other| *other == ident).count() == 1
     };
     for (index, variant) in variants.iter_mut().enumerate() {
         if usable(index) {
             variant.ident.clone_from(&short[index]);
+        }
+        // A union that is read has a variant of this name for what nothing fits; one that is
+        // sent is called alike.
+        if variant.ident == "Other" {
+            "OtherVariant".clone_into(&mut variant.ident);
         }
     }
 }

@@ -79,7 +79,6 @@ fn union(
     let kind = if is_read { "read_union" } else { "sent_union" };
     writeln!(out, "wire::{kind}! {{\n{comment}{name} {{")?;
     for Variant { ident, of } in variants {
-        let ident = if is_read && ident == "Other" { "OtherVariant" } else { ident };
         write!(out, "    {ident}({})", shown(of, ""))?;
         if is_read {
             write!(out, "{},{};", fields_of(refined, of), tags_of(refined, of))?;
@@ -151,7 +150,6 @@ fn conversions(
         .collect();
     let alone = |variant: &&Variant| !repeated.contains(&meant(refined, &variant.of));
     for Variant { ident, of } in variants.iter().filter(alone) {
-        let ident = if ident == "Other" { "OtherVariant" } else { ident };
         let shown = shown(of, "");
         writeln!(
             out,

@@ -380,3 +380,16 @@ fn a_list_is_sent_with_brackets() {
         assert_contains(&source, "crate::Parameter { name: \"owner[]\"");
     }
 }
+
+#[test]
+fn a_variant_called_other_is_written_alike_in_what_is_read_and_sent() {
+    let titled = |title: &str| json!({ "title": title, "type": "object", "properties": { title: { "type": "string" } } });
+    let union = json!({ "oneOf": [titled("other"), titled("team")] });
+    for given in [answering(union.clone(), json!({})), taking(union, json!({}))] {
+        let source = ok(written(&given));
+        assert_contains(&source, "    OtherVariant(Tests");
+        assert_contains(&source, "Self::OtherVariant(value)");
+        assert_contains(&source, "    Team(Tests");
+        parsed(&source);
+    }
+}
