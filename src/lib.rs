@@ -23,6 +23,7 @@ mod pages;
 mod redirects;
 mod request;
 mod response;
+mod times;
 mod wire;
 
 pub mod api;
@@ -37,6 +38,7 @@ pub use operation::{Location, NoBody, Operation, Parameter};
 pub use pages::{Items, Pages};
 pub use request::Request;
 pub use response::{RateLimit, Response, ResponseFuture};
+pub use times::IntoTime;
 pub use wire::UnknownValue;
 
 // What the public interface is made of, for programs that name these types.

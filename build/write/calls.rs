@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
 use super::docs::{doc, summary};
-use super::{STAGE, shown};
+use super::{STAGE, is_time, shown};
 use crate::build::document;
 use crate::build::error::{Error, Result};
 use crate::build::model::Type;
@@ -108,9 +108,7 @@ fn argument_setter(
         ("query", Type::Vec(of)) => {
             many(out, ident, of, &format!("set_query_each::<{}>({name:?}, ", shown(of, "types::")))
         }
-        ("query", Type::Path(path)) if path.starts_with("::chrono::DateTime") => {
-            one(out, ident, &argument.of, &format!("set_query_time({name:?}, "))
-        }
+        ("query", of) if is_time(of) => time(out, ident, &format!("set_query_time({name:?}, ")),
         ("query", of) => {
             one(out, ident, of, &format!("set_query::<{}>({name:?}, ", shown(of, "types::")))
         }
@@ -176,6 +174,7 @@ fn property_setter(out: &mut String, property: &Property) -> fmt::Result {
                 &format!("set_field_each::<{}>({name:?}, ", shown(of, "types::")),
             )?;
         }
+        of if is_time(of) => time(out, ident, &format!("set_field_time({name:?}, "))?,
         of => one(out, ident, of, &format!("set_field::<{}>({name:?}, ", shown(of, "types::")))?,
     }
     if property.nullable {
@@ -195,6 +194,13 @@ fn one(out: &mut String, ident: &str, of: &Type, set: &str) -> fmt::Result {
         "    #[inline] pub fn {ident}(mut self, value: impl ::core::convert::TryInto<{}, Error: ::core::fmt::Display>) -> Self \
          {{ self.0.{set}value); self }}",
         shown(of, "types::")
+    )
+}
+
+fn time(out: &mut String, ident: &str, set: &str) -> fmt::Result {
+    writeln!(
+        out,
+        "    #[inline] pub fn {ident}(mut self, value: impl crate::IntoTime) -> Self {{ self.0.{set}value); self }}"
     )
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 
-use super::{docs::doc, shown};
+use super::{docs::doc, is_time, shown};
 use crate::build::model::{Definition, Field, Kind, Type, Value, Variant};
 use crate::build::refine::Refined;
 
@@ -193,7 +193,7 @@ fn record(out: &mut String, name: &str, fields: &[Field], is_read: bool) -> fmt:
     if !is_read {
         constructor(out, name, fields)?;
     }
-    write_fields(out, name, fields)?;
+    write_fields(out, name, fields, is_read)?;
     if is_read { read_fields(out, name, fields) } else { Ok(()) }
 }
 
@@ -235,7 +235,7 @@ fn constructor(out: &mut String, name: &str, fields: &[Field]) -> fmt::Result {
     writeln!(out, "}}")
 }
 
-fn write_fields(out: &mut String, name: &str, fields: &[Field]) -> fmt::Result {
+fn write_fields(out: &mut String, name: &str, fields: &[Field], is_read: bool) -> fmt::Result {
     writeln!(
         out,
         "impl wire::Fields for {name} {{ fn write<M: ::serde::ser::SerializeMap>(&self, _to: &mut M) \
@@ -247,6 +247,23 @@ fn write_fields(out: &mut String, name: &str, fields: &[Field]) -> fmt::Result {
                 out,
                 "for (name, value) in &self.{ident} {{ _to.serialize_entry(name, value)?; }}"
             )?;
+        } else if !is_read && is_time(of.unwrapped().unwrapped()) {
+            // As the setters of calls send times.
+            match of {
+                Type::Option(of) if matches!(**of, Type::Option(_)) => writeln!(
+                    out,
+                    "wire::optional(_to, {name:?}, &self.{ident}.as_ref().map(|time| time.as_ref().map(wire::time)))?;"
+                )?,
+                Type::Option(_) if !required => writeln!(
+                    out,
+                    "wire::optional(_to, {name:?}, &self.{ident}.as_ref().map(wire::time))?;"
+                )?,
+                Type::Option(_) => writeln!(
+                    out,
+                    "wire::entry(_to, {name:?}, &self.{ident}.as_ref().map(wire::time))?;"
+                )?,
+                _ => writeln!(out, "wire::entry(_to, {name:?}, &wire::time(&self.{ident}))?;")?,
+            }
         } else if !required && matches!(of, Type::Option(_)) {
             writeln!(out, "wire::optional(_to, {name:?}, &self.{ident})?;")?;
         } else {

@@ -1,6 +1,10 @@
 //! What bodies carry, as it is set property by property.
 
-use octowire::types::IssuesSetLabelsBodyVariant1LabelsItem as Label;
+use octowire::chrono::{DateTime, FixedOffset};
+use octowire::types::{
+    IssuesCreateMilestoneBody, IssuesListForRepoState,
+    IssuesSetLabelsBodyVariant1LabelsItem as Label,
+};
 use serde_json::{Value, json};
 
 use crate::support::{Server, json as answer};
@@ -72,4 +76,64 @@ async fn a_body_that_is_not_required_is_left_out() {
     let call = server.client().pulls().merge().owner("o").repo("r").pull_number(1);
     call.into_request().send_empty().await.unwrap();
     assert!(server.requests()[0].body.is_empty());
+}
+
+#[tokio::test]
+async fn times_of_any_kind_are_sent_as_github_writes_them() {
+    let server = Server::saying(answer("200 OK", "", "[]")).await;
+    let client = server.client();
+    let zoned: DateTime<FixedOffset> = "2024-05-01T10:00:00.25+02:00".parse().unwrap();
+    let borrowed = &zoned.to_utc();
+    let expected = "since=2024-05-01T08%3A00%3A00Z";
+    let list = || client.issues().list_for_repo().owner("o").repo("r");
+    for call in [
+        list().since(zoned),
+        list().since(borrowed),
+        list().since(std::time::SystemTime::from(zoned)),
+        list().since("2024-05-01T10:00:00.25+02:00"),
+        list().since("2024-05-01T08:00:00Z".to_owned()),
+    ] {
+        call.send().await.unwrap();
+        let target = server.requests().last().unwrap().target.clone();
+        assert!(target.ends_with(expected), "{target}");
+    }
+    let create = || client.issues().create_milestone().owner("o").repo("r").title("t");
+    for call in [
+        create().due_on(zoned),
+        create().due_on("2024-05-01T08:00:00Z"),
+        create().json(IssuesCreateMilestoneBody::new("t").due_on(zoned)),
+    ] {
+        call.into_request().send_empty().await.unwrap();
+        assert_eq!(sent(&server)["due_on"], "2024-05-01T08:00:00Z");
+    }
+}
+
+#[tokio::test]
+async fn text_that_is_no_time_is_refused_before_it_is_sent() {
+    let client = octowire::Client::builder().build().unwrap();
+    let far = std::time::UNIX_EPOCH + std::time::Duration::from_secs(u64::from(u32::MAX) << 12);
+    let list = || client.issues().list_for_repo().owner("o").repo("r");
+    let shown = list().since("yesterday").send().await.unwrap_err().to_string();
+    assert!(
+        shown.contains(r#"query parameter "since": `yesterday` is no time as in RFC 3339"#),
+        "{shown}"
+    );
+    let shown = list().since(far).send().await.unwrap_err().to_string();
+    assert!(shown.contains("too far in the future"), "{shown}");
+    let create = client.issues().create_milestone().owner("o").repo("r").title("t");
+    let shown = create.due_on("soon").send().await.unwrap_err().to_string();
+    assert!(shown.contains(r#"body property "due_on": `soon` is no time"#), "{shown}");
+}
+
+#[tokio::test]
+async fn what_a_user_types_becomes_a_value_or_an_error_that_names_the_values() {
+    let typed = "closed".to_owned();
+    let state: IssuesListForRepoState = typed.parse().unwrap();
+    assert_eq!(state, IssuesListForRepoState::Closed);
+    let error = "shut".parse::<IssuesListForRepoState>().unwrap_err();
+    assert_eq!(error.to_string(), "`shut` is none of `open`, `closed`, `all`");
+    let server = Server::saying(answer("200 OK", "", "[]")).await;
+    let list = server.client().issues().list_for_repo().owner("o").repo("r");
+    list.state(&typed).send().await.unwrap();
+    assert!(server.requests()[0].target.ends_with("?state=closed"));
 }
