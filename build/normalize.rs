@@ -14,6 +14,7 @@
 //!   `x`, nullable; see [`schema`] for the rest.
 
 mod schema;
+mod variants;
 
 use std::collections::BTreeSet;
 
@@ -144,7 +145,7 @@ fn response(
     described: &Operation,
     schemas: &mut schema::Schemas<'_>,
 ) -> Result<Value> {
-    let nullable = match described.output {
+    let mut nullable = match described.output {
         Output::Empty => return Ok(json!({ "204": { "description": "" } })),
         Output::Bytes => {
             let octets = json!({ "schema": { "type": "string", "format": "binary" } });
@@ -170,6 +171,9 @@ fn response(
             }
         }
     }
+    let count = bodies.len();
+    bodies = without_nothing(document, bodies, &at)?;
+    nullable |= bodies.len() < count;
     let name = format!("{}-response", flat(&described.id));
     let mut schema = match bodies.as_slice() {
         [] => json!({}),
@@ -184,6 +188,36 @@ fn response(
     Ok(json!({
         "200": { "description": "", "content": { "application/json": { "schema": schema } } }
     }))
+}
+
+/// Leaves out the empty object of another status beside a body that reads `{}` as well, so that
+/// the answer is that body's type and no union.
+fn without_nothing<'a>(
+    document: &'a Value,
+    bodies: Vec<&'a Value>,
+    at: &str,
+) -> Result<Vec<&'a Value>> {
+    let is_nothing = |schema: &Value| {
+        schema["type"] == "object"
+            && document::object(schema, "properties").next().is_none()
+            && schema.get("additionalProperties").is_none_or(|rest| rest == false)
+    };
+    let mut rest = Vec::new();
+    for body in &bodies {
+        let resolved = document::resolve(document, body, STAGE, at)?;
+        if !is_nothing(resolved) {
+            rest.push((*body, resolved));
+        }
+    }
+    Ok(match rest.as_slice() {
+        [(one, resolved)]
+            if resolved.get("properties").is_some()
+                && document::array(resolved, "required").next().is_none() =>
+        {
+            vec![*one]
+        }
+        _ => bodies,
+    })
 }
 
 fn request_body(

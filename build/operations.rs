@@ -35,6 +35,7 @@ pub struct Operation {
     pub items: Option<String>,
     pub output: Output,
     pub input: Input,
+    pub no_body: NoBody,
 }
 
 /// A parameter in the path, the query or a header.
@@ -70,6 +71,17 @@ pub enum Input {
     OctetStream,
     /// Of a media type that the caller names, such as `multipart/form-data`.
     Other,
+}
+
+/// What becomes of a call that is sent without a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoBody {
+    /// It is sent as it is.
+    Sent,
+    /// It is sent with `{}`.
+    EmptyObject,
+    /// It is refused.
+    Refused,
 }
 
 impl Operation {
@@ -121,6 +133,7 @@ fn describe_one(document: &Value, located: Located<'_>) -> Result<Operation> {
         items: operation["x-octowire-items"].as_str().map(str::to_owned),
         output: output(document, located)?,
         input: input(document, located)?,
+        no_body: no_body(document, located)?,
     })
 }
 
@@ -249,6 +262,62 @@ fn input(document: &Value, located: Located<'_>) -> Result<Input> {
     } else {
         Ok(Input::Other)
     }
+}
+
+/// A body that the document requires must be given, unless the operation is a POST and `{}` is a
+/// body that fits: it makes something of which all is up to GitHub, such as a codespace. To update
+/// nothing is a mistake.
+fn no_body(document: &Value, located: Located<'_>) -> Result<NoBody> {
+    let Some(body) = located.operation.get("requestBody") else { return Ok(NoBody::Sent) };
+    let at = format!("{}/requestBody", located.pointer());
+    let body = document::resolve(document, body, STAGE, &at)?;
+    if body["required"] != true || document::object(body, "content").next().is_none() {
+        return Ok(NoBody::Sent);
+    }
+    let json = document::object(body, "content").find(|(media, _)| is_json(media));
+    let schema = json.and_then(|(_, content)| content.get("schema"));
+    Ok(match schema {
+        Some(schema) if located.method == "post" && takes_nothing(document, schema, &at, 0)? => {
+            NoBody::EmptyObject
+        }
+        _ => NoBody::Refused,
+    })
+}
+
+/// How deep a body's `allOf` and variants may nest; what is deeper is asked for.
+const MAX_DEPTH: usize = 30;
+
+/// Whether `{}` is one of the schema's values.
+fn takes_nothing(document: &Value, schema: &Value, at: &str, depth: usize) -> Result<bool> {
+    if depth > MAX_DEPTH {
+        return Ok(false);
+    }
+    let schema = document::resolve(document, schema, STAGE, at)?;
+    let is_object = schema.get("type").is_none_or(|of| of == "object");
+    let asks = document::array(schema, "required").next().is_some()
+        || schema["minProperties"].as_u64().is_some_and(|least| least > 0);
+    if !is_object || asks {
+        return Ok(false);
+    }
+    for part in document::array(schema, "allOf") {
+        if !takes_nothing(document, part, at, depth + 1)? {
+            return Ok(false);
+        }
+    }
+    for key in ["oneOf", "anyOf"] {
+        let mut variants = document::array(schema, key).peekable();
+        if variants.peek().is_none() {
+            continue;
+        }
+        let mut any = false;
+        for variant in variants {
+            any |= takes_nothing(document, variant, at, depth + 1)?;
+        }
+        if !any {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Whether a media type is JSON that follows the operation's schema.

@@ -9,6 +9,8 @@
 //!   body can be set one by one;
 //! - types that nothing reaches go.
 
+mod bodies;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::document;
@@ -104,19 +106,19 @@ pub fn refine(model: Model, operations: Vec<Operation>) -> Result<Refined> {
     );
     types.retain(|name, _| read.contains(name) || sent.contains(name));
     for (name, definition) in &mut types {
-        name_variants(name, definition);
+        name_variants(name, &mut definition.kind);
         if read.contains(name) {
             read_tolerantly(definition);
         } else {
             send_exactly(definition);
         }
     }
-    super::fold::fold(&mut types, &read);
     let calls = operations
         .into_iter()
         .zip(&signatures)
-        .map(|(operation, signature)| call(operation, signature, &types))
+        .map(|(operation, signature)| call(operation, signature, &mut types))
         .collect::<Result<_>>()?;
+    super::fold::fold(&mut types, &read);
     Ok(Refined { types, read, calls })
 }
 
@@ -189,8 +191,13 @@ fn reached<'a>(
 }
 
 /// Short names for a union's variants: what it is, without the union's name.
-fn name_variants(name: &str, definition: &mut Definition) {
-    let Kind::Union(variants) = &mut definition.kind else { return };
+fn name_variants(name: &str, kind: &mut Kind) {
+    let Kind::Union(variants) = kind else { return };
+    let own = |of: &str| {
+        // What is sent has the name of what is read, and `Input`.
+        let sent = || of.strip_suffix("Input")?.strip_prefix(name.strip_suffix("Input")?);
+        of.strip_prefix(name).or_else(sent).unwrap_or(of).to_owned()
+    };
     let short: Vec<String> = variants
         .iter()
         .map(|variant| match variant.of.unboxed() {
@@ -200,19 +207,23 @@ fn name_variants(name: &str, definition: &mut Definition) {
             Type::Path(path) if path == "String" => "String".to_owned(),
             Type::Vec(_) => "Array".to_owned(),
             Type::Map(_) => "Object".to_owned(),
-            Type::Named(of) => of.strip_prefix(name).unwrap_or(of).to_owned(),
+            Type::Named(of) => own(of),
             _ => variant.ident.clone(),
         })
         .collect();
     let usable = |index: usize| {
         let ident = &short[index];
         ident.starts_with(|c: char| c.is_ascii_alphabetic())
-            && ident != "Other"
             && short.iter().filter(|other| *other == ident).count() == 1
     };
     for (index, variant) in variants.iter_mut().enumerate() {
         if usable(index) {
             variant.ident.clone_from(&short[index]);
+        }
+        // A union that is read has a variant of this name for what nothing fits; one that is
+        // sent is called alike.
+        if variant.ident == "Other" {
+            "OtherVariant".clone_into(&mut variant.ident);
         }
     }
 }
@@ -241,7 +252,7 @@ fn send_exactly(definition: &mut Definition) {
 fn call(
     operation: Operation,
     signature: &Signature,
-    types: &BTreeMap<String, Definition>,
+    types: &mut BTreeMap<String, Definition>,
 ) -> Result<Call> {
     let named = |name: &str| {
         let found =
@@ -261,8 +272,7 @@ fn call(
         Input::Other => Body::Other,
         Input::Json => {
             let of = named("body").map_or(Type::path("::serde_json::Value"), |of| of.clone());
-            let mut properties = Vec::new();
-            body_properties(&of, types, true, &mut properties);
+            let mut properties = bodies::properties(&of, types);
             for property in &mut properties {
                 property.ident = setters.name(&property.name, "body_")?;
                 if property.nullable {
@@ -302,50 +312,6 @@ impl Setters {
         }
         self.taken.insert(ident.clone());
         Ok(ident)
-    }
-}
-
-/// The properties of a body: an object's, or all those of a union's objects.
-fn body_properties(
-    of: &Type,
-    types: &BTreeMap<String, Definition>,
-    all: bool,
-    properties: &mut Vec<Property>,
-) {
-    let Type::Named(name) = of.unboxed() else { return };
-    match types.get(name).map(|definition| &definition.kind) {
-        Some(Kind::Struct(fields)) => {
-            for field in fields.iter().filter(|field| !field.rest) {
-                match properties.iter_mut().find(|property| property.name == field.name) {
-                    Some(property) => property.required &= all && field.required,
-                    None => properties.push(property(field, all)),
-                }
-            }
-        }
-        Some(Kind::Union(variants)) => {
-            for variant in variants {
-                body_properties(&variant.of, types, false, properties);
-            }
-        }
-        Some(Kind::Alias(of)) => body_properties(of, types, all, properties),
-        _ => {}
-    }
-}
-
-fn property(field: &Field, all: bool) -> Property {
-    let optional = matches!(field.of, Type::Option(_));
-    let mut of = &field.of;
-    while let Type::Option(inner) = of {
-        of = inner;
-    }
-    Property {
-        ident: String::new(),
-        clear: String::new(),
-        name: field.name.clone(),
-        doc: field.doc.clone(),
-        of: of.clone(),
-        required: all && field.required,
-        nullable: field.nullable && optional,
     }
 }
 

@@ -70,6 +70,11 @@ fn too_large(refined: &Refined) -> Result<()> {
     Ok(())
 }
 
+/// Whether this is a time, which is sent as GitHub writes times.
+fn is_time(of: &Type) -> bool {
+    matches!(of, Type::Path(path) if path.starts_with("::chrono::DateTime"))
+}
+
 /// A type as it is written; `types` leads to the module of generated types.
 /// Rust's own are written by their whole path, since operations and components
 /// may be called as they are.

@@ -67,6 +67,12 @@ impl From<String> for IdOrName {
     }
 }
 
+impl From<&String> for IdOrName {
+    fn from(name: &String) -> Self {
+        name.as_str().into()
+    }
+}
+
 impl FromStr for IdOrName {
     type Err = std::convert::Infallible;
 

@@ -22,6 +22,7 @@ mod pages;
 mod redirects;
 mod request;
 mod response;
+mod times;
 mod wire;
 
 pub mod api;
@@ -33,10 +34,11 @@ pub use client::{Client, ClientBuilder};
 pub use error::{ApiError, ApiErrorDetail, Error, ErrorKind, Result};
 pub use graphql::{GraphQlError, GraphQlErrors, GraphQlLocation};
 pub use id_or_name::IdOrName;
-pub use operation::{Location, Operation, Parameter};
+pub use operation::{Location, NoBody, Operation, Parameter};
 pub use pages::{Items, Pages};
 pub use request::Request;
 pub use response::{RateLimit, Response, ResponseFuture};
+pub use times::IntoTime;
 pub use wire::UnknownValue;
 
 // What the public interface is made of, for programs that name these types.

@@ -34,6 +34,8 @@ pub struct Operation {
     pub accept: &'static str,
     /// The parameters: those of the path come first, in the template's order.
     pub parameters: &'static [Parameter],
+    /// What becomes of a call that is sent without a body.
+    pub no_body: NoBody,
     /// The statuses which the document lists for its answers.
     pub statuses: &'static [u16],
     /// GitHub's page about the operation.
@@ -48,12 +50,33 @@ pub struct Operation {
 pub struct Parameter {
     /// The name as GitHub spells it, such as `per_page`.
     pub name: &'static str,
+    /// The method of the operation's builder that sets it, such as `per_page`; `ref_` for `ref`,
+    /// which is a keyword.
+    pub setter: &'static str,
     /// Where the value goes.
     pub location: Location,
     /// Whether a call without it is refused before it is sent.
     pub required: bool,
     /// Whether the value of a path parameter may contain `/`, as a file's path does.
     pub multi_segment: bool,
+}
+
+/// What becomes of a call of an [`Operation`] that is sent without a body.
+///
+/// A body that GitHub's document requires must be given, with one exception: a `POST` for which
+/// `{}` is a body that fits makes something of which all is up to GitHub, such as a codespace, and
+/// is sent with `{}`. To update nothing is a mistake; who means it says so by giving an empty
+/// object as the whole body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum NoBody {
+    /// It is sent as it is: the operation takes no body, or can do without.
+    Sent,
+    /// It is sent with the empty object, `{}`.
+    EmptyObject,
+    /// It is refused before it is sent, as an
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest).
+    Refused,
 }
 
 /// Where the value of a [`Parameter`] goes.

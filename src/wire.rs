@@ -17,6 +17,7 @@ mod strings;
 mod tests;
 mod union;
 
+pub(crate) use crate::times::text as time;
 pub(crate) use record::{Fields, Record, entry, list, optional, record, value};
 pub use strings::UnknownValue;
 pub(crate) use strings::{NamedStrings, named, unknown_value};
@@ -125,6 +126,18 @@ macro_rules! closed_enum {
             type Error = $crate::UnknownValue;
             #[inline] fn try_from(text: String) -> ::core::result::Result<Self, $crate::UnknownValue> {
                 Self::try_from(text.as_str())
+            }
+        }
+        impl TryFrom<&String> for $name {
+            type Error = $crate::UnknownValue;
+            #[inline] fn try_from(text: &String) -> ::core::result::Result<Self, $crate::UnknownValue> {
+                Self::try_from(text.as_str())
+            }
+        }
+        impl ::core::str::FromStr for $name {
+            type Err = $crate::UnknownValue;
+            #[inline] fn from_str(text: &str) -> ::core::result::Result<Self, $crate::UnknownValue> {
+                Self::try_from(text)
             }
         }
         $crate::wire::string_enum!($name);

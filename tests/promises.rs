@@ -7,6 +7,7 @@ mod support;
 mod promises {
     #[cfg(feature = "app-auth")]
     mod auth;
+    mod bodies;
     mod client;
     mod errors;
     mod graphql;

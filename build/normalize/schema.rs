@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{ID_OR_NAME, OF_OPERATION, STAGE};
+use super::{ID_OR_NAME, OF_OPERATION, STAGE, variants};
 use crate::build::document::{self, schema_name};
 use crate::build::error::{Error, Result};
 use crate::build::names::squashed;
@@ -231,21 +231,31 @@ impl<'a> Schemas<'a> {
     }
 
     fn union(&mut self, raw: &Value, name: &str, at: &str) -> Result<Value> {
-        let mut variants: Vec<Value> = Vec::new();
+        let mut given: Vec<(&Value, String)> = Vec::new();
         let mut is_nullable = false;
-        let of = |key: &'static str| document::array(raw, key).enumerate().map(move |v| (key, v));
-        for (number, (key, (index, variant))) in of("oneOf").chain(of("anyOf")).enumerate() {
-            if variant["type"] == "null" {
-                is_nullable = true;
-                continue;
+        for key in ["oneOf", "anyOf"] {
+            for (index, variant) in document::array(raw, key).enumerate() {
+                if variant["type"] == "null" {
+                    is_nullable = true;
+                } else {
+                    given.push((variant, format!("{at}/{key}/{index}")));
+                }
             }
-            let at = format!("{at}/{key}/{index}");
-            let name = format!("{name}-variant-{number}");
-            let schema = self.inline(variant, &name, &at)?;
+        }
+        if let [(one, at)] = given.as_slice() {
+            let schema = self.inline(one, name, at)?;
+            return Ok(if is_nullable { nullable(schema) } else { schema });
+        }
+        let raw: Vec<&Value> = given.iter().map(|(variant, _)| *variant).collect();
+        let names = variants::names(self.document, name, &raw);
+        let mut variants: Vec<Value> = Vec::new();
+        for ((variant, at), own) in given.iter().zip(names) {
+            let name = format!("{name}-{own}");
+            let schema = self.inline(variant, &name, at)?;
             is_nullable |= schema["nullable"] == true;
             let mut schema = without_null(schema);
             if schema.get("properties").is_some() || schema.get("oneOf").is_some() {
-                schema = self.hoist(&name, schema, &at)?;
+                schema = self.hoist(&name, schema, at)?;
             }
             if let Some(map) = schema.as_object_mut() {
                 map.shift_remove("description");

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
 use super::docs::{doc, summary};
-use super::{STAGE, shown};
+use super::{STAGE, is_time, shown};
 use crate::build::document;
 use crate::build::error::{Error, Result};
 use crate::build::model::Type;
@@ -108,9 +108,7 @@ fn argument_setter(
         ("query", Type::Vec(of)) => {
             many(out, ident, of, &format!("set_query_each::<{}>({name:?}, ", shown(of, "types::")))
         }
-        ("query", Type::Path(path)) if path.starts_with("::chrono::DateTime") => {
-            one(out, ident, &argument.of, &format!("set_query_time({name:?}, "))
-        }
+        ("query", of) if is_time(of) => time(out, ident, &format!("set_query_time({name:?}, ")),
         ("query", of) => {
             one(out, ident, of, &format!("set_query::<{}>({name:?}, ", shown(of, "types::")))
         }
@@ -176,6 +174,7 @@ fn property_setter(out: &mut String, property: &Property) -> fmt::Result {
                 &format!("set_field_each::<{}>({name:?}, ", shown(of, "types::")),
             )?;
         }
+        of if is_time(of) => time(out, ident, &format!("set_field_time({name:?}, "))?,
         of => one(out, ident, of, &format!("set_field::<{}>({name:?}, ", shown(of, "types::")))?,
     }
     if property.nullable {
@@ -195,6 +194,13 @@ fn one(out: &mut String, ident: &str, of: &Type, set: &str) -> fmt::Result {
         "    #[inline] pub fn {ident}(mut self, value: impl ::core::convert::TryInto<{}, Error: ::core::fmt::Display>) -> Self \
          {{ self.0.{set}value); self }}",
         shown(of, "types::")
+    )
+}
+
+fn time(out: &mut String, ident: &str, set: &str) -> fmt::Result {
+    writeln!(
+        out,
+        "    #[inline] pub fn {ident}(mut self, value: impl crate::IntoTime) -> Self {{ self.0.{set}value); self }}"
     )
 }
 
@@ -329,21 +335,21 @@ fn table(out: &mut String, calls: &[&Call]) -> fmt::Result {
 fn row(out: &mut String, call: &Call) -> fmt::Result {
     let operation = &call.operation;
     let mut parameters = String::new();
-    for parameter in &operation.parameters {
+    for (parameter, Argument { ident, .. }) in operation.parameters.iter().zip(&call.parameters) {
         let Parameter { location, required, multi_segment, .. } = parameter;
         let name = wire_name(parameter);
         let location = named(pascal(location));
         write!(
             parameters,
-            "crate::Parameter {{ name: {name:?}, location: crate::Location::{location}, \
+            "crate::Parameter {{ name: {name:?}, setter: {ident:?}, location: crate::Location::{location}, \
              required: {required}, multi_segment: {multi_segment} }}, "
         )?;
     }
     if let Body::Json { properties, .. } = &call.body {
-        for Property { name, required, .. } in properties {
+        for Property { ident, name, required, .. } in properties {
             write!(
                 parameters,
-                "crate::Parameter {{ name: {name:?}, location: crate::Location::Body, \
+                "crate::Parameter {{ name: {name:?}, setter: {ident:?}, location: crate::Location::Body, \
                  required: {required}, multi_segment: false }}, "
             )?;
         }
@@ -354,10 +360,13 @@ fn row(out: &mut String, call: &Call) -> fmt::Result {
     };
     let Operation { id, tag, path, server, statuses, documentation_url, deprecated, .. } =
         operation;
+    let no_body = operation.no_body;
     writeln!(
         out,
         "crate::Operation {{ id: {id:?}, tag: {tag:?}, method: ::http::Method::{}, path: {path:?}, \
-         server: {server:?}, accept: {accept:?}, parameters: &[{parameters}], statuses: &{statuses:?}, \
+         server: {server:?}, accept: {accept:?}, parameters: &[{parameters}], \
+         statuses: &{statuses:?}, \
+         no_body: crate::NoBody::{no_body:?}, \
          documentation_url: {documentation_url:?}, deprecated: {deprecated} }},",
         operation.method.to_uppercase(),
     )

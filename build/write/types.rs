@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
-use super::{docs::doc, shown};
+use super::{docs::doc, is_time, shown};
 use crate::build::model::{Definition, Field, Kind, Type, Value, Variant};
 use crate::build::refine::Refined;
 
@@ -150,7 +150,6 @@ fn union(
     let kind = if is_read { "read_union" } else { "sent_union" };
     writeln!(out, "wire::{kind}! {{\n{comment}{name} {{")?;
     for Variant { ident, of } in variants {
-        let ident = if is_read && ident == "Other" { "OtherVariant" } else { ident };
         write!(out, "    {ident}({})", shown(of, ""))?;
         if is_read {
             write!(out, "{},{};", fields_of(refined, of), tags_of(refined, of))?;
@@ -222,7 +221,6 @@ fn conversions(
         .collect();
     let alone = |variant: &&Variant| !repeated.contains(&meant(refined, &variant.of));
     for Variant { ident, of } in variants.iter().filter(alone) {
-        let ident = if ident == "Other" { "OtherVariant" } else { ident };
         let shown = shown(of, "");
         writeln!(
             out,
@@ -266,7 +264,7 @@ fn record(out: &mut String, name: &str, fields: &[Cow<Field>], is_read: bool) ->
     if !is_read {
         constructor(out, name, fields)?;
     }
-    write_fields(out, name, fields)?;
+    write_fields(out, name, fields, is_read)?;
     if is_read { read_fields(out, name, fields) } else { Ok(()) }
 }
 
@@ -308,7 +306,7 @@ fn constructor(out: &mut String, name: &str, fields: &[Cow<Field>]) -> fmt::Resu
     writeln!(out, "}}")
 }
 
-fn write_fields(out: &mut String, name: &str, fields: &[Cow<Field>]) -> fmt::Result {
+fn write_fields(out: &mut String, name: &str, fields: &[Cow<Field>], is_read: bool) -> fmt::Result {
     writeln!(
         out,
         "impl wire::Fields for {name} {{ fn write<M: ::serde::ser::SerializeMap>(&self, _to: &mut M) \
@@ -321,6 +319,23 @@ fn write_fields(out: &mut String, name: &str, fields: &[Cow<Field>]) -> fmt::Res
                 out,
                 "for (name, value) in &self.{ident} {{ _to.serialize_entry(name, value)?; }}"
             )?;
+        } else if !is_read && is_time(of.unwrapped().unwrapped()) {
+            // As the setters of calls send times.
+            match of {
+                Type::Option(of) if matches!(**of, Type::Option(_)) => writeln!(
+                    out,
+                    "wire::optional(_to, {name:?}, &self.{ident}.as_ref().map(|time| time.as_ref().map(wire::time)))?;"
+                )?,
+                Type::Option(_) if !required => writeln!(
+                    out,
+                    "wire::optional(_to, {name:?}, &self.{ident}.as_ref().map(wire::time))?;"
+                )?,
+                Type::Option(_) => writeln!(
+                    out,
+                    "wire::entry(_to, {name:?}, &self.{ident}.as_ref().map(wire::time))?;"
+                )?,
+                _ => writeln!(out, "wire::entry(_to, {name:?}, &wire::time(&self.{ident}))?;")?,
+            }
         } else if !required && matches!(of, Type::Option(_)) {
             writeln!(out, "wire::optional(_to, {name:?}, &self.{ident})?;")?;
         } else {

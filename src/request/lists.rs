@@ -2,10 +2,10 @@
 
 use std::fmt::Display;
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
 use super::Request;
+use crate::times::{self, IntoTime};
 
 // Which of them are called depends on the features.
 #[allow(dead_code)]
@@ -34,18 +34,19 @@ impl Request {
         }
     }
 
-    /// Sets a parameter of the query to a time, in the form of RFC 3339 that
-    /// GitHub asks for, such as `2011-01-26T19:01:12Z`.
-    pub(crate) fn set_query_time(
-        &mut self,
-        name: &'static str,
-        value: impl TryInto<DateTime<Utc>, Error: Display>,
-    ) {
-        match value.try_into() {
-            Ok(time) => {
-                self.set_query::<String>(name, time.to_rfc3339_opts(SecondsFormat::AutoSi, true));
-            }
+    /// Sets a parameter of the query to a time.
+    pub(crate) fn set_query_time(&mut self, name: &'static str, value: impl IntoTime) {
+        match value.time() {
+            Ok(time) => self.set_query::<String>(name, times::text(&time)),
             Err(reason) => self.0.refuse(format_args!("query parameter {name:?}: {reason}")),
+        }
+    }
+
+    /// Sets a property of the JSON body to a time.
+    pub(crate) fn set_field_time(&mut self, name: &'static str, value: impl IntoTime) {
+        match value.time() {
+            Ok(time) => self.set_field::<String>(name, times::text(&time)),
+            Err(reason) => self.0.refuse(format_args!("body property {name:?}: {reason}")),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::body::{BodyTaken, Broken};
 use crate::client::Client;
 use crate::deadline::{Limit, Slack};
 use crate::error::{Error, ErrorKind, Result};
-use crate::operation::{Location, Operation, Parameter};
+use crate::operation::{Location, NoBody, Operation, Parameter};
 
 /// A request that is complete and valid.
 pub(crate) struct Prepared {
@@ -55,7 +55,7 @@ const FOR_ANYONE: [HeaderName; 4] = [ACCEPT, USER_AGENT, RANGE, IF_RANGE];
 impl Request {
     /// Checks the request and puts it together.
     pub(crate) fn prepare(self) -> Result<Prepared> {
-        let request = *self.0;
+        let mut request = *self.0;
         if let Some(reason) = &request.refused {
             return Err(invalid(reason.to_string()));
         }
@@ -93,7 +93,7 @@ impl Request {
 
 impl Inner {
     /// Refuses a request that lacks what GitHub requires.
-    fn require_all(&self, operation: &Operation) -> Result<()> {
+    fn require_all(&mut self, operation: &Operation) -> Result<()> {
         let missing = operation.parameters.iter().find(|parameter| {
             let name = parameter.name;
             parameter.required
@@ -113,7 +113,17 @@ impl Inner {
                     },
                 }
         });
-        missing.map_or(Ok(()), |parameter| Err(not_set(parameter)))
+        if let Some(parameter) = missing {
+            return Err(not_set(parameter));
+        }
+        if matches!(self.body, Payload::Empty) {
+            match operation.no_body {
+                NoBody::Sent => {}
+                NoBody::EmptyObject => self.body = Payload::Json(Bytes::from_static(b"{}")),
+                NoBody::Refused => return Err(no_body(operation)),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -287,8 +297,20 @@ pub(super) fn not_set(parameter: &Parameter) -> Error {
         Location::Header => "header",
         Location::Body => "body property",
     };
-    let setter = name.trim_end_matches("[]").replace('-', "_").to_lowercase();
-    invalid(format!("{place} {name:?} was not set")).with_advice(format!("call .{setter}(…)"))
+    invalid(format!("{place} {name:?} was not set"))
+        .with_advice(format!("call .{}(…)", parameter.setter))
+}
+
+fn no_body(operation: &Operation) -> Error {
+    let mut properties =
+        operation.parameters.iter().filter(|parameter| parameter.location == Location::Body);
+    let advice = match properties.next() {
+        Some(property) => {
+            format!("set a property of it, as by .{}(…), or all of it by .json(…)", property.setter)
+        }
+        None => "give it by .json(…) or .body(…), whichever the operation has".to_owned(),
+    };
+    invalid("the body, which GitHub requires, was not set").with_advice(advice)
 }
 
 pub(super) fn invalid(message: impl Into<Cow<'static, str>>) -> Error {

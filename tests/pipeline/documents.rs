@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::build::document::operations;
 use crate::build::model::{Definition, Kind, Type};
-use crate::build::refine::Refined;
+use crate::build::refine::{Paging, Refined};
 use crate::build::select::Tags;
 use crate::build::{Result, overlay, verify, write};
 use crate::support::{names, normalized_tags, ok, openapi, refined_tags, tolerated_tags};
@@ -25,7 +25,7 @@ fn corrected(path: &Path) -> Result<Value> {
     Ok(document)
 }
 
-fn vendored() -> Value {
+pub fn vendored() -> Value {
     ok(corrected(&openapi().join("api.github.com.json")))
 }
 
@@ -78,6 +78,25 @@ fn every_operation_of_other_documents_is_written() {
         })
         .collect();
     assert!(failed.is_empty(), "{failed:#?}");
+}
+
+#[test]
+fn whatever_has_pages_streams_their_items() {
+    let document = vendored();
+    let refined = ok(refined_tags(&document, &Tags::All));
+    // Their pages are maps, by the digest of the subject, and no lists.
+    let maps = ["orgs/list-attestations-bulk", "users/list-attestations-bulk"];
+    let names = ["page", "per_page", "cursor", "after", "before"];
+    let mut found = Vec::new();
+    for call in &refined.calls {
+        let parameters = &call.operation.parameters;
+        let pages = parameters.iter().any(|p| names.contains(&p.name.as_str()));
+        if pages && !matches!(call.paging, Paging::List { .. }) {
+            found.push(call.operation.id.as_str());
+        }
+    }
+    found.sort_unstable();
+    assert_eq!(found, maps);
 }
 
 /// How each tag alone, taken through some stages, differs from all tags.

@@ -7,6 +7,8 @@
 mod build;
 
 #[cfg(test)]
+mod bodies;
+#[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod documents;

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::build::normalize::ID_OR_NAME;
 use crate::support::{
-    answer, answering, asking, assert_contains, body, content, document, fails, normalized, ok,
-    reference, schema, taking,
+    answer, answering, asking, assert_contains, body, content, document, fails, normalized,
+    nullable_reference, ok, reference, schema, taking,
 };
 
 /// What an operation with these responses answers, normalized.
@@ -42,6 +42,20 @@ fn several_success_bodies_become_a_union_of_the_operations_name() {
     assert_eq!(answer(&done), &reference("tests-get-response"));
     let union = json!({ "oneOf": [reference("user"), reference("team")] });
     assert_eq!(schema(&done, "tests-get-response"), &union);
+}
+
+#[test]
+fn an_empty_object_beside_a_body_that_reads_it_makes_no_union() {
+    let nothing = || content(json!({ "type": "object", "properties": {} }));
+    let loose = json!({ "type": "object", "properties": { "list": { "type": "array" } } });
+    let strict = json!({
+        "type": "object", "required": ["id"], "properties": { "id": { "type": "integer" } },
+    });
+    let done = responding(json!({ "200": content(loose), "201": nothing() }));
+    assert_eq!(answer(&done), &nullable_reference("tests-get-response"));
+    assert!(schema(&done, "tests-get-response").get("oneOf").is_none());
+    let done = responding(json!({ "200": content(strict), "201": nothing() }));
+    assert!(schema(&done, "tests-get-response").get("oneOf").is_some());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::build::Result;
-use crate::build::operations::{Input, Operation, Output, describe, is_json};
+use crate::build::operations::{Input, NoBody, Operation, Output, describe, is_json};
 use crate::support::{asking, assert_contains, content, document, fails, ok};
 
 const AT: &str = "/paths/~1answer/get";
@@ -248,4 +248,47 @@ fn a_path_and_its_parameters_agree() {
         let message = fails(parameters(path, given.clone()), "operations", &pointer);
         assert_contains(message, expected);
     }
+}
+
+/// What becomes of a call without a body, of an operation that requires one.
+fn without_body(method: &str, schema: Value) -> NoBody {
+    let operation = json!({
+        "operationId": "tests/do", "tags": ["tests"], "responses": {},
+        "requestBody": { "required": true, "content": { "application/json": { "schema": schema } } },
+    });
+    let document = document(json!({ "/answer": { method: operation } }), json!({}));
+    ok(describe(&document))[0].no_body
+}
+
+#[test]
+fn a_required_body_must_be_given_unless_a_post_can_do_with_an_empty_one() {
+    let object = || json!({ "type": "object", "properties": { "a": {} } });
+    let asking = || json!({ "type": "object", "required": ["a"], "properties": { "a": {} } });
+    let least = json!({ "type": "object", "minProperties": 1 });
+    assert_eq!(without_body("post", object()), NoBody::EmptyObject);
+    for method in ["put", "patch", "delete"] {
+        assert_eq!(without_body(method, object()), NoBody::Refused, "{method}");
+    }
+    for (schema, expected) in [
+        (asking(), NoBody::Refused),
+        (least, NoBody::Refused),
+        (json!({ "type": "array", "items": {} }), NoBody::Refused),
+        (json!({ "oneOf": [asking(), asking()] }), NoBody::Refused),
+        (json!({ "oneOf": [asking(), object()] }), NoBody::EmptyObject),
+        (json!({ "type": "object", "anyOf": [{ "required": ["a"] }] }), NoBody::Refused),
+        (json!({ "allOf": [object(), asking()] }), NoBody::Refused),
+    ] {
+        assert_eq!(without_body("post", schema.clone()), expected, "{schema}");
+    }
+}
+
+#[test]
+fn a_body_that_is_not_required_may_be_left_out() {
+    let content = json!({ "application/json": { "schema": { "type": "object" } } });
+    for body in [json!({ "content": content }), json!({ "content": content, "required": false })] {
+        assert_eq!(ok(with("requestBody", body)).no_body, NoBody::Sent);
+    }
+    assert_eq!(ok(with("summary", json!("x"))).no_body, NoBody::Sent);
+    let text = json!({ "content": { "text/plain": {} }, "required": true });
+    assert_eq!(ok(with("requestBody", text)).no_body, NoBody::Refused);
 }

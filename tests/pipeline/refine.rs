@@ -164,7 +164,7 @@ fn a_unions_variants_have_short_names() {
         panic!("a union")
     };
     let names: Vec<&str> = variants.iter().map(|variant| variant.ident.as_str()).collect();
-    let expected = ["User", "Team", "Integer", "String", "Array", "Variant5", "Boolean"];
+    let expected = ["User", "Team", "Integer", "String", "Array", "WithInline", "Boolean"];
     assert_eq!(names, expected);
 }
 

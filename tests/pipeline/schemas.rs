@@ -245,7 +245,7 @@ fn inline_schemas_become_components_named_after_where_they_stand() {
     let (answer, schemas) = normalized_answer(reference("issue"), json!({ "issue": inline }));
     assert_eq!(answer, reference("issue"));
     let names = ["issue-state", "issue-labels-item", "issue-owner", "issue-either"];
-    for name in names.into_iter().chain(["issue-either-variant-1"]) {
+    for name in names.into_iter().chain(["issue-either-object"]) {
         assert!(schemas.get(name).is_some(), "no {name} in {schemas}");
     }
     assert_eq!(schemas["issue"]["properties"]["state"], reference("issue-state"));
@@ -371,4 +371,51 @@ fn objects_may_hold_themselves() {
         "either": { "oneOf": [integer(), reference("node")] },
     }));
     ok(crate::support::written(&answering(reference("node"), json!({ "node": node }))));
+}
+
+/// The components that an answer's union makes of its variants, in their order.
+fn variants_of(union: Value, schemas: Value) -> Vec<String> {
+    let (_, schemas) = normalized_answer(union, schemas);
+    let prefix = "#/components/schemas/tests-get-response-";
+    let variants = schemas["tests-get-response"]["oneOf"].as_array().expect("a union");
+    let names =
+        variants.iter().filter_map(|variant| variant["$ref"].as_str()?.strip_prefix(prefix));
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn a_union_of_one_inline_schema_is_that_schema() {
+    let one = json!({ "a": integer() });
+    for union in [json!([object(one.clone())]), json!([{ "type": "null" }, object(one.clone())])] {
+        let (answer, schemas) = normalized_answer(json!({ "oneOf": union }), json!({}));
+        let expected = reference("tests-get-response");
+        assert!(answer == expected || answer == nullable_reference("tests-get-response"));
+        assert_eq!(schemas["tests-get-response"]["properties"], json!({ "a": integer() }));
+    }
+}
+
+#[test]
+fn variants_are_called_by_what_tells_them_apart() {
+    let tagged = |value: &str| object(json!({ "kind": { "type": "string", "enum": [value] } }));
+    let titled =
+        |title: &str| json!({ "title": title, "type": "object", "properties": { "a": {} } });
+    let extends = |name: &str| json!({ "allOf": [reference(name), object(json!({ "x": {} }))] });
+    let required = json!({
+        "type": "object", "required": ["b"], "properties": { "a": {}, "b": {}, "c": {} },
+    });
+    let base = json!({ "tests-a": object(json!({})), "other": object(json!({ "o": {} })) });
+    for (union, expected) in [
+        (json!([tagged("one"), tagged("two_2")]), vec!["one", "two-2"]),
+        (json!([titled("First/Thing"), titled("Second")]), vec!["first-thing", "second"]),
+        (json!([extends("tests-a"), extends("other")]), vec!["a", "other"]),
+        (json!([integer(), object(json!({ "a": {} }))]), vec!["object"]),
+        (json!([object(json!({ "a": {} })), required]), vec!["variant-0", "with-b"]),
+        (json!([titled("Same"), titled("same")]), vec!["variant-0", "variant-1"]),
+        (
+            json!([tagged("one"), object(json!({ "kind": string() }))]),
+            vec!["variant-0", "variant-1"],
+        ),
+    ] {
+        assert_eq!(variants_of(json!({ "oneOf": union }), base.clone()), expected, "{union}");
+    }
 }

@@ -227,7 +227,7 @@ fn the_operation_table_is_sorted_and_says_what_a_call_needs() {
     assert_contains(ids[1], "location: crate::Location::Body, required: true");
     assert_contains(ids[2], "deprecated: true");
     assert_contains(ids[3], "path: \"/{owner}/issues\", server: None");
-    let location = "{ name: \"X-Kind\", location: crate::Location::Header, required: false";
+    let location = "{ name: \"X-Kind\", setter: \"x_kind\", location: crate::Location::Header, required: false";
     assert_contains(ids[3], location);
     assert_contains(&source, "pub const DOCUMENT: &str = \"api.github.com\";");
     assert_contains(&source, "pub const DOCUMENT_VERSION: &str = \"1.2.3\";");
@@ -404,5 +404,18 @@ fn a_list_is_sent_with_brackets() {
         let source = ok(written(&asking("/a", list(name))));
         assert_contains(&source, "set_query_each::<::std::string::String>(\"owner[]\", values)");
         assert_contains(&source, "crate::Parameter { name: \"owner[]\"");
+    }
+}
+
+#[test]
+fn a_variant_called_other_is_written_alike_in_what_is_read_and_sent() {
+    let titled = |title: &str| json!({ "title": title, "type": "object", "properties": { title: { "type": "string" } } });
+    let union = json!({ "oneOf": [titled("other"), titled("team")] });
+    for given in [answering(union.clone(), json!({})), taking(union, json!({}))] {
+        let source = ok(written(&given));
+        assert_contains(&source, "    OtherVariant(Tests");
+        assert_contains(&source, "Self::OtherVariant(value)");
+        assert_contains(&source, "    Team(Tests");
+        parsed(&source);
     }
 }

@@ -1,0 +1,171 @@
+//! The properties of a body that have setters of their own: an object's, or
+//! all those of a union's objects.
+//!
+//! A setter takes whatever any variant of the union takes, so that nothing
+//! which the document allows is out of its reach: the values of all enums, or
+//! a union of its own, named after the body and the property.
+
+use std::collections::BTreeMap;
+
+use super::{Property, name_variants};
+use crate::build::model::{Definition, Field, Kind, Type, Value, Variant};
+use crate::build::names;
+
+type Types = BTreeMap<String, Definition>;
+
+/// The properties of a body. Types that its setters need beside the variants'
+/// own are added to `types`.
+pub fn properties(body: &Type, types: &mut Types) -> Vec<Property> {
+    let mut found = Vec::new();
+    gather(body, types, true, &mut found);
+    let Type::Named(body) = body.unboxed() else { return Vec::new() };
+    let united = found.into_iter().map(|(mut property, all)| {
+        let name = format!("{body}{}", names::pascal(&property.name).unwrap_or_default());
+        property.of = unite(body, &name, &property.name, all, types);
+        property
+    });
+    united.collect()
+}
+
+/// Finds the properties, each with the types that it has in the variants.
+fn gather(of: &Type, types: &Types, all: bool, found: &mut Vec<(Property, Vec<Type>)>) {
+    let Type::Named(name) = of.unboxed() else { return };
+    match types.get(name).map(|definition| &definition.kind) {
+        Some(Kind::Struct(fields)) => {
+            for field in fields.iter().filter(|field| !field.rest) {
+                let new = property(field, all);
+                match found.iter_mut().find(|(property, _)| property.name == field.name) {
+                    Some((property, types)) => {
+                        property.required &= new.required;
+                        property.nullable |= new.nullable;
+                        if property.doc.is_empty() {
+                            property.doc = new.doc;
+                        }
+                        types.push(new.of);
+                    }
+                    None => {
+                        let of = new.of.clone();
+                        found.push((new, vec![of]));
+                    }
+                }
+            }
+        }
+        Some(Kind::Union(variants)) => {
+            variants.iter().for_each(|variant| gather(&variant.of, types, false, found));
+        }
+        Some(Kind::Alias(of)) => gather(of, types, all, found),
+        _ => {}
+    }
+}
+
+fn property(field: &Field, all: bool) -> Property {
+    let optional = matches!(field.of, Type::Option(_));
+    let mut of = &field.of;
+    while let Type::Option(inner) = of {
+        of = inner;
+    }
+    Property {
+        ident: String::new(),
+        clear: String::new(),
+        name: field.name.clone(),
+        doc: field.doc.clone(),
+        of: of.clone(),
+        required: all && field.required,
+        nullable: field.nullable && optional,
+    }
+}
+
+/// The type that takes what any of these takes. A new one is called `name`.
+fn unite(body: &str, name: &str, property: &str, all: Vec<Type>, types: &mut Types) -> Type {
+    let mut distinct: Vec<Type> = Vec::new();
+    for of in all {
+        if !distinct.contains(&of) {
+            distinct.push(of);
+        }
+    }
+    let anything = Type::path("::serde_json::Value");
+    if let [one] = distinct.as_slice() {
+        return one.clone();
+    }
+    if distinct.contains(&anything) {
+        return anything;
+    }
+    if let Some(items) = distinct.iter().map(item).collect::<Option<Vec<Type>>>() {
+        return Type::Vec(Box::new(unite(body, &format!("{name}Item"), property, items, types)));
+    }
+    if let Some(values) = distinct.iter().map(|of| values(of, types)).collect::<Option<Vec<_>>>() {
+        return match united(values) {
+            None => Type::path("String"),
+            Some(values) => add(name, property, Kind::Enum(values), types),
+        };
+    }
+    let variant = |(index, of)| Variant { ident: format!("Variant{index}"), of };
+    let variants = distinct.into_iter().enumerate().map(variant).collect();
+    let mut kind = Kind::Union(variants);
+    name_variants(name, &mut kind);
+    name_object(body, &mut kind, types);
+    add(name, property, kind, types)
+}
+
+/// A record that is inline is named after one of the body's variants, which says nothing here.
+fn name_object(body: &str, kind: &mut Kind, types: &Types) {
+    let Kind::Union(variants) = kind else { return };
+    let is_inline = |of: &Type| {
+        let Type::Named(name) = of.unboxed() else { return false };
+        let definition = types.get(name).map(|definition| &definition.kind);
+        name.starts_with(body) && matches!(definition, Some(Kind::Struct(_)))
+    };
+    let mut inline = variants.iter_mut().filter(|variant| is_inline(&variant.of));
+    if let (Some(variant), None) = (inline.next(), inline.next()) {
+        "Object".clone_into(&mut variant.ident);
+    }
+}
+
+fn item(of: &Type) -> Option<Type> {
+    match of {
+        Type::Vec(of) => Some((**of).clone()),
+        _ => None,
+    }
+}
+
+/// The strings that a type takes: `Some(None)` for any, `None` for what is no string.
+#[allow(clippy::option_option, reason = "any string is not the same as none")]
+fn values(of: &Type, types: &Types) -> Option<Option<Vec<Value>>> {
+    match of.unboxed() {
+        Type::Path(path) if path == "String" => Some(None),
+        Type::Named(name) => match &types.get(name)?.kind {
+            Kind::Enum(values) => Some(Some(values.clone())),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The values of all enums; `None` if one of them takes any string.
+fn united(all: Vec<Option<Vec<Value>>>) -> Option<Vec<Value>> {
+    let mut united: Vec<Value> = Vec::new();
+    for value in all.into_iter().collect::<Option<Vec<_>>>()?.into_iter().flatten() {
+        // Two enums may call different values the same; the second is then `…_`.
+        if united.iter().any(|other| other.name == value.name) {
+            continue;
+        }
+        let mut ident = value.ident;
+        while united.iter().any(|other| other.ident == ident) {
+            ident.push('_');
+        }
+        united.push(Value { ident, name: value.name });
+    }
+    Some(united)
+}
+
+/// Adds a type, unless it is there already since two operations have this body.
+fn add(name: &str, property: &str, kind: Kind, types: &mut Types) -> Type {
+    let doc = format!("What the property `{property}` of a body may be.");
+    let definition = Definition { doc, kind };
+    let mut name = name.to_owned();
+    while types.get(&name).is_some_and(|other| *other != definition) {
+        name.push_str("Property");
+    }
+    types.insert(name.clone(), definition);
+    Type::Named(name)
+}
