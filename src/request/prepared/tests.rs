@@ -187,7 +187,7 @@ fn a_default_accept_replaces_githubs_json_and_nothing_else() {
         request.set_path::<String>(1, "r");
         request.set_path::<String>(2, "7");
         let request = own.into_iter().fold(request, Request::accept);
-        let headers = request.prepare().unwrap().own_headers(None, true);
+        let headers = request.prepare().unwrap().own_headers(&Passes::default(), true);
         headers[ACCEPT].to_str().unwrap().to_owned()
     };
     let client = Client::builder().default_header("accept", FULL).build().unwrap();
