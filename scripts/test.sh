@@ -46,8 +46,8 @@ cargo clippy --locked --no-default-features --lib -- -D warnings
 
 step 'tests: the stages of the build'
 cargo test --locked --package octowire-pipeline -- --nocapture
-step 'tests: default features, documentation'
-cargo test --locked
+step 'tests: default features and the token file, documentation'
+cargo test --locked --features token-file
 step 'tests: every operation and every example of the document'
 cargo test --locked --features full --test examples -- --nocapture
 
@@ -56,6 +56,6 @@ step 'tags alone'
 
 step 'documentation'
 RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
-RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --features full
+RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --features full,token-file
 
 step 'done'
