@@ -55,8 +55,8 @@ case $fetched in
     3) printf 'NOT CHECKED: the documents could not be fetched\n' ;;
     *) exit "$fetched" ;;
 esac
-step 'tests: default features, documentation'
-cargo test --locked
+step 'tests: default features and the token file, documentation'
+cargo test --locked --features token-file
 step 'tests: every operation and every example of the document'
 cargo test --locked --features full --test examples -- --nocapture
 
@@ -68,6 +68,6 @@ step 'tags alone'
 
 step 'documentation'
 RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
-RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --features full
+RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --features full,token-file
 
 step 'done'

@@ -14,4 +14,6 @@ mod promises {
     mod pages;
     mod redirects;
     mod the_stand_in;
+    #[cfg(all(feature = "token-file", feature = "app-auth"))]
+    mod token_file;
 }

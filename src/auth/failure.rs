@@ -60,12 +60,14 @@ pub enum AuthFailure {
     NotAnApp,
     /// The token store can not be read or written.
     Store,
-    /// The token store was encrypted with another key.
+    /// The token store was encrypted with another key, or the key is none.
     StoreKey,
     /// The token store ends too early.
     StoreTruncated,
     /// The token store was changed by something else than this library.
     StoreTampered,
+    /// The token store was written by a later version of this library.
+    StoreVersion,
     /// Whatever a token source of the application's own reports.
     Other,
 }

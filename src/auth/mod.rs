@@ -31,6 +31,9 @@ pub use installation::{AppInstallation, Installation};
 pub use personal::PersonalToken;
 pub use policy::TokenPolicy;
 pub use source::{Keep, MintRequest, Reaction, Rejection, TokenFuture, TokenSource};
+#[cfg(feature = "token-file")]
+#[cfg_attr(docsrs, doc(cfg(feature = "token-file")))]
+pub use store::{EncryptedFile, SealingKey};
 pub use store::{MemoryTokenStore, StoreFuture, StoreLock, TokenStore};
 pub use token::AccessToken;
 

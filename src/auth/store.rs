@@ -13,6 +13,22 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use super::token::AccessToken;
 use crate::error::Result;
 
+#[cfg(feature = "token-file")]
+mod disk;
+#[cfg(feature = "token-file")]
+mod entries;
+#[cfg(feature = "token-file")]
+mod file;
+#[cfg(feature = "token-file")]
+mod lock;
+#[cfg(feature = "token-file")]
+mod seal;
+
+#[cfg(feature = "token-file")]
+pub use file::EncryptedFile;
+#[cfg(feature = "token-file")]
+pub use seal::SealingKey;
+
 /// A place for tokens, shared by the clients that are given it.
 ///
 /// What it holds are live credentials: a store that writes them anywhere encrypts them.

@@ -1,0 +1,158 @@
+//! The tokens of a store as JSON, which is then sealed.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::time::SystemTime;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::auth::token::AccessToken;
+
+/// The tokens, by the identity behind each.
+pub(super) type Entries = BTreeMap<String, AccessToken>;
+
+#[derive(Serialize)]
+struct Written<'a> {
+    token: &'a str,
+    expires_at: Option<SystemTime>,
+    refresh_token: Option<&'a str>,
+    refresh_token_expires_at: Option<SystemTime>,
+}
+
+#[derive(Deserialize)]
+struct Read {
+    token: SecretString,
+    expires_at: Option<SystemTime>,
+    refresh_token: Option<SecretString>,
+    refresh_token_expires_at: Option<SystemTime>,
+}
+
+/// Forgets what has ended and can not be renewed, so that a store does not grow with every
+/// identity that ever was.
+pub(super) fn drop_spent(entries: &mut Entries) {
+    let now = SystemTime::now();
+    let ended = |end: Option<SystemTime>| end.is_some_and(|end| end <= now);
+    entries.retain(|_, token| {
+        let renewable = token.refresh_token().is_some() && !ended(token.refresh_token_expires_at());
+        renewable || !ended(token.expires_at())
+    });
+}
+
+/// The JSON of the tokens, in one buffer that is overwritten when it is dropped.
+pub(super) fn to_json(entries: &Entries) -> serde_json::Result<Zeroizing<Vec<u8>>> {
+    let entries: BTreeMap<&str, Written<'_>> =
+        entries.iter().map(|(key, token)| (key.as_str(), written(token))).collect();
+    // Counted first: a vector that grows leaves its bytes behind.
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, &entries)?;
+    let mut json = Zeroizing::new(Vec::with_capacity(count.0));
+    serde_json::to_writer(&mut *json, &entries)?;
+    Ok(json)
+}
+
+/// The tokens of this JSON; `None` if it is not what [`to_json`] writes. There is no reason,
+/// since those of `serde_json` quote what they refuse.
+pub(super) fn from_json(json: &[u8]) -> Option<Entries> {
+    let entries: BTreeMap<String, Read> = serde_json::from_slice(json).ok()?;
+    entries.into_iter().map(|(key, read)| Some((key, read.token()?))).collect()
+}
+
+fn written(token: &AccessToken) -> Written<'_> {
+    // Serde has no times before 1970; this one has ended as well.
+    let since_1970 = |time: SystemTime| time.max(SystemTime::UNIX_EPOCH);
+    Written {
+        token: token.expose_secret(),
+        expires_at: token.expires_at().map(since_1970),
+        refresh_token: token.refresh_token().map(ExposeSecret::expose_secret),
+        refresh_token_expires_at: token.refresh_token_expires_at().map(since_1970),
+    }
+}
+
+impl Read {
+    fn token(self) -> Option<AccessToken> {
+        let mut token = AccessToken::new(self.token).ok()?;
+        if let Some(time) = self.expires_at {
+            token = token.with_expires_at(time);
+        }
+        if let Some(refresh_token) = self.refresh_token {
+            token = token.with_refresh_token(refresh_token, self.refresh_token_expires_at);
+        }
+        Some(token)
+    }
+}
+
+/// How many bytes are written.
+struct Count(usize);
+
+impl Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn entries(tokens: impl IntoIterator<Item = (&'static str, AccessToken)>) -> Entries {
+        tokens.into_iter().map(|(key, token)| (key.to_owned(), token)).collect()
+    }
+
+    fn token() -> AccessToken {
+        AccessToken::new("ghs_\"\\hunter2").unwrap()
+    }
+
+    #[test]
+    fn every_part_of_a_token_comes_back() {
+        let (end, later) = (SystemTime::now(), SystemTime::now() + Duration::from_secs(9));
+        let json = to_json(&entries([
+            ("a", token()),
+            ("b", token().with_expires_at(end).with_refresh_token("ghr_\u{e9}", Some(later))),
+            ("c", token().with_expires_at(SystemTime::UNIX_EPOCH - Duration::from_secs(1))),
+        ]))
+        .unwrap();
+        assert_eq!(json.len(), json.capacity(), "nothing of it was left behind");
+        let read = from_json(&json).unwrap();
+        assert_eq!(read["a"].expose_secret(), token().expose_secret());
+        assert_eq!(read["a"].expires_at(), None);
+        assert!(read["a"].refresh_token().is_none());
+        assert_eq!(read["b"].expires_at(), Some(end));
+        assert_eq!(read["b"].refresh_token().unwrap().expose_secret(), "ghr_\u{e9}");
+        assert_eq!(read["b"].refresh_token_expires_at(), Some(later));
+        assert_eq!(read["c"].expires_at(), Some(SystemTime::UNIX_EPOCH));
+    }
+
+    #[test]
+    fn what_is_over_goes_and_what_can_be_renewed_stays() {
+        let past = SystemTime::now() - Duration::from_secs(1);
+        let future = SystemTime::now() + Duration::from_secs(60);
+        let over = || token().with_expires_at(past);
+        let mut entries = entries([
+            ("lasts", token()),
+            ("good", token().with_expires_at(future)),
+            ("over", over()),
+            ("renewable", over().with_refresh_token("ghr_x", None)),
+            ("renewable for now", over().with_refresh_token("ghr_x", Some(future))),
+            ("both over", over().with_refresh_token("ghr_x", Some(past))),
+        ]);
+        drop_spent(&mut entries);
+        let left: Vec<_> = entries.keys().map(String::as_str).collect();
+        assert_eq!(left, ["good", "lasts", "renewable", "renewable for now"]);
+    }
+
+    #[test]
+    fn what_is_no_such_json_is_refused() {
+        for json in ["", "[]", "{\"a\":{}}", "{\"a\":{\"token\":\"\"}}", "{\"a\":{\"token\":1}}"] {
+            assert!(from_json(json.as_bytes()).is_none(), "{json}");
+        }
+    }
+}

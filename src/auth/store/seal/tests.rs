@@ -1,0 +1,139 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn key(byte: u8) -> SealingKey {
+    SealingKey::from_bytes([byte; KEY_LEN])
+}
+
+fn sealed() -> Vec<u8> {
+    key(1).seal("installation:42", b"hunter2").unwrap()
+}
+
+#[test]
+fn what_is_sealed_is_opened_by_its_key_and_name() {
+    assert_eq!(*key(1).open("installation:42", &sealed()).unwrap(), b"hunter2");
+    assert!(!sealed().windows(7).any(|bytes| bytes == b"hunter2"));
+    assert_eq!(key(1).open("installation:43", &sealed()), Err(Broken::Tampered));
+}
+
+#[test]
+fn no_two_seals_are_equal() {
+    assert_ne!(sealed(), sealed());
+}
+
+#[test]
+fn every_truncation_is_told() {
+    let sealed = sealed();
+    for length in 0..sealed.len() {
+        assert_eq!(
+            key(1).open("installation:42", &sealed[..length]),
+            Err(Broken::Truncated),
+            "{length}"
+        );
+    }
+}
+
+#[test]
+fn every_changed_bit_is_told() {
+    let sealed = sealed();
+    for (index, bit) in (0..sealed.len()).flat_map(|index| (0..8).map(move |bit| (index, bit))) {
+        let mut changed = sealed.clone();
+        changed[index] ^= 1 << bit;
+        let expected = if index < MAGIC.len() { Broken::Foreign } else { Broken::Tampered };
+        assert_eq!(key(1).open("installation:42", &changed), Err(expected), "{index} {bit}");
+    }
+    let longer = [sealed.as_slice(), b"x"].concat();
+    assert_eq!(key(1).open("installation:42", &longer), Err(Broken::Tampered));
+}
+
+#[test]
+fn a_wrong_key_is_told_and_an_older_one_reads() {
+    assert_eq!(
+        key(2).open("installation:42", &sealed()),
+        Err(Broken::Key(key(1).first.fingerprint))
+    );
+    let both = key(3).or_key(key(2).or_key(key(1)));
+    assert_eq!(*both.open("installation:42", &sealed()).unwrap(), b"hunter2");
+    let again = both.seal("installation:42", b"hunter2").unwrap();
+    assert_eq!(*key(3).open("installation:42", &again).unwrap(), b"hunter2");
+}
+
+#[test]
+fn a_later_version_is_told() {
+    let mut later = sealed();
+    later[MAGIC.len()] = 2;
+    let check: [u8; CHECK_LEN] = digest(b"", &later[..HEADER_LEN - CHECK_LEN]);
+    later[HEADER_LEN - CHECK_LEN..HEADER_LEN].copy_from_slice(&check);
+    assert_eq!(key(1).open("installation:42", &later), Err(Broken::Version(2)));
+}
+
+#[test]
+fn a_header_that_is_forged_with_its_check_is_told() {
+    // The check is no secret: what counts is the tag.
+    let mut forged = sealed();
+    let start = MAGIC.len() + 1;
+    forged[start..start + FINGERPRINT_LEN].copy_from_slice(&key(2).first.fingerprint);
+    let check: [u8; CHECK_LEN] = digest(b"", &forged[..HEADER_LEN - CHECK_LEN]);
+    forged[HEADER_LEN - CHECK_LEN..HEADER_LEN].copy_from_slice(&check);
+    assert_eq!(
+        key(1).or_key(key(2)).open("installation:42", &forged),
+        Err(Broken::Tampered),
+        "another key than the one it was sealed with"
+    );
+}
+
+#[test]
+fn a_key_is_read_from_base64_of_either_alphabet() {
+    let generated = SealingKey::generate().unwrap();
+    let text = generated.to_base64();
+    let text = text.expose_secret();
+    let url = text.replace('+', "-").replace('/', "_");
+    for text in [text, &format!("{text}\n"), text.trim_end_matches('='), &url] {
+        assert_eq!(SealingKey::from_base64(text).unwrap().first.bytes, generated.first.bytes);
+    }
+}
+
+#[test]
+fn what_is_no_key_is_refused_with_how_to_make_one() {
+    let hex = "68".repeat(32);
+    for (text, failure) in [
+        ("", AuthFailure::Empty),
+        ("aHVudGVyMg==", AuthFailure::StoreKey),
+        ("hunter2!", AuthFailure::StoreKey),
+        (hex.as_str(), AuthFailure::StoreKey),
+    ] {
+        let error = SealingKey::from_base64(text).unwrap_err();
+        assert_eq!(error.auth_failure(), Some(failure));
+        let shown = format!("{error} {error:?}");
+        assert!(shown.contains("openssl rand -base64 32"), "{shown}");
+        assert!(!shown.contains("hunter2") && !shown.contains("aHVudGVyMg"), "{shown}");
+    }
+    let error = SealingKey::from_env("OCTOWIRE_NO_SUCH_KEY").unwrap_err();
+    assert_eq!(error.auth_failure(), Some(AuthFailure::Missing));
+    assert!(error.to_string().contains("OCTOWIRE_NO_SUCH_KEY"), "{error}");
+}
+
+#[test]
+fn debug_shows_a_fingerprint_and_no_key() {
+    let key = SealingKey::from_bytes(*b"hunter2hunter2hunter2hunter2hunt");
+    let shown = format!("{key:?}");
+    assert!(!shown.contains("hunter2") && !shown.contains(key.to_base64().expose_secret()));
+    assert!(!shown.contains("104, 117"), "{shown}");
+    assert!(shown.contains(&Hex(&key.first.fingerprint).to_string()), "{shown}");
+}
+
+proptest! {
+    #[test]
+    fn bytes_that_nobody_sealed_are_never_opened(bytes: Vec<u8>) {
+        prop_assert!(key(1).open("x", &bytes).is_err());
+        let behind_magic = [MAGIC.as_slice(), &bytes].concat();
+        prop_assert!(key(1).open("x", &behind_magic).is_err());
+    }
+
+    #[test]
+    fn any_text_comes_back(name: String, text: Vec<u8>) {
+        let sealed = key(1).seal(&name, &text).unwrap();
+        prop_assert_eq!(&*key(1).open(&name, &sealed).unwrap(), &text);
+    }
+}
