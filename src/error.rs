@@ -19,8 +19,8 @@ mod advice;
 mod api;
 mod transport;
 
-pub(crate) use api::is_html;
 pub use api::{ApiError, ApiErrorDetail};
+pub(crate) use api::{is_html, retry_after};
 
 /// What a fallible function of this library returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -296,6 +296,12 @@ impl Error {
 
     pub(crate) fn with_body(mut self, body: Bytes) -> Self {
         self.0.body = Some(body);
+        self
+    }
+
+    /// Drops the body, where it may hold a token.
+    pub(crate) fn without_body(mut self) -> Self {
+        self.0.body = None;
         self
     }
 
