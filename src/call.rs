@@ -150,7 +150,8 @@ async fn read(
     let client = prepared.client().inner();
     let (status, url) = (answer.status(), answer.url().clone());
     let headers = std::mem::take(answer.headers_mut());
-    if !status.is_success() {
+    // What another server refuses is read by whoever asked: it may repeat a secret.
+    if !status.is_success() && !prepared.is_elsewhere() {
         let limit = client.max_body_bytes.min(MAX_ERROR_BYTES);
         // The status says more than a body that broke off.
         let body = collect(&mut answer, limit).await.unwrap_or_default().0;

@@ -20,6 +20,8 @@ mod api;
 mod transport;
 
 pub(crate) use advice::when_to_return;
+#[cfg(feature = "app-auth")]
+pub(crate) use api::retry_after;
 pub use api::{ApiError, ApiErrorDetail};
 pub(crate) use api::{is_html, tells_rate_limit};
 
@@ -307,6 +309,12 @@ impl Error {
 
     pub(crate) fn with_body(mut self, body: Bytes) -> Self {
         self.0.body = Some(body);
+        self
+    }
+
+    /// Drops the body, where it may hold a token.
+    pub(crate) fn without_body(mut self) -> Self {
+        self.0.body = None;
         self
     }
 

@@ -11,6 +11,7 @@ mod promises {
     mod client;
     mod errors;
     mod graphql;
+    mod oauth;
     mod pages;
     mod redirects;
     mod the_stand_in;

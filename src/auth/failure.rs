@@ -54,6 +54,12 @@ pub enum AuthFailure {
     DeviceCodeExpired,
     /// The application's settings do not allow the device flow.
     DeviceFlowDisabled,
+    /// The application is suspended by GitHub.
+    ApplicationSuspended,
+    /// The user has no verified primary email address.
+    EmailUnverified,
+    /// A token has ended, and nothing renews it.
+    Expired,
     /// An OAuth error beside those that have a value of their own.
     OAuth,
     /// A client is asked for an App's installation, but does not sign in as an App.

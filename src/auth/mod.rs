@@ -4,19 +4,21 @@
 //! |---|---|---|
 //! | a GitHub App | [`App::installation`](App::installation) | an hour, renewed |
 //! | a personal access token | [`PersonalToken`] | until it is revoked; read again when it changes |
-//! | a user who signs in, by browser or device | `OAuthApp`, then `UserToken` | 8 hours, renewed |
+//! | a user who signs in, by browser or device | [`OAuthApp`], then [`UserToken`] | 8 hours, renewed |
 //! | a job of GitHub Actions | [`Client::from_env`](crate::Client::from_env) | as long as the job |
-//! | a gateway that wants a bearer of its own | `ClientCredentials` | as it says, renewed |
+//! | a gateway that wants a bearer of its own | [`ClientCredentials`] | as it says, renewed |
 //! | a vault, or anything else | a [`TokenSource`] of your own | as you say |
 //!
 //! A source says how one token is had; the client keeps it ([`TokenPolicy`]). Neither knows where a
 //! request goes: whether a server may see the token is decided in one other place.
 
 mod app;
+mod client_credentials;
 mod credentials;
 mod failure;
 mod installation;
 mod keeper;
+mod oauth;
 mod pass;
 mod personal;
 mod policy;
@@ -25,9 +27,14 @@ mod store;
 mod token;
 
 pub use app::{App, AppSigner, SignatureFuture};
+pub use client_credentials::ClientCredentials;
 pub use credentials::Credentials;
 pub use failure::AuthFailure;
 pub use installation::{AppInstallation, Installation};
+pub use oauth::{
+    Authorization, AuthorizationRequest, CheckedToken, DeviceCode, DeviceRequest, OAuthApp,
+    UserToken,
+};
 pub use personal::PersonalToken;
 pub use policy::TokenPolicy;
 pub use source::{Keep, MintRequest, Reaction, Rejection, TokenFuture, TokenSource};

@@ -184,7 +184,7 @@ fn read_file(path: &Path) -> Result<AccessToken> {
 }
 
 /// A short name for a secret, from which it can not be had.
-fn digest(secret: &str) -> String {
+pub(super) fn digest(secret: &str) -> String {
     let digest = Sha256::new_with_prefix("octowire identity\0").chain_update(secret).finalize();
     digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

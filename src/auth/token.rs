@@ -1,6 +1,7 @@
 //! One token: the `Authorization` header that it makes, and how long it lasts.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -32,6 +33,7 @@ pub struct AccessToken {
     expires_at: Option<SystemTime>,
     ask_again_after: Option<Duration>,
     renewal: Option<Renewal>,
+    scopes: Option<Arc<[String]>>,
 }
 
 /// What a user's token is refreshed with.
@@ -77,7 +79,7 @@ impl AccessToken {
             )
         })?;
         header.set_sensitive(true);
-        Ok(Self { header, expires_at: None, ask_again_after: None, renewal: None })
+        Ok(Self { header, expires_at: None, ask_again_after: None, renewal: None, scopes: None })
     }
 
     /// Says when the token ends, by this machine's clock.
@@ -117,6 +119,14 @@ impl AccessToken {
         self
     }
 
+    /// Says which [scopes](https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps)
+    /// it has.
+    #[must_use]
+    pub fn with_scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+        self.scopes = Some(scopes.into_iter().map(Into::into).collect());
+        self
+    }
+
     /// The token itself, for whatever else needs it, such as `git clone` over HTTPS.
     ///
     /// Keep it out of logs.
@@ -143,6 +153,13 @@ impl AccessToken {
     #[must_use]
     pub fn refresh_token_expires_at(&self) -> Option<SystemTime> {
         self.renewal.as_ref()?.expires_at
+    }
+
+    /// The scopes that it was given with, which may be fewer than were asked for; `None` if nobody
+    /// said so, and empty for the tokens of a GitHub App.
+    #[must_use]
+    pub fn scopes(&self) -> Option<&[String]> {
+        self.scopes.as_deref()
     }
 
     /// How long from now until the token ends; zero if it has.

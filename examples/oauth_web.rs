@@ -1,0 +1,112 @@
+//! A user signs in by the browser.
+//!
+//! ```text
+//! cargo run --example oauth_web
+//! ```
+//!
+//! runs without credentials and without a network, against a stand-in for GitHub's login page whose
+//! user agrees at once.
+//!
+//! ```text
+//! GITHUB_CLIENT_ID=… GITHUB_CLIENT_SECRET=… cargo run --example oauth_web
+//! ```
+//!
+//! signs you in at github.com. The application needs the callback URL `http://127.0.0.1/callback`;
+//! GitHub takes any port of this machine for it.
+
+#[path = "support/login.rs"]
+mod login;
+
+use std::env;
+use std::error::Error;
+
+use octowire::Client;
+use octowire::auth::{AuthFailure, Authorization, OAuthApp, UserToken};
+use octowire::http::Method;
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    // A web application has a server already; this one is for the one callback.
+    let server = TcpListener::bind("127.0.0.1:0").await?;
+    let redirect_uri = format!("http://{}/callback", server.local_addr()?);
+
+    match (env::var("GITHUB_CLIENT_ID"), env::var("GITHUB_CLIENT_SECRET")) {
+        (Ok(id), Ok(secret)) => {
+            let github = Client::builder().build()?;
+            let oauth = OAuthApp::new(id, secret)?.redirect_uri(redirect_uri)?;
+            let page = begin(&oauth, &github)?;
+            println!("Open this page in a browser on this machine:\n\n  {}\n", page.url());
+            finish(&oauth, &github, page, &server).await
+        }
+        _ => {
+            let base = login::start().await?;
+            println!("Without GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET: on a stand-in at {base}.");
+            let github = Client::builder().base_url(base).build()?;
+            let oauth = OAuthApp::new("client-id-of-the-stand-in", "its-secret")?
+                .redirect_uri(redirect_uri)?;
+            let page = begin(&oauth, &github)?;
+            println!("\nA user would be sent to\n\n  {}\n", page.url());
+            println!("The stand-in's user says yes.");
+            let browser = tokio::spawn(octowire::reqwest::get(page.url().clone()));
+            finish(&oauth, &github, page, &server).await?;
+            let seen = browser.await??.text().await?;
+            println!("The browser shows: {seen}");
+            Ok(())
+        }
+    }
+}
+
+fn begin(oauth: &OAuthApp, github: &Client) -> octowire::Result<Authorization> {
+    // A GitHub App has permissions; an OAuth app adds .scopes(["repo"]).
+    let sign_in = oauth.authorization(github).begin()?;
+
+    // The user is away for minutes, and may come back to another process: what is needed then goes
+    // into the user's session.
+    let session = sign_in.into_session();
+    Authorization::from_session(oauth, session)
+}
+
+async fn finish(
+    oauth: &OAuthApp,
+    github: &Client,
+    sign_in: Authorization,
+    server: &TcpListener,
+) -> Result<(), Box<dyn Error>> {
+    let (mut socket, callback) = loop {
+        let (mut socket, _) = server.accept().await?;
+        // Browsers ask for an icon, too, and open connections that they do not use.
+        match login::receive(&mut socket).await {
+            Ok(Some(request)) if request.target.starts_with("/callback") => {
+                break (socket, request.target);
+            }
+            Ok(Some(_)) => login::answer(&mut socket, "404 Not Found", "", "").await?,
+            Ok(None) | Err(_) => {}
+        }
+    };
+    let token = match sign_in.exchange(github, callback).await {
+        Ok(token) => token,
+        Err(error) => {
+            // The user sees no details; the log does, and there is no secret in them.
+            let page = match error.auth_failure() {
+                Some(AuthFailure::Denied) => "You did not agree, and nothing happened.",
+                _ => "That did not work. Please begin again.",
+            };
+            login::answer(&mut socket, "400 Bad Request", "", page).await?;
+            return Err(error.into());
+        }
+    };
+
+    // Whose token is it? Users choose the account themselves.
+    let first = github.with_auth(UserToken::new(oauth.clone(), token.clone()));
+    let user = first.request(Method::GET, "/user").send::<Value>().await?;
+    let name = user["login"].as_str().unwrap_or("somebody");
+    login::answer(&mut socket, "200 OK", "", &format!("Hello {name}, you are signed in.")).await?;
+
+    // From here on the token is refreshed for as long as it is used. In production give the client
+    // a token store, since a refresh token can be used once.
+    let user = github.with_auth(UserToken::new(oauth.clone(), token).named(name));
+    println!("Signed in as {name}, with the identity {}.", user.identity());
+    Ok(())
+}

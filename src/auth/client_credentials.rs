@@ -1,0 +1,236 @@
+//! Tokens that an application has for itself, from any OAuth server: those of a gateway.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::IpAddr;
+
+use secrecy::{ExposeSecret, SecretString};
+use url::{Host, Url};
+
+use super::failure::AuthFailure;
+use super::oauth::{Ask, Form, Grant, basic_encoded};
+use super::source::{Keep, MintRequest, TokenFuture, TokenSource};
+use super::token::AccessToken;
+use crate::client::Client;
+use crate::error::{Error, ErrorKind, Result};
+use crate::origins::{has_credentials, origin_of};
+
+/// The client credentials grant of OAuth
+/// ([RFC 6749, section 4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)).
+///
+/// GitHub itself does not have it; gateways in front of GitHub do. A token lives as long as the
+/// server says, and is renewed before its end; if the server does not say, it lives until it is
+/// refused.
+///
+/// ```
+/// use octowire::Client;
+/// use octowire::auth::ClientCredentials;
+///
+/// # fn example() -> octowire::Result<()> {
+/// let gateway = ClientCredentials::new("https://login.example.com/token", "ci-bot", "secret")?
+///     .scope("github")
+///     .audience("https://gateway.example.com");
+/// let github = Client::builder()
+///     .base_url("https://gateway.example.com/github")
+///     .token("ghp_…")
+///     .gateway("x-gateway-authorization", gateway)
+///     .build()?;
+/// # let _ = github;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ClientCredentials {
+    token_url: Url,
+    client_id: String,
+    client_secret: SecretString,
+    scope: Option<String>,
+    audience: Option<String>,
+    in_body: bool,
+}
+
+const LABEL: &str = "oauth/client-credentials";
+
+impl ClientCredentials {
+    /// A client of the OAuth server whose token endpoint this is.
+    ///
+    /// # Errors
+    /// If the id or the secret is empty, or if the URL is not `https`, but for this machine's own,
+    /// carries a user name or password, or has a fragment.
+    pub fn new(
+        token_url: impl AsRef<str>,
+        client_id: impl Into<String>,
+        client_secret: impl Into<SecretString>,
+    ) -> Result<Self> {
+        let token_url = parse(token_url.as_ref())?;
+        let (client_id, client_secret) = (client_id.into(), client_secret.into());
+        for (what, text) in
+            [("client id", client_id.as_str()), ("client secret", client_secret.expose_secret())]
+        {
+            if text.trim().is_empty() {
+                return Err(AuthFailure::Empty.error(
+                    format!("the {what} for {} is empty", origin_of(&token_url)),
+                    "the operator of that server gives both",
+                ));
+            }
+        }
+        Ok(Self {
+            token_url,
+            client_id: client_id.trim().to_owned(),
+            client_secret: client_secret.expose_secret().trim().into(),
+            scope: None,
+            audience: None,
+            in_body: false,
+        })
+    }
+
+    /// The scope to ask for: names that are separated by spaces. By default the server decides.
+    #[must_use]
+    pub fn scope(mut self, scope: impl Into<String>) -> Self {
+        self.scope = Some(scope.into());
+        self
+    }
+
+    /// The audience to ask for, as some servers want it; none by default.
+    #[must_use]
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.audience = Some(audience.into());
+        self
+    }
+
+    /// Sends id and secret in the body. By default they are in a Basic header, which RFC 6749
+    /// (section 2.3.1) recommends and every server has to take.
+    #[must_use]
+    pub fn in_body(mut self) -> Self {
+        self.in_body = true;
+        self
+    }
+
+    async fn obtain(&self, client: &Client) -> Result<AccessToken> {
+        let mut form = Form::new().with("grant_type", "client_credentials");
+        let parameters = [("scope", &self.scope), ("audience", &self.audience)];
+        for (name, value) in parameters {
+            if let Some(value) = value {
+                form = form.with(name, value);
+            }
+        }
+        let mut authorization = None;
+        if self.in_body {
+            form = form.with("client_id", &self.client_id);
+            form = form.with_secret("client_secret", &self.client_secret);
+        } else {
+            form = form.hiding(&self.client_secret);
+            authorization = Some(basic_encoded(&self.client_id, &self.client_secret)?);
+        }
+        let (who, url) = ("the token server", self.token_url.clone());
+        let ask = Ask { who, label: LABEL, url, form, authorization };
+        ask.send(client).await?.token(Grant::Client)
+    }
+}
+
+impl TokenSource for ClientCredentials {
+    fn mint<'a>(&'a self, request: MintRequest<'a>) -> TokenFuture<'a> {
+        Box::pin(self.obtain(request.client))
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        let mut identity = format!("client:{}@{}", self.client_id, origin_of(&self.token_url));
+        for (name, value) in [("scope", &self.scope), ("audience", &self.audience)] {
+            if let Some(value) = value {
+                identity.push_str(&format!(";{name}={value}"));
+            }
+        }
+        Cow::Owned(identity)
+    }
+
+    fn keep(&self) -> Keep {
+        Keep::Share
+    }
+}
+
+impl fmt::Debug for ClientCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientCredentials")
+            .field("identity", &self.identity())
+            .field("in_body", &self.in_body)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads the token endpoint's URL. It is not repeated in errors: it may carry a password.
+fn parse(text: &str) -> Result<Url> {
+    let invalid = |reason: &str| {
+        Error::new(ErrorKind::Configuration, format!("the token URL is not usable: {reason}"))
+            .with_advice("give the address of the server's token endpoint, https://…")
+    };
+    let url = Url::parse(text.trim()).map_err(|error| invalid(&error.to_string()))?;
+    if has_credentials(&url) {
+        return Err(invalid("it carries a user name or password; give the id and the secret"));
+    }
+    // RFC 6749, section 3.2.
+    if url.fragment().is_some() {
+        return Err(invalid("it has a fragment"));
+    }
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if is_loopback(&url) => Ok(url),
+        "http" => Err(invalid("it is plain http, which would show the secret to the network")),
+        _ => Err(invalid("its scheme is not https")),
+    }
+}
+
+/// Whether it leads to this machine only.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_goes_nowhere_unencrypted() {
+        for (url, good) in [
+            ("https://login.example.com/token?tenant=1", true),
+            ("http://127.0.0.1:8080/token", true),
+            ("http://[::1]/token", true),
+            ("http://localhost/token", true),
+            ("http://login.example.com/token", false),
+            ("http://localhost.evil.example/token", false),
+            ("http://10.0.0.1/token", false),
+            ("https://user:hunter2@login.example.com/token", false),
+            ("https://login.example.com/token#hunter2", false),
+            ("ftp://login.example.com/hunter2", false),
+            ("hunter2", false),
+        ] {
+            let made = ClientCredentials::new(url, "id", "secret");
+            assert_eq!(made.is_ok(), good, "{url}");
+            if let Err(error) = made {
+                assert_eq!(error.kind(), ErrorKind::Configuration);
+                assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_id_or_secret_is_refused() {
+        for (id, secret) in [("", "x"), ("x", " \n")] {
+            let error = ClientCredentials::new("https://a.example", id, secret).unwrap_err();
+            assert_eq!(error.auth_failure(), Some(AuthFailure::Empty));
+        }
+    }
+
+    #[test]
+    fn identities_differ_where_permissions_do() {
+        let plain = ClientCredentials::new("https://a.example/t", "id", "hunter2").unwrap();
+        assert_eq!(plain.identity(), "client:id@https://a.example");
+        let narrow = plain.scope("read").audience("github");
+        assert_eq!(narrow.identity(), "client:id@https://a.example;scope=read;audience=github");
+        assert!(!format!("{narrow:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,276 @@
+//! Users who sign in: the web flow, the device flow, tokens that refresh, and their management.
+//!
+//! It follows RFC 6749, 7636 (PKCE) and 8628 (devices) as far as GitHub does, by its page
+//! [Authorizing OAuth apps](https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps).
+
+use std::fmt;
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use super::failure::AuthFailure;
+use super::token::{AccessToken, Looks};
+use crate::client::Client;
+use crate::error::Result;
+
+mod answer;
+mod device;
+mod form;
+mod manage;
+mod refusal;
+mod user;
+mod web;
+
+pub(crate) use answer::Ask;
+pub use device::{DeviceCode, DeviceRequest};
+pub(crate) use form::{Form, basic_encoded};
+pub use manage::CheckedToken;
+pub(crate) use refusal::Grant;
+pub use user::UserToken;
+pub use web::{Authorization, AuthorizationRequest};
+
+/// An OAuth app, or a GitHub App for whose users one signs in.
+///
+/// [`authorization`](Self::authorization) signs a user in by the browser,
+/// [`device`](Self::device) where there is none. A [`UserToken`] then keeps the token that comes
+/// of it fresh.
+///
+/// Which GitHub it is registered with is not said here: every call takes a [`Client`], whose
+/// addresses and timeouts hold, and which needs no token of its own.
+///
+/// ```no_run
+/// # async fn example(callback: &str) -> octowire::Result<()> {
+/// use octowire::Client;
+/// use octowire::auth::{OAuthApp, UserToken};
+///
+/// let github = Client::builder().build()?;
+/// let oauth = OAuthApp::new("Iv23liABCDEF", "client secret")?
+///     .redirect_uri("https://example.com/callback")?;
+///
+/// let sign_in = oauth.authorization(&github).begin()?;
+/// println!("send the user to {}", sign_in.url());
+/// // … and when the user comes back:
+/// let token = sign_in.exchange(&github, callback).await?;
+///
+/// let github = github.with_auth(UserToken::new(oauth, token).named("octocat"));
+/// # let _ = github;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct OAuthApp {
+    client_id: Arc<str>,
+    client_secret: Option<SecretString>,
+    redirect_uri: Option<Arc<str>>,
+}
+
+/// An App id has some seven digits, a client id about twenty characters.
+const LONGEST_APP_ID: usize = 12;
+
+impl OAuthApp {
+    /// An application with its client id and one of its client secrets, which are on its settings
+    /// page.
+    ///
+    /// # Errors
+    /// If one of them is empty, or is something else by its look, such as a token or a private key.
+    pub fn new(
+        client_id: impl Into<String>,
+        client_secret: impl Into<SecretString>,
+    ) -> Result<Self> {
+        let mut app = Self::public(client_id)?;
+        let secret = client_secret.into();
+        check("client secret", secret.expose_secret().trim(), |looks| looks == Looks::ClientId)?;
+        app.client_secret = Some(secret.expose_secret().trim().into());
+        Ok(app)
+    }
+
+    /// An application that keeps no secret, such as a command line tool: GitHub asks for none in
+    /// the device flow, and none to refresh the tokens that come of it.
+    ///
+    /// # Errors
+    /// If the id is empty, or is something else by its look.
+    pub fn public(client_id: impl Into<String>) -> Result<Self> {
+        let client_id = client_id.into();
+        let client_id = client_id.trim();
+        check("client id", client_id, |_| false)?;
+        if client_id.len() < LONGEST_APP_ID && client_id.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(AuthFailure::WrongKind.error(
+                "what was given as a client id looks like an App id",
+                "the client id stands beside it on the App's settings page",
+            ));
+        }
+        Ok(Self { client_id: client_id.into(), client_secret: None, redirect_uri: None })
+    }
+
+    /// Where GitHub sends the user back to: one of the callback URLs on the application's settings
+    /// page. Without one GitHub takes the first of them.
+    ///
+    /// # Errors
+    /// If it is no absolute URL, or has a fragment.
+    pub fn redirect_uri(mut self, uri: impl Into<String>) -> Result<Self> {
+        let uri = uri.into();
+        let good = Url::parse(&uri).is_ok_and(|url| url.fragment().is_none());
+        if !good {
+            return Err(AuthFailure::RedirectUriMismatch.error(
+                "the redirect URI is no absolute URL without a fragment",
+                "give a callback URL of the application's settings page as it stands there",
+            ));
+        }
+        self.redirect_uri = Some(uri.into());
+        Ok(self)
+    }
+
+    /// The client id.
+    #[must_use]
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// Begins to sign a user in by the browser, at the GitHub that this client calls. Nothing is
+    /// sent before the user is back.
+    pub fn authorization(&self, client: &Client) -> AuthorizationRequest {
+        AuthorizationRequest::new(self.clone(), client)
+    }
+
+    /// Begins to sign a user in who types a code into a browser elsewhere.
+    pub fn device(&self, client: &Client) -> DeviceRequest {
+        DeviceRequest::new(self.clone(), client)
+    }
+
+    /// The secret, for what GitHub does not do without.
+    fn secret(&self, what: &str) -> Result<&SecretString> {
+        self.client_secret.as_ref().ok_or_else(|| {
+            AuthFailure::Missing.error(
+                format!("{what} needs the client secret, and the application was given none"),
+                "make it by OAuthApp::new; without a secret, users sign in by OAuthApp::device",
+            )
+        })
+    }
+
+    /// A form with what identifies the application.
+    fn form(&self) -> Form {
+        let form = Form::new().with("client_id", &self.client_id);
+        match &self.client_secret {
+            Some(secret) => form.with_secret("client_secret", secret),
+            None => form,
+        }
+    }
+
+    /// <https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps>
+    async fn token(&self, client: &Client, form: Form, grant: Grant) -> Result<AccessToken> {
+        ask_for_token(client, form).send(client).await?.token(grant)
+    }
+}
+
+/// The request of a token from GitHub.
+fn ask_for_token(client: &Client, form: Form) -> Ask {
+    Ask {
+        who: answer::GITHUB,
+        label: "oauth/access-token",
+        url: page(client, &["login", "oauth", "access_token"]),
+        form,
+        authorization: None,
+    }
+}
+
+/// One of GitHub's pages for people.
+fn page(client: &Client, path: &[&str]) -> Url {
+    let mut url = client.web_url().clone();
+    // An http URL always has a path.
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(path);
+    }
+    url
+}
+
+/// Refuses what is something else by its look. `other` says what else is wrong in this place.
+fn check(what: &str, text: &str, other: impl Fn(Looks) -> bool) -> Result<()> {
+    if text.is_empty() {
+        return Err(AuthFailure::Empty
+            .error(format!("the {what} is empty"), "it is on the application's settings page"));
+    }
+    let looks = Looks::of(text);
+    let token = looks.access_token().is_some();
+    if token || matches!(looks, Looks::RefreshToken | Looks::PrivateKey) || other(looks) {
+        let kind = looks.access_token().unwrap_or(match looks {
+            Looks::RefreshToken => "a refresh token (ghr_)",
+            Looks::PrivateKey => "a private key",
+            _ => "a client id",
+        });
+        return Err(AuthFailure::WrongKind.error(
+            format!("what was given as a {what} looks like {kind}"),
+            "client id and client secret are on the application's settings page; a token is given \
+             by ClientBuilder::token, a private key by App::new",
+        ));
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(AuthFailure::Malformed.error(
+            format!("the {what} contains a line break, a space or another character that none has"),
+            "check how it is read; it is not shown here",
+        ));
+    }
+    Ok(())
+}
+
+impl fmt::Debug for OAuthApp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OAuthApp")
+            .field("client_id", &self.client_id)
+            .field("has_secret", &self.client_secret.is_some())
+            .field("redirect_uri", &self.redirect_uri)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_client_id_or_secret_is_refused_with_its_reason() {
+        for (id, failure) in [
+            ("", AuthFailure::Empty),
+            (" \n", AuthFailure::Empty),
+            ("1234567", AuthFailure::WrongKind),
+            ("ghp_hunter2", AuthFailure::WrongKind),
+            ("ghr_hunter2", AuthFailure::WrongKind),
+            ("-----BEGIN RSA PRIVATE KEY-----\nhunter2", AuthFailure::WrongKind),
+            ("hunter2 hunter2", AuthFailure::Malformed),
+        ] {
+            let error = OAuthApp::public(id).unwrap_err();
+            assert_eq!(error.auth_failure(), Some(failure), "{id:?}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        }
+        for (secret, failure) in [
+            ("", AuthFailure::Empty),
+            ("Iv23lihunter2", AuthFailure::WrongKind),
+            ("ghs_hunter2", AuthFailure::WrongKind),
+            ("-----BEGIN RSA PRIVATE KEY-----\nhunter2", AuthFailure::WrongKind),
+            ("hunter2\nhunter2", AuthFailure::Malformed),
+        ] {
+            let error = OAuthApp::new("Iv23liABC", secret).unwrap_err();
+            assert_eq!(error.auth_failure(), Some(failure), "{secret:?}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn ids_and_secrets_of_every_age_are_taken() {
+        for id in ["Iv1.abc", "Iv23liABC", "0123456789abcdef0123", "Ov23liABC"] {
+            assert_eq!(OAuthApp::new(id, "hunter2\n").unwrap().client_id(), id);
+        }
+    }
+
+    #[test]
+    fn a_redirect_uri_is_absolute_and_has_no_fragment() {
+        let app = OAuthApp::public("Iv23liABC").unwrap();
+        for uri in ["/callback", "example.com", "https://example.com/#x", ""] {
+            let error = app.clone().redirect_uri(uri).unwrap_err();
+            assert_eq!(error.auth_failure(), Some(AuthFailure::RedirectUriMismatch), "{uri}");
+        }
+        for uri in ["http://127.0.0.1:1234/callback", "https://example.com?a=b", "myapp://back"] {
+            assert!(app.clone().redirect_uri(uri).is_ok(), "{uri}");
+        }
+    }
+}

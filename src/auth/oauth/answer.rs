@@ -1,0 +1,320 @@
+//! What a token endpoint answers, read tolerantly: GitHub answers 200 with an error in it, others
+//! 400, and either may come as JSON or as a form.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use url::{Url, form_urlencoded};
+
+use super::form::Form;
+use super::refusal::{self, Grant};
+use crate::auth::failure::AuthFailure;
+use crate::auth::token::AccessToken;
+use crate::call::{Reading, call};
+use crate::client::Client;
+use crate::error::{Error, ErrorKind, Line, Result, is_html};
+use crate::request::Request;
+use crate::response::RawBody;
+
+/// Whom a token is asked of, as messages name it.
+pub(crate) const GITHUB: &str = "GitHub";
+
+/// One request to a token endpoint.
+pub(crate) struct Ask {
+    pub(crate) who: &'static str,
+    pub(crate) label: &'static str,
+    pub(crate) url: Url,
+    pub(crate) form: Form,
+    pub(crate) authorization: Option<HeaderValue>,
+}
+
+/// What came back, whatever its status.
+pub(crate) struct Heard {
+    who: &'static str,
+    label: &'static str,
+    status: StatusCode,
+    headers: HeaderMap,
+    html: bool,
+    fields: Fields,
+    /// What was sent and must not be shown, should the answer repeat it.
+    secrets: Vec<SecretString>,
+}
+
+impl Ask {
+    /// # Errors
+    /// If no answer comes back; what is in it is not looked at.
+    pub(crate) async fn send(self, client: &Client) -> Result<Heard> {
+        let (form, mut secrets) = self.form.into_parts();
+        let mut request = Request::form(client, self.label, self.url, form);
+        if let Some(authorization) = self.authorization {
+            // `Basic …`, of which an answer might repeat the end.
+            let shown = authorization.to_str().ok().and_then(|text| text.split_once(' '));
+            secrets.extend(shown.map(|(_, encoded)| SecretString::from(encoded)));
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        let raw = call(request, Reading::Buffered).await?;
+        let body = match &raw.body {
+            RawBody::Bytes(bytes) => &**bytes,
+            // It was not asked for.
+            RawBody::Stream(_) => &[],
+        };
+        let html = is_html(&raw.headers, body);
+        Ok(Heard {
+            who: self.who,
+            label: self.label,
+            status: raw.status,
+            html,
+            fields: if html { Fields::default() } else { Fields::read(body) },
+            headers: raw.headers,
+            secrets,
+        })
+    }
+}
+
+impl Heard {
+    /// The OAuth error in the answer, such as `slow_down`.
+    ///
+    /// GitHub's 404 says `{"error":"Not Found"}`, which is none.
+    pub(crate) fn code(&self) -> Option<&str> {
+        let code = self.fields.text("error").filter(|code| !code.is_empty());
+        code.filter(|_| self.status != StatusCode::NOT_FOUND)
+    }
+
+    pub(crate) fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        crate::error::retry_after(&self.headers)
+    }
+
+    /// Whether asking again later may help.
+    pub(crate) fn is_temporary(&self) -> bool {
+        match self.code() {
+            Some(code) => matches!(code, "server_error" | "temporarily_unavailable"),
+            None => matches!(self.status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504),
+        }
+    }
+
+    /// The token in the answer.
+    ///
+    /// # Errors
+    /// If there is none: the error says why as far as the answer does.
+    pub(crate) fn token(self, grant: Grant) -> Result<AccessToken> {
+        if self.code().is_some() || !self.status.is_success() {
+            return Err(self.refused(grant));
+        }
+        let Some(token) = self.fields.secret("access_token") else {
+            return Err(self.refused(grant));
+        };
+        let kind = self.fields.text("token_type").unwrap_or_default();
+        if !kind.eq_ignore_ascii_case("bearer") {
+            let (who, kind) = (self.who, self.shown(kind).unwrap_or_default());
+            return Err(self.explain(
+                AuthFailure::OAuth,
+                format!("{who} gave a token of the type \"{kind}\", not a bearer token"),
+                "this library can not call with it: check that the address is a token endpoint's",
+            ));
+        }
+        let mut token = AccessToken::new(token.clone())?;
+        if let Some(lifetime) = self.fields.seconds("expires_in") {
+            token = token.expires_in(lifetime);
+        }
+        if let Some(scopes) = self.fields.text("scope") {
+            // RFC 6749 separates them by spaces, GitHub by commas.
+            token = token.with_scopes(scopes.split([' ', ',']).filter(|scope| !scope.is_empty()));
+        }
+        if let Some(refresh) = self.fields.secret("refresh_token") {
+            let end = self.fields.seconds("refresh_token_expires_in");
+            let end = end.and_then(|end| SystemTime::now().checked_add(end));
+            token = token.with_refresh_token(refresh.clone(), end);
+        }
+        Ok(token)
+    }
+
+    /// The error for an answer that is none of those that are wanted.
+    pub(crate) fn refused(self, grant: Grant) -> Error {
+        let (failure, what, advice) = match self.code() {
+            Some(code) => refusal::of_code(self.who, code, self.shown(code), grant),
+            None => refusal::of_status(self.who, self.status, self.html),
+        };
+        let retryable = self.is_temporary();
+        self.explain(failure, what, advice).with_retryable(retryable)
+    }
+
+    /// The error, with what was answered as its source. The status is not the outer error's: to
+    /// a caller whose token is minted, a 404 would look like that of its own call.
+    fn explain(self, failure: AuthFailure, what: String, advice: &'static str) -> Error {
+        let mut answer = format!("{} answered {}", self.who, self.status);
+        if let Some(code) = self.code().and_then(|code| self.shown(code)) {
+            answer.push_str(&format!(" with the error {code}"));
+        }
+        let description = self.fields.text("error_description");
+        if let Some(description) = description.and_then(|text| self.shown(text)) {
+            answer.push_str(&format!(": \"{description}\""));
+        }
+        let source = Error::new(ErrorKind::Api, answer)
+            .with_operation(&self.label.into())
+            .with_retryable(self.is_temporary())
+            .with_answer(self.status, self.headers);
+        failure.error(what, advice).with_source(source)
+    }
+
+    /// A text from the answer for an error's line, unless a secret is in it.
+    fn shown(&self, text: &str) -> Option<String> {
+        let own = ["access_token", "refresh_token", "device_code"];
+        let own = own.iter().filter_map(|name| self.fields.secret(name));
+        let mut secrets = self.secrets.iter().chain(own).map(|secret| secret.expose_secret());
+        let leaks = secrets.any(|secret| !secret.is_empty() && text.contains(secret));
+        (!leaks).then(|| Line(text).to_string())
+    }
+}
+
+/// The named values of an answer. All are kept as secrets, since some of them are.
+#[derive(Default)]
+pub(crate) struct Fields(BTreeMap<String, SecretString>);
+
+impl Fields {
+    fn read(body: &[u8]) -> Self {
+        if let Ok(fields) = serde_json::from_slice(body) {
+            return fields;
+        }
+        let pairs = form_urlencoded::parse(body);
+        Self(pairs.map(|(name, value)| (name.into_owned(), value.into_owned().into())).collect())
+    }
+
+    pub(crate) fn secret(&self, name: &str) -> Option<&SecretString> {
+        self.0.get(name).filter(|value| !value.expose_secret().is_empty())
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|value| value.expose_secret())
+    }
+
+    /// A number of seconds, which some servers write as text.
+    pub(crate) fn seconds(&self, name: &str) -> Option<Duration> {
+        let seconds = self.text(name)?.trim();
+        let whole = seconds.split_once('.').map_or(seconds, |(whole, _)| whole);
+        whole.parse().ok().map(Duration::from_secs)
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = BTreeMap::new();
+                while let Some((name, Field(value))) = map.next_entry::<String, Field>()? {
+                    if let Some(value) = value {
+                        fields.insert(name, value);
+                    }
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// A text or a number; anything else is nothing.
+struct Field(Option<SecretString>);
+
+impl<'de> Deserialize<'de> for Field {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+
+        impl<'de> Visitor<'de> for Any {
+            type Value = Field;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Field, E> {
+                Ok(Field(Some(text.into())))
+            }
+
+            fn visit_string<E>(self, text: String) -> Result<Field, E> {
+                Ok(Field(Some(text.into())))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Field, E> {
+                Ok(Field(Some(number.to_string().into())))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Field, E> {
+                Ok(Field(Some(number.to_string().into())))
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Field, E> {
+                Ok(Field(Some(number.to_string().into())))
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Field, E> {
+                Ok(Field(None))
+            }
+
+            fn visit_unit<E>(self) -> Result<Field, E> {
+                Ok(Field(None))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Field, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Field(None))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Field, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Field(None))
+            }
+        }
+
+        deserializer.deserialize_any(Any)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_and_forms_are_read_alike() {
+        for body in [
+            r#"{"access_token":"gho_a","expires_in":28800,"scope":"repo,gist","x":[{"y":null}]}"#,
+            r#"{"access_token":"gho_a","expires_in":"28800","scope":"repo,gist","x":true}"#,
+            r#"{"access_token":"gho_a","expires_in":28800.0,"scope":"repo,gist","x":null}"#,
+            "access_token=gho_a&expires_in=28800&scope=repo%2Cgist",
+        ] {
+            let fields = Fields::read(body.as_bytes());
+            assert_eq!(fields.text("access_token"), Some("gho_a"), "{body}");
+            assert_eq!(fields.seconds("expires_in"), Some(Duration::from_secs(28800)), "{body}");
+            assert_eq!(fields.text("scope"), Some("repo,gist"), "{body}");
+            assert!(fields.text("x").is_none(), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_has_no_fields_that_matter() {
+        for body in ["", "<html>access_token</html>", "[]", "null", "{", "\u{0}\u{1}=&&="] {
+            let fields = Fields::read(body.as_bytes());
+            assert!(fields.secret("access_token").is_none(), "{body}");
+            assert!(fields.text("error").is_none(), "{body}");
+        }
+        let fields = Fields::read(br#"{"expires_in":-1,"interval":"soon"}"#);
+        assert!(fields.seconds("expires_in").is_none() && fields.seconds("interval").is_none());
+    }
+}

@@ -1,0 +1,166 @@
+//! Bodies and headers that carry secrets: their memory is overwritten after use.
+
+use std::io;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::HeaderValue;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use url::form_urlencoded::byte_serialize;
+use zeroize::Zeroizing;
+
+use crate::auth::failure::AuthFailure;
+use crate::error::Result;
+
+/// A form as RFC 6749 sends it (appendix B), and the secrets in it.
+pub(crate) struct Form {
+    text: Buffer,
+    secrets: Vec<SecretString>,
+}
+
+impl Form {
+    pub(crate) fn new() -> Self {
+        Self { text: Buffer::new(), secrets: Vec::new() }
+    }
+
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        if !self.text.0.is_empty() {
+            self.text.push(b"&");
+        }
+        self.text.push_encoded(name);
+        self.text.push(b"=");
+        self.text.push_encoded(value);
+        self
+    }
+
+    pub(crate) fn with_secret(mut self, name: &str, value: &SecretString) -> Self {
+        self.secrets.push(value.clone());
+        self.with(name, value.expose_secret())
+    }
+
+    /// Names a secret that is sent beside the form.
+    pub(crate) fn hiding(mut self, secret: &SecretString) -> Self {
+        self.secrets.push(secret.clone());
+        self
+    }
+
+    /// The body, and the secrets that must not be shown again.
+    pub(crate) fn into_parts(self) -> (Bytes, Vec<SecretString>) {
+        (self.text.into_bytes(), self.secrets)
+    }
+}
+
+/// The JSON of a value that holds a secret.
+pub(crate) fn secret_json(value: &impl Serialize) -> Result<Bytes> {
+    let mut buffer = Buffer::new();
+    serde_json::to_writer(&mut buffer, value).map_err(|_| {
+        // It can not fail: the values are strings. What failed might quote them.
+        AuthFailure::Other.error("a body with a token does not serialize", "")
+    })?;
+    Ok(buffer.into_bytes())
+}
+
+/// HTTP Basic of a client id and its secret, as RFC 7617 has it.
+pub(crate) fn basic(id: &str, secret: &SecretString) -> Result<HeaderValue> {
+    let mut pair = Buffer::new();
+    pair.push(id.as_bytes());
+    pair.push(b":");
+    pair.push(secret.expose_secret().as_bytes());
+    header(pair)
+}
+
+/// The same as RFC 6749 (section 2.3.1) has it for token endpoints: both parts are form-encoded
+/// first, so that an id may hold a colon.
+pub(crate) fn basic_encoded(id: &str, secret: &SecretString) -> Result<HeaderValue> {
+    let mut pair = Buffer::new();
+    pair.push_encoded(id);
+    pair.push(b":");
+    pair.push_encoded(secret.expose_secret());
+    header(pair)
+}
+
+fn header(pair: Buffer) -> Result<HeaderValue> {
+    const BASIC: &[u8] = b"Basic ";
+    let unusable = || AuthFailure::Malformed.error("the client id or secret is too long", "");
+    let length = base64::encoded_len(pair.0.len(), true).ok_or_else(unusable)?;
+    let mut bytes = Zeroizing::new(vec![0; BASIC.len() + length]);
+    let (scheme, encoded) = bytes.split_at_mut(BASIC.len());
+    scheme.copy_from_slice(BASIC);
+    STANDARD.encode_slice(&*pair.0, encoded).map_err(|_| unusable())?;
+    let header = HeaderValue::from_maybe_shared(Bytes::from_owner(bytes));
+    let mut header = header.map_err(|_| unusable())?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+/// Bytes that are overwritten when they are dropped, and when they move to a larger place.
+struct Buffer(Zeroizing<Vec<u8>>);
+
+/// More than most forms need.
+const CAPACITY: usize = 1024;
+
+impl Buffer {
+    fn new() -> Self {
+        Self(Zeroizing::new(Vec::with_capacity(CAPACITY)))
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        let length = self.0.len() + bytes.len();
+        if length > self.0.capacity() {
+            let mut larger = Zeroizing::new(Vec::with_capacity(2 * length));
+            larger.extend_from_slice(&self.0);
+            self.0 = larger;
+        }
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn push_encoded(&mut self, text: &str) {
+        for part in byte_serialize(text.as_bytes()) {
+            self.push(part.as_bytes());
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        Bytes::from_owner(self.0)
+    }
+}
+
+impl io::Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.push(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_is_encoded_and_may_outgrow_its_buffer() {
+        let long = "x".repeat(3 * CAPACITY);
+        let form = Form::new().with("a b", "c&d=e+f\u{e9}").with("long", &long);
+        let (bytes, _) = form.into_parts();
+        let expected = format!("a+b=c%26d%3De%2Bf%C3%A9&long={long}");
+        assert_eq!(bytes, expected.as_bytes());
+    }
+
+    #[test]
+    fn basic_is_that_of_its_rfc() {
+        // The example of RFC 7617.
+        let header = basic("Aladdin", &"open sesame".into()).unwrap();
+        assert_eq!(header, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert!(header.is_sensitive());
+        let header = basic_encoded("a:b", &"c d%".into()).unwrap();
+        assert_eq!(
+            header.as_bytes(),
+            format!("Basic {}", STANDARD.encode("a%3Ab:c+d%25")).as_bytes()
+        );
+    }
+}

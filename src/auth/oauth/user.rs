@@ -1,0 +1,184 @@
+//! The token of a user, refreshed before it ends.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use secrecy::{ExposeSecret, SecretString};
+use tracing::{debug, warn};
+
+use super::OAuthApp;
+use super::refusal::Grant;
+use crate::auth::failure::AuthFailure;
+use crate::auth::personal::digest;
+use crate::auth::source::{Keep, MintRequest, Reaction, Rejection, TokenFuture, TokenSource};
+use crate::auth::token::AccessToken;
+use crate::client::Client;
+use crate::error::{Error, Result};
+
+/// The token of a user who has signed in by an [`OAuthApp`].
+///
+/// A token of a GitHub App lives 8 hours and is
+/// [refreshed](https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/refreshing-user-access-tokens)
+/// before it ends, with a refresh token that can be used once. The new pair is in no place but the
+/// client's: give the client a [`TokenStore`](crate::auth::TokenStore), else the user has to sign
+/// in again after a restart. What is in the store goes before the token that is given here, and
+/// when GitHub refuses that, the one given here is tried: so a user who signs in again is given a
+/// new `UserToken` and nothing has to be deleted.
+///
+/// A token without a refresh token, as OAuth apps have them, is used as it is.
+pub struct UserToken {
+    app: OAuthApp,
+    initial: AccessToken,
+    identity: String,
+    spent: Mutex<Spent>,
+}
+
+/// What this process knows to be used up.
+#[derive(Default)]
+struct Spent {
+    /// Whether the token that was given is.
+    initial: bool,
+    /// The refresh token of the pair that was there last, and the pair that came of it.
+    last: Option<(SecretString, AccessToken)>,
+}
+
+impl UserToken {
+    /// The tokens that follow from this one, which a sign-in gave.
+    #[must_use]
+    pub fn new(app: OAuthApp, token: AccessToken) -> Self {
+        let secret =
+            token.refresh_token().map_or(token.expose_secret(), |secret| secret.expose_secret());
+        let identity = format!("user:token-{}", digest(secret));
+        Self { app, initial: token, identity, spent: Mutex::default() }
+    }
+
+    /// Names the user: the identity is then `user:NAME`. It is the key in a store, so it has to be
+    /// the same after a restart and differ between users, and between applications that share a
+    /// store. Without it the token itself stands for the user, and is good for one process.
+    #[must_use]
+    pub fn named(mut self, name: impl fmt::Display) -> Self {
+        self.identity = format!("user:{name}");
+        self
+    }
+
+    async fn obtain(&self, client: &Client, previous: Option<&AccessToken>) -> Result<AccessToken> {
+        let Some(previous) = previous else {
+            return self.begin(client).await;
+        };
+        // It was refused, or ends, and can not be renewed.
+        if previous.refresh_token().is_none() && !same(previous, &self.initial) {
+            return self.begin(client).await;
+        }
+        let error = match self.renew(client, previous).await {
+            Err(error) if is_over(&error) => error,
+            outcome => return outcome,
+        };
+        if same(previous, &self.initial) || self.spent().initial {
+            return Err(error);
+        }
+        warn!(%error, "the user's stored token is of no use: going on with the one from the sign-in");
+        // Both failures have the same remedy, a new sign-in; the first is of the user's last token.
+        self.begin(client).await.map_err(|other| if is_over(&other) { error } else { other })
+    }
+
+    /// The token that was given, or its successor if it has ended.
+    async fn begin(&self, client: &Client) -> Result<AccessToken> {
+        let ended = has_come(self.initial.expires_at());
+        if ended { self.renew(client, &self.initial).await } else { Ok(self.initial.clone()) }
+    }
+
+    /// The successor of this token, or of the newest that followed it in this process: a store
+    /// that can not be written still has the pair that was used up.
+    async fn renew(&self, client: &Client, token: &AccessToken) -> Result<AccessToken> {
+        let newest = self.spent().newest_of(token);
+        let fresh = self.refresh(client, newest.as_ref().unwrap_or(token)).await?;
+        let mut spent = self.spent();
+        spent.initial |= same(token, &self.initial);
+        spent.last = token.refresh_token().cloned().map(|known| (known, fresh.clone()));
+        Ok(fresh)
+    }
+
+    async fn refresh(&self, client: &Client, token: &AccessToken) -> Result<AccessToken> {
+        let Some(refresh_token) = token.refresh_token() else {
+            if has_come(token.expires_at()) {
+                return Err(AuthFailure::Expired.error(
+                    "the user's token has ended, and there is no refresh token",
+                    "let the user sign in again",
+                ));
+            }
+            return Ok(token.clone());
+        };
+        if has_come(token.refresh_token_expires_at()) {
+            return Err(AuthFailure::RefreshTokenRejected.error(
+                "the user's refresh token has ended",
+                "let the user sign in again; it lasts six months after the last refresh",
+            ));
+        }
+        let form = self.app.form().with("grant_type", "refresh_token");
+        let form = form.with_secret("refresh_token", refresh_token);
+        let mut fresh = self.app.token(client, form, Grant::Refresh).await?;
+        if fresh.refresh_token().is_none() {
+            // RFC 6749, section 6: then the old one stays good.
+            fresh =
+                fresh.with_refresh_token(refresh_token.clone(), token.refresh_token_expires_at());
+        }
+        debug!(expires_at = ?fresh.expires_at(), "the user's token is refreshed");
+        Ok(fresh)
+    }
+
+    fn spent(&self) -> MutexGuard<'_, Spent> {
+        self.spent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Spent {
+    /// The last pair that this process had in place of this one.
+    fn newest_of(&self, token: &AccessToken) -> Option<AccessToken> {
+        let (known, newest) = self.last.as_ref()?;
+        let is_known = token.refresh_token()?.expose_secret() == known.expose_secret();
+        is_known.then(|| newest.clone())
+    }
+}
+
+impl TokenSource for UserToken {
+    fn mint<'a>(&'a self, request: MintRequest<'a>) -> TokenFuture<'a> {
+        Box::pin(self.obtain(request.client, request.previous))
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.identity)
+    }
+
+    fn rejected(&self, _: &Rejection<'_>) -> Reaction {
+        // The store may have a token that can be refreshed, or one from a newer sign-in.
+        Reaction::MintAgain
+    }
+
+    fn keep(&self) -> Keep {
+        Keep::Must
+    }
+}
+
+impl fmt::Debug for UserToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserToken")
+            .field("identity", &self.identity)
+            .field("app", &self.app)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether only a new sign-in helps.
+fn is_over(error: &Error) -> bool {
+    matches!(error.auth_failure(), Some(AuthFailure::RefreshTokenRejected | AuthFailure::Expired))
+}
+
+fn same(one: &AccessToken, other: &AccessToken) -> bool {
+    one.expose_secret() == other.expose_secret()
+}
+
+fn has_come(time: Option<SystemTime>) -> bool {
+    time.is_some_and(|time| time <= SystemTime::now())
+}

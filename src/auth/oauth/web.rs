@@ -1,0 +1,325 @@
+//! The web flow: to GitHub's page and back, with `state` and PKCE.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use url::{Url, form_urlencoded};
+use zeroize::Zeroizing;
+
+use super::answer::GITHUB;
+use super::refusal::{self, Grant};
+use super::{OAuthApp, page};
+use crate::auth::failure::AuthFailure;
+use crate::auth::token::AccessToken;
+use crate::client::Client;
+use crate::error::{Error, ErrorKind, Line, Result};
+use crate::origins::{origin_of, same_origin};
+
+/// What GitHub's page shall ask the user; [`OAuthApp::authorization`] makes it.
+///
+/// Its parameters are those of GitHub's
+/// [authorize page](https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps#1-request-a-users-github-identity).
+#[derive(Clone, Debug)]
+#[must_use = "nothing begins before `begin`"]
+pub struct AuthorizationRequest {
+    app: OAuthApp,
+    page: Url,
+    scopes: Vec<String>,
+    extra: Vec<(&'static str, String)>,
+}
+
+impl AuthorizationRequest {
+    pub(super) fn new(app: OAuthApp, client: &Client) -> Self {
+        let page = page(client, &["login", "oauth", "authorize"]);
+        Self { app, page, scopes: Vec::new(), extra: Vec::new() }
+    }
+
+    /// Adds [scopes](https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps)
+    /// that the token shall have. Without any it reads what is public. A GitHub App has
+    /// permissions instead, and takes no scopes.
+    pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+        self.scopes.extend(scopes.into_iter().map(Into::into));
+        self
+    }
+
+    /// Suggests an account to sign in with. The user may take another: look at whose the token is.
+    pub fn login(self, login: impl Into<String>) -> Self {
+        self.with("login", login.into())
+    }
+
+    /// Whether people without an account are offered to make one; GitHub's default is yes.
+    pub fn allow_signup(self, allow: bool) -> Self {
+        self.with("allow_signup", allow.to_string())
+    }
+
+    /// With `select_account`, GitHub always asks which account to take.
+    pub fn prompt(self, prompt: impl Into<String>) -> Self {
+        self.with("prompt", prompt.into())
+    }
+
+    fn with(mut self, name: &'static str, value: String) -> Self {
+        self.extra.retain(|(set, _)| *set != name);
+        self.extra.push((name, value));
+        self
+    }
+
+    /// Makes the address to send the user to, with a `state` and a PKCE challenge that are random
+    /// (256 bits each) and good for this one time.
+    ///
+    /// # Errors
+    /// If the application has no secret, which GitHub asks for when the user is back, or if the
+    /// system gives no random numbers.
+    pub fn begin(self) -> Result<Authorization> {
+        self.app.secret("to sign a user in by the browser")?;
+        let (state, verifier) = (random()?, random()?);
+        let mut url = self.page;
+        {
+            let mut query = url.query_pairs_mut();
+            query.append_pair("response_type", "code");
+            query.append_pair("client_id", &self.app.client_id);
+            if let Some(uri) = &self.app.redirect_uri {
+                query.append_pair("redirect_uri", uri);
+            }
+            if !self.scopes.is_empty() {
+                query.append_pair("scope", &self.scopes.join(" "));
+            }
+            query.append_pair("state", state.expose_secret());
+            query.append_pair("code_challenge", &challenge(&verifier));
+            query.append_pair("code_challenge_method", "S256");
+            for (name, value) in &self.extra {
+                query.append_pair(name, value);
+            }
+        }
+        Ok(Authorization { app: self.app, url, state, verifier })
+    }
+}
+
+/// A user on the way to GitHub's page and back.
+///
+/// It is good for one user and one time. Keep it where only that user's browser leads to it, such
+/// as the user's session: that is what `state` protects.
+pub struct Authorization {
+    app: OAuthApp,
+    url: Url,
+    state: SecretString,
+    /// Of PKCE (RFC 7636): 43 characters that only this side knows.
+    verifier: SecretString,
+}
+
+/// What a session begins with, so that a later version can tell its own.
+const SESSION: &str = "octowire-sign-in-1";
+
+impl Authorization {
+    /// The address to send the user to.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Everything that is needed to go on when the user is back, as a text of some 600 letters,
+    /// digits, `-` and `_`: for the user's session on the server, or an encrypted cookie.
+    #[must_use]
+    pub fn into_session(self) -> SecretString {
+        let text = Zeroizing::new(format!(
+            "{SESSION} {} {}",
+            self.verifier.expose_secret(),
+            self.url.as_str()
+        ));
+        URL_SAFE_NO_PAD.encode(text.as_bytes()).into()
+    }
+
+    /// Goes on with what [`into_session`](Self::into_session) gave.
+    ///
+    /// # Errors
+    /// If it is something else, or was begun by another application.
+    pub fn from_session(app: &OAuthApp, session: impl Into<SecretString>) -> Result<Self> {
+        let unusable = || {
+            AuthFailure::StateMismatch.error(
+                "the session holds no sign-in that this application began",
+                "begin again; a callback that nobody began may be an attack",
+            )
+        };
+        let session = session.into();
+        let bytes = URL_SAFE_NO_PAD.decode(session.expose_secret().trim()).map(Zeroizing::new);
+        let bytes = bytes.map_err(|_| unusable())?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| unusable())?;
+        let mut parts = text.split(' ');
+        let (Some(SESSION), Some(verifier), Some(url), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(unusable());
+        };
+        let url = Url::parse(url).map_err(|_| unusable())?;
+        let of = |name: &str| {
+            let mut pairs = url.query_pairs();
+            pairs.find_map(|(set, value)| (set == name).then_some(value))
+        };
+        let verifier = SecretString::from(verifier);
+        let begun_here = of("client_id").as_deref() == Some(app.client_id())
+            && of("code_challenge").as_deref() == Some(&*challenge(&verifier));
+        let state = of("state").filter(|state| begun_here && !state.is_empty());
+        let state = state.ok_or_else(unusable)?.into_owned().into();
+        // The code is bound to the redirect URI that it was asked with.
+        let mut app = app.clone();
+        app.redirect_uri = of("redirect_uri").map(|uri| (&*uri).into());
+        Ok(Self { app, url, state, verifier })
+    }
+
+    /// Takes the code out of the callback and exchanges it for the user's token.
+    ///
+    /// `callback` is what GitHub sent the browser back to: the whole URL, its path and query, or
+    /// the query alone. Afterwards ask GitHub whose the token is: users choose the account
+    /// themselves.
+    ///
+    /// # Errors
+    /// Before anything is sent, if the callback is not this sign-in's
+    /// ([`AuthFailure::StateMismatch`]), says that the user declined ([`AuthFailure::Denied`]) or
+    /// something else went wrong, or carries no code ([`AuthFailure::InvalidCallback`]). Then, if
+    /// GitHub gives no token: [`Error::auth_failure`] says why.
+    pub async fn exchange(self, client: &Client, callback: impl AsRef<str>) -> Result<AccessToken> {
+        let code = self.code(callback.as_ref())?;
+        if !same_origin(&self.url, client.web_url()) {
+            let (began, now) = (origin_of(&self.url), origin_of(client.web_url()));
+            return Err(Error::new(
+                ErrorKind::UntrustedUrl,
+                format!("the sign-in began at {began}, but the client's GitHub is {now}"),
+            )
+            .with_advice("nothing was sent; go on with a client of the same GitHub"));
+        }
+        self.app.secret("to exchange a code")?;
+        let mut form = self.app.form().with("grant_type", "authorization_code");
+        if let Some(uri) = &self.app.redirect_uri {
+            form = form.with("redirect_uri", uri);
+        }
+        form = form.with_secret("code", &code).with_secret("code_verifier", &self.verifier);
+        self.app.token(client, form, Grant::Code).await
+    }
+
+    /// The code in the callback, which is this sign-in's.
+    fn code(&self, callback: &str) -> Result<SecretString> {
+        let query = query_of(callback);
+        let mut found = HashMap::new();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let known = ["state", "code", "error", "error_description", "error_uri"]
+                .into_iter()
+                .find(|known| *known == name);
+            if let Some(name) = known
+                && found.insert(name, SecretString::from(value.into_owned())).is_some()
+            {
+                // RFC 6749, section 3.1. Two readers might take one each.
+                return Err(invalid(format!("the callback has {name} more than once")));
+            }
+        }
+        let get = |name| found.get(name).filter(|value| !value.expose_secret().is_empty());
+        if !get("state").is_some_and(|state| same(state, &self.state)) {
+            return Err(AuthFailure::StateMismatch.error(
+                "the callback does not belong to the sign-in that began here",
+                "do not go on, it may be an attack; a user with several open tabs begins again",
+            ));
+        }
+        if let Some(code) = get("error") {
+            return Err(self.refused(code.expose_secret(), get("error_description")));
+        }
+        get("code").cloned().ok_or_else(|| invalid("the callback has neither a code nor an error"))
+    }
+
+    fn refused(&self, code: &str, description: Option<&SecretString>) -> Error {
+        let (failure, mut what, advice) =
+            refusal::of_code(GITHUB, code, Some(Line(code).to_string()), Grant::Code);
+        let description = description.map(|text| text.expose_secret());
+        if let Some(text) = description.filter(|text| !text.contains(self.state.expose_secret())) {
+            what.push_str(&format!(": \"{}\"", Line(text)));
+        }
+        failure
+            .error(what, advice)
+            .with_retryable(matches!(code, "server_error" | "temporarily_unavailable"))
+    }
+}
+
+impl fmt::Debug for Authorization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The query has the state in it.
+        f.debug_struct("Authorization")
+            .field("app", &self.app)
+            .field("at", &origin_of(&self.url))
+            .finish_non_exhaustive()
+    }
+}
+
+/// The query of a callback that is a URL, a path with a query, or the query itself.
+fn query_of(callback: &str) -> &str {
+    let callback = callback.trim();
+    let callback = callback.split_once('#').map_or(callback, |(before, _)| before);
+    let is_query = !callback.starts_with(['/', '?']) && Url::parse(callback).is_err();
+    if is_query {
+        return callback;
+    }
+    callback.split_once('?').map_or("", |(_, query)| query)
+}
+
+fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    AuthFailure::InvalidCallback
+        .error(message, "give the whole URL that GitHub sent the browser back to, or its query")
+}
+
+/// 256 random bits in 43 characters, as RFC 7636 (section 4.1) recommends for a verifier.
+fn random() -> Result<SecretString> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *bytes).map_err(|error| {
+        AuthFailure::Other.error(
+            format!("the system gives no random numbers: {error}"),
+            "without them nobody can sign in safely",
+        )
+    })?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes.as_slice()).into())
+}
+
+/// The challenge S256 of RFC 7636, section 4.2.
+fn challenge(verifier: &SecretString) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose_secret()))
+}
+
+/// Whether two secrets are equal, in a time that does not tell how much of them is.
+fn same(one: &SecretString, other: &SecretString) -> bool {
+    let digest = |secret: &SecretString| Sha256::digest(secret.expose_secret());
+    let pairs = digest(one).into_iter().zip(digest(other));
+    pairs.fold(0, |different, (a, b)| different | (a ^ b)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_challenge_is_that_of_the_rfc() {
+        // RFC 7636, appendix B.
+        let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk".into();
+        assert_eq!(challenge(&verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+    }
+
+    #[test]
+    fn randomness_is_long_enough_and_never_the_same() {
+        let (one, other) = (random().unwrap(), random().unwrap());
+        assert!((43..=128).contains(&one.expose_secret().len()));
+        assert!(!same(&one, &other) && same(&one, &one.clone()));
+    }
+
+    #[test]
+    fn a_callback_is_read_in_every_form_that_frameworks_hand_it_over() {
+        for callback in [
+            "https://example.com/cb?code=a?b&state=s",
+            "https://example.com/cb?code=a?b&state=s#fragment",
+            "myapp://cb?code=a?b&state=s",
+            "/cb?code=a?b&state=s",
+            "?code=a?b&state=s",
+            "code=a?b&state=s\n",
+        ] {
+            assert_eq!(query_of(callback), "code=a?b&state=s", "{callback}");
+        }
+        assert_eq!(query_of("https://example.com/cb"), "");
+    }
+}
