@@ -20,10 +20,8 @@ mod api;
 mod transport;
 
 pub(crate) use advice::when_to_return;
-#[cfg(feature = "app-auth")]
-pub(crate) use api::retry_after;
 pub use api::{ApiError, ApiErrorDetail};
-pub(crate) use api::{is_html, tells_rate_limit};
+pub(crate) use api::{is_html, retry_after, tells_rate_limit};
 
 /// What a fallible function of this library returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -10,7 +10,7 @@ use super::failure::AuthFailure;
 use super::installation::{AppInstallation, Installation};
 use super::personal::{PersonalToken, read_variable};
 use super::source::{Keep, MintRequest, Reaction, Rejection, TokenFuture, TokenSource};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// The credentials of one environment, such as `PROD` or `STAGING`, each with variables of its own.
 ///
@@ -188,7 +188,7 @@ impl Variables<'_> {
         let file = self.name("APP_PRIVATE_KEY_FILE");
         let named = |name: &str| {
             let name = name.to_owned();
-            move |error: Error| error.named(&name)
+            move |error: crate::error::Error| error.named(&name)
         };
         let app = match (self.read("APP_PRIVATE_KEY")?, self.read("APP_PRIVATE_KEY_FILE")?) {
             (Some(key), None) => App::new(id, key).map_err(named(&name))?,
