@@ -389,10 +389,11 @@ async fn two_processes_mint_one_token_between_them() {
     .await;
     let folder = Folder::new();
     fs::write(folder.0.join("key.pem"), private_key()).unwrap();
-    let identity = installation(&folder.0).identity().into_owned();
+    // What the client keeps it under.
+    let key = format!("{} at {}", installation(&folder.0).identity(), server.url);
 
     // Nobody gets past the lock until both are there.
-    let held = folder.store().lock(&identity).await.unwrap();
+    let held = folder.store().lock(&key).await.unwrap();
     let start = || Role::new("call", &folder).is("URL", &server.url).start();
     let mut children = [start(), start()];
     for child in &mut children {
@@ -407,7 +408,7 @@ async fn two_processes_mint_one_token_between_them() {
     assert_eq!(mints.len(), 1, "{mints:?}");
     assert_eq!(calls.len(), 2);
     assert!(calls.iter().all(|call| call.headers["authorization"] == format!("Bearer {SECRET}")));
-    assert_eq!(load(&folder.store(), &identity).await.as_deref(), Some(SECRET));
+    assert_eq!(load(&folder.store(), &key).await.as_deref(), Some(SECRET));
 }
 
 /// A private key as GitHub gives it, but of this run only.

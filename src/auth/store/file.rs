@@ -58,8 +58,8 @@ struct Place {
 }
 
 /// How long a lock is waited for, unless the application says otherwise: longer than a token takes
-/// to be minted, even with a second attempt.
-const LOCK_WAIT: Duration = Duration::from_secs(30);
+/// to be minted by the default policy and time limits, three attempts of 30 seconds each.
+const LOCK_WAIT: Duration = Duration::from_secs(100);
 /// The pauses between two attempts at a lock: they double from the first to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(4);
 const LONGEST_PAUSE: Duration = Duration::from_millis(64);
@@ -95,7 +95,7 @@ impl EncryptedFile {
     }
 
     /// How long a lock is waited for that another process, or another client, holds. By default
-    /// 30 seconds. When they are over, a token that can be minted without the store is; for any
+    /// 100 seconds. When they are over, a token that can be minted without the store is; for any
     /// other the call fails.
     #[must_use]
     pub fn lock_wait(mut self, time: Duration) -> Self {
