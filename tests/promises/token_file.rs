@@ -300,13 +300,13 @@ async fn a_lock_has_one_holder_however_many_want_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lock_is_waited_for_half_a_minute() {
+async fn a_lock_is_waited_for_as_long_as_a_mint_may_take() {
     let folder = Folder::new();
     let _held = folder.store().lock(KEY).await.unwrap();
     let start = tokio::time::Instant::now();
     let error = folder.store().lock(KEY).await.unwrap_err();
     let waited = start.elapsed().as_secs_f64();
-    assert!((30.0..30.1).contains(&waited), "{waited}");
+    assert!((100.0..100.1).contains(&waited), "{waited}");
     assert_eq!(error.auth_failure(), Some(AuthFailure::Store));
     assert!(error.to_string().contains(folder.file().to_str().unwrap()), "{error}");
 
