@@ -1,0 +1,93 @@
+//! A service that signs in as a GitHub App's installations, and never thinks of tokens.
+//!
+//! ```text
+//! cargo run --example app_installation
+//! ```
+//!
+//! runs without credentials and without a network, against a stand-in for GitHub that verifies the
+//! App's signatures.
+//!
+//! ```text
+//! GITHUB_APP_ID=… GITHUB_APP_PRIVATE_KEY_FILE=app.pem cargo run --example app_installation -- octo-org
+//! ```
+//!
+//! signs in at github.com as the installation of this organization, and only reads.
+
+#[path = "support/app.rs"]
+mod app;
+#[path = "support/login.rs"]
+mod login;
+
+use std::env;
+use std::error::Error;
+
+use octowire::Client;
+use octowire::auth::{App, AuthFailure, Installation};
+use octowire::http::Method;
+use serde_json::Value;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    match (env::var("GITHUB_APP_ID"), env::var("GITHUB_APP_PRIVATE_KEY_FILE"), env::args().nth(1)) {
+        (Ok(id), Ok(path), Some(org)) => {
+            let app = App::from_key_file(id, path)?;
+            work(&Client::builder().auth(app.installation(Installation::of_org(org))).build()?)
+                .await
+        }
+        (Err(_), Err(_), None) => {
+            let github = app::GitHub::start().await?;
+            println!("On a stand-in for GitHub at {}.\n", github.base_url);
+            let app = App::new(github.client_id, github.private_key.clone())?;
+            let client = Client::builder()
+                .base_url(&github.base_url)
+                .auth(app.installation(Installation::of_org("octo-org")))
+                .build()?;
+            work(&client).await?;
+            println!("\n{} tokens were minted for all of this.", github.minted());
+            Ok(())
+        }
+        _ => Err("set GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY_FILE, and name an organization; \
+                  or set neither and name none"
+            .into()),
+    }
+}
+
+async fn work(github: &Client) -> Result<(), Box<dyn Error>> {
+    // The first calls wait for one token between them; it is renewed before its hour ends.
+    let calls = (0..100).map(|_| repositories(github));
+    let answers = futures_util::future::try_join_all(calls).await?;
+    println!(
+        "{} calls at once as {}: {} repositories",
+        answers.len(),
+        github.identity(),
+        answers[0]
+    );
+
+    // The App itself, for the few endpoints that ask for its JWT.
+    let installations = github.as_app()?;
+    let installations = installations.request(Method::GET, "/app/installations");
+    for installation in installations.send::<Vec<Value>>().await?.iter() {
+        let Some(id) = installation["id"].as_u64() else { continue };
+        // A handle for another installation shares connections, settings and the JWT. Here its
+        // token can do no more than what this loop is for.
+        let reader = github.installation(Installation::id(id).permission("metadata", "read"))?;
+        let (login, count) = (&installation["account"]["login"], repositories(&reader).await?);
+        println!("{} ({login}): {count} repositories", reader.identity());
+    }
+
+    // What can go wrong has a name, and says what to do about it.
+    let elsewhere = github.installation(Installation::of_user("nobody-by-this-name-0"))?;
+    match repositories(&elsewhere).await {
+        Err(error) if error.auth_failure() == Some(AuthFailure::InstallationNotFound) => {
+            println!("\nas expected: {error}");
+            Ok(())
+        }
+        other => Err(format!("not what was expected: {other:?}").into()),
+    }
+}
+
+/// How many repositories a client may see.
+async fn repositories(github: &Client) -> octowire::Result<u64> {
+    let answer = github.request(Method::GET, "/installation/repositories").send::<Value>().await?;
+    Ok(answer["total_count"].as_u64().unwrap_or_default())
+}

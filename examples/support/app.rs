@@ -1,0 +1,125 @@
+//! A stand-in for GitHub as an App sees it: it makes the App a key, verifies its JWTs, and gives
+//! out tokens of its two installations.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::SystemTime;
+
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use octowire::chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::login::{Request, answer, receive};
+
+/// The stand-in, while the program runs.
+pub struct GitHub {
+    pub base_url: String,
+    pub client_id: &'static str,
+    /// The App's private key, as its settings page would give it.
+    pub private_key: String,
+    minted: Arc<AtomicU32>,
+}
+
+impl GitHub {
+    pub async fn start() -> Result<Self, Box<dyn Error>> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let base_url = format!("http://{}", listener.local_addr()?);
+        let pair = KeyPair::generate(KeySize::Rsa2048)?;
+        let der: Pkcs8V1Der<'_> = pair.as_der()?;
+        let key = STANDARD.encode(der.as_ref());
+        let public = pair.public_key().as_ref().to_vec();
+        let minted = Arc::new(AtomicU32::new(0));
+        tokio::spawn(serve(listener, public, Arc::clone(&minted)));
+        Ok(Self {
+            base_url,
+            client_id: "Iv23liOfTheStandIn",
+            private_key: format!("-----BEGIN PRIVATE KEY-----\n{key}\n-----END PRIVATE KEY-----\n"),
+            minted,
+        })
+    }
+
+    /// How many tokens it has given out.
+    pub fn minted(&self) -> u32 {
+        self.minted.load(Ordering::Relaxed)
+    }
+}
+
+async fn serve(
+    listener: TcpListener,
+    public_key: Vec<u8>,
+    minted: Arc<AtomicU32>,
+) -> io::Result<()> {
+    let mut tokens = HashMap::new();
+    loop {
+        let (mut socket, _) = listener.accept().await?;
+        let Ok(Some(request)) = receive(&mut socket).await else { continue };
+        let (status, body) = reply(&request, &public_key, &mut tokens);
+        minted.store(tokens.len().try_into().unwrap_or(u32::MAX), Ordering::Relaxed);
+        let headers = format!(
+            "content-type: application/json\r\ndate: {}\r\n",
+            now().format("%a, %d %b %Y %H:%M:%S GMT")
+        );
+        let _ = answer(&mut socket, status, &headers, &body.to_string()).await;
+    }
+}
+
+/// Accounts with an installation.
+const ACCOUNTS: [(&str, u64); 2] = [("octo-org", 42), ("monalisa", 43)];
+
+fn reply(
+    request: &Request,
+    public_key: &[u8],
+    tokens: &mut HashMap<String, u64>,
+) -> (&'static str, Value) {
+    let bearer = request.authorization.strip_prefix("Bearer ").unwrap_or_default();
+    let path = request.target.split('?').next().unwrap_or_default();
+    let segments: Vec<_> = path.trim_matches('/').split('/').collect();
+    let is_app = verify(bearer, public_key);
+    match segments[..] {
+        ["app", "installations"] if is_app => {
+            let one =
+                |(login, id): &(&str, u64)| json!({ "id": id, "account": { "login": login } });
+            ("200 OK", ACCOUNTS.iter().map(one).collect())
+        }
+        ["orgs" | "users", login, "installation"] if is_app => {
+            match ACCOUNTS.iter().find(|(account, _)| *account == login) {
+                Some((_, id)) => ("200 OK", json!({ "id": id })),
+                None => ("404 Not Found", json!({ "message": "Not Found" })),
+            }
+        }
+        ["app", "installations", id, "access_tokens"] if is_app => {
+            let token = format!("ghs_{}_of_the_stand_in", tokens.len() + 1);
+            tokens.insert(token.clone(), id.parse().unwrap_or_default());
+            let end = now() + TimeDelta::hours(1);
+            ("201 Created", json!({ "token": token, "expires_at": end, "permissions": {} }))
+        }
+        ["installation", "repositories"] if tokens.contains_key(bearer) => {
+            let id = tokens[bearer];
+            let owner =
+                ACCOUNTS.iter().find(|(_, known)| *known == id).map_or("?", |(login, _)| login);
+            let one = json!({ "full_name": format!("{owner}/hello-world") });
+            ("200 OK", json!({ "total_count": 1, "repositories": [one] }))
+        }
+        _ => ("401 Unauthorized", json!({ "message": "Bad credentials" })),
+    }
+}
+
+fn now() -> DateTime<Utc> {
+    SystemTime::now().into()
+}
+
+/// Whether this is a JWT that the App's key has signed.
+fn verify(jwt: &str, public_key: &[u8]) -> bool {
+    let Some((content, signature)) = jwt.rsplit_once('.') else { return false };
+    let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { return false };
+    let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public_key);
+    key.verify(content.as_bytes(), &signature).is_ok()
+}
