@@ -24,7 +24,7 @@ const RATE_SAMPLE: Duration = Duration::from_millis(250);
 /// Enough for buffers that grow now and then to even out.
 const COUNTED_CALLS: u64 = 100;
 /// The client's side of the two cores that GitHub's own runners have.
-const WORKERS: usize = 2;
+pub const WORKERS: usize = 2;
 
 #[derive(Debug)]
 pub struct Options {

@@ -4,6 +4,7 @@
 //! as the server, and under callgrind as a client.
 
 mod allocations;
+mod auth;
 mod bodies;
 mod callgrind;
 mod calls;
@@ -22,6 +23,7 @@ static ALLOCATOR: allocations::Counting = allocations::Counting;
 
 const USAGE: &str = "\
 octowire-bench calls [--rounds N] [--no-callgrind]   typed calls against the peers
+octowire-bench auth                                  tokens: at hand, and the first of all
 octowire-bench server                                the server alone; ends with its stdin
 octowire-bench repeat CLIENT BODY COUNT URL          calls without measuring, for a profiler
 ";
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments.as_slice() {
         ["calls", options @ ..] => calls::Options::read(options).and_then(calls::run),
+        ["auth"] => auth::run(),
         ["server"] => server::run(),
         ["repeat", client, body, count, url] => calls::repeat(client, body, count, url),
         _ => Err(USAGE.into()),

@@ -111,7 +111,7 @@ fn or_not(shown: Option<String>) -> String {
 }
 
 /// The machine and what was compared on it.
-fn machine() -> String {
+pub fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let processor = std::fs::read_to_string("/proc/cpuinfo").ok();
     let processor = processor.as_deref().and_then(|info| {

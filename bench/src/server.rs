@@ -6,20 +6,21 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::Ipv4Addr;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
 
 use crate::bodies::{self, Body};
 use crate::clients::TOKEN;
-use crate::{Result, calls};
+use crate::{Result, auth, calls};
 
 /// What GitHub answers beside the body and what names it.
 const HEADERS: [(&str, &str); 24] = [
@@ -111,18 +112,28 @@ async fn serve(answers: Arc<Answers>) -> Result<()> {
         let answers = answers.clone();
         tokio::spawn(async move {
             let service = service_fn(|request| {
-                let answer = answers.to(&request);
-                async { Ok::<_, Infallible>(answer) }
+                let answers = answers.clone();
+                async move {
+                    if request.uri().path() == MINTS_AT {
+                        tokio::time::sleep(auth::MINT).await;
+                    }
+                    Ok::<_, Infallible>(answers.to(&request))
+                }
             });
-            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            let server = auto::Builder::new(TokioExecutor::new());
+            let connection = server.serve_connection(TokioIo::new(stream), service);
             // A client that leaves amid a request is no concern of the server.
             let _ = connection.await;
         });
     }
 }
 
+/// Where tokens are minted; who asks is not looked at.
+const MINTS_AT: &str = "/app/installations/42/access_tokens";
+
 struct Answers {
     authorization: String,
+    mints: AtomicU64,
     by_path: [(String, HeaderMap, Bytes); 3],
 }
 
@@ -140,16 +151,24 @@ impl Answers {
             headers.extend(HeaderValue::try_from(etag).map(|etag| (ETAG, etag)));
             (body.path(), headers, bodies.next().unwrap_or_default())
         });
-        Ok(Self { authorization: format!("Bearer {TOKEN}"), by_path })
+        Ok(Self { authorization: format!("Bearer {TOKEN}"), mints: AtomicU64::new(0), by_path })
     }
 
     /// A client that leaves out what GitHub wants would be measured too well, so it is refused.
     fn to(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        if request.uri().path() == MINTS_AT {
+            self.mints.fetch_add(1, Relaxed);
+            let token = format!(r#"{{"token":"{TOKEN}","expires_at":"2099-01-01T00:00:00Z"}}"#);
+            return Response::new(Full::new(token.into()));
+        }
         let authorization = request.headers().get(AUTHORIZATION);
         if authorization.is_none_or(|given| given != self.authorization.as_str()) {
             return refusal(StatusCode::UNAUTHORIZED);
         }
         let path = request.uri().path();
+        if path == "/mints" {
+            return Response::new(Full::new(self.mints.load(Relaxed).to_string().into()));
+        }
         match self.by_path.iter().find(|(known, ..)| known == path) {
             Some((_, headers, body)) if request.method() == Method::GET => {
                 let mut answer = Response::new(Full::new(body.clone()));

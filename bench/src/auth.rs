@@ -1,0 +1,182 @@
+//! What tokens cost: one that is at hand, and the first one when everybody wants it at once.
+
+use std::error::Error;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use octowire::Client;
+use octowire::auth::App;
+use octowire::http::Method;
+use serde_json::Value;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::allocations::{self, Allocations};
+use crate::calls::{WORKERS, single_threaded};
+use crate::clients::TOKEN;
+use crate::measure::Summary;
+use crate::server::Server;
+use crate::{Result, report};
+
+const ROUNDS: usize = 15;
+/// Tokens taken in a sample: some tens of milliseconds.
+const TAKEN: u32 = 200_000;
+/// Calls at once that have no token yet.
+const CALLS: usize = 10_000;
+const INSTALLATION: u64 = 42;
+
+pub fn run() -> Result<()> {
+    let server = Server::start()?;
+    let app = app()?;
+    println!("{}; {ROUNDS} rounds.\n", report::machine());
+    at_hand(&server, &app)?;
+    first(&server, &app)
+}
+
+/// The token that every attempt asks for, while it is good.
+fn at_hand(server: &Server, app: &App) -> Result<()> {
+    let client = Client::builder().base_url(server.url()).auth(app.installation(INSTALLATION));
+    let client = client.build()?;
+    let runtime = single_threaded()?;
+    runtime.block_on(client.access_token())?;
+    let mut samples = Vec::new();
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        runtime.block_on(take(&client))?;
+        samples.push(start.elapsed().as_secs_f64() / f64::from(TAKEN));
+    }
+    allocations::start();
+    let done = runtime.block_on(take(&client));
+    let Allocations { calls, .. } = allocations::stop();
+    done?;
+
+    let both = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    let mut contended = Vec::new();
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        both.block_on(async {
+            let tasks: Vec<_> = (0..WORKERS)
+                .map(|_| {
+                    let client = client.clone();
+                    tokio::spawn(async move { take(&client).await })
+                })
+                .collect();
+            for task in tasks {
+                task.await??;
+            }
+            Ok::<_, Box<dyn Error + Send + Sync>>(())
+        })?;
+        contended.push(start.elapsed().as_secs_f64() / f64::from(TAKEN));
+    }
+    println!("A token that is at hand (`Client::access_token`, which is what an attempt does):\n");
+    println!("| | ns | allocations |\n|---|--:|--:|");
+    let (alone, contended) = (Summary::of(samples), Summary::of(contended));
+    let each = calls as f64 / f64::from(TAKEN);
+    println!("| one task | {} | {each:.2} |", nanoseconds(alone));
+    println!("| {WORKERS} tasks at once, each | {} | |\n", nanoseconds(contended));
+    Ok(())
+}
+
+async fn take(client: &Client) -> Result<()> {
+    for _ in 0..TAKEN {
+        black_box(client.access_token().await?);
+    }
+    Ok(())
+}
+
+fn nanoseconds(summary: Summary) -> String {
+    format!("{:.0} ± {:.0} %", summary.median * 1e9, summary.spread * 100.0)
+}
+
+/// Many calls of a client that has no token yet, beside as many of one that has.
+fn first(server: &Server, app: &App) -> Result<()> {
+    let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    // One HTTP/2 connection, as GitHub has it: ten thousand would measure the kernel.
+    let http = reqwest::Client::builder()
+        .http2_prior_knowledge()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .build()?;
+    let builder = || Client::builder().base_url(server.url()).http_client(http.clone());
+    let with_token = builder().token(TOKEN).build()?;
+    let (mut mints, mut alone, mut base, mut firsts) = (0, Vec::new(), Vec::new(), Vec::new());
+    for round in 0..=ROUNDS {
+        eprintln!("first calls, round {round} of {ROUNDS}");
+        let fresh = || builder().auth(app.installation(INSTALLATION)).build();
+        let before = minted(&runtime, &with_token)?;
+        let client = fresh()?;
+        let mint = timed(&runtime, async { client.access_token().await.map(drop) })?;
+        let calls = timed(&runtime, many(&with_token))?;
+        let client = fresh()?;
+        let all = timed(&runtime, many(&client))?;
+        // The first round opens the connection, and does not count.
+        if round > 0 {
+            // One mint is the one that was timed alone.
+            mints += minted(&runtime, &with_token)? - before - 1;
+            alone.push(mint);
+            base.push(calls);
+            firsts.push(all);
+        }
+    }
+    let sums: Vec<_> = alone.iter().zip(&base).map(|(mint, calls)| mint + calls).collect();
+    let of_sum = Summary::of_ratios(&firsts, &sums);
+    println!("{CALLS} calls at once:\n");
+    println!("| | ms |\n|---|--:|");
+    println!("| one mint | {} |", milliseconds(alone));
+    println!("| the calls, with a token at hand | {} |", milliseconds(base));
+    println!("| the calls, with none: until the last answer | {} |", milliseconds(firsts));
+    println!(
+        "\nThat is {:.3} ± {:.1} % of one mint and the calls, with {} mint a round.",
+        of_sum.median,
+        of_sum.spread * 100.0,
+        mints as f64 / ROUNDS as f64
+    );
+    Ok(())
+}
+
+fn milliseconds(samples: Vec<f64>) -> String {
+    let summary = Summary::of(samples);
+    format!("{:.1} ± {:.0} %", summary.median * 1e3, summary.spread * 100.0)
+}
+
+fn timed(runtime: &Runtime, work: impl Future<Output = octowire::Result<()>>) -> Result<f64> {
+    let start = Instant::now();
+    runtime.block_on(work)?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// All are spawned before any of them can end.
+async fn many(client: &Client) -> octowire::Result<()> {
+    let call = || {
+        let client = client.clone();
+        async move { client.request(Method::GET, "/mints").send::<Value>().await.map(drop) }
+    };
+    let tasks: Vec<_> = (0..CALLS).map(|_| tokio::spawn(call())).collect();
+    for task in tasks {
+        // Nothing cancels or panics.
+        if let Ok(answer) = task.await {
+            answer?;
+        }
+    }
+    Ok(())
+}
+
+/// How many tokens the server has given out.
+fn minted(runtime: &Runtime, client: &Client) -> Result<u64> {
+    let count = client.request(Method::GET, "/mints").send::<u64>();
+    Ok(runtime.block_on(count)?.into_inner())
+}
+
+/// As long as a mint takes at GitHub, about: the server waits, as the network would.
+pub const MINT: Duration = Duration::from_millis(100);
+
+fn app() -> Result<App> {
+    let pair = KeyPair::generate(KeySize::Rsa2048)?;
+    let der: Pkcs8V1Der<'_> = pair.as_der()?;
+    let key = STANDARD.encode(der.as_ref());
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{key}\n-----END PRIVATE KEY-----\n");
+    Ok(App::new("Iv23liBENCH", pem)?)
+}
