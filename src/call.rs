@@ -101,7 +101,7 @@ async fn attempt(
     let client = prepared.client().inner();
     let exchange = pin!(async {
         let answer = send(prepared, passes).await?;
-        read(answer, prepared, operation, reading).await
+        read(answer, prepared, passes, operation, reading).await
     });
     let limit = Limit::new(client.attempt_timeout, prepared.slack.as_ref());
     let answer = match within([&limit, &prepared.limit], exchange).await {
@@ -144,6 +144,7 @@ async fn send(prepared: &Prepared, passes: &Passes) -> Result<reqwest::Response>
 async fn read(
     mut answer: reqwest::Response,
     prepared: &Prepared,
+    passes: &Passes,
     operation: &Label,
     reading: Reading,
 ) -> Result<Raw> {
@@ -155,6 +156,7 @@ async fn read(
         let limit = client.max_body_bytes.min(MAX_ERROR_BYTES);
         // The status says more than a body that broke off.
         let body = collect(&mut answer, limit).await.unwrap_or_default().0;
+        let body = passes.conceal(prepared, body);
         return Err(Error::from_answer(operation, status, headers, body));
     }
     let body = match reading {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, HeaderName};
 use http::{HeaderMap, HeaderValue, Method};
+use secrecy::SecretString;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -73,6 +74,8 @@ struct Inner {
     /// Goes to a server that is not GitHub's API: without tokens, without the client's own
     /// headers, and without following redirects.
     elsewhere: bool,
+    /// What the body carries and no error may repeat.
+    secret: Option<SecretString>,
     /// Why the request can not be sent; the first reason wins.
     refused: Option<Box<str>>,
 }
@@ -288,6 +291,12 @@ impl Request {
         request.accept(JSON).body(FORM, form)
     }
 
+    /// Names a secret in the body, should the answer repeat it.
+    pub(crate) fn hiding(mut self, secret: &str) -> Self {
+        self.0.secret = Some(secret.into());
+        self
+    }
+
     /// The same request to another URL, which carries its own query.
     pub(crate) fn page(&self, url: Url) -> Self {
         let mut request = self.clone();
@@ -330,6 +339,7 @@ impl Inner {
             prefetch: PREFETCH,
             slack: None,
             elsewhere: false,
+            secret: None,
             refused: None,
         }
     }

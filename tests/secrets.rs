@@ -1,36 +1,19 @@
 //! A token is never printed, logged or handed to a stranger.
 
+#[cfg(feature = "app-auth")]
+#[path = "secrets/flows.rs"]
+mod flows;
 mod support;
-
-use std::io::Write;
-use std::sync::{Arc, Mutex};
+#[path = "secrets/watch.rs"]
+mod watch;
 
 use http::Method;
 use octowire::{Client, ErrorKind};
 use serde_json::Value;
 use support::{Server, json};
+use watch::{Log, Shown};
 
 const SECRET: &str = "ghs_hunter2hunter2";
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 #[tokio::test]
 async fn debug_shows_no_secret() {
@@ -63,18 +46,10 @@ fn a_token_that_can_not_be_sent_is_not_shown() {
 
 #[tokio::test]
 async fn errors_and_logs_show_neither_token_nor_query() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
-        .with_writer(move || writer.clone())
-        .finish();
-    // For all threads: what tracing caches of a callsite must not depend on other tests.
-    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let log = Log::of_everything();
 
     let body = format!(r#"{{"token":"{SECRET}"}}"#);
-    let mut shown = String::new();
+    let mut shown = Shown::default();
     for bytes in [
         json("200 OK", "x-github-request-id: R1\r\n", &body),
         json("401 Unauthorized", "", r#"{"message":"Bad credentials"}"#),
@@ -86,15 +61,11 @@ async fn errors_and_logs_show_neither_token_nor_query() {
         let call = client.request(Method::GET, "/tokens").query("q", "hunter2");
         type Numbers = std::collections::HashMap<String, u64>;
         let error = call.send::<Numbers>().await.unwrap_err();
-        shown.push_str(&format!("{error} {error:?}\n"));
-        let mut source = std::error::Error::source(&error);
-        while let Some(error) = source {
-            shown.push_str(&format!("{error} {error:?}\n"));
-            source = error.source();
-        }
+        shown.error(&error);
         let sent = &server.requests()[0].headers["authorization"];
         assert_eq!(*sent, format!("Bearer {SECRET}"), "the server does get it");
     }
+    let shown = shown.0;
     assert!(shown.contains("$.token"), "{shown}");
     assert!(!shown.contains("hunter2"), "{shown}");
     let log = log.text();

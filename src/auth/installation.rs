@@ -274,7 +274,8 @@ impl AppInstallation {
                 "check that the private key belongs to this App and was not deleted, and the \
                  machine's clock; the source of this error has GitHub's words",
             ),
-            _ => return error,
+            // An answer that does not decode may hold a token.
+            _ => return error.without_body(),
         };
         failure.error(what, advice).with_source(error)
     }

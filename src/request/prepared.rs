@@ -8,6 +8,7 @@ use http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, IF_RANGE, RANGE, USER_AGENT,
 };
 use http::{HeaderMap, HeaderValue, Method};
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
 
@@ -29,6 +30,7 @@ pub(crate) struct Prepared {
     headers: HeaderMap,
     payload: Payload,
     elsewhere: bool,
+    secret: Option<SecretString>,
     /// How long the call may take.
     pub(crate) limit: Limit,
     /// Time that does not count for an attempt.
@@ -81,6 +83,7 @@ impl Request {
             headers: request.headers,
             payload: request.body,
             elsewhere: request.elsewhere,
+            secret: request.secret,
             limit,
             slack,
             broken: Broken::default(),
@@ -175,9 +178,16 @@ impl Prepared {
         self.elsewhere
     }
 
-    /// Whether the caller gave an authorization, which goes before the client's.
-    pub(crate) fn has_own_authorization(&self) -> bool {
-        self.headers.contains_key(AUTHORIZATION)
+    /// The authorization that the caller gave, which goes before the client's.
+    pub(crate) fn own_authorization(&self) -> Option<&HeaderValue> {
+        self.headers.get(AUTHORIZATION)
+    }
+
+    /// What this request itself carries and no error may repeat.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &[u8]> {
+        let authorization = self.own_authorization().map(HeaderValue::as_bytes);
+        let secret = self.secret.as_ref().map(|secret| secret.expose_secret().as_bytes());
+        authorization.into_iter().chain(secret)
     }
 
     /// Whether the body can be sent again.

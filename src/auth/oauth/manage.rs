@@ -85,7 +85,8 @@ impl OAuthApp {
     /// [is not found](Error::is_not_found).
     pub async fn reset(&self, client: &Client, token: &AccessToken) -> Result<AccessToken> {
         let request = self.managing(client, Method::PATCH, "apps/reset-token", "token", token)?;
-        let answer = request.send::<Answer>().await.map_err(explain)?.into_inner();
+        let answer = request.send::<Answer>().await;
+        let answer = answer.map_err(explain)?.into_inner();
         let new = answer.token.ok_or_else(|| {
             AuthFailure::OAuth
                 .error("GitHub has reset the token, but its answer has no new one", "try again")
@@ -150,7 +151,8 @@ impl OAuthApp {
         let body = secret_json(&Body { access_token: token.expose_secret() })?;
         let request =
             Request::known(client, method, label, &["applications", &self.client_id, what]);
-        Ok(request?.header(AUTHORIZATION, authorization).body("application/json", body))
+        let request = request?.hiding(token.expose_secret()).header(AUTHORIZATION, authorization);
+        Ok(request.body("application/json", body))
     }
 }
 
