@@ -9,6 +9,8 @@ mod promises {
     mod auth;
     mod bodies;
     mod client;
+    #[cfg(feature = "app-auth")]
+    mod environments;
     mod errors;
     mod graphql;
     mod oauth;

@@ -25,6 +25,7 @@ struct Source {
     reaction: Option<Reaction>,
     lifetime: Option<Duration>,
     panics: bool,
+    created_at: Option<SystemTime>,
 }
 
 impl TokenSource for Source {
@@ -55,6 +56,10 @@ impl TokenSource for Source {
 
     fn keep(&self) -> Keep {
         self.keep.unwrap_or(Keep::No)
+    }
+
+    fn created_at(&self) -> Option<SystemTime> {
+        self.created_at
     }
 }
 
@@ -368,4 +373,47 @@ async fn a_token_that_may_change_is_read_again_without_a_wait() {
     assert_eq!(room.token().await, "first");
     sleep(2 * SECOND).await;
     assert_eq!(room.token().await, "token-1");
+}
+
+/// What is logged on this thread while the test runs.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn count(&self, text: &str) -> usize {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).matches(text).count()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_credential_is_warned_about_once_a_day() {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    for (age, warnings) in [(91 * DAY, [1, 1, 2]), (89 * DAY, [0, 0, 0])] {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::WARN)
+            .with_writer(move || writer.clone())
+            .finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let created_at = SystemTime::now().checked_sub(age);
+        let room = Room::new(Source { created_at, ..Source::default() });
+        for (pause, expected) in [Duration::ZERO, HOUR, DAY].into_iter().zip(warnings) {
+            advance(pause).await;
+            room.held().await;
+            assert_eq!(log.count("the credential is old"), expected, "{age:?} {pause:?}");
+        }
+        assert_eq!(room.keeper.age().unwrap().as_secs() / 60, age.as_secs() / 60);
+    }
 }
