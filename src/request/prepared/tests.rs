@@ -109,6 +109,14 @@ fn what_is_missing_is_named_with_its_setter() {
     request.set_path::<i64>(2, 7_i32);
     let line = refused(request.prepare());
     assert!(line.contains(r#"query parameter "name" was not set"#), "{line}");
+    let mut request = operation("repos/upload-release-asset");
+    for (index, value) in ["o", "r"].into_iter().enumerate() {
+        request.set_path::<String>(index, value);
+    }
+    request.set_path::<i64>(2, 7_i32);
+    request.set_query::<String>("name", "a.zip");
+    let line = refused(request.prepare());
+    assert!(line.contains("body"), "there is no asset without its bytes: {line}");
 }
 
 #[tokio::test]
