@@ -33,6 +33,10 @@ pub struct Operation {
     /// The list that pages consist of, where the document has several (our
     /// overlay's `x-octowire-items`).
     pub items: Option<String>,
+    /// The rate limit that it counts against (our overlay's `x-octowire-rate-limit-resource`).
+    pub rate_limit: String,
+    /// It creates content, which has a limit of its own.
+    pub creates_content: bool,
     pub output: Output,
     pub input: Input,
     pub no_body: NoBody,
@@ -131,10 +135,22 @@ fn describe_one(document: &Value, located: Located<'_>) -> Result<Operation> {
             .collect(),
         parameters: parameters(document, located)?,
         items: operation["x-octowire-items"].as_str().map(str::to_owned),
+        rate_limit: operation["x-octowire-rate-limit-resource"]
+            .as_str()
+            .unwrap_or("core")
+            .to_owned(),
+        creates_content: creates_content(method, operation),
         output: output(document, located)?,
         input: input(document, located)?,
         no_body: no_body(document, located)?,
     })
+}
+
+/// Whether people hear of it, as GitHub's `x-github.triggersNotification` tells, or something is
+/// there afterwards that was not there before.
+fn creates_content(method: &str, operation: &Value) -> bool {
+    let notifies = operation["x-github"]["triggersNotification"] == true;
+    notifies || (method == "post" && operation["responses"].get("201").is_some())
 }
 
 /// A server of the operation's own, if it differs from the document's host.

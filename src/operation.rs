@@ -36,6 +36,14 @@ pub struct Operation {
     pub parameters: &'static [Parameter],
     /// What becomes of a call that is sent without a body.
     pub no_body: NoBody,
+    /// The [rate limit](https://docs.github.com/en/rest/rate-limit/rate-limit) that calls count
+    /// against, as `x-ratelimit-resource` names it: `core` for most, `none` for no limit. An
+    /// answer that names another goes before it.
+    pub rate_limit: &'static str,
+    /// Whether it creates content, of which GitHub allows
+    /// [80 a minute and 500 an hour](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits):
+    /// people are notified, or the document says that something is created (201).
+    pub creates_content: bool,
     /// The statuses which the document lists for its answers.
     pub statuses: &'static [u16],
     /// GitHub's page about the operation.

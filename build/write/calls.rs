@@ -360,6 +360,7 @@ fn row(out: &mut String, call: &Call) -> fmt::Result {
     };
     let Operation { id, tag, path, server, statuses, documentation_url, deprecated, .. } =
         operation;
+    let Operation { rate_limit, creates_content, .. } = operation;
     let no_body = operation.no_body;
     writeln!(
         out,
@@ -367,6 +368,7 @@ fn row(out: &mut String, call: &Call) -> fmt::Result {
          server: {server:?}, accept: {accept:?}, parameters: &[{parameters}], \
          statuses: &{statuses:?}, \
          no_body: crate::NoBody::{no_body:?}, \
+         rate_limit: {rate_limit:?}, creates_content: {creates_content}, \
          documentation_url: {documentation_url:?}, deprecated: {deprecated} }},",
         operation.method.to_uppercase(),
     )

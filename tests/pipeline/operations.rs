@@ -38,7 +38,7 @@ fn an_operation_is_described_as_the_document_has_it() {
         "operationId": "issues/list-for-repo", "tags": ["issues", "other"],
         "summary": "List", "description": "Lists them.", "deprecated": true,
         "externalDocs": { "url": "https://docs.github.com/rest/issues" },
-        "x-octowire-items": "issues",
+        "x-octowire-items": "issues", "x-octowire-rate-limit-resource": "search",
         "responses": { "200": content(json!({})), "304": {}, "404": {}, "default": {} },
     })));
     assert_eq!((operation.scope(), operation.name()), ("issues", "list-for-repo"));
@@ -48,7 +48,27 @@ fn an_operation_is_described_as_the_document_has_it() {
     assert_eq!(operation.documentation_url, "https://docs.github.com/rest/issues");
     assert_eq!(operation.statuses, [200, 304, 404]);
     assert_eq!(operation.items.as_deref(), Some("issues"));
+    assert_eq!(operation.rate_limit, "search");
+    assert!(!operation.creates_content);
     assert!(operation.deprecated && operation.server.is_none());
+}
+
+#[test]
+fn what_notifies_people_or_makes_something_creates_content() {
+    let operation = |method: &str, content: Value| {
+        let mut operation = json!({ "operationId": "a/b", "tags": ["t"], "responses": {} });
+        operation.as_object_mut().unwrap().extend(content.as_object().unwrap().clone());
+        let described = describe(&document(json!({ "/a": { method: operation } }), json!({})));
+        let operation = ok(described).remove(0);
+        assert_eq!(operation.rate_limit, "core");
+        operation.creates_content
+    };
+    let notifies = json!({ "x-github": { "triggersNotification": true } });
+    let creates = json!({ "responses": { "201": {} } });
+    assert!(operation("put", notifies) && operation("post", creates.clone()));
+    assert!(
+        !operation("put", creates) && !operation("post", json!({ "responses": { "200": {} } }))
+    );
 }
 
 #[test]
