@@ -5,14 +5,15 @@
 
 use std::pin::pin;
 
-use http::StatusCode;
 use tokio::time::sleep;
 use tracing::{Instrument, Span, debug, field, info_span};
 
-use crate::auth::{Passes, Rejection};
+use crate::attempts::Attempts;
+use crate::auth::Passes;
 use crate::body::{ByteStream, collect, too_large};
 use crate::deadline::{Limit, within};
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::{Outcome, Patience, Permit, Told};
 use crate::operation::Label;
 use crate::redirects::{self, MAX_REDIRECTS};
 use crate::request::{Prepared, Request};
@@ -49,49 +50,86 @@ pub(crate) async fn call(request: Request, reading: Reading) -> Result<Raw> {
     // Pinned where it is made: what wraps it would copy its two kilobytes otherwise.
     let answer = pin!(async {
         let prepared = request.prepare()?;
-        signed(&prepared, &operation, reading).await
+        tried(&prepared, &operation, reading).await
     });
     let answer = answer.instrument(span.clone()).await;
     observe(&span, &answer);
     answer.map_err(|error| error.with_operation(&operation))
 }
 
-/// Attempts with a token, until GitHub takes it or nothing else may help.
+/// Attempts, until one succeeds or nothing else may help.
 ///
-/// A refused request did nothing, so it is sent again whatever its method, if its body can be.
-async fn signed(prepared: &Prepared, operation: &Label, reading: Reading) -> Result<Raw> {
-    let client = prepared.client();
+/// Policies stand in this order in each: limits admit, auth signs, the transport sends, limits
+/// learn.
+async fn tried(prepared: &Prepared, operation: &Label, reading: Reading) -> Result<Raw> {
+    prepared.client().inner().retry_budget.earn();
     let limit = &prepared.limit;
-    let mut refusals = 0;
+    let mut attempts = Attempts::new();
     loop {
+        let mut permit = match admit(prepared).await {
+            Ok(permit) => permit,
+            Err(error) => return Err(attempts.held_back(error)),
+        };
         let passes = pin!(Passes::of(prepared));
         let passes = match within([limit, limit], passes).await {
-            Ok(passes) => passes?,
-            Err(late) => return Err(timed_out("no token", late)),
+            Ok(Ok(passes)) => passes,
+            Ok(Err(error)) => return Err(attempts.end(error)),
+            Err(late) => return Err(attempts.end(timed_out("no token", late))),
         };
-        let answer = attempt(prepared, &passes, operation, reading).await;
-        let error = match answer {
-            Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED) => error,
-            answer => return answer,
-        };
-        let again = error.api().zip(error.headers()).and_then(|(api, headers)| {
-            let rejection = Rejection { message: &api.message, headers };
-            passes.refused(client, refusals, &rejection)
-        });
-        let Some(delay) = again.filter(|_| prepared.is_repeatable()) else {
-            return Err(error);
-        };
-        if within([limit, limit], sleep(delay)).await.is_err() {
-            return Err(error);
+        if let Some(permit) = &mut permit {
+            permit.sent();
         }
-        refusals += 1;
+        let answer = attempt(prepared, &passes, operation, reading).await;
+        if let Some(permit) = permit {
+            learn(prepared, permit, &answer);
+        }
+        let error = match answer {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        let pause = attempts.again(prepared, &passes, error)?;
+        debug!(?pause, "another attempt");
+        sleep(pause).await;
     }
 }
 
+/// Waits until limits let the call through.
+async fn admit(prepared: &Prepared) -> Result<Option<Permit>> {
+    if prepared.is_elsewhere() {
+        return Ok(None);
+    }
+    let lane = prepared.client().lane();
+    let patience = Patience { at_most: prepared.patience() };
+    let permit = pin!(lane.admit(prepared.cost(), prepared.priority, patience)).await?;
+    prepared.waited(permit.waited);
+    Ok(Some(permit))
+}
+
+/// Tells limits what came of the call.
+fn learn(prepared: &Prepared, permit: Permit, answer: &Result<Raw>) {
+    let (headers, error) = match answer {
+        Ok(answer) => (Some(&answer.headers), None),
+        Err(error) => (error.headers(), Some(error)),
+    };
+    let Some(headers) = headers else {
+        let never = error.is_some_and(Error::never_reached);
+        return permit.end(if never { Outcome::Unsent } else { Outcome::Unanswered });
+    };
+    let told = Told::read(headers);
+    if let Some((operation, told)) = prepared.operation().zip(told) {
+        prepared.client().inner().limits.learn(operation, told.resource);
+    }
+    let limited = error.filter(|error| error.is_rate_limited());
+    permit.end(match limited {
+        // The primary limit ends when the headers say.
+        Some(error) if told.is_none_or(|told| told.remaining > 0) => {
+            Outcome::Limited(told, error.retry_after())
+        }
+        _ => Outcome::Answered(told),
+    });
+}
+
 /// One attempt: the request with its redirects, and the answer read in time.
-///
-/// Policies stand in this order: limits admit, auth signs, the transport sends,
-/// limits learn, the cache stores.
 async fn attempt(
     prepared: &Prepared,
     passes: &Passes,

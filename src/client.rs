@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{HeaderMap, Method};
@@ -11,8 +11,10 @@ use url::Url;
 
 use crate::auth::{Auth, Gateway, TokenPolicy, TokenStore};
 use crate::error::Result;
+use crate::limits::{Lane, Limits};
 use crate::origins::Origins;
 use crate::request::Request;
+use crate::retry::{RetryBudget, RetryPolicy};
 
 mod builder;
 mod identity;
@@ -44,6 +46,8 @@ pub struct Client(Arc<Inner>);
 pub(crate) struct Inner {
     shared: Arc<Shared>,
     pub(crate) auth: Auth,
+    /// The limits of whom this one calls as, once they were asked for.
+    lane: OnceLock<Arc<Lane>>,
 }
 
 /// What the handles of a client share.
@@ -56,6 +60,9 @@ pub(crate) struct Shared {
     pub(crate) attempt_timeout: Duration,
     pub(crate) call_timeout: Duration,
     pub(crate) max_body_bytes: usize,
+    pub(crate) limits: Limits,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) retry_budget: RetryBudget,
     pub(crate) token_policy: TokenPolicy,
     pub(crate) token_store: Option<Arc<dyn TokenStore>>,
 }
@@ -120,16 +127,22 @@ impl Client {
     }
 
     pub(crate) fn new(shared: Shared, auth: Auth) -> Self {
-        Self(Arc::new(Inner { shared: Arc::new(shared), auth }))
+        Self(Arc::new(Inner { shared: Arc::new(shared), auth, lane: OnceLock::new() }))
     }
 
     /// A handle that shares everything but as whom it calls.
     fn with(&self, auth: Auth) -> Self {
-        Self(Arc::new(Inner { shared: Arc::clone(&self.0.shared), auth }))
+        let shared = Arc::clone(&self.0.shared);
+        Self(Arc::new(Inner { shared, auth, lane: OnceLock::new() }))
     }
 
     pub(crate) fn inner(&self) -> &Inner {
         &self.0
+    }
+
+    /// The limits of the identity that this handle calls as.
+    pub(crate) fn lane(&self) -> &Arc<Lane> {
+        self.0.lane.get_or_init(|| self.0.limits.lane(&self.identity()))
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) struct Limit {
     slack: Option<Slack>,
     /// The time that did not count already when the limit began.
     before: Duration,
+    /// Milliseconds by which it was put off.
+    put_off: AtomicU64,
 }
 
 /// What pushes a limit on: the progress of an upload, from which on the limit counts anew, and
@@ -43,7 +45,18 @@ impl Limit {
             length: length.min(FOREVER),
             slack: slack.cloned(),
             before: slack.map_or(Duration::ZERO, Slack::idle),
+            put_off: AtomicU64::new(0),
         }
+    }
+
+    /// Puts the end off: this time did not count.
+    pub(crate) fn put_off(&self, time: Duration) {
+        self.put_off.fetch_add(milliseconds(time), Ordering::Relaxed);
+    }
+
+    /// The time that is left.
+    pub(crate) fn left(&self) -> Duration {
+        self.due().saturating_duration_since(Instant::now())
     }
 
     /// The length, for messages.
@@ -52,9 +65,10 @@ impl Limit {
     }
 
     fn due(&self) -> Instant {
-        let Some(slack) = &self.slack else { return self.start + self.length };
+        let put_off = Duration::from_millis(self.put_off.load(Ordering::Relaxed)).min(FOREVER);
+        let Some(slack) = &self.slack else { return self.start + self.length + put_off };
         let start = self.start.max(slack.last_progress());
-        start + self.length + slack.idle().saturating_sub(self.before).min(FOREVER)
+        start + self.length + put_off + slack.idle().saturating_sub(self.before).min(FOREVER)
     }
 }
 

@@ -14,6 +14,7 @@ use crate::auth::AuthFailure;
 use crate::graphql::GraphQlErrors;
 use crate::operation::Label;
 use crate::response::RateLimit;
+use crate::retry::retry_after;
 
 mod advice;
 mod api;
@@ -21,7 +22,7 @@ mod transport;
 
 pub(crate) use advice::when_to_return;
 pub use api::{ApiError, ApiErrorDetail};
-pub(crate) use api::{is_html, retry_after, tells_rate_limit};
+pub(crate) use api::{is_html, tells_rate_limit};
 
 /// What a fallible function of this library returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -71,8 +72,24 @@ struct Inner {
     body: Option<Bytes>,
     json_path: Option<String>,
     auth: Option<AuthFailure>,
+    retry_after: Option<Duration>,
+    /// GitHub can not have heard of the call.
+    never_reached: bool,
+    attempts: Vec<Attempt>,
     /// Shared, so that all who waited for one thing get the same error.
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+/// An attempt of a call that failed, and after which there was another: [`Error::attempts`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// What went wrong.
+    pub kind: ErrorKind,
+    /// The status of GitHub's answer, if there was one.
+    pub status: Option<StatusCode>,
+    /// GitHub's id of the request, which its support asks for.
+    pub request_id: Option<String>,
 }
 
 /// The sort of an [`Error`].
@@ -100,6 +117,11 @@ pub enum ErrorKind {
     /// The pages of a list do not end: their links run in a circle, or the list is longer
     /// than the limit which the caller gave.
     Pagination,
+    /// The client held the call back, since it would have gone over one of GitHub's rate limits:
+    /// see [`Error::retry_after`]. Nothing was sent.
+    RateLimit,
+    /// More calls wait than [may](crate::limits::RateLimits::queue). Nothing was sent.
+    QueueFull,
     /// A URL leads to a server that the client does not trust with its token.
     UntrustedUrl,
     /// A redirect that can not be followed.
@@ -157,7 +179,7 @@ impl Error {
     }
 
     /// Whether the same call may succeed later: connection failures, timeouts, broken-off
-    /// bodies, rate limits, and the statuses 408, 429, 500, 502, 503 and 504.
+    /// bodies, rate limits, and the statuses 408, 425, 429, 500, 502, 503 and 504.
     ///
     /// It does not say that sending again is *safe*: a POST that timed out may have
     /// reached GitHub.
@@ -185,10 +207,19 @@ impl Error {
         self.0.headers.as_ref()
     }
 
-    /// What the answer's `Retry-After` header asks to wait, where it gives seconds.
+    /// How long to wait before the call may succeed: as the answer's `Retry-After` header asks, a
+    /// day at most, or until the limit for which the client [held it back](ErrorKind::RateLimit)
+    /// lets it through.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        api::retry_after(self.0.headers.as_ref()?)
+        self.0.retry_after.or_else(|| retry_after(self.0.headers.as_ref()?))
+    }
+
+    /// The attempts that failed before the last one, which this error is about; empty if there
+    /// was one attempt only. There are 40 at most.
+    #[must_use]
+    pub fn attempts(&self) -> &[Attempt] {
+        &self.0.attempts
     }
 
     /// The state of the primary rate limit, as the answer's headers tell it.
@@ -245,6 +276,9 @@ impl Error {
             body: None,
             json_path: None,
             auth: None,
+            retry_after: None,
+            never_reached: false,
+            attempts: Vec::new(),
             source: None,
         }))
     }
@@ -289,6 +323,26 @@ impl Error {
         self
     }
 
+    pub(crate) fn with_retry_after(mut self, time: Duration) -> Self {
+        self.0.retry_after = Some(time);
+        self
+    }
+
+    /// Says that the request did not leave this machine, or not for GitHub.
+    pub(crate) fn with_never_reached(mut self) -> Self {
+        self.0.never_reached = true;
+        self
+    }
+
+    pub(crate) fn never_reached(&self) -> bool {
+        self.0.never_reached
+    }
+
+    pub(crate) fn with_attempts(mut self, attempts: Vec<Attempt>) -> Self {
+        self.0.attempts = attempts;
+        self
+    }
+
     pub(crate) fn with_answer(mut self, status: StatusCode, headers: HeaderMap) -> Self {
         self.0.status = Some(status);
         self.0.headers = Some(headers);
@@ -328,6 +382,9 @@ impl fmt::Display for Error {
             write!(f, "{operation}: ")?;
         }
         f.write_str(&self.0.message)?;
+        if !self.0.attempts.is_empty() {
+            write!(f, " after {} attempts", self.0.attempts.len() + 1)?;
+        }
         if let Some(id) = self.request_id() {
             write!(f, " (request id {})", Line(id))?;
         }

@@ -11,8 +11,10 @@ use serde_json::Value;
 use crate::call::{Reading, call};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Line, Result, tells_rate_limit, when_to_return};
+use crate::limits::Told;
 use crate::request::Request;
 use crate::response::{Raw, RawBody, Response, ResponseFuture};
+use crate::retry::retry_after;
 
 impl Client {
     /// Sends a query or mutation to the
@@ -43,9 +45,95 @@ impl Client {
     ) -> ResponseFuture<T> {
         let url = self.inner().origins.graphql().clone();
         let request = Request::url(self, Method::POST, "POST /graphql", url)
-            .json(&Query { query: query.as_ref(), variables });
-        ResponseFuture::new(call(request, Reading::Buffered), decode)
+            .json(&Query { query: query.as_ref(), variables })
+            .graphql(is_mutation(query.as_ref()));
+        ResponseFuture::new(through_limits(request), decode)
     }
+}
+
+/// How often a call goes again that GitHub refused for a rate limit.
+const MAX_LIMITED: u32 = 8;
+
+/// Calls, and again if GitHub refused it for a rate limit, which it may say with a 200. Then
+/// nothing was done, and the limits say when the call may go again.
+async fn through_limits(request: Request) -> Result<Raw> {
+    let mut refused: Option<Raw> = None;
+    for _ in 0..MAX_LIMITED {
+        let raw = match (call(request.clone(), Reading::Buffered).await, refused.take()) {
+            (Ok(raw), _) => raw,
+            // What GitHub said tells more than that it is not asked again.
+            (Err(error), Some(raw)) if error.kind() == ErrorKind::RateLimit => return Ok(raw),
+            (Err(error), _) => return Err(error),
+        };
+        if !is_refused(&raw) {
+            return Ok(raw);
+        }
+        // A primary limit is known from the headers already.
+        if Told::read(&raw.headers).is_none_or(|told| told.remaining > 0) {
+            request.client().lane().limited(retry_after(&raw.headers));
+        }
+        refused = Some(raw);
+    }
+    match refused {
+        Some(raw) => Ok(raw),
+        None => call(request, Reading::Buffered).await,
+    }
+}
+
+/// Whether the answer is a rate limit, and nothing else.
+fn is_refused(raw: &Raw) -> bool {
+    let RawBody::Bytes(body) = &raw.body else { return false };
+    let speaks_of_it = || {
+        let words: [&[u8]; 2] = [b"rate_limit", b"rate limit"];
+        let same = |part: &[u8]| words.iter().any(|word| part.eq_ignore_ascii_case(word));
+        body.windows(words[0].len()).any(same)
+    };
+    if body.len() > LONGEST_REFUSAL || !speaks_of_it() {
+        return false;
+    }
+    let Ok(Answer { data: None, errors, message }) = serde_json::from_slice::<Answer<Value>>(body)
+    else {
+        return false;
+    };
+    let message = message.and_then(text).unwrap_or_default();
+    errors.iter().any(|error| error.is_rate_limit(&raw.headers))
+        || (errors.is_empty() && tells_rate_limit(&message, &raw.headers))
+}
+
+/// GitHub's refusals are a few hundred bytes.
+const LONGEST_REFUSAL: usize = 16 * 1024;
+
+/// Whether a document has a mutation in it: an operation is named outside of all braces.
+fn is_mutation(document: &str) -> bool {
+    let (mut depth, mut word) = (0_u32, String::new());
+    let mut characters = document.chars().peekable();
+    while let Some(character) = characters.next() {
+        if character.is_ascii_alphanumeric() || character == '_' {
+            word.push(character);
+            continue;
+        }
+        if depth == 0 && word == "mutation" {
+            return true;
+        }
+        word.clear();
+        match character {
+            '#' => while characters.next_if(|next| *next != '\n').is_some() {},
+            '"' => {
+                // Strings stand within braces and parentheses only, but for descriptions.
+                let mut escaped = false;
+                for next in characters.by_ref() {
+                    match next {
+                        '"' if !escaped => break,
+                        _ => escaped = next == '\\' && !escaped,
+                    }
+                }
+            }
+            '{' | '(' => depth += 1,
+            '}' | ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    depth == 0 && word == "mutation"
 }
 
 #[derive(Serialize)]

@@ -8,6 +8,7 @@
     warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::dbg_macro)
 )]
 
+mod attempts;
 mod body;
 mod call;
 mod client;
@@ -22,22 +23,25 @@ mod pages;
 mod redirects;
 mod request;
 mod response;
+mod retry;
 mod times;
 mod wire;
 
 pub mod api;
 pub mod auth;
+pub mod limits;
 
 pub use api::types;
 pub use body::{Body, ByteStream};
 pub use client::{Client, ClientBuilder};
-pub use error::{ApiError, ApiErrorDetail, Error, ErrorKind, Result};
+pub use error::{ApiError, ApiErrorDetail, Attempt, Error, ErrorKind, Result};
 pub use graphql::{GraphQlError, GraphQlErrors, GraphQlLocation};
 pub use id_or_name::IdOrName;
 pub use operation::{Location, NoBody, Operation, Parameter};
 pub use pages::{Items, Pages};
 pub use request::Request;
 pub use response::{RateLimit, Response, ResponseFuture};
+pub use retry::RetryPolicy;
 pub use times::IntoTime;
 pub use wire::UnknownValue;
 

@@ -21,9 +21,11 @@ use crate::call::{Reading, call};
 use crate::client::Client;
 use crate::deadline::Slack;
 use crate::error::Result;
+use crate::limits::Priority;
 use crate::operation::{Label, Operation};
 use crate::pages::{Items, Pages};
 use crate::response::{Raw, ResponseFuture};
+use crate::retry::RetryPolicy;
 
 mod address;
 mod lists;
@@ -71,6 +73,10 @@ struct Inner {
     timeout: Option<Duration>,
     prefetch: usize,
     slack: Option<Slack>,
+    kind: Kind,
+    priority: Priority,
+    idempotent: bool,
+    retry: Option<Box<RetryPolicy>>,
     /// Goes to a server that is not GitHub's API: without tokens, without the client's own
     /// headers, and without following redirects.
     elsewhere: bool,
@@ -78,6 +84,17 @@ struct Inner {
     secret: Option<SecretString>,
     /// Why the request can not be sent; the first reason wins.
     refused: Option<Box<str>>,
+}
+
+/// What sort of call it is, for limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Rest,
+    /// REST, of the client's own: it is no content.
+    Own,
+    GraphQl {
+        mutation: bool,
+    },
 }
 
 /// Where a request goes.
@@ -161,12 +178,34 @@ impl Request {
     }
 
     /// The longest time for this call as a whole, instead of the client's
-    /// [`call_timeout`](crate::ClientBuilder::call_timeout).
+    /// [`call_timeout`](crate::ClientBuilder::call_timeout). A wait for a rate limit counts as well:
+    /// a call that would not be let through in time fails at once.
     ///
     /// The body of a [streamed](Self::send_stream) answer is not counted.
     /// For pages, it holds for each page.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.0.timeout = Some(timeout);
+        self
+    }
+
+    /// How urgent the call is, compared with others that wait for the same limit; interactive by
+    /// default.
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.0.priority = priority;
+        self
+    }
+
+    /// Says that to send this request twice is the same as to send it once, so that it is tried
+    /// again as a `GET` is: see [`RetryPolicy`]. By default that holds for `GET`, `HEAD`,
+    /// `OPTIONS`, `PUT`, `DELETE` and GraphQL queries.
+    pub fn idempotent(mut self) -> Self {
+        self.0.idempotent = true;
+        self
+    }
+
+    /// When this call is tried again, instead of the client's [policy](crate::ClientBuilder::retry).
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.0.retry = Some(Box::new(policy));
         self
     }
 
@@ -278,7 +317,9 @@ impl Request {
         path: &[&str],
     ) -> Result<Self> {
         let url = address::at(client.inner().origins.api(), path)?;
-        Ok(Self::url(client, method, label, url))
+        let mut request = Self::url(client, method, label, url);
+        request.0.kind = Kind::Own;
+        Ok(request)
     }
 
     /// A request of an OAuth form, which is answered with JSON, to a server that is not GitHub's
@@ -289,6 +330,13 @@ impl Request {
         let mut request = Self::url(client, Method::POST, label, url);
         request.0.elsewhere = true;
         request.accept(JSON).body(FORM, form)
+    }
+
+    /// Says what limits see of a call of the GraphQL API.
+    pub(crate) fn graphql(mut self, mutation: bool) -> Self {
+        self.0.kind = Kind::GraphQl { mutation };
+        self.0.idempotent = !mutation;
+        self
     }
 
     /// Names a secret in the body, should the answer repeat it.
@@ -338,6 +386,10 @@ impl Inner {
             timeout: None,
             prefetch: PREFETCH,
             slack: None,
+            kind: Kind::Rest,
+            priority: Priority::default(),
+            idempotent: false,
+            retry: None,
             elsewhere: false,
             secret: None,
             refused: None,

@@ -14,7 +14,9 @@ use crate::auth::{
     AccessToken, Auth, Gateway, Keeper, PersonalToken, TokenPolicy, TokenSource, TokenStore,
 };
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::{Limits, RateLimits};
 use crate::origins::{GITHUB, Origins};
+use crate::retry::{RetryBudget, RetryPolicy};
 
 /// The settings of a [`Client`]; every one has a default.
 ///
@@ -44,6 +46,8 @@ pub struct ClientBuilder {
     gateway: Option<(HeaderName, Arc<dyn TokenSource>)>,
     token_policy: TokenPolicy,
     token_store: Option<Arc<dyn TokenStore>>,
+    limits: RateLimits,
+    retry: RetryPolicy,
     connect_timeout: Option<Duration>,
     attempt_timeout: Duration,
     call_timeout: Duration,
@@ -78,6 +82,8 @@ impl Default for ClientBuilder {
             gateway: None,
             token_policy: TokenPolicy::default(),
             token_store: None,
+            limits: RateLimits::default(),
+            retry: RetryPolicy::default(),
             connect_timeout: None,
             attempt_timeout: ATTEMPT_TIMEOUT,
             call_timeout: CALL_TIMEOUT,
@@ -223,6 +229,23 @@ impl ClientBuilder {
     }
 }
 
+/// Limits, and what is tried again.
+impl ClientBuilder {
+    /// How the client stays inside GitHub's rate limits. By default it paces itself by GitHub's
+    /// published rules, and waits for up to an hour.
+    pub fn rate_limits(mut self, limits: RateLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// What is tried again after a failure, when, and how often.
+    /// [`Request::retry`](crate::Request::retry) sets it for a single call.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+}
+
 /// Bounds, and how to connect.
 impl ClientBuilder {
     /// The longest time to establish a connection; 10 s by default.
@@ -241,7 +264,8 @@ impl ClientBuilder {
         self
     }
 
-    /// The longest time for a call with all its attempts; 120 s by default.
+    /// The longest time for a call with all its attempts; 120 s by default. The time that it
+    /// waits for [rate limits](Self::rate_limits) does not count.
     ///
     /// [`Request::timeout`](crate::Request::timeout) sets it for a single call.
     pub fn call_timeout(mut self, timeout: Duration) -> Self {
@@ -301,6 +325,9 @@ impl ClientBuilder {
             attempt_timeout: self.attempt_timeout,
             call_timeout: self.call_timeout,
             max_body_bytes: self.max_body_bytes,
+            limits: Limits::new(self.limits),
+            retry_budget: RetryBudget::new(&self.retry),
+            retry: self.retry,
             token_policy: policy,
             token_store: store,
         };

@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 
 use super::Line;
-use super::api::{ApiError, retry_after};
+use super::api::ApiError;
 use crate::response::RateLimit;
+use crate::retry::retry_after;
 
 /// The end of the error's line: what the status usually means, and the page to read.
 pub(super) fn advice(api: &ApiError, headers: &HeaderMap, rate_limited: bool) -> String {

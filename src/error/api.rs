@@ -1,7 +1,5 @@
 //! What GitHub says when it refuses a call, read tolerantly from whatever came back.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
@@ -161,13 +159,7 @@ pub(crate) fn tells_rate_limit(message: &str, headers: &HeaderMap) -> bool {
 }
 
 fn is_temporary(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
-}
-
-/// `Retry-After` in seconds; GitHub does not send the header's other form, a date.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse();
-    seconds.ok().map(Duration::from_secs)
+    matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
 
 fn text(value: &Value, name: &str) -> Option<String> {

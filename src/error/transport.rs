@@ -39,7 +39,9 @@ impl Error {
                 "try again; the request may or may not have reached GitHub",
             )
         };
-        Self::new(kind, message).with_advice(advice).with_source(error)
+        let never_reached = error.is_connect();
+        let error = Self::new(kind, message).with_advice(advice).with_source(error);
+        if never_reached { error.with_never_reached() } else { error }
     }
 
     /// The error for a body to send that failed; it is the caller's, and would fail again.

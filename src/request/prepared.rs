@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
@@ -12,13 +13,15 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
 
-use super::{Inner, Payload, Request, Target};
+use super::{Inner, Kind, Payload, Request, Target};
 use crate::auth::Passes;
 use crate::body::{BodyTaken, Broken};
 use crate::client::Client;
 use crate::deadline::{Limit, Slack};
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::{Cost, Priority};
 use crate::operation::{Location, NoBody, Operation, Parameter};
+use crate::retry::{RetryPolicy, is_idempotent};
 
 /// A request that is complete and valid.
 pub(crate) struct Prepared {
@@ -31,6 +34,12 @@ pub(crate) struct Prepared {
     payload: Payload,
     elsewhere: bool,
     secret: Option<SecretString>,
+    kind: Kind,
+    pub(crate) priority: Priority,
+    idempotent: bool,
+    retry: Option<Box<RetryPolicy>>,
+    /// Whether the caller named the time limit, which then holds for waits as well.
+    strict: bool,
     /// How long the call may take.
     pub(crate) limit: Limit,
     /// Time that does not count for an attempt.
@@ -84,6 +93,11 @@ impl Request {
             payload: request.body,
             elsewhere: request.elsewhere,
             secret: request.secret,
+            kind: request.kind,
+            priority: request.priority,
+            idempotent: request.idempotent,
+            retry: request.retry,
+            strict: request.timeout.is_some(),
             limit,
             slack,
             broken: Broken::default(),
@@ -188,6 +202,47 @@ impl Prepared {
         let authorization = self.own_authorization().map(HeaderValue::as_bytes);
         let secret = self.secret.as_ref().map(|secret| secret.expose_secret().as_bytes());
         authorization.into_iter().chain(secret)
+    }
+
+    /// What limits see of the call.
+    pub(crate) fn cost(&self) -> Cost {
+        if let Kind::GraphQl { mutation } = self.kind {
+            return Cost::graphql(mutation);
+        }
+        let inner = self.client.inner();
+        let (resource, content) = match self.operation {
+            Some(operation) => (inner.limits.resource(operation), operation.creates_content),
+            None => (Cow::Borrowed("core"), self.kind != Kind::Own && self.method == Method::POST),
+        };
+        let path = self.url.path();
+        let path = path.strip_prefix(inner.origins.api().path().trim_end_matches('/'));
+        Cost::rest(&self.method, path.unwrap_or_default(), resource, content)
+    }
+
+    /// The most that the caller lets the call wait.
+    pub(crate) fn patience(&self) -> Duration {
+        if self.strict { self.limit.left() } else { Duration::MAX }
+    }
+
+    /// The call waited for a limit, which does not count for the client's own timeout.
+    pub(crate) fn waited(&self, time: Duration) {
+        if !self.strict && !time.is_zero() {
+            self.limit.put_off(time);
+        }
+    }
+
+    pub(crate) fn operation(&self) -> Option<&'static Operation> {
+        self.operation
+    }
+
+    /// The caller's own policy, or the client's.
+    pub(crate) fn retry(&self) -> &RetryPolicy {
+        self.retry.as_deref().unwrap_or(&self.client.inner().retry)
+    }
+
+    /// Whether sending it twice is the same as sending it once.
+    pub(crate) fn is_idempotent(&self) -> bool {
+        self.idempotent || is_idempotent(&self.method)
     }
 
     /// Whether the body can be sent again.

@@ -135,12 +135,16 @@ async fn a_body_that_can_not_be_repeated_is_sent_once_and_the_next_call_succeeds
     get(&client).await.unwrap();
     advance(60 * SECOND).await;
     github.revoke_all();
-    let chunks = futures_util::stream::iter([Ok::<_, std::io::Error>("abc")]);
-    let call = client.request(Method::POST, "/x").body("text/plain", Body::stream(chunks, Some(3)));
-    let error = call.send_empty().await.unwrap_err();
+    let upload = || {
+        let chunks = futures_util::stream::iter([Ok::<_, std::io::Error>("abc")]);
+        let call = client.request(Method::POST, "/x");
+        call.body("text/plain", Body::stream(chunks, Some(3))).send_empty()
+    };
+    let error = upload().await.unwrap_err();
     assert_eq!(error.status().unwrap(), 401);
     assert_eq!(github.state().refusals, 1);
-    get(&client).await.unwrap();
+    // The token is another one, although the call did not go again.
+    upload().await.unwrap();
     assert_eq!(github.minted(), 2);
 }
 

@@ -99,7 +99,7 @@ impl GitHub {
     }
 
     pub fn builder(&self) -> ClientBuilder {
-        Client::builder().base_url(&self.server.url)
+        self.server.builder()
     }
 
     /// A client that signs in as installation 42.

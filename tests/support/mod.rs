@@ -7,7 +7,8 @@ pub mod github_app;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use octowire::{Client, ClientBuilder};
+use octowire::limits::RateLimits;
+use octowire::{Client, ClientBuilder, RetryPolicy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -90,7 +91,13 @@ impl Server {
         self.log.lock().unwrap().clone()
     }
 
+    /// A client that sends each call once, and at once: for tests of a single attempt.
     pub fn builder(&self) -> ClientBuilder {
+        self.unattended().rate_limits(RateLimits::none()).retry(RetryPolicy::none())
+    }
+
+    /// A client as users have it.
+    pub fn unattended(&self) -> ClientBuilder {
         Client::builder().base_url(&self.url)
     }
 

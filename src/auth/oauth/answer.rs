@@ -90,7 +90,7 @@ impl Heard {
     }
 
     pub(crate) fn retry_after(&self) -> Option<Duration> {
-        crate::error::retry_after(&self.headers)
+        crate::retry::retry_after(&self.headers)
     }
 
     /// Whether asking again later may help.

@@ -1,0 +1,321 @@
+//! Who goes, who waits, and in which order; time is paused.
+
+use std::borrow::Cow;
+
+use http::Method;
+use tokio::task::JoinHandle;
+use tokio::time::{advance, timeout};
+
+use super::*;
+use crate::limits::Pacing;
+use crate::limits::primary::Told;
+
+const SECOND: Duration = Duration::from_secs(1);
+const FOREVER: Patience = Patience { at_most: Duration::MAX };
+
+fn lane(policy: RateLimits) -> Arc<Lane> {
+    Lane::new(Arc::new(policy))
+}
+
+fn unpaced() -> RateLimits {
+    RateLimits::default().pacing(Pacing::none())
+}
+
+fn one_at_a_time() -> RateLimits {
+    RateLimits::default().pacing(Pacing::none().concurrent(1))
+}
+
+fn read() -> Cost {
+    Cost::rest(&Method::GET, "/repos/o/r", Cow::Borrowed("core"), false)
+}
+
+fn search() -> Cost {
+    Cost::rest(&Method::GET, "/search/issues", Cow::Borrowed("search"), false)
+}
+
+fn write(owner: &str) -> Cost {
+    Cost::rest(&Method::POST, &format!("/repos/{owner}/r"), Cow::Borrowed("core"), true)
+}
+
+fn told(resource: &str, remaining: u64, ends_in: Duration) -> Told<'_> {
+    Told { resource, limit: 5000, remaining, ends_in }
+}
+
+async fn admit(lane: &Arc<Lane>, cost: Cost) -> Permit {
+    lane.admit(cost, Priority::Interactive, FOREVER).await.unwrap()
+}
+
+/// Whether a call is let through at this moment.
+async fn goes_now(lane: &Arc<Lane>, cost: Cost) -> bool {
+    let mut permit =
+        match timeout(Duration::ZERO, lane.admit(cost, Priority::Interactive, FOREVER)).await {
+            Ok(permit) => permit.unwrap(),
+            Err(_) => return false,
+        };
+    permit.sent();
+    permit.end(Outcome::Answered(None));
+    true
+}
+
+fn waits(lane: &Arc<Lane>, cost: Cost, priority: Priority) -> JoinHandle<Result<Permit>> {
+    let lane = Arc::clone(lane);
+    tokio::spawn(async move { lane.admit(cost, priority, FOREVER).await })
+}
+
+async fn settle_down() {
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_go_in_the_order_of_their_coming() {
+    let lane = lane(one_at_a_time());
+    let first = admit(&lane, read()).await;
+    let mut waiting = Vec::new();
+    for _ in 0..20 {
+        waiting.push(waits(&lane, read(), Priority::Interactive));
+        settle_down().await;
+    }
+    drop(first);
+    for waiting in waiting {
+        // Only the one at the front is let through; the others stand behind it.
+        let permit = timeout(SECOND, waiting).await.unwrap().unwrap().unwrap();
+        drop(permit);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_background_calls_delays_an_interactive_one_by_one_slot() {
+    let lane = lane(one_at_a_time());
+    let first = admit(&lane, read()).await;
+    let flood: Vec<_> = (0..1000).map(|_| waits(&lane, read(), Priority::Background)).collect();
+    settle_down().await;
+    let interactive = waits(&lane, read(), Priority::Interactive);
+    settle_down().await;
+    drop(first);
+    settle_down().await;
+    let permit = timeout(SECOND, interactive).await.unwrap().unwrap().unwrap();
+    assert_eq!(flood.iter().filter(|call| call.is_finished()).count(), 0);
+    drop(permit);
+    settle_down().await;
+    assert_eq!(flood.iter().filter(|call| call.is_finished()).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_gives_up_gives_its_place_back() {
+    let lane = lane(one_at_a_time().queue(3));
+    let first = admit(&lane, read()).await;
+    let waiting: Vec<_> = (0..3).map(|_| waits(&lane, read(), Priority::Interactive)).collect();
+    settle_down().await;
+    let error = lane.admit(read(), Priority::Interactive, FOREVER).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::QueueFull);
+    assert!(error.to_string().contains("3 calls wait already"), "{error}");
+    for call in &waiting {
+        call.abort();
+    }
+    settle_down().await;
+    let next = waits(&lane, read(), Priority::Interactive);
+    settle_down().await;
+    drop(first);
+    assert!(timeout(SECOND, next).await.unwrap().unwrap().is_ok());
+    assert!(goes_now(&lane, read()).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_let_through_and_never_takes_it_up_gives_it_back() {
+    let lane = lane(one_at_a_time());
+    let first = admit(&lane, read()).await;
+    let mut unpolled = Box::pin(lane.admit(read(), Priority::Interactive, FOREVER));
+    assert!(timeout(Duration::ZERO, &mut unpolled).await.is_err());
+    drop(first);
+    settle_down().await;
+    assert!(!goes_now(&lane, read()).await, "it is let through, and has not heard of it");
+    drop(unpolled);
+    assert!(goes_now(&lane, read()).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn points_are_spent_at_once_and_then_as_they_come_back() {
+    let lane = lane(RateLimits::default());
+    for _ in 0..900 {
+        assert!(goes_now(&lane, read()).await);
+    }
+    let start = Instant::now();
+    admit(&lane, read()).await.sent();
+    assert_eq!(start.elapsed(), 62 * SECOND);
+    // GraphQL has points of its own.
+    assert!(goes_now(&lane, Cost::graphql(false)).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_never_sent_costs_nothing() {
+    let lane = lane(RateLimits::default().pacing(Pacing::none().points(5)));
+    for _ in 0..10 {
+        drop(admit(&lane, write("o")).await);
+    }
+    assert!(goes_now(&lane, write("o")).await);
+    assert!(!goes_now(&lane, read()).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn writes_to_an_owner_are_a_second_apart_and_others_do_not_wait_for_them() {
+    let lane = lane(RateLimits::default());
+    assert!(goes_now(&lane, write("a")).await);
+    assert!(!goes_now(&lane, write("a")).await);
+    assert!(goes_now(&lane, write("b")).await && goes_now(&lane, read()).await);
+    let waiting = waits(&lane, write("a"), Priority::Interactive);
+    settle_down().await;
+    assert!(goes_now(&lane, read()).await, "who wants another thing does not wait");
+    let start = Instant::now();
+    waiting.await.unwrap().unwrap().sent();
+    assert_eq!(start.elapsed(), SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_content_is_paced_by_the_minute_and_by_the_hour() {
+    let policy =
+        RateLimits::default().pacing(Pacing::default().between_writes(Duration::ZERO).points(None));
+    let lane = lane(policy);
+    let start = Instant::now();
+    for _ in 0..501 {
+        let mut permit = admit(&lane, write("a")).await;
+        permit.sent();
+    }
+    // 80 at a time, six times, and one of them an hour after the first.
+    assert!((3600..=3720).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_primary_limit_is_waited_for_and_only_by_those_who_use_it() {
+    let lane = lane(unpaced());
+    let permit = admit(&lane, search()).await;
+    permit.end(Outcome::Answered(Some(told("search", 1, 30 * SECOND))));
+    let permit = admit(&lane, search()).await;
+    assert!(!goes_now(&lane, search()).await, "the last one is under way");
+    assert!(goes_now(&lane, read()).await);
+    permit.end(Outcome::Answered(Some(told("search", 0, 30 * SECOND))));
+    let start = Instant::now();
+    admit(&lane, search()).await.end(Outcome::Answered(Some(told("search", 29, 60 * SECOND))));
+    assert_eq!(start.elapsed(), 31 * SECOND);
+    assert!(goes_now(&lane, search()).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_costs_nothing_takes_nothing() {
+    let lane = lane(unpaced());
+    for _ in 0..10_000 {
+        // As a 304 does.
+        admit(&lane, read()).await.end(Outcome::Answered(Some(told("core", 10, 600 * SECOND))));
+    }
+    assert!(goes_now(&lane, read()).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_out_of_order_do_not_raise_what_is_left() {
+    let lane = lane(unpaced());
+    let permits = [admit(&lane, read()).await, admit(&lane, read()).await];
+    let [early, late] = permits;
+    late.end(Outcome::Answered(Some(told("core", 0, 60 * SECOND))));
+    early.end(Outcome::Answered(Some(told("core", 1, 60 * SECOND))));
+    assert!(!goes_now(&lane, read()).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reserve_is_left_for_others_and_what_is_left_can_be_spread() {
+    let policy = unpaced().reserve(0.1);
+    let reserved = lane(policy.clone());
+    admit(&reserved, read()).await.end(Outcome::Answered(Some(told("core", 500, 600 * SECOND))));
+    assert!(!goes_now(&reserved, read()).await);
+
+    let spread = lane(policy.spread(true));
+    admit(&spread, read()).await.end(Outcome::Answered(Some(told("core", 600, 600 * SECOND))));
+    let start = Instant::now();
+    for left in (500..600).rev() {
+        let permit = admit(&spread, read()).await;
+        let rest = (600 * SECOND).saturating_sub(start.elapsed());
+        permit.end(Outcome::Answered(Some(told("core", left, rest))));
+    }
+    let passed = start.elapsed().as_secs();
+    assert!((585..=601).contains(&passed), "a hundred calls in ten minutes: {passed}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_is_too_far_away_is_an_error_with_its_time() {
+    let fast = lane(unpaced().on_limit(OnLimit::FailFast));
+    let patient = lane(unpaced().on_limit(OnLimit::Wait { at_most: 60 * SECOND }));
+    for lane in [fast, patient] {
+        let permit = admit(&lane, read()).await;
+        permit.end(Outcome::Answered(Some(told("core", 0, 100 * SECOND))));
+        let start = Instant::now();
+        let error = lane.admit(read(), Priority::Interactive, FOREVER).await.unwrap_err();
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        assert_eq!((error.kind(), error.retry_after()), (ErrorKind::RateLimit, Some(101 * SECOND)));
+        assert!(error.is_rate_limited() && error.is_retryable());
+        assert!(error.to_string().contains("the primary rate limit (core)"), "{error}");
+        // The call's own patience counts as well.
+        advance(50 * SECOND).await;
+        let short = Patience { at_most: 10 * SECOND };
+        let error = lane.admit(read(), Priority::Interactive, short).await.unwrap_err();
+        assert_eq!(error.retry_after(), Some(51 * SECOND));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_ends_with_the_callers_patience() {
+    let lane = lane(one_at_a_time());
+    let _first = admit(&lane, read()).await;
+    let start = Instant::now();
+    let short = Patience { at_most: 5 * SECOND };
+    let error = lane.admit(read(), Priority::Interactive, short).await.unwrap_err();
+    assert_eq!((start.elapsed(), error.kind()), (5 * SECOND, ErrorKind::RateLimit));
+    assert!(error.to_string().contains("the limit of requests at a time"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secondary_limit_stops_everybody_and_one_call_finds_out_whether_it_is_over() {
+    let lane = lane(unpaced());
+    let (hit, other) = (admit(&lane, read()).await, admit(&lane, read()).await);
+    hit.end(Outcome::Limited(None, Some(30 * SECOND)));
+    other.end(Outcome::Limited(None, Some(20 * SECOND)));
+    let calls: Vec<_> = (0..100).map(|_| waits(&lane, read(), Priority::Interactive)).collect();
+    advance(29 * SECOND).await;
+    settle_down().await;
+    assert!(calls.iter().all(|call| !call.is_finished()));
+    advance(2 * SECOND).await;
+    settle_down().await;
+    assert_eq!(calls.iter().filter(|call| call.is_finished()).count(), 1);
+    for (count, call) in calls.into_iter().enumerate() {
+        let permit = timeout(SECOND, call).await.unwrap().unwrap().unwrap();
+        permit.end(Outcome::Answered(None));
+        assert!(count < 100);
+    }
+}
+
+#[test]
+fn waiting_goes_on_when_the_runtime_that_kept_the_time_is_gone() {
+    let lane = lane(one_at_a_time());
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap()
+    };
+    let (one, other) = (runtime(), runtime());
+    let first = one.block_on(admit(&lane, read()));
+    let _waits = one.block_on(async {
+        let call = waits(&lane, read(), Priority::Interactive);
+        settle_down().await;
+        call
+    });
+    let second = other.block_on(async {
+        let call = waits(&lane, write("o"), Priority::Background);
+        settle_down().await;
+        call
+    });
+    // With it go the task that keeps the time and the call at the front.
+    drop(one);
+    drop(first);
+    other.block_on(async { timeout(SECOND, second).await.unwrap().unwrap().unwrap() });
+}

@@ -1,0 +1,87 @@
+//! GitHub's rate limits, and how the client stays inside them.
+//!
+//! Every attempt of a call is [admitted](RateLimits) before it is sent, by the limits of the identity
+//! that it is made as:
+//!
+//! | limit | how it is known |
+//! |---|---|
+//! | primary, for each `x-ratelimit-resource` | from the headers of every answer |
+//! | requests at a time; points a minute; new content a minute and an hour; a second between writes | GitHub's published numbers: [`Pacing`] |
+//! | a secondary limit that was reached | GitHub says so: all calls of the identity pause |
+//!
+//! A call that can not go now waits in order, by its [`Priority`], or fails with the time to come
+//! back at: [`OnLimit`].
+
+mod cost;
+mod lane;
+mod penalty;
+mod policy;
+mod primary;
+mod rules;
+mod window;
+
+pub use lane::Priority;
+pub use policy::{OnLimit, Pacing, RateLimits};
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use lru::LruCache;
+
+pub(crate) use cost::Cost;
+pub(crate) use lane::{Lane, Patience, Permit};
+pub(crate) use primary::Told;
+pub(crate) use rules::Outcome;
+
+use crate::operation::Operation;
+
+/// The limits of all identities of a client.
+pub(crate) struct Limits {
+    policy: Arc<RateLimits>,
+    lanes: Mutex<LruCache<String, Arc<Lane>>>,
+    /// The primary limits that operations turned out to count against.
+    learnt: RwLock<HashMap<&'static str, Cow<'static, str>>>,
+}
+
+/// As many identities as tokens are kept for. What falls out begins anew, but for handles that
+/// still have it.
+const MAX_IDENTITIES: NonZeroUsize = NonZeroUsize::new(15_000).unwrap();
+
+impl Limits {
+    pub(crate) fn new(policy: RateLimits) -> Self {
+        Self {
+            policy: Arc::new(policy),
+            lanes: Mutex::new(LruCache::new(MAX_IDENTITIES)),
+            learnt: RwLock::default(),
+        }
+    }
+
+    /// The lane of an identity.
+    pub(crate) fn lane(&self, identity: &str) -> Arc<Lane> {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lane) = lanes.get(identity) {
+            return Arc::clone(lane);
+        }
+        let lane = Lane::new(Arc::clone(&self.policy));
+        lanes.put(identity.to_owned(), Arc::clone(&lane));
+        lane
+    }
+
+    /// The primary limit that an operation counts against: as its last answer said, else as
+    /// GitHub's document does.
+    pub(crate) fn resource(&self, operation: &Operation) -> Cow<'static, str> {
+        let learnt = self.learnt.read().unwrap_or_else(PoisonError::into_inner);
+        learnt.get(operation.id).cloned().unwrap_or(Cow::Borrowed(operation.rate_limit))
+    }
+
+    /// Remembers what an operation counts against, if it is not what the document says.
+    pub(crate) fn learn(&self, operation: &Operation, resource: &str) {
+        if *self.resource(operation) == *resource {
+            return;
+        }
+        let mut learnt = self.learnt.write().unwrap_or_else(PoisonError::into_inner);
+        learnt.insert(operation.id, Cow::Owned(resource.to_owned()));
+    }
+}

@@ -1,0 +1,153 @@
+//! What follows when GitHub says that a secondary limit was reached.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The pause of an identity, and how it ends: by one call that is let through alone.
+///
+/// See GitHub's
+/// [rules](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Penalty {
+    /// The pauses that followed each other.
+    level: u32,
+    began: Option<Instant>,
+    until: Option<Instant>,
+    /// The call that finds out whether the pause was long enough is under way.
+    probing: bool,
+}
+
+/// What keeps a call back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pause {
+    Until(Instant),
+    /// Until the call that was let through is answered.
+    Probe,
+}
+
+/// GitHub asks for at least a minute where it gives no time.
+const FIRST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+/// What GitHub asks for is kept, up to this.
+const LONGEST_ASKED: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Penalty {
+    pub(crate) fn pause(&self, now: Instant) -> Option<Pause> {
+        let until = self.until?;
+        if until > now {
+            return Some(Pause::Until(until));
+        }
+        self.probing.then_some(Pause::Probe)
+    }
+
+    /// Whether a call that is let through now is the one that finds out.
+    pub(crate) fn probe(&mut self) -> bool {
+        self.probing = self.until.is_some();
+        self.probing
+    }
+
+    /// A secondary limit was reached by a call that was let through at that time. Gives the pause,
+    /// if it is a new one.
+    pub(crate) fn hit(
+        &mut self,
+        now: Instant,
+        let_through: Instant,
+        asked: Option<Duration>,
+    ) -> Option<Duration> {
+        let asked = asked.map(|time| time.min(LONGEST_ASKED));
+        // One of many that were under way: they are one overrun.
+        let known = self.began.is_some_and(|began| let_through <= began);
+        if known {
+            let until = asked.map(|time| now + time);
+            self.until = self.until.max(until);
+            return None;
+        }
+        let doubled = FIRST.saturating_mul(1_u32.checked_shl(self.level).unwrap_or(u32::MAX));
+        let pause = asked.unwrap_or(doubled.min(LONGEST));
+        self.level = self.level.saturating_add(1);
+        self.began = Some(now);
+        self.until = self.until.max(Some(now + pause));
+        self.probing = false;
+        Some(pause)
+    }
+
+    /// A call was answered otherwise, or not at all.
+    pub(crate) fn answered(&mut self, let_through: Instant, probe: bool, heard: bool) {
+        if probe {
+            self.probing = false;
+        }
+        let after = self.until.is_some_and(|until| let_through >= until);
+        if heard && after {
+            *self = Self::default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn pauses_double_until_a_call_is_answered() {
+        let start = Instant::now();
+        let mut penalty = Penalty::default();
+        assert_eq!(penalty.hit(start, start, None), Some(60 * SECOND));
+        let then = start + 60 * SECOND;
+        assert_eq!(penalty.pause(then - SECOND), Some(Pause::Until(then)));
+        assert_eq!(penalty.pause(then), None);
+        assert!(penalty.probe());
+        assert_eq!(penalty.pause(then), Some(Pause::Probe));
+        assert_eq!(penalty.hit(then + SECOND, then, None), Some(120 * SECOND));
+        let then = then + 121 * SECOND;
+        assert!(penalty.pause(then).is_none() && penalty.probe());
+        penalty.answered(then, true, true);
+        assert_eq!(penalty.pause(then), None);
+        assert!(!penalty.probe());
+        assert_eq!(penalty.hit(then, then, None), Some(60 * SECOND));
+    }
+
+    #[test]
+    fn calls_that_were_under_way_are_one_overrun() {
+        let start = Instant::now();
+        let mut penalty = Penalty::default();
+        assert_eq!(penalty.hit(start + SECOND, start, Some(10 * SECOND)), Some(10 * SECOND));
+        assert_eq!(penalty.hit(start + SECOND, start, Some(30 * SECOND)), None);
+        assert_eq!(penalty.pause(start), Some(Pause::Until(start + 31 * SECOND)));
+        // One of them that was answered well says nothing.
+        penalty.answered(start, false, true);
+        assert!(penalty.pause(start).is_some());
+    }
+
+    #[test]
+    fn a_probe_that_is_dropped_lets_another_go() {
+        let start = Instant::now();
+        let mut penalty = Penalty::default();
+        penalty.hit(start, start, Some(SECOND));
+        let then = start + SECOND;
+        assert!(penalty.probe());
+        penalty.answered(then, true, false);
+        assert_eq!(penalty.pause(then), None);
+        assert!(penalty.probe());
+    }
+
+    proptest! {
+        /// Whatever GitHub asks for and however often, a pause ends within a day.
+        #[test]
+        fn pauses_are_bounded(asked in prop::collection::vec(any::<Option<u64>>(), 1..80)) {
+            let start = Instant::now();
+            let mut now = start;
+            let mut penalty = Penalty::default();
+            for seconds in asked {
+                let pause = penalty.hit(now, now, seconds.map(Duration::from_secs));
+                prop_assert!(pause.unwrap_or_default() <= LONGEST_ASKED);
+                now += pause.unwrap_or_default() + SECOND;
+                prop_assert_eq!(penalty.pause(now), None);
+            }
+        }
+    }
+}

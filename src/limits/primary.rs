@@ -1,0 +1,128 @@
+//! A primary limit, as the headers of answers tell it.
+
+use std::time::{Duration, SystemTime};
+
+use http::HeaderMap;
+use http::header::DATE;
+use tokio::time::Instant;
+
+/// What is left of one `x-ratelimit-resource` for one identity.
+#[derive(Clone, Debug)]
+pub(crate) struct Budget {
+    limit: u64,
+    remaining: u64,
+    /// When the window ends, by this machine's clock; `None` before the first answer, and when
+    /// the window has ended.
+    reset: Option<Instant>,
+    /// Calls that were let through and are not answered.
+    pending: u64,
+    /// When the next call may go, if they are spread.
+    next: Option<Instant>,
+}
+
+/// GitHub's windows are a minute or an hour long; what is longer is a mistake.
+const LONGEST: Duration = Duration::from_secs(2 * 60 * 60);
+/// GitHub tells whole seconds, and its servers' clocks differ by as much.
+const AFTER_RESET: Duration = Duration::from_secs(1);
+
+/// What an answer tells about a primary limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Told<'a> {
+    pub(crate) resource: &'a str,
+    pub(crate) limit: u64,
+    pub(crate) remaining: u64,
+    /// How long the window lasts from now on.
+    pub(crate) ends_in: Duration,
+}
+
+impl<'a> Told<'a> {
+    /// Reads the headers. The end is counted from the answer's own `Date`, so that this machine's
+    /// clock does not matter.
+    pub(crate) fn read(headers: &'a HeaderMap) -> Option<Self> {
+        let text = |name| headers.get(name)?.to_str().ok();
+        let number = |name| text(name)?.trim().parse::<u64>().ok();
+        let (limit, remaining) = (number("x-ratelimit-limit")?, number("x-ratelimit-remaining")?);
+        let reset = Duration::from_secs(number("x-ratelimit-reset")?);
+        let reset = SystemTime::UNIX_EPOCH.checked_add(reset)?;
+        let date = headers.get(DATE).and_then(|date| date.to_str().ok());
+        let now = date.and_then(|date| httpdate::parse_http_date(date).ok());
+        let now = now.unwrap_or_else(SystemTime::now);
+        let ends_in = reset.duration_since(now).unwrap_or_default().min(LONGEST);
+        let resource = text("x-ratelimit-resource").unwrap_or("core");
+        Some(Self { resource, limit, remaining, ends_in })
+    }
+}
+
+impl Budget {
+    /// A limit that nothing is known of: it is found out by calling.
+    pub(crate) fn unknown() -> Self {
+        Self { limit: 0, remaining: 0, reset: None, pending: 0, next: None }
+    }
+
+    /// When a call may go; `None` if now. `reserve` is the share to leave, `spread` whether calls
+    /// are spread over the window.
+    pub(crate) fn wait(&mut self, now: Instant, reserve: f64, spread: bool) -> Option<Instant> {
+        let reset = self.window(now)?;
+        // Not more than the limit, which a u64 holds.
+        let kept = (self.limit as f64 * reserve) as u64;
+        let free = self.remaining.saturating_sub(kept).saturating_sub(self.pending);
+        if free == 0 {
+            return Some(reset + AFTER_RESET);
+        }
+        if !spread {
+            return None;
+        }
+        self.next.filter(|next| *next > now)
+    }
+
+    /// Counts a call that is let through.
+    pub(crate) fn take(&mut self, now: Instant, reserve: f64, spread: bool) {
+        if spread && let Some(reset) = self.window(now) {
+            let kept = (self.limit as f64 * reserve) as u64;
+            let free = self.remaining.saturating_sub(kept).saturating_sub(self.pending).max(1);
+            // A window has some thousand calls, a u32 holds four billion.
+            let share = u32::try_from(free).unwrap_or(u32::MAX);
+            let step = reset.saturating_duration_since(now) / share;
+            self.next = Some(self.next.filter(|next| *next + step > now).unwrap_or(now) + step);
+        }
+        self.pending += 1;
+    }
+
+    /// A call ends that was let through: GitHub heard of it, or not.
+    pub(crate) fn settle(&mut self, heard: bool) {
+        self.pending = self.pending.saturating_sub(1);
+        if heard {
+            self.remaining = self.remaining.saturating_sub(1);
+        }
+    }
+
+    /// Takes over what an answer tells, of which this call is a part: it is settled before.
+    ///
+    /// Within a window less is left with each call, so that the smallest number counts, in
+    /// whatever order answers come; a window that ends later is a new one.
+    pub(crate) fn learn(&mut self, now: Instant, told: Told<'_>) {
+        let ends = now + told.ends_in;
+        self.limit = told.limit;
+        let same = self.reset.is_some_and(|reset| ends < reset + SAME_WINDOW);
+        if same {
+            self.remaining = self.remaining.min(told.remaining);
+        } else {
+            self.remaining = told.remaining;
+            self.next = None;
+        }
+        if !same || self.reset.is_none_or(|reset| ends > reset) {
+            self.reset = Some(ends);
+        }
+    }
+
+    /// The end of the window, if it is known and to come.
+    fn window(&mut self, now: Instant) -> Option<Instant> {
+        if self.reset.is_some_and(|reset| reset + AFTER_RESET <= now) {
+            self.reset = None;
+        }
+        self.reset
+    }
+}
+
+/// Ends that are told by different answers differ by the rounding of `Date`, and the way.
+const SAME_WINDOW: Duration = Duration::from_secs(10);

@@ -1,0 +1,268 @@
+//! All limits of one identity, and whether a call may go now.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::cost::Cost;
+use super::penalty::{Pause, Penalty};
+use super::policy::RateLimits;
+use super::primary::{Budget, Told};
+use super::window::Window;
+
+#[derive(Debug)]
+pub(crate) struct Rules {
+    /// What windows count their time from.
+    origin: Instant,
+    running: u32,
+    points: Option<Window>,
+    graphql_points: Option<Window>,
+    content_a_minute: Option<Window>,
+    content_an_hour: Option<Window>,
+    /// When the next write may go to what somebody owns; only those to come are kept.
+    writes: HashMap<Box<str>, Instant>,
+    /// A few, with `core` at the front: a search is faster than a hash.
+    budgets: Vec<(Cow<'static, str>, Budget)>,
+    pub(crate) penalty: Penalty,
+}
+
+/// What keeps a call back, and until when, if that is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Blocked {
+    pub(crate) rule: Rule,
+    pub(crate) until: Option<Instant>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Rule {
+    Concurrency,
+    Penalty,
+    Points,
+    GraphQlPoints,
+    ContentAMinute,
+    ContentAnHour,
+    /// The time between two writes to what this owner has.
+    Writes(Box<str>),
+    /// A primary limit, by its name.
+    Primary(Cow<'static, str>),
+}
+
+impl Rule {
+    /// Whether a call like this is kept back by it.
+    pub(crate) fn concerns(&self, cost: &Cost) -> bool {
+        match self {
+            Self::Concurrency | Self::Penalty => true,
+            Self::Points => !cost.graphql,
+            Self::GraphQlPoints => cost.graphql,
+            Self::ContentAMinute | Self::ContentAnHour => cost.creates_content,
+            Self::Writes(owner) => cost.owner.as_ref() == Some(owner),
+            Self::Primary(name) => cost.resource == *name,
+        }
+    }
+
+    /// Whether it keeps every call back.
+    pub(crate) fn concerns_all(&self) -> bool {
+        matches!(self, Self::Concurrency | Self::Penalty)
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Concurrency => f.write_str("the limit of requests at a time"),
+            Self::Penalty => f.write_str("a secondary rate limit, which GitHub says was reached,"),
+            Self::Points => f.write_str("the limit of points a minute"),
+            Self::GraphQlPoints => f.write_str("the limit of GraphQL points a minute"),
+            Self::ContentAMinute => f.write_str("the limit of new content a minute"),
+            Self::ContentAnHour => f.write_str("the limit of new content an hour"),
+            Self::Writes(_) => f.write_str("the time between two writes to the same owner"),
+            Self::Primary(name) => write!(f, "the primary rate limit ({name})"),
+        }
+    }
+}
+
+/// The name of no primary limit, in the operation table.
+const NO_LIMIT: &str = "none";
+
+/// What a call was let through with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grant {
+    pub(crate) at: Instant,
+    /// It finds out whether a pause was long enough.
+    probe: bool,
+}
+
+/// What became of a call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Outcome<'a> {
+    /// It was never sent.
+    Unsent,
+    /// It was sent, and no answer came.
+    Unanswered,
+    /// It was answered.
+    Answered(Option<Told<'a>>),
+    /// A secondary limit was reached, with the time that GitHub asks for.
+    Limited(Option<Told<'a>>, Option<Duration>),
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+/// More than this are not paced one by one.
+const MAX_OWNERS: usize = 10_000;
+/// GitHub has a dozen.
+const MAX_RESOURCES: usize = 64;
+
+impl Rules {
+    pub(crate) fn new(policy: &RateLimits) -> Self {
+        let window = |limit: Option<u32>, length| limit.map(|limit| Window::new(limit, length));
+        let pacing = &policy.pacing;
+        Self {
+            origin: Instant::now(),
+            running: 0,
+            points: window(pacing.points, MINUTE),
+            graphql_points: window(pacing.graphql_points, MINUTE),
+            content_a_minute: window(pacing.content_a_minute, MINUTE),
+            content_an_hour: window(pacing.content_an_hour, HOUR),
+            writes: HashMap::new(),
+            budgets: vec![(Cow::Borrowed("core"), Budget::unknown())],
+            penalty: Penalty::default(),
+        }
+    }
+
+    /// Lets a call through, and counts it; or says what keeps it back.
+    pub(crate) fn take(
+        &mut self,
+        now: Instant,
+        cost: &Cost,
+        policy: &RateLimits,
+    ) -> Result<Grant, Blocked> {
+        self.look(now, cost, policy)?;
+        let time = self.time(now);
+        for (_, window, amount) in self.windows(cost) {
+            window.add(time, amount);
+        }
+        let between = policy.pacing.between_writes;
+        if let Some(owner) = cost.owner.as_ref().filter(|_| !between.is_zero()) {
+            if self.writes.len() >= MAX_OWNERS {
+                self.writes.retain(|_, next| *next > now);
+            }
+            if self.writes.len() < MAX_OWNERS {
+                self.writes.insert(owner.clone(), now + between);
+            }
+        }
+        if let Some(budget) = self.budget(&cost.resource) {
+            budget.take(now, policy.reserve, policy.spread);
+        }
+        self.running += 1;
+        Ok(Grant { at: now, probe: self.penalty.probe() })
+    }
+
+    fn look(&mut self, now: Instant, cost: &Cost, policy: &RateLimits) -> Result<(), Blocked> {
+        let blocked = |rule, until| Err(Blocked { rule, until });
+        match self.penalty.pause(now) {
+            Some(Pause::Until(until)) => return blocked(Rule::Penalty, Some(until)),
+            Some(Pause::Probe) => return blocked(Rule::Penalty, None),
+            None => {}
+        }
+        if policy.pacing.concurrent.is_some_and(|most| self.running >= most) {
+            return blocked(Rule::Concurrency, None);
+        }
+        if let Some(owner) = &cost.owner
+            && let Some(next) = self.writes.get(owner).filter(|next| **next > now)
+        {
+            return blocked(Rule::Writes(owner.clone()), Some(*next));
+        }
+        let time = self.time(now);
+        for (rule, window, amount) in self.windows(cost) {
+            if let Some(wait) = window.wait(time, amount) {
+                return blocked(rule, Some(now + wait));
+            }
+        }
+        let (reserve, spread) = (policy.reserve, policy.spread);
+        if let Some(until) =
+            self.budget(&cost.resource).and_then(|budget| budget.wait(now, reserve, spread))
+        {
+            return blocked(Rule::Primary(cost.resource.clone()), Some(until));
+        }
+        Ok(())
+    }
+
+    /// A call ends that was let through.
+    pub(crate) fn settle(&mut self, now: Instant, cost: &Cost, grant: Grant, outcome: Outcome<'_>) {
+        self.running = self.running.saturating_sub(1);
+        let unsent = matches!(outcome, Outcome::Unsent);
+        let told = match outcome {
+            Outcome::Answered(told) => {
+                self.penalty.answered(grant.at, grant.probe, true);
+                told
+            }
+            Outcome::Limited(told, asked) => {
+                self.penalty.hit(now, grant.at, asked);
+                told
+            }
+            Outcome::Unsent | Outcome::Unanswered => {
+                self.penalty.answered(grant.at, grant.probe, false);
+                None
+            }
+        };
+        if unsent {
+            let then = self.time(grant.at);
+            for (_, window, amount) in self.windows(cost) {
+                window.give_back(then, amount);
+            }
+        }
+        if let Some(budget) = self.budget(&cost.resource) {
+            budget.settle(!unsent && told.is_none());
+        }
+        if let Some(told) = told {
+            self.learn(now, told);
+        }
+    }
+
+    /// Takes over what an answer tells about a primary limit.
+    fn learn(&mut self, now: Instant, told: Told<'_>) {
+        let name = told.resource;
+        if let Some(budget) = self.budget(name) {
+            budget.learn(now, told);
+        } else if name != NO_LIMIT && self.budgets.len() < MAX_RESOURCES {
+            let mut budget = Budget::unknown();
+            budget.learn(now, told);
+            self.budgets.push((Cow::Owned(name.to_owned()), budget));
+        }
+    }
+
+    fn budget(&mut self, name: &str) -> Option<&mut Budget> {
+        if name == NO_LIMIT {
+            return None;
+        }
+        let found = self.budgets.iter_mut().find(|(known, _)| known == name);
+        found.map(|(_, budget)| budget)
+    }
+
+    /// The windows that a call counts in, and how much.
+    fn windows(&mut self, cost: &Cost) -> impl Iterator<Item = (Rule, &mut Window, u32)> {
+        let (rule, points) = if cost.graphql {
+            (Rule::GraphQlPoints, &mut self.graphql_points)
+        } else {
+            (Rule::Points, &mut self.points)
+        };
+        let content = cost.creates_content;
+        let minute = content.then_some(&mut self.content_a_minute);
+        let hour = content.then_some(&mut self.content_an_hour);
+        [
+            (rule, Some(points), cost.points),
+            (Rule::ContentAMinute, minute, 1),
+            (Rule::ContentAnHour, hour, 1),
+        ]
+        .into_iter()
+        .filter_map(|(rule, window, amount)| Some((rule, window?.as_mut()?, amount)))
+    }
+
+    fn time(&self, now: Instant) -> u64 {
+        let passed = now.saturating_duration_since(self.origin).as_millis();
+        u64::try_from(passed).unwrap_or(u64::MAX)
+    }
+}

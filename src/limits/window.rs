@@ -1,0 +1,176 @@
+//! How much was let through in the last minute or hour.
+
+use std::time::Duration;
+
+/// A sliding window: never more than its limit in *any* stretch of its length.
+///
+/// Time is counted in parts, of which the window's length has [`PARTS`]. A part counts until it is
+/// wholly out of the window, and one part longer, since requests take unequal times to arrive: so
+/// a window lets through at least 60/62 of what is allowed.
+#[derive(Clone, Debug)]
+pub(crate) struct Window {
+    limit: u32,
+    /// The length of a part, in milliseconds.
+    part: u64,
+    counts: [u32; KEPT],
+    /// The part that was counted in last.
+    newest: u64,
+    sum: u32,
+}
+
+const PARTS: u64 = 60;
+const KEPT: usize = PARTS as usize + 2;
+
+impl Window {
+    pub(crate) fn new(limit: u32, length: Duration) -> Self {
+        let length = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+        Self { limit, part: (length / PARTS).max(1), counts: [0; KEPT], newest: 0, sum: 0 }
+    }
+
+    /// How long, from this time in milliseconds, until so much more fits; `None` if it does now.
+    pub(crate) fn wait(&mut self, now: u64, amount: u32) -> Option<Duration> {
+        self.forget(now);
+        let amount = amount.min(self.limit);
+        let mut excess =
+            (self.sum + amount).checked_sub(self.limit).filter(|excess| *excess > 0)?;
+        let oldest = (self.newest + 1).saturating_sub(KEPT as u64);
+        for part in oldest..=self.newest {
+            let count = self.counts[slot(part)];
+            if count >= excess {
+                let free_at = (part + KEPT as u64) * self.part;
+                return Some(Duration::from_millis(free_at.saturating_sub(now)));
+            }
+            excess -= count;
+        }
+        // The sum is that of the parts, so that it ends above.
+        None
+    }
+
+    /// Counts what is let through.
+    pub(crate) fn add(&mut self, now: u64, amount: u32) {
+        self.forget(now);
+        let amount = amount.min(self.limit);
+        self.counts[slot(self.newest)] += amount;
+        self.sum += amount;
+    }
+
+    /// Takes back what was counted at that time and did not happen.
+    pub(crate) fn give_back(&mut self, then: u64, amount: u32) {
+        let part = then / self.part;
+        if part + (KEPT as u64) <= self.newest {
+            return;
+        }
+        let count = &mut self.counts[slot(part)];
+        let amount = amount.min(self.limit).min(*count);
+        *count -= amount;
+        self.sum -= amount;
+    }
+
+    /// Drops the parts that are out of the window.
+    fn forget(&mut self, now: u64) {
+        let current = now / self.part;
+        if current <= self.newest {
+            return;
+        }
+        let passed = (current - self.newest).min(KEPT as u64);
+        for part in current + 1 - passed..=current {
+            let count = std::mem::take(&mut self.counts[slot(part)]);
+            self.sum -= count;
+        }
+        self.newest = current;
+    }
+}
+
+/// The place of a part in the ring.
+fn slot(part: u64) -> usize {
+    // The remainder is smaller than the ring.
+    (part % KEPT as u64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn what_fits_is_let_through_at_once_and_no_more() {
+        let mut window = Window::new(900, MINUTE);
+        for _ in 0..180 {
+            assert_eq!(window.wait(10, 5), None);
+            window.add(10, 5);
+        }
+        assert_eq!(window.wait(10, 1), Some(Duration::from_millis(61_990)));
+        assert_eq!(window.wait(61_999, 1), Some(Duration::from_millis(1)));
+        assert_eq!(window.wait(62_000, 900), None);
+    }
+
+    #[test]
+    fn what_did_not_happen_is_given_back_once() {
+        let mut window = Window::new(10, MINUTE);
+        window.add(0, 10);
+        window.give_back(0, 4);
+        assert_eq!(window.wait(0, 4), None);
+        assert!(window.wait(0, 5).is_some());
+        window.add(200_000, 10);
+        window.give_back(0, 4);
+        assert!(window.wait(200_000, 1).is_some(), "it was forgotten long ago");
+    }
+
+    #[test]
+    fn more_than_the_limit_waits_for_an_empty_window_and_is_not_stuck() {
+        let mut window = Window::new(3, MINUTE);
+        assert_eq!(window.wait(0, 5), None);
+        window.add(0, 5);
+        assert_eq!(window.wait(0, 5), Some(Duration::from_secs(62)));
+    }
+
+    proptest! {
+        /// Whatever comes when, no stretch of a minute has more than the limit, and whoever waits
+        /// as long as the window says is let through.
+        #[test]
+        fn no_minute_has_more_than_the_limit(
+            limit in 5_u32..50,
+            steps in prop::collection::vec((0_u64..20_000, 1_u32..6, any::<bool>()), 1..200),
+        ) {
+            let mut window = Window::new(limit, MINUTE);
+            let mut now = 0;
+            let mut let_through: Vec<(u64, u32)> = Vec::new();
+            for (pause, amount, patient) in steps {
+                now += pause;
+                match window.wait(now, amount) {
+                    None => {}
+                    Some(wait) if patient => {
+                        now += u64::try_from(wait.as_millis()).unwrap();
+                        prop_assert_eq!(window.wait(now, amount), None);
+                    }
+                    Some(_) => continue,
+                }
+                window.add(now, amount);
+                let_through.push((now, amount));
+                let sum: u32 = let_through
+                    .iter()
+                    .filter(|(then, _)| now - then < 60_000)
+                    .map(|(_, amount)| amount)
+                    .sum();
+                prop_assert!(sum <= limit, "{} in the minute before {}", sum, now);
+            }
+        }
+
+        /// Somebody who always wants more gets nearly all that is allowed.
+        #[test]
+        fn a_greedy_caller_gets_nearly_all(limit in 50_u32..1000) {
+            let mut window = Window::new(limit, MINUTE);
+            let (mut now, mut sum) = (0, 0);
+            while now < 20 * 60_000 {
+                match window.wait(now, 1) {
+                    None => { window.add(now, 1); sum += 1; }
+                    Some(wait) => now += u64::try_from(wait.as_millis()).unwrap(),
+                }
+            }
+            prop_assert!(f64::from(sum) >= 0.95 * f64::from(20 * limit), "{}", sum);
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! What may be tried again, when, and how often.
+//!
+//! This is the only file that knows the crate `backoff`, of which nothing but the arithmetic of
+//! [`ExponentialBackoff`] is used: the loop, the clock, the number of attempts and the deadline are
+//! this library's own.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
+
+use backoff::ExponentialBackoff;
+use backoff::backoff::Backoff;
+use http::Method;
+use http::header::{DATE, HeaderMap, RETRY_AFTER};
+
+use crate::error::{Error, ErrorKind};
+
+/// When a call that failed is tried again.
+///
+/// What is tried again:
+///
+/// | the call | no connection | the connection broke off, or a timeout | 408, 425, 500, 502, 503, 504 | 429, or 403 for a rate limit |
+/// |---|---|---|---|---|
+/// | `GET`, `HEAD`, `OPTIONS`, `PUT`, `DELETE`, a GraphQL query | yes | yes | yes | yes |
+/// | `POST`, `PATCH`, a GraphQL mutation | yes | no | no | yes |
+/// | the same, made [idempotent](crate::Request::idempotent) | yes | yes | yes | yes |
+/// | one whose body is a stream that was begun | no | no | no | no |
+///
+/// Between two attempts lies a random time between zero and a bound that doubles with each, or what
+/// `Retry-After` asks for if that is longer. A call never waits for an attempt that could not begin
+/// before its end: it fails at once, with the last error. All retries of a client share a budget,
+/// so that an outage of GitHub is not made worse: about one for ten calls.
+///
+/// Rate limits are another matter: a call that GitHub refused for one did nothing, and goes again
+/// as [`RateLimits`](crate::limits::RateLimits) say.
+///
+/// ```
+/// use std::time::Duration;
+/// use octowire::{Client, RetryPolicy};
+///
+/// # fn example() -> octowire::Result<()> {
+/// let retry = RetryPolicy::default().attempts(6).within(Duration::from_secs(300));
+/// let client = Client::builder().retry(retry).build()?;
+/// # let _ = client;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "it does nothing before it is given to a client or a call"]
+pub struct RetryPolicy {
+    attempts: u32,
+    first: Duration,
+    longest: Duration,
+    within: Duration,
+    share: f64,
+    reserve: u32,
+}
+
+/// As many attempts as anybody may ask for.
+const MAX_ATTEMPTS: u32 = 20;
+/// The longest `Retry-After` that is believed; what is longer is a mistake, and no reason to wait.
+const LONGEST_ASKED: Duration = Duration::from_secs(24 * 60 * 60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            attempts: 4,
+            first: Duration::from_millis(500),
+            longest: Duration::from_secs(20),
+            within: Duration::from_secs(120),
+            share: 0.1,
+            reserve: 10,
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// Nothing is tried again but what GitHub refused for a rate limit.
+    pub fn none() -> Self {
+        Self { attempts: 1, ..Self::default() }
+    }
+
+    /// The attempts of a call, the first one included: 4 by default, from 1 to 20.
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts.clamp(1, MAX_ATTEMPTS);
+        self
+    }
+
+    /// The longest time before the second attempt, and before any: 500 ms and 20 s by default, an
+    /// hour at most.
+    pub fn delays(mut self, first: Duration, longest: Duration) -> Self {
+        self.longest = longest.min(HOUR);
+        self.first = first.min(self.longest);
+        self
+    }
+
+    /// How long after its beginning a call is tried again at the latest; two minutes by default. The
+    /// call's own timeout ends it as well.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = time;
+        self
+    }
+
+    /// How many retries all calls of the client may make between them: a share of its calls (0.1 by
+    /// default, at most 1), and a reserve beside that (10 by default), which is filled up again as
+    /// calls are made. It has no effect on a single call's policy.
+    pub fn budget(mut self, share: f64, reserve: u32) -> Self {
+        self.share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
+        self.reserve = reserve.min(1_000_000);
+        self
+    }
+}
+
+/// The retries that all calls of a client may make: a bucket of tokens, counted in thousandths.
+#[derive(Debug)]
+pub(crate) struct RetryBudget {
+    tokens: AtomicU32,
+    most: u32,
+    earned: u32,
+}
+
+/// Of a token.
+const RETRY: u32 = 1000;
+
+impl RetryBudget {
+    pub(crate) fn new(policy: &RetryPolicy) -> Self {
+        let most = policy.reserve * RETRY;
+        // Not more than 1000, which a u32 holds.
+        let earned = (policy.share * f64::from(RETRY)) as u32;
+        Self { tokens: AtomicU32::new(most), most: most.max(RETRY * u32::from(earned > 0)), earned }
+    }
+
+    /// A call is made, and earns a part of a retry.
+    pub(crate) fn earn(&self) {
+        let (earned, most) = (self.earned, self.most);
+        let add = |tokens: u32| (tokens < most).then(|| (tokens + earned).min(most));
+        let _ = self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+    }
+
+    /// Whether a retry may be made; it is paid for.
+    fn spend(&self) -> bool {
+        let take = |tokens: u32| tokens.checked_sub(RETRY);
+        self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    }
+}
+
+/// The retries of one call.
+pub(crate) struct Retries {
+    policy: RetryPolicy,
+    backoff: ExponentialBackoff,
+    made: u32,
+}
+
+/// What is known of a call whose attempt failed.
+pub(crate) struct Failed<'a> {
+    pub(crate) error: &'a Error,
+    /// Sending it twice is the same as sending it once.
+    pub(crate) idempotent: bool,
+    /// Its body can be sent again, whole.
+    pub(crate) repeatable: bool,
+    /// Since the call began.
+    pub(crate) elapsed: Duration,
+    /// Until it has to end.
+    pub(crate) left: Duration,
+}
+
+impl Retries {
+    pub(crate) fn new(policy: RetryPolicy) -> Self {
+        // It draws from between nothing and twice the interval.
+        let backoff = ExponentialBackoff {
+            current_interval: policy.first / 2,
+            initial_interval: policy.first / 2,
+            max_interval: policy.longest / 2,
+            multiplier: 2.0,
+            randomization_factor: 1.0,
+            max_elapsed_time: None,
+            ..ExponentialBackoff::default()
+        };
+        Self { policy, backoff, made: 0 }
+    }
+
+    /// The time to wait before another attempt; `None` if there is none.
+    pub(crate) fn next(&mut self, failed: &Failed<'_>, budget: &RetryBudget) -> Option<Duration> {
+        if self.made + 1 >= self.policy.attempts || !may_be_repeated(failed) {
+            return None;
+        }
+        let asked = failed.error.headers().and_then(retry_after).unwrap_or_default();
+        // Only without a time limit of its own, which it has not, does it end.
+        let pause = self.backoff.next_backoff().unwrap_or(self.policy.longest);
+        let pause = pause.min(self.policy.longest).max(asked);
+        let in_time =
+            failed.elapsed.saturating_add(pause) <= self.policy.within && pause < failed.left;
+        if !in_time || !budget.spend() {
+            return None;
+        }
+        self.made += 1;
+        Some(pause)
+    }
+}
+
+fn may_be_repeated(failed: &Failed<'_>) -> bool {
+    let error = failed.error;
+    failed.repeatable && is_transient(error) && (failed.idempotent || error.never_reached())
+}
+
+/// Whether the same request may succeed soon, whatever it is.
+fn is_transient(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Transport | ErrorKind::Timeout => error.is_retryable(),
+        ErrorKind::Api => {
+            let status = error.status().map_or(0, |status| status.as_u16());
+            matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
+        }
+        _ => false,
+    }
+}
+
+/// Whether sending a request of this method twice is the same as sending it once
+/// ([RFC 9110, section 9.2.2](https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2)).
+pub(crate) fn is_idempotent(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
+}
+
+/// What `Retry-After` asks for: seconds, or a date
+/// ([RFC 9110, section 10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)), which is
+/// compared with the answer's own `Date`; a day at most.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // What does not fit is more than a day.
+        let seconds = text.parse().unwrap_or(u64::MAX);
+        return Some(Duration::from_secs(seconds).min(LONGEST_ASKED));
+    }
+    let date = |text: &str| httpdate::parse_http_date(text).ok();
+    let until = date(text)?;
+    let now = headers.get(DATE).and_then(|now| date(now.to_str().ok()?));
+    let now = now.unwrap_or_else(SystemTime::now);
+    Some(until.duration_since(now).unwrap_or_default().min(LONGEST_ASKED))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
+            .collect()
+    }
+
+    fn broken() -> Error {
+        Error::new(ErrorKind::Transport, "broken")
+    }
+
+    fn failed(error: &Error) -> Failed<'_> {
+        let (elapsed, left) = (Duration::ZERO, HOUR);
+        Failed { error, idempotent: true, repeatable: true, elapsed, left }
+    }
+
+    #[test]
+    fn retry_after_is_read_in_both_forms() {
+        const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+        for (value, expected) in [
+            ("120", Some(120)),
+            (" 7 ", Some(7)),
+            ("0", Some(0)),
+            ("99999999999999999999999", Some(86_400)),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
+            ("Sunday, 06-Nov-94 08:50:37 GMT", Some(60)),
+            ("Sun Nov  6 08:50:37 1994", Some(60)),
+            // In the past: now.
+            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("Sat, 06 Nov 2094 08:00:00 GMT", Some(86_400)),
+            ("-1", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            let read = retry_after(&headers(&[("retry-after", value), ("date", DATE)]));
+            assert_eq!(read, expected.map(Duration::from_secs), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn attempts_are_counted_and_pauses_grow_to_their_bound() {
+        let error = broken();
+        let policy = RetryPolicy::default().attempts(20).within(HOUR);
+        let budget = RetryBudget::new(&policy.clone().budget(0.0, 100));
+        let mut bounds = Vec::new();
+        for _ in 0..200 {
+            let budget = RetryBudget::new(&policy.clone().budget(0.0, 100));
+            let mut retries = Retries::new(policy.clone());
+            let pauses: Vec<_> =
+                std::iter::from_fn(|| retries.next(&failed(&error), &budget)).collect();
+            assert_eq!(pauses.len(), 19);
+            bounds.resize(19, Duration::ZERO);
+            for (bound, pause) in bounds.iter_mut().zip(pauses) {
+                *bound = pause.max(*bound);
+            }
+        }
+        for (number, bound) in bounds.iter().enumerate().take(5) {
+            let most = Duration::from_millis(500 << number);
+            assert!(*bound <= most && *bound > most * 8 / 10, "{number}: {bound:?}");
+        }
+        assert!(bounds.iter().all(|bound| *bound <= 20 * SECOND), "{bounds:?}");
+        assert!(Retries::new(RetryPolicy::none()).next(&failed(&error), &budget).is_none());
+    }
+
+    #[test]
+    fn retries_are_a_tenth_of_the_calls_and_a_reserve() {
+        let budget = RetryBudget::new(&RetryPolicy::default());
+        let mut made = 0;
+        for _ in 0..1000 {
+            budget.earn();
+            while budget.spend() {
+                made += 1;
+            }
+        }
+        // The first call finds the reserve full.
+        assert_eq!(made, 10 + 99);
+        let none = RetryBudget::new(&RetryPolicy::default().budget(0.0, 0));
+        none.earn();
+        assert!(!none.spend());
+        let no_reserve = RetryBudget::new(&RetryPolicy::default().budget(0.5, 0));
+        no_reserve.earn();
+        assert!(!no_reserve.spend());
+        no_reserve.earn();
+        assert!(no_reserve.spend());
+    }
+
+    proptest! {
+        /// Whatever the policy and whatever a server asks for, nobody waits past the deadline, and
+        /// never less than was asked for.
+        #[test]
+        fn a_wait_always_fits(
+            first in 0_u64..100_000,
+            longest in 0_u64..100_000,
+            within in 0_u64..1_000_000,
+            left in 0_u64..1_000_000,
+            elapsed in 0_u64..1_000_000,
+            asked in any::<Option<u64>>(),
+        ) {
+            let milliseconds = Duration::from_millis;
+            let policy = RetryPolicy::default()
+                .delays(milliseconds(first), milliseconds(longest))
+                .within(milliseconds(within));
+            let budget = RetryBudget::new(&policy);
+            let asked = asked.map(|seconds| seconds.to_string());
+            let pairs: Vec<_> = asked.iter().map(|asked| ("retry-after", asked.as_str())).collect();
+            let status = http::StatusCode::SERVICE_UNAVAILABLE;
+            let error = Error::new(ErrorKind::Api, "busy").with_answer(status, headers(&pairs));
+            let (elapsed, left) = (milliseconds(elapsed), milliseconds(left));
+            let failed = Failed { error: &error, idempotent: true, repeatable: true, elapsed, left };
+            if let Some(pause) = Retries::new(policy).next(&failed, &budget) {
+                prop_assert!(pause < left && elapsed + pause <= milliseconds(within));
+                let asked = asked.map_or(Duration::ZERO, |asked| Duration::from_secs(asked.parse().unwrap()));
+                prop_assert!(pause >= asked);
+                prop_assert!(pause <= milliseconds(longest).max(asked));
+            }
+        }
+    }
+}
