@@ -16,6 +16,7 @@ mod promises {
     mod oauth;
     mod pages;
     mod redirects;
+    mod retries;
     mod the_stand_in;
     #[cfg(all(feature = "token-file", feature = "app-auth"))]
     mod token_file;

@@ -304,16 +304,14 @@ fn waiting_goes_on_when_the_runtime_that_kept_the_time_is_gone() {
     };
     let (one, other) = (runtime(), runtime());
     let first = one.block_on(admit(&lane, read()));
-    let _waits = one.block_on(async {
-        let call = waits(&lane, read(), Priority::Interactive);
-        settle_down().await;
+    let waits = |runtime: &tokio::runtime::Runtime, cost, priority| {
+        let _within = runtime.enter();
+        let call = waits(&lane, cost, priority);
+        runtime.block_on(settle_down());
         call
-    });
-    let second = other.block_on(async {
-        let call = waits(&lane, write("o"), Priority::Background);
-        settle_down().await;
-        call
-    });
+    };
+    let _first_in_line = waits(&one, read(), Priority::Interactive);
+    let second = waits(&other, write("o"), Priority::Background);
     // With it go the task that keeps the time and the call at the front.
     drop(one);
     drop(first);

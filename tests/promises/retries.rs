@@ -1,0 +1,282 @@
+//! What is tried again, and what GitHub gets to see of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::Method;
+use octowire::{Body, Client, ErrorKind, Request, Response, RetryPolicy};
+use serde_json::{Value, json};
+
+use crate::support::{Received, Reply, Server, json as answer};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Tries again at once, and in spite of any `Retry-After`.
+fn at_once() -> RetryPolicy {
+    RetryPolicy::default().delays(Duration::ZERO, Duration::ZERO)
+}
+
+fn client(server: &Server) -> Client {
+    let builder = server.builder().retry(at_once()).attempt_timeout(Duration::from_millis(100));
+    builder.build().unwrap()
+}
+
+/// How the first attempt fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failure {
+    Status(&'static str),
+    RateLimit(&'static str),
+    /// The connection ends before a byte of the answer.
+    Reset,
+    /// It ends in the answer's head, or in its body.
+    InHead,
+    InBody,
+    Silence,
+}
+
+impl Failure {
+    fn reply(self) -> Reply {
+        match self {
+            Self::Status(status) => Reply::Raw(answer(status, "", r#"{"message":"no"}"#)),
+            Self::RateLimit(status) => {
+                let message = r#"{"message":"You have exceeded a secondary rate limit."}"#;
+                Reply::Raw(answer(status, "retry-after: 0\r\n", message))
+            }
+            Self::Reset => Reply::Last(Vec::new()),
+            Self::InHead => Reply::Last(b"HTTP/1.1 200 OK\r\ncontent-le".to_vec()),
+            Self::InBody => Reply::Last(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{".to_vec()),
+            Self::Silence => Reply::Silence(Vec::new()),
+        }
+    }
+
+    /// Whether it may have been executed for all one knows.
+    fn is_uncertain(self) -> bool {
+        !matches!(self, Self::RateLimit(_))
+    }
+
+    fn is_transient(self) -> bool {
+        match self {
+            Self::Status(status) => {
+                ["408", "425", "500", "502", "503", "504"].contains(&&status[..3])
+            }
+            _ => true,
+        }
+    }
+}
+
+const FAILURES: [Failure; 16] = [
+    Failure::Status("408 Request Timeout"),
+    Failure::Status("425 Too Early"),
+    Failure::Status("500 Oops"),
+    Failure::Status("502 Bad Gateway"),
+    Failure::Status("503 Unavailable"),
+    Failure::Status("504 Late"),
+    Failure::Status("400 Bad"),
+    Failure::Status("403 Forbidden"),
+    Failure::Status("404 Not Found"),
+    Failure::Status("422 Unprocessable"),
+    Failure::RateLimit("429 Too Many"),
+    Failure::RateLimit("403 Forbidden"),
+    Failure::Reset,
+    Failure::InHead,
+    Failure::InBody,
+    Failure::Silence,
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carries {
+    Nothing,
+    Json,
+    Bytes,
+    Stream,
+}
+
+impl Carries {
+    fn on(self, request: Request) -> Request {
+        match self {
+            Self::Nothing => request,
+            Self::Json => request.json(&json!({ "a": 1 })),
+            Self::Bytes => request.body("text/plain", "whole"),
+            Self::Stream => {
+                let chunks = ["who", "le"].map(Ok::<_, std::io::Error>);
+                let chunks = futures_util::stream::iter(chunks);
+                request.body("text/plain", Body::stream(chunks, Some(5)))
+            }
+        }
+    }
+
+    fn bytes(self) -> &'static [u8] {
+        match self {
+            Self::Nothing => b"",
+            Self::Json => br#"{"a":1}"#,
+            Self::Bytes | Self::Stream => b"whole",
+        }
+    }
+}
+
+/// A server whose first answer is this one, and whose later ones are good.
+async fn failing_once(failure: Failure) -> Server {
+    let seen = Arc::new(AtomicUsize::new(0));
+    Server::start(move |_: Received| {
+        let first = seen.fetch_add(1, Ordering::Relaxed) == 0;
+        let good = answer("200 OK", "", "{}");
+        let reply = if first { failure.reply() } else { Reply::Raw(good) };
+        async { reply }
+    })
+    .await
+}
+
+async fn send(request: Request) -> octowire::Result<Response<Value>> {
+    request.send::<Value>().await
+}
+
+#[tokio::test]
+async fn what_is_tried_again_follows_from_the_method_the_failure_and_the_body() {
+    for method in [
+        Method::GET,
+        Method::HEAD,
+        Method::OPTIONS,
+        Method::PUT,
+        Method::DELETE,
+        Method::POST,
+        Method::PATCH,
+    ] {
+        for failure in FAILURES {
+            for carries in [Carries::Nothing, Carries::Json, Carries::Bytes, Carries::Stream] {
+                let reads = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
+                // HEAD has no body to break off.
+                if (reads && carries != Carries::Nothing)
+                    || (method == Method::HEAD && failure == Failure::InBody)
+                {
+                    continue;
+                }
+                for opted_in in [false, true] {
+                    let case = format!("{method} {failure:?} {carries:?} {opted_in}");
+                    let idempotent = opted_in || !matches!(method, Method::POST | Method::PATCH);
+                    let again = failure.is_transient()
+                        && (idempotent || !failure.is_uncertain())
+                        && carries != Carries::Stream;
+
+                    let server = failing_once(failure).await;
+                    let request = carries.on(client(&server).request(method.clone(), "/x"));
+                    let request = if opted_in { request.idempotent() } else { request };
+                    let outcome = request.send_empty().await;
+                    assert_eq!(outcome.is_ok(), again, "{case}: {outcome:?}");
+                    let seen = server.requests();
+                    assert_eq!(seen.len(), if again { 2 } else { 1 }, "{case}");
+                    for request in seen {
+                        assert_eq!(request.body, carries.bytes(), "{case}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_reached_nobody_is_tried_again_whatever_it_is() {
+    // A port that was free a moment ago.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let client = Client::builder().base_url(url).retry(at_once().attempts(3)).build().unwrap();
+    for (method, carries, attempts) in [
+        (Method::GET, Carries::Nothing, 3),
+        (Method::POST, Carries::Json, 3),
+        (Method::PATCH, Carries::Bytes, 3),
+    ] {
+        let request = carries.on(client.request(method, "/x"));
+        let error = send(request.clone()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Transport);
+        assert_eq!(error.attempts().len() + 1, attempts, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_error_tells_of_every_attempt() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let server = Server::start(move |_: Received| {
+        let id = count.fetch_add(1, Ordering::Relaxed) + 1;
+        let header = format!("x-github-request-id: R{id}\r\n");
+        async move { Reply::Raw(answer("502 Bad Gateway", &header, "{}")) }
+    })
+    .await;
+    let error = send(client(&server).request(Method::GET, "/x")).await.unwrap_err();
+    let ids: Vec<_> = error.attempts().iter().map(|a| a.request_id.as_deref().unwrap()).collect();
+    assert_eq!((ids, error.request_id()), (vec!["R1", "R2", "R3"], Some("R4")));
+    assert!(error.attempts().iter().all(|attempt| attempt.status.unwrap() == 502));
+    assert!(error.to_string().contains("after 4 attempts"), "{error}");
+}
+
+#[tokio::test]
+async fn a_policy_of_the_call_goes_before_the_clients() {
+    let server = Server::saying(answer("503 Busy", "", "{}")).await;
+    let client = client(&server);
+    let request = client.request(Method::GET, "/x").retry(at_once().attempts(7));
+    let error = send(request).await.unwrap_err();
+    assert_eq!(error.attempts().len(), 6);
+    let error =
+        send(client.request(Method::GET, "/x").retry(RetryPolicy::none())).await.unwrap_err();
+    assert!(error.attempts().is_empty());
+    assert_eq!(server.requests().len(), 8);
+}
+
+#[tokio::test]
+async fn an_outage_is_not_made_worse() {
+    let server = Server::saying(answer("503 Busy", "", "{}")).await;
+    let client = client(&server);
+    for _ in 0..200 {
+        send(client.request(Method::GET, "/x")).await.unwrap_err();
+    }
+    let retries = server.requests().len() - 200;
+    assert!((25..=30).contains(&retries), "a reserve of 10, and one for ten calls: {retries}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_would_not_end_in_time_is_not_begun() {
+    for (retry_after, timeout) in [("300", None), ("5", Some(3 * SECOND))] {
+        let header = format!("retry-after: {retry_after}\r\n");
+        let server = Server::saying(answer("503 Busy", &header, "{}")).await;
+        let client = server.builder().retry(RetryPolicy::default()).build().unwrap();
+        let mut request = client.request(Method::GET, "/x");
+        if let Some(timeout) = timeout {
+            request = request.timeout(timeout);
+        }
+        let error = send(request).await.unwrap_err();
+        assert_eq!(error.status().unwrap(), 503);
+        assert_eq!(server.requests().len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_is_asked_again_when_it_says() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let server = Server::start(move |_: Received| {
+        let first = count.fetch_add(1, Ordering::Relaxed) == 0;
+        let headers =
+            "date: Sun, 06 Nov 1994 08:49:37 GMT\r\nretry-after: Sun, 06 Nov 1994 08:50:17 GMT\r\n";
+        let status = if first { "503 Busy" } else { "200 OK" };
+        async move { Reply::Raw(answer(status, headers, "{}")) }
+    })
+    .await;
+    let client = server.builder().retry(RetryPolicy::default()).build().unwrap();
+    let start = tokio::time::Instant::now();
+    send(client.request(Method::GET, "/x")).await.unwrap();
+    assert!(start.elapsed() >= 40 * SECOND, "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_graphql_query_is_tried_again_and_a_mutation_is_not() {
+    for (query, seen) in [
+        ("query { viewer { login } }", 2),
+        ("{ viewer { login } }", 2),
+        ("# mutation\nquery Q($a: String = \"mutation\") { mutation }", 2),
+        ("mutation { addStar(input: {}) { clientMutationId } }", 1),
+        ("fragment F on User { login } mutation M { x }", 1),
+    ] {
+        let server = failing_once(Failure::Status("502 Bad Gateway")).await;
+        let _ = client(&server).graphql::<Value>(query, ()).await;
+        assert_eq!(server.requests().len(), seen, "{query}");
+    }
+}
