@@ -13,6 +13,7 @@ mod promises {
     mod environments;
     mod errors;
     mod graphql;
+    mod limits;
     mod oauth;
     mod pages;
     mod redirects;

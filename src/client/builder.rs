@@ -232,7 +232,7 @@ impl ClientBuilder {
 /// Limits, and what is tried again.
 impl ClientBuilder {
     /// How the client stays inside GitHub's rate limits. By default it paces itself by GitHub's
-    /// published rules, and waits for up to an hour.
+    /// published rules, and waits for up to 70 minutes.
     pub fn rate_limits(mut self, limits: RateLimits) -> Self {
         self.limits = limits;
         self

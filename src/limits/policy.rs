@@ -61,13 +61,14 @@ pub struct Pacing {
     pub(crate) between_writes: Duration,
 }
 
-const HOUR: Duration = Duration::from_secs(60 * 60);
+/// GitHub's primary limit lasts an hour, and a call may be refused at its end once more.
+const AT_MOST: Duration = Duration::from_secs(70 * 60);
 const SECOND: Duration = Duration::from_secs(1);
 
 impl Default for RateLimits {
     fn default() -> Self {
         Self {
-            on_limit: OnLimit::Wait { at_most: HOUR },
+            on_limit: OnLimit::Wait { at_most: AT_MOST },
             reserve: 0.0,
             spread: false,
             queue: 10_000,
@@ -82,8 +83,8 @@ impl RateLimits {
         Self { on_limit: OnLimit::FailFast, pacing: Pacing::none(), ..Self::default() }
     }
 
-    /// What becomes of a call that would go over a limit: by default it waits for an hour at most,
-    /// which is how long GitHub's primary limit lasts. The wait does not count for the client's
+    /// What becomes of a call that would go over a limit: by default it waits for 70 minutes at
+    /// most; GitHub's primary limit lasts an hour. The wait does not count for the client's
     /// timeouts, but for a timeout that the call itself was given.
     pub fn on_limit(mut self, on_limit: OnLimit) -> Self {
         self.on_limit = on_limit;

@@ -9,17 +9,29 @@ use tokio::time::Instant;
 /// What is left of one `x-ratelimit-resource` for one identity.
 #[derive(Clone, Debug)]
 pub(crate) struct Budget {
+    /// Zero while it is not known.
     limit: u64,
     remaining: u64,
-    /// When the window ends, by this machine's clock; `None` before the first answer, and when
-    /// the window has ended.
+    /// When the window ends, by this machine's clock; `None` while nothing is known of it.
     reset: Option<Instant>,
     /// Calls that were let through and are not answered.
     pending: u64,
+    /// Answers come without the headers: there is no limit.
+    unlimited: bool,
     /// When the next call may go, if they are spread.
     next: Option<Instant>,
 }
 
+/// What keeps a call back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spent {
+    Until(Instant),
+    /// Until a call that is under way is answered, and tells how much there is.
+    Answer,
+}
+
+/// As many calls as find out about a limit that nothing is known of.
+const SCOUTS: u64 = 10;
 /// GitHub's windows are a minute or an hour long; what is longer is a mistake.
 const LONGEST: Duration = Duration::from_secs(2 * 60 * 60);
 /// GitHub tells whole seconds, and its servers' clocks differ by as much.
@@ -56,43 +68,48 @@ impl<'a> Told<'a> {
 impl Budget {
     /// A limit that nothing is known of: it is found out by calling.
     pub(crate) fn unknown() -> Self {
-        Self { limit: 0, remaining: 0, reset: None, pending: 0, next: None }
+        Self { limit: 0, remaining: 0, reset: None, pending: 0, unlimited: false, next: None }
     }
 
-    /// When a call may go; `None` if now. `reserve` is the share to leave, `spread` whether calls
-    /// are spread over the window.
-    pub(crate) fn wait(&mut self, now: Instant, reserve: f64, spread: bool) -> Option<Instant> {
-        let reset = self.window(now)?;
-        // Not more than the limit, which a u64 holds.
-        let kept = (self.limit as f64 * reserve) as u64;
-        let free = self.remaining.saturating_sub(kept).saturating_sub(self.pending);
-        if free == 0 {
-            return Some(reset + AFTER_RESET);
-        }
-        if !spread {
+    /// What keeps a call back; `None` if it may go. `reserve` is the share to leave, `spread` whether
+    /// calls are spread over the window.
+    pub(crate) fn wait(&mut self, now: Instant, reserve: f64, spread: bool) -> Option<Spent> {
+        if self.unlimited {
             return None;
         }
-        self.next.filter(|next| *next > now)
+        self.begin_anew(now);
+        if self.free(reserve) == 0 {
+            return match self.reset {
+                Some(reset) => Some(Spent::Until(reset + AFTER_RESET)),
+                // Somebody has to go for anything to be known.
+                None => (self.pending > 0).then_some(Spent::Answer),
+            };
+        }
+        let next = self.next.filter(|next| spread && *next > now);
+        next.map(Spent::Until)
     }
 
     /// Counts a call that is let through.
     pub(crate) fn take(&mut self, now: Instant, reserve: f64, spread: bool) {
-        if spread && let Some(reset) = self.window(now) {
-            let kept = (self.limit as f64 * reserve) as u64;
-            let free = self.remaining.saturating_sub(kept).saturating_sub(self.pending).max(1);
+        if let Some(reset) = self.reset.filter(|_| spread) {
             // A window has some thousand calls, a u32 holds four billion.
-            let share = u32::try_from(free).unwrap_or(u32::MAX);
+            let share = u32::try_from(self.free(reserve).max(1)).unwrap_or(u32::MAX);
             let step = reset.saturating_duration_since(now) / share;
             self.next = Some(self.next.filter(|next| *next + step > now).unwrap_or(now) + step);
         }
         self.pending += 1;
     }
 
-    /// A call ends that was let through: GitHub heard of it, or not.
-    pub(crate) fn settle(&mut self, heard: bool) {
+    /// A call ends that was let through.
+    pub(crate) fn settle(&mut self, heard: Heard) {
         self.pending = self.pending.saturating_sub(1);
-        if heard {
-            self.remaining = self.remaining.saturating_sub(1);
+        match heard {
+            Heard::Nothing | Heard::Told => {}
+            Heard::Perhaps => self.remaining = self.remaining.saturating_sub(1),
+            Heard::Untold => {
+                self.remaining = self.remaining.saturating_sub(1);
+                self.unlimited = self.limit == 0;
+            }
         }
     }
 
@@ -103,6 +120,7 @@ impl Budget {
     pub(crate) fn learn(&mut self, now: Instant, told: Told<'_>) {
         let ends = now + told.ends_in;
         self.limit = told.limit;
+        self.unlimited = false;
         let same = self.reset.is_some_and(|reset| ends < reset + SAME_WINDOW);
         if same {
             self.remaining = self.remaining.min(told.remaining);
@@ -115,13 +133,38 @@ impl Budget {
         }
     }
 
-    /// The end of the window, if it is known and to come.
-    fn window(&mut self, now: Instant) -> Option<Instant> {
+    /// How many calls may go.
+    fn free(&self, reserve: f64) -> u64 {
+        let (known, pending) = (self.limit > 0, self.pending);
+        if !known {
+            return SCOUTS.saturating_sub(pending);
+        }
+        // Not more than the limit, which a u64 holds.
+        let kept = (self.limit as f64 * reserve) as u64;
+        self.remaining.saturating_sub(kept).saturating_sub(pending)
+    }
+
+    /// When a window has ended, the next one has as much as it had.
+    fn begin_anew(&mut self, now: Instant) {
         if self.reset.is_some_and(|reset| reset + AFTER_RESET <= now) {
             self.reset = None;
+            self.next = None;
+            self.remaining = self.limit;
         }
-        self.reset
     }
+}
+
+/// What is known of a call that ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// It was not sent.
+    Nothing,
+    /// It was sent, and no answer came.
+    Perhaps,
+    /// The answer does not tell of the limit.
+    Untold,
+    /// It does.
+    Told,
 }
 
 /// Ends that are told by different answers differ by the rounding of `Date`, and the way.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::cost::Cost;
 use super::penalty::{Pause, Penalty};
 use super::policy::RateLimits;
-use super::primary::{Budget, Told};
+use super::primary::{Budget, Heard, Spent, Told};
 use super::window::Window;
 
 #[derive(Debug)]
@@ -153,7 +153,7 @@ impl Rules {
                 self.writes.insert(owner.clone(), now + between);
             }
         }
-        if let Some(budget) = self.budget(&cost.resource) {
+        if let Some(budget) = self.budget_or_new(&cost.resource) {
             budget.take(now, policy.reserve, policy.spread);
         }
         self.running += 1;
@@ -182,12 +182,13 @@ impl Rules {
             }
         }
         let (reserve, spread) = (policy.reserve, policy.spread);
-        if let Some(until) =
-            self.budget(&cost.resource).and_then(|budget| budget.wait(now, reserve, spread))
-        {
-            return blocked(Rule::Primary(cost.resource.clone()), Some(until));
+        let budget = self.budget(&cost.resource);
+        let rule = || Rule::Primary(cost.resource.clone());
+        match budget.and_then(|budget| budget.wait(now, reserve, spread)) {
+            Some(Spent::Until(until)) => blocked(rule(), Some(until)),
+            Some(Spent::Answer) => blocked(rule(), None),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// A call ends that was let through.
@@ -215,7 +216,13 @@ impl Rules {
             }
         }
         if let Some(budget) = self.budget(&cost.resource) {
-            budget.settle(!unsent && told.is_none());
+            budget.settle(match outcome {
+                Outcome::Unsent => Heard::Nothing,
+                Outcome::Unanswered => Heard::Perhaps,
+                _ if told.is_some_and(|told| *told.resource == *cost.resource) => Heard::Told,
+                _ if told.is_some() => Heard::Nothing,
+                _ => Heard::Untold,
+            });
         }
         if let Some(told) = told {
             self.learn(now, told);
@@ -224,13 +231,21 @@ impl Rules {
 
     /// Takes over what an answer tells about a primary limit.
     fn learn(&mut self, now: Instant, told: Told<'_>) {
-        let name = told.resource;
-        if let Some(budget) = self.budget(name) {
+        if let Some(budget) = self.budget_or_new(told.resource) {
             budget.learn(now, told);
-        } else if name != NO_LIMIT && self.budgets.len() < MAX_RESOURCES {
-            let mut budget = Budget::unknown();
-            budget.learn(now, told);
-            self.budgets.push((Cow::Owned(name.to_owned()), budget));
+        }
+    }
+
+    fn budget_or_new(&mut self, name: &str) -> Option<&mut Budget> {
+        if self.budget(name).is_none() {
+            self.add(name);
+        }
+        self.budget(name)
+    }
+
+    fn add(&mut self, name: &str) {
+        if name != NO_LIMIT && self.budgets.len() < MAX_RESOURCES {
+            self.budgets.push((Cow::Owned(name.to_owned()), Budget::unknown()));
         }
     }
 

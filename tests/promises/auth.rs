@@ -12,8 +12,8 @@ use octowire::{Body, Client, ErrorKind, Result};
 use serde_json::{Value, json};
 use tokio::time::{Instant, advance};
 
-use super::super::support::github_app::{CLIENT_ID, GitHub, Key, Still, pem};
-use super::super::support::{Server, json as answer};
+use super::super::support::github_app::{CLIENT_ID, GitHub, Key, pem};
+use super::super::support::{Server, Still, json as answer};
 
 static KEY: LazyLock<Key> = LazyLock::new(Key::generate);
 static OTHER_KEY: LazyLock<Key> = LazyLock::new(Key::generate);

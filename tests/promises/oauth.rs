@@ -182,17 +182,6 @@ async fn get_user(client: &Client) -> Result<Value, Error> {
     client.request(Method::GET, "/user").send::<Value>().await.map(|user| user.into_inner())
 }
 
-/// Keeps the paused clock from running by itself while sockets are waited for.
-struct HeldTime {
-    _release: std::sync::mpsc::Sender<()>,
-}
-
-fn hold_time() -> HeldTime {
-    let (release, held) = std::sync::mpsc::channel::<()>();
-    tokio::task::spawn_blocking(move || held.recv());
-    HeldTime { _release: release }
-}
-
 /// Lets everything happen that can without the clock moving.
 async fn until(what: &str, happened: impl Fn() -> bool) {
     let start = Instant::now();

@@ -230,22 +230,3 @@ fn bearer(request: &Received) -> &str {
     let header = request.headers.get("authorization").map_or("", String::as_str);
     header.strip_prefix("Bearer ").unwrap_or("")
 }
-
-/// Keeps tokio's paused clock from running ahead while the network is waited for: only
-/// [`tokio::time::advance`] moves it while this lives.
-pub struct Still(Option<std::sync::mpsc::Sender<()>>);
-
-impl Still {
-    pub fn new() -> Self {
-        let (sender, receiver) = std::sync::mpsc::channel::<()>();
-        // tokio does not advance by itself while a blocking task runs.
-        tokio::task::spawn_blocking(move || receiver.recv());
-        Self(Some(sender))
-    }
-}
-
-impl Drop for Still {
-    fn drop(&mut self) {
-        self.0.take();
-    }
-}

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "app-auth")]
 pub mod github_app;
+pub mod limiter;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -171,4 +172,23 @@ pub fn json(status: &str, headers: &str, body: &str) -> Vec<u8> {
         body.len()
     )
     .into_bytes()
+}
+
+/// Keeps tokio's paused clock from running ahead while the network is waited for: only
+/// [`tokio::time::advance`] moves it while this lives.
+pub struct Still(Option<std::sync::mpsc::Sender<()>>);
+
+impl Still {
+    pub fn new() -> Self {
+        let (sender, receiver) = std::sync::mpsc::channel::<()>();
+        // tokio does not advance by itself while a blocking task runs.
+        tokio::task::spawn_blocking(move || receiver.recv());
+        Self(Some(sender))
+    }
+}
+
+impl Drop for Still {
+    fn drop(&mut self) {
+        self.0.take();
+    }
 }

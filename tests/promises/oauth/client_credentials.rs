@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{form, get_user, hold_time};
-use crate::support::{Reply, Server, json as answer};
+use super::{form, get_user};
+use crate::support::{Reply, Server, Still, json as answer};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use octowire::Error;
@@ -64,7 +64,7 @@ async fn a_gateway_that_signs_in_itself_gets_only_its_own_token() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_is_renewed_before_its_end_and_one_without_an_end_is_kept() {
-    let _held = hold_time();
+    let _held = Still::new();
     for (token, count) in [(HOUR, 2), (ENDLESS, 1)] {
         let server = gateway(token).await;
         let client = server.builder().auth(credentials(&server)).build().unwrap();

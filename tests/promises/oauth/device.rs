@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{CLIENT_ID, Login, hold_time, quiet, until};
-use crate::support::json as answer;
+use super::{CLIENT_ID, Login, quiet, until};
+use crate::support::{Still, json as answer};
 use octowire::Error;
 use octowire::auth::{AccessToken, AuthFailure, DeviceCode, OAuthApp};
 use serde_json::{Value, json};
@@ -67,7 +67,7 @@ fn granted() -> Value {
 
 #[tokio::test(start_paused = true)]
 async fn a_user_signs_in_on_another_device() {
-    let _held = hold_time();
+    let _held = Still::new();
     let login = Login::start().await;
     let code = begin(&login, &device_answer(&login)).await.unwrap();
     assert_eq!(code.user_code(), "WDJB-MJHT");
@@ -93,7 +93,7 @@ async fn a_user_signs_in_on_another_device() {
 
 #[tokio::test(start_paused = true)]
 async fn slow_down_really_slows() {
-    let _held = hold_time();
+    let _held = Still::new();
     let login = Login::start().await;
     let wait = wait(&login, &device_answer(&login)).await;
     asks_after(&login, seconds(5), json!({ "error": "slow_down" })).await;
@@ -107,7 +107,7 @@ async fn slow_down_really_slows() {
 
 #[tokio::test(start_paused = true)]
 async fn failures_that_pass_are_waited_out() {
-    let _held = hold_time();
+    let _held = Still::new();
     let login = Login::start().await;
     let wait = wait(&login, &device_answer(&login)).await;
     login.script(answer("502 Bad Gateway", "", ""));
@@ -127,7 +127,7 @@ async fn failures_that_pass_are_waited_out() {
 
 #[tokio::test(start_paused = true)]
 async fn the_life_of_the_code_bounds_the_wait() {
-    let _held = hold_time();
+    let _held = Still::new();
     let login = Login::start().await;
     let mut body = device_answer(&login);
     body["expires_in"] = json!(12);
@@ -142,7 +142,7 @@ async fn the_life_of_the_code_bounds_the_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn a_network_that_stays_away_does_not_outlast_the_code() {
-    let _held = hold_time();
+    let _held = Still::new();
     let login = Login::start().await;
     let mut body = device_answer(&login);
     body["expires_in"] = json!(20);
@@ -157,7 +157,7 @@ async fn a_network_that_stays_away_does_not_outlast_the_code() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_ends_the_wait() {
-    let _held = hold_time();
+    let _held = Still::new();
     for (code, failure) in [
         ("access_denied", AuthFailure::Denied),
         ("expired_token", AuthFailure::DeviceCodeExpired),
@@ -174,7 +174,7 @@ async fn a_refusal_ends_the_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn dropping_the_wait_ends_it() {
-    let _held = hold_time();
+    let _held = Still::new();
     let login = Login::start().await;
     let wait = wait(&login, &device_answer(&login)).await;
     asks_after(&login, seconds(5), pending()).await;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use super::{CLIENT_ID, Login, app, get_user, hold_time};
+use super::{CLIENT_ID, Login, app, get_user};
+use crate::support::Still;
 use octowire::auth::{
     AccessToken, AuthFailure, MemoryTokenStore, OAuthApp, StoreFuture, StoreLock, TokenPolicy,
     TokenStore, UserToken,
@@ -96,7 +97,7 @@ async fn a_restart_with_the_same_store_goes_on_with_the_new_pair() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_is_refreshed_before_it_ends() {
-    let _held = hold_time();
+    let _held = Still::new();
     let login = Login::start().await;
     let client = login.user(login.pair(), MemoryTokenStore::new());
     get_user(&client).await.unwrap();
@@ -208,7 +209,7 @@ impl TokenStore for FullDisk {
 
 #[tokio::test(start_paused = true)]
 async fn a_pair_that_could_not_be_stored_is_used_on() {
-    let _held = hold_time();
+    let _held = Still::new();
     let login = Login::start().await;
     let store = FullDisk::default();
     let first = login.pair().expires_in(Duration::from_secs(30));

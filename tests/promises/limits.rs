@@ -1,0 +1,215 @@
+//! A strict GitHub never has to refuse.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use http::Method;
+use octowire::limits::{OnLimit, Pacing, Priority, RateLimits};
+use octowire::{Client, ErrorKind};
+use serde_json::Value;
+use tokio::time::advance;
+
+use crate::support::limiter::{Allowed, Limiter};
+use crate::support::{Reply, Server, Still, json as answer};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Moves the clock on whenever nothing else happens, until the work is done.
+async fn in_fast_motion<T>(limiter: &Limiter, step: Duration, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    loop {
+        // What is under way gets a while of real time to come to an end.
+        let mut seen = (0, Instant::now());
+        loop {
+            let done = futures_util::future::poll_immediate(work.as_mut()).await;
+            if let Some(done) = done {
+                return done;
+            }
+            tokio::task::yield_now().await;
+            let state = (limiter.server.requests().len(), limiter.state().running());
+            let state = state.0 * 1000 + state.1;
+            if seen.0 != state {
+                seen = (state, Instant::now());
+            } else if seen.1.elapsed() > Duration::from_millis(2) {
+                break;
+            }
+        }
+        advance(step).await;
+    }
+}
+
+fn client(limiter: &Limiter, limits: RateLimits) -> Client {
+    let builder = limiter.server.unattended().token("ghs_0123456789").rate_limits(limits);
+    // By the paused clock, which jumps.
+    builder.attempt_timeout(600 * SECOND).call_timeout(7200 * SECOND).build().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_hundred_tasks_are_never_refused_and_all_are_served_once() {
+    let _still = Still::new();
+    let limiter = Limiter::start(Allowed::default(), Duration::ZERO).await;
+    let client = client(&limiter, RateLimits::default());
+    let call = |task: usize, number: usize| {
+        let request = match number {
+            0 => client.request(Method::POST, format!("/repos/owner{}/r/issues?{task}", task % 50)),
+            1 if task < 50 => client.request(Method::GET, format!("/search/issues?{task}")),
+            _ => client.request(Method::GET, format!("/repos/o/r/issues/{task}?{number}")),
+        };
+        request.send::<Value>()
+    };
+    let tasks = (0..200).map(|task| async move {
+        for number in 0..8 {
+            call(task, number).await.unwrap();
+        }
+    });
+    let start = tokio::time::Instant::now();
+    in_fast_motion(&limiter, SECOND / 4, join_all(tasks)).await;
+    let state = limiter.state();
+    // The searches alone may find out by a refusal what they count against.
+    let refusals: Vec<_> = state.refusals.iter().filter(|why| !why.contains("search")).collect();
+    assert!(refusals.is_empty(), "{refusals:?}");
+    assert_eq!(state.served.len(), 200 * 8);
+    assert!(state.served.values().all(|times| *times == 1), "nothing is served twice");
+    assert!(state.most_at_once <= 100);
+    // 1,400 points for reads and 1,000 for writes, at 900 a minute; 200 writes at 80 a minute.
+    assert!(start.elapsed() < 150 * SECOND, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_search_goes_by_its_own_limit_and_others_do_not_wait_for_it() {
+    let _still = Still::new();
+    let limiter = Limiter::start(Allowed { search: 5, ..Allowed::default() }, Duration::ZERO).await;
+    let client = client(&limiter, RateLimits::default());
+    let search = |n: usize| client.search().issues_and_pull_requests().q(format!("is:open {n}"));
+    let search = |n: usize| search(n).into_request().send::<Value>();
+    search(0).await.unwrap();
+    let start = tokio::time::Instant::now();
+    let searches = join_all((1..12).map(search));
+    let reads = async {
+        for n in 0..20 {
+            client.request(Method::GET, format!("/x?{n}")).send::<Value>().await.unwrap();
+        }
+        start.elapsed()
+    };
+    let both = futures_util::future::join(searches, reads);
+    let (searches, reads) = in_fast_motion(&limiter, SECOND / 4, both).await;
+    assert!(searches.iter().all(Result::is_ok));
+    assert!(reads < SECOND, "{reads:?}");
+    assert_eq!(limiter.state().refusals, [""; 0]);
+    assert!((120..=130).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_nothing_is_left_calls_wait_for_the_reset() {
+    let _still = Still::new();
+    let limiter = Limiter::start(Allowed { core: 50, ..Allowed::default() }, Duration::ZERO).await;
+    let client = client(&limiter, RateLimits::default());
+    let call = |n: usize| client.request(Method::GET, format!("/x?{n}")).send::<Value>();
+    call(0).await.unwrap();
+    let calls = join_all((1..100).map(call));
+    let calls = in_fast_motion(&limiter, 10 * SECOND, calls).await;
+    assert!(calls.iter().all(Result::is_ok));
+    assert_eq!(limiter.state().refusals, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_refused_waits_as_asked_and_then_goes_on() {
+    let _still = Still::new();
+    // Stricter than published.
+    let allowed = Allowed { points: 100, ..Allowed::default() };
+    let limiter = Limiter::start(allowed, Duration::ZERO).await;
+    let client = client(&limiter, RateLimits::default());
+    let call = |n: usize| client.request(Method::GET, format!("/x?{n}")).send::<Value>();
+    let calls = in_fast_motion(&limiter, SECOND, join_all((0..150).map(call))).await;
+    assert!(calls.iter().all(Result::is_ok));
+    let state = limiter.state();
+    assert!(state.served.values().all(|times| *times == 1) && state.served.len() == 150);
+    // Those that were under way are refused with it, and later the one that finds out.
+    let at = |why: &str| why.rsplit_once(" at ").map(|(_, at)| at.to_owned()).unwrap();
+    let overruns: Vec<_> =
+        state.refusals.iter().filter(|why| why.contains("too many")).map(|why| at(why)).collect();
+    assert!((1..=4).contains(&overruns.len()), "{overruns:?}");
+    for why in state.refusals.iter().filter(|why| why.contains("did not wait")) {
+        assert_eq!(at(why), overruns[0], "{why}");
+    }
+}
+
+#[tokio::test]
+async fn who_does_not_want_to_wait_hears_githubs_answer_at_once() {
+    let headers = "retry-after: 77\r\nx-github-request-id: R1\r\n";
+    let message = r#"{"message":"You have exceeded a secondary rate limit."}"#;
+    let server = Server::saying(answer("429 Too Many", headers, message)).await;
+    let limits = RateLimits::default().on_limit(OnLimit::FailFast);
+    let client = server.unattended().rate_limits(limits).build().unwrap();
+    let call = || client.request(Method::GET, "/x").send::<Value>();
+    let error = call().await.unwrap_err();
+    assert_eq!((error.kind(), error.request_id()), (ErrorKind::Api, Some("R1")));
+    assert_eq!(error.retry_after(), Some(77 * SECOND));
+    // And the next one is not sent at all.
+    let error = call().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::RateLimit);
+    assert!(error.retry_after().unwrap() > 70 * SECOND, "{error}");
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn identities_have_limits_of_their_own() {
+    let headers =
+        "x-ratelimit-limit: 5\r\nx-ratelimit-remaining: 0\r\nx-ratelimit-reset: 99999999999\r\n";
+    let headers: &'static str = Box::leak(headers.to_owned().into_boxed_str());
+    let server = Server::start(move |request| async move {
+        let spent = request.headers["authorization"].ends_with("one_token");
+        Reply::Raw(answer("200 OK", if spent { headers } else { "" }, "{}"))
+    })
+    .await;
+    let limits = RateLimits::default().on_limit(OnLimit::FailFast);
+    let client = server.unattended().rate_limits(limits).token("ghp_one_token").build().unwrap();
+    let call = |client: &Client| client.request(Method::GET, "/x").send::<Value>();
+    call(&client).await.unwrap();
+    assert_eq!(call(&client).await.unwrap_err().kind(), ErrorKind::RateLimit);
+    let other = octowire::auth::PersonalToken::new("ghp_other_token").unwrap();
+    call(&client.with_auth(other)).await.unwrap();
+    // Another handle of the same identity knows.
+    let same = client.with_auth(octowire::auth::PersonalToken::new("ghp_one_token").unwrap());
+    assert_eq!(call(&same).await.unwrap_err().kind(), ErrorKind::RateLimit);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interactive_call_goes_before_background_ones() {
+    let _still = Still::new();
+    let limiter = Limiter::start(Allowed::default(), SECOND).await;
+    let limits = RateLimits::default().pacing(Pacing::default().concurrent(1));
+    let client = client(&limiter, limits);
+    let call = |n: usize, priority| {
+        client.request(Method::GET, format!("/x?{n}")).priority(priority).send::<Value>()
+    };
+    let flood = join_all((0..50).map(|n| call(n, Priority::Background)));
+    let start = tokio::time::Instant::now();
+    let interactive = async {
+        tokio::task::yield_now().await;
+        call(1000, Priority::Interactive).await.unwrap();
+        start.elapsed()
+    };
+    let both = futures_util::future::join(interactive, flood);
+    let (interactive, _) = in_fast_motion(&limiter, SECOND / 10, both).await;
+    assert!(interactive <= 3 * SECOND, "{interactive:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn graphql_that_is_refused_with_a_200_goes_again_when_it_may() {
+    let seen = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let server = Server::start(move |_| {
+        let first = seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
+        let refused = r#"{"errors":[{"type":"RATE_LIMITED","message":"API rate limit exceeded"}]}"#;
+        let good = r#"{"data":{"ok":true}}"#;
+        let reply = answer("200 OK", "retry-after: 30\r\n", if first { refused } else { good });
+        async { Reply::Raw(reply) }
+    })
+    .await;
+    let client = server.unattended().token("ghp_0123456789").build().unwrap();
+    let start = tokio::time::Instant::now();
+    let data = client.graphql::<Value>("mutation { x }", ()).await.unwrap();
+    assert_eq!(data["ok"], true);
+    assert!(start.elapsed() >= 30 * SECOND);
+    assert_eq!(server.requests().len(), 2);
+}
