@@ -11,6 +11,7 @@ use tracing::{Instrument, Span, debug, field, info_span};
 use crate::attempts::Attempts;
 use crate::auth::Passes;
 use crate::body::{ByteStream, collect, too_large};
+use crate::circuit::{Trial, is_failure};
 use crate::deadline::{Limit, within};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{Outcome, Patience, Permit, Told};
@@ -66,8 +67,8 @@ async fn tried(prepared: &Prepared, operation: &Label, reading: Reading) -> Resu
     let limit = &prepared.limit;
     let mut attempts = Attempts::new();
     loop {
-        let mut permit = match admit(prepared).await {
-            Ok(permit) => permit,
+        let (mut permit, trial) = match admit(prepared).await {
+            Ok(admitted) => admitted,
             Err(error) => return Err(attempts.held_back(error)),
         };
         let passes = pin!(Passes::of(prepared));
@@ -80,9 +81,7 @@ async fn tried(prepared: &Prepared, operation: &Label, reading: Reading) -> Resu
             permit.sent();
         }
         let answer = attempt(prepared, &passes, operation, reading).await;
-        if let Some(permit) = permit {
-            learn(prepared, permit, &answer);
-        }
+        learn(prepared, permit, trial, &answer);
         let error = match answer {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
@@ -93,24 +92,34 @@ async fn tried(prepared: &Prepared, operation: &Label, reading: Reading) -> Resu
     }
 }
 
-/// Waits until limits let the call through.
-async fn admit(prepared: &Prepared) -> Result<Option<Permit>> {
+/// Waits until limits let the call through, unless its server fails all the time.
+async fn admit(prepared: &Prepared) -> Result<(Option<Permit>, Option<Trial>)> {
     if prepared.is_elsewhere() {
-        return Ok(None);
+        return Ok((None, None));
     }
+    let circuit = prepared.circuit();
+    circuit.check()?;
     let lane = prepared.client().lane();
     let patience = Patience { at_most: prepared.patience() };
     let permit = pin!(lane.admit(prepared.cost(), prepared.priority, patience)).await?;
     prepared.waited(permit.waited);
-    Ok(Some(permit))
+    Ok((Some(permit), Some(circuit.pass()?)))
 }
 
-/// Tells limits what came of the call.
-fn learn(prepared: &Prepared, permit: Permit, answer: &Result<Raw>) {
+/// Tells limits and the circuit what came of an attempt.
+fn learn(prepared: &Prepared, permit: Option<Permit>, trial: Option<Trial>, answer: &Result<Raw>) {
     let (headers, error) = match answer {
         Ok(answer) => (Some(&answer.headers), None),
         Err(error) => (error.headers(), Some(error)),
     };
+    if let Some(trial) = trial {
+        // A caller in a hurry says nothing of the server.
+        let hurried = error.is_some_and(Error::is_timeout) && prepared.limit.left().is_zero();
+        if !hurried {
+            trial.end(error.is_some_and(is_failure));
+        }
+    }
+    let Some(permit) = permit else { return };
     let Some(headers) = headers else {
         let never = error.is_some_and(Error::never_reached);
         return permit.end(if never { Outcome::Unsent } else { Outcome::Unanswered });

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::auth::{Auth, Gateway, TokenPolicy, TokenStore};
+use crate::circuit::{Circuit, CircuitState};
 use crate::error::Result;
 use crate::limits::{Lane, Limits};
 use crate::origins::Origins;
@@ -61,6 +62,8 @@ pub(crate) struct Shared {
     pub(crate) call_timeout: Duration,
     pub(crate) max_body_bytes: usize,
     pub(crate) limits: Limits,
+    /// Of the API's server, and of that for uploads.
+    pub(crate) circuits: [Arc<Circuit>; 2],
     pub(crate) retry: RetryPolicy,
     pub(crate) retry_budget: RetryBudget,
     pub(crate) token_policy: TokenPolicy,
@@ -124,6 +127,19 @@ impl Client {
     #[must_use]
     pub fn web_url(&self) -> &Url {
         self.0.origins.web()
+    }
+
+    /// Whether calls to the API's server are let through: see
+    /// [`CircuitBreaker`](crate::CircuitBreaker).
+    #[must_use]
+    pub fn circuit_state(&self) -> CircuitState {
+        self.0.circuits[0].current()
+    }
+
+    /// The same for the server that takes uploads.
+    #[must_use]
+    pub fn upload_circuit_state(&self) -> CircuitState {
+        self.0.circuits[1].current()
     }
 
     pub(crate) fn new(shared: Shared, auth: Auth) -> Self {

@@ -120,6 +120,9 @@ pub enum ErrorKind {
     /// The client held the call back, since it would have gone over one of GitHub's rate limits:
     /// see [`Error::retry_after`]. Nothing was sent.
     RateLimit,
+    /// The server fails too often, and calls to it are given up for a while: see
+    /// [`CircuitBreaker`](crate::CircuitBreaker). Nothing was sent.
+    CircuitOpen,
     /// More calls wait than [may](crate::limits::RateLimits::queue). Nothing was sent.
     QueueFull,
     /// A URL leads to a server that the client does not trust with its token.

@@ -9,8 +9,10 @@
 )]
 
 mod attempts;
+mod batch;
 mod body;
 mod call;
+mod circuit;
 mod client;
 mod deadline;
 mod error;
@@ -32,7 +34,9 @@ pub mod auth;
 pub mod limits;
 
 pub use api::types;
+pub use batch::{Batch, Progress};
 pub use body::{Body, ByteStream};
+pub use circuit::{CircuitBreaker, CircuitState};
 pub use client::{Client, ClientBuilder};
 pub use error::{ApiError, ApiErrorDetail, Attempt, Error, ErrorKind, Result};
 pub use graphql::{GraphQlError, GraphQlErrors, GraphQlLocation};

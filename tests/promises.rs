@@ -7,7 +7,9 @@ mod support;
 mod promises {
     #[cfg(feature = "app-auth")]
     mod auth;
+    mod batch;
     mod bodies;
+    mod circuit;
     mod client;
     #[cfg(feature = "app-auth")]
     mod environments;

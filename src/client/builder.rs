@@ -13,9 +13,10 @@ use super::{Client, Shared};
 use crate::auth::{
     AccessToken, Auth, Gateway, Keeper, PersonalToken, TokenPolicy, TokenSource, TokenStore,
 };
+use crate::circuit::{Circuit, CircuitBreaker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{Limits, RateLimits};
-use crate::origins::{GITHUB, Origins};
+use crate::origins::{GITHUB, Origins, origin_of, same_origin};
 use crate::retry::{RetryBudget, RetryPolicy};
 
 /// The settings of a [`Client`]; every one has a default.
@@ -47,6 +48,7 @@ pub struct ClientBuilder {
     token_policy: TokenPolicy,
     token_store: Option<Arc<dyn TokenStore>>,
     limits: RateLimits,
+    circuit_breaker: CircuitBreaker,
     retry: RetryPolicy,
     connect_timeout: Option<Duration>,
     attempt_timeout: Duration,
@@ -83,6 +85,7 @@ impl Default for ClientBuilder {
             token_policy: TokenPolicy::default(),
             token_store: None,
             limits: RateLimits::default(),
+            circuit_breaker: CircuitBreaker::default(),
             retry: RetryPolicy::default(),
             connect_timeout: None,
             attempt_timeout: ATTEMPT_TIMEOUT,
@@ -238,6 +241,12 @@ impl ClientBuilder {
         self
     }
 
+    /// When calls to a server that fails are given up before they are sent.
+    pub fn circuit_breaker(mut self, policy: CircuitBreaker) -> Self {
+        self.circuit_breaker = policy;
+        self
+    }
+
     /// What is tried again after a failure, when, and how often.
     /// [`Request::retry`](crate::Request::retry) sets it for a single call.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
@@ -317,6 +326,13 @@ impl ClientBuilder {
             header,
             keeper: Keeper::new(source, policy.clone(), store.clone()),
         });
+        let circuit = |url| Circuit::new(self.circuit_breaker.clone(), origin_of(url));
+        let api = circuit(origins.api());
+        let upload = match same_origin(origins.api(), origins.upload()) {
+            true => Arc::clone(&api),
+            false => circuit(origins.upload()),
+        };
+        let circuits = [api, upload];
         let shared = Shared {
             headers: self.template()?,
             http: self.http(&origins)?,
@@ -326,6 +342,7 @@ impl ClientBuilder {
             call_timeout: self.call_timeout,
             max_body_bytes: self.max_body_bytes,
             limits: Limits::new(self.limits),
+            circuits,
             retry_budget: RetryBudget::new(&self.retry),
             retry: self.retry,
             token_policy: policy,

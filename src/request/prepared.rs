@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,11 +17,13 @@ use url::Url;
 use super::{Inner, Kind, Payload, Request, Target};
 use crate::auth::Passes;
 use crate::body::{BodyTaken, Broken};
+use crate::circuit::Circuit;
 use crate::client::Client;
 use crate::deadline::{Limit, Slack};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{Cost, Priority};
 use crate::operation::{Location, NoBody, Operation, Parameter};
+use crate::origins::same_origin;
 use crate::retry::{RetryPolicy, is_idempotent};
 
 /// A request that is complete and valid.
@@ -202,6 +205,13 @@ impl Prepared {
         let authorization = self.own_authorization().map(HeaderValue::as_bytes);
         let secret = self.secret.as_ref().map(|secret| secret.expose_secret().as_bytes());
         authorization.into_iter().chain(secret)
+    }
+
+    /// The circuit of the server that it goes to first.
+    pub(crate) fn circuit(&self) -> &Arc<Circuit> {
+        let inner = self.client.inner();
+        let [api, upload] = &inner.circuits;
+        if same_origin(&self.url, inner.origins.api()) { api } else { upload }
     }
 
     /// What limits see of the call.

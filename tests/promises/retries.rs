@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::Method;
-use octowire::{Body, Client, ErrorKind, Request, Response, RetryPolicy};
+use octowire::{Body, CircuitBreaker, Client, ErrorKind, Request, Response, RetryPolicy};
 use serde_json::{Value, json};
 
 use crate::support::{Received, Reply, Server, json as answer};
@@ -18,8 +18,8 @@ fn at_once() -> RetryPolicy {
 }
 
 fn client(server: &Server) -> Client {
-    let builder = server.builder().retry(at_once()).attempt_timeout(Duration::from_millis(100));
-    builder.build().unwrap()
+    let builder = server.builder().retry(at_once()).circuit_breaker(CircuitBreaker::off());
+    builder.attempt_timeout(Duration::from_millis(100)).build().unwrap()
 }
 
 /// How the first attempt fails.

@@ -1,0 +1,134 @@
+//! Many calls at a time.
+
+use std::fmt;
+
+use futures_core::Stream;
+use futures_util::StreamExt;
+use futures_util::stream;
+
+use crate::client::Client;
+use crate::error::Result;
+
+impl Client {
+    /// Runs many calls, a bounded number of them at a time, and gives their results in the order
+    /// of the calls.
+    ///
+    /// A call is made when there is room for it, so that `calls` may be a long iterator. Rate limits
+    /// hold as for any call; a batch of [background](crate::limits::Priority::Background) calls
+    /// leaves the way free for others.
+    ///
+    /// ```no_run
+    /// # async fn example(github: octowire::Client) -> octowire::Result<()> {
+    /// use octowire::limits::Priority;
+    ///
+    /// let calls = (1..=500).map(|number| {
+    ///     github.issues().get().owner("octocat").repo("hello-world").issue_number(number)
+    ///         .with(|request| request.priority(Priority::Background))
+    ///         .send()
+    /// });
+    /// let results = github.batch(calls)
+    ///     .on_progress(|progress| println!("{} calls are done", progress.done))
+    ///     .run()
+    ///     .await;
+    /// for (number, result) in (1..).zip(results) {
+    ///     match result {
+    ///         Ok(issue) => println!("#{number} {}", issue.title),
+    ///         Err(error) => println!("#{number} {error}"),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn batch<I, F, T>(&self, calls: I) -> Batch<I::IntoIter>
+    where
+        I: IntoIterator<Item = F>,
+        F: Future<Output = Result<T>>,
+    {
+        Batch { calls: calls.into_iter(), concurrency: CONCURRENCY, on_progress: None }
+    }
+}
+
+/// Many calls, which [`Client::batch`] takes.
+#[must_use = "nothing is sent before `run` or `stream`"]
+pub struct Batch<I> {
+    calls: I,
+    concurrency: usize,
+    on_progress: Option<OnProgress>,
+}
+
+type OnProgress = Box<dyn FnMut(Progress) + Send>;
+
+/// How far a [`Batch`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// The calls that have ended.
+    pub done: usize,
+    /// Those of them that failed.
+    pub failed: usize,
+    /// All calls, if the iterator of the calls knows.
+    pub total: Option<usize>,
+}
+
+/// Enough to hide GitHub's latency, and far below its limit of 100 for everybody.
+const CONCURRENCY: usize = 10;
+const MOST: usize = 100;
+
+impl<I, F, T> Batch<I>
+where
+    I: Iterator<Item = F>,
+    F: Future<Output = Result<T>>,
+{
+    /// How many calls are under way at a time; 10 by default, from 1 to 100, which is GitHub's
+    /// limit for all of an identity's.
+    pub fn concurrency(mut self, calls: usize) -> Self {
+        self.concurrency = calls.clamp(1, MOST);
+        self
+    }
+
+    /// Calls this after each call that ends. It runs between the calls: it should return soon.
+    pub fn on_progress(mut self, on_progress: impl FnMut(Progress) + Send + 'static) -> Self {
+        self.on_progress = Some(Box::new(on_progress));
+        self
+    }
+
+    /// Runs the calls and gives each one's result, in the order of the calls. What fails does not
+    /// end the others. Dropped, it ends the calls that are under way and begins no more.
+    pub async fn run(self) -> Vec<Result<T>> {
+        let mut results = Vec::new();
+        let mut stream = std::pin::pin!(self.stream());
+        while let Some((index, result)) = stream.next().await {
+            if results.len() <= index {
+                results.resize_with(index + 1, || None);
+            }
+            results[index] = Some(result);
+        }
+        // Each call has ended, so that there is no gap.
+        results.into_iter().flatten().collect()
+    }
+
+    /// Runs the calls and gives each one's place and result as it ends. Nothing goes on while the
+    /// stream is not polled.
+    pub fn stream(self) -> impl Stream<Item = (usize, Result<T>)> {
+        let Self { calls, concurrency, mut on_progress } = self;
+        let total = match calls.size_hint() {
+            (least, Some(most)) if least == most => Some(most),
+            _ => None,
+        };
+        let (mut done, mut failed) = (0, 0);
+        let calls = calls.enumerate().map(|(index, call)| async move { (index, call.await) });
+        stream::iter(calls).buffer_unordered(concurrency).inspect(move |(_, result)| {
+            done += 1;
+            failed += usize::from(result.is_err());
+            if let Some(on_progress) = &mut on_progress {
+                on_progress(Progress { done, failed, total });
+            }
+        })
+    }
+}
+
+impl<I> fmt::Debug for Batch<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch").field("concurrency", &self.concurrency).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,437 @@
+//! A circuit breaker for each server: while nearly everything fails, calls fail at once.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::error::{Error, ErrorKind};
+
+/// When calls to a server are given up before they are sent.
+///
+/// Counted are attempts that got no answer, and answers 500, 502, 503 and 504. If too many of
+/// them fail, the circuit *opens*: for a while every call fails at once with
+/// [`ErrorKind::CircuitOpen`], so that neither the program waits for a server that is down nor the
+/// server is hit by it. Then a few calls are let through (*half open*): if they succeed the
+/// circuit is *closed* again, else it stays open, and for twice as long.
+///
+/// ```
+/// use std::time::Duration;
+/// use octowire::{CircuitBreaker, Client};
+///
+/// # fn example() -> octowire::Result<()> {
+/// let breaker = CircuitBreaker::default().share(0.8).open_for(Duration::from_secs(5));
+/// let client = Client::builder().circuit_breaker(breaker).build()?;
+/// # let _ = client;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "it does nothing before it is given to a client"]
+pub struct CircuitBreaker {
+    share: f64,
+    attempts: u32,
+    window: Duration,
+    open_for: Duration,
+    probes: u32,
+    off: bool,
+}
+
+/// Whether calls to a server are let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CircuitState {
+    /// They are.
+    Closed,
+    /// They fail at once.
+    Open,
+    /// A few are, to find out.
+    HalfOpen,
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+/// The longest time that a circuit stays open before somebody tries.
+const LONGEST: Duration = Duration::from_secs(5 * 60);
+
+impl Default for CircuitBreaker {
+    fn default() -> Self {
+        Self {
+            share: 0.5,
+            attempts: 20,
+            window: MINUTE / 2,
+            open_for: Duration::from_secs(10),
+            probes: 3,
+            off: false,
+        }
+    }
+}
+
+impl CircuitBreaker {
+    /// No circuit breaker: every call is sent.
+    pub fn off() -> Self {
+        Self { off: true, ..Self::default() }
+    }
+
+    /// The share of failures, from 0 to 1, at which the circuit opens; 0.5 by default.
+    pub fn share(mut self, share: f64) -> Self {
+        self.share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 1.0 };
+        self
+    }
+
+    /// How many attempts have to be counted before a share says anything; 20 by default, at least
+    /// 1.
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts.max(1);
+        self
+    }
+
+    /// How long an attempt counts; 30 seconds by default, an hour at most.
+    pub fn window(mut self, time: Duration) -> Self {
+        self.window = time.min(HOUR);
+        self
+    }
+
+    /// How long the circuit stays open at first; 10 seconds by default. It doubles each time that
+    /// it opens again, up to five minutes.
+    pub fn open_for(mut self, time: Duration) -> Self {
+        self.open_for = time.min(LONGEST);
+        self
+    }
+
+    /// How many calls have to succeed for the circuit to close, and are let through at a time; 3 by
+    /// default, at least 1.
+    pub fn probes(mut self, calls: u32) -> Self {
+        self.probes = calls.max(1);
+        self
+    }
+}
+
+/// The circuit of one server.
+pub(crate) struct Circuit {
+    policy: CircuitBreaker,
+    /// The server's name, for messages.
+    server: String,
+    /// Whether it is anything but closed: the usual case costs one look.
+    troubled: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    origin: Instant,
+    /// The attempts and failures of the parts of the window, and the part that is the newest.
+    counts: [(u32, u32); PARTS],
+    newest: u64,
+    phase: Phase,
+    /// How often it opened since it was closed.
+    level: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Closed,
+    Open { until: Instant },
+    HalfOpen { under_way: u32, succeeded: u32, since: Instant },
+}
+
+const PARTS: usize = 10;
+
+impl Circuit {
+    pub(crate) fn new(policy: CircuitBreaker, server: String) -> Arc<Self> {
+        let state = State {
+            origin: Instant::now(),
+            counts: [(0, 0); PARTS],
+            newest: 0,
+            phase: Phase::Closed,
+            level: 0,
+        };
+        let troubled = AtomicBool::new(false);
+        Arc::new(Self { policy, server, troubled, state: Mutex::new(state) })
+    }
+
+    /// Says whether an attempt would be let through; it takes no probe's place.
+    ///
+    /// # Errors
+    /// If the circuit is open.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.policy.off || !self.troubled.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        match self.state().phase {
+            Phase::Open { until } => match until.checked_duration_since(Instant::now()) {
+                Some(wait) if !wait.is_zero() => Err(self.open(wait)),
+                _ => Ok(()),
+            },
+            Phase::Closed | Phase::HalfOpen { .. } => Ok(()),
+        }
+    }
+
+    /// Lets an attempt through.
+    ///
+    /// # Errors
+    /// If the circuit is open.
+    pub(crate) fn pass(self: &Arc<Self>) -> Result<Trial, Error> {
+        let trial = |probe| Trial { circuit: Some(Arc::clone(self)), probe };
+        if self.policy.off {
+            return Ok(Trial { circuit: None, probe: None });
+        }
+        if !self.troubled.load(Ordering::Acquire) {
+            return Ok(trial(None));
+        }
+        let now = Instant::now();
+        let mut state = self.state();
+        match state.phase {
+            Phase::Closed => Ok(trial(None)),
+            Phase::Open { until } if now < until => Err(self.open(until - now)),
+            Phase::Open { .. } => {
+                info!(server = self.server, "calls are tried again");
+                state.phase = Phase::HalfOpen { under_way: 1, succeeded: 0, since: now };
+                Ok(trial(Some(now)))
+            }
+            Phase::HalfOpen { under_way, succeeded, since } => {
+                if under_way + succeeded >= self.policy.probes {
+                    return Err(self.open(Duration::from_secs(1)));
+                }
+                state.phase = Phase::HalfOpen { under_way: under_way + 1, succeeded, since };
+                Ok(trial(Some(since)))
+            }
+        }
+    }
+
+    pub(crate) fn current(&self) -> CircuitState {
+        match self.state().phase {
+            Phase::Closed => CircuitState::Closed,
+            Phase::Open { until } if Instant::now() < until => CircuitState::Open,
+            Phase::Open { .. } | Phase::HalfOpen { .. } => CircuitState::HalfOpen,
+        }
+    }
+
+    fn open(&self, wait: Duration) -> Error {
+        Error::new(
+            ErrorKind::CircuitOpen,
+            format!("{} fails too often: the circuit is open", self.server),
+        )
+        .with_advice(format!(
+            "nothing was sent: try again in {} s; see https://www.githubstatus.com",
+            wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+        ))
+        .with_retry_after(wait)
+        .with_retryable(true)
+    }
+
+    fn record(&self, probe: Option<Instant>, failed: bool) {
+        let now = Instant::now();
+        let mut state = self.state();
+        match (probe, state.phase) {
+            (None, Phase::Closed) => {
+                let (attempts, failures) = state.count(now, self.policy.window, failed);
+                let share = f64::from(failures) / f64::from(attempts.max(1));
+                if failed && attempts >= self.policy.attempts && share >= self.policy.share {
+                    self.trip(&mut state, now);
+                }
+            }
+            (Some(then), Phase::HalfOpen { under_way, succeeded, since }) if then == since => {
+                if failed {
+                    self.trip(&mut state, now);
+                } else if succeeded + 1 >= self.policy.probes {
+                    info!(server = self.server, "the circuit is closed");
+                    state.phase = Phase::Closed;
+                    state.level = 0;
+                    state.counts = [(0, 0); PARTS];
+                    self.troubled.store(false, Ordering::Release);
+                } else {
+                    let under_way = under_way.saturating_sub(1);
+                    state.phase = Phase::HalfOpen { under_way, succeeded: succeeded + 1, since };
+                }
+            }
+            // It was let through before the circuit opened, or closed.
+            _ => {}
+        }
+    }
+
+    /// A probe was dropped before its end.
+    fn give_back(&self, probe: Instant) {
+        let mut state = self.state();
+        if let Phase::HalfOpen { under_way, succeeded, since } = state.phase
+            && since == probe
+        {
+            let under_way = under_way.saturating_sub(1);
+            state.phase = Phase::HalfOpen { under_way, succeeded, since };
+        }
+    }
+
+    fn trip(&self, state: &mut State, now: Instant) {
+        let doubled = 1_u32.checked_shl(state.level).unwrap_or(u32::MAX);
+        let time = self.policy.open_for.saturating_mul(doubled).min(LONGEST);
+        warn!(server = self.server, ?time, "too many calls fail: the circuit is open");
+        state.phase = Phase::Open { until: now + time };
+        state.level = state.level.saturating_add(1);
+        self.troubled.store(true, Ordering::Release);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Counts an attempt, and gives the attempts and failures of the window.
+    fn count(&mut self, now: Instant, window: Duration, failed: bool) -> (u32, u32) {
+        let part = (window.as_millis() / PARTS as u128).max(1);
+        let current = now.saturating_duration_since(self.origin).as_millis() / part;
+        let current = u64::try_from(current).unwrap_or(u64::MAX);
+        let passed = current.saturating_sub(self.newest).min(PARTS as u64);
+        for old in 0..passed {
+            self.counts[slot(current - old)] = (0, 0);
+        }
+        self.newest = self.newest.max(current);
+        let count = &mut self.counts[slot(self.newest)];
+        count.0 = count.0.saturating_add(1);
+        count.1 = count.1.saturating_add(u32::from(failed));
+        let sum =
+            |(a, b): (u32, u32), (c, d): &(u32, u32)| (a.saturating_add(*c), b.saturating_add(*d));
+        self.counts.iter().fold((0, 0), sum)
+    }
+}
+
+/// The place of a part in the ring.
+fn slot(part: u64) -> usize {
+    // The remainder is smaller than the ring.
+    (part % PARTS as u64) as usize
+}
+
+/// An attempt that was let through. One that is dropped says nothing of the server.
+#[must_use]
+pub(crate) struct Trial {
+    circuit: Option<Arc<Circuit>>,
+    /// When the probing began that it is a part of.
+    probe: Option<Instant>,
+}
+
+impl Trial {
+    pub(crate) fn end(mut self, failed: bool) {
+        if let Some(circuit) = self.circuit.take() {
+            circuit.record(self.probe, failed);
+        }
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        if let Some((circuit, probe)) = self.circuit.take().zip(self.probe) {
+            circuit.give_back(probe);
+        }
+    }
+}
+
+impl fmt::Debug for Circuit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Circuit").field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+/// Whether an error is the server's failure, rather than its answer.
+pub(crate) fn is_failure(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Transport | ErrorKind::Timeout => true,
+        ErrorKind::Api => {
+            error.status().is_some_and(|status| matches!(status.as_u16(), 500 | 502 | 503 | 504))
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn circuit(policy: CircuitBreaker) -> Arc<Circuit> {
+        Circuit::new(policy, "api.github.com".to_owned())
+    }
+
+    fn attempts(circuit: &Arc<Circuit>, count: u32, failed: bool) {
+        for _ in 0..count {
+            circuit.pass().unwrap().end(failed);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_opens_at_its_share_of_failures_and_not_before_enough_were_counted() {
+        let circuit = circuit(CircuitBreaker::default());
+        attempts(&circuit, 19, true);
+        assert_eq!(circuit.current(), CircuitState::Closed);
+        attempts(&circuit, 1, true);
+        assert_eq!(circuit.current(), CircuitState::Open);
+        let error = circuit.pass().err().unwrap();
+        assert_eq!(
+            (error.kind(), error.retry_after()),
+            (ErrorKind::CircuitOpen, Some(10 * SECOND))
+        );
+        assert!(error.to_string().contains("api.github.com"), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_few_failures_among_many_do_not_open_it() {
+        let circuit = circuit(CircuitBreaker::default());
+        for _ in 0..100 {
+            attempts(&circuit, 6, false);
+            attempts(&circuit, 4, true);
+        }
+        assert_eq!(circuit.current(), CircuitState::Closed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_long_ago_does_not_count() {
+        let circuit = circuit(CircuitBreaker::default());
+        attempts(&circuit, 19, true);
+        advance(31 * SECOND).await;
+        attempts(&circuit, 19, true);
+        assert_eq!(circuit.current(), CircuitState::Closed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn probes_close_it_and_a_failing_one_opens_it_for_longer() {
+        let circuit = circuit(CircuitBreaker::default());
+        attempts(&circuit, 20, true);
+        advance(10 * SECOND).await;
+        assert_eq!(circuit.current(), CircuitState::HalfOpen);
+        let probes = [circuit.pass().unwrap(), circuit.pass().unwrap(), circuit.pass().unwrap()];
+        assert!(circuit.pass().is_err(), "three at a time");
+        let [good, dropped, bad] = probes;
+        good.end(false);
+        drop(dropped);
+        let again = circuit.pass().unwrap();
+        bad.end(true);
+        assert_eq!(circuit.pass().err().unwrap().retry_after(), Some(20 * SECOND));
+        // It belongs to a time that is over.
+        again.end(false);
+        advance(20 * SECOND).await;
+        attempts(&circuit, 3, false);
+        assert_eq!(circuit.current(), CircuitState::Closed);
+        attempts(&circuit, 20, true);
+        assert_eq!(circuit.pass().err().unwrap().retry_after(), Some(10 * SECOND));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_stays_open_for_five_minutes_at_most_and_can_be_off() {
+        let circuit = circuit(CircuitBreaker::default().probes(1));
+        attempts(&circuit, 20, true);
+        for _ in 0..40 {
+            let wait = circuit.pass().err().unwrap().retry_after().unwrap();
+            assert!(wait <= 300 * SECOND);
+            advance(wait).await;
+            attempts(&circuit, 1, true);
+        }
+        let off = super::tests::circuit(CircuitBreaker::off());
+        attempts(&off, 100, true);
+        assert_eq!(off.current(), CircuitState::Closed);
+    }
+}

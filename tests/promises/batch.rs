@@ -1,0 +1,86 @@
+//! Many calls, few at a time, each with its result.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use http::Method;
+use octowire::{Client, Progress};
+use serde_json::Value;
+
+use crate::support::{Received, Reply, Server, json as answer};
+
+/// Answers with what it was asked for, later numbers sooner; every tenth is not there.
+async fn echo(at_once: Arc<AtomicUsize>, most: Arc<AtomicUsize>) -> Server {
+    Server::start(move |request: Received| {
+        let (at_once, most) = (Arc::clone(&at_once), Arc::clone(&most));
+        async move {
+            most.fetch_max(at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            let number: u64 = request.target.rsplit('/').next().unwrap().parse().unwrap();
+            tokio::time::sleep(Duration::from_millis(10 - number % 10)).await;
+            at_once.fetch_sub(1, Ordering::SeqCst);
+            let status = if number % 10 == 0 { "404 Not Found" } else { "200 OK" };
+            Reply::Raw(answer(status, "", &number.to_string()))
+        }
+    })
+    .await
+}
+
+fn call(client: &Client, number: u64) -> octowire::ResponseFuture<Value> {
+    client.request(Method::GET, format!("/x/{number}")).send()
+}
+
+#[tokio::test]
+async fn results_come_in_the_order_of_the_calls_and_errors_stay_with_theirs() {
+    let most = Arc::new(AtomicUsize::new(0));
+    let server = echo(Arc::default(), Arc::clone(&most)).await;
+    let client = server.builder().build().unwrap();
+    let progress = Arc::new(Mutex::new(Vec::<Progress>::new()));
+    let heard = Arc::clone(&progress);
+    let results = client
+        .batch((1..=100).map(|number| call(&client, number)))
+        .concurrency(7)
+        .on_progress(move |progress| heard.lock().unwrap().push(progress))
+        .run()
+        .await;
+    assert_eq!(results.len(), 100);
+    for (number, result) in (1..).zip(results) {
+        match result {
+            Ok(answer) => assert_eq!(*answer, number),
+            Err(error) => assert!(number % 10 == 0 && error.is_not_found(), "{error}"),
+        }
+    }
+    assert_eq!(most.load(Ordering::SeqCst), 7);
+    let progress = progress.lock().unwrap();
+    assert!(progress.iter().map(|progress| progress.done).eq(1..=100));
+    let last = progress.last().unwrap();
+    assert_eq!((last.failed, last.total), (10, Some(100)));
+}
+
+#[tokio::test]
+async fn calls_are_made_as_there_is_room_for_them() {
+    let server = echo(Arc::default(), Arc::default()).await;
+    let client = server.builder().build().unwrap();
+    let made = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&made);
+    // Without an end.
+    let calls = (1..).map(|number| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        call(&client, number)
+    });
+    let stream = client.batch(calls).concurrency(4).stream();
+    let first: Vec<_> = stream.take(20).collect().await;
+    assert!(made.load(Ordering::SeqCst) <= 24, "{made:?}");
+    let mut places: Vec<_> = first.iter().map(|(place, _)| *place).collect();
+    places.sort_unstable();
+    places.dedup();
+    assert_eq!(places.len(), 20);
+}
+
+#[tokio::test]
+async fn an_empty_batch_is_done() {
+    let client = Client::builder().build().unwrap();
+    let calls: [octowire::ResponseFuture<Value>; 0] = [];
+    assert!(client.batch(calls).run().await.is_empty());
+}
