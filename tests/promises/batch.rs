@@ -20,7 +20,7 @@ async fn echo(at_once: Arc<AtomicUsize>, most: Arc<AtomicUsize>) -> Server {
             let number: u64 = request.target.rsplit('/').next().unwrap().parse().unwrap();
             tokio::time::sleep(Duration::from_millis(10 - number % 10)).await;
             at_once.fetch_sub(1, Ordering::SeqCst);
-            let status = if number % 10 == 0 { "404 Not Found" } else { "200 OK" };
+            let status = if number.is_multiple_of(10) { "404 Not Found" } else { "200 OK" };
             Reply::Raw(answer(status, "", &number.to_string()))
         }
     })
