@@ -47,6 +47,8 @@ pub struct Client(Arc<Inner>);
 pub(crate) struct Inner {
     shared: Arc<Shared>,
     pub(crate) auth: Auth,
+    /// Whether calls carry the gateway's token.
+    pub(crate) through_gateway: bool,
     /// The limits of whom this one calls as, once they were asked for.
     lane: OnceLock<Arc<Lane>>,
 }
@@ -102,7 +104,9 @@ impl Client {
     /// If `GITHUB_TOKEN` is not set, or one of the two is not usable.
     pub fn from_env() -> Result<Self> {
         let mut builder = Self::builder().token_from_env("GITHUB_TOKEN");
-        if let Ok(base_url) = std::env::var("GITHUB_API_URL") {
+        let base_url = std::env::var("GITHUB_API_URL");
+        // Some systems set a variable that has no value.
+        if let Some(base_url) = base_url.ok().filter(|base_url| !base_url.trim().is_empty()) {
             builder = builder.base_url(base_url);
         }
         builder.build()
@@ -143,13 +147,27 @@ impl Client {
     }
 
     pub(crate) fn new(shared: Shared, auth: Auth) -> Self {
-        Self(Arc::new(Inner { shared: Arc::new(shared), auth, lane: OnceLock::new() }))
+        Self(Arc::new(Inner {
+            shared: Arc::new(shared),
+            auth,
+            through_gateway: true,
+            lane: OnceLock::new(),
+        }))
     }
 
     /// A handle that shares everything but as whom it calls.
     fn with(&self, auth: Auth) -> Self {
+        self.handle(auth, self.0.through_gateway)
+    }
+
+    /// A handle that has no token at all, for a source of the gateway's tokens.
+    pub(crate) fn without_tokens(&self) -> Self {
+        self.handle(Auth::default(), false)
+    }
+
+    fn handle(&self, auth: Auth, through_gateway: bool) -> Self {
         let shared = Arc::clone(&self.0.shared);
-        Self(Arc::new(Inner { shared, auth, lane: OnceLock::new() }))
+        Self(Arc::new(Inner { shared, auth, through_gateway, lane: OnceLock::new() }))
     }
 
     pub(crate) fn inner(&self) -> &Inner {

@@ -18,7 +18,9 @@ const SECRET: &str = "ghs_hunter2hunter2";
 #[tokio::test]
 async fn debug_shows_no_secret() {
     let builder = Client::builder().token(SECRET).default_header("x-proxy-key", SECRET);
-    let mut shown = format!("{builder:?}");
+    let proxy = octowire::reqwest::Proxy::all("http://user:hunter2@proxy.example:8080").unwrap();
+    let proxied = Client::builder().base_url("https://me:hunter2@x.example").proxy(proxy);
+    let mut shown = format!("{builder:?} {proxied:?} {proxied:#?}");
     let client = builder.build().unwrap();
     let request = client
         .request(Method::POST, "/x")

@@ -12,7 +12,6 @@ use http::header::DATE;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::failure::AuthFailure;
 use super::installation::{AppInstallation, Installation};
 use super::source::{MintRequest, Reaction, Rejection, TokenFuture, TokenSource};
 use super::token::AccessToken;
@@ -48,6 +47,8 @@ pub use signer::{AppSigner, SignatureFuture};
 #[derive(Clone)]
 pub struct App {
     issuer: Arc<str>,
+    /// What identities begin with, such as `PROD/`; empty for none.
+    environment: Arc<str>,
     signers: Vec<Arc<dyn AppSigner>>,
     state: Arc<State>,
 }
@@ -55,8 +56,9 @@ pub struct App {
 /// What is learnt from GitHub's refusals; shared by the clones of an App.
 #[derive(Default)]
 struct State {
-    /// Which signer's turn it is.
+    /// Which signer's turn it is, and which one made the last JWT.
     active: AtomicUsize,
+    signed: AtomicUsize,
     /// Seconds by which GitHub's clock is ahead of this one.
     skew: AtomicI64,
     changed: Mutex<Changed>,
@@ -65,7 +67,10 @@ struct State {
 #[derive(Default)]
 struct Changed {
     clock: Option<Instant>,
+    /// When an older key took its turn.
     key: Option<Instant>,
+    /// When keys began to be refused, and how often since.
+    round: Option<(Instant, usize)>,
 }
 
 /// A clock is corrected at most this often, and by no less than a few seconds.
@@ -73,6 +78,8 @@ const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
 const CLOCK_TOLERANCE: i64 = 2;
 /// After this time on an older key, the newest is tried again.
 const KEY_INTERVAL: Duration = Duration::from_secs(60 * 60);
+/// Each key is tried once in this time, so that an App whose keys are all refused is not hammered.
+const ROUND_INTERVAL: Duration = Duration::from_secs(60);
 
 impl App {
     /// An App with its private key.
@@ -104,23 +111,14 @@ impl App {
     /// An App whose key is kept elsewhere, in a KMS or an HSM.
     ///
     /// # Errors
-    /// If the id is empty.
+    /// If the id is empty, or is something else by its look, such as a token or a private key.
     pub fn with_signer(id: impl Display, signer: impl AppSigner) -> Result<Self> {
         let issuer = id.to_string();
         let issuer = issuer.trim();
-        if issuer.is_empty() {
-            return Err(AuthFailure::Empty.error(
-                "the App's id is empty",
-                "give the client id or the App id from the App's settings page",
-            ));
-        }
-        if let Some(kind) = super::token::Looks::of(issuer).access_token() {
-            return Err(AuthFailure::WrongKind.error(
-                format!("what was given as an App's id looks like {kind}"),
-                "give the client id or the App id; a token is given by ClientBuilder::token",
-            ));
-        }
-        Ok(Self { issuer: issuer.into(), signers: vec![Arc::new(signer)], state: Arc::default() })
+        super::oauth::check("App's id", issuer, |_| false)?;
+        let signers: Vec<Arc<dyn AppSigner>> = vec![Arc::new(signer)];
+        let environment = Arc::from("");
+        Ok(Self { issuer: issuer.into(), environment, signers, state: Arc::default() })
     }
 
     /// Adds an older key, for while a new one is brought in: the App signs with the first, and
@@ -151,6 +149,16 @@ impl App {
     #[must_use]
     pub fn installation(&self, installation: impl Into<Installation>) -> AppInstallation {
         AppInstallation::new(self.clone(), installation.into())
+    }
+
+    /// The same App, whose identities begin with the name of an environment.
+    pub(super) fn in_environment(mut self, environment: &str) -> Self {
+        self.environment = format!("{environment}/").into();
+        self
+    }
+
+    pub(super) fn environment(&self) -> &str {
+        &self.environment
     }
 
     /// The client id or App id.
@@ -185,17 +193,24 @@ impl App {
         true
     }
 
+    /// After a refusal, goes on to the next key, and from the last to the newest: until each was
+    /// tried once, and then not for a while.
     fn next_key(&self) -> bool {
         let mut changed = self.state.changed.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = self.active() + 1;
-        let found = next < self.signers.len();
-        // After the last, the next JWT begins with the newest again.
-        self.state.active.store(if found { next } else { 0 }, Ordering::Relaxed);
-        if found {
-            changed.key = Some(Instant::now());
-            warn!(key = next, "GitHub does not accept the App's key: signing with the older one");
+        let now = Instant::now();
+        let (began, tried) = match changed.round {
+            Some((began, tried)) if now - began < ROUND_INTERVAL => (began, tried + 1),
+            _ => (now, 1),
+        };
+        changed.round = Some((began, tried));
+        let next = (self.state.signed.load(Ordering::Relaxed) + 1) % self.signers.len();
+        self.state.active.store(next, Ordering::Relaxed);
+        changed.key = (next > 0).then_some(now);
+        if tried >= self.signers.len() {
+            return false;
         }
-        found
+        warn!(key = next, "GitHub does not accept the App's key: signing with another");
+        true
     }
 }
 
@@ -203,7 +218,9 @@ impl TokenSource for App {
     fn mint<'a>(&'a self, _: MintRequest<'a>) -> TokenFuture<'a> {
         Box::pin(async move {
             self.retry_newest_key();
-            let signer = &self.signers[self.active()];
+            let active = self.active();
+            self.state.signed.store(active, Ordering::Relaxed);
+            let signer = &self.signers[active];
             let skew = self.state.skew.load(Ordering::Relaxed);
             let jwt = jwt::sign(&self.issuer, skew, &**signer).await?;
             Ok(AccessToken::new(jwt)?.expires_in(jwt::LIFETIME))
@@ -211,7 +228,7 @@ impl TokenSource for App {
     }
 
     fn identity(&self) -> Cow<'_, str> {
-        Cow::Owned(format!("app:{}", self.issuer))
+        Cow::Owned(format!("{}app:{}", self.environment, self.issuer))
     }
 
     fn rejected(&self, rejection: &Rejection<'_>) -> Reaction {

@@ -9,6 +9,7 @@ use url::{Host, Url};
 
 use super::failure::AuthFailure;
 use super::oauth::{Ask, Form, Grant, basic_encoded};
+use super::personal::digest;
 use super::source::{Keep, MintRequest, TokenFuture, TokenSource};
 use super::token::AccessToken;
 use crate::client::Client;
@@ -134,7 +135,12 @@ impl TokenSource for ClientCredentials {
     }
 
     fn identity(&self) -> Cow<'_, str> {
-        let mut identity = format!("client:{}@{}", self.client_id, origin_of(&self.token_url));
+        let (origin, path) = (origin_of(&self.token_url), self.token_url.path());
+        let mut identity = format!("client:{}@{origin}{path}", self.client_id);
+        if let Some(query) = self.token_url.query() {
+            // It may be private.
+            identity.push_str(&format!("?{}", digest(query)));
+        }
         for (name, value) in [("scope", &self.scope), ("audience", &self.audience)] {
             if let Some(value) = value {
                 identity.push_str(&format!(";{name}={value}"));
@@ -228,9 +234,12 @@ mod tests {
     #[test]
     fn identities_differ_where_permissions_do() {
         let plain = ClientCredentials::new("https://a.example/t", "id", "hunter2").unwrap();
-        assert_eq!(plain.identity(), "client:id@https://a.example");
+        assert_eq!(plain.identity(), "client:id@https://a.example/t");
+        let other = ClientCredentials::new("https://a.example/t?realm=hunter2", "id", "x").unwrap();
+        assert_ne!(plain.identity(), other.identity());
+        assert!(!other.identity().contains("hunter2"));
         let narrow = plain.scope("read").audience("github");
-        assert_eq!(narrow.identity(), "client:id@https://a.example;scope=read;audience=github");
+        assert_eq!(narrow.identity(), "client:id@https://a.example/t;scope=read;audience=github");
         assert!(!format!("{narrow:?}").contains("hunter2"));
     }
 }

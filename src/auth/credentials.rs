@@ -10,6 +10,7 @@ use super::failure::AuthFailure;
 use super::installation::{AppInstallation, Installation};
 use super::personal::{PersonalToken, read_variable};
 use super::source::{Keep, MintRequest, Reaction, Rejection, TokenFuture, TokenSource};
+use super::token::AccessToken;
 use crate::error::Result;
 
 /// The credentials of one environment, such as `PROD` or `STAGING`, each with variables of its own.
@@ -112,7 +113,18 @@ impl TokenSource for Credentials {
     }
 
     fn identity(&self) -> Cow<'_, str> {
-        Cow::Owned(format!("{}/{}", self.environment, self.inner().identity()))
+        match &self.source {
+            Source::Personal(token) => {
+                Cow::Owned(format!("{}/{}", self.environment, token.identity()))
+            }
+            // These know it, so that their other handles do as well.
+            Source::App(app) => app.identity(),
+            Source::Installation(installation) => installation.identity(),
+        }
+    }
+
+    fn at_hand(&self) -> Option<AccessToken> {
+        self.inner().at_hand()
     }
 
     fn rejected(&self, rejection: &Rejection<'_>) -> Reaction {
@@ -152,7 +164,7 @@ impl Variables<'_> {
     }
 
     fn app(&self, id: &SecretString) -> Result<Source> {
-        let app = self.read_app(id.expose_secret().trim())?;
+        let app = self.read_app(id.expose_secret().trim())?.in_environment(self.environment);
         let installation_id = self.read("APP_INSTALLATION_ID")?;
         let org = self.read("APP_INSTALLATION_ORG")?;
         let installation = match (installation_id, org) {

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use chrono::{DateTime, Utc};
 use http::header::DATE;
 use http::{HeaderMap, Method, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
@@ -107,8 +108,11 @@ impl Installation {
     /// Whose tokens these are: the same for equal ones, and different for narrower ones.
     pub(crate) fn identity(&self, app: &App) -> String {
         let mut identity = match &self.target {
-            Target::Id(id) => format!("installation:{id}"),
-            target => format!("installation:{}/{target}", app.id()),
+            Target::Id(id) => format!("{}installation:{id}", app.environment()),
+            target => {
+                let (environment, app) = (app.environment(), encoded(app.id()));
+                format!("{environment}installation:{app}/{}", target.encoded())
+            }
         };
         let mut add = |name: &str, parts: &mut dyn Iterator<Item = String>| {
             let parts: Vec<_> = parts.collect();
@@ -116,13 +120,35 @@ impl Installation {
                 identity.push_str(&format!(";{name}={}", parts.join(",")));
             }
         };
-        add("repositories", &mut self.repositories.iter().cloned());
+        add("repositories", &mut self.repositories.iter().map(|name| encoded(name)));
         add("repository_ids", &mut self.repository_ids.iter().map(u64::to_string));
         add(
             "permissions",
-            &mut self.permissions.iter().map(|(name, level)| format!("{name}:{level}")),
+            &mut self
+                .permissions
+                .iter()
+                .map(|(name, level)| format!("{}:{}", encoded(name), encoded(level))),
         );
         identity
+    }
+}
+
+/// A name as a part of an identity: nothing in it looks like what parts are separated by.
+fn encoded(name: &str) -> String {
+    utf8_percent_encode(name, PART).to_string()
+}
+
+/// All but what names consist of.
+const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
+
+impl Target {
+    fn encoded(&self) -> String {
+        match self {
+            Self::Id(id) => id.to_string(),
+            Self::Org(org) => format!("orgs/{}", encoded(org)),
+            Self::User(user) => format!("users/{}", encoded(user)),
+            Self::Repo(owner, repo) => format!("repos/{}/{}", encoded(owner), encoded(repo)),
+        }
     }
 }
 
@@ -278,10 +304,24 @@ impl AppInstallation {
                 "check that the private key belongs to this App and was not deleted, and the \
                  machine's clock; the source of this error has GitHub's words",
             ),
-            // An answer that does not decode may hold a token.
-            _ => return error.without_body(),
+            // The network's failures are the caller's as well.
+            None => return error,
+            Some(_) => (
+                AuthFailure::Other,
+                format!("GitHub gave no token for the installation {target}"),
+                "the source of this error says why",
+            ),
         };
-        failure.error(what, advice).with_source(error)
+        let told = failure
+            .error(what, advice)
+            .with_retryable(error.is_retryable())
+            .with_rate_limited(error.is_rate_limited());
+        let told = match error.retry_after() {
+            Some(time) => told.with_retry_after(time),
+            None => told,
+        };
+        // An answer that does not decode may hold a token.
+        told.with_source(error.without_body())
     }
 }
 
@@ -325,4 +365,41 @@ fn lifetime(end: DateTime<Utc>, headers: &HeaderMap) -> Duration {
     let date = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok());
     let now = date.map_or_else(|| DateTime::<Utc>::from(SystemTime::now()), |date| date.to_utc());
     (end - now).to_std().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::{AppSigner, SignatureFuture};
+
+    #[derive(Debug)]
+    struct Nobody;
+
+    impl AppSigner for Nobody {
+        fn sign<'a>(&'a self, _: &'a [u8]) -> SignatureFuture<'a> {
+            Box::pin(async { Ok(Vec::new()) })
+        }
+    }
+
+    #[test]
+    fn no_name_makes_one_installation_look_like_another() {
+        let app = App::with_signer("Iv23liABC", Nobody).unwrap();
+        let id = || Installation::id(42);
+        let identities = [
+            id(),
+            id().repositories(["a,secret"]),
+            id().repositories(["a", "secret"]),
+            id().repositories(["a"]),
+            id().repositories(["a"]).permission("issues", "write"),
+            id().repositories(["a;permissions=issues:write"]),
+            id().permission("issues", "write,metadata:read"),
+            id().permission("issues", "write").permission("metadata", "read"),
+            Installation::of_org("a/b"),
+            Installation::of_repo("a", "b"),
+            Installation::of_user("a"),
+        ];
+        let identities: BTreeSet<_> = identities.iter().map(|one| one.identity(&app)).collect();
+        assert_eq!(identities.len(), 11, "{identities:?}");
+        assert!(identities.contains("installation:42;repositories=a,secret"), "{identities:?}");
+    }
 }

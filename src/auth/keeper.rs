@@ -6,12 +6,14 @@
 //! dropped while it waits takes nothing from the others.
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
+use futures_util::FutureExt;
 use http::HeaderValue;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::{Instrument, debug, info_span, warn};
 
 use super::failure::AuthFailure;
@@ -26,6 +28,7 @@ mod due;
 mod mint;
 
 use due::Due;
+use mint::Minted;
 
 /// The keeper of one source's token.
 pub(crate) struct Keeper {
@@ -43,6 +46,8 @@ pub(crate) struct Held {
     /// Counts the tokens of a keeper, so that a refusal is laid to the right one.
     serial: u64,
     since: Instant,
+    /// Whether it was minted then, and not only found.
+    minted: bool,
     /// From here on the token is renewed while it is used.
     renew: Option<Due>,
     /// From here on it is not used.
@@ -70,8 +75,8 @@ impl Held {
 
 #[derive(Default)]
 struct State {
-    /// The mint under way.
-    flight: Option<watch::Receiver<Option<Outcome>>>,
+    /// The mint under way, and since when.
+    flight: Option<(watch::Receiver<Option<Outcome>>, Instant)>,
     serial: u64,
     /// Failures since the last token, and when the next attempt may begin.
     failures: u32,
@@ -97,6 +102,14 @@ const SETTLE_DELAY: Duration = Duration::from_millis(500);
 const DISCARD_INTERVAL: Duration = Duration::from_secs(60);
 /// How often an old credential is warned about.
 const WARN_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest pause after a failure that a server asks for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
+/// How long a flight may take, whatever hangs: a source, a store, or a runtime that nobody drives.
+const LONGEST_FLIGHT: Duration = Duration::from_secs(5 * 60);
+/// A token that is read from somewhere costs nothing to read again.
+const REREAD_INTERVAL: Duration = Duration::from_secs(1);
+/// A credential's age is looked at this often.
+const AGE_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// Flights that ended without an outcome before a call gives up.
 const MAX_LOST_FLIGHTS: usize = 3;
 
@@ -107,14 +120,20 @@ impl Keeper {
         store: Option<Arc<dyn TokenStore>>,
     ) -> Arc<Self> {
         let store = store.filter(|_| source.keep() != Keep::No);
-        Arc::new(Self { source, policy, store, held: RwLock::default(), state: Mutex::default() })
+        let first = source.at_hand();
+        let (held, state) = (RwLock::default(), Mutex::default());
+        let keeper = Self { source, policy, store, held, state };
+        if let Some(token) = first {
+            keeper.begin_with(token);
+        }
+        Arc::new(keeper)
     }
 
     /// Takes a token that is at hand before any was minted.
-    pub(crate) fn begin_with(&self, token: AccessToken) {
+    fn begin_with(&self, token: AccessToken) {
         let mut state = self.state();
         state.serial += 1;
-        self.set(Some(Arc::new(self.hold(token, state.serial))));
+        self.set(Some(Arc::new(self.hold(token, state.serial, false))));
     }
 
     pub(crate) fn source(&self) -> &dyn TokenSource {
@@ -128,6 +147,10 @@ impl Keeper {
     pub(crate) async fn pass(self: &Arc<Self>, client: &Client) -> Result<Arc<Held>> {
         if let Some(held) = self.current().filter(|held| held.is_fresh()) {
             return Ok(held);
+        }
+        let own = Arc::as_ptr(self) as usize;
+        if FLYING.try_with(|flying| flying.contains(&own)).unwrap_or(false) {
+            return Err(self.recursive());
         }
         for _ in 0..MAX_LOST_FLIGHTS {
             let mut flight = match self.turn(client) {
@@ -159,16 +182,21 @@ impl Keeper {
             // Replaced meanwhile: another call was refused first.
             return Some(Duration::ZERO);
         }
+        // An endpoint that wants another kind of token takes none of these, however long one waits.
+        let misdirected = rejection.message.contains("JSON web token");
         let settles = self.source.settles_within();
+        let settles = if misdirected || !held.minted { Duration::ZERO } else { settles };
         let delay = SETTLE_DELAY.saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX));
-        if held.since.elapsed() + delay <= settles {
+        if held.since.elapsed().saturating_add(delay) <= settles {
             debug!(identity = &*self.source.identity(), "a new token is refused: wait for it");
             return Some(delay);
         }
         match self.source.rejected(rejection) {
             Reaction::Fail => return None,
             Reaction::MintAgain => {
-                let early = |at: Instant| at.elapsed() < DISCARD_INTERVAL;
+                let reread = held.token.asks_again_after().is_some();
+                let interval = if reread { REREAD_INTERVAL } else { DISCARD_INTERVAL };
+                let early = |at: Instant| at.elapsed() < interval;
                 if state.discarded_at.is_some_and(early) {
                     return None;
                 }
@@ -202,13 +230,17 @@ impl Keeper {
             return Turn::Go(Arc::clone(held));
         }
         // A flight takes itself off when it arrives: one whose channel is closed was lost.
-        if state.flight.as_ref().is_some_and(|flight| flight.has_changed().is_err()) {
+        // So was one that takes longer than any may: nobody drives its runtime.
+        let lost = |(flight, since): &(watch::Receiver<_>, Instant)| {
+            flight.has_changed().is_err() || since.elapsed() > LONGEST_FLIGHT + SETTLE_DELAY
+        };
+        if state.flight.as_ref().is_some_and(lost) {
             state.flight = None;
             if current.is_some() {
                 self.fail(&mut state, self.lost());
             }
         }
-        let flying = state.flight.clone();
+        let flying = state.flight.as_ref().map(|(flight, _)| flight.clone());
         let failed = state.failed.as_ref().filter(|(until, _)| Instant::now() < *until);
         match (current, flying, failed) {
             (Some(held), None, None) => {
@@ -229,30 +261,37 @@ impl Keeper {
         client: &Client,
     ) -> watch::Receiver<Option<Outcome>> {
         let (sender, receiver) = watch::channel(None);
-        state.flight = Some(receiver.clone());
+        state.flight = Some((receiver.clone(), Instant::now()));
+        let flying = flying_now(Arc::as_ptr(self) as usize);
         let (keeper, client) = (Arc::clone(self), client.clone());
         let span = info_span!(parent: None, "github_token", identity = &*self.source.identity());
         let flight = async move {
-            let outcome = keeper.mint(&client).await;
+            // A source that panics is one that fails.
+            let mint = AssertUnwindSafe(timeout(LONGEST_FLIGHT, keeper.mint(&client)));
+            let outcome = match mint.catch_unwind().await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(_)) => Err(keeper.hangs()),
+                Err(_) => Err(keeper.lost()),
+            };
             let outcome = keeper.arrive(outcome);
             sender.send_replace(Some(outcome));
         };
-        tokio::spawn(flight.instrument(span));
+        tokio::spawn(FLYING.scope(flying, flight.instrument(span)));
         receiver
     }
 
     /// Takes the outcome of a flight over.
-    fn arrive(&self, outcome: Result<AccessToken>) -> Outcome {
+    fn arrive(&self, outcome: Result<Minted>) -> Outcome {
         let mut state = self.state();
         state.flight = None;
         match outcome {
-            Ok(token) => {
+            Ok(Minted { token, stored }) => {
                 state.failures = 0;
                 state.failed = None;
                 state.serial += 1;
-                let held = Arc::new(self.hold(token, state.serial));
+                let held = Arc::new(self.hold(token, state.serial, !stored));
                 self.warn_of_age(&mut state);
-                debug!(expires_at = ?held.token.expires_at(), "token minted");
+                debug!(expires_at = ?held.token.expires_at(), stored, "token minted");
                 self.set(Some(Arc::clone(&held)));
                 Ok(held)
             }
@@ -267,10 +306,30 @@ impl Keeper {
     fn fail(&self, state: &mut State, error: Error) {
         state.failures = state.failures.saturating_add(1);
         let delay = self.policy.delay(state.failures);
-        let delay = delay + some_of(delay / 4);
+        let asked = error.retry_after().unwrap_or_default().min(LONGEST_PAUSE);
+        let delay = (delay + some_of(delay / 4)).max(asked);
         let good = self.current().is_some_and(|held| held.is_good());
         warn!(%error, still_good = good, next_in = ?delay, "no token could be minted");
         state.failed = Some((Instant::now() + delay, error));
+    }
+
+    fn hangs(&self) -> Error {
+        AuthFailure::Other
+            .error(
+                format!(
+                    "the token source {} or its store did not answer within {LONGEST_FLIGHT:?}",
+                    self.source.identity()
+                ),
+                "give it a timeout of its own",
+            )
+            .with_retryable(true)
+    }
+
+    fn recursive(&self) -> Error {
+        AuthFailure::Other.error(
+            format!("the token source {} waits for its own token", self.source.identity()),
+            "a source that calls GitHub has to call it by client.without_auth() or as_app()",
+        )
     }
 
     fn lost(&self) -> Error {
@@ -280,15 +339,18 @@ impl Keeper {
         )
     }
 
-    fn hold(&self, token: AccessToken, serial: u64) -> Held {
+    fn hold(&self, token: AccessToken, serial: u64, minted: bool) -> Held {
         let lifetime = token.lifetime();
         let renew = lifetime.map(|lifetime| {
             let ahead = self.policy.margin.saturating_add(some_of(self.policy.jitter));
             lifetime - ahead.min(lifetime / 2)
         });
-        let renew = renew.into_iter().chain(token.asks_again_after()).min();
+        // One that never ends is looked at for its age.
+        let age = self.policy.max_age.and(self.source.created_at()).map(|_| AGE_INTERVAL);
+        let renew = renew.into_iter().chain(token.asks_again_after()).chain(age).min();
         Held {
             serial,
+            minted,
             since: Instant::now(),
             renew: renew.map(Due::after),
             end: lifetime.map(Due::after),
@@ -310,6 +372,18 @@ impl Keeper {
     pub(crate) fn age(&self) -> Option<Duration> {
         SystemTime::now().duration_since(self.source.created_at()?).ok()
     }
+}
+
+tokio::task_local! {
+    /// The keepers in whose flights this task is: to wait for one of them is to wait for ever.
+    static FLYING: Vec<usize>;
+}
+
+/// The flights that this task is a part of, and this one.
+fn flying_now(own: usize) -> Vec<usize> {
+    let mut flying = FLYING.try_with(Clone::clone).unwrap_or_default();
+    flying.push(own);
+    flying
 }
 
 impl fmt::Debug for Keeper {

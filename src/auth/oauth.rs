@@ -185,7 +185,7 @@ fn page(client: &Client, path: &[&str]) -> Url {
 }
 
 /// Refuses what is something else by its look. `other` says what else is wrong in this place.
-fn check(what: &str, text: &str, other: impl Fn(Looks) -> bool) -> Result<()> {
+pub(super) fn check(what: &str, text: &str, other: impl Fn(Looks) -> bool) -> Result<()> {
     if text.is_empty() {
         return Err(AuthFailure::Empty
             .error(format!("the {what} is empty"), "it is on the application's settings page"));
@@ -200,8 +200,8 @@ fn check(what: &str, text: &str, other: impl Fn(Looks) -> bool) -> Result<()> {
         });
         return Err(AuthFailure::WrongKind.error(
             format!("what was given as a {what} looks like {kind}"),
-            "client id and client secret are on the application's settings page; a token is given \
-             by ClientBuilder::token, a private key by App::new",
+            "ids and the client secret are on the application's settings page; a token is given by \
+             ClientBuilder::token, a private key is the second argument of App::new",
         ));
     }
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {

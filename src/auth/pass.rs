@@ -1,7 +1,6 @@
 //! What one attempt of a call shows to get in.
 
-use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,7 +14,6 @@ use super::keeper::{Held, Keeper};
 use super::policy::TokenPolicy;
 use super::source::{Rejection, TokenSource};
 use super::store::TokenStore;
-use super::token::AccessToken;
 use crate::client::Client;
 use crate::error::Result;
 use crate::request::Prepared;
@@ -38,17 +36,17 @@ struct AppRoom {
 }
 
 impl Auth {
-    /// The auth of a source. `first` is a token that is at hand already.
+    /// The auth of a source.
     pub(crate) fn new(
         source: Arc<dyn TokenSource>,
-        first: Option<AccessToken>,
         policy: TokenPolicy,
         store: Option<Arc<dyn TokenStore>>,
     ) -> Self {
         let app = source.app().cloned().map(|app| AppRoom::new(app, &policy, store.clone()));
         let keeper = Keeper::new(source, policy, store);
-        if let Some(token) = first {
-            keeper.begin_with(token);
+        if let Some(app) = &app {
+            // Who asks for the same installation again gets the same token.
+            app.keep(keeper.source().identity().into_owned(), &keeper);
         }
         Self { keeper: Some(keeper), app }
     }
@@ -72,11 +70,11 @@ impl Auth {
 
 impl AppRoom {
     fn new(app: App, policy: &TokenPolicy, store: Option<Arc<dyn TokenStore>>) -> Arc<Self> {
-        let count = NonZeroUsize::new(policy.max_installations).unwrap_or(NonZeroUsize::MIN);
         Arc::new(Self {
             jwt: Keeper::new(Arc::new(app.clone()), policy.clone(), None),
             app,
-            installations: Mutex::new(LruCache::new(count)),
+            // It grows with what is in it; the bound is kept by `keep`.
+            installations: Mutex::new(LruCache::unbounded()),
             policy: policy.clone(),
             store,
         })
@@ -86,12 +84,27 @@ impl AppRoom {
     /// for the handles that have it.
     fn installation(&self, installation: Installation) -> Arc<Keeper> {
         let key = installation.identity(&self.app);
-        let mut known = self.installations.lock().unwrap_or_else(PoisonError::into_inner);
-        let keeper = known.get_or_insert(key, || {
-            let source = Arc::new(self.app.installation(installation));
-            Keeper::new(source, self.policy.clone(), self.store.clone())
-        });
-        Arc::clone(keeper)
+        if let Some(keeper) = self.known().get(&key) {
+            return Arc::clone(keeper);
+        }
+        let source = Arc::new(self.app.installation(installation));
+        let keeper = Keeper::new(source, self.policy.clone(), self.store.clone());
+        self.keep(key, &keeper)
+    }
+
+    /// Keeps a keeper under its identity, unless there is one already, and gives the one that is
+    /// kept.
+    fn keep(&self, key: String, keeper: &Arc<Keeper>) -> Arc<Keeper> {
+        let mut known = self.known();
+        let keeper = Arc::clone(known.get_or_insert(key, || Arc::clone(keeper)));
+        if known.len() > self.policy.max_installations.max(1) {
+            known.pop_lru();
+        }
+        keeper
+    }
+
+    fn known(&self) -> MutexGuard<'_, LruCache<String, Arc<Keeper>>> {
+        self.installations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -130,8 +143,8 @@ impl Passes {
         {
             passes.github = Some(keeper.pass(client).await?);
         }
-        if let Some(gateway) = &inner.gateway {
-            let client = client.without_auth();
+        if let Some(gateway) = inner.gateway.as_ref().filter(|_| inner.through_gateway) {
+            let client = client.without_tokens();
             passes.gateway = Some((gateway.header.clone(), gateway.keeper.pass(&client).await?));
         }
         Ok(passes)
@@ -154,7 +167,10 @@ impl Passes {
         let gateway = self.gateway.iter().map(|(_, held)| held.header());
         let own: Vec<_> = github.chain(gateway).collect();
         let own = own.iter().map(HeaderValue::as_bytes);
-        for secret in own.chain(prepared.secrets()) {
+        // Whatever a proxy is given may well be a key.
+        let defaults = prepared.client().inner().headers.values();
+        let defaults = defaults.filter(|value| value.is_sensitive()).map(HeaderValue::as_bytes);
+        for secret in own.chain(prepared.secrets()).chain(defaults) {
             // Without the scheme, such as `Bearer`.
             let secret = secret.rsplit(|byte| *byte == b' ').next().unwrap_or(secret);
             if secret.len() >= SHORTEST_SECRET {
@@ -176,11 +192,14 @@ impl Passes {
         }
         let inner = client.inner();
         let ask = |keeper: &Arc<Keeper>, held: &Held| keeper.refused(held, times, rejection);
-        let github = self.github.as_ref().zip(inner.auth.keeper());
-        let github = github.and_then(|(held, keeper)| ask(keeper, held));
-        let gateway = self.gateway.as_ref().zip(inner.gateway.as_ref());
+        // GitHub names its requests; what does not may be the gateway's own refusal.
+        let by_github = rejection.headers.contains_key("x-github-request-id");
+        let gateway = self.gateway.as_ref().zip(inner.gateway.as_ref()).filter(|_| !by_github);
         let gateway = gateway.and_then(|((_, held), gateway)| ask(&gateway.keeper, held));
-        github.into_iter().chain(gateway).max()
+        gateway.or_else(|| {
+            let (held, keeper) = self.github.as_ref().zip(inner.auth.keeper())?;
+            ask(keeper, held)
+        })
     }
 }
 

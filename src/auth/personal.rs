@@ -37,6 +37,7 @@ pub struct PersonalToken {
     /// What was read when it was made.
     first: AccessToken,
     created_at: Option<SystemTime>,
+    name: Option<String>,
 }
 
 enum Origin {
@@ -55,7 +56,7 @@ impl PersonalToken {
     /// If it is none: see [`AccessToken::new`].
     pub fn new(token: impl Into<SecretString>) -> Result<Self> {
         let first = AccessToken::new(token)?;
-        Ok(Self { origin: Origin::Given, first, created_at: None })
+        Ok(Self { origin: Origin::Given, first, created_at: None, name: None })
     }
 
     /// The token in this environment variable.
@@ -65,7 +66,7 @@ impl PersonalToken {
     pub fn from_env(variable: impl Into<String>) -> Result<Self> {
         let variable = variable.into();
         let first = read_env(&variable)?;
-        Ok(Self { origin: Origin::Env(variable), first, created_at: None })
+        Ok(Self { origin: Origin::Env(variable), first, created_at: None, name: None })
     }
 
     /// The token in this file. The file's age counts as the token's, unless
@@ -76,7 +77,7 @@ impl PersonalToken {
     pub fn from_file(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let first = read_file(&path)?;
-        Ok(Self { origin: Origin::File(path), first, created_at: None })
+        Ok(Self { origin: Origin::File(path), first, created_at: None, name: None })
     }
 
     /// Says when the token was made, so that the client can warn when it is old.
@@ -86,8 +87,17 @@ impl PersonalToken {
         self
     }
 
+    /// Names whose token it is: the identity is then `user:NAME`, and stays when the token is
+    /// replaced. Without it the identity is made of where the token is read from and of the first
+    /// one that was read.
+    #[must_use]
+    pub fn named(mut self, name: impl fmt::Display) -> Self {
+        self.name = Some(name.to_string());
+        self
+    }
+
     /// The token that was read when this was made: a client begins with it.
-    pub(crate) fn first(&self) -> AccessToken {
+    fn first(&self) -> AccessToken {
         self.first.clone()
     }
 }
@@ -110,12 +120,24 @@ impl TokenSource for PersonalToken {
     }
 
     fn identity(&self) -> Cow<'_, str> {
+        if let Some(name) = &self.name {
+            return Cow::Owned(format!("user:{name}"));
+        }
         Cow::Owned(match &self.origin {
             // A token of a hundred bits and more is not found from its digest.
             Origin::Given => format!("token:{}", digest(self.first.expose_secret())),
-            Origin::Env(variable) => format!("env:{variable}"),
-            Origin::File(path) => format!("file:{}", path.display()),
+            // The same name may stand for another person elsewhere, or after a restart.
+            Origin::Env(variable) => {
+                format!("env:{variable}:{}", digest(self.first.expose_secret()))
+            }
+            Origin::File(path) => {
+                format!("file:{}:{}", path.display(), digest(self.first.expose_secret()))
+            }
         })
+    }
+
+    fn at_hand(&self) -> Option<AccessToken> {
+        Some(self.first())
     }
 
     fn rejected(&self, _: &Rejection<'_>) -> Reaction {

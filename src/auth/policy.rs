@@ -67,11 +67,11 @@ impl TokenPolicy {
     }
 
     /// The waits between attempts: the first, 1 s by default, then twice as long each time up to
-    /// the longest, 60 s by default. After the last attempt the same waits go on: calls in between
+    /// the longest, 60 s by default, and a day at most. After the last attempt the same waits go on: calls in between
     /// fail at once with the last error, or go on with the token that is still good.
     pub fn delays(mut self, first: Duration, longest: Duration) -> Self {
-        self.first_delay = first;
-        self.longest_delay = longest.max(first);
+        self.first_delay = first.min(LONGEST_DELAY);
+        self.longest_delay = longest.max(first).min(LONGEST_DELAY);
         self
     }
 
@@ -90,6 +90,10 @@ impl TokenPolicy {
         self
     }
 
+    pub(crate) fn longest_delay(&self) -> Duration {
+        self.longest_delay
+    }
+
     /// The wait after this many failures in a row, counted from 1, without jitter.
     pub(crate) fn delay(&self, failures: u32) -> Duration {
         let factor = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
@@ -97,6 +101,7 @@ impl TokenPolicy {
     }
 }
 
+const LONGEST_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// More than any jitter that makes sense, and far from what a `Duration` overflows by.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
@@ -61,6 +62,12 @@ pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
     /// Logs and metrics show it, and stores and caches use it as a key: no secret may be in it.
     fn identity(&self) -> Cow<'_, str>;
 
+    /// A token that is there before any was minted, such as one that was read when the source was
+    /// made. None by default.
+    fn at_hand(&self) -> Option<AccessToken> {
+        None
+    }
+
     /// What is to be done when GitHub answers 401 to a token of this source. By default, another
     /// is minted.
     fn rejected(&self, rejection: &Rejection<'_>) -> Reaction {
@@ -93,6 +100,48 @@ pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
     }
 }
 
+/// A source that was chosen at run time, or that several clients share, is one as well.
+macro_rules! forward {
+    ($pointer:ident) => {
+        impl<S: TokenSource + ?Sized> TokenSource for $pointer<S> {
+            fn mint<'a>(&'a self, request: MintRequest<'a>) -> TokenFuture<'a> {
+                (**self).mint(request)
+            }
+
+            fn identity(&self) -> Cow<'_, str> {
+                (**self).identity()
+            }
+
+            fn at_hand(&self) -> Option<AccessToken> {
+                (**self).at_hand()
+            }
+
+            fn rejected(&self, rejection: &Rejection<'_>) -> Reaction {
+                (**self).rejected(rejection)
+            }
+
+            fn settles_within(&self) -> Duration {
+                (**self).settles_within()
+            }
+
+            fn keep(&self) -> Keep {
+                (**self).keep()
+            }
+
+            fn created_at(&self) -> Option<SystemTime> {
+                (**self).created_at()
+            }
+
+            fn app(&self) -> Option<&App> {
+                (**self).app()
+            }
+        }
+    };
+}
+
+forward!(Box);
+forward!(Arc);
+
 /// What [`TokenSource::mint`] returns.
 pub type TokenFuture<'a> = Pin<Box<dyn Future<Output = Result<AccessToken>> + Send + 'a>>;
 
@@ -108,6 +157,14 @@ pub struct MintRequest<'a> {
     pub previous: Option<&'a AccessToken>,
 }
 
+impl<'a> MintRequest<'a> {
+    /// A request, for tests of a source.
+    #[must_use]
+    pub fn new(client: &'a Client, previous: Option<&'a AccessToken>) -> Self {
+        Self { client, previous }
+    }
+}
+
 /// GitHub's refusal of a token.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -116,6 +173,14 @@ pub struct Rejection<'a> {
     pub message: &'a str,
     /// The headers of the answer.
     pub headers: &'a HeaderMap,
+}
+
+impl<'a> Rejection<'a> {
+    /// A refusal, for tests of a source.
+    #[must_use]
+    pub fn new(message: &'a str, headers: &'a HeaderMap) -> Self {
+        Self { message, headers }
+    }
 }
 
 /// What follows when GitHub refuses a token.

@@ -30,6 +30,7 @@ use crate::error::Result;
 pub struct AccessToken {
     /// `Bearer` and the token, made once: a call clones a reference to it.
     header: HeaderValue,
+    minted_at: SystemTime,
     expires_at: Option<SystemTime>,
     ask_again_after: Option<Duration>,
     renewal: Option<Renewal>,
@@ -79,7 +80,14 @@ impl AccessToken {
             )
         })?;
         header.set_sensitive(true);
-        Ok(Self { header, expires_at: None, ask_again_after: None, renewal: None, scopes: None })
+        Ok(Self {
+            header,
+            minted_at: SystemTime::now(),
+            expires_at: None,
+            ask_again_after: None,
+            renewal: None,
+            scopes: None,
+        })
     }
 
     /// Says when the token ends, by this machine's clock.
@@ -162,13 +170,29 @@ impl AccessToken {
         self.scopes.as_deref()
     }
 
+    /// Says when the token was minted, for a store that takes its parts back; by default it is
+    /// when the value was made.
+    #[must_use]
+    pub fn with_minted_at(mut self, time: SystemTime) -> Self {
+        self.minted_at = time;
+        self
+    }
+
+    /// When the token was minted.
+    #[must_use]
+    pub fn minted_at(&self) -> SystemTime {
+        self.minted_at
+    }
+
+    /// After which time its source is [asked again](Self::ask_again_after).
+    #[must_use]
+    pub fn asks_again_after(&self) -> Option<Duration> {
+        self.ask_again_after
+    }
+
     /// How long from now until the token ends; zero if it has.
     pub(crate) fn lifetime(&self) -> Option<Duration> {
         Some(self.expires_at?.duration_since(SystemTime::now()).unwrap_or_default())
-    }
-
-    pub(crate) fn asks_again_after(&self) -> Option<Duration> {
-        self.ask_again_after
     }
 
     pub(crate) fn header(&self) -> &HeaderValue {

@@ -1,7 +1,7 @@
 //! The settings of a client.
 
 use std::borrow::Cow;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +10,7 @@ use http::{HeaderMap, HeaderValue};
 use secrecy::SecretString;
 
 use super::{Client, Shared};
-use crate::auth::{
-    AccessToken, Auth, Gateway, Keeper, PersonalToken, TokenPolicy, TokenSource, TokenStore,
-};
+use crate::auth::{Auth, Gateway, Keeper, PersonalToken, TokenPolicy, TokenSource, TokenStore};
 use crate::circuit::{Circuit, CircuitBreaker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{Limits, RateLimits};
@@ -36,14 +34,13 @@ use crate::retry::{RetryBudget, RetryPolicy};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 #[must_use = "a builder builds nothing before `build`"]
 pub struct ClientBuilder {
     base_url: Cow<'static, str>,
     upload_url: Option<String>,
     api_version: Cow<'static, str>,
     user_agent: Cow<'static, str>,
-    auth: Option<(Arc<dyn TokenSource>, Option<AccessToken>)>,
+    auth: Option<Arc<dyn TokenSource>>,
     gateway: Option<(HeaderName, Arc<dyn TokenSource>)>,
     token_policy: TokenPolicy,
     token_store: Option<Arc<dyn TokenStore>>,
@@ -139,7 +136,7 @@ impl ClientBuilder {
     /// [personal token](PersonalToken), or any other [source](crate::auth) of tokens. The last
     /// one that is given counts.
     pub fn auth(mut self, source: impl TokenSource) -> Self {
-        self.auth = Some((Arc::new(source), None));
+        self.auth = Some(Arc::new(source));
         self
     }
 
@@ -178,10 +175,7 @@ impl ClientBuilder {
 
     fn personal(mut self, token: Result<PersonalToken>) -> Self {
         match token {
-            Ok(token) => {
-                let first = token.first();
-                self.auth = Some((Arc::new(token), Some(first)));
-            }
+            Ok(token) => self.auth = Some(Arc::new(token)),
             Err(error) if self.refused.is_none() => self.refused = Some(error),
             Err(_) => {}
         }
@@ -319,7 +313,7 @@ impl ClientBuilder {
         let origins = Origins::new(&self.base_url, self.upload_url.as_deref())?;
         let (policy, store) = (self.token_policy.clone(), self.token_store.clone());
         let auth = match self.auth.take() {
-            Some((source, first)) => Auth::new(source, first, policy.clone(), store.clone()),
+            Some(source) => Auth::new(source, policy.clone(), store.clone()),
             None => Auth::default(),
         };
         let gateway = self.gateway.take().map(|(header, source)| Gateway {
@@ -394,6 +388,31 @@ impl ClientBuilder {
         if self.refused.is_none() {
             self.refused = Some(configuration(message, advice));
         }
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A URL may carry a password, and so may a proxy's; a header's value is a secret.
+        let base_url = if self.base_url.contains('@') { "[hidden]" } else { &*self.base_url };
+        f.debug_struct("ClientBuilder")
+            .field("base_url", &base_url)
+            .field("api_version", &self.api_version)
+            .field("user_agent", &self.user_agent)
+            .field("auth", &self.auth)
+            .field("gateway", &self.gateway)
+            .field("token_policy", &self.token_policy)
+            .field("token_store", &self.token_store)
+            .field("rate_limits", &self.limits)
+            .field("retry", &self.retry)
+            .field("circuit_breaker", &self.circuit_breaker)
+            .field("attempt_timeout", &self.attempt_timeout)
+            .field("call_timeout", &self.call_timeout)
+            .field("max_body_bytes", &self.max_body_bytes)
+            .field("proxies", &self.proxies.len())
+            .field("headers", &self.headers)
+            .field("refused", &self.refused)
+            .finish_non_exhaustive()
     }
 }
 

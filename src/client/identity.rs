@@ -48,7 +48,7 @@ impl Client {
     #[must_use]
     pub fn with_auth(&self, source: impl TokenSource) -> Self {
         let (policy, store) = (self.inner().token_policy.clone(), self.inner().token_store.clone());
-        self.with(Auth::new(Arc::new(source), None, policy, store))
+        self.with(Auth::new(Arc::new(source), policy, store))
     }
 
     /// A handle that calls without a token, and shares everything else.
@@ -68,6 +68,19 @@ impl Client {
         match self.inner().auth.keeper() {
             Some(keeper) => Ok(Some(keeper.pass(self).await?.token().clone())),
             None => Ok(None),
+        }
+    }
+
+    /// Forgets the token that is at hand, in the [store](crate::ClientBuilder::token_store) as well:
+    /// after it was revoked, or when the user has signed in anew. The next call begins with
+    /// what the source gives then.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn forget_token(&self) -> Result<()> {
+        match self.inner().auth.keeper() {
+            Some(keeper) => keeper.forget(self).await,
+            None => Ok(()),
         }
     }
 

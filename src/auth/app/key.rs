@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
 use secrecy::{ExposeSecret, SecretString};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::signer::{AppSigner, SignatureFuture};
 use crate::auth::failure::AuthFailure;
@@ -32,13 +32,14 @@ const ADVICE: &str = "give the .pem file that the App's settings page generates,
 impl PrivateKey {
     pub(super) fn read(pem: &SecretString) -> Result<Self> {
         let pem = tidy(pem.expose_secret())?;
-        let der = PrivateKeyDer::from_pem_slice(pem.as_bytes())
+        let mut der = PrivateKeyDer::from_pem_slice(pem.as_bytes())
             .map_err(|_| refuse(&pem).unwrap_or_else(|| invalid("is no PEM of a private key")))?;
         let key = match &der {
             PrivateKeyDer::Pkcs1(der) => KeyPair::from_der(der.secret_pkcs1_der()),
             PrivateKeyDer::Pkcs8(der) => KeyPair::from_pkcs8(der.secret_pkcs8_der()),
             _ => return Err(invalid("is for elliptic curves, not for RSA")),
         };
+        der.zeroize();
         // The reason is a word such as `InvalidEncoding`, and holds nothing of the key.
         let key = key
             .map_err(|reason| invalid(&format!("is no RSA key of 2048 bits or more ({reason})")))?;
@@ -95,7 +96,8 @@ fn tidy(text: &str) -> Result<Zeroizing<String>> {
         return Err(AuthFailure::Empty.error("the App's private key is empty", ADVICE));
     }
     if text.contains("-----BEGIN ") {
-        return Ok(Zeroizing::new(text.replace("\\r", "").replace("\\n", "\n")));
+        let text = Zeroizing::new(text.replace("\\r", ""));
+        return Ok(Zeroizing::new(text.replace("\\n", "\n")));
     }
     if let Some(kind) = Looks::of(text).access_token() {
         return Err(AuthFailure::WrongKind.error(

@@ -1,6 +1,6 @@
 //! One flight: the stored token if it is good, else a new one, which is then stored.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::sleep;
 use tracing::{debug, error, warn};
@@ -12,19 +12,27 @@ use crate::auth::store::TokenStore;
 use crate::auth::token::AccessToken;
 use crate::client::Client;
 use crate::error::Result;
-use crate::origins::origin_of;
 
 /// How often a token that must not be lost is written before memory has to do.
 const SAVE_ATTEMPTS: u32 = 3;
 
+/// A token, and whether the store had it.
+pub(super) struct Minted {
+    pub(super) token: AccessToken,
+    pub(super) stored: bool,
+}
+
 impl Keeper {
     /// Obtains a token, from the store or from the source.
-    pub(super) async fn mint(&self, client: &Client) -> Result<AccessToken> {
+    pub(super) async fn mint(&self, client: &Client) -> Result<Minted> {
+        let new = |token| Minted { token, stored: false };
         let Some(store) = &self.store else {
-            return self.ask(client, self.last().as_ref()).await;
+            if self.source.keep() == Keep::Must && self.last().is_some() {
+                warn!("a token that can be renewed once is only in memory: give a token store");
+            }
+            return self.ask(client, self.last().as_ref()).await.map(new);
         };
-        // Ids of installations are unique on one GitHub only.
-        let key = format!("{} at {}", self.source.identity(), origin_of(client.base_url()));
+        let key = self.key(client);
         // Held until the new token is stored: other processes wait here, and then find it.
         let lock = match store.lock(&key).await {
             Ok(lock) => Some(lock),
@@ -40,17 +48,33 @@ impl Keeper {
             Err(error) => {
                 warn!(%error, "the token store can not be read: minting without it");
                 // Not written to either: what is there may be worth saving.
-                return self.ask(client, self.last().as_ref()).await;
+                return self.ask(client, self.last().as_ref()).await.map(new);
             }
         };
         if let Some(stored) = stored.clone().filter(|stored| self.takes(stored)) {
             debug!("token found in the store");
-            return Ok(stored);
+            return Ok(Minted { token: stored, stored: true });
         }
         let token = self.ask(client, stored.or_else(|| self.last()).as_ref()).await?;
         self.save(&**store, &key, &token).await;
         drop(lock);
-        Ok(token)
+        Ok(new(token))
+    }
+
+    /// The key in the store. Ids of installations are unique on one GitHub only, and a gateway may
+    /// lead to several by its paths.
+    fn key(&self, client: &Client) -> String {
+        let base = client.base_url().as_str().trim_end_matches('/');
+        format!("{} at {base}", self.source.identity())
+    }
+
+    /// Forgets the token, in the store as well.
+    pub(crate) async fn forget(&self, client: &Client) -> Result<()> {
+        self.set(None);
+        match &self.store {
+            Some(store) => store.remove(&self.key(client)).await,
+            None => Ok(()),
+        }
     }
 
     /// Asks the source, again if the failure may pass.
@@ -61,6 +85,11 @@ impl Keeper {
                 Err(error) if error.is_retryable() && failures + 1 < self.policy.attempts => {
                     failures += 1;
                     let delay = self.policy.delay(failures);
+                    let asked = error.retry_after().unwrap_or_default();
+                    if asked > self.policy.longest_delay() {
+                        return Err(error);
+                    }
+                    let delay = delay.max(asked);
                     debug!(%error, ?delay, "minting failed and is tried again");
                     sleep(delay + some_of(delay / 4)).await;
                 }
@@ -75,8 +104,14 @@ impl Keeper {
         let same = |other: &AccessToken| other.expose_secret() == stored.expose_secret();
         let refused = self.state().refused.as_ref().is_some_and(same);
         let worn = self.current().is_some_and(|held| same(held.token()));
+        !refused && !worn && stored.lifetime().is_none_or(|left| left > self.margin(stored, left))
+    }
+
+    /// How long before its end a stored token is renewed: as one that was minted here.
+    fn margin(&self, stored: &AccessToken, left: Duration) -> Duration {
         let margin = self.policy.margin.max(Duration::from_secs(1));
-        !refused && !worn && stored.lifetime().is_none_or(|lifetime| lifetime > margin)
+        let age = SystemTime::now().duration_since(stored.minted_at()).unwrap_or_default();
+        margin.min(age.saturating_add(left) / 2)
     }
 
     /// The last token of this keeper: what is held, or what GitHub refused.

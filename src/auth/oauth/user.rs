@@ -27,6 +27,9 @@ use crate::error::{Error, Result};
 /// when GitHub refuses that, the one given here is tried: so a user who signs in again is given a
 /// new `UserToken` and nothing has to be deleted.
 ///
+/// After a new sign-in under the same name, as for more scopes, let the client
+/// [forget](crate::Client::forget_token) the token of the one before.
+///
 /// A token without a refresh token, as OAuth apps have them, is used as it is.
 pub struct UserToken {
     app: OAuthApp,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,10 @@ struct Written<'a> {
     expires_at: Option<SystemTime>,
     refresh_token: Option<&'a str>,
     refresh_token_expires_at: Option<SystemTime>,
+    minted_at: Option<SystemTime>,
+    /// In milliseconds.
+    ask_again_after: Option<u64>,
+    scopes: Option<&'a [String]>,
 }
 
 #[derive(Deserialize)]
@@ -27,6 +31,12 @@ struct Read {
     expires_at: Option<SystemTime>,
     refresh_token: Option<SecretString>,
     refresh_token_expires_at: Option<SystemTime>,
+    #[serde(default)]
+    minted_at: Option<SystemTime>,
+    #[serde(default)]
+    ask_again_after: Option<u64>,
+    #[serde(default)]
+    scopes: Option<Vec<String>>,
 }
 
 /// Forgets what has ended and can not be renewed, so that a store does not grow with every
@@ -67,6 +77,11 @@ fn written(token: &AccessToken) -> Written<'_> {
         expires_at: token.expires_at().map(since_1970),
         refresh_token: token.refresh_token().map(ExposeSecret::expose_secret),
         refresh_token_expires_at: token.refresh_token_expires_at().map(since_1970),
+        minted_at: Some(since_1970(token.minted_at())),
+        ask_again_after: token
+            .asks_again_after()
+            .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        scopes: token.scopes(),
     }
 }
 
@@ -78,6 +93,15 @@ impl Read {
         }
         if let Some(refresh_token) = self.refresh_token {
             token = token.with_refresh_token(refresh_token, self.refresh_token_expires_at);
+        }
+        if let Some(time) = self.minted_at {
+            token = token.with_minted_at(time);
+        }
+        if let Some(milliseconds) = self.ask_again_after {
+            token = token.ask_again_after(Duration::from_millis(milliseconds));
+        }
+        if let Some(scopes) = self.scopes {
+            token = token.with_scopes(scopes);
         }
         Some(token)
     }
