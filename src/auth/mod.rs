@@ -46,3 +46,6 @@ pub use token::AccessToken;
 
 pub(crate) use keeper::Keeper;
 pub(crate) use pass::{Auth, Gateway, Passes};
+
+#[cfg(test)]
+mod tests;

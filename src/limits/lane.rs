@@ -13,6 +13,7 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
+use tracing::{debug, warn};
 
 use super::cost::Cost;
 use super::policy::{OnLimit, RateLimits};
@@ -113,6 +114,8 @@ impl Lane {
                 state.forget_idle_blocks();
                 return Err(error);
             }
+            let wait = blocked.until.map(|until| until.saturating_duration_since(now));
+            debug!(limit = %blocked.rule, ?wait, "a call waits for a rate limit");
             self.enqueue(&mut state, cost, priority)
         };
         let mut permit = waiting.wait(now, patience).await?;
@@ -169,7 +172,9 @@ impl Lane {
         let now = Instant::now();
         let granted = {
             let mut state = self.state();
-            state.rules.settle(now, cost, grant, outcome);
+            if let Some(pause) = state.rules.settle(now, cost, grant, outcome) {
+                warn!(?pause, "GitHub says that a secondary rate limit was reached: calls wait");
+            }
             if state.queue.is_empty() {
                 return;
             }

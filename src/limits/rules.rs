@@ -191,8 +191,15 @@ impl Rules {
         }
     }
 
-    /// A call ends that was let through.
-    pub(crate) fn settle(&mut self, now: Instant, cost: &Cost, grant: Grant, outcome: Outcome<'_>) {
+    /// A call ends that was let through. Gives the pause that begins, if one does.
+    pub(crate) fn settle(
+        &mut self,
+        now: Instant,
+        cost: &Cost,
+        grant: Grant,
+        outcome: Outcome<'_>,
+    ) -> Option<Duration> {
+        let mut pause = None;
         self.running = self.running.saturating_sub(1);
         let unsent = matches!(outcome, Outcome::Unsent);
         let told = match outcome {
@@ -201,7 +208,7 @@ impl Rules {
                 told
             }
             Outcome::Limited(told, asked) => {
-                self.penalty.hit(now, grant.at, asked);
+                pause = self.penalty.hit(now, grant.at, asked);
                 told
             }
             Outcome::Unsent | Outcome::Unanswered => {
@@ -227,6 +234,7 @@ impl Rules {
         if let Some(told) = told {
             self.learn(now, told);
         }
+        pause
     }
 
     /// Takes over what an answer tells about a primary limit.

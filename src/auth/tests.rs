@@ -1,0 +1,312 @@
+//! What went wrong once between sources, the keeper and stores.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderMap;
+use tokio::time::{advance, timeout};
+
+use super::keeper::Held;
+use super::*;
+use crate::client::Client;
+use crate::error::{Error, Result};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A signer whose signature is its number.
+#[derive(Debug)]
+struct Signer(u8);
+
+impl AppSigner for Signer {
+    fn sign<'a>(&'a self, _: &'a [u8]) -> SignatureFuture<'a> {
+        Box::pin(async move { Ok(vec![self.0; 4]) })
+    }
+}
+
+fn keeper(source: impl TokenSource) -> Arc<Keeper> {
+    Keeper::new(Arc::new(source), TokenPolicy::default(), None)
+}
+
+fn client() -> Client {
+    Client::builder().build().unwrap()
+}
+
+/// A call to a GitHub that knows this key only; whether it succeeds in the end.
+async fn call(keeper: &Arc<Keeper>, known_key: u8) -> bool {
+    let client = client();
+    for times in 0..8 {
+        let held = keeper.pass(&client).await.unwrap();
+        let signature = held.token().expose_secret().rsplit('.').next().unwrap().to_owned();
+        if URL_SAFE_NO_PAD.decode(signature).unwrap()[0] == known_key {
+            return true;
+        }
+        if refused(keeper, &held, times, "A JSON web token could not be decoded").is_none() {
+            return false;
+        }
+    }
+    false
+}
+
+fn refused(keeper: &Keeper, held: &Held, times: u32, message: &str) -> Option<Duration> {
+    keeper.refused(held, times, &Rejection::new(message, &HeaderMap::new()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_finds_the_key_that_is_good_whichever_it_is() {
+    let app = App::with_signer("Iv23liABC", Signer(1)).unwrap().or_signer(Signer(2));
+    let keeper = keeper(app);
+    assert!(call(&keeper, 2).await, "the new key is not known yet");
+    advance(600 * SECOND).await;
+    assert!(call(&keeper, 1).await, "the old one was deleted within the hour");
+    advance(600 * SECOND).await;
+    for _ in 0..10 {
+        assert!(!call(&keeper, 3).await, "neither is good");
+    }
+    advance(61 * SECOND).await;
+    assert!(call(&keeper, 2).await, "and then one is again");
+}
+
+#[tokio::test]
+async fn policies_take_any_value() {
+    let app = App::with_signer("Iv23liABC", Signer(1)).unwrap();
+    let policy =
+        TokenPolicy::default().max_installations(usize::MAX).delays(Duration::MAX, Duration::MAX);
+    let client = Client::builder().auth(app).token_policy(policy).build().unwrap();
+    assert!(client.installation(42).is_ok());
+}
+
+#[tokio::test]
+async fn a_clients_own_installation_has_one_keeper() {
+    let app = App::with_signer("Iv23liABC", Signer(1)).unwrap();
+    let client = Client::builder().auth(app.installation(42)).build().unwrap();
+    let same = client.installation(42).unwrap();
+    let keeper = |client: &Client| Arc::clone(client.inner().auth.keeper().unwrap());
+    assert!(Arc::ptr_eq(&keeper(&client), &keeper(&same)));
+    assert!(!Arc::ptr_eq(&keeper(&client), &keeper(&client.installation(43).unwrap())));
+}
+
+#[test]
+fn what_is_no_id_of_an_app_is_refused_and_not_shown() {
+    for id in ["-----BEGIN RSA PRIVATE KEY-----\nhunter2", "ghr_hunter2", "ghp_hunter2", "a b", ""]
+    {
+        let error = App::with_signer(id, Signer(1)).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+    }
+}
+
+/// Mints as the test says.
+#[derive(Debug, Default)]
+struct Source {
+    minted: Arc<AtomicUsize>,
+    lifetime: Option<Duration>,
+    panics: bool,
+    hangs: Arc<AtomicBool>,
+    settles: Duration,
+    share: bool,
+    created_at: Option<SystemTime>,
+    /// Calls GitHub by the client as it is.
+    recursive: bool,
+}
+
+impl TokenSource for Source {
+    fn mint<'a>(&'a self, request: MintRequest<'a>) -> TokenFuture<'a> {
+        Box::pin(async move {
+            let count = self.minted.fetch_add(1, Ordering::SeqCst) + 1;
+            assert!(!self.panics, "a source that panics");
+            if self.hangs.swap(false, Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
+            if self.recursive {
+                return request.client.access_token().await.map(Option::unwrap);
+            }
+            let token = AccessToken::new(format!("token-{count}"))?;
+            Ok(match self.lifetime {
+                Some(lifetime) => token.expires_in(lifetime),
+                None => token,
+            })
+        })
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        Cow::Borrowed("test")
+    }
+
+    fn settles_within(&self) -> Duration {
+        self.settles
+    }
+
+    fn keep(&self) -> Keep {
+        if self.share { Keep::Share } else { Keep::No }
+    }
+
+    fn created_at(&self) -> Option<SystemTime> {
+        self.created_at
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_panics_is_asked_no_more_often_than_one_that_fails() {
+    let source = Source { panics: true, ..Source::default() };
+    let minted = Arc::clone(&source.minted);
+    let keeper = keeper(source);
+    for _ in 0..20 {
+        assert!(keeper.pass(&client()).await.is_err());
+    }
+    assert_eq!(minted.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_hangs_is_given_up_and_asked_again() {
+    let hangs = Arc::new(AtomicBool::new(true));
+    let keeper = keeper(Source { hangs, ..Source::default() });
+    let error = timeout(HOUR, keeper.pass(&client())).await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("did not answer within 300s"), "{error}");
+    advance(60 * SECOND).await;
+    assert!(keeper.pass(&client()).await.is_ok());
+}
+
+#[test]
+fn a_flight_whose_runtime_nobody_drives_holds_nobody_up_for_ever() {
+    let keeper = keeper(Source { hangs: Arc::new(AtomicBool::new(true)), ..Source::default() });
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().start_paused(true).build().unwrap()
+    };
+    let (parked, other) = (runtime(), runtime());
+    let given_up =
+        parked.block_on(async { timeout(SECOND, keeper.pass(&client())).await.is_err() });
+    assert!(given_up);
+    other.block_on(async {
+        let waits = timeout(HOUR, keeper.pass(&client())).await;
+        assert!(waits.is_err(), "it waits for the flight that is under way");
+        assert!(timeout(SECOND, keeper.pass(&client())).await.unwrap().is_ok());
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_waits_for_its_own_token_is_told_so() {
+    let source = Source { recursive: true, ..Source::default() };
+    let client = Client::builder().auth(source).build().unwrap();
+    let error = timeout(SECOND, client.access_token()).await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("waits for its own token"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn short_lived_tokens_are_shared_as_well() {
+    let minted = Arc::new(AtomicUsize::new(0));
+    let store = MemoryTokenStore::new();
+    for _ in 0..10 {
+        let minted = Arc::clone(&minted);
+        let source =
+            Source { minted, share: true, lifetime: Some(60 * SECOND), ..Source::default() };
+        let store = Some(Arc::new(store.clone()) as Arc<dyn TokenStore>);
+        let keeper = Keeper::new(Arc::new(source), TokenPolicy::default(), store);
+        keeper.pass(&client()).await.unwrap();
+    }
+    assert_eq!(minted.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_with_several_githubs_behind_it_keeps_their_tokens_apart() {
+    let minted = Arc::new(AtomicUsize::new(0));
+    let store = MemoryTokenStore::new();
+    for path in ["a", "b", "a/"] {
+        let source = Source { minted: Arc::clone(&minted), share: true, ..Source::default() };
+        let client = Client::builder()
+            .base_url(format!("https://gw.example/{path}"))
+            .auth(source)
+            .token_store(store.clone())
+            .build()
+            .unwrap();
+        client.access_token().await.unwrap();
+    }
+    assert_eq!(minted.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_age_of_a_token_that_never_ends_is_looked_at_again_and_again() {
+    let created_at = SystemTime::now().checked_sub(80 * 24 * HOUR);
+    let source = Source { created_at, ..Source::default() };
+    let minted = Arc::clone(&source.minted);
+    let keeper = keeper(source);
+    for _ in 0..10 {
+        keeper.pass(&client()).await.unwrap();
+        advance(24 * HOUR).await;
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert!(minted.load(Ordering::SeqCst) >= 5, "{minted:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_for_apps_is_not_waited_for_with_an_installations_token() {
+    let keeper = keeper(Source { settles: 10 * SECOND, ..Source::default() });
+    let held = keeper.pass(&client()).await.unwrap();
+    let message = "A JSON web token could not be decoded";
+    // No pause: at most another token at once.
+    assert!(refused(&keeper, &held, 0, message).unwrap_or_default().is_zero());
+    let held = keeper.pass(&client()).await.unwrap();
+    assert_eq!(refused(&keeper, &held, 1, message), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_forgotten_is_had_anew() {
+    let app = OAuthApp::public("Iv23liABC").unwrap();
+    let store = MemoryTokenStore::new();
+    let sign_in = |token: &str| {
+        let token = AccessToken::new(token).unwrap();
+        let user = UserToken::new(app.clone(), token).named("octocat");
+        Client::builder().auth(user).token_store(store.clone()).build().unwrap()
+    };
+    let current = async |client: &Client| -> Result<String> {
+        Ok(client.access_token().await?.unwrap().expose_secret().to_owned())
+    };
+    let before = sign_in("gho_reads_gists");
+    assert_eq!(current(&before).await.unwrap(), "gho_reads_gists");
+    before.forget_token().await.unwrap();
+    let after = sign_in("gho_writes_repos");
+    assert_eq!(current(&after).await.unwrap(), "gho_writes_repos");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_source_is_left_alone_for_as_long_as_it_asks() {
+    #[derive(Debug)]
+    struct Busy(AtomicUsize);
+
+    impl TokenSource for Busy {
+        fn mint<'a>(&'a self, _: MintRequest<'a>) -> TokenFuture<'a> {
+            Box::pin(async {
+                self.0.fetch_add(1, Ordering::SeqCst);
+                let error = Error::token_source("busy", true, None);
+                Err(error.with_retry_after(600 * SECOND))
+            })
+        }
+
+        fn identity(&self) -> Cow<'_, str> {
+            Cow::Borrowed("busy")
+        }
+    }
+
+    let source = Arc::new(Busy(AtomicUsize::new(0)));
+    let keeper = Keeper::new(source.clone(), TokenPolicy::default(), None);
+    for _ in 0..50 {
+        assert!(keeper.pass(&client()).await.is_err());
+        advance(10 * SECOND).await;
+    }
+    assert_eq!(source.0.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_source_may_be_chosen_at_run_time_or_shared() {
+    let boxed: Box<dyn TokenSource> = Box::new(Source::default());
+    let shared: Arc<dyn TokenSource> = Arc::new(Source::default());
+    for builder in [Client::builder().auth(boxed), Client::builder().auth(shared)] {
+        assert_eq!(builder.build().unwrap().identity(), "test");
+    }
+}
