@@ -33,6 +33,10 @@ pub mod api;
 pub mod auth;
 pub mod limits;
 
+#[cfg(feature = "__bench")]
+#[doc(hidden)]
+pub use limits::Admission;
+
 pub use api::types;
 pub use batch::{Batch, Progress};
 pub use body::{Body, ByteStream};

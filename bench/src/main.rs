@@ -9,6 +9,7 @@ mod bodies;
 mod callgrind;
 mod calls;
 mod clients;
+mod limits;
 mod measure;
 mod report;
 mod server;
@@ -24,6 +25,7 @@ static ALLOCATOR: allocations::Counting = allocations::Counting;
 const USAGE: &str = "\
 octowire-bench calls [--rounds N] [--no-callgrind]   typed calls against the peers
 octowire-bench auth                                  tokens: at hand, and the first of all
+octowire-bench limits                                what it costs to be let through
 octowire-bench server                                the server alone; ends with its stdin
 octowire-bench repeat CLIENT BODY COUNT URL          calls without measuring, for a profiler
 ";
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
     let done = match arguments.as_slice() {
         ["calls", options @ ..] => calls::Options::read(options).and_then(calls::run),
         ["auth"] => auth::run(),
+        ["limits"] => limits::run(),
         ["server"] => server::run(),
         ["repeat", client, body, count, url] => calls::repeat(client, body, count, url),
         _ => Err(USAGE.into()),

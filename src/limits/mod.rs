@@ -37,6 +37,32 @@ pub(crate) use rules::Outcome;
 
 use crate::operation::Operation;
 
+/// The limits of one identity, for benchmarks.
+#[cfg(feature = "__bench")]
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct Admission(Arc<Lane>);
+
+#[cfg(feature = "__bench")]
+impl Admission {
+    /// The limits of an identity that has not called yet.
+    pub fn new(policy: RateLimits) -> Self {
+        Self(Lane::new(Arc::new(policy)))
+    }
+
+    /// Lets one read through, and has it answered.
+    pub async fn once(&self) -> crate::Result<()> {
+        let cost = Cost::rest(&http::Method::GET, "/repos/o/r", Cow::Borrowed("core"), false);
+        let patience = Patience { at_most: std::time::Duration::MAX };
+        let mut permit = self.0.admit(cost, Priority::Interactive, patience).await?;
+        permit.sent();
+        let ends_in = std::time::Duration::from_secs(3600);
+        let told = Told { resource: "core", limit: u64::MAX, remaining: u64::MAX, ends_in };
+        permit.end(Outcome::Answered(Some(told)));
+        Ok(())
+    }
+}
+
 /// The limits of all identities of a client.
 pub(crate) struct Limits {
     policy: Arc<RateLimits>,

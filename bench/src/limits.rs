@@ -1,0 +1,75 @@
+//! What it costs to be let through.
+
+use std::time::Instant;
+
+use octowire::Admission;
+use octowire::limits::{Pacing, RateLimits};
+use tokio::runtime::Builder;
+
+use crate::allocations::{self, Allocations};
+use crate::calls::{WORKERS, single_threaded};
+use crate::measure::Summary;
+use crate::{Result, report};
+
+const ROUNDS: usize = 15;
+/// Admissions in a sample: some hundred milliseconds.
+const ADMITTED: u32 = 300_000;
+
+pub fn run() -> Result<()> {
+    println!("{}; {ROUNDS} rounds.\n", report::machine());
+    println!("Admitting a call, and learning from its answer:\n");
+    println!("| | ns | a second | allocations |\n|---|--:|--:|--:|");
+    // Every rule is looked at, and none is reached.
+    let pacing = Pacing::default().points(u32::MAX);
+    let lane = Admission::new(RateLimits::default().pacing(pacing));
+
+    let runtime = single_threaded()?;
+    runtime.block_on(admit(&lane))?;
+    let mut samples = Vec::new();
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        runtime.block_on(admit(&lane))?;
+        samples.push(start.elapsed().as_secs_f64() / f64::from(ADMITTED));
+    }
+    allocations::start();
+    let done = runtime.block_on(admit(&lane));
+    let Allocations { calls, .. } = allocations::stop();
+    done?;
+    row("one task", samples, 1.0, Some(calls as f64 / f64::from(ADMITTED)));
+
+    let both = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    let mut samples = Vec::new();
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        both.block_on(async {
+            let task = || {
+                let lane = lane.clone();
+                tokio::spawn(async move { admit(&lane).await })
+            };
+            let tasks: Vec<_> = (0..WORKERS).map(|_| task()).collect();
+            for task in tasks {
+                task.await??;
+            }
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+        })?;
+        samples.push(start.elapsed().as_secs_f64() / f64::from(ADMITTED));
+    }
+    row(&format!("{WORKERS} tasks at once, one identity"), samples, WORKERS as f64, None);
+    Ok(())
+}
+
+async fn admit(lane: &Admission) -> Result<()> {
+    for _ in 0..ADMITTED {
+        lane.once().await?;
+    }
+    Ok(())
+}
+
+/// `samples` are the seconds that each of `tasks` needs for one admission.
+fn row(what: &str, samples: Vec<f64>, tasks: f64, allocations: Option<f64>) {
+    let time = Summary::of(samples);
+    let rate = tasks / time.median;
+    let allocations = allocations.map(|count| format!("{count:.2}")).unwrap_or_default();
+    let (ns, spread) = (time.median * 1e9, time.spread * 100.0);
+    println!("| {what} | {ns:.0} ± {spread:.0} % | {rate:.0} | {allocations} |");
+}
