@@ -16,6 +16,7 @@ use crate::limits::{Lane, Limits};
 use crate::origins::Origins;
 use crate::request::Request;
 use crate::retry::{RetryBudget, RetryPolicy};
+use crate::store::{Guard, StoreHealth};
 
 mod builder;
 mod identity;
@@ -64,6 +65,7 @@ pub(crate) struct Shared {
     pub(crate) call_timeout: Duration,
     pub(crate) max_body_bytes: usize,
     pub(crate) limits: Limits,
+    pub(crate) store: Option<Arc<Guard>>,
     /// Of the API's server, and of that for uploads.
     pub(crate) circuits: [Arc<Circuit>; 2],
     pub(crate) retry: RetryPolicy,
@@ -146,6 +148,12 @@ impl Client {
         self.0.circuits[1].current()
     }
 
+    /// How the [store](ClientBuilder::store) is; `None` without one.
+    #[must_use]
+    pub fn store_health(&self) -> Option<StoreHealth> {
+        self.0.store.as_ref().map(|store| store.health())
+    }
+
     pub(crate) fn new(shared: Shared, auth: Auth) -> Self {
         Self(Arc::new(Inner {
             shared: Arc::new(shared),
@@ -176,7 +184,7 @@ impl Client {
 
     /// The limits of the identity that this handle calls as.
     pub(crate) fn lane(&self) -> &Arc<Lane> {
-        self.0.lane.get_or_init(|| self.0.limits.lane(&self.identity()))
+        self.0.lane.get_or_init(|| self.0.limits.lane(&self.identity(), self.base_url().as_str()))
     }
 }
 

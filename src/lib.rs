@@ -32,6 +32,7 @@ mod wire;
 pub mod api;
 pub mod auth;
 pub mod limits;
+pub mod store;
 
 #[cfg(feature = "__bench")]
 #[doc(hidden)]

@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{Limits, RateLimits};
 use crate::origins::{GITHUB, Origins, origin_of, same_origin};
 use crate::retry::{RetryBudget, RetryPolicy};
+use crate::store::{Guard, STORE_TIMEOUT, Store};
 
 /// The settings of a [`Client`]; every one has a default.
 ///
@@ -45,6 +46,8 @@ pub struct ClientBuilder {
     token_policy: TokenPolicy,
     token_store: Option<Arc<dyn TokenStore>>,
     limits: RateLimits,
+    store: Option<Arc<dyn Store>>,
+    store_timeout: Duration,
     circuit_breaker: CircuitBreaker,
     retry: RetryPolicy,
     connect_timeout: Option<Duration>,
@@ -82,6 +85,8 @@ impl Default for ClientBuilder {
             token_policy: TokenPolicy::default(),
             token_store: None,
             limits: RateLimits::default(),
+            store: None,
+            store_timeout: STORE_TIMEOUT,
             circuit_breaker: CircuitBreaker::default(),
             retry: RetryPolicy::default(),
             connect_timeout: None,
@@ -235,6 +240,24 @@ impl ClientBuilder {
         self
     }
 
+    /// Where this client shares its state with others, in this process or in a fleet: see
+    /// [`store`](crate::store). By default it keeps to itself.
+    ///
+    /// Clients that share a store and call as the same identity are one for GitHub's rate limits.
+    /// All of them have to be given the same [`RateLimits`].
+    pub fn store(mut self, store: impl Store) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// The longest time that a call loses by a [store](Self::store) that is slow or gone; 50 ms by
+    /// default. The client goes on without it then, and asks again at most ten times a second, and
+    /// once a second when it stays away.
+    pub fn store_timeout(mut self, timeout: Duration) -> Self {
+        self.store_timeout = timeout;
+        self
+    }
+
     /// When calls to a server that fails are given up before they are sent.
     pub fn circuit_breaker(mut self, policy: CircuitBreaker) -> Self {
         self.circuit_breaker = policy;
@@ -327,6 +350,8 @@ impl ClientBuilder {
             false => circuit(origins.upload()),
         };
         let circuits = [api, upload];
+        let patience = self.store_timeout;
+        let shared_store = self.store.take().map(|store| Arc::new(Guard::new(store, patience)));
         let shared = Shared {
             headers: self.template()?,
             http: self.http(&origins)?,
@@ -335,7 +360,8 @@ impl ClientBuilder {
             attempt_timeout: self.attempt_timeout,
             call_timeout: self.call_timeout,
             max_body_bytes: self.max_body_bytes,
-            limits: Limits::new(self.limits),
+            limits: Limits::new(self.limits, shared_store.clone()),
+            store: shared_store,
             circuits,
             retry_budget: RetryBudget::new(&self.retry),
             retry: self.retry,
@@ -404,6 +430,7 @@ impl fmt::Debug for ClientBuilder {
             .field("token_policy", &self.token_policy)
             .field("token_store", &self.token_store)
             .field("rate_limits", &self.limits)
+            .field("store", &self.store)
             .field("retry", &self.retry)
             .field("circuit_breaker", &self.circuit_breaker)
             .field("attempt_timeout", &self.attempt_timeout)

@@ -15,10 +15,13 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, warn};
 
+use super::ask::Due;
 use super::cost::Cost;
+use super::fleet::Fleet;
 use super::policy::{OnLimit, RateLimits};
 use super::rules::{Blocked, Grant, Outcome, Rule, Rules};
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::{Guard, LeaseRequest};
 
 /// How urgent a call is. Among those that wait for the same limit, interactive ones go first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,6 +46,8 @@ pub(crate) struct Patience {
 pub(crate) struct Lane {
     policy: Arc<RateLimits>,
     state: Mutex<State>,
+    /// Where the limits are shared with others, and the key of their ledger.
+    shared: Option<(Arc<Guard>, String)>,
     /// Tells the task that keeps the time to look again.
     changed: Notify,
 }
@@ -70,14 +75,31 @@ struct Waiter {
 
 impl Lane {
     pub(crate) fn new(policy: Arc<RateLimits>) -> Arc<Self> {
-        let state = State {
-            rules: Rules::new(&policy),
-            queue: BTreeMap::new(),
-            tickets: 0,
-            blocked: Vec::new(),
-            driven: false,
-        };
-        Arc::new(Self { policy, state: Mutex::new(state), changed: Notify::new() })
+        let rules = Rules::new(&policy);
+        Self::with(policy, rules, None)
+    }
+
+    /// The lane of an identity whose limits are shared with others, by the ledger of this key.
+    /// `member` is who this client is among them.
+    pub(crate) fn in_fleet(
+        policy: Arc<RateLimits>,
+        guard: Arc<Guard>,
+        key: String,
+        member: String,
+    ) -> Arc<Self> {
+        let mut rules = Rules::new(&policy);
+        rules.fleet = Some(Box::new(Fleet::new(member, Instant::now())));
+        Self::with(policy, rules, Some((guard, key)))
+    }
+
+    fn with(
+        policy: Arc<RateLimits>,
+        rules: Rules,
+        shared: Option<(Arc<Guard>, String)>,
+    ) -> Arc<Self> {
+        let state =
+            State { rules, queue: BTreeMap::new(), tickets: 0, blocked: Vec::new(), driven: false };
+        Arc::new(Self { policy, state: Mutex::new(state), shared, changed: Notify::new() })
     }
 
     /// Lets a call through, now or when its turn has come.
@@ -102,7 +124,14 @@ impl Lane {
             let blocked = match state.blocker(&cost) {
                 Some(blocked) => blocked,
                 None => match state.rules.take(now, &cost, &self.policy) {
-                    Ok(grant) => return Ok(self.permit(cost, grant)),
+                    Ok(grant) => {
+                        // Somebody has to give back what is left, or to ask whether the store is
+                        // back.
+                        if self.shared.is_some() && !state.driven {
+                            self.drive(&mut state);
+                        }
+                        return Ok(self.permit(cost, grant));
+                    }
                     Err(blocked) => {
                         state.blocked.push(blocked.clone());
                         blocked
@@ -170,18 +199,40 @@ impl Lane {
     /// A call ends: others may go.
     fn settle(self: &Arc<Self>, cost: &Cost, grant: Grant, outcome: Outcome<'_>) {
         let now = Instant::now();
+        let mut pause_told = false;
         let granted = {
             let mut state = self.state();
             if let Some(pause) = state.rules.settle(now, cost, grant, outcome) {
                 warn!(?pause, "GitHub says that a secondary rate limit was reached: calls wait");
+                pause_told = self.shared.is_some();
             }
             if state.queue.is_empty() {
+                // It has something to tell, or to give back.
+                let idle = self.shared.is_some() && state.rules.running == 0;
+                if (pause_told || idle) && state.driven {
+                    self.changed.notify_one();
+                }
                 return;
             }
             state.pump(now, self)
         };
         self.changed.notify_one();
         send(granted);
+    }
+
+    /// The request to the store, if it is due, or when it will be.
+    fn ask(&self, state: &mut State) -> (Option<Instant>, Option<LeaseRequest>) {
+        let Some((guard, _)) = &self.shared else { return (None, None) };
+        let now = Instant::now();
+        let State { rules, queue, blocked, .. } = state;
+        match rules.due(now, !queue.is_empty(), blocked, guard.retry_at()) {
+            Due::Now => {
+                let costs = queue.values().map(|waiter| &waiter.cost);
+                (None, Some(rules.ask(now, costs, blocked, &self.policy)))
+            }
+            Due::At(at) => (Some(at), None),
+            Due::Never => (None, None),
+        }
     }
 
     /// Sees to it that somebody keeps the time.
@@ -257,14 +308,27 @@ impl State {
 async fn keep_time(driver: Driver) {
     let lane = &driver.0;
     loop {
-        let next = {
+        let (next, request) = {
             let mut state = lane.state();
-            if state.queue.is_empty() {
+            let (due, request) = lane.ask(&mut state);
+            if state.queue.is_empty() && due.is_none() && request.is_none() {
                 state.driven = false;
                 return;
             }
-            state.next()
+            let next = if state.queue.is_empty() { None } else { state.next() };
+            ([next, due].into_iter().flatten().min(), request)
         };
+        if let (Some(request), Some((guard, key))) = (request, &lane.shared) {
+            let lease = guard.lease(key, &request).await;
+            let now = Instant::now();
+            let granted = {
+                let mut state = lane.state();
+                state.rules.answered(now, lease);
+                state.pump(now, lane)
+            };
+            send(granted);
+            continue;
+        }
         let alarm = async {
             match next {
                 Some(next) => sleep_until(next).await,
@@ -348,7 +412,8 @@ impl Waiting {
         }
         let cost = state.queue.get(&self.place).map(|waiter| &waiter.cost);
         let blocked = cost.and_then(|cost| state.blocker(cost));
-        let blocked = blocked.unwrap_or(Blocked { rule: Rule::Concurrency, until: None });
+        let blocked =
+            blocked.unwrap_or(Blocked { rule: Rule::Concurrency, until: None, shared: false });
         Err(too_long(&blocked, Instant::now()))
     }
 }

@@ -12,7 +12,9 @@
 //! A call that can not go now waits in order, by its [`Priority`], or fails with the time to come
 //! back at: [`OnLimit`].
 
+mod ask;
 mod cost;
+mod fleet;
 mod lane;
 mod penalty;
 mod policy;
@@ -36,6 +38,7 @@ pub(crate) use primary::Told;
 pub(crate) use rules::Outcome;
 
 use crate::operation::Operation;
+use crate::store::Guard;
 
 /// The limits of one identity, for benchmarks.
 #[cfg(feature = "__bench")]
@@ -66,9 +69,24 @@ impl Admission {
 /// The limits of all identities of a client.
 pub(crate) struct Limits {
     policy: Arc<RateLimits>,
+    /// Where limits are shared with other clients, and who this one is among them.
+    shared: Option<(Arc<Guard>, String)>,
     lanes: Mutex<LruCache<String, Arc<Lane>>>,
     /// The primary limits that operations turned out to count against.
     learnt: RwLock<HashMap<&'static str, Cow<'static, str>>>,
+}
+
+/// A name that no other client has.
+fn member() -> String {
+    let mut random = [0; 8];
+    match getrandom::fill(&mut random) {
+        Ok(()) => format!("{:016x}", u64::from_be_bytes(random)),
+        // Without random numbers: who and when.
+        Err(_) => {
+            let time = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
+            format!("{:x}-{time:x}", std::process::id())
+        }
+    }
 }
 
 /// As many identities as tokens are kept for. What falls out begins anew, but for handles that
@@ -76,21 +94,29 @@ pub(crate) struct Limits {
 const MAX_IDENTITIES: NonZeroUsize = NonZeroUsize::new(15_000).unwrap();
 
 impl Limits {
-    pub(crate) fn new(policy: RateLimits) -> Self {
+    pub(crate) fn new(policy: RateLimits, store: Option<Arc<Guard>>) -> Self {
         Self {
             policy: Arc::new(policy),
+            shared: store.map(|guard| (guard, member())),
             lanes: Mutex::new(LruCache::new(MAX_IDENTITIES)),
             learnt: RwLock::default(),
         }
     }
 
-    /// The lane of an identity.
-    pub(crate) fn lane(&self, identity: &str) -> Arc<Lane> {
+    /// The lane of an identity, which is known by that name to the GitHub of this address.
+    pub(crate) fn lane(&self, identity: &str, github: &str) -> Arc<Lane> {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lane) = lanes.get(identity) {
             return Arc::clone(lane);
         }
-        let lane = Lane::new(Arc::clone(&self.policy));
+        let policy = Arc::clone(&self.policy);
+        let lane = match &self.shared {
+            None => Lane::new(policy),
+            Some((guard, member)) => {
+                let key = format!("limits:{github}:{identity}");
+                Lane::in_fleet(policy, Arc::clone(guard), key, member.clone())
+            }
+        };
         lanes.put(identity.to_owned(), Arc::clone(&lane));
         lane
     }

@@ -72,6 +72,19 @@ impl Penalty {
         Some(pause)
     }
 
+    /// The end of the pause, and how many followed each other; `None` when a call was answered
+    /// after it.
+    pub(crate) fn current(&self) -> Option<(Instant, u32)> {
+        self.until.map(|until| (until, self.level))
+    }
+
+    /// Somebody else who calls as this identity was told to pause.
+    pub(crate) fn adopt(&mut self, now: Instant, ends_in: Duration, level: u32) {
+        self.until = self.until.max(Some(now + ends_in.min(LONGEST_ASKED)));
+        self.began = self.began.max(Some(now));
+        self.level = self.level.max(level);
+    }
+
     /// A call was answered otherwise, or not at all.
     pub(crate) fn answered(&mut self, let_through: Instant, probe: bool, heard: bool) {
         if probe {

@@ -20,6 +20,8 @@ pub(crate) struct Budget {
     unlimited: bool,
     /// When the next call may go, if they are spread.
     next: Option<Instant>,
+    /// Whether answers told something since it was asked for.
+    news: bool,
 }
 
 /// What keeps a call back.
@@ -68,17 +70,31 @@ impl<'a> Told<'a> {
 impl Budget {
     /// A limit that nothing is known of: it is found out by calling.
     pub(crate) fn unknown() -> Self {
-        Self { limit: 0, remaining: 0, reset: None, pending: 0, unlimited: false, next: None }
+        Self {
+            limit: 0,
+            remaining: 0,
+            reset: None,
+            pending: 0,
+            unlimited: false,
+            next: None,
+            news: false,
+        }
     }
 
     /// What keeps a call back; `None` if it may go. `reserve` is the share to leave, `spread` whether
-    /// calls are spread over the window.
-    pub(crate) fn wait(&mut self, now: Instant, reserve: f64, spread: bool) -> Option<Spent> {
+    /// calls are spread over the window, `share` how many share what is left.
+    pub(crate) fn wait(
+        &mut self,
+        now: Instant,
+        reserve: f64,
+        spread: bool,
+        share: u32,
+    ) -> Option<Spent> {
         if self.unlimited {
             return None;
         }
         self.begin_anew(now);
-        if self.free(reserve) == 0 {
+        if self.free_for_share(reserve, share) == 0 {
             return match self.reset {
                 Some(reset) => Some(Spent::Until(reset + AFTER_RESET)),
                 // Somebody has to go for anything to be known.
@@ -119,6 +135,7 @@ impl Budget {
     /// whatever order answers come; a window that ends later is a new one.
     pub(crate) fn learn(&mut self, now: Instant, told: Told<'_>) {
         let ends = now + told.ends_in;
+        self.news = true;
         self.limit = told.limit;
         self.unlimited = false;
         let same = self.reset.is_some_and(|reset| ends < reset + SAME_WINDOW);
@@ -131,6 +148,37 @@ impl Budget {
         if !same || self.reset.is_none_or(|reset| ends > reset) {
             self.reset = Some(ends);
         }
+    }
+
+    /// Whether there is a limit, as far as is known.
+    pub(crate) fn is_limited(&self) -> bool {
+        !self.unlimited
+    }
+
+    /// Calls that are not answered.
+    pub(crate) fn pending(&self) -> u64 {
+        self.pending
+    }
+
+    /// The limit, which is zero while it is not known.
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// What answers told since this was asked for, or at all: the limit, what is left, and how long
+    /// it lasts.
+    pub(crate) fn news(&mut self, now: Instant, all: bool) -> Option<(u64, u64, Duration)> {
+        let news = std::mem::take(&mut self.news) || all;
+        let reset = self.reset.filter(|_| news)?;
+        Some((self.limit, self.remaining, reset.saturating_duration_since(now)))
+    }
+
+    /// One of those who share it gets its part; one call at least finds out about a limit that
+    /// nothing is known of.
+    fn free_for_share(&self, reserve: f64, share: u32) -> u64 {
+        let free = self.free(reserve);
+        let least = u64::from(self.limit == 0 && free > 0 && self.pending == 0);
+        (free / u64::from(share.max(1))).max(least)
     }
 
     /// How many calls may go.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::cost::Cost;
+use super::fleet::{Contact, Fleet, NAMES};
 use super::penalty::{Pause, Penalty};
 use super::policy::RateLimits;
 use super::primary::{Budget, Heard, Spent, Told};
@@ -17,7 +18,7 @@ use super::window::Window;
 pub(crate) struct Rules {
     /// What windows count their time from.
     origin: Instant,
-    running: u32,
+    pub(super) running: u32,
     points: Option<Window>,
     graphql_points: Option<Window>,
     content_a_minute: Option<Window>,
@@ -25,8 +26,10 @@ pub(crate) struct Rules {
     /// When the next write may go to what somebody owns; only those to come are kept.
     writes: HashMap<Box<str>, Instant>,
     /// A few, with `core` at the front: a search is faster than a hash.
-    budgets: Vec<(Cow<'static, str>, Budget)>,
+    pub(super) budgets: Vec<(Cow<'static, str>, Budget)>,
     pub(crate) penalty: Penalty,
+    /// What others have a part in.
+    pub(super) fleet: Option<Box<Fleet>>,
 }
 
 /// What keeps a call back, and until when, if that is known.
@@ -34,6 +37,8 @@ pub(crate) struct Rules {
 pub(crate) struct Blocked {
     pub(crate) rule: Rule,
     pub(crate) until: Option<Instant>,
+    /// It is for the store to let it through.
+    pub(crate) shared: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +114,8 @@ pub(crate) enum Outcome<'a> {
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// As long as a request may take to arrive.
+const AFTER: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 /// More than this are not paced one by one.
 const MAX_OWNERS: usize = 10_000;
@@ -129,6 +136,7 @@ impl Rules {
             writes: HashMap::new(),
             budgets: vec![(Cow::Borrowed("core"), Budget::unknown())],
             penalty: Penalty::default(),
+            fleet: None,
         }
     }
 
@@ -143,6 +151,9 @@ impl Rules {
         let time = self.time(now);
         for (_, window, amount) in self.windows(cost) {
             window.add(time, amount);
+        }
+        if self.fleet.is_some() {
+            self.take_shared(now, cost);
         }
         let between = policy.pacing.between_writes;
         if let Some(owner) = cost.owner.as_ref().filter(|_| !between.is_zero()) {
@@ -161,14 +172,21 @@ impl Rules {
     }
 
     fn look(&mut self, now: Instant, cost: &Cost, policy: &RateLimits) -> Result<(), Blocked> {
-        let blocked = |rule, until| Err(Blocked { rule, until });
+        let blocked = |rule, until| Err(Blocked { rule, until, shared: false });
+        let share = self.fleet.as_ref().map_or(1, |fleet| fleet.share());
         match self.penalty.pause(now) {
             Some(Pause::Until(until)) => return blocked(Rule::Penalty, Some(until)),
             Some(Pause::Probe) => return blocked(Rule::Penalty, None),
             None => {}
         }
-        if policy.pacing.concurrent.is_some_and(|most| self.running >= most) {
-            return blocked(Rule::Concurrency, None);
+        if let Some(most) = policy.pacing.concurrent {
+            let most = match &self.fleet {
+                Some(fleet) => fleet.slots_alone(now, most),
+                None => most,
+            };
+            if self.running >= most {
+                return blocked(Rule::Concurrency, None);
+            }
         }
         if let Some(owner) = &cost.owner
             && let Some(next) = self.writes.get(owner).filter(|next| **next > now)
@@ -177,17 +195,76 @@ impl Rules {
         }
         let time = self.time(now);
         for (rule, window, amount) in self.windows(cost) {
-            if let Some(wait) = window.wait(time, amount) {
+            if let Some(wait) = window.wait_for_share(time, amount, share) {
                 return blocked(rule, Some(now + wait));
             }
         }
         let (reserve, spread) = (policy.reserve, policy.spread);
         let budget = self.budget(&cost.resource);
         let rule = || Rule::Primary(cost.resource.clone());
-        match budget.and_then(|budget| budget.wait(now, reserve, spread)) {
-            Some(Spent::Until(until)) => blocked(rule(), Some(until)),
-            Some(Spent::Answer) => blocked(rule(), None),
-            None => Ok(()),
+        match budget.and_then(|budget| budget.wait(now, reserve, spread, share)) {
+            Some(Spent::Until(until)) => return blocked(rule(), Some(until)),
+            Some(Spent::Answer) => return blocked(rule(), None),
+            None => {}
+        }
+        if self.fleet.is_some() { self.look_shared(now, cost, policy) } else { Ok(()) }
+    }
+
+    /// What keeps a call back that the client's own limits let through.
+    fn look_shared(
+        &mut self,
+        now: Instant,
+        cost: &Cost,
+        policy: &RateLimits,
+    ) -> Result<(), Blocked> {
+        let windows = self.numbered(cost);
+        let limited = *cost.resource != *NO_LIMIT
+            && self.budget(&cost.resource).is_none_or(|budget| budget.is_limited());
+        let Some(fleet) = &self.fleet else { return Ok(()) };
+        if fleet.leads() {
+            return fleet.look(now, cost, self.running, &windows, limited, policy);
+        }
+        for (index, rule, amount) in windows {
+            let until = fleet.alone(now, index, amount, NAMES[index].1 + 2 * AFTER);
+            if until.is_some() {
+                return Err(Blocked { rule, until, shared: false });
+            }
+        }
+        Ok(())
+    }
+
+    fn take_shared(&mut self, now: Instant, cost: &Cost) {
+        let windows = self.numbered(cost);
+        let Some(fleet) = &mut self.fleet else { return };
+        fleet.take(now, cost, &windows);
+        if let Contact::Lost(_) = fleet.contact {
+            for (index, _, amount) in windows {
+                fleet.spend_alone(index, amount);
+            }
+        }
+    }
+
+    /// The windows that a call counts in, by their numbers in [`NAMES`], and how much.
+    pub(super) fn numbered(&mut self, cost: &Cost) -> Vec<(usize, Rule, u32)> {
+        let windows = self.windows(cost).map(|(rule, window, amount)| {
+            let index = match rule {
+                Rule::GraphQlPoints => 1,
+                Rule::ContentAMinute => 2,
+                Rule::ContentAnHour => 3,
+                _ => 0,
+            };
+            (index, rule, amount.min(window.limit()))
+        });
+        windows.collect()
+    }
+
+    /// The windows by their numbers.
+    pub(super) fn shared_window(&mut self, index: usize) -> Option<&mut Window> {
+        match index {
+            0 => self.points.as_mut(),
+            1 => self.graphql_points.as_mut(),
+            2 => self.content_a_minute.as_mut(),
+            _ => self.content_an_hour.as_mut(),
         }
     }
 
@@ -284,7 +361,7 @@ impl Rules {
         .filter_map(|(rule, window, amount)| Some((rule, window?.as_mut()?, amount)))
     }
 
-    fn time(&self, now: Instant) -> u64 {
+    pub(super) fn time(&self, now: Instant) -> u64 {
         let passed = now.saturating_duration_since(self.origin).as_millis();
         u64::try_from(passed).unwrap_or(u64::MAX)
     }

@@ -27,12 +27,13 @@ impl Window {
         Self { limit, part: (length / PARTS).max(1), counts: [0; KEPT], newest: 0, sum: 0 }
     }
 
-    /// How long, from this time in milliseconds, until so much more fits; `None` if it does now.
-    pub(crate) fn wait(&mut self, now: u64, amount: u32) -> Option<Duration> {
+    /// How long, from this time in milliseconds, until so much more fits for one of so many who
+    /// share the limit; `None` if it does now.
+    pub(crate) fn wait_for_share(&mut self, now: u64, amount: u32, share: u32) -> Option<Duration> {
         self.forget(now);
         let amount = amount.min(self.limit);
-        let mut excess =
-            (self.sum + amount).checked_sub(self.limit).filter(|excess| *excess > 0)?;
+        let limit = (self.limit / share).max(amount);
+        let mut excess = (self.sum + amount).checked_sub(limit).filter(|excess| *excess > 0)?;
         let oldest = (self.newest + 1).saturating_sub(KEPT as u64);
         for part in oldest..=self.newest {
             let count = self.counts[slot(part)];
@@ -66,6 +67,19 @@ impl Window {
         self.sum -= amount;
     }
 
+    pub(crate) fn limit(&self) -> u32 {
+        self.limit
+    }
+
+    /// What was counted, by how long ago in milliseconds.
+    pub(crate) fn history(&mut self, now: u64) -> Vec<(u64, u32)> {
+        self.forget(now);
+        let oldest = (self.newest + 1).saturating_sub(KEPT as u64);
+        let counts = (oldest..=self.newest).map(|part| (part, self.counts[slot(part)]));
+        let counts = counts.filter(|(_, count)| *count > 0);
+        counts.map(|(part, count)| (now.saturating_sub((part + 1) * self.part), count)).collect()
+    }
+
     /// Drops the parts that are out of the window.
     fn forget(&mut self, now: u64) {
         let current = now / self.part;
@@ -94,6 +108,12 @@ mod tests {
     use super::*;
 
     const MINUTE: Duration = Duration::from_secs(60);
+
+    impl Window {
+        fn wait(&mut self, now: u64, amount: u32) -> Option<Duration> {
+            self.wait_for_share(now, amount, 1)
+        }
+    }
 
     #[test]
     fn what_fits_is_let_through_at_once_and_no_more() {

@@ -1,0 +1,237 @@
+//! When a client asks the store for quota, and what for.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::cost::Cost;
+use super::fleet::{Contact, Demand, HEARTBEAT, LEASE, NAMES};
+use super::policy::RateLimits;
+use super::rules::{Blocked, Rules};
+use crate::store::{BudgetAsk, BudgetTold, Join, Lease, LeaseRequest, Pause, WindowAsk};
+
+/// Whether to ask.
+#[derive(Debug)]
+pub(super) enum Due {
+    Now,
+    At(Instant),
+    /// There is nothing to ask for or to give back.
+    Never,
+}
+
+/// As many calls of a queue as one request is made for.
+const CALLS_ASKED: usize = 1_000;
+/// Slots that are asked for beyond those that are needed, so that one call more costs no request.
+const SPARE: u32 = 2;
+
+impl Rules {
+    /// When to ask the store, which is not to be asked before `retry_at`.
+    pub(super) fn due(
+        &self,
+        now: Instant,
+        queued: bool,
+        blocked: &[Blocked],
+        retry_at: Option<Instant>,
+    ) -> Due {
+        let Some(fleet) = &self.fleet else { return Due::Never };
+        let active = queued || self.running > 0;
+        let at = match fleet.contact {
+            Contact::Apart => return Due::Never,
+            Contact::Never | Contact::Lost(_) if active => Some(now),
+            Contact::Never | Contact::Lost(_) => None,
+            Contact::Held => self.due_by_leases(now, active, blocked),
+        };
+        match at.map(|at| retry_at.map_or(at, |retry_at| at.max(retry_at))) {
+            Some(at) if at <= now => Due::Now,
+            Some(at) => Due::At(at),
+            None => Due::Never,
+        }
+    }
+
+    fn due_by_leases(&self, now: Instant, active: bool, blocked: &[Blocked]) -> Option<Instant> {
+        let fleet = self.fleet.as_ref()?;
+        let pause = self.penalty.current().map(|(until, _)| until);
+        if fleet.unknown || pause != fleet.known_pause {
+            return Some(now);
+        }
+        let shared = blocked.iter().filter(|blocked| blocked.shared);
+        let lacking = shared.map(|blocked| blocked.until.unwrap_or(now)).min();
+        let beat = if self.running > 0 { HEARTBEAT } else { 2 * HEARTBEAT };
+        let beat = active.then(|| fleet.asked + beat);
+        let idle = (!active && fleet.holds()).then(|| fleet.used.max(fleet.asked) + LEASE);
+        let over = fleet.over();
+        [lacking, beat, idle, over].into_iter().flatten().min()
+    }
+
+    /// The request, for those who wait. Until it is answered, nothing that it gives back is spent.
+    pub(super) fn ask<'a>(
+        &mut self,
+        now: Instant,
+        queue: impl Iterator<Item = &'a Cost>,
+        blocked: &[Blocked],
+        policy: &RateLimits,
+    ) -> LeaseRequest {
+        let demand = self.demand(now, queue, blocked, policy);
+        let spread = policy.spread;
+        let pause = self.penalty.current();
+        let Some(fleet) = &self.fleet else { return LeaseRequest::default() };
+        let known = fleet.known_pause;
+        let joining = fleet.epoch.is_none() || fleet.unknown || !fleet.leads();
+        let busy = demand.calls > 0 || self.running > 0;
+        let spare = if busy { (self.running / 4).clamp(SPARE, 25) } else { 0 };
+        let mut request = LeaseRequest {
+            member: fleet.member.clone(),
+            epoch: fleet.epoch.clone(),
+            running: self.running,
+            waiting: demand.calls.saturating_add(spare),
+            concurrent: policy.pacing.concurrent,
+            between_writes: millis(policy.pacing.between_writes),
+            pause: pause.filter(|(until, _)| known.is_none_or(|known| *until > known)).map(
+                |(until, level)| Pause {
+                    ends_in: millis(until.saturating_duration_since(now)),
+                    level,
+                },
+            ),
+            recovered: known.is_some() && pause.is_none(),
+            ..LeaseRequest::default()
+        };
+        request.join = joining.then(|| self.join(now));
+        self.ask_windows(now, &demand, &mut request);
+        self.ask_budgets(now, &demand, policy.reserve, spread, joining, &mut request);
+        request.owners = demand.owners;
+        let running = self.running;
+        if let Some(fleet) = &mut self.fleet {
+            fleet.known_pause = pause.map(|(until, _)| until);
+            fleet.freeze(now, running, running.saturating_add(request.waiting));
+        }
+        request
+    }
+
+    /// Takes over what the store answers; `None` if it does not.
+    pub(super) fn answered(&mut self, now: Instant, lease: Option<Option<Lease>>) {
+        let Some(fleet) = &mut self.fleet else { return };
+        match lease {
+            None => fleet.lose(now),
+            Some(None) => fleet.contact = Contact::Apart,
+            Some(Some(lease)) => {
+                if let Some(pause) = fleet.apply(now, lease) {
+                    self.penalty.adopt(now, Duration::from_millis(pause.ends_in), pause.level);
+                    fleet.known_pause = self.penalty.current().map(|(until, _)| until);
+                }
+            }
+        }
+    }
+
+    /// What those need who wait for leases alone.
+    fn demand<'a>(
+        &mut self,
+        now: Instant,
+        queue: impl Iterator<Item = &'a Cost>,
+        blocked: &[Blocked],
+        policy: &RateLimits,
+    ) -> Demand {
+        let paced = !policy.pacing.between_writes.is_zero();
+        let mut demand = Demand::default();
+        for cost in queue.take(CALLS_ASKED) {
+            let held_back =
+                blocked.iter().any(|blocked| !blocked.shared && blocked.rule.concerns(cost));
+            let fleet = self.fleet.as_ref();
+            let owner = cost.owner.as_ref().filter(|_| paced).zip(fleet);
+            let waits = owner.is_some_and(|(owner, fleet)| fleet.waits_to_write(now, owner));
+            if !held_back && !waits {
+                let windows = self.numbered(cost);
+                demand.add(cost, &windows, paced);
+            }
+        }
+        demand
+    }
+
+    fn ask_windows(&mut self, now: Instant, demand: &Demand, request: &mut LeaseRequest) {
+        for (index, (name, length)) in NAMES.iter().enumerate() {
+            let limit = self.shared_window(index).map(|window| window.limit());
+            let (Some(limit), Some(fleet)) = (limit, &self.fleet) else { continue };
+            let held = &fleet.windows[index];
+            let (waiting, least) = demand.windows[index];
+            let asked = now.saturating_duration_since(fleet.asked);
+            let want = held.want(waiting, least, asked);
+            let joins = request.join.as_ref().is_some_and(|join| join.spent.contains_key(*name));
+            if want > 0 || held.units > 0 || joins {
+                let ask = WindowAsk {
+                    limit,
+                    length: millis(*length),
+                    want,
+                    least: least.max(1),
+                    unspent: held.units,
+                    part: held.part,
+                };
+                request.windows.insert((*name).to_owned(), ask);
+            }
+        }
+    }
+
+    fn ask_budgets(
+        &mut self,
+        now: Instant,
+        demand: &Demand,
+        reserve: f64,
+        spread: bool,
+        all: bool,
+        request: &mut LeaseRequest,
+    ) {
+        let Some(fleet) = &self.fleet else { return };
+        let wanted = demand.budgets.iter();
+        for (name, waiting) in wanted {
+            if !self.budgets.iter().any(|(known, _)| known == name) {
+                let ask = BudgetAsk { want: *waiting, ..BudgetAsk::default() };
+                request.budgets.insert(name.clone().into_owned(), ask);
+            }
+        }
+        for (name, budget) in &mut self.budgets {
+            if !budget.is_limited() {
+                continue;
+            }
+            let held = fleet.budgets.iter().find(|(known, _)| known == name).map(|(_, held)| held);
+            let waiting = demand.budgets.get(name).copied().unwrap_or_default();
+            let asked = now.saturating_duration_since(fleet.asked);
+            let want = held.map_or(waiting, |held| held.want(waiting, waiting.min(1), asked));
+            let told = budget.news(now, all).map(|(limit, remaining, ends_in)| BudgetTold {
+                limit,
+                remaining,
+                ends_in: millis(ends_in),
+            });
+            // What was told of is not outstanding any longer.
+            let ask = BudgetAsk {
+                told,
+                outstanding: budget.pending(),
+                want,
+                // Not more than the limit, which a u64 holds.
+                keep: (budget.limit() as f64 * reserve) as u64,
+                spread,
+            };
+            request.budgets.insert(name.clone().into_owned(), ask);
+        }
+    }
+
+    /// What a ledger has to know that does not know this client, or has not heard of it for long.
+    fn join(&mut self, now: Instant) -> Join {
+        let mut join = Join::default();
+        if let Some(fleet) = &self.fleet {
+            join.members = fleet.members;
+            if let Contact::Lost(since) = fleet.contact {
+                join.alone = millis(now.saturating_duration_since(since));
+            }
+        }
+        let time = self.time(now);
+        for (index, (name, _)) in NAMES.iter().enumerate() {
+            let history = self.shared_window(index).map(|window| window.history(time));
+            if let Some(history) = history.filter(|history| !history.is_empty()) {
+                join.spent.insert((*name).to_owned(), history);
+            }
+        }
+        join
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

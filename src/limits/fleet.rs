@@ -1,0 +1,380 @@
+//! What a client holds of the limits that it shares with a fleet, and what it asks for.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::cost::Cost;
+use super::policy::RateLimits;
+use super::rules::{Blocked, Rule};
+use crate::store::{Lease, Pause, VALID};
+
+/// Leases of one client, of one identity.
+///
+/// It asks for what the calls that wait can spend in the next half second. What it has is spent
+/// without asking, and given back with the next request.
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    /// Random: who this is among the others.
+    pub(super) member: String,
+    /// The ledger that it has heard from.
+    pub(super) epoch: Option<String>,
+    /// Whether the ledger said that it does not know this client.
+    pub(super) unknown: bool,
+    pub(super) members: u32,
+    pub(super) contact: Contact,
+    /// When it asked last.
+    pub(super) asked: Instant,
+    /// When it let a call through last.
+    pub(super) used: Instant,
+    slots: u32,
+    /// What the last lease said of them.
+    allotted: u32,
+    slots_asked: u32,
+    slots_wait: Option<Instant>,
+    pub(super) windows: [Held; 4],
+    pub(super) budgets: Vec<(Cow<'static, str>, Held)>,
+    owners: HashMap<Box<str>, Write>,
+    /// The end of the pause that all know of.
+    pub(super) known_pause: Option<Instant>,
+}
+
+/// Whether the store answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Contact {
+    /// It was not asked yet.
+    Never,
+    Held,
+    /// It does not answer, since then.
+    Lost(Instant),
+    /// It does not share limits.
+    Apart,
+}
+
+/// What is left of a lease.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Held {
+    pub(super) units: u32,
+    /// Until when it is good.
+    until: Option<Instant>,
+    /// When to ask for more.
+    wait: Option<Instant>,
+    pub(super) part: u64,
+    /// What was spent since the last request.
+    pub(super) spent: u32,
+    /// The least that nobody had for a while before it was granted.
+    free: Option<u32>,
+    /// What may be spent alone, in the first window's length.
+    alone: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Write {
+    /// It may go until then.
+    Granted(Instant),
+    /// Not before then.
+    Waits(Instant),
+}
+
+/// The time between two requests while calls are under way. The ledger forgets who is silent for
+/// 10 s.
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(4);
+const LATER: Duration = Duration::from_millis(100);
+/// A write that was let through goes at once.
+const WRITE_VALID: Duration = Duration::from_millis(200);
+/// GitHub gives up on a request after that, so that nobody else's are under way by then.
+const OTHERS_END: Duration = Duration::from_secs(10);
+pub(super) const LEASE: Duration = Duration::from_millis(VALID);
+const MAX_OWNERS: usize = 1_000;
+
+impl Fleet {
+    pub(crate) fn new(member: String, now: Instant) -> Self {
+        Self {
+            member,
+            epoch: None,
+            unknown: false,
+            members: 1,
+            contact: Contact::Never,
+            asked: now,
+            used: now,
+            slots: 0,
+            allotted: 0,
+            slots_asked: 0,
+            slots_wait: None,
+            windows: Default::default(),
+            budgets: Vec::new(),
+            owners: HashMap::new(),
+            known_pause: None,
+        }
+    }
+
+    /// Whether leases decide: the store answers, or is about to be asked for the first time.
+    pub(super) fn leads(&self) -> bool {
+        matches!(self.contact, Contact::Never | Contact::Held)
+    }
+
+    /// How many share the limits while the store does not answer, each with its part.
+    pub(super) fn share(&self) -> u32 {
+        match self.contact {
+            Contact::Lost(_) => self.members.max(1),
+            _ => 1,
+        }
+    }
+
+    /// What keeps a call back for which there is no lease.
+    pub(super) fn look(
+        &self,
+        now: Instant,
+        cost: &Cost,
+        running: u32,
+        windows: &[(usize, Rule, u32)],
+        limited: bool,
+        policy: &RateLimits,
+    ) -> Result<(), Blocked> {
+        let blocked = |rule, until: Option<Instant>| {
+            let until = until.filter(|until| *until > now);
+            Err(Blocked { rule, until, shared: true })
+        };
+        let heard_of = now < self.asked + 2 * HEARTBEAT;
+        if policy.pacing.concurrent.is_some() && (running >= self.slots || !heard_of) {
+            return blocked(Rule::Concurrency, self.slots_wait);
+        }
+        for (index, rule, amount) in windows {
+            let held = &self.windows[*index];
+            if held.left(now) < *amount {
+                return blocked(rule.clone(), held.wait);
+            }
+        }
+        if limited {
+            let held = self.budgets.iter().find(|(name, _)| *name == cost.resource);
+            if held.is_none_or(|(_, held)| held.left(now) == 0) {
+                let wait = held.and_then(|(_, held)| held.wait);
+                return blocked(Rule::Primary(cost.resource.clone()), wait);
+            }
+        }
+        match cost.owner.as_ref().filter(|_| !policy.pacing.between_writes.is_zero()) {
+            None => Ok(()),
+            Some(owner) => match self.owners.get(owner) {
+                Some(Write::Granted(until)) if *until > now => Ok(()),
+                Some(Write::Waits(until)) => blocked(Rule::Writes(owner.clone()), Some(*until)),
+                _ => blocked(Rule::Writes(owner.clone()), None),
+            },
+        }
+    }
+
+    /// Spends what a call takes.
+    pub(super) fn take(&mut self, now: Instant, cost: &Cost, windows: &[(usize, Rule, u32)]) {
+        self.used = now;
+        for (index, _, amount) in windows {
+            self.windows[*index].spend(*amount);
+        }
+        if let Some((_, held)) = self.budgets.iter_mut().find(|(name, _)| *name == cost.resource) {
+            held.spend(1);
+        }
+        if let Some(owner) = &cost.owner {
+            self.owners.remove(owner);
+        }
+    }
+
+    /// Whether a write to this owner waits by what the store said.
+    pub(super) fn waits_to_write(&self, now: Instant, owner: &str) -> bool {
+        match self.owners.get(owner) {
+            Some(Write::Waits(until) | Write::Granted(until)) => *until > now,
+            None => false,
+        }
+    }
+
+    /// How many calls may be under way while the store does not answer: what it granted, until the
+    /// others' calls have ended that were more than their share; then the share.
+    pub(super) fn slots_alone(&self, now: Instant, all: u32) -> u32 {
+        let share = (all / self.share()).max(1);
+        match self.contact {
+            Contact::Lost(since) if self.epoch.is_some() && now < since + OTHERS_END => {
+                share.min(self.allotted.max(1))
+            }
+            Contact::Lost(_) => share,
+            _ => all,
+        }
+    }
+
+    /// Until when a window keeps a call back while the store does not answer: for its length, a
+    /// client spends no more than its share of what was free when it heard last.
+    pub(super) fn alone(
+        &self,
+        now: Instant,
+        index: usize,
+        amount: u32,
+        kept: Duration,
+    ) -> Option<Instant> {
+        let Contact::Lost(since) = self.contact else { return None };
+        let end = since + kept;
+        (now < end && self.windows[index].alone < amount).then_some(end)
+    }
+
+    /// Leaves nothing to spend while a request is under way that gives it back.
+    pub(super) fn freeze(&mut self, now: Instant, running: u32, slots_asked: u32) {
+        self.asked = now;
+        self.slots_asked = slots_asked;
+        self.slots = self.slots.min(running);
+        let budgets = self.budgets.iter_mut().map(|(_, held)| held);
+        for held in self.windows.iter_mut().chain(budgets) {
+            held.units = 0;
+            held.spent = 0;
+        }
+    }
+
+    /// Whether there is something to give back.
+    pub(super) fn holds(&self) -> bool {
+        let budgets = self.budgets.iter().map(|(_, held)| held);
+        self.contact == Contact::Held
+            && (self.slots > 0 || self.windows.iter().chain(budgets).any(|held| held.units > 0))
+    }
+
+    /// When the first lease is over of which something is left.
+    pub(super) fn over(&self) -> Option<Instant> {
+        let budgets = self.budgets.iter().map(|(_, held)| held);
+        let held = self.windows.iter().chain(budgets).filter(|held| held.units > 0);
+        held.filter_map(|held| held.until).min()
+    }
+
+    /// Takes over what the store answers. Gives the pause of the identity, if there is one.
+    pub(super) fn apply(&mut self, now: Instant, lease: Lease) -> Option<Pause> {
+        let until = Some(self.asked + LEASE);
+        let after = |wait: u64| Some(now + Duration::from_millis(wait));
+        self.unknown = lease.unknown;
+        if lease.unknown {
+            return None;
+        }
+        self.contact = Contact::Held;
+        self.epoch = Some(lease.epoch);
+        self.members = lease.members.max(1);
+        self.slots = lease.slots;
+        self.allotted = lease.slots;
+        self.slots_wait = (lease.slots < self.slots_asked).then_some(now + LATER);
+        for (index, (name, _)) in NAMES.iter().enumerate() {
+            if let Some(granted) = lease.windows.get(*name) {
+                let held = &mut self.windows[index];
+                held.units = granted.granted;
+                held.part = granted.part;
+                held.free = Some(granted.free);
+                held.until = until;
+                held.wait = after(granted.wait);
+            }
+        }
+        for (name, granted) in lease.budgets {
+            let position = self.budgets.iter().position(|(known, _)| *known == *name);
+            let position = position.unwrap_or_else(|| {
+                self.budgets.push((Cow::Owned(name), Held::default()));
+                self.budgets.len() - 1
+            });
+            let held = &mut self.budgets[position].1;
+            held.units = granted.granted;
+            // They count as spent for as long as the ledger remembers this client.
+            held.until = Some(self.asked + 2 * HEARTBEAT);
+            held.wait = after(granted.wait);
+        }
+        self.owners.retain(|_, write| match write {
+            Write::Granted(until) | Write::Waits(until) => *until > now,
+        });
+        for (owner, wait) in lease.owners {
+            let write = match wait {
+                0 => Write::Granted(now + WRITE_VALID),
+                wait => Write::Waits(now + Duration::from_millis(wait)),
+            };
+            if self.owners.len() < MAX_OWNERS {
+                self.owners.insert(owner.into(), write);
+            }
+        }
+        lease.pause
+    }
+
+    /// The store does not answer.
+    pub(super) fn lose(&mut self, now: Instant) {
+        if let Contact::Lost(_) = self.contact {
+            return;
+        }
+        self.contact = Contact::Lost(now);
+        for held in &mut self.windows {
+            // Who has never heard of others is alone.
+            held.alone = held.free.map_or(u32::MAX, |free| free / self.members.max(1));
+        }
+    }
+
+    /// What this client spends of a window while the store does not answer.
+    pub(super) fn spend_alone(&mut self, index: usize, amount: u32) {
+        let held = &mut self.windows[index];
+        held.alone = held.alone.saturating_sub(amount);
+    }
+}
+
+impl Held {
+    fn left(&self, now: Instant) -> u32 {
+        if self.until.is_some_and(|until| until > now) { self.units } else { 0 }
+    }
+
+    fn spend(&mut self, amount: u32) {
+        self.units = self.units.saturating_sub(amount);
+        self.spent = self.spent.saturating_add(amount);
+    }
+
+    /// As much as is asked for: what waits, but no more than can be spent while the lease is good.
+    pub(super) fn want(&self, waiting: u32, least: u32, asked: Duration) -> u32 {
+        let spent = u64::from(self.spent) * VALID;
+        // In half a second as much as since the last request, or as it was asked for.
+        let passed = u64::try_from(asked.as_millis()).unwrap_or(u64::MAX).max(VALID);
+        let likely = u32::try_from(spent / passed).unwrap_or(u32::MAX);
+        waiting.min(likely.saturating_mul(2).max(ENOUGH)).max(likely).max(least)
+    }
+}
+
+/// As many units are asked for at least, if so many calls wait.
+const ENOUGH: u32 = 50;
+
+/// The windows that are shared, by their names in the ledger, with their lengths.
+pub(super) const NAMES: [(&str, Duration); 4] = [
+    ("points", Duration::from_secs(60)),
+    ("graphql_points", Duration::from_secs(60)),
+    ("content_a_minute", Duration::from_secs(60)),
+    ("content_an_hour", Duration::from_secs(60 * 60)),
+];
+
+/// What calls that wait need, of the limits that leases are for.
+#[derive(Debug, Default)]
+pub(super) struct Demand {
+    pub(super) calls: u32,
+    /// Of each window: what all need, and what the first of them does.
+    pub(super) windows: [(u32, u32); 4],
+    pub(super) budgets: BTreeMap<Cow<'static, str>, u32>,
+    pub(super) owners: Vec<String>,
+}
+
+/// As many owners as one request asks for.
+const OWNERS_ASKED: usize = 32;
+
+impl Demand {
+    /// Counts a call, unless it is a write that has to wait for another one.
+    pub(super) fn add(&mut self, cost: &Cost, windows: &[(usize, Rule, u32)], paced: bool) {
+        if let Some(owner) = cost.owner.as_ref().filter(|_| paced) {
+            if self.owners.len() >= OWNERS_ASKED
+                || self.owners.iter().any(|known| **known == **owner)
+            {
+                return;
+            }
+            self.owners.push(owner.clone().into());
+        }
+        self.calls = self.calls.saturating_add(1);
+        for (index, _, amount) in windows {
+            let (sum, first) = &mut self.windows[*index];
+            *sum = sum.saturating_add(*amount);
+            if *first == 0 {
+                *first = *amount;
+            }
+        }
+        *self.budgets.entry(cost.resource.clone()).or_default() += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! Where state is shared: by all clients of a process, or by a fleet of processes.
+//!
+//! Without a store each client keeps to itself, which is right for one process with one client. With
+//! one, clients that call as the same identity are one for its rate limits, whatever process and
+//! machine they are on.
+//!
+//! | store | shares with |
+//! |---|---|
+//! | [`Memory`] | the clients of one process |
+//! | `Redis`, with the feature `redis` | all that reach the same Redis or Valkey |
+//!
+//! A store that is slow or gone never holds up a call for longer than
+//! [50 ms](crate::ClientBuilder::store_timeout): clients go on alone then, each with its share of
+//! the limits, and return by themselves. [`Client::store_health`](crate::Client::store_health)
+//! tells.
+
+use std::fmt;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::error::Result;
+
+mod guard;
+mod lease;
+mod ledger;
+mod memory;
+
+pub use guard::StoreHealth;
+pub use lease::{Lease, LeaseRequest};
+pub use ledger::Ledger;
+pub use memory::Memory;
+
+pub(crate) use guard::{Guard, PATIENCE as STORE_TIMEOUT};
+pub(crate) use lease::{BudgetAsk, BudgetTold, Join, Pause, VALID, WindowAsk};
+
+/// A place for state that clients share.
+///
+/// Each method is atomic, and touches one key, so that a store may be spread over many servers. Keys
+/// are text of at most a few hundred bytes and hold no secret; values may be confidential, and are
+/// sealed by who writes them if they are secret. A future that is dropped may or may not have taken
+/// effect.
+///
+/// # Errors
+/// Every method fails if the store can not be reached or answers with nonsense. The client goes on
+/// without it then.
+pub trait Store: fmt::Debug + Send + Sync + 'static {
+    /// The value of a key, if there is one that is not over.
+    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>>;
+
+    /// Sets the value of a key, for that long.
+    fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()>;
+
+    /// Sets the value of a key that has none, and says whether it did: of those who claim the same
+    /// thing at once, one succeeds.
+    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool>;
+
+    /// Lets the value last that much longer from now on, if it is this one still; says whether it
+    /// is.
+    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool>;
+
+    /// Removes the value of a key, whatever it is.
+    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()>;
+
+    /// Removes the value of a key if it is this one; says whether it was.
+    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool>;
+
+    /// Adds to a number that begins at zero, and gives the sum. It lasts for that long from its
+    /// beginning.
+    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64>;
+
+    /// Answers a request for quota as [`Ledger::lease`] does for the ledger of this key, by the
+    /// store's own clock.
+    ///
+    /// `None`, the default, says that this store does not share limits: each client keeps its own.
+    fn lease<'a>(
+        &'a self,
+        key: &'a str,
+        request: &'a LeaseRequest,
+    ) -> StoreFuture<'a, Option<Lease>> {
+        let _ = (key, request);
+        Box::pin(async { Ok(None) })
+    }
+}
+
+/// What the methods of a [`Store`] return.
+pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;

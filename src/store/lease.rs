@@ -1,0 +1,147 @@
+//! What a client asks of the limits that it shares with others, and what it is given.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What one client of a fleet asks of the limits of one identity: a block of quota to spend on its
+/// own for half a second, so that a call costs no round trip.
+///
+/// It is opaque: a [`Store`](super::Store) hands it to a [`Ledger`](super::Ledger), or to a script
+/// that does the same, where it arrives as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LeaseRequest {
+    /// Who asks: random, and as long as the client lives.
+    pub(crate) member: String,
+    /// The ledger that it has heard from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) epoch: Option<String>,
+    /// What a ledger has to know of somebody who is new to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) join: Option<Join>,
+    /// Calls that are under way.
+    pub(crate) running: u32,
+    /// Calls that would go, if they could.
+    pub(crate) waiting: u32,
+    /// How many may be under way in the whole fleet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) concurrent: Option<u32>,
+    #[serde(default)]
+    pub(crate) windows: BTreeMap<String, WindowAsk>,
+    #[serde(default)]
+    pub(crate) budgets: BTreeMap<String, BudgetAsk>,
+    /// Owners of what is to be written to.
+    #[serde(default)]
+    pub(crate) owners: Vec<String>,
+    /// The time between two writes to what the same owner has, in milliseconds.
+    pub(crate) between_writes: u64,
+    /// GitHub says that a secondary limit was reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pause: Option<Pause>,
+    /// A call was answered after the pause.
+    #[serde(default)]
+    pub(crate) recovered: bool,
+}
+
+/// What a client tells a ledger that does not know it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Join {
+    /// How many clients there were when it last heard.
+    pub(crate) members: u32,
+    /// For how long it went on alone, in milliseconds.
+    #[serde(default)]
+    pub(crate) alone: u64,
+    /// What it spent of each window: how long ago in milliseconds, and how much.
+    #[serde(default)]
+    pub(crate) spent: BTreeMap<String, Vec<(u64, u32)>>,
+}
+
+/// A window that slides: points a minute, content an hour.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct WindowAsk {
+    pub(crate) limit: u32,
+    /// In milliseconds.
+    pub(crate) length: u64,
+    /// As much as can be spent.
+    pub(crate) want: u32,
+    /// Less is of no use.
+    pub(crate) least: u32,
+    /// What is left of the last lease, and the part of the window that it was counted in.
+    pub(crate) unspent: u32,
+    pub(crate) part: u64,
+}
+
+/// A primary limit.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct BudgetAsk {
+    /// What answers told, if they told anything since the last request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) told: Option<BudgetTold>,
+    /// Calls that are not answered, and what is left of the last lease.
+    pub(crate) outstanding: u64,
+    pub(crate) want: u32,
+    /// What is left for others.
+    pub(crate) keep: u64,
+    /// Whether calls are spread over the window.
+    pub(crate) spread: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct BudgetTold {
+    pub(crate) limit: u64,
+    pub(crate) remaining: u64,
+    /// In milliseconds.
+    pub(crate) ends_in: u64,
+}
+
+/// A pause of all calls of the identity.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pause {
+    /// In milliseconds.
+    pub(crate) ends_in: u64,
+    /// The pauses that followed each other.
+    pub(crate) level: u32,
+}
+
+/// What a client may spend on its own, for [half a second](LeaseRequest) from its asking.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Lease {
+    pub(crate) epoch: String,
+    /// The ledger does not know the client, which has to join.
+    #[serde(default)]
+    pub(crate) unknown: bool,
+    /// The clients that share the identity.
+    pub(crate) members: u32,
+    /// How many calls may be under way.
+    pub(crate) slots: u32,
+    #[serde(default)]
+    pub(crate) windows: BTreeMap<String, WindowGrant>,
+    #[serde(default)]
+    pub(crate) budgets: BTreeMap<String, BudgetGrant>,
+    /// How long the write to an owner has to wait, in milliseconds; zero if it may go at once.
+    #[serde(default)]
+    pub(crate) owners: BTreeMap<String, u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pause: Option<Pause>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct WindowGrant {
+    pub(crate) granted: u32,
+    pub(crate) part: u64,
+    /// When to ask again if that is not enough, in milliseconds.
+    pub(crate) wait: u64,
+    /// The least that nobody had, in the last minute or so.
+    pub(crate) free: u32,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct BudgetGrant {
+    pub(crate) granted: u32,
+    pub(crate) wait: u64,
+}
+
+/// How long a lease is good for, in milliseconds.
+pub(crate) const VALID: u64 = 500;
+/// When to ask again where nobody knows.
+pub(crate) const LATER: u64 = 100;

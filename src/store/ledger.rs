@@ -1,0 +1,469 @@
+//! The limits of an identity as a fleet shares them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::lease::{
+    BudgetAsk, BudgetGrant, BudgetTold, Join, LATER, Lease, LeaseRequest, Pause, VALID, WindowAsk,
+    WindowGrant,
+};
+
+/// The books of one identity: who of a fleet holds what of its limits.
+///
+/// It is the arithmetic behind [`Store::lease`](super::Store::lease), and holds no clock and no
+/// lock. A store of one's own that can change a value atomically reads the ledger (it is `serde`'s
+/// to write and read), calls [`lease`](Self::lease) with its server's time, and writes it back.
+///
+/// Whatever is asked in whatever order, and whoever dies meanwhile: no stretch of a window's length
+/// has more than its limit, and no more calls go out than GitHub told are left.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Ledger {
+    epoch: String,
+    born: u64,
+    /// As many clients as there were before the books were lost.
+    expected: u32,
+    members: BTreeMap<String, Member>,
+    windows: BTreeMap<String, Counted>,
+    budgets: BTreeMap<String, Budget>,
+    /// When the next write may go to what somebody owns.
+    owners: BTreeMap<String, u64>,
+    pause: Option<Penalty>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Member {
+    seen: u64,
+    running: u32,
+    slots: u32,
+    /// It wants more than it has, though that is less than its share.
+    starved: bool,
+    outstanding: BTreeMap<String, u64>,
+}
+
+/// What was granted, by parts of the window.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Counted {
+    parts: BTreeMap<u64, u32>,
+    /// The least that was free since a time, and in the window's length before it.
+    low: u32,
+    low_before: u32,
+    low_since: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Budget {
+    /// Zero while it is not known.
+    limit: u64,
+    remaining: u64,
+    /// Zero while it is not known.
+    reset: u64,
+    /// When the next call may go, if they are spread.
+    next: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Penalty {
+    until: u64,
+    level: u32,
+    /// Who finds out whether the pause was long enough.
+    prober: String,
+    prober_until: u64,
+}
+
+/// Who is not heard of for so long is gone; a member with calls under way asks twice as often.
+const GONE: u64 = 10_000;
+/// After the books were lost, members come back within this, and tell what they spent.
+const GATHER: u64 = 2_000;
+/// Who wanted more so recently still does.
+const STARVED: u64 = 2_000;
+/// Requests that leave at the same time arrive within this.
+const SLOP: u64 = 1_000;
+/// Parts of a window.
+const PARTS: u64 = 240;
+/// As many calls as find out about a primary limit that nothing is known of.
+const SCOUTS: u64 = 10;
+/// Ends of a primary limit's window that differ less are the same.
+const SAME_WINDOW: u64 = 10_000;
+/// GitHub tells whole seconds, and its servers' clocks differ by as much.
+const AFTER_RESET: u64 = 1_000;
+/// Who waits for a window waits until so much of it is free, rather than asks for each bit.
+const WORTHWHILE: u32 = 60;
+/// A pause that nobody found the end of is forgotten.
+const FORGOTTEN: u64 = 600_000;
+/// More than these are not kept.
+const MAX_OWNERS: usize = 10_000;
+const MAX_MEMBERS: usize = 1_000;
+const MAX_NAMES: usize = 64;
+
+impl Ledger {
+    /// Answers a request, at this time in milliseconds: by any clock that never goes back, but one
+    /// for all.
+    pub fn lease(&mut self, now: u64, ask: &LeaseRequest) -> Lease {
+        self.forget(now);
+        let known = ask.epoch.as_ref() == Some(&self.epoch) && !self.epoch.is_empty();
+        match &ask.join {
+            Some(join) => self.join(now, join, ask, known),
+            None if !known => {
+                return Lease { unknown: true, epoch: self.epoch.clone(), ..Lease::default() };
+            }
+            _ => {}
+        }
+        self.hear(now, ask);
+        let mut lease = Lease { epoch: self.epoch.clone(), ..Lease::default() };
+        lease.pause = self.paused(now, ask);
+        let probe = lease.pause.is_none() && self.pause.is_some();
+        let open = lease.pause.is_none();
+        lease.members = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
+        lease.slots = self.slots(now, ask, open, probe);
+        let mut enough = open && lease.slots > ask.running;
+        for (name, window) in &ask.windows {
+            let most = if !open {
+                0
+            } else if probe {
+                window.least
+            } else {
+                u32::MAX
+            };
+            let granted = self.window(now, name, window, most, lease.members);
+            enough &= window.want == 0 || granted.granted >= window.least;
+            lease.windows.insert(name.clone(), granted);
+        }
+        for (name, budget) in &ask.budgets {
+            let most = if !open {
+                0
+            } else if probe {
+                1
+            } else {
+                u32::MAX
+            };
+            let granted = self.budget(now, name, budget, most, ask, lease.members);
+            enough &= budget.want == 0 || granted.granted > 0;
+            lease.budgets.insert(name.clone(), granted);
+        }
+        for owner in &ask.owners {
+            let wait = self.write(now, owner, ask.between_writes, enough);
+            lease.owners.insert(owner.clone(), wait);
+        }
+        lease
+    }
+
+    /// Drops who is gone and what is over.
+    fn forget(&mut self, now: u64) {
+        let gone = self.members.iter().filter(|(_, member)| member.seen + GONE <= now);
+        let gone: Vec<_> = gone.map(|(name, _)| name.clone()).collect();
+        for name in gone {
+            let Some(member) = self.members.remove(&name) else { continue };
+            // It may have sent them, with nobody to tell what GitHub said.
+            for (name, lost) in member.outstanding {
+                if let Some(budget) = self.budgets.get_mut(&name) {
+                    budget.remaining = budget.remaining.saturating_sub(lost);
+                }
+            }
+        }
+        self.owners.retain(|_, next| *next > now);
+        if self.pause.as_ref().is_some_and(|pause| pause.until + FORGOTTEN <= now) {
+            self.pause = None;
+        }
+    }
+
+    /// Takes in somebody who is new to these books, or opens new ones. Of who is known to them, they
+    /// lack what was spent alone.
+    fn join(&mut self, now: u64, join: &Join, ask: &LeaseRequest, known: bool) {
+        if self.epoch.is_empty() {
+            self.epoch = format!("{now}:{}", ask.member);
+            self.born = now;
+        }
+        self.expected = self.expected.max(join.members);
+        for (name, spent) in &join.spent {
+            let Some(window) = ask.windows.get(name) else { continue };
+            let Some(counted) = of(&mut self.windows, name) else { continue };
+            let part = part(window.length);
+            for (age, amount) in spent.iter().filter(|(age, _)| !known || *age <= join.alone) {
+                counted.add(now.saturating_sub(*age) / part, *amount);
+            }
+        }
+    }
+
+    /// Takes over what the request tells.
+    fn hear(&mut self, now: u64, ask: &LeaseRequest) {
+        if self.members.len() >= MAX_MEMBERS && !self.members.contains_key(&ask.member) {
+            // Who was silent for longest; it joins as anew.
+            let oldest = self.members.iter().min_by_key(|(_, member)| member.seen);
+            if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
+                self.members.remove(&oldest);
+            }
+        }
+        let member = self.members.entry(ask.member.clone()).or_default();
+        member.seen = now;
+        member.running = ask.running;
+        member.slots = member.slots.min(ask.running);
+        for (name, window) in &ask.windows {
+            let Some(counted) = of(&mut self.windows, name) else { continue };
+            counted.forget(now, window.length);
+            counted.give_back(window.part, window.unspent);
+        }
+        for (name, budget) in &ask.budgets {
+            member.outstanding.insert(name.clone(), budget.outstanding);
+            let Some(known) = of(&mut self.budgets, name) else { continue };
+            known.begin_anew(now);
+            if let Some(told) = &budget.told {
+                known.learn(now, told);
+            }
+        }
+        match (&ask.pause, &mut self.pause) {
+            (Some(told), pause) => {
+                let before = pause.take().unwrap_or_default();
+                *pause = Some(Penalty {
+                    until: before.until.max(now + told.ends_in),
+                    level: before.level.max(told.level),
+                    ..Penalty::default()
+                });
+            }
+            (None, Some(pause)) if ask.recovered && pause.until <= now => self.pause = None,
+            _ => {}
+        }
+    }
+
+    /// The pause that this member keeps. When it is over, one member finds out whether it was long
+    /// enough.
+    fn paused(&mut self, now: u64, ask: &LeaseRequest) -> Option<Pause> {
+        let pause = self.pause.as_mut()?;
+        if pause.until > now {
+            return Some(Pause { ends_in: pause.until - now, level: pause.level });
+        }
+        if pause.prober == ask.member || pause.prober_until <= now {
+            pause.prober.clone_from(&ask.member);
+            pause.prober_until = now + GONE;
+            return None;
+        }
+        Some(Pause { ends_in: LATER, level: pause.level })
+    }
+
+    /// How many calls of the member may be under way.
+    fn slots(&mut self, now: u64, ask: &LeaseRequest, open: bool, probe: bool) -> u32 {
+        let all = ask.concurrent.map_or(u32::MAX, |limit| self.scaled(now, limit, GONE));
+        let count = u32::try_from(self.members.len()).unwrap_or(u32::MAX).max(1);
+        let share = (all / count).max(1);
+        let others = || self.members.iter().filter(|(name, _)| **name != ask.member);
+        let held = others()
+            .fold(0_u32, |sum, (_, member)| sum.saturating_add(member.running.max(member.slots)));
+        let starved = others().any(|(_, member)| member.starved && member.seen + STARVED > now);
+        let wanted = if !open {
+            0
+        } else if probe {
+            1
+        } else {
+            ask.running.saturating_add(ask.waiting)
+        };
+        let most = if starved { share } else { all };
+        let slots = wanted.min(most).min(all.saturating_sub(held));
+        if let Some(member) = self.members.get_mut(&ask.member) {
+            member.slots = slots;
+            member.starved = open && !probe && slots < wanted && slots < share;
+        }
+        slots
+    }
+
+    fn window(
+        &mut self,
+        now: u64,
+        name: &str,
+        ask: &WindowAsk,
+        most: u32,
+        members: u32,
+    ) -> WindowGrant {
+        let gathering = self.expected > members && now < self.born + GATHER;
+        let limit = self.scaled(now, ask.limit, kept(ask.length));
+        let limit = if gathering { 0 } else { limit };
+        let Some(counted) = of(&mut self.windows, name) else { return WindowGrant::default() };
+        let sum = counted.sum();
+        let free = limit.saturating_sub(sum);
+        let least = ask.least.min(limit.max(1));
+        // Nobody takes all that is left while others are there.
+        let worth = ask.want.min(limit / WORTHWHILE).max(least);
+        let share = (free / members.max(1)).max(worth);
+        let granted = ask.want.min(share).min(free).min(most);
+        let granted = if granted < least { 0 } else { granted };
+        let now_part = now / part(ask.length);
+        let mut wait = 0;
+        if granted > 0 {
+            counted.add(now_part, granted);
+        }
+        if granted < ask.want {
+            wait = counted.wait(now, ask.length, limit, worth).max(LATER);
+            if gathering {
+                wait = LATER;
+            }
+        }
+        let free = counted.low(now, ask.length, free - granted);
+        WindowGrant { granted, part: now_part, wait, free }
+    }
+
+    fn budget(
+        &mut self,
+        now: u64,
+        name: &str,
+        ask: &BudgetAsk,
+        most: u32,
+        request: &LeaseRequest,
+        members: u32,
+    ) -> BudgetGrant {
+        let held = self.members.values().filter_map(|member| member.outstanding.get(name));
+        let held = held.fold(0_u64, |sum, amount| sum.saturating_add(*amount));
+        let Some(budget) = of(&mut self.budgets, name) else { return BudgetGrant::default() };
+        let left = if budget.limit == 0 { SCOUTS } else { budget.remaining };
+        let kept = if budget.limit == 0 { 0 } else { ask.keep };
+        let free = left.saturating_sub(kept).saturating_sub(held);
+        let share = (free / u64::from(members.max(1))).max(1).min(free);
+        let mut granted = u64::from(ask.want.min(most)).min(share);
+        let mut wait = LATER;
+        if left <= kept && budget.reset > now {
+            wait = budget.reset + AFTER_RESET - now;
+        }
+        if ask.spread && budget.reset > now && granted > 0 {
+            if budget.next > now {
+                (granted, wait) = (0, budget.next - now);
+            } else {
+                granted = 1;
+                budget.next = now + (budget.reset - now) / free.max(1);
+                wait = budget.next - now;
+            }
+        }
+        if granted >= u64::from(ask.want) {
+            wait = 0;
+        }
+        if let Some(member) = self.members.get_mut(&request.member)
+            && let Some(outstanding) = member.outstanding.get_mut(name)
+        {
+            *outstanding += granted;
+        }
+        // Not more than was wanted, which a u32 holds.
+        BudgetGrant { granted: u32::try_from(granted).unwrap_or(u32::MAX), wait }
+    }
+
+    /// How long a write to what somebody owns has to wait; it is let through if all else is.
+    fn write(&mut self, now: u64, owner: &str, between: u64, enough: bool) -> u64 {
+        if let Some(next) = self.owners.get(owner).filter(|next| **next > now) {
+            return next - now;
+        }
+        if !enough {
+            return LATER;
+        }
+        if self.owners.len() < MAX_OWNERS && between > 0 {
+            self.owners.insert(owner.to_owned(), now + between);
+        }
+        0
+    }
+
+    /// The part of a limit that may be given out: after the books were lost, the share of members
+    /// who have not come back is theirs, for as long as what they spent may count.
+    fn scaled(&self, now: u64, limit: u32, kept: u64) -> u32 {
+        let here = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
+        if here >= self.expected || self.born + kept <= now {
+            return limit;
+        }
+        let scaled = u64::from(limit) * u64::from(here) / u64::from(self.expected.max(1));
+        // Not more than the limit.
+        u32::try_from(scaled).unwrap_or(limit)
+    }
+}
+
+impl Counted {
+    fn sum(&self) -> u32 {
+        self.parts.values().fold(0, |sum, amount| sum.saturating_add(*amount))
+    }
+
+    fn add(&mut self, part: u64, amount: u32) {
+        if amount > 0 {
+            let count = self.parts.entry(part).or_default();
+            *count = count.saturating_add(amount);
+        }
+    }
+
+    fn give_back(&mut self, part: u64, amount: u32) {
+        if let Some(count) = self.parts.get_mut(&part) {
+            *count = count.saturating_sub(amount);
+            if *count == 0 {
+                self.parts.remove(&part);
+            }
+        }
+    }
+
+    fn forget(&mut self, now: u64, length: u64) {
+        self.parts.retain(|part, _| ends(*part, length) > now);
+    }
+
+    /// The least that was free for a while, with what is free now.
+    fn low(&mut self, now: u64, length: u64, free: u32) -> u32 {
+        if self.low_since == 0 || self.low_since + length <= now {
+            self.low_before = if self.low_since == 0 { free } else { self.low };
+            (self.low, self.low_since) = (free, now.max(1));
+        }
+        self.low = self.low.min(free);
+        self.low.min(self.low_before)
+    }
+
+    /// How long until so much is free.
+    fn wait(&self, now: u64, length: u64, limit: u32, amount: u32) -> u64 {
+        let mut excess = (self.sum() + amount.min(limit)).saturating_sub(limit);
+        for (part, count) in &self.parts {
+            if excess == 0 {
+                break;
+            }
+            if *count >= excess {
+                return ends(*part, length).saturating_sub(now);
+            }
+            excess -= count;
+        }
+        0
+    }
+}
+
+impl Budget {
+    fn begin_anew(&mut self, now: u64) {
+        if self.reset > 0 && self.reset + AFTER_RESET <= now {
+            *self = Self { limit: self.limit, remaining: self.limit, ..Self::default() };
+        }
+    }
+
+    /// Within a window less is left with each call, so that the smallest number counts; a window
+    /// that ends later is a new one.
+    fn learn(&mut self, now: u64, told: &BudgetTold) {
+        let ends = now + told.ends_in;
+        self.limit = told.limit;
+        if self.reset > 0 && ends < self.reset + SAME_WINDOW {
+            self.remaining = self.remaining.min(told.remaining);
+        } else {
+            self.remaining = told.remaining;
+            self.next = 0;
+        }
+        self.reset = self.reset.max(ends);
+    }
+}
+
+/// The entry of a name, if there is room for it.
+fn of<'a, T: Default>(entries: &'a mut BTreeMap<String, T>, name: &str) -> Option<&'a mut T> {
+    if entries.len() >= MAX_NAMES && !entries.contains_key(name) {
+        return None;
+    }
+    Some(entries.entry(name.to_owned()).or_default())
+}
+
+fn part(length: u64) -> u64 {
+    (length / PARTS).max(1)
+}
+
+/// How long what was granted counts at most: what is granted may be spent as long as the lease is
+/// good, and requests take unequal times to arrive.
+fn kept(length: u64) -> u64 {
+    part(length) + length + VALID + SLOP
+}
+
+/// When what was granted in a part does not count any longer.
+fn ends(index: u64, length: u64) -> u64 {
+    index * part(length) + kept(length)
+}
+
+#[cfg(test)]
+mod tests;

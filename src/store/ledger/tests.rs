@@ -1,0 +1,212 @@
+//! Whatever is asked, the limits hold.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const MINUTE: u64 = 60_000;
+
+fn points(limit: u32, want: u32, least: u32) -> BTreeMap<String, WindowAsk> {
+    let ask = WindowAsk { limit, length: MINUTE, want, least, unspent: 0, part: 0 };
+    BTreeMap::from([("points".to_owned(), ask)])
+}
+
+/// A client that asks rightly, whatever it is told.
+#[derive(Default)]
+struct Client {
+    name: String,
+    epoch: Option<String>,
+    members: u32,
+}
+
+impl Client {
+    fn new(name: usize) -> Self {
+        Self { name: format!("m{name}"), ..Self::default() }
+    }
+
+    fn ask(&mut self, ledger: &mut Ledger, now: u64, mut ask: LeaseRequest) -> Lease {
+        ask.member.clone_from(&self.name);
+        ask.epoch.clone_from(&self.epoch);
+        if ask.epoch.is_none() {
+            ask.join = Some(Join { members: self.members, ..Join::default() });
+        }
+        let mut lease = ledger.lease(now, &ask);
+        if lease.unknown {
+            ask.join = Some(Join { members: self.members, ..Join::default() });
+            lease = ledger.lease(now, &ask);
+        }
+        self.epoch = Some(lease.epoch.clone());
+        self.members = lease.members;
+        lease
+    }
+}
+
+#[test]
+fn who_is_unknown_joins_first() {
+    let mut ledger = Ledger::default();
+    let ask = LeaseRequest { member: "a".to_owned(), waiting: 1, ..LeaseRequest::default() };
+    assert!(ledger.lease(0, &ask).unknown);
+    let mut client = Client::new(0);
+    let lease = client.ask(&mut ledger, 5, LeaseRequest { waiting: 3, ..ask });
+    assert_eq!((lease.unknown, lease.members, lease.slots), (false, 1, 3));
+}
+
+#[test]
+fn a_member_that_holds_all_gives_way_to_one_that_has_nothing() {
+    let mut ledger = Ledger::default();
+    let (mut one, mut two) = (Client::new(1), Client::new(2));
+    let ask = |running, waiting| LeaseRequest {
+        running,
+        waiting,
+        concurrent: Some(100),
+        ..LeaseRequest::default()
+    };
+    assert_eq!(one.ask(&mut ledger, 0, ask(0, 500)).slots, 100);
+    assert_eq!(two.ask(&mut ledger, 10, ask(0, 500)).slots, 0);
+    assert_eq!(one.ask(&mut ledger, 20, ask(100, 500)).slots, 50);
+    assert_eq!(two.ask(&mut ledger, 30, ask(0, 500)).slots, 0, "the calls are still under way");
+    assert_eq!(one.ask(&mut ledger, 40, ask(50, 500)).slots, 50);
+    assert_eq!(two.ask(&mut ledger, 50, ask(0, 500)).slots, 50);
+}
+
+#[test]
+fn what_a_member_held_when_it_died_is_free_again() {
+    let mut ledger = Ledger::default();
+    let (mut one, mut two) = (Client::new(1), Client::new(2));
+    let ask = LeaseRequest { waiting: 9, concurrent: Some(9), ..LeaseRequest::default() };
+    assert_eq!(one.ask(&mut ledger, 0, ask.clone()).slots, 9);
+    assert_eq!(two.ask(&mut ledger, 9_999, ask.clone()).slots, 0);
+    assert_eq!(two.ask(&mut ledger, 10_000, ask).slots, 9);
+}
+
+#[test]
+fn the_last_of_a_primary_limit_goes_to_one() {
+    let mut ledger = Ledger::default();
+    let (mut one, mut two) = (Client::new(1), Client::new(2));
+    let ask = |told: Option<u64>, outstanding| {
+        let told = told.map(|remaining| BudgetTold { limit: 5_000, remaining, ends_in: 60_000 });
+        let budget = BudgetAsk { told, outstanding, want: 5, ..BudgetAsk::default() };
+        let budgets = BTreeMap::from([("core".to_owned(), budget)]);
+        LeaseRequest { budgets, waiting: 5, ..LeaseRequest::default() }
+    };
+    let core = |lease: Lease| lease.budgets["core"].clone();
+    assert_eq!(core(one.ask(&mut ledger, 0, ask(Some(1), 0))).granted, 1);
+    assert_eq!(
+        core(two.ask(&mut ledger, 0, ask(None, 0))),
+        BudgetGrant { granted: 0, wait: LATER }
+    );
+    let spent = core(one.ask(&mut ledger, 1_000, ask(Some(0), 0)));
+    assert_eq!(spent, BudgetGrant { granted: 0, wait: 61_000 });
+    let anew = core(two.ask(&mut ledger, 62_000, ask(None, 0)));
+    assert_eq!(anew.granted, 5);
+}
+
+#[test]
+fn all_pause_and_one_finds_out_whether_it_was_long_enough() {
+    let mut ledger = Ledger::default();
+    let (mut one, mut two) = (Client::new(1), Client::new(2));
+    let ask = LeaseRequest { waiting: 9, windows: points(900, 9, 1), ..LeaseRequest::default() };
+    let hit = Pause { ends_in: 60_000, level: 1 };
+    let lease = one.ask(&mut ledger, 0, LeaseRequest { pause: Some(hit.clone()), ..ask.clone() });
+    assert_eq!((lease.pause, lease.slots), (Some(hit), 0));
+    let lease = two.ask(&mut ledger, 1, ask.clone());
+    assert_eq!((lease.windows["points"].granted, lease.slots), (0, 0));
+    let probe = one.ask(&mut ledger, 60_000, ask.clone());
+    assert_eq!((probe.slots, probe.windows["points"].granted), (1, 1));
+    assert!(two.ask(&mut ledger, 60_001, ask.clone()).pause.is_some());
+    let well = LeaseRequest { recovered: true, ..ask.clone() };
+    assert!(one.ask(&mut ledger, 60_002, well).pause.is_none());
+    assert_eq!(two.ask(&mut ledger, 60_003, ask).slots, 9);
+}
+
+#[test]
+fn writes_to_the_same_owner_are_a_second_apart_in_the_whole_fleet() {
+    let mut ledger = Ledger::default();
+    let (mut one, mut two) = (Client::new(1), Client::new(2));
+    let ask = LeaseRequest {
+        waiting: 1,
+        owners: vec!["octo".to_owned()],
+        between_writes: 1_000,
+        ..LeaseRequest::default()
+    };
+    assert_eq!(one.ask(&mut ledger, 0, ask.clone()).owners["octo"], 0);
+    assert_eq!(two.ask(&mut ledger, 400, ask.clone()).owners["octo"], 600);
+    assert_eq!(two.ask(&mut ledger, 1_000, ask).owners["octo"], 0);
+}
+
+#[test]
+fn after_the_books_were_lost_the_share_of_the_absent_is_kept_for_them() {
+    let (mut one, mut two) = (Client::new(1), Client::new(2));
+    let ask =
+        || LeaseRequest { waiting: 1, windows: points(900, 900, 1), ..LeaseRequest::default() };
+    let mut before = Ledger::default();
+    one.ask(&mut before, 0, ask());
+    two.ask(&mut before, 0, ask());
+    one.ask(&mut before, 0, ask());
+    let mut after = Ledger::default();
+    assert_eq!(one.ask(&mut after, 0, ask()).windows["points"].granted, 0, "who else is there?");
+    assert_eq!(one.ask(&mut after, 2_000, ask()).windows["points"].granted, 450);
+    assert_eq!(one.ask(&mut after, 2_000, ask()).windows["points"].granted, 0);
+    assert_eq!(two.ask(&mut after, 2_000, ask()).windows["points"].granted, 225);
+}
+
+proptest! {
+    /// Four clients ask for anything at any time, and spend their leases as late as they may: no
+    /// stretch of a minute has more points than the limit.
+    #[test]
+    fn no_minute_has_more_than_the_limit(
+        limit in 20_u32..200,
+        steps in prop::collection::vec((0_u64..4_000, 0_usize..4, 1_u32..60, 0_u32..60, 0..2_u64), 1..150),
+    ) {
+        let mut ledger = Ledger::default();
+        let mut clients: Vec<_> = (0..4).map(Client::new).collect();
+        let mut leases = vec![WindowGrant::default(); 4];
+        let mut last = [None; 4];
+        let (mut now, mut spent): (u64, Vec<(u64, u32)>) = (1_000_000, Vec::new());
+        for (pause, who, want, unspent, late) in steps {
+            now += pause;
+            let before = &leases[who];
+            // What is given back was not spent.
+            let unspent = unspent.min(before.granted);
+            if let Some(last) = last[who] {
+                let (_, amount): &mut (u64, u32) = &mut spent[last];
+                *amount -= unspent;
+            }
+            let mut windows = points(limit, want, 1);
+            windows.get_mut("points").unwrap().unspent = unspent;
+            windows.get_mut("points").unwrap().part = before.part;
+            let lease = clients[who].ask(&mut ledger, now, LeaseRequest {
+                waiting: want, windows, ..LeaseRequest::default()
+            });
+            leases[who] = lease.windows["points"].clone();
+            last[who] = Some(spent.len());
+            spent.push((now + late * VALID, leases[who].granted));
+            for (then, _) in &spent {
+                let sum: u32 = spent.iter()
+                    .filter(|(when, _)| (*then..*then + MINUTE).contains(when))
+                    .map(|(_, amount)| *amount).sum();
+                prop_assert!(sum <= limit, "{sum} in the minute from {then}");
+            }
+        }
+    }
+
+    /// Clients that always want more get at least 95 % of what is allowed.
+    #[test]
+    fn greedy_clients_get_nearly_all(limit in 300_u32..1_000) {
+        let mut ledger = Ledger::default();
+        let mut clients: Vec<_> = (0..4).map(Client::new).collect();
+        let mut next = [0_u64; 4];
+        let (mut now, mut sum) = (0, 0);
+        while now < 20 * MINUTE {
+            for (client, next) in clients.iter_mut().zip(&mut next) {
+                if *next > now { continue; }
+                let ask = LeaseRequest { waiting: 50, windows: points(limit, 50, 1), ..LeaseRequest::default() };
+                let lease = client.ask(&mut ledger, now, ask);
+                sum += lease.windows["points"].granted;
+                *next = now + lease.windows["points"].wait.clamp(20, 4_000);
+            }
+            now += 20;
+        }
+        prop_assert!(f64::from(sum) >= 0.95 * f64::from(20 * limit), "{} of {}", sum, 20 * limit);
+    }
+}

@@ -1,0 +1,218 @@
+//! A store for the clients of one process.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use lru::LruCache;
+use tokio::time::Instant;
+
+use super::{Lease, LeaseRequest, Ledger, Store, StoreFuture};
+
+/// A [store](Store) in memory, for several clients of one process: clones share what it holds.
+///
+/// Its values are bounded in bytes, 64 MiB by default: what was not used for longest makes room. A
+/// value that is larger than all of it is not kept. Ledgers are bounded by number, 15,000.
+#[derive(Clone, Debug)]
+pub struct Memory(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    values: LruCache<Box<str>, Value>,
+    bytes: usize,
+    max_bytes: usize,
+    ledgers: HashMap<Box<str>, (Instant, Ledger)>,
+    /// What ledgers count their time from.
+    origin: Instant,
+}
+
+#[derive(Debug)]
+struct Value {
+    bytes: Bytes,
+    until: Option<Instant>,
+}
+
+const MAX_BYTES: usize = 64 * 1024 * 1024;
+const MAX_LEDGERS: usize = 15_000;
+/// What an entry takes beside its key and value, about.
+const OVERHEAD: usize = 128;
+/// As long as GitHub's longest window, and an hour more.
+const LEDGER_TTL: Duration = Duration::from_secs(2 * 60 * 60);
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Memory {
+    /// An empty store of 64 MiB at most.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_max_bytes(MAX_BYTES)
+    }
+
+    /// An empty store whose values have so many bytes at most, with their keys and some 128 bytes
+    /// for each.
+    #[must_use]
+    pub fn with_max_bytes(max_bytes: usize) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            values: LruCache::unbounded(),
+            bytes: 0,
+            max_bytes,
+            ledgers: HashMap::new(),
+            origin: Instant::now(),
+        })))
+    }
+
+    /// The bytes that its values take at the moment, as the bound counts them.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.state().bytes
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Acts on the state now, and gives a future that has nothing left to do.
+    fn done<'a, T: Send + 'a>(&self, act: impl FnOnce(&mut State) -> T) -> StoreFuture<'a, T> {
+        let result = act(&mut self.state());
+        Box::pin(std::future::ready(Ok(result)))
+    }
+}
+
+impl State {
+    fn get(&mut self, key: &str) -> Option<Bytes> {
+        let value = self.values.get(key)?;
+        if value.until.is_some_and(|until| until <= Instant::now()) {
+            self.remove(key);
+            return None;
+        }
+        Some(value.bytes.clone())
+    }
+
+    fn put(&mut self, key: &str, bytes: Bytes, until: Option<Instant>) {
+        self.remove(key);
+        let size = size(key, &bytes);
+        if size > self.max_bytes {
+            return;
+        }
+        while self.bytes + size > self.max_bytes {
+            let Some((key, value)) = self.values.pop_lru() else { break };
+            self.bytes -= self::size(&key, &value.bytes);
+        }
+        self.bytes += size;
+        // A part of a larger buffer would keep all of it.
+        let bytes = Bytes::copy_from_slice(&bytes);
+        self.values.put(key.into(), Value { bytes, until });
+    }
+
+    fn remove(&mut self, key: &str) {
+        if let Some(value) = self.values.pop(key) {
+            self.bytes -= size(key, &value.bytes);
+        }
+    }
+
+    /// Whether this is the value of the key.
+    fn is(&mut self, key: &str, value: &Bytes) -> bool {
+        self.get(key).is_some_and(|held| held == *value)
+    }
+
+    fn add(&mut self, key: &str, amount: i64, ttl: Duration) -> i64 {
+        let held = self.get(key);
+        let before = held.and_then(|held| Some(i64::from_be_bytes((*held).try_into().ok()?)));
+        let until = match (before, self.values.peek(key)) {
+            (Some(_), Some(value)) => value.until,
+            _ => until(ttl),
+        };
+        let sum = before.unwrap_or_default().saturating_add(amount);
+        self.put(key, Bytes::copy_from_slice(&sum.to_be_bytes()), until);
+        sum
+    }
+
+    fn lease(&mut self, key: &str, request: &LeaseRequest) -> Lease {
+        let now = Instant::now();
+        if self.ledgers.len() >= MAX_LEDGERS && !self.ledgers.contains_key(key) {
+            self.ledgers.retain(|_, (used, _)| *used + LEDGER_TTL > now);
+            // All are in use: the one that was used least recently begins anew.
+            if self.ledgers.len() >= MAX_LEDGERS {
+                let oldest = self.ledgers.iter().min_by_key(|(_, (used, _))| *used);
+                if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
+                    self.ledgers.remove(&oldest);
+                }
+            }
+        }
+        let time = now.saturating_duration_since(self.origin).as_millis();
+        let (used, ledger) =
+            self.ledgers.entry(key.into()).or_insert_with(|| (now, Ledger::default()));
+        *used = now;
+        ledger.lease(u64::try_from(time).unwrap_or(u64::MAX), request)
+    }
+}
+
+fn size(key: &str, value: &Bytes) -> usize {
+    key.len().saturating_add(value.len()).saturating_add(OVERHEAD)
+}
+
+fn until(ttl: Duration) -> Option<Instant> {
+    // What lasts longer than clocks count lasts for ever.
+    Instant::now().checked_add(ttl)
+}
+
+impl Store for Memory {
+    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        self.done(|state| state.get(key))
+    }
+
+    fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
+        self.done(|state| state.put(key, value, until(ttl)))
+    }
+
+    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+        self.done(|state| {
+            let free = state.get(key).is_none();
+            if free {
+                state.put(key, value, until(ttl));
+            }
+            free
+        })
+    }
+
+    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+        self.done(|state| {
+            let held = state.is(key, &value);
+            if held {
+                state.put(key, value, until(ttl));
+            }
+            held
+        })
+    }
+
+    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
+        self.done(|state| state.remove(key))
+    }
+
+    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+        self.done(|state| {
+            let held = state.is(key, &value);
+            if held {
+                state.remove(key);
+            }
+            held
+        })
+    }
+
+    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+        self.done(|state| state.add(key, amount, ttl))
+    }
+
+    fn lease<'a>(
+        &'a self,
+        key: &'a str,
+        request: &'a LeaseRequest,
+    ) -> StoreFuture<'a, Option<Lease>> {
+        self.done(|state| Some(state.lease(key, request)))
+    }
+}

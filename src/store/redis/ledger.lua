@@ -1,0 +1,290 @@
+-- The limits of an identity as a fleet shares them: what Ledger::lease does, by the server's clock.
+-- KEYS[1] is the ledger, ARGV[1] the request, `now` the time in milliseconds.
+
+local GONE, STARVED, SLOP, PARTS, SCOUTS = 10000, 2000, 1000, 240, 10
+local SAME_WINDOW, AFTER_RESET, WORTHWHILE, GATHER = 10000, 1000, 60, 2000
+local FORGOTTEN, MAX_OWNERS, MAX_MEMBERS, MAX_NAMES = 600000, 10000, 1000, 64
+local LATER, VALID, NONE, TTL = 100, 500, 4294967295, 7200000
+
+local ask = cjson.decode(ARGV[1])
+local held = redis.call('GET', KEYS[1])
+local book = held and cmsgpack.unpack(held)
+  or { epoch = '', born = 0, expected = 0, members = {}, windows = {}, budgets = {}, owners = {} }
+local min, max, floor = math.min, math.max, math.floor
+
+local function count(entries)
+  local number = 0
+  for _ in pairs(entries) do number = number + 1 end
+  return number
+end
+
+local function entry(entries, name, new)
+  local found = entries[name]
+  if not found and count(entries) < MAX_NAMES then
+    found = new
+    entries[name] = found
+  end
+  return found
+end
+
+local function window_of(name)
+  return entry(book.windows, name, { parts = {}, low = 0, low_before = 0, low_since = 0 })
+end
+
+local function budget_of(name)
+  return entry(book.budgets, name, { limit = 0, remaining = 0, reset = 0, next = 0 })
+end
+
+local function part_of(length) return max(floor(length / PARTS), 1) end
+local function kept(length) return part_of(length) + length + VALID + SLOP end
+local function ends(index, length) return index * part_of(length) + kept(length) end
+
+local function add(window, index, amount)
+  if amount > 0 then
+    local key = string.format('%.0f', index)
+    window.parts[key] = (window.parts[key] or 0) + amount
+  end
+end
+
+local function sum(window)
+  local total = 0
+  for _, amount in pairs(window.parts) do total = total + amount end
+  return total
+end
+
+-- How long until so much is free.
+local function wait_for(window, length, limit, amount)
+  local excess = max(sum(window) + min(amount, limit) - limit, 0)
+  local parts = {}
+  for index, amount in pairs(window.parts) do
+    parts[#parts + 1] = { tonumber(index), amount }
+  end
+  table.sort(parts, function(a, b) return a[1] < b[1] end)
+  for _, part in ipairs(parts) do
+    if excess == 0 then break end
+    if part[2] >= excess then return max(ends(part[1], length) - now, 0) end
+    excess = excess - part[2]
+  end
+  return 0
+end
+
+local function low(window, length, free)
+  if window.low_since == 0 or window.low_since + length <= now then
+    window.low_before = window.low_since == 0 and free or window.low
+    window.low, window.low_since = free, max(now, 1)
+  end
+  window.low = min(window.low, free)
+  return min(window.low, window.low_before)
+end
+
+local function scaled(limit, length)
+  local here = count(book.members)
+  if here >= book.expected or book.born + length <= now then return limit end
+  return floor(limit * here / max(book.expected, 1))
+end
+
+-- Who is gone, and what is over.
+for name, member in pairs(book.members) do
+  if member.seen + GONE <= now then
+    for resource, lost in pairs(member.outstanding) do
+      local budget = book.budgets[resource]
+      if budget then budget.remaining = max(budget.remaining - lost, 0) end
+    end
+    book.members[name] = nil
+  end
+end
+for owner, next in pairs(book.owners) do
+  if next <= now then book.owners[owner] = nil end
+end
+if book.pause and book.pause['until'] + FORGOTTEN <= now then book.pause = nil end
+
+-- Who is new joins, and says what it spent.
+local known = ask.epoch ~= nil and ask.epoch == book.epoch and book.epoch ~= ''
+if not ask.join and not known then
+  return cjson.encode({ unknown = true, epoch = book.epoch, members = 0, slots = 0 })
+end
+if ask.join then
+  if book.epoch == '' then
+    book.epoch = string.format('%.0f', now) .. ':' .. ask.member
+    book.born = now
+  end
+  book.expected = max(book.expected, ask.join.members)
+  for name, spent in pairs(ask.join.spent) do
+    local about = ask.windows[name]
+    local window = about and window_of(name)
+    if window then
+      for _, pair in ipairs(spent) do
+        if not known or pair[1] <= ask.join.alone then
+          add(window, floor(max(now - pair[1], 0) / part_of(about.length)), pair[2])
+        end
+      end
+    end
+  end
+end
+
+-- What the request tells.
+if not book.members[ask.member] and count(book.members) >= MAX_MEMBERS then
+  local oldest
+  for name, member in pairs(book.members) do
+    if not oldest or member.seen < book.members[oldest].seen then oldest = name end
+  end
+  book.members[oldest] = nil
+end
+local me = book.members[ask.member] or { slots = 0, starved = false, outstanding = {} }
+book.members[ask.member] = me
+me.seen, me.running, me.slots = now, ask.running, min(me.slots, ask.running)
+for name, about in pairs(ask.windows) do
+  local window = window_of(name)
+  if window then
+    for index in pairs(window.parts) do
+      if ends(tonumber(index), about.length) <= now then window.parts[index] = nil end
+    end
+    local index = string.format('%.0f', about.part)
+    local granted = window.parts[index]
+    if granted then
+      local left = max(granted - about.unspent, 0)
+      window.parts[index] = left > 0 and left or nil
+    end
+  end
+end
+for name, about in pairs(ask.budgets) do
+  me.outstanding[name] = about.outstanding
+  local budget = budget_of(name)
+  if budget then
+    if budget.reset > 0 and budget.reset + AFTER_RESET <= now then
+      budget.remaining, budget.reset, budget.next = budget.limit, 0, 0
+    end
+    if about.told then
+      local reset = now + about.told.ends_in
+      budget.limit = about.told.limit
+      if budget.reset > 0 and reset < budget.reset + SAME_WINDOW then
+        budget.remaining = min(budget.remaining, about.told.remaining)
+      else
+        budget.remaining, budget.next = about.told.remaining, 0
+      end
+      budget.reset = max(budget.reset, reset)
+    end
+  end
+end
+if ask.pause then
+  local before = book.pause or { ['until'] = 0, level = 0 }
+  book.pause = {
+    ['until'] = max(before['until'], now + ask.pause.ends_in),
+    level = max(before.level, ask.pause.level),
+    prober = '',
+    prober_until = 0,
+  }
+elseif book.pause and ask.recovered and book.pause['until'] <= now then
+  book.pause = nil
+end
+
+-- The pause: when it is over, one member finds out whether it was long enough.
+local pause
+if book.pause then
+  if book.pause['until'] > now then
+    pause = { ends_in = book.pause['until'] - now, level = book.pause.level }
+  elseif book.pause.prober == ask.member or book.pause.prober_until <= now then
+    book.pause.prober, book.pause.prober_until = ask.member, now + GONE
+  else
+    pause = { ends_in = LATER, level = book.pause.level }
+  end
+end
+local open = not pause
+local probe = open and book.pause ~= nil
+local members = count(book.members)
+
+-- Calls at a time.
+local all = ask.concurrent and scaled(ask.concurrent, GONE) or NONE
+local share = max(floor(all / members), 1)
+local busy, starved = 0, false
+for name, member in pairs(book.members) do
+  if name ~= ask.member then
+    busy = busy + max(member.running, member.slots)
+    starved = starved or (member.starved and member.seen + STARVED > now)
+  end
+end
+local wanted = not open and 0 or probe and 1 or ask.running + ask.waiting
+local slots = min(wanted, starved and share or all, max(all - busy, 0))
+me.slots = slots
+me.starved = open and not probe and slots < wanted and slots < share
+
+local lease = { epoch = book.epoch, members = members, slots = slots, pause = pause }
+local enough = open and slots > ask.running
+
+-- Windows that slide.
+for name, about in pairs(ask.windows) do
+  local window = window_of(name)
+  lease.windows = lease.windows or {}
+  if window then
+    local gathering = book.expected > members and now < book.born + GATHER
+    local limit = gathering and 0 or scaled(about.limit, kept(about.length))
+    local free = max(limit - sum(window), 0)
+    local least = min(about.least, max(limit, 1))
+    local worth = max(min(about.want, floor(limit / WORTHWHILE)), least)
+    local most = not open and 0 or probe and about.least or NONE
+    local granted = min(about.want, max(floor(free / max(members, 1)), worth), free, most)
+    if granted < least then granted = 0 end
+    local index = floor(now / part_of(about.length))
+    local wait = 0
+    add(window, index, granted)
+    if granted < about.want then
+      wait = gathering and LATER or max(wait_for(window, about.length, limit, worth), LATER)
+    end
+    free = low(window, about.length, free - granted)
+    lease.windows[name] = { granted = granted, part = index, wait = wait, free = free }
+    enough = enough and (about.want == 0 or granted >= about.least)
+  else
+    lease.windows[name] = { granted = 0, part = 0, wait = 0, free = 0 }
+  end
+end
+
+-- Primary limits.
+for name, about in pairs(ask.budgets) do
+  local budget = budget_of(name)
+  lease.budgets = lease.budgets or {}
+  local granted, wait = 0, LATER
+  if budget then
+    local out = 0
+    for _, member in pairs(book.members) do out = out + (member.outstanding[name] or 0) end
+    local left = budget.limit == 0 and SCOUTS or budget.remaining
+    local keep = budget.limit == 0 and 0 or about.keep
+    local free = max(left - keep - out, 0)
+    local most = not open and 0 or probe and 1 or NONE
+    granted = min(about.want, most, max(floor(free / max(members, 1)), 1), free)
+    if left <= keep and budget.reset > now then wait = budget.reset + AFTER_RESET - now end
+    if about.spread and budget.reset > now and granted > 0 then
+      if budget.next > now then
+        granted, wait = 0, budget.next - now
+      else
+        granted = 1
+        budget.next = now + floor((budget.reset - now) / max(free, 1))
+        wait = budget.next - now
+      end
+    end
+    if granted >= about.want then wait = 0 end
+    me.outstanding[name] = me.outstanding[name] + granted
+  else
+    wait = 0
+  end
+  lease.budgets[name] = { granted = granted, wait = wait }
+  enough = enough and (about.want == 0 or granted > 0)
+end
+
+-- Writes to what the same owner has.
+for _, owner in ipairs(ask.owners) do
+  lease.owners = lease.owners or {}
+  local next = book.owners[owner]
+  if next and next > now then
+    lease.owners[owner] = next - now
+  elseif not enough then
+    lease.owners[owner] = LATER
+  else
+    if ask.between_writes > 0 and count(book.owners) < MAX_OWNERS then
+      book.owners[owner] = now + ask.between_writes
+    end
+    lease.owners[owner] = 0
+  end
+end
+
+redis.call('SET', KEYS[1], cmsgpack.pack(book), 'PX', TTL)
+return cjson.encode(lease)
