@@ -125,6 +125,9 @@ pub enum ErrorKind {
     CircuitOpen,
     /// More calls wait than [may](crate::limits::RateLimits::queue). Nothing was sent.
     QueueFull,
+    /// The [store](crate::store) can not be reached, or answers with nonsense. Calls go on without
+    /// it.
+    Store,
     /// A URL leads to a server that the client does not trust with its token.
     UntrustedUrl,
     /// A redirect that can not be followed.

@@ -26,11 +26,15 @@ mod guard;
 mod lease;
 mod ledger;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 
 pub use guard::StoreHealth;
 pub use lease::{Lease, LeaseRequest};
 pub use ledger::Ledger;
 pub use memory::Memory;
+#[cfg(feature = "redis")]
+pub use redis::{Redis, RedisBuilder};
 
 pub(crate) use guard::{Guard, PATIENCE as STORE_TIMEOUT};
 pub(crate) use lease::{BudgetAsk, BudgetTold, Join, Pause, VALID, WindowAsk};

@@ -235,6 +235,7 @@ for name, about in pairs(ask.windows) do
     enough = enough and (about.want == 0 or granted >= about.least)
   else
     lease.windows[name] = { granted = 0, part = 0, wait = 0, free = 0 }
+    enough = enough and about.want == 0
   end
 end
 

@@ -1,0 +1,306 @@
+//! A store for a fleet: Redis or Valkey.
+
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use redis::{Cmd, FromRedisValue, Script, ScriptInvocation};
+
+use super::{Lease, LeaseRequest, Store, StoreFuture};
+use crate::error::{Error, ErrorKind, Result};
+
+mod link;
+mod server;
+
+use link::Link;
+use server::{Kind, Server};
+
+/// A [store](Store) in Redis 6.2 or newer, or Valkey: for all processes that reach it.
+///
+/// ```no_run
+/// # async fn example() -> octowire::Result<()> {
+/// use octowire::Client;
+/// use octowire::store::Redis;
+///
+/// let client = Client::builder()
+///     .token_from_env("GITHUB_TOKEN")
+///     .store(Redis::connect("redis://redis.internal").await?)
+///     .build()?;
+/// # let _ = client;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// It holds one connection, which is shared by all calls and made anew when it is lost. Each step
+/// is one command or one script for one key, by the server's clock, so that a cluster may put
+/// keys where it likes. Its entries have a time to live, two hours for limits.
+///
+/// Clones share the connection.
+#[derive(Clone)]
+pub struct Redis {
+    link: Arc<Link>,
+    prefix: Arc<str>,
+}
+
+/// How to reach Redis.
+#[derive(Clone)]
+#[must_use = "a builder builds nothing before `connect` or `build`"]
+pub struct RedisBuilder {
+    urls: Vec<String>,
+    kind: Kind,
+    login: Option<(Option<String>, String)>,
+    prefix: String,
+}
+
+impl Redis {
+    /// The server at this URL: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss://` for
+    /// TLS, which the features `rustls` and `native-tls` bring.
+    ///
+    /// # Errors
+    /// If the URL is none, or the server can not be reached within two seconds or does not let
+    /// the client in. [`RedisBuilder::build`] does without it at first.
+    pub async fn connect(url: impl Into<String>) -> Result<Self> {
+        Self::builder(url).connect().await
+    }
+
+    /// More to say of the server at this URL.
+    pub fn builder(url: impl Into<String>) -> RedisBuilder {
+        RedisBuilder {
+            urls: vec![url.into()],
+            kind: Kind::Single,
+            login: None,
+            prefix: "octowire:".to_owned(),
+        }
+    }
+
+    fn key(&self, key: &str) -> String {
+        format!("{}{key}", self.prefix)
+    }
+
+    /// Sends a command that may be repeated: a connection that was cut tells only by the command
+    /// after it.
+    async fn query<T: FromRedisValue>(&self, command: Cmd) -> Result<T> {
+        match self.link.query(&command).await {
+            Err(error) if link::is_cut(&error) => self.link.query(&command).await,
+            answer => answer,
+        }
+        .map_err(|error| failed(&error))
+    }
+
+    async fn script<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T> {
+        match self.link.invoke(script).await {
+            Err(error) if link::is_cut(&error) => self.link.invoke(script).await,
+            answer => answer,
+        }
+        .map_err(|error| failed(&error))
+    }
+}
+
+impl RedisBuilder {
+    /// One more node, of a cluster or of those that watch: the first that answers is asked.
+    pub fn node(mut self, url: impl Into<String>) -> Self {
+        self.urls.push(url.into());
+        self
+    }
+
+    /// The URLs are nodes of a [cluster](https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/).
+    pub fn cluster(mut self) -> Self {
+        self.kind = Kind::Cluster;
+        self
+    }
+
+    /// The URLs are [Sentinels](https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/),
+    /// which know where the master of this name is. A user and a password in the URLs are for them;
+    /// [`login`](Self::login) is for the master.
+    pub fn sentinel(mut self, master: impl Into<String>) -> Self {
+        self.kind = Kind::Sentinel(master.into());
+        self
+    }
+
+    /// The user, if there is one, and the password for the servers themselves, where the URLs do not
+    /// say.
+    pub fn login(mut self, user: Option<&str>, password: impl Into<String>) -> Self {
+        self.login = Some((user.map(str::to_owned), password.into()));
+        self
+    }
+
+    /// What all keys begin with; `octowire:` by default. Environments that share a server and not
+    /// their state have one each.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// As for [`Redis::connect`].
+    pub async fn connect(self) -> Result<Redis> {
+        let redis = self.build()?;
+        let connected = tokio::time::timeout(PATIENCE, redis.query::<String>(redis::cmd("PING")));
+        match connected.await {
+            Ok(answer) => answer.map(|_| redis),
+            Err(_) => Err(Error::new(
+                ErrorKind::Store,
+                format!("Redis does not answer within {PATIENCE:?}"),
+            )
+            .with_advice(ADVICE)
+            .with_retryable(true)),
+        }
+    }
+
+    /// A store that connects when it is used for the first time: for a process that has to start
+    /// without Redis, too.
+    ///
+    /// # Errors
+    /// If a URL is none.
+    pub fn build(self) -> Result<Redis> {
+        let server = Server::new(&self.urls, self.kind, self.login).map_err(|error| {
+            // The URL may hold a password: it is not told.
+            Error::new(ErrorKind::Configuration, format!("Redis: {error}"))
+                .with_advice("give a URL such as redis://user:password@host:6379/0")
+        })?;
+        Ok(Redis { link: Link::new(server), prefix: self.prefix.into() })
+    }
+}
+
+/// The time to connect in.
+const PATIENCE: Duration = Duration::from_secs(2);
+const ADVICE: &str = "see that the server runs and lets this client in; calls go on without it";
+
+fn failed(error: &redis::RedisError) -> Error {
+    Error::new(ErrorKind::Store, format!("Redis: {error}")).with_advice(ADVICE).with_retryable(true)
+}
+
+fn millis(ttl: Duration) -> u64 {
+    // Redis takes no time to live of zero, and none that ends after its clock does.
+    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).clamp(1, LONGEST)
+}
+
+/// A hundred years, in milliseconds.
+const LONGEST: u64 = 100 * 366 * 24 * 60 * 60 * 1000;
+
+static LEDGER: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("redis/clock.lua"), include_str!("redis/ledger.lua")))
+});
+static RENEW: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+         return redis.call('PEXPIRE', KEYS[1], ARGV[2])",
+    )
+});
+static RELEASE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+         return redis.call('DEL', KEYS[1])",
+    )
+});
+static ADD: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local sum = redis.call('INCRBY', KEYS[1], ARGV[1])
+         if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+         return sum",
+    )
+});
+
+impl Store for Redis {
+    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        Box::pin(async move {
+            let mut command = redis::cmd("GET");
+            command.arg(self.key(key));
+            let value: Option<Vec<u8>> = self.query(command).await?;
+            Ok(value.map(Bytes::from))
+        })
+    }
+
+    fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let mut command = redis::cmd("SET");
+            command.arg(self.key(key)).arg(&value[..]).arg("PX").arg(millis(ttl));
+            self.query(command).await
+        })
+    }
+
+    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+        Box::pin(async move {
+            let mut command = redis::cmd("SET");
+            command.arg(self.key(key)).arg(&value[..]).arg("PX").arg(millis(ttl)).arg("NX");
+            // Sent twice, it would lose to itself.
+            let set: Option<String> =
+                self.link.query(&command).await.map_err(|error| failed(&error))?;
+            Ok(set.is_some())
+        })
+    }
+
+    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+        Box::pin(async move {
+            let mut script = RENEW.prepare_invoke();
+            script.key(self.key(key)).arg(&value[..]).arg(millis(ttl));
+            self.script(&script).await
+        })
+    }
+
+    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let mut command = redis::cmd("DEL");
+            command.arg(self.key(key));
+            self.query(command).await
+        })
+    }
+
+    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+        Box::pin(async move {
+            let mut script = RELEASE.prepare_invoke();
+            script.key(self.key(key)).arg(&value[..]);
+            self.script(&script).await
+        })
+    }
+
+    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+        Box::pin(async move {
+            let mut script = ADD.prepare_invoke();
+            script.key(self.key(key)).arg(amount).arg(millis(ttl));
+            // Sent twice, it would count twice.
+            self.link.invoke(&script).await.map_err(|error| failed(&error))
+        })
+    }
+
+    fn lease<'a>(
+        &'a self,
+        key: &'a str,
+        request: &'a LeaseRequest,
+    ) -> StoreFuture<'a, Option<Lease>> {
+        Box::pin(async move {
+            let nonsense = |error: serde_json::Error| {
+                Error::new(ErrorKind::Store, format!("Redis: the script's answer: {error}"))
+            };
+            let request = serde_json::to_string(request).map_err(nonsense)?;
+            let mut script = LEDGER.prepare_invoke();
+            script.key(self.key(key)).arg(request);
+            // Sent twice, it leases twice: the second lease says what this client holds.
+            let answer: String = self.script(&script).await?;
+            serde_json::from_str(&answer).map(Some).map_err(nonsense)
+        })
+    }
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis").field("server", &self.link).field("prefix", &self.prefix).finish()
+    }
+}
+
+impl fmt::Debug for RedisBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // URLs hold passwords.
+        f.debug_struct("RedisBuilder")
+            .field("urls", &self.urls.len())
+            .field("kind", &self.kind)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

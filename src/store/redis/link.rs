@@ -1,0 +1,116 @@
+//! The connection, made anew when it is lost.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use redis::aio::{ConnectionLike, ConnectionManager, MultiplexedConnection};
+use redis::cluster_async::ClusterConnection;
+use redis::{Cmd, FromRedisValue, RedisError, RedisResult, ScriptInvocation};
+use tokio::sync::Mutex as AsyncMutex;
+
+use super::server::Server;
+
+#[derive(Clone)]
+pub(super) enum Connection {
+    /// It connects anew by itself.
+    Single(ConnectionManager),
+    /// So does this.
+    Cluster(Box<ClusterConnection>),
+    /// The master that a Sentinel named: another one may be master when this is lost.
+    Master(Box<MultiplexedConnection>),
+}
+
+pub(super) struct Link {
+    server: Server,
+    current: Mutex<Option<Connection>>,
+    /// Held by the one that connects.
+    connecting: AsyncMutex<()>,
+}
+
+/// Whether the connection was lost, so that the next command finds another one.
+pub(super) fn is_cut(error: &RedisError) -> bool {
+    error.is_connection_dropped() || error.is_io_error() && !error.is_timeout()
+}
+
+impl Link {
+    pub(super) fn new(server: Server) -> Arc<Self> {
+        Arc::new(Self { server, current: Mutex::default(), connecting: AsyncMutex::default() })
+    }
+
+    pub(super) async fn query<T: FromRedisValue>(
+        self: &Arc<Self>,
+        command: &Cmd,
+    ) -> RedisResult<T> {
+        let answer = match self.connection().await? {
+            Connection::Single(mut connection) => command.query_async(&mut connection).await,
+            Connection::Cluster(mut connection) => command.query_async(&mut *connection).await,
+            Connection::Master(mut connection) => command.query_async(&mut *connection).await,
+        };
+        self.heard(&answer);
+        answer
+    }
+
+    pub(super) async fn invoke<T: FromRedisValue>(
+        self: &Arc<Self>,
+        script: &ScriptInvocation<'_>,
+    ) -> RedisResult<T> {
+        let answer = match self.connection().await? {
+            Connection::Single(mut connection) => invoke(script, &mut connection).await,
+            Connection::Cluster(mut connection) => invoke(script, &mut *connection).await,
+            Connection::Master(mut connection) => invoke(script, &mut *connection).await,
+        };
+        self.heard(&answer);
+        answer
+    }
+
+    /// The connection, or a new one. It is made by a task of its own, since who asks may not have
+    /// the time.
+    async fn connection(self: &Arc<Self>) -> RedisResult<Connection> {
+        if let Some(connection) = self.current() {
+            return Ok(connection);
+        }
+        let link = Arc::clone(self);
+        let connecting = tokio::spawn(async move {
+            let _alone = link.connecting.lock().await;
+            if let Some(connection) = link.current() {
+                return Ok(connection);
+            }
+            let connection = link.server.connect().await?;
+            link.set(Some(connection.clone()));
+            Ok(connection)
+        });
+        connecting.await.unwrap_or_else(|_| {
+            Err(RedisError::from((redis::ErrorKind::Io, "the runtime shuts down")))
+        })
+    }
+
+    /// Forgets a master that is gone, or is master no longer.
+    fn heard<T>(&self, answer: &RedisResult<T>) {
+        let Err(error) = answer else { return };
+        let gone = is_cut(error) || error.is_timeout() || error.code() == Some("READONLY");
+        if gone && matches!(self.server, Server::Sentinel(_)) {
+            self.set(None);
+        }
+    }
+
+    fn current(&self) -> Option<Connection> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, connection: Option<Connection>) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = connection;
+    }
+}
+
+async fn invoke<T: FromRedisValue>(
+    script: &ScriptInvocation<'_>,
+    connection: &mut (impl ConnectionLike + Send),
+) -> RedisResult<T> {
+    script.invoke_async(connection).await
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.server.name())
+    }
+}

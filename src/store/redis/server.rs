@@ -1,0 +1,123 @@
+//! Where Redis is, and how to connect to it.
+
+use std::time::Duration;
+
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::cluster::ClusterClient;
+use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
+use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult, TlsMode};
+use tokio::sync::Mutex;
+
+use super::link::Connection;
+
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    Single,
+    Cluster,
+    /// With the name of the master.
+    Sentinel(String),
+}
+
+pub(super) enum Server {
+    Single(Client),
+    Cluster(Box<ClusterClient>),
+    Sentinel(Box<Mutex<SentinelClient>>),
+}
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longer than a call waits for the store: an answer that comes late is read, and dropped.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+type Login = Option<(Option<String>, String)>;
+
+impl Server {
+    pub(super) fn new(urls: &[String], kind: Kind, login: Login) -> RedisResult<Self> {
+        let nodes = urls.iter().map(|url| url.as_str().into_connection_info());
+        let mut nodes = nodes.collect::<RedisResult<Vec<ConnectionInfo>>>()?;
+        match kind {
+            Kind::Single => {
+                let node = nodes.swap_remove(0);
+                Ok(Self::Single(Client::open(with_login(node, login))?))
+            }
+            Kind::Cluster => {
+                let nodes = nodes.into_iter().map(|node| with_login(node, login.clone()));
+                let builder = ClusterClient::builder(nodes)
+                    .connection_timeout(CONNECT_TIMEOUT)
+                    .response_timeout(RESPONSE_TIMEOUT)
+                    .retries(3);
+                Ok(Self::Cluster(Box::new(builder.build()?)))
+            }
+            Kind::Sentinel(master) => sentinel(nodes, master, login),
+        }
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Single(_) => "single",
+            Self::Cluster(_) => "cluster",
+            Self::Sentinel(_) => "sentinel",
+        }
+    }
+
+    pub(super) async fn connect(&self) -> RedisResult<Connection> {
+        match self {
+            Self::Single(client) => {
+                let config = ConnectionManagerConfig::new()
+                    .set_connection_timeout(Some(CONNECT_TIMEOUT))
+                    .set_response_timeout(Some(RESPONSE_TIMEOUT))
+                    // Who asks again decides when.
+                    .set_number_of_retries(0);
+                let connection = ConnectionManager::new_with_config(client.clone(), config);
+                Ok(Connection::Single(connection.await?))
+            }
+            Self::Cluster(client) => {
+                Ok(Connection::Cluster(Box::new(client.get_async_connection().await?)))
+            }
+            Self::Sentinel(client) => {
+                let connecting = async { client.lock().await.get_async_connection().await };
+                match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
+                    Ok(connection) => Ok(Connection::Master(Box::new(connection?))),
+                    Err(_) => Err(redis::RedisError::from((
+                        redis::ErrorKind::Io,
+                        "no Sentinel answers in time",
+                    ))),
+                }
+            }
+        }
+    }
+}
+
+fn with_login(node: ConnectionInfo, login: Login) -> ConnectionInfo {
+    let Some((user, password)) = login else { return node };
+    let mut settings = node.redis_settings().clone().set_password(password);
+    if let Some(user) = user {
+        settings = settings.set_username(user);
+    }
+    node.set_redis_settings(settings)
+}
+
+fn sentinel(nodes: Vec<ConnectionInfo>, master: String, login: Login) -> RedisResult<Server> {
+    let first = nodes[0].clone();
+    let addresses: Vec<ConnectionAddr> = nodes.iter().map(|node| node.addr().clone()).collect();
+    let tls = matches!(first.addr(), ConnectionAddr::TcpTls { .. });
+    let kind = SentinelServerType::Master;
+    let mut builder = SentinelClientBuilder::new(addresses, master, kind)?;
+    if let Some(user) = first.redis_settings().username() {
+        builder = builder.set_client_to_sentinel_username(user);
+    }
+    if let Some(password) = first.redis_settings().password() {
+        builder = builder.set_client_to_sentinel_password(password);
+    }
+    if tls {
+        builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
+        builder = builder.set_client_to_sentinel_tls_mode(TlsMode::Secure);
+    }
+    builder = builder.set_client_to_redis_db(first.redis_settings().db());
+    if let Some((user, password)) = login {
+        if let Some(user) = user {
+            builder = builder.set_client_to_redis_username(user);
+        }
+        builder = builder.set_client_to_redis_password(password);
+    }
+    Ok(Server::Sentinel(Box::new(Mutex::new(builder.build()?))))
+}

@@ -1,0 +1,260 @@
+//! The same promises by every kind of server, and by the memory.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use super::*;
+use crate::store::lease::{BudgetAsk, BudgetTold, Join, Pause, WindowAsk};
+use crate::store::{Guard, Ledger, Memory};
+
+#[allow(unreachable_pub, reason = "other test binaries use it as well")]
+#[path = "../../../tests/support/redis_servers.rs"]
+mod redis_servers;
+
+use redis_servers::RedisServer;
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn bytes(text: &'static str) -> Bytes {
+    Bytes::from_static(text.as_bytes())
+}
+
+/// What any store promises.
+async fn keeps_its_promises(store: &dyn Store) {
+    assert_eq!(store.get("v").await.unwrap(), None);
+    store.put("v", bytes("one"), LONG).await.unwrap();
+    store.put("v", Bytes::from_static(&[0, 255, 10]), LONG).await.unwrap();
+    assert_eq!(store.get("v").await.unwrap().unwrap(), [0, 255, 10][..]);
+    store.remove("v").await.unwrap();
+    store.remove("v").await.unwrap();
+    assert_eq!(store.get("v").await.unwrap(), None);
+
+    store.put("short", bytes("x"), Duration::from_millis(30)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    assert_eq!(store.get("short").await.unwrap(), None);
+
+    assert!(store.claim("c", bytes("me"), LONG).await.unwrap());
+    assert!(!store.claim("c", bytes("you"), LONG).await.unwrap());
+    assert!(!store.renew("c", bytes("you"), LONG).await.unwrap());
+    assert!(store.renew("c", bytes("me"), LONG).await.unwrap());
+    assert!(!store.release("c", bytes("you")).await.unwrap());
+    assert!(store.release("c", bytes("me")).await.unwrap());
+    assert!(!store.release("c", bytes("me")).await.unwrap());
+    assert!(store.claim("c", bytes("you"), LONG).await.unwrap());
+
+    assert_eq!(store.add("n", 5, LONG).await.unwrap(), 5);
+    assert_eq!(store.add("n", -7, LONG).await.unwrap(), -2);
+
+    let ask = LeaseRequest {
+        member: "m".to_owned(),
+        join: Some(Join { members: 1, ..Join::default() }),
+        waiting: 3,
+        concurrent: Some(100),
+        windows: BTreeMap::from([(
+            "points".to_owned(),
+            WindowAsk { limit: 900, length: 60_000, want: 40, least: 1, unspent: 0, part: 0 },
+        )]),
+        ..LeaseRequest::default()
+    };
+    let lease = store.lease("l", &ask).await.unwrap().unwrap();
+    assert_eq!((lease.slots, lease.windows["points"].granted), (3, 40));
+    let all = (0..50).map(|index| format!("many:{index}"));
+    for key in all {
+        store.put(&key, Bytes::from(key.clone()), LONG).await.unwrap();
+        assert_eq!(store.get(&key).await.unwrap().unwrap(), key.as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn the_memory_keeps_its_promises() {
+    keeps_its_promises(&Memory::new()).await;
+}
+
+#[tokio::test]
+async fn a_single_server_keeps_its_promises() {
+    let server = RedisServer::start();
+    let redis = Redis::builder(server.url()).prefix("here:").connect().await.unwrap();
+    keeps_its_promises(&redis).await;
+    assert!(server.ask(&["KEYS", "*"]).lines().all(|key| key.starts_with("here:")));
+    assert!(server.ask(&["PTTL", "here:l"]).parse::<u64>().unwrap() > 3_600_000);
+}
+
+#[tokio::test]
+async fn a_cluster_keeps_its_promises() {
+    let nodes = RedisServer::cluster();
+    let redis = Redis::builder(nodes[0].url()).node(nodes[1].url()).cluster();
+    keeps_its_promises(&redis.connect().await.unwrap()).await;
+    for node in &nodes {
+        assert_ne!(node.ask(&["DBSIZE"]), "0", "the keys are spread");
+    }
+}
+
+#[tokio::test]
+async fn a_master_that_sentinels_name_keeps_its_promises() {
+    let master = RedisServer::start();
+    let sentinel = RedisServer::sentinel(&master, "mymaster");
+    let redis = Redis::builder(sentinel.url()).sentinel("mymaster").connect().await.unwrap();
+    keeps_its_promises(&redis).await;
+    assert_ne!(master.ask(&["DBSIZE"]), "0");
+}
+
+#[tokio::test]
+async fn a_server_that_was_restarted_is_used_again() {
+    let mut server = RedisServer::start();
+    let redis = Redis::connect(server.url()).await.unwrap();
+    let guard = Guard::new(Arc::new(redis), Duration::from_millis(50));
+    assert_eq!(guard.run(|store| store.get("k")).await, Some(None));
+    server.kill();
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(300) {
+        assert_eq!(guard.run(|store| store.get("k")).await, None);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    server.restart();
+    let back = async {
+        while guard.run(|store| store.get("k")).await.is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), back).await.unwrap();
+    assert_eq!((guard.health().down, guard.health().outages), (None, 1));
+}
+
+#[tokio::test]
+async fn a_password_is_needed_and_never_shown() {
+    let server = RedisServer::with(&["--requirepass", "right-secret"]);
+    let port = server.port;
+    let wrong = format!("redis://:wrong-secret@127.0.0.1:{port}");
+    let error = Redis::connect(wrong.clone()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Store);
+    let right = format!("redis://:right-secret@127.0.0.1:{port}");
+    let redis = Redis::connect(right.clone()).await.unwrap();
+    keeps_its_promises(&redis).await;
+    let login = Redis::builder(server.url()).login(None, "right-secret").connect().await.unwrap();
+    let nonsense = Redis::connect("redis://:odd-secret@:x:y/").await.unwrap_err();
+    let shown = format!(
+        "{error} {error:?} {redis:?} {login:?} {:?} {nonsense} {nonsense:?} {:?}",
+        Redis::builder(right),
+        Redis::builder(wrong).login(Some("me"), "a-secret"),
+    );
+    assert!(!shown.contains("secret"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_told_and_one_is_built_without() {
+    let error = Redis::connect("redis://127.0.0.1:1").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Store);
+    assert!(error.is_retryable());
+    assert!(Redis::builder("redis://127.0.0.1:1").build().is_ok());
+    let error = Redis::connect("http://example.com").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+}
+
+fn requests() -> impl Strategy<Value = Vec<(u64, LeaseRequest)>> {
+    let window = (0_u32..80, 1_u32..6, 0_u32..20, 0_u64..3)
+        .prop_map(|(want, least, unspent, ago)| (want, least, unspent, ago));
+    let told =
+        prop::option::of((0_u64..60, 0_u64..100_000).prop_map(|(remaining, ends_in)| BudgetTold {
+            limit: 60,
+            remaining,
+            ends_in,
+        }));
+    let budget = (told, 0_u64..10, 0_u32..30, 0_u64..10, any::<bool>()).prop_map(
+        |(told, outstanding, want, keep, spread)| BudgetAsk {
+            told,
+            outstanding,
+            want,
+            keep,
+            spread,
+        },
+    );
+    let join = prop::option::of((
+        1_u32..5,
+        0_u64..5_000,
+        prop::collection::vec((0_u64..70_000, 1_u32..9), 0..4),
+    ));
+    let pause = prop::option::weighted(0.05, (1_u64..20_000, 1_u32..4));
+    let step = (
+        0_u64..9_000,
+        0_u8..4,
+        (0_u32..30, 0_u32..60, prop::option::of(10_u32..60)),
+        window,
+        prop::collection::btree_map("(core|search)", budget, 0..3),
+        join,
+        (pause, any::<bool>(), prop::collection::vec("[ab]", 0..3)),
+    );
+    prop::collection::vec(step, 1..40).prop_map(|steps| {
+        let mut now = 1_790_000_000_000;
+        let request = |(passed, member, slots, window, budgets, join, other): (
+            u64,
+            u8,
+            (u32, u32, Option<u32>),
+            (u32, u32, u32, u64),
+            BTreeMap<String, BudgetAsk>,
+            Option<(u32, u64, Vec<(u64, u32)>)>,
+            (Option<(u64, u32)>, bool, Vec<String>),
+        )| {
+            now += passed;
+            let (want, least, unspent, ago) = window;
+            let part = now / 250 - ago;
+            let ask = WindowAsk { limit: 100, length: 60_000, want, least, unspent, part };
+            let request = LeaseRequest {
+                member: format!("m{member}"),
+                epoch: None,
+                join: join.map(|(members, alone, spent)| Join {
+                    members,
+                    alone,
+                    spent: BTreeMap::from([("points".to_owned(), spent)]),
+                }),
+                running: slots.0,
+                waiting: slots.1,
+                concurrent: slots.2,
+                windows: BTreeMap::from([("points".to_owned(), ask)]),
+                budgets,
+                owners: other.2,
+                between_writes: 1_000,
+                pause: other.0.map(|(ends_in, level)| Pause { ends_in, level }),
+                recovered: other.1,
+            };
+            (now, request)
+        };
+        steps.into_iter().map(request).collect()
+    })
+}
+
+/// The script and [`Ledger::lease`] answer alike, whatever is asked.
+#[test]
+fn the_script_answers_as_the_ledger_does() {
+    let server = RedisServer::start();
+    let client = redis::Client::open(server.url()).unwrap();
+    let connection = RefCell::new(client.get_connection().unwrap());
+    let script = concat!("local now = tonumber(ARGV[2])\n", include_str!("ledger.lua"));
+    let script = Script::new(script);
+    let case = Cell::new(0);
+    let mut runner = TestRunner::new(Config::with_cases(300));
+    let result = runner.run(&requests(), |requests| {
+        case.set(case.get() + 1);
+        let mut ledger = Ledger::default();
+        let mut epoch = None;
+        for (now, mut request) in requests {
+            request.epoch.clone_from(&epoch);
+            let expected = ledger.lease(now, &request);
+            let answer: String = script
+                .key(format!("case{}", case.get()))
+                .arg(serde_json::to_string(&request).unwrap())
+                .arg(now)
+                .invoke(&mut *connection.borrow_mut())
+                .unwrap();
+            let answer: Lease = serde_json::from_str(&answer).unwrap();
+            prop_assert_eq!(&answer, &expected, "{:?}", request);
+            epoch = Some(expected.epoch).filter(|epoch| !epoch.is_empty());
+        }
+        Ok(())
+    });
+    result.unwrap();
+}

@@ -1,0 +1,165 @@
+//! Redis servers on free ports, which end with the test. They come from the system: without
+//! `redis-server` and `redis-sentinel` a test fails.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// A server, or a Sentinel.
+pub struct RedisServer {
+    child: Option<Child>,
+    program: &'static str,
+    arguments: Vec<String>,
+    directory: PathBuf,
+    pub port: u16,
+}
+
+impl RedisServer {
+    /// A server that keeps nothing when it ends.
+    pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// The same with more arguments.
+    pub fn with(arguments: &[&str]) -> Self {
+        let port = free_port();
+        let directory = directory(port);
+        let own = [
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ];
+        let dir = ["--dir", directory.to_str().unwrap()];
+        let all = own.iter().chain(&dir).chain(arguments).map(|text| (*text).to_owned());
+        let mut server = Self {
+            child: None,
+            program: "redis-server",
+            arguments: all.collect(),
+            directory,
+            port,
+        };
+        server.restart();
+        server
+    }
+
+    /// A Sentinel of this master.
+    #[allow(dead_code, reason = "not every test binary has one")]
+    pub fn sentinel(master: &Self, name: &str) -> Self {
+        let port = free_port();
+        let directory = directory(port);
+        let config = directory.join("sentinel.conf");
+        let text = format!(
+            "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor {name} 127.0.0.1 {} 1\n",
+            directory.display(),
+            master.port
+        );
+        std::fs::write(&config, text).unwrap();
+        let arguments = vec![config.to_str().unwrap().to_owned()];
+        let mut server =
+            Self { child: None, program: "redis-sentinel", arguments, directory, port };
+        server.restart();
+        server
+    }
+
+    /// Three masters that share the slots.
+    #[allow(dead_code, reason = "not every test binary has one")]
+    pub fn cluster() -> Vec<Self> {
+        let node = || Self::with(&["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]);
+        let nodes = [node(), node(), node()];
+        let slots = [(0, 5460), (5461, 10922), (10923, 16383)];
+        for (node, (first, last)) in nodes.iter().zip(slots) {
+            node.ask(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()]);
+            let other = nodes[0].port.to_string();
+            node.ask(&["CLUSTER", "MEET", "127.0.0.1", &other]);
+        }
+        for node in &nodes {
+            eventually("the cluster is whole", || {
+                let info = node.ask(&["CLUSTER", "INFO"]);
+                info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")
+            });
+        }
+        nodes.into()
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// What `redis-cli` says to a command.
+    pub fn ask(&self, command: &[&str]) -> String {
+        let output = Command::new("redis-cli")
+            .args(["-p", &self.port.to_string()])
+            .args(command)
+            .output()
+            .expect("redis-cli has to be installed: see scripts/test.sh");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Ends it at once, as a machine does that loses power.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Starts it anew, on the same port and with nothing in it.
+    pub fn restart(&mut self) {
+        self.kill();
+        let child = Command::new(self.program)
+            .args(&self.arguments)
+            .current_dir(&self.directory)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let program = self.program;
+        let child = child.unwrap_or_else(|error| {
+            panic!("{program} has to be installed, see scripts/test.sh: {error}")
+        });
+        self.child = Some(child);
+        eventually("it listens", || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn eventually(what: &str, done: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(20), "{what}: not within 20 s");
+        sleep(Duration::from_millis(20));
+    }
+}
+
+/// A port whose double for the cluster's bus is a port as well.
+fn free_port() -> u16 {
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        if port < 55_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
+            return port;
+        }
+    }
+}
+
+fn directory(port: u16) -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("octowire-redis-{}-{port}-{count}", std::process::id());
+    let directory = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(&directory).unwrap();
+    directory
+}
