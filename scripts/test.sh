@@ -27,6 +27,18 @@ if [ "$(uname)" = Linux ] && ! pkg-config --exists openssl 2>/dev/null; then
     $sudo apt-get update -qq
     $sudo apt-get install -y -qq --no-install-recommends pkg-config libssl-dev gcc >/dev/null
 fi
+# The tests start their own servers on free ports; none needs to run already.
+if ! command -v redis-server >/dev/null || ! command -v redis-sentinel >/dev/null; then
+    if [ "$(uname)" = Linux ]; then
+        sudo=''
+        [ "$(id -u)" = 0 ] || sudo='sudo'
+        $sudo apt-get update -qq
+        # The packages may start a server of their own, which no test uses.
+        $sudo apt-get install -y -qq --no-install-recommends redis-server redis-sentinel >/dev/null
+    else
+        brew install --quiet redis
+    fi
+fi
 cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked --quiet
 
 step 'formatting'
@@ -55,8 +67,8 @@ case $fetched in
     3) printf 'NOT CHECKED: the documents could not be fetched\n' ;;
     *) exit "$fetched" ;;
 esac
-step 'tests: default features and the token file, documentation'
-cargo test --locked --features token-file
+step 'tests: default features, the token file and Redis, documentation'
+cargo test --locked --features token-file,redis
 step 'tests: every operation and every example of the document'
 cargo test --locked --features full --test examples -- --nocapture
 
@@ -68,6 +80,6 @@ step 'tags alone'
 
 step 'documentation'
 RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
-RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --features full,token-file
+RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --features full,redis,token-file
 
 step 'done'

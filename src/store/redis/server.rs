@@ -19,7 +19,7 @@ pub(super) enum Kind {
 }
 
 pub(super) enum Server {
-    Single(Client),
+    Single(Box<Client>),
     Cluster(Box<ClusterClient>),
     Sentinel(Box<Mutex<SentinelClient>>),
 }
@@ -37,7 +37,7 @@ impl Server {
         match kind {
             Kind::Single => {
                 let node = nodes.swap_remove(0);
-                Ok(Self::Single(Client::open(with_login(node, login))?))
+                Ok(Self::Single(Box::new(Client::open(with_login(node, login))?)))
             }
             Kind::Cluster => {
                 let nodes = nodes.into_iter().map(|node| with_login(node, login.clone()));
@@ -67,7 +67,7 @@ impl Server {
                     .set_response_timeout(Some(RESPONSE_TIMEOUT))
                     // Who asks again decides when.
                     .set_number_of_retries(0);
-                let connection = ConnectionManager::new_with_config(client.clone(), config);
+                let connection = ConnectionManager::new_with_config(Client::clone(client), config);
                 Ok(Connection::Single(connection.await?))
             }
             Self::Cluster(client) => {

@@ -190,15 +190,8 @@ fn requests() -> impl Strategy<Value = Vec<(u64, LeaseRequest)>> {
     );
     prop::collection::vec(step, 1..40).prop_map(|steps| {
         let mut now = 1_790_000_000_000;
-        let request = |(passed, member, slots, window, budgets, join, other): (
-            u64,
-            u8,
-            (u32, u32, Option<u32>),
-            (u32, u32, u32, u64),
-            BTreeMap<String, BudgetAsk>,
-            Option<(u32, u64, Vec<(u64, u32)>)>,
-            (Option<(u64, u32)>, bool, Vec<String>),
-        )| {
+        let mut requests = Vec::new();
+        for (passed, member, slots, window, budgets, join, other) in steps {
             now += passed;
             let (want, least, unspent, ago) = window;
             let part = now / 250 - ago;
@@ -221,9 +214,9 @@ fn requests() -> impl Strategy<Value = Vec<(u64, LeaseRequest)>> {
                 pause: other.0.map(|(ends_in, level)| Pause { ends_in, level }),
                 recovered: other.1,
             };
-            (now, request)
-        };
-        steps.into_iter().map(request).collect()
+            requests.push((now, request));
+        }
+        requests
     })
 }
 
