@@ -4,6 +4,10 @@
 mod stand_in;
 mod support;
 
+#[cfg(feature = "redis")]
+#[path = "support/redis_servers.rs"]
+mod redis_servers;
+
 mod promises {
     #[cfg(feature = "app-auth")]
     mod auth;
@@ -14,6 +18,8 @@ mod promises {
     #[cfg(feature = "app-auth")]
     mod environments;
     mod errors;
+    #[cfg(feature = "redis")]
+    mod fleet;
     mod graphql;
     mod limits;
     mod oauth;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::cost::Cost;
-use super::fleet::{Contact, Demand, HEARTBEAT, LEASE, NAMES};
+use super::fleet::{Contact, Demand, HEARTBEAT, LEASE, NAMES, alone};
 use super::policy::RateLimits;
 use super::rules::{Blocked, Rules};
 use crate::store::{BudgetAsk, BudgetTold, Join, Lease, LeaseRequest, Pause, WindowAsk};
@@ -86,22 +86,22 @@ impl Rules {
             waiting: demand.calls.saturating_add(spare),
             concurrent: policy.pacing.concurrent,
             between_writes: millis(policy.pacing.between_writes),
-            pause: pause.filter(|(until, _)| known.is_none_or(|known| *until > known)).map(
-                |(until, level)| Pause {
+            pause: pause
+                .filter(|(until, _)| joining || known.is_none_or(|known| *until > known))
+                .map(|(until, level)| Pause {
                     ends_in: millis(until.saturating_duration_since(now)),
                     level,
-                },
-            ),
+                }),
             recovered: known.is_some() && pause.is_none(),
             ..LeaseRequest::default()
         };
-        request.join = joining.then(|| self.join(now));
+        request.join = joining.then(|| self.join(now, policy));
         self.ask_windows(now, &demand, &mut request);
         self.ask_budgets(now, &demand, policy.reserve, spread, joining, &mut request);
         request.owners = demand.owners;
         let running = self.running;
         if let Some(fleet) = &mut self.fleet {
-            fleet.known_pause = pause.map(|(until, _)| until);
+            fleet.told_pause = pause.map(|(until, _)| until);
             fleet.freeze(now, running, running.saturating_add(request.waiting));
         }
         request
@@ -115,8 +115,12 @@ impl Rules {
             Some(None) => fleet.contact = Contact::Apart,
             Some(Some(lease)) => {
                 if let Some(pause) = fleet.apply(now, lease) {
+                    let before = self.penalty.current().map(|(until, _)| until);
                     self.penalty.adopt(now, Duration::from_millis(pause.ends_in), pause.level);
-                    fleet.known_pause = self.penalty.current().map(|(until, _)| until);
+                    // Unless there is a newer one, which is still to be told.
+                    if before == fleet.known_pause {
+                        fleet.known_pause = self.penalty.current().map(|(until, _)| until);
+                    }
                 }
             }
         }
@@ -213,19 +217,27 @@ impl Rules {
     }
 
     /// What a ledger has to know that does not know this client, or has not heard of it for long.
-    fn join(&mut self, now: Instant) -> Join {
+    fn join(&mut self, now: Instant, policy: &RateLimits) -> Join {
         let mut join = Join::default();
         if let Some(fleet) = &self.fleet {
-            join.members = fleet.members;
+            join.members = fleet.expected(now);
+            let slots = policy.pacing.concurrent.map(|all| fleet.slots_spare(now, all));
+            join.slots = slots.unwrap_or_default();
             if let Contact::Lost(since) = fleet.contact {
                 join.alone = millis(now.saturating_duration_since(since));
             }
         }
         let time = self.time(now);
-        for (index, (name, _)) in NAMES.iter().enumerate() {
+        for (index, (name, length)) in NAMES.iter().enumerate() {
             let history = self.shared_window(index).map(|window| window.history(time));
             if let Some(history) = history.filter(|history| !history.is_empty()) {
                 join.spent.insert((*name).to_owned(), history);
+            }
+            let Some(fleet) = &self.fleet else { continue };
+            let (share, spare) = (fleet.share(), fleet.spare(now, index, alone(*length)));
+            let window = self.shared_window(index);
+            if let Some(spare) = spare.or_else(|| Some(window?.left_of_share(time, share))) {
+                join.spare.insert((*name).to_owned(), spare);
             }
         }
         join

@@ -25,6 +25,8 @@ pub(crate) struct Fleet {
     pub(super) unknown: bool,
     pub(super) members: u32,
     pub(super) contact: Contact,
+    /// When the store answered last.
+    heard: Instant,
     /// When it asked last.
     pub(super) asked: Instant,
     /// When it let a call through last.
@@ -37,8 +39,9 @@ pub(crate) struct Fleet {
     pub(super) windows: [Held; 4],
     pub(super) budgets: Vec<(Cow<'static, str>, Held)>,
     owners: HashMap<Box<str>, Write>,
-    /// The end of the pause that all know of.
+    /// The end of the pause that all know of, and the one that the request under way tells.
     pub(super) known_pause: Option<Instant>,
+    pub(super) told_pause: Option<Instant>,
 }
 
 /// Whether the store answers.
@@ -81,6 +84,8 @@ enum Write {
 /// The time between two requests while calls are under way. The ledger forgets who is silent for
 /// 10 s.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(4);
+/// Who was there so long ago may be gone.
+const MEMBERS_KNOWN: Duration = Duration::from_secs(70);
 const LATER: Duration = Duration::from_millis(100);
 /// A write that was let through goes at once.
 const WRITE_VALID: Duration = Duration::from_millis(200);
@@ -97,6 +102,7 @@ impl Fleet {
             unknown: false,
             members: 1,
             contact: Contact::Never,
+            heard: now,
             asked: now,
             used: now,
             slots: 0,
@@ -107,6 +113,7 @@ impl Fleet {
             budgets: Vec::new(),
             owners: HashMap::new(),
             known_pause: None,
+            told_pause: None,
         }
     }
 
@@ -248,6 +255,8 @@ impl Fleet {
             return None;
         }
         self.contact = Contact::Held;
+        self.heard = now;
+        self.known_pause = self.told_pause;
         self.epoch = Some(lease.epoch);
         self.members = lease.members.max(1);
         self.slots = lease.slots;
@@ -298,7 +307,28 @@ impl Fleet {
         self.contact = Contact::Lost(now);
         for held in &mut self.windows {
             // Who has never heard of others is alone.
-            held.alone = held.free.map_or(u32::MAX, |free| free / self.members.max(1));
+            held.alone = held.free_share(self.members).unwrap_or(u32::MAX);
+        }
+    }
+
+    /// How many clients there were when it heard last; one, if it made no call for long.
+    pub(super) fn expected(&self, now: Instant) -> u32 {
+        let idle = self.leads() && self.heard + MEMBERS_KNOWN <= now;
+        if idle { 1 } else { self.members }
+    }
+
+    /// How many calls it might have under way if it asked nobody.
+    pub(super) fn slots_spare(&self, now: Instant, all: u32) -> u32 {
+        if self.leads() { self.allotted } else { self.slots_alone(now, all) }
+    }
+
+    /// What it might spend of a window if it asked nobody; `None` if it would be the only client.
+    pub(super) fn spare(&self, now: Instant, index: usize, kept: Duration) -> Option<u32> {
+        let held = &self.windows[index];
+        match self.contact {
+            Contact::Lost(since) if now < since + kept => held.free.map(|_| held.alone),
+            Contact::Lost(_) => None,
+            _ => held.free_share(self.members),
         }
     }
 
@@ -310,6 +340,11 @@ impl Fleet {
 }
 
 impl Held {
+    /// One client's part of what nobody had.
+    fn free_share(&self, members: u32) -> Option<u32> {
+        self.free.map(|free| free / members.max(1))
+    }
+
     fn left(&self, now: Instant) -> u32 {
         if self.until.is_some_and(|until| until > now) { self.units } else { 0 }
     }
@@ -339,6 +374,12 @@ pub(super) const NAMES: [(&str, Duration); 4] = [
     ("content_a_minute", Duration::from_secs(60)),
     ("content_an_hour", Duration::from_secs(60 * 60)),
 ];
+
+/// How long a client that is on its own minds what others may have spent of a window before.
+pub(super) fn alone(length: Duration) -> Duration {
+    // As long as requests may take to arrive.
+    length + Duration::from_secs(2)
+}
 
 /// What calls that wait need, of the limits that leases are for.
 #[derive(Debug, Default)]

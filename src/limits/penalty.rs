@@ -85,11 +85,13 @@ impl Penalty {
         self.level = self.level.max(level);
     }
 
+    /// The call that found out ends, however it does.
+    pub(crate) fn probed(&mut self) {
+        self.probing = false;
+    }
+
     /// A call was answered otherwise, or not at all.
-    pub(crate) fn answered(&mut self, let_through: Instant, probe: bool, heard: bool) {
-        if probe {
-            self.probing = false;
-        }
+    pub(crate) fn answered(&mut self, let_through: Instant, heard: bool) {
         let after = self.until.is_some_and(|until| let_through >= until);
         if heard && after {
             *self = Self::default();
@@ -118,7 +120,8 @@ mod tests {
         assert_eq!(penalty.hit(then + SECOND, then, None), Some(120 * SECOND));
         let then = then + 121 * SECOND;
         assert!(penalty.pause(then).is_none() && penalty.probe());
-        penalty.answered(then, true, true);
+        penalty.probed();
+        penalty.answered(then, true);
         assert_eq!(penalty.pause(then), None);
         assert!(!penalty.probe());
         assert_eq!(penalty.hit(then, then, None), Some(60 * SECOND));
@@ -132,8 +135,21 @@ mod tests {
         assert_eq!(penalty.hit(start + SECOND, start, Some(30 * SECOND)), None);
         assert_eq!(penalty.pause(start), Some(Pause::Until(start + 31 * SECOND)));
         // One of them that was answered well says nothing.
-        penalty.answered(start, false, true);
+        penalty.answered(start, true);
         assert!(penalty.pause(start).is_some());
+    }
+
+    #[test]
+    fn a_probe_that_is_refused_in_a_pause_of_others_lets_another_go() {
+        let start = Instant::now();
+        let mut penalty = Penalty::default();
+        penalty.hit(start, start, Some(SECOND));
+        assert!(penalty.probe());
+        penalty.adopt(start + 2 * SECOND, SECOND, 2);
+        assert_eq!(penalty.hit(start + 2 * SECOND, start + SECOND, None), None);
+        penalty.probed();
+        assert_eq!(penalty.pause(start + 3 * SECOND), None);
+        assert!(penalty.probe());
     }
 
     #[test]
@@ -143,7 +159,8 @@ mod tests {
         penalty.hit(start, start, Some(SECOND));
         let then = start + SECOND;
         assert!(penalty.probe());
-        penalty.answered(then, true, false);
+        penalty.probed();
+        penalty.answered(then, false);
         assert_eq!(penalty.pause(then), None);
         assert!(penalty.probe());
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::cost::Cost;
-use super::fleet::{Contact, Fleet, NAMES};
+use super::fleet::{Contact, Fleet, NAMES, alone};
 use super::penalty::{Pause, Penalty};
 use super::policy::RateLimits;
 use super::primary::{Budget, Heard, Spent, Told};
@@ -114,8 +114,6 @@ pub(crate) enum Outcome<'a> {
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// As long as a request may take to arrive.
-const AFTER: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 /// More than this are not paced one by one.
 const MAX_OWNERS: usize = 10_000;
@@ -225,7 +223,7 @@ impl Rules {
             return fleet.look(now, cost, self.running, &windows, limited, policy);
         }
         for (index, rule, amount) in windows {
-            let until = fleet.alone(now, index, amount, NAMES[index].1 + 2 * AFTER);
+            let until = fleet.alone(now, index, amount, alone(NAMES[index].1));
             if until.is_some() {
                 return Err(Blocked { rule, until, shared: false });
             }
@@ -279,9 +277,12 @@ impl Rules {
         let mut pause = None;
         self.running = self.running.saturating_sub(1);
         let unsent = matches!(outcome, Outcome::Unsent);
+        if grant.probe {
+            self.penalty.probed();
+        }
         let told = match outcome {
             Outcome::Answered(told) => {
-                self.penalty.answered(grant.at, grant.probe, true);
+                self.penalty.answered(grant.at, true);
                 told
             }
             Outcome::Limited(told, asked) => {
@@ -289,7 +290,7 @@ impl Rules {
                 told
             }
             Outcome::Unsent | Outcome::Unanswered => {
-                self.penalty.answered(grant.at, grant.probe, false);
+                self.penalty.answered(grant.at, false);
                 None
             }
         };

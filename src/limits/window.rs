@@ -67,6 +67,12 @@ impl Window {
         self.sum -= amount;
     }
 
+    /// What is left now to one of so many who share the limit.
+    pub(crate) fn left_of_share(&mut self, now: u64, share: u32) -> u32 {
+        self.forget(now);
+        (self.limit / share.max(1)).saturating_sub(self.sum)
+    }
+
     pub(crate) fn limit(&self) -> u32 {
         self.limit
     }

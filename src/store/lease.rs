@@ -46,11 +46,17 @@ pub struct LeaseRequest {
 /// What a client tells a ledger that does not know it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Join {
-    /// How many clients there were when it last heard.
+    /// How many clients there were when it last heard, if that may still be so.
     pub(crate) members: u32,
     /// For how long it went on alone, in milliseconds.
     #[serde(default)]
     pub(crate) alone: u64,
+    /// How many calls it may have under way without asking anybody.
+    #[serde(default)]
+    pub(crate) slots: u32,
+    /// What it may spend of each window without asking anybody.
+    #[serde(default)]
+    pub(crate) spare: BTreeMap<String, u32>,
     /// What it spent of each window: how long ago in milliseconds, and how much.
     #[serde(default)]
     pub(crate) spent: BTreeMap<String, Vec<(u64, u32)>>,

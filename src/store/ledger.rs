@@ -1,6 +1,6 @@
 //! The limits of an identity as a fleet shares them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,15 +20,27 @@ use super::lease::{
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ledger {
     epoch: String,
-    born: u64,
-    /// As many clients as there were before the books were lost.
-    expected: u32,
+    gathering: Gathering,
     members: BTreeMap<String, Member>,
     windows: BTreeMap<String, Counted>,
     budgets: BTreeMap<String, Budget>,
     /// When the next write may go to what somebody owns.
     owners: BTreeMap<String, u64>,
     pause: Option<Penalty>,
+}
+
+/// Clients come back from an outage one by one, and what the absent ones spent is not known yet.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Gathering {
+    since: u64,
+    /// As many clients as there were before.
+    expected: u32,
+    returned: BTreeSet<String>,
+    /// These books are new, so that nothing is known of what was spent before but what those tell
+    /// who return.
+    lost: bool,
+    /// As many calls as those who returned might have under way without these books.
+    slots: u32,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -45,6 +57,9 @@ struct Member {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Counted {
     parts: BTreeMap<u64, u32>,
+    /// While somebody is absent: what those who returned might spend without these books, if the
+    /// old ones are lost; else what all might.
+    spare: u32,
     /// The least that was free since a time, and in the window's length before it.
     low: u32,
     low_before: u32,
@@ -73,8 +88,6 @@ struct Penalty {
 
 /// Who is not heard of for so long is gone; a member with calls under way asks twice as often.
 const GONE: u64 = 10_000;
-/// After the books were lost, members come back within this, and tell what they spent.
-const GATHER: u64 = 2_000;
 /// Who wanted more so recently still does.
 const STARVED: u64 = 2_000;
 /// Requests that leave at the same time arrive within this.
@@ -91,6 +104,8 @@ const AFTER_RESET: u64 = 1_000;
 const WORTHWHILE: u32 = 60;
 /// A pause that nobody found the end of is forgotten.
 const FORGOTTEN: u64 = 600_000;
+/// What was spent counts no longer than this in any window.
+const LONGEST: u64 = 2 * 60 * 60 * 1_000;
 /// More than these are not kept.
 const MAX_OWNERS: usize = 10_000;
 const MAX_MEMBERS: usize = 1_000;
@@ -170,17 +185,49 @@ impl Ledger {
     /// Takes in somebody who is new to these books, or opens new ones. Of who is known to them, they
     /// lack what was spent alone.
     fn join(&mut self, now: u64, join: &Join, ask: &LeaseRequest, known: bool) {
-        if self.epoch.is_empty() {
-            self.epoch = format!("{now}:{}", ask.member);
-            self.born = now;
-        }
-        self.expected = self.expected.max(join.members);
+        self.gather(now, join, ask, known);
         for (name, spent) in &join.spent {
             let Some(window) = ask.windows.get(name) else { continue };
             let Some(counted) = of(&mut self.windows, name) else { continue };
             let part = part(window.length);
             for (age, amount) in spent.iter().filter(|(age, _)| !known || *age <= join.alone) {
                 counted.add(now.saturating_sub(*age) / part, *amount);
+            }
+        }
+    }
+
+    /// Counts who comes back.
+    fn gather(&mut self, now: u64, join: &Join, ask: &LeaseRequest, known: bool) {
+        let outage = now.saturating_sub(join.alone);
+        if self.epoch.is_empty() {
+            self.epoch = format!("{now}:{}", ask.member);
+            self.gathering = Gathering { since: now, lost: true, ..Gathering::default() };
+        } else if known && join.alone > 0 && outage > self.gathering.since {
+            let lost = self.gathering.lost && self.gathering.absent(now, LONGEST) > 0;
+            let slots = self.gathering.slots;
+            self.gathering = Gathering { since: now, lost, slots, ..Gathering::default() };
+            if !lost {
+                for counted in self.windows.values_mut() {
+                    counted.spare = counted.low.min(counted.low_before);
+                }
+            }
+        }
+        let gathering = &mut self.gathering;
+        if ask.epoch.is_none() {
+            // Who is new was not there before.
+            if gathering.expected > 0 && gathering.count(&ask.member) {
+                gathering.expected += 1;
+            }
+            return;
+        }
+        gathering.expected = gathering.expected.max(join.members);
+        if !gathering.count(&ask.member) || known {
+            return;
+        }
+        gathering.slots = gathering.slots.saturating_add(join.slots);
+        for (name, spare) in &join.spare {
+            if let Some(counted) = of(&mut self.windows, name) {
+                counted.spare = counted.spare.saturating_add(*spare);
             }
         }
     }
@@ -196,12 +243,18 @@ impl Ledger {
         }
         let member = self.members.entry(ask.member.clone()).or_default();
         member.seen = now;
+        if self.gathering.expected > 0 {
+            self.gathering.count(&ask.member);
+        }
         member.running = ask.running;
         member.slots = member.slots.min(ask.running);
         for (name, window) in &ask.windows {
             let Some(counted) = of(&mut self.windows, name) else { continue };
             counted.forget(now, window.length);
-            counted.give_back(window.part, window.unspent);
+            let unspent = counted.give_back(window.part, window.unspent);
+            if self.gathering.lost {
+                counted.spare = counted.spare.saturating_add(unspent);
+            }
         }
         for (name, budget) in &ask.budgets {
             member.outstanding.insert(name.clone(), budget.outstanding);
@@ -232,9 +285,12 @@ impl Ledger {
         if pause.until > now {
             return Some(Pause { ends_in: pause.until - now, level: pause.level });
         }
-        if pause.prober == ask.member || pause.prober_until <= now {
+        if pause.prober_until <= now && ask.waiting > 0 {
             pause.prober.clone_from(&ask.member);
+            // GitHub gives up on a call after as long.
             pause.prober_until = now + GONE;
+        }
+        if pause.prober == ask.member && pause.prober_until > now {
             return None;
         }
         Some(Pause { ends_in: LATER, level: pause.level })
@@ -242,7 +298,7 @@ impl Ledger {
 
     /// How many calls of the member may be under way.
     fn slots(&mut self, now: u64, ask: &LeaseRequest, open: bool, probe: bool) -> u32 {
-        let all = ask.concurrent.map_or(u32::MAX, |limit| self.scaled(now, limit, GONE));
+        let all = ask.concurrent.map_or(u32::MAX, |limit| self.gathering.slots(now, limit));
         let count = u32::try_from(self.members.len()).unwrap_or(u32::MAX).max(1);
         let share = (all / count).max(1);
         let others = || self.members.iter().filter(|(name, _)| **name != ask.member);
@@ -273,12 +329,11 @@ impl Ledger {
         most: u32,
         members: u32,
     ) -> WindowGrant {
-        let gathering = self.expected > members && now < self.born + GATHER;
-        let limit = self.scaled(now, ask.limit, kept(ask.length));
-        let limit = if gathering { 0 } else { limit };
+        let limit = ask.limit;
+        let absent = self.gathering.absent(now, kept(ask.length));
         let Some(counted) = of(&mut self.windows, name) else { return WindowGrant::default() };
-        let sum = counted.sum();
-        let free = limit.saturating_sub(sum);
+        let free = limit.saturating_sub(counted.sum());
+        let free = self.gathering.free(free, counted.spare, absent);
         let least = ask.least.min(limit.max(1));
         // Nobody takes all that is left while others are there.
         let worth = ask.want.min(limit / WORTHWHILE).max(least);
@@ -289,10 +344,13 @@ impl Ledger {
         let mut wait = 0;
         if granted > 0 {
             counted.add(now_part, granted);
+            if self.gathering.lost {
+                counted.spare = counted.spare.saturating_sub(granted);
+            }
         }
         if granted < ask.want {
             wait = counted.wait(now, ask.length, limit, worth).max(LATER);
-            if gathering {
+            if absent > 0 {
                 wait = LATER;
             }
         }
@@ -355,18 +413,45 @@ impl Ledger {
         }
         0
     }
+}
 
-    /// The part of a limit that may be given out: after the books were lost, the share of members
-    /// who have not come back is theirs, for as long as what they spent may count.
-    fn scaled(&self, now: u64, limit: u32, kept: u64) -> u32 {
-        let here = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
-        if here >= self.expected || self.born + kept <= now {
-            return limit;
-        }
-        let scaled = u64::from(limit) * u64::from(here) / u64::from(self.expected.max(1));
-        // Not more than the limit.
-        u32::try_from(scaled).unwrap_or(limit)
+impl Gathering {
+    /// Counts somebody who is here, unless it is counted already.
+    fn count(&mut self, member: &str) -> bool {
+        self.returned.len() < MAX_MEMBERS && self.returned.insert(member.to_owned())
     }
+
+    /// How many may yet come back and tell what counts for so long.
+    fn absent(&self, now: u64, kept: u64) -> u32 {
+        let returned = u32::try_from(self.returned.len()).unwrap_or(u32::MAX);
+        if self.since + kept <= now { 0 } else { self.expected.saturating_sub(returned) }
+    }
+
+    /// What may be given out of a window of which so much is free.
+    fn free(&self, free: u32, spare: u32, absent: u32) -> u32 {
+        match (absent, self.lost) {
+            (0, _) => free,
+            // They might spend so much without these books, and together that is not too much.
+            (_, true) => free.min(spare),
+            // So much the absent may have spent meanwhile.
+            (_, false) => free.saturating_sub(part_of(spare, absent, self.expected)),
+        }
+    }
+
+    /// As many calls as may be under way.
+    fn slots(&self, now: u64, limit: u32) -> u32 {
+        match (self.absent(now, GONE), self.lost) {
+            (0, _) => limit,
+            (_, true) => limit.min(self.slots).max(1),
+            (absent, false) => (limit - part_of(limit, absent, self.expected)).max(1),
+        }
+    }
+}
+
+/// The part that some of all have, of an amount; not more than that.
+fn part_of(amount: u32, some: u32, all: u32) -> u32 {
+    let part = (u64::from(amount) * u64::from(some.min(all))).div_ceil(u64::from(all.max(1)));
+    u32::try_from(part).unwrap_or(amount)
 }
 
 impl Counted {
@@ -381,13 +466,15 @@ impl Counted {
         }
     }
 
-    fn give_back(&mut self, part: u64, amount: u32) {
-        if let Some(count) = self.parts.get_mut(&part) {
-            *count = count.saturating_sub(amount);
-            if *count == 0 {
-                self.parts.remove(&part);
-            }
+    /// Gives what was taken back.
+    fn give_back(&mut self, part: u64, amount: u32) -> u32 {
+        let Some(count) = self.parts.get_mut(&part) else { return 0 };
+        let amount = amount.min(*count);
+        *count -= amount;
+        if *count == 0 {
+            self.parts.remove(&part);
         }
+        amount
     }
 
     fn forget(&mut self, now: u64, length: u64) {

@@ -33,6 +33,8 @@ struct Value {
     until: Option<Instant>,
 }
 
+/// In milliseconds: longer than any window.
+const BEFORE: u128 = 24 * 60 * 60 * 1_000;
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 const MAX_LEDGERS: usize = 15_000;
 /// What an entry takes beside its key and value, about.
@@ -144,7 +146,8 @@ impl State {
                 }
             }
         }
-        let time = now.saturating_duration_since(self.origin).as_millis();
+        // As on a server's clock, there is a time before it began, which clients tell of.
+        let time = BEFORE + now.saturating_duration_since(self.origin).as_millis();
         let (used, ledger) =
             self.ledgers.entry(key.into()).or_insert_with(|| (now, Ledger::default()));
         *used = now;

@@ -285,3 +285,37 @@ async fn a_secondary_limit_that_one_client_hits_stops_the_others() {
     seen.call(&lanes[0], read(), 10).await;
     assert!(start.elapsed() < Duration::from_secs(45), "{:?}", start.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_outlives_the_store_and_ends_for_all() {
+    let (store, seen) = (Handle::default(), Arc::new(Seen::default()));
+    let lanes = fleet(&store, 4);
+    // Each has a call under way that is refused.
+    for lane in &lanes {
+        seen.call(lane, read(), 10).await;
+    }
+    let patience = Patience { at_most: Duration::MAX };
+    let mut permits = Vec::new();
+    for lane in &lanes {
+        permits.push(lane.admit(read(), Priority::Interactive, patience).await.unwrap());
+    }
+    for mut permit in permits {
+        permit.sent();
+        permit.end(Outcome::Limited(None, None));
+    }
+    seen.calls.lock().unwrap().clear();
+    let start = Instant::now();
+    let calls = load(&lanes, &seen, 5, 2 * MINUTE);
+    let outage = async {
+        tokio::time::sleep(Duration::from_secs(50)).await;
+        store.kill();
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        store.restart();
+    };
+    let ended = tokio::time::timeout(5 * MINUTE, async { tokio::join!(calls, outage) }).await;
+    assert!(ended.is_ok(), "some wait for ever");
+    let calls = seen.calls.lock().unwrap();
+    assert!(calls[0].0 - start >= MINUTE, "{:?}", calls[0].0 - start);
+    let together = calls.iter().filter(|(when, _)| *when == calls[0].0).count();
+    assert_eq!(together, 1, "one finds out whether the pause was long enough");
+}

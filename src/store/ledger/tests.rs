@@ -17,6 +17,10 @@ struct Client {
     name: String,
     epoch: Option<String>,
     members: u32,
+    /// What it may spend alone.
+    spare: u32,
+    /// For how long it has been.
+    alone: u64,
 }
 
 impl Client {
@@ -27,17 +31,26 @@ impl Client {
     fn ask(&mut self, ledger: &mut Ledger, now: u64, mut ask: LeaseRequest) -> Lease {
         ask.member.clone_from(&self.name);
         ask.epoch.clone_from(&self.epoch);
-        if ask.epoch.is_none() {
-            ask.join = Some(Join { members: self.members, ..Join::default() });
+        if ask.epoch.is_none() || self.alone > 0 {
+            ask.join = Some(self.join());
         }
         let mut lease = ledger.lease(now, &ask);
         if lease.unknown {
-            ask.join = Some(Join { members: self.members, ..Join::default() });
+            ask.join = Some(self.join());
             lease = ledger.lease(now, &ask);
         }
+        self.alone = 0;
         self.epoch = Some(lease.epoch.clone());
         self.members = lease.members;
+        if let Some(points) = lease.windows.get("points") {
+            self.spare = points.free / lease.members;
+        }
         lease
+    }
+
+    fn join(&self) -> Join {
+        let spare = BTreeMap::from([("points".to_owned(), self.spare)]);
+        Join { members: self.members, alone: self.alone, slots: 25, spare, ..Join::default() }
     }
 }
 
@@ -135,19 +148,92 @@ fn writes_to_the_same_owner_are_a_second_apart_in_the_whole_fleet() {
 }
 
 #[test]
-fn after_the_books_were_lost_the_share_of_the_absent_is_kept_for_them() {
+fn after_the_books_were_lost_no_more_is_given_than_those_who_are_back_might_spend_alone() {
+    let (mut one, mut two) = (Client::new(1), Client::new(2));
+    let ask = |want, concurrent| LeaseRequest {
+        waiting: want,
+        windows: points(900, want, 1),
+        concurrent,
+        ..LeaseRequest::default()
+    };
+    let mut before = Ledger::default();
+    two.ask(&mut before, 0, ask(600, None));
+    one.ask(&mut before, 0, ask(100, None));
+    two.ask(&mut before, 0, ask(1, None));
+    assert_eq!((one.spare, two.spare), (100, 99));
+    let mut after = Ledger::default();
+    let back = one.ask(&mut after, 10, ask(900, Some(100)));
+    assert_eq!((back.windows["points"].granted, back.windows["points"].wait), (100, LATER));
+    assert_eq!(back.slots, 25);
+    assert_eq!(one.ask(&mut after, 20_000, ask(900, None)).windows["points"].granted, 0);
+    // All are back, so that all that was spent is known.
+    assert_eq!(two.ask(&mut after, 20_001, ask(900, None)).windows["points"].granted, 400);
+}
+
+#[test]
+fn who_never_comes_back_is_waited_for_as_long_as_what_it_spent_may_count() {
     let (mut one, mut two) = (Client::new(1), Client::new(2));
     let ask =
-        || LeaseRequest { waiting: 1, windows: points(900, 900, 1), ..LeaseRequest::default() };
+        || LeaseRequest { waiting: 9, windows: points(900, 900, 1), ..LeaseRequest::default() };
     let mut before = Ledger::default();
-    one.ask(&mut before, 0, ask());
     two.ask(&mut before, 0, ask());
     one.ask(&mut before, 0, ask());
     let mut after = Ledger::default();
-    assert_eq!(one.ask(&mut after, 0, ask()).windows["points"].granted, 0, "who else is there?");
-    assert_eq!(one.ask(&mut after, 2_000, ask()).windows["points"].granted, 450);
-    assert_eq!(one.ask(&mut after, 2_000, ask()).windows["points"].granted, 0);
-    assert_eq!(two.ask(&mut after, 2_000, ask()).windows["points"].granted, 225);
+    assert_eq!(one.ask(&mut after, 10, ask()).windows["points"].granted, 0);
+    assert_eq!(one.ask(&mut after, 10 + kept(MINUTE) - 1, ask()).windows["points"].granted, 0);
+    assert_eq!(one.ask(&mut after, 10 + kept(MINUTE), ask()).windows["points"].granted, 900);
+}
+
+#[test]
+fn after_an_outage_the_absent_keep_what_they_might_spend_alone() {
+    let (mut one, mut two) = (Client::new(1), Client::new(2));
+    let ask = |want| LeaseRequest {
+        waiting: want,
+        windows: points(900, want, 1),
+        ..LeaseRequest::default()
+    };
+    let mut ledger = Ledger::default();
+    one.ask(&mut ledger, 0, ask(100));
+    two.ask(&mut ledger, 0, ask(100));
+    assert_eq!((one.spare, two.spare), (800, 350));
+    one.ask(&mut ledger, 0, ask(1));
+    one.alone = 5_000;
+    // Of the 699 that are free, half may have been spent by the other.
+    let grants = (0..20).map(|_| one.ask(&mut ledger, 6_000, ask(900)).windows["points"].granted);
+    assert_eq!(grants.sum::<u32>(), 699 - 350);
+    two.alone = 5_000;
+    assert!(two.ask(&mut ledger, 6_001, ask(900)).windows["points"].granted > 0);
+}
+
+#[test]
+fn who_is_new_is_not_taken_for_one_who_is_back() {
+    let (mut one, mut two, mut new) = (Client::new(1), Client::new(2), Client::new(3));
+    let ask =
+        || LeaseRequest { waiting: 9, windows: points(900, 900, 1), ..LeaseRequest::default() };
+    let mut before = Ledger::default();
+    two.ask(&mut before, 0, ask());
+    one.ask(&mut before, 0, ask());
+    let mut after = Ledger::default();
+    one.ask(&mut after, 10, ask());
+    assert_eq!(new.ask(&mut after, 11, ask()).windows["points"].granted, 0);
+    assert_eq!(new.ask(&mut after, 12, ask()).windows["points"].granted, 0);
+    two.ask(&mut after, 13, ask());
+    assert!(new.ask(&mut after, 14, ask()).windows["points"].granted > 0);
+}
+
+#[test]
+fn a_member_that_cannot_find_out_leaves_it_to_another() {
+    let mut ledger = Ledger::default();
+    let (mut one, mut two) = (Client::new(1), Client::new(2));
+    let ask = LeaseRequest { waiting: 1, ..LeaseRequest::default() };
+    let hit = Pause { ends_in: 1_000, level: 1 };
+    one.ask(&mut ledger, 0, LeaseRequest { pause: Some(hit), ..ask.clone() });
+    let idle = LeaseRequest::default();
+    assert!(one.ask(&mut ledger, 1_000, idle).pause.is_some(), "it has no call to make");
+    assert!(one.ask(&mut ledger, 2_000, ask.clone()).pause.is_none());
+    assert!(one.ask(&mut ledger, 11_999, ask.clone()).pause.is_none());
+    assert!(two.ask(&mut ledger, 12_000, ask.clone()).pause.is_none());
+    assert!(one.ask(&mut ledger, 12_001, ask).pause.is_some());
 }
 
 proptest! {

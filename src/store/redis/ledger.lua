@@ -2,14 +2,15 @@
 -- KEYS[1] is the ledger, ARGV[1] the request, `now` the time in milliseconds.
 
 local GONE, STARVED, SLOP, PARTS, SCOUTS = 10000, 2000, 1000, 240, 10
-local SAME_WINDOW, AFTER_RESET, WORTHWHILE, GATHER = 10000, 1000, 60, 2000
+local SAME_WINDOW, AFTER_RESET, WORTHWHILE, LONGEST = 10000, 1000, 60, 7200000
 local FORGOTTEN, MAX_OWNERS, MAX_MEMBERS, MAX_NAMES = 600000, 10000, 1000, 64
 local LATER, VALID, NONE, TTL = 100, 500, 4294967295, 7200000
 
 local ask = cjson.decode(ARGV[1])
 local held = redis.call('GET', KEYS[1])
 local book = held and cmsgpack.unpack(held)
-  or { epoch = '', born = 0, expected = 0, members = {}, windows = {}, budgets = {}, owners = {} }
+  or { epoch = '', gathering = { since = 0, expected = 0, returned = {}, lost = false, slots = 0 },
+    members = {}, windows = {}, budgets = {}, owners = {} }
 local min, max, floor = math.min, math.max, math.floor
 
 local function count(entries)
@@ -28,7 +29,7 @@ local function entry(entries, name, new)
 end
 
 local function window_of(name)
-  return entry(book.windows, name, { parts = {}, low = 0, low_before = 0, low_since = 0 })
+  return entry(book.windows, name, { parts = {}, spare = 0, low = 0, low_before = 0, low_since = 0 })
 end
 
 local function budget_of(name)
@@ -77,10 +78,23 @@ local function low(window, length, free)
   return min(window.low, window.low_before)
 end
 
-local function scaled(limit, length)
-  local here = count(book.members)
-  if here >= book.expected or book.born + length <= now then return limit end
-  return floor(limit * here / max(book.expected, 1))
+-- Counts somebody who is here, unless it is counted already.
+local function counted(member)
+  local returned = book.gathering.returned
+  if returned[member] or count(returned) >= MAX_MEMBERS then return false end
+  returned[member] = true
+  return true
+end
+
+-- How many may yet come back and tell what counts for so long.
+local function absent_for(length)
+  if book.gathering.since + length <= now then return 0 end
+  return max(book.gathering.expected - count(book.gathering.returned), 0)
+end
+
+-- The part that some of all have, of an amount.
+local function portion(amount, some, all)
+  return math.ceil(amount * min(some, all) / max(all, 1))
 end
 
 -- Who is gone, and what is over.
@@ -106,9 +120,30 @@ end
 if ask.join then
   if book.epoch == '' then
     book.epoch = string.format('%.0f', now) .. ':' .. ask.member
-    book.born = now
+    book.gathering = { since = now, expected = 0, returned = {}, lost = true, slots = 0 }
+  elseif known and ask.join.alone > 0 and max(now - ask.join.alone, 0) > book.gathering.since then
+    local lost = book.gathering.lost and absent_for(LONGEST) > 0
+    local slots = book.gathering.slots
+    book.gathering = { since = now, expected = 0, returned = {}, lost = lost, slots = slots }
+    if not lost then
+      for _, window in pairs(book.windows) do window.spare = min(window.low, window.low_before) end
+    end
   end
-  book.expected = max(book.expected, ask.join.members)
+  if not ask.epoch then
+    -- Who is new was not there before.
+    if book.gathering.expected > 0 and counted(ask.member) then
+      book.gathering.expected = book.gathering.expected + 1
+    end
+  else
+    book.gathering.expected = max(book.gathering.expected, ask.join.members)
+    if counted(ask.member) and not known then
+      book.gathering.slots = book.gathering.slots + ask.join.slots
+      for name, spare in pairs(ask.join.spare) do
+        local window = window_of(name)
+        if window then window.spare = window.spare + spare end
+      end
+    end
+  end
   for name, spent in pairs(ask.join.spent) do
     local about = ask.windows[name]
     local window = about and window_of(name)
@@ -132,6 +167,7 @@ if not book.members[ask.member] and count(book.members) >= MAX_MEMBERS then
 end
 local me = book.members[ask.member] or { slots = 0, starved = false, outstanding = {} }
 book.members[ask.member] = me
+if book.gathering.expected > 0 then counted(ask.member) end
 me.seen, me.running, me.slots = now, ask.running, min(me.slots, ask.running)
 for name, about in pairs(ask.windows) do
   local window = window_of(name)
@@ -144,6 +180,7 @@ for name, about in pairs(ask.windows) do
     if granted then
       local left = max(granted - about.unspent, 0)
       window.parts[index] = left > 0 and left or nil
+      if book.gathering.lost then window.spare = window.spare + granted - left end
     end
   end
 end
@@ -183,10 +220,13 @@ local pause
 if book.pause then
   if book.pause['until'] > now then
     pause = { ends_in = book.pause['until'] - now, level = book.pause.level }
-  elseif book.pause.prober == ask.member or book.pause.prober_until <= now then
-    book.pause.prober, book.pause.prober_until = ask.member, now + GONE
   else
-    pause = { ends_in = LATER, level = book.pause.level }
+    if book.pause.prober_until <= now and ask.waiting > 0 then
+      book.pause.prober, book.pause.prober_until = ask.member, now + GONE
+    end
+    if book.pause.prober ~= ask.member or book.pause.prober_until <= now then
+      pause = { ends_in = LATER, level = book.pause.level }
+    end
   end
 end
 local open = not pause
@@ -194,7 +234,12 @@ local probe = open and book.pause ~= nil
 local members = count(book.members)
 
 -- Calls at a time.
-local all = ask.concurrent and scaled(ask.concurrent, GONE) or NONE
+local all = ask.concurrent or NONE
+local missing = absent_for(GONE)
+if missing > 0 and ask.concurrent then
+  local kept = portion(all, missing, book.gathering.expected)
+  all = max(book.gathering.lost and min(all, book.gathering.slots) or all - kept, 1)
+end
 local share = max(floor(all / members), 1)
 local busy, starved = 0, false
 for name, member in pairs(book.members) do
@@ -216,9 +261,13 @@ for name, about in pairs(ask.windows) do
   local window = window_of(name)
   lease.windows = lease.windows or {}
   if window then
-    local gathering = book.expected > members and now < book.born + GATHER
-    local limit = gathering and 0 or scaled(about.limit, kept(about.length))
+    local limit, absent = about.limit, absent_for(kept(about.length))
     local free = max(limit - sum(window), 0)
+    if absent > 0 and book.gathering.lost then
+      free = min(free, window.spare)
+    elseif absent > 0 then
+      free = max(free - portion(window.spare, absent, book.gathering.expected), 0)
+    end
     local least = min(about.least, max(limit, 1))
     local worth = max(min(about.want, floor(limit / WORTHWHILE)), least)
     local most = not open and 0 or probe and about.least or NONE
@@ -227,8 +276,9 @@ for name, about in pairs(ask.windows) do
     local index = floor(now / part_of(about.length))
     local wait = 0
     add(window, index, granted)
+    if book.gathering.lost then window.spare = max(window.spare - granted, 0) end
     if granted < about.want then
-      wait = gathering and LATER or max(wait_for(window, about.length, limit, worth), LATER)
+      wait = absent > 0 and LATER or max(wait_for(window, about.length, limit, worth), LATER)
     end
     free = low(window, about.length, free - granted)
     lease.windows[name] = { granted = granted, part = index, wait = wait, free = free }

@@ -1,0 +1,117 @@
+//! Four processes behave as one for a strict GitHub, with a Redis that is well and with one that
+//! dies.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use http::Method;
+use octowire::Client;
+use octowire::limits::RateLimits;
+use octowire::store::Redis;
+use serde_json::Value;
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
+
+use crate::redis_servers::RedisServer;
+use crate::support::limiter::{Allowed, Limiter};
+
+const PROCESSES: usize = 4;
+const TASKS: usize = 200;
+/// Some of the tasks of each process create something.
+const WRITERS: usize = 10;
+const SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_processes_of_two_hundred_tasks_are_never_refused_and_use_what_is_allowed() {
+    let redis = RedisServer::start();
+    let limiter = Limiter::start(Allowed::default(), Duration::from_millis(20)).await;
+    let start = Instant::now();
+    fleet(&limiter, &redis).finish().await;
+    check(&limiter, start, 100 * SECOND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn they_are_not_refused_either_when_redis_dies_and_comes_back_with_nothing() {
+    let mut redis = RedisServer::start();
+    let limiter = Limiter::start(Allowed::default(), Duration::from_millis(20)).await;
+    let start = Instant::now();
+    let fleet = fleet(&limiter, &redis);
+    // In the first rush, and when the first minute ends.
+    for (from, to) in [(3, 5), (58, 62)] {
+        sleep((from * SECOND).saturating_sub(start.elapsed())).await;
+        redis.kill();
+        sleep((to * SECOND).saturating_sub(start.elapsed())).await;
+        redis.restart();
+    }
+    fleet.finish().await;
+    // Who has come back waits a minute for one who ended meanwhile, and cannot tell what it spent.
+    check(&limiter, start, 190 * SECOND);
+}
+
+fn check(limiter: &Limiter, start: Instant, at_most: Duration) {
+    let state = limiter.state();
+    assert!(state.refusals.is_empty(), "{:?}", state.refusals);
+    assert_eq!(state.served.len(), PROCESSES * TASKS * 2, "each call is served");
+    assert!(state.served.values().all(|times| *times == 1), "nothing is served twice");
+    assert!(state.most_at_once <= 100, "{}", state.most_at_once);
+    // 1,760 points: the first 900 at once, and the others when the minute is over.
+    let took = start.elapsed();
+    println!("{took:?} for 1,760 points, {} at once", state.most_at_once);
+    assert!(took > 55 * SECOND, "{took:?}: faster than it is allowed");
+    assert!(took < at_most, "{took:?}");
+}
+
+struct Fleet(Vec<Child>);
+
+fn fleet(limiter: &Limiter, redis: &RedisServer) -> Fleet {
+    let (_, module) = module_path!().split_once("::").unwrap();
+    let start = |number: usize| {
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture", &format!("{module}::a_member")])
+            .env("MEMBER", number.to_string())
+            .env("GITHUB", &limiter.server.url)
+            .env("REDIS", redis.url())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap()
+    };
+    Fleet((0..PROCESSES).map(start).collect())
+}
+
+impl Fleet {
+    async fn finish(mut self) {
+        for process in &mut self.0 {
+            let status = timeout(200 * SECOND, process.wait()).await.expect("it ends").unwrap();
+            assert!(status.success(), "{status}");
+        }
+    }
+}
+
+/// What each process does.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a process of the tests above"]
+async fn a_member() {
+    let variable = |name| std::env::var(name).unwrap();
+    let number = variable("MEMBER");
+    let client = Client::builder()
+        .base_url(&variable("GITHUB"))
+        .token("ghs_0123456789")
+        .rate_limits(RateLimits::default())
+        .call_timeout(180 * SECOND)
+        .store(Redis::connect(variable("REDIS")).await.unwrap())
+        .build()
+        .unwrap();
+    let tasks = (0..TASKS).map(|task| {
+        let (client, number) = (&client, &number);
+        async move {
+            let path = format!("/repos/owner-{number}-{task}/r/issues");
+            let read = client.request(Method::GET, &format!("{path}/1"));
+            read.send::<Value>().await.unwrap();
+            let method = if task < WRITERS { Method::POST } else { Method::GET };
+            client.request(method, &format!("{path}?second")).send::<Value>().await.unwrap();
+        }
+    });
+    join_all(tasks).await;
+}
