@@ -68,7 +68,7 @@ case $fetched in
     *) exit "$fetched" ;;
 esac
 step 'tests: default features, the token file and Redis, documentation'
-cargo test --locked --features token-file,redis
+cargo test --locked --features token-store,redis
 step 'tests: every operation and every example of the document'
 cargo test --locked --features full --test examples -- --nocapture
 
@@ -80,6 +80,6 @@ step 'tags alone'
 
 step 'documentation'
 RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
-RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --features full,redis,token-file
+RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --features full,redis,token-store
 
 step 'done'

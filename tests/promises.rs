@@ -26,7 +26,9 @@ mod promises {
     mod pages;
     mod redirects;
     mod retries;
+    #[cfg(all(feature = "token-store", feature = "app-auth", feature = "redis"))]
+    mod shared_tokens;
     mod the_stand_in;
-    #[cfg(all(feature = "token-file", feature = "app-auth"))]
+    #[cfg(all(feature = "token-store", feature = "app-auth"))]
     mod token_file;
 }

@@ -38,9 +38,9 @@ pub use oauth::{
 pub use personal::PersonalToken;
 pub use policy::TokenPolicy;
 pub use source::{Keep, MintRequest, Reaction, Rejection, TokenFuture, TokenSource};
-#[cfg(feature = "token-file")]
-#[cfg_attr(docsrs, doc(cfg(feature = "token-file")))]
-pub use store::{EncryptedFile, SealingKey};
+#[cfg(feature = "token-store")]
+#[cfg_attr(docsrs, doc(cfg(feature = "token-store")))]
+pub use store::{EncryptedFile, EncryptedStore, SealingKey};
 pub use store::{MemoryTokenStore, StoreFuture, StoreLock, TokenStore};
 pub use token::AccessToken;
 

@@ -1,6 +1,6 @@
 //! Where tokens outlive a client: nowhere by default, in memory for several clients, in an
-//! encrypted file for several processes, or wherever a [`TokenStore`] of the application's own
-//! puts them.
+//! encrypted file for several processes, encrypted in a [`Store`](crate::store::Store) for a fleet,
+//! or wherever a [`TokenStore`] of the application's own puts them.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -13,21 +13,25 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use super::token::AccessToken;
 use crate::error::Result;
 
-#[cfg(feature = "token-file")]
+#[cfg(feature = "token-store")]
 mod disk;
-#[cfg(feature = "token-file")]
+#[cfg(feature = "token-store")]
 mod entries;
-#[cfg(feature = "token-file")]
+#[cfg(feature = "token-store")]
 mod file;
-#[cfg(feature = "token-file")]
+#[cfg(feature = "token-store")]
 mod lock;
-#[cfg(feature = "token-file")]
+#[cfg(feature = "token-store")]
 mod seal;
+#[cfg(feature = "token-store")]
+mod sealed;
 
-#[cfg(feature = "token-file")]
+#[cfg(feature = "token-store")]
 pub use file::EncryptedFile;
-#[cfg(feature = "token-file")]
+#[cfg(feature = "token-store")]
 pub use seal::SealingKey;
+#[cfg(feature = "token-store")]
+pub use sealed::EncryptedStore;
 
 /// A place for tokens, shared by the clients that are given it.
 ///

@@ -315,7 +315,7 @@ async fn gateways(shown: &mut Shown, github: &GitHub) {
     }
 }
 
-#[cfg(feature = "token-file")]
+#[cfg(feature = "token-store")]
 async fn files(shown: &mut Shown, github: &GitHub, folder: &Folder, key: &Key) {
     use octowire::auth::{EncryptedFile, SealingKey};
     let sealing = SealingKey::from_bytes(std::array::from_fn(|place| place as u8 ^ 0xA5));
@@ -350,7 +350,7 @@ async fn no_canary_of_any_flow_shows_in_logs_errors_or_debug() {
         installations(&mut shown, &github, &key).await;
         users(&mut shown, &github).await;
         gateways(&mut shown, &github).await;
-        #[cfg(feature = "token-file")]
+        #[cfg(feature = "token-store")]
         files(&mut shown, &github, &folder, &key).await;
 
         let log = log.text();

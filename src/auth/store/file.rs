@@ -59,7 +59,7 @@ struct Place {
 
 /// How long a lock is waited for, unless the application says otherwise: longer than a token takes
 /// to be minted by the default policy and time limits, three attempts of 30 seconds each.
-const LOCK_WAIT: Duration = Duration::from_secs(100);
+pub(super) const LOCK_WAIT: Duration = Duration::from_secs(100);
 /// The pauses between two attempts at a lock: they double from the first to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(4);
 const LONGEST_PAUSE: Duration = Duration::from_millis(64);
