@@ -96,7 +96,7 @@ async fn a_member() {
     let variable = |name| std::env::var(name).unwrap();
     let number = variable("MEMBER");
     let client = Client::builder()
-        .base_url(&variable("GITHUB"))
+        .base_url(variable("GITHUB"))
         .token("ghs_0123456789")
         .rate_limits(RateLimits::default())
         .call_timeout(180 * SECOND)
@@ -107,10 +107,10 @@ async fn a_member() {
         let (client, number) = (&client, &number);
         async move {
             let path = format!("/repos/owner-{number}-{task}/r/issues");
-            let read = client.request(Method::GET, &format!("{path}/1"));
+            let read = client.request(Method::GET, format!("{path}/1"));
             read.send::<Value>().await.unwrap();
             let method = if task < WRITERS { Method::POST } else { Method::GET };
-            client.request(method, &format!("{path}?second")).send::<Value>().await.unwrap();
+            client.request(method, format!("{path}?second")).send::<Value>().await.unwrap();
         }
     });
     join_all(tasks).await;
