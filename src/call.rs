@@ -16,6 +16,7 @@ use crate::deadline::{Limit, within};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{Outcome, Patience, Permit, Told};
 use crate::operation::Label;
+use crate::ready::Polls;
 use crate::redirects::{self, MAX_REDIRECTS};
 use crate::request::{Prepared, Request};
 use crate::response::{Raw, RawBody, request_id};
@@ -66,6 +67,7 @@ async fn tried(prepared: &Prepared, operation: &Label, reading: Reading) -> Resu
     prepared.client().inner().retry_budget.earn();
     let limit = &prepared.limit;
     let mut attempts = Attempts::new();
+    let mut polls = Polls::of(prepared);
     loop {
         let (mut permit, trial) = match admit(prepared).await {
             Ok(admitted) => admitted,
@@ -82,12 +84,22 @@ async fn tried(prepared: &Prepared, operation: &Label, reading: Reading) -> Resu
         }
         let answer = attempt(prepared, &passes, operation, reading).await;
         learn(prepared, permit, trial, &answer);
-        let error = match answer {
-            Ok(answer) => return Ok(answer),
-            Err(error) => error,
+        let pause = match answer {
+            Ok(answer) => match polls.as_mut().map(|polls| polls.again(prepared, &answer)) {
+                Some(Ok(Some(pause))) => {
+                    debug!(?pause, "the answer is not ready");
+                    prepared.waited(pause);
+                    pause
+                }
+                Some(Err(error)) => return Err(attempts.end(error)),
+                Some(Ok(None)) | None => return Ok(answer),
+            },
+            Err(error) => {
+                let pause = attempts.again(prepared, &passes, error)?;
+                debug!(?pause, "another attempt");
+                pause
+            }
         };
-        let pause = attempts.again(prepared, &passes, error)?;
-        debug!(?pause, "another attempt");
         sleep(pause).await;
     }
 }

@@ -22,6 +22,7 @@ mod json_path;
 mod operation;
 mod origins;
 mod pages;
+mod ready;
 mod redirects;
 mod request;
 mod response;

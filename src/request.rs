@@ -76,6 +76,7 @@ struct Inner {
     kind: Kind,
     priority: Priority,
     idempotent: bool,
+    until_ready: Option<Duration>,
     retry: Option<Box<RetryPolicy>>,
     /// Goes to a server that is not GitHub's API: without tokens, without the client's own
     /// headers, and without following redirects.
@@ -200,6 +201,37 @@ impl Request {
     /// `OPTIONS`, `PUT`, `DELETE` and GraphQL queries.
     pub fn idempotent(mut self) -> Self {
         self.0.idempotent = true;
+        self
+    }
+
+    /// Asks again while GitHub answers `202 Accepted`, up to this time in all: that is what it says to
+    /// who asks for [statistics](https://docs.github.com/en/rest/metrics/statistics) that are not worked
+    /// out yet. By default such an answer is given as it is, which for most operations is nothing
+    /// or an empty object.
+    ///
+    /// It asks after 1 s, and then after twice as long each time, up to 15 s, or when GitHub's
+    /// `Retry-After` says. Each time counts in rate limits. The pauses don't count for the client's
+    /// own time limit, but for [`timeout`](Self::timeout) they do. For pages, it holds for each page.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "repos")]
+    /// # async fn example(github: octowire::Client) -> octowire::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// let call = github.repos().get_contributors_stats().owner("rust-lang").repo("rust");
+    /// let activity = call.with(|request| request.until_ready(Duration::from_secs(60))).send().await?;
+    /// # let _ = activity;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The call fails with [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) and the status 202 if the
+    /// answer is not there in time; and with
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest), before anything is sent, if it
+    /// is no `GET`: to others, 202 says that they are done later, and they would be done twice.
+    pub fn until_ready(mut self, at_most: Duration) -> Self {
+        self.0.until_ready = Some(at_most);
         self
     }
 
@@ -389,6 +421,7 @@ impl Inner {
             kind: Kind::Rest,
             priority: Priority::default(),
             idempotent: false,
+            until_ready: None,
             retry: None,
             elsewhere: false,
             secret: None,

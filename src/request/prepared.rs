@@ -40,6 +40,7 @@ pub(crate) struct Prepared {
     kind: Kind,
     pub(crate) priority: Priority,
     idempotent: bool,
+    pub(crate) until_ready: Option<Duration>,
     retry: Option<Box<RetryPolicy>>,
     /// Whether the caller named the time limit, which then holds for waits as well.
     strict: bool,
@@ -77,6 +78,9 @@ impl Request {
         if let Some(operation) = request.operation {
             request.require_all(operation)?;
         }
+        if request.until_ready.is_some() && request.method != Method::GET {
+            return Err(invalid("until_ready is for GET: anything else would be done again"));
+        }
         let upload = matches!(request.body, Payload::Raw(..));
         let slack = match request.slack {
             None if upload => Some(Slack::default()),
@@ -99,6 +103,7 @@ impl Request {
             kind: request.kind,
             priority: request.priority,
             idempotent: request.idempotent,
+            until_ready: request.until_ready,
             retry: request.retry,
             strict: request.timeout.is_some(),
             limit,

@@ -27,7 +27,8 @@ async fn four_processes_of_two_hundred_tasks_are_never_refused_and_use_what_is_a
     let redis = RedisServer::start();
     let limiter = Limiter::start(Allowed::default(), Duration::from_millis(20)).await;
     let start = Instant::now();
-    fleet(&limiter, &redis).finish().await;
+    // A machine that is busy with other tests makes no outage.
+    fleet(&limiter, &redis, 5_000).finish().await;
     check(&limiter, start, 100 * SECOND);
 }
 
@@ -36,7 +37,7 @@ async fn they_are_not_refused_either_when_redis_dies_and_comes_back_with_nothing
     let mut redis = RedisServer::start();
     let limiter = Limiter::start(Allowed::default(), Duration::from_millis(20)).await;
     let start = Instant::now();
-    let fleet = fleet(&limiter, &redis);
+    let fleet = fleet(&limiter, &redis, 50);
     // In the first rush, and when the first minute ends.
     for (from, to) in [(3, 5), (58, 62)] {
         sleep((from * SECOND).saturating_sub(start.elapsed())).await;
@@ -64,7 +65,7 @@ fn check(limiter: &Limiter, start: Instant, at_most: Duration) {
 
 struct Fleet(Vec<Child>);
 
-fn fleet(limiter: &Limiter, redis: &RedisServer) -> Fleet {
+fn fleet(limiter: &Limiter, redis: &RedisServer, patience: u32) -> Fleet {
     let (_, module) = module_path!().split_once("::").unwrap();
     let start = |number: usize| {
         Command::new(std::env::current_exe().unwrap())
@@ -72,6 +73,7 @@ fn fleet(limiter: &Limiter, redis: &RedisServer) -> Fleet {
             .env("MEMBER", number.to_string())
             .env("GITHUB", &limiter.server.url)
             .env("REDIS", redis.url())
+            .env("PATIENCE", patience.to_string())
             .stdout(Stdio::null())
             .kill_on_drop(true)
             .spawn()
@@ -101,6 +103,7 @@ async fn a_member() {
         .rate_limits(RateLimits::default())
         .call_timeout(180 * SECOND)
         .store(Redis::connect(variable("REDIS")).await.unwrap())
+        .store_timeout(Duration::from_millis(variable("PATIENCE").parse().unwrap()))
         .build()
         .unwrap();
     let tasks = (0..TASKS).map(|task| {

@@ -266,6 +266,50 @@ async fn a_server_is_asked_again_when_it_says() {
     assert!(start.elapsed() >= 40 * SECOND, "{:?}", start.elapsed());
 }
 
+/// A server that says 202 so often, and then 200.
+async fn working_on_it(times: usize) -> Server {
+    let count = Arc::new(AtomicUsize::new(0));
+    Server::start(move |_: Received| {
+        let ready = count.fetch_add(1, Ordering::Relaxed) >= times;
+        let (status, body) = if ready { ("200 OK", "[1]") } else { ("202 Accepted", "{}") };
+        async move { Reply::Raw(answer(status, "", body)) }
+    })
+    .await
+}
+
+#[tokio::test(start_paused = true)]
+async fn statistics_are_asked_for_until_they_are_there_if_one_says_so() {
+    let server = working_on_it(5).await;
+    let client = server.builder().build().unwrap();
+    let request = || client.request(Method::GET, "/repos/o/r/stats/contributors");
+    assert_eq!(send(request()).await.unwrap().status(), 202);
+    let start = tokio::time::Instant::now();
+    let answer = send(request().until_ready(60 * SECOND)).await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.into_inner()), (200, json!([1])));
+    let took = start.elapsed();
+    assert!(took >= 15 * SECOND && took < 20 * SECOND, "{took:?}");
+    assert_eq!(server.requests().len(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn statistics_that_take_too_long_are_an_error_that_says_so() {
+    let server = working_on_it(100).await;
+    let client = server.builder().build().unwrap();
+    let request = || client.request(Method::GET, "/x");
+    let start = tokio::time::Instant::now();
+    for request in [
+        request().until_ready(10 * SECOND),
+        request().until_ready(Duration::MAX).timeout(10 * SECOND),
+    ] {
+        let error = send(request).await.unwrap_err();
+        assert_eq!((error.kind(), error.status().unwrap().as_u16()), (ErrorKind::Timeout, 202));
+        assert!(error.to_string().contains("still working"), "{error}");
+    }
+    assert!(start.elapsed() <= 20 * SECOND, "{:?}", start.elapsed());
+    let error = send(client.request(Method::POST, "/x").until_ready(SECOND)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+}
+
 #[tokio::test]
 async fn a_graphql_query_is_tried_again_and_a_mutation_is_not() {
     for (query, seen) in [
