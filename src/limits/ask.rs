@@ -82,6 +82,8 @@ impl Rules {
         let mut request = LeaseRequest {
             member: fleet.member.clone(),
             epoch: fleet.epoch.clone(),
+            serial: fleet.serial + 1,
+            heard: fleet.answered,
             running: self.running,
             waiting: demand.calls.saturating_add(spare),
             concurrent: policy.pacing.concurrent,
@@ -159,13 +161,13 @@ impl Rules {
             let asked = now.saturating_duration_since(fleet.asked);
             let want = held.want(waiting, least, asked);
             let joins = request.join.as_ref().is_some_and(|join| join.spent.contains_key(*name));
-            if want > 0 || held.units > 0 || joins {
+            if want > 0 || held.unspent() > 0 || joins {
                 let ask = WindowAsk {
                     limit,
                     length: millis(*length),
                     want,
                     least: least.max(1),
-                    unspent: held.units,
+                    unspent: held.unspent(),
                     part: held.part,
                 };
                 request.windows.insert((*name).to_owned(), ask);
@@ -233,7 +235,10 @@ impl Rules {
             if let Some(history) = history.filter(|history| !history.is_empty()) {
                 join.spent.insert((*name).to_owned(), history);
             }
-            let Some(fleet) = &self.fleet else { continue };
+            let Some(fleet) = &mut self.fleet else { continue };
+            if let Some(apart) = &mut fleet.windows[index].apart {
+                join.apart.insert((*name).to_owned(), apart.history(time));
+            }
             let (share, spare) = (fleet.share(), fleet.spare(now, index, alone(*length)));
             let window = self.shared_window(index);
             if let Some(spare) = spare.or_else(|| Some(window?.left_of_share(time, share))) {

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::cost::Cost;
 use super::policy::RateLimits;
 use super::rules::{Blocked, Rule};
+use super::window::Window;
 use crate::store::{Lease, Pause, VALID};
 
 /// Leases of one client, of one identity.
@@ -21,6 +22,9 @@ pub(crate) struct Fleet {
     pub(super) member: String,
     /// The ledger that it has heard from.
     pub(super) epoch: Option<String>,
+    /// The last request, and the last that was answered.
+    pub(super) serial: u64,
+    pub(super) answered: u64,
     /// Whether the ledger said that it does not know this client.
     pub(super) unknown: bool,
     pub(super) members: u32,
@@ -60,6 +64,8 @@ pub(super) enum Contact {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Held {
     pub(super) units: u32,
+    /// What requests gave back that were not answered yet.
+    returning: u32,
     /// Until when it is good.
     until: Option<Instant>,
     /// When to ask for more.
@@ -71,6 +77,8 @@ pub(super) struct Held {
     free: Option<u32>,
     /// What may be spent alone, in the first window's length.
     alone: u32,
+    /// What was spent alone.
+    pub(super) apart: Option<Box<Window>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -99,6 +107,8 @@ impl Fleet {
         Self {
             member,
             epoch: None,
+            serial: 0,
+            answered: 0,
             unknown: false,
             members: 1,
             contact: Contact::Never,
@@ -222,11 +232,13 @@ impl Fleet {
 
     /// Leaves nothing to spend while a request is under way that gives it back.
     pub(super) fn freeze(&mut self, now: Instant, running: u32, slots_asked: u32) {
+        self.serial += 1;
         self.asked = now;
         self.slots_asked = slots_asked;
         self.slots = self.slots.min(running);
         let budgets = self.budgets.iter_mut().map(|(_, held)| held);
         for held in self.windows.iter_mut().chain(budgets) {
+            held.returning = held.unspent();
             held.units = 0;
             held.spent = 0;
         }
@@ -251,10 +263,18 @@ impl Fleet {
         let until = Some(self.asked + LEASE);
         let after = |wait: u64| Some(now + Duration::from_millis(wait));
         self.unknown = lease.unknown;
+        let budgets = self.budgets.iter_mut().map(|(_, held)| held);
+        for held in self.windows.iter_mut().chain(budgets) {
+            held.returning = 0;
+        }
         if lease.unknown {
             return None;
         }
         self.contact = Contact::Held;
+        self.answered = self.serial;
+        for held in &mut self.windows {
+            held.apart = None;
+        }
         self.heard = now;
         self.known_pause = self.told_pause;
         self.epoch = Some(lease.epoch);
@@ -333,8 +353,10 @@ impl Fleet {
     }
 
     /// What this client spends of a window while the store does not answer.
-    pub(super) fn spend_alone(&mut self, index: usize, amount: u32) {
+    pub(super) fn spend_alone(&mut self, index: usize, time: u64, amount: u32, limit: u32) {
         let held = &mut self.windows[index];
+        let apart = || Box::new(Window::new(limit, NAMES[index].1));
+        held.apart.get_or_insert_with(apart).add(time, amount);
         held.alone = held.alone.saturating_sub(amount);
     }
 }
@@ -343,6 +365,11 @@ impl Held {
     /// One client's part of what nobody had.
     fn free_share(&self, members: u32) -> Option<u32> {
         self.free.map(|free| free / members.max(1))
+    }
+
+    /// What is given back with the next request.
+    pub(super) fn unspent(&self) -> u32 {
+        self.units.saturating_add(self.returning)
     }
 
     fn left(&self, now: Instant) -> u32 {

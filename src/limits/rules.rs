@@ -233,11 +233,15 @@ impl Rules {
 
     fn take_shared(&mut self, now: Instant, cost: &Cost) {
         let windows = self.numbered(cost);
+        let time = self.time(now);
+        let limits = std::array::from_fn::<_, 4, _>(|index| {
+            self.shared_window(index).map_or(u32::MAX, |window| window.limit())
+        });
         let Some(fleet) = &mut self.fleet else { return };
         fleet.take(now, cost, &windows);
         if let Contact::Lost(_) = fleet.contact {
             for (index, _, amount) in windows {
-                fleet.spend_alone(index, amount);
+                fleet.spend_alone(index, time, amount, limits[index]);
             }
         }
     }

@@ -13,6 +13,12 @@ use serde::{Deserialize, Serialize};
 pub struct LeaseRequest {
     /// Who asks: random, and as long as the client lives.
     pub(crate) member: String,
+    /// Its requests are counted.
+    #[serde(default)]
+    pub(crate) serial: u64,
+    /// The last request whose answer it heard.
+    #[serde(default)]
+    pub(crate) heard: u64,
     /// The ledger that it has heard from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) epoch: Option<String>,
@@ -60,6 +66,9 @@ pub(crate) struct Join {
     /// What it spent of each window: how long ago in milliseconds, and how much.
     #[serde(default)]
     pub(crate) spent: BTreeMap<String, Vec<(u64, u32)>>,
+    /// What of it it spent alone, which a ledger has to be told that knows the rest.
+    #[serde(default)]
+    pub(crate) apart: BTreeMap<String, Vec<(u64, u32)>>,
 }
 
 /// A window that slides: points a minute, content an hour.
@@ -72,7 +81,7 @@ pub(crate) struct WindowAsk {
     pub(crate) want: u32,
     /// Less is of no use.
     pub(crate) least: u32,
-    /// What is left of the last lease, and the part of the window that it was counted in.
+    /// What is left of the last lease that was heard, and the part of the window that it was counted in.
     pub(crate) unspent: u32,
     pub(crate) part: u64,
 }

@@ -1,11 +1,13 @@
 //! The limits of an identity as a fleet shares them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use self::counted::{Change, Counted, kept, part};
+use self::gathering::Gathering;
 use super::lease::{
-    BudgetAsk, BudgetGrant, BudgetTold, Join, LATER, Lease, LeaseRequest, Pause, VALID, WindowAsk,
+    BudgetAsk, BudgetGrant, BudgetTold, Join, LATER, Lease, LeaseRequest, Pause, WindowAsk,
     WindowGrant,
 };
 
@@ -29,20 +31,6 @@ pub struct Ledger {
     pause: Option<Penalty>,
 }
 
-/// Clients come back from an outage one by one, and what the absent ones spent is not known yet.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Gathering {
-    since: u64,
-    /// As many clients as there were before.
-    expected: u32,
-    returned: BTreeSet<String>,
-    /// These books are new, so that nothing is known of what was spent before but what those tell
-    /// who return.
-    lost: bool,
-    /// As many calls as those who returned might have under way without these books.
-    slots: u32,
-}
-
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Member {
     seen: u64,
@@ -51,19 +39,16 @@ struct Member {
     /// It wants more than it has, though that is less than its share.
     starved: bool,
     outstanding: BTreeMap<String, u64>,
+    /// Its last request, and what that changed: if the answer was lost, it is made undone.
+    serial: u64,
+    last: Changes,
 }
 
-/// What was granted, by parts of the window.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Counted {
-    parts: BTreeMap<u64, u32>,
-    /// While somebody is absent: what those who returned might spend without these books, if the
-    /// old ones are lost; else what all might.
-    spare: u32,
-    /// The least that was free since a time, and in the window's length before it.
-    low: u32,
-    low_before: u32,
-    low_since: u64,
+struct Changes {
+    /// The slots that it told when it was counted among those who are back.
+    told: Option<u32>,
+    windows: BTreeMap<String, Change>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -90,10 +75,6 @@ struct Penalty {
 const GONE: u64 = 10_000;
 /// Who wanted more so recently still does.
 const STARVED: u64 = 2_000;
-/// Requests that leave at the same time arrive within this.
-const SLOP: u64 = 1_000;
-/// Parts of a window.
-const PARTS: u64 = 240;
 /// As many calls as find out about a primary limit that nothing is known of.
 const SCOUTS: u64 = 10;
 /// Ends of a primary limit's window that differ less are the same.
@@ -117,14 +98,20 @@ impl Ledger {
     pub fn lease(&mut self, now: u64, ask: &LeaseRequest) -> Lease {
         self.forget(now);
         let known = ask.epoch.as_ref() == Some(&self.epoch) && !self.epoch.is_empty();
-        match &ask.join {
-            Some(join) => self.join(now, join, ask, known),
-            None if !known => {
-                return Lease { unknown: true, epoch: self.epoch.clone(), ..Lease::default() };
-            }
-            _ => {}
+        let before = self.members.get(&ask.member).map(|member| member.serial);
+        // A request that was overtaken has nobody to answer it to.
+        let late = before.is_some_and(|serial| ask.serial < serial);
+        if late || (ask.join.is_none() && !known) {
+            return Lease { unknown: true, epoch: self.epoch.clone(), ..Lease::default() };
         }
-        self.hear(now, ask);
+        self.undo(ask);
+        let mut changes = Changes::default();
+        if let Some(join) = &ask.join {
+            self.join(now, join, ask, known, &mut changes);
+        }
+        // Who was forgotten may have given it back already.
+        let gives_back = known && before.is_some();
+        self.hear(now, ask, gives_back, &mut changes);
         let mut lease = Lease { epoch: self.epoch.clone(), ..Lease::default() };
         lease.pause = self.paused(now, ask);
         let probe = lease.pause.is_none() && self.pause.is_some();
@@ -140,7 +127,7 @@ impl Ledger {
             } else {
                 u32::MAX
             };
-            let granted = self.window(now, name, window, most, lease.members);
+            let granted = self.window(now, name, window, most, lease.members, &mut changes);
             enough &= window.want == 0 || granted.granted >= window.least;
             lease.windows.insert(name.clone(), granted);
         }
@@ -159,6 +146,9 @@ impl Ledger {
         for owner in &ask.owners {
             let wait = self.write(now, owner, ask.between_writes, enough);
             lease.owners.insert(owner.clone(), wait);
+        }
+        if let Some(member) = self.members.get_mut(&ask.member) {
+            (member.serial, member.last) = (ask.serial, changes);
         }
         lease
     }
@@ -182,22 +172,54 @@ impl Ledger {
         }
     }
 
+    /// Whoever has not heard the answer to the last request asks anew, and tells all again.
+    fn undo(&mut self, ask: &LeaseRequest) {
+        let Some(member) = self.members.get_mut(&ask.member) else { return };
+        if member.serial == ask.heard {
+            return;
+        }
+        let changes = std::mem::take(&mut member.last);
+        for (name, change) in &changes.windows {
+            if let Some(counted) = self.windows.get_mut(name) {
+                counted.undo(change, self.gathering.lost);
+            }
+        }
+        if let Some(slots) = changes.told {
+            self.gathering.uncount(&ask.member, slots);
+        }
+    }
+
     /// Takes in somebody who is new to these books, or opens new ones. Of who is known to them, they
     /// lack what was spent alone.
-    fn join(&mut self, now: u64, join: &Join, ask: &LeaseRequest, known: bool) {
-        self.gather(now, join, ask, known);
-        for (name, spent) in &join.spent {
+    fn join(
+        &mut self,
+        now: u64,
+        join: &Join,
+        ask: &LeaseRequest,
+        known: bool,
+        changes: &mut Changes,
+    ) {
+        self.gather(now, join, ask, known, changes);
+        for (name, spent) in if known { &join.apart } else { &join.spent } {
             let Some(window) = ask.windows.get(name) else { continue };
             let Some(counted) = of(&mut self.windows, name) else { continue };
             let part = part(window.length);
-            for (age, amount) in spent.iter().filter(|(age, _)| !known || *age <= join.alone) {
-                counted.add(now.saturating_sub(*age) / part, *amount);
+            let change = changes.windows.entry(name.clone()).or_default();
+            for (age, amount) in spent {
+                counted.add(now.saturating_sub(*age) / part, *amount, change);
             }
         }
     }
 
     /// Counts who comes back.
-    fn gather(&mut self, now: u64, join: &Join, ask: &LeaseRequest, known: bool) {
+    fn gather(
+        &mut self,
+        now: u64,
+        join: &Join,
+        ask: &LeaseRequest,
+        known: bool,
+        changes: &mut Changes,
+    ) {
         let outage = now.saturating_sub(join.alone);
         if self.epoch.is_empty() {
             self.epoch = format!("{now}:{}", ask.member);
@@ -225,15 +247,16 @@ impl Ledger {
             return;
         }
         gathering.slots = gathering.slots.saturating_add(join.slots);
+        changes.told = Some(join.slots);
         for (name, spare) in &join.spare {
             if let Some(counted) = of(&mut self.windows, name) {
-                counted.spare = counted.spare.saturating_add(*spare);
+                counted.add_spare(*spare, changes.windows.entry(name.clone()).or_default());
             }
         }
     }
 
     /// Takes over what the request tells.
-    fn hear(&mut self, now: u64, ask: &LeaseRequest) {
+    fn hear(&mut self, now: u64, ask: &LeaseRequest, gives_back: bool, changes: &mut Changes) {
         if self.members.len() >= MAX_MEMBERS && !self.members.contains_key(&ask.member) {
             // Who was silent for longest; it joins as anew.
             let oldest = self.members.iter().min_by_key(|(_, member)| member.seen);
@@ -251,9 +274,11 @@ impl Ledger {
         for (name, window) in &ask.windows {
             let Some(counted) = of(&mut self.windows, name) else { continue };
             counted.forget(now, window.length);
-            let unspent = counted.give_back(window.part, window.unspent);
+            let change = changes.windows.entry(name.clone()).or_default();
+            let unspent = if gives_back { window.unspent } else { 0 };
+            let unspent = counted.give_back(window.part, unspent, change);
             if self.gathering.lost {
-                counted.spare = counted.spare.saturating_add(unspent);
+                counted.add_spare(unspent, change);
             }
         }
         for (name, budget) in &ask.budgets {
@@ -328,6 +353,7 @@ impl Ledger {
         ask: &WindowAsk,
         most: u32,
         members: u32,
+        changes: &mut Changes,
     ) -> WindowGrant {
         let limit = ask.limit;
         let absent = self.gathering.absent(now, kept(ask.length));
@@ -343,9 +369,10 @@ impl Ledger {
         let now_part = now / part(ask.length);
         let mut wait = 0;
         if granted > 0 {
-            counted.add(now_part, granted);
+            let change = changes.windows.entry(name.to_owned()).or_default();
+            counted.add(now_part, granted, change);
             if self.gathering.lost {
-                counted.spare = counted.spare.saturating_sub(granted);
+                counted.take_spare(granted, change);
             }
         }
         if granted < ask.want {
@@ -415,98 +442,6 @@ impl Ledger {
     }
 }
 
-impl Gathering {
-    /// Counts somebody who is here, unless it is counted already.
-    fn count(&mut self, member: &str) -> bool {
-        self.returned.len() < MAX_MEMBERS && self.returned.insert(member.to_owned())
-    }
-
-    /// How many may yet come back and tell what counts for so long.
-    fn absent(&self, now: u64, kept: u64) -> u32 {
-        let returned = u32::try_from(self.returned.len()).unwrap_or(u32::MAX);
-        if self.since + kept <= now { 0 } else { self.expected.saturating_sub(returned) }
-    }
-
-    /// What may be given out of a window of which so much is free.
-    fn free(&self, free: u32, spare: u32, absent: u32) -> u32 {
-        match (absent, self.lost) {
-            (0, _) => free,
-            // They might spend so much without these books, and together that is not too much.
-            (_, true) => free.min(spare),
-            // So much the absent may have spent meanwhile.
-            (_, false) => free.saturating_sub(part_of(spare, absent, self.expected)),
-        }
-    }
-
-    /// As many calls as may be under way.
-    fn slots(&self, now: u64, limit: u32) -> u32 {
-        match (self.absent(now, GONE), self.lost) {
-            (0, _) => limit,
-            (_, true) => limit.min(self.slots).max(1),
-            (absent, false) => (limit - part_of(limit, absent, self.expected)).max(1),
-        }
-    }
-}
-
-/// The part that some of all have, of an amount; not more than that.
-fn part_of(amount: u32, some: u32, all: u32) -> u32 {
-    let part = (u64::from(amount) * u64::from(some.min(all))).div_ceil(u64::from(all.max(1)));
-    u32::try_from(part).unwrap_or(amount)
-}
-
-impl Counted {
-    fn sum(&self) -> u32 {
-        self.parts.values().fold(0, |sum, amount| sum.saturating_add(*amount))
-    }
-
-    fn add(&mut self, part: u64, amount: u32) {
-        if amount > 0 {
-            let count = self.parts.entry(part).or_default();
-            *count = count.saturating_add(amount);
-        }
-    }
-
-    /// Gives what was taken back.
-    fn give_back(&mut self, part: u64, amount: u32) -> u32 {
-        let Some(count) = self.parts.get_mut(&part) else { return 0 };
-        let amount = amount.min(*count);
-        *count -= amount;
-        if *count == 0 {
-            self.parts.remove(&part);
-        }
-        amount
-    }
-
-    fn forget(&mut self, now: u64, length: u64) {
-        self.parts.retain(|part, _| ends(*part, length) > now);
-    }
-
-    /// The least that was free for a while, with what is free now.
-    fn low(&mut self, now: u64, length: u64, free: u32) -> u32 {
-        if self.low_since == 0 || self.low_since + length <= now {
-            self.low_before = if self.low_since == 0 { free } else { self.low };
-            (self.low, self.low_since) = (free, now.max(1));
-        }
-        self.low = self.low.min(free);
-        self.low.min(self.low_before)
-    }
-
-    /// How long until so much is free.
-    fn wait(&self, now: u64, length: u64, limit: u32, amount: u32) -> u64 {
-        let mut excess = (self.sum() + amount.min(limit)).saturating_sub(limit);
-        for (part, count) in &self.parts {
-            if excess == 0 {
-                break;
-            }
-            if *count >= excess {
-                return ends(*part, length).saturating_sub(now);
-            }
-            excess -= count;
-        }
-        0
-    }
-}
-
 impl Budget {
     fn begin_anew(&mut self, now: u64) {
         if self.reset > 0 && self.reset + AFTER_RESET <= now {
@@ -537,20 +472,7 @@ fn of<'a, T: Default>(entries: &'a mut BTreeMap<String, T>, name: &str) -> Optio
     Some(entries.entry(name.to_owned()).or_default())
 }
 
-fn part(length: u64) -> u64 {
-    (length / PARTS).max(1)
-}
-
-/// How long what was granted counts at most: what is granted may be spent as long as the lease is
-/// good, and requests take unequal times to arrive.
-fn kept(length: u64) -> u64 {
-    part(length) + length + VALID + SLOP
-}
-
-/// When what was granted in a part does not count any longer.
-fn ends(index: u64, length: u64) -> u64 {
-    index * part(length) + kept(length)
-}
-
+mod counted;
+mod gathering;
 #[cfg(test)]
 mod tests;

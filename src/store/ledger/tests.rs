@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::store::VALID;
 
 const MINUTE: u64 = 60_000;
 
@@ -21,6 +22,10 @@ struct Client {
     spare: u32,
     /// For how long it has been.
     alone: u64,
+    serial: u64,
+    heard: u64,
+    /// The next answer is lost.
+    deaf: bool,
 }
 
 impl Client {
@@ -31,6 +36,8 @@ impl Client {
     fn ask(&mut self, ledger: &mut Ledger, now: u64, mut ask: LeaseRequest) -> Lease {
         ask.member.clone_from(&self.name);
         ask.epoch.clone_from(&self.epoch);
+        self.serial += 1;
+        (ask.serial, ask.heard) = (self.serial, self.heard);
         if ask.epoch.is_none() || self.alone > 0 {
             ask.join = Some(self.join());
         }
@@ -39,7 +46,11 @@ impl Client {
             ask.join = Some(self.join());
             lease = ledger.lease(now, &ask);
         }
+        if std::mem::take(&mut self.deaf) {
+            return lease;
+        }
         self.alone = 0;
+        self.heard = self.serial;
         self.epoch = Some(lease.epoch.clone());
         self.members = lease.members;
         if let Some(points) = lease.windows.get("points") {
@@ -236,34 +247,107 @@ fn a_member_that_cannot_find_out_leaves_it_to_another() {
     assert!(one.ask(&mut ledger, 12_001, ask).pause.is_some());
 }
 
+#[test]
+fn an_answer_that_is_lost_costs_nothing() {
+    let mut ledger = Ledger::default();
+    let mut one = Client::new(1);
+    let ask = |want, unspent, part| {
+        let mut windows = points(900, want, 1);
+        let points = windows.get_mut("points").unwrap();
+        (points.unspent, points.part) = (unspent, part);
+        LeaseRequest { waiting: want, windows, ..LeaseRequest::default() }
+    };
+    let granted = |lease: Lease| lease.windows["points"].granted;
+    assert_eq!(granted(one.ask(&mut ledger, 0, ask(400, 0, 0))), 400);
+    // It has 100 left, gives them back, asks for 600 and hears nothing: three times.
+    for now in [100, 300, 700] {
+        (one.deaf, one.alone) = (true, now - 100);
+        assert_eq!(granted(one.ask(&mut ledger, now, ask(600, 100, 0))), 600);
+    }
+    one.alone = 1_000;
+    assert_eq!(granted(one.ask(&mut ledger, 1_500, ask(900, 100, 0))), 600);
+}
+
+#[test]
+fn of_who_is_known_only_what_was_spent_alone_is_added() {
+    let mut ledger = Ledger::default();
+    let mut one = Client::new(1);
+    let ask = |join| LeaseRequest {
+        waiting: 900,
+        windows: points(900, 900, 1),
+        join,
+        ..LeaseRequest::default()
+    };
+    one.ask(&mut ledger, 0, LeaseRequest { windows: points(900, 400, 1), ..ask(None) });
+    let history = |amount| BTreeMap::from([("points".to_owned(), vec![(10, amount)])]);
+    let join = Join {
+        members: 1,
+        alone: 2_000,
+        spent: history(450),
+        apart: history(50),
+        ..Join::default()
+    };
+    one.serial += 1;
+    let request = LeaseRequest {
+        member: one.name.clone(),
+        epoch: one.epoch.clone(),
+        serial: 2,
+        heard: 1,
+        ..ask(Some(join))
+    };
+    assert_eq!(ledger.clone().lease(3_000, &request).windows["points"].granted, 450);
+    let mut new = Ledger::default();
+    assert_eq!(new.lease(3_000, &request).windows["points"].granted, 450);
+}
+
+#[test]
+fn a_request_that_was_overtaken_changes_nothing() {
+    let mut ledger = Ledger::default();
+    let mut one = Client::new(1);
+    let ask = LeaseRequest { waiting: 9, windows: points(900, 9, 1), ..LeaseRequest::default() };
+    let late = LeaseRequest { member: "m1".to_owned(), serial: 1, ..ask.clone() };
+    one.serial = 1;
+    one.ask(&mut ledger, 0, ask);
+    let before = ledger.clone();
+    assert!(ledger.lease(5, &LeaseRequest { join: Some(Join::default()), ..late }).unknown);
+    assert_eq!(ledger, before);
+}
+
 proptest! {
     /// Four clients ask for anything at any time, and spend their leases as late as they may: no
     /// stretch of a minute has more points than the limit.
     #[test]
     fn no_minute_has_more_than_the_limit(
         limit in 20_u32..200,
-        steps in prop::collection::vec((0_u64..4_000, 0_usize..4, 1_u32..60, 0_u32..60, 0..2_u64), 1..150),
+        steps in prop::collection::vec((0_u64..4_000, 0_usize..4, 1_u32..60, 0_u32..60, 0..2_u64, 0..6_u8), 1..150),
     ) {
         let mut ledger = Ledger::default();
         let mut clients: Vec<_> = (0..4).map(Client::new).collect();
         let mut leases = vec![WindowGrant::default(); 4];
         let mut last = [None; 4];
+        let mut frozen = [None; 4];
         let (mut now, mut spent): (u64, Vec<(u64, u32)>) = (1_000_000, Vec::new());
-        for (pause, who, want, unspent, late) in steps {
+        for (pause, who, want, unspent, late, deaf) in steps {
             now += pause;
             let before = &leases[who];
-            // What is given back was not spent.
-            let unspent = unspent.min(before.granted);
-            if let Some(last) = last[who] {
+            // What is given back was not spent, nor is it until an answer is heard.
+            let unspent = frozen[who].unwrap_or(unspent.min(before.granted));
+            if let Some(last) = last[who].filter(|_| frozen[who].is_none()) {
                 let (_, amount): &mut (u64, u32) = &mut spent[last];
                 *amount -= unspent;
             }
+            frozen[who] = None;
+            clients[who].deaf = deaf == 0;
             let mut windows = points(limit, want, 1);
             windows.get_mut("points").unwrap().unspent = unspent;
             windows.get_mut("points").unwrap().part = before.part;
             let lease = clients[who].ask(&mut ledger, now, LeaseRequest {
                 waiting: want, windows, ..LeaseRequest::default()
             });
+            if deaf == 0 {
+                frozen[who] = Some(unspent);
+                continue;
+            }
             leases[who] = lease.windows["points"].clone();
             last[who] = Some(spent.len());
             spent.push((now + late * VALID, leases[who].granted));

@@ -40,11 +40,32 @@ local function part_of(length) return max(floor(length / PARTS), 1) end
 local function kept(length) return part_of(length) + length + VALID + SLOP end
 local function ends(index, length) return index * part_of(length) + kept(length) end
 
-local function add(window, index, amount)
-  if amount > 0 then
-    local key = string.format('%.0f', index)
-    window.parts[key] = (window.parts[key] or 0) + amount
+-- What this request changes, so that it can be made undone.
+local changes = { windows = {} }
+
+local function change_of(name)
+  local change = changes.windows[name] or { parts = {}, spare = 0 }
+  changes.windows[name] = change
+  return change
+end
+
+local function put(window, key, amount)
+  local left = max((window.parts[key] or 0) + amount, 0)
+  window.parts[key] = left > 0 and left or nil
+end
+
+local function add(name, window, index, amount)
+  if amount ~= 0 then
+    local key, change = string.format('%.0f', index), change_of(name)
+    put(window, key, amount)
+    change.parts[key] = (change.parts[key] or 0) + amount
   end
+end
+
+local function add_spare(name, window, amount)
+  local change, before = change_of(name), window.spare
+  window.spare = max(before + amount, 0)
+  change.spare = change.spare + window.spare - before
 end
 
 local function sum(window)
@@ -114,8 +135,24 @@ if book.pause and book.pause['until'] + FORGOTTEN <= now then book.pause = nil e
 
 -- Who is new joins, and says what it spent.
 local known = ask.epoch ~= nil and ask.epoch == book.epoch and book.epoch ~= ''
-if not ask.join and not known then
+local before = book.members[ask.member]
+-- A request that was overtaken has nobody to answer it to.
+if (before and ask.serial < before.serial) or (not ask.join and not known) then
   return cjson.encode({ unknown = true, epoch = book.epoch, members = 0, slots = 0 })
+end
+-- Whoever has not heard the answer to the last request asks anew, and tells all again.
+if before and before.serial ~= ask.heard then
+  for name, change in pairs(before.last.windows) do
+    local window = book.windows[name]
+    if window then
+      for key, amount in pairs(change.parts) do put(window, key, -amount) end
+      if book.gathering.lost then window.spare = max(window.spare - change.spare, 0) end
+    end
+  end
+  if before.last.told then
+    book.gathering.returned[ask.member] = nil
+    book.gathering.slots = max(book.gathering.slots - before.last.told, 0)
+  end
 end
 if ask.join then
   if book.epoch == '' then
@@ -138,20 +175,19 @@ if ask.join then
     book.gathering.expected = max(book.gathering.expected, ask.join.members)
     if counted(ask.member) and not known then
       book.gathering.slots = book.gathering.slots + ask.join.slots
+      changes.told = ask.join.slots
       for name, spare in pairs(ask.join.spare) do
         local window = window_of(name)
-        if window then window.spare = window.spare + spare end
+        if window then add_spare(name, window, spare) end
       end
     end
   end
-  for name, spent in pairs(ask.join.spent) do
+  for name, spent in pairs(known and ask.join.apart or ask.join.spent) do
     local about = ask.windows[name]
     local window = about and window_of(name)
     if window then
       for _, pair in ipairs(spent) do
-        if not known or pair[1] <= ask.join.alone then
-          add(window, floor(max(now - pair[1], 0) / part_of(about.length)), pair[2])
-        end
+        add(name, window, floor(max(now - pair[1], 0) / part_of(about.length)), pair[2])
       end
     end
   end
@@ -166,6 +202,7 @@ if not book.members[ask.member] and count(book.members) >= MAX_MEMBERS then
   book.members[oldest] = nil
 end
 local me = book.members[ask.member] or { slots = 0, starved = false, outstanding = {} }
+me.serial, me.last = ask.serial, changes
 book.members[ask.member] = me
 if book.gathering.expected > 0 then counted(ask.member) end
 me.seen, me.running, me.slots = now, ask.running, min(me.slots, ask.running)
@@ -175,12 +212,12 @@ for name, about in pairs(ask.windows) do
     for index in pairs(window.parts) do
       if ends(tonumber(index), about.length) <= now then window.parts[index] = nil end
     end
-    local index = string.format('%.0f', about.part)
-    local granted = window.parts[index]
-    if granted then
-      local left = max(granted - about.unspent, 0)
-      window.parts[index] = left > 0 and left or nil
-      if book.gathering.lost then window.spare = window.spare + granted - left end
+    -- Who was forgotten may have given it back already.
+    if known and before then
+      local granted = window.parts[string.format('%.0f', about.part)] or 0
+      local unspent = min(about.unspent, granted)
+      add(name, window, about.part, -unspent)
+      if book.gathering.lost then add_spare(name, window, unspent) end
     end
   end
 end
@@ -275,8 +312,8 @@ for name, about in pairs(ask.windows) do
     if granted < least then granted = 0 end
     local index = floor(now / part_of(about.length))
     local wait = 0
-    add(window, index, granted)
-    if book.gathering.lost then window.spare = max(window.spare - granted, 0) end
+    add(name, window, index, granted)
+    if book.gathering.lost then add_spare(name, window, -granted) end
     if granted < about.want then
       wait = absent > 0 and LATER or max(wait_for(window, about.length, limit, worth), LATER)
     end

@@ -177,6 +177,7 @@ fn requests() -> impl Strategy<Value = Vec<(u64, LeaseRequest)>> {
         1_u32..5,
         0_u64..5_000,
         prop::collection::vec((0_u64..70_000, 1_u32..9), 0..4),
+        prop::collection::vec((0_u64..5_000, 1_u32..9), 0..3),
         (0_u32..40, prop::option::of(0_u32..80)),
     ));
     let pause = prop::option::weighted(0.05, (1_u64..20_000, 1_u32..4));
@@ -187,28 +188,36 @@ fn requests() -> impl Strategy<Value = Vec<(u64, LeaseRequest)>> {
         window,
         prop::collection::btree_map("(core|search)", budget, 0..3),
         join,
-        (pause, any::<bool>(), prop::collection::vec("[ab]", 0..3), 0_u8..8),
+        (pause, any::<bool>(), prop::collection::vec("[ab]", 0..3), 0_u8..8, 0_u8..6),
     );
     prop::collection::vec(step, 1..40).prop_map(|steps| {
         let mut now = 1_790_000_000_000;
         let mut requests = Vec::new();
+        let (mut serial, mut last) = (0, [0; 4]);
         for (passed, member, slots, window, budgets, join, other) in steps {
             now += passed;
             let (want, least, unspent, ago) = window;
             let part = now / 250 - ago;
             let ask = WindowAsk { limit: 100, length: 60_000, want, least, unspent, part };
+            // Mostly the next, but one whose answer was lost, or that comes late.
+            serial += 1;
+            let heard = last[usize::from(member)] / if other.4 == 0 { 2 } else { 1 };
+            last[usize::from(member)] = serial;
             let request = LeaseRequest {
                 member: format!("m{member}"),
+                serial: if other.4 == 1 { serial / 2 } else { serial },
+                heard,
                 // Of no ledger at all, of one that is lost, or of the one that answered last.
                 epoch: match other.3 {
                     0 => None,
                     1 => Some("lost".to_owned()),
                     _ => Some(String::new()),
                 },
-                join: join.map(|(members, alone, spent, (slots, spare))| Join {
+                join: join.map(|(members, alone, spent, apart, (slots, spare))| Join {
                     members,
                     alone,
                     spent: BTreeMap::from([("points".to_owned(), spent)]),
+                    apart: BTreeMap::from([("points".to_owned(), apart)]),
                     slots,
                     spare: spare.map(|spare| ("points".to_owned(), spare)).into_iter().collect(),
                 }),

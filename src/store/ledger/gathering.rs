@@ -1,0 +1,66 @@
+//! After an outage of the store: who is back, and what may be given out until all are.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::{GONE, MAX_MEMBERS};
+
+/// Clients come back from an outage one by one, and what the absent ones spent is not known yet.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Gathering {
+    pub(super) since: u64,
+    /// As many clients as there were before.
+    pub(super) expected: u32,
+    pub(super) returned: BTreeSet<String>,
+    /// These books are new, so that nothing is known of what was spent before but what those tell
+    /// who return.
+    pub(super) lost: bool,
+    /// As many calls as those who returned might have under way without these books.
+    pub(super) slots: u32,
+}
+
+impl Gathering {
+    /// Counts somebody who is here, unless it is counted already.
+    pub(super) fn count(&mut self, member: &str) -> bool {
+        self.returned.len() < MAX_MEMBERS && self.returned.insert(member.to_owned())
+    }
+
+    /// Takes back that somebody was counted.
+    pub(super) fn uncount(&mut self, member: &str, slots: u32) {
+        self.returned.remove(member);
+        self.slots = self.slots.saturating_sub(slots);
+    }
+
+    /// How many may yet come back and tell what counts for so long.
+    pub(super) fn absent(&self, now: u64, kept: u64) -> u32 {
+        let returned = u32::try_from(self.returned.len()).unwrap_or(u32::MAX);
+        if self.since + kept <= now { 0 } else { self.expected.saturating_sub(returned) }
+    }
+
+    /// What may be given out of a window of which so much is free.
+    pub(super) fn free(&self, free: u32, spare: u32, absent: u32) -> u32 {
+        match (absent, self.lost) {
+            (0, _) => free,
+            // They might spend so much without these books, and together that is not too much.
+            (_, true) => free.min(spare),
+            // So much the absent may have spent meanwhile.
+            (_, false) => free.saturating_sub(part_of(spare, absent, self.expected)),
+        }
+    }
+
+    /// As many calls as may be under way.
+    pub(super) fn slots(&self, now: u64, limit: u32) -> u32 {
+        match (self.absent(now, GONE), self.lost) {
+            (0, _) => limit,
+            (_, true) => limit.min(self.slots).max(1),
+            (absent, false) => (limit - part_of(limit, absent, self.expected)).max(1),
+        }
+    }
+}
+
+/// The part that some of all have, of an amount; not more than that.
+fn part_of(amount: u32, some: u32, all: u32) -> u32 {
+    let part = (u64::from(amount) * u64::from(some.min(all))).div_ceil(u64::from(all.max(1)));
+    u32::try_from(part).unwrap_or(amount)
+}
