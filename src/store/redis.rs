@@ -12,6 +12,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 mod link;
 mod server;
+#[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
+mod tls;
 
 use link::Link;
 use server::{Kind, Server};
@@ -50,6 +52,8 @@ pub struct RedisBuilder {
     urls: Vec<String>,
     kind: Kind,
     login: Option<(Option<String>, String)>,
+    #[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
+    tls: tls::Tls,
     prefix: String,
 }
 
@@ -70,6 +74,8 @@ impl Redis {
             urls: vec![url.into()],
             kind: Kind::Single,
             login: None,
+            #[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
+            tls: tls::Tls::default(),
             prefix: "octowire:".to_owned(),
         }
     }
@@ -125,6 +131,25 @@ impl RedisBuilder {
         self
     }
 
+    /// The certificates in PEM that are trusted instead of the platform's roots: those of a server
+    /// with an authority of its own. The URLs have to begin with `rediss://`.
+    #[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.tls.roots = Some(pem.into());
+        self
+    }
+
+    /// The chain of certificates and the private key, both in PEM, for servers that want to see them.
+    #[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
+    pub fn client_certificate(
+        mut self,
+        chain: impl Into<Vec<u8>>,
+        key: impl Into<Vec<u8>>,
+    ) -> Self {
+        self.tls.client = Some((chain.into(), key.into()));
+        self
+    }
+
     /// What all keys begin with; `octowire:` by default. Environments that share a server and not
     /// their state have one each.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
@@ -154,13 +179,19 @@ impl RedisBuilder {
     /// without Redis, too.
     ///
     /// # Errors
-    /// If a URL is none.
+    /// If a URL or a certificate is none, or a URL asks for TLS and no feature brings it.
     pub fn build(self) -> Result<Redis> {
-        let server = Server::new(&self.urls, self.kind, self.login).map_err(|error| {
+        let wrong = |error: redis::RedisError| {
             // The URL may hold a password: it is not told.
             Error::new(ErrorKind::Configuration, format!("Redis: {error}"))
                 .with_advice("give a URL such as redis://user:password@host:6379/0")
-        })?;
+        };
+        let nodes = server::nodes(&self.urls).map_err(wrong)?;
+        #[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
+        let certificates = self.tls.certificates(&nodes)?;
+        #[cfg(not(any(feature = "rustls", feature = "rustls-no-provider")))]
+        let certificates = None;
+        let server = Server::new(nodes, self.kind, self.login, certificates).map_err(wrong)?;
         Ok(Redis { link: Link::new(server), prefix: self.prefix.into() })
     }
 }

@@ -2,7 +2,7 @@
 //! is refused, and for twice as long each time.
 #![allow(dead_code)]
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
@@ -56,6 +56,8 @@ pub struct State {
     pub refusals: Vec<String>,
     /// How often each call was served, by its path and query.
     pub served: HashMap<String, usize>,
+    /// The points of each second.
+    pub seconds: BTreeMap<u64, u32>,
     pub most_at_once: usize,
 }
 
@@ -77,6 +79,7 @@ impl Limiter {
             penalty: 10 * Duration::from_secs(1),
             refusals: Vec::new(),
             served: HashMap::new(),
+            seconds: BTreeMap::new(),
             most_at_once: 0,
         }));
         let shared = Arc::clone(&state);
@@ -161,6 +164,7 @@ impl State {
         }
         used.1 += 1;
         let left = limit - used.1;
+        *self.seconds.entry((now - self.start).as_secs()).or_default() += cost;
         *self.served.entry(format!("{} {}", request.method, request.target)).or_default() += 1;
         answer("200 OK", &self.headers(request, now, left), "{}")
     }

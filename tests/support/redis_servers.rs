@@ -111,6 +111,23 @@ impl RedisServer {
         }
     }
 
+    /// Lets it hang: it answers nobody, and loses nothing.
+    #[allow(dead_code, reason = "not every test binary has one")]
+    pub fn hang(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Ends that.
+    #[allow(dead_code, reason = "not every test binary has one")]
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let process = self.child.as_ref().expect("it runs").id().to_string();
+        assert!(Command::new("kill").args([signal, &process]).status().unwrap().success());
+    }
+
     /// Starts it anew, on the same port and with nothing in it.
     pub fn restart(&mut self) {
         self.kill();

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+#[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
+use redis::TlsCertificates;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::cluster::ClusterClient;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
@@ -30,14 +32,37 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 type Login = Option<(Option<String>, String)>;
 
+/// What there is to say of TLS beyond the URLs.
+#[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
+type Certificates = Option<TlsCertificates>;
+#[cfg(not(any(feature = "rustls", feature = "rustls-no-provider")))]
+type Certificates = Option<std::convert::Infallible>;
+
+/// What the URLs name.
+pub(super) fn nodes(urls: &[String]) -> RedisResult<Vec<ConnectionInfo>> {
+    urls.iter().map(|url| url.as_str().into_connection_info()).collect()
+}
+
 impl Server {
-    pub(super) fn new(urls: &[String], kind: Kind, login: Login) -> RedisResult<Self> {
-        let nodes = urls.iter().map(|url| url.as_str().into_connection_info());
-        let mut nodes = nodes.collect::<RedisResult<Vec<ConnectionInfo>>>()?;
+    #[cfg_attr(
+        not(any(feature = "rustls", feature = "rustls-no-provider")),
+        allow(unused_variables, clippy::needless_pass_by_value)
+    )]
+    pub(super) fn new(
+        mut nodes: Vec<ConnectionInfo>,
+        kind: Kind,
+        login: Login,
+        certificates: Certificates,
+    ) -> RedisResult<Self> {
         match kind {
             Kind::Single => {
                 let node = nodes.swap_remove(0);
-                Ok(Self::Single(Box::new(Client::open(with_login(node, login))?)))
+                let node = with_login(node, login);
+                #[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
+                if let Some(certificates) = certificates {
+                    return Ok(Self::Single(Box::new(Client::build_with_tls(node, certificates)?)));
+                }
+                Ok(Self::Single(Box::new(Client::open(node)?)))
             }
             Kind::Cluster => {
                 let nodes = nodes.into_iter().map(|node| with_login(node, login.clone()));
@@ -45,9 +70,14 @@ impl Server {
                     .connection_timeout(CONNECT_TIMEOUT)
                     .response_timeout(RESPONSE_TIMEOUT)
                     .retries(3);
+                #[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
+                let builder = match certificates {
+                    Some(certificates) => builder.certs(certificates),
+                    None => builder,
+                };
                 Ok(Self::Cluster(Box::new(builder.build()?)))
             }
-            Kind::Sentinel(master) => sentinel(nodes, master, login),
+            Kind::Sentinel(master) => sentinel(nodes, master, login, certificates),
         }
     }
 
@@ -96,7 +126,16 @@ fn with_login(node: ConnectionInfo, login: Login) -> ConnectionInfo {
     node.set_redis_settings(settings)
 }
 
-fn sentinel(nodes: Vec<ConnectionInfo>, master: String, login: Login) -> RedisResult<Server> {
+#[cfg_attr(
+    not(any(feature = "rustls", feature = "rustls-no-provider")),
+    allow(unused_variables, clippy::needless_pass_by_value)
+)]
+fn sentinel(
+    nodes: Vec<ConnectionInfo>,
+    master: String,
+    login: Login,
+    certificates: Certificates,
+) -> RedisResult<Server> {
     let first = nodes[0].clone();
     let addresses: Vec<ConnectionAddr> = nodes.iter().map(|node| node.addr().clone()).collect();
     let tls = matches!(first.addr(), ConnectionAddr::TcpTls { .. });
@@ -111,6 +150,12 @@ fn sentinel(nodes: Vec<ConnectionInfo>, master: String, login: Login) -> RedisRe
     if tls {
         builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
         builder = builder.set_client_to_sentinel_tls_mode(TlsMode::Secure);
+    }
+    #[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
+    if let Some(certificates) = certificates {
+        builder = builder
+            .set_client_to_redis_certificates(certificates.clone())
+            .set_client_to_sentinel_certificates(certificates);
     }
     builder = builder.set_client_to_redis_db(first.redis_settings().db());
     if let Some((user, password)) = login {

@@ -145,6 +145,55 @@ async fn a_password_is_needed_and_never_shown() {
     assert!(!shown.contains("secret"), "{shown}");
 }
 
+/// A server that speaks TLS only, with an authority of its own, and wants to see who comes.
+#[cfg(all(feature = "rustls", not(feature = "native-tls")))]
+#[tokio::test]
+async fn a_private_authority_is_trusted_when_it_is_named_and_not_before() {
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "an authority");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let certificate = |name: &str| {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new([name.to_owned()]).unwrap();
+        (params.signed_by(&key, &authority).unwrap().pem(), key.serialize_pem())
+    };
+    let folder = std::env::temp_dir().join(format!("octowire-tls-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (chain, key) = certificate("localhost");
+    let file = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let _server = RedisServer::with(&[
+        "--tls-port",
+        &port.to_string(),
+        "--tls-cert-file",
+        &file("chain.pem", &chain),
+        "--tls-key-file",
+        &file("key.pem", &key),
+        "--tls-ca-cert-file",
+        &file("authority.pem", &authority.pem()),
+    ]);
+    let url = format!("rediss://localhost:{port}");
+    let refused = Redis::connect(url.clone()).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Store, "{refused}");
+    let (chain, key) = certificate("client");
+    let trusting = || Redis::builder(url.clone()).root_certificates(authority.pem());
+    let store = trusting().client_certificate(chain, key).connect().await.unwrap();
+    keeps_its_promises(&store).await;
+    let unknown = trusting().connect().await.unwrap_err();
+    assert_eq!(unknown.kind(), ErrorKind::Store, "{unknown}");
+    let plain = Redis::builder("redis://localhost").root_certificates(authority.pem()).build();
+    assert_eq!(plain.unwrap_err().kind(), ErrorKind::Configuration);
+    let broken = Redis::builder(url).root_certificates("no certificate").build();
+    assert_eq!(broken.unwrap_err().kind(), ErrorKind::Configuration);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 #[tokio::test]
 async fn a_server_that_is_not_there_is_told_and_one_is_built_without() {
     let error = Redis::connect("redis://127.0.0.1:1").await.unwrap_err();
