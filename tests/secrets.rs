@@ -3,6 +3,9 @@
 #[cfg(feature = "app-auth")]
 #[path = "secrets/flows.rs"]
 mod flows;
+#[cfg(all(feature = "redis", feature = "token-store"))]
+#[path = "support/redis_servers.rs"]
+mod redis_servers;
 mod support;
 #[path = "secrets/watch.rs"]
 mod watch;

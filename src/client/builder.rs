@@ -244,7 +244,8 @@ impl ClientBuilder {
     /// [`store`](crate::store). By default it keeps to itself.
     ///
     /// Clients that share a store and call as the same identity are one for GitHub's rate limits.
-    /// All of them have to be given the same [`RateLimits`].
+    /// All of them have to be given the same [`RateLimits`]. What a client holds of them and does not
+    /// spend, it gives back after half a second; a process that ends before has spent it.
     pub fn store(mut self, store: impl Store) -> Self {
         self.store = Some(Arc::new(store));
         self

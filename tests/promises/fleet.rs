@@ -130,4 +130,6 @@ async fn a_member() {
         }
     });
     join_all(tasks).await;
+    // What is left of its leases goes back half a second later.
+    sleep(SECOND).await;
 }

@@ -16,6 +16,8 @@ use octowire::auth::{
     AccessToken, App, Authorization, ClientCredentials, Installation, MemoryTokenStore, OAuthApp,
     PersonalToken, TokenPolicy, UserToken,
 };
+#[cfg(all(feature = "redis", feature = "token-store"))]
+use octowire::limits::{OnLimit, RateLimits};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
@@ -337,6 +339,47 @@ async fn files(shown: &mut Shown, github: &GitHub, folder: &Folder, key: &Key) {
     shown.0.push_str(&String::from_utf8_lossy(&bytes));
 }
 
+/// A fleet's Redis, which wants a password: well, then with another one, then gone.
+#[cfg(all(feature = "redis", feature = "token-store"))]
+async fn stores(shown: &mut Shown, github: &GitHub, key: &Key) {
+    use crate::redis_servers::RedisServer;
+    use octowire::auth::{EncryptedStore, SealingKey};
+    use octowire::store::Redis;
+    let password = "canary-of-redis";
+    github.note("a store's password", password);
+    let mut server = RedisServer::with(&["--requirepass", password]);
+    let url = format!("redis://:{password}@127.0.0.1:{}", server.port);
+    let app = App::new(CLIENT_ID, key.pem.clone()).unwrap();
+    let use_it = async |shown: &mut Shown, url: &str| {
+        let redis = Redis::builder(url);
+        shown.value(&redis);
+        let redis = redis.build().unwrap();
+        let sealing = SealingKey::from_bytes(std::array::from_fn(|place| place as u8 ^ 0x5A));
+        let tokens = EncryptedStore::new(redis.clone(), sealing);
+        shown.value(&redis);
+        shown.value(&tokens);
+        let limits = RateLimits::default().on_limit(OnLimit::FailFast);
+        let builder = github.builder().store(redis).rate_limits(limits);
+        call(shown, builder.auth(app.installation(42)).token_store(tokens)).await;
+    };
+    use_it(shown, &url).await;
+    // What is kept is no place to look it up, and nor are the keys that it is kept by.
+    let kept = server.ask(&["-a", password, "--no-auth-warning", "KEYS", "*"]);
+    for name in kept.lines() {
+        let value = server.ask(&["-a", password, "--no-auth-warning", "GET", name]);
+        shown.0.push_str(&format!("{name} {value}\n"));
+    }
+    assert!(kept.contains("octowire:"), "{kept}");
+    use_it(shown, &url.replace("canary-of-redis", "canary-of-redis-no-more")).await;
+    let login = Redis::builder(server.url()).login(Some("me"), format!("{password}-2"));
+    shown.value(&login);
+    shown.error(&login.connect().await.unwrap_err());
+    server.kill();
+    shown.error(&Redis::connect(url.clone()).await.unwrap_err());
+    shown.error(&Redis::connect(url.replace("redis://", "http://")).await.unwrap_err());
+    use_it(shown, &url).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_canary_of_any_flow_shows_in_logs_errors_or_debug() {
     let log = Log::of_everything();
@@ -352,6 +395,8 @@ async fn no_canary_of_any_flow_shows_in_logs_errors_or_debug() {
         gateways(&mut shown, &github).await;
         #[cfg(feature = "token-store")]
         files(&mut shown, &github, &folder, &key).await;
+        #[cfg(all(feature = "redis", feature = "token-store"))]
+        stores(&mut shown, &github, &key).await;
 
         let log = log.text();
         let secrets = github.secrets.lock().unwrap();

@@ -19,6 +19,7 @@ pub struct RedisServer {
 
 impl RedisServer {
     /// A server that keeps nothing when it ends.
+    #[allow(dead_code, reason = "not every test binary has one")]
     pub fn start() -> Self {
         Self::with(&[])
     }
