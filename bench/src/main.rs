@@ -9,6 +9,7 @@ mod bodies;
 mod callgrind;
 mod calls;
 mod clients;
+mod leases;
 mod limits;
 mod measure;
 mod report;
@@ -26,6 +27,7 @@ const USAGE: &str = "\
 octowire-bench calls [--rounds N] [--no-callgrind]   typed calls against the peers
 octowire-bench auth                                  tokens: at hand, and the first of all
 octowire-bench limits                                what it costs to be let through
+octowire-bench leases                                the same shared by a fleet: three minutes
 octowire-bench server                                the server alone; ends with its stdin
 octowire-bench repeat CLIENT BODY COUNT URL          calls without measuring, for a profiler
 ";
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         ["calls", options @ ..] => calls::Options::read(options).and_then(calls::run),
         ["auth"] => auth::run(),
         ["limits"] => limits::run(),
+        ["leases"] => leases::run(),
         ["server"] => server::run(),
         ["repeat", client, body, count, url] => calls::repeat(client, body, count, url),
         _ => Err(USAGE.into()),

@@ -53,6 +53,12 @@ impl Admission {
         Self(Lane::new(Arc::new(policy)))
     }
 
+    /// The limits of an identity that shares them through a store, as a client of this name.
+    pub fn shared(policy: RateLimits, store: impl crate::store::Store, member: &str) -> Self {
+        let guard = Arc::new(Guard::new(Arc::new(store), crate::store::STORE_TIMEOUT));
+        Self(Lane::in_fleet(Arc::new(policy), guard, "limits:bench".to_owned(), member.to_owned()))
+    }
+
     /// Lets one read through, and has it answered.
     pub async fn once(&self) -> crate::Result<()> {
         let cost = Cost::rest(&http::Method::GET, "/repos/o/r", Cow::Borrowed("core"), false);

@@ -1,0 +1,135 @@
+//! What limits cost that a fleet shares: round trips to Redis, and what is left unused.
+
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use octowire::Admission;
+use octowire::limits::RateLimits;
+use octowire::store::{Lease, LeaseRequest, Redis, Store, StoreFuture};
+use tokio::runtime::Builder;
+
+use crate::calls::WORKERS;
+use crate::{Result, report};
+
+const CLIENTS: usize = 4;
+const TASKS: usize = 50;
+/// GitHub's points a minute, and four times as many calls of one point.
+const A_MINUTE: u64 = 900;
+const CALLS: u64 = 4 * A_MINUTE;
+
+pub fn run() -> Result<()> {
+    println!("{}\n", report::machine());
+    let redis = Server::start()?;
+    let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    runtime.block_on(async {
+        let asked = Arc::new(AtomicU64::new(0));
+        let left = Arc::new(AtomicU64::new(CALLS));
+        let mut clients = Vec::new();
+        for client in 0..CLIENTS {
+            // Each with a connection of its own, as processes have.
+            let store = Counting(redis.connect().await?, Arc::clone(&asked));
+            clients.push(Admission::shared(RateLimits::default(), store, &format!("c{client}")));
+        }
+        let start = Instant::now();
+        let tasks = clients.iter().flat_map(|client| {
+            (0..TASKS).map(|_| {
+                let (client, left) = (client.clone(), Arc::clone(&left));
+                tokio::spawn(async move {
+                    let next = |left: u64| left.checked_sub(1);
+                    while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok() {
+                        client.once().await?;
+                    }
+                    Ok::<_, octowire::Error>(())
+                })
+            })
+        });
+        for task in tasks.collect::<Vec<_>>() {
+            task.await??;
+        }
+        let took = start.elapsed().as_secs_f64();
+        // The first minute's at once, and the last one's as soon as they may.
+        let least = 60.0 * (CALLS / A_MINUTE - 1) as f64;
+        let asked = asked.load(Ordering::Relaxed);
+        println!("{CLIENTS} clients of {TASKS} tasks each share {A_MINUTE} points a minute:\n");
+        println!("| calls | in | of what is allowed | round trips | a call |");
+        println!("|--:|--:|--:|--:|--:|");
+        println!(
+            "| {CALLS} | {took:.1} s | {:.1} % | {asked} | {:.3} |",
+            100.0 * least / took,
+            asked as f64 / CALLS as f64
+        );
+        Ok(())
+    })
+}
+
+/// A Redis on a free port, which ends with the run.
+struct Server(Child, String);
+
+impl Server {
+    fn start() -> Result<Self> {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
+        let child = Command::new("redis-server")
+            .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("redis-server has to be installed: {error}"))?;
+        Ok(Self(child, format!("redis://127.0.0.1:{port}")))
+    }
+
+    async fn connect(&self) -> Result<Redis> {
+        let start = Instant::now();
+        loop {
+            match Redis::connect(&self.1).await {
+                Ok(redis) => return Ok(redis),
+                Err(error) if start.elapsed() > Duration::from_secs(10) => return Err(error.into()),
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Counts the requests for a lease.
+#[derive(Debug)]
+struct Counting(Redis, Arc<AtomicU64>);
+
+impl Store for Counting {
+    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        self.0.get(key)
+    }
+    fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
+        self.0.put(key, value, ttl)
+    }
+    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+        self.0.claim(key, value, ttl)
+    }
+    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+        self.0.renew(key, value, ttl)
+    }
+    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
+        self.0.remove(key)
+    }
+    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+        self.0.release(key, value)
+    }
+    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+        self.0.add(key, amount, ttl)
+    }
+    fn lease<'a>(
+        &'a self,
+        key: &'a str,
+        request: &'a LeaseRequest,
+    ) -> StoreFuture<'a, Option<Lease>> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.lease(key, request)
+    }
+}
