@@ -40,6 +40,8 @@ pub(crate) struct Fleet {
     allotted: u32,
     slots_asked: u32,
     slots_wait: Option<Instant>,
+    /// When to ask again after an answer that granted nothing at all.
+    fruitless: Option<Instant>,
     pub(super) windows: [Held; 4],
     pub(super) budgets: Vec<(Cow<'static, str>, Held)>,
     owners: HashMap<Box<str>, Write>,
@@ -119,6 +121,7 @@ impl Fleet {
             allotted: 0,
             slots_asked: 0,
             slots_wait: None,
+            fruitless: None,
             windows: Default::default(),
             budgets: Vec::new(),
             owners: HashMap::new(),
@@ -154,31 +157,35 @@ impl Fleet {
             let until = until.filter(|until| *until > now);
             Err(Blocked { rule, until, shared: true })
         };
+        // What has a time to wait for goes first: without it, the store would be asked all the time.
+        if let Some(owner) = cost.owner.as_ref().filter(|_| !policy.pacing.between_writes.is_zero())
+        {
+            match self.owners.get(owner) {
+                Some(Write::Granted(until)) if *until > now => {}
+                Some(Write::Waits(until)) if *until > now => {
+                    return blocked(Rule::Writes(owner.clone()), Some(*until));
+                }
+                _ => return blocked(Rule::Writes(owner.clone()), self.fruitless),
+            }
+        }
         let heard_of = now < self.asked + 2 * HEARTBEAT;
         if policy.pacing.concurrent.is_some() && (running >= self.slots || !heard_of) {
-            return blocked(Rule::Concurrency, self.slots_wait);
+            return blocked(Rule::Concurrency, self.slots_wait.or(self.fruitless));
         }
         for (index, rule, amount) in windows {
             let held = &self.windows[*index];
             if held.left(now) < *amount {
-                return blocked(rule.clone(), held.wait);
+                return blocked(rule.clone(), held.wait.or(self.fruitless));
             }
         }
         if limited {
             let held = self.budgets.iter().find(|(name, _)| *name == cost.resource);
             if held.is_none_or(|(_, held)| held.left(now) == 0) {
                 let wait = held.and_then(|(_, held)| held.wait);
-                return blocked(Rule::Primary(cost.resource.clone()), wait);
+                return blocked(Rule::Primary(cost.resource.clone()), wait.or(self.fruitless));
             }
         }
-        match cost.owner.as_ref().filter(|_| !policy.pacing.between_writes.is_zero()) {
-            None => Ok(()),
-            Some(owner) => match self.owners.get(owner) {
-                Some(Write::Granted(until)) if *until > now => Ok(()),
-                Some(Write::Waits(until)) => blocked(Rule::Writes(owner.clone()), Some(*until)),
-                _ => blocked(Rule::Writes(owner.clone()), None),
-            },
-        }
+        Ok(())
     }
 
     /// Spends what a call takes.
@@ -279,6 +286,11 @@ impl Fleet {
         self.known_pause = self.told_pause;
         self.epoch = Some(lease.epoch);
         self.members = lease.members.max(1);
+        let fruitful = lease.slots > self.slots
+            || lease.windows.values().any(|window| window.granted > 0)
+            || lease.budgets.values().any(|budget| budget.granted > 0)
+            || lease.owners.values().any(|wait| *wait == 0);
+        self.fruitless = (!fruitful).then_some(now + LATER);
         self.slots = lease.slots;
         self.allotted = lease.slots;
         self.slots_wait = (lease.slots < self.slots_asked).then_some(now + LATER);

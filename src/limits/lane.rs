@@ -121,7 +121,8 @@ impl Lane {
                 send(granted);
                 state = self.state();
             }
-            let blocked = match state.blocker(&cost) {
+            let blocker = if state.outranks_all(priority) { None } else { state.blocker(&cost) };
+            let blocked = match blocker {
                 Some(blocked) => blocked,
                 None => match state.rules.take(now, &cost, &self.policy) {
                     Ok(grant) => {
@@ -138,7 +139,7 @@ impl Lane {
                     }
                 },
             };
-            let refused = self.refuse(&state, &blocked, now, patience);
+            let refused = self.refuse(&mut state, &blocked, now, priority, patience);
             if let Some(error) = refused {
                 state.forget_idle_blocks();
                 return Err(error);
@@ -152,19 +153,30 @@ impl Lane {
         Ok(permit)
     }
 
-    /// Whether a call fails rather than waits for this.
+    /// Whether a call fails rather than waits for this. If there is no place left, one goes that
+    /// is less urgent.
     fn refuse(
         &self,
-        state: &State,
+        state: &mut State,
         blocked: &Blocked,
         now: Instant,
+        priority: Priority,
         patience: Patience,
     ) -> Option<Error> {
         let wait = blocked.until.map(|until| until.saturating_duration_since(now));
         if wait.is_some_and(|wait| wait > self.at_most(patience)) {
             return Some(too_long(blocked, now));
         }
-        (state.queue.len() >= self.policy.queue).then(|| full(blocked, self.policy.queue, now))
+        if state.queue.len() < self.policy.queue {
+            return None;
+        }
+        let last = state.queue.last_entry().filter(|last| last.key().0 > priority);
+        match last {
+            // Without its sender, it knows.
+            Some(last) => drop(last.remove()),
+            None => return Some(full(blocked, self.policy.queue, now)),
+        }
+        None
     }
 
     fn at_most(&self, patience: Patience) -> Duration {
@@ -243,7 +255,7 @@ impl Lane {
             return;
         }
         state.driven = true;
-        tokio::spawn(keep_time(Driver(Arc::clone(self))));
+        tokio::spawn(keep_time(Driver { lane: Arc::clone(self), done: false }));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -258,6 +270,11 @@ impl State {
     /// What keeps a call back because others wait for it already.
     fn blocker(&self, cost: &Cost) -> Option<Blocked> {
         self.blocked.iter().find(|blocked| blocked.rule.concerns(cost)).cloned()
+    }
+
+    /// Whether all who wait are less urgent.
+    fn outranks_all(&self, priority: Priority) -> bool {
+        self.queue.first_key_value().is_none_or(|((first, _), _)| priority < *first)
     }
 
     /// Whether somebody in the queue may go by now.
@@ -305,14 +322,15 @@ impl State {
 }
 
 /// Lets calls go when their time has come, until nobody waits.
-async fn keep_time(driver: Driver) {
-    let lane = &driver.0;
+async fn keep_time(mut driver: Driver) {
+    let lane = &Arc::clone(&driver.lane);
     loop {
         let (next, request) = {
             let mut state = lane.state();
             let (due, request) = lane.ask(&mut state);
             if state.queue.is_empty() && due.is_none() && request.is_none() {
                 state.driven = false;
+                driver.done = true;
                 return;
             }
             let next = if state.queue.is_empty() { None } else { state.next() };
@@ -345,16 +363,20 @@ async fn keep_time(driver: Driver) {
     }
 }
 
-/// The task that keeps the time. If its runtime is shut down, somebody who waits on another one
-/// starts it anew.
-struct Driver(Arc<Lane>);
+/// The task that keeps the time. If its runtime is shut down, or it panics in somebody's store,
+/// whoever waits on another runtime or calls next starts it anew.
+struct Driver {
+    lane: Arc<Lane>,
+    /// It has ended by itself, and there may be another one by now.
+    done: bool,
+}
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        let mut state = self.0.state();
-        if state.queue.is_empty() || !state.driven {
+        if self.done {
             return;
         }
+        let mut state = self.lane.state();
         state.driven = false;
         for waiter in state.queue.values() {
             waiter.wake.notify_one();
@@ -398,10 +420,19 @@ impl Waiting {
                         self.lane.drive(&mut state);
                     }
                 }
-                // The sender lives in the lane, which this future holds.
-                Either::Left((Err(_), _)) => return self.too_late(),
+                // The sender lives in the lane, which this future holds, until it goes.
+                Either::Left((Err(_), _)) => return Err(self.displaced()),
             }
         }
+    }
+
+    /// A call that is more urgent has its place.
+    fn displaced(&self) -> Error {
+        let state = self.lane.state();
+        let blocked = state.blocked.first().cloned();
+        let blocked =
+            blocked.unwrap_or(Blocked { rule: Rule::Concurrency, until: None, shared: false });
+        full(&blocked, self.lane.policy.queue, Instant::now())
     }
 
     fn too_late(&mut self) -> Result<Permit> {

@@ -40,7 +40,8 @@ pub enum OnLimit {
         /// The longest wait.
         at_most: Duration,
     },
-    /// It fails at once, with the time to come back at.
+    /// It fails rather than waits, with the time to come back at if that is known. A free place
+    /// among the calls under way and the second between two writes are waited for, up to a second.
     FailFast,
 }
 
@@ -78,9 +79,19 @@ impl Default for RateLimits {
 }
 
 impl RateLimits {
-    /// No limits: everything is sent at once. What GitHub refuses then is an error of the call.
+    /// No limits of the client's own: nothing is paced, and nothing waits. Calls that GitHub has
+    /// said it will refuse, since nothing is left or it asked for a pause, fail without being sent.
     pub fn none() -> Self {
         Self { on_limit: OnLimit::FailFast, pacing: Pacing::none(), ..Self::default() }
+    }
+
+    /// As many calls as find out about a primary limit that nothing is known of.
+    pub(crate) fn scouts(&self) -> u64 {
+        match self.on_limit {
+            OnLimit::Wait { .. } => 10,
+            // The others would fail.
+            OnLimit::FailFast => u64::MAX,
+        }
     }
 
     /// What becomes of a call that would go over a limit: by default it waits for 70 minutes at
@@ -105,7 +116,8 @@ impl RateLimits {
         self
     }
 
-    /// How many calls of an identity may wait at a time; 10,000 by default. One more fails at once.
+    /// How many calls of an identity may wait at a time; 10,000 by default. One more fails at once, or
+    /// takes the place of the last of those that are less urgent, which fails then.
     pub fn queue(mut self, calls: usize) -> Self {
         self.queue = calls;
         self

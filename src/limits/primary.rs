@@ -6,6 +6,8 @@ use http::HeaderMap;
 use http::header::DATE;
 use tokio::time::Instant;
 
+use super::policy::RateLimits;
+
 /// What is left of one `x-ratelimit-resource` for one identity.
 #[derive(Clone, Debug)]
 pub(crate) struct Budget {
@@ -32,8 +34,6 @@ pub(crate) enum Spent {
     Answer,
 }
 
-/// As many calls as find out about a limit that nothing is known of.
-const SCOUTS: u64 = 10;
 /// GitHub's windows are a minute or an hour long; what is longer is a mistake.
 const LONGEST: Duration = Duration::from_secs(2 * 60 * 60);
 /// GitHub tells whole seconds, and its servers' clocks differ by as much.
@@ -81,35 +81,32 @@ impl Budget {
         }
     }
 
-    /// What keeps a call back; `None` if it may go. `reserve` is the share to leave, `spread` whether
-    /// calls are spread over the window, `share` how many share what is left.
-    pub(crate) fn wait(
-        &mut self,
-        now: Instant,
-        reserve: f64,
-        spread: bool,
-        share: u32,
-    ) -> Option<Spent> {
+    /// What keeps a call back; `None` if it may go. `share` is how many share what is left.
+    pub(crate) fn wait(&mut self, now: Instant, policy: &RateLimits, share: u32) -> Option<Spent> {
         if self.unlimited {
             return None;
         }
         self.begin_anew(now);
-        if self.free_for_share(reserve, share) == 0 {
+        if self.free_for_share(policy, share) == 0 {
             return match self.reset {
                 Some(reset) => Some(Spent::Until(reset + AFTER_RESET)),
                 // Somebody has to go for anything to be known.
                 None => (self.pending > 0).then_some(Spent::Answer),
             };
         }
-        let next = self.next.filter(|next| spread && *next > now);
+        // A new window has begun, and the first answer tells for how long.
+        if policy.spread && self.limit > 0 && self.reset.is_none() && self.pending > 0 {
+            return Some(Spent::Answer);
+        }
+        let next = self.next.filter(|next| policy.spread && *next > now);
         next.map(Spent::Until)
     }
 
     /// Counts a call that is let through.
-    pub(crate) fn take(&mut self, now: Instant, reserve: f64, spread: bool) {
-        if let Some(reset) = self.reset.filter(|_| spread) {
+    pub(crate) fn take(&mut self, now: Instant, policy: &RateLimits) {
+        if let Some(reset) = self.reset.filter(|_| policy.spread) {
             // A window has some thousand calls, a u32 holds four billion.
-            let share = u32::try_from(self.free(reserve).max(1)).unwrap_or(u32::MAX);
+            let share = u32::try_from(self.free(policy).max(1)).unwrap_or(u32::MAX);
             let step = reset.saturating_duration_since(now) / share;
             self.next = Some(self.next.filter(|next| *next + step > now).unwrap_or(now) + step);
         }
@@ -175,20 +172,20 @@ impl Budget {
 
     /// One of those who share it gets its part; one call at least finds out about a limit that
     /// nothing is known of.
-    fn free_for_share(&self, reserve: f64, share: u32) -> u64 {
-        let free = self.free(reserve);
+    fn free_for_share(&self, policy: &RateLimits, share: u32) -> u64 {
+        let free = self.free(policy);
         let least = u64::from(self.limit == 0 && free > 0 && self.pending == 0);
         (free / u64::from(share.max(1))).max(least)
     }
 
     /// How many calls may go.
-    fn free(&self, reserve: f64) -> u64 {
+    fn free(&self, policy: &RateLimits) -> u64 {
         let (known, pending) = (self.limit > 0, self.pending);
         if !known {
-            return SCOUTS.saturating_sub(pending);
+            return policy.scouts().saturating_sub(pending);
         }
         // Not more than the limit, which a u64 holds.
-        let kept = (self.limit as f64 * reserve) as u64;
+        let kept = (self.limit as f64 * policy.reserve) as u64;
         self.remaining.saturating_sub(kept).saturating_sub(pending)
     }
 

@@ -163,7 +163,7 @@ impl Rules {
             }
         }
         if let Some(budget) = self.budget_or_new(&cost.resource) {
-            budget.take(now, policy.reserve, policy.spread);
+            budget.take(now, policy);
         }
         self.running += 1;
         Ok(Grant { at: now, probe: self.penalty.probe() })
@@ -197,10 +197,9 @@ impl Rules {
                 return blocked(rule, Some(now + wait));
             }
         }
-        let (reserve, spread) = (policy.reserve, policy.spread);
         let budget = self.budget(&cost.resource);
         let rule = || Rule::Primary(cost.resource.clone());
-        match budget.and_then(|budget| budget.wait(now, reserve, spread, share)) {
+        match budget.and_then(|budget| budget.wait(now, policy, share)) {
             Some(Spent::Until(until)) => return blocked(rule(), Some(until)),
             Some(Spent::Answer) => return blocked(rule(), None),
             None => {}

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use self::counted::{Change, Counted, kept, part};
 use self::gathering::Gathering;
 use super::lease::{
-    BudgetAsk, BudgetGrant, BudgetTold, Join, LATER, Lease, LeaseRequest, Pause, WindowAsk,
+    BudgetAsk, BudgetGrant, BudgetTold, Join, LATER, Lease, LeaseRequest, Pause, VALID, WindowAsk,
     WindowGrant,
 };
 
@@ -377,6 +377,10 @@ impl Ledger {
         }
         if granted < ask.want {
             wait = counted.wait(now, ask.length, limit, worth).max(LATER);
+            // What was granted just now may be given back.
+            if counted.newest(ask.length).is_some_and(|newest| newest + 2 * VALID > now) {
+                wait = wait.min(VALID);
+            }
             if absent > 0 {
                 wait = LATER;
             }
@@ -414,6 +418,11 @@ impl Ledger {
                 budget.next = now + (budget.reset - now) / free.max(1);
                 wait = budget.next - now;
             }
+        }
+        if ask.spread && budget.limit > 0 && budget.reset <= now && granted > 0 {
+            // A new window has begun, and the first answer tells for how long.
+            granted = u64::from(held == 0);
+            wait = LATER;
         }
         if granted >= u64::from(ask.want) {
             wait = 0;

@@ -317,3 +317,76 @@ fn waiting_goes_on_when_the_runtime_that_kept_the_time_is_gone() {
     drop(first);
     other.block_on(async { timeout(SECOND, second).await.unwrap().unwrap().unwrap() });
 }
+
+#[test]
+fn waiting_goes_on_when_a_runtime_ends_with_nobody_waiting() {
+    let lane = lane(unpaced());
+    let runtime =
+        || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    let one = runtime().unwrap();
+    one.block_on(async {
+        let permit = admit(&lane, read()).await;
+        permit.end(Outcome::Answered(Some(told("core", 0, 30 * SECOND))));
+        // It gives up, and nobody is left.
+        timeout(SECOND, admit(&lane, read())).await.unwrap_err();
+    });
+    drop(one);
+    let late = async { timeout(60 * SECOND, admit(&lane, read())).await };
+    runtime().unwrap().block_on(late).unwrap().sent();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_urgent_call_takes_the_place_of_one_that_is_not() {
+    let lane = lane(one_at_a_time().queue(2));
+    let first = admit(&lane, read()).await;
+    let patient = waits(&lane, read(), Priority::Background);
+    let last = waits(&lane, read(), Priority::Background);
+    settle_down().await;
+    let another = waits(&lane, read(), Priority::Background).await.unwrap().unwrap_err();
+    assert_eq!(another.kind(), ErrorKind::QueueFull);
+    let urgent = waits(&lane, read(), Priority::Interactive);
+    settle_down().await;
+    let displaced = last.await.unwrap().unwrap_err();
+    assert_eq!(displaced.kind(), ErrorKind::QueueFull);
+    drop(first);
+    urgent.await.unwrap().unwrap().sent();
+    patient.await.unwrap().unwrap().sent();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_urgent_call_does_not_wait_for_what_a_background_one_lacks() {
+    let lane = lane(RateLimits::default().pacing(Pacing::none().points(8)));
+    for _ in 0..5 {
+        admit(&lane, read()).await.sent();
+    }
+    let write = waits(&lane, write("o"), Priority::Background);
+    settle_down().await;
+    assert!(!write.is_finished(), "it takes five points, and three are left");
+    assert!(goes_now(&lane, read()).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_fails_fast_does_not_wait_to_learn_of_a_limit() {
+    let lane = lane(RateLimits::none());
+    let mut permits = Vec::new();
+    for _ in 0..50 {
+        permits.push(timeout(Duration::ZERO, admit(&lane, read())).await.unwrap());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_are_spread_do_not_rush_into_a_new_window() {
+    let lane = lane(unpaced().spread(true));
+    let permit = admit(&lane, read()).await;
+    permit.end(Outcome::Answered(Some(told("core", 0, 30 * SECOND))));
+    advance(31 * SECOND).await;
+    let first = admit(&lane, read()).await;
+    assert!(!goes_now(&lane, read()).await, "it is not known for how long this one lasts");
+    first.end(Outcome::Answered(Some(told("core", 3_599, 3_600 * SECOND))));
+    let start = Instant::now();
+    for _ in 0..10 {
+        let permit = admit(&lane, read()).await;
+        permit.end(Outcome::Answered(None));
+    }
+    assert!(start.elapsed() >= 8 * SECOND, "{:?}", start.elapsed());
+}

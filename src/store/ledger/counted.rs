@@ -99,6 +99,11 @@ impl Counted {
         self.parts.retain(|part, _| ends(*part, length) > now);
     }
 
+    /// When the newest part begins of which something is spent or may be.
+    pub(super) fn newest(&self, length: u64) -> Option<u64> {
+        self.parts.keys().next_back().map(|index| index * part(length))
+    }
+
     /// The least that was free for a while, with what is free now.
     pub(super) fn low(&mut self, now: u64, length: u64, free: u32) -> u32 {
         if self.low_since == 0 || self.low_since + length <= now {

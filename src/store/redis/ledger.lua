@@ -74,6 +74,13 @@ local function sum(window)
   return total
 end
 
+-- The newest part of which something is spent or may be.
+local function newest(window)
+  local last = 0
+  for index in pairs(window.parts) do last = max(last, tonumber(index)) end
+  return last
+end
+
 -- How long until so much is free.
 local function wait_for(window, length, limit, amount)
   local excess = max(sum(window) + min(amount, limit) - limit, 0)
@@ -315,7 +322,10 @@ for name, about in pairs(ask.windows) do
     add(name, window, index, granted)
     if book.gathering.lost then add_spare(name, window, -granted) end
     if granted < about.want then
-      wait = absent > 0 and LATER or max(wait_for(window, about.length, limit, worth), LATER)
+      wait = max(wait_for(window, about.length, limit, worth), LATER)
+      -- What was granted just now may be given back.
+      if newest(window) * part_of(about.length) + 2 * VALID > now then wait = min(wait, VALID) end
+      if absent > 0 then wait = LATER end
     end
     free = low(window, about.length, free - granted)
     lease.windows[name] = { granted = granted, part = index, wait = wait, free = free }
@@ -348,6 +358,9 @@ for name, about in pairs(ask.budgets) do
         budget.next = now + floor((budget.reset - now) / max(free, 1))
         wait = budget.next - now
       end
+    end
+    if about.spread and budget.limit > 0 and budget.reset <= now and granted > 0 then
+      granted, wait = out == 0 and 1 or 0, LATER
     end
     if granted >= about.want then wait = 0 end
     me.outstanding[name] = me.outstanding[name] + granted

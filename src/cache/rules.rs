@@ -1,0 +1,209 @@
+//! What RFC 9111 says of stored answers, for a private cache.
+
+use std::time::{Duration, SystemTime};
+
+use http::header::{
+    AGE, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, EXPIRES,
+    HeaderName, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY,
+};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+/// The directives of a `Cache-Control` header that a private cache minds
+/// ([RFC 9111, 5.2](https://www.rfc-editor.org/rfc/rfc9111#section-5.2),
+/// [RFC 5861](https://www.rfc-editor.org/rfc/rfc5861)).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Directives {
+    pub(crate) no_store: bool,
+    pub(crate) no_cache: bool,
+    pub(crate) must_revalidate: bool,
+    pub(crate) must_understand: bool,
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) stale_while_revalidate: Option<Duration>,
+    pub(crate) stale_if_error: Option<Duration>,
+}
+
+impl Directives {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut directives = Self::default();
+        let mut max_age_seen = false;
+        for text in headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok()) {
+            for (name, value) in split(text) {
+                let seconds = || value.as_deref().and_then(delta_seconds);
+                match name.to_ascii_lowercase().as_str() {
+                    "no-store" => directives.no_store = true,
+                    // With field names it is about them alone, which is rare enough to take it
+                    // as it is without.
+                    "no-cache" => directives.no_cache = true,
+                    "must-revalidate" => directives.must_revalidate = true,
+                    "must-understand" => directives.must_understand = true,
+                    "max-age" => {
+                        // Said twice or not understood, it is over (RFC 9111, 4.2.1).
+                        let age = if max_age_seen { None } else { seconds() };
+                        directives.max_age = Some(age.unwrap_or_default());
+                        max_age_seen = true;
+                    }
+                    "stale-while-revalidate" => directives.stale_while_revalidate = seconds(),
+                    "stale-if-error" => directives.stale_if_error = seconds(),
+                    _ => {}
+                }
+            }
+        }
+        directives
+    }
+}
+
+/// The directives of one field value, quotes respected.
+fn split(text: &str) -> Vec<(&str, Option<String>)> {
+    let mut directives = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let mut quoted = false;
+        let mut escaped = false;
+        let end = rest.bytes().position(|byte| {
+            let ends = byte == b',' && !quoted;
+            quoted ^= byte == b'"' && !escaped;
+            escaped = byte == b'\\' && quoted && !escaped;
+            ends
+        });
+        let (one, after) = match end {
+            Some(end) => (&rest[..end], &rest[end + 1..]),
+            None => (rest, ""),
+        };
+        rest = after;
+        let (name, value) = match one.split_once('=') {
+            Some((name, value)) => (name, Some(value.trim().trim_matches('"').to_owned())),
+            None => (one, None),
+        };
+        if !name.trim().is_empty() {
+            directives.push((name.trim(), value));
+        }
+    }
+    directives
+}
+
+/// Seconds as RFC 9111, 1.2.2 has them: too many are as many as there can be.
+fn delta_seconds(text: &str) -> Option<Duration> {
+    const MOST: u64 = 1 << 31;
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some(Duration::from_secs(text.parse().unwrap_or(MOST).min(MOST)))
+}
+
+/// Whether an answer to a GET may be stored
+/// ([RFC 9111, 3](https://www.rfc-editor.org/rfc/rfc9111#section-3)): here, only a whole 200.
+pub(crate) fn is_storable(status: StatusCode, headers: &HeaderMap) -> bool {
+    status == StatusCode::OK
+        && !headers.contains_key(CONTENT_RANGE)
+        && !Directives::of(headers).no_store
+        && !varies_by_all(headers)
+}
+
+fn varies_by_all(headers: &HeaderMap) -> bool {
+    varying(headers).any(|name| name == "*")
+}
+
+/// The names that an answer says it varies by, in lower case.
+pub(crate) fn varying(headers: &HeaderMap) -> impl Iterator<Item = String> {
+    let values = headers.get_all(VARY).iter().filter_map(|value| value.to_str().ok());
+    let names = values.flat_map(|value| value.split(','));
+    names.map(|name| name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty())
+}
+
+/// When an answer was asked for and when it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Times {
+    pub(crate) requested: SystemTime,
+    pub(crate) received: SystemTime,
+}
+
+/// How old an answer is
+/// ([RFC 9111, 4.2.3](https://www.rfc-editor.org/rfc/rfc9111#section-4.2.3)).
+pub(crate) fn age(headers: &HeaderMap, times: Times, now: SystemTime) -> Duration {
+    let since = |later: SystemTime, earlier| later.duration_since(earlier).unwrap_or_default();
+    let date = date_of(headers, &DATE).unwrap_or(times.received);
+    let apparent = since(times.received, date);
+    let told = headers.get(AGE).and_then(|age| delta_seconds(age.to_str().ok()?.trim()));
+    let delay = since(times.received, times.requested);
+    let corrected = told.unwrap_or_default().saturating_add(delay);
+    apparent.max(corrected).saturating_add(since(now, times.received))
+}
+
+/// For how long an answer is fresh by what its server says
+/// ([RFC 9111, 4.2.1](https://www.rfc-editor.org/rfc/rfc9111#section-4.2.1)): not at all if it says
+/// nothing, since a guess would be one.
+pub(crate) fn freshness(headers: &HeaderMap, times: Times) -> Duration {
+    let directives = Directives::of(headers);
+    if directives.no_cache {
+        return Duration::ZERO;
+    }
+    if let Some(max_age) = directives.max_age {
+        return max_age;
+    }
+    let Some(expires) = date_of(headers, &EXPIRES) else { return Duration::ZERO };
+    let date = date_of(headers, &DATE).unwrap_or(times.received);
+    expires.duration_since(date).unwrap_or_default()
+}
+
+fn date_of(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    // Said twice, it says nothing.
+    if values.next().is_some() {
+        return None;
+    }
+    httpdate::parse_http_date(value.to_str().ok()?.trim()).ok()
+}
+
+/// What is not stored with an answer: headers of the connection
+/// ([RFC 9111, 3.1](https://www.rfc-editor.org/rfc/rfc9111#section-3.1)), and what says something
+/// about the one exchange.
+pub(crate) fn storable_headers(headers: &HeaderMap) -> HeaderMap {
+    let named: Vec<String> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_ascii_lowercase())
+        .collect();
+    let kept = headers.iter().filter(|(name, _)| {
+        !OF_THE_EXCHANGE.contains(name)
+            && !name.as_str().starts_with("x-ratelimit-")
+            && !NOT_KEPT.contains(&name.as_str())
+            && !named.iter().any(|known| known == name.as_str())
+    });
+    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// Updates what is stored by the answer that it is still good
+/// ([RFC 9111, 3.2](https://www.rfc-editor.org/rfc/rfc9111#section-3.2)).
+pub(crate) fn merge(stored: &mut HeaderMap, told: &HeaderMap) {
+    let told = storable_headers(told);
+    for name in told.keys() {
+        if name == CONTENT_LENGTH || name == CONTENT_ENCODING || name == CONTENT_RANGE {
+            continue;
+        }
+        let mut values = told.get_all(name).iter().cloned();
+        if let Some(first) = values.next() {
+            stored.insert(name.clone(), first);
+        }
+        for more in values {
+            stored.append(name.clone(), more);
+        }
+    }
+}
+
+const OF_THE_EXCHANGE: [HeaderName; 6] =
+    [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, SET_COOKIE];
+const NOT_KEPT: [&str; 5] = [
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "proxy-authentication-info",
+    "proxy-authorization",
+];
+
+/// The text of a header, if there is one of that name and it is text.
+pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name).map(HeaderValue::to_str)?.ok()
+}
