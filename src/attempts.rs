@@ -13,6 +13,8 @@ use crate::retry::{Failed, Retries};
 /// What happened to a call so far.
 pub(crate) struct Attempts {
     began: Instant,
+    /// How much of the time since then it waited for limits, or for an answer to be ready.
+    waited: Duration,
     /// How often GitHub refused its token.
     refusals: u32,
     /// How often GitHub refused it for a rate limit.
@@ -31,20 +33,40 @@ const MAX_TOLD: usize = 40;
 impl Attempts {
     pub(crate) fn new() -> Self {
         let began = Instant::now();
-        Self { began, refusals: 0, limited: 0, retries: None, failed: Vec::new(), last: None }
+        Self {
+            began,
+            waited: Duration::ZERO,
+            refusals: 0,
+            limited: 0,
+            retries: None,
+            failed: Vec::new(),
+            last: None,
+        }
+    }
+
+    /// The call waited for something that is no failure.
+    pub(crate) fn wait(&mut self, time: Duration) {
+        self.waited = self.waited.saturating_add(time);
+    }
+
+    /// How long it did so in all.
+    pub(crate) fn waited(&self) -> Duration {
+        self.waited
     }
 
     /// The time to wait before another attempt, or the error that the call ends with.
     ///
     /// What GitHub refused did nothing, and is sent again whatever its method. For anything else
-    /// the policy decides. A body that can not be sent again, whole, never is.
+    /// the policy decides. A body that can not be sent again, whole, never is; nor is what was
+    /// `done`, unless it may be done twice.
     pub(crate) fn again(
         &mut self,
         prepared: &Prepared,
         passes: &Passes,
+        done: bool,
         error: Error,
     ) -> Result<Duration, Error> {
-        match self.pause(prepared, passes, &error) {
+        match self.pause(prepared, passes, done, &error) {
             Some(pause) if pause < prepared.limit.left() => {
                 self.keep(error);
                 Ok(pause)
@@ -72,8 +94,14 @@ impl Attempts {
         }
     }
 
-    fn pause(&mut self, prepared: &Prepared, passes: &Passes, error: &Error) -> Option<Duration> {
-        let repeatable = prepared.is_repeatable();
+    fn pause(
+        &mut self,
+        prepared: &Prepared,
+        passes: &Passes,
+        done: bool,
+        error: &Error,
+    ) -> Option<Duration> {
+        let repeatable = prepared.is_repeatable() && (!done || prepared.is_idempotent());
         if error.status() == Some(StatusCode::UNAUTHORIZED) {
             let (api, headers) = error.api().zip(error.headers())?;
             let rejection = Rejection { message: &api.message, headers };
@@ -94,7 +122,7 @@ impl Attempts {
             error,
             idempotent: prepared.is_idempotent(),
             repeatable: true,
-            elapsed: self.began.elapsed(),
+            elapsed: self.began.elapsed().saturating_sub(self.waited),
             left: prepared.limit.left(),
         };
         let retries = self.retries.get_or_insert_with(|| Retries::new(prepared.retry().clone()));

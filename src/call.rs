@@ -4,7 +4,11 @@
 //! the only one that knows all policies, and their order is the order of the code.
 
 use std::pin::pin;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use http::HeaderMap;
+use http::header::RETRY_AFTER;
 use tokio::time::sleep;
 use tracing::{Instrument, Span, debug, field, info_span};
 
@@ -13,13 +17,15 @@ use crate::auth::Passes;
 use crate::body::{ByteStream, collect, too_large};
 use crate::circuit::{Trial, is_failure};
 use crate::deadline::{Limit, within};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, speaks_of_secondary};
+use crate::graphql;
 use crate::limits::{Outcome, Patience, Permit, Told};
 use crate::operation::Label;
 use crate::ready::Polls;
 use crate::redirects::{self, MAX_REDIRECTS};
 use crate::request::{Prepared, Request};
 use crate::response::{Raw, RawBody, request_id};
+use crate::retry::retry_after;
 
 /// How the body of the answer is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +46,7 @@ impl Reading {
 
 /// One call, however many attempts it takes.
 ///
-/// Policies stand in this order: observe, cache lookup, coalesce, retry.
+/// Policies stand in this order: observe, retry.
 pub(crate) async fn call(request: Request, reading: Reading) -> Result<Raw> {
     let operation = request.label().clone();
     let span = info_span!(
@@ -69,10 +75,11 @@ async fn tried(prepared: &Prepared, operation: &Label, reading: Reading) -> Resu
     let mut attempts = Attempts::new();
     let mut polls = Polls::of(prepared);
     loop {
-        let (mut permit, trial) = match admit(prepared).await {
+        let (mut permit, trial) = match admit(prepared, attempts.waited()).await {
             Ok(admitted) => admitted,
             Err(error) => return Err(attempts.held_back(error)),
         };
+        attempts.wait(permit.as_ref().map_or(Duration::ZERO, |permit| permit.waited));
         let passes = pin!(Passes::of(prepared));
         let passes = match within([limit, limit], passes).await {
             Ok(Ok(passes)) => passes,
@@ -82,20 +89,23 @@ async fn tried(prepared: &Prepared, operation: &Label, reading: Reading) -> Resu
         if let Some(permit) = &mut permit {
             permit.sent();
         }
-        let answer = attempt(prepared, &passes, operation, reading).await;
-        learn(prepared, permit, trial, &answer);
+        let course = Mutex::default();
+        let answer = attempt(prepared, &passes, operation, reading, &course).await;
+        let course = course.into_inner().unwrap_or_else(PoisonError::into_inner);
+        learn(prepared, permit, trial, &answer, &course);
         let pause = match answer {
             Ok(answer) => match polls.as_mut().map(|polls| polls.again(prepared, &answer)) {
                 Some(Ok(Some(pause))) => {
                     debug!(?pause, "the answer is not ready");
                     prepared.waited(pause);
+                    attempts.wait(pause);
                     pause
                 }
                 Some(Err(error)) => return Err(attempts.end(error)),
                 Some(Ok(None)) | None => return Ok(answer),
             },
             Err(error) => {
-                let pause = attempts.again(prepared, &passes, error)?;
+                let pause = attempts.again(prepared, &passes, course.is_done(), error)?;
                 debug!(?pause, "another attempt");
                 pause
             }
@@ -105,48 +115,83 @@ async fn tried(prepared: &Prepared, operation: &Label, reading: Reading) -> Resu
 }
 
 /// Waits until limits let the call through, unless its server fails all the time.
-async fn admit(prepared: &Prepared) -> Result<(Option<Permit>, Option<Trial>)> {
+async fn admit(prepared: &Prepared, waited: Duration) -> Result<(Option<Permit>, Option<Trial>)> {
     if prepared.is_elsewhere() {
         return Ok((None, None));
     }
     let circuit = prepared.circuit();
     circuit.check()?;
-    let lane = prepared.client().lane();
-    let patience = Patience { at_most: prepared.patience() };
+    let lane = prepared.lane();
+    let patience = Patience { waited, ..Patience::new(prepared.patience()) };
     let permit = pin!(lane.admit(prepared.cost(), prepared.priority, patience)).await?;
     prepared.waited(permit.waited);
     Ok((Some(permit), Some(circuit.pass()?)))
 }
 
+/// What happened to an attempt on its way.
+#[derive(Debug, Default)]
+struct Course {
+    /// GitHub answered, if only by a redirect.
+    answered: bool,
+    /// It did what was asked, and said by 303 where to read of it.
+    seen_other: bool,
+    /// What GitHub said beside a redirect to another server, whose own words are no news of it.
+    left: Option<HeaderMap>,
+}
+
+impl Course {
+    /// Whether the request is done, so that it would be done twice.
+    fn is_done(&self) -> bool {
+        self.seen_other
+    }
+}
+
 /// Tells limits and the circuit what came of an attempt.
-fn learn(prepared: &Prepared, permit: Option<Permit>, trial: Option<Trial>, answer: &Result<Raw>) {
-    let (headers, error) = match answer {
-        Ok(answer) => (Some(&answer.headers), None),
-        Err(error) => (error.headers(), Some(error)),
+fn learn(
+    prepared: &Prepared,
+    permit: Option<Permit>,
+    trial: Option<Trial>,
+    answer: &Result<Raw>,
+    course: &Course,
+) {
+    let (headers, error) = match (answer, &course.left) {
+        (_, Some(headers)) => (Some(headers), None),
+        (Ok(answer), _) => (Some(&answer.headers), None),
+        (Err(error), _) => (error.headers(), Some(error)),
     };
     if let Some(trial) = trial {
         // A caller in a hurry says nothing of the server.
-        let hurried = error.is_some_and(Error::is_timeout) && prepared.limit.left().is_zero();
+        let hurried = error.is_some_and(Error::is_timeout) && prepared.is_hurried();
         if !hurried {
             trial.end(error.is_some_and(is_failure));
         }
     }
     let Some(permit) = permit else { return };
     let Some(headers) = headers else {
-        let never = error.is_some_and(Error::never_reached);
+        let never = error.is_some_and(Error::never_reached) && !course.answered;
         return permit.end(if never { Outcome::Unsent } else { Outcome::Unanswered });
     };
     let told = Told::read(headers);
-    if let Some((operation, told)) = prepared.operation().zip(told) {
-        prepared.client().inner().limits.learn(operation, told.resource);
+    if let Some(told) = told {
+        prepared.learn_resource(told.resource);
     }
-    let limited = error.filter(|error| error.is_rate_limited());
-    permit.end(match limited {
-        // The primary limit ends when the headers say.
-        Some(error) if told.is_none_or(|told| told.remaining > 0) => {
-            Outcome::Limited(told, error.retry_after())
-        }
-        _ => Outcome::Answered(told),
+    let refused = match (answer, error) {
+        // GraphQL says so with success.
+        (Ok(answer), _) => prepared.is_graphql() && graphql::is_refused(answer),
+        (_, error) => error.is_some_and(Error::is_rate_limited),
+    };
+    let secondary = refused && {
+        // GitHub's order: Retry-After, then the primary limit, which ends when the headers say.
+        let message = error.and_then(Error::api).map(|api| api.message.as_str());
+        headers.contains_key(RETRY_AFTER)
+            || message.is_some_and(speaks_of_secondary)
+            || told.is_none_or(|told| told.remaining > 0)
+    };
+    permit.end(match (secondary, told) {
+        (true, told) => Outcome::Limited(told, retry_after(headers)),
+        // Another server's answer does not mean that GitHub has no limit.
+        (false, None) if course.left.is_some() => Outcome::Unanswered,
+        (false, told) => Outcome::Answered(told),
     });
 }
 
@@ -156,10 +201,11 @@ async fn attempt(
     passes: &Passes,
     operation: &Label,
     reading: Reading,
+    course: &Mutex<Course>,
 ) -> Result<Raw> {
     let client = prepared.client().inner();
     let exchange = pin!(async {
-        let answer = send(prepared, passes).await?;
+        let answer = send(prepared, passes, course).await?;
         read(answer, prepared, passes, operation, reading).await
     });
     let limit = Limit::new(client.attempt_timeout, prepared.slack.as_ref());
@@ -179,20 +225,38 @@ async fn attempt(
 }
 
 /// Sends the request and follows its redirects; only trusted servers get the token.
-async fn send(prepared: &Prepared, passes: &Passes) -> Result<reqwest::Response> {
+async fn send(
+    prepared: &Prepared,
+    passes: &Passes,
+    course: &Mutex<Course>,
+) -> Result<reqwest::Response> {
     let client = prepared.client().inner();
+    let course = || course.lock().unwrap_or_else(PoisonError::into_inner);
     let mut hop = prepared.first_hop();
     for _ in 0..=MAX_REDIRECTS {
         let (method, with_body) = (hop.method.clone(), hop.with_body);
         let request = prepared.request(hop, passes)?;
         let answer = client.http.execute(request).await;
-        let answer = answer.map_err(|error| prepared.unsent(error))?;
+        let answer = answer.map_err(|error| match course().answered {
+            // The request itself did.
+            true => prepared.unsent(error).with_reached(),
+            false => prepared.unsent(error),
+        })?;
         if prepared.is_elsewhere() {
             return Ok(answer);
         }
         let heard = (answer.status(), answer.headers());
-        match redirects::next(&client.origins, answer.url(), &method, with_body, heard)? {
-            Some(next) => hop = next,
+        let next = redirects::next(&client.origins, answer.url(), &method, with_body, heard)?;
+        let mut course = course();
+        course.answered = true;
+        match next {
+            Some(next) => {
+                course.seen_other |= next.method != method;
+                if !next.trusted && course.left.is_none() {
+                    course.left = Some(answer.headers().clone());
+                }
+                hop = next;
+            }
             None => return Ok(answer),
         }
     }

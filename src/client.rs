@@ -184,7 +184,13 @@ impl Client {
 
     /// The limits of the identity that this handle calls as.
     pub(crate) fn lane(&self) -> &Arc<Lane> {
-        self.0.lane.get_or_init(|| self.0.limits.lane(&self.identity(), self.base_url().as_str()))
+        self.0.lane.get_or_init(|| {
+            let who = match self.0.auth.keeper() {
+                Some(keeper) => keeper.source().limited_as(),
+                None => self.identity(),
+            };
+            self.0.limits.lane(&who, self.base_url().as_str())
+        })
     }
 }
 

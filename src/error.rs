@@ -22,7 +22,7 @@ mod transport;
 
 pub(crate) use advice::when_to_return;
 pub use api::{ApiError, ApiErrorDetail};
-pub(crate) use api::{is_html, tells_rate_limit};
+pub(crate) use api::{is_html, speaks_of_secondary, tells_rate_limit};
 
 /// What a fallible function of this library returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -118,10 +118,12 @@ pub enum ErrorKind {
     /// than the limit which the caller gave.
     Pagination,
     /// The client held the call back, since it would have gone over one of GitHub's rate limits:
-    /// see [`Error::retry_after`]. Nothing was sent.
+    /// see [`Error::retry_after`]. Nothing was sent, unless [`Error::attempts`] tells of earlier
+    /// attempts.
     RateLimit,
     /// The server fails too often, and calls to it are given up for a while: see
-    /// [`CircuitBreaker`](crate::CircuitBreaker). Nothing was sent.
+    /// [`CircuitBreaker`](crate::CircuitBreaker). Nothing was sent, unless [`Error::attempts`] tells
+    /// of earlier attempts.
     CircuitOpen,
     /// More calls wait than [may](crate::limits::RateLimits::queue). Nothing was sent.
     QueueFull,
@@ -337,6 +339,11 @@ impl Error {
     /// Says that the request did not leave this machine, or not for GitHub.
     pub(crate) fn with_never_reached(mut self) -> Self {
         self.0.never_reached = true;
+        self
+    }
+
+    pub(crate) fn with_reached(mut self) -> Self {
+        self.0.never_reached = false;
         self
     }
 

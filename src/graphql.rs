@@ -11,10 +11,8 @@ use serde_json::Value;
 use crate::call::{Reading, call};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Line, Result, tells_rate_limit, when_to_return};
-use crate::limits::Told;
 use crate::request::Request;
 use crate::response::{Raw, RawBody, Response, ResponseFuture};
-use crate::retry::retry_after;
 
 impl Client {
     /// Sends a query or mutation to the
@@ -68,10 +66,6 @@ async fn through_limits(request: Request) -> Result<Raw> {
         if !is_refused(&raw) {
             return Ok(raw);
         }
-        // A primary limit is known from the headers already.
-        if Told::read(&raw.headers).is_none_or(|told| told.remaining > 0) {
-            request.client().lane().limited(retry_after(&raw.headers));
-        }
         refused = Some(raw);
     }
     match refused {
@@ -81,7 +75,7 @@ async fn through_limits(request: Request) -> Result<Raw> {
 }
 
 /// Whether the answer is a rate limit, and nothing else.
-fn is_refused(raw: &Raw) -> bool {
+pub(crate) fn is_refused(raw: &Raw) -> bool {
     let RawBody::Bytes(body) = &raw.body else { return false };
     let speaks_of_it = || {
         let words: [&[u8]; 2] = [b"rate_limit", b"rate limit"];

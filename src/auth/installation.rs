@@ -334,6 +334,11 @@ impl TokenSource for AppInstallation {
         Cow::Borrowed(&self.identity)
     }
 
+    fn limited_as(&self) -> Cow<'_, str> {
+        // GitHub counts what an installation does, whatever its tokens are for.
+        Cow::Borrowed(self.identity.split(';').next().unwrap_or_default())
+    }
+
     fn rejected(&self, rejection: &Rejection<'_>) -> Reaction {
         // An endpoint for Apps: no installation's token will do.
         if rejection.message.contains("JSON web token") {

@@ -46,6 +46,7 @@ pub use token::AccessToken;
 
 pub(crate) use keeper::Keeper;
 pub(crate) use pass::{Auth, Gateway, Passes};
+pub(crate) use personal::digest;
 
 #[cfg(test)]
 mod tests;

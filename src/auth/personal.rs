@@ -119,6 +119,14 @@ impl TokenSource for PersonalToken {
         })
     }
 
+    fn limited_as(&self) -> Cow<'_, str> {
+        match &self.name {
+            Some(_) => self.identity(),
+            // Wherever it comes from.
+            None => Cow::Owned(format!("token:{}", digest(self.first.expose_secret()))),
+        }
+    }
+
     fn identity(&self) -> Cow<'_, str> {
         if let Some(name) = &self.name {
             return Cow::Owned(format!("user:{name}"));
@@ -206,7 +214,7 @@ fn read_file(path: &Path) -> Result<AccessToken> {
 }
 
 /// A short name for a secret, from which it can not be had.
-pub(super) fn digest(secret: &str) -> String {
+pub(crate) fn digest(secret: impl AsRef<[u8]>) -> String {
     let digest = Sha256::new_with_prefix("octowire identity\0").chain_update(secret).finalize();
     digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -62,6 +62,14 @@ pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
     /// Logs and metrics show it, and stores and caches use it as a key: no secret may be in it.
     fn identity(&self) -> Cow<'_, str>;
 
+    /// As whom GitHub counts the calls, where several sources are one for its
+    /// [rate limits](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api):
+    /// those of one installation, whatever their permissions. By default it is the
+    /// [identity](Self::identity).
+    fn limited_as(&self) -> Cow<'_, str> {
+        self.identity()
+    }
+
     /// A token that is there before any was minted, such as one that was read when the source was
     /// made. None by default.
     fn at_hand(&self) -> Option<AccessToken> {
@@ -110,6 +118,10 @@ macro_rules! forward {
 
             fn identity(&self) -> Cow<'_, str> {
                 (**self).identity()
+            }
+
+            fn limited_as(&self) -> Cow<'_, str> {
+                (**self).limited_as()
             }
 
             fn at_hand(&self) -> Option<AccessToken> {

@@ -158,6 +158,12 @@ pub(crate) fn tells_rate_limit(message: &str, headers: &HeaderMap) -> bool {
         || message.contains("abuse detection")
 }
 
+/// Whether a refusal is due to a secondary limit, whatever its headers say of the primary one.
+pub(crate) fn speaks_of_secondary(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    message.contains("secondary rate limit") || message.contains("abuse detection")
+}
+
 fn is_temporary(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }

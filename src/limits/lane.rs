@@ -40,6 +40,14 @@ pub enum Priority {
 pub(crate) struct Patience {
     /// The most that the call itself allows.
     pub(crate) at_most: Duration,
+    /// How much it has waited already.
+    pub(crate) waited: Duration,
+}
+
+impl Patience {
+    pub(crate) const fn new(at_most: Duration) -> Self {
+        Self { at_most, waited: Duration::ZERO }
+    }
 }
 
 #[derive(Debug)]
@@ -184,7 +192,7 @@ impl Lane {
             OnLimit::Wait { at_most } => at_most,
             OnLimit::FailFast => SHORT,
         };
-        policy.min(patience.at_most)
+        policy.saturating_sub(patience.waited).min(patience.at_most)
     }
 
     fn enqueue(self: &Arc<Self>, state: &mut State, cost: Cost, priority: Priority) -> Waiting {
@@ -200,12 +208,6 @@ impl Lane {
     fn permit(self: &Arc<Self>, cost: Cost, grant: Grant) -> Permit {
         let outcome = Some(Outcome::Unsent);
         Permit { lane: Arc::clone(self), cost, grant, outcome, waited: Duration::ZERO }
-    }
-
-    /// GitHub says beside an answer's status that a secondary limit was reached.
-    pub(crate) fn limited(&self, asked: Option<Duration>) {
-        let now = Instant::now();
-        self.state().rules.penalty.hit(now, now, asked);
     }
 
     /// A call ends: others may go.

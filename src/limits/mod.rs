@@ -62,7 +62,7 @@ impl Admission {
     /// Lets one read through, and has it answered.
     pub async fn once(&self) -> crate::Result<()> {
         let cost = Cost::rest(&http::Method::GET, "/repos/o/r", Cow::Borrowed("core"), false);
-        let patience = Patience { at_most: std::time::Duration::MAX };
+        let patience = Patience::new(std::time::Duration::MAX);
         let mut permit = self.0.admit(cost, Priority::Interactive, patience).await?;
         permit.sent();
         let ends_in = std::time::Duration::from_secs(3600);
@@ -136,7 +136,8 @@ impl Limits {
 
     /// Remembers what an operation counts against, if it is not what the document says.
     pub(crate) fn learn(&self, operation: &Operation, resource: &str) {
-        if *self.resource(operation) == *resource {
+        // Asking what is left costs nothing, whatever its answer tells of.
+        if operation.rate_limit == rules::NO_LIMIT || *self.resource(operation) == *resource {
             return;
         }
         let mut learnt = self.learnt.write().unwrap_or_else(PoisonError::into_inner);

@@ -90,7 +90,7 @@ impl fmt::Display for Rule {
 }
 
 /// The name of no primary limit, in the operation table.
-const NO_LIMIT: &str = "none";
+pub(super) const NO_LIMIT: &str = "none";
 
 /// What a call was let through with.
 #[derive(Clone, Copy, Debug)]

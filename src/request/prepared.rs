@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,13 +15,13 @@ use serde_json::Value;
 use url::Url;
 
 use super::{Inner, Kind, Payload, Request, Target};
-use crate::auth::Passes;
+use crate::auth::{Passes, digest};
 use crate::body::{BodyTaken, Broken};
 use crate::circuit::Circuit;
 use crate::client::Client;
 use crate::deadline::{Limit, Slack};
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{Cost, Priority};
+use crate::limits::{Cost, Lane, Priority};
 use crate::operation::{Location, NoBody, Operation, Parameter};
 use crate::origins::same_origin;
 use crate::retry::{RetryPolicy, is_idempotent};
@@ -49,6 +49,8 @@ pub(crate) struct Prepared {
     /// Time that does not count for an attempt.
     pub(crate) slack: Option<Slack>,
     broken: Broken,
+    /// The primary limit that an answer named, for a call made by hand.
+    resource: OnceLock<String>,
 }
 
 /// One of the requests that an attempt sends: the first, and one for each redirect.
@@ -109,6 +111,7 @@ impl Request {
             limit,
             slack,
             broken: Broken::default(),
+            resource: OnceLock::new(),
             client: request.client,
         };
         prepared.complete()?;
@@ -225,13 +228,49 @@ impl Prepared {
             return Cost::graphql(mutation);
         }
         let inner = self.client.inner();
-        let (resource, content) = match self.operation {
-            Some(operation) => (inner.limits.resource(operation), operation.creates_content),
-            None => (Cow::Borrowed("core"), self.kind != Kind::Own && self.method == Method::POST),
-        };
         let path = self.url.path();
         let path = path.strip_prefix(inner.origins.api().path().trim_end_matches('/'));
-        Cost::rest(&self.method, path.unwrap_or_default(), resource, content)
+        let path = path.unwrap_or_default();
+        let (resource, content) = match self.operation {
+            Some(operation) => (inner.limits.resource(operation), operation.creates_content),
+            None => {
+                let named = self.resource.get().cloned().map(Cow::Owned);
+                let resource = named.unwrap_or_else(|| Cow::Borrowed(guess_resource(path)));
+                (resource, self.kind != Kind::Own && self.method == Method::POST)
+            }
+        };
+        Cost::rest(&self.method, path, resource, content)
+    }
+
+    /// An answer names the primary limit that it counts against.
+    pub(crate) fn learn_resource(&self, resource: &str) {
+        match self.operation {
+            Some(operation) => self.client.inner().limits.learn(operation, resource),
+            // Others of this path tell for themselves.
+            None => drop(self.resource.set(resource.to_owned())),
+        }
+    }
+
+    /// The limits that it is let through by.
+    pub(crate) fn lane(&self) -> Arc<Lane> {
+        match self.own_authorization() {
+            // It is somebody else's call, whose token says who.
+            Some(authorization) => {
+                let client = &self.client;
+                let who = format!("own:{}", digest(authorization.as_bytes()));
+                client.inner().limits.lane(&who, client.base_url().as_str())
+            }
+            None => Arc::clone(self.client.lane()),
+        }
+    }
+
+    pub(crate) fn is_graphql(&self) -> bool {
+        matches!(self.kind, Kind::GraphQl { .. })
+    }
+
+    /// Whether the time is up that the caller itself gave it.
+    pub(crate) fn is_hurried(&self) -> bool {
+        self.strict && self.limit.left().is_zero()
     }
 
     /// The most that the caller lets the call wait.
@@ -244,10 +283,6 @@ impl Prepared {
         if !self.strict && !time.is_zero() {
             self.limit.put_off(time);
         }
-    }
-
-    pub(crate) fn operation(&self) -> Option<&'static Operation> {
-        self.operation
     }
 
     /// The caller's own policy, or the client's.
@@ -341,6 +376,16 @@ impl Prepared {
             }
             (Payload::Empty | Payload::Fields(_), _) => Ok(None),
         }
+    }
+}
+
+/// The primary limit of a path that no operation is known for.
+fn guess_resource(path: &str) -> &'static str {
+    match path.trim_start_matches('/') {
+        "rate_limit" => "none",
+        path if path.starts_with("search/code") => "code_search",
+        path if path.starts_with("search/") => "search",
+        _ => "core",
     }
 }
 

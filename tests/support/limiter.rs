@@ -142,7 +142,8 @@ impl State {
             }
             let until = self.refused_until.unwrap_or(now);
             let asked = (until - now).as_secs_f64().ceil();
-            let header = format!("retry-after: {asked}\r\n{}", self.headers(request, now, 0));
+            let left = self.left(request, now);
+            let header = format!("retry-after: {asked}\r\n{}", self.headers(request, now, left));
             let body = json!({ "message": "You have exceeded a secondary rate limit." });
             return answer("403 Forbidden", &header, &body.to_string());
         }
@@ -167,6 +168,13 @@ impl State {
         *self.seconds.entry((now - self.start).as_secs()).or_default() += cost;
         *self.served.entry(format!("{} {}", request.method, request.target)).or_default() += 1;
         answer("200 OK", &self.headers(request, now, left), "{}")
+    }
+
+    fn left(&self, request: &Received, now: Instant) -> u64 {
+        let (resource, limit, window) = self.resource(request);
+        let index = (now - self.start).as_secs() / window.as_secs();
+        let used = self.used.get(resource).filter(|used| used.0 == index);
+        limit - used.map_or(0, |used| used.1)
     }
 
     fn resource(&self, request: &Received) -> (&'static str, u64, Duration) {

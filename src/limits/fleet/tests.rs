@@ -90,7 +90,7 @@ struct Seen {
 
 impl Seen {
     async fn call(&self, lane: &Arc<Lane>, cost: Cost, latency: u64) {
-        let patience = Patience { at_most: Duration::MAX };
+        let patience = Patience::new(Duration::MAX);
         let points = cost.points;
         let mut permit = lane.admit(cost, Priority::Interactive, patience).await.unwrap();
         permit.sent();
@@ -277,7 +277,7 @@ async fn a_secondary_limit_that_one_client_hits_stops_the_others() {
     let (store, seen) = (Handle::default(), Arc::new(Seen::default()));
     let lanes = fleet(&store, 2);
     seen.call(&lanes[1], read(), 10).await;
-    let patience = Patience { at_most: Duration::MAX };
+    let patience = Patience::new(Duration::MAX);
     let mut permit = lanes[0].admit(read(), Priority::Interactive, patience).await.unwrap();
     permit.sent();
     permit.end(Outcome::Limited(None, Some(Duration::from_secs(30))));
@@ -297,7 +297,7 @@ async fn a_pause_outlives_the_store_and_ends_for_all() {
     for lane in &lanes {
         seen.call(lane, read(), 10).await;
     }
-    let patience = Patience { at_most: Duration::MAX };
+    let patience = Patience::new(Duration::MAX);
     let mut permits = Vec::new();
     for lane in &lanes {
         permits.push(lane.admit(read(), Priority::Interactive, patience).await.unwrap());

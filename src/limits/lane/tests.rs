@@ -11,7 +11,7 @@ use crate::limits::Pacing;
 use crate::limits::primary::Told;
 
 const SECOND: Duration = Duration::from_secs(1);
-const FOREVER: Patience = Patience { at_most: Duration::MAX };
+const FOREVER: Patience = Patience::new(Duration::MAX);
 
 fn lane(policy: RateLimits) -> Arc<Lane> {
     Lane::new(Arc::new(policy))
@@ -255,7 +255,7 @@ async fn a_limit_that_is_too_far_away_is_an_error_with_its_time() {
         assert!(error.to_string().contains("the primary rate limit (core)"), "{error}");
         // The call's own patience counts as well.
         advance(50 * SECOND).await;
-        let short = Patience { at_most: 10 * SECOND };
+        let short = Patience::new(10 * SECOND);
         let error = lane.admit(read(), Priority::Interactive, short).await.unwrap_err();
         assert_eq!(error.retry_after(), Some(51 * SECOND));
     }
@@ -266,7 +266,7 @@ async fn a_wait_ends_with_the_callers_patience() {
     let lane = lane(one_at_a_time());
     let _first = admit(&lane, read()).await;
     let start = Instant::now();
-    let short = Patience { at_most: 5 * SECOND };
+    let short = Patience::new(5 * SECOND);
     let error = lane.admit(read(), Priority::Interactive, short).await.unwrap_err();
     assert_eq!((start.elapsed(), error.kind()), (5 * SECOND, ErrorKind::RateLimit));
     assert!(error.to_string().contains("the limit of requests at a time"), "{error}");
