@@ -108,7 +108,8 @@ where
     }
 
     /// Runs the calls and gives each one's place and result as it ends. Nothing goes on while the
-    /// stream is not polled.
+    /// stream is not polled: a call of the same client that is awaited between two items waits for
+    /// the places that the batch holds, if it holds all.
     pub fn stream(self) -> impl Stream<Item = (usize, Result<T>)> {
         let Self { calls, concurrency, mut on_progress } = self;
         let total = match calls.size_hint() {

@@ -190,9 +190,12 @@ impl Pacing {
         self
     }
 
-    /// The time between two writes to what the same user or organization owns, as GitHub
-    /// [advises](https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#pause-between-mutative-requests);
-    /// a second by default, a minute at most. Zero switches it off.
+    /// The time between two writes to what the same user or organization owns; a second by default, a
+    /// minute at most. Zero switches it off.
+    ///
+    /// GitHub [advises](https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#pause-between-mutative-requests)
+    /// a second between any two. Those to different owners, to what has no owner in its path, and
+    /// GraphQL's mutations are only held back by points and content here.
     pub fn between_writes(mut self, time: Duration) -> Self {
         self.between_writes = time.min(60 * SECOND);
         self

@@ -91,3 +91,14 @@ async fn a_caller_in_a_hurry_says_nothing_of_the_server() {
     }
     assert_eq!(client.circuit_state(), CircuitState::Closed);
 }
+
+#[tokio::test]
+async fn a_server_that_hangs_opens_the_circuit_whichever_of_the_clients_timeouts_ends_first() {
+    let server = Server::start(|_| async { Reply::Silence(Vec::new()) }).await;
+    let client = server.builder().call_timeout(Duration::from_millis(200)).build().unwrap();
+    let call = |_| client.request(Method::GET, "/x").send::<Value>();
+    for result in futures_util::future::join_all((0..50).map(call)).await {
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::Timeout);
+    }
+    assert_eq!(call(0).await.unwrap_err().kind(), ErrorKind::CircuitOpen);
+}

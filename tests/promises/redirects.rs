@@ -117,3 +117,58 @@ async fn a_redirect_that_leads_nowhere_is_an_error() {
     assert_eq!(error.kind(), ErrorKind::Api);
     assert_eq!(error.status().unwrap(), 302);
 }
+
+/// A server that redirects to another one, which answers with this.
+async fn sending_away(headers: &'static str, answer: Vec<u8>) -> (Server, Server) {
+    let other = Server::saying(answer).await;
+    let location = format!("location: {}/file\r\n{headers}", other.url);
+    let server = Server::saying(self::answer("302 Found", &location, "")).await;
+    (server, other)
+}
+
+#[tokio::test]
+async fn what_a_strange_server_refuses_is_no_limit_of_githubs() {
+    let refusal = answer("429 Too Many Requests", "retry-after: 3600\r\n", "");
+    let (server, _other) = sending_away("", refusal).await;
+    let client = server.unattended().build().unwrap();
+    let get = || client.request(Method::GET, "/repos/o/r/zipball/main").send_stream();
+    assert!(get().await.is_err());
+    let error = get().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Api, "it was sent: {error}");
+}
+
+#[tokio::test]
+async fn what_a_strange_server_breaks_is_no_outage_of_githubs() {
+    let (server, _other) = sending_away("", answer("503 Unavailable", "", "")).await;
+    let client = server.unattended().build().unwrap();
+    for _ in 0..50 {
+        let call = client.request(Method::GET, "/repos/o/r/zipball/main");
+        assert_eq!(call.send_stream().await.unwrap_err().kind(), ErrorKind::Api);
+    }
+    assert_eq!(client.circuit_state(), octowire::CircuitState::Closed);
+}
+
+#[tokio::test]
+async fn a_download_counts_as_github_said_when_it_redirected() {
+    let limits = "x-ratelimit-limit: 60\r\nx-ratelimit-remaining: 0\r\n\
+                  x-ratelimit-reset: 4000000000\r\nx-ratelimit-resource: core\r\n";
+    let (server, _other) = sending_away(limits, answer("200 OK", "", "zip")).await;
+    let limits = octowire::limits::RateLimits::none();
+    let client = server.unattended().rate_limits(limits).build().unwrap();
+    let get = || client.request(Method::GET, "/repos/o/r/zipball/main").send_stream();
+    get().await.unwrap();
+    assert_eq!(get().await.unwrap_err().kind(), ErrorKind::RateLimit);
+}
+
+#[tokio::test]
+async fn what_a_303_says_is_done_is_not_done_again() {
+    let gone = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap()
+    };
+    let location = format!("location: http://{gone}/done\r\n");
+    let server = Server::saying(answer("303 See Other", &location, "")).await;
+    let call = server.unattended().build().unwrap().request(Method::POST, "/things");
+    call.json(&json!({})).send_empty().await.unwrap_err();
+    assert_eq!(server.requests().len(), 1);
+}
