@@ -7,14 +7,17 @@ use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use http::HeaderMap;
 use http::header::RETRY_AFTER;
+use http::{HeaderMap, StatusCode};
 use tokio::time::sleep;
 use tracing::{Instrument, Span, debug, field, info_span};
 
 use crate::attempts::Attempts;
 use crate::auth::Passes;
 use crate::body::{ByteStream, collect, too_large};
+use crate::cache::CacheStatus;
+use crate::cache::plan::Plan;
+use crate::cached::{cached, changed};
 use crate::circuit::{Trial, is_failure};
 use crate::deadline::{Limit, within};
 use crate::error::{Error, ErrorKind, Result, speaks_of_secondary};
@@ -46,7 +49,7 @@ impl Reading {
 
 /// One call, however many attempts it takes.
 ///
-/// Policies stand in this order: observe, retry.
+/// Policies stand in this order: observe, look into the cache, join equal reads, retry.
 pub(crate) async fn call(request: Request, reading: Reading) -> Result<Raw> {
     let operation = request.label().clone();
     let span = info_span!(
@@ -57,8 +60,20 @@ pub(crate) async fn call(request: Request, reading: Reading) -> Result<Raw> {
     );
     // Pinned where it is made: what wraps it would copy its two kilobytes otherwise.
     let answer = pin!(async {
+        let again = request.may_be_refreshed().then(|| request.clone());
         let prepared = request.prepare()?;
-        tried(&prepared, &operation, reading).await
+        let plan = match reading {
+            Reading::Buffered => Plan::of(&prepared, &operation),
+            Reading::Streamed => None,
+        };
+        match plan {
+            Some(plan) => cached(plan, prepared, &operation, again).await,
+            None => {
+                let answer = tried(&prepared, &operation, reading).await;
+                changed(&prepared, &answer).await;
+                answer
+            }
+        }
     });
     let answer = answer.instrument(span.clone()).await;
     observe(&span, &answer);
@@ -69,7 +84,7 @@ pub(crate) async fn call(request: Request, reading: Reading) -> Result<Raw> {
 ///
 /// Policies stand in this order in each: limits admit, auth signs, the transport sends, limits
 /// learn.
-async fn tried(prepared: &Prepared, operation: &Label, reading: Reading) -> Result<Raw> {
+pub(crate) async fn tried(prepared: &Prepared, operation: &Label, reading: Reading) -> Result<Raw> {
     prepared.client().inner().retry_budget.earn();
     let limit = &prepared.limit;
     let mut attempts = Attempts::new();
@@ -275,7 +290,8 @@ async fn read(
     let (status, url) = (answer.status(), answer.url().clone());
     let headers = std::mem::take(answer.headers_mut());
     // What another server refuses is read by whoever asked: it may repeat a secret.
-    if !status.is_success() && !prepared.is_elsewhere() {
+    let is_current = status == StatusCode::NOT_MODIFIED && prepared.conditional.is_some();
+    if !status.is_success() && !is_current && !prepared.is_elsewhere() {
         let limit = client.max_body_bytes.min(MAX_ERROR_BYTES);
         // The status says more than a body that broke off.
         let body = collect(&mut answer, limit).await.unwrap_or_default().0;
@@ -296,7 +312,8 @@ async fn read(
             Err(error) => return Err(error.with_answer(status, headers)),
         },
     };
-    Ok(Raw { operation: operation.clone(), status, headers, url, body })
+    let (operation, came) = (operation.clone(), CacheStatus::Bypass);
+    Ok(Raw { operation, status, headers, url, body, came, age: None })
 }
 
 /// As much as is read of an error's body; GitHub's are a few hundred bytes.

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::auth::{Auth, Gateway, TokenPolicy, TokenStore};
+use crate::cache::{CacheHandle, Open as OpenCache};
 use crate::circuit::{Circuit, CircuitState};
 use crate::error::Result;
 use crate::limits::{Lane, Limits};
@@ -66,6 +67,7 @@ pub(crate) struct Shared {
     pub(crate) max_body_bytes: usize,
     pub(crate) limits: Limits,
     pub(crate) store: Option<Arc<Guard>>,
+    pub(crate) cache: Option<Arc<OpenCache>>,
     /// Of the API's server, and of that for uploads.
     pub(crate) circuits: [Arc<Circuit>; 2],
     pub(crate) retry: RetryPolicy,
@@ -152,6 +154,12 @@ impl Client {
     #[must_use]
     pub fn store_health(&self) -> Option<StoreHealth> {
         self.0.store.as_ref().map(|store| store.health())
+    }
+
+    /// The [cache](crate::cache), to fill and to empty.
+    #[must_use]
+    pub fn cache(&self) -> CacheHandle<'_> {
+        CacheHandle::new(self)
     }
 
     pub(crate) fn new(shared: Shared, auth: Auth) -> Self {

@@ -130,6 +130,9 @@ pub enum ErrorKind {
     /// The [store](crate::store) can not be reached, or answers with nonsense. Calls go on without
     /// it.
     Store,
+    /// Nothing is stored for a call that may be answered from the [cache](crate::cache) only. Nothing
+    /// was sent.
+    NotCached,
     /// A URL leads to a server that the client does not trust with its token.
     UntrustedUrl,
     /// A redirect that can not be followed.

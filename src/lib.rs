@@ -11,6 +11,7 @@
 mod attempts;
 mod batch;
 mod body;
+mod cached;
 mod call;
 mod circuit;
 mod client;
@@ -32,6 +33,7 @@ mod wire;
 
 pub mod api;
 pub mod auth;
+pub mod cache;
 pub mod limits;
 pub mod store;
 

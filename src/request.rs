@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::body::{Body, ByteStream};
+use crate::cache::CachePolicy;
 use crate::call::{Reading, call};
 use crate::client::Client;
 use crate::deadline::Slack;
@@ -78,6 +79,7 @@ struct Inner {
     idempotent: bool,
     until_ready: Option<Duration>,
     retry: Option<Box<RetryPolicy>>,
+    cache: Option<Box<CachePolicy>>,
     /// Goes to a server that is not GitHub's API: without tokens, without the client's own
     /// headers, and without following redirects.
     elsewhere: bool,
@@ -241,6 +243,14 @@ impl Request {
         self
     }
 
+    /// When this call is answered from the [cache](crate::cache), instead of the client's
+    /// [policy](crate::cache::Cache::policy). It has no effect on what is no `GET`, and for pages
+    /// it holds for each page.
+    pub fn cache(mut self, policy: CachePolicy) -> Self {
+        self.0.cache = Some(Box::new(policy));
+        self
+    }
+
     /// How many pages [`pages`](Self::pages) and [`items`](Self::items) fetch ahead of the
     /// one that is read: 4 by default, 16 at most, and 0 for none.
     ///
@@ -249,6 +259,13 @@ impl Request {
     pub fn prefetch(mut self, pages: usize) -> Self {
         self.0.prefetch = pages.min(MAX_PREFETCH);
         self
+    }
+
+    /// Whether what is stored may be given and asked for behind this call's back.
+    pub(crate) fn may_be_refreshed(&self) -> bool {
+        let cache = self.0.client.inner().cache.as_ref();
+        let policy = self.0.cache.as_deref().or_else(|| Some(cache?.policy(&self.0.label)));
+        self.0.method == Method::GET && policy.is_some_and(CachePolicy::may_refresh)
     }
 
     /// The id of the operation, such as `issues/get`; `None` for a request made by
@@ -423,6 +440,7 @@ impl Inner {
             idempotent: false,
             until_ready: None,
             retry: None,
+            cache: None,
             elsewhere: false,
             secret: None,
             refused: None,

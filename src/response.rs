@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::body::ByteStream;
+use crate::cache::CacheStatus;
 use crate::error::{Error, ErrorKind, Result, is_html};
 use crate::json_path;
 use crate::operation::Label;
@@ -26,6 +27,8 @@ pub struct Response<T> {
     headers: HeaderMap,
     url: Url,
     operation: Label,
+    came: CacheStatus,
+    age: Option<Duration>,
 }
 
 impl<T> Response<T> {
@@ -66,6 +69,19 @@ impl<T> Response<T> {
         &self.operation
     }
 
+    /// Whether it comes from the [cache](crate::cache). All who waited for the same call are told the
+    /// same.
+    #[must_use]
+    pub fn cache_status(&self) -> CacheStatus {
+        self.came
+    }
+
+    /// For an answer from the cache, the time since GitHub gave or confirmed it.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        self.age
+    }
+
     /// The value alone.
     #[must_use]
     pub fn into_inner(self) -> T {
@@ -80,6 +96,8 @@ impl<T> Response<T> {
             headers: self.headers,
             url: self.url,
             operation: self.operation,
+            came: self.came,
+            age: self.age,
         }
     }
 }
@@ -104,6 +122,7 @@ impl<T: fmt::Debug> fmt::Debug for Response<T> {
             .field("operation", &self.operation)
             .field("status", &self.status)
             .field("request_id", &self.request_id())
+            .field("cache_status", &self.came)
             .field("value", &self.value)
             .finish_non_exhaustive()
     }
@@ -186,6 +205,8 @@ pub(crate) struct Raw {
     pub(crate) headers: HeaderMap,
     pub(crate) url: Url,
     pub(crate) body: RawBody,
+    pub(crate) came: CacheStatus,
+    pub(crate) age: Option<Duration>,
 }
 
 pub(crate) enum RawBody {
@@ -210,12 +231,12 @@ impl Raw {
 
     /// The answer with its body still coming.
     pub(crate) fn stream(self) -> Result<Response<ByteStream>> {
-        let Self { operation, status, headers, url, body } = self;
+        let Self { operation, status, headers, url, body, came, age } = self;
         let value = match body {
             RawBody::Stream(stream) => stream,
             RawBody::Bytes(bytes) => ByteStream::from_bytes(bytes, operation.clone()),
         };
-        Ok(Response { value, status, headers, url, operation })
+        Ok(Response { value, status, headers, url, operation, came, age })
     }
 
     pub(crate) fn decode<T>(
@@ -229,12 +250,14 @@ impl Raw {
                 headers: self.headers,
                 url: self.url,
                 operation: self.operation,
+                came: self.came,
+                age: self.age,
             }),
             Err(error) => Err(self.undecodable(error)),
         }
     }
 
-    fn bytes(&self) -> &Bytes {
+    pub(crate) fn bytes(&self) -> &Bytes {
         static EMPTY: Bytes = Bytes::new();
         match &self.body {
             RawBody::Bytes(bytes) => bytes,

@@ -71,7 +71,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool>;
 
     /// Adds to a number that begins at zero, and gives the sum. It lasts for that long from its
-    /// beginning.
+    /// beginning. For the other methods its value is decimal text, by which it can be begun at
+    /// another number.
     fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64>;
 
     /// Answers a request for quota as [`Ledger::lease`] does for the ledger of this key, by the

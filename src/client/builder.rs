@@ -11,6 +11,7 @@ use secrecy::SecretString;
 
 use super::{Client, Shared};
 use crate::auth::{Auth, Gateway, Keeper, PersonalToken, TokenPolicy, TokenSource, TokenStore};
+use crate::cache::Cache;
 use crate::circuit::{Circuit, CircuitBreaker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{Limits, RateLimits};
@@ -47,6 +48,7 @@ pub struct ClientBuilder {
     token_store: Option<Arc<dyn TokenStore>>,
     limits: RateLimits,
     store: Option<Arc<dyn Store>>,
+    cache: Cache,
     store_timeout: Duration,
     circuit_breaker: CircuitBreaker,
     retry: RetryPolicy,
@@ -86,6 +88,7 @@ impl Default for ClientBuilder {
             token_store: None,
             limits: RateLimits::default(),
             store: None,
+            cache: Cache::default(),
             store_timeout: STORE_TIMEOUT,
             circuit_breaker: CircuitBreaker::default(),
             retry: RetryPolicy::default(),
@@ -251,6 +254,14 @@ impl ClientBuilder {
         self
     }
 
+    /// Where the client keeps answers, and when it gives them. By default it keeps up to 64 MiB of them
+    /// in memory, or in its [store](Self::store), and asks GitHub each time whether they are
+    /// current.
+    pub fn cache(mut self, cache: Cache) -> Self {
+        self.cache = cache;
+        self
+    }
+
     /// The longest time that a call loses by a [store](Self::store) that is slow or gone; 50 ms by
     /// default. The client goes on without it then, and asks again at most ten times a second, and
     /// once a second when it stays away.
@@ -353,6 +364,8 @@ impl ClientBuilder {
         let circuits = [api, upload];
         let patience = self.store_timeout;
         let shared_store = self.store.take().map(|store| Arc::new(Guard::new(store, patience)));
+        let cache =
+            std::mem::take(&mut self.cache).open(origins.api().as_str(), shared_store.as_ref());
         let shared = Shared {
             headers: self.template()?,
             http: self.http(&origins)?,
@@ -362,6 +375,7 @@ impl ClientBuilder {
             call_timeout: self.call_timeout,
             max_body_bytes: self.max_body_bytes,
             limits: Limits::new(self.limits, shared_store.clone()),
+            cache,
             store: shared_store,
             circuits,
             retry_budget: RetryBudget::new(&self.retry),
@@ -432,6 +446,7 @@ impl fmt::Debug for ClientBuilder {
             .field("token_store", &self.token_store)
             .field("rate_limits", &self.limits)
             .field("store", &self.store)
+            .field("cache", &self.cache)
             .field("retry", &self.retry)
             .field("circuit_breaker", &self.circuit_breaker)
             .field("attempt_timeout", &self.attempt_timeout)

@@ -17,6 +17,8 @@ use url::Url;
 use super::{Inner, Kind, Payload, Request, Target};
 use crate::auth::{Passes, digest};
 use crate::body::{BodyTaken, Broken};
+use crate::cache::CachePolicy;
+use crate::cache::conditional::Conditional;
 use crate::circuit::Circuit;
 use crate::client::Client;
 use crate::deadline::{Limit, Slack};
@@ -49,6 +51,9 @@ pub(crate) struct Prepared {
     /// Time that does not count for an attempt.
     pub(crate) slack: Option<Slack>,
     broken: Broken,
+    /// What the request is conditional on, for the cache.
+    pub(crate) conditional: Option<Conditional>,
+    cache: Option<Box<CachePolicy>>,
     /// The primary limit that an answer named, for a call made by hand.
     resource: OnceLock<String>,
 }
@@ -111,6 +116,8 @@ impl Request {
             limit,
             slack,
             broken: Broken::default(),
+            conditional: None,
+            cache: request.cache,
             resource: OnceLock::new(),
             client: request.client,
         };
@@ -228,9 +235,7 @@ impl Prepared {
             return Cost::graphql(mutation);
         }
         let inner = self.client.inner();
-        let path = self.url.path();
-        let path = path.strip_prefix(inner.origins.api().path().trim_end_matches('/'));
-        let path = path.unwrap_or_default();
+        let path = self.path();
         let (resource, content) = match self.operation {
             Some(operation) => (inner.limits.resource(operation), operation.creates_content),
             None => {
@@ -240,6 +245,43 @@ impl Prepared {
             }
         };
         Cost::rest(&self.method, path, resource, content)
+    }
+
+    /// The path below the API's address.
+    pub(crate) fn path(&self) -> &str {
+        let api = self.client.inner().origins.api().path().trim_end_matches('/');
+        self.url.path().strip_prefix(api).unwrap_or_default()
+    }
+
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// What this request sets beside the client's own headers.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// What the call itself says of the cache.
+    pub(crate) fn cache_policy(&self) -> Option<&CachePolicy> {
+        self.cache.as_deref()
+    }
+
+    /// Whether an answer may be told again: it is of GitHub's REST API, and the same for equal calls.
+    pub(crate) fn is_cacheable(&self) -> bool {
+        self.kind == Kind::Rest
+            && !self.elsewhere
+            && self.until_ready.is_none()
+            && self.retry.is_none()
+            && matches!(self.payload, Payload::Empty)
+            && same_origin(&self.url, self.client.inner().origins.api())
+    }
+
+    /// Whether it changes nothing that could be stored.
+    pub(crate) fn is_read(&self) -> bool {
+        self.kind != Kind::Rest
+            || self.elsewhere
+            || matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
     }
 
     /// An answer names the primary limit that it counts against.
@@ -341,6 +383,9 @@ impl Prepared {
         if !with_body {
             headers.remove(CONTENT_TYPE);
             headers.remove(CONTENT_LENGTH);
+        }
+        if let Some(conditional) = &self.conditional {
+            conditional.apply(&mut headers);
         }
         headers
     }

@@ -124,13 +124,13 @@ impl State {
 
     fn add(&mut self, key: &str, amount: i64, ttl: Duration) -> i64 {
         let held = self.get(key);
-        let before = held.and_then(|held| Some(i64::from_be_bytes((*held).try_into().ok()?)));
+        let before = held.and_then(|held| std::str::from_utf8(&held).ok()?.parse::<i64>().ok());
         let until = match (before, self.values.peek(key)) {
             (Some(_), Some(value)) => value.until,
             _ => until(ttl),
         };
         let sum = before.unwrap_or_default().saturating_add(amount);
-        self.put(key, Bytes::copy_from_slice(&sum.to_be_bytes()), until);
+        self.put(key, Bytes::from(sum.to_string()), until);
         sum
     }
 

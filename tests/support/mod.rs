@@ -8,6 +8,7 @@ pub mod limiter;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use octowire::cache::Cache;
 use octowire::limits::RateLimits;
 use octowire::{Client, ClientBuilder, RetryPolicy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -94,7 +95,8 @@ impl Server {
 
     /// A client that sends each call once, and at once: for tests of a single attempt.
     pub fn builder(&self) -> ClientBuilder {
-        self.unattended().rate_limits(RateLimits::none()).retry(RetryPolicy::none())
+        let builder = self.unattended().rate_limits(RateLimits::none());
+        builder.retry(RetryPolicy::none()).cache(Cache::off())
     }
 
     /// A client as users have it.

@@ -1,0 +1,88 @@
+//! What makes a request conditional: on what is stored not being current any longer.
+
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use http::{HeaderMap, HeaderValue};
+
+use super::entry::Entry;
+use super::etag::{Signature, weak};
+
+/// The validators of a request, which depend on the token that it is signed with
+/// ([RFC 9110, 13.1](https://www.rfc-editor.org/rfc/rfc9110#section-13.1)).
+#[derive(Debug, Default)]
+pub(crate) struct Conditional {
+    salt: [u8; 16],
+    tag: Option<HeaderValue>,
+    last_modified: Option<HeaderValue>,
+    /// The body whose tag is computed for any other token than the one of this print.
+    body: Option<(Bytes, Option<u64>)>,
+    sent: Mutex<Option<Sent>>,
+}
+
+/// What was sent last.
+#[derive(Clone)]
+pub(crate) struct Sent {
+    pub(crate) signature: Signature,
+    /// The tag that was computed, if one was.
+    pub(crate) computed: Option<HeaderValue>,
+}
+
+impl Conditional {
+    /// On nothing: the answer is wanted whatever it is.
+    pub(crate) fn none(salt: [u8; 16]) -> Self {
+        Self { salt, ..Self::default() }
+    }
+
+    /// On an answer that this identity was given.
+    pub(crate) fn own(salt: [u8; 16], entry: &Entry, compute: bool) -> Self {
+        Self {
+            salt,
+            tag: entry.headers.get(ETAG).cloned(),
+            last_modified: entry.headers.get(LAST_MODIFIED).cloned(),
+            body: compute.then(|| (entry.body.clone(), Some(entry.print))),
+            sent: Mutex::default(),
+        }
+    }
+
+    /// On an answer that another identity was given: only a tag that is computed from this one's
+    /// token proves that this one would be given the same.
+    pub(crate) fn anothers(salt: [u8; 16], entry: &Entry) -> Self {
+        Self { salt, body: Some((entry.body.clone(), None)), ..Self::default() }
+    }
+
+    /// Adds the validators to headers that are complete otherwise.
+    pub(crate) fn apply(&self, headers: &mut HeaderMap) {
+        let signature = Signature::of(headers, &self.salt);
+        let computed = self.body.as_ref().filter(|(_, print)| *print != Some(signature.print));
+        let computed = computed.and_then(|(body, _)| weak(&signature.tag(body)));
+        for tag in self.tag.iter().chain(&computed) {
+            // Another field line says the same as another tag in a list (RFC 9110, 5.3), but not
+            // every server reads it so.
+            let list = match headers.get(IF_NONE_MATCH) {
+                Some(before) => [before.as_bytes(), b", ", tag.as_bytes()].concat(),
+                None => tag.as_bytes().to_vec(),
+            };
+            if let Ok(list) = HeaderValue::from_bytes(&list) {
+                headers.insert(IF_NONE_MATCH, list);
+            }
+        }
+        if let Some(date) = self.last_modified.as_ref().filter(|_| self.tag.is_none()) {
+            headers.insert(IF_MODIFIED_SINCE, date.clone());
+        }
+        *self.sent.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Sent { signature, computed });
+    }
+
+    /// What was sent last, if anything was.
+    pub(crate) fn sent(&self) -> Option<Sent> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl std::fmt::Debug for Sent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sent").finish_non_exhaustive()
+    }
+}

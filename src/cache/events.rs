@@ -1,0 +1,86 @@
+//! What a webhook's event says has changed.
+
+use serde_json::Value;
+use url::Url;
+
+use super::log::What;
+
+/// The paths that an event concerns; `None` if it names none of this GitHub's.
+///
+/// Payloads carry the resources that they are about, each with the URL at which the API has it.
+pub(crate) fn changed(event: &str, payload: &Value, api: &Url) -> Option<What> {
+    let path = |value: &Value| path_below(value.get("url")?.as_str()?, api);
+    let (mut at, mut below) = (Vec::new(), Vec::new());
+    for (name, value) in payload.as_object()? {
+        let Some(path) = path(value) else { continue };
+        match name.as_str() {
+            // Who did it is not what changed.
+            "sender" | "installation" => {}
+            // All that a repository holds follows from its commits.
+            "repository" if moves_commits(event) => below.push(path),
+            "repository" | "organization" | "enterprise" => at.push(path),
+            _ => {
+                let list = path.rsplit_once('/').map(|(list, _)| list.to_owned());
+                at.extend(list.filter(|list| !list.is_empty()));
+                below.push(path);
+            }
+        }
+    }
+    // The comment of an issue is in a list below the issue, and changes the issue's count.
+    (!at.is_empty() || !below.is_empty()).then_some(What::Paths { below, at })
+}
+
+fn moves_commits(event: &str) -> bool {
+    matches!(event, "push" | "create" | "delete" | "repository" | "release" | "public" | "member")
+}
+
+/// The path below the API's address, in lower case; `None` for another server's.
+fn path_below(url: &str, api: &Url) -> Option<String> {
+    let url = Url::parse(url).ok()?;
+    if url.origin() != api.origin() {
+        return None;
+    }
+    let path = url.path().strip_prefix(api.path().trim_end_matches('/'))?;
+    Some(path.trim_end_matches('/').to_ascii_lowercase()).filter(|path| path.len() > 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_issue_changes_itself_and_its_lists() {
+        let api: Url = "https://api.github.com/".parse().unwrap();
+        let payload = json!({
+            "action": "edited",
+            "issue": { "url": "https://api.github.com/repos/O/r/issues/7" },
+            "repository": { "url": "https://api.github.com/repos/O/r" },
+            "sender": { "url": "https://api.github.com/users/me" },
+            "changes": { "url": "https://elsewhere.example/x" },
+        });
+        assert_eq!(
+            changed("issues", &payload, &api),
+            Some(What::Paths {
+                below: vec!["/repos/o/r/issues/7".to_owned()],
+                at: vec!["/repos/o/r/issues".to_owned(), "/repos/o/r".to_owned()],
+            })
+        );
+        let push = json!({ "repository": { "url": "https://api.github.com/repos/O/r" } });
+        let all = What::Paths { below: vec!["/repos/o/r".to_owned()], at: vec![] };
+        assert_eq!(changed("push", &push, &api), Some(all));
+        assert_eq!(changed("ping", &json!({ "zen": "x" }), &api), None);
+    }
+
+    #[test]
+    fn an_enterprise_server_has_its_own_address() {
+        let api: Url = "https://ghe.example/api/v3/".parse().unwrap();
+        let payload =
+            json!({ "issue": { "url": "https://ghe.example/api/v3/repos/o/r/issues/7" } });
+        let Some(What::Paths { below, .. }) = changed("issues", &payload, &api) else { panic!() };
+        assert_eq!(below, ["/repos/o/r/issues/7"]);
+        let payload = json!({ "issue": { "url": "https://api.github.com/repos/o/r/issues/7" } });
+        assert_eq!(changed("issues", &payload, &api), None);
+    }
+}

@@ -1,0 +1,53 @@
+//! An answer on its way to all who asked for it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use url::Url;
+
+use super::entry::Entry;
+use super::{CacheStatus, clock, rules};
+use crate::error::Result;
+use crate::operation::Label;
+use crate::response::{Raw, RawBody};
+
+/// What a read came to.
+pub(crate) type Landed = Result<Found>;
+
+/// An answer, and where it came from.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) url: Url,
+    pub(crate) body: Bytes,
+    pub(crate) came: CacheStatus,
+    pub(crate) age: Option<Duration>,
+}
+
+impl Found {
+    /// What is stored, as it is.
+    pub(crate) fn stored(entry: &Entry, came: CacheStatus) -> Self {
+        Self {
+            status: StatusCode::OK,
+            headers: entry.headers.clone(),
+            url: entry.about.url.clone(),
+            body: entry.body.clone(),
+            came,
+            age: Some(rules::age(&entry.headers, entry.times, clock::now())),
+        }
+    }
+
+    pub(crate) fn raw(self, operation: &Label) -> Raw {
+        Raw {
+            operation: operation.clone(),
+            status: self.status,
+            headers: self.headers,
+            url: self.url,
+            body: RawBody::Bytes(self.body),
+            came: self.came,
+            age: self.age,
+        }
+    }
+}

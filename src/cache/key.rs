@@ -1,0 +1,97 @@
+//! By what an answer is found again.
+
+use std::fmt;
+
+use http::header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use http::{HeaderMap, HeaderValue};
+use sha2::{Digest, Sha256};
+use url::Url;
+
+/// A digest of the URL, of the headers that an answer may vary by, and of the identity that asks.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Key([u8; 32]);
+
+/// The headers that a client sends with each call and that change what is answered.
+static VARYING: [HeaderName; 3] =
+    [ACCEPT, ACCEPT_LANGUAGE, HeaderName::from_static("x-github-api-version")];
+/// It is about the connection, or the identity in the key stands for it.
+const MINDED: [&str; 6] =
+    ["accept-encoding", "authorization", "cookie", "origin", "x-github-otp", "x-requested-with"];
+
+/// What a key is made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) url: &'a Url,
+    /// What the client sends with each call.
+    pub(crate) common: &'a HeaderMap,
+    /// What this call sends.
+    pub(crate) own: &'a HeaderMap,
+}
+
+impl Asked<'_> {
+    /// The key for one identity, or the one that leads to whoever stored it last.
+    pub(crate) fn key(&self, identity: Option<&str>) -> Key {
+        let mut digest = Sha256::new_with_prefix(b"octowire cache 1\0");
+        let mut part = |bytes: &[u8]| {
+            digest.update((bytes.len() as u64).to_le_bytes());
+            digest.update(bytes);
+        };
+        part(self.url.as_str().as_bytes());
+        match identity {
+            Some(identity) => {
+                part(b"as");
+                part(identity.as_bytes());
+            }
+            None => part(b"anybody"),
+        }
+        let mut headers: Vec<(&str, &HeaderValue)> = Vec::with_capacity(8);
+        for (name, value) in self.own {
+            if *name != CONTENT_LENGTH && *name != CONTENT_TYPE {
+                headers.push((name.as_str(), value));
+            }
+        }
+        for name in &VARYING {
+            if let Some(value) = self.common.get(name).filter(|_| !self.own.contains_key(name)) {
+                headers.push((name.as_str(), value));
+            }
+        }
+        headers.sort_by_key(|(name, _)| *name);
+        for (name, value) in headers {
+            part(name.as_bytes());
+            part(value.as_bytes());
+        }
+        Key(digest.finalize().into())
+    }
+
+    /// Whether the key has all that an answer says it varies by.
+    pub(crate) fn covers(&self, varying: impl Iterator<Item = String>) -> bool {
+        varying.into_iter().all(|name| {
+            MINDED.contains(&name.as_str())
+                || VARYING.iter().any(|known| known.as_str() == name)
+                || self.own.contains_key(&name)
+                || !self.common.contains_key(&name)
+        })
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Key {
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+}

@@ -1,0 +1,311 @@
+//! Answers that are kept: repeated reads cost nothing.
+//!
+//! A client keeps GitHub's answers to `GET` calls in memory, 64 MiB of them, and asks each time
+//! whether they are still current; an answer that is costs no quota. A [`CachePolicy`] says when
+//! not even that is asked.
+//!
+//! It is a private cache by [RFC 9111](https://www.rfc-editor.org/rfc/rfc9111): what one identity
+//! was told is never told to another, unless GitHub has confirmed that it would be told the same.
+//! Successful writes make what they change doubtful: the resource, what is below it, and the lists
+//! that it is in. What arrives as a stream is not kept, and calls with an `Authorization` of their own
+//! go by the cache.
+//!
+//! | kept in | shares with | set by |
+//! |---|---|---|
+//! | memory | the handles of a client | nothing, or [`Cache::memory`] |
+//! | [`store::Disk`](crate::store::Disk) | the processes of a machine, and the next run | [`Cache::store`] |
+//! | `store::Redis` | a fleet | [`ClientBuilder::store`](crate::ClientBuilder::store), or [`Cache::store`] |
+//!
+//! # Tags and tokens
+//! GitHub's entity tags differ from token to token, and tokens of an App live an hour. As has been
+//! [observed](https://github.com/bored-engineer/github-conditional-http-transport), and is not
+//! documented by GitHub, a tag is a digest of the `Accept` and `Authorization` headers and of
+//! the body. A client compares the tags that it gets with that, and while they match, it asks by the
+//! tag that the stored body would have for the token at hand. Where they don't match, as when GitHub
+//! changes this, it asks by the tag it was given. A wrong guess costs nothing but the saving.
+//! [`Cache::computed_tags`] switches it off.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::store::{Guard, Store};
+
+pub(crate) mod clock;
+pub(crate) mod conditional;
+mod entry;
+mod etag;
+mod events;
+mod flights;
+pub(crate) mod found;
+mod handle;
+mod key;
+pub(crate) mod log;
+pub(crate) mod plan;
+mod policy;
+pub(crate) mod rules;
+mod storage;
+
+pub use handle::{CacheHandle, Purge};
+pub use policy::CachePolicy;
+
+use etag::Scheme;
+use flights::Flights;
+use found::Landed;
+use log::{Log, Verdict};
+use storage::{Shelf, Storage};
+
+/// Where a client keeps answers, and when it gives them:
+/// [`ClientBuilder::cache`](crate::ClientBuilder::cache).
+///
+/// ```no_run
+/// # fn example() -> octowire::Result<()> {
+/// use octowire::Client;
+/// use octowire::cache::{Cache, CachePolicy};
+///
+/// let cache = Cache::memory(256 * 1024 * 1024)
+///     .policy(CachePolicy::moderate())
+///     .operation("meta/get", CachePolicy::aggressive());
+/// let client = Client::builder().cache(cache).build()?;
+/// # let _ = client;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use = "it does nothing before it is given to a client"]
+pub struct Cache {
+    place: Place,
+    policy: CachePolicy,
+    operations: BTreeMap<String, CachePolicy>,
+    max_answer: usize,
+    compress_above: usize,
+    keep: Duration,
+    patience: Duration,
+    computed_tags: bool,
+}
+
+#[derive(Clone)]
+enum Place {
+    /// The client's store, or memory.
+    Default,
+    Memory(usize),
+    Store(Arc<dyn Store>),
+    Nowhere,
+}
+
+const MAX_BYTES: usize = 64 * 1024 * 1024;
+const MAX_ANSWER: usize = 4 * 1024 * 1024;
+const COMPRESS_ABOVE: usize = 4 * 1024;
+const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
+const PATIENCE: Duration = Duration::from_millis(500);
+/// How old what is known of the other processes' writes may be.
+const SYNC: Duration = Duration::from_secs(1);
+/// Marks outlive what they concern.
+const MARGIN: Duration = Duration::from_secs(60 * 60);
+
+impl Default for Cache {
+    /// The client's [store](crate::ClientBuilder::store), if it has one, else 64 MiB of memory.
+    fn default() -> Self {
+        Self {
+            place: Place::Default,
+            policy: CachePolicy::default(),
+            operations: BTreeMap::new(),
+            max_answer: MAX_ANSWER,
+            compress_above: COMPRESS_ABOVE,
+            keep: KEEP,
+            patience: PATIENCE,
+            computed_tags: true,
+        }
+    }
+}
+
+impl Cache {
+    /// In the memory of this process, in so many bytes at most. What was not used for longest makes
+    /// room.
+    pub fn memory(max_bytes: usize) -> Self {
+        Self { place: Place::Memory(max_bytes), ..Self::default() }
+    }
+
+    /// In a store that is shared, by the next run of the program or by others. Bodies are kept there as
+    /// GitHub sent them: whoever can read the store reads them.
+    pub fn store(store: impl Store) -> Self {
+        Self { place: Place::Store(Arc::new(store)), ..Self::default() }
+    }
+
+    /// Nothing is kept, and equal reads are not joined.
+    pub fn off() -> Self {
+        Self { place: Place::Nowhere, ..Self::default() }
+    }
+
+    /// When what is kept is given; [`CachePolicy::revalidate`] by default.
+    pub fn policy(mut self, policy: CachePolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// The same for one operation, by its id, such as `issues/get`.
+    pub fn operation(mut self, id: impl Into<String>, policy: CachePolicy) -> Self {
+        self.operations.insert(id.into(), policy);
+        self
+    }
+
+    /// The largest body that is kept, in bytes; 4 MiB by default. In a store, it is also the largest
+    /// value as it is written, compressed.
+    pub fn max_answer_bytes(mut self, bytes: usize) -> Self {
+        self.max_answer = bytes;
+        self
+    }
+
+    /// In a store, what is larger than this is compressed; 4 KiB by default.
+    pub fn compress_above(mut self, bytes: usize) -> Self {
+        self.compress_above = bytes;
+        self
+    }
+
+    /// In a store, how long an answer is kept after GitHub confirmed it last; a day by default. Memory
+    /// keeps what there is room for.
+    pub fn keep(mut self, time: Duration) -> Self {
+        self.keep = time;
+        self
+    }
+
+    /// How long a call waits for the store that was given to [`store`](Self::store) before it goes on
+    /// without; 500 ms by default. The client's own store has a
+    /// [`store_timeout`](crate::ClientBuilder::store_timeout).
+    pub fn store_timeout(mut self, time: Duration) -> Self {
+        self.patience = time;
+        self
+    }
+
+    /// Whether tags are [computed](self#tags-and-tokens) for tokens that change; they are by default.
+    pub fn computed_tags(mut self, computed: bool) -> Self {
+        self.computed_tags = computed;
+        self
+    }
+
+    /// The cache of a client of this GitHub, which may have a store.
+    pub(crate) fn open(self, github: &str, client: Option<&Arc<Guard>>) -> Option<Arc<Open>> {
+        let guard = match (&self.place, client) {
+            (Place::Nowhere, _) => return None,
+            (Place::Store(store), _) => {
+                Some(Arc::new(Guard::new(Arc::clone(store), self.patience)))
+            }
+            (Place::Default, Some(client)) => Some(Arc::clone(client)),
+            (Place::Default, None) | (Place::Memory(_), _) => None,
+        };
+        let (storage, log) = match guard {
+            Some(guard) => {
+                let shelf = Shelf {
+                    guard: Arc::clone(&guard),
+                    prefix: "cache:".to_owned(),
+                    keep: self.keep,
+                    compress_above: self.compress_above,
+                    max_value: self.max_answer,
+                };
+                let prefix = format!("cache:{github}:");
+                let log = Log::shared(guard, prefix, SYNC, self.keep.saturating_add(MARGIN));
+                (Storage::Store(shelf), log)
+            }
+            None => {
+                let max_bytes = match self.place {
+                    Place::Memory(max_bytes) => max_bytes,
+                    _ => MAX_BYTES,
+                };
+                (Storage::memory(max_bytes), Log::own())
+            }
+        };
+        let mut salt = [0; 16];
+        // Without random numbers, tokens are told from each other all the same.
+        let _ = getrandom::fill(&mut salt);
+        Some(Arc::new(Open {
+            policy: self.policy,
+            operations: self.operations,
+            max_answer: self.max_answer,
+            computed_tags: self.computed_tags,
+            storage,
+            log,
+            flights: Flights::default(),
+            scheme: Scheme::default(),
+            salt,
+            refreshing: Arc::new(Semaphore::new(REFRESHING)),
+        }))
+    }
+}
+
+/// As many answers at a time are confirmed behind their calls' backs.
+const REFRESHING: usize = 16;
+
+/// The cache of a client.
+pub(crate) struct Open {
+    policy: CachePolicy,
+    operations: BTreeMap<String, CachePolicy>,
+    max_answer: usize,
+    computed_tags: bool,
+    storage: Storage,
+    pub(crate) log: Log,
+    pub(crate) flights: Flights<Landed>,
+    scheme: Scheme,
+    salt: [u8; 16],
+    pub(crate) refreshing: Arc<Semaphore>,
+}
+
+impl Open {
+    /// Frees the memory of what is forgotten.
+    fn sweep(&self) {
+        self.storage.sweep(|entry| self.log.verdict(entry) == Verdict::Forgotten);
+    }
+
+    /// What holds for a call of this operation that says nothing itself.
+    pub(crate) fn policy(&self, operation: &str) -> &CachePolicy {
+        // Most have none, and need no look.
+        if self.operations.is_empty() {
+            return &self.policy;
+        }
+        self.operations.get(operation).unwrap_or(&self.policy)
+    }
+}
+
+/// Where an answer came from: [`Response::cache_status`](crate::Response::cache_status).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CacheStatus {
+    /// From GitHub; the cache was not asked.
+    Bypass,
+    /// From GitHub, since nothing was stored, or what was stored is not current.
+    Miss,
+    /// From the cache, with nothing sent.
+    Hit,
+    /// From the cache, and GitHub confirmed that it is current.
+    Revalidated,
+    /// From the cache, though it may not be current: as the policy allows, while GitHub fails or is
+    /// asked.
+    Stale,
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place: &dyn fmt::Debug = match &self.place {
+            Place::Default => &"default",
+            Place::Memory(max_bytes) => max_bytes,
+            Place::Store(store) => store,
+            Place::Nowhere => &"off",
+        };
+        f.debug_struct("Cache")
+            .field("place", place)
+            .field("policy", &self.policy)
+            .field("operations", &self.operations)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("policy", &self.policy)
+            .field("storage", &self.storage)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,351 @@
+//! What the cache has to say about one read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{
+    CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, ETAG, HeaderName, LAST_MODIFIED, LINK, VARY,
+};
+use http::{Method, StatusCode};
+
+use super::clock;
+use super::conditional::{Conditional, Sent};
+use super::entry::{About, Entry};
+use super::flights::Route;
+use super::found::Found;
+use super::key::{Asked, Key};
+use super::log::Verdict;
+use super::policy::{CachePolicy, Mode};
+use super::rules::{self, Directives, Times};
+use super::{CacheStatus, Open};
+use crate::error::{Error, ErrorKind};
+use crate::operation::Label;
+use crate::request::Prepared;
+use crate::response::Raw;
+
+/// A read that may be answered from the cache.
+pub(crate) struct Plan {
+    pub(crate) cache: Arc<Open>,
+    policy: CachePolicy,
+    key: Key,
+    /// The same question, whoever asks it.
+    question: Key,
+    about: About,
+}
+
+/// What is done about a stored answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    Give(CacheStatus),
+    /// It is given, and GitHub is asked behind the call's back.
+    GiveAndAsk,
+    Ask,
+}
+
+/// What is stored, and whose it is.
+#[derive(Clone, Debug)]
+pub(crate) enum Base {
+    Nothing,
+    Own(Arc<Entry>, Verdict),
+    /// Another identity was given it.
+    Anothers(Arc<Entry>),
+}
+
+/// The exchange with GitHub that an answer came of.
+pub(crate) struct Exchange {
+    pub(crate) times: Times,
+    /// The number of the last mark before it; `None` if nothing may be stored.
+    pub(crate) number: Option<u64>,
+    pub(crate) sent: Option<Sent>,
+}
+
+/// Headers by which a call says itself what it has, or of what a part is wanted.
+const OWN_CONDITIONS: [&str; 8] = [
+    "authorization",
+    "cookie",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "range",
+];
+const MEDIA_TYPE: HeaderName = HeaderName::from_static("x-github-media-type");
+/// What a stored answer of another identity may tell: it belongs to the body.
+const OF_THE_BODY: [HeaderName; 6] =
+    [CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, LAST_MODIFIED, VARY, MEDIA_TYPE];
+/// An answer that is current is written to a store again after so long, so that it is kept.
+const REWRITTEN_AFTER: Duration = Duration::from_secs(60 * 60);
+
+impl Plan {
+    /// How this call goes by the cache; `None` if it does not.
+    pub(crate) fn of(prepared: &Prepared, operation: &Label) -> Option<Self> {
+        let client = prepared.client().inner();
+        let cache = client.cache.as_ref()?;
+        let headers = prepared.headers();
+        let own = OWN_CONDITIONS.iter().any(|name| headers.contains_key(*name));
+        if *prepared.method() != Method::GET || own || !prepared.is_cacheable() {
+            return None;
+        }
+        let policy = prepared.cache_policy().unwrap_or_else(|| cache.policy(operation));
+        let directives = Directives::of(headers);
+        if policy.mode == Mode::Bypass || directives.no_store {
+            return None;
+        }
+        let trusts = matches!(policy.mode, Mode::Server | Mode::Trust(_));
+        let policy = match directives.no_cache && trusts {
+            true => CachePolicy::revalidate(),
+            false => policy.clone(),
+        };
+        let identity = prepared.client().identity().into_owned();
+        let asked = Asked { url: prepared.url(), common: &client.headers, own: headers };
+        Some(Self {
+            key: asked.key(Some(&identity)),
+            question: asked.key(None),
+            about: About {
+                url: prepared.url().clone(),
+                path: prepared.path().to_ascii_lowercase(),
+                operation: operation.clone().into_owned(),
+                identity,
+            },
+            cache: Arc::clone(cache),
+            policy,
+        })
+    }
+
+    pub(crate) fn is_only_if_cached(&self) -> bool {
+        self.policy.mode == Mode::OnlyIfCached
+    }
+
+    /// By what it is joined with equal reads.
+    pub(crate) fn route(&self) -> Route {
+        (self.key, self.cache.log.made())
+    }
+
+    /// What is stored for this identity.
+    pub(crate) async fn own(&self) -> Base {
+        let Some(entry) = self.cache.storage.get(self.key, self.largest()).await else {
+            return Base::Nothing;
+        };
+        // The key says so already; a store that mixes them up does not tell one what is another's.
+        if entry.about.identity != self.about.identity || entry.about.path != self.about.path {
+            return Base::Nothing;
+        }
+        match self.cache.log.verdict(&entry) {
+            Verdict::Forgotten => {
+                self.cache.storage.remove(self.key).await;
+                Base::Nothing
+            }
+            verdict => Base::Own(entry, verdict),
+        }
+    }
+
+    /// What another identity was given, where it can be found out whether this one would be given
+    /// the same.
+    pub(crate) async fn anothers(&self) -> Base {
+        if !self.computes() {
+            return Base::Nothing;
+        }
+        let storage = &self.cache.storage;
+        let Some(key) = storage.anybody(self.question).await else { return Base::Nothing };
+        let Some(entry) = storage.get(key, self.largest()).await else { return Base::Nothing };
+        // Links tell how many pages there are, which the tag says nothing of.
+        let whole = entry.about.path == self.about.path && !entry.headers.contains_key(LINK);
+        match self.cache.log.verdict(&entry) {
+            Verdict::Good | Verdict::Doubtful if whole => Base::Anothers(entry),
+            _ => Base::Nothing,
+        }
+    }
+
+    /// What is done about what is stored.
+    pub(crate) fn use_of(&self, entry: &Entry, verdict: Verdict) -> Use {
+        let only = self.policy.mode == Mode::OnlyIfCached;
+        if verdict == Verdict::Doubtful {
+            return if only { Use::Give(CacheStatus::Stale) } else { Use::Ask };
+        }
+        let (fresh, late) = self.freshness(entry);
+        if fresh {
+            return Use::Give(CacheStatus::Hit);
+        }
+        if only {
+            return Use::Give(CacheStatus::Stale);
+        }
+        let directives = Directives::of(&entry.headers);
+        let mut window = self.policy.stale_while_revalidate;
+        if self.policy.mode == Mode::Server {
+            window = window.max(directives.stale_while_revalidate.unwrap_or_default());
+        }
+        if late < window && !directives.must_revalidate { Use::GiveAndAsk } else { Use::Ask }
+    }
+
+    /// Whether what is stored is given though GitHub could not be asked for this reason.
+    pub(crate) fn outlasts(&self, entry: &Entry, verdict: Verdict, error: &Error) -> bool {
+        let directives = Directives::of(&entry.headers);
+        let mut window = self.policy.stale_if_error;
+        if self.policy.mode == Mode::Server {
+            window = window.max(directives.stale_if_error.unwrap_or_default());
+        }
+        let (_, late) = self.freshness(entry);
+        verdict == Verdict::Good && is_outage(error) && late < window && !directives.must_revalidate
+    }
+
+    /// Whether it may be given unasked, and for how long that has not been so.
+    fn freshness(&self, entry: &Entry) -> (bool, Duration) {
+        let now = clock::now();
+        let confirmed = now.duration_since(entry.times.received).unwrap_or_default();
+        let (age, lifetime) = match self.policy.mode {
+            Mode::Trust(time) => (confirmed, time),
+            Mode::Server | Mode::OnlyIfCached => {
+                let age = rules::age(&entry.headers, entry.times, now);
+                (age, rules::freshness(&entry.headers, entry.times))
+            }
+            Mode::Revalidate | Mode::Bypass => (confirmed, Duration::ZERO),
+        };
+        (age < lifetime, age.saturating_sub(lifetime))
+    }
+
+    /// What the request is made conditional on.
+    pub(crate) fn conditional(&self, base: &Base) -> Conditional {
+        let salt = self.cache.salt;
+        match base {
+            Base::Nothing => Conditional::none(salt),
+            Base::Own(entry, _) => Conditional::own(salt, entry, self.computes()),
+            Base::Anothers(entry) => Conditional::anothers(salt, entry),
+        }
+    }
+
+    fn computes(&self) -> bool {
+        self.cache.computed_tags && self.cache.scheme.holds()
+    }
+
+    /// GitHub says that what is stored is current.
+    pub(crate) async fn confirmed(
+        &self,
+        base: &Base,
+        raw: Raw,
+        exchange: Exchange,
+    ) -> Option<Found> {
+        let (stored, own) = match base {
+            Base::Nothing => return None,
+            Base::Own(entry, _) => (entry, true),
+            Base::Anothers(entry) => (entry, false),
+        };
+        let mut headers = stored.headers.clone();
+        if !own {
+            headers = http::HeaderMap::new();
+            for name in &OF_THE_BODY {
+                for value in stored.headers.get_all(name) {
+                    headers.append(name.clone(), value.clone());
+                }
+            }
+        }
+        rules::merge(&mut headers, &raw.headers);
+        let mut print = stored.print;
+        if let Some(sent) = &exchange.sent {
+            // A tag that GitHub tells is for the token at hand; so is the one that was computed.
+            let told = raw.headers.contains_key(ETAG);
+            if let Some(computed) = sent.computed.as_ref().filter(|_| !told) {
+                headers.insert(ETAG, computed.clone());
+            }
+            if told || sent.computed.is_some() {
+                print = sent.signature.print;
+            }
+        }
+        let entry = Arc::new(Entry {
+            about: About { url: raw.url.clone(), ..self.about.clone() },
+            headers,
+            body: stored.body.clone(),
+            times: exchange.times,
+            number: exchange.number.unwrap_or(stored.number),
+            print,
+        });
+        if exchange.number.is_some() && (!own || self.is_news(stored, &entry)) {
+            self.keep(&entry).await;
+        }
+        let mut found = Found::stored(&entry, CacheStatus::Revalidated);
+        // What this exchange was told, of its limit for one, is the call's.
+        for name in raw.headers.keys().filter(|name| !entry.headers.contains_key(*name)) {
+            for value in raw.headers.get_all(name) {
+                found.headers.append(name.clone(), value.clone());
+            }
+        }
+        found.age = Some(Duration::ZERO);
+        Some(found)
+    }
+
+    /// Whether an answer that is current has to be stored again: where that takes a write, only if
+    /// something follows from it.
+    fn is_news(&self, before: &Entry, entry: &Entry) -> bool {
+        let since = entry.times.received.duration_since(before.times.received).unwrap_or_default();
+        self.cache.storage.is_memory()
+            || self.policy != CachePolicy::revalidate()
+            || before.number != entry.number
+            || before.headers.get(ETAG) != entry.headers.get(ETAG)
+            || since > REWRITTEN_AFTER
+    }
+
+    /// GitHub gives an answer that is not the one that is stored.
+    pub(crate) async fn answered(&self, raw: &Raw, asked: &Prepared, exchange: Exchange) {
+        let body = raw.bytes();
+        if let Some(sent) = exchange.sent.as_ref().filter(|_| self.cache.computed_tags) {
+            let computed = sent.computed.is_some();
+            self.cache.scheme.compare(&raw.headers, &sent.signature, body, computed);
+        }
+        if raw.status != StatusCode::OK {
+            return;
+        }
+        let covered = || {
+            let common = &asked.client().inner().headers;
+            let asked = Asked { url: asked.url(), common, own: asked.headers() };
+            asked.covers(rules::varying(&raw.headers))
+        };
+        let storable = rules::is_storable(raw.status, &raw.headers)
+            && body.len() <= self.cache.max_answer
+            && covered();
+        let Some(number) = exchange.number.filter(|_| storable) else {
+            return self.cache.storage.remove(self.key).await;
+        };
+        let entry = Entry {
+            about: About { url: raw.url.clone(), ..self.about.clone() },
+            headers: rules::storable_headers(&raw.headers),
+            body: body.clone(),
+            times: exchange.times,
+            number,
+            print: exchange.sent.map_or(0, |sent| sent.signature.print),
+        };
+        self.keep(&Arc::new(entry)).await;
+    }
+
+    /// GitHub refuses: who may not see it any longer does not find it here either.
+    pub(crate) async fn refused(&self, error: &Error) {
+        let status = error.status().map_or(0, |status| status.as_u16());
+        if error.kind() == ErrorKind::Api && matches!(status, 401 | 403 | 404 | 410 | 451) {
+            let limited = error.is_rate_limited();
+            if !limited {
+                self.cache.storage.remove(self.key).await;
+            }
+        }
+    }
+
+    async fn keep(&self, entry: &Arc<Entry>) {
+        let storage = &self.cache.storage;
+        storage.put(self.key, entry).await;
+        if self.computes() && !entry.headers.contains_key(LINK) {
+            storage.set_anybody(self.question, self.key).await;
+        }
+    }
+
+    /// The largest entry that is read: a body with what is told of it.
+    fn largest(&self) -> usize {
+        self.cache.max_answer.saturating_add(64 * 1024)
+    }
+}
+
+/// Whether GitHub could not be asked, or failed.
+fn is_outage(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Transport | ErrorKind::Timeout | ErrorKind::CircuitOpen => true,
+        ErrorKind::Api => error.status().is_some_and(|status| status.is_server_error()),
+        _ => false,
+    }
+}
