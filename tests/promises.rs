@@ -13,6 +13,7 @@ mod promises {
     mod auth;
     mod batch;
     mod bodies;
+    mod cache;
     mod circuit;
     mod client;
     #[cfg(feature = "app-auth")]

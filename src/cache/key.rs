@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use http::header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use http::header::{
+    ACCEPT, ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName,
+};
 use http::{HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -46,7 +48,7 @@ impl Asked<'_> {
         }
         let mut headers: Vec<(&str, &HeaderValue)> = Vec::with_capacity(8);
         for (name, value) in self.own {
-            if *name != CONTENT_LENGTH && *name != CONTENT_TYPE {
+            if ![CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE].contains(name) {
                 headers.push((name.as_str(), value));
             }
         }

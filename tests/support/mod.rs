@@ -4,6 +4,7 @@
 #[cfg(feature = "app-auth")]
 pub mod github_app;
 pub mod limiter;
+pub mod resources;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -1,0 +1,478 @@
+//! Repeated reads cost nothing, and nobody is told what is another's.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use http::Method;
+use octowire::auth::{AccessToken, MintRequest, TokenFuture, TokenSource};
+use octowire::cache::{Cache, CachePolicy, CacheStatus, Purge};
+use octowire::{Client, ErrorKind, Response};
+use serde_json::{Value, json};
+use tokio::time::advance;
+
+use crate::support::resources::Resources;
+use crate::support::{Reply, Server, Still, json as answer};
+
+mod isolation;
+mod rfc9111;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// One identity whose tokens change.
+#[derive(Clone, Debug)]
+pub struct Rotating {
+    pub name: String,
+    pub number: Arc<AtomicUsize>,
+}
+
+impl Rotating {
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), number: Arc::default() }
+    }
+}
+
+impl TokenSource for Rotating {
+    fn mint<'a>(&'a self, _: MintRequest<'a>) -> TokenFuture<'a> {
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        let token = AccessToken::new(format!("ghs_{}_{number}", self.name));
+        Box::pin(async { token })
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.name)
+    }
+}
+
+fn client(github: &Resources, cache: Cache) -> Client {
+    github.server.unattended().auth(Rotating::new("octo")).cache(cache).build().unwrap()
+}
+
+async fn get(client: &Client, path: &str) -> Response<Value> {
+    client.request(Method::GET, path).send::<Value>().await.unwrap()
+}
+
+async fn status(client: &Client, path: &str) -> CacheStatus {
+    get(client, path).await.cache_status()
+}
+
+#[tokio::test]
+async fn a_repeated_read_is_confirmed_and_does_not_count() {
+    let github = Resources::start().await;
+    let client = client(&github, Cache::default());
+    let first = get(&client, "/repos/o/r").await;
+    assert_eq!((first.cache_status(), first.age()), (CacheStatus::Miss, None));
+    for _ in 0..3 {
+        let again = get(&client, "/repos/o/r").await;
+        assert_eq!(again.cache_status(), CacheStatus::Revalidated);
+        assert_eq!((again.status().as_u16(), &*again), (200, &*first));
+        assert_eq!(again.headers()["content-type"], first.headers()["content-type"]);
+        let (limit, before) = (again.rate_limit().unwrap(), first.rate_limit().unwrap());
+        assert!(
+            limit.remaining == before.remaining - 1 && again.request_id() != first.request_id()
+        );
+    }
+    assert_eq!(github.answers(), (1, 3));
+    github.change("/repos/o/r");
+    let changed = get(&client, "/repos/o/r").await;
+    assert_eq!((changed.cache_status(), &changed["version"]), (CacheStatus::Miss, &json!(1)));
+    // Another question is another answer.
+    assert_eq!(status(&client, "/repos/o/r?page=2").await, CacheStatus::Miss);
+}
+
+#[tokio::test]
+async fn a_new_token_voids_nothing_where_tags_are_as_observed() {
+    let github = Resources::start().await;
+    let client = client(&github, Cache::default());
+    get(&client, "/user").await;
+    for _ in 0..5 {
+        client.forget_token().await.unwrap();
+        assert_eq!(status(&client, "/user").await, CacheStatus::Revalidated);
+        assert_eq!(status(&client, "/user").await, CacheStatus::Revalidated);
+    }
+    let tokens: std::collections::HashSet<_> = github
+        .server
+        .requests()
+        .into_iter()
+        .map(|one| one.headers["authorization"].clone())
+        .collect();
+    assert_eq!(tokens.len(), 6);
+    assert_eq!(github.answers().0, 1);
+}
+
+#[tokio::test]
+async fn where_tags_are_otherwise_a_new_token_costs_one_read_and_nothing_is_guessed() {
+    let github = Resources::start().await;
+    github.state().observed_tags = false;
+    let client = client(&github, Cache::default());
+    get(&client, "/user").await;
+    for _ in 0..3 {
+        client.forget_token().await.unwrap();
+        assert_eq!(status(&client, "/user").await, CacheStatus::Miss);
+        assert_eq!(status(&client, "/user").await, CacheStatus::Revalidated);
+    }
+    for request in github.server.requests() {
+        let tags = request.headers.get("if-none-match").map_or(0, |tags| tags.split(", ").count());
+        assert!(tags <= 1);
+    }
+}
+
+#[tokio::test]
+async fn when_github_changes_its_tags_the_guess_costs_nothing_but_the_saving() {
+    let github = Resources::start().await;
+    let client = client(&github, Cache::default());
+    get(&client, "/user").await;
+    github.state().observed_tags = false;
+    for _ in 0..4 {
+        client.forget_token().await.unwrap();
+        assert_eq!(status(&client, "/user").await, CacheStatus::Miss);
+        assert_eq!(status(&client, "/user").await, CacheStatus::Revalidated);
+    }
+    let guesses = github.server.requests().into_iter().filter(|request| {
+        request.headers.get("if-none-match").is_some_and(|tags| tags.contains(", "))
+    });
+    assert_eq!(guesses.count(), 1);
+}
+
+#[tokio::test]
+async fn computed_tags_can_be_switched_off() {
+    let github = Resources::start().await;
+    let client = client(&github, Cache::default().computed_tags(false));
+    get(&client, "/user").await;
+    client.forget_token().await.unwrap();
+    assert_eq!(status(&client, "/user").await, CacheStatus::Miss);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_trusted_is_given_unasked_until_its_time_is_over() {
+    let _still = Still::new();
+    let github = Resources::start().await;
+    for (policy, seconds) in [
+        (CachePolicy::moderate(), 300),
+        (CachePolicy::trust(7 * SECOND), 7),
+        (CachePolicy::aggressive(), 3_600),
+    ] {
+        let client = client(&github, Cache::default().policy(policy));
+        let before = github.sent();
+        assert_eq!(status(&client, "/user").await, CacheStatus::Miss);
+        advance(SECOND * (seconds - 1)).await;
+        let hit = get(&client, "/user").await;
+        assert_eq!(hit.cache_status(), CacheStatus::Hit);
+        let age = hit.age().unwrap().as_secs();
+        assert!((seconds - 2..=seconds).contains(&u32::try_from(age).unwrap()), "{age}");
+        assert_eq!(hit.rate_limit(), None, "what was said of it then is of no use now");
+        advance(2 * SECOND).await;
+        assert_eq!(status(&client, "/user").await, CacheStatus::Revalidated);
+        assert_eq!(status(&client, "/user").await, CacheStatus::Hit);
+        assert_eq!(github.sent() - before, 2);
+    }
+}
+
+#[tokio::test]
+async fn the_most_particular_policy_holds() {
+    let github = Resources::start().await;
+    let cache = Cache::default()
+        .policy(CachePolicy::moderate())
+        .operation("GET /never", CachePolicy::bypass())
+        .operation("GET /asked", CachePolicy::revalidate());
+    let client = client(&github, cache);
+    for path in ["/never", "/asked", "/other"] {
+        get(&client, path).await;
+    }
+    assert_eq!(status(&client, "/never").await, CacheStatus::Bypass);
+    assert_eq!(status(&client, "/asked").await, CacheStatus::Revalidated);
+    assert_eq!(status(&client, "/other").await, CacheStatus::Hit);
+    let call = |policy| client.request(Method::GET, "/other").cache(policy).send::<Value>();
+    assert_eq!(
+        call(CachePolicy::revalidate()).await.unwrap().cache_status(),
+        CacheStatus::Revalidated
+    );
+    assert_eq!(call(CachePolicy::bypass()).await.unwrap().cache_status(), CacheStatus::Bypass);
+    assert_eq!(
+        call(CachePolicy::only_if_cached()).await.unwrap().cache_status(),
+        CacheStatus::Stale
+    );
+    let sent = github.sent();
+    let call = client.request(Method::GET, "/new").cache(CachePolicy::only_if_cached());
+    let error = call.send::<Value>().await.unwrap_err();
+    assert_eq!((error.kind(), github.sent()), (ErrorKind::NotCached, sent));
+}
+
+#[tokio::test]
+async fn a_write_makes_doubtful_what_it_changes_and_nothing_else() {
+    let github = Resources::start().await;
+    let client = client(&github, Cache::default().policy(CachePolicy::moderate()));
+    let paths = [
+        "/repos/o/r",
+        "/repos/o/r/issues",
+        "/repos/o/r/issues?state=open",
+        "/repos/o/r/issues/7",
+        "/repos/o/r/issues/7/labels",
+        "/repos/o/r/issues/70",
+        "/repos/o/r/pulls",
+        "/repos/o/other",
+    ];
+    for path in paths {
+        get(&client, path).await;
+    }
+    let write = client.request(Method::PATCH, "/repos/O/R/issues/7").json(&json!({}));
+    write.send_empty().await.unwrap();
+    let mut asked = Vec::new();
+    for path in paths {
+        if status(&client, path).await != CacheStatus::Hit {
+            asked.push(path);
+        }
+    }
+    assert_eq!(asked, paths[..5]);
+}
+
+#[tokio::test]
+async fn a_write_that_was_refused_changes_nothing_and_one_that_may_have_been_done_does() {
+    let server = Server::start(|request| async move {
+        Reply::Raw(match (request.method.as_str(), request.target.as_str()) {
+            ("GET", _) => answer("200 OK", "etag: \"1\"\r\n", "{}"),
+            (_, "/a/1") => answer("422 Unprocessable", "", r#"{"message":"no"}"#),
+            _ => answer("502 Bad Gateway", "", ""),
+        })
+    })
+    .await;
+    let cache = Cache::default().policy(CachePolicy::moderate());
+    let client = server.unattended().cache(cache).build().unwrap();
+    for (path, expected) in [("/a/1", CacheStatus::Hit), ("/b/1", CacheStatus::Miss)] {
+        get(&client, path).await;
+        client.request(Method::POST, path).send_empty().await.unwrap_err();
+        assert_eq!(status(&client, path).await, expected, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_equal_reads_at_once_are_one() {
+    let github = Resources::start().await;
+    let client = client(&github, Cache::default());
+    let reads = join_all((0..1_000).map(|_| get(&client, "/user"))).await;
+    assert!(reads.iter().all(|read| read["path"] == "/user"));
+    assert_eq!(github.sent(), 1);
+}
+
+#[tokio::test]
+async fn one_that_gives_up_hands_over_and_an_error_is_told_to_all_once() {
+    let times = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&times);
+    let server = Server::start(move |_| {
+        let number = counter.fetch_add(1, Ordering::Relaxed);
+        async move {
+            if number == 0 {
+                return Reply::Silence(Vec::new());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Reply::Raw(answer("404 Not Found", "", r#"{"message":"Not Found"}"#))
+        }
+    })
+    .await;
+    let client = server.unattended().build().unwrap();
+    let leader = tokio::spawn(client.request(Method::GET, "/x").send::<Value>());
+    while times.load(Ordering::Relaxed) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let followers: Vec<_> =
+        (0..20).map(|_| tokio::spawn(client.request(Method::GET, "/x").send::<Value>())).collect();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    leader.abort();
+    for follower in followers {
+        assert!(follower.await.unwrap().unwrap_err().is_not_found());
+    }
+    assert_eq!(times.load(Ordering::Relaxed), 2);
+    client.request(Method::GET, "/x").send::<Value>().await.unwrap_err();
+    assert_eq!(times.load(Ordering::Relaxed), 3, "an error is not kept");
+}
+
+#[tokio::test]
+async fn who_reads_after_a_write_is_not_told_what_was_before() {
+    let version = Arc::new(AtomicUsize::new(0));
+    let shared = Arc::clone(&version);
+    let server = Server::start(move |request| {
+        if request.method == "PUT" {
+            shared.fetch_add(1, Ordering::Relaxed);
+            return futures_util::future::Either::Left(async {
+                Reply::Raw(answer("200 OK", "", "1"))
+            });
+        }
+        let body = shared.load(Ordering::Relaxed).to_string();
+        futures_util::future::Either::Right(async move {
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            Reply::Raw(answer("200 OK", "", &body))
+        })
+    })
+    .await;
+    let client = server.unattended().build().unwrap();
+    let early = tokio::spawn(client.request(Method::GET, "/x").send::<u64>());
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    client.request(Method::PUT, "/x").send_empty().await.unwrap();
+    assert_eq!(*client.request(Method::GET, "/x").send::<u64>().await.unwrap(), 1);
+    assert_eq!(*early.await.unwrap().unwrap(), 0);
+    let trusting = client.request(Method::GET, "/x").cache(CachePolicy::moderate());
+    assert_eq!(*trusting.send::<u64>().await.unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_github_fails_what_is_stored_stands_in_if_it_may() {
+    let _still = Still::new();
+    let github = Resources::start().await;
+    let builder = || github.server.builder().auth(Rotating::new("octo"));
+    let policy = CachePolicy::trust(10 * SECOND).stale_if_error(60 * SECOND);
+    let client = builder().cache(Cache::default().policy(policy)).build().unwrap();
+    let strict = builder().cache(Cache::default().policy(CachePolicy::moderate())).build().unwrap();
+    let read = |client: &Client| client.request(Method::GET, "/user").send::<Value>();
+    get(&client, "/user").await;
+    get(&strict, "/user").await;
+    advance(11 * SECOND).await;
+    github.state().failure = Some(answer("503 Unavailable", "", ""));
+    let stale = read(&client).await.unwrap();
+    assert_eq!(stale.cache_status(), CacheStatus::Stale);
+    assert!(stale.age().unwrap() >= 10 * SECOND);
+    // So it does when the circuit is open.
+    for n in 0..40 {
+        let _ = client.request(Method::GET, format!("/other/{n}")).send::<Value>().await;
+    }
+    assert_ne!(client.circuit_state(), octowire::CircuitState::Closed);
+    let sent = github.sent();
+    assert_eq!(read(&client).await.unwrap().cache_status(), CacheStatus::Stale);
+    assert_eq!(github.sent(), sent);
+    advance(60 * SECOND).await;
+    assert!(read(&client).await.is_err());
+    advance(240 * SECOND).await;
+    assert!(read(&strict).await.is_err(), "it was not asked to");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_must_be_asked_for_is_not_given_while_github_fails() {
+    let _still = Still::new();
+    let github = Resources::start().await;
+    github.state().headers = "cache-control: private, must-revalidate\r\n".to_owned();
+    let policy = CachePolicy::revalidate().stale_if_error(600 * SECOND);
+    let cache = Cache::default().policy(policy);
+    let client = github.server.builder().cache(cache).build().unwrap();
+    get(&client, "/user").await;
+    github.state().failure = Some(answer("503 Unavailable", "", ""));
+    assert!(client.request(Method::GET, "/user").send::<Value>().await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_stale_is_given_at_once_and_asked_for_once_behind_it() {
+    let _still = Still::new();
+    let github = Resources::start().await;
+    let policy = CachePolicy::trust(10 * SECOND).stale_while_revalidate(60 * SECOND);
+    let client = client(&github, Cache::default().policy(policy));
+    get(&client, "/user").await;
+    advance(11 * SECOND).await;
+    github.change("/user");
+    let reads = join_all((0..20).map(|_| get(&client, "/user"))).await;
+    for read in &reads {
+        assert_eq!((read.cache_status(), &read["version"]), (CacheStatus::Stale, &json!(0)));
+    }
+    while get(&client, "/user").await["version"] != 1 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(github.sent(), 2);
+    advance(80 * SECOND).await;
+    assert_eq!(status(&client, "/user").await, CacheStatus::Revalidated, "it is too old");
+}
+
+#[tokio::test]
+async fn what_is_purged_is_forgotten() {
+    let github = Resources::start().await;
+    let client = client(&github, Cache::default().policy(CachePolicy::moderate()));
+    let paths = ["/repos/o/r", "/repos/o/r/issues", "/repos/o/rest", "/user"];
+    for (purge, gone) in [
+        (Purge::prefix("/repos/O/r"), vec![0, 1]),
+        (Purge::prefix("repos/o/"), vec![0, 1, 2]),
+        (Purge::operation("GET /user"), vec![3]),
+        (Purge::identity("octo"), vec![0, 1, 2, 3]),
+        (Purge::identity("another"), vec![]),
+        (Purge::all(), vec![0, 1, 2, 3]),
+    ] {
+        for path in paths {
+            get(&client, path).await;
+        }
+        client.cache().purge(purge.clone()).await;
+        let sent = github.sent();
+        let mut asked = Vec::new();
+        for (index, path) in paths.into_iter().enumerate() {
+            match status(&client, path).await {
+                CacheStatus::Hit => {}
+                CacheStatus::Miss => asked.push(index),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!((asked.clone(), github.sent() - sent), (gone, asked.len()), "{purge:?}");
+        for request in &github.server.requests()[sent..] {
+            assert!(!request.headers.contains_key("if-none-match"), "{purge:?}");
+        }
+    }
+    client.cache().purge(Purge::all()).await;
+    assert_eq!(client.cache().memory_bytes(), 0);
+}
+
+#[tokio::test]
+async fn an_event_makes_doubtful_what_it_is_about() {
+    let github = Resources::start().await;
+    let client = client(&github, Cache::default().policy(CachePolicy::moderate()));
+    for path in ["/repos/o/r/issues/7", "/repos/o/r/issues", "/repos/o/r/pulls"] {
+        get(&client, path).await;
+    }
+    let url = |path: &str| format!("{}{path}", github.server.url);
+    let payload = json!({
+        "issue": { "url": url("/repos/o/r/issues/7") },
+        "repository": { "url": url("/repos/o/r") },
+    });
+    client.cache().invalidate_for_event("issues", &payload).await;
+    assert_eq!(status(&client, "/repos/o/r/issues/7").await, CacheStatus::Revalidated);
+    assert_eq!(status(&client, "/repos/o/r/issues").await, CacheStatus::Revalidated);
+    assert_eq!(status(&client, "/repos/o/r/pulls").await, CacheStatus::Hit);
+    client.cache().invalidate_for_event("push", &payload).await;
+    assert_eq!(status(&client, "/repos/o/r/pulls").await, CacheStatus::Revalidated);
+}
+
+#[tokio::test]
+async fn what_is_warmed_is_there() {
+    let github = Resources::start().await;
+    let client = client(&github, Cache::default().policy(CachePolicy::moderate()));
+    let calls = (0..50).map(|n| client.request(Method::GET, format!("/x/{n}")));
+    assert!(client.cache().warm(calls).await.iter().all(Result::is_ok));
+    for n in 0..50 {
+        assert_eq!(status(&client, &format!("/x/{n}")).await, CacheStatus::Hit);
+    }
+}
+
+#[tokio::test]
+async fn memory_is_bounded_by_bytes_and_what_is_too_large_is_not_kept() {
+    let github = Resources::start().await;
+    github.state().body = |path, _, _| format!("\"{path}{}\"", "x".repeat(10_000));
+    let cache = Cache::memory(100_000).policy(CachePolicy::moderate());
+    let client = client(&github, cache);
+    for n in 0..50 {
+        get(&client, &format!("/x/{n}")).await;
+        assert!(client.cache().memory_bytes() <= 100_000);
+    }
+    assert_eq!(status(&client, "/x/49").await, CacheStatus::Hit);
+    assert_eq!(status(&client, "/x/0").await, CacheStatus::Miss);
+    let small = Cache::default().policy(CachePolicy::moderate()).max_answer_bytes(9_000);
+    let client = github.server.unattended().cache(small).build().unwrap();
+    get(&client, "/x").await;
+    assert_eq!(status(&client, "/x").await, CacheStatus::Miss);
+}
+
+#[tokio::test]
+async fn who_may_not_see_it_any_longer_does_not_find_it_here() {
+    let github = Resources::start().await;
+    let policy = CachePolicy::trust(Duration::ZERO).stale_if_error(600 * SECOND);
+    let client = client(&github, Cache::default().policy(policy));
+    get(&client, "/repos/o/secret").await;
+    github.state().failure = Some(answer("404 Not Found", "", r#"{"message":"Not Found"}"#));
+    let read = || client.request(Method::GET, "/repos/o/secret");
+    assert!(read().send::<Value>().await.unwrap_err().is_not_found());
+    let stored = read().cache(CachePolicy::only_if_cached()).send::<Value>().await;
+    assert_eq!(stored.unwrap_err().kind(), ErrorKind::NotCached);
+}

@@ -1,0 +1,197 @@
+//! Nobody is told what is another's, in whatever order they ask, and nothing that was.
+
+use std::sync::atomic::Ordering;
+
+use http::Method;
+use octowire::cache::{Cache, CachePolicy, CacheStatus};
+use octowire::limits::RateLimits;
+use octowire::store::Memory;
+use octowire::{Client, Response};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::Value;
+
+use super::Rotating;
+use crate::support::resources::Resources;
+
+/// What happens.
+#[derive(Clone, Debug)]
+enum Step {
+    Read {
+        who: usize,
+        path: usize,
+        accept: usize,
+    },
+    /// Two read at once.
+    Both {
+        one: usize,
+        other: usize,
+        path: usize,
+    },
+    /// Somebody else changes it.
+    Change {
+        path: usize,
+    },
+    Write {
+        who: usize,
+        path: usize,
+    },
+    Rotate {
+        who: usize,
+    },
+    /// GitHub's tags are otherwise from now on.
+    Tags(bool),
+}
+
+const WHO: [&str; 4] =
+    ["user:a", "user:b", "installation:1", "installation:1;permissions=issues:read"];
+const PATHS: [&str; 4] = ["/repos/o/r", "/repos/o/r/issues", "/repos/o/r/issues/1", "/user"];
+const ACCEPT: [&str; 2] = ["application/vnd.github+json", "application/vnd.github.raw+json"];
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let (who, path) = (0..WHO.len(), 0..PATHS.len());
+    let step = prop_oneof![
+        8 => (who.clone(), path.clone(), 0..ACCEPT.len())
+            .prop_map(|(who, path, accept)| Step::Read { who, path, accept }),
+        3 => (who.clone(), who.clone(), path.clone())
+            .prop_map(|(one, other, path)| Step::Both { one, other, path }),
+        2 => path.clone().prop_map(|path| Step::Change { path }),
+        1 => (who.clone(), path).prop_map(|(who, path)| Step::Write { who, path }),
+        2 => who.prop_map(|who| Step::Rotate { who }),
+        1 => any::<bool>().prop_map(Step::Tags),
+    ];
+    prop::collection::vec(step, 1..60)
+}
+
+/// What each may see: all the same of some, and each its own of others.
+fn body(path: &str, version: u64, token: &str) -> String {
+    let who = token.trim_start_matches("Bearer ghs_").rsplit_once('_').map_or("", |(who, _)| who);
+    let sees = match path {
+        "/user" => who,
+        "/repos/o/r" => "all",
+        _ if who.starts_with("user") => "a user",
+        _ => who,
+    };
+    format!(r#"{{"version":{version},"for":"{sees}"}}"#)
+}
+
+async fn read(client: &Client, path: &str, accept: &str, policy: &CachePolicy) -> Response<Value> {
+    let call = client.request(Method::GET, path).accept(accept).cache(policy.clone());
+    call.send::<Value>().await.unwrap()
+}
+
+async fn play(cache: Cache, steps: Vec<Step>, policy: CachePolicy) {
+    let github = Resources::start().await;
+    github.state().body = body;
+    let limits = RateLimits::none();
+    let client = github.server.unattended().rate_limits(limits).cache(cache).build().unwrap();
+    let sources: Vec<Rotating> = WHO.iter().map(|name| Rotating::new(name)).collect();
+    let clients: Vec<Client> =
+        sources.iter().map(|source| client.with_auth(source.clone())).collect();
+    let trusts = policy != CachePolicy::revalidate();
+    let check = |who: usize, path: &str, response: &Response<Value>| {
+        let token = format!("Bearer ghs_{}_0", WHO[who]);
+        let expected: Value = serde_json::from_str(&github.state().body(path, &token)).unwrap();
+        assert_eq!(response["for"], expected["for"], "{} reads {path}", WHO[who]);
+        if !trusts {
+            assert_eq!(response["version"], expected["version"], "{} reads {path}", WHO[who]);
+        }
+        if response.cache_status() == CacheStatus::Hit {
+            assert!(trusts);
+        }
+    };
+    for step in steps {
+        match step {
+            Step::Read { who, path, accept } => {
+                let response = read(&clients[who], PATHS[path], ACCEPT[accept], &policy).await;
+                check(who, PATHS[path], &response);
+            }
+            Step::Both { one, other, path } => {
+                let (first, second) = tokio::join!(
+                    read(&clients[one], PATHS[path], ACCEPT[0], &policy),
+                    read(&clients[other], PATHS[path], ACCEPT[0], &policy),
+                );
+                check(one, PATHS[path], &first);
+                check(other, PATHS[path], &second);
+            }
+            Step::Change { path } => github.change(PATHS[path]),
+            Step::Write { who, path } => {
+                let write = clients[who].request(Method::PUT, PATHS[path]);
+                write.send_empty().await.unwrap();
+                // What one wrote, one reads.
+                let response = read(&clients[who], PATHS[path], ACCEPT[0], &policy).await;
+                let version = github.state().versions[PATHS[path]];
+                assert_eq!(response["version"], version, "{} wrote {}", WHO[who], PATHS[path]);
+            }
+            Step::Rotate { who } => {
+                clients[who].forget_token().await.unwrap();
+                sources[who].number.fetch_add(1, Ordering::Relaxed);
+            }
+            Step::Tags(observed) => github.state().observed_tags = observed,
+        }
+    }
+}
+
+/// Plays random stories, with this many for each policy.
+pub fn stories(cases: u32, cache: impl Fn() -> Cache) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    for policy in [CachePolicy::revalidate(), CachePolicy::moderate()] {
+        let mut runner = TestRunner::new(Config::with_cases(cases));
+        let result = runner.run(&steps(), |steps| {
+            runtime.block_on(play(cache(), steps, policy.clone()));
+            Ok(())
+        });
+        result.unwrap();
+    }
+}
+
+#[test]
+fn nobody_is_told_what_is_anothers_from_memory() {
+    stories(150, Cache::default);
+}
+
+#[test]
+fn nobody_is_told_what_is_anothers_from_a_store() {
+    stories(60, || Cache::store(Memory::new()).compress_above(100));
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn nobody_is_told_what_is_anothers_from_redis() {
+    use octowire::store::Redis;
+    let server = crate::redis_servers::RedisServer::start();
+    stories(30, || {
+        server.ask(&["FLUSHALL"]);
+        let redis = Redis::builder(server.url()).build().unwrap();
+        Cache::store(redis).compress_above(100).store_timeout(std::time::Duration::from_secs(5))
+    });
+}
+
+#[tokio::test]
+async fn one_body_serves_two_when_github_has_confirmed_that_both_would_be_given_it() {
+    let github = Resources::start().await;
+    github.state().body = body;
+    let client = github.server.unattended().build().unwrap();
+    let [a, b, app, _] = WHO.map(|name| client.with_auth(Rotating::new(name)));
+    let policy = CachePolicy::revalidate();
+    let status = async |client, path| read(client, path, ACCEPT[0], &policy).await.cache_status();
+    assert_eq!(status(&a, "/repos/o/r").await, CacheStatus::Miss);
+    assert_eq!(status(&b, "/repos/o/r").await, CacheStatus::Revalidated);
+    assert_eq!(status(&app, "/repos/o/r").await, CacheStatus::Revalidated);
+    assert_eq!(github.answers(), (1, 2));
+    assert_eq!(status(&a, "/user").await, CacheStatus::Miss);
+    assert_eq!(status(&b, "/user").await, CacheStatus::Miss);
+    // It tells the first of its headers only what belongs to the body.
+    github.state().headers = "x-oauth-scopes: repo\r\nlast-modified: x\r\n".to_owned();
+    github.change("/repos/o/r/issues/1");
+    assert_eq!(status(&a, "/repos/o/r/issues/1").await, CacheStatus::Miss);
+    github.state().headers = String::new();
+    let second = read(&b, "/repos/o/r/issues/1", ACCEPT[0], &policy).await;
+    assert_eq!(second.cache_status(), CacheStatus::Revalidated);
+    assert!(!second.headers().contains_key("x-oauth-scopes"));
+    assert!(second.headers().contains_key("last-modified"));
+    // Links are not in the tag, and tell how much there is.
+    github.state().headers = "link: <https://x/?page=9>; rel=\"last\"\r\n".to_owned();
+    assert_eq!(status(&a, "/repos/o/r/issues").await, CacheStatus::Miss);
+    assert_eq!(status(&b, "/repos/o/r/issues").await, CacheStatus::Miss);
+}
