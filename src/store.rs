@@ -7,6 +7,7 @@
 //! | store | shares with |
 //! |---|---|
 //! | [`Memory`] | the clients of one process |
+//! | [`Disk`] | the processes of a machine, and the next run |
 //! | `Redis`, with the feature `redis` | all that reach the same Redis or Valkey |
 //!
 //! A store that is slow or gone never holds up a call for longer than
@@ -22,6 +23,7 @@ use bytes::Bytes;
 
 use crate::error::Result;
 
+mod disk;
 mod guard;
 mod lease;
 mod ledger;
@@ -29,6 +31,7 @@ mod memory;
 #[cfg(feature = "redis")]
 mod redis;
 
+pub use disk::Disk;
 pub use guard::StoreHealth;
 pub use lease::{Lease, LeaseRequest};
 pub use ledger::Ledger;

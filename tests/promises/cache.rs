@@ -18,6 +18,7 @@ use crate::support::{Reply, Server, Still, json as answer};
 
 mod isolation;
 mod rfc9111;
+mod stores;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -10,7 +10,7 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::*;
 use crate::store::lease::{BudgetAsk, BudgetTold, Join, Pause, WindowAsk};
-use crate::store::{Guard, Ledger, Memory};
+use crate::store::{Disk, Guard, Ledger, Memory};
 
 #[allow(unreachable_pub, reason = "other test binaries use it as well")]
 #[path = "../../../tests/support/redis_servers.rs"]
@@ -49,6 +49,9 @@ async fn keeps_its_promises(store: &dyn Store) {
 
     assert_eq!(store.add("n", 5, LONG).await.unwrap(), 5);
     assert_eq!(store.add("n", -7, LONG).await.unwrap(), -2);
+    assert_eq!(store.get("n").await.unwrap().unwrap(), b"-2"[..]);
+    assert!(store.claim("begun", bytes("1000"), LONG).await.unwrap());
+    assert_eq!(store.add("begun", 1, LONG).await.unwrap(), 1001);
 
     let ask = LeaseRequest {
         member: "m".to_owned(),
@@ -73,6 +76,13 @@ async fn keeps_its_promises(store: &dyn Store) {
 #[tokio::test]
 async fn the_memory_keeps_its_promises() {
     keeps_its_promises(&Memory::new()).await;
+}
+
+#[tokio::test]
+async fn the_disk_keeps_its_promises() {
+    let folder = std::env::temp_dir().join(format!("octowire-promises-{}", std::process::id()));
+    keeps_its_promises(&Disk::open(&folder).unwrap()).await;
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use http::Method;
 use octowire::cache::{Cache, CachePolicy, CacheStatus};
 use octowire::limits::RateLimits;
-use octowire::store::Memory;
+use octowire::store::{Disk, Memory};
 use octowire::{Client, Response};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -153,6 +153,16 @@ fn nobody_is_told_what_is_anothers_from_memory() {
 #[test]
 fn nobody_is_told_what_is_anothers_from_a_store() {
     stories(60, || Cache::store(Memory::new()).compress_above(100));
+}
+
+#[test]
+fn nobody_is_told_what_is_anothers_from_the_disk() {
+    let folder = super::stores::Folder::new("isolation");
+    let number = std::cell::Cell::new(0);
+    stories(30, || {
+        number.set(number.get() + 1);
+        Cache::store(Disk::open(folder.0.join(number.get().to_string())).unwrap())
+    });
 }
 
 #[cfg(feature = "redis")]

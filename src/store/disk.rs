@@ -1,0 +1,380 @@
+//! A store for the processes of a machine, which outlives them.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind as IoErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{Lease, LeaseRequest, Ledger, Store, StoreFuture};
+use crate::error::{Error, ErrorKind, Result};
+
+mod value;
+
+use value::Value;
+
+/// A [store](Store) in a folder: for the next run of a program, and for processes of one machine,
+/// which may use it at the same time.
+///
+/// Each value is a file, which is written beside its place and then moved there: whenever a process
+/// ends, or is ended, values are whole, or not there. One that is damaged is not there either.
+///
+/// It is bounded, by 1 GiB unless [`with_max_bytes`](Self::with_max_bytes) says otherwise: when
+/// a process has written a 16th of that, it removes what is over, and then what was not used for
+/// longest. Values are not encrypted; on Unix, only the user who runs the program can read them.
+///
+/// It has to be on a file system that knows locks and renames: a local one, not every network one.
+///
+/// ```no_run
+/// # fn example() -> octowire::Result<()> {
+/// use octowire::Client;
+/// use octowire::cache::Cache;
+/// use octowire::store::Disk;
+///
+/// let cache = Cache::store(Disk::open("/var/cache/my-bot")?);
+/// let client = Client::builder().token_from_env("GITHUB_TOKEN").cache(cache).build()?;
+/// # let _ = client;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Disk(Arc<Folder>);
+
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    max_bytes: u64,
+    /// What this process has written since it looked at how much there is.
+    written: AtomicU64,
+    /// Tells apart what it is writing.
+    number: AtomicU64,
+}
+
+const MAX_BYTES: u64 = 1024 * 1024 * 1024;
+/// Of the bound: so much may be written before somebody looks.
+const LOOK_AFTER: u64 = 16;
+/// What is used is marked as such no more often.
+const TOUCHED_AFTER: Duration = Duration::from_secs(60 * 60);
+/// What was begun so long ago was not ended.
+const ABANDONED: Duration = Duration::from_secs(60 * 60);
+/// As long as GitHub's longest window, and an hour more.
+const LEDGER_TTL: Duration = Duration::from_secs(2 * 60 * 60);
+
+impl Disk {
+    /// The store in this folder, which is made if it is not there.
+    ///
+    /// # Errors
+    /// If the folder can not be made or written to: of the kind
+    /// [`Configuration`](crate::ErrorKind::Configuration).
+    pub fn open(folder: impl Into<PathBuf>) -> Result<Self> {
+        Self::with_max_bytes(folder, MAX_BYTES)
+    }
+
+    /// The same with another bound, in bytes.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn with_max_bytes(folder: impl Into<PathBuf>, max_bytes: u64) -> Result<Self> {
+        let path = folder.into();
+        let folder =
+            Folder { path, max_bytes, written: AtomicU64::new(0), number: AtomicU64::new(0) };
+        let ready = make_folder(&folder.path).and_then(|()| folder.lock()).map(drop);
+        ready.map_err(|error| {
+            let message = format!("the store in {} can not be opened", folder.path.display());
+            Error::new(ErrorKind::Configuration, message)
+                .with_advice("name a folder that this program may make and write to")
+                .with_source(error)
+        })?;
+        // What is there counts from the beginning.
+        folder.written.store(max_bytes, Ordering::Relaxed);
+        Ok(Self(Arc::new(folder)))
+    }
+
+    /// Does something with the folder, where it may block.
+    fn run<'a, T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Folder) -> io::Result<T> + Send + 'static,
+    ) -> StoreFuture<'a, T> {
+        let folder = Arc::clone(&self.0);
+        Box::pin(async move {
+            let failed = |error: &dyn std::fmt::Display| {
+                Error::new(ErrorKind::Store, format!("the store on the disk: {error}"))
+                    .with_advice("see that the folder is there, and that there is room")
+                    .with_retryable(true)
+            };
+            match tokio::task::spawn_blocking(move || act(&folder)).await {
+                Ok(result) => result.map_err(|error| failed(&error)),
+                Err(error) => Err(failed(&error)),
+            }
+        })
+    }
+}
+
+impl Folder {
+    fn get(&self, key: &str) -> io::Result<Option<Value>> {
+        let path = self.place(key);
+        let mut bytes = Vec::new();
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        file.read_to_end(&mut bytes)?;
+        let value = Value::decode(&bytes, key).filter(|value| value.until > now());
+        let used = file.metadata().and_then(|metadata| metadata.modified());
+        let since = used.ok().and_then(|used| used.elapsed().ok());
+        if value.is_some() && since.is_some_and(|since| since > TOUCHED_AFTER) {
+            // If it can not be, it goes earlier than it might.
+            let _ = File::options()
+                .write(true)
+                .open(&path)
+                .and_then(|file| file.set_modified(SystemTime::now()));
+        }
+        Ok(value)
+    }
+
+    fn put(&self, key: &str, value: &[u8], until: u64) -> io::Result<()> {
+        let bytes = value::encode(key, value, until);
+        if bytes.len() as u64 > self.max_bytes {
+            return self.remove(key);
+        }
+        let path = self.place(key);
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        let draft = self.path.join(format!("{}-{number}.tmp", std::process::id()));
+        let written = (|| {
+            let mut file = create(&draft)?;
+            file.write_all(&bytes)?;
+            drop(file);
+            match fs::rename(&draft, &path) {
+                Err(error) if error.kind() == IoErrorKind::NotFound => {
+                    // One of 256 folders, when it is used for the first time.
+                    path.parent().map_or(Ok(()), make_folder)?;
+                    fs::rename(&draft, &path)
+                }
+                renamed => renamed,
+            }
+        })();
+        if written.is_err() {
+            let _ = fs::remove_file(&draft);
+        }
+        written?;
+        let size = bytes.len() as u64;
+        let so_far = self.written.fetch_add(size, Ordering::Relaxed) + size;
+        if so_far > self.max_bytes / LOOK_AFTER {
+            self.written.store(0, Ordering::Relaxed);
+            self.make_room()?;
+        }
+        Ok(())
+    }
+
+    fn remove(&self, key: &str) -> io::Result<()> {
+        gone(fs::remove_file(self.place(key)))
+    }
+
+    /// Changes a value while nobody else does. `change` gives the new value and until when it is, or
+    /// `None` to leave it as it is.
+    fn change<T>(
+        &self,
+        key: &str,
+        change: impl FnOnce(Option<Value>) -> (Option<(Vec<u8>, u64)>, T),
+    ) -> io::Result<T> {
+        let _lock = self.lock()?;
+        let (value, result) = change(self.get(key)?);
+        if let Some((value, until)) = value {
+            self.put(key, &value, until)?;
+        }
+        Ok(result)
+    }
+
+    /// Held by who changes something that it has read. It is let go when the file is closed, however
+    /// the process ends.
+    fn lock(&self) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true);
+        let file = private(&mut options).open(self.path.join("lock"))?;
+        file.lock()?;
+        Ok(file)
+    }
+
+    /// Removes what is over, what was not ended, and what is too much.
+    fn make_room(&self) -> io::Result<()> {
+        let (mut files, mut bytes) = (Vec::new(), 0);
+        for entry in fs::read_dir(&self.path)? {
+            let path = entry?.path();
+            let is_draft = path.extension().is_some_and(|extension| extension == "tmp");
+            if is_draft && age(&path) > ABANDONED {
+                gone(fs::remove_file(&path))?;
+            }
+            if !path.is_dir() {
+                continue;
+            }
+            for entry in fs::read_dir(&path)? {
+                let entry = entry?;
+                // Others remove, too.
+                let Ok(metadata) = entry.metadata() else { continue };
+                let path = entry.path();
+                if value::until(&path).is_some_and(|until| until > now()) {
+                    bytes += metadata.len();
+                    files.push((metadata.modified()?, metadata.len(), path));
+                } else {
+                    gone(fs::remove_file(&path))?;
+                }
+            }
+        }
+        files.sort_unstable();
+        for (_, size, path) in files {
+            if bytes <= self.max_bytes {
+                break;
+            }
+            gone(fs::remove_file(&path))?;
+            bytes -= size;
+        }
+        Ok(())
+    }
+
+    /// Where a key's value is: its name tells nothing of it.
+    fn place(&self, key: &str) -> PathBuf {
+        let digest = Sha256::digest(key);
+        let name: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.path.join(&name[..2]).join(&name[2..])
+    }
+}
+
+impl Store for Disk {
+    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        let key = key.to_owned();
+        self.run(move |folder| Ok(folder.get(&key)?.map(|value| value.bytes.into())))
+    }
+
+    fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
+        let key = key.to_owned();
+        self.run(move |folder| folder.put(&key, &value, after(ttl)))
+    }
+
+    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+        let key = key.to_owned();
+        self.run(move |folder| {
+            folder.change(&key, |held| match held {
+                Some(_) => (None, false),
+                None => (Some((value.to_vec(), after(ttl))), true),
+            })
+        })
+    }
+
+    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+        let key = key.to_owned();
+        self.run(move |folder| {
+            folder.change(&key, |held| match held {
+                Some(held) if held.bytes == value => (Some((held.bytes, after(ttl))), true),
+                _ => (None, false),
+            })
+        })
+    }
+
+    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
+        let key = key.to_owned();
+        self.run(move |folder| folder.remove(&key))
+    }
+
+    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+        let key = key.to_owned();
+        self.run(move |folder| {
+            let _lock = folder.lock()?;
+            let is_it = folder.get(&key)?.is_some_and(|held| held.bytes == value);
+            if is_it {
+                folder.remove(&key)?;
+            }
+            Ok(is_it)
+        })
+    }
+
+    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+        let key = key.to_owned();
+        self.run(move |folder| {
+            folder.change(&key, |held| {
+                let number = held.as_ref().and_then(|held| {
+                    Some((std::str::from_utf8(&held.bytes).ok()?.parse::<i64>().ok()?, held.until))
+                });
+                let (before, until) = number.unwrap_or_else(|| (0, after(ttl)));
+                let sum = before.saturating_add(amount);
+                (Some((sum.to_string().into_bytes(), until)), sum)
+            })
+        })
+    }
+
+    fn lease<'a>(
+        &'a self,
+        key: &'a str,
+        request: &'a LeaseRequest,
+    ) -> StoreFuture<'a, Option<Lease>> {
+        let (key, request) = (key.to_owned(), request.clone());
+        self.run(move |folder| {
+            folder.change(&key, |held| {
+                let held = held.and_then(|held| serde_json::from_slice::<Books>(&held.bytes).ok());
+                let mut books = held.unwrap_or_default();
+                // The time of day may go back, and the books' may not.
+                books.time = books.time.max(now());
+                let lease = books.ledger.lease(books.time, &request);
+                let bytes = serde_json::to_vec(&books).ok();
+                (bytes.map(|bytes| (bytes, after(LEDGER_TTL))), Some(lease))
+            })
+        })
+    }
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct Books {
+    time: u64,
+    ledger: Ledger,
+}
+
+/// In milliseconds since 1970.
+fn now() -> u64 {
+    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn after(ttl: Duration) -> u64 {
+    now().saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn age(path: &Path) -> Duration {
+    let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+    modified.ok().and_then(|time| time.elapsed().ok()).unwrap_or_default()
+}
+
+/// What somebody else removed is removed.
+fn gone(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == IoErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+fn make_folder(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    private(&mut options).open(path)
+}
+
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
+}
+
+#[cfg(test)]
+mod tests;

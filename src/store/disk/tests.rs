@@ -1,0 +1,145 @@
+//! Whole or not there, and no more than is allowed.
+
+use proptest::prelude::*;
+
+use super::*;
+
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new(name: &str) -> Self {
+        let path =
+            std::env::temp_dir().join(format!("octowire-disk-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        Self(path)
+    }
+
+    fn bytes(&self) -> u64 {
+        let folders = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path());
+        let files =
+            folders.filter(|path| path.is_dir()).flat_map(|path| fs::read_dir(path).unwrap());
+        files.map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+const LONG: Duration = Duration::from_secs(600);
+
+#[tokio::test]
+async fn what_is_kept_is_there_for_the_next_run_and_for_others() {
+    let folder = Temporary::new("next-run");
+    let disk = Disk::open(&folder.0).unwrap();
+    disk.put("k", Bytes::from_static(b"v"), LONG).await.unwrap();
+    disk.put("short", Bytes::from_static(b"v"), Duration::from_millis(1)).await.unwrap();
+    assert_eq!(disk.add("n", 2, LONG).await.unwrap(), 2);
+    drop(disk);
+    let disk = Disk::open(&folder.0).unwrap();
+    std::thread::sleep(Duration::from_millis(2));
+    assert_eq!(disk.get("k").await.unwrap().as_deref(), Some(&b"v"[..]));
+    assert_eq!(disk.get("short").await.unwrap(), None);
+    assert_eq!(disk.add("n", 3, LONG).await.unwrap(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_who_claim_one_thing_one_has_it_and_sums_are_right() {
+    let folder = Temporary::new("claims");
+    let disks: Vec<_> = (0..4).map(|_| Disk::open(&folder.0).unwrap()).collect();
+    let tasks: Vec<_> = (0..40)
+        .map(|task| {
+            let disk = disks[task % 4].clone();
+            tokio::spawn(async move {
+                disk.add("sum", 1, LONG).await.unwrap();
+                disk.claim("one", Bytes::from(task.to_string()), LONG).await.unwrap()
+            })
+        })
+        .collect();
+    let mut claimed = 0;
+    for task in tasks {
+        claimed += usize::from(task.await.unwrap());
+    }
+    assert_eq!((claimed, disks[0].add("sum", 0, LONG).await.unwrap()), (1, 40));
+}
+
+#[tokio::test]
+async fn it_is_bounded_and_keeps_what_is_newest() {
+    let folder = Temporary::new("bound");
+    let disk = Disk::with_max_bytes(&folder.0, 100_000).unwrap();
+    for number in 0..200 {
+        disk.put(&format!("k{number}"), Bytes::from(vec![0; 5_000]), LONG).await.unwrap();
+        assert!(folder.bytes() <= 110_000, "{}", folder.bytes());
+    }
+    assert!(disk.get("k199").await.unwrap().is_some());
+    assert!(disk.get("k0").await.unwrap().is_none());
+    disk.put("large", Bytes::from(vec![0; 100_001]), LONG).await.unwrap();
+    assert_eq!(disk.get("large").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_was_begun_and_what_is_over_is_cleared_away() {
+    let folder = Temporary::new("clear");
+    let disk = Disk::open(&folder.0).unwrap();
+    disk.put("over", Bytes::from_static(b"v"), Duration::from_millis(1)).await.unwrap();
+    let (old, new) = (folder.0.join("1-1.tmp"), folder.0.join("1-2.tmp"));
+    for path in [&old, &new] {
+        fs::write(path, "half").unwrap();
+    }
+    let long_ago = SystemTime::now() - 2 * ABANDONED;
+    File::options().write(true).open(&old).unwrap().set_modified(long_ago).unwrap();
+    fs::write(disk.0.place("damaged"), "nonsense")
+        .or_else(|_| {
+            fs::create_dir_all(disk.0.place("damaged").parent().unwrap())?;
+            fs::write(disk.0.place("damaged"), "nonsense")
+        })
+        .unwrap();
+    assert_eq!(disk.get("damaged").await.unwrap(), None);
+    std::thread::sleep(Duration::from_millis(5));
+    disk.0.make_room().unwrap();
+    assert_eq!((old.exists(), new.exists(), folder.bytes()), (false, true, 0));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn nobody_else_can_read_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Temporary::new("private");
+    let disk = Disk::open(&folder.0).unwrap();
+    disk.put("k", Bytes::from_static(b"v"), LONG).await.unwrap();
+    let file = disk.0.place("k");
+    for (path, mode) in
+        [(folder.0.as_path(), 0o700), (file.parent().unwrap(), 0o700), (&file, 0o600)]
+    {
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, mode);
+    }
+}
+
+#[test]
+fn a_folder_that_can_not_be_is_told_of() {
+    let error = Disk::open("/dev/null/store").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.to_string().contains("/dev/null/store"));
+}
+
+proptest! {
+    #[test]
+    fn a_value_is_whole_or_not_there(
+        key in ".{0,20}",
+        value in prop::collection::vec(any::<u8>(), 0..300),
+        at in any::<prop::sample::Index>(),
+        flip in 1_u8..=255,
+    ) {
+        let bytes = value::encode(&key, &value, 77);
+        let whole = Value { bytes: value, until: 77 };
+        prop_assert_eq!(Value::decode(&bytes, &key), Some(whole));
+        prop_assert_eq!(Value::decode(&bytes, "another key that is longer"), None);
+        let at = at.index(bytes.len());
+        prop_assert_eq!(Value::decode(&bytes[..at], &key), None);
+        let mut changed = bytes;
+        changed[at] ^= flip;
+        prop_assert_eq!(Value::decode(&changed, &key), None);
+    }
+}

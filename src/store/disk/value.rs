@@ -1,0 +1,58 @@
+//! A value as a file has it.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+/// A value that is there.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Value {
+    pub(super) bytes: Vec<u8>,
+    /// In milliseconds since 1970.
+    pub(super) until: u64,
+}
+
+/// The first bytes, with the version of the form.
+const MAGIC: &[u8; 8] = b"octodsk\x01";
+const CHECKSUM: usize = 16;
+
+/// A version, until when it is, the length of its key, a checksum of these and of what follows: the
+/// key and the value.
+pub(super) fn encode(key: &str, value: &[u8], until: u64) -> Vec<u8> {
+    let length = (key.len() as u64).to_le_bytes();
+    let until = until.to_le_bytes();
+    let sum = checksum(until, length, key.as_bytes(), value);
+    [&MAGIC[..], &until, &length, &sum, key.as_bytes(), value].concat()
+}
+
+impl Value {
+    /// Reads the value of this key; `None` for what is not whole, of another version or key.
+    pub(super) fn decode(bytes: &[u8], key: &str) -> Option<Self> {
+        let rest = bytes.strip_prefix(MAGIC)?;
+        let (until, rest) = rest.split_first_chunk::<8>()?;
+        let (length, rest) = rest.split_first_chunk::<8>()?;
+        let (sum, rest) = rest.split_first_chunk::<CHECKSUM>()?;
+        let size = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+        let (known, value) = rest.split_at_checked(size)?;
+        let whole = known == key.as_bytes() && *sum == checksum(*until, *length, known, value);
+        whole.then(|| Self { bytes: value.to_vec(), until: u64::from_le_bytes(*until) })
+    }
+}
+
+/// Until when the value in a file is, if it says.
+pub(super) fn until(path: &Path) -> Option<u64> {
+    let mut start = [0; MAGIC.len() + 8];
+    File::open(path).ok()?.read_exact(&mut start).ok()?;
+    let (until, _) = start.strip_prefix(MAGIC)?.split_first_chunk::<8>()?;
+    Some(u64::from_le_bytes(*until))
+}
+
+fn checksum(until: [u8; 8], length: [u8; 8], key: &[u8], value: &[u8]) -> [u8; CHECKSUM] {
+    let digest = Sha256::new().chain_update(until).chain_update(length);
+    let digest = digest.chain_update(key).chain_update(value).finalize();
+    let mut sum = [0; CHECKSUM];
+    sum.copy_from_slice(&digest[..CHECKSUM]);
+    sum
+}

@@ -1,0 +1,233 @@
+//! The same from every store, and from stores that fail.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use http::Method;
+use octowire::cache::{Cache, CachePolicy, CacheStatus, Purge};
+use octowire::store::{Disk, Memory};
+use octowire::{Client, ErrorKind};
+use serde_json::{Value, json};
+
+use super::{Rotating, get, status};
+use crate::support::resources::Resources;
+
+/// A folder that goes with the test.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new(name: &str) -> Self {
+        let name = format!("cache-{name}-{}", std::process::id());
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let _ = std::fs::remove_dir_all(&path);
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Two processes that share a store, as far as the cache can tell.
+async fn two_share(cache: impl Fn() -> Cache) {
+    let github = Resources::start().await;
+    let client = || {
+        let cache = cache().policy(CachePolicy::moderate()).compress_above(2_000);
+        github.server.unattended().auth(Rotating::new("octo")).cache(cache).build().unwrap()
+    };
+    github.state().body = |path, version, _| {
+        let more = if path == "/large" { "x".repeat(50_000) } else { String::new() };
+        json!({ "version": version, "more": more }).to_string()
+    };
+    let (one, other) = (client(), client());
+    for path in ["/small", "/large"] {
+        assert_eq!(status(&one, path).await, CacheStatus::Miss);
+        let hit = get(&other, path).await;
+        assert_eq!(hit.cache_status(), CacheStatus::Hit);
+        assert_eq!(&*hit, &*get(&one, path).await);
+        assert_eq!(hit.headers()["content-type"], "application/json; charset=utf-8");
+        // The other one has another token, for which the tag is computed.
+        let again = other.request(Method::GET, path).cache(CachePolicy::revalidate());
+        let again = again.send::<Value>().await.unwrap();
+        assert_eq!((again.cache_status(), &*again), (CacheStatus::Revalidated, &*hit));
+    }
+    // What one writes, the other one learns of within a second.
+    one.request(Method::PUT, "/small").send_empty().await.unwrap();
+    assert_eq!(get(&one, "/small").await["version"], 1);
+    other.cache().purge(Purge::prefix("/large")).await;
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    assert_eq!(status(&one, "/large").await, CacheStatus::Miss);
+    assert_eq!(get(&other, "/small").await["version"], 1);
+    // And who comes later as well.
+    one.cache().purge(Purge::all()).await;
+    assert_eq!(status(&client(), "/small").await, CacheStatus::Miss);
+}
+
+#[tokio::test]
+async fn two_share_a_memory() {
+    let store = Memory::new();
+    two_share(|| Cache::store(store.clone())).await;
+}
+
+#[tokio::test]
+async fn two_share_a_disk() {
+    let folder = Folder::new("shared");
+    two_share(|| Cache::store(Disk::open(&folder.0).unwrap())).await;
+}
+
+#[cfg(feature = "redis")]
+#[tokio::test]
+async fn two_share_a_redis() {
+    use octowire::store::Redis;
+    let server = crate::redis_servers::RedisServer::start();
+    let redis = || Redis::builder(server.url()).build().unwrap();
+    two_share(|| Cache::store(redis())).await;
+    // Everything that is kept goes by itself.
+    for name in server.ask(&["KEYS", "*"]).lines() {
+        assert!(server.ask(&["PTTL", name]).parse::<i64>().unwrap() > 0, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_is_too_large_for_a_store_is_not_kept() {
+    let github = Resources::start().await;
+    github.state().body = |_, _, token| format!("\"{}{token}\"", "x".repeat(30_000));
+    for (largest, expected) in [(20_000, CacheStatus::Miss), (40_000, CacheStatus::Hit)] {
+        let cache = Cache::store(Memory::new()).policy(CachePolicy::moderate());
+        let cache = cache.max_answer_bytes(largest).compress_above(1 << 20);
+        let client = github.server.unattended().cache(cache).build().unwrap();
+        client.request(Method::GET, "/x").send::<String>().await.unwrap();
+        let again = client.request(Method::GET, "/x").send::<String>().await.unwrap();
+        assert_eq!(again.cache_status(), expected);
+    }
+}
+
+#[tokio::test]
+async fn what_is_damaged_or_of_another_version_is_a_miss() {
+    let github = Resources::start().await;
+    let folder = Folder::new("damaged");
+    let client = || {
+        let cache = Cache::store(Disk::open(&folder.0).unwrap()).policy(CachePolicy::moderate());
+        github.server.unattended().cache(cache).build().unwrap()
+    };
+    get(&client(), "/x").await;
+    assert_eq!(status(&client(), "/x").await, CacheStatus::Hit);
+    for damage in [
+        |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() / 2),
+        |bytes: &mut Vec<u8>| bytes.clear(),
+        |bytes: &mut Vec<u8>| *bytes.last_mut().unwrap() ^= 1,
+        |bytes: &mut Vec<u8>| bytes[7] += 1,
+    ] {
+        let files = std::fs::read_dir(&folder.0).unwrap().map(|entry| entry.unwrap().path());
+        for place in files.filter(|path| path.is_dir()) {
+            for file in std::fs::read_dir(place).unwrap() {
+                let path = file.unwrap().path();
+                let mut bytes = std::fs::read(&path).unwrap();
+                damage(&mut bytes);
+                std::fs::write(&path, bytes).unwrap();
+            }
+        }
+        let client = client();
+        assert_eq!(status(&client, "/x").await, CacheStatus::Miss);
+        assert_eq!(status(&client, "/x").await, CacheStatus::Hit);
+    }
+}
+
+#[cfg(feature = "redis")]
+#[tokio::test]
+async fn a_store_that_is_gone_costs_a_miss_and_no_more() {
+    use octowire::store::Redis;
+    let github = Resources::start().await;
+    let mut server = crate::redis_servers::RedisServer::start();
+    let cache = Cache::store(Redis::builder(server.url()).build().unwrap());
+    let cache = cache.policy(CachePolicy::moderate());
+    let client = github.server.unattended().cache(cache).build().unwrap();
+    get(&client, "/x").await;
+    assert_eq!(status(&client, "/x").await, CacheStatus::Hit);
+    server.kill();
+    for _ in 0..5 {
+        assert_eq!(status(&client, "/x").await, CacheStatus::Miss);
+    }
+    // What is written meanwhile is not forgotten.
+    client.request(Method::PUT, "/x").send_empty().await.unwrap();
+    server.restart();
+    let back = async {
+        while status(&client, "/x").await != CacheStatus::Hit {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), back).await.unwrap();
+    assert_eq!(get(&client, "/x").await["version"], 1);
+}
+
+/// Answers that tell whether they are whole.
+fn body(path: &str, version: u64, _: &str) -> String {
+    let part = format!("{path}:{version};");
+    json!({ "version": version, "parts": part.repeat(2_000) }).to_string()
+}
+
+fn is_whole(path: &str, answer: &Value) -> bool {
+    let part = format!("{path}:{};", answer["version"]);
+    answer["parts"].as_str().is_some_and(|parts| parts == part.repeat(2_000))
+}
+
+const PATHS: usize = 8;
+
+#[tokio::test]
+async fn a_process_that_is_killed_leaves_answers_whole_or_not_at_all() {
+    let github = Resources::start().await;
+    github.state().body = body;
+    let folder = Folder::new("killed");
+    let (_, module) = module_path!().split_once("::").unwrap();
+    let mut kept = 0;
+    for round in 0..12 {
+        let mut writer = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", &format!("{module}::a_writer")])
+            .env("GITHUB", &github.server.url)
+            .env("FOLDER", &folder.0)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        tokio::time::sleep(Duration::from_millis(150 + 37 * round)).await;
+        writer.kill().unwrap();
+        writer.wait().unwrap();
+        let cache = Cache::store(Disk::open(&folder.0).unwrap());
+        let client = github.server.unattended().cache(cache).build().unwrap();
+        for path in (0..PATHS).map(|number| format!("/x/{number}")) {
+            let call = client.request(Method::GET, &*path).cache(CachePolicy::only_if_cached());
+            match call.send::<Value>().await {
+                Ok(answer) => {
+                    assert!(is_whole(&path, &answer));
+                    kept += 1;
+                }
+                Err(error) => assert_eq!(error.kind(), ErrorKind::NotCached),
+            }
+        }
+    }
+    assert!(kept > 12, "{kept}: the writer did not come to write");
+}
+
+/// What is killed: it reads what changes with each read, from two threads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a process of the test above"]
+async fn a_writer() {
+    let (Ok(github), Ok(folder)) = (std::env::var("GITHUB"), std::env::var("FOLDER")) else {
+        return;
+    };
+    let cache = Cache::store(Disk::open(folder).unwrap());
+    let limits = octowire::limits::RateLimits::none();
+    let client = Client::builder().base_url(github).rate_limits(limits).cache(cache);
+    let client = client.build().unwrap();
+    let write = async |start: usize| {
+        for number in start.. {
+            let path = format!("/x/{}", number % PATHS);
+            client.request(Method::PUT, &*path).send_empty().await.unwrap();
+            get(&client, &path).await;
+        }
+    };
+    tokio::join!(write(0), write(PATHS / 2));
+}
