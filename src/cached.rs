@@ -29,7 +29,7 @@ pub(crate) async fn cached(
 ) -> Result<Raw> {
     let number = plan.cache.log.number().await;
     // Of what is stored, nothing is known without the log.
-    let base = if number.is_some() { plan.own().await } else { Base::Nothing };
+    let base = if number.is_some() { plan.own(&prepared).await } else { Base::Nothing };
     if let Base::Own(entry, verdict) = &base {
         match plan.use_of(entry, *verdict) {
             Use::Give(came) => return Ok(Found::stored(entry, came).raw(operation)),
@@ -74,7 +74,7 @@ async fn ask(
     operation: &Label,
 ) -> Landed {
     let base = match base {
-        Base::Nothing if number.is_some() => plan.anothers().await,
+        Base::Nothing if number.is_some() => plan.anothers(prepared).await,
         base => base,
     };
     prepared.conditional = Some(plan.conditional(&base));
@@ -85,7 +85,7 @@ async fn ask(
     let exchange = Exchange { times, number, sent };
     match answer {
         Ok(raw) if raw.status == StatusCode::NOT_MODIFIED => {
-            match plan.confirmed(&base, raw, exchange).await {
+            match plan.confirmed(prepared, &base, raw, exchange).await {
                 Some(found) => Ok(found),
                 None => Err(Error::new(
                     ErrorKind::Api,

@@ -4,7 +4,7 @@
 //! the only one that knows all policies, and their order is the order of the code.
 
 use std::pin::pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::header::RETRY_AFTER;
@@ -171,7 +171,7 @@ fn learn(
 ) {
     let (headers, error) = match (answer, &course.left) {
         (_, Some(headers)) => (Some(headers), None),
-        (Ok(answer), _) => (Some(&answer.headers), None),
+        (Ok(answer), _) => (Some(&*answer.headers), None),
         (Err(error), _) => (error.headers(), Some(error)),
     };
     if let Some(trial) = trial {
@@ -312,7 +312,7 @@ async fn read(
             Err(error) => return Err(error.with_answer(status, headers)),
         },
     };
-    let (operation, came) = (operation.clone(), CacheStatus::Bypass);
+    let (operation, headers, came) = (operation.clone(), Arc::new(headers), CacheStatus::Bypass);
     Ok(Raw { operation, status, headers, url, body, came, age: None })
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use http::{HeaderMap, Method};
 use serde::de::DeserializeOwned;
@@ -314,7 +315,7 @@ fn failed(raw: Raw, errors: GraphQlErrors) -> Error {
         .with_advice(advice)
         .with_rate_limited(rate_limited)
         .with_retryable(rate_limited)
-        .with_answer(raw.status, raw.headers)
+        .with_answer(raw.status, Arc::unwrap_or_clone(raw.headers))
         .with_graphql(errors);
     match raw.body {
         RawBody::Bytes(body) => error.with_body(body),

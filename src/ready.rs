@@ -43,7 +43,7 @@ impl Polls {
         if pause > left.min(prepared.patience()) {
             let message = "GitHub is still working on it, and the time to wait for it is over";
             return Err(Error::new(ErrorKind::Timeout, message)
-                .with_answer(answer.status, answer.headers.clone())
+                .with_answer(answer.status, (*answer.headers).clone())
                 .with_advice("ask again later, or allow more by until_ready"));
         }
         self.pause = (self.pause * 2).min(LONGEST);

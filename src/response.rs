@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
@@ -24,7 +25,7 @@ use crate::operation::Label;
 pub struct Response<T> {
     value: T,
     status: StatusCode,
-    headers: HeaderMap,
+    headers: Arc<HeaderMap>,
     url: Url,
     operation: Label,
     came: CacheStatus,
@@ -202,7 +203,8 @@ impl<T> fmt::Debug for ResponseFuture<T> {
 pub(crate) struct Raw {
     pub(crate) operation: Label,
     pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
+    /// Shared with what is stored.
+    pub(crate) headers: Arc<HeaderMap>,
     pub(crate) url: Url,
     pub(crate) body: RawBody,
     pub(crate) came: CacheStatus,
@@ -294,7 +296,7 @@ impl Raw {
         let mut result = Error::new(ErrorKind::Decode, message)
             .with_operation(&self.operation)
             .with_advice(advice)
-            .with_answer(status, self.headers)
+            .with_answer(status, Arc::unwrap_or_clone(self.headers))
             .with_body(body)
             .with_source(Reason(without_value(&error.to_string())));
         if let Some(path) = path {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
+use octowire::cache::Cache;
 use octowire::limits::{Pacing, RateLimits};
 use serde::de::DeserializeOwned;
 
@@ -151,14 +152,20 @@ impl<T: Types> Client for Bare<T> {
     }
 }
 
+/// A client whose limits are all looked at, and none is reached.
+pub fn octowire(url: &str, cache: Cache) -> Result<octowire::Client> {
+    let pacing = Pacing::default().points(u32::MAX).concurrent(u32::MAX);
+    let limits = RateLimits::default().pacing(pacing);
+    let builder = octowire::Client::builder().base_url(url).token(TOKEN);
+    Ok(builder.rate_limits(limits).cache(cache).build()?)
+}
+
 impl Client for octowire::Client {
     const NAME: &'static str = "octowire";
 
     fn connect(url: &str) -> Result<Self> {
-        // Every limit is looked at, and none is reached.
-        let pacing = Pacing::default().points(u32::MAX).concurrent(u32::MAX);
-        let limits = RateLimits::default().pacing(pacing);
-        Ok(Self::builder().base_url(url).token(TOKEN).rate_limits(limits).build()?)
+        // The others keep nothing: `octowire-bench cache` is about that.
+        octowire(url, Cache::off())
     }
 
     async fn comment(&self) -> Result<u64> {
@@ -213,6 +220,18 @@ pub trait Subject: Send + Sync {
 }
 
 type Boxed<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
+
+/// What decoding the bodies takes, as octowire's types have them.
+pub fn decode(body: Body, bytes: &[u8]) -> Result<u64> {
+    Ok(match body {
+        Body::Comment => OctowireTypes::comment(&serde_json::from_slice(bytes)?),
+        Body::Repository => OctowireTypes::repository(&serde_json::from_slice(bytes)?),
+        Body::Issues => {
+            let issues: Vec<octowire::types::Issue> = serde_json::from_slice(bytes)?;
+            OctowireTypes::issues(&issues)
+        }
+    })
+}
 
 impl<C: Client> Subject for C {
     fn name(&self) -> &'static str {

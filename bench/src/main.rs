@@ -6,6 +6,7 @@
 mod allocations;
 mod auth;
 mod bodies;
+mod cache;
 mod callgrind;
 mod calls;
 mod clients;
@@ -15,16 +16,17 @@ mod measure;
 mod report;
 mod server;
 
-use std::error::Error;
 use std::process::ExitCode;
 
-type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
+type Error = Box<dyn std::error::Error + Send + Sync>;
+type Result<T, E = Error> = std::result::Result<T, E>;
 
 #[global_allocator]
 static ALLOCATOR: allocations::Counting = allocations::Counting;
 
 const USAGE: &str = "\
 octowire-bench calls [--rounds N] [--no-callgrind]   typed calls against the peers
+octowire-bench cache                                 what the cache costs, and saves
 octowire-bench auth                                  tokens: at hand, and the first of all
 octowire-bench limits                                what it costs to be let through
 octowire-bench leases                                the same shared by a fleet: three minutes
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments.as_slice() {
         ["calls", options @ ..] => calls::Options::read(options).and_then(calls::run),
+        ["cache"] => cache::run(),
         ["auth"] => auth::run(),
         ["limits"] => limits::run(),
         ["leases"] => leases::run(),

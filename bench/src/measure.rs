@@ -13,7 +13,7 @@ use crate::bodies::Body;
 use crate::clients::Subject;
 
 /// The CPU time of this process so far, in user and kernel mode and on all threads.
-fn cpu_time() -> Duration {
+pub fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     // The kernel's clock is neither negative nor has it a second of more than 10^9 ns.
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())

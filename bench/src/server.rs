@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -171,6 +171,13 @@ impl Answers {
         }
         match self.by_path.iter().find(|(known, ..)| known == path) {
             Some((_, headers, body)) if request.method() == Method::GET => {
+                let known = request.headers().get(IF_NONE_MATCH);
+                if known.is_some_and(|known| Some(known) == headers.get(ETAG)) {
+                    let mut answer = Response::new(Full::default());
+                    *answer.status_mut() = StatusCode::NOT_MODIFIED;
+                    *answer.headers_mut() = headers.clone();
+                    return answer;
+                }
                 let mut answer = Response::new(Full::new(body.clone()));
                 *answer.headers_mut() = headers.clone();
                 answer

@@ -1,6 +1,7 @@
 //! A stored answer, and how it is written where others read it.
 
 use std::io::{Read, Write};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use super::rules::Times;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Entry {
     pub(crate) about: About,
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Arc<HeaderMap>,
     pub(crate) body: Bytes,
     pub(crate) times: Times,
     /// The number of the last mark in the log when it was asked for.
@@ -135,7 +136,7 @@ impl Entry {
         }
         Some(Self {
             about: meta.about,
-            headers,
+            headers: Arc::new(headers),
             body: content.slice(4 + size..),
             times: Times { requested: time(meta.requested)?, received: time(meta.received)? },
             number: meta.number,
@@ -182,7 +183,7 @@ mod tests {
                 operation: "GET /x".to_owned(),
                 identity: "user:a".to_owned(),
             },
-            headers,
+            headers: headers.into(),
             body: body.into(),
             times: Times { requested: time, received: time + Duration::from_millis(77) },
             number: 7,

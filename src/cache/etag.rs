@@ -68,7 +68,8 @@ struct Seen {
 
 /// After a failure, it has to hold so often in a row.
 const AFTER_FAILURE: u32 = 3;
-/// Where it has held so often, one answer in so many is compared: a digest of each is not free.
+/// Where it has held so often, or does not hold, one answer in so many is compared: a digest of each
+/// is not free.
 const SETTLED: u32 = 16;
 
 impl Scheme {
@@ -89,7 +90,8 @@ impl Scheme {
         let Some(tag) = opaque(headers) else { return };
         {
             let mut seen = self.seen();
-            if seen.matched >= SETTLED && !computed && seen.skipped + 1 < SETTLED {
+            let settled = seen.matched >= SETTLED || (seen.failed && seen.matched == 0);
+            if settled && !computed && seen.skipped + 1 < SETTLED {
                 seen.skipped += 1;
                 return;
             }
@@ -145,7 +147,8 @@ mod tests {
         assert!(scheme.holds());
         scheme.compare(&bad, &signature, b"x", false);
         assert!(!scheme.holds());
-        for _ in 0..2 {
+        // One in sixteen is looked at, and those that follow.
+        for _ in 0..SETTLED + 1 {
             scheme.compare(&good, &signature, b"x", false);
             assert!(!scheme.holds());
         }

@@ -1,5 +1,6 @@
 //! An answer on its way to all who asked for it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 use url::Url;
 
 use super::entry::Entry;
-use super::{CacheStatus, clock, rules};
+use super::{CacheStatus, clock};
 use crate::error::Result;
 use crate::operation::Label;
 use crate::response::{Raw, RawBody};
@@ -19,7 +20,7 @@ pub(crate) type Landed = Result<Found>;
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
     pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Arc<HeaderMap>,
     pub(crate) url: Url,
     pub(crate) body: Bytes,
     pub(crate) came: CacheStatus,
@@ -31,11 +32,11 @@ impl Found {
     pub(crate) fn stored(entry: &Entry, came: CacheStatus) -> Self {
         Self {
             status: StatusCode::OK,
-            headers: entry.headers.clone(),
+            headers: Arc::clone(&entry.headers),
             url: entry.about.url.clone(),
             body: entry.body.clone(),
             came,
-            age: Some(rules::age(&entry.headers, entry.times, clock::now())),
+            age: clock::now().duration_since(entry.times.received).ok(),
         }
     }
 

@@ -7,6 +7,7 @@ use http::header::{
     CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, ETAG, HeaderName, LAST_MODIFIED, LINK, VARY,
 };
 use http::{Method, StatusCode};
+use url::Url;
 
 use super::clock;
 use super::conditional::{Conditional, Sent};
@@ -28,9 +29,7 @@ pub(crate) struct Plan {
     pub(crate) cache: Arc<Open>,
     policy: CachePolicy,
     key: Key,
-    /// The same question, whoever asks it.
-    question: Key,
-    about: About,
+    identity: String,
 }
 
 /// What is done about a stored answer.
@@ -72,7 +71,7 @@ const OWN_CONDITIONS: [&str; 8] = [
 ];
 const MEDIA_TYPE: HeaderName = HeaderName::from_static("x-github-media-type");
 /// What a stored answer of another identity may tell: it belongs to the body.
-const OF_THE_BODY: [HeaderName; 6] =
+static OF_THE_BODY: [HeaderName; 6] =
     [CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, LAST_MODIFIED, VARY, MEDIA_TYPE];
 /// An answer that is current is written to a store again after so long, so that it is kept.
 const REWRITTEN_AFTER: Duration = Duration::from_secs(60 * 60);
@@ -98,19 +97,18 @@ impl Plan {
             false => policy.clone(),
         };
         let identity = prepared.client().identity().into_owned();
-        let asked = Asked { url: prepared.url(), common: &client.headers, own: headers };
-        Some(Self {
-            key: asked.key(Some(&identity)),
-            question: asked.key(None),
-            about: About {
-                url: prepared.url().clone(),
-                path: prepared.path().to_ascii_lowercase(),
-                operation: operation.clone().into_owned(),
-                identity,
-            },
-            cache: Arc::clone(cache),
-            policy,
-        })
+        let key = asked(prepared).key(Some(&identity));
+        Some(Self { key, identity, cache: Arc::clone(cache), policy })
+    }
+
+    /// What is told of an answer that came from this URL.
+    fn about(&self, asked: &Prepared, operation: &Label, url: Url) -> About {
+        About {
+            url,
+            path: asked.path().to_ascii_lowercase(),
+            operation: operation.clone().into_owned(),
+            identity: self.identity.clone(),
+        }
     }
 
     pub(crate) fn is_only_if_cached(&self) -> bool {
@@ -123,12 +121,12 @@ impl Plan {
     }
 
     /// What is stored for this identity.
-    pub(crate) async fn own(&self) -> Base {
+    pub(crate) async fn own(&self, asked: &Prepared) -> Base {
         let Some(entry) = self.cache.storage.get(self.key, self.largest()).await else {
             return Base::Nothing;
         };
         // The key says so already; a store that mixes them up does not tell one what is another's.
-        if entry.about.identity != self.about.identity || entry.about.path != self.about.path {
+        if entry.about.identity != self.identity || !is_at(&entry, asked) {
             return Base::Nothing;
         }
         match self.cache.log.verdict(&entry) {
@@ -142,15 +140,15 @@ impl Plan {
 
     /// What another identity was given, where it can be found out whether this one would be given
     /// the same.
-    pub(crate) async fn anothers(&self) -> Base {
+    pub(crate) async fn anothers(&self, asked: &Prepared) -> Base {
         if !self.computes() {
             return Base::Nothing;
         }
         let storage = &self.cache.storage;
-        let Some(key) = storage.anybody(self.question).await else { return Base::Nothing };
+        let Some(key) = storage.anybody(question(asked)).await else { return Base::Nothing };
         let Some(entry) = storage.get(key, self.largest()).await else { return Base::Nothing };
         // Links tell how many pages there are, which the tag says nothing of.
-        let whole = entry.about.path == self.about.path && !entry.headers.contains_key(LINK);
+        let whole = is_at(&entry, asked) && !entry.headers.contains_key(LINK);
         match self.cache.log.verdict(&entry) {
             Verdict::Good | Verdict::Doubtful if whole => Base::Anothers(entry),
             _ => Base::Nothing,
@@ -221,6 +219,7 @@ impl Plan {
     /// GitHub says that what is stored is current.
     pub(crate) async fn confirmed(
         &self,
+        asked: &Prepared,
         base: &Base,
         raw: Raw,
         exchange: Exchange,
@@ -230,29 +229,28 @@ impl Plan {
             Base::Own(entry, _) => (entry, true),
             Base::Anothers(entry) => (entry, false),
         };
-        let mut headers = stored.headers.clone();
-        if !own {
-            headers = http::HeaderMap::new();
-            for name in &OF_THE_BODY {
-                for value in stored.headers.get_all(name) {
-                    headers.append(name.clone(), value.clone());
-                }
-            }
-        }
-        rules::merge(&mut headers, &raw.headers);
+        let before = if own {
+            Arc::clone(&stored.headers)
+        } else {
+            let kept = OF_THE_BODY.iter().flat_map(|name| {
+                stored.headers.get_all(name).iter().map(move |value| (name.clone(), value.clone()))
+            });
+            Arc::new(kept.collect())
+        };
+        let mut headers = rules::merged(before, &raw.headers);
         let mut print = stored.print;
         if let Some(sent) = &exchange.sent {
             // A tag that GitHub tells is for the token at hand; so is the one that was computed.
             let told = raw.headers.contains_key(ETAG);
             if let Some(computed) = sent.computed.as_ref().filter(|_| !told) {
-                headers.insert(ETAG, computed.clone());
+                Arc::make_mut(&mut headers).insert(ETAG, computed.clone());
             }
             if told || sent.computed.is_some() {
                 print = sent.signature.print;
             }
         }
         let entry = Arc::new(Entry {
-            about: About { url: raw.url.clone(), ..self.about.clone() },
+            about: self.about(asked, &raw.operation, raw.url.clone()),
             headers,
             body: stored.body.clone(),
             times: exchange.times,
@@ -260,17 +258,23 @@ impl Plan {
             print,
         });
         if exchange.number.is_some() && (!own || self.is_news(stored, &entry)) {
-            self.keep(&entry).await;
+            self.keep(asked, &entry).await;
         }
-        let mut found = Found::stored(&entry, CacheStatus::Revalidated);
         // What this exchange was told, of its limit for one, is the call's.
-        for name in raw.headers.keys().filter(|name| !entry.headers.contains_key(*name)) {
-            for value in raw.headers.get_all(name) {
-                found.headers.append(name.clone(), value.clone());
+        let mut headers = raw.headers;
+        let told = Arc::make_mut(&mut headers);
+        let missing: Vec<_> =
+            entry.headers.keys().filter(|name| !told.contains_key(*name)).collect();
+        for name in missing {
+            for value in entry.headers.get_all(name) {
+                told.append(name.clone(), value.clone());
             }
         }
-        found.age = Some(Duration::ZERO);
-        Some(found)
+        Some(Found {
+            headers,
+            age: Some(Duration::ZERO),
+            ..Found::stored(&entry, CacheStatus::Revalidated)
+        })
     }
 
     /// Whether an answer that is current has to be stored again: where that takes a write, only if
@@ -294,11 +298,7 @@ impl Plan {
         if raw.status != StatusCode::OK {
             return;
         }
-        let covered = || {
-            let common = &asked.client().inner().headers;
-            let asked = Asked { url: asked.url(), common, own: asked.headers() };
-            asked.covers(rules::varying(&raw.headers))
-        };
+        let covered = || self::asked(asked).covers(rules::varying(&raw.headers));
         let storable = rules::is_storable(raw.status, &raw.headers)
             && body.len() <= self.cache.max_answer
             && covered();
@@ -306,14 +306,14 @@ impl Plan {
             return self.cache.storage.remove(self.key).await;
         };
         let entry = Entry {
-            about: About { url: raw.url.clone(), ..self.about.clone() },
-            headers: rules::storable_headers(&raw.headers),
+            about: self.about(asked, &raw.operation, raw.url.clone()),
+            headers: Arc::new(rules::storable_headers(&raw.headers)),
             body: body.clone(),
             times: exchange.times,
             number,
             print: exchange.sent.map_or(0, |sent| sent.signature.print),
         };
-        self.keep(&Arc::new(entry)).await;
+        self.keep(asked, &Arc::new(entry)).await;
     }
 
     /// GitHub refuses: who may not see it any longer does not find it here either.
@@ -327,11 +327,11 @@ impl Plan {
         }
     }
 
-    async fn keep(&self, entry: &Arc<Entry>) {
+    async fn keep(&self, asked: &Prepared, entry: &Arc<Entry>) {
         let storage = &self.cache.storage;
         storage.put(self.key, entry).await;
         if self.computes() && !entry.headers.contains_key(LINK) {
-            storage.set_anybody(self.question, self.key).await;
+            storage.set_anybody(question(asked), self.key).await;
         }
     }
 
@@ -339,6 +339,21 @@ impl Plan {
     fn largest(&self) -> usize {
         self.cache.max_answer.saturating_add(64 * 1024)
     }
+}
+
+fn asked(prepared: &Prepared) -> Asked<'_> {
+    let common = &prepared.client().inner().headers;
+    Asked { url: prepared.url(), common, own: prepared.headers() }
+}
+
+/// The question, whoever asks it.
+fn question(prepared: &Prepared) -> Key {
+    asked(prepared).key(None)
+}
+
+/// Whether an answer is to a question at this path.
+fn is_at(entry: &Entry, prepared: &Prepared) -> bool {
+    entry.about.path.eq_ignore_ascii_case(prepared.path())
 }
 
 /// Whether GitHub could not be asked, or failed.

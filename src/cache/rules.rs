@@ -1,5 +1,6 @@
 //! What RFC 9111 says of stored answers, for a private cache.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::header::{
@@ -166,36 +167,40 @@ pub(crate) fn storable_headers(headers: &HeaderMap) -> HeaderMap {
         .flat_map(|value| value.split(','))
         .map(|name| name.trim().to_ascii_lowercase())
         .collect();
-    let kept = headers.iter().filter(|(name, _)| {
-        !OF_THE_EXCHANGE.contains(name)
-            && !name.as_str().starts_with("x-ratelimit-")
-            && !NOT_KEPT.contains(&name.as_str())
-            && !named.iter().any(|known| known == name.as_str())
-    });
+    let kept = headers
+        .iter()
+        .filter(|(name, _)| is_kept(name) && !named.iter().any(|known| known == name.as_str()));
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// Updates what is stored by the answer that it is still good
+fn is_kept(name: &HeaderName) -> bool {
+    !OF_THE_EXCHANGE.contains(name)
+        && !name.as_str().starts_with("x-ratelimit-")
+        && !NOT_KEPT.contains(&name.as_str())
+}
+
+/// What is stored, updated by the answer that it is still good
 /// ([RFC 9111, 3.2](https://www.rfc-editor.org/rfc/rfc9111#section-3.2)).
-pub(crate) fn merge(stored: &mut HeaderMap, told: &HeaderMap) {
-    let told = storable_headers(told);
-    for name in told.keys() {
-        if name == CONTENT_LENGTH || name == CONTENT_ENCODING || name == CONTENT_RANGE {
+pub(crate) fn merged(mut stored: Arc<HeaderMap>, told: &HeaderMap) -> Arc<HeaderMap> {
+    let of_the_body = [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE];
+    for name in told.keys().filter(|name| is_kept(name) && !of_the_body.contains(name)) {
+        // Most is as it was.
+        if told.get_all(name).iter().eq(stored.get_all(name)) {
             continue;
         }
-        let mut values = told.get_all(name).iter().cloned();
-        if let Some(first) = values.next() {
-            stored.insert(name.clone(), first);
-        }
-        for more in values {
-            stored.append(name.clone(), more);
+        let stored = Arc::make_mut(&mut stored);
+        stored.remove(name);
+        for value in told.get_all(name) {
+            stored.append(name.clone(), value.clone());
         }
     }
+    stored
 }
 
 const OF_THE_EXCHANGE: [HeaderName; 6] =
     [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, SET_COOKIE];
-const NOT_KEPT: [&str; 5] = [
+const NOT_KEPT: [&str; 6] = [
+    "x-github-request-id",
     "keep-alive",
     "proxy-connection",
     "proxy-authenticate",

@@ -477,3 +477,24 @@ async fn who_may_not_see_it_any_longer_does_not_find_it_here() {
     let stored = read().cache(CachePolicy::only_if_cached()).send::<Value>().await;
     assert_eq!(stored.unwrap_err().kind(), ErrorKind::NotCached);
 }
+
+#[tokio::test]
+async fn of_an_hour_of_polls_with_tokens_that_change_99_percent_do_not_count() {
+    let github = Resources::start().await;
+    let limits = octowire::limits::RateLimits::none();
+    let client = github.server.unattended().auth(Rotating::new("bot")).rate_limits(limits);
+    let client = client.build().unwrap();
+    for poll in 0..360 {
+        if poll % 90 == 89 {
+            client.forget_token().await.unwrap();
+        }
+        for repo in 0..5 {
+            let path = format!("/repos/o/{repo}/issues");
+            if poll % 120 == 7 && repo == 0 {
+                github.change(&path);
+            }
+            get(&client, &path).await;
+        }
+    }
+    assert_eq!(github.answers(), (5 + 3, 360 * 5 - 8));
+}

@@ -70,7 +70,7 @@ impl Ask {
             status: raw.status,
             html,
             fields: if html { Fields::default() } else { Fields::read(body) },
-            headers: raw.headers,
+            headers: std::sync::Arc::unwrap_or_clone(raw.headers),
             secrets,
         })
     }

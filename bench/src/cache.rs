@@ -1,0 +1,136 @@
+//! What the cache costs beside what it saves.
+
+use http::header::{ACCEPT, AUTHORIZATION, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use octowire::cache::{Cache, CachePolicy, CacheStatus};
+use tokio::runtime::Runtime;
+
+use crate::bodies::{self, Body};
+use crate::calls::single_threaded;
+use crate::clients::{self, Subject, TOKEN};
+use crate::measure::{Summary, calls_in, cpu, cpu_time};
+use crate::server::Server;
+use crate::{Result, report};
+
+const ROUNDS: usize = 15;
+const SAMPLE: std::time::Duration = std::time::Duration::from_millis(150);
+
+pub fn run() -> Result<()> {
+    let server = Server::start()?;
+    let runtime = single_threaded()?;
+    println!("{}; {ROUNDS} rounds.\n", report::machine());
+    println!("CPU time of a call, in µs:\n");
+    println!(
+        "| body | decoding alone | a hit | of decoding | bare, confirmed | confirmed | more | no cache | a miss |"
+    );
+    println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|");
+    for (body, bytes) in Body::ALL.into_iter().zip(bodies::read()?) {
+        let trusting = Cache::default().policy(CachePolicy::aggressive());
+        let [hits, confirmed, off, misses] = runtime.block_on(async {
+            // In no memory, nothing is kept.
+            let caches = [trusting, Cache::default(), Cache::off(), Cache::memory(0)];
+            let clients: Result<Vec<_>> =
+                caches.into_iter().map(|cache| clients::octowire(server.url(), cache)).collect();
+            clients?.try_into().map_err(|_| crate::Error::from("four clients"))
+        })?;
+        let bare = Bare::connect(&runtime, server.url(), body, &bytes)?;
+        expect(&runtime, &hits, body, CacheStatus::Hit)?;
+        expect(&runtime, &confirmed, body, CacheStatus::Revalidated)?;
+        let calls = calls_in(&runtime, &confirmed, body, SAMPLE)?;
+        let mut samples: [Vec<f64>; 6] = Default::default();
+        for _ in 0..ROUNDS {
+            samples[0].push(decoding(body, &bytes, calls)?);
+            samples[1].push(cpu(&runtime, &hits, body, calls)?);
+            samples[2].push(bare.cpu(&runtime, body, calls)?);
+            samples[3].push(cpu(&runtime, &confirmed, body, calls)?);
+            samples[4].push(cpu(&runtime, &off, body, calls)?);
+            samples[5].push(cpu(&runtime, &misses, body, calls)?);
+        }
+        let ratio = Summary::of_ratios(&samples[1], &samples[0]);
+        let more: Vec<f64> =
+            samples[3].iter().zip(&samples[2]).map(|(ours, bare)| (ours - bare) * 1e6).collect();
+        let more = Summary::of(more).median;
+        let medians = samples.map(|samples| Summary::of(samples).median * 1e6);
+        let [decode, hit, bare, confirmed, off, miss] = medians;
+        println!(
+            "| {} | {decode:.1} | {hit:.1} | {:.2} ± {:.0} % | {bare:.1} | {confirmed:.1} | {more:.1} \
+             | {off:.1} | {miss:.1} |",
+            body.name(),
+            ratio.median,
+            ratio.spread * 100.0,
+        );
+    }
+    Ok(())
+}
+
+fn expect(
+    runtime: &Runtime,
+    client: &octowire::Client,
+    body: Body,
+    status: CacheStatus,
+) -> Result<()> {
+    runtime.block_on(client.repeat(body, 1))?;
+    let call = client.request(http::Method::GET, body.path());
+    let answer = runtime.block_on(call.send::<serde_json::Value>())?;
+    match answer.cache_status() == status {
+        true => Ok(()),
+        false => {
+            Err(format!("{}: {:?} instead of {status:?}", body.name(), answer.cache_status())
+                .into())
+        }
+    }
+}
+
+fn decoding(body: Body, bytes: &[u8], times: u64) -> Result<f64> {
+    let start = cpu_time();
+    for _ in 0..times {
+        if clients::decode(body, std::hint::black_box(bytes))? != body.answer() {
+            return Err("it is decoded otherwise".into());
+        }
+    }
+    Ok((cpu_time() - start).as_secs_f64() / times as f64)
+}
+
+/// What one writes without a cache: the tag and the body are kept by hand.
+struct Bare {
+    http: reqwest::Client,
+    url: String,
+    tag: HeaderValue,
+    bytes: Vec<u8>,
+}
+
+impl Bare {
+    fn connect(runtime: &Runtime, url: &str, body: Body, bytes: &[u8]) -> Result<Self> {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
+        headers.insert(AUTHORIZATION, HeaderValue::try_from(format!("Bearer {TOKEN}"))?);
+        headers.insert("x-github-api-version", HeaderValue::from_static("2022-11-28"));
+        let http = reqwest::Client::builder()
+            .user_agent("octowire-bench")
+            .default_headers(headers)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .timeout(std::time::Duration::from_secs(30))
+            .build()?;
+        let url = format!("{url}{}", body.path());
+        let answer = runtime.block_on(async { http.get(&url).send().await })?;
+        let tag = answer.headers().get(ETAG).cloned().ok_or("no tag")?;
+        Ok(Self { http, url, tag, bytes: bytes.to_vec() })
+    }
+
+    fn cpu(&self, runtime: &Runtime, body: Body, calls: u64) -> Result<f64> {
+        let start = cpu_time();
+        runtime.block_on(async {
+            for _ in 0..calls {
+                let call = self.http.get(&self.url).header(IF_NONE_MATCH, &self.tag);
+                let answer = call.send().await?;
+                if answer.status() != http::StatusCode::NOT_MODIFIED {
+                    return Err::<(), crate::Error>("it is not current".into());
+                }
+                answer.bytes().await?;
+                clients::decode(body, &self.bytes)?;
+            }
+            Ok(())
+        })?;
+        Ok((cpu_time() - start).as_secs_f64() / calls as f64)
+    }
+}
