@@ -7,6 +7,7 @@ use super::log::{Mark, What};
 use crate::client::Client;
 use crate::error::Result;
 use crate::request::Request;
+use crate::store::StoreHealth;
 
 /// The cache of a client, to fill and to empty: [`Client::cache`](crate::Client::cache).
 ///
@@ -87,6 +88,12 @@ impl CacheHandle<'_> {
             calls.into_iter().map(|call| call.priority(crate::limits::Priority::Background));
         let results = self.client.batch(calls.map(Request::send_empty)).run().await;
         results.into_iter().map(|result| result.map(|_| ())).collect()
+    }
+
+    /// How the cache's store is; `None` for a cache in memory.
+    #[must_use]
+    pub fn store_health(&self) -> Option<StoreHealth> {
+        self.client.inner().cache.as_ref()?.storage.health()
     }
 
     /// The bytes that are held in memory; zero for a cache in a store.

@@ -11,7 +11,7 @@ use tracing::debug;
 
 use super::entry::Entry;
 use super::key::Key;
-use crate::store::Guard;
+use crate::store::{Guard, StoreHealth};
 
 pub(crate) enum Storage {
     /// In this process.
@@ -114,6 +114,14 @@ impl Storage {
                 let bytes = Bytes::copy_from_slice(key.as_bytes());
                 shelf.guard.run(|store| store.put(&name, bytes, shelf.keep)).await;
             }
+        }
+    }
+
+    /// How the store is, if there is one.
+    pub(crate) fn health(&self) -> Option<StoreHealth> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Store(shelf) => Some(shelf.guard.health()),
         }
     }
 

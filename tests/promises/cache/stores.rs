@@ -231,3 +231,40 @@ async fn a_writer() {
     };
     tokio::join!(write(0), write(PATHS / 2));
 }
+
+#[tokio::test]
+async fn no_token_is_in_what_is_kept_or_in_its_name() {
+    let github = Resources::start().await;
+    let folder = Folder::new("tokens");
+    let cache = || {
+        let cache = Cache::store(Disk::open(&folder.0).unwrap()).compress_above(1 << 20);
+        cache.policy(CachePolicy::trust(Duration::ZERO))
+    };
+    let token = "ghp_canaryOfAToken0123456789";
+    let builder = || github.server.unattended().cache(cache());
+    let personal = builder().token(token).build().unwrap();
+    let rotating = builder().auth(Rotating::new("octo")).build().unwrap();
+    for client in [&personal, &rotating] {
+        for path in ["/user", "/user", "/repos/o/r"] {
+            get(client, path).await;
+        }
+        client.request(Method::PUT, "/user").send_empty().await.unwrap();
+    }
+    let mut seen = format!("{personal:?} {rotating:?} {:?}", get(&personal, "/user").await);
+    let mut folders = vec![folder.0.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            seen += &path.display().to_string();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                seen += &String::from_utf8_lossy(&std::fs::read(path).unwrap());
+            }
+        }
+    }
+    assert!(seen.contains("cache:") && seen.contains("/repos/o/r"), "it is read");
+    for secret in ["canaryOfAToken", "ghs_octo", "Bearer", "authorization"] {
+        assert!(!seen.contains(secret), "{secret}");
+    }
+}
