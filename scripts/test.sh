@@ -67,8 +67,8 @@ case $fetched in
     3) printf 'NOT CHECKED: the documents could not be fetched\n' ;;
     *) exit "$fetched" ;;
 esac
-step 'tests: default features, the token file and Redis, documentation'
-cargo test --locked --features token-store,redis
+step 'tests: default features, the token file, Redis and webhooks, documentation'
+cargo test --locked --features token-store,redis,webhooks-core
 step 'tests: every operation and every example of the document'
 cargo test --locked --features full --test examples -- --nocapture
 
@@ -80,6 +80,6 @@ step 'tags alone'
 
 step 'documentation'
 RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
-RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --features full,redis,token-store
+RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --features full,redis,token-store,webhooks-core
 
 step 'done'

@@ -36,6 +36,9 @@ pub mod auth;
 pub mod cache;
 pub mod limits;
 pub mod store;
+#[cfg(feature = "webhooks-core")]
+#[cfg_attr(docsrs, doc(cfg(feature = "webhooks-core")))]
+pub mod webhooks;
 
 #[cfg(feature = "__bench")]
 #[doc(hidden)]

@@ -20,9 +20,9 @@ pub fn run() -> Result<()> {
     println!("{}; {ROUNDS} rounds.\n", report::machine());
     println!("CPU time of a call, in µs:\n");
     println!(
-        "| body | decoding alone | a hit | of decoding | bare, confirmed | confirmed | more | no cache | a miss |"
+        "| body | decoding alone | a hit | of decoding | bare, confirmed | confirmed | more | no cache | a miss | octocrab, confirmed |"
     );
-    println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|");
+    println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     for (body, bytes) in Body::ALL.into_iter().zip(bodies::read()?) {
         let trusting = Cache::default().policy(CachePolicy::aggressive());
         let [hits, confirmed, off, misses] = runtime.block_on(async {
@@ -32,11 +32,12 @@ pub fn run() -> Result<()> {
                 caches.into_iter().map(|cache| clients::octowire(server.url(), cache)).collect();
             clients?.try_into().map_err(|_| crate::Error::from("four clients"))
         })?;
+        let octocrab = runtime.block_on(async { clients::octocrab_with_cache(server.url()) })?;
         let bare = Bare::connect(&runtime, server.url(), body, &bytes)?;
         expect(&runtime, &hits, body, CacheStatus::Hit)?;
         expect(&runtime, &confirmed, body, CacheStatus::Revalidated)?;
         let calls = calls_in(&runtime, &confirmed, body, SAMPLE)?;
-        let mut samples: [Vec<f64>; 6] = Default::default();
+        let mut samples: [Vec<f64>; 7] = Default::default();
         for _ in 0..ROUNDS {
             samples[0].push(decoding(body, &bytes, calls)?);
             samples[1].push(cpu(&runtime, &hits, body, calls)?);
@@ -44,16 +45,17 @@ pub fn run() -> Result<()> {
             samples[3].push(cpu(&runtime, &confirmed, body, calls)?);
             samples[4].push(cpu(&runtime, &off, body, calls)?);
             samples[5].push(cpu(&runtime, &misses, body, calls)?);
+            samples[6].push(cpu(&runtime, &*octocrab, body, calls)?);
         }
         let ratio = Summary::of_ratios(&samples[1], &samples[0]);
         let more: Vec<f64> =
             samples[3].iter().zip(&samples[2]).map(|(ours, bare)| (ours - bare) * 1e6).collect();
         let more = Summary::of(more).median;
         let medians = samples.map(|samples| Summary::of(samples).median * 1e6);
-        let [decode, hit, bare, confirmed, off, miss] = medians;
+        let [decode, hit, bare, confirmed, off, miss, octocrab] = medians;
         println!(
             "| {} | {decode:.1} | {hit:.1} | {:.2} ± {:.0} % | {bare:.1} | {confirmed:.1} | {more:.1} \
-             | {off:.1} | {miss:.1} |",
+             | {off:.1} | {miss:.1} | {octocrab:.1} |",
             body.name(),
             ratio.median,
             ratio.spread * 100.0,

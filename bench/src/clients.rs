@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
+use octocrab::service::middleware::cache::mem::InMemoryCache;
 use octowire::cache::Cache;
 use octowire::limits::{Pacing, RateLimits};
 use serde::de::DeserializeOwned;
@@ -205,6 +206,13 @@ impl Client for octocrab::Octocrab {
         let page = self.issues(OWNER, REPO).list().send().await?;
         Ok(OctocrabTypes::issues(&page.items))
     }
+}
+
+/// octocrab with its cache, which asks each time.
+pub fn octocrab_with_cache(url: &str) -> Result<Box<dyn Subject>> {
+    let cache = InMemoryCache::new();
+    let builder = octocrab::Octocrab::builder().base_uri(url)?.personal_token(TOKEN);
+    Ok(Box::new(builder.cache(cache).build()?))
 }
 
 /// A compared client behind a pointer, as the measuring loops take it: what is boxed is a loop of

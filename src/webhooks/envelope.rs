@@ -1,0 +1,232 @@
+//! Deliveries that a gateway has signed anew, with a time.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::verify::{SignatureError, Verified, Verifier, parse_hex};
+
+/// How a gateway signs what it sends on: as a JSON object with `event`, `data`, `timestamp` and
+/// `signature`, which is HMAC-SHA256, in 64 hexadecimal digits, of `timestamp`, `event` and `data` with
+/// a full stop between them.
+///
+/// `data` is signed as it is written, to the byte. What is older than the tolerance is refused, so that
+/// nobody sends on later what was sent once; what is younger is to be recognised by its delivery.
+///
+/// ```
+/// use octowire::webhooks::{EnvelopeScheme, Verifier};
+///
+/// # fn example(body: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+/// let scheme = EnvelopeScheme::new(Verifier::from_env("GATEWAY_SECRET")?);
+/// let envelope = scheme.open(body)?;
+/// println!("{}: {}", envelope.event, envelope.data);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct EnvelopeScheme {
+    verifier: Verifier,
+    tolerance: Duration,
+    names: [String; 4],
+    separator: String,
+}
+
+/// What was in a verified envelope.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Envelope {
+    /// The event's name, such as `issues`.
+    pub event: String,
+    /// The payload, as it was written.
+    pub data: Box<str>,
+    /// When it was signed.
+    pub timestamp: SystemTime,
+    /// Which secret it was signed with.
+    pub verified: Verified,
+}
+
+/// Why an envelope is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EnvelopeError {
+    /// It is not a JSON object that has these properties.
+    Malformed,
+    /// Its signature is not right.
+    Signature(SignatureError),
+    /// It was signed too long ago, or so far in the future, by this machine's clock.
+    TooOld,
+}
+
+const TOLERANCE: Duration = Duration::from_secs(5 * 60);
+
+impl EnvelopeScheme {
+    /// With the names and the order above, and a tolerance of five minutes.
+    #[must_use]
+    pub fn new(verifier: Verifier) -> Self {
+        let names = ["event", "data", "timestamp", "signature"].map(str::to_owned);
+        Self { verifier, tolerance: TOLERANCE, names, separator: ".".to_owned() }
+    }
+
+    /// How far the time of an envelope may be from this machine's.
+    #[must_use]
+    pub fn tolerance(mut self, tolerance: Duration) -> Self {
+        self.tolerance = tolerance;
+        self
+    }
+
+    /// What the properties are called that hold the event, the payload, the time in seconds since 1970
+    /// and the signature.
+    #[must_use]
+    pub fn names(mut self, event: &str, data: &str, timestamp: &str, signature: &str) -> Self {
+        self.names = [event, data, timestamp, signature].map(str::to_owned);
+        self
+    }
+
+    /// What is between the parts that are signed.
+    #[must_use]
+    pub fn separator(mut self, separator: &str) -> Self {
+        separator.clone_into(&mut self.separator);
+        self
+    }
+
+    /// Verifies an envelope, and opens it.
+    ///
+    /// # Errors
+    /// If it is none, is not signed with a known secret, or is too old.
+    pub fn open(&self, body: &[u8]) -> Result<Envelope, EnvelopeError> {
+        self.open_at(body, SystemTime::now())
+    }
+
+    fn open_at(&self, body: &[u8], now: SystemTime) -> Result<Envelope, EnvelopeError> {
+        let properties: Properties<'_> =
+            serde_json::from_slice(body).map_err(|_| EnvelopeError::Malformed)?;
+        let [event, data, timestamp, signature] = &self.names;
+        let raw = |name: &String| properties.of(name).ok_or(EnvelopeError::Malformed);
+        let text =
+            |name| serde_json::from_str::<String>(raw(name)?).map_err(|_| EnvelopeError::Malformed);
+        let (event, data, timestamp) = (text(event)?, raw(data)?, raw(timestamp)?);
+        let signature = text(signature)?;
+        let signature =
+            parse_hex(&signature).ok_or(EnvelopeError::Signature(SignatureError::Malformed))?;
+        let seconds: u64 = timestamp.parse().map_err(|_| EnvelopeError::Malformed)?;
+        let signed = [timestamp, &event, data].join(&self.separator);
+        let verified = self.verifier.matching(&signature, signed.as_bytes());
+        let verified = verified.map_err(EnvelopeError::Signature)?;
+        let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+        let time = time.ok_or(EnvelopeError::TooOld)?;
+        let distance = match now.duration_since(time) {
+            Ok(age) => age,
+            Err(ahead) => ahead.duration(),
+        };
+        if distance > self.tolerance {
+            return Err(EnvelopeError::TooOld);
+        }
+        Ok(Envelope { event, data: data.into(), timestamp: time, verified })
+    }
+}
+
+/// The properties of an object, as they are written.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Properties<'a>(#[serde(borrow)] std::collections::BTreeMap<String, &'a RawValue>);
+
+impl<'a> Properties<'a> {
+    fn of(&self, name: &str) -> Option<&'a str> {
+        self.0.get(name).map(|value| value.get())
+    }
+}
+
+impl fmt::Display for EnvelopeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed => f.write_str("the envelope is not a JSON object of the agreed form"),
+            Self::Signature(error) => error.fmt(f),
+            Self::TooOld => {
+                f.write_str("the envelope was signed too long ago, or the clocks differ")
+            }
+        }
+    }
+}
+
+impl std::error::Error for EnvelopeError {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::sign;
+    use super::*;
+
+    const NOW: u64 = 1_790_000_000;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn scheme() -> EnvelopeScheme {
+        EnvelopeScheme::new(Verifier::new("gateway").unwrap())
+    }
+
+    fn envelope(event: &str, data: &str, timestamp: u64) -> String {
+        let signed = sign("gateway", format!("{timestamp}.{event}.{data}").as_bytes()).unwrap();
+        let signature = signed.trim_start_matches("sha256=");
+        format!(
+            r#"{{ "event": {event:?}, "data": {data}, "timestamp": {timestamp}, "signature": "{signature}" }}"#
+        )
+    }
+
+    #[test]
+    fn what_was_signed_in_time_is_opened() {
+        let data = r#"{ "action" : "opened", "n": 1.50 }"#;
+        for seconds in [NOW, NOW - 300, NOW + 300] {
+            let opened = scheme().open_at(envelope("issues", data, seconds).as_bytes(), at(NOW));
+            let opened = opened.unwrap();
+            assert_eq!((&*opened.event, &*opened.data), ("issues", data));
+            assert_eq!((opened.timestamp, opened.verified.secret), (at(seconds), 0));
+        }
+    }
+
+    #[test]
+    fn what_was_not_is_refused_for_its_reason() {
+        use EnvelopeError::{Malformed, Signature, TooOld};
+        let good = envelope("issues", "{}", NOW);
+        let cases = [
+            (envelope("issues", "{}", NOW - 301), TooOld),
+            (envelope("issues", "{}", NOW + 301), TooOld),
+            (envelope("issues", "{}", u64::MAX), TooOld),
+            (good.replace("issues", "push"), Signature(SignatureError::Mismatch)),
+            (good.replace("{}", "{ }"), Signature(SignatureError::Mismatch)),
+            (good.replace(&NOW.to_string(), "1790000001"), Signature(SignatureError::Mismatch)),
+            (good.replace(&NOW.to_string(), "-1"), Malformed),
+            (good.replace(&NOW.to_string(), "\"1790000000\""), Malformed),
+            (good.replace("\"event\"", "\"events\""), Malformed),
+            (
+                good.replace("signature\": \"", "signature\": \"0"),
+                Signature(SignatureError::Malformed),
+            ),
+            ("[]".to_owned(), Malformed),
+            (String::new(), Malformed),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(scheme().open_at(body.as_bytes(), at(NOW)).unwrap_err(), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_gateway_may_have_its_own_names() {
+        let scheme = scheme().names("type", "payload", "at", "mac").separator(":");
+        let signed = sign("gateway", b"1790000000:ping:[1]").unwrap();
+        let mac = signed.trim_start_matches("sha256=");
+        let body = format!(r#"{{"type":"ping","payload":[1],"at":1790000000,"mac":"{mac}"}}"#);
+        assert_eq!(&*scheme.open_at(body.as_bytes(), at(NOW)).unwrap().data, "[1]");
+    }
+
+    proptest! {
+        #[test]
+        fn anything_may_be_sent(body in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(scheme().open(&body).is_err());
+        }
+    }
+}

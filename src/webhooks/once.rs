@@ -1,0 +1,205 @@
+//! Each delivery once, however often it comes.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use crate::error::Result;
+use crate::store::Store;
+
+/// Remembers deliveries in a [store](crate::store), so that of those who get the same one, one handles
+/// it: in a process, on a machine or in a fleet, as far as the store is shared.
+///
+/// GitHub [names](https://docs.github.com/en/webhooks/webhook-events-and-payloads#delivery-headers)
+/// each delivery by a GUID in `X-GitHub-Delivery`, and repeats the name when it delivers again.
+///
+/// ```
+/// # async fn example(delivery: &str) -> octowire::Result<()> {
+/// use octowire::store::Memory;
+/// use octowire::webhooks::Once;
+///
+/// let once = Once::new(Memory::new());
+/// if let Some(claim) = once.claim(delivery).await? {
+///     // Handle it, and then:
+///     claim.done().await?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Once {
+    store: Arc<dyn Store>,
+    keep: Duration,
+    handled_within: Duration,
+}
+
+/// The right to handle a delivery: [`Once::claim`].
+///
+/// Dropped, it lasts until its time is over; then the delivery is accepted again.
+#[must_use = "a claim that is neither done nor failed keeps its delivery from being accepted again"]
+pub struct Claim {
+    once: Once,
+    key: String,
+    token: Bytes,
+}
+
+/// GitHub delivers again for three days.
+const KEEP: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+const HANDLED_WITHIN: Duration = Duration::from_secs(5 * 60);
+const DONE: &[u8] = b"done";
+
+impl Once {
+    /// In this store.
+    pub fn new(store: impl Store) -> Self {
+        Self { store: Arc::new(store), keep: KEEP, handled_within: HANDLED_WITHIN }
+    }
+
+    /// How long a delivery is remembered that was handled; three days by default, in which GitHub
+    /// [delivers again](https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks)
+    /// what it is asked to.
+    #[must_use]
+    pub fn keep(mut self, time: Duration) -> Self {
+        self.keep = time;
+        self
+    }
+
+    /// How long a delivery may take to be handled, five minutes by default: after that, whoever has it
+    /// is taken to have ended, and it is accepted again.
+    #[must_use]
+    pub fn handled_within(mut self, time: Duration) -> Self {
+        self.handled_within = time;
+        self
+    }
+
+    /// The right to handle a delivery; `None` if it was handled or somebody does.
+    ///
+    /// # Errors
+    /// If the store fails: nothing is known of the delivery then, and it should be refused so that
+    /// GitHub can deliver it again.
+    pub async fn claim(&self, delivery: &str) -> Result<Option<Claim>> {
+        let key = key(delivery);
+        let mut random = [0; 8];
+        // Without random numbers, the time tells one from another.
+        if getrandom::fill(&mut random).is_err() {
+            let time = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
+            random = u64::try_from(time).unwrap_or_default().to_le_bytes();
+        }
+        let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let token = Bytes::from(token);
+        let claimed = self.store.claim(&key, token.clone(), self.handled_within).await?;
+        Ok(claimed.then(|| Claim { once: self.clone(), key, token }))
+    }
+}
+
+/// A delivery's name as it is, if it looks like GitHub's, else its digest.
+fn key(delivery: &str) -> String {
+    let plain = delivery.len() <= 64
+        && delivery.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if plain {
+        return format!("delivery:{delivery}");
+    }
+    let digest = Sha256::digest(delivery);
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("delivery:{digest}")
+}
+
+impl Claim {
+    /// The delivery is handled, and is not accepted again.
+    ///
+    /// # Errors
+    /// If the store fails: the delivery may be accepted again after its time.
+    pub async fn done(self) -> Result<()> {
+        self.once.store.put(&self.key, Bytes::from_static(DONE), self.once.keep).await
+    }
+
+    /// It could not be handled, and is accepted again at once.
+    ///
+    /// # Errors
+    /// If the store fails: it is accepted again after its time.
+    pub async fn failed(self) -> Result<()> {
+        self.once.store.release(&self.key, self.token.clone()).await.map(drop)
+    }
+
+    /// Handling it goes on: its time begins anew. Says whether it is still this one's.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn renew(&self) -> Result<bool> {
+        self.once.store.renew(&self.key, self.token.clone(), self.once.handled_within).await
+    }
+}
+
+impl fmt::Debug for Once {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Once")
+            .field("store", &self.store)
+            .field("keep", &self.keep)
+            .field("handled_within", &self.handled_within)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claim").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Memory;
+
+    #[tokio::test]
+    async fn of_many_who_get_a_delivery_one_handles_it() {
+        let once = Once::new(Memory::new());
+        let claims = futures_util::future::join_all((0..100).map(|_| once.claim("d-1"))).await;
+        let mut claims: Vec<_> = claims.into_iter().filter_map(Result::unwrap).collect();
+        assert_eq!(claims.len(), 1);
+        claims.remove(0).done().await.unwrap();
+        assert!(once.claim("d-1").await.unwrap().is_none());
+        assert!(once.claim("d-2").await.unwrap().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_failed_or_was_left_is_accepted_again_and_what_goes_on_is_not() {
+        let once = Once::new(Memory::new()).handled_within(Duration::from_secs(10));
+        once.claim("failed").await.unwrap().unwrap().failed().await.unwrap();
+        assert!(once.claim("failed").await.unwrap().is_some());
+        drop(once.claim("left").await.unwrap());
+        assert!(once.claim("left").await.unwrap().is_none());
+        let long = once.claim("long").await.unwrap().unwrap();
+        tokio::time::advance(Duration::from_secs(9)).await;
+        assert!(long.renew().await.unwrap());
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(once.claim("left").await.unwrap().is_some());
+        assert!(once.claim("long").await.unwrap().is_none());
+        tokio::time::advance(Duration::from_secs(20)).await;
+        let second = once.claim("long").await.unwrap().unwrap();
+        // The first one is too late, and takes nothing from the second.
+        assert!(!long.renew().await.unwrap());
+        long.failed().await.unwrap();
+        assert!(once.claim("long").await.unwrap().is_none());
+        second.done().await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_done_is_remembered_for_three_days() {
+        let once = Once::new(Memory::new());
+        once.claim("d").await.unwrap().unwrap().done().await.unwrap();
+        tokio::time::advance(KEEP - Duration::from_secs(1)).await;
+        assert!(once.claim("d").await.unwrap().is_none());
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(once.claim("d").await.unwrap().is_some());
+    }
+
+    #[test]
+    fn a_name_of_any_length_is_a_short_key() {
+        assert_eq!(key("72d3162e-cc78-11e3-81ab-4c9367dc0958").len(), 9 + 36);
+        assert!(key(&"x".repeat(10_000)).len() < 80);
+        assert_ne!(key("a b"), key("a\nb"));
+    }
+}

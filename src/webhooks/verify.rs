@@ -1,0 +1,294 @@
+//! Whether a delivery was signed with a known secret.
+
+use std::fmt;
+
+use aws_lc_rs::hmac::{self, HMAC_SHA256, Key};
+use http::HeaderMap;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// The header that carries the signature. `X-Hub-Signature`, of SHA-1, is not looked at.
+const SIGNATURE: &str = "x-hub-signature-256";
+const PREFIX: &str = "sha256=";
+/// Bytes of an HMAC-SHA256.
+const LENGTH: usize = 32;
+
+/// Verifies the [signatures](https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries)
+/// of deliveries: HMAC-SHA256 over the body as it came, compared in constant time.
+///
+/// It may have several secrets, so that one can be replaced without losing a delivery: add the new
+/// one here, set it at GitHub, and remove the old one when
+/// [`Verified::secret`] says that it is not used any longer.
+#[derive(Clone)]
+pub struct Verifier {
+    keys: Vec<Key>,
+}
+
+/// A signature that is right: [`Verifier::verify`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Verified {
+    /// Which secret it was made with, in the order in which they were given, from 0.
+    pub secret: usize,
+}
+
+/// Why a delivery is not taken for GitHub's.
+///
+/// It is for the operator. Who sent the delivery should be told no more than `401 Unauthorized`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SignatureError {
+    /// There is no `X-Hub-Signature-256`: the webhook has no secret, or it is not GitHub that sends.
+    Missing,
+    /// There are several.
+    Duplicate,
+    /// It is not `sha256=` and 64 hexadecimal digits in lower case.
+    Malformed,
+    /// It fits none of the secrets, or the body is not the one that was signed.
+    Mismatch,
+}
+
+impl Verifier {
+    /// With this secret.
+    ///
+    /// # Errors
+    /// If it is empty: everybody could sign.
+    pub fn new(secret: impl Into<SecretString>) -> Result<Self> {
+        Ok(Self { keys: vec![key(&secret.into())?] })
+    }
+
+    /// With the secret in this environment variable; what surrounds it as white space is not a part
+    /// of it.
+    ///
+    /// # Errors
+    /// If it is not set, empty or no Unicode.
+    pub fn from_env(variable: &str) -> Result<Self> {
+        let secret = std::env::var(variable).map_err(|_| {
+            Error::new(
+                ErrorKind::Configuration,
+                format!("the environment variable {variable} is not set, or is no Unicode"),
+            )
+            .with_advice("set it to the secret of the webhook")
+        })?;
+        Self::new(secret.trim().to_owned())
+    }
+
+    /// With one more secret.
+    ///
+    /// # Errors
+    /// If it is empty.
+    pub fn or(mut self, secret: impl Into<SecretString>) -> Result<Self> {
+        self.keys.push(key(&secret.into())?);
+        Ok(self)
+    }
+
+    /// Verifies a delivery by its headers and its body, byte for byte as it came.
+    ///
+    /// # Errors
+    /// If it is not signed, or not with one of the secrets.
+    pub fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<Verified, SignatureError> {
+        let mut values = headers.get_all(SIGNATURE).iter();
+        let signature = values.next().ok_or(SignatureError::Missing)?;
+        if values.next().is_some() {
+            return Err(SignatureError::Duplicate);
+        }
+        let signature = signature.to_str().map_err(|_| SignatureError::Malformed)?;
+        self.verify_signature(signature, body)
+    }
+
+    /// Verifies the value of `X-Hub-Signature-256` where headers are at hand in another form.
+    ///
+    /// # Errors
+    /// As for [`verify`](Self::verify).
+    pub fn verify_signature(
+        &self,
+        signature: &str,
+        body: &[u8],
+    ) -> Result<Verified, SignatureError> {
+        let signature = parse(signature).ok_or(SignatureError::Malformed)?;
+        self.matching(&signature, body)
+    }
+
+    /// Which secret makes this signature of these bytes.
+    pub(super) fn matching(
+        &self,
+        signature: &[u8; LENGTH],
+        bytes: &[u8],
+    ) -> Result<Verified, SignatureError> {
+        let found = self.keys.iter().position(|key| hmac::verify(key, bytes, signature).is_ok());
+        found.map(|secret| Verified { secret }).ok_or(SignatureError::Mismatch)
+    }
+}
+
+/// The signature of a body, as GitHub's header has it: for tests, and for gateways that send
+/// deliveries on.
+///
+/// # Errors
+/// If the secret is empty.
+pub fn sign(secret: impl Into<SecretString>, body: &[u8]) -> Result<String> {
+    let tag = hmac::sign(&key(&secret.into())?, body);
+    let digits: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("{PREFIX}{digits}"))
+}
+
+fn key(secret: &SecretString) -> Result<Key> {
+    let secret = secret.expose_secret();
+    if secret.is_empty() {
+        return Err(Error::new(ErrorKind::Configuration, "the secret of a webhook is empty")
+            .with_advice("set a random one of 32 bytes or more, here and at GitHub"));
+    }
+    Ok(Key::new(HMAC_SHA256, secret.as_bytes()))
+}
+
+/// `sha256=` and 64 digits.
+fn parse(signature: &str) -> Option<[u8; LENGTH]> {
+    parse_hex(signature.strip_prefix(PREFIX)?)
+}
+
+/// 64 hexadecimal digits in lower case.
+pub(super) fn parse_hex(digits: &str) -> Option<[u8; LENGTH]> {
+    let digits = digits.as_bytes();
+    if digits.len() != 2 * LENGTH {
+        return None;
+    }
+    let mut bytes = [0; LENGTH];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(bytes)
+}
+
+fn digit(character: u8) -> Option<u8> {
+    match character {
+        b'0'..=b'9' => Some(character - b'0'),
+        b'a'..=b'f' => Some(character - b'a' + 10),
+        _ => None,
+    }
+}
+
+impl fmt::Display for SignatureError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "the delivery is not signed: set a secret for the webhook",
+            Self::Duplicate => "the delivery has several signatures",
+            Self::Malformed => "the signature is not sha256= and 64 hexadecimal digits",
+            Self::Mismatch => {
+                "the signature fits no secret: see that the secret is the webhook's, and that \
+                 nothing changes the body on its way"
+            }
+        })
+    }
+}
+
+impl std::error::Error for SignatureError {}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier").field("secrets", &self.keys.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECRET: &str = "It's a Secret to Everybody";
+    const BODY: &[u8] = b"Hello, World!";
+    /// <https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries#testing-the-webhook-payload-validation>
+    const KNOWN: &str = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+
+    fn verifier() -> Verifier {
+        Verifier::new(SECRET).unwrap()
+    }
+
+    #[test]
+    fn githubs_own_example_is_right() {
+        assert_eq!(sign(SECRET, BODY).unwrap(), KNOWN);
+        assert_eq!(verifier().verify_signature(KNOWN, BODY), Ok(Verified { secret: 0 }));
+    }
+
+    #[test]
+    fn what_is_not_right_is_told_apart() {
+        use SignatureError::{Duplicate, Malformed, Mismatch, Missing};
+        let upper = KNOWN.to_uppercase().replace("SHA", "sha");
+        let other = sign("another", BODY).unwrap();
+        let cases: [(&[&str], _); 13] = [
+            (&[], Missing),
+            (&[KNOWN, KNOWN], Duplicate),
+            (&[KNOWN, &other], Duplicate),
+            (&[""], Malformed),
+            (&["sha256="], Malformed),
+            (&[&KNOWN[7..]], Malformed),
+            (&[&KNOWN[..70]], Malformed),
+            (&[&format!("{KNOWN}0")], Malformed),
+            (&[&format!(" {KNOWN}")], Malformed),
+            (&[&upper], Malformed),
+            (&[&KNOWN.replace("sha256", "sha1")], Malformed),
+            (&[&KNOWN.replace('7', "g")], Malformed),
+            (&[&other], Mismatch),
+        ];
+        for (signatures, expected) in cases {
+            let mut headers = HeaderMap::new();
+            for signature in signatures {
+                headers.append(SIGNATURE, HeaderValue::from_str(signature).unwrap());
+            }
+            assert_eq!(verifier().verify(&headers, BODY), Err(expected), "{signatures:?}");
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(SIGNATURE, HeaderValue::from_bytes(b"sha256=\xff").unwrap());
+        assert_eq!(verifier().verify(&headers, BODY), Err(Malformed));
+        // Of SHA-1, nothing is looked at.
+        let mut headers = HeaderMap::new();
+        headers.insert("x-hub-signature", HeaderValue::from_static("sha1=00"));
+        assert_eq!(verifier().verify(&headers, BODY), Err(Missing));
+        headers.insert(SIGNATURE, HeaderValue::from_static(KNOWN));
+        assert_eq!(verifier().verify(&headers, BODY), Ok(Verified { secret: 0 }));
+    }
+
+    #[test]
+    fn a_secret_is_replaced_without_a_gap() {
+        let both = verifier().or("the new one").unwrap();
+        assert_eq!(both.verify_signature(KNOWN, BODY).unwrap().secret, 0);
+        let new = sign("the new one", BODY).unwrap();
+        assert_eq!(both.verify_signature(&new, BODY).unwrap().secret, 1);
+    }
+
+    #[test]
+    fn an_empty_secret_is_none_and_no_secret_is_shown() {
+        assert_eq!(Verifier::new("").unwrap_err().kind(), ErrorKind::Configuration);
+        assert_eq!(verifier().or("").unwrap_err().kind(), ErrorKind::Configuration);
+        assert!(sign("", BODY).is_err());
+        assert_eq!(format!("{:?}", verifier()), "Verifier { secrets: 1, .. }");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_signed_is_verified_and_nothing_else(
+            secret in "[ -~]{1,80}",
+            body in prop::collection::vec(any::<u8>(), 0..300),
+            at in any::<prop::sample::Index>(),
+            flip in 1_u8..=255,
+        ) {
+            let verifier = Verifier::new(secret.clone()).unwrap();
+            let signature = sign(secret, &body).unwrap();
+            prop_assert!(verifier.verify_signature(&signature, &body).is_ok());
+            if !body.is_empty() {
+                let mut changed = body.clone();
+                changed[at.index(body.len())] ^= flip;
+                prop_assert_eq!(
+                    verifier.verify_signature(&signature, &changed),
+                    Err(SignatureError::Mismatch)
+                );
+            }
+        }
+
+        #[test]
+        fn anything_may_be_sent(signature in ".{0,100}", body in prop::collection::vec(any::<u8>(), 0..50)) {
+            prop_assert!(verifier().verify_signature(&signature, &body).is_err());
+        }
+    }
+}
