@@ -1,12 +1,15 @@
 //! How a read goes by the cache: what is stored, then what is under way, then GitHub.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::StatusCode;
+use tokio::time::timeout;
 use tracing::debug;
 
 use crate::cache::CachePolicy;
 use crate::cache::CacheStatus;
+use crate::cache::Open;
 use crate::cache::clock;
 use crate::cache::conditional::Conditional;
 use crate::cache::found::{Found, Landed};
@@ -14,19 +17,19 @@ use crate::cache::log::{Mark, What};
 use crate::cache::plan::{Base, Exchange, Plan, Use};
 use crate::cache::rules::Times;
 use crate::call::{Reading, tried};
-use crate::deadline::within;
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Label;
-use crate::request::{Prepared, Request};
+use crate::request::{Changes, Prepared, Request};
 use crate::response::Raw;
 
 /// Reads. `again` is the same call, for when it has to be made behind this one's back.
 pub(crate) async fn cached(
     plan: Plan,
-    mut prepared: Prepared,
+    prepared: Prepared,
     operation: &Label,
     again: Option<Request>,
 ) -> Result<Raw> {
+    let plan = Arc::new(plan);
     let number = plan.cache.log.number().await;
     // Of what is stored, nothing is known without the log.
     let base = if number.is_some() { plan.own(&prepared).await } else { Base::Nothing };
@@ -34,35 +37,76 @@ pub(crate) async fn cached(
         match plan.use_of(entry, *verdict) {
             Use::Give(came) => return Ok(Found::stored(entry, came).raw(operation)),
             Use::GiveAndAsk => {
-                refresh(&plan, again);
+                refresh(&plan, &prepared, again);
                 return Ok(Found::stored(entry, CacheStatus::Stale).raw(operation));
             }
             Use::Ask => {}
         }
     }
     if plan.is_only_if_cached() {
-        return Err(Error::new(ErrorKind::NotCached, "no answer is stored")
-            .with_advice("nothing was sent: allow another CachePolicy than only_if_cached"));
+        return Err(not_cached());
     }
-    let flight = plan.cache.flights.join(plan.route());
-    let turn = match within([&prepared.limit, &prepared.limit], flight.turn()).await {
-        Ok(turn) => turn,
-        Err(late) => {
-            let message = format!("an equal call is not answered within {:?}", late.length());
-            return Err(Error::new(ErrorKind::Timeout, message)
-                .with_advice("try again, or allow more by call_timeout or timeout"));
+    let landed = join(&plan, prepared, &base, number, operation).await;
+    match (landed, &base) {
+        (Ok(found), _) => Ok(found.raw(operation)),
+        // How long a stored answer may stand in is each caller's own.
+        (Err(error), Base::Own(entry, verdict)) if plan.outlasts(entry, *verdict, &error) => {
+            debug!(%error, "a stored answer stands in for GitHub's");
+            Ok(Found::stored(entry, CacheStatus::Stale).raw(operation))
         }
-    };
-    if let Some(landed) = &*turn {
-        return landed.clone().map(|found| found.raw(operation));
+        (Err(error), _) => Err(error),
     }
-    let landed = ask(&plan, &mut prepared, base, number, operation).await;
-    match &landed {
-        // It says something of this caller: the next one asks for itself.
-        Err(error) if is_of_the_caller(error) => drop(turn),
-        _ => plan.cache.flights.land(&flight, turn, landed.clone()),
+}
+
+/// The error of a call that may be answered by what is stored only.
+pub(crate) fn not_cached() -> Error {
+    Error::new(ErrorKind::NotCached, "no answer is stored")
+        .with_advice("nothing was sent: allow another CachePolicy than only_if_cached")
+}
+
+/// Asks GitHub, together with all who ask the same now.
+async fn join(
+    plan: &Arc<Plan>,
+    prepared: Prepared,
+    base: &Base,
+    number: Option<u64>,
+    operation: &Label,
+) -> Landed {
+    let flights = &plan.cache.flights;
+    let route = plan.route(&prepared);
+    let mut prepared = Some(prepared);
+    loop {
+        // For who follows. A wait for a limit is not its own, unless it says how long it has.
+        let patience = prepared.as_ref().and_then(Prepared::strict_limit);
+        let flight = flights.join(route, |flight| {
+            let (plan, base, operation) = (Arc::clone(plan), base.clone(), operation.clone());
+            // It is there until somebody leads.
+            let prepared = prepared.take();
+            Box::pin(async move {
+                let Some(mut prepared) = prepared else { return Err(not_cached()) };
+                let landed = ask(&plan, &mut prepared, base, number, &operation).await;
+                plan.cache.flights.land(route, flight);
+                landed
+            })
+        });
+        let leads = prepared.is_none();
+        let landed = match patience.filter(|_| !leads) {
+            None => flight.await,
+            Some(patience) => match timeout(patience, flight).await {
+                Ok(landed) => landed,
+                Err(_) => {
+                    let message = format!("an equal call is not answered within {patience:?}");
+                    return Err(Error::new(ErrorKind::Timeout, message)
+                        .with_advice("try again, or allow more by timeout"));
+                }
+            },
+        };
+        match landed {
+            // It says something of who led: this one asks for itself.
+            Err(error) if !leads && is_of_the_caller(&error) => {}
+            landed => return landed,
+        }
     }
-    landed.map(|found| found.raw(operation))
 }
 
 /// Asks GitHub, with what is stored in mind if something is.
@@ -85,17 +129,21 @@ async fn ask(
     let exchange = Exchange { times, number, sent };
     match answer {
         Ok(raw) if raw.status == StatusCode::NOT_MODIFIED => {
-            match plan.confirmed(prepared, &base, raw, exchange).await {
-                Some(found) => Ok(found),
-                None => Err(Error::new(
-                    ErrorKind::Api,
-                    "GitHub answered 304 to a request that named nothing it could be about",
-                )
-                .with_advice("a proxy may be at fault; switch the cache off by Cache::off")),
-            }
+            // Another server was not asked for what is stored.
+            let confirmed = match raw.abroad {
+                true => None,
+                false => plan.confirmed(prepared, &base, raw, exchange).await,
+            };
+            confirmed.ok_or_else(|| {
+                let message = "a 304 came to a request that named nothing it could be about";
+                Error::new(ErrorKind::Api, message)
+                    .with_advice("a proxy may be at fault; switch the cache off by Cache::off")
+            })
         }
         Ok(raw) => {
-            plan.answered(&raw, prepared, exchange).await;
+            if !raw.abroad {
+                plan.answered(&raw, prepared, exchange).await;
+            }
             Ok(Found {
                 status: raw.status,
                 body: raw.bytes().clone(),
@@ -106,11 +154,7 @@ async fn ask(
             })
         }
         Err(error) => {
-            if let Base::Own(entry, verdict) = &base {
-                if plan.outlasts(entry, *verdict, &error) {
-                    debug!(%error, "a stored answer stands in for GitHub's");
-                    return Ok(Found::stored(entry, CacheStatus::Stale));
-                }
+            if let Base::Own(..) = &base {
                 plan.refused(&error).await;
             }
             Err(error)
@@ -119,10 +163,11 @@ async fn ask(
 }
 
 /// Asks again in a task of its own, unless somebody does or too many are asked for already.
-fn refresh(plan: &Plan, again: Option<Request>) {
-    let Some(again) = again.filter(|_| !plan.cache.flights.is_flying(plan.route())) else { return };
+fn refresh(plan: &Plan, prepared: &Prepared, again: Option<Request>) {
+    let is_flying = plan.cache.flights.is_flying(plan.route(prepared));
+    let Some(again) = again.filter(|_| !is_flying) else { return };
     let Ok(permit) = Arc::clone(&plan.cache.refreshing).try_acquire_owned() else { return };
-    let call = again.cache(CachePolicy::revalidate()).send_empty();
+    let call = again.cache(CachePolicy::trust(Duration::ZERO)).send_empty();
     tokio::spawn(async move {
         let _permit = permit;
         if let Err(error) = call.await {
@@ -136,21 +181,53 @@ fn is_of_the_caller(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Timeout | ErrorKind::RateLimit | ErrorKind::QueueFull)
 }
 
-/// A write makes doubtful what it may have changed: what it was sent to and all below, and the lists
-/// and resources above
-/// ([RFC 9111, 4.4](https://www.rfc-editor.org/rfc/rfc9111#section-4.4)).
-pub(crate) async fn changed(prepared: &Prepared, answer: &Result<Raw>) {
-    let Some(cache) = &prepared.client().inner().cache else { return };
-    if prepared.is_read() || answer.as_ref().is_err_and(is_nothing_done) {
-        return;
+/// A write that is under way. It makes doubtful what it may have changed, also if nobody waits for
+/// its end ([RFC 9111, 4.4](https://www.rfc-editor.org/rfc/rfc9111#section-4.4)).
+pub(crate) struct Writing<'a> {
+    cache: &'a Open,
+    mark: Option<Mark>,
+}
+
+impl<'a> Writing<'a> {
+    /// `None` for what changes nothing that could be stored.
+    pub(crate) fn of(prepared: &'a Prepared) -> Option<Self> {
+        let cache = prepared.client().inner().cache.as_ref()?;
+        let what = match prepared.changes() {
+            Changes::Nothing => return None,
+            Changes::Anything => What::All,
+            Changes::Path => {
+                let path = prepared.path().to_ascii_lowercase();
+                What::Paths { below: vec![scope(&path).to_owned()], at: Vec::new() }
+            }
+        };
+        Some(Self { cache, mark: Some(Mark { forget: false, what }) })
     }
-    let path = prepared.path().to_ascii_lowercase();
-    let parents = path.match_indices('/').map(|(at, _)| path[..at].to_owned());
-    // Its list, and what that belongs to.
-    let at: Vec<String> = parents.filter(|parent| !parent.is_empty()).collect();
-    let nearest = at.len().saturating_sub(2);
-    let what = What::Paths { at: at[nearest..].to_vec(), below: vec![path] };
-    cache.log.mark(Mark { forget: false, what }).await;
+
+    /// The call has ended.
+    pub(crate) async fn end(mut self, answer: &Result<Raw>) {
+        let mark = self.mark.take();
+        if !answer.as_ref().is_err_and(is_nothing_done)
+            && let Some(mark) = mark
+        {
+            self.cache.log.mark(mark).await;
+        }
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        if let Some(mark) = self.mark.take() {
+            self.cache.log.note(mark);
+        }
+    }
+}
+
+/// What a write at this path may change: all of a repository, whose resources are in many of its
+/// lists, or of an organization; else what begins with the same two names.
+fn scope(path: &str) -> &str {
+    let names = if path.starts_with("/repos/") { 3 } else { 2 };
+    let mut slashes = path.match_indices('/').map(|(at, _)| at).skip(names);
+    slashes.next().map_or(path, |end| &path[..end])
 }
 
 /// Whether a call that failed has changed nothing for certain.

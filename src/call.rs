@@ -17,7 +17,7 @@ use crate::auth::Passes;
 use crate::body::{ByteStream, collect, too_large};
 use crate::cache::CacheStatus;
 use crate::cache::plan::Plan;
-use crate::cached::{cached, changed};
+use crate::cached::{Writing, cached, not_cached};
 use crate::circuit::{Trial, is_failure};
 use crate::deadline::{Limit, within};
 use crate::error::{Error, ErrorKind, Result, speaks_of_secondary};
@@ -69,8 +69,14 @@ pub(crate) async fn call(request: Request, reading: Reading) -> Result<Raw> {
         match plan {
             Some(plan) => cached(plan, prepared, &operation, again).await,
             None => {
+                if prepared.is_only_if_cached() {
+                    return Err(not_cached());
+                }
+                let writing = Writing::of(&prepared);
                 let answer = tried(&prepared, &operation, reading).await;
-                changed(&prepared, &answer).await;
+                if let Some(writing) = writing {
+                    writing.end(&answer).await;
+                }
                 answer
             }
         }
@@ -105,8 +111,11 @@ pub(crate) async fn tried(prepared: &Prepared, operation: &Label, reading: Readi
             permit.sent();
         }
         let course = Mutex::default();
-        let answer = attempt(prepared, &passes, operation, reading, &course).await;
+        let mut answer = attempt(prepared, &passes, operation, reading, &course).await;
         let course = course.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(answer) = &mut answer {
+            answer.abroad = course.left.is_some();
+        }
         learn(prepared, permit, trial, &answer, &course);
         let pause = match answer {
             Ok(answer) => match polls.as_mut().map(|polls| polls.again(prepared, &answer)) {
@@ -313,7 +322,7 @@ async fn read(
         },
     };
     let (operation, headers, came) = (operation.clone(), Arc::new(headers), CacheStatus::Bypass);
-    Ok(Raw { operation, status, headers, url, body, came, age: None })
+    Ok(Raw { operation, status, headers, url, body, came, age: None, abroad: false })
 }
 
 /// As much as is read of an error's body; GitHub's are a few hundred bytes.

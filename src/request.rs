@@ -33,7 +33,7 @@ mod lists;
 mod prepared;
 mod setters;
 
-pub(crate) use prepared::{Hop, Prepared};
+pub(crate) use prepared::{Changes, Hop, Prepared};
 
 /// One request, from its builder to its answer.
 ///
@@ -80,6 +80,8 @@ struct Inner {
     until_ready: Option<Duration>,
     retry: Option<Box<RetryPolicy>>,
     cache: Option<Box<CachePolicy>>,
+    /// For a page: the path of the list.
+    list_path: Option<Box<str>>,
     /// Goes to a server that is not GitHub's API: without tokens, without the client's own
     /// headers, and without following redirects.
     elsewhere: bool,
@@ -397,6 +399,13 @@ impl Request {
     /// The same request to another URL, which carries its own query.
     pub(crate) fn page(&self, url: Url) -> Self {
         let mut request = self.clone();
+        // GitHub's links name a repository by its number: they are of the list all the same.
+        if request.0.list_path.is_none() {
+            let api = self.0.client.base_url().path().trim_end_matches('/');
+            let path = request.0.url().ok().map(|url| url.path().to_owned());
+            let path = path.and_then(|path| path.strip_prefix(api).map(Box::from));
+            request.0.list_path = path;
+        }
         request.0.target = Target::Url(url);
         request.0.query.clear();
         request
@@ -441,6 +450,7 @@ impl Inner {
             until_ready: None,
             retry: None,
             cache: None,
+            list_path: None,
             elsewhere: false,
             secret: None,
             refused: None,

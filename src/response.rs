@@ -209,6 +209,8 @@ pub(crate) struct Raw {
     pub(crate) body: RawBody,
     pub(crate) came: CacheStatus,
     pub(crate) age: Option<Duration>,
+    /// Another server gave it, to which GitHub redirected.
+    pub(crate) abroad: bool,
 }
 
 pub(crate) enum RawBody {
@@ -233,7 +235,7 @@ impl Raw {
 
     /// The answer with its body still coming.
     pub(crate) fn stream(self) -> Result<Response<ByteStream>> {
-        let Self { operation, status, headers, url, body, came, age } = self;
+        let Self { operation, status, headers, url, body, came, age, .. } = self;
         let value = match body {
             RawBody::Stream(stream) => stream,
             RawBody::Bytes(bytes) => ByteStream::from_bytes(bytes, operation.clone()),

@@ -12,7 +12,12 @@ pub(crate) fn changed(event: &str, payload: &Value, api: &Url) -> Option<What> {
     let path = |value: &Value| path_below(value.get("url")?.as_str()?, api);
     let (mut at, mut below) = (Vec::new(), Vec::new());
     for (name, value) in payload.as_object()? {
-        let Some(path) = path(value) else { continue };
+        // A push's repository has the URL of its page, and not the API's.
+        let path = match name.as_str() {
+            "repository" => value.get("full_name").and_then(Value::as_str).and_then(named),
+            _ => path(value),
+        };
+        let Some(path) = path else { continue };
         match name.as_str() {
             // Who did it is not what changed.
             "sender" | "installation" => {}
@@ -28,6 +33,12 @@ pub(crate) fn changed(event: &str, payload: &Value, api: &Url) -> Option<What> {
     }
     // The comment of an issue is in a list below the issue, and changes the issue's count.
     (!at.is_empty() || !below.is_empty()).then_some(What::Paths { below, at })
+}
+
+fn named(repository: &str) -> Option<String> {
+    let (owner, name) = repository.split_once('/')?;
+    let whole = !owner.is_empty() && !name.is_empty() && !name.contains('/');
+    whole.then(|| format!("/repos/{repository}").to_ascii_lowercase())
 }
 
 fn moves_commits(event: &str) -> bool {
@@ -56,7 +67,7 @@ mod tests {
         let payload = json!({
             "action": "edited",
             "issue": { "url": "https://api.github.com/repos/O/r/issues/7" },
-            "repository": { "url": "https://api.github.com/repos/O/r" },
+            "repository": { "full_name": "O/r", "url": "https://api.github.com/repos/O/r" },
             "sender": { "url": "https://api.github.com/users/me" },
             "changes": { "url": "https://elsewhere.example/x" },
         });
@@ -67,7 +78,7 @@ mod tests {
                 at: vec!["/repos/o/r/issues".to_owned(), "/repos/o/r".to_owned()],
             })
         );
-        let push = json!({ "repository": { "url": "https://api.github.com/repos/O/r" } });
+        let push = json!({ "repository": { "full_name": "O/r", "url": "https://github.com/O/r" } });
         let all = What::Paths { below: vec!["/repos/o/r".to_owned()], at: vec![] };
         assert_eq!(changed("push", &push, &api), Some(all));
         assert_eq!(changed("ping", &json!({ "zen": "x" }), &api), None);

@@ -2,83 +2,80 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Mutex as AsyncMutex, MutexGuard as Turn};
+use futures_util::FutureExt;
+use futures_util::future::{Shared, WeakShared};
 
+use super::found::Landed;
 use super::key::Key;
+use crate::limits::Priority;
 
-/// What is read, and how many writes there were before: who reads after a write of its own is not
-/// told what was so before it.
-pub(crate) type Route = (Key, u64);
+/// What is read, how urgently, and how many writes there were before: who reads after a write of its
+/// own is not told what was so before it.
+pub(crate) type Route = (Key, Priority, u64);
+
+/// One read. Whoever of those that wait for it is polled moves it on, so that none of them holds up
+/// the others; when all are dropped, it ends.
+pub(crate) type Flight = Shared<Reading>;
+
+pub(crate) type Reading = Pin<Box<dyn Future<Output = Landed> + Send>>;
 
 /// The reads that are under way; as many as there are calls.
-pub(crate) struct Flights<T>(Mutex<HashMap<Route, Weak<Flight<T>>>>);
+#[derive(Default)]
+pub(crate) struct Flights(Mutex<State>);
 
-/// One read, and those who wait for it.
-///
-/// Whoever has the turn reads; the others wait for theirs and find what was read. If the reader
-/// gives up, the next one's turn comes with nothing found.
-pub(crate) struct Flight<T> {
-    route: Route,
-    landed: AsyncMutex<Option<T>>,
+#[derive(Default)]
+struct State {
+    flights: HashMap<Route, (u64, WeakShared<Reading>)>,
+    /// Tells a read from an earlier one of the same route.
+    number: u64,
+    /// More than these are looked through for those that have ended.
+    sweep_above: usize,
 }
 
-impl<T> Default for Flights<T> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
-}
-
-impl<T: Clone> Flights<T> {
-    /// The read that is under way, or a new one.
-    pub(crate) fn join(&self, route: Route) -> Arc<Flight<T>> {
-        let mut flights = self.flights();
-        if let Some(flight) = flights.get(&route).and_then(Weak::upgrade) {
+impl Flights {
+    /// The read that is under way, or else a new one, which `begin` makes of its number.
+    pub(crate) fn join(&self, route: Route, begin: impl FnOnce(u64) -> Reading) -> Flight {
+        let mut state = self.state();
+        if let Some(flight) = state.flights.get(&route).and_then(|(_, flight)| flight.upgrade()) {
             return flight;
         }
-        let flight = Arc::new(Flight { route, landed: AsyncMutex::new(None) });
-        flights.insert(route, Arc::downgrade(&flight));
+        state.number += 1;
+        let number = state.number;
+        let flight = begin(number).shared();
+        // It has not ended, so that it can be pointed to.
+        if let Some(pointer) = flight.downgrade() {
+            state.flights.insert(route, (number, pointer));
+        }
         // Those that everybody left.
-        if flights.len() > 64 && flights.len() > 2 * (flights.capacity() / 4) {
-            flights.retain(|_, flight| flight.strong_count() > 0);
+        if state.flights.len() > state.sweep_above.max(64) {
+            state.flights.retain(|_, (_, flight)| flight.upgrade().is_some());
+            state.sweep_above = 2 * state.flights.len();
         }
         flight
     }
 
-    /// Whether a read of this key is under way.
+    /// Whether such a read is under way.
     pub(crate) fn is_flying(&self, route: Route) -> bool {
-        self.flights().get(&route).is_some_and(|flight| flight.strong_count() > 0)
+        self.state().flights.get(&route).is_some_and(|(_, flight)| flight.upgrade().is_some())
     }
 
-    /// What was read, for those who wait; who comes now reads anew.
-    pub(crate) fn land(&self, flight: &Arc<Flight<T>>, mut turn: Turn<'_, Option<T>>, found: T) {
-        self.leave(flight);
-        *turn = Some(found);
-    }
-
-    /// Nothing is under way for who comes now.
-    pub(crate) fn leave(&self, flight: &Arc<Flight<T>>) {
-        let mut flights = self.flights();
-        let same = |known: &Weak<Flight<T>>| known.as_ptr() == Arc::as_ptr(flight);
-        if flights.get(&flight.route).is_some_and(same) {
-            flights.remove(&flight.route);
+    /// A read has its answer: who comes now reads anew.
+    pub(crate) fn land(&self, route: Route, number: u64) {
+        let mut state = self.state();
+        if state.flights.get(&route).is_some_and(|(known, _)| *known == number) {
+            state.flights.remove(&route);
         }
     }
 
-    fn flights(&self) -> MutexGuard<'_, HashMap<Route, Weak<Flight<T>>>> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<T> Flight<T> {
-    /// The turn of this one: what it holds was read by another, if there is something.
-    pub(crate) async fn turn(&self) -> Turn<'_, Option<T>> {
-        self.landed.lock().await
-    }
-}
-
-impl<T> fmt::Debug for Flights<T> {
+impl fmt::Debug for Flights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Flights").finish_non_exhaustive()
     }

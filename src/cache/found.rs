@@ -49,6 +49,7 @@ impl Found {
             body: RawBody::Bytes(self.body),
             came: self.came,
             age: self.age,
+            abroad: false,
         }
     }
 }

@@ -12,7 +12,8 @@ use crate::store::StoreHealth;
 /// The cache of a client, to fill and to empty: [`Client::cache`](crate::Client::cache).
 ///
 /// What is emptied is so for all who share the cache: in this process at once, and in others that
-/// share a store within a second. Without a cache, or while its store does not answer, nothing
+/// share a store within a second. A process that starts later asks GitHub whether what it finds is
+/// current. Without a cache, or while its store does not answer, nothing
 /// happens; what a store did not take is told it as soon as it answers again.
 ///
 /// ```no_run

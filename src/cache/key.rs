@@ -17,8 +17,8 @@ pub(crate) struct Key([u8; 32]);
 static VARYING: [HeaderName; 3] =
     [ACCEPT, ACCEPT_LANGUAGE, HeaderName::from_static("x-github-api-version")];
 /// It is about the connection, or the identity in the key stands for it.
-const MINDED: [&str; 6] =
-    ["accept-encoding", "authorization", "cookie", "origin", "x-github-otp", "x-requested-with"];
+const MINDED: [&str; 5] =
+    ["accept-encoding", "authorization", "origin", "x-github-otp", "x-requested-with"];
 
 /// What a key is made of.
 #[derive(Clone, Copy)]

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 
 use super::entry::{About, Entry};
@@ -62,25 +63,28 @@ struct Shared {
     every: Duration,
     /// How long a mark is kept: longer than any answer.
     keep: Duration,
+    /// Held by the one that reads or writes.
+    syncing: AsyncMutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct Marks {
-    /// All marks after this number are known.
+    /// All marks after this number are known; of what was before, nothing is.
     floor: u64,
-    /// The number of the last mark.
+    /// The number of the last mark that is known.
     last: u64,
     known: VecDeque<(u64, Mark)>,
-    /// Marks that the store has not taken.
-    unsent: Vec<Mark>,
+    /// Marks of this process, as long as they are not known to be in the log: with their numbers,
+    /// once the store has taken them.
+    own: Vec<(Option<u64>, Mark)>,
     read: Option<Instant>,
 }
 
-/// As many marks are known; what was stored before them is forgotten.
+/// As many marks are known; what was stored before them is doubtful.
 const MOST: usize = 1_000;
 /// As many are read at a time.
-const AT_A_TIME: u64 = 256;
-/// A counter lasts.
+const AT_A_TIME: usize = 256;
+/// A hint lasts.
 const FOR_EVER: Duration = Duration::from_secs(50 * 365 * 24 * 60 * 60);
 
 impl Mark {
@@ -104,7 +108,7 @@ impl Mark {
 impl Log {
     /// The log of a cache that nobody shares.
     pub(crate) fn own() -> Self {
-        Self { marks: Mutex::default(), made: AtomicU64::new(0), shared: None }
+        Self::new(None)
     }
 
     /// The log that all keep who share a store.
@@ -114,7 +118,10 @@ impl Log {
         every: Duration,
         keep: Duration,
     ) -> Self {
-        let shared = Some(Shared { guard, prefix, every, keep });
+        Self::new(Some(Shared { guard, prefix, every, keep, syncing: AsyncMutex::new(()) }))
+    }
+
+    fn new(shared: Option<Shared>) -> Self {
         Self { marks: Mutex::default(), made: AtomicU64::new(0), shared }
     }
 
@@ -122,12 +129,12 @@ impl Log {
     /// nothing may be stored.
     pub(crate) async fn number(&self) -> Option<u64> {
         let Some(shared) = &self.shared else { return Some(self.marks().last) };
-        let fresh = |read: Instant| read.elapsed() < shared.every;
-        {
-            let marks = self.marks();
-            if marks.read.is_some_and(fresh) && marks.unsent.is_empty() {
-                return Some(marks.last);
-            }
+        if let Some(last) = self.fresh(shared) {
+            return Some(last);
+        }
+        let _alone = shared.syncing.lock().await;
+        if let Some(last) = self.fresh(shared) {
+            return Some(last);
         }
         self.send(shared).await;
         self.read(shared).await
@@ -136,12 +143,12 @@ impl Log {
     /// What is to be done with an answer. Call [`number`](Self::number) before.
     pub(crate) fn verdict(&self, entry: &Entry) -> Verdict {
         let marks = self.marks();
-        if entry.number < marks.floor || entry.number > marks.last {
-            return Verdict::Forgotten;
-        }
         let later = marks.known.iter().rev().take_while(|(number, _)| *number > entry.number);
-        let later = later.map(|(_, mark)| mark).chain(&marks.unsent);
-        let mut verdict = Verdict::Good;
+        let own = marks.own.iter();
+        let own = own.filter(|(number, _)| number.is_none_or(|number| number > entry.number));
+        let later = later.map(|(_, mark)| mark).chain(own.map(|(_, mark)| mark));
+        let unknown = entry.number < marks.floor;
+        let mut verdict = if unknown { Verdict::Doubtful } else { Verdict::Good };
         for mark in later.filter(|mark| mark.concerns(&entry.about)) {
             if mark.forget {
                 return Verdict::Forgotten;
@@ -156,65 +163,87 @@ impl Log {
         self.made.load(Ordering::Acquire)
     }
 
-    /// Marks what is not as it was.
+    /// Marks what is not as it was: at once for this process, and for others that share a store when
+    /// it answers.
     pub(crate) async fn mark(&self, mark: Mark) {
-        self.made.fetch_add(1, Ordering::AcqRel);
-        match &self.shared {
-            None => {
-                let mut marks = self.marks();
-                let number = marks.last + 1;
-                marks.append(number, Some(mark));
-            }
-            Some(shared) => {
-                self.marks().hold(mark);
-                self.send(shared).await;
-            }
+        self.note(mark);
+        if let Some(shared) = &self.shared {
+            let _alone = shared.syncing.lock().await;
+            self.send(shared).await;
         }
+    }
+
+    /// The same, and others are told with the next read.
+    pub(crate) fn note(&self, mark: Mark) {
+        let mut marks = self.marks();
+        if self.shared.is_some() {
+            marks.hold(mark);
+            marks.read = None;
+        } else {
+            let number = marks.last + 1;
+            marks.append(number, mark);
+        }
+        self.made.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn fresh(&self, shared: &Shared) -> Option<u64> {
+        let marks = self.marks();
+        let fresh = marks.read.is_some_and(|read| read.elapsed() < shared.every);
+        fresh.then_some(marks.last)
     }
 
     /// Writes down what the store has not taken yet.
     async fn send(&self, shared: &Shared) {
         loop {
-            let Some(mark) = self.marks().unsent.first().cloned() else { return };
-            let Some(number) = shared.append(&mark).await else { return };
+            let next = {
+                let marks = self.marks();
+                marks.own.iter().find(|(number, _)| number.is_none()).map(|(_, mark)| mark.clone())
+            };
+            let Some(mark) = next else { return };
+            let last = self.marks().last;
+            let Some(number) = shared.append(last, &mark).await else { return };
             let mut marks = self.marks();
-            if marks.unsent.first() == Some(&mark) {
-                marks.unsent.remove(0);
-            }
-            // Others may have marked something in between, which is to be read.
-            if number == marks.last + 1 {
-                marks.append(number, Some(mark));
-            } else {
-                marks.read = None;
+            let sent =
+                marks.own.iter_mut().find(|(number, known)| number.is_none() && *known == mark);
+            if let Some((sent, _)) = sent {
+                *sent = Some(number);
             }
         }
     }
 
+    /// Reads what is new.
     async fn read(&self, shared: &Shared) -> Option<u64> {
-        let last = shared.last().await?;
-        let known = self.marks().last;
-        let from = known.max(last.saturating_sub(AT_A_TIME));
+        let hint = shared.hint().await?;
+        let mut last = self.marks().last;
         let mut found = Vec::new();
-        for number in from + 1..=last {
-            found.push((number, shared.mark(number).await?));
+        while found.len() < AT_A_TIME {
+            match shared.mark(last + 1).await? {
+                Some(mark) => found.push((last + 1, mark)),
+                // It is new here, or the log has begun anew: what was before is not known.
+                None if hint > last => {
+                    found.clear();
+                    let mut marks = self.marks();
+                    marks.known.clear();
+                    (marks.floor, marks.last) = (hint, hint);
+                    last = hint;
+                    continue;
+                }
+                None => break,
+            }
+            last += 1;
         }
         let mut marks = self.marks();
-        if last < marks.last {
-            // It has begun anew: nothing is known of what was before.
-            *marks = Marks { unsent: std::mem::take(&mut marks.unsent), ..Marks::default() };
-        }
-        if from > marks.last {
-            marks.floor = from;
-            marks.last = from;
-            marks.known.clear();
-        }
         for (number, mark) in found {
             if number > marks.last {
                 marks.append(number, mark);
             }
         }
-        marks.read = Some(Instant::now());
-        Some(marks.last)
+        let last = marks.last;
+        marks.own.retain(|(number, _)| number.is_none_or(|number| number > last));
+        // What was noted meanwhile is still to be sent.
+        let all_sent = marks.own.iter().all(|(number, _)| number.is_some());
+        marks.read = all_sent.then(Instant::now);
+        Some(last)
     }
 
     fn marks(&self) -> MutexGuard<'_, Marks> {
@@ -223,16 +252,9 @@ impl Log {
 }
 
 impl Marks {
-    /// Adds the next mark; `None` for one that is not to be had, which may concern everything.
-    fn append(&mut self, number: u64, mark: Option<Mark>) {
+    fn append(&mut self, number: u64, mark: Mark) {
         self.last = number;
-        match mark {
-            Some(mark) => self.known.push_back((number, mark)),
-            None => {
-                self.floor = number;
-                self.known.clear();
-            }
-        }
+        self.known.push_back((number, mark));
         if self.known.len() > MOST
             && let Some((number, _)) = self.known.pop_front()
         {
@@ -241,55 +263,66 @@ impl Marks {
     }
 
     fn hold(&mut self, mark: Mark) {
-        if self.unsent.len() >= MOST {
-            self.unsent.clear();
-            self.unsent.push(Mark { forget: true, what: What::All });
+        if self.own.len() >= MOST {
+            self.own.clear();
+            self.own.push((None, Mark { forget: true, what: What::All }));
         } else {
-            self.unsent.push(mark);
+            self.own.push((None, mark));
         }
     }
 }
 
 impl Shared {
-    fn counter(&self) -> String {
-        format!("{}marks", self.prefix)
-    }
-
     fn name(&self, number: u64) -> String {
         format!("{}mark:{number}", self.prefix)
     }
 
-    /// The number of the last mark. A counter that is lost begins above all numbers there were.
-    async fn last(&self) -> Option<u64> {
-        let counter = self.counter();
+    fn hint_name(&self) -> String {
+        format!("{}marks", self.prefix)
+    }
+
+    /// A number that marks begin after, near to the last one. If it is lost, they begin anew above all
+    /// numbers there were.
+    async fn hint(&self) -> Option<u64> {
+        let name = self.hint_name();
         for _ in 0..2 {
-            let value = self.guard.run(|store| store.get(&counter)).await?;
+            let value = self.guard.run(|store| store.get(&name)).await?;
             if let Some(number) = value.as_deref().and_then(number) {
                 return Some(number);
             }
             let start = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
             let start = Bytes::from(start.as_millis().to_string());
-            self.guard.run(|store| store.claim(&counter, start, FOR_EVER)).await?;
+            self.guard.run(|store| store.claim(&name, start, FOR_EVER)).await?;
         }
         None
     }
 
-    /// A mark; the inner `None` if it is gone.
+    /// A mark; the inner `None` if there is none of this number.
     async fn mark(&self, number: u64) -> Option<Option<Mark>> {
         let name = self.name(number);
         let value = self.guard.run(|store| store.get(&name)).await?;
-        Some(value.and_then(|value| serde_json::from_slice(&value).ok()))
+        let Some(value) = value else { return Some(None) };
+        // One that can not be read may concern everything.
+        let all = || Mark { forget: true, what: What::All };
+        Some(Some(serde_json::from_slice(&value).unwrap_or_else(|_| all())))
     }
 
-    async fn append(&self, mark: &Mark) -> Option<u64> {
-        self.last().await?;
-        let counter = self.counter();
-        let number = self.guard.run(|store| store.add(&counter, 1, FOR_EVER)).await?;
-        let number = u64::try_from(number).ok()?;
+    /// Adds a mark after this one and all that follow it. Gives its number.
+    async fn append(&self, last: u64, mark: &Mark) -> Option<u64> {
+        let mut number = self.hint().await?.max(last) + 1;
         let value = Bytes::from(serde_json::to_vec(mark).ok()?);
-        let name = self.name(number);
-        self.guard.run(|store| store.put(&name, value.clone(), self.keep)).await?;
-        Some(number)
+        for _ in 0..MOST {
+            let name = self.name(number);
+            let claim = self.guard.run(|store| store.claim(&name, value.clone(), self.keep));
+            if claim.await? {
+                let hint = Bytes::from(number.to_string());
+                let name = self.hint_name();
+                self.guard.run(|store| store.put(&name, hint, FOR_EVER)).await?;
+                return Some(number);
+            }
+            number += 1;
+        }
+        None
     }
 }
 

@@ -6,8 +6,8 @@
 //!
 //! It is a private cache by [RFC 9111](https://www.rfc-editor.org/rfc/rfc9111): what one identity
 //! was told is never told to another, unless GitHub has confirmed that it would be told the same.
-//! Successful writes make what they change doubtful: the resource, what is below it, and the lists
-//! that it is in. What arrives as a stream is not kept, and calls with an `Authorization` of their own
+//! Writes make doubtful what they may have changed: all of the repository or the organization that they
+//! are about, and all there is for a GraphQL mutation. What arrives as a stream is not kept, and calls with an `Authorization` of their own
 //! go by the cache.
 //!
 //! | kept in | shares with | set by |
@@ -54,7 +54,6 @@ pub use policy::CachePolicy;
 
 use etag::Scheme;
 use flights::Flights;
-use found::Landed;
 use log::{Log, Verdict};
 use storage::{Shelf, Storage};
 
@@ -246,7 +245,7 @@ pub(crate) struct Open {
     computed_tags: bool,
     storage: Storage,
     pub(crate) log: Log,
-    pub(crate) flights: Flights<Landed>,
+    pub(crate) flights: Flights,
     scheme: Scheme,
     salt: [u8; 16],
     pub(crate) refreshing: Arc<Semaphore>,

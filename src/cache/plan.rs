@@ -91,12 +91,15 @@ impl Plan {
         if policy.mode == Mode::Bypass || directives.no_store {
             return None;
         }
-        let trusts = matches!(policy.mode, Mode::Server | Mode::Trust(_));
-        let policy = match directives.no_cache && trusts {
+        let policy = match directives.no_cache && policy.mode != Mode::OnlyIfCached {
             true => CachePolicy::revalidate(),
             false => policy.clone(),
         };
-        let identity = prepared.client().identity().into_owned();
+        let mut identity = prepared.client().identity().into_owned();
+        // A gateway may let its users see different things.
+        if let Some(gateway) = client.gateway.as_ref().filter(|_| client.through_gateway) {
+            identity.push_str(&format!(" by {}", gateway.keeper.source().identity()));
+        }
         let key = asked(prepared).key(Some(&identity));
         Some(Self { key, identity, cache: Arc::clone(cache), policy })
     }
@@ -105,19 +108,19 @@ impl Plan {
     fn about(&self, asked: &Prepared, operation: &Label, url: Url) -> About {
         About {
             url,
-            path: asked.path().to_ascii_lowercase(),
+            path: asked.cache_path().to_ascii_lowercase(),
             operation: operation.clone().into_owned(),
             identity: self.identity.clone(),
         }
     }
 
     pub(crate) fn is_only_if_cached(&self) -> bool {
-        self.policy.mode == Mode::OnlyIfCached
+        self.policy.is_only_if_cached()
     }
 
     /// By what it is joined with equal reads.
-    pub(crate) fn route(&self) -> Route {
-        (self.key, self.cache.log.made())
+    pub(crate) fn route(&self, prepared: &Prepared) -> Route {
+        (self.key, prepared.priority, self.cache.log.made())
     }
 
     /// What is stored for this identity.
@@ -173,7 +176,11 @@ impl Plan {
         if self.policy.mode == Mode::Server {
             window = window.max(directives.stale_while_revalidate.unwrap_or_default());
         }
-        if late < window && !directives.must_revalidate { Use::GiveAndAsk } else { Use::Ask }
+        if late < window && !directives.must_revalidate && !directives.no_cache {
+            Use::GiveAndAsk
+        } else {
+            Use::Ask
+        }
     }
 
     /// Whether what is stored is given though GitHub could not be asked for this reason.
@@ -353,7 +360,7 @@ fn question(prepared: &Prepared) -> Key {
 
 /// Whether an answer is to a question at this path.
 fn is_at(entry: &Entry, prepared: &Prepared) -> bool {
-    entry.about.path.eq_ignore_ascii_case(prepared.path())
+    entry.about.path.eq_ignore_ascii_case(prepared.cache_path())
 }
 
 /// Whether GitHub could not be asked, or failed.

@@ -51,7 +51,8 @@ impl Default for CachePolicy {
 impl CachePolicy {
     /// GitHub is asked each time whether what is stored is still current; if it is, its answer, a 304,
     /// [does not count](https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#use-conditional-requests-if-appropriate)
-    /// against the primary rate limit. No answer is ever older than the call. The default.
+    /// against the primary rate limit. No answer is older than the call, or than an equal one that was
+    /// under way when it was made, with no write of this process in between. The default.
     pub fn revalidate() -> Self {
         Self::of(Mode::Revalidate)
     }
@@ -109,6 +110,10 @@ impl CachePolicy {
     pub fn stale_if_error(mut self, time: Duration) -> Self {
         self.stale_if_error = time;
         self
+    }
+
+    pub(crate) fn is_only_if_cached(&self) -> bool {
+        self.mode == Mode::OnlyIfCached
     }
 
     /// Whether what is given may have to be asked for behind the call's back.

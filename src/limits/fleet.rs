@@ -216,7 +216,9 @@ impl Fleet {
         let share = (all / self.share()).max(1);
         match self.contact {
             Contact::Lost(since) if self.epoch.is_some() && now < since + OTHERS_END => {
-                share.min(self.allotted.max(1))
+                // The ledger leaves one to each that it knows, where there are as many.
+                let known = since < self.heard + OTHERS_END && all / self.share() > 1;
+                share.min(self.allotted.max(u32::from(!known)))
             }
             Contact::Lost(_) => share,
             _ => all,
@@ -255,7 +257,7 @@ impl Fleet {
     pub(super) fn holds(&self) -> bool {
         let budgets = self.budgets.iter().map(|(_, held)| held);
         self.contact == Contact::Held
-            && (self.slots > 0 || self.windows.iter().chain(budgets).any(|held| held.units > 0))
+            && (self.slots > 1 || self.windows.iter().chain(budgets).any(|held| held.units > 0))
     }
 
     /// When the first lease is over of which something is left.

@@ -54,8 +54,18 @@ pub(crate) struct Prepared {
     /// What the request is conditional on, for the cache.
     pub(crate) conditional: Option<Conditional>,
     cache: Option<Box<CachePolicy>>,
+    list_path: Option<Box<str>>,
     /// The primary limit that an answer named, for a call made by hand.
     resource: OnceLock<String>,
+}
+
+/// What a call may change of what could be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Changes {
+    Nothing,
+    /// What is at its path, and what belongs to it.
+    Path,
+    Anything,
 }
 
 /// One of the requests that an attempt sends: the first, and one for each redirect.
@@ -118,6 +128,7 @@ impl Request {
             broken: Broken::default(),
             conditional: None,
             cache: request.cache,
+            list_path: request.list_path,
             resource: OnceLock::new(),
             client: request.client,
         };
@@ -247,6 +258,11 @@ impl Prepared {
         Cost::rest(&self.method, path, resource, content)
     }
 
+    /// The path that its answer is known by: for a page, that of the list.
+    pub(crate) fn cache_path(&self) -> &str {
+        self.list_path.as_deref().unwrap_or_else(|| self.path())
+    }
+
     /// The path below the API's address.
     pub(crate) fn path(&self) -> &str {
         let api = self.client.inner().origins.api().path().trim_end_matches('/');
@@ -272,16 +288,29 @@ impl Prepared {
         self.kind == Kind::Rest
             && !self.elsewhere
             && self.until_ready.is_none()
-            && self.retry.is_none()
             && matches!(self.payload, Payload::Empty)
             && same_origin(&self.url, self.client.inner().origins.api())
     }
 
-    /// Whether it changes nothing that could be stored.
-    pub(crate) fn is_read(&self) -> bool {
-        self.kind != Kind::Rest
-            || self.elsewhere
-            || matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
+    /// What it may change of what could be stored.
+    pub(crate) fn changes(&self) -> Changes {
+        let is_read = matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        match self.kind {
+            _ if self.elsewhere => Changes::Nothing,
+            Kind::GraphQl { mutation: true } => Changes::Anything,
+            Kind::Rest if !is_read => Changes::Path,
+            _ => Changes::Nothing,
+        }
+    }
+
+    /// Whether the call itself says that nothing is to be sent.
+    pub(crate) fn is_only_if_cached(&self) -> bool {
+        self.cache.as_ref().is_some_and(|policy| policy.is_only_if_cached())
+    }
+
+    /// How long the call may take, if its caller said so.
+    pub(crate) fn strict_limit(&self) -> Option<Duration> {
+        self.strict.then(|| self.limit.left())
     }
 
     /// An answer names the primary limit that it counts against.

@@ -4,12 +4,13 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind as IoErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tracing::debug;
 
 use super::{Lease, LeaseRequest, Ledger, Store, StoreFuture};
 use crate::error::{Error, ErrorKind, Result};
@@ -26,7 +27,7 @@ use value::Value;
 ///
 /// It is bounded, by 1 GiB unless [`with_max_bytes`](Self::with_max_bytes) says otherwise: when
 /// a process has written a 16th of that, it removes what is over, and then what was not used for
-/// longest. Values are not encrypted; on Unix, only the user who runs the program can read them.
+/// longest. It keeps to a folder `octowire-store` in the one that is given. Values are not encrypted; on Unix, only the user who runs the program can read them.
 ///
 /// It has to be on a file system that knows locks and renames: a local one, not every network one.
 ///
@@ -51,9 +52,12 @@ struct Folder {
     max_bytes: u64,
     /// What this process has written since it looked at how much there is.
     written: AtomicU64,
-    /// Tells apart what it is writing.
-    number: AtomicU64,
+    /// Whether a task makes room.
+    clearing: AtomicBool,
 }
+
+/// The folder's name in the one that is given.
+const OWN: &str = "octowire-store";
 
 const MAX_BYTES: u64 = 1024 * 1024 * 1024;
 /// Of the bound: so much may be written before somebody looks.
@@ -80,9 +84,15 @@ impl Disk {
     /// # Errors
     /// As for [`open`](Self::open).
     pub fn with_max_bytes(folder: impl Into<PathBuf>, max_bytes: u64) -> Result<Self> {
-        let path = folder.into();
-        let folder =
-            Folder { path, max_bytes, written: AtomicU64::new(0), number: AtomicU64::new(0) };
+        // A folder of its own: what else is there is nobody's business here.
+        let path = folder.into().join(OWN);
+        let folder = Folder {
+            path,
+            max_bytes,
+            // What is there counts from the beginning.
+            written: AtomicU64::new(max_bytes),
+            clearing: AtomicBool::new(false),
+        };
         let ready = make_folder(&folder.path).and_then(|()| folder.lock()).map(drop);
         ready.map_err(|error| {
             let message = format!("the store in {} can not be opened", folder.path.display());
@@ -90,8 +100,6 @@ impl Disk {
                 .with_advice("name a folder that this program may make and write to")
                 .with_source(error)
         })?;
-        // What is there counts from the beginning.
-        folder.written.store(max_bytes, Ordering::Relaxed);
         Ok(Self(Arc::new(folder)))
     }
 
@@ -107,7 +115,18 @@ impl Disk {
                     .with_advice("see that the folder is there, and that there is room")
                     .with_retryable(true)
             };
-            match tokio::task::spawn_blocking(move || act(&folder)).await {
+            let acting = Arc::clone(&folder);
+            let done = tokio::task::spawn_blocking(move || act(&acting)).await;
+            if folder.is_due() {
+                // Nobody waits for it.
+                tokio::task::spawn_blocking(move || {
+                    if let Err(error) = folder.make_room() {
+                        debug!(%error, "the store on the disk could not make room");
+                    }
+                    folder.clearing.store(false, Ordering::Release);
+                });
+            }
+            match done {
                 Ok(result) => result.map_err(|error| failed(&error)),
                 Err(error) => Err(failed(&error)),
             }
@@ -144,8 +163,7 @@ impl Folder {
             return self.remove(key);
         }
         let path = self.place(key);
-        let number = self.number.fetch_add(1, Ordering::Relaxed);
-        let draft = self.path.join(format!("{}-{number}.tmp", std::process::id()));
+        let draft = self.draft()?;
         let written = (|| {
             let mut file = create(&draft)?;
             file.write_all(&bytes)?;
@@ -163,13 +181,22 @@ impl Folder {
             let _ = fs::remove_file(&draft);
         }
         written?;
-        let size = bytes.len() as u64;
-        let so_far = self.written.fetch_add(size, Ordering::Relaxed) + size;
-        if so_far > self.max_bytes / LOOK_AFTER {
-            self.written.store(0, Ordering::Relaxed);
-            self.make_room()?;
-        }
+        self.written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// The name of what is being written, which no other process and no other store here uses.
+    fn draft(&self) -> io::Result<PathBuf> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(self.path.join(format!("{name}.tmp")))
+    }
+
+    /// Whether somebody has to make room, and nobody does.
+    fn is_due(&self) -> bool {
+        let much = self.written.load(Ordering::Relaxed) > self.max_bytes / LOOK_AFTER;
+        much && !self.clearing.swap(true, Ordering::AcqRel)
     }
 
     fn remove(&self, key: &str) -> io::Result<()> {
@@ -203,18 +230,27 @@ impl Folder {
 
     /// Removes what is over, what was not ended, and what is too much.
     fn make_room(&self) -> io::Result<()> {
+        self.written.store(0, Ordering::Relaxed);
         let (mut files, mut bytes) = (Vec::new(), 0);
         for entry in fs::read_dir(&self.path)? {
-            let path = entry?.path();
-            let is_draft = path.extension().is_some_and(|extension| extension == "tmp");
-            if is_draft && age(&path) > ABANDONED {
+            let entry = entry?;
+            let path = entry.path();
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let kind = entry.file_type()?;
+            let is_draft = name.strip_suffix(".tmp").is_some_and(|name| is_hex(name, 32));
+            if kind.is_file() && is_draft && age(&path) > ABANDONED {
                 gone(fs::remove_file(&path))?;
             }
-            if !path.is_dir() {
+            if !kind.is_dir() || !is_hex(&name, 2) {
                 continue;
             }
             for entry in fs::read_dir(&path)? {
                 let entry = entry?;
+                let is_value = is_hex(&entry.file_name().to_string_lossy(), 62);
+                if !is_value || !entry.file_type()?.is_file() {
+                    continue;
+                }
                 // Others remove, too.
                 let Ok(metadata) = entry.metadata() else { continue };
                 let path = entry.path();
@@ -339,6 +375,11 @@ fn now() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Whether a name is so many hexadecimal digits.
+fn is_hex(name: &str, digits: usize) -> bool {
+    name.len() == digits && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 fn after(ttl: Duration) -> u64 {
     now().saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX))
 }
@@ -366,7 +407,7 @@ fn make_folder(path: &Path) -> io::Result<()> {
 
 fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     private(&mut options).open(path)
 }
 

@@ -34,6 +34,8 @@ pub struct Ledger {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Member {
     seen: u64,
+    /// What it was told of each window that it may spend if it hears no more.
+    alone: BTreeMap<String, u32>,
     running: u32,
     slots: u32,
     /// It wants more than it has, though that is less than its share.
@@ -127,7 +129,7 @@ impl Ledger {
             } else {
                 u32::MAX
             };
-            let granted = self.window(now, name, window, most, lease.members, &mut changes);
+            let granted = self.window(now, name, window, most, &ask.member, &mut changes);
             enough &= window.want == 0 || granted.granted >= window.least;
             lease.windows.insert(name.clone(), granted);
         }
@@ -326,16 +328,19 @@ impl Ledger {
         let all = ask.concurrent.map_or(u32::MAX, |limit| self.gathering.slots(now, limit));
         let count = u32::try_from(self.members.len()).unwrap_or(u32::MAX).max(1);
         let share = (all / count).max(1);
+        // Each has one at least, to go on with if it hears no more.
+        let least = u32::from(share > 1);
         let others = || self.members.iter().filter(|(name, _)| **name != ask.member);
-        let held = others()
-            .fold(0_u32, |sum, (_, member)| sum.saturating_add(member.running.max(member.slots)));
+        let held = others().fold(0_u32, |sum, (_, member)| {
+            sum.saturating_add(member.running.max(member.slots).max(least))
+        });
         let starved = others().any(|(_, member)| member.starved && member.seen + STARVED > now);
         let wanted = if !open {
             0
         } else if probe {
             1
         } else {
-            ask.running.saturating_add(ask.waiting)
+            ask.running.saturating_add(ask.waiting).max(least)
         };
         let most = if starved { share } else { all };
         let slots = wanted.min(most).min(all.saturating_sub(held));
@@ -352,14 +357,19 @@ impl Ledger {
         name: &str,
         ask: &WindowAsk,
         most: u32,
-        members: u32,
+        member: &str,
         changes: &mut Changes,
     ) -> WindowGrant {
+        let members = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
+        let alone = |(_, other): (_, &Member)| other.alone.get(name).copied().unwrap_or_default();
+        let others = self.members.iter().filter(|(known, _)| *known != member);
+        let left_to_others = others.map(alone).fold(0, u32::saturating_add);
         let limit = ask.limit;
         let absent = self.gathering.absent(now, kept(ask.length));
         let Some(counted) = of(&mut self.windows, name) else { return WindowGrant::default() };
         let free = limit.saturating_sub(counted.sum());
         let free = self.gathering.free(free, counted.spare, absent);
+        let free = free.saturating_sub(left_to_others);
         let least = ask.least.min(limit.max(1));
         // Nobody takes all that is left while others are there.
         let worth = ask.want.min(limit / WORTHWHILE).max(least);
@@ -378,14 +388,29 @@ impl Ledger {
         if granted < ask.want {
             wait = counted.wait(now, ask.length, limit, worth).max(LATER);
             // What was granted just now may be given back.
-            if counted.newest(ask.length).is_some_and(|newest| newest + 2 * VALID > now) {
-                wait = wait.min(VALID);
+            if counted.since(now.saturating_sub(2 * VALID), ask.length) > 0 {
+                wait = wait.min(4 * VALID);
+            }
+            if left_to_others > 0 {
+                wait = wait.max(VALID);
             }
             if absent > 0 {
                 wait = LATER;
             }
         }
-        let free = counted.low(now, ask.length, free - granted);
+        // All of them together have what nobody had, and a quarter of the window at most: what is
+        // left to one is nobody else's until it is heard of again.
+        let free = free - granted;
+        let low = counted.low(now, ask.length, free);
+        let part = (low / members.max(1)).min(limit / 4 / members.max(1)).min(free);
+        // Less is not worth that others ask for it.
+        let part = if part < limit / WORTHWHILE { 0 } else { part };
+        if let Some(member) = self.members.get_mut(member)
+            && (part > 0 || member.alone.contains_key(name))
+        {
+            member.alone.insert(name.to_owned(), part);
+        }
+        let free = part.saturating_mul(members);
         WindowGrant { granted, part: now_part, wait, free }
     }
 

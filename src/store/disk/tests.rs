@@ -15,7 +15,7 @@ impl Temporary {
     }
 
     fn bytes(&self) -> u64 {
-        let folders = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path());
+        let folders = fs::read_dir(self.0.join(OWN)).unwrap().map(|entry| entry.unwrap().path());
         let files =
             folders.filter(|path| path.is_dir()).flat_map(|path| fs::read_dir(path).unwrap());
         files.map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
@@ -71,6 +71,9 @@ async fn it_is_bounded_and_keeps_what_is_newest() {
     let disk = Disk::with_max_bytes(&folder.0, 100_000).unwrap();
     for number in 0..200 {
         disk.put(&format!("k{number}"), Bytes::from(vec![0; 5_000]), LONG).await.unwrap();
+        while disk.0.clearing.load(Ordering::Acquire) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         assert!(folder.bytes() <= 110_000, "{}", folder.bytes());
     }
     assert!(disk.get("k199").await.unwrap().is_some());
@@ -84,12 +87,20 @@ async fn what_was_begun_and_what_is_over_is_cleared_away() {
     let folder = Temporary::new("clear");
     let disk = Disk::open(&folder.0).unwrap();
     disk.put("over", Bytes::from_static(b"v"), Duration::from_millis(1)).await.unwrap();
-    let (old, new) = (folder.0.join("1-1.tmp"), folder.0.join("1-2.tmp"));
-    for path in [&old, &new] {
+    let own = |name: &str| folder.0.join(OWN).join(name);
+    let (old, new) =
+        (own(&format!("{}.tmp", "a".repeat(32))), own(&format!("{}.tmp", "b".repeat(32))));
+    // What is not the store's is left alone, wherever it is.
+    let strange =
+        [own("old.tmp"), own("notes.txt"), own("ab").join("notes.txt"), folder.0.join("x")];
+    fs::create_dir_all(own("ab")).unwrap();
+    for path in strange.iter().chain([&old, &new]) {
         fs::write(path, "half").unwrap();
     }
     let long_ago = SystemTime::now() - 2 * ABANDONED;
-    File::options().write(true).open(&old).unwrap().set_modified(long_ago).unwrap();
+    for path in strange.iter().chain([&old]) {
+        File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
+    }
     fs::write(disk.0.place("damaged"), "nonsense")
         .or_else(|_| {
             fs::create_dir_all(disk.0.place("damaged").parent().unwrap())?;
@@ -99,7 +110,9 @@ async fn what_was_begun_and_what_is_over_is_cleared_away() {
     assert_eq!(disk.get("damaged").await.unwrap(), None);
     std::thread::sleep(Duration::from_millis(5));
     disk.0.make_room().unwrap();
-    assert_eq!((old.exists(), new.exists(), folder.bytes()), (false, true, 0));
+    assert_eq!((old.exists(), new.exists()), (false, true));
+    assert!(strange.iter().all(|path| path.exists()));
+    assert!(!disk.0.place("damaged").exists() && !disk.0.place("over").exists());
 }
 
 #[cfg(unix)]
@@ -111,7 +124,7 @@ async fn nobody_else_can_read_it() {
     disk.put("k", Bytes::from_static(b"v"), LONG).await.unwrap();
     let file = disk.0.place("k");
     for (path, mode) in
-        [(folder.0.as_path(), 0o700), (file.parent().unwrap(), 0o700), (&file, 0o600)]
+        [(disk.0.path.as_path(), 0o700), (file.parent().unwrap(), 0o700), (&file, 0o600)]
     {
         assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, mode);
     }

@@ -99,9 +99,11 @@ impl Counted {
         self.parts.retain(|part, _| ends(*part, length) > now);
     }
 
-    /// When the newest part begins of which something is spent or may be.
-    pub(super) fn newest(&self, length: u64) -> Option<u64> {
-        self.parts.keys().next_back().map(|index| index * part(length))
+    /// What was granted in the parts that begin after this time.
+    pub(super) fn since(&self, time: u64, length: u64) -> u32 {
+        let newest = self.parts.iter().rev();
+        let newest = newest.take_while(|(index, _)| **index * part(length) > time);
+        newest.fold(0, |sum, (_, amount)| sum.saturating_add(*amount))
     }
 
     /// The least that was free for a while, with what is free now.

@@ -74,11 +74,13 @@ local function sum(window)
   return total
 end
 
--- The newest part of which something is spent or may be.
-local function newest(window)
-  local last = 0
-  for index in pairs(window.parts) do last = max(last, tonumber(index)) end
-  return last
+-- What was granted in the parts that begin after this time.
+local function since(window, time, length)
+  local total = 0
+  for index, amount in pairs(window.parts) do
+    if tonumber(index) * part_of(length) > time then total = total + amount end
+  end
+  return total
 end
 
 -- How long until so much is free.
@@ -208,7 +210,8 @@ if not book.members[ask.member] and count(book.members) >= MAX_MEMBERS then
   end
   book.members[oldest] = nil
 end
-local me = book.members[ask.member] or { slots = 0, starved = false, outstanding = {} }
+local me = book.members[ask.member]
+  or { slots = 0, starved = false, outstanding = {}, alone = {} }
 me.serial, me.last = ask.serial, changes
 book.members[ask.member] = me
 if book.gathering.expected > 0 then counted(ask.member) end
@@ -285,14 +288,16 @@ if missing > 0 and ask.concurrent then
   all = max(book.gathering.lost and min(all, book.gathering.slots) or all - kept, 1)
 end
 local share = max(floor(all / members), 1)
+-- Each has one at least, to go on with if it hears no more.
+local least_slots = share > 1 and 1 or 0
 local busy, starved = 0, false
 for name, member in pairs(book.members) do
   if name ~= ask.member then
-    busy = busy + max(member.running, member.slots)
+    busy = busy + max(member.running, member.slots, least_slots)
     starved = starved or (member.starved and member.seen + STARVED > now)
   end
 end
-local wanted = not open and 0 or probe and 1 or ask.running + ask.waiting
+local wanted = not open and 0 or probe and 1 or max(ask.running + ask.waiting, least_slots)
 local slots = min(wanted, starved and share or all, max(all - busy, 0))
 me.slots = slots
 me.starved = open and not probe and slots < wanted and slots < share
@@ -312,6 +317,11 @@ for name, about in pairs(ask.windows) do
     elseif absent > 0 then
       free = max(free - portion(window.spare, absent, book.gathering.expected), 0)
     end
+    local left_to_others = 0
+    for other, member in pairs(book.members) do
+      if other ~= ask.member then left_to_others = left_to_others + (member.alone[name] or 0) end
+    end
+    free = max(free - left_to_others, 0)
     local least = min(about.least, max(limit, 1))
     local worth = max(min(about.want, floor(limit / WORTHWHILE)), least)
     local most = not open and 0 or probe and about.least or NONE
@@ -324,10 +334,19 @@ for name, about in pairs(ask.windows) do
     if granted < about.want then
       wait = max(wait_for(window, about.length, limit, worth), LATER)
       -- What was granted just now may be given back.
-      if newest(window) * part_of(about.length) + 2 * VALID > now then wait = min(wait, VALID) end
+      if since(window, max(now - 2 * VALID, 0), about.length) > 0 then wait = min(wait, 4 * VALID) end
+      if left_to_others > 0 then wait = max(wait, VALID) end
       if absent > 0 then wait = LATER end
     end
-    free = low(window, about.length, free - granted)
+    -- All of them together have what nobody had, and a quarter of the window at most: what is left
+    -- to one is nobody else's until it is heard of again.
+    free = free - granted
+    local lowest = low(window, about.length, free)
+    local count = max(members, 1)
+    local part = min(floor(lowest / count), floor(floor(limit / 4) / count), free)
+    if part < floor(limit / WORTHWHILE) then part = 0 end
+    me.alone[name] = part
+    free = part * members
     lease.windows[name] = { granted = granted, part = index, wait = wait, free = free }
     enough = enough and (about.want == 0 or granted >= about.least)
   else
