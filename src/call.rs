@@ -57,6 +57,7 @@ pub(crate) async fn call(request: Request, reading: Reading) -> Result<Raw> {
         operation = &*operation,
         status = field::Empty,
         request_id = field::Empty,
+        cache = field::Empty,
     );
     // Pinned where it is made: what wraps it would copy its two kilobytes otherwise.
     let answer = pin!(async {
@@ -353,5 +354,6 @@ fn observe(span: &Span, answer: &Result<Raw>) {
     if !span.is_disabled() {
         span.record("status", answer_status(answer));
         span.record("request_id", answer_id(answer));
+        span.record("cache", answer.as_ref().ok().map(|answer| answer.came.name()));
     }
 }

@@ -284,6 +284,19 @@ pub enum CacheStatus {
     Stale,
 }
 
+impl CacheStatus {
+    /// Its name in lower case, as spans have it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Bypass => "bypass",
+            Self::Miss => "miss",
+            Self::Hit => "hit",
+            Self::Revalidated => "revalidated",
+            Self::Stale => "stale",
+        }
+    }
+}
+
 impl fmt::Debug for Cache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place: &dyn fmt::Debug = match &self.place {
