@@ -31,7 +31,7 @@ async fn in_fast_motion<T>(limiter: &Limiter, step: Duration, work: impl Future<
             let state = state.0 * 1000 + state.1;
             if seen.0 != state {
                 seen = (state, Instant::now());
-            } else if seen.1.elapsed() > Duration::from_millis(2) {
+            } else if seen.1.elapsed() > Duration::from_millis(10) {
                 break;
             }
         }
