@@ -20,6 +20,7 @@ mod error;
 mod graphql;
 mod id_or_name;
 mod json_path;
+mod names;
 mod operation;
 mod origins;
 mod pages;

@@ -14,6 +14,7 @@ use super::failure::AuthFailure;
 use super::source::{MintRequest, Reaction, Rejection, TokenFuture, TokenSource};
 use super::token::AccessToken;
 use crate::error::{Error, Result};
+use crate::names::hex;
 
 /// A personal access token, classic or fine-grained, or any other token that somebody hands over.
 ///
@@ -216,7 +217,7 @@ fn read_file(path: &Path) -> Result<AccessToken> {
 /// A short name for a secret, from which it can not be had.
 pub(crate) fn digest(secret: impl AsRef<[u8]>) -> String {
     let digest = Sha256::new_with_prefix("octowire identity\0").chain_update(secret).finalize();
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest[..8])
 }
 
 #[cfg(test)]

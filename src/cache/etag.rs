@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};
 
 use super::rules::text;
+use crate::names::hex;
 
 /// What a request says of who asks, as GitHub's tags have it. It holds no token.
 #[derive(Clone)]
@@ -41,8 +42,7 @@ impl Signature {
 
     /// The opaque part of the tag for this body.
     pub(crate) fn tag(&self, body: &[u8]) -> String {
-        let digest = self.state.clone().chain_update(body).finalize();
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(self.state.clone().chain_update(body).finalize())
     }
 }
 

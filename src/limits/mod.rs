@@ -37,6 +37,7 @@ pub(crate) use lane::{Lane, Patience, Permit};
 pub(crate) use primary::Told;
 pub(crate) use rules::Outcome;
 
+use crate::names;
 use crate::operation::Operation;
 use crate::store::Guard;
 
@@ -82,19 +83,6 @@ pub(crate) struct Limits {
     learnt: RwLock<HashMap<&'static str, Cow<'static, str>>>,
 }
 
-/// A name that no other client has.
-fn member() -> String {
-    let mut random = [0; 8];
-    match getrandom::fill(&mut random) {
-        Ok(()) => format!("{:016x}", u64::from_be_bytes(random)),
-        // Without random numbers: who and when.
-        Err(_) => {
-            let time = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
-            format!("{:x}-{time:x}", std::process::id())
-        }
-    }
-}
-
 /// As many identities as tokens are kept for. What falls out begins anew, but for handles that
 /// still have it.
 const MAX_IDENTITIES: NonZeroUsize = NonZeroUsize::new(15_000).unwrap();
@@ -103,7 +91,7 @@ impl Limits {
     pub(crate) fn new(policy: RateLimits, store: Option<Arc<Guard>>) -> Self {
         Self {
             policy: Arc::new(policy),
-            shared: store.map(|guard| (guard, member())),
+            shared: store.map(|guard| (guard, names::unique())),
             lanes: Mutex::new(LruCache::new(MAX_IDENTITIES)),
             learnt: RwLock::default(),
         }

@@ -14,6 +14,7 @@ use tracing::debug;
 
 use super::{Lease, LeaseRequest, Ledger, Store, StoreFuture};
 use crate::error::{Error, ErrorKind, Result};
+use crate::names::hex;
 
 mod value;
 
@@ -189,8 +190,7 @@ impl Folder {
     fn draft(&self) -> io::Result<PathBuf> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(io::Error::other)?;
-        let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(self.path.join(format!("{name}.tmp")))
+        Ok(self.path.join(format!("{}.tmp", hex(random))))
     }
 
     /// Whether somebody has to make room, and nobody does.
@@ -275,8 +275,7 @@ impl Folder {
 
     /// Where a key's value is: its name tells nothing of it.
     fn place(&self, key: &str) -> PathBuf {
-        let digest = Sha256::digest(key);
-        let name: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let name = hex(Sha256::digest(key));
         self.path.join(&name[..2]).join(&name[2..])
     }
 }

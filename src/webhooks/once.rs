@@ -8,6 +8,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::error::Result;
+use crate::names;
 use crate::store::Store;
 
 /// Remembers deliveries in a [store](crate::store), so that of those who get the same one, one handles
@@ -81,14 +82,7 @@ impl Once {
     /// GitHub can deliver it again.
     pub async fn claim(&self, delivery: &str) -> Result<Option<Claim>> {
         let key = key(delivery);
-        let mut random = [0; 8];
-        // Without random numbers, the time tells one from another.
-        if getrandom::fill(&mut random).is_err() {
-            let time = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
-            random = u64::try_from(time).unwrap_or_default().to_le_bytes();
-        }
-        let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-        let token = Bytes::from(token);
+        let token = Bytes::from(names::unique());
         let claimed = self.store.claim(&key, token.clone(), self.handled_within).await?;
         Ok(claimed.then(|| Claim { once: self.clone(), key, token }))
     }
@@ -101,9 +95,7 @@ fn key(delivery: &str) -> String {
     if plain {
         return format!("delivery:{delivery}");
     }
-    let digest = Sha256::digest(delivery);
-    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("delivery:{digest}")
+    format!("delivery:{}", names::hex(Sha256::digest(delivery)))
 }
 
 impl Claim {

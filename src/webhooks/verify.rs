@@ -7,6 +7,7 @@ use http::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::names::hex;
 
 /// The header that carries the signature. `X-Hub-Signature`, of SHA-1, is not looked at.
 const SIGNATURE: &str = "x-hub-signature-256";
@@ -128,8 +129,7 @@ impl Verifier {
 /// If the secret is empty.
 pub fn sign(secret: impl Into<SecretString>, body: &[u8]) -> Result<String> {
     let tag = hmac::sign(&key(&secret.into())?, body);
-    let digits: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("{PREFIX}{digits}"))
+    Ok(format!("{PREFIX}{}", hex(tag)))
 }
 
 fn key(secret: &SecretString) -> Result<Key> {

@@ -19,6 +19,7 @@ use crate::auth::failure::AuthFailure;
 use crate::auth::policy::some_of;
 use crate::auth::token::AccessToken;
 use crate::error::{Error, Result};
+use crate::names::hex;
 
 /// Tokens in one encrypted file, which the processes of one user on one machine may share.
 ///
@@ -178,8 +179,7 @@ impl TokenStore for EncryptedFile {
 
     fn lock<'a>(&'a self, key: &'a str) -> StoreFuture<'a, StoreLock> {
         // A digest, since a key may hold what no name of a file can.
-        let digest = Sha256::digest(key);
-        let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex(&Sha256::digest(key)[..8]);
         let path = disk::sibling(&self.place.path, &format!(".{digest}.lock"));
         Box::pin(async move { Ok(StoreLock::new(self.take_lock(path, Lasts::Goes).await?)) })
     }

@@ -20,6 +20,7 @@ use crate::auth::failure::AuthFailure;
 use crate::auth::policy::some_of;
 use crate::auth::token::AccessToken;
 use crate::error::{Error, Result};
+use crate::names::hex;
 use crate::store::Store;
 
 /// Tokens in a [`Store`], for a fleet of processes that mints each token once.
@@ -218,7 +219,7 @@ fn sealed_as(key: &str) -> String {
 
 /// Since a key may be longer than a store takes.
 fn digest(key: &str) -> String {
-    Sha256::digest(key).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(key)[..16])
 }
 
 /// A failure of the store is one of signing in, here.
