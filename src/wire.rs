@@ -6,8 +6,8 @@
 //! compile: `serde_derive` would write some forty lines for each property.
 //!
 //! Reading is tolerant where GitHub is loose: unknown properties are skipped,
-//! an absent or `null` list is empty, an unknown value of an enum is kept, and
-//! a union that nothing fits keeps the JSON.
+//! an absent or `null` list is empty, an unknown value of an enum is kept, a
+//! time may be a number of seconds, and a union that nothing fits keeps the JSON.
 
 #![allow(dead_code, unused_imports, unused_macros, reason = "what is used depends on the tags")]
 
@@ -15,12 +15,14 @@ mod record;
 mod strings;
 #[cfg(test)]
 mod tests;
+mod time;
 mod union;
 
 pub(crate) use crate::times::text as time;
 pub(crate) use record::{Fields, Record, entry, list, optional, record, value};
 pub use strings::UnknownValue;
 pub(crate) use strings::{NamedStrings, named, unknown_value};
+pub(crate) use time::read_time;
 pub(crate) use union::{Choice, rank};
 
 /// Implements serde's traits for generated records that are read.

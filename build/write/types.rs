@@ -378,7 +378,11 @@ fn read_fields(out: &mut String, name: &str, fields: &[Cow<Field>]) -> fmt::Resu
          -> ::core::result::Result<(), A::Error> {{ match index {{"
     )?;
     for (index, field) in named.iter().enumerate() {
-        let how = if matches!(field.of, Type::Vec(_) | Type::Map(_)) { "list" } else { "value" };
+        let how = match &field.of {
+            Type::Vec(_) | Type::Map(_) => "list",
+            of if is_time(of.unwrapped()) => "read_time",
+            _ => "value",
+        };
         writeln!(out, "{index} => wire::{how}(from, &mut self.{}),", field.ident)?;
     }
     writeln!(out, "_ => from.next_value::<::serde::de::IgnoredAny>().map(drop) }} }} }}")
