@@ -5,9 +5,10 @@ mod build;
 
 use std::{env, fs, path::PathBuf, process::ExitCode};
 
+use build::select::Choice;
 use build::{
     Error, Result, generate, model, normalize, operations, overlay, refine, select, tolerate,
-    verify, write,
+    verify, webhooks, write,
 };
 
 fn main() -> ExitCode {
@@ -46,14 +47,16 @@ fn run() -> Result<()> {
     let schema_names = normalize::schema_names(&document);
 
     overlay::apply(&mut document, &overlay::read(&openapi.join("overlay.yaml"))?, &name)?;
-    let tags = chosen_tags(&document);
-    select::select(&mut document, &tags)?;
+    let (tags, events) = (chosen_tags(&document), chosen_events(&document)?);
+    select::select(&mut document, &tags, &events)?;
     let operations = operations::describe(&document)?;
-    let mut document = normalize::normalize(&document, &operations, &schema_names)?;
+    let webhooks = webhooks::describe(&document)?;
+    let mut document = normalize::normalize(&document, &operations, &webhooks, &schema_names)?;
     tolerate::tolerate(&mut document)?;
     let tokens = generate::generate(&document)?;
-    let refined = refine::refine(model::read(tokens)?, operations)?;
+    let refined = refine::refine(model::read(tokens)?, operations, webhooks)?;
     save("api.rs", &write::write(&refined, &name, &version)?)?;
+    save("events.rs", &write::events(&refined)?)?;
     save("decoders.rs", &write::decoders(&refined))
 }
 
@@ -64,14 +67,26 @@ fn save(name: &str, source: &str) -> Result<()> {
 }
 
 /// The tags whose Cargo features are on.
-fn chosen_tags(document: &serde_json::Value) -> select::Tags {
-    if env::var_os("CARGO_FEATURE_FULL").is_some() {
-        return select::Tags::All;
+fn chosen_tags(document: &serde_json::Value) -> Choice {
+    if is_on("CARGO_FEATURE_FULL") {
+        return Choice::All;
     }
-    let is_on = |tag: &&str| env::var_os(select::feature_variable(tag)).is_some();
-    select::Tags::Only(
-        select::tags(document).into_keys().filter(is_on).map(str::to_owned).collect(),
-    )
+    let tags = select::tags(document).into_keys();
+    let chosen = tags.filter(|tag| is_on(&select::feature_variable(tag)));
+    Choice::Only(chosen.map(str::to_owned).collect())
+}
+
+/// The webhooks' events whose Cargo features are on.
+fn chosen_events(document: &serde_json::Value) -> Result<Choice> {
+    if is_on("CARGO_FEATURE_WEBHOOKS") {
+        return Ok(Choice::All);
+    }
+    let events = select::events(document)?.into_iter();
+    Ok(Choice::Only(events.filter(|event| is_on(&select::event_feature_variable(event))).collect()))
+}
+
+fn is_on(feature: &str) -> bool {
+    env::var_os(feature).is_some()
 }
 
 fn variable(name: &'static str) -> Result<String> {

@@ -20,6 +20,7 @@ pub mod refine;
 pub mod select;
 pub mod tolerate;
 pub mod verify;
+pub mod webhooks;
 pub mod write;
 
 pub use error::{Error, Result};

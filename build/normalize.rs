@@ -23,6 +23,7 @@ use serde_json::{Map, Value, json};
 use super::document::{self, Located};
 use super::error::{Error, Result};
 use super::operations::{self, Input, Operation, Output};
+use super::webhooks::{self, Webhook};
 
 pub use schema::unescape_enum_value;
 
@@ -36,12 +37,16 @@ pub const ID_OR_NAME: &str = "octowire-id-or-name";
 /// read or sent.
 pub const OF_OPERATION: &str = "x-octowire-of-operation";
 
-/// Rewrites the document. `operations` describes its operations, in order;
-/// `names` are the component schemas of the whole document, which a hoisted
+/// Rewrites the document. `operations` describes its operations, in order, and `webhooks` its
+/// webhooks; `names` are the component schemas of the whole document, which a hoisted
 /// schema may not be named as, whatever was selected.
+///
+/// A webhook becomes an operation that answers its payload, behind all others: it is read by the
+/// same rules, and no stage up to the last has to know of two kinds.
 pub fn normalize(
     document: &Value,
     operations: &[Operation],
+    webhooks: &[Webhook],
     names: &BTreeSet<String>,
 ) -> Result<Value> {
     let mut schemas = schema::Schemas::new(document, names);
@@ -50,6 +55,20 @@ pub fn normalize(
         let operation = operation(document, located, described, &mut schemas)?;
         let item = paths.entry(located.path).or_insert_with(|| json!({}));
         item[located.method] = operation;
+    }
+    for webhook in webhooks {
+        let (raw, at) = webhooks::payload(document, &webhook.key)?;
+        let name = format!("webhook-{}", webhook.key);
+        let schema = schemas.schema(raw, &name, &at)?;
+        let path = format!("/{}/{}", webhooks::WEBHOOKS, webhook.key);
+        paths.insert(
+            path,
+            json!({ "get": {
+                "operationId": name,
+                "tags": [webhooks::WEBHOOKS],
+                "responses": success(schema),
+            } }),
+        );
     }
     schemas.leave_operations();
     for (name, _) in document["components"]["schemas"].as_object().into_iter().flatten() {
@@ -185,9 +204,11 @@ fn response(
     if nullable || says_nothing {
         schema = schema::nullable(schema);
     }
-    Ok(json!({
-        "200": { "description": "", "content": { "application/json": { "schema": schema } } }
-    }))
+    Ok(success(schema))
+}
+
+fn success(schema: Value) -> Value {
+    json!({ "200": { "description": "", "content": { "application/json": { "schema": schema } } } })
 }
 
 /// Leaves out the empty object of another status beside a body that reads `{}` as well, so that

@@ -7,9 +7,11 @@
 //!   sent only where it is said;
 //! - operations learn what they paginate over and which properties of their
 //!   body can be set one by one;
-//! - types that nothing reaches go.
+//! - types that nothing reaches go;
+//! - payloads of webhooks learn where they say who is concerned.
 
 mod bodies;
+mod payloads;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +20,9 @@ use super::error::{Error, Result};
 use super::model::{Definition, Field, Kind, Model, Signature, Type};
 use super::names::{self, squashed};
 use super::operations::{Input, Operation, Output};
+use super::webhooks::Webhook;
+
+pub use payloads::{Concerned, Payload, Says, Shape};
 
 const STAGE: &str = "refine";
 
@@ -27,6 +32,9 @@ pub struct Refined {
     /// The types that are read, and so tolerant; all others are sent.
     pub read: BTreeSet<String>,
     pub calls: Vec<Call>,
+    pub payloads: Vec<Payload>,
+    /// The types of those whom payloads concern.
+    pub concerned: BTreeSet<Concerned>,
 }
 
 /// An operation with its types.
@@ -89,11 +97,11 @@ pub enum Paging {
 /// Names that setters may not take.
 const RESERVED: [&str; 7] = ["send", "stream", "pages", "json", "with", "into_request", "new"];
 
-/// Runs the passes.
-pub fn refine(model: Model, operations: Vec<Operation>) -> Result<Refined> {
+/// Runs the passes. What `model` has behind the operations are the webhooks, in their order.
+pub fn refine(model: Model, operations: Vec<Operation>, webhooks: Vec<Webhook>) -> Result<Refined> {
     let Model { mut types, mut signatures } = model;
-    if signatures.len() != operations.len() {
-        let (found, expected) = (signatures.len(), operations.len());
+    let (found, expected) = (signatures.len(), operations.len() + webhooks.len());
+    if found != expected {
         let message = format!("progenitor wrote {found} operations of {expected}");
         return Err(Error::new(STAGE, "/paths", message));
     }
@@ -113,13 +121,17 @@ pub fn refine(model: Model, operations: Vec<Operation>) -> Result<Refined> {
             send_exactly(definition);
         }
     }
+    let calls_end = operations.len();
     let calls = operations
         .into_iter()
         .zip(&signatures)
         .map(|(operation, signature)| call(operation, signature, &mut types))
         .collect::<Result<_>>()?;
     super::fold::fold(&mut types, &read);
-    Ok(Refined { types, read, calls })
+    let outputs = signatures[calls_end..].iter().map(|signature| signature.output.as_ref());
+    let payloads = payloads::payloads(webhooks, outputs, &mut types)?;
+    let concerned = payloads::concerned(&payloads, &types);
+    Ok(Refined { types, read, calls, payloads, concerned })
 }
 
 fn sort_fields(types: &mut BTreeMap<String, Definition>) {

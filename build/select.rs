@@ -1,5 +1,5 @@
-//! Stage 3, select: the operations of the chosen tags, and only the component
-//! schemas that they reach.
+//! Stage 3, select: the operations of the chosen tags, the webhooks of the chosen
+//! events, and only the component schemas that they reach.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,23 +7,24 @@ use serde_json::{Map, Value, json};
 
 use super::document::{self, METHODS};
 use super::error::{Error, Result};
+use super::webhooks::{self, WEBHOOKS};
 
 const STAGE: &str = "select";
 
-/// Which tags to keep.
+/// Which tags to keep, or which events.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Tags {
-    /// Every tag of the document.
+pub enum Choice {
+    /// Every one of the document.
     All,
     /// These, by name.
     Only(BTreeSet<String>),
 }
 
-impl Tags {
-    fn keep(&self, tag: &str) -> bool {
+impl Choice {
+    fn keeps(&self, name: &str) -> bool {
         match self {
             Self::All => true,
-            Self::Only(tags) => tags.contains(tag),
+            Self::Only(names) => names.contains(name),
         }
     }
 }
@@ -31,6 +32,12 @@ impl Tags {
 /// The Cargo feature that turns a tag on is named as the tag is.
 pub fn feature_variable(tag: &str) -> String {
     format!("CARGO_FEATURE_{}", tag.to_uppercase().replace('-', "_"))
+}
+
+/// The Cargo feature that turns an event on is named as the event is, after `webhook-` and with
+/// hyphens.
+pub fn event_feature_variable(event: &str) -> String {
+    format!("CARGO_FEATURE_WEBHOOK_{}", event.to_uppercase())
 }
 
 /// Every tag that an operation of the document has, with the number of its
@@ -45,9 +52,14 @@ pub fn tags(document: &Value) -> BTreeMap<&str, usize> {
     tags
 }
 
-/// Drops every operation of another tag, then every component that is no
-/// longer reached. Webhooks are dropped as well.
-pub fn select(document: &mut Value, tags: &Tags) -> Result<()> {
+/// Every event that a webhook of the document is of.
+pub fn events(document: &Value) -> Result<BTreeSet<String>> {
+    document::object(document, WEBHOOKS).map(|(key, item)| webhooks::event(key, item)).collect()
+}
+
+/// Drops every operation of another tag and every webhook of another event, then every component
+/// that is no longer reached.
+pub fn select(document: &mut Value, tags: &Choice, events: &Choice) -> Result<()> {
     for located in document::operations(document) {
         if tag(located.operation).is_none() {
             return Err(Error::new(
@@ -57,17 +69,20 @@ pub fn select(document: &mut Value, tags: &Tags) -> Result<()> {
             ));
         }
     }
-    if let Some(root) = document.as_object_mut() {
-        root.shift_remove("x-webhooks");
+    for (key, item) in document::object(document, WEBHOOKS) {
+        webhooks::event(key, item)?;
     }
     fold_nullable(document);
     if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
         for item in paths.values_mut().filter_map(Value::as_object_mut) {
             item.retain(|key, value| {
-                !METHODS.contains(&key.as_str()) || tag(value).is_some_and(|tag| tags.keep(tag))
+                !METHODS.contains(&key.as_str()) || tag(value).is_some_and(|tag| tags.keeps(tag))
             });
         }
         paths.retain(|_, item| METHODS.iter().any(|method| item.get(method).is_some()));
+    }
+    if let Some(items) = document.get_mut(WEBHOOKS).and_then(Value::as_object_mut) {
+        items.retain(|key, item| webhooks::event(key, item).is_ok_and(|name| events.keeps(&name)));
     }
     prune(document)
 }
@@ -96,7 +111,7 @@ fn same_but_for_nullable(a: &Value, b: &Value) -> bool {
     a.keys().chain(b.keys()).filter(matters).all(|key| a.get(key) == b.get(key))
 }
 
-/// Drops the components that no path reaches.
+/// Drops the components that no path and no webhook reaches.
 pub fn prune(document: &mut Value) -> Result<()> {
     let mut reached: BTreeSet<String> = BTreeSet::new();
     let mut open: Vec<String> = Vec::new();
@@ -113,7 +128,9 @@ pub fn prune(document: &mut Value) -> Result<()> {
             }
         }
     };
-    document::references(&document["paths"], &mut |reference| note(reference, &mut open));
+    for root in ["paths", WEBHOOKS] {
+        document::references(&document[root], &mut |reference| note(reference, &mut open));
+    }
     while let Some(reference) = open.pop() {
         let target = reference.strip_prefix('#').and_then(|pointer| document.pointer(pointer));
         let Some(target) = target else {

@@ -1,10 +1,12 @@
 //! Stage 9, write: the refined model as Rust source.
 //!
 //! One module `types`, one module of call builders for each scope (`issues`,
-//! `repos`, …) with a handle to start from, and the operation table.
+//! `repos`, …) with a handle to start from, and the operation table; and, apart from these, the
+//! events of webhooks.
 
 mod calls;
 mod docs;
+mod events;
 mod types;
 
 use std::collections::BTreeMap;
@@ -37,6 +39,11 @@ pub fn write(refined: &Refined, document: &str, version: &str) -> Result<String>
     table.map_err(|e| Error::new(STAGE, "", e))?;
     too_large(refined)?;
     Ok(out)
+}
+
+/// Writes the events of webhooks, which the feature `webhooks-core` includes.
+pub fn events(refined: &Refined) -> Result<String> {
+    events::write(&refined.payloads, &refined.concerned)
 }
 
 /// Writes the table by which the tests decode each operation's examples into

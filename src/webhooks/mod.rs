@@ -17,9 +17,11 @@
 //! ```
 
 mod envelope;
+pub(crate) mod event;
 mod once;
 mod verify;
 
 pub use envelope::{Envelope, EnvelopeError, EnvelopeScheme};
+pub use event::*;
 pub use once::{Claim, Once};
 pub use verify::{SignatureError, Verified, Verifier, sign};

@@ -1,4 +1,5 @@
 //! The examples of GitHub's document, and what its schemas name.
+#![allow(dead_code, reason = "each test binary that has it takes a part")]
 
 use serde_json::Value;
 
@@ -61,6 +62,37 @@ impl Document {
             }
         }
         examples
+    }
+
+    /// An example of a webhook's payload, which are published beside the document; `None` if it has
+    /// no such webhook.
+    pub fn webhook(&self, event: &str, key: &str, body: &Value) -> Option<Example> {
+        let action = body["action"].as_str();
+        let of_event = |item: &Value| {
+            item["post"]["x-github"]["subcategory"].as_str().map(|name| name.replace('-', "_"))
+        };
+        let mut webhooks = self.0["x-webhooks"].as_object().unwrap().values();
+        let schema = webhooks.find_map(|item| {
+            if of_event(item)? != event {
+                return None;
+            }
+            let schema = &item["post"]["requestBody"]["content"]["application/json"]["schema"];
+            let resolved = self.resolve(schema);
+            let first = resolved["oneOf"].get(0).map_or(resolved, |variant| self.resolve(variant));
+            match first["properties"]["action"]["enum"].as_array() {
+                Some(values) => {
+                    values.iter().any(|value| value.as_str() == action).then_some(schema)
+                }
+                None => Some(schema),
+            }
+        })?;
+        Some(Example {
+            operation: event.to_owned(),
+            status: action.unwrap_or_default().to_owned(),
+            key: key.to_owned(),
+            body: body.clone(),
+            schema: schema.clone(),
+        })
     }
 
     /// Whether the schema of the example names the property at this path.

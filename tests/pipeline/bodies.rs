@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::build::document::{self, operations};
 use crate::build::model::{Kind, Type};
 use crate::build::refine::{Body, Call, Property, Refined};
-use crate::build::select::Tags;
+use crate::build::select::Choice;
 use crate::documents::vendored;
 use crate::support::{
     assert_contains, call, ok, reference, refined, refined_tags, taking, written,
@@ -207,7 +207,7 @@ fn narrower(document: &Value, refined: &Refined) -> (usize, Vec<String>) {
 #[test]
 fn no_setter_of_the_vendored_document_takes_less_than_its_body() {
     let document = vendored();
-    let refined = ok(refined_tags(&document, &Tags::All));
+    let refined = ok(refined_tags(&document, &Choice::All));
     let (unions, found) = narrower(&document, &refined);
     assert!(unions >= 20, "bodies that are unions: {unions}");
     assert!(found.is_empty(), "{}: {found:#?}", found.len());
@@ -215,7 +215,8 @@ fn no_setter_of_the_vendored_document_takes_less_than_its_body() {
 
 #[test]
 fn fields_of_a_project_are_added_with_any_data_type() {
-    let refined = ok(refined_tags(&vendored(), &Tags::Only(crate::support::names(&["projects"]))));
+    let refined =
+        ok(refined_tags(&vendored(), &Choice::Only(crate::support::names(&["projects"]))));
     for id in ["projects/add-field-for-org", "projects/add-field-for-user"] {
         let setters = properties(call(&refined, id));
         let of = &setters.iter().find(|property| property.name == "data_type").expect("it").of;

@@ -14,9 +14,12 @@ use serde_json::Value;
 use crate::build::document::operations;
 use crate::build::model::{Definition, Kind, Type};
 use crate::build::refine::{Paging, Refined};
-use crate::build::select::Tags;
-use crate::build::{Result, overlay, verify, write};
-use crate::support::{names, normalized_tags, ok, openapi, refined_tags, tolerated_tags};
+use crate::build::select::Choice;
+use crate::build::webhooks::Webhook;
+use crate::build::{Result, overlay, select, verify, webhooks, write};
+use crate::support::{
+    names, normalized_tags, ok, openapi, refined_choice, refined_tags, tolerated_tags,
+};
 
 fn corrected(path: &Path) -> Result<Value> {
     let mut document = verify::other(path)?;
@@ -55,7 +58,7 @@ fn others() -> Vec<PathBuf> {
 fn every_operation(document: &Value) -> Result<usize> {
     let name = overlay::document_name(document);
     let expected = operations(document).count();
-    let source = write::write(&refined_tags(document, &Tags::All)?, &name, "version")?;
+    let source = write::write(&refined_tags(document, &Choice::All)?, &name, "version")?;
     crate::write::parsed(&source);
     let written = source.lines().filter(|line| line.starts_with("crate::Operation {")).count();
     println!("{name}: operations generated: {written} of {expected}");
@@ -80,10 +83,57 @@ fn every_operation_of_other_documents_is_written() {
     assert!(failed.is_empty(), "{failed:#?}");
 }
 
+/// Writes every event, and says how many there are.
+fn every_webhook(document: &Value) -> Result<(usize, usize)> {
+    let (events, webhooks) = (select::events(document)?, webhooks::describe(document)?);
+    let refined = refined_choice(document, &Choice::Only(names(&[])), &Choice::All)?;
+    let name = overlay::document_name(document);
+    crate::write::parsed(&write::write(&refined, &name, "version")?);
+    let source = write::events(&refined)?;
+    for Webhook { event, actions, key, .. } in &webhooks {
+        let event = format!(" = {event:?}");
+        assert!(source.contains(&event), "{name}: no {event}");
+        for action in actions {
+            assert!(source.contains(&format!(" = {action:?}: ")), "{name}: no {action} of {key}");
+        }
+    }
+    println!("{name}: {} webhooks of {} events are typed", webhooks.len(), events.len());
+    let features = crate::webhooks::features();
+    let missing: Vec<&String> = events.difference(&features).collect();
+    assert!(missing.is_empty(), "{name}: Cargo.toml has no features for the events {missing:?}");
+    Ok((webhooks.len(), events.len()))
+}
+
+#[test]
+fn every_webhook_of_the_vendored_document_is_typed() {
+    assert_eq!(ok(every_webhook(&vendored())), (270, 75));
+}
+
+#[test]
+fn every_webhook_of_other_documents_is_typed() {
+    for path in others() {
+        assert!(ok(corrected(&path).and_then(|document| every_webhook(&document))).0 > 200);
+    }
+}
+
+#[test]
+fn payloads_do_not_depend_on_which_events_are_selected() {
+    let document = vendored();
+    let of = |events: &[&str]| {
+        let events = Choice::Only(names(events));
+        ok(refined_choice(&document, &Choice::Only(names(&[])), &events))
+    };
+    let (few, many) = (of(&["issues", "push"]), of(&["issues", "push", "issue_comment", "label"]));
+    for name in few.types.keys() {
+        assert!(many.types.contains_key(name), "{name} is not there with more events");
+        assert!(same(&few, name, &many, name, &mut Vec::new()), "{name} differs");
+    }
+}
+
 #[test]
 fn whatever_has_pages_streams_their_items() {
     let document = vendored();
-    let refined = ok(refined_tags(&document, &Tags::All));
+    let refined = ok(refined_tags(&document, &Choice::All));
     // Their pages are maps, by the digest of the subject, and no lists.
     let maps = ["orgs/list-attestations-bulk", "users/list-attestations-bulk"];
     let names = ["page", "per_page", "cursor", "after", "before"];
@@ -100,12 +150,12 @@ fn whatever_has_pages_streams_their_items() {
 }
 
 /// How each tag alone, taken through some stages, differs from all tags.
-fn differences(stages: fn(&Value, &Tags) -> Result<Value>) -> Vec<String> {
+fn differences(stages: fn(&Value, &Choice) -> Result<Value>) -> Vec<String> {
     let document = vendored();
-    let all = ok(stages(&document, &Tags::All));
+    let all = ok(stages(&document, &Choice::All));
     let mut differ = Vec::new();
     for (tag, _) in crate::build::select::tags(&document) {
-        let one = ok(stages(&document, &Tags::Only(names(&[tag]))));
+        let one = ok(stages(&document, &Choice::Only(names(&[tag]))));
         for located in operations(&one) {
             if *located.operation != all["paths"][located.path][located.method] {
                 differ.push(format!("operation {}", located.id()));
@@ -164,8 +214,8 @@ fn follow(refined: &Refined, of: &mut Type) {
 #[test]
 fn types_do_not_depend_on_which_tags_are_selected() {
     let document = vendored();
-    let few = ok(refined_tags(&document, &Tags::Only(names(&["issues"]))));
-    let many = ok(refined_tags(&document, &Tags::Only(names(&["issues", "pulls", "repos"]))));
+    let few = ok(refined_tags(&document, &Choice::Only(names(&["issues"]))));
+    let many = ok(refined_tags(&document, &Choice::Only(names(&["issues", "pulls", "repos"]))));
     let mut differ: BTreeMap<&str, String> = BTreeMap::new();
     for name in few.types.keys() {
         match many.types.contains_key(name) {

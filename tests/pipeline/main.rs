@@ -37,4 +37,6 @@ mod tolerate;
 #[cfg(test)]
 mod verify;
 #[cfg(test)]
+mod webhooks;
+#[cfg(test)]
 mod write;

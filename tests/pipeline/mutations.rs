@@ -42,12 +42,23 @@ fn valid() -> Value {
         "servers": [{ "url": "https://uploads.github.com" }], "requestBody": content(reference("label")),
         "responses": { "200": content(reference("label")), "201": content(reference("big")), "204": {} },
     });
-    document(
+    let labeled = json!({ "type": "object", "required": ["action", "sender"], "properties": {
+        "action": { "type": "string", "enum": ["labeled"] }, "label": reference("label"),
+        "sender": { "type": "object", "required": ["id", "login"], "properties": {
+            "id": { "type": "integer" }, "login": { "type": "string" },
+        } },
+    } });
+    let mut document = document(
         json!({ "/{owner}/issues": { "get": get, "post": post } }),
-        json!({
-            "label": label, "big": big,
-        }),
-    )
+        json!({ "label": label, "big": big, "webhook-issues-labeled": labeled }),
+    );
+    document["x-webhooks"] = json!({ "issues-labeled": { "post": {
+        "summary": "Something happened.", "description": "To a label.",
+        "externalDocs": { "url": "https://docs.github.com/webhooks" },
+        "requestBody": content(reference("webhook-issues-labeled")),
+        "x-github": { "subcategory": "issues" },
+    } } });
+    document
 }
 
 /// Where all nodes of a document are.

@@ -290,7 +290,7 @@ fn an_operation_that_progenitor_left_out_is_an_error() {
         json!({ "/a": { "get": { "operationId": "a/b", "tags": ["a"], "responses": {} } } }),
         json!({}),
     );
-    let result = refine(Model::default(), ok(describe(&given)));
+    let result = refine(Model::default(), ok(describe(&given)), Vec::new());
     assert_contains(fails(result, "refine", "/paths"), "0 operations of 1");
 }
 

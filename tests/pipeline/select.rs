@@ -2,18 +2,18 @@
 
 use serde_json::{Value, json};
 
-use crate::build::select::{Tags, feature_variable, prune, select, tags};
+use crate::build::select::{Choice, feature_variable, prune, select, tags};
 use crate::support::{
     assert_contains, content, document, fails, normalized_tags, ok, reference, refined,
     refined_tags,
 };
 
-fn only(tags: &[&str]) -> Tags {
-    Tags::Only(crate::support::names(tags))
+fn only(tags: &[&str]) -> Choice {
+    Choice::Only(crate::support::names(tags))
 }
 
-fn selected(mut document: Value, tags: &Tags) -> Value {
-    ok(select(&mut document, tags));
+fn selected(mut document: Value, tags: &Choice) -> Value {
+    ok(select(&mut document, tags, &Choice::All));
     document
 }
 
@@ -56,14 +56,14 @@ fn operations_of_other_tags_go_and_empty_paths_with_them() {
 
 #[test]
 fn components_that_nothing_reaches_go() {
-    let of = |tags: &Tags| {
+    let of = |tags: &Choice| {
         let selected = selected(three_tags(), tags);
         keys(&selected["components"]["schemas"]).into_iter().cloned().collect::<Vec<_>>()
     };
     assert_eq!(of(&only(&["users"])), ["user"]);
     assert_eq!(of(&only(&["issues"])), ["user", "issue"]);
     assert_eq!(of(&only(&["pulls"])), ["user", "issue", "pull"]);
-    assert_eq!(of(&Tags::All), ["user", "issue", "pull"]);
+    assert_eq!(of(&Choice::All), ["user", "issue", "pull"]);
 }
 
 #[test]
@@ -93,13 +93,6 @@ fn a_tag_that_no_operation_has_selects_nothing() {
 }
 
 #[test]
-fn webhooks_go() {
-    let mut document = three_tags();
-    document["x-webhooks"] = json!({ "push": { "post": { "x": reference("absent") } } });
-    assert!(selected(document, &Tags::All).get("x-webhooks").is_none());
-}
-
-#[test]
 fn tags_are_counted() {
     let document = three_tags();
     let counted: Vec<_> = tags(&document).into_iter().collect();
@@ -117,8 +110,11 @@ fn an_operation_without_a_tag_is_an_error_even_if_others_are_chosen() {
     for tags in [json!(null), json!([]), json!("issues"), json!([1])] {
         let mut document = three_tags();
         document["paths"]["/user"]["get"]["tags"] = tags;
-        let message =
-            fails(select(&mut document, &only(&["issues"])), "select", "/paths/~1user/get");
+        let message = fails(
+            select(&mut document, &only(&["issues"]), &Choice::All),
+            "select",
+            "/paths/~1user/get",
+        );
         assert_contains(message, "`users/get` has no tag");
     }
 }
@@ -128,9 +124,12 @@ fn a_reference_to_nothing_is_an_error() {
     let mut document = three_tags();
     document["components"]["schemas"]["issue"]["properties"]["user"] = reference("absent");
     let mut users = document.clone();
-    ok(select(&mut users, &only(&["users"])));
-    let message =
-        fails(select(&mut document, &only(&["issues"])), "select", "/components/schemas/absent");
+    ok(select(&mut users, &only(&["users"]), &Choice::All));
+    let message = fails(
+        select(&mut document, &only(&["issues"]), &Choice::All),
+        "select",
+        "/components/schemas/absent",
+    );
     assert_contains(message, "`#/components/schemas/absent`, which does not exist");
 }
 
@@ -140,7 +139,8 @@ fn a_reference_out_of_the_document_is_an_error() {
         let mut document = three_tags();
         document["components"]["schemas"]["issue"]["properties"]["user"] =
             json!({ "$ref": reference });
-        let error = select(&mut document, &Tags::All).expect_err("no such component");
+        let error =
+            select(&mut document, &Choice::All, &Choice::All).expect_err("no such component");
         assert_eq!(error.stage, "select");
         assert_contains(&error, &format!("`{reference}`, which does not exist"));
     }
@@ -151,7 +151,7 @@ fn an_errors_place_is_a_json_pointer() {
     let mut document = three_tags();
     document["components"]["schemas"]["issue"]["properties"]["user"] =
         json!({ "$ref": "other.json#/user" });
-    let error = select(&mut document, &Tags::All).expect_err("no such component");
+    let error = select(&mut document, &Choice::All, &Choice::All).expect_err("no such component");
     assert!(error.pointer.is_empty() || error.pointer.starts_with('/'), "{error}");
 }
 
@@ -166,7 +166,7 @@ fn components_that_refer_to_each_other_end() {
 #[test]
 fn what_a_tag_has_does_not_depend_on_other_tags() {
     let document = three_tags();
-    let all = ok(normalized_tags(&document, &Tags::All));
+    let all = ok(normalized_tags(&document, &Choice::All));
     for tag in ["issues", "pulls", "users"] {
         let one = ok(normalized_tags(&document, &only(&[tag])));
         for (path, item) in one["paths"].as_object().expect("paths") {
@@ -198,7 +198,7 @@ fn inline_schemas_of_one_name_are_an_error_rather_than_numbered() {
     for tag in ["a", "b"] {
         ok(normalized_tags(&document, &only(&[tag])));
     }
-    let error = normalized_tags(&document, &Tags::All).expect_err("one name for two");
+    let error = normalized_tags(&document, &Choice::All).expect_err("one name for two");
     crate::support::assert_contains(error, "`issue-user-name`");
 }
 
@@ -243,6 +243,6 @@ fn nullable_x_has_the_same_name_whether_x_is_selected_or_not() {
         json!({ "user": user, "nullable-user": nullable_user }),
     );
     let one = ok(normalized_tags(&document, &only(&["a"])));
-    let all = ok(normalized_tags(&document, &Tags::All));
+    let all = ok(normalized_tags(&document, &Choice::All));
     assert_eq!(one["paths"]["/a"], all["paths"]["/a"]);
 }

@@ -13,7 +13,7 @@ use crate::build::model::{Definition, Field, Kind};
 use crate::build::refine::{Call, Refined};
 use crate::build::{
     Result, generate, model, normalize, operations, overlay, refine, select, tolerate, verify,
-    write,
+    webhooks, write,
 };
 
 /// The folder of the vendored document and the overlay.
@@ -74,12 +74,12 @@ pub fn asking(path: &str, parameters: Value) -> Value {
 
 /// Stages 3 and 4.
 pub fn normalized(document: &Value) -> Result<Value> {
-    normalized_tags(document, &select::Tags::All)
+    normalized_tags(document, &select::Choice::All)
 }
 
 /// Stages 3 and 4, of some tags.
-pub fn normalized_tags(document: &Value, tags: &select::Tags) -> Result<Value> {
-    let mut document = prepared(document, tags)?.1;
+pub fn normalized_tags(document: &Value, tags: &select::Choice) -> Result<Value> {
+    let mut document = prepared(document, tags, &no_events())?.document;
     // What the next stage is told, and takes off again.
     for (_, schema) in document["components"]["schemas"].as_object_mut().into_iter().flatten() {
         if let Some(schema) = schema.as_object_mut() {
@@ -89,23 +89,35 @@ pub fn normalized_tags(document: &Value, tags: &select::Tags) -> Result<Value> {
     Ok(document)
 }
 
-fn prepared(document: &Value, tags: &select::Tags) -> Result<(Vec<operations::Operation>, Value)> {
+/// What the first stages make of a document.
+struct Prepared {
+    operations: Vec<operations::Operation>,
+    webhooks: Vec<webhooks::Webhook>,
+    document: Value,
+}
+
+fn no_events() -> select::Choice {
+    select::Choice::Only(names(&[]))
+}
+
+fn prepared(document: &Value, tags: &select::Choice, events: &select::Choice) -> Result<Prepared> {
     let names = normalize::schema_names(document);
     let mut document = document.clone();
-    select::select(&mut document, tags)?;
+    select::select(&mut document, tags, events)?;
     let operations = operations::describe(&document)?;
-    let normalized = normalize::normalize(&document, &operations, &names)?;
-    Ok((operations, normalized))
+    let webhooks = webhooks::describe(&document)?;
+    let document = normalize::normalize(&document, &operations, &webhooks, &names)?;
+    Ok(Prepared { operations, webhooks, document })
 }
 
 /// Stages 3 to 5.
 pub fn tolerated(document: &Value) -> Result<Value> {
-    tolerated_tags(document, &select::Tags::All)
+    tolerated_tags(document, &select::Choice::All)
 }
 
 /// Stages 3 to 5, of some tags.
-pub fn tolerated_tags(document: &Value, tags: &select::Tags) -> Result<Value> {
-    let (_, mut document) = prepared(document, tags)?;
+pub fn tolerated_tags(document: &Value, tags: &select::Choice) -> Result<Value> {
+    let mut document = prepared(document, tags, &no_events())?.document;
     tolerate::tolerate(&mut document)?;
     Ok(document)
 }
@@ -120,21 +132,37 @@ pub fn generated(document: &Value) -> Result<TokenStream> {
 
 /// Stages 3 to 8.
 pub fn refined(document: &Value) -> Result<Refined> {
-    refined_tags(document, &select::Tags::All)
+    refined_tags(document, &select::Choice::All)
 }
 
 /// Stages 3 to 8, of some tags.
-pub fn refined_tags(document: &Value, tags: &select::Tags) -> Result<Refined> {
-    let (operations, mut normalized) = prepared(document, tags)?;
-    tolerate::tolerate(&mut normalized)?;
-    refine::refine(model::read(generated(&normalized)?)?, operations)
+pub fn refined_tags(document: &Value, tags: &select::Choice) -> Result<Refined> {
+    refined_choice(document, tags, &no_events())
 }
 
-/// All stages but the overlay.
+/// Stages 3 to 8, of some tags and some events.
+pub fn refined_choice(
+    document: &Value,
+    tags: &select::Choice,
+    events: &select::Choice,
+) -> Result<Refined> {
+    let Prepared { operations, webhooks, mut document } = prepared(document, tags, events)?;
+    tolerate::tolerate(&mut document)?;
+    refine::refine(model::read(generated(&document)?)?, operations, webhooks)
+}
+
+/// All stages but the overlay, of all tags and events.
 pub fn written(document: &Value) -> Result<String> {
+    Ok(written_with_events(document)?.0)
+}
+
+/// The same, with the source of the events.
+pub fn written_with_events(document: &Value) -> Result<(String, String)> {
     verify::check(document)?;
     let version = document["info"]["version"].as_str().unwrap_or_default();
-    write::write(&refined(document)?, &overlay::document_name(document), version)
+    let refined = refined_choice(document, &select::Choice::All, &select::Choice::All)?;
+    let source = write::write(&refined, &overlay::document_name(document), version)?;
+    Ok((source, write::events(&refined)?))
 }
 
 /// The error's message, of a failure of this stage at this pointer.

@@ -11,7 +11,7 @@ use crate::build::document::{self, operations};
 use crate::build::model::{Definition, Kind, Type};
 use crate::build::operations::is_json;
 use crate::build::refine::{Body, Call};
-use crate::build::select::Tags;
+use crate::build::select::Choice;
 use crate::build::{Result, overlay};
 use crate::support::{call, ok, refined, refined_tags, taking};
 
@@ -55,7 +55,7 @@ fn examples(document: &Value) -> Result<Vec<Example>> {
 
 /// Tries to send each example, named by its operation and its own name.
 fn sent(document: &Value) -> Result<BTreeMap<String, Fit>> {
-    let refined = refined_tags(document, &Tags::All)?;
+    let refined = refined_tags(document, &Choice::All)?;
     let calls: BTreeMap<&str, &Call> =
         refined.calls.iter().map(|call| (call.operation.id.as_str(), call)).collect();
     let mut results = BTreeMap::new();

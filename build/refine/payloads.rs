@@ -1,0 +1,192 @@
+//! What is known of a webhook's payload beside its type: where it says whom it concerns.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::STAGE;
+use crate::build::document;
+use crate::build::error::{Error, Result};
+use crate::build::model::{Definition, Field, Kind, Type, Variant};
+use crate::build::webhooks::{WEBHOOKS, Webhook};
+
+/// A webhook with its payload's type.
+pub struct Payload {
+    pub webhook: Webhook,
+    /// The name of its type, and the one that this is an alias of, if it is one.
+    pub name: String,
+    pub resolved: String,
+    pub shape: Shape,
+}
+
+/// What a payload's type is.
+pub enum Shape {
+    Record(Says),
+    /// One of several records, by variant and by name.
+    Union(Vec<(String, String, Says)>),
+    /// Neither: nothing is known of it.
+    Other,
+}
+
+/// What a record says of the delivery, and in which field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Says {
+    /// Whom it concerns.
+    pub roles: Vec<(Role, String)>,
+    /// What was done, where that is text of any kind.
+    pub action: Option<String>,
+}
+
+/// What somebody or something has to do with a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    Sender,
+    Repository,
+    Organization,
+    Installation,
+    Enterprise,
+}
+
+impl Role {
+    pub const ALL: [Self; 5] =
+        [Self::Sender, Self::Repository, Self::Organization, Self::Installation, Self::Enterprise];
+
+    /// The property of the payload, and the accessor.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sender => "sender",
+            Self::Repository => "repository",
+            Self::Organization => "organization",
+            Self::Installation => "installation",
+            Self::Enterprise => "enterprise",
+        }
+    }
+
+    /// The property that names it beside its `id`, if there is one.
+    pub fn label(self) -> Option<&'static str> {
+        match self {
+            Self::Sender | Self::Organization => Some("login"),
+            Self::Repository => Some("full_name"),
+            Self::Enterprise => Some("slug"),
+            Self::Installation => None,
+        }
+    }
+}
+
+/// A type of somebody or something that payloads concern.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Concerned {
+    pub of: String,
+    pub label: Option<&'static str>,
+}
+
+/// The payloads of the webhooks, whose types are given in their order.
+pub fn payloads<'a>(
+    webhooks: Vec<Webhook>,
+    outputs: impl Iterator<Item = Option<&'a Type>>,
+    types: &mut BTreeMap<String, Definition>,
+) -> Result<Vec<Payload>> {
+    let payload = |(webhook, output): (Webhook, Option<&Type>)| {
+        let Some(Type::Named(name)) = output.map(|of| of.unwrapped().unboxed()) else {
+            let at = document::pointer(&[WEBHOOKS, &webhook.key]);
+            return Err(Error::new(STAGE, at, "the payload is no object"));
+        };
+        if let Some(definition) = types.get_mut(name) {
+            describe(definition, &webhook);
+        }
+        let resolved = resolved(name, types).map_or(name.as_str(), |(name, _)| name).to_owned();
+        Ok(Payload { webhook, name: name.clone(), resolved, shape: shape(name, types) })
+    };
+    webhooks.into_iter().zip(outputs).map(payload).collect()
+}
+
+/// The types of those whom the payloads concern.
+pub fn concerned(
+    payloads: &[Payload],
+    types: &BTreeMap<String, Definition>,
+) -> BTreeSet<Concerned> {
+    let mut concerned = BTreeSet::new();
+    let mut add = |name: &str, says: &Says| {
+        for field in fields(name, types).into_iter().flatten() {
+            for (role, _) in says.roles.iter().filter(|(_, ident)| *ident == field.ident) {
+                if let Some((of, _)) = record(&field.of, types) {
+                    concerned.insert(Concerned { of: of.to_owned(), label: role.label() });
+                }
+            }
+        }
+    };
+    for payload in payloads {
+        match &payload.shape {
+            Shape::Record(says) => add(&payload.name, says),
+            Shape::Union(variants) => variants.iter().for_each(|(_, name, says)| add(name, says)),
+            Shape::Other => {}
+        }
+    }
+    concerned
+}
+
+/// A payload's type says in its documentation what it is delivered for.
+fn describe(definition: &mut Definition, webhook: &Webhook) {
+    let action = match webhook.actions.as_slice() {
+        [] => String::new(),
+        actions => format!(" with the action `{}`", actions.join("`, `")),
+    };
+    let first = format!("The payload of the event `{}`{action}.", webhook.event);
+    definition.doc = [first.as_str(), &webhook.description, &definition.doc].join("\n\n");
+}
+
+fn shape(name: &str, types: &BTreeMap<String, Definition>) -> Shape {
+    if let Some(fields) = fields(name, types) {
+        return Shape::Record(says(fields, types));
+    }
+    let Some((_, Kind::Union(variants))) = resolved(name, types) else { return Shape::Other };
+    let of = |variant: &Variant| {
+        let (name, fields) = record(&variant.of, types)?;
+        Some((variant.ident.clone(), name.to_owned(), says(fields, types)))
+    };
+    variants.iter().map(of).collect::<Option<_>>().map_or(Shape::Other, Shape::Union)
+}
+
+fn says(fields: &[Field], types: &BTreeMap<String, Definition>) -> Says {
+    let called = |name: &str| fields.iter().find(|field| field.name == name);
+    let role = |role: Role| {
+        let field = called(role.name())?;
+        let (_, of) = record(&field.of, types)?;
+        let has = |name: &str| of.iter().any(|field| field.ident == name);
+        (has("id") && role.label().is_none_or(has)).then(|| (role, field.ident.clone()))
+    };
+    let action = called("action").filter(|field| *field.of.unwrapped() == Type::path("String"));
+    Says {
+        roles: Role::ALL.into_iter().filter_map(role).collect(),
+        action: action.map(|field| field.ident.clone()),
+    }
+}
+
+fn fields<'a>(name: &str, types: &'a BTreeMap<String, Definition>) -> Option<&'a [Field]> {
+    match resolved(name, types)? {
+        (_, Kind::Struct(fields)) => Some(fields),
+        _ => None,
+    }
+}
+
+/// A record by the name that its definition has, with its fields.
+fn record<'a>(
+    of: &'a Type,
+    types: &'a BTreeMap<String, Definition>,
+) -> Option<(&'a str, &'a [Field])> {
+    let Type::Named(name) = of.unwrapped().unboxed() else { return None };
+    match resolved(name, types)? {
+        (name, Kind::Struct(fields)) => Some((name, fields)),
+        _ => None,
+    }
+}
+
+/// What a name stands for, behind aliases.
+fn resolved<'a>(
+    name: &str,
+    types: &'a BTreeMap<String, Definition>,
+) -> Option<(&'a str, &'a Kind)> {
+    let (name, definition) = types.get_key_value(name)?;
+    match &definition.kind {
+        Kind::Alias(Type::Named(name)) => resolved(name, types),
+        kind => Some((name, kind)),
+    }
+}

@@ -1,0 +1,446 @@
+//! What the generated events are made of.
+//!
+//! The rules live here once, so that what is generated is little more than a table of names.
+
+#![allow(dead_code, unused_imports, unused_macros, reason = "what is used depends on the events")]
+
+use serde_json::Value;
+
+use super::{AccountRef, EnterpriseRef, RepositoryRef, UnknownEvent};
+
+/// What every payload may say.
+pub(crate) trait Payload {
+    /// Whether it is one of the shapes that the document has for it.
+    fn fits(&self) -> bool {
+        true
+    }
+    fn action(&self) -> Option<&str> {
+        None
+    }
+    fn sender(&self) -> Option<AccountRef<'_>> {
+        None
+    }
+    fn repository(&self) -> Option<RepositoryRef<'_>> {
+        None
+    }
+    fn organization(&self) -> Option<AccountRef<'_>> {
+        None
+    }
+    fn installation(&self) -> Option<i64> {
+        None
+    }
+    fn enterprise(&self) -> Option<EnterpriseRef<'_>> {
+        None
+    }
+}
+
+/// Somebody or something with an id and, mostly, a name.
+pub(crate) trait Concerned {
+    fn concerned(&self) -> Option<(i64, &str)>;
+}
+
+/// A property that is a number, or may be.
+pub(crate) trait Number {
+    fn number(&self) -> Option<i64>;
+}
+
+/// A property that is text, or may be.
+pub(crate) trait Text {
+    fn text(&self) -> Option<&str>;
+}
+
+impl<'a> From<(i64, &'a str)> for AccountRef<'a> {
+    fn from((id, login): (i64, &'a str)) -> Self {
+        Self { id, login }
+    }
+}
+
+impl<'a> From<(i64, &'a str)> for RepositoryRef<'a> {
+    fn from((id, full_name): (i64, &'a str)) -> Self {
+        Self { id, full_name }
+    }
+}
+
+impl<'a> From<(i64, &'a str)> for EnterpriseRef<'a> {
+    fn from((id, slug): (i64, &'a str)) -> Self {
+        Self { id, slug }
+    }
+}
+
+impl<T: Concerned> Concerned for Option<T> {
+    fn concerned(&self) -> Option<(i64, &str)> {
+        self.as_ref()?.concerned()
+    }
+}
+
+impl<T: Concerned> Concerned for Box<T> {
+    fn concerned(&self) -> Option<(i64, &str)> {
+        (**self).concerned()
+    }
+}
+
+impl Number for i64 {
+    fn number(&self) -> Option<i64> {
+        Some(*self)
+    }
+}
+
+impl Number for Option<i64> {
+    fn number(&self) -> Option<i64> {
+        *self
+    }
+}
+
+impl Text for String {
+    fn text(&self) -> Option<&str> {
+        Some(self)
+    }
+}
+
+impl Text for Option<String> {
+    fn text(&self) -> Option<&str> {
+        self.as_deref()
+    }
+}
+
+impl Payload for UnknownEvent {
+    fn action(&self) -> Option<&str> {
+        Self::action(self)
+    }
+    fn sender(&self) -> Option<AccountRef<'_>> {
+        named(self.payload(), "sender", "login").map(Into::into)
+    }
+    fn repository(&self) -> Option<RepositoryRef<'_>> {
+        named(self.payload(), "repository", "full_name").map(Into::into)
+    }
+    fn organization(&self) -> Option<AccountRef<'_>> {
+        named(self.payload(), "organization", "login").map(Into::into)
+    }
+    fn installation(&self) -> Option<i64> {
+        self.payload().get("installation")?.get("id")?.as_i64()
+    }
+    fn enterprise(&self) -> Option<EnterpriseRef<'_>> {
+        named(self.payload(), "enterprise", "slug").map(Into::into)
+    }
+}
+
+fn named<'a>(payload: &'a Value, role: &str, label: &str) -> Option<(i64, &'a str)> {
+    let value = payload.get(role)?;
+    Some((value.get("id")?.as_i64()?, value.get(label)?.as_str()?))
+}
+
+/// A type of somebody or something.
+macro_rules! concerned {
+    ($of:ident) => {
+        impl $crate::webhooks::event::generated::Concerned for $crate::api::types::$of {
+            fn concerned(&self) -> Option<(i64, &str)> {
+                Some(($crate::webhooks::event::generated::Number::number(&self.id)?, ""))
+            }
+        }
+    };
+    ($of:ident, $label:ident) => {
+        impl $crate::webhooks::event::generated::Concerned for $crate::api::types::$of {
+            fn concerned(&self) -> Option<(i64, &str)> {
+                use $crate::webhooks::event::generated::{Number, Text};
+                Some((Number::number(&self.id)?, Text::text(&self.$label)?))
+            }
+        }
+    };
+}
+
+/// A payload that is a record.
+macro_rules! payload {
+    ($of:ident { $($role:ident: $field:ident),* }) => {
+        impl $crate::webhooks::event::generated::Payload for $crate::api::types::$of {
+            $($crate::webhooks::event::generated::says!($role $field);)*
+        }
+    };
+}
+
+macro_rules! says {
+    (action $field:ident) => {
+        fn action(&self) -> Option<&str> {
+            $crate::webhooks::event::generated::Text::text(&self.$field)
+        }
+    };
+    (sender $field:ident) => {
+        fn sender(&self) -> Option<$crate::webhooks::AccountRef<'_>> {
+            $crate::webhooks::event::generated::Concerned::concerned(&self.$field).map(Into::into)
+        }
+    };
+    (repository $field:ident) => {
+        fn repository(&self) -> Option<$crate::webhooks::RepositoryRef<'_>> {
+            $crate::webhooks::event::generated::Concerned::concerned(&self.$field).map(Into::into)
+        }
+    };
+    (organization $field:ident) => {
+        fn organization(&self) -> Option<$crate::webhooks::AccountRef<'_>> {
+            $crate::webhooks::event::generated::Concerned::concerned(&self.$field).map(Into::into)
+        }
+    };
+    (installation $field:ident) => {
+        fn installation(&self) -> Option<i64> {
+            Some($crate::webhooks::event::generated::Concerned::concerned(&self.$field)?.0)
+        }
+    };
+    (enterprise $field:ident) => {
+        fn enterprise(&self) -> Option<$crate::webhooks::EnterpriseRef<'_>> {
+            $crate::webhooks::event::generated::Concerned::concerned(&self.$field).map(Into::into)
+        }
+    };
+}
+
+/// A payload that is one of several records.
+macro_rules! payload_union {
+    ($of:ident { $($variant:ident),* }) => {
+        const _: () = {
+            use $crate::webhooks::event::generated::Payload;
+            use $crate::webhooks::{AccountRef, EnterpriseRef, RepositoryRef};
+            impl $crate::api::types::$of {
+                fn record(&self) -> Option<&dyn Payload> {
+                    match self { $(Self::$variant(payload) => Some(payload),)* Self::Other(_) => None }
+                }
+            }
+            impl Payload for $crate::api::types::$of {
+                fn fits(&self) -> bool { self.record().is_some() }
+                fn action(&self) -> Option<&str> { self.record()?.action() }
+                fn sender(&self) -> Option<AccountRef<'_>> { self.record()?.sender() }
+                fn repository(&self) -> Option<RepositoryRef<'_>> { self.record()?.repository() }
+                fn organization(&self) -> Option<AccountRef<'_>> { self.record()?.organization() }
+                fn installation(&self) -> Option<i64> { self.record()?.installation() }
+                fn enterprise(&self) -> Option<EnterpriseRef<'_>> { self.record()?.enterprise() }
+            }
+        };
+    };
+}
+
+/// What can be asked of an event whatever it is.
+macro_rules! questions {
+    () => {
+        /// Who did it: GitHub's `sender`.
+        #[must_use]
+        pub fn sender(&self) -> Option<$crate::webhooks::AccountRef<'_>> {
+            self.payload().sender()
+        }
+
+        /// The repository in which it was done, if it was done in one.
+        #[must_use]
+        pub fn repository(&self) -> Option<$crate::webhooks::RepositoryRef<'_>> {
+            self.payload().repository()
+        }
+
+        /// The organization that the webhook is for or that owns the repository, if there is one.
+        #[must_use]
+        pub fn organization(&self) -> Option<$crate::webhooks::AccountRef<'_>> {
+            self.payload().organization()
+        }
+
+        /// The id of the App's installation that the delivery is for, if it is an App's webhook: what
+        /// [`Client::installation`](crate::Client::installation) takes to act as it.
+        #[must_use]
+        pub fn installation(&self) -> Option<i64> {
+            self.payload().installation()
+        }
+
+        /// The enterprise that owns the organization, if there is one.
+        #[must_use]
+        pub fn enterprise(&self) -> Option<$crate::webhooks::EnterpriseRef<'_>> {
+            self.payload().enterprise()
+        }
+    };
+}
+
+/// An event that has actions.
+macro_rules! actions {
+    ($(#[$meta:meta])* $name:ident = $event:literal {
+        $($(#[$about:meta])* $variant:ident = $action:literal: $of:ident,)*
+    }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug)]
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[$about])* $variant(Box<$crate::api::types::$of>),)*
+            /// An action that the document does not have, or another payload than it says.
+            Unknown($crate::webhooks::UnknownEvent),
+        }
+        impl $name {
+            /// The event's name, as `X-GitHub-Event` has it.
+            pub const NAME: &'static str = $event;
+
+            /// What was done, as the payload's `action` says it.
+            #[must_use]
+            pub fn action(&self) -> &str {
+                match self {
+                    $(Self::$variant(_) => $action,)*
+                    Self::Unknown(unknown) => unknown.action().unwrap_or_default(),
+                }
+            }
+
+            $crate::webhooks::event::generated::questions!();
+
+            fn payload(&self) -> &dyn $crate::webhooks::event::generated::Payload {
+                match self { $(Self::$variant(payload) => &**payload,)* Self::Unknown(unknown) => unknown }
+            }
+
+            pub(crate) fn read(action: &str, payload: &$crate::webhooks::event::generated::Source<'_>) -> $crate::webhooks::event::generated::Known<Self> {
+                match action { $($action => payload.read().map(Self::$variant),)* _ => $crate::webhooks::event::generated::Known::No }
+            }
+        }
+        impl ::serde::Serialize for $name {
+            fn serialize<S: ::serde::Serializer>(&self, to: S) -> ::core::result::Result<S::Ok, S::Error> {
+                match self {
+                    $(Self::$variant(payload) => payload.serialize(to),)*
+                    Self::Unknown(unknown) => unknown.serialize(to),
+                }
+            }
+        }
+    };
+}
+
+/// The enum of events.
+macro_rules! events {
+    ($($(#[$about:meta])* $kind:ident $variant:ident = $event:literal: $of:ident;)*) => {
+        /// What GitHub delivers.
+        ///
+        /// It has the events whose features are on; all others, and what GitHub adds, are
+        /// [`Unknown`](Self::Unknown) and lose nothing.
+        #[derive(Clone, Debug)]
+        #[non_exhaustive]
+        #[allow(clippy::large_enum_variant, reason = "the larger ones are the rare ones")]
+        pub enum Event {
+            $($(#[$about])* $variant($crate::webhooks::event::generated::held!($kind $of)),)*
+            /// An event whose feature is off, that the document does not have, or whose payload is
+            /// another than it says.
+            Unknown($crate::webhooks::UnknownEvent),
+        }
+        impl Event {
+            /// The names of the events that have a type in this build.
+            pub const KNOWN: &'static [&'static str] = &[$($event,)*];
+
+            /// The event's name, as `X-GitHub-Event` has it.
+            #[must_use]
+            pub fn name(&self) -> &str {
+                match self { $(Self::$variant(_) => $event,)* Self::Unknown(unknown) => unknown.event() }
+            }
+
+            /// What was done, as the payload's `action` says it, if it does.
+            #[must_use]
+            pub fn action(&self) -> Option<&str> {
+                match self {
+                    $(Self::$variant(event) => $crate::webhooks::event::generated::action_of!($kind event),)*
+                    Self::Unknown(unknown) => unknown.action(),
+                }
+            }
+
+            /// Whether the payload is the JSON as it came, since no type fits it.
+            #[must_use]
+            pub fn is_unknown(&self) -> bool {
+                self.unknown().is_some()
+            }
+
+            /// The JSON as it came, where no type fits it.
+            #[must_use]
+            pub fn unknown(&self) -> Option<&$crate::webhooks::UnknownEvent> {
+                match self {
+                    $(Self::$variant(_event) => $crate::webhooks::event::generated::unknown_of!($kind $of _event),)*
+                    Self::Unknown(unknown) => Some(unknown),
+                }
+            }
+
+            $crate::webhooks::event::generated::questions!();
+
+            fn payload(&self) -> &dyn $crate::webhooks::event::generated::Payload {
+                match self {
+                    $(Self::$variant(event) => $crate::webhooks::event::generated::payload_of!($kind event),)*
+                    Self::Unknown(unknown) => unknown,
+                }
+            }
+
+            /// Reads what is known by its event and its action.
+            pub(crate) fn read_known(event: &str, _payload: &$crate::webhooks::event::generated::Source<'_>) -> $crate::webhooks::event::generated::Known<Self> {
+                match event {
+                    $($event => $crate::webhooks::event::generated::read!($kind $of _payload).map(Self::$variant),)*
+                    _ => $crate::webhooks::event::generated::Known::No,
+                }
+            }
+
+            /// What no type fits, in the place that it has by its event's name.
+            pub(crate) fn from_unknown(unknown: $crate::webhooks::UnknownEvent) -> Self {
+                match unknown.event() {
+                    $($event => $crate::webhooks::event::generated::wrap_unknown!($kind $variant $of unknown),)*
+                    _ => Self::Unknown(unknown),
+                }
+            }
+        }
+        impl ::serde::Serialize for Event {
+            fn serialize<S: ::serde::Serializer>(&self, to: S) -> ::core::result::Result<S::Ok, S::Error> {
+                match self {
+                    $(Self::$variant(event) => event.serialize(to),)*
+                    Self::Unknown(unknown) => unknown.serialize(to),
+                }
+            }
+        }
+    };
+}
+
+macro_rules! held {
+    (payload $of:ident) => { Box<$crate::api::types::$of> };
+    (actions $of:ident) => { $of };
+}
+
+macro_rules! action_of {
+    (payload $event:ident) => {
+        $crate::webhooks::event::generated::Payload::action(&**$event)
+    };
+    (actions $event:ident) => {
+        Some($event.action()).filter(|action| !action.is_empty())
+    };
+}
+
+macro_rules! unknown_of {
+    (payload $of:ident $event:ident) => {
+        None
+    };
+    (actions $of:ident $event:ident) => {
+        match $event {
+            $of::Unknown(unknown) => Some(unknown),
+            _ => None,
+        }
+    };
+}
+
+macro_rules! payload_of {
+    (payload $event:ident) => {
+        &**$event
+    };
+    (actions $event:ident) => {
+        $event.payload()
+    };
+}
+
+macro_rules! read {
+    (payload $of:ident $payload:ident) => {
+        $payload.read::<$crate::api::types::$of>()
+    };
+    (actions $of:ident $payload:ident) => {
+        match $payload.action() {
+            Some(action) => $of::read(&action, $payload),
+            None => $crate::webhooks::event::generated::Known::No,
+        }
+    };
+}
+
+macro_rules! wrap_unknown {
+    (payload $variant:ident $of:ident $unknown:ident) => {
+        Self::Unknown($unknown)
+    };
+    (actions $variant:ident $of:ident $unknown:ident) => {
+        Self::$variant($of::Unknown($unknown))
+    };
+}
+
+pub(crate) use super::read::{Known, Source};
+pub(crate) use {
+    action_of, actions, concerned, events, held, payload, payload_of, payload_union, questions,
+    read, says, unknown_of, wrap_unknown,
+};

@@ -1,0 +1,102 @@
+//! From the bytes of a payload to its event, in one pass.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeOwned, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
+
+use super::generated::Payload;
+use super::{Event, UnknownEvent};
+use crate::error::{Error, ErrorKind, Result};
+use crate::json_path;
+
+/// A payload that is read.
+pub(crate) struct Source<'a> {
+    text: &'a str,
+}
+
+/// What became of a payload that may have a type.
+pub(crate) enum Known<T> {
+    Yes(T),
+    /// There is no type for it.
+    No,
+    /// The type does not fit.
+    Misfit(serde_json::Error),
+}
+
+impl<T> Known<T> {
+    pub(crate) fn map<U>(self, wrap: impl FnOnce(T) -> U) -> Known<U> {
+        match self {
+            Self::Yes(value) => Known::Yes(wrap(value)),
+            Self::No => Known::No,
+            Self::Misfit(error) => Known::Misfit(error),
+        }
+    }
+}
+
+pub(super) fn read(name: &str, payload: &[u8]) -> Result<Event> {
+    let text = std::str::from_utf8(payload).map_err(|error| {
+        Error::new(ErrorKind::Decode, format!("the payload of `{name}` is no UTF-8: {error}"))
+    })?;
+    let error = match Event::read_known(name, &Source { text }) {
+        Known::Yes(event) => return Ok(event),
+        Known::No => None,
+        Known::Misfit(error) => Some(error),
+    };
+    let describe = |error: &serde_json::Error, what: &str| {
+        let path = json_path::locate(payload, error.line(), error.column());
+        let message = format!("the payload of `{name}` {what}: {error}, at {path}");
+        Error::new(ErrorKind::Decode, message).with_json_path(path)
+    };
+    let payload: Value =
+        serde_json::from_str(text).map_err(|error| describe(&error, "is no JSON"))?;
+    let error = error.map(|error| describe(&error, "is not what GitHub's document says"));
+    Ok(Event::from_unknown(UnknownEvent { event: name.to_owned(), payload, error }))
+}
+
+impl<'a> Source<'a> {
+    /// Reads the payload as what it should be.
+    pub(crate) fn read<T: DeserializeOwned + Payload>(&self) -> Known<Box<T>> {
+        match serde_json::from_str::<Box<T>>(self.text) {
+            Ok(payload) if payload.fits() => Known::Yes(payload),
+            Ok(_) => Known::Misfit(serde_json::Error::custom("it has none of its shapes")),
+            Err(error) => Known::Misfit(error),
+        }
+    }
+
+    /// The payload's `action`. GitHub writes it first, so that hardly more than it is read.
+    pub(crate) fn action(&self) -> Option<Cow<'a, str>> {
+        let mut action = None;
+        // What comes behind is not looked at, and whether it is valid is seen by who reads it.
+        let _ = serde_json::Deserializer::from_str(self.text).deserialize_map(Action(&mut action));
+        action
+    }
+}
+
+/// Takes the value of `action`, and ends.
+struct Action<'s, 'a>(&'s mut Option<Cow<'a, str>>);
+
+impl<'a> Visitor<'a> for Action<'_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Text(key)) = map.next_key()? {
+            if key == "action" {
+                *self.0 = Some(map.next_value::<Text<'_>>()?.0);
+                return Ok(());
+            }
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
+}
+
+/// A string, borrowed unless something in it is escaped.
+#[derive(serde::Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);

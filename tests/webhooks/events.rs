@@ -1,0 +1,173 @@
+//! What an event is whatever comes: typed as far as a type fits, and never less than the JSON.
+
+use octowire::ErrorKind;
+use octowire::types::WebhookIssuesOpened;
+use octowire::webhooks::{Event, IssuesEvent, PullRequestEvent, RepositoryRef};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use serde_json::{Value, json};
+
+use crate::payloads::payloads;
+
+fn read(event: &str, payload: &Value) -> Event {
+    Event::read(event, &serde_json::to_vec(payload).unwrap()).unwrap()
+}
+
+/// The first published payload of an event and an action.
+fn published(event: &str, action: Option<&str>) -> Value {
+    let found = payloads()
+        .into_iter()
+        .find(|payload| payload.event == event && payload.body["action"].as_str() == action);
+    found.unwrap().body.clone()
+}
+
+#[test]
+fn an_event_is_matched_by_name_and_action() {
+    let event = read("issues", &published("issues", Some("opened")));
+    let Event::Issues(IssuesEvent::Opened(payload)) = &event else { panic!("{event:?}") };
+    let payload: &WebhookIssuesOpened = payload;
+    assert_eq!(payload.issue.title, "Spelling error in the README file");
+    assert_eq!((event.name(), event.action()), ("issues", Some("opened")));
+    assert!(!event.is_unknown());
+    let Event::Push(push) = read("push", &published("push", None)) else { panic!("no push") };
+    assert_eq!(push.ref_, "refs/tags/simple-tag");
+}
+
+#[test]
+fn whom_a_delivery_concerns_is_said_by_every_event_as_the_payload_says_it() {
+    let mut compared = 0;
+    for payload in payloads() {
+        let event = Event::read(&payload.event, &payload.bytes).unwrap();
+        let said = |role: &str, label: &str| {
+            let object = &payload.body[role];
+            Some((object["id"].as_i64()?, object[label].as_str()?.to_owned()))
+        };
+        let sender = event.sender().map(|sender| (sender.id, sender.login.to_owned()));
+        assert_eq!(sender, said("sender", "login"), "{}", payload.name);
+        let repository = event.repository().map(|of| (of.id, of.full_name.to_owned()));
+        assert_eq!(repository, said("repository", "full_name"), "{}", payload.name);
+        let organization = event.organization().map(|of| (of.id, of.login.to_owned()));
+        assert_eq!(organization, said("organization", "login"), "{}", payload.name);
+        let enterprise = event.enterprise().map(|of| (of.id, of.slug.to_owned()));
+        assert_eq!(enterprise, said("enterprise", "slug"), "{}", payload.name);
+        let installation = payload.body["installation"]["id"].as_i64();
+        assert_eq!(event.installation(), installation, "{}", payload.name);
+        compared += 1;
+    }
+    assert_eq!(compared, 329);
+}
+
+#[test]
+fn a_payload_of_two_shapes_says_whom_it_concerns_as_well() {
+    let event = read("pull_request", &published("pull_request", Some("review_requested")));
+    assert!(matches!(&event, Event::PullRequest(PullRequestEvent::ReviewRequested(_))));
+    assert_eq!(event.repository().unwrap().full_name, "Codertocat/Hello-World");
+}
+
+#[test]
+fn a_repository_has_an_owner_and_a_name() {
+    let event = read("star", &published("star", Some("created")));
+    let repository: RepositoryRef<'_> = event.repository().unwrap();
+    assert_eq!((repository.owner(), repository.name()), ("Codertocat", "Hello-World"));
+    assert_eq!(repository.to_string(), "Codertocat/Hello-World");
+}
+
+#[test]
+fn an_event_or_an_action_that_is_not_known_is_the_json_as_it_came() {
+    let mut payload = published("issues", Some("opened"));
+    let event = read("issue_types", &payload);
+    assert!(matches!(&event, Event::Unknown(unknown) if *unknown.payload() == payload));
+    assert_eq!((event.name(), event.action()), ("issue_types", Some("opened")));
+    assert_eq!(event.sender().unwrap().login, "Codertocat");
+    payload["action"] = json!("sublimated");
+    let event = read("issues", &payload);
+    let Event::Issues(IssuesEvent::Unknown(unknown)) = &event else { panic!("{event:?}") };
+    assert_eq!((unknown.payload(), unknown.error().is_none()), (&payload, true));
+    assert_eq!((event.name(), event.action()), ("issues", Some("sublimated")));
+    assert_eq!(event.repository().unwrap().full_name, "Codertocat/Hello-World");
+    payload.as_object_mut().unwrap().remove("action");
+    assert_eq!(read("issues", &payload).action(), None);
+}
+
+#[test]
+fn a_payload_that_github_changes_is_the_json_with_the_place_that_does_not_fit() {
+    let mut payload = published("issues", Some("opened"));
+    payload["issue"]["title"] = json!({ "text": "Spelling", "html": "<b>Spelling</b>" });
+    let event = read("issues", &payload);
+    let unknown = event.unknown().unwrap();
+    assert_eq!(unknown.payload(), &payload);
+    let error = unknown.error().unwrap();
+    assert_eq!((error.kind(), error.json_path()), (ErrorKind::Decode, Some("$.issue.title")));
+    assert!(error.to_string().contains("is not what GitHub's document says"), "{error}");
+    assert_eq!(serde_json::to_value(&event).unwrap(), payload);
+}
+
+#[test]
+fn the_action_counts_wherever_it_stands() {
+    let payload = published("issues", Some("opened"));
+    let rest = serde_json::to_string(&payload).unwrap().replacen("\"action\":\"opened\",", "", 1);
+    let last = format!("{},\"action\":\"o\\u0070ened\"}}", rest.strip_suffix('}').unwrap());
+    let event = Event::read("issues", last.as_bytes()).unwrap();
+    assert!(matches!(event, Event::Issues(IssuesEvent::Opened(_))));
+}
+
+#[test]
+fn what_is_no_json_is_an_error_that_says_where() {
+    for (body, part) in
+        [(&b"{\"action\":\"opened\","[..], "no JSON"), (b"\xff", "UTF-8"), (b"", "no JSON")]
+    {
+        for event in ["issues", "push", "absent"] {
+            let error = Event::read(event, body).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Decode);
+            assert!(
+                error.to_string().contains(part) && error.to_string().contains(event),
+                "{error}"
+            );
+        }
+    }
+}
+
+/// The place of every value in a payload.
+fn places(value: &Value, at: &str, found: &mut Vec<String>) {
+    found.push(at.to_owned());
+    match value {
+        Value::Object(map) => {
+            map.iter().for_each(|(key, value)| places(value, &format!("{at}/{key}"), found));
+        }
+        Value::Array(items) => {
+            items
+                .iter()
+                .enumerate()
+                .for_each(|(index, value)| places(value, &format!("{at}/{index}"), found));
+        }
+        _ => {}
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Whatever GitHub changes in a payload, nothing fails and nothing that does not fit is lost.
+    #[test]
+    fn any_change_of_a_payload_is_read(which in any::<Index>(), at in any::<Index>(), value in prop::sample::select(vec![
+        json!(null), json!(true), json!(-1), json!(1.5), json!("text"), json!([]), json!({}), json!([{}]),
+    ])) {
+        let payloads = payloads();
+        let payload = &payloads[which.index(payloads.len())];
+        let mut found = Vec::new();
+        places(&payload.body, "", &mut found);
+        let mut body = payload.body.clone();
+        let place = &found[at.index(found.len())];
+        *body.pointer_mut(place).unwrap() = value;
+        let event = Event::read(&payload.event, &serde_json::to_vec(&body).unwrap()).unwrap();
+        prop_assert_eq!(event.name(), &payload.event);
+        if let Some(unknown) = event.unknown() {
+            prop_assert_eq!(unknown.payload(), &body);
+        }
+    }
+
+    #[test]
+    fn anything_may_come(event in "issues|push|star|absent", body in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Event::read(&event, &body);
+    }
+}
