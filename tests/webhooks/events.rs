@@ -16,7 +16,7 @@ fn read(event: &str, payload: &Value) -> Event {
 /// The first published payload of an event and an action.
 fn published(event: &str, action: Option<&str>) -> Value {
     let found = payloads()
-        .into_iter()
+        .iter()
         .find(|payload| payload.event == event && payload.body["action"].as_str() == action);
     found.unwrap().body.clone()
 }
