@@ -185,9 +185,7 @@ impl Retries {
             return None;
         }
         let asked = failed.error.headers().and_then(retry_after).unwrap_or_default();
-        // Only without a time limit of its own, which it has not, does it end.
-        let pause = self.backoff.next_backoff().unwrap_or(self.policy.longest);
-        let pause = pause.min(self.policy.longest).max(asked);
+        let pause = self.draw().max(asked);
         let in_time =
             failed.elapsed.saturating_add(pause) <= self.policy.within && pause < failed.left;
         if !in_time || !budget.spend() {
@@ -195,6 +193,24 @@ impl Retries {
         }
         self.made += 1;
         Some(pause)
+    }
+
+    /// The time to wait before another attempt at what is no call, whatever it failed for, and
+    /// without a budget.
+    #[cfg(feature = "webhooks-core")]
+    pub(crate) fn next_pause(&mut self, elapsed: Duration) -> Option<Duration> {
+        if self.made + 1 >= self.policy.attempts {
+            return None;
+        }
+        let pause = self.draw();
+        self.made += 1;
+        (elapsed.saturating_add(pause) <= self.policy.within).then_some(pause)
+    }
+
+    fn draw(&mut self) -> Duration {
+        // Only without a time limit of its own, which it has not, does it end.
+        let pause = self.backoff.next_backoff().unwrap_or(self.policy.longest);
+        pause.min(self.policy.longest)
     }
 }
 

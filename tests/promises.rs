@@ -32,4 +32,6 @@ mod promises {
     mod the_stand_in;
     #[cfg(all(feature = "token-store", feature = "app-auth"))]
     mod token_file;
+    #[cfg(feature = "webhooks-core")]
+    mod webhooks;
 }

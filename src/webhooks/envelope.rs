@@ -7,6 +7,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::verify::{SignatureError, Verified, Verifier, parse_hex};
+use crate::error::{Error, ErrorKind, Result};
+use crate::names::hex;
 
 /// How a gateway signs what it sends on: as a JSON object with `event`, `data`, `timestamp` and
 /// `signature`, which is HMAC-SHA256, in 64 hexadecimal digits, of `timestamp`, `event` and `data` with
@@ -45,10 +47,12 @@ pub struct Envelope {
     pub timestamp: SystemTime,
     /// Which secret it was signed with.
     pub verified: Verified,
+    /// The signature, by which it is told from any other.
+    pub signature: [u8; 32],
 }
 
 /// Why an envelope is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EnvelopeError {
     /// It is not a JSON object that has these properties.
@@ -91,6 +95,41 @@ impl EnvelopeScheme {
         self
     }
 
+    /// How many secrets there are.
+    pub(super) fn secrets(&self) -> usize {
+        self.verifier.secrets()
+    }
+
+    /// Signs a payload in this form, with the verifier's first secret and the time of now: what a
+    /// gateway sends on, and for tests.
+    ///
+    /// `data` is JSON, and is signed and sent as it is written.
+    ///
+    /// # Errors
+    /// If it is no JSON: of the kind [`InvalidRequest`](ErrorKind::InvalidRequest).
+    pub fn seal(&self, event: &str, data: &str) -> Result<String> {
+        self.seal_at(event, data, SystemTime::now())
+    }
+
+    fn seal_at(&self, event: &str, data: &str, now: SystemTime) -> Result<String> {
+        let invalid = |error: serde_json::Error| {
+            let message = format!("the payload of `{event}` is no JSON: {error}");
+            Error::new(ErrorKind::InvalidRequest, message)
+        };
+        let data: &RawValue = serde_json::from_str(data).map_err(invalid)?;
+        let timestamp = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let signed = [&timestamp.to_string(), event, data.get()].join(&self.separator);
+        let signature = hex(self.verifier.first_signature(signed.as_bytes()));
+        let text = |text: &str| serde_json::Value::from(text).to_string();
+        let [event_name, data_name, timestamp_name, signature_name] =
+            self.names.each_ref().map(|name| text(name));
+        let event = text(event);
+        Ok(format!(
+            "{{{event_name}:{event},{data_name}:{},{timestamp_name}:{timestamp},{signature_name}:\"{signature}\"}}",
+            data.get()
+        ))
+    }
+
     /// Verifies an envelope, and opens it.
     ///
     /// # Errors
@@ -123,7 +162,7 @@ impl EnvelopeScheme {
         if distance > self.tolerance {
             return Err(EnvelopeError::TooOld);
         }
-        Ok(Envelope { event, data: data.into(), timestamp: time, verified })
+        Ok(Envelope { event, data: data.into(), timestamp: time, verified, signature })
     }
 }
 
@@ -212,6 +251,20 @@ mod tests {
         for (body, expected) in cases {
             assert_eq!(scheme().open_at(body.as_bytes(), at(NOW)).unwrap_err(), expected, "{body}");
         }
+    }
+
+    #[test]
+    fn what_is_sealed_is_opened_and_nobody_elses_is() {
+        let schemes = [scheme(), scheme().names("type", "pay\"load", "at", "mac").separator(":")];
+        for scheme in schemes {
+            let data = r#"{ "a" : [1.50] }"#;
+            let sealed = scheme.seal_at("iss\"ues", data, at(NOW)).unwrap();
+            let opened = scheme.open_at(sealed.as_bytes(), at(NOW)).unwrap();
+            assert_eq!((&*opened.event, &*opened.data), ("iss\"ues", data));
+            let other = EnvelopeScheme { verifier: Verifier::new("other").unwrap(), ..scheme };
+            assert!(other.open_at(sealed.as_bytes(), at(NOW)).is_err());
+        }
+        assert_eq!(scheme().seal("issues", "{").unwrap_err().kind(), ErrorKind::InvalidRequest);
     }
 
     #[test]

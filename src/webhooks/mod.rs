@@ -16,12 +16,34 @@
 //! # }
 //! ```
 
+#[cfg(feature = "webhooks-axum")]
+mod axum;
+mod delivery;
 mod envelope;
 pub(crate) mod event;
+#[cfg(feature = "webhooks-journal")]
+mod journal;
+mod layer;
 mod once;
+mod outgoing;
+mod receiver;
+#[cfg(any(feature = "apps", feature = "repos", feature = "orgs"))]
+mod reconciler;
+mod refusal;
 mod verify;
 
+pub use delivery::Delivery;
 pub use envelope::{Envelope, EnvelopeError, EnvelopeScheme};
 pub use event::*;
-pub use once::{Claim, Once};
+#[cfg(feature = "webhooks-journal")]
+#[cfg_attr(docsrs, doc(cfg(feature = "webhooks-journal")))]
+pub use journal::{FailedDelivery, Journal, JournalBuilder};
+pub use layer::{Verify, VerifyLayer};
+pub use once::{Claim, Once, Taken};
+pub use outgoing::OutgoingDelivery;
+pub use receiver::{GiveUp, Receipt, Receiver, ReceiverBuilder, ReceiverStats};
+#[cfg(any(feature = "apps", feature = "repos", feature = "orgs"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "apps", feature = "repos", feature = "orgs"))))]
+pub use reconciler::{Reconciler, Reconciliation};
+pub use refusal::Refusal;
 pub use verify::{SignatureError, Verified, Verifier, sign};

@@ -47,6 +47,18 @@ pub struct Claim {
     token: Bytes,
 }
 
+/// What came of asking for a delivery: [`Once::take`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Taken {
+    /// It is to be handled.
+    Claimed(Claim),
+    /// Somebody handles it, or has ended while handling it and is waited for.
+    InProgress,
+    /// It was handled.
+    Done,
+}
+
 /// GitHub delivers again for three days.
 const KEEP: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 const HANDLED_WITHIN: Duration = Duration::from_secs(5 * 60);
@@ -81,10 +93,42 @@ impl Once {
     /// If the store fails: nothing is known of the delivery then, and it should be refused so that
     /// GitHub can deliver it again.
     pub async fn claim(&self, delivery: &str) -> Result<Option<Claim>> {
-        let key = key(delivery);
-        let token = Bytes::from(names::unique());
-        let claimed = self.store.claim(&key, token.clone(), self.handled_within).await?;
-        Ok(claimed.then(|| Claim { once: self.clone(), key, token }))
+        Ok(match self.take(delivery).await? {
+            Taken::Claimed(claim) => Some(claim),
+            Taken::InProgress | Taken::Done => None,
+        })
+    }
+
+    /// The same, telling what was handled from what somebody handles.
+    ///
+    /// Only the former may be acknowledged: whoever handles the latter may end before it is done, and
+    /// then it has to be delivered again.
+    ///
+    /// # Errors
+    /// As for [`claim`](Self::claim).
+    pub async fn take(&self, delivery: &str) -> Result<Taken> {
+        let claim = self.claim_as(delivery, Bytes::from(names::unique()));
+        if self.store.claim(&claim.key, claim.token.clone(), self.handled_within).await? {
+            return Ok(Taken::Claimed(claim));
+        }
+        let held = self.store.get(&claim.key).await?;
+        Ok(if held.is_some_and(|held| held == DONE) { Taken::Done } else { Taken::InProgress })
+    }
+
+    /// The claim of somebody who has ended, if it lasts still.
+    #[cfg(feature = "webhooks-journal")]
+    pub(super) async fn resume(&self, delivery: &str, token: Bytes) -> Result<Option<Claim>> {
+        let claim = self.claim_as(delivery, token);
+        Ok(claim.renew().await?.then_some(claim))
+    }
+
+    fn claim_as(&self, delivery: &str, token: Bytes) -> Claim {
+        Claim { once: self.clone(), key: key(delivery), token }
+    }
+
+    /// How long a claim lasts.
+    pub(super) fn lasts(&self) -> Duration {
+        self.handled_within
     }
 }
 
@@ -99,11 +143,22 @@ fn key(delivery: &str) -> String {
 }
 
 impl Claim {
+    /// What shows that it is this claim, for [`Once::resume`].
+    #[cfg(feature = "webhooks-journal")]
+    pub(super) fn token(&self) -> &Bytes {
+        &self.token
+    }
+
     /// The delivery is handled, and is not accepted again.
     ///
     /// # Errors
     /// If the store fails: the delivery may be accepted again after its time.
     pub async fn done(self) -> Result<()> {
+        self.note_done().await
+    }
+
+    /// The same, for who may have to do it again.
+    pub(super) async fn note_done(&self) -> Result<()> {
         self.once.store.put(&self.key, Bytes::from_static(DONE), self.once.keep).await
     }
 
@@ -151,7 +206,9 @@ mod tests {
         let claims = futures_util::future::join_all((0..100).map(|_| once.claim("d-1"))).await;
         let mut claims: Vec<_> = claims.into_iter().filter_map(Result::unwrap).collect();
         assert_eq!(claims.len(), 1);
+        assert!(matches!(once.take("d-1").await.unwrap(), Taken::InProgress));
         claims.remove(0).done().await.unwrap();
+        assert!(matches!(once.take("d-1").await.unwrap(), Taken::Done));
         assert!(once.claim("d-1").await.unwrap().is_none());
         assert!(once.claim("d-2").await.unwrap().is_some());
     }

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::names::hex;
 
 /// The header that carries the signature. `X-Hub-Signature`, of SHA-1, is not looked at.
-const SIGNATURE: &str = "x-hub-signature-256";
+pub(super) const SIGNATURE: &str = "x-hub-signature-256";
 const PREFIX: &str = "sha256=";
 /// Bytes of an HMAC-SHA256.
 const LENGTH: usize = 32;
@@ -23,7 +23,8 @@ const LENGTH: usize = 32;
 /// [`Verified::secret`] says that it is not used any longer.
 #[derive(Clone)]
 pub struct Verifier {
-    keys: Vec<Key>,
+    first: Key,
+    others: Vec<Key>,
 }
 
 /// A signature that is right: [`Verifier::verify`].
@@ -56,7 +57,7 @@ impl Verifier {
     /// # Errors
     /// If it is empty: everybody could sign.
     pub fn new(secret: impl Into<SecretString>) -> Result<Self> {
-        Ok(Self { keys: vec![key(&secret.into())?] })
+        Ok(Self { first: key(&secret.into())?, others: Vec::new() })
     }
 
     /// With the secret in this environment variable; what surrounds it as white space is not a part
@@ -80,7 +81,7 @@ impl Verifier {
     /// # Errors
     /// If it is empty.
     pub fn or(mut self, secret: impl Into<SecretString>) -> Result<Self> {
-        self.keys.push(key(&secret.into())?);
+        self.others.push(key(&secret.into())?);
         Ok(self)
     }
 
@@ -111,13 +112,24 @@ impl Verifier {
         self.matching(&signature, body)
     }
 
+    /// What the first secret makes of these bytes.
+    pub(super) fn first_signature(&self, bytes: &[u8]) -> hmac::Tag {
+        hmac::sign(&self.first, bytes)
+    }
+
+    /// How many secrets there are.
+    pub(super) fn secrets(&self) -> usize {
+        1 + self.others.len()
+    }
+
     /// Which secret makes this signature of these bytes.
     pub(super) fn matching(
         &self,
         signature: &[u8; LENGTH],
         bytes: &[u8],
     ) -> Result<Verified, SignatureError> {
-        let found = self.keys.iter().position(|key| hmac::verify(key, bytes, signature).is_ok());
+        let mut keys = std::iter::once(&self.first).chain(&self.others);
+        let found = keys.position(|key| hmac::verify(key, bytes, signature).is_ok());
         found.map(|secret| Verified { secret }).ok_or(SignatureError::Mismatch)
     }
 }
@@ -185,7 +197,7 @@ impl std::error::Error for SignatureError {}
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verifier").field("secrets", &self.keys.len()).finish_non_exhaustive()
+        f.debug_struct("Verifier").field("secrets", &self.secrets()).finish_non_exhaustive()
     }
 }
 

@@ -1,5 +1,7 @@
 //! From the bytes of a payload to its event, in one pass.
 
+#![allow(dead_code, reason = "without events there is nothing to read")]
+
 use std::borrow::Cow;
 use std::fmt;
 

@@ -1,0 +1,235 @@
+//! A delivery: what GitHub sent, verified, and what it says of itself.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use url::form_urlencoded;
+
+use super::envelope::Envelope;
+use super::refusal::Refusal;
+use super::verify::{Verified, Verifier};
+use super::{EnvelopeScheme, Event};
+use crate::error::{Error, ErrorKind, Result};
+use crate::json_path;
+use crate::names::hex;
+
+pub(super) const DELIVERY: &str = "x-github-delivery";
+pub(super) const EVENT: &str = "x-github-event";
+pub(super) const HOOK: &str = "x-github-hook-id";
+pub(super) const TARGET_TYPE: &str = "x-github-hook-installation-target-type";
+pub(super) const TARGET: &str = "x-github-hook-installation-target-id";
+
+/// Longer names than these are nobody's.
+const MAX_NAME: usize = 256;
+
+/// A delivery of a webhook, whose signature is right.
+///
+/// Clones share what it holds. Its `Debug` shows no payload.
+#[derive(Clone)]
+pub struct Delivery {
+    inner: Arc<Inner>,
+    /// Which attempt at handling it this is, from 1.
+    attempt: u32,
+    resumed: bool,
+}
+
+#[derive(Debug)]
+struct Inner {
+    about: About,
+    payload: Bytes,
+}
+
+/// What a delivery says of itself, beside its payload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct About {
+    pub(super) id: String,
+    pub(super) event: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hook: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    target_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    target: Option<i64>,
+    secret: usize,
+}
+
+impl Delivery {
+    /// Verifies and reads a delivery by its headers and its body, byte for byte as it came: JSON, or
+    /// a form that has it in `payload`, by `Content-Type`.
+    ///
+    /// # Errors
+    /// If it is not signed with one of the secrets, or is not what GitHub sends.
+    pub fn read(verifier: &Verifier, headers: &HeaderMap, body: Bytes) -> Result<Self, Refusal> {
+        let verified = verifier.verify(headers, &body).map_err(Refusal::Signature)?;
+        let payload = match media_type(headers).as_deref() {
+            Some("application/json") => body,
+            Some("application/x-www-form-urlencoded") => form_payload(&body)?,
+            _ => return Err(Refusal::MediaType),
+        };
+        let text = |name: &'static str| text(headers, name).map(str::to_owned);
+        let number = |name: &'static str| self::text(headers, name)?.parse().ok();
+        let about = About {
+            id: text(DELIVERY).ok_or(Refusal::Header(DELIVERY))?,
+            event: text(EVENT).ok_or(Refusal::Header(EVENT))?,
+            hook: number(HOOK),
+            target_type: text(TARGET_TYPE),
+            target: number(TARGET),
+            secret: verified.secret,
+        };
+        Ok(Self::new(about, payload))
+    }
+
+    /// Verifies and reads a delivery that a gateway has signed anew. Its name is the signature, since
+    /// no other part of it tells it from another and can not be changed.
+    ///
+    /// # Errors
+    /// If it is not signed with one of the secrets, is too old, or is no envelope.
+    pub fn read_envelope(scheme: &EnvelopeScheme, body: &[u8]) -> Result<Self, Refusal> {
+        let Envelope { event, data, verified, signature, .. } =
+            scheme.open(body).map_err(Refusal::Envelope)?;
+        let about = About {
+            id: format!("envelope-{}", hex(signature)),
+            event,
+            hook: None,
+            target_type: None,
+            target: None,
+            secret: verified.secret,
+        };
+        Ok(Self::new(about, Bytes::from(String::from(data))))
+    }
+
+    pub(super) fn new(about: About, payload: Bytes) -> Self {
+        Self { inner: Arc::new(Inner { about, payload }), attempt: 1, resumed: false }
+    }
+
+    /// The delivery's name, a GUID: `X-GitHub-Delivery`. It repeats when GitHub
+    /// [delivers again](https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks).
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.inner.about.id
+    }
+
+    /// The event's name, such as `issues`: `X-GitHub-Event`.
+    #[must_use]
+    pub fn event_name(&self) -> &str {
+        &self.inner.about.event
+    }
+
+    /// The id of the webhook: `X-GitHub-Hook-ID`.
+    #[must_use]
+    pub fn hook_id(&self) -> Option<i64> {
+        self.inner.about.hook
+    }
+
+    /// What the webhook belongs to, such as `repository`, `organization` or `integration` (an App), and
+    /// its id: `X-GitHub-Hook-Installation-Target-Type` and `-ID`.
+    #[must_use]
+    pub fn target(&self) -> Option<(&str, i64)> {
+        let about = &self.inner.about;
+        Some((about.target_type.as_deref()?, about.target?))
+    }
+
+    /// Which secret it was signed with, in the order in which the [`Verifier`] was given them.
+    #[must_use]
+    pub fn verified(&self) -> Verified {
+        Verified { secret: self.inner.about.secret }
+    }
+
+    /// The payload: JSON, as GitHub wrote it.
+    #[must_use]
+    pub fn payload(&self) -> &Bytes {
+        &self.inner.payload
+    }
+
+    /// Which attempt at handling it this is, from 1: a [`Receiver`](super::Receiver) tries again what
+    /// failed.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Whether an earlier process accepted it and ended before it was handled, so that it may have
+    /// been handled in part, or even whole: what must not be done twice is to be looked up by
+    /// [`id`](Self::id) then. It takes a [`Receiver`](super::Receiver) with a journal.
+    #[must_use]
+    pub fn is_resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// The event, typed.
+    ///
+    /// # Errors
+    /// If the payload is no JSON: of the kind [`Decode`](ErrorKind::Decode). What no type fits is
+    /// [`Event::Unknown`], and no error.
+    pub fn event(&self) -> Result<Event> {
+        Event::read(self.event_name(), self.payload())
+    }
+
+    /// The payload as a type of your own.
+    ///
+    /// # Errors
+    /// If it does not fit: of the kind [`Decode`](ErrorKind::Decode), with the JSON path.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        let payload = self.payload();
+        serde_json::from_slice(payload).map_err(|error| {
+            let path = json_path::locate(payload, error.line(), error.column());
+            let event = self.event_name();
+            let message = format!("the payload of `{event}` does not fit: {error}, at {path}");
+            Error::new(ErrorKind::Decode, message).with_json_path(path).with_body(payload.clone())
+        })
+    }
+
+    #[cfg(feature = "webhooks-journal")]
+    pub(super) fn about(&self) -> &About {
+        &self.inner.about
+    }
+
+    pub(super) fn attempted(&self, attempt: u32) -> Self {
+        Self { attempt, ..self.clone() }
+    }
+
+    #[cfg(feature = "webhooks-journal")]
+    pub(super) fn resumed(self) -> Self {
+        Self { resumed: true, ..self }
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("id", &self.id())
+            .field("event", &self.event_name())
+            .field("hook", &self.hook_id())
+            .field("bytes", &self.payload().len())
+            .field("attempt", &self.attempt)
+            .field("resumed", &self.resumed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The media type, without parameters and in lower case.
+fn media_type(headers: &HeaderMap) -> Option<String> {
+    let value = text(headers, CONTENT_TYPE.as_str())?;
+    Some(value.split(';').next()?.trim().to_ascii_lowercase())
+}
+
+/// The value of a header that is there once, and is text of a reasonable length.
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    (values.next().is_none() && !value.is_empty() && value.len() <= MAX_NAME).then_some(value)
+}
+
+/// The JSON in a form's `payload`, which is there once.
+fn form_payload(body: &[u8]) -> Result<Bytes, Refusal> {
+    let mut payloads = form_urlencoded::parse(body).filter(|(name, _)| name == "payload");
+    match (payloads.next(), payloads.next()) {
+        (Some((_, payload)), None) => Ok(Bytes::from(payload.into_owned())),
+        _ => Err(Refusal::Form),
+    }
+}

@@ -1,0 +1,297 @@
+//! What was accepted is on the disk until it is handled.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+
+use crate::error::Result;
+
+mod file;
+mod inbox;
+mod writer;
+
+use inbox::{Inbox, key};
+use writer::{Job, Writer};
+
+/// The inbox of a program that receives webhooks, in a file: what it accepts is on the disk before
+/// GitHub is told so, and stays there until it is handled, however the program ends. So GitHub, which
+/// does [not deliver again by itself](https://docs.github.com/en/webhooks/using-webhooks/handling-failed-webhook-deliveries),
+/// does not need to.
+///
+/// It also remembers which deliveries were handled, so that one that is
+/// [delivered again](https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks)
+/// is recognised, after the next start, too. A program that ends between handling a delivery and saying
+/// so handles it once more.
+///
+/// Clones share one journal, and a file belongs to one process at a time. It has to be on a local disk
+/// that keeps what it says is written. Deliveries that come at the same time are written together, with
+/// one wait for the disk. What is in the file is not encrypted; on Unix, only the user who runs the
+/// program can read it. It takes up to twice the space of the bodies, and room that is free again is used
+/// again, and given back when the journal is closed or opened.
+///
+/// The last clone to be dropped waits until the file is closed, for some milliseconds.
+///
+/// ```no_run
+/// # async fn example() -> octowire::Result<()> {
+/// use octowire::webhooks::Journal;
+///
+/// let journal = Journal::open("/var/lib/my-bot/webhooks.journal").await?;
+/// println!("{} to be handled, with {} bytes", journal.pending(), journal.bytes());
+/// for failed in journal.failed().await? {
+///     println!("{}: {}", failed.id, failed.error);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Journal {
+    writer: Arc<Writer>,
+    /// What was not handled when it was opened.
+    left: Arc<Mutex<Vec<String>>>,
+}
+
+/// How a [`Journal`] is opened: [`Journal::builder`].
+#[derive(Clone)]
+#[must_use = "a builder opens nothing until `open` is called"]
+pub struct JournalBuilder {
+    path: PathBuf,
+    limits: Limits,
+    clock: Clock,
+}
+
+/// A delivery that could not be handled: [`Journal::failed`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FailedDelivery {
+    /// Its name, from `X-GitHub-Delivery`; of one that is longer than 128 bytes, the SHA-256 digest.
+    pub id: String,
+    /// When it failed, by this machine's clock.
+    pub when: SystemTime,
+    /// What the handler said, cut after 2,000 bytes.
+    pub error: String,
+    /// How much is kept of it, in bytes.
+    pub size: u64,
+}
+
+/// What became of a delivery that came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accepted {
+    /// It is on the disk, and whoever is told so has it to handle.
+    New,
+    /// It was accepted before, and is not handled yet.
+    Pending,
+    /// It was handled before.
+    Done,
+    /// There is no room for it. Nothing was written.
+    Full,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    max_bytes: u64,
+    keep: Duration,
+    max_remembered: u64,
+    max_failed: u64,
+}
+
+type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+
+/// GitHub delivers again for three days.
+const KEEP: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+const MAX_BYTES: u64 = 1024 * 1024 * 1024;
+const MAX_REMEMBERED: u64 = 1_000_000;
+const MAX_FAILED: u64 = 1_000;
+
+impl Journal {
+    /// Opens the journal in this file, which is made, with its folder, if it is not there.
+    ///
+    /// After a crash, the whole file is read once before it is used, which takes a second or so for a
+    /// gigabyte.
+    ///
+    /// # Errors
+    /// Of the kind [`Configuration`](crate::ErrorKind::Configuration), if another process uses the file,
+    /// if it is no journal or is damaged, or if it can not be made or written to.
+    pub async fn open(path: impl Into<PathBuf>) -> Result<Self> {
+        Self::builder(path).open().await
+    }
+
+    /// The same with other limits.
+    pub fn builder(path: impl Into<PathBuf>) -> JournalBuilder {
+        JournalBuilder {
+            path: path.into(),
+            limits: Limits {
+                max_bytes: MAX_BYTES,
+                keep: KEEP,
+                max_remembered: MAX_REMEMBERED,
+                max_failed: MAX_FAILED,
+            },
+            clock: Arc::new(SystemTime::now),
+        }
+    }
+
+    /// How many deliveries were accepted and are not handled yet; none that failed.
+    #[must_use]
+    pub fn pending(&self) -> u64 {
+        self.writer.pending()
+    }
+
+    /// How many bytes are kept of those, and of those that failed.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.writer.bytes()
+    }
+
+    /// The deliveries that could not be handled, from who failed first to who failed last.
+    ///
+    /// # Errors
+    /// If the file can not be read: of the kind [`Store`](crate::ErrorKind::Store).
+    pub async fn failed(&self) -> Result<Vec<FailedDelivery>> {
+        self.run(Job::new(|inbox| inbox.failed())).await
+    }
+
+    /// Gives up a delivery that failed. Says whether it was there.
+    ///
+    /// # Errors
+    /// If the file can not be written to: of the kind [`Store`](crate::ErrorKind::Store).
+    pub async fn forget_failed(&self, id: &str) -> Result<bool> {
+        let id = key(id);
+        self.run(Job::new(move |inbox| inbox.forget(&id))).await
+    }
+
+    /// Takes a delivery in. It is on the disk when this resolves.
+    ///
+    /// [`Accepted::New`] hands it over. If nobody is there to be told so, since the caller has gone or
+    /// the disk failed in between, then the next one who comes with it is.
+    pub(crate) async fn accept(&self, id: &str, record: Bytes) -> Result<Accepted> {
+        let (id, size) = (key(id), record.len());
+        let job = Job::handing_over(&id, |accepted| *accepted == Accepted::New, {
+            let id = id.clone();
+            move |inbox: &mut Inbox<'_>| inbox.accept(&id, &record)
+        });
+        self.run(job.of_size(size)).await
+    }
+
+    /// It is handled, and remembered as such, on the disk when this resolves.
+    pub(crate) async fn done(&self, id: &str) -> Result<()> {
+        let id = key(id);
+        self.run(Job::new(move |inbox| inbox.done(&id))).await
+    }
+
+    /// It could not be handled. It is kept aside, and accepted again if it is delivered again.
+    pub(crate) async fn fail(&self, id: &str, error: &str) -> Result<()> {
+        let (id, error) = (key(id), inbox::cut(error).to_owned());
+        self.run(Job::new(move |inbox| inbox.fail(&id, &error))).await
+    }
+
+    /// One that failed is to be handled again: its record, or `None` if it is not among them.
+    pub(crate) async fn revive(&self, id: &str) -> Result<Option<Bytes>> {
+        let id = key(id);
+        let job = Job::handing_over(&id, Option::is_some, {
+            let id = id.clone();
+            move |inbox: &mut Inbox<'_>| inbox.revive(&id)
+        });
+        self.run(job).await
+    }
+
+    /// The names of all that an earlier process left, from the first that was accepted to the last. They
+    /// are given once: whoever gets them has them to handle.
+    pub(crate) fn take_left(&self) -> Vec<String> {
+        std::mem::take(&mut *self.left.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The names of all that are not handled, from the first that was accepted to the last.
+    async fn unfinished(&self) -> Result<Vec<String>> {
+        self.run(Job::new(|inbox| inbox.unfinished())).await
+    }
+
+    /// The record of one that is not handled.
+    pub(crate) async fn load(&self, id: &str) -> Result<Option<Bytes>> {
+        let id = key(id);
+        self.run(Job::new(move |inbox| inbox.load(&id))).await
+    }
+
+    async fn run<T: Send + 'static>(&self, job: Job<T>) -> Result<T> {
+        self.writer.run(job).await
+    }
+}
+
+impl JournalBuilder {
+    /// How many bytes may be kept of deliveries that are not handled or failed; 1 GiB by default. What
+    /// would be more is refused.
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.limits.max_bytes = bytes;
+        self
+    }
+
+    /// How long a delivery is remembered that was handled; three days by default, in which GitHub delivers
+    /// again what it is asked to.
+    pub fn keep(mut self, time: Duration) -> Self {
+        self.limits.keep = time;
+        self
+    }
+
+    /// How many deliveries are remembered at most that were handled; 1,000,000 by default, which take some
+    /// 100 MB. The oldest are forgotten first.
+    pub fn max_remembered(mut self, deliveries: u64) -> Self {
+        self.limits.max_remembered = deliveries;
+        self
+    }
+
+    /// How many deliveries are kept at most that failed; 1,000 by default. The oldest are given up first,
+    /// with a warning in the log.
+    pub fn max_failed(mut self, deliveries: u64) -> Self {
+        self.limits.max_failed = deliveries;
+        self
+    }
+
+    /// Opens the journal.
+    ///
+    /// # Errors
+    /// As for [`Journal::open`].
+    pub async fn open(self) -> Result<Journal> {
+        let path = self.path.clone();
+        let opened =
+            tokio::task::spawn_blocking(move || Writer::start(self.path, self.limits, self.clock));
+        let writer = match opened.await {
+            Ok(writer) => writer?,
+            // A file that is damaged in some ways makes redb panic.
+            Err(error) if error.is_panic() => return Err(file::damaged(&path).with_source(error)),
+            Err(error) => return Err(file::unusable(&path).with_source(error)),
+        };
+        let journal = Journal { writer: Arc::new(writer), left: Arc::default() };
+        let left = journal.unfinished().await?;
+        *journal.left.lock().unwrap_or_else(PoisonError::into_inner) = left;
+        Ok(journal)
+    }
+
+    #[cfg(test)]
+    fn clock(mut self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal")
+            .field("path", &self.writer.path())
+            .field("pending", &self.pending())
+            .field("bytes", &self.bytes())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for JournalBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JournalBuilder")
+            .field("path", &self.path)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,260 @@
+//! The file: opened, made, and changed all at once or not at all.
+
+use std::collections::HashSet;
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind as IoErrorKind, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::time::Duration;
+
+use redb::backends::FileBackend;
+use redb::{
+    Database, DatabaseError, ReadableDatabase, StorageError, TableDefinition, TableError,
+    WriteTransaction,
+};
+use tracing::{info, warn};
+
+use super::Limits;
+use super::inbox::{Inbox, Totals, make_tables};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Tells the file from those of other programs, and of later versions.
+const META: TableDefinition<&str, u64> = TableDefinition::new("octowire-journal");
+/// The name and the number of the format.
+const FORMAT: (&str, u64) = ("format", 1);
+/// redb's own, for what it reads and has not written. A delivery is written once and read once at most.
+const CACHE: usize = 32 * 1024 * 1024;
+/// A file is made smaller if it is this many times as large as what is in it …
+const MOSTLY_FREE: u64 = 4;
+/// … and by more than this.
+const WORTH_IT: u64 = 64 * 1024 * 1024;
+/// What one takes that is remembered, roughly.
+const REMEMBERED_BYTES: u64 = 100;
+/// A file whose making was broken off is no larger.
+const UNMADE_BYTES: u64 = 8 * 1024 * 1024;
+
+/// The open file, which is locked.
+pub(super) struct File {
+    database: Database,
+    totals: Totals,
+}
+
+pub(super) fn damaged(path: &Path) -> Error {
+    let message = format!("{} is no journal, or is damaged", path.display());
+    Error::new(ErrorKind::Configuration, message).with_advice(
+        "name another file, or move this one away: a new one is begun then, and what was pending in this \
+         one has to be delivered again",
+    )
+}
+
+impl File {
+    /// Opens the file, or makes it.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let database = open_database(path).map_err(|error| refused(path, error))?;
+        Self::read(database).map_err(|error| match error {
+            Unreadable::Strange => damaged(path),
+            Unreadable::Later(format) => {
+                let message = format!("{} has the format {format}", path.display());
+                Error::new(ErrorKind::Configuration, message)
+                    .with_advice("it was written by a later version of this library")
+            }
+            Unreadable::Failed(error) => match error {
+                redb::Error::Io(_) | redb::Error::PreviousIo => unusable(path),
+                _ => damaged(path),
+            }
+            .with_source(error),
+        })
+    }
+
+    /// Makes the file smaller if most of it is free. If that fails, it is left as it was.
+    pub(super) fn shrink(self, path: &Path) -> Result<Self> {
+        let Self { mut database, totals } = self;
+        let remembered = totals.remembered.saturating_mul(REMEMBERED_BYTES);
+        let used = totals.bytes.saturating_add(remembered);
+        let length = fs::metadata(path).map_or(0, |metadata| metadata.len());
+        if length <= used.saturating_mul(MOSTLY_FREE).saturating_add(WORTH_IT) {
+            return Ok(Self { database, totals });
+        }
+        let shrunk = catch_unwind(AssertUnwindSafe(move || {
+            database.compact().map(|_| database).map_err(|error| error.to_string())
+        }));
+        match shrunk.unwrap_or_else(|_| Err("redb panicked".to_owned())) {
+            Ok(database) => Ok(Self { database, totals }),
+            Err(error) => {
+                warn!(error, "the journal could not be made smaller");
+                Self::open(path)
+            }
+        }
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// One transaction, which is on the disk when this returns, or nothing of it if it fails.
+    pub(super) fn change(
+        &mut self,
+        limits: &Limits,
+        now: Duration,
+        unclaimed: &mut HashSet<String>,
+        act: impl FnOnce(&mut Inbox<'_>) -> Result<(), redb::Error>,
+    ) -> Result<(), redb::Error> {
+        let transaction = begin(&self.database)?;
+        let mut inbox = Inbox::open(&transaction, self.totals, limits, now, unclaimed)?;
+        act(&mut inbox)?;
+        let Some((totals, given_up)) = inbox.close()? else { return Ok(transaction.abort()?) };
+        transaction.commit()?;
+        self.totals = totals;
+        if given_up > 0 {
+            warn!(
+                given_up,
+                "more webhook deliveries failed than are kept, and the oldest are gone"
+            );
+        }
+        Ok(())
+    }
+
+    /// What is there, in a file that is ours or empty.
+    fn read(database: Database) -> Result<Self, Unreadable> {
+        let transaction = database.begin_read()?;
+        match transaction.open_table(META) {
+            Ok(meta) => match meta.get(FORMAT.0)?.map(|format| format.value()) {
+                Some(format) if format == FORMAT.1 => {}
+                Some(format) => return Err(Unreadable::Later(format)),
+                None => return Err(Unreadable::Strange),
+            },
+            Err(TableError::TableDoesNotExist(_)) => {
+                let tables = transaction.list_tables()?.count();
+                if tables + transaction.list_multimap_tables()?.count() > 0 {
+                    return Err(Unreadable::Strange);
+                }
+                lay_out(&database)?;
+                return Ok(Self { database, totals: Totals::default() });
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let totals = Totals::read(&transaction)?;
+        drop(transaction);
+        Ok(Self { database, totals })
+    }
+}
+
+/// Why the content can not be used.
+enum Unreadable {
+    /// It is another program's.
+    Strange,
+    /// A later version's, with this number.
+    Later(u64),
+    Failed(redb::Error),
+}
+
+impl<E: Into<redb::Error>> From<E> for Unreadable {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+fn open_database(path: &Path) -> Result<Database, DatabaseError> {
+    match open_file(path) {
+        Err(error) if is_invalid(&error) && clear_unmade(path)? => open_file(path),
+        result => result,
+    }
+}
+
+fn open_file(path: &Path) -> Result<Database, DatabaseError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    make_folder(folder)?;
+    let is_new = !path.try_exists()?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE).set_repair_callback({
+        let path = path.to_owned();
+        move |session| {
+            if session.progress() == 0.0 {
+                info!(path = %path.display(), "the journal was not closed, and is looked through");
+            }
+        }
+    });
+    let database = builder.create_with_backend(FileBackend::new(file)?)?;
+    if is_new {
+        // That the file is there is on the disk, too. Not every system can say so.
+        let above = folder.parent().filter(|above| !above.as_os_str().is_empty());
+        for folder in [Some(folder), above].into_iter().flatten() {
+            let _ = fs::File::open(folder).and_then(|folder| folder.sync_all());
+        }
+    }
+    Ok(database)
+}
+
+/// Empties a file that has nothing in it but the beginning of a header: whoever made it came no further.
+/// Says whether it did.
+fn clear_unmade(path: &Path) -> io::Result<bool> {
+    let mut file = fs::File::options().read(true).write(true).open(path)?;
+    if file.try_lock().is_err() || file.metadata()?.len() > UNMADE_BYTES {
+        return Ok(false);
+    }
+    let mut content = Vec::new();
+    file.read_to_end(&mut content)?;
+    // redb writes its name, at the beginning, when the rest is there; and the header fits in a page.
+    let (name, rest) = (content.get(..9), content.get(4096..));
+    let is_zero = |bytes: Option<&[u8]>| bytes.is_some_and(|bytes| bytes.iter().all(|&b| b == 0));
+    if !is_zero(name) || !is_zero(rest) {
+        return Ok(false);
+    }
+    file.set_len(0)?;
+    Ok(true)
+}
+
+fn begin(database: &Database) -> Result<WriteTransaction, redb::Error> {
+    let mut transaction = database.begin_write()?;
+    // What strangers write is what is written here. With one phase, somebody who knew all of the file
+    // could choose it so that half a transaction has the checksum of a whole one; redb says to use two.
+    transaction.set_two_phase_commit(true);
+    Ok(transaction)
+}
+
+/// All tables, in a file that has none.
+fn lay_out(database: &Database) -> Result<(), redb::Error> {
+    let transaction = begin(database)?;
+    transaction.open_table(META)?.insert(FORMAT.0, FORMAT.1)?;
+    make_tables(&transaction)?;
+    Ok(transaction.commit()?)
+}
+
+fn refused(path: &Path, error: DatabaseError) -> Error {
+    let refused = match &error {
+        DatabaseError::DatabaseAlreadyOpen => {
+            let message = format!("the journal {} is in use", path.display());
+            Error::new(ErrorKind::Configuration, message)
+                .with_advice("each process needs a journal of its own")
+        }
+        DatabaseError::Storage(StorageError::Io(_)) if !is_invalid(&error) => unusable(path),
+        _ => damaged(path),
+    };
+    refused.with_source(error)
+}
+
+pub(super) fn unusable(path: &Path) -> Error {
+    let message = format!("the journal {} can not be opened", path.display());
+    Error::new(ErrorKind::Configuration, message)
+        .with_advice("name a file that this program may make and write to, on a disk that has room")
+}
+
+/// Whether what is in the file makes no sense.
+fn is_invalid(error: &DatabaseError) -> bool {
+    let DatabaseError::Storage(StorageError::Io(error)) = error else { return false };
+    matches!(error.kind(), IoErrorKind::InvalidData | IoErrorKind::UnexpectedEof)
+}
+
+fn make_folder(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}

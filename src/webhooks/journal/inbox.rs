@@ -1,0 +1,347 @@
+//! What is in the file, and what becomes of it in a transaction.
+
+use std::collections::HashSet;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use redb::{
+    ReadTransaction, ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction,
+};
+use sha2::{Digest, Sha256};
+
+use super::{Accepted, FailedDelivery, Limits};
+
+/// What is not handled: the number of its record, and its size.
+const PENDING: TableDefinition<&str, (u64, u64)> = TableDefinition::new("pending");
+/// The records of those and of what failed, by numbers that go up. They say what came first, since the
+/// time of day may go back.
+const RECORDS: TableDefinition<u64, &[u8]> = TableDefinition::new("records");
+/// What failed, by numbers that go up: its name, the number of its record, its size, when, and why.
+const FAILED: TableDefinition<u64, (&str, u64, u64, u64, &str)> = TableDefinition::new("failed");
+const FAILED_IDS: TableDefinition<&str, u64> = TableDefinition::new("failed-ids");
+/// What was handled. There are many of them, so that a name is half its digest.
+const HANDLED: TableDefinition<u128, u64> = TableDefinition::new("handled");
+/// The same, by numbers that go up: when, in milliseconds since 1970, and the name.
+const HANDLED_ORDER: TableDefinition<u64, (u64, u128)> = TableDefinition::new("handled-order");
+
+/// One that is longer than GitHub's is kept by its digest.
+const LONGEST_ID: usize = 128;
+const LONGEST_ERROR: usize = 2_000;
+/// redb takes 3 GiB at most.
+const LARGEST_RECORD: usize = 1024 * 1024 * 1024;
+/// So many that are over go with one transaction: more than can come with one.
+const FORGOTTEN_AT_ONCE: u64 = 1024;
+
+/// What there is in all.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Totals {
+    pub(super) pending: u64,
+    /// Of pending and failed ones.
+    pub(super) bytes: u64,
+    /// Of what was handled.
+    pub(super) remembered: u64,
+    /// The number that is given next.
+    next: u64,
+}
+
+/// A transaction, with all tables.
+pub(super) struct Inbox<'a> {
+    pending: Table<'a, &'static str, (u64, u64)>,
+    records: Table<'a, u64, &'static [u8]>,
+    failed: Table<'a, u64, (&'static str, u64, u64, u64, &'static str)>,
+    failed_ids: Table<'a, &'static str, u64>,
+    handled: Table<'a, u128, u64>,
+    handled_order: Table<'a, u64, (u64, u128)>,
+    totals: Totals,
+    limits: &'a Limits,
+    /// In milliseconds since 1970.
+    now: u64,
+    unclaimed: &'a mut HashSet<String>,
+    changed: bool,
+}
+
+/// A delivery's name as it is, or its digest if it is longer than a name is.
+pub(super) fn key(id: &str) -> String {
+    if id.len() <= LONGEST_ID {
+        return id.to_owned();
+    }
+    Sha256::digest(id).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// As much of a text as is kept.
+pub(super) fn cut(error: &str) -> &str {
+    let mut end = error.len().min(LONGEST_ERROR);
+    while !error.is_char_boundary(end) {
+        end -= 1;
+    }
+    error.get(..end).unwrap_or_default()
+}
+
+/// In a file that has none.
+pub(super) fn make_tables(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    transaction.open_table(PENDING)?;
+    transaction.open_table(RECORDS)?;
+    transaction.open_table(FAILED)?;
+    transaction.open_table(FAILED_IDS)?;
+    transaction.open_table(HANDLED)?;
+    transaction.open_table(HANDLED_ORDER)?;
+    Ok(())
+}
+
+impl Totals {
+    pub(super) fn read(transaction: &ReadTransaction) -> Result<Self, redb::Error> {
+        let pending = transaction.open_table(PENDING)?;
+        let failed = transaction.open_table(FAILED)?;
+        let handled_order = transaction.open_table(HANDLED_ORDER)?;
+        let mut totals =
+            Self { pending: pending.len()?, remembered: handled_order.len()?, ..Self::default() };
+        for entry in pending.iter()? {
+            let (number, size) = entry?.1.value();
+            totals.count(number, size);
+        }
+        for entry in failed.iter()? {
+            let (number, delivery) = entry?;
+            let (_, record, size, _, _) = delivery.value();
+            totals.count(record.max(number.value()), size);
+        }
+        if let Some((number, _)) = handled_order.last()? {
+            totals.count(number.value(), 0);
+        }
+        Ok(totals)
+    }
+
+    fn count(&mut self, number: u64, size: u64) {
+        self.bytes = self.bytes.saturating_add(size);
+        self.next = self.next.max(number.saturating_add(1));
+    }
+
+    fn take_number(&mut self) -> u64 {
+        let number = self.next;
+        self.next = number.saturating_add(1);
+        number
+    }
+}
+
+impl<'a> Inbox<'a> {
+    pub(super) fn open(
+        transaction: &'a WriteTransaction,
+        totals: Totals,
+        limits: &'a Limits,
+        now: Duration,
+        unclaimed: &'a mut HashSet<String>,
+    ) -> Result<Self, redb::Error> {
+        Ok(Self {
+            pending: transaction.open_table(PENDING)?,
+            records: transaction.open_table(RECORDS)?,
+            failed: transaction.open_table(FAILED)?,
+            failed_ids: transaction.open_table(FAILED_IDS)?,
+            handled: transaction.open_table(HANDLED)?,
+            handled_order: transaction.open_table(HANDLED_ORDER)?,
+            totals,
+            limits,
+            now: milliseconds(now),
+            unclaimed,
+            changed: false,
+        })
+    }
+
+    /// The end of it, if anything has changed: what there is then, and how many that failed were given up.
+    pub(super) fn close(mut self) -> Result<Option<(Totals, u64)>, redb::Error> {
+        if !self.changed {
+            return Ok(None);
+        }
+        let given_up = self.clear()?;
+        self.totals.pending = self.pending.len()?;
+        self.totals.remembered = self.handled_order.len()?;
+        Ok(Some((self.totals, given_up)))
+    }
+
+    pub(super) fn accept(&mut self, id: &str, record: &[u8]) -> Result<Accepted, redb::Error> {
+        if self.pending.get(id)?.is_some() {
+            let was_nobodys = self.unclaimed.remove(id);
+            return Ok(if was_nobodys { Accepted::New } else { Accepted::Pending });
+        }
+        if self.is_handled(id)? {
+            return Ok(Accepted::Done);
+        }
+        let before = self.failed_size(id)?.unwrap_or_default();
+        let size = record.len() as u64;
+        let bytes = self.totals.bytes.saturating_sub(before).saturating_add(size);
+        if bytes > self.limits.max_bytes || record.len() > LARGEST_RECORD {
+            return Ok(Accepted::Full);
+        }
+        self.forget(id)?;
+        self.unclaimed.remove(id);
+        let number = self.totals.take_number();
+        self.pending.insert(id, (number, size))?;
+        self.records.insert(number, record)?;
+        self.totals.bytes = bytes;
+        self.changed = true;
+        Ok(Accepted::New)
+    }
+
+    pub(super) fn done(&mut self, id: &str) -> Result<(), redb::Error> {
+        self.discard(id)?;
+        self.forget(id)?;
+        let (number, digest) = (self.totals.take_number(), digest(id));
+        let before = self.handled.insert(digest, number)?.map(|before| before.value());
+        if let Some(before) = before {
+            self.handled_order.remove(before)?;
+        }
+        self.handled_order.insert(number, (self.now, digest))?;
+        self.changed = true;
+        Ok(())
+    }
+
+    pub(super) fn fail(&mut self, id: &str, error: &str) -> Result<(), redb::Error> {
+        let Some((record, size)) = self.take_pending(id)? else { return Ok(()) };
+        let number = self.totals.take_number();
+        self.failed.insert(number, (id, record, size, self.now, error))?;
+        self.failed_ids.insert(id, number)?;
+        Ok(())
+    }
+
+    pub(super) fn revive(&mut self, id: &str) -> Result<Option<Bytes>, redb::Error> {
+        if self.pending.get(id)?.is_some() {
+            return if self.unclaimed.remove(id) { self.load(id) } else { Ok(None) };
+        }
+        self.unclaimed.remove(id);
+        let Some((record, size)) = self.take_failed(id)? else { return Ok(None) };
+        self.pending.insert(id, (record, size))?;
+        self.load(id)
+    }
+
+    pub(super) fn discard(&mut self, id: &str) -> Result<(), redb::Error> {
+        if let Some((record, size)) = self.take_pending(id)? {
+            self.remove_record(record, size)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn forget(&mut self, id: &str) -> Result<bool, redb::Error> {
+        let Some((record, size)) = self.take_failed(id)? else { return Ok(false) };
+        self.remove_record(record, size)?;
+        Ok(true)
+    }
+
+    pub(super) fn load(&self, id: &str) -> Result<Option<Bytes>, redb::Error> {
+        let Some((number, _)) = self.pending.get(id)?.map(|value| value.value()) else {
+            return Ok(None);
+        };
+        Ok(self.records.get(number)?.map(|record| Bytes::copy_from_slice(record.value())))
+    }
+
+    pub(super) fn unfinished(&self) -> Result<Vec<String>, redb::Error> {
+        let mut all = Vec::new();
+        for entry in self.pending.iter()? {
+            let (id, value) = entry?;
+            all.push((value.value().0, id.value().to_owned()));
+        }
+        all.sort_unstable();
+        Ok(all.into_iter().map(|(_, id)| id).collect())
+    }
+
+    pub(super) fn failed(&self) -> Result<Vec<FailedDelivery>, redb::Error> {
+        let mut all = Vec::new();
+        for entry in self.failed.iter()? {
+            let value = entry?.1;
+            let (id, _, size, when, error) = value.value();
+            let when = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(when));
+            let when = when.unwrap_or(SystemTime::UNIX_EPOCH);
+            all.push(FailedDelivery { id: id.to_owned(), when, error: error.to_owned(), size });
+        }
+        Ok(all)
+    }
+
+    /// Of what was handed over to nobody, what was not written is nobody's.
+    pub(super) fn review_unclaimed(&mut self) -> Result<(), redb::Error> {
+        let mut kept = HashSet::new();
+        for id in self.unclaimed.drain() {
+            if self.pending.get(id.as_str())?.is_some() {
+                kept.insert(id);
+            }
+        }
+        *self.unclaimed = kept;
+        Ok(())
+    }
+
+    /// Forgets what was handled long ago, and gives up what failed long ago and is too much: how many.
+    fn clear(&mut self) -> Result<u64, redb::Error> {
+        for _ in 0..FORGOTTEN_AT_ONCE {
+            let first = self.handled_order.first()?;
+            let Some((when, digest)) = first.map(|(_, value)| value.value()) else { break };
+            let is_over = self.is_over(when) || self.handled.len()? > self.limits.max_remembered;
+            if !is_over {
+                break;
+            }
+            self.handled_order.pop_first()?;
+            self.handled.remove(digest)?;
+        }
+        let mut given_up = 0;
+        while given_up < FORGOTTEN_AT_ONCE && self.failed.len()? > self.limits.max_failed {
+            let first = self.failed.pop_first()?.map(|(_, value)| {
+                let (id, record, size, _, _) = value.value();
+                (id.to_owned(), record, size)
+            });
+            let Some((id, record, size)) = first else { break };
+            self.failed_ids.remove(id.as_str())?;
+            self.remove_record(record, size)?;
+            given_up += 1;
+        }
+        Ok(given_up)
+    }
+
+    fn is_handled(&self, id: &str) -> Result<bool, redb::Error> {
+        let Some(number) = self.handled.get(digest(id))?.map(|number| number.value()) else {
+            return Ok(false);
+        };
+        let when = self.handled_order.get(number)?.map(|value| value.value().0);
+        Ok(when.is_some_and(|when| !self.is_over(when)))
+    }
+
+    /// What is from the future was handled when the clock was wrong, and is remembered.
+    fn is_over(&self, when: u64) -> bool {
+        self.now.saturating_sub(when) >= milliseconds(self.limits.keep)
+    }
+
+    fn failed_size(&self, id: &str) -> Result<Option<u64>, redb::Error> {
+        let Some(number) = self.failed_ids.get(id)?.map(|number| number.value()) else {
+            return Ok(None);
+        };
+        Ok(self.failed.get(number)?.map(|value| value.value().2))
+    }
+
+    fn take_pending(&mut self, id: &str) -> Result<Option<(u64, u64)>, redb::Error> {
+        let taken = self.pending.remove(id)?.map(|value| value.value());
+        if taken.is_some() {
+            self.unclaimed.remove(id);
+            self.changed = true;
+        }
+        Ok(taken)
+    }
+
+    fn take_failed(&mut self, id: &str) -> Result<Option<(u64, u64)>, redb::Error> {
+        let number = self.failed_ids.remove(id)?.map(|number| number.value());
+        let Some(number) = number else { return Ok(None) };
+        self.changed = true;
+        Ok(self.failed.remove(number)?.map(|value| {
+            let (_, record, size, _, _) = value.value();
+            (record, size)
+        }))
+    }
+
+    fn remove_record(&mut self, number: u64, size: u64) -> Result<(), redb::Error> {
+        self.records.remove(number)?;
+        self.totals.bytes = self.totals.bytes.saturating_sub(size);
+        Ok(())
+    }
+}
+
+fn digest(id: &str) -> u128 {
+    let digest = Sha256::digest(id);
+    digest.iter().take(16).fold(0, |number, &byte| number << 8 | u128::from(byte))
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,471 @@
+//! What was accepted is never lost, and what was handled never comes again.
+
+use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+
+use super::*;
+use crate::error::{Error, ErrorKind};
+
+mod crash;
+mod model;
+
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new(name: &str) -> Self {
+        let path =
+            std::env::temp_dir().join(format!("octowire-journal-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        Self(path)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("inbox")
+    }
+
+    async fn open(&self) -> Journal {
+        Journal::open(self.file()).await.unwrap()
+    }
+
+    /// What opening something else as a journal says.
+    async fn refusal(&self, content: &[u8]) -> Error {
+        fs::create_dir_all(&self.0).unwrap();
+        fs::write(self.file(), content).unwrap();
+        let error = Journal::open(self.file()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
+        error
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A clock that goes as the test says, in hours.
+#[derive(Clone)]
+struct Hours(Arc<AtomicU64>);
+
+impl Hours {
+    fn new() -> Self {
+        Self(Arc::new(AtomicU64::new(1_000)))
+    }
+
+    fn builder(&self, folder: &Temporary) -> JournalBuilder {
+        let hours = self.clone();
+        Journal::builder(folder.file()).clock(move || hours.now())
+    }
+
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(self.0.load(Ordering::Relaxed) * 3600)
+    }
+
+    fn set(&self, hours: u64) {
+        self.0.store(hours, Ordering::Relaxed);
+    }
+}
+
+fn record(content: &str) -> Bytes {
+    Bytes::from(content.to_owned())
+}
+
+async fn ids(journal: &Journal) -> Vec<String> {
+    journal.failed().await.unwrap().into_iter().map(|failed| failed.id).collect()
+}
+
+#[tokio::test]
+async fn what_is_accepted_is_there_after_the_next_start() {
+    let folder = Temporary::new("accepted");
+    let journal = folder.open().await;
+    assert_eq!(journal.accept("a", record("body")).await.unwrap(), Accepted::New);
+    assert_eq!(journal.accept("a", record("body")).await.unwrap(), Accepted::Pending);
+    drop(journal);
+    let journal = folder.open().await;
+    assert_eq!((journal.pending(), journal.bytes()), (1, 4));
+    assert_eq!(journal.unfinished().await.unwrap(), ["a"]);
+    assert_eq!(journal.load("a").await.unwrap().unwrap(), "body");
+    assert_eq!(journal.accept("a", record("body")).await.unwrap(), Accepted::Pending);
+    journal.fail("a", "no").await.unwrap();
+    assert!(journal.forget_failed("a").await.unwrap());
+    assert_eq!((journal.pending(), journal.bytes()), (0, 0));
+    assert_eq!(journal.load("a").await.unwrap(), None);
+    assert_eq!(journal.accept("a", record("body")).await.unwrap(), Accepted::New);
+}
+
+#[tokio::test]
+async fn what_is_done_is_known_as_such_after_the_next_start() {
+    let folder = Temporary::new("done");
+    let journal = folder.open().await;
+    journal.accept("a", record("body")).await.unwrap();
+    journal.done("a").await.unwrap();
+    assert_eq!((journal.pending(), journal.bytes()), (0, 0));
+    assert_eq!(journal.accept("a", record("body")).await.unwrap(), Accepted::Done);
+    drop(journal);
+    let journal = folder.open().await;
+    assert_eq!(journal.accept("a", record("body")).await.unwrap(), Accepted::Done);
+    assert_eq!(journal.pending(), 0);
+    assert!(journal.unfinished().await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_who_come_with_a_delivery_one_has_it() {
+    let folder = Temporary::new("at-once");
+    let journal = folder.open().await;
+    let tasks = (0..100).map(|_| {
+        let journal = journal.clone();
+        tokio::spawn(async move { journal.accept("a", record("body")).await.unwrap() })
+    });
+    let accepted: Vec<_> = join_all(tasks).await.into_iter().map(Result::unwrap).collect();
+    let new = accepted.iter().filter(|&&accepted| accepted == Accepted::New).count();
+    let pending = accepted.iter().filter(|&&accepted| accepted == Accepted::Pending).count();
+    assert_eq!((new, pending, journal.pending()), (1, 99, 1));
+}
+
+#[tokio::test]
+async fn who_is_not_told_that_a_delivery_is_theirs_does_not_keep_it() {
+    let folder = Temporary::new("gone");
+    let journal = folder.open().await;
+    for round in 0..20 {
+        let id = round.to_string();
+        // A caller who goes away before it is written, after that, or when the answer is there.
+        let mut accepted = Box::pin(journal.accept(&id, record("body")));
+        assert!((&mut accepted).now_or_never().is_none());
+        if round % 3 == 0 {
+            journal.unfinished().await.unwrap();
+        }
+        drop(accepted);
+        if round % 3 == 1 {
+            journal.unfinished().await.unwrap();
+        }
+        assert_eq!(journal.accept(&id, record("body")).await.unwrap(), Accepted::New);
+        assert_eq!(journal.accept(&id, record("body")).await.unwrap(), Accepted::Pending);
+        journal.fail(&id, "no").await.unwrap();
+        let mut revived = Box::pin(journal.revive(&id));
+        assert!((&mut revived).now_or_never().is_none());
+        if round % 2 == 0 {
+            journal.unfinished().await.unwrap();
+        }
+        drop(revived);
+        assert_eq!(journal.revive(&id).await.unwrap().unwrap(), "body");
+        assert_eq!(journal.revive(&id).await.unwrap(), None);
+        journal.done(&id).await.unwrap();
+        assert_eq!(journal.accept(&id, record("body")).await.unwrap(), Accepted::Done);
+    }
+    assert_eq!((journal.pending(), journal.bytes()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_panic_loses_what_it_was_about_and_nothing_else() {
+    let folder = Temporary::new("panic");
+    let journal = folder.open().await;
+    journal.accept("a", record("body")).await.unwrap();
+    let panics = Job::new(|inbox| -> Result<(), redb::Error> {
+        inbox.discard("a")?;
+        panic!("in a test");
+    });
+    let (failed, accepted) = tokio::join!(journal.run(panics), journal.accept("b", record("b")));
+    assert_eq!(failed.unwrap_err().kind(), ErrorKind::Store);
+    // It was in the same batch, or in the next one.
+    if accepted.is_err() {
+        assert_eq!(journal.accept("b", record("b")).await.unwrap(), Accepted::New);
+    }
+    assert_eq!(journal.unfinished().await.unwrap(), ["a", "b"]);
+    assert_eq!((journal.pending(), journal.bytes()), (2, 5));
+    drop(journal);
+    assert_eq!(folder.open().await.pending(), 2);
+}
+
+#[tokio::test]
+async fn what_failed_is_listed_and_handled_again_or_given_up() {
+    let folder = Temporary::new("failed");
+    let clock = Hours::new();
+    let journal = clock.builder(&folder).open().await.unwrap();
+    for id in ["b", "a", "c", "d"] {
+        journal.accept(id, record("body")).await.unwrap();
+        journal.fail(id, &format!("{id} is too much")).await.unwrap();
+    }
+    journal.fail("unknown", "no").await.unwrap();
+    assert_eq!((journal.pending(), journal.bytes()), (0, 16));
+    drop(journal);
+    let journal = clock.builder(&folder).open().await.unwrap();
+    let failed = journal.failed().await.unwrap();
+    let first = FailedDelivery {
+        id: "b".to_owned(),
+        when: clock.now(),
+        error: "b is too much".to_owned(),
+        size: 4,
+    };
+    assert_eq!((failed.len(), &failed[0]), (4, &first));
+    assert_eq!(ids(&journal).await, ["b", "a", "c", "d"]);
+
+    assert_eq!(journal.revive("c").await.unwrap().unwrap(), "body");
+    assert_eq!(journal.revive("c").await.unwrap(), None);
+    assert_eq!(journal.unfinished().await.unwrap(), ["c"]);
+    assert_eq!(journal.accept("a", record("again")).await.unwrap(), Accepted::New);
+    assert_eq!(journal.load("a").await.unwrap().unwrap(), "again");
+    assert!(journal.forget_failed("b").await.unwrap());
+    assert!(!journal.forget_failed("b").await.unwrap());
+    journal.done("d").await.unwrap();
+    assert!(ids(&journal).await.is_empty());
+    assert_eq!((journal.pending(), journal.bytes()), (2, 9));
+    assert_eq!(journal.unfinished().await.unwrap(), ["c", "a"]);
+}
+
+#[tokio::test]
+async fn of_what_failed_the_newest_are_kept() {
+    let folder = Temporary::new("bounded");
+    let journal = Journal::builder(folder.file()).max_failed(3).open().await.unwrap();
+    for id in ["a", "b", "c", "d", "e"] {
+        journal.accept(id, record("body")).await.unwrap();
+        journal.fail(id, &"é".repeat(2_000)).await.unwrap();
+    }
+    assert_eq!(ids(&journal).await, ["c", "d", "e"]);
+    assert_eq!(journal.bytes(), 12);
+    assert_eq!(journal.failed().await.unwrap()[0].error, "é".repeat(1_000));
+    assert_eq!(journal.accept("a", record("body")).await.unwrap(), Accepted::New);
+}
+
+#[tokio::test]
+async fn what_there_is_no_room_for_is_refused_until_there_is() {
+    let folder = Temporary::new("full");
+    let journal = Journal::builder(folder.file()).max_bytes(10).open().await.unwrap();
+    assert_eq!(journal.accept("a", record("123456")).await.unwrap(), Accepted::New);
+    assert_eq!(journal.accept("b", record("12345")).await.unwrap(), Accepted::Full);
+    assert_eq!((journal.pending(), journal.bytes()), (1, 6));
+    assert_eq!(journal.accept("c", record("1234")).await.unwrap(), Accepted::New);
+    journal.fail("a", "no").await.unwrap();
+    // What failed takes room, but not from itself.
+    assert_eq!(journal.accept("b", record("12345")).await.unwrap(), Accepted::Full);
+    assert_eq!(journal.accept("a", record("654321")).await.unwrap(), Accepted::New);
+    journal.done("a").await.unwrap();
+    assert_eq!(journal.accept("b", record("12345")).await.unwrap(), Accepted::New);
+    assert_eq!(journal.accept("d", record("12345678901")).await.unwrap(), Accepted::Full);
+    assert_eq!(journal.unfinished().await.unwrap(), ["c", "b"]);
+}
+
+#[tokio::test]
+async fn what_is_not_handled_comes_in_the_order_in_which_it_was_accepted() {
+    let folder = Temporary::new("order");
+    let clock = Hours::new();
+    let journal = clock.builder(&folder).open().await.unwrap();
+    for (hours, id) in [(1_000, "x"), (10, "d"), (2_000, "a"), (20, "m")] {
+        clock.set(hours);
+        journal.accept(id, record(id)).await.unwrap();
+    }
+    assert_eq!(journal.unfinished().await.unwrap(), ["x", "d", "a", "m"]);
+    journal.done("d").await.unwrap();
+    drop(journal);
+    clock.set(0);
+    let journal = clock.builder(&folder).open().await.unwrap();
+    journal.accept("b", record("b")).await.unwrap();
+    journal.fail("a", "no").await.unwrap();
+    journal.revive("a").await.unwrap();
+    assert_eq!(journal.unfinished().await.unwrap(), ["x", "a", "m", "b"]);
+}
+
+#[tokio::test]
+async fn what_was_handled_is_remembered_as_long_as_was_said() {
+    let folder = Temporary::new("age");
+    let clock = Hours::new();
+    let journal = clock.builder(&folder).open().await.unwrap();
+    journal.done("a").await.unwrap();
+    clock.set(1_050);
+    journal.done("b").await.unwrap();
+    clock.set(1_071);
+    assert_eq!(journal.accept("a", record("")).await.unwrap(), Accepted::Done);
+    clock.set(1_072);
+    assert_eq!(journal.accept("a", record("")).await.unwrap(), Accepted::New);
+    assert_eq!(journal.accept("b", record("")).await.unwrap(), Accepted::Done);
+    // Handled again, it is remembered anew.
+    journal.done("a").await.unwrap();
+    clock.set(1_130);
+    journal.done("c").await.unwrap();
+    assert_eq!(journal.accept("b", record("")).await.unwrap(), Accepted::New);
+    assert_eq!(journal.accept("a", record("")).await.unwrap(), Accepted::Done);
+    // A clock that goes back forgets nothing.
+    clock.set(0);
+    journal.done("d").await.unwrap();
+    for id in ["a", "c", "d"] {
+        assert_eq!(journal.accept(id, record("")).await.unwrap(), Accepted::Done);
+    }
+}
+
+#[tokio::test]
+async fn what_was_handled_is_remembered_up_to_a_number() {
+    let folder = Temporary::new("number");
+    let journal = Journal::builder(folder.file()).max_remembered(2).open().await.unwrap();
+    for id in ["a", "b", "a", "c"] {
+        journal.done(id).await.unwrap();
+    }
+    assert_eq!(journal.accept("a", record("")).await.unwrap(), Accepted::Done);
+    assert_eq!(journal.accept("c", record("")).await.unwrap(), Accepted::Done);
+    assert_eq!(journal.accept("b", record("")).await.unwrap(), Accepted::New);
+}
+
+#[tokio::test]
+async fn a_file_is_one_journals_until_its_last_handle_is_dropped() {
+    let folder = Temporary::new("locked");
+    let journal = folder.open().await;
+    journal.accept("a", record("body")).await.unwrap();
+    let other = journal.clone();
+    drop(journal);
+    let error = Journal::open(folder.file()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    let said = error.to_string();
+    assert!(said.contains("is in use; each process needs a journal of its own"), "{said}");
+    assert_eq!(other.accept("b", record("body")).await.unwrap(), Accepted::New);
+    drop(other);
+    assert_eq!(folder.open().await.pending(), 2);
+}
+
+#[tokio::test]
+async fn what_is_no_journal_is_refused_and_left_as_it_is() {
+    let folder = Temporary::new("garbage");
+    let mut nearly_empty = vec![0; 100_000];
+    nearly_empty[99_999] = 1;
+    for content in [b"notes".as_slice(), b"notes".repeat(10_000).as_slice(), &nearly_empty] {
+        let error = folder.refusal(content).await.to_string();
+        assert!(error.contains("is no journal, or is damaged; name another file"), "{error}");
+        assert_eq!(fs::read(folder.file()).unwrap(), content);
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_is_cut_off_is_refused() {
+    let folder = Temporary::new("cut");
+    let journal = folder.open().await;
+    journal.accept("a", Bytes::from(vec![1; 200_000])).await.unwrap();
+    drop(journal);
+    let content = fs::read(folder.file()).unwrap();
+    for length in [5, 100, 4_096, content.len() / 2, content.len() - 4_096] {
+        let error = folder.refusal(&content[..length]).await.to_string();
+        assert!(error.contains("is no journal, or is damaged"), "{length}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn the_files_of_others_and_of_later_versions_are_refused() {
+    const OTHER: redb::TableDefinition<&str, u64> = redb::TableDefinition::new("settings");
+    const META: redb::TableDefinition<&str, u64> = redb::TableDefinition::new("octowire-journal");
+    let folder = Temporary::new("others");
+    for (table, key, expected) in
+        [(OTHER, "x", "is no journal"), (META, "x", "is no journal"), (META, "format", "later")]
+    {
+        let _ = fs::remove_dir_all(&folder.0);
+        fs::create_dir_all(&folder.0).unwrap();
+        let database = redb::Database::create(folder.file()).unwrap();
+        let transaction = database.begin_write().unwrap();
+        transaction.open_table(table).unwrap().insert(key, 2).unwrap();
+        transaction.commit().unwrap();
+        drop(database);
+        let error = Journal::open(folder.file()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_journal_whose_making_was_broken_off_is_made() {
+    let folder = Temporary::new("unmade");
+    fs::create_dir_all(&folder.0).unwrap();
+    let mut unmade = vec![0; 1_000_000];
+    for header in [0..0, 9..100] {
+        unmade[header].fill(7);
+        fs::write(folder.file(), &unmade).unwrap();
+        let journal = folder.open().await;
+        assert_eq!(journal.accept("a", record("body")).await.unwrap(), Accepted::New);
+    }
+    fs::write(folder.file(), "").unwrap();
+    assert_eq!(folder.open().await.pending(), 0);
+}
+
+#[tokio::test]
+async fn a_place_that_can_not_be_written_to_is_refused() {
+    let folder = Temporary::new("place");
+    fs::create_dir_all(&folder.0).unwrap();
+    fs::write(folder.0.join("file"), "").unwrap();
+    for path in [folder.0.clone(), folder.0.join("file").join("inbox")] {
+        let error = Journal::open(path).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.to_string().contains("can not be opened; name a file that"), "{error}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn nobody_else_can_read_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Temporary::new("private");
+    let _journal = folder.open().await;
+    let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(folder.0.clone()), mode(folder.file())), (0o700, 0o600));
+}
+
+#[tokio::test]
+async fn the_largest_deliveries_come_back_as_they_are() {
+    let folder = Temporary::new("large");
+    let journal = folder.open().await;
+    let large = |number: u8| Bytes::from(vec![number; 26 * 1024 * 1024 + usize::from(number)]);
+    let accepted = join_all((0..3).map(|number| {
+        let journal = &journal;
+        async move { journal.accept(&number.to_string(), large(number)).await.unwrap() }
+    }));
+    assert_eq!(accepted.await, [Accepted::New; 3]);
+    drop(journal);
+    let journal = folder.open().await;
+    for number in 0..3 {
+        assert!(journal.load(&number.to_string()).await.unwrap().unwrap() == large(number));
+    }
+}
+
+#[tokio::test]
+async fn names_of_any_length_are_told_apart() {
+    let folder = Temporary::new("names");
+    let journal = folder.open().await;
+    let (long, longer) = ("x".repeat(10_000), "x".repeat(10_001));
+    for id in [&long, &longer, ""] {
+        assert_eq!(journal.accept(id, record("body")).await.unwrap(), Accepted::New);
+    }
+    let names = journal.unfinished().await.unwrap();
+    assert!(names.iter().all(|name| name.len() <= 64), "{names:?}");
+    assert!(journal.load(&names[0]).await.unwrap().is_some());
+    journal.done(&long).await.unwrap();
+    assert_eq!(journal.accept(&long, record("body")).await.unwrap(), Accepted::Done);
+    assert_eq!(journal.accept(&longer, record("body")).await.unwrap(), Accepted::Pending);
+}
+
+#[tokio::test]
+async fn a_file_that_is_mostly_free_is_made_smaller_when_it_is_opened() {
+    let folder = Temporary::new("smaller");
+    let journal = folder.open().await;
+    let size = || fs::metadata(folder.file()).unwrap().len();
+    let large = Bytes::from(vec![1; 4_000_000]);
+    for number in 0..30 {
+        journal.accept(&number.to_string(), large.clone()).await.unwrap();
+    }
+    // It is at the end, so that what is free before it stays.
+    journal.accept("last", large.clone()).await.unwrap();
+    for number in 0..30 {
+        journal.done(&number.to_string()).await.unwrap();
+    }
+    drop(journal);
+    assert!(size() > 100_000_000, "{}", size());
+    let journal = folder.open().await;
+    assert!(size() < 20_000_000, "{}", size());
+    assert!(journal.load("last").await.unwrap().unwrap() == large);
+    assert_eq!(journal.accept("3", record("")).await.unwrap(), Accepted::Done);
+}
+
+#[tokio::test]
+async fn it_shows_how_much_there_is_and_not_what() {
+    let folder = Temporary::new("shown");
+    let journal = folder.open().await;
+    journal.accept("name", record("secret")).await.unwrap();
+    let shown = format!("{journal:?}");
+    assert!(shown.contains("inbox") && shown.contains("pending: 1, bytes: 6"), "{shown}");
+    assert!(!shown.contains("name") && !shown.contains("secret"), "{shown}");
+}

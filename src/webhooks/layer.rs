@@ -1,0 +1,112 @@
+//! Verification as a layer around a service of the program's own.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower_layer::Layer;
+use tower_service::Service;
+use tracing::debug;
+
+use super::delivery::Delivery;
+use super::receiver::{BodyLimits, BoxError, read_body};
+use super::verify::Verifier;
+
+/// A layer that lets through what is signed: the [`Delivery`] is among the request's extensions, and
+/// the body is as it came. All else is answered as a [`Receiver`](super::Receiver) does, which also
+/// sees to it that a delivery is handled once.
+///
+/// Bodies have at most 25 MiB, and come within 10 s; all that are read at a time have at most 64 MiB.
+///
+/// ```
+/// use bytes::Bytes;
+/// use http::{Request, Response};
+/// use http_body_util::Full;
+/// use octowire::webhooks::{Delivery, Verifier, VerifyLayer};
+/// use tower::{ServiceBuilder, service_fn};
+///
+/// # fn main() -> octowire::Result<()> {
+/// let service = ServiceBuilder::new()
+///     .layer(VerifyLayer::new(Verifier::new("the webhook's secret")?))
+///     .service(service_fn(|request: Request<Full<Bytes>>| async move {
+///         let delivery: Option<&Delivery> = request.extensions().get();
+///         println!("{delivery:?}");
+///         Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::default()))
+///     }));
+/// # let _ = service;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct VerifyLayer {
+    verifier: Verifier,
+    limits: BodyLimits,
+}
+
+/// What [`VerifyLayer`] makes of a service.
+#[derive(Clone, Debug)]
+pub struct Verify<S> {
+    inner: S,
+    layer: VerifyLayer,
+}
+
+impl VerifyLayer {
+    /// With these secrets.
+    #[must_use]
+    pub fn new(verifier: Verifier) -> Self {
+        Self { verifier, limits: BodyLimits::default() }
+    }
+}
+
+impl<S> Layer<S> for VerifyLayer {
+    type Service = Verify<S>;
+
+    fn layer(&self, inner: S) -> Verify<S> {
+        Verify { inner, layer: self.clone() }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for Verify<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body + From<Bytes> + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+    R: From<Bytes>,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        // The service that was ready, and not its clone, has to take the call.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let VerifyLayer { verifier, limits } = self.layer.clone();
+        Box::pin(async move {
+            let (mut parts, body) = request.into_parts();
+            let refusal = match read_body(body, &limits).await {
+                Ok((body, _held)) => {
+                    match Delivery::read(&verifier, &parts.headers, body.clone()) {
+                        Ok(delivery) => {
+                            parts.extensions.insert(delivery);
+                            return inner.call(Request::from_parts(parts, B::from(body))).await;
+                        }
+                        Err(refusal) => refusal,
+                    }
+                }
+                Err(refusal) => refusal,
+            };
+            debug!(%refusal, "a request is not taken as a delivery");
+            let (parts, _) = refusal.response().into_parts();
+            Ok(Response::from_parts(parts, R::from(Bytes::from_static(refusal.told().as_bytes()))))
+        })
+    }
+}

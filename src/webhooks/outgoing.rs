@@ -1,0 +1,197 @@
+//! Deliveries that are sent: in tests, by gateways, and once more to a program on this machine.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue, USER_AGENT};
+use http::{HeaderName, Method, Request, StatusCode, Uri};
+use secrecy::SecretString;
+use url::form_urlencoded;
+
+use super::delivery::{DELIVERY, EVENT, HOOK};
+use super::verify::{SIGNATURE, sign};
+use crate::error::{Error, ErrorKind, Result};
+
+/// A delivery as GitHub sends it, to be signed and sent.
+///
+/// ```
+/// use octowire::webhooks::{Delivery, OutgoingDelivery, Verifier};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let request = OutgoingDelivery::new("ping", r#"{ "zen": "Design for failure." }"#)
+///     .id("72d3162e-cc78-11e3-81ab-4c9367dc0958")
+///     .sign("the secret", "http://localhost:3000/webhooks")?;
+///
+/// let (parts, body) = request.into_parts();
+/// let delivery = Delivery::read(&Verifier::new("the secret")?, &parts.headers, body)?;
+/// assert_eq!((delivery.event_name(), delivery.id()), ("ping", "72d3162e-cc78-11e3-81ab-4c9367dc0958"));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// What GitHub has recorded of a delivery is sent to a program on this machine, which is asked what it
+/// does with it:
+///
+/// ```no_run
+/// # #[cfg(feature = "apps")]
+/// # async fn example(github: octowire::Client) -> octowire::Result<()> {
+/// use octowire::webhooks::OutgoingDelivery;
+///
+/// let recorded = github.as_app()?.apps().get_webhook_delivery().delivery_id(42).send().await?;
+/// let status = OutgoingDelivery::recorded(&recorded)?
+///     .send("a secret of this machine", "http://localhost:3000/webhooks")
+///     .await?;
+/// println!("{status}");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use = "it is not sent before it is signed"]
+pub struct OutgoingDelivery {
+    event: String,
+    id: String,
+    payload: Bytes,
+    form: bool,
+    headers: Vec<(&'static str, String)>,
+}
+
+/// As long as GitHub waits.
+const WITHIN: Duration = Duration::from_secs(10);
+
+impl OutgoingDelivery {
+    /// Of this event, with this payload, under a name of its own.
+    pub fn new(event: impl Into<String>, payload: impl Into<Bytes>) -> Self {
+        let payload = payload.into();
+        Self { event: event.into(), id: guid(), payload, form: false, headers: Vec::new() }
+    }
+
+    /// What GitHub has recorded of a delivery, with its name: the answer of
+    /// `apps/get-webhook-delivery` and the like. Its payload is written anew, so that it has another
+    /// signature.
+    ///
+    /// # Errors
+    /// If the record has no payload, as when it is older than three days: of the kind
+    /// [`InvalidRequest`](ErrorKind::InvalidRequest).
+    #[cfg(any(feature = "apps", feature = "repos", feature = "orgs"))]
+    #[cfg_attr(docsrs, doc(cfg(any(feature = "apps", feature = "repos", feature = "orgs"))))]
+    pub fn recorded(record: &crate::api::types::HookDelivery) -> Result<Self> {
+        let invalid = |what: String| {
+            let message = format!("the record of the delivery {} {what}", record.guid);
+            Error::new(ErrorKind::InvalidRequest, message)
+        };
+        if record.request.payload.is_empty() {
+            return Err(invalid("has no payload".to_owned()));
+        }
+        let payload = serde_json::to_vec(&record.request.payload)
+            .map_err(|error| invalid(format!("can not be written: {error}")))?;
+        let mut delivery = Self::new(record.event.clone(), payload).id(record.guid.clone());
+        for name in [HOOK, super::delivery::TARGET_TYPE, super::delivery::TARGET] {
+            let header =
+                record.request.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
+            if let Some((_, value)) = header {
+                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                delivery.headers.push((name, text));
+            }
+        }
+        Ok(delivery)
+    }
+
+    /// Under this name (`X-GitHub-Delivery`), such as that of a delivery which is repeated.
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = id.into();
+        self
+    }
+
+    /// From the webhook of this id (`X-GitHub-Hook-ID`).
+    pub fn hook_id(mut self, id: i64) -> Self {
+        self.headers.push((HOOK, id.to_string()));
+        self
+    }
+
+    /// As a form, with the JSON in `payload`, which webhooks of GitHub can be set to send.
+    pub fn form(mut self) -> Self {
+        self.form = true;
+        self
+    }
+
+    /// The request that is to be sent, signed.
+    ///
+    /// # Errors
+    /// If the secret is empty, or the address or a name can not be sent.
+    pub fn sign(self, secret: impl Into<SecretString>, url: &str) -> Result<Request<Bytes>> {
+        let invalid = |message: String| {
+            Error::new(ErrorKind::InvalidRequest, format!("a delivery: {message}"))
+        };
+        let uri: Uri = url.parse().map_err(|error| invalid(format!("`{url}`: {error}")))?;
+        let (body, media_type) = if self.form {
+            let mut form = form_urlencoded::Serializer::new(String::new());
+            form.append_pair("payload", &String::from_utf8_lossy(&self.payload));
+            (Bytes::from(form.finish()), "application/x-www-form-urlencoded")
+        } else {
+            (self.payload, "application/json")
+        };
+        let signature = sign(secret, &body)?;
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri;
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        headers.insert(USER_AGENT, HeaderValue::from_static("GitHub-Hookshot/octowire"));
+        let own = [(EVENT, self.event), (DELIVERY, self.id), (SIGNATURE, signature)];
+        for (name, value) in own.into_iter().chain(self.headers) {
+            let value = HeaderValue::try_from(value)
+                .map_err(|_| invalid(format!("the value of {name} can not be sent")))?;
+            headers.insert(HeaderName::from_static(name), value);
+        }
+        Ok(request)
+    }
+
+    /// Signs it and sends it, waits for up to 10 s, and returns the status of the answer. No redirect is
+    /// followed, as GitHub follows none.
+    ///
+    /// # Errors
+    /// As for [`sign`](Self::sign); and if there is no answer, of the kind
+    /// [`Transport`](ErrorKind::Transport).
+    pub async fn send(self, secret: impl Into<SecretString>, url: &str) -> Result<StatusCode> {
+        let request = self.sign(secret, url)?;
+        let failed = |error: reqwest::Error| {
+            Error::new(ErrorKind::Transport, format!("the delivery to {url} was not answered"))
+                .with_advice("see that the program runs and listens there")
+                .with_source(error.without_url())
+        };
+        let client = reqwest::Client::builder()
+            .timeout(WITHIN)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .build()
+            .map_err(failed)?;
+        let request = reqwest::Request::try_from(request).map_err(failed)?;
+        Ok(client.execute(request).await.map_err(failed)?.status())
+    }
+}
+
+/// A random UUID ([RFC 9562, version 4](https://www.rfc-editor.org/rfc/rfc9562#section-5.4)), as
+/// GitHub names deliveries.
+fn guid() -> String {
+    let mut bytes = [0; 16];
+    if getrandom::fill(&mut bytes).is_err() {
+        // Without random numbers: the time, which is other than that of the last one.
+        bytes = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos().to_be_bytes();
+    }
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let digits = crate::names::hex(bytes);
+    let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
+    parts.join("-")
+}
+
+impl fmt::Debug for OutgoingDelivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutgoingDelivery")
+            .field("event", &self.event)
+            .field("id", &self.id)
+            .field("bytes", &self.payload.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,173 @@
+//! How a receiver is made.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::counts::Counts;
+use super::handler::{Handler, Handling};
+use super::inbox::Inbox;
+use super::intake::Rooms;
+use super::service::BodyLimits;
+use super::{Mode, Phase, Receiver, Shared, Signed};
+use crate::RetryPolicy;
+use crate::error::{Error, ErrorKind, Result};
+#[cfg(feature = "webhooks-journal")]
+use crate::webhooks::Journal;
+use crate::webhooks::{Delivery, Once};
+
+/// The settings of a [`Receiver`]: [`Receiver::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder receives nothing before it is started"]
+pub struct ReceiverBuilder {
+    signed: Signed,
+    body: BodyLimits,
+    once: Option<Once>,
+    inbox: Inbox,
+    mode: Mode,
+    queue: u32,
+    queue_bytes: u32,
+    concurrency: u32,
+    handled_within: Duration,
+    retry: RetryPolicy,
+}
+
+/// GitHub waits for 10 s, of which a part is the network's.
+const INLINE: Duration = Duration::from_secs(9);
+
+impl ReceiverBuilder {
+    pub(super) fn new(signed: Signed) -> Self {
+        Self {
+            signed,
+            body: BodyLimits::default(),
+            once: None,
+            inbox: Inbox::none(),
+            mode: Mode::Queued,
+            queue: 1_000,
+            queue_bytes: 256 * 1024 * 1024,
+            concurrency: 16,
+            handled_within: Duration::from_secs(60),
+            retry: RetryPolicy::default()
+                .attempts(5)
+                .delays(Duration::from_secs(1), Duration::from_secs(60))
+                .within(Duration::from_secs(600)),
+        }
+    }
+
+    /// Where it is noted which deliveries were handled: in memory by default, 64 MiB of it. With a
+    /// [store](crate::store) that a fleet shares, one process of it handles a delivery.
+    pub fn once(mut self, once: Once) -> Self {
+        self.once = Some(once);
+        self
+    }
+
+    /// Keeps deliveries on the disk from before they are acknowledged until they are handled, and
+    /// handles at the start what an earlier process left. None by default.
+    #[cfg(feature = "webhooks-journal")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "webhooks-journal")))]
+    pub fn journal(mut self, journal: Journal) -> Self {
+        self.inbox = Inbox::new(journal);
+        self
+    }
+
+    /// Answers once the delivery is handled (200) or is not (500), rather than once it is accepted
+    /// (202). The handler has 9 s then, and one attempt: GitHub waits for 10 s, and can be asked to
+    /// deliver again what failed.
+    pub fn inline(mut self) -> Self {
+        self.mode = Mode::Inline(INLINE);
+        self
+    }
+
+    /// How many deliveries may wait or be handled, 1,000 by default, and the bytes of their payloads,
+    /// 256 MiB by default: what comes when there is no room is refused (503).
+    pub fn queue(mut self, deliveries: u32, bytes: u32) -> Self {
+        (self.queue, self.queue_bytes) = (deliveries.max(1), bytes.max(1));
+        self
+    }
+
+    /// How many deliveries are handled at a time: 16 by default, at least 1.
+    pub fn concurrency(mut self, deliveries: u32) -> Self {
+        self.concurrency = deliveries.max(1);
+        self
+    }
+
+    /// How long the handler may take for an attempt: a minute by default. What takes longer is ended,
+    /// and has failed. With [`inline`](Self::inline) it has 9 s whatever is set here.
+    pub fn handled_within(mut self, time: Duration) -> Self {
+        self.handled_within = time;
+        self
+    }
+
+    /// When the handler is called again after it failed: by default up to five times within ten
+    /// minutes, with random pauses of at most a second to a minute. Of the policy, the attempts, the
+    /// delays and the time count.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// How large a body may be, in bytes: 25 MiB by default, as GitHub
+    /// [caps](https://docs.github.com/en/webhooks/webhook-events-and-payloads) payloads at 25 MB.
+    pub fn max_body_bytes(mut self, bytes: usize) -> Self {
+        self.body.most = bytes;
+        self
+    }
+
+    /// How long a body may take to come: 10 s by default.
+    pub fn body_within(mut self, time: Duration) -> Self {
+        self.body.within = time;
+        self
+    }
+
+    /// How many bytes of bodies that are still coming, or are not verified yet, are held: 64 MiB by
+    /// default. What would go over it is refused (503).
+    pub fn unverified_bytes(mut self, bytes: usize) -> Self {
+        self.body = self.body.with_held(bytes);
+        self
+    }
+
+    /// Starts it. The handler is called with each delivery; what it returns as an error of any kind, or
+    /// a panic, is a failed attempt, and [`GiveUp`](super::GiveUp) is the last one.
+    ///
+    /// # Errors
+    /// Of the kind [`Configuration`](ErrorKind::Configuration): outside of a Tokio runtime, in which
+    /// deliveries are handled; and if it answers [`inline`](Self::inline) and has a journal, which has
+    /// nothing to keep then.
+    pub fn start<F, R, E>(self, handler: F) -> Result<Receiver>
+    where
+        F: Fn(Delivery) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let wrong = |message: &'static str| Err(Error::new(ErrorKind::Configuration, message));
+        if tokio::runtime::Handle::try_current().is_err() {
+            return wrong("a receiver of webhooks has to be started in a Tokio runtime");
+        }
+        if matches!(self.mode, Mode::Inline(_)) && self.inbox.is_there() {
+            return wrong("a receiver that answers inline needs no journal");
+        }
+        let secrets = match &self.signed {
+            Signed::ByGitHub(verifier) => verifier.secrets(),
+            Signed::ByGateway(scheme) => scheme.secrets(),
+        };
+        let once = self.once.unwrap_or_else(|| Once::new(crate::store::Memory::new()));
+        let within = match self.mode {
+            Mode::Queued => self.handled_within,
+            Mode::Inline(within) => within,
+        };
+        let receiver = Receiver(Arc::new(Shared {
+            signed: self.signed,
+            body: self.body,
+            inbox: self.inbox,
+            handler: Handler::new(handler, Handling { within, retry: self.retry }),
+            mode: self.mode,
+            rooms: Rooms::new(self.queue, self.queue_bytes, self.concurrency),
+            counts: Counts::new(secrets),
+            phase: watch::Sender::new(Phase::Open),
+            once,
+        }));
+        super::inbox::resume(&receiver.0);
+        Ok(receiver)
+    }
+}

@@ -1,0 +1,137 @@
+//! What a receiver has done.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Receipt;
+use super::intake::Rooms;
+use crate::webhooks::refusal::Refusal;
+
+/// What a [`Receiver`](super::Receiver) has done since it was started, and has to do:
+/// [`Receiver::stats`](super::Receiver::stats).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReceiverStats {
+    /// Deliveries that were taken, to be handled.
+    pub accepted: u64,
+    /// Deliveries that had been handled before.
+    pub duplicates: u64,
+    /// Deliveries that were handled.
+    pub handled: u64,
+    /// Attempts at handling one that failed.
+    pub failed_attempts: u64,
+    /// Deliveries that were given up.
+    pub failed: u64,
+    /// Deliveries that an earlier process left, and that were taken up.
+    pub resumed: u64,
+    /// Requests that were not signed with a known secret (401).
+    pub unauthorized: u64,
+    /// Requests that were no deliveries (400, 405, 408, 413, 415).
+    pub malformed: u64,
+    /// Deliveries for which there was no room (503).
+    pub busy: u64,
+    /// Deliveries that were refused since the store or the journal failed (503).
+    pub store_failures: u64,
+    /// Deliveries that were refused since they were being handled (503).
+    pub in_progress: u64,
+    /// For each secret, in the order in which they were given, the deliveries that were signed with it:
+    /// one that is not used any more can be removed.
+    pub by_secret: Vec<u64>,
+    /// Deliveries that wait or are handled now.
+    pub queued: usize,
+    /// The bytes of their payloads.
+    pub queued_bytes: usize,
+    /// Those of them that are handled now.
+    pub running: usize,
+}
+
+pub(super) struct Counts {
+    counts: [AtomicU64; 11],
+    by_secret: Vec<AtomicU64>,
+}
+
+/// Where a number is in [`Counts`].
+#[derive(Clone, Copy)]
+enum Count {
+    Accepted,
+    Duplicates,
+    Handled,
+    FailedAttempts,
+    Failed,
+    Resumed,
+    Unauthorized,
+    Malformed,
+    Busy,
+    StoreFailures,
+    InProgress,
+}
+
+impl Counts {
+    pub(super) fn new(secrets: usize) -> Self {
+        let by_secret = (0..secrets).map(|_| AtomicU64::new(0)).collect();
+        Self { counts: Default::default(), by_secret }
+    }
+
+    /// What a delivery or a request was answered.
+    pub(super) fn answered(&self, result: &Result<Receipt, Refusal>) {
+        self.add(match result {
+            // Whether it is handled is counted when it is.
+            Ok(Receipt::Accepted | Receipt::Handled) => Count::Accepted,
+            Ok(Receipt::Duplicate) => Count::Duplicates,
+            Err(Refusal::Signature(_) | Refusal::Envelope(_)) => Count::Unauthorized,
+            Err(Refusal::Busy) => Count::Busy,
+            Err(Refusal::Store) => Count::StoreFailures,
+            Err(Refusal::InProgress) => Count::InProgress,
+            // One that was taken, and failed.
+            Err(Refusal::Failed) => Count::Accepted,
+            Err(_) => Count::Malformed,
+        });
+    }
+
+    pub(super) fn signed_with(&self, secret: usize) {
+        if let Some(count) = self.by_secret.get(secret) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn handled(&self) {
+        self.add(Count::Handled);
+    }
+
+    pub(super) fn failed_attempt(&self) {
+        self.add(Count::FailedAttempts);
+    }
+
+    pub(super) fn failed(&self) {
+        self.add(Count::Failed);
+    }
+
+    #[cfg(feature = "webhooks-journal")]
+    pub(super) fn resumed(&self) {
+        self.add(Count::Resumed);
+    }
+
+    fn add(&self, count: Count) {
+        self.counts[count as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn stats(&self, rooms: &Rooms) -> ReceiverStats {
+        let of = |count: Count| self.counts[count as usize].load(Ordering::Relaxed);
+        ReceiverStats {
+            accepted: of(Count::Accepted),
+            duplicates: of(Count::Duplicates),
+            handled: of(Count::Handled),
+            failed_attempts: of(Count::FailedAttempts),
+            failed: of(Count::Failed),
+            resumed: of(Count::Resumed),
+            unauthorized: of(Count::Unauthorized),
+            malformed: of(Count::Malformed),
+            busy: of(Count::Busy),
+            store_failures: of(Count::StoreFailures),
+            in_progress: of(Count::InProgress),
+            by_secret: self.by_secret.iter().map(|n| n.load(Ordering::Relaxed)).collect(),
+            queued: rooms.taken(),
+            queued_bytes: rooms.taken_bytes(),
+            running: rooms.running(),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What a program does with a delivery, and what counts as its failure.
+
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::time::timeout;
+
+use crate::RetryPolicy;
+use crate::webhooks::Delivery;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type Handled = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
+
+/// A failure after which a delivery is not tried again: what is wrong with it stays.
+///
+/// A handler returns it, or an error that has it as its source.
+///
+/// ```
+/// use octowire::webhooks::{Delivery, GiveUp};
+///
+/// async fn handle(delivery: Delivery) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+///     if delivery.payload().len() > 1_000_000 {
+///         return Err(GiveUp::because("it is too large for the database").into());
+///     }
+///     Ok(())
+/// }
+/// # let _ = handle;
+/// ```
+#[derive(Debug)]
+pub struct GiveUp {
+    reason: BoxError,
+}
+
+/// How the handler is called.
+#[derive(Clone, Debug)]
+pub(super) struct Handling {
+    pub(super) within: Duration,
+    pub(super) retry: RetryPolicy,
+}
+
+/// The handler, of whatever type.
+pub(super) struct Handler {
+    call: Box<dyn Fn(Delivery) -> Handled + Send + Sync>,
+    pub(super) how: Handling,
+}
+
+/// An attempt that failed.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) error: BoxError,
+    /// Another attempt would fail as well.
+    pub(super) last: bool,
+}
+
+impl GiveUp {
+    /// With the reason: an error, or text.
+    pub fn because(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { reason: reason.into() }
+    }
+}
+
+impl Handler {
+    pub(super) fn new<F, R, E>(handler: F, how: Handling) -> Self
+    where
+        F: Fn(Delivery) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        let call = move |delivery| -> Handled {
+            let handled = handler(delivery);
+            Box::pin(async move { handled.await.map_err(Into::into) })
+        };
+        Self { call: Box::new(call), how }
+    }
+
+    /// One attempt.
+    pub(super) async fn attempt(&self, delivery: Delivery) -> Result<(), Failure> {
+        // A handler that panics leaves behind what its next call has to bear, as a thread's panic
+        // would; it is not ours, and nothing of ours is in it.
+        let handled = AssertUnwindSafe(async { (self.call)(delivery).await }).catch_unwind();
+        let failed = |error: BoxError| Failure { last: gives_up(&*error), error };
+        match timeout(self.how.within, handled).await {
+            Ok(Ok(result)) => result.map_err(failed),
+            Ok(Err(panic)) => Err(failed(format!("it panicked: {}", said(&*panic)).into())),
+            Err(_) => Err(failed(format!("it took longer than {:?}", self.how.within).into())),
+        }
+    }
+}
+
+fn gives_up(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut error = Some(error);
+    while let Some(one) = error {
+        if one.is::<GiveUp>() {
+            return true;
+        }
+        error = one.source();
+    }
+    false
+}
+
+fn said(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it did not say why")
+}
+
+/// An error with its sources, in one line.
+pub(super) fn in_one_line(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        line = format!("{line}: {error}");
+        source = error.source();
+    }
+    line.replace(['\n', '\r'], " ")
+}
+
+impl fmt::Display for GiveUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason.fmt(f)
+    }
+}
+
+impl std::error::Error for GiveUp {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.reason.source()
+    }
+}

@@ -1,0 +1,95 @@
+//! Why a request is not taken as a delivery.
+
+use std::fmt;
+
+use http::StatusCode;
+
+use super::envelope::EnvelopeError;
+use super::verify::SignatureError;
+
+/// Why a request is not taken as a delivery.
+///
+/// It is for the operator. The sender is told the [`status`](Self::status) and, once the signature
+/// is right, the reason; whoever can not sign learns nothing but `401 Unauthorized`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// It is not signed with a known secret: 401.
+    Signature(SignatureError),
+    /// It is no envelope that is signed with a known secret and in time: 401.
+    Envelope(EnvelopeError),
+    /// It is no `POST`: 405.
+    Method,
+    /// It is neither JSON nor a form: 415.
+    MediaType,
+    /// It is a form without a `payload`, or with several: 400.
+    Form,
+    /// This header is missing, is there twice or is no text: 400.
+    Header(&'static str),
+    /// Its body is larger than the limit: 413.
+    TooLarge,
+    /// Its body did not come in time: 408.
+    TooSlow,
+    /// Its body broke off: 400.
+    Broken,
+    /// There is no room for it at the moment, or the receiver ends: 503. GitHub notes a failure, and
+    /// the delivery can be delivered again.
+    Busy,
+    /// The store or the journal does not answer: 503.
+    Store,
+    /// It is being handled, maybe by another process, and whether that succeeds is not known yet: 503.
+    InProgress,
+    /// It was not handled, by a receiver that says so at once: 500.
+    Failed,
+}
+
+impl Refusal {
+    /// What the sender is answered.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Signature(_) | Self::Envelope(_) => StatusCode::UNAUTHORIZED,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Form | Self::Header(_) | Self::Broken => StatusCode::BAD_REQUEST,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Busy | Self::Store | Self::InProgress => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// What the sender is told.
+    pub(super) fn told(&self) -> &'static str {
+        match self {
+            Self::Signature(_) | Self::Envelope(_) => "unauthorized\n",
+            Self::Method => "only POST is allowed\n",
+            Self::MediaType => "the content type is neither JSON nor a form\n",
+            Self::Form => "the form has not exactly one payload\n",
+            Self::Header(_) => "a header is missing\n",
+            Self::TooLarge => "the body is too large\n",
+            Self::TooSlow => "the body did not come in time\n",
+            Self::Broken => "the body broke off\n",
+            Self::Busy | Self::Store => "busy, deliver again later\n",
+            Self::InProgress => "being handled, deliver again later\n",
+            Self::Failed => "not handled\n",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Signature(error) => error.fmt(f),
+            Self::Envelope(error) => error.fmt(f),
+            Self::Header(name) => write!(f, "the header {name} is missing, twice or no text"),
+            Self::InProgress => f.write_str("the delivery is being handled already"),
+            Self::Busy => f.write_str("there is no room for the delivery at the moment"),
+            Self::Store => f.write_str("the store or the journal does not answer"),
+            Self::Failed => f.write_str("the delivery was not handled"),
+            other => f.write_str(other.told().trim_end()),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}

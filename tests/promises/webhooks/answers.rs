@@ -1,0 +1,316 @@
+//! What a sender is answered.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CONTENT_TYPE, ORIGIN, RETRY_AFTER};
+use http::{HeaderValue, Method, Request, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt, Full};
+use octowire::webhooks::{Delivery, EnvelopeScheme, OutgoingDelivery, Receiver, Refusal, sign};
+use tower::ServiceExt;
+
+use super::{Handled, SECRET, URL, builder, delivery, read, send, settled, signed, verifier};
+
+const SIGNATURE: &str = "x-hub-signature-256";
+
+#[tokio::test]
+async fn a_signed_delivery_is_accepted_and_handled_as_json_or_as_a_form() {
+    let handled = Handled::default();
+    let receiver = handled.start(builder());
+    let target = [
+        ("x-github-hook-installation-target-type", "repository"),
+        ("x-github-hook-installation-target-id", "7"),
+    ];
+    for (id, form) in [("json", false), ("form", true)] {
+        let delivery = delivery(id).hook_id(42);
+        let mut request = signed(if form { delivery.form() } else { delivery });
+        for (name, value) in target {
+            request.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        if !form {
+            let with_charset = HeaderValue::from_static("Application/JSON; charset=utf-8");
+            request.headers_mut().insert(CONTENT_TYPE, with_charset);
+        }
+        assert_eq!(send(&receiver, request).await, (StatusCode::ACCEPTED, "accepted\n".into()));
+    }
+    settled(&receiver).await;
+    let deliveries = handled.0.lock().unwrap().clone();
+    assert_eq!(deliveries.len(), 2);
+    for delivery in &deliveries {
+        assert_eq!(delivery.event_name(), "issues");
+        assert_eq!((delivery.hook_id(), delivery.target()), (Some(42), Some(("repository", 7))));
+        assert!(delivery.payload().starts_with(b"{\"action\":\"opened\""));
+        assert_eq!((delivery.attempt(), delivery.is_resumed()), (1, false));
+        assert_eq!(delivery.event().unwrap().sender().unwrap().login, "octocat");
+    }
+    let stats = receiver.stats();
+    assert_eq!((stats.accepted, stats.handled, stats.by_secret), (2, 2, vec![2]));
+}
+
+#[tokio::test]
+async fn whoever_can_not_sign_is_told_the_same_whatever_is_wrong() {
+    let handled = Handled::default();
+    let receiver = handled.start(builder());
+    let good = || signed(delivery("d"));
+    let with = |signature: &str| {
+        let mut request = good();
+        request.headers_mut().insert(SIGNATURE, signature.parse().unwrap());
+        request
+    };
+    let mut missing = good();
+    missing.headers_mut().remove(SIGNATURE);
+    let mut twice = good();
+    let signature = twice.headers()[SIGNATURE].clone();
+    twice.headers_mut().append(SIGNATURE, signature);
+    let mut sha1_only = good();
+    sha1_only.headers_mut().remove(SIGNATURE);
+    sha1_only.headers_mut().insert("x-hub-signature", HeaderValue::from_static("sha1=00"));
+    // What else is wrong with it is not told either.
+    let mut no_event = with(&format!("sha256={}", "0".repeat(64)));
+    no_event.headers_mut().remove("x-github-event");
+    no_event.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    let changed = good().map(|_| Full::from("{\"action\":\"deleted\"}"));
+    let bad = [
+        missing,
+        twice,
+        sha1_only,
+        no_event,
+        changed,
+        with("sha256=00"),
+        with(&sign("another", b"{}").unwrap()),
+        with(&good().headers()[SIGNATURE].to_str().unwrap().to_uppercase()),
+    ];
+    let count = bad.len();
+    let mut answers = Vec::new();
+    for request in bad {
+        let response = receiver.clone().oneshot(request).await.unwrap();
+        let headers = format!("{:?}", response.headers());
+        let (status, text) = read(Ok(response)).await;
+        answers.push((status, headers, text));
+    }
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "{answers:#?}");
+    assert_eq!((answers[0].0, &*answers[0].2), (StatusCode::UNAUTHORIZED, "unauthorized\n"));
+    assert_eq!(receiver.stats().unauthorized, count as u64);
+    assert!(handled.ids().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_signed_and_no_delivery_is_told_what_it_lacks() {
+    let receiver = Handled::default().start(builder());
+    let without = |name: &'static str| {
+        let mut request = signed(delivery("d"));
+        request.headers_mut().remove(name);
+        request
+    };
+    let body = |body: &'static str, media_type: &'static str| {
+        let mut request = signed(delivery("d")).map(|_| Full::from(body));
+        let signature = sign(SECRET, body.as_bytes()).unwrap().parse().unwrap();
+        request.headers_mut().insert(SIGNATURE, signature);
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        request
+    };
+    let form = "application/x-www-form-urlencoded";
+    for (request, status) in [
+        (without("x-github-event"), 400),
+        (without("x-github-delivery"), 400),
+        (without("content-type"), 415),
+        (body("{}", "text/plain"), 415),
+        (body("payload", "multipart/form-data; boundary=x"), 415),
+        (body("payloads={}", form), 400),
+        (body("payload={}&payload={}", form), 400),
+        (body("", form), 400),
+    ] {
+        let shown = format!("{request:?}");
+        let (answer, text) = send(&receiver, request).await;
+        assert_eq!(answer.as_u16(), status, "{shown}");
+        assert!(!text.is_empty() && !text.contains("unauthorized"), "{text}");
+    }
+    assert_eq!(receiver.stats().malformed, 8);
+}
+
+#[tokio::test]
+async fn only_a_post_is_taken_and_no_origin_is_allowed() {
+    let receiver = Handled::default().start(builder());
+    for method in [Method::GET, Method::PUT, Method::OPTIONS, Method::HEAD, Method::DELETE] {
+        let mut request = signed(delivery("d"));
+        *request.method_mut() = method;
+        request.headers_mut().insert(ORIGIN, HeaderValue::from_static("https://evil.example"));
+        let response = receiver.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(response.headers()[ALLOW], "POST");
+        assert!(!response.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN));
+    }
+    let mut request = signed(delivery("d"));
+    request.headers_mut().insert(ORIGIN, HeaderValue::from_static("https://evil.example"));
+    let response = receiver.oneshot(request).await.unwrap();
+    assert!(response.headers().keys().all(|name| !name.as_str().starts_with("access-control")));
+}
+
+/// A body of these frames, each after a time.
+struct Slow {
+    frames: Vec<(Duration, Result<Bytes, &'static str>)>,
+    hint: u64,
+    sleep: Option<Pin<Box<tokio::time::Sleep>>>,
+}
+
+impl Slow {
+    fn new(frames: Vec<(u64, Result<Vec<u8>, &'static str>)>, hint: u64) -> Self {
+        let frame = |(seconds, data): (u64, Result<Vec<u8>, &'static str>)| {
+            (Duration::from_secs(seconds), data.map(Bytes::from))
+        };
+        let mut frames: Vec<_> = frames.into_iter().map(frame).collect();
+        frames.reverse();
+        Self { frames, hint, sleep: None }
+    }
+}
+
+impl Body for Slow {
+    type Data = Bytes;
+    type Error = &'static str;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
+        let Some((after, _)) = self.frames.last() else { return Poll::Ready(None) };
+        let after = *after;
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(after)));
+        if !after.is_zero() && sleep.as_mut().poll(context).is_pending() {
+            return Poll::Pending;
+        }
+        self.sleep = None;
+        let (_, data) = self.frames.pop().unwrap();
+        Poll::Ready(Some(data.map(Frame::data)))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let mut hint = SizeHint::new();
+        hint.set_lower(self.hint);
+        hint
+    }
+}
+
+fn slow(body: Slow) -> Request<Slow> {
+    signed(delivery("d")).map(|_| body)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_too_large_too_slow_or_broken_is_refused_with_bounded_memory() {
+    let receiver =
+        Handled::default().start(builder().max_body_bytes(1_000).unverified_bytes(1_500));
+    let ask = |body| {
+        let receiver = receiver.clone();
+        async move { read(receiver.oneshot(slow(body)).await).await.0.as_u16() }
+    };
+    // By what it says, before a byte is read; and by what comes, whatever it says.
+    assert_eq!(ask(Slow::new(vec![(0, Err("never read"))], 1_001)).await, 413);
+    assert_eq!(
+        ask(Slow::new(vec![(0, Ok(vec![b' '; 600])), (0, Ok(vec![b' '; 401]))], 0)).await,
+        413
+    );
+    assert_eq!(ask(Slow::new(vec![(0, Ok(vec![b' '; 10])), (0, Err("gone"))], 20)).await, 400);
+    assert_eq!(
+        ask(Slow::new(vec![(0, Ok(vec![b' '; 10])), (9, Ok(vec![b' '; 10]))], 0)).await,
+        401
+    );
+    assert_eq!(
+        ask(Slow::new(vec![(5, Ok(vec![b' '; 10])), (6, Ok(vec![b' '; 10]))], 0)).await,
+        408
+    );
+    // Two at a time have no room.
+    let (one, other) = tokio::join!(
+        ask(Slow::new(vec![(0, Ok(vec![b' '; 900])), (1, Ok(vec![b' '; 10]))], 0)),
+        ask(Slow::new(vec![(0, Ok(vec![b' '; 900])), (1, Ok(vec![b' '; 10]))], 0)),
+    );
+    assert_eq!((one, other), (401, 503));
+    // And what they had is given back.
+    assert_eq!(ask(Slow::new(vec![(0, Ok(vec![b' '; 1_000]))], 0)).await, 401);
+}
+
+#[tokio::test]
+async fn a_body_in_many_parts_is_one() {
+    let handled = Handled::default();
+    let receiver = handled.start(builder());
+    let body = signed(delivery("parts")).into_body().collect().await.unwrap().to_bytes();
+    let frames = body.chunks(7).map(|part| (0, Ok(part.to_vec()))).collect();
+    let request = signed(delivery("parts")).map(|_| Slow::new(frames, 3));
+    assert_eq!(read(receiver.clone().oneshot(request).await).await.0, StatusCode::ACCEPTED);
+    settled(&receiver).await;
+    assert_eq!(handled.0.lock().unwrap()[0].payload(), &body);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_is_replaced_and_it_shows_when_the_old_one_is_not_used_any_more() {
+    let both = verifier().or("the new secret").unwrap();
+    let receiver = Handled::default().start(Receiver::builder(both));
+    let new = |id| delivery(id).sign("the new secret", URL).unwrap().map(Full::new);
+    send(&receiver, signed(delivery("old"))).await;
+    send(&receiver, new("new-1")).await;
+    assert_eq!(send(&receiver, new("new-2")).await.0, StatusCode::ACCEPTED);
+    assert_eq!(receiver.stats().by_secret, [1, 2]);
+}
+
+#[tokio::test]
+async fn what_a_gateway_signs_anew_is_received_once_and_in_time() {
+    let handled = Handled::default();
+    let receiver = handled.start(Receiver::envelopes(EnvelopeScheme::new(verifier())));
+    let seal = |data: &str| EnvelopeScheme::new(verifier()).seal("issues", data).unwrap();
+    let post = |body: String| Request::post(URL).body(Full::from(body)).unwrap();
+    let sealed = seal(r#"{"n":1}"#);
+    assert_eq!(send(&receiver, post(sealed.clone())).await.0, StatusCode::ACCEPTED);
+    settled(&receiver).await;
+    // Whoever listened and sends it on is told nothing new.
+    assert_eq!(send(&receiver, post(sealed.clone())).await.0, StatusCode::OK);
+    assert_eq!(send(&receiver, post(seal(r#"{"n":2}"#))).await.0, StatusCode::ACCEPTED);
+    assert_eq!(
+        send(&receiver, post(sealed.replace(":1}", ":3}"))).await.0,
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(send(&receiver, post("{}".to_owned())).await.0, StatusCode::UNAUTHORIZED);
+    settled(&receiver).await;
+    let payloads: Vec<_> =
+        handled.0.lock().unwrap().iter().map(|delivery| delivery.payload().clone()).collect();
+    assert_eq!(payloads, [r#"{"n":1}"#, r#"{"n":2}"#]);
+}
+
+#[test]
+fn an_operator_is_told_what_a_sender_is_not() {
+    let read = |request: Request<Bytes>| {
+        let (parts, body) = request.into_parts();
+        Delivery::read(&verifier(), &parts.headers, body).unwrap_err()
+    };
+    let signed = |secret: &str| delivery("d").sign(secret, URL).unwrap();
+    let wrong = read(signed("another"));
+    assert!(matches!(wrong, Refusal::Signature(_)) && wrong.to_string().contains("fits no secret"));
+    let mut missing = signed(SECRET);
+    missing.headers_mut().remove("x-github-delivery");
+    assert_eq!(read(missing), Refusal::Header("x-github-delivery"));
+    let mut long = signed(SECRET);
+    long.headers_mut().insert("x-github-delivery", "x".repeat(300).parse().unwrap());
+    assert_eq!(read(long), Refusal::Header("x-github-delivery"));
+}
+
+#[tokio::test]
+async fn a_full_receiver_says_when_to_come_back() {
+    let receiver = Handled::default().start(builder().queue(1, 10));
+    receiver.shutdown(Duration::ZERO).await;
+    let response = receiver.oneshot(signed(delivery("d"))).await.unwrap();
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(response.headers()[RETRY_AFTER], "60");
+}
+
+#[tokio::test]
+async fn no_debug_shows_a_payload_or_a_secret() {
+    let handled = Handled::default();
+    let receiver = handled.start(builder());
+    let outgoing = OutgoingDelivery::new("issues", r#"{"canary":"c4n4ry"}"#);
+    let shown = format!("{outgoing:?} {:?} {receiver:?}", builder());
+    send(&receiver, signed(outgoing)).await;
+    settled(&receiver).await;
+    let shown = format!("{shown} {:?}", handled.0.lock().unwrap()[0]);
+    assert!(!shown.contains("c4n4ry") && !shown.contains(SECRET), "{shown}");
+}

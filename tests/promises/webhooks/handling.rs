@@ -1,0 +1,337 @@
+//! Each delivery is handled once, however often it comes and whatever its handler does.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use http::StatusCode;
+use octowire::store::{Memory, Store, StoreFuture};
+use octowire::webhooks::{Delivery, GiveUp, Once, Receipt, Receiver, Refusal};
+use octowire::{ErrorKind, RetryPolicy};
+use tokio::sync::Semaphore;
+use tower::ServiceExt;
+
+use super::{Handled, builder, deliver, delivery, send, settled, signed};
+
+const ACCEPTED: StatusCode = StatusCode::ACCEPTED;
+const OK: StatusCode = StatusCode::OK;
+const BUSY: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
+
+/// A receiver whose handler waits for a permit each time.
+fn waiting(builder: octowire::webhooks::ReceiverBuilder) -> (Receiver, Handled, Arc<Semaphore>) {
+    let (handled, gate) = (Handled::default(), Arc::new(Semaphore::new(0)));
+    let (note, wait) = (handled.clone(), Arc::clone(&gate));
+    let handler = move |delivery| {
+        note.note(delivery);
+        let wait = Arc::clone(&wait);
+        async move { wait.acquire_owned().await.map(tokio::sync::OwnedSemaphorePermit::forget) }
+    };
+    (builder.start(handler).unwrap(), handled, gate)
+}
+
+/// Lets what can go on do so.
+async fn turns() {
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn of_a_hundred_same_deliveries_one_is_handled() {
+    let (receiver, handled, gate) = waiting(builder());
+    let calls = (0..100).map(|_| deliver(&receiver, "same"));
+    let answers = futures_util::future::join_all(calls).await;
+    assert_eq!(answers.iter().filter(|status| **status == ACCEPTED).count(), 1);
+    // Whether it will be handled is not known, so that nobody else is told that it is.
+    assert_eq!(answers.iter().filter(|status| **status == BUSY).count(), 99);
+    gate.add_permits(1);
+    settled(&receiver).await;
+    assert_eq!(deliver(&receiver, "same").await, OK);
+    assert_eq!(handled.ids(), ["same"]);
+    let stats = receiver.stats();
+    assert_eq!((stats.accepted, stats.in_progress, stats.duplicates), (1, 99, 1));
+}
+
+#[tokio::test]
+async fn processes_that_share_a_store_handle_a_delivery_once() {
+    let (store, handled) = (Memory::new(), Handled::default());
+    let receivers: Vec<Receiver> =
+        (0..3).map(|_| handled.start(builder().once(Once::new(store.clone())))).collect();
+    for number in 0..30 {
+        let id = format!("d-{}", number % 10);
+        deliver(&receivers[number % 3], &id).await;
+        settled(&receivers[number % 3]).await;
+    }
+    let mut ids = handled.ids();
+    ids.sort();
+    assert_eq!(ids, (0..10).map(|number| format!("d-{number}")).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_fails_is_called_again_until_it_succeeds() {
+    let handled = Handled::default();
+    let receiver = handled.failing(3, builder());
+    assert_eq!(deliver(&receiver, "d").await, ACCEPTED);
+    settled(&receiver).await;
+    assert_eq!(handled.attempts(), [1, 2, 3, 4]);
+    assert_eq!(deliver(&receiver, "d").await, OK);
+    let stats = receiver.stats();
+    assert_eq!((stats.handled, stats.failed_attempts, stats.failed), (1, 3, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_to_the_end_is_accepted_again() {
+    let handled = Handled::default();
+    let receiver = handled.failing(5, builder());
+    let began = tokio::time::Instant::now();
+    deliver(&receiver, "d").await;
+    settled(&receiver).await;
+    assert_eq!(handled.attempts(), [1, 2, 3, 4, 5]);
+    assert!(began.elapsed() < Duration::from_secs(16), "{:?}", began.elapsed());
+    assert_eq!(receiver.stats().failed, 1);
+    assert_eq!(deliver(&receiver, "d").await, ACCEPTED);
+    settled(&receiver).await;
+    assert_eq!(receiver.stats().handled, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_may_give_up_panic_or_hang_and_the_next_delivery_is_handled() {
+    let calls = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&calls);
+    let handler = move |delivery: Delivery| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        async move {
+            match delivery.id() {
+                "gives-up" => return Err(GiveUp::because("it is none of ours").into()),
+                "panics" => panic!("it panics"),
+                "hangs" => std::future::pending::<()>().await,
+                _ => {}
+            }
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+        }
+    };
+    let retry = RetryPolicy::default().attempts(2).within(Duration::from_secs(600));
+    let receiver = builder().retry(retry).concurrency(1).start(handler).unwrap();
+    for (id, expected, failed) in
+        [("gives-up", 1, 1), ("panics", 2, 2), ("hangs", 2, 3), ("fine", 1, 3)]
+    {
+        calls.store(0, Ordering::Relaxed);
+        assert_eq!(deliver(&receiver, id).await, ACCEPTED);
+        settled(&receiver).await;
+        assert_eq!(
+            (calls.load(Ordering::Relaxed), receiver.stats().failed),
+            (expected, failed),
+            "{id}"
+        );
+    }
+    assert_eq!(receiver.stats().handled, 1);
+}
+
+#[tokio::test]
+async fn what_waits_and_runs_is_bounded() {
+    let (receiver, handled, gate) = waiting(builder().queue(5, 1_000_000).concurrency(2));
+    for number in 0..5 {
+        assert_eq!(deliver(&receiver, &number.to_string()).await, ACCEPTED);
+    }
+    turns().await;
+    assert_eq!(deliver(&receiver, "5").await, BUSY);
+    let stats = receiver.stats();
+    assert_eq!((stats.queued, stats.running, stats.busy, handled.ids().len()), (5, 2, 1, 2));
+    gate.add_permits(1);
+    while receiver.stats().handled == 0 {
+        tokio::task::yield_now().await;
+    }
+    turns().await;
+    assert_eq!(deliver(&receiver, "5").await, ACCEPTED);
+    gate.add_permits(5);
+    settled(&receiver).await;
+    assert_eq!(handled.ids().len(), 6);
+    // By bytes as well; one that is larger than all of it goes alone.
+    let (receiver, _, gate) = waiting(builder().queue(100, 100));
+    assert_eq!(deliver(&receiver, "1").await, ACCEPTED);
+    assert_eq!(deliver(&receiver, "2").await, BUSY);
+    assert_eq!(receiver.stats().queued_bytes, 55);
+    gate.add_permits(2);
+    settled(&receiver).await;
+    let large = super::OutgoingDelivery::new("issues", vec![b' '; 200]);
+    assert_eq!(send(&receiver, signed(large)).await.0, ACCEPTED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_tried_again_holds_up_nobody() {
+    let handled = Handled::default();
+    let note = handled.clone();
+    let handler = move |delivery: Delivery| {
+        let fails = delivery.id() == "fails";
+        note.note(delivery);
+        async move { if fails { Err("it fails") } else { Ok(()) } }
+    };
+    let receiver = builder().concurrency(1).start(handler).unwrap();
+    deliver(&receiver, "fails").await;
+    turns().await;
+    deliver(&receiver, "fine").await;
+    turns().await;
+    assert_eq!(handled.ids(), ["fails", "fine"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_lasts_as_long_as_its_handler_and_its_queue() {
+    let once = Once::new(Memory::new()).handled_within(Duration::from_secs(10));
+    let receiver = builder().once(once).concurrency(1).handled_within(Duration::from_secs(120));
+    let (receiver, handled, gate) = waiting(receiver);
+    deliver(&receiver, "first").await;
+    deliver(&receiver, "second").await;
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        assert_eq!(deliver(&receiver, "first").await, BUSY);
+        assert_eq!(deliver(&receiver, "second").await, BUSY);
+    }
+    gate.add_permits(2);
+    settled(&receiver).await;
+    assert_eq!(handled.ids(), ["first", "second"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_answers_inline_says_what_became_of_it() {
+    let handled = Handled::default();
+    let receiver = handled.failing(1, builder().inline());
+    assert_eq!(deliver(&receiver, "d").await, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(send(&receiver, signed(delivery("d"))).await, (OK, "handled\n".into()));
+    assert_eq!(send(&receiver, signed(delivery("d"))).await, (OK, "handled before\n".into()));
+    assert_eq!(handled.attempts(), [1, 1]);
+    // GitHub would not wait for longer.
+    let (receiver, _, _gate) = waiting(builder().inline());
+    let began = tokio::time::Instant::now();
+    assert_eq!(deliver(&receiver, "hangs").await, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(began.elapsed(), Duration::from_secs(9));
+    assert_eq!(receiver.stats().failed, 1);
+}
+
+#[tokio::test]
+async fn a_sender_that_hangs_up_loses_nothing() {
+    let handled = Handled::default();
+    let receiver = handled.start(builder());
+    for number in 0..50 {
+        let request = signed(delivery(&format!("d-{number}")));
+        // Dropped at every place where it waits.
+        let mut call = tokio_test_call(receiver.clone().oneshot(request));
+        for _ in 0..number % 4 {
+            call.step();
+        }
+        drop(call);
+        turns().await;
+    }
+    settled(&receiver).await;
+    let ids = handled.ids();
+    let unique: std::collections::BTreeSet<_> = ids.iter().collect();
+    assert_eq!(ids.len(), unique.len());
+    for number in 0..50 {
+        let id = format!("d-{number}");
+        let begun = ids.contains(&id);
+        // It was handled, or was never begun, and is not stuck in between.
+        assert_eq!(deliver(&receiver, &id).await, if begun { OK } else { ACCEPTED }, "{id}");
+    }
+}
+
+/// A future that is polled by hand.
+fn tokio_test_call<F: Future>(future: F) -> Stepped<F> {
+    Stepped(Box::pin(future))
+}
+
+struct Stepped<F>(std::pin::Pin<Box<F>>);
+
+impl<F: Future> Stepped<F> {
+    fn step(&mut self) {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let _ = self.0.as_mut().poll(&mut context);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_ends_handles_what_it_has_and_takes_no_more() {
+    let handled = Handled::default();
+    let receiver = handled.failing(2, builder());
+    deliver(&receiver, "d").await;
+    let ends = receiver.shutdown(Duration::from_secs(60));
+    let (left, refused) = tokio::join!(ends, async {
+        turns().await;
+        deliver(&receiver, "late").await
+    });
+    assert_eq!((left, refused), (0, BUSY));
+    assert_eq!(handled.attempts(), [1, 2, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_may_not_wait_says_what_is_left_and_lets_others_have_it() {
+    let store = Memory::new();
+    let (receiver, _, _gate) = waiting(builder().once(Once::new(store.clone())).concurrency(1));
+    deliver(&receiver, "runs").await;
+    deliver(&receiver, "waits").await;
+    assert_eq!(receiver.shutdown(Duration::from_secs(5)).await, 2);
+    turns().await;
+    let handled = Handled::default();
+    let next = handled.start(builder().once(Once::new(store)));
+    assert_eq!((deliver(&next, "runs").await, deliver(&next, "waits").await), (ACCEPTED, ACCEPTED));
+}
+
+/// A store that is gone.
+#[derive(Debug)]
+struct Gone;
+
+fn gone<'a, T: Send + 'a>() -> StoreFuture<'a, T> {
+    let error = octowire::store::Disk::open("/dev/null/nowhere").unwrap_err();
+    Box::pin(std::future::ready(Err(error)))
+}
+
+impl Store for Gone {
+    fn get<'a>(&'a self, _: &'a str) -> StoreFuture<'a, Option<bytes::Bytes>> {
+        gone()
+    }
+    fn put<'a>(&'a self, _: &'a str, _: bytes::Bytes, _: Duration) -> StoreFuture<'a, ()> {
+        gone()
+    }
+    fn claim<'a>(&'a self, _: &'a str, _: bytes::Bytes, _: Duration) -> StoreFuture<'a, bool> {
+        gone()
+    }
+    fn renew<'a>(&'a self, _: &'a str, _: bytes::Bytes, _: Duration) -> StoreFuture<'a, bool> {
+        gone()
+    }
+    fn remove<'a>(&'a self, _: &'a str) -> StoreFuture<'a, ()> {
+        gone()
+    }
+    fn release<'a>(&'a self, _: &'a str, _: bytes::Bytes) -> StoreFuture<'a, bool> {
+        gone()
+    }
+    fn add<'a>(&'a self, _: &'a str, _: i64, _: Duration) -> StoreFuture<'a, i64> {
+        gone()
+    }
+}
+
+#[tokio::test]
+async fn without_the_store_nothing_is_acknowledged() {
+    let handled = Handled::default();
+    let receiver = handled.start(builder().once(Once::new(Gone)));
+    assert_eq!(deliver(&receiver, "d").await, BUSY);
+    assert!(handled.ids().is_empty());
+    let stats = receiver.stats();
+    assert_eq!((stats.store_failures, stats.queued), (1, 0));
+}
+
+#[tokio::test]
+async fn a_delivery_may_come_another_way_than_by_http() {
+    let handled = Handled::default();
+    let receiver = handled.start(builder());
+    let (parts, body) = delivery("queued").sign(super::SECRET, super::URL).unwrap().into_parts();
+    let delivery = Delivery::read(&super::verifier(), &parts.headers, body).unwrap();
+    assert_eq!(receiver.receive(delivery.clone()).await, Ok(Receipt::Accepted));
+    settled(&receiver).await;
+    assert_eq!(receiver.receive(delivery.clone()).await, Ok(Receipt::Duplicate));
+    receiver.shutdown(Duration::ZERO).await;
+    assert_eq!(receiver.receive(delivery).await, Err(Refusal::Busy));
+}
+
+#[test]
+fn it_has_to_be_started_in_a_runtime() {
+    let started = builder().start(|_| async { Ok::<_, std::convert::Infallible>(()) });
+    assert_eq!(started.unwrap_err().kind(), ErrorKind::Configuration);
+}

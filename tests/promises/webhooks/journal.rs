@@ -1,0 +1,208 @@
+//! With a journal, what is accepted is handled, whatever ends in between.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use http::StatusCode;
+use octowire::ErrorKind;
+use octowire::store::Memory;
+use octowire::webhooks::{GiveUp, Journal, Once, Receiver, ReceiverBuilder};
+
+use super::{Handled, builder, deliver, settled};
+
+const ACCEPTED: StatusCode = StatusCode::ACCEPTED;
+const OK: StatusCode = StatusCode::OK;
+const BUSY: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
+
+const FOREVER: Duration = Duration::from_secs(1_000_000_000);
+
+/// A folder that goes with the test.
+pub(super) struct Folder(PathBuf);
+
+impl Folder {
+    pub(super) fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("octowire-inbox-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(super) fn file(&self) -> PathBuf {
+        self.0.join("webhooks.journal")
+    }
+
+    async fn open(&self) -> Journal {
+        Journal::open(self.file()).await.unwrap()
+    }
+
+    async fn builder(&self) -> ReceiverBuilder {
+        builder().journal(self.open().await)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A receiver that accepts and never handles: as one that ends at once.
+async fn ends_at_once(builder: ReceiverBuilder, ids: &[&str]) {
+    let never = |_| std::future::pending::<Result<(), &str>>();
+    let receiver = builder.start(never).unwrap();
+    for id in ids {
+        assert_eq!(deliver(&receiver, id).await, ACCEPTED);
+    }
+    assert_eq!(receiver.shutdown(Duration::ZERO).await, ids.len());
+    gone(&receiver).await;
+}
+
+/// Waits until nothing of a receiver that was shut down goes on, so that its journal can be opened.
+async fn gone(receiver: &Receiver) {
+    settled(receiver).await;
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_accepted_is_handled_after_the_next_start_and_says_so() {
+    let folder = Folder::new();
+    ends_at_once(folder.builder().await, &["a", "b", "c"]).await;
+    let handled = Handled::default();
+    let receiver = handled.start(folder.builder().await);
+    while handled.ids().len() < 3 {
+        tokio::task::yield_now().await;
+    }
+    settled(&receiver).await;
+    let mut ids = handled.ids();
+    ids.sort();
+    assert_eq!(ids, ["a", "b", "c"]);
+    assert!(handled.0.lock().unwrap().iter().all(|delivery| delivery.is_resumed()));
+    assert_eq!(handled.0.lock().unwrap()[0].event().unwrap().sender().unwrap().login, "octocat");
+    assert_eq!((receiver.stats().resumed, receiver.stats().handled), (3, 3));
+    // They are done, for this process and for the next.
+    assert_eq!(deliver(&receiver, "a").await, OK);
+    receiver.shutdown(Duration::ZERO).await;
+    drop(receiver);
+    let again = Handled::default();
+    let receiver = again.start(folder.builder().await);
+    assert_eq!((deliver(&receiver, "b").await, again.ids().len()), (OK, 0));
+}
+
+#[tokio::test]
+async fn who_comes_again_before_it_is_taken_up_is_not_handled_twice() {
+    let folder = Folder::new();
+    ends_at_once(folder.builder().await, &["a", "b"]).await;
+    let handled = Handled::default();
+    let receiver = handled.start(folder.builder().await);
+    // Before anything else has a turn.
+    for id in ["a", "b"] {
+        assert_ne!(deliver(&receiver, id).await, ACCEPTED);
+    }
+    while receiver.stats().handled < 2 {
+        tokio::task::yield_now().await;
+    }
+    let mut ids = handled.ids();
+    ids.sort();
+    assert_eq!(ids, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn the_claims_of_a_process_that_ended_are_its_successors() {
+    let (folder, store) = (Folder::new(), Memory::new());
+    let shared = |builder: ReceiverBuilder| builder.once(Once::new(store.clone()));
+    ends_at_once(shared(folder.builder().await), &["a"]).await;
+    // For others, it is claimed for another five minutes.
+    let other = Handled::default().start(shared(builder()));
+    assert_eq!(deliver(&other, "a").await, BUSY);
+    let handled = Handled::default();
+    let receiver = handled.start(shared(folder.builder().await));
+    while receiver.stats().handled == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(handled.ids(), ["a"]);
+    assert_eq!(deliver(&other, "a").await, OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_process_has_meanwhile_is_left_to_it_unless_that_ends_as_well() {
+    let (folder, store) = (Folder::new(), Memory::new());
+    let once = |lasts| Once::new(store.clone()).handled_within(lasts);
+    let minute = Duration::from_secs(60);
+    // The clock goes ahead while the disk is waited for.
+    let builder = || async { folder.builder().await.once(once(minute)).handled_within(FOREVER) };
+    ends_at_once(builder().await, &["done", "left"]).await;
+    // Their claims end, and a process without a journal has them.
+    tokio::time::advance(2 * minute).await;
+    let claims = once(FOREVER);
+    let done = claims.claim("done").await.unwrap().unwrap();
+    let left = claims.claim("left").await.unwrap().unwrap();
+    let handled = Handled::default();
+    let receiver = handled.start(builder().await);
+    tokio::time::sleep(10 * minute).await;
+    assert!(handled.ids().is_empty());
+    done.done().await.unwrap();
+    left.failed().await.unwrap();
+    while receiver.stats().handled == 0 {
+        tokio::time::sleep(minute).await;
+    }
+    tokio::time::sleep(10 * minute).await;
+    assert_eq!(handled.ids(), ["left"]);
+}
+
+#[tokio::test]
+async fn what_is_given_up_is_kept_aside_and_can_be_handled_later() {
+    let folder = Folder::new();
+    let journal = folder.open().await;
+    let fails = |_| async { Err::<(), _>(GiveUp::because("the database is away")) };
+    let receiver = builder().journal(journal.clone()).start(fails).unwrap();
+    assert_eq!(deliver(&receiver, "a").await, ACCEPTED);
+    settled(&receiver).await;
+    let failed = journal.failed().await.unwrap();
+    assert_eq!((&*failed[0].id, &*failed[0].error), ("a", "the database is away"));
+    receiver.shutdown(Duration::ZERO).await;
+    drop((receiver, journal));
+    // After a restart as well; and not by itself.
+    let (journal, handled) = (folder.open().await, Handled::default());
+    let receiver = handled.start(builder().journal(journal.clone()));
+    assert_eq!(receiver.stats().queued, 0);
+    assert!(receiver.retry_failed("a").await.unwrap());
+    assert!(!receiver.retry_failed("a").await.unwrap());
+    settled(&receiver).await;
+    assert_eq!((handled.ids(), journal.failed().await.unwrap().len()), (vec!["a".to_owned()], 0));
+    assert!(!receiver.retry_failed("absent").await.unwrap());
+    assert_eq!(deliver(&receiver, "a").await, OK);
+}
+
+#[tokio::test]
+async fn what_has_no_room_on_the_disk_is_refused_and_nothing_of_it_stays() {
+    let folder = Folder::new();
+    let journal = Journal::builder(folder.file()).max_bytes(500).open().await.unwrap();
+    let never = |_| std::future::pending::<Result<(), &str>>();
+    let receiver = builder().journal(journal.clone()).start(never).unwrap();
+    let mut accepted = 0;
+    let refused = loop {
+        let id = format!("d-{accepted}");
+        if deliver(&receiver, &id).await == BUSY {
+            break id;
+        }
+        accepted += 1;
+        assert!(accepted < 10);
+    };
+    assert!(accepted >= 1);
+    assert_eq!((journal.pending(), receiver.stats().queued), (accepted, accepted as usize));
+    // It is not claimed by who could not have it.
+    assert_eq!(deliver(&receiver, &refused).await, BUSY);
+    assert_eq!(receiver.stats().in_progress, 0);
+}
+
+#[tokio::test]
+async fn whoever_answers_inline_has_nothing_to_keep() {
+    let folder = Folder::new();
+    let started = folder.builder().await.inline().start(|_| async { Ok::<_, &str>(()) });
+    assert_eq!(started.unwrap_err().kind(), ErrorKind::Configuration);
+}

@@ -1,0 +1,225 @@
+//! Deliveries that failed are asked for again, as often as makes sense.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use octowire::chrono::DateTime;
+use octowire::store::Memory;
+use octowire::webhooks::Reconciler;
+use serde_json::{Value, json};
+
+use crate::support::{Received, Reply, Server, json as answer};
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// A webhook as GitHub keeps it: its attempts at deliveries, newest first.
+#[derive(Default)]
+struct Hook {
+    attempts: Vec<Value>,
+    /// What an attempt that is asked for comes to.
+    succeeds: bool,
+    /// Deliveries that can not be asked for again.
+    refused: Vec<i64>,
+}
+
+fn attempt(id: usize, guid: &str, seconds_ago: u64, status_code: u16) -> Value {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let at = DateTime::from_timestamp(i64::try_from(now - seconds_ago).unwrap(), 0).unwrap();
+    json!({
+        "id": id, "guid": guid, "delivered_at": at.to_rfc3339(), "redelivery": false, "duration": 0.1,
+        "status": if status_code == 200 { "OK" } else { "failed to connect to host" },
+        "status_code": status_code, "event": "issues", "action": "opened", "installation_id": null,
+        "repository_id": null, "throttled_at": null,
+    })
+}
+
+impl Hook {
+    /// The oldest first.
+    fn of(attempts: &[(&str, u64, u16)]) -> Self {
+        let attempts = attempts.iter().enumerate();
+        let attempts =
+            attempts.map(|(index, (guid, ago, status))| attempt(index + 1, guid, *ago, *status));
+        let mut attempts: Vec<Value> = attempts.collect();
+        attempts.reverse();
+        Self { attempts, succeeds: true, refused: Vec::new() }
+    }
+
+    fn answer(&mut self, request: &Received) -> Vec<u8> {
+        let path = request.target.split('?').next().unwrap();
+        if request.method == "POST" {
+            let id: i64 = path.rsplit('/').nth(1).unwrap().parse().unwrap();
+            if self.refused.contains(&id) {
+                return answer("422 Unprocessable Entity", "", r#"{"message":"too old"}"#);
+            }
+            let guid =
+                self.attempts.iter().find(|attempt| attempt["id"] == id).unwrap()["guid"].clone();
+            let status = if self.succeeds { 200 } else { 500 };
+            let next = attempt(self.attempts.len() + 1, guid.as_str().unwrap(), 0, status);
+            self.attempts.insert(0, next);
+            return answer("202 Accepted", "", "{}");
+        }
+        // A page has two, whatever is asked for.
+        let from = usize::try_from(request.number("cursor").unwrap_or_default()).unwrap();
+        let page: Vec<&Value> = self.attempts.iter().skip(from).take(2).collect();
+        let next = from + page.len();
+        let link = if next < self.attempts.len() {
+            let host = &request.headers["host"];
+            format!("link: <http://{host}{path}?per_page=100&cursor={next}>; rel=\"next\"\r\n")
+        } else {
+            String::new()
+        };
+        answer("200 OK", &link, &serde_json::to_string(&page).unwrap())
+    }
+}
+
+struct GitHub {
+    hook: Arc<Mutex<Hook>>,
+    server: Server,
+}
+
+impl GitHub {
+    async fn with(hook: Hook) -> Self {
+        let hook = Arc::new(Mutex::new(hook));
+        let answers = Arc::clone(&hook);
+        let server = Server::start(move |request: Received| {
+            let bytes = answers.lock().unwrap().answer(&request);
+            async { Reply::Raw(bytes) }
+        });
+        Self { hook, server: server.await }
+    }
+
+    fn app(&self) -> Reconciler {
+        Reconciler::app(self.server.client())
+    }
+
+    fn asked(&self) -> Vec<String> {
+        let requests = self.server.requests().into_iter();
+        requests.filter(|request| request.method == "POST").map(|request| request.target).collect()
+    }
+
+    fn listed(&self) -> usize {
+        self.server.requests().iter().filter(|request| request.method == "GET").count()
+    }
+}
+
+fn guids(items: &[octowire::types::HookDeliveryItem]) -> Vec<&str> {
+    items.iter().map(|item| item.guid.as_str()).collect()
+}
+
+#[tokio::test]
+async fn what_failed_is_delivered_again_oldest_first_and_nothing_else_is() {
+    let github = GitHub::with(Hook::of(&[
+        ("too-old", 4 * DAY, 500),
+        ("failed-first", 2 * DAY, 500),
+        ("succeeded", 2 * DAY - 10, 200),
+        ("redelivered", DAY, 502),
+        ("no-connection", DAY - 5, 0),
+        ("redelivered", DAY / 2, 200),
+        ("just-now", 5, 504),
+    ]))
+    .await;
+    let reconciler = github.app();
+    let result = reconciler.run().await.unwrap();
+    assert_eq!(guids(&result.redelivered), ["failed-first", "no-connection"]);
+    assert_eq!(
+        github.asked(),
+        ["/app/hook/deliveries/2/attempts", "/app/hook/deliveries/5/attempts"]
+    );
+    assert_eq!((result.listed, result.deliveries, result.succeeded, result.recent), (6, 5, 2, 1));
+    let line = result.to_string();
+    assert!(
+        line.starts_with("5 deliveries in 6 attempts: 2 succeeded, 2 asked for again"),
+        "{line}"
+    );
+    // They succeeded, and are asked for no more.
+    let result = reconciler.run().await.unwrap();
+    assert!(result.redelivered.is_empty() && result.failed.is_empty());
+    assert_eq!(github.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn what_fails_again_and_again_is_given_up() {
+    let mut hook = Hook::of(&[("hopeless", DAY, 500)]);
+    hook.succeeds = false;
+    let github = GitHub::with(hook).await;
+    let reconciler = github.app().settle(Duration::ZERO).attempts(3);
+    for _ in 0..2 {
+        assert_eq!(guids(&reconciler.run().await.unwrap().redelivered), ["hopeless"]);
+    }
+    let result = reconciler.run().await.unwrap();
+    assert_eq!((guids(&result.given_up), github.asked().len()), (vec!["hopeless"], 2));
+}
+
+#[tokio::test]
+async fn only_what_came_since_and_what_is_open_is_looked_at_again() {
+    let succeeded: Vec<(&str, u64, u16)> =
+        (0..20).map(|number| ("fine", 2 * DAY - number, 200)).collect();
+    let github = GitHub::with(Hook::of(&succeeded)).await;
+    let reconciler = github.app();
+    reconciler.run().await.unwrap();
+    let first = github.listed();
+    assert_eq!(first, 10);
+    github.hook.lock().unwrap().attempts.insert(0, attempt(90, "new", 120, 500));
+    let result = reconciler.run().await.unwrap();
+    assert_eq!((guids(&result.redelivered), github.listed() - first), (vec!["new"], 1));
+    // One that is open is seen with all attempts at it, however long ago they were.
+    let mut hook = Hook::of(&[("open", DAY, 500), ("fine", DAY / 2, 200), ("fine", 3600, 200)]);
+    hook.refused = vec![1];
+    let github = GitHub::with(hook).await;
+    let reconciler = github.app();
+    for _ in 0..3 {
+        let result = reconciler.run().await.unwrap();
+        assert_eq!((result.failed.len(), &*result.failed[0].0.guid), (1, "open"));
+        assert_eq!(result.failed[0].1.status().unwrap().as_u16(), 422);
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_deliveries_is_looked_at_in_part_and_that_is_said() {
+    let many: Vec<(&str, u64, u16)> = (0..30).map(|number| ("many", 3600 - number, 200)).collect();
+    let github = GitHub::with(Hook::of(&many)).await;
+    let result = github.app().look_at_most(10).run().await.unwrap();
+    assert_eq!((result.listed, result.truncated), (10, true));
+    assert!(result.to_string().ends_with("there are more"));
+}
+
+#[tokio::test]
+async fn webhooks_of_repositories_are_looked_at_by_their_id() {
+    let github = GitHub::with(Hook::of(&[("failed", 3600, 500)])).await;
+    let client = github.server.client();
+    let reconciler = Reconciler::repository(client, "octocat", "hello-world", 7);
+    assert_eq!(reconciler.run().await.unwrap().redelivered.len(), 1);
+    assert_eq!(github.asked(), ["/repos/octocat/hello-world/hooks/7/deliveries/1/attempts"]);
+    #[cfg(feature = "orgs")]
+    {
+        let github = GitHub::with(Hook::of(&[("failed", 3600, 500)])).await;
+        Reconciler::organization(github.server.client(), "octo-org", 8).run().await.unwrap();
+        assert_eq!(github.asked(), ["/orgs/octo-org/hooks/8/deliveries/1/attempts"]);
+    }
+}
+
+#[tokio::test]
+async fn of_a_fleet_one_process_looks_each_time() {
+    let github = GitHub::with(Hook::of(&[("failed", 3600, 500)])).await;
+    let store = Memory::new();
+    let every = |store: &Memory| {
+        let reconciler = github.app().alone_in(store.clone());
+        async move {
+            let hour = Duration::from_secs(3600);
+            let _ = tokio::time::timeout(Duration::from_secs(2), reconciler.run_every(hour)).await;
+        }
+    };
+    tokio::join!(every(&store), every(&store), every(&store));
+    assert_eq!((github.asked().len(), github.listed()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_list_that_can_not_be_had_is_an_error() {
+    let server =
+        Server::saying(answer("401 Unauthorized", "", r#"{"message":"Bad credentials"}"#)).await;
+    let error = Reconciler::app(server.client()).run().await.unwrap_err();
+    assert_eq!(
+        error.operation().map(ToString::to_string).as_deref(),
+        Some("apps/list-webhook-deliveries")
+    );
+}
