@@ -1,6 +1,8 @@
 //! Digests and random bytes as text.
 
 use std::fmt::Write;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Two hexadecimal digits for each byte, in lower case.
 pub(crate) fn hex(bytes: impl AsRef<[u8]>) -> String {
@@ -13,8 +15,14 @@ pub(crate) fn hex(bytes: impl AsRef<[u8]>) -> String {
     text
 }
 
-/// A name that nobody else has.
+/// A name that nobody else has: this process's, and a number.
 pub(crate) fn unique() -> String {
+    static PROCESS: LazyLock<String> = LazyLock::new(process);
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    format!("{}-{:x}", *PROCESS, NUMBER.fetch_add(1, Ordering::Relaxed))
+}
+
+fn process() -> String {
     let mut random = [0; 8];
     match getrandom::fill(&mut random) {
         Ok(()) => hex(random),

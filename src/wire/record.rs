@@ -125,12 +125,21 @@ impl Visitor<'_> for Key {
         if self.fields.get(self.expected) == Some(&name) {
             return Ok(Place::Field(self.expected));
         }
-        Ok(match self.fields.iter().position(|field| *field == name) {
+        Ok(match place(self.fields, name) {
             Some(index) => Place::Field(index),
             None if self.keep => Place::Rest(name.to_owned()),
             None => Place::Unknown,
         })
     }
+}
+
+/// Where a name is among many. Some schemas of webhooks have their properties in the order of the
+/// alphabet, which is not the one that GitHub sends them in, so that this counts.
+fn place(fields: &[&str], name: &str) -> Option<usize> {
+    // Names that are equally long and end alike are few; most begin alike.
+    let end = |text: &str| text.as_bytes().last().copied();
+    let (length, last) = (name.len(), end(name));
+    fields.iter().position(|field| field.len() == length && end(field) == last && *field == name)
 }
 
 /// Reads the value of a property as it is.

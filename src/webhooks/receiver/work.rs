@@ -85,12 +85,14 @@ async fn renewing<T>(shared: &Shared, claim: &Claim, work: impl Future<Output = 
 
 async fn attempts(shared: &Shared, delivery: &Delivery) -> Result<(), Failure> {
     let began = Instant::now();
-    let mut retries = Retries::new(shared.handler.how.retry.clone());
+    let mut retries: Option<Retries> = None;
     let mut number = 1;
     loop {
         let turn = shared.rooms.turn().await;
         let Err(failure) = attempt(shared, delivery, number).await else { return Ok(()) };
         drop(turn);
+        // Most need none.
+        let retries = retries.get_or_insert_with(|| Retries::new(shared.handler.how.retry.clone()));
         let pause = if failure.last { None } else { retries.next_pause(began.elapsed()) };
         let Some(pause) = pause else { return Err(failure) };
         let error = in_one_line(&*failure.error);

@@ -1,0 +1,304 @@
+//! What webhooks cost: verifying, reading and receiving them.
+
+use std::hint::black_box;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::hmac as aws_hmac;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::post;
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use http::StatusCode;
+use octowire::webhooks::{Event, Receiver, Verifier, sign};
+use serde_json::Value;
+use sha2::Sha256;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::calls::single_threaded;
+use crate::measure::{Summary, cpu_time};
+use crate::{Result, report};
+
+const ROUNDS: usize = 15;
+const SECRET: &str = "the secret of the webhook";
+const CONNECTIONS: usize = 32;
+const SAMPLE: Duration = Duration::from_millis(400);
+
+pub fn run() -> Result<()> {
+    println!("{}; {ROUNDS} rounds.\n", report::machine());
+    verification()?;
+    decoding()?;
+    receiving()
+}
+
+/// The time of one of these, in seconds, over as many as take a while.
+fn time(mut act: impl FnMut() -> Result<()>) -> Result<f64> {
+    let mut times = 1_u32;
+    loop {
+        let start = cpu_time();
+        for _ in 0..times {
+            act()?;
+        }
+        let took = cpu_time() - start;
+        if took > Duration::from_millis(30) {
+            return Ok(took.as_secs_f64() / f64::from(times));
+        }
+        times *= 2;
+    }
+}
+
+fn verification() -> Result<()> {
+    println!("Verifying a signature, in µs:\n");
+    println!("| body | octowire | aws-lc-rs | ring | hmac + sha2 | the fastest, of octowire |");
+    println!("|---|--:|--:|--:|--:|--:|");
+    for (name, size) in [("8 KB", 8 * 1024), ("25 MB", 25_000_000)] {
+        let body: Vec<u8> = (0..size).map(|index| (index % 251) as u8).collect();
+        let signature = sign(SECRET, &body)?;
+        let verifier = Verifier::new(SECRET)?;
+        let tag =
+            aws_hmac::sign(&aws_hmac::Key::new(aws_hmac::HMAC_SHA256, SECRET.as_bytes()), &body);
+        let aws = aws_hmac::Key::new(aws_hmac::HMAC_SHA256, SECRET.as_bytes());
+        let ring = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, SECRET.as_bytes());
+        let rust = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes())?;
+        let wrong = || crate::Error::from("the signature is not right");
+        let mut samples: [Vec<f64>; 4] = Default::default();
+        for _ in 0..ROUNDS {
+            samples[0].push(time(|| {
+                verifier.verify_signature(black_box(&signature), black_box(&body))?;
+                Ok(())
+            })?);
+            samples[1].push(time(|| {
+                aws_hmac::verify(&aws, black_box(&body), tag.as_ref()).map_err(|_| wrong())
+            })?);
+            samples[2].push(time(|| {
+                ring::hmac::verify(&ring, black_box(&body), tag.as_ref()).map_err(|_| wrong())
+            })?);
+            samples[3].push(time(|| {
+                let mac = rust.clone().chain_update(black_box(&body));
+                mac.verify_slice(tag.as_ref()).map_err(|_| wrong())
+            })?);
+        }
+        let fastest = (1..4)
+            .map(|peer| Summary::of_ratios(&samples[peer], &samples[0]))
+            .min_by(|a, b| a.median.total_cmp(&b.median))
+            .ok_or_else(wrong)?;
+        let [ours, aws, ring, rust] = samples.map(|samples| Summary::of(samples).median * 1e6);
+        println!(
+            "| {name} | {ours:.2} | {aws:.2} | {ring:.2} | {rust:.2} | {:.2} ± {:.0} % |",
+            fastest.median,
+            fastest.spread * 100.0
+        );
+    }
+    println!();
+    Ok(())
+}
+
+/// The payloads that are published, with their events' names.
+fn payloads() -> Result<Vec<(String, Vec<u8>)>> {
+    let path = "../tests/webhooks/examples/api.github.com.json.gz";
+    let packed = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))?;
+    let mut text = Vec::new();
+    flate2::read::GzDecoder::new(packed.as_slice()).read_to_end(&mut text)?;
+    let events: Vec<Value> = serde_json::from_slice(&text)?;
+    let mut payloads = Vec::new();
+    for event in &events {
+        let name = event["name"].as_str().ok_or("no name")?;
+        for payload in event["examples"].as_array().ok_or("no examples")? {
+            payloads.push((name.to_owned(), serde_json::to_vec(payload)?));
+        }
+    }
+    Ok(payloads)
+}
+
+fn octocrab(name: &str, payload: &[u8]) -> Option<octocrab::models::webhook_events::WebhookEvent> {
+    octocrab::models::webhook_events::WebhookEvent::try_from_header_and_body(name, payload).ok()
+}
+
+fn decoding() -> Result<()> {
+    let all = payloads()?;
+    let typed = all.iter().filter(|(name, payload)| {
+        Event::read(name, payload).is_ok_and(|event| !event.is_unknown())
+    });
+    let typed = typed.count();
+    // The ones that both read, so that both do the same work.
+    let both: Vec<_> =
+        all.iter().filter(|(name, payload)| octocrab(name, payload).is_some()).collect();
+    let bytes: usize = both.iter().map(|(_, payload)| payload.len()).sum();
+    let mut samples: [Vec<f64>; 3] = Default::default();
+    for _ in 0..ROUNDS {
+        samples[0].push(time(|| {
+            for (name, payload) in &both {
+                black_box(Event::read(name, payload)?);
+            }
+            Ok(())
+        })?);
+        samples[1].push(time(|| {
+            for (name, payload) in &both {
+                black_box(octocrab(name, payload));
+            }
+            Ok(())
+        })?);
+        samples[2].push(time(|| {
+            for (_, payload) in &both {
+                black_box(serde_json::from_slice::<Value>(payload)?);
+            }
+            Ok(())
+        })?);
+    }
+    let ratio = Summary::of_ratios(&samples[0], &samples[1]);
+    let [ours, octocrab, value] =
+        samples.map(|samples| Summary::of(samples).median * 1e6 / both.len() as f64);
+    println!(
+        "Reading a payload of {:.1} KB (the mean of {} published ones that both read), in µs:\n",
+        bytes as f64 / both.len() as f64 / 1024.0,
+        both.len()
+    );
+    println!("| octowire | octocrab | of octocrab | serde_json::Value |\n|--:|--:|--:|--:|");
+    println!(
+        "| {ours:.1} | {octocrab:.1} | {:.2} ± {:.0} % | {value:.1} |\n",
+        ratio.median,
+        ratio.spread * 100.0
+    );
+    println!(
+        "Of {} payloads, octowire types {typed}, and octocrab reads {}.\n",
+        all.len(),
+        both.len()
+    );
+    Ok(())
+}
+
+fn receiving() -> Result<()> {
+    println!(
+        "Receiving signed events of 8 KB by {CONNECTIONS} connections, a thread for the server:\n"
+    );
+    println!("| | a second | of axum |\n|---|--:|--:|");
+    let body = format!("{{\"action\":\"opened\",\"text\":\"{}\"}}", "x".repeat(8 * 1024 - 30));
+    let mut servers = Vec::new();
+    for kind in [Kind::Bare, Kind::Receiver] {
+        servers.push(serve(kind)?);
+    }
+    let mut samples: [Vec<f64>; 2] = Default::default();
+    for _ in 0..ROUNDS {
+        for (samples, address) in samples.iter_mut().zip(&servers) {
+            samples.push(rate(*address, &body)?);
+        }
+    }
+    let ratio = Summary::of_ratios(&samples[1], &samples[0]);
+    let [bare, ours] = samples.map(|samples| Summary::of(samples).median);
+    println!("| axum, that reads the body | {bare:.0} | 1.00 |");
+    println!(
+        "| octowire's receiver | {ours:.0} | {:.2} ± {:.0} % |",
+        ratio.median,
+        ratio.spread * 100.0
+    );
+    Ok(())
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Bare,
+    Receiver,
+}
+
+/// A server on a thread of its own, for as long as the program runs.
+fn serve(kind: Kind) -> Result<SocketAddr> {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || -> Result<()> {
+        single_threaded()?.block_on(async move {
+            let app = match kind {
+                Kind::Bare => Router::new()
+                    .route("/webhooks", post(|body: Bytes| async move { read(&body) }))
+                    .layer(DefaultBodyLimit::disable()),
+                Kind::Receiver => {
+                    let receiver = Receiver::builder(Verifier::new(SECRET)?)
+                        .start(|_| async { Ok::<_, std::convert::Infallible>(()) })?;
+                    receiver.router("/webhooks")
+                }
+            };
+            let listener = TcpListener::bind("127.0.0.1:0").await?;
+            tell.send(listener.local_addr()?)?;
+            axum::serve(listener, app).await?;
+            Ok(())
+        })
+    });
+    Ok(told.recv()?)
+}
+
+fn read(body: &Bytes) -> StatusCode {
+    black_box(body);
+    StatusCode::ACCEPTED
+}
+
+/// The deliveries a second that are accepted.
+fn rate(address: SocketAddr, body: &str) -> Result<f64> {
+    let signature = sign(SECRET, body.as_bytes())?;
+    let stop = Arc::new(AtomicBool::new(false));
+    single_threaded()?.block_on(async {
+        let start = Instant::now();
+        let senders: Vec<_> = (0..CONNECTIONS)
+            .map(|number| {
+                tokio::spawn(send(
+                    address,
+                    number,
+                    body.to_owned(),
+                    signature.clone(),
+                    stop.clone(),
+                ))
+            })
+            .collect();
+        tokio::time::sleep(SAMPLE).await;
+        stop.store(true, Relaxed);
+        let mut accepted = 0;
+        for sender in senders {
+            accepted += sender.await??;
+        }
+        Ok(f64::from(accepted) / start.elapsed().as_secs_f64())
+    })
+}
+
+/// Writes requests and reads answers as bytes, so that the sender takes little of the machine.
+async fn send(
+    address: SocketAddr,
+    number: usize,
+    body: String,
+    signature: String,
+    stop: Arc<AtomicBool>,
+) -> Result<u32> {
+    // No name is ever used twice.
+    static RUN: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let run = RUN.fetch_add(1, Relaxed);
+    let mut socket = TcpStream::connect(address).await?;
+    socket.set_nodelay(true)?;
+    let mut answer = vec![0; 1024];
+    let mut accepted = 0;
+    while !stop.load(Relaxed) {
+        let head = format!(
+            "POST /webhooks HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\nx-github-event: issues\r\nx-github-delivery: {run}-{number}-{accepted}\r\n\
+             x-hub-signature-256: {signature}\r\n\r\n",
+            body.len()
+        );
+        socket.write_all(&[head.as_bytes(), body.as_bytes()].concat()).await?;
+        let mut read = 0;
+        // The answers are short: the text of the receiver's ends in a line break.
+        while !answer[..read].windows(4).any(|end| end == b"\r\n\r\n") {
+            let more = socket.read(&mut answer[read..]).await?;
+            if more == 0 {
+                return Err("the server closed the connection".into());
+            }
+            read += more;
+        }
+        if !answer.starts_with(b"HTTP/1.1 202") {
+            let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+            return Err(format!("not accepted: {answer}").into());
+        }
+        accepted += 1;
+    }
+    Ok(accepted)
+}
