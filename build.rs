@@ -47,7 +47,7 @@ fn run() -> Result<()> {
     let schema_names = normalize::schema_names(&document);
 
     overlay::apply(&mut document, &overlay::read(&openapi.join("overlay.yaml"))?, &name)?;
-    let (tags, events) = (chosen_tags(&document), chosen_events(&document)?);
+    let (tags, events) = (chosen_tags(&document), chosen_events(&document));
     select::select(&mut document, &tags, &events)?;
     let operations = operations::describe(&document)?;
     let webhooks = webhooks::describe(&document)?;
@@ -77,12 +77,12 @@ fn chosen_tags(document: &serde_json::Value) -> Choice {
 }
 
 /// The webhooks' events whose Cargo features are on.
-fn chosen_events(document: &serde_json::Value) -> Result<Choice> {
+fn chosen_events(document: &serde_json::Value) -> Choice {
     if is_on("CARGO_FEATURE_WEBHOOKS") {
-        return Ok(Choice::All);
+        return Choice::All;
     }
-    let events = select::events(document)?.into_iter();
-    Ok(Choice::Only(events.filter(|event| is_on(&select::event_feature_variable(event))).collect()))
+    let events = select::events(document).into_iter();
+    Choice::Only(events.filter(|event| is_on(&select::event_feature_variable(event))).collect())
 }
 
 fn is_on(feature: &str) -> bool {

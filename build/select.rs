@@ -52,9 +52,10 @@ pub fn tags(document: &Value) -> BTreeMap<&str, usize> {
     tags
 }
 
-/// Every event that a webhook of the document is of.
-pub fn events(document: &Value) -> Result<BTreeSet<String>> {
-    document::object(document, WEBHOOKS).map(|(key, item)| webhooks::event(key, item)).collect()
+/// Every event that a webhook of the document is of, as far as it says so.
+pub fn events(document: &Value) -> BTreeSet<String> {
+    let events = document::object(document, WEBHOOKS);
+    events.filter_map(|(key, item)| webhooks::event(key, item).ok()).collect()
 }
 
 /// Drops every operation of another tag and every webhook of another event, then every component
@@ -69,8 +70,11 @@ pub fn select(document: &mut Value, tags: &Choice, events: &Choice) -> Result<()
             ));
         }
     }
-    for (key, item) in document::object(document, WEBHOOKS) {
-        webhooks::event(key, item)?;
+    // Who wants no events is not concerned by what is wrong with them.
+    if *events != Choice::Only(BTreeSet::new()) {
+        for (key, item) in document::object(document, WEBHOOKS) {
+            webhooks::event(key, item)?;
+        }
     }
     fold_nullable(document);
     if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {

@@ -20,7 +20,7 @@ pub struct Payload {
 /// What a payload's type is.
 pub enum Shape {
     Record(Says),
-    /// One of several records, by variant and by name.
+    /// One of several records, by variant and by name; what else it may be is not one of its shapes.
     Union(Vec<(String, String, Says)>),
     /// Neither: nothing is known of it.
     Other,
@@ -142,7 +142,7 @@ fn shape(name: &str, types: &BTreeMap<String, Definition>) -> Shape {
         let (name, fields) = record(&variant.of, types)?;
         Some((variant.ident.clone(), name.to_owned(), says(fields, types)))
     };
-    variants.iter().map(of).collect::<Option<_>>().map_or(Shape::Other, Shape::Union)
+    Shape::Union(variants.iter().filter_map(of).collect())
 }
 
 fn says(fields: &[Field], types: &BTreeMap<String, Definition>) -> Says {
@@ -150,8 +150,12 @@ fn says(fields: &[Field], types: &BTreeMap<String, Definition>) -> Says {
     let role = |role: Role| {
         let field = called(role.name())?;
         let (_, of) = record(&field.of, types)?;
-        let has = |name: &str| of.iter().any(|field| field.ident == name);
-        (has("id") && role.label().is_none_or(has)).then(|| (role, field.ident.clone()))
+        let has = |name: &str, what: &str| {
+            let is = |field: &Field| *field.of.unwrapped() == Type::path(what);
+            of.iter().any(|field| field.ident == name && is(field))
+        };
+        let named = role.label().is_none_or(|label| has(label, "String"));
+        (has("id", "i64") && named).then(|| (role, field.ident.clone()))
     };
     let action = called("action").filter(|field| *field.of.unwrapped() == Type::path("String"));
     Says {

@@ -3,9 +3,11 @@
 use axum::Router;
 use axum::extract::{FromRef, FromRequest, Request};
 use axum::response::{IntoResponse, Response};
+use tokio::time::Instant;
 
+use super::body::{BodyLimits, WITHIN};
 use super::delivery::Delivery;
-use super::receiver::{BodyLimits, Receiver, read_body};
+use super::receiver::Receiver;
 use super::refusal::Refusal;
 use super::verify::Verifier;
 
@@ -23,14 +25,18 @@ impl Receiver {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Panics
+    /// As axum does, if the path does not begin with `/`.
     #[cfg_attr(docsrs, doc(cfg(feature = "webhooks-axum")))]
     pub fn router<S: Clone + Send + Sync + 'static>(&self, path: &str) -> Router<S> {
         Router::new().route_service(path, self.clone())
     }
 }
 
-/// A delivery that is signed with one of the secrets of the state's [`Verifier`]. Nothing else is
-/// seen to: a delivery that comes twice is extracted twice.
+/// A delivery that is signed with one of the secrets of the state's [`Verifier`], with a body of at
+/// most 25 MiB that comes within 9 s. Nothing else is seen to: a delivery that comes twice is
+/// extracted twice, and how much all requests hold together is the server's to bound.
 #[cfg_attr(docsrs, doc(cfg(feature = "webhooks-axum")))]
 impl<S> FromRequest<S> for Delivery
 where
@@ -42,8 +48,9 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
         let verifier = Verifier::from_ref(state);
         let (parts, body) = request.into_parts();
-        // The extractor has no place to keep a bound for all requests: it is the server's to have.
-        let (body, _) = read_body(body, &BodyLimits::default()).await?;
+        verifier.check(&parts.headers).map_err(Refusal::Signature)?;
+        let bodies = BodyLimits::default().bodies();
+        let (body, _) = bodies.read(body, Instant::now() + WITHIN).await?;
         Self::read(&verifier, &parts.headers, body)
     }
 }

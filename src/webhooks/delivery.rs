@@ -108,10 +108,21 @@ impl Delivery {
     }
 
     /// The delivery's name, a GUID: `X-GitHub-Delivery`. It repeats when GitHub
-    /// [delivers again](https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks).
+    /// [delivers again](https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks),
+    /// and is the same for all webhooks that are told of the same thing: see [`key`](Self::key).
     #[must_use]
     pub fn id(&self) -> &str {
         &self.inner.about.id
+    }
+
+    /// What tells it from all others: the id of its webhook, if there is one, and its name. GitHub gives
+    /// the same name to what it delivers to all webhooks that are told of the same thing.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self.hook_id() {
+            Some(hook) => format!("{hook}-{}", self.id()),
+            None => self.id().to_owned(),
+        }
     }
 
     /// The event's name, such as `issues`: `X-GitHub-Event`.
@@ -155,7 +166,7 @@ impl Delivery {
 
     /// Whether an earlier process accepted it and ended before it was handled, so that it may have
     /// been handled in part, or even whole: what must not be done twice is to be looked up by
-    /// [`id`](Self::id) then. It takes a [`Receiver`](super::Receiver) with a journal.
+    /// [`key`](Self::key) then. It takes a [`Receiver`](super::Receiver) with a journal.
     #[must_use]
     pub fn is_resumed(&self) -> bool {
         self.resumed

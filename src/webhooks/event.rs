@@ -48,7 +48,8 @@ pub struct EnterpriseRef<'a> {
 }
 
 /// A delivery that none of the types fits: its event or action is not known, or GitHub sends
-/// another payload than its document says. It is the JSON as it came.
+/// another payload than its document says. It is all that came, as JSON; byte for byte it is in
+/// [`Delivery::payload`](super::Delivery::payload).
 #[derive(Clone, Debug)]
 pub struct UnknownEvent {
     event: String,

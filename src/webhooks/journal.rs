@@ -49,7 +49,7 @@ use writer::{Job, Writer};
 #[derive(Clone)]
 pub struct Journal {
     writer: Arc<Writer>,
-    /// What was not handled when it was opened.
+    /// What was not handled when it was opened, and what was left since.
     left: Arc<Mutex<Vec<String>>>,
 }
 
@@ -66,7 +66,8 @@ pub struct JournalBuilder {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FailedDelivery {
-    /// Its name, from `X-GitHub-Delivery`; of one that is longer than 128 bytes, the SHA-256 digest.
+    /// What it is found by: the id of its webhook and its name, from `X-GitHub-Delivery`; of what is
+    /// longer than 128 bytes, the SHA-256 digest.
     pub id: String,
     /// When it failed, by this machine's clock.
     pub when: SystemTime,
@@ -202,6 +203,11 @@ impl Journal {
         std::mem::take(&mut *self.left.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// It is to be handled by who takes up what is [left](Self::take_left) next.
+    pub(crate) fn leave(&self, id: String) {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+    }
+
     /// The names of all that are not handled, from the first that was accepted to the last.
     async fn unfinished(&self) -> Result<Vec<String>> {
         self.run(Job::new(|inbox| inbox.unfinished())).await
@@ -220,7 +226,7 @@ impl Journal {
 
 impl JournalBuilder {
     /// How many bytes may be kept of deliveries that are not handled or failed; 1 GiB by default. What
-    /// would be more is refused.
+    /// would be more is refused, once those that failed are given up, the oldest first.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.limits.max_bytes = bytes;
         self

@@ -6,19 +6,22 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
+use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 use tracing::debug;
 
+use super::body::{Bodies, BodyLimits, BoxError, WITHIN};
 use super::delivery::Delivery;
-use super::receiver::{BodyLimits, BoxError, read_body};
+use super::refusal::Refusal;
 use super::verify::Verifier;
 
 /// A layer that lets through what is signed: the [`Delivery`] is among the request's extensions, and
-/// the body is as it came. All else is answered as a [`Receiver`](super::Receiver) does, which also
-/// sees to it that a delivery is handled once.
+/// the body is as it came. All else is answered with the [status](Refusal::status) that a
+/// [`Receiver`](super::Receiver) would answer; that also takes nothing but `POST`, and sees to it that a
+/// delivery is handled once.
 ///
-/// Bodies have at most 25 MiB, and come within 10 s; all that are read at a time have at most 64 MiB.
+/// Bodies have at most 25 MiB, and come within 9 s; all that are not verified yet have at most 64 MiB.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -42,7 +45,7 @@ use super::verify::Verifier;
 #[derive(Clone, Debug)]
 pub struct VerifyLayer {
     verifier: Verifier,
-    limits: BodyLimits,
+    bodies: Bodies,
 }
 
 /// What [`VerifyLayer`] makes of a service.
@@ -56,7 +59,7 @@ impl VerifyLayer {
     /// With these secrets.
     #[must_use]
     pub fn new(verifier: Verifier) -> Self {
-        Self { verifier, limits: BodyLimits::default() }
+        Self { verifier, bodies: BodyLimits::default().bodies() }
     }
 }
 
@@ -89,24 +92,32 @@ where
         // The service that was ready, and not its clone, has to take the call.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let VerifyLayer { verifier, limits } = self.layer.clone();
+        let layer = self.layer.clone();
         Box::pin(async move {
-            let (mut parts, body) = request.into_parts();
-            let refusal = match read_body(body, &limits).await {
-                Ok((body, _held)) => {
-                    match Delivery::read(&verifier, &parts.headers, body.clone()) {
-                        Ok(delivery) => {
-                            parts.extensions.insert(delivery);
-                            return inner.call(Request::from_parts(parts, B::from(body))).await;
-                        }
-                        Err(refusal) => refusal,
-                    }
+            match layer.verify(request).await {
+                Ok(request) => inner.call(request).await,
+                Err(refusal) => {
+                    debug!(%refusal, "a request is not taken as a delivery");
+                    let (parts, _) = refusal.response().into_parts();
+                    let told = Bytes::from_static(refusal.told().as_bytes());
+                    Ok(Response::from_parts(parts, R::from(told)))
                 }
-                Err(refusal) => refusal,
-            };
-            debug!(%refusal, "a request is not taken as a delivery");
-            let (parts, _) = refusal.response().into_parts();
-            Ok(Response::from_parts(parts, R::from(Bytes::from_static(refusal.told().as_bytes()))))
+            }
         })
+    }
+}
+
+impl VerifyLayer {
+    async fn verify<B>(&self, request: Request<B>) -> Result<Request<B>, Refusal>
+    where
+        B: Body + From<Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let (mut parts, body) = request.into_parts();
+        self.verifier.check(&parts.headers).map_err(Refusal::Signature)?;
+        let (body, _held) = self.bodies.read(body, Instant::now() + WITHIN).await?;
+        let delivery = Delivery::read(&self.verifier, &parts.headers, body.clone())?;
+        parts.extensions.insert(delivery);
+        Ok(Request::from_parts(parts, B::from(body)))
     }
 }

@@ -18,6 +18,7 @@
 
 #[cfg(feature = "webhooks-axum")]
 mod axum;
+mod body;
 mod delivery;
 mod envelope;
 pub(crate) mod event;

@@ -15,7 +15,13 @@ use crate::store::Store;
 /// it: in a process, on a machine or in a fleet, as far as the store is shared.
 ///
 /// GitHub [names](https://docs.github.com/en/webhooks/webhook-events-and-payloads#delivery-headers)
-/// each delivery by a GUID in `X-GitHub-Delivery`, and repeats the name when it delivers again.
+/// what happened by a GUID in `X-GitHub-Delivery`, and repeats it when it delivers again. All webhooks
+/// that are told of it have the same GUID: who has several asks by
+/// [`Delivery::key`](super::Delivery::key), which tells them apart.
+///
+/// A store forgets: [`Memory`](crate::store::Memory) whatever was not asked for longest when it is
+/// full (64 MiB are some 370,000 deliveries, and fewer if a cache shares it), and all when the process
+/// ends; Redis what its memory policy says.
 ///
 /// ```
 /// # async fn example(delivery: &str) -> octowire::Result<()> {
@@ -62,6 +68,7 @@ pub enum Taken {
 /// GitHub delivers again for three days.
 const KEEP: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 const HANDLED_WITHIN: Duration = Duration::from_secs(5 * 60);
+const SHORTEST_CLAIM: Duration = Duration::from_millis(100);
 const DONE: &[u8] = b"done";
 
 impl Once {
@@ -79,11 +86,12 @@ impl Once {
         self
     }
 
-    /// How long a delivery may take to be handled, five minutes by default: after that, whoever has it
-    /// is taken to have ended, and it is accepted again.
+    /// How long a claim lasts, five minutes by default and 100 ms at least: after that, whoever has it
+    /// is taken to have ended, and the delivery is accepted again. A [`Receiver`](super::Receiver)
+    /// renews its claims for as long as deliveries wait and are handled.
     #[must_use]
-    pub fn handled_within(mut self, time: Duration) -> Self {
-        self.handled_within = time;
+    pub fn claims_last(mut self, time: Duration) -> Self {
+        self.handled_within = time.max(SHORTEST_CLAIM);
         self
     }
 
@@ -107,15 +115,46 @@ impl Once {
     /// # Errors
     /// As for [`claim`](Self::claim).
     pub async fn take(&self, delivery: &str) -> Result<Taken> {
-        let claim = self.claim_as(delivery, Bytes::from(names::unique()));
-        if self.store.claim(&claim.key, claim.token.clone(), self.handled_within).await? {
+        self.take_as(self.claim_as(delivery, Bytes::from(names::unique()))).await
+    }
+
+    /// Asks with a claim that may be in the store already.
+    async fn take_as(&self, claim: Claim) -> Result<Taken> {
+        let ask = || self.store.claim(&claim.key, claim.token.clone(), self.handled_within);
+        let claimed = match ask().await {
+            // A connection that was cut in silence fails one command, and that may have been
+            // carried out.
+            Err(_) => match ask().await {
+                Ok(claimed) => claimed,
+                Err(error) => {
+                    // Should it be in the store, it keeps nobody waiting.
+                    let _ = self.store.release(&claim.key, claim.token.clone()).await;
+                    return Err(error);
+                }
+            },
+            Ok(claimed) => claimed,
+        };
+        if claimed {
             return Ok(Taken::Claimed(claim));
         }
-        let held = self.store.get(&claim.key).await?;
-        Ok(if held.is_some_and(|held| held == DONE) { Taken::Done } else { Taken::InProgress })
+        Ok(match self.store.get(&claim.key).await? {
+            Some(held) if held == claim.token => Taken::Claimed(claim),
+            Some(held) if held == DONE => Taken::Done,
+            _ => Taken::InProgress,
+        })
     }
 
     /// The claim of somebody who has ended, if it lasts still.
+    /// Whether it can be gone on with a claim that was lost, and whether it need be.
+    pub(super) async fn retake(&self, claim: &Claim) -> Result<Taken> {
+        self.take_as(Claim {
+            once: self.clone(),
+            key: claim.key.clone(),
+            token: claim.token.clone(),
+        })
+        .await
+    }
+
     #[cfg(feature = "webhooks-journal")]
     pub(super) async fn resume(&self, delivery: &str, token: Bytes) -> Result<Option<Claim>> {
         let claim = self.claim_as(delivery, token);
@@ -215,7 +254,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_failed_or_was_left_is_accepted_again_and_what_goes_on_is_not() {
-        let once = Once::new(Memory::new()).handled_within(Duration::from_secs(10));
+        let once = Once::new(Memory::new()).claims_last(Duration::from_secs(10));
         once.claim("failed").await.unwrap().unwrap().failed().await.unwrap();
         assert!(once.claim("failed").await.unwrap().is_some());
         drop(once.claim("left").await.unwrap());

@@ -123,7 +123,8 @@ impl OutgoingDelivery {
         let invalid = |message: String| {
             Error::new(ErrorKind::InvalidRequest, format!("a delivery: {message}"))
         };
-        let uri: Uri = url.parse().map_err(|error| invalid(format!("`{url}`: {error}")))?;
+        let uri: Uri =
+            url.parse().map_err(|error| invalid(format!("its address is none: {error}")))?;
         let (body, media_type) = if self.form {
             let mut form = form_urlencoded::Serializer::new(String::new());
             form.append_pair("payload", &String::from_utf8_lossy(&self.payload));
@@ -155,8 +156,12 @@ impl OutgoingDelivery {
     /// [`Transport`](ErrorKind::Transport).
     pub async fn send(self, secret: impl Into<SecretString>, url: &str) -> Result<StatusCode> {
         let request = self.sign(secret, url)?;
+        // Without what may be secret: a user's name and password, and the query.
+        let (host, port) = (request.uri().host().unwrap_or_default(), request.uri().port());
+        let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+        let place = format!("{host}{port}{}", request.uri().path());
         let failed = |error: reqwest::Error| {
-            Error::new(ErrorKind::Transport, format!("the delivery to {url} was not answered"))
+            Error::new(ErrorKind::Transport, format!("the delivery to {place} was not answered"))
                 .with_advice("see that the program runs and listens there")
                 .with_source(error.without_url())
         };

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use super::body::Bodies;
 use super::delivery::Delivery;
 use super::refusal::Refusal;
 use super::verify::Verifier;
@@ -20,18 +22,17 @@ mod inbox;
 #[path = "receiver/no_inbox.rs"]
 mod inbox;
 mod intake;
+mod rooms;
 mod service;
 mod work;
 
 pub use builder::ReceiverBuilder;
+use counts::Counts;
 pub use counts::ReceiverStats;
 pub use handler::GiveUp;
-pub(super) use service::{BodyLimits, BoxError, read_body};
-
-use counts::Counts;
 use handler::Handler;
 use inbox::Inbox;
-use intake::Rooms;
+use rooms::Rooms;
 
 /// Receives deliveries: verifies them, answers GitHub, and has each handled once.
 ///
@@ -41,26 +42,39 @@ use intake::Rooms;
 /// | | if not |
 /// |---|---|
 /// | it is a `POST` | 405 |
-/// | its body comes whole within 10 s, and has at most 25 MiB | 408, 413 |
+/// | its body comes whole within 9 s, and has at most 25 MiB | 408, 413 |
 /// | it is signed with a known secret | 401 |
 /// | it is JSON or a form, and has GitHub's headers | 415, 400 |
 /// | there is room for it: 1,000 deliveries and 256 MiB | 503 |
-/// | nobody has handled it, by its name (`X-GitHub-Delivery`) | 200 |
+/// | nobody has handled it, by its [key](Delivery::key) | 200 |
 /// | nobody is handling it | 503 |
 /// | it is on the disk, if there is a [journal](ReceiverBuilder::journal) | 503 |
 /// | it waits for its turn: 202 | |
 ///
+/// GitHub waits for
+/// [10 s](https://docs.github.com/en/webhooks/using-webhooks/best-practices-for-using-webhooks#respond-within-10-seconds),
+/// and is answered within 9, whatever hangs. It does not deliver again by itself what failed: a
+/// [`Reconciler`](super::Reconciler) asks it to.
+///
 /// Then the handler is called, for 16 deliveries at a time, and tried again if it fails: up to five
-/// times within ten minutes, with growing random pauses. What fails to the end may be delivered
-/// again. GitHub waits for
-/// [10 s](https://docs.github.com/en/webhooks/using-webhooks/best-practices-for-using-webhooks#respond-within-10-seconds)
-/// and does not deliver again by itself: a [`Reconciler`](super::Reconciler) asks it to.
+/// times within ten minutes, with growing random pauses. For GitHub, what was acknowledged is done. So
+/// what fails to the end, or is left when the program ends, is kept by a
+/// [journal](ReceiverBuilder::journal) only; without one it is lost unless somebody has it
+/// delivered again, as which it is accepted.
 ///
 /// There is no CORS: a browser is not told that it may send anything.
 ///
-/// What "once" means: who has a store or a journal that outlives the process handles a delivery
-/// twice only if the process ends between handling it and noting that, and then the delivery
-/// says that it is [resumed](Delivery::is_resumed).
+/// # What "once" means
+///
+/// Each delivery is handled by one process, and as soon as that has succeeded and is noted, never
+/// again. It is handled a second time
+///
+/// - if the process ends after the handler and before that is noted; with a journal the delivery
+///   then says that it is [resumed](Delivery::is_resumed);
+/// - if [`Once`]'s store forgets or fails: when a process stands still for longer than a claim lasts
+///   in the middle of an attempt, when Redis loses its data, when
+///   [memory](crate::store::Memory) is full or ends with the process. A journal remembers what its own
+///   process has handled.
 ///
 /// ```no_run
 /// use octowire::webhooks::{Delivery, Receiver, Verifier};
@@ -87,7 +101,7 @@ pub enum Receipt {
     Accepted,
     /// It was handled: 200.
     Handled,
-    /// It had been handled before: 200.
+    /// It had been handled before, or is in the journal and will be: 200.
     Duplicate,
 }
 
@@ -99,21 +113,25 @@ enum Signed {
 }
 
 /// When the sender is answered.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     /// Once the delivery is accepted.
     Queued,
-    /// Once it is handled, which may take so long.
-    Inline(Duration),
+    /// Once it is handled.
+    Inline,
 }
 
 struct Shared {
     signed: Signed,
-    body: BodyLimits,
+    bodies: Bodies,
     once: Once,
     inbox: Inbox,
     handler: Handler,
     mode: Mode,
+    /// How long a request may take.
+    answered_within: Duration,
+    /// Where deliveries are handled, whoever brings them.
+    runtime: Handle,
     rooms: Rooms,
     counts: Counts,
     phase: watch::Sender<Phase>,
@@ -146,9 +164,8 @@ impl Receiver {
     /// If there is no room, the store or the journal does not answer, or it is being handled already:
     /// it should be delivered again later.
     pub async fn receive(&self, delivery: Delivery) -> Result<Receipt, Refusal> {
-        let result = intake::take(&self.0, delivery).await;
-        self.0.counts.answered(&result);
-        result
+        let by = Instant::now() + self.0.answered_within;
+        intake::take(&self.0, delivery, by).await
     }
 
     /// What it has done so far, and has to do.
@@ -160,8 +177,8 @@ impl Receiver {
     /// Takes no more deliveries (503), and waits for so long until those that it has are handled. Then
     /// whatever goes on is ended. Returns how many were left.
     ///
-    /// With a journal these are handled after the next start; without one they are lost, unless they
-    /// are [delivered again](super::Reconciler).
+    /// With a journal these are handled after the next start, or by the next receiver of the same
+    /// journal; without one they are lost, unless somebody has GitHub deliver them again by hand.
     pub async fn shutdown(&self, within: Duration) -> usize {
         self.0.phase.send_if_modified(|phase| {
             let open = *phase == Phase::Open;

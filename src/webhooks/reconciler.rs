@@ -1,12 +1,13 @@
 //! Deliveries that failed are delivered again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
 use crate::api::types::HookDeliveryItem;
@@ -24,12 +25,13 @@ type Redeliver = dyn Fn(&Client, i64) -> Redelivery + Send + Sync;
 /// Finds the deliveries of a webhook that failed, and asks GitHub to deliver them again, which it does
 /// [not by itself](https://docs.github.com/en/webhooks/using-webhooks/handling-failed-webhook-deliveries).
 ///
-/// A delivery has failed if none of the attempts at it was answered with 2xx or 3xx. It is asked for
-/// up to five times, oldest first, within the
+/// A delivery has failed if none of the attempts at it was answered with 2xx or 3xx: what a
+/// [`Receiver`](super::Receiver) acknowledged has not, whatever became of it there. It is asked for
+/// until there were five attempts, oldest first, within the
 /// [three days](https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks)
-/// in which GitHub does so. The first [`run`](Self::run) looks at all of these days, the next ones at
-/// what came since and at what is open still. A [`Receiver`](super::Receiver) that has handled one of
-/// them already says so, and does not handle it again.
+/// in which GitHub delivers again. The first [`run`](Self::run) looks at all of these days, the next
+/// ones at what came since and at what is open still. A receiver that has handled one of them already
+/// says so, and does not handle it again.
 ///
 /// ```no_run
 /// # #[cfg(feature = "apps")]
@@ -57,8 +59,16 @@ struct Inner {
     attempts: usize,
     most: usize,
     alone: Option<Arc<dyn Store>>,
-    /// What has to be looked at from, once it was looked at all.
-    since: Arc<Mutex<Option<DateTime<Utc>>>>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// What one run tells the next.
+#[derive(Debug, Default)]
+struct Known {
+    /// What has to be looked at from, once all was looked at; by GitHub's clock.
+    since: Option<DateTime<Utc>>,
+    /// The deliveries that GitHub does not deliver again, of those that are open.
+    refused: BTreeSet<String>,
 }
 
 /// A webhook, and how its deliveries are had.
@@ -85,15 +95,14 @@ pub struct Reconciliation {
     pub redelivered: Vec<HookDeliveryItem>,
     /// Those that failed so often that nobody asks for them any more.
     pub given_up: Vec<HookDeliveryItem>,
-    /// Those that failed within the last minute, and are waited for.
+    /// Those that failed within the last minute, or that are left for the next run since GitHub does not
+    /// answer.
     pub recent: usize,
-    /// Those that could not be asked for, and why.
+    /// Those that could not be asked for, and why. What GitHub refuses is not asked for again.
     pub failed: Vec<(HookDeliveryItem, Error)>,
     /// Whether there were more attempts than are looked at in one run. What was looked at is what
-    /// came last.
+    /// came last; older ones that failed are not found, and the log warns of it.
     pub truncated: bool,
-    /// Another process does it, and this one did nothing.
-    pub elsewhere: bool,
 }
 
 /// GitHub keeps deliveries, and delivers again, for three days.
@@ -103,6 +112,8 @@ const SETTLE: Duration = Duration::from_secs(60);
 /// The clocks of two machines may differ by so much, and lists be late.
 const OVERLAP: Duration = Duration::from_secs(600);
 const ATTEMPTS: usize = 5;
+/// After so many failures in a row that may pass, the rest waits for the next run.
+const FAILURES: u32 = 3;
 const MOST: usize = 10_000;
 const PER_PAGE: i64 = 100;
 
@@ -187,7 +198,7 @@ impl Reconciler {
             attempts: ATTEMPTS,
             most: MOST,
             alone: None,
-            since: Arc::default(),
+            known: Arc::default(),
         }))
     }
 
@@ -223,7 +234,10 @@ impl Reconciler {
     }
 
     fn with(mut self, set: impl FnOnce(&mut Inner)) -> Self {
-        set(Arc::make_mut(&mut self.0));
+        let inner = Arc::make_mut(&mut self.0);
+        set(inner);
+        // It knows nothing of what others with other settings looked at.
+        inner.known = Arc::default();
         self
     }
 
@@ -236,53 +250,76 @@ impl Reconciler {
         // A clock that is before 1970 looks at all there is.
         let now = SystemTime::now().time().unwrap_or_default();
         let lookback = ago(now, self.0.lookback);
-        let known = *self.since();
-        let from = known.map_or(lookback, |since| since.max(lookback));
+        let (since, refused) = {
+            let known = self.known();
+            (known.since, known.refused.clone())
+        };
         let mut result = Reconciliation::default();
-        let seen = self.look(from, &mut result).await?;
-        result.deliveries = seen.len();
-        // What is open is looked at again, with all attempts at it.
-        let mut next = ago(now, OVERLAP);
-        let mut open: Vec<Seen> = seen.into_values().filter(|seen| !seen.succeeded).collect();
+        let from = since.map_or(lookback, |since| since.max(lookback));
+        let (seen, newest) = self.look(from, &mut result).await?;
+        let mut next = newest.map(|newest| ago(newest, OVERLAP)).or(since);
+        let mut open: Vec<(String, Seen)> =
+            seen.into_iter().filter(|(_, seen)| !seen.succeeded).collect();
         result.succeeded = result.deliveries - open.len();
-        open.sort_by_key(|seen| seen.first);
-        for seen in open {
+        open.sort_by_key(|(_, seen)| seen.first);
+        let mut still_refused = BTreeSet::new();
+        let mut failures = 0;
+        for (guid, seen) in open {
             let Some(newest) = seen.newest else { continue };
+            if refused.contains(&guid) {
+                still_refused.insert(guid);
+                result.given_up.push(newest);
+                continue;
+            }
             if seen.attempts >= self.0.attempts {
                 result.given_up.push(newest);
                 continue;
             }
-            next = next.min(ago(seen.first, OVERLAP));
-            if newest.delivered_at > ago(now, self.0.settle) {
+            // It is looked at again, with all attempts at it.
+            next = next.map(|next| next.min(ago(seen.first, OVERLAP)));
+            if newest.delivered_at > ago(now, self.0.settle) || failures >= FAILURES {
                 result.recent += 1;
                 continue;
             }
             match (self.0.hook.redeliver)(&self.0.client, newest.id).await {
-                Ok(()) => result.redelivered.push(newest),
+                Ok(()) => {
+                    failures = 0;
+                    result.redelivered.push(newest);
+                }
                 Err(error) => {
-                    warn!(delivery = newest.guid, %error, "a delivery can not be asked for again");
+                    warn!(delivery = guid, %error, "a delivery can not be asked for again");
+                    let is_final = error.status().is_some_and(|status| status.is_client_error());
+                    if is_final && !error.is_rate_limited() {
+                        still_refused.insert(guid);
+                    } else {
+                        failures += 1;
+                    }
                     result.failed.push((newest, error));
                 }
             }
         }
-        *self.since() = Some(next);
+        let mut known = self.known();
+        known.since = next;
+        known.refused = still_refused;
         Ok(result)
     }
 
-    /// Looks each time that so much time has passed, and goes on whatever fails, which the log tells.
-    /// It ends when it is dropped.
+    /// Looks each time that so much time has passed, a second at least, and goes on whatever fails, which
+    /// the log tells. It ends when it is dropped.
     pub async fn run_every(&self, interval: Duration) {
+        let interval = interval.max(Duration::from_secs(1));
+        let hook = self.0.hook.name.as_str();
         loop {
             let result = match self.is_mine(interval).await {
-                Ok(true) => self.run().await,
-                Ok(false) => Ok(Reconciliation { elsewhere: true, ..Reconciliation::default() }),
+                Ok(true) => self.run().await.map(Some),
+                Ok(false) => Ok(None),
                 Err(error) => Err(error),
             };
-            let hook = self.0.hook.name.as_str();
             match result {
-                Ok(result) if !result.redelivered.is_empty() || !result.given_up.is_empty() => {
-                    info!(hook, "{result}");
+                Ok(Some(result)) if result.truncated => {
+                    warn!(hook, "{result}, which are not looked at: see look_at_most");
                 }
+                Ok(Some(result)) if !result.redelivered.is_empty() => info!(hook, "{result}"),
                 Ok(_) => {}
                 Err(error) => {
                     warn!(hook, %error, "the deliveries of a webhook can not be looked at")
@@ -295,19 +332,23 @@ impl Reconciler {
     /// Whether it is this process that does it this time.
     async fn is_mine(&self, interval: Duration) -> Result<bool> {
         let Some(store) = &self.0.alone else { return Ok(true) };
-        let key = format!("reconcile:{}", self.0.hook.name);
+        // An App has no other name than its identity, and GitHub is not in one place only.
+        let client = &self.0.client;
+        let whose = format!("{} {} {}", client.base_url(), client.identity(), self.0.hook.name);
+        let key = format!("reconcile:{}", names::hex(&Sha256::digest(whose)[..16]));
         // A little less, so that whoever has done it does it again.
         let lasts = interval.mul_f64(0.9);
         store.claim(&key, Bytes::from(names::unique()), lasts).await
     }
 
-    /// Looks at the attempts since then, newest first, as GitHub lists them.
+    /// Looks at the attempts since then, newest first, as GitHub lists them; says when the newest was.
     async fn look(
         &self,
         from: DateTime<Utc>,
         result: &mut Reconciliation,
-    ) -> Result<BTreeMap<String, Seen>> {
+    ) -> Result<(BTreeMap<String, Seen>, Option<DateTime<Utc>>)> {
         let mut seen: BTreeMap<String, Seen> = BTreeMap::new();
+        let mut newest = None;
         let mut items = (self.0.hook.list)(&self.0.client);
         while let Some(item) = items.try_next().await? {
             if item.delivered_at < from {
@@ -318,19 +359,26 @@ impl Reconciler {
                 break;
             }
             result.listed += 1;
+            newest = newest.max(Some(item.delivered_at));
             seen.entry(item.guid.clone()).or_insert_with(|| Seen::new(&item)).add(item);
         }
-        Ok(seen)
+        // Of one whose first attempt is too long ago to be seen, it is not known how many there were,
+        // nor whether one of them succeeded.
+        seen.retain(|_, seen| seen.has_first);
+        result.deliveries = seen.len();
+        Ok((seen, newest))
     }
 
-    fn since(&self) -> std::sync::MutexGuard<'_, Option<DateTime<Utc>>> {
-        self.0.since.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// What is known of a delivery from the attempts at it.
 struct Seen {
     attempts: usize,
+    /// GitHub's own attempt is among them, which is no redelivery.
+    has_first: bool,
     succeeded: bool,
     first: DateTime<Utc>,
     newest: Option<HookDeliveryItem>,
@@ -338,11 +386,13 @@ struct Seen {
 
 impl Seen {
     fn new(item: &HookDeliveryItem) -> Self {
-        Self { attempts: 0, succeeded: false, first: item.delivered_at, newest: None }
+        let first = item.delivered_at;
+        Self { attempts: 0, has_first: false, succeeded: false, first, newest: None }
     }
 
     fn add(&mut self, item: HookDeliveryItem) {
         self.attempts += 1;
+        self.has_first |= !item.redelivery;
         self.succeeded |= item.status == "OK" || (200..400).contains(&item.status_code);
         self.first = self.first.min(item.delivered_at);
         if self.newest.as_ref().is_none_or(|newest| newest.delivered_at < item.delivered_at) {
@@ -366,13 +416,10 @@ fn later(request: crate::Request) -> crate::Request {
 
 impl fmt::Display for Reconciliation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.elsewhere {
-            return f.write_str("another process looks at the deliveries");
-        }
         write!(
             f,
-            "{} deliveries in {} attempts: {} succeeded, {} asked for again, {} given up, {} failed just \
-             now, {} can not be asked for",
+            "{} deliveries in {} attempts: {} succeeded, {} asked for again, {} given up, {} left for the \
+             next time, {} could not be asked for",
             self.deliveries,
             self.listed,
             self.succeeded,

@@ -90,13 +90,16 @@ impl Verifier {
     /// # Errors
     /// If it is not signed, or not with one of the secrets.
     pub fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<Verified, SignatureError> {
-        let mut values = headers.get_all(SIGNATURE).iter();
-        let signature = values.next().ok_or(SignatureError::Missing)?;
-        if values.next().is_some() {
-            return Err(SignatureError::Duplicate);
-        }
-        let signature = signature.to_str().map_err(|_| SignatureError::Malformed)?;
-        self.verify_signature(signature, body)
+        self.matching(&signature(headers)?, body)
+    }
+
+    /// Whether there is a signature at all, before the body is there.
+    ///
+    /// # Errors
+    /// If there is none, there are several or it is none: all but
+    /// [`Mismatch`](SignatureError::Mismatch).
+    pub fn check(&self, headers: &HeaderMap) -> Result<(), SignatureError> {
+        signature(headers).map(drop)
     }
 
     /// Verifies the value of `X-Hub-Signature-256` where headers are at hand in another form.
@@ -151,6 +154,16 @@ fn key(secret: &SecretString) -> Result<Key> {
             .with_advice("set a random one of 32 bytes or more, here and at GitHub"));
     }
     Ok(Key::new(HMAC_SHA256, secret.as_bytes()))
+}
+
+/// The one signature among the headers.
+fn signature(headers: &HeaderMap) -> Result<[u8; LENGTH], SignatureError> {
+    let mut values = headers.get_all(SIGNATURE).iter();
+    let signature = values.next().ok_or(SignatureError::Missing)?;
+    if values.next().is_some() {
+        return Err(SignatureError::Duplicate);
+    }
+    signature.to_str().ok().and_then(parse).ok_or(SignatureError::Malformed)
 }
 
 /// `sha256=` and 64 digits.

@@ -85,7 +85,7 @@ fn every_operation_of_other_documents_is_written() {
 
 /// Writes every event, and says how many there are.
 fn every_webhook(document: &Value) -> Result<(usize, usize)> {
-    let (events, webhooks) = (select::events(document)?, webhooks::describe(document)?);
+    let (events, webhooks) = (select::events(document), webhooks::describe(document)?);
     let refined = refined_choice(document, &Choice::Only(names(&[])), &Choice::All)?;
     let name = overlay::document_name(document);
     crate::write::parsed(&write::write(&refined, &name, "version")?);

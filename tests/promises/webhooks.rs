@@ -104,3 +104,10 @@ async fn settled(receiver: &Receiver) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
+
+/// Lets what can go on do so.
+async fn turns() {
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+}

@@ -198,7 +198,7 @@ macro_rules! payload_union {
             use $crate::webhooks::{AccountRef, EnterpriseRef, RepositoryRef};
             impl $crate::api::types::$of {
                 fn record(&self) -> Option<&dyn Payload> {
-                    match self { $(Self::$variant(payload) => Some(payload),)* Self::Other(_) => None }
+                    match self { $(Self::$variant(payload) => Some(payload),)* _ => None }
                 }
             }
             impl Payload for $crate::api::types::$of {

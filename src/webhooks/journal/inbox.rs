@@ -10,6 +10,7 @@ use redb::{
 use sha2::{Digest, Sha256};
 
 use super::{Accepted, FailedDelivery, Limits};
+use crate::names::hex;
 
 /// What is not handled: the number of its record, and its size.
 const PENDING: TableDefinition<&str, (u64, u64)> = TableDefinition::new("pending");
@@ -58,6 +59,8 @@ pub(super) struct Inbox<'a> {
     now: u64,
     unclaimed: &'a mut HashSet<String>,
     changed: bool,
+    /// How many that failed were given up.
+    given_up: u64,
 }
 
 /// A delivery's name as it is, or its digest if it is longer than a name is.
@@ -65,7 +68,7 @@ pub(super) fn key(id: &str) -> String {
     if id.len() <= LONGEST_ID {
         return id.to_owned();
     }
-    Sha256::digest(id).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(Sha256::digest(id))
 }
 
 /// As much of a text as is kept.
@@ -142,6 +145,7 @@ impl<'a> Inbox<'a> {
             now: milliseconds(now),
             unclaimed,
             changed: false,
+            given_up: 0,
         })
     }
 
@@ -164,13 +168,17 @@ impl<'a> Inbox<'a> {
         if self.is_handled(id)? {
             return Ok(Accepted::Done);
         }
-        let before = self.failed_size(id)?.unwrap_or_default();
         let size = record.len() as u64;
-        let bytes = self.totals.bytes.saturating_sub(before).saturating_add(size);
-        if bytes > self.limits.max_bytes || record.len() > LARGEST_RECORD {
+        let is_over = |bytes: u64| bytes.saturating_add(size) > self.limits.max_bytes;
+        // What failed goes before anything is refused.
+        let over = is_over(self.totals.bytes);
+        let over_at_best = over && is_over(self.totals.bytes.saturating_sub(self.failed_bytes()?));
+        if over_at_best || record.len() > LARGEST_RECORD {
             return Ok(Accepted::Full);
         }
         self.forget(id)?;
+        while self.totals.bytes.saturating_add(size) > self.limits.max_bytes && self.give_up()? {}
+        let bytes = self.totals.bytes.saturating_add(size);
         self.unclaimed.remove(id);
         let number = self.totals.take_number();
         self.pending.insert(id, (number, size))?;
@@ -277,18 +285,36 @@ impl<'a> Inbox<'a> {
             self.handled_order.pop_first()?;
             self.handled.remove(digest)?;
         }
-        let mut given_up = 0;
-        while given_up < FORGOTTEN_AT_ONCE && self.failed.len()? > self.limits.max_failed {
-            let first = self.failed.pop_first()?.map(|(_, value)| {
-                let (id, record, size, _, _) = value.value();
-                (id.to_owned(), record, size)
-            });
-            let Some((id, record, size)) = first else { break };
-            self.failed_ids.remove(id.as_str())?;
-            self.remove_record(record, size)?;
-            given_up += 1;
+        let most = self.given_up + FORGOTTEN_AT_ONCE;
+        while self.given_up < most && self.failed.len()? > self.limits.max_failed {
+            if !self.give_up()? {
+                break;
+            }
         }
-        Ok(given_up)
+        Ok(self.given_up)
+    }
+
+    /// Gives up what failed first, if anything did.
+    fn give_up(&mut self) -> Result<bool, redb::Error> {
+        let first = self.failed.pop_first()?.map(|(_, value)| {
+            let (id, record, size, _, _) = value.value();
+            (id.to_owned(), record, size)
+        });
+        let Some((id, record, size)) = first else { return Ok(false) };
+        self.failed_ids.remove(id.as_str())?;
+        self.remove_record(record, size)?;
+        self.given_up += 1;
+        self.changed = true;
+        Ok(true)
+    }
+
+    /// The bytes of what failed, of which there is a bounded number.
+    fn failed_bytes(&self) -> Result<u64, redb::Error> {
+        let mut bytes = 0_u64;
+        for entry in self.failed.iter()? {
+            bytes = bytes.saturating_add(entry?.1.value().2);
+        }
+        Ok(bytes)
     }
 
     fn is_handled(&self, id: &str) -> Result<bool, redb::Error> {
@@ -302,13 +328,6 @@ impl<'a> Inbox<'a> {
     /// What is from the future was handled when the clock was wrong, and is remembered.
     fn is_over(&self, when: u64) -> bool {
         self.now.saturating_sub(when) >= milliseconds(self.limits.keep)
-    }
-
-    fn failed_size(&self, id: &str) -> Result<Option<u64>, redb::Error> {
-        let Some(number) = self.failed_ids.get(id)?.map(|number| number.value()) else {
-            return Ok(None);
-        };
-        Ok(self.failed.get(number)?.map(|value| value.value().2))
     }
 
     fn take_pending(&mut self, id: &str) -> Result<Option<(u64, u64)>, redb::Error> {

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::counts::Counts;
 use super::handler::{Handler, Handling};
 use super::inbox::Inbox;
-use super::intake::Rooms;
-use super::service::BodyLimits;
+use super::rooms::Rooms;
 use super::{Mode, Phase, Receiver, Shared, Signed};
 use crate::RetryPolicy;
 use crate::error::{Error, ErrorKind, Result};
 #[cfg(feature = "webhooks-journal")]
 use crate::webhooks::Journal;
+use crate::webhooks::body::{BodyLimits, WITHIN};
 use crate::webhooks::{Delivery, Once};
 
 /// The settings of a [`Receiver`]: [`Receiver::builder`].
@@ -26,15 +27,13 @@ pub struct ReceiverBuilder {
     once: Option<Once>,
     inbox: Inbox,
     mode: Mode,
+    answered_within: Duration,
     queue: u32,
     queue_bytes: u32,
     concurrency: u32,
     handled_within: Duration,
     retry: RetryPolicy,
 }
-
-/// GitHub waits for 10 s, of which a part is the network's.
-const INLINE: Duration = Duration::from_secs(9);
 
 impl ReceiverBuilder {
     pub(super) fn new(signed: Signed) -> Self {
@@ -44,6 +43,7 @@ impl ReceiverBuilder {
             once: None,
             inbox: Inbox::none(),
             mode: Mode::Queued,
+            answered_within: WITHIN,
             queue: 1_000,
             queue_bytes: 256 * 1024 * 1024,
             concurrency: 16,
@@ -55,8 +55,9 @@ impl ReceiverBuilder {
         }
     }
 
-    /// Where it is noted which deliveries were handled: in memory by default, 64 MiB of it. With a
-    /// [store](crate::store) that a fleet shares, one process of it handles a delivery.
+    /// Where it is noted which deliveries were handled: in memory by default, 64 MiB of it, which are
+    /// some 370,000 deliveries and end with the process. With a [store](crate::store) that a fleet
+    /// shares, one process of it handles a delivery.
     pub fn once(mut self, once: Once) -> Self {
         self.once = Some(once);
         self
@@ -72,10 +73,18 @@ impl ReceiverBuilder {
     }
 
     /// Answers once the delivery is handled (200) or is not (500), rather than once it is accepted
-    /// (202). The handler has 9 s then, and one attempt: GitHub waits for 10 s, and can be asked to
-    /// deliver again what failed.
+    /// (202). The handler has one attempt then, and what is left of
+    /// [`answered_within`](Self::answered_within); whoever has no turn in that time is refused (503).
     pub fn inline(mut self) -> Self {
-        self.mode = Mode::Inline(INLINE);
+        self.mode = Mode::Inline;
+        self
+    }
+
+    /// How long it takes until a request is answered, its body included: 9 s by default, since GitHub
+    /// waits for 10 (GitHub Enterprise Server for 30). What is not known by then is refused (503), and may
+    /// be accepted all the same: when it is delivered again, that shows.
+    pub fn answered_within(mut self, time: Duration) -> Self {
+        self.answered_within = time;
         self
     }
 
@@ -93,7 +102,7 @@ impl ReceiverBuilder {
     }
 
     /// How long the handler may take for an attempt: a minute by default. What takes longer is ended,
-    /// and has failed. With [`inline`](Self::inline) it has 9 s whatever is set here.
+    /// and has failed. It has no effect with [`inline`](Self::inline).
     pub fn handled_within(mut self, time: Duration) -> Self {
         self.handled_within = time;
         self
@@ -114,16 +123,10 @@ impl ReceiverBuilder {
         self
     }
 
-    /// How long a body may take to come: 10 s by default.
-    pub fn body_within(mut self, time: Duration) -> Self {
-        self.body.within = time;
-        self
-    }
-
     /// How many bytes of bodies that are still coming, or are not verified yet, are held: 64 MiB by
-    /// default. What would go over it is refused (503).
+    /// default, and not fewer than a body may have. What would go over it is refused (503).
     pub fn unverified_bytes(mut self, bytes: usize) -> Self {
-        self.body = self.body.with_held(bytes);
+        self.body.held = bytes;
         self
     }
 
@@ -132,8 +135,8 @@ impl ReceiverBuilder {
     ///
     /// # Errors
     /// Of the kind [`Configuration`](ErrorKind::Configuration): outside of a Tokio runtime, in which
-    /// deliveries are handled; and if it answers [`inline`](Self::inline) and has a journal, which has
-    /// nothing to keep then.
+    /// deliveries are handled whoever brings them; if it answers [`inline`](Self::inline) and has a
+    /// journal, which has nothing to keep then; and if no body of the largest size could be held.
     pub fn start<F, R, E>(self, handler: F) -> Result<Receiver>
     where
         F: Fn(Delivery) -> R + Send + Sync + 'static,
@@ -141,27 +144,32 @@ impl ReceiverBuilder {
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let wrong = |message: &'static str| Err(Error::new(ErrorKind::Configuration, message));
-        if tokio::runtime::Handle::try_current().is_err() {
+        let Ok(runtime) = Handle::try_current() else {
             return wrong("a receiver of webhooks has to be started in a Tokio runtime");
+        };
+        if self.mode == Mode::Inline && self.inbox.is_there() {
+            return wrong("a receiver of webhooks that answers inline needs no journal");
         }
-        if matches!(self.mode, Mode::Inline(_)) && self.inbox.is_there() {
-            return wrong("a receiver that answers inline needs no journal");
+        if self.body.most > self.body.held {
+            return wrong(
+                "a receiver of webhooks has to hold the largest body before it is verified: set \
+                 unverified_bytes to max_body_bytes or more",
+            );
         }
         let secrets = match &self.signed {
             Signed::ByGitHub(verifier) => verifier.secrets(),
             Signed::ByGateway(scheme) => scheme.secrets(),
         };
         let once = self.once.unwrap_or_else(|| Once::new(crate::store::Memory::new()));
-        let within = match self.mode {
-            Mode::Queued => self.handled_within,
-            Mode::Inline(within) => within,
-        };
+        let how = Handling { within: self.handled_within, retry: self.retry };
         let receiver = Receiver(Arc::new(Shared {
             signed: self.signed,
-            body: self.body,
+            bodies: self.body.bodies(),
             inbox: self.inbox,
-            handler: Handler::new(handler, Handling { within, retry: self.retry }),
+            handler: Handler::new(handler, how),
             mode: self.mode,
+            answered_within: self.answered_within,
+            runtime,
             rooms: Rooms::new(self.queue, self.queue_bytes, self.concurrency),
             counts: Counts::new(secrets),
             phase: watch::Sender::new(Phase::Open),

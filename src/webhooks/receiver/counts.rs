@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Receipt;
-use super::intake::Rooms;
+use super::rooms::Rooms;
 use crate::webhooks::refusal::Refusal;
 
 /// What a [`Receiver`](super::Receiver) has done since it was started, and has to do:
@@ -71,9 +71,9 @@ impl Counts {
         Self { counts: Default::default(), by_secret }
     }
 
-    /// What a delivery or a request was answered.
-    pub(super) fn answered(&self, result: &Result<Receipt, Refusal>) {
-        self.add(match result {
+    /// What a delivery or a request is answered.
+    pub(super) fn answered(&self, answer: Result<Receipt, Refusal>) -> Result<Receipt, Refusal> {
+        self.add(match &answer {
             // Whether it is handled is counted when it is.
             Ok(Receipt::Accepted | Receipt::Handled) => Count::Accepted,
             Ok(Receipt::Duplicate) => Count::Duplicates,
@@ -85,6 +85,7 @@ impl Counts {
             Err(Refusal::Failed) => Count::Accepted,
             Err(_) => Count::Malformed,
         });
+        answer
     }
 
     pub(super) fn signed_with(&self, secret: usize) {

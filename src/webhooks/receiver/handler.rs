@@ -31,8 +31,13 @@ type Handled = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
 /// ```
 #[derive(Debug)]
 pub struct GiveUp {
-    reason: BoxError,
+    reason: Reason,
 }
+
+/// What a [`GiveUp`] has as its source, by which it is known where it is wrapped itself, as `anyhow`
+/// does.
+#[derive(Debug)]
+struct Reason(BoxError);
 
 /// How the handler is called.
 #[derive(Clone, Debug)]
@@ -58,7 +63,7 @@ pub(super) struct Failure {
 impl GiveUp {
     /// With the reason: an error, or text.
     pub fn because(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { reason: reason.into() }
+        Self { reason: Reason(reason.into()) }
     }
 }
 
@@ -77,15 +82,19 @@ impl Handler {
     }
 
     /// One attempt.
-    pub(super) async fn attempt(&self, delivery: Delivery) -> Result<(), Failure> {
+    pub(super) async fn attempt(
+        &self,
+        delivery: Delivery,
+        within: Duration,
+    ) -> Result<(), Failure> {
         // A handler that panics leaves behind what its next call has to bear, as a thread's panic
         // would; it is not ours, and nothing of ours is in it.
         let handled = AssertUnwindSafe(async { (self.call)(delivery).await }).catch_unwind();
         let failed = |error: BoxError| Failure { last: gives_up(&*error), error };
-        match timeout(self.how.within, handled).await {
+        match timeout(within, handled).await {
             Ok(Ok(result)) => result.map_err(failed),
             Ok(Err(panic)) => Err(failed(format!("it panicked: {}", said(&*panic)).into())),
-            Err(_) => Err(failed(format!("it took longer than {:?}", self.how.within).into())),
+            Err(_) => Err(failed(format!("it took longer than {within:?}").into())),
         }
     }
 }
@@ -93,7 +102,7 @@ impl Handler {
 fn gives_up(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut error = Some(error);
     while let Some(one) = error {
-        if one.is::<GiveUp>() {
+        if one.is::<GiveUp>() || one.is::<Reason>() {
             return true;
         }
         error = one.source();
@@ -119,12 +128,24 @@ pub(super) fn in_one_line(error: &(dyn std::error::Error + 'static)) -> String {
 
 impl fmt::Display for GiveUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.reason.fmt(f)
+        f.write_str("it is given up")
     }
 }
 
 impl std::error::Error for GiveUp {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.reason.source()
+        Some(&self.reason)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Reason {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::future::{Either, select};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
@@ -48,10 +49,26 @@ impl Inbox {
         self.0.is_some()
     }
 
+    /// Leaves a delivery to who has the journal next; says whether there is one.
+    pub(super) fn leave(&self, delivery: &Delivery) -> bool {
+        if let Some(journal) = &self.0 {
+            journal.leave(delivery.key());
+        }
+        self.is_there()
+    }
+
+    /// Looks later at what is in the journal and handled by nobody here.
+    pub(super) fn take_up_later(&self, shared: &Arc<Shared>, key: String) {
+        if let Some(journal) = &self.0 {
+            let waiting = VecDeque::from([(Instant::now() + AFTER_FAILURE, key)]);
+            shared.runtime.spawn(take_up(Arc::clone(shared), journal.clone(), waiting));
+        }
+    }
+
     pub(super) async fn keep(&self, delivery: &Delivery, claim: &Claim) -> Result<Kept> {
         let Some(journal) = &self.0 else { return Ok(Kept::New) };
         let record = encode(delivery, claim)?;
-        Ok(match journal.accept(delivery.id(), record).await? {
+        Ok(match journal.accept(&delivery.key(), record).await? {
             Accepted::New => Kept::New,
             Accepted::Pending => Kept::Already,
             Accepted::Done => Kept::Done,
@@ -75,49 +92,74 @@ impl Inbox {
 }
 
 impl Receiver {
-    /// Handles a delivery once more that was given up: one of [`Journal::failed`]. Says whether
-    /// there is one of that name, and it is not handled otherwise.
+    /// Handles a delivery once more that was given up: one of [`Journal::failed`], by its id there. Says
+    /// whether there is one, and it is not handled otherwise; with it, that it will be handled.
     ///
     /// # Errors
-    /// If the journal or the store fails, or what is kept of the delivery can not be read; it stays
-    /// among the failed ones then, or is handled after the next start.
+    /// If the journal or the store fails; it stays among the failed ones then.
     #[cfg_attr(docsrs, doc(cfg(feature = "webhooks-journal")))]
     pub async fn retry_failed(&self, id: &str) -> Result<bool> {
         let Some(journal) = &self.0.inbox.0 else { return Ok(false) };
-        let Some(record) = journal.revive(id).await? else { return Ok(false) };
-        let (delivery, _) = decode(&record)?;
-        let Some(room) = self.0.rooms.later(size(&delivery)).await else { return Ok(false) };
-        match self.0.once.take(delivery.id()).await? {
-            Taken::Claimed(claim) => {
-                let shared = Arc::clone(&self.0);
-                tokio::spawn(async move { work::handle(&shared, delivery, claim, room).await });
-                Ok(true)
-            }
-            Taken::Done => journal.done(id).await.map(|()| false),
-            Taken::InProgress => {
-                journal.fail(id, "it is being handled elsewhere").await.map(|()| false)
-            }
+        let (shared, journal, id) = (Arc::clone(&self.0), journal.clone(), id.to_owned());
+        // A task of its own: whoever waits may be dropped, and what is begun has to be ended.
+        let retried = self.0.runtime.spawn(async move { retry(&shared, &journal, &id).await });
+        // The runtime ends.
+        retried.await.unwrap_or(Ok(false))
+    }
+}
+
+async fn retry(shared: &Arc<Shared>, journal: &Journal, id: &str) -> Result<bool> {
+    let failed = journal.failed().await?;
+    let Some(failed) = failed.into_iter().find(|failed| failed.id == id) else { return Ok(false) };
+    let size = usize::try_from(failed.size).unwrap_or(usize::MAX);
+    let Some(room) = shared.rooms.later(size).await else { return Ok(false) };
+    let claim = match shared.once.take(id).await? {
+        Taken::Claimed(claim) => claim,
+        Taken::Done => return journal.forget_failed(id).await.map(|_| false),
+        Taken::InProgress => return Ok(false),
+    };
+    let revived = match journal.revive(id).await {
+        Ok(Some(record)) => decode(&record).map(Some),
+        other => other.map(|_| None),
+    };
+    match revived {
+        Ok(Some((delivery, _))) => {
+            let shared = Arc::clone(shared);
+            shared.runtime.clone().spawn(async move {
+                work::handle(&shared, delivery, claim, room).await;
+            });
+            Ok(true)
+        }
+        Ok(None) => claim.failed().await.map(|()| false),
+        Err(error) => {
+            let _ = claim.failed().await;
+            // What can not be read is put back, if it was taken.
+            let _ = journal.fail(id, &error.to_string()).await;
+            Err(error)
         }
     }
 }
 
-/// Takes up what an earlier process left.
+/// Takes up what an earlier process, or an earlier receiver of the journal, left.
 pub(super) fn resume(shared: &Arc<Shared>) {
     if let Some(journal) = &shared.inbox.0 {
         let left = journal.take_left();
         if !left.is_empty() {
             info!(deliveries = left.len(), "deliveries that were accepted earlier are handled now");
-            tokio::spawn(take_up(Arc::clone(shared), journal.clone(), left));
+            let now = Instant::now();
+            let waiting = left.into_iter().map(|id| (now, id)).collect();
+            shared.runtime.spawn(take_up(Arc::clone(shared), journal.clone(), waiting));
         }
     }
 }
 
-async fn take_up(shared: Arc<Shared>, journal: Journal, left: Vec<String>) {
-    let now = Instant::now();
-    let mut waiting: VecDeque<(Instant, String)> = left.into_iter().map(|id| (now, id)).collect();
+async fn take_up(shared: Arc<Shared>, journal: Journal, mut waiting: VecDeque<(Instant, String)>) {
+    let mut phase = shared.phase.subscribe();
     while let Some((due, id)) = waiting.pop_front() {
-        sleep_until(due).await;
-        if *shared.phase.borrow() != Phase::Open {
+        let closed = std::pin::pin!(phase.wait_for(|phase| *phase != Phase::Open));
+        if let Either::Left(_) = select(closed, std::pin::pin!(sleep_until(due))).await {
+            journal.leave(id);
+            waiting.into_iter().for_each(|(_, id)| journal.leave(id));
             return;
         }
         let later = match take_up_one(&shared, &journal, &id).await {
@@ -144,24 +186,21 @@ async fn take_up_one(shared: &Arc<Shared>, journal: &Journal, id: &str) -> Resul
             return Ok(true);
         }
     };
-    let Some(room) = shared.rooms.later(size(&delivery)).await else { return Ok(true) };
+    let Some(room) = shared.rooms.later(delivery.payload().len()).await else { return Ok(false) };
+    let key = delivery.key();
     // The claim of the process that ended is this one's as well: nobody else has the journal.
-    let claim = match shared.once.resume(delivery.id(), token).await? {
+    let claim = match shared.once.resume(&key, token).await? {
         Some(claim) => claim,
-        None => match shared.once.take(delivery.id()).await? {
+        None => match shared.once.take(&key).await? {
             Taken::Claimed(claim) => claim,
-            Taken::Done => return journal.done(id).await.map(|()| true),
+            Taken::Done => return journal.done(&key).await.map(|()| true),
             Taken::InProgress => return Ok(false),
         },
     };
     shared.counts.resumed();
     let (shared, delivery) = (Arc::clone(shared), delivery.resumed());
-    tokio::spawn(async move { work::handle(&shared, delivery, claim, room).await });
+    shared.runtime.clone().spawn(async move { work::handle(&shared, delivery, claim, room).await });
     Ok(true)
-}
-
-fn size(delivery: &Delivery) -> u32 {
-    u32::try_from(delivery.payload().len()).unwrap_or(u32::MAX)
 }
 
 fn encode(delivery: &Delivery, claim: &Claim) -> Result<Bytes> {

@@ -2,27 +2,15 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, oneshot};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
+use super::rooms::Room;
 use super::{Mode, Phase, Receipt, Shared, work};
 use crate::webhooks::delivery::Delivery;
 use crate::webhooks::once::{Claim, Taken};
 use crate::webhooks::refusal::Refusal;
-
-/// The bounds of what is held and done.
-pub(super) struct Rooms {
-    places: Arc<Semaphore>,
-    bytes: Arc<Semaphore>,
-    running: Semaphore,
-    most: (u32, u32, u32),
-}
-
-/// The place of a delivery and its bytes, until it is dropped.
-pub(super) struct Room {
-    _place: OwnedSemaphorePermit,
-    _bytes: OwnedSemaphorePermit,
-}
 
 /// What became of a delivery that is to be kept on the disk.
 #[cfg_attr(not(feature = "webhooks-journal"), allow(dead_code, reason = "a journal has it"))]
@@ -37,99 +25,56 @@ pub(super) enum Kept {
     Full,
 }
 
-impl Rooms {
-    pub(super) fn new(places: u32, bytes: u32, running: u32) -> Self {
-        // As many as a semaphore takes, of whatever machine.
-        let semaphore = |most: u32| Semaphore::new((most as usize).min(Semaphore::MAX_PERMITS));
-        Self {
-            places: Arc::new(semaphore(places)),
-            bytes: Arc::new(semaphore(bytes)),
-            running: semaphore(running),
-            most: (places, bytes, running),
-        }
-    }
-
-    /// Room for a delivery, if there is.
-    fn now(&self, delivery: &Delivery) -> Option<Room> {
-        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        let bytes = Arc::clone(&self.bytes).try_acquire_many_owned(self.size(delivery)).ok()?;
-        Some(Room { _place: place, _bytes: bytes })
-    }
-
-    /// Room for a delivery, once there is.
-    #[cfg(feature = "webhooks-journal")]
-    pub(super) async fn later(&self, size: u32) -> Option<Room> {
-        let place = Arc::clone(&self.places).acquire_owned().await.ok()?;
-        let size = size.min(self.most.1);
-        let bytes = Arc::clone(&self.bytes).acquire_many_owned(size).await.ok()?;
-        Some(Room { _place: place, _bytes: bytes })
-    }
-
-    /// The right to be one of those that are handled.
-    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        self.running.acquire().await.ok()
-    }
-
-    /// What it takes of the bytes: all of them, if it has more.
-    fn size(&self, delivery: &Delivery) -> u32 {
-        u32::try_from(delivery.payload().len()).unwrap_or(u32::MAX).min(self.most.1)
-    }
-
-    /// Waits until nobody has a place.
-    pub(super) async fn all_free(&self) {
-        let _ = self.places.acquire_many(self.most.0).await;
-    }
-
-    /// How many have a place.
-    pub(super) fn taken(&self) -> usize {
-        (self.most.0 as usize).saturating_sub(self.places.available_permits())
-    }
-
-    pub(super) fn taken_bytes(&self) -> usize {
-        (self.most.1 as usize).saturating_sub(self.bytes.available_permits())
-    }
-
-    pub(super) fn running(&self) -> usize {
-        (self.most.2 as usize).saturating_sub(self.running.available_permits())
-    }
-}
-
-/// Takes a delivery, if it is to be handled and can be.
-pub(super) async fn take(shared: &Arc<Shared>, delivery: Delivery) -> Result<Receipt, Refusal> {
+/// Takes a delivery, if it is to be handled and can be, and says so by this time.
+pub(super) async fn take(
+    shared: &Arc<Shared>,
+    delivery: Delivery,
+    by: Instant,
+) -> Result<Receipt, Refusal> {
     if *shared.phase.borrow() != Phase::Open {
-        return Err(Refusal::Busy);
+        return shared.counts.answered(Err(Refusal::Busy));
     }
-    let room = shared.rooms.now(&delivery).ok_or(Refusal::Busy)?;
+    let Some(room) = shared.rooms.now(delivery.payload().len()) else {
+        return shared.counts.answered(Err(Refusal::Busy));
+    };
     let (tell, told) = oneshot::channel();
     // A task of its own: whoever sends may hang up, and what is begun for a delivery has to be ended.
-    tokio::spawn(take_and_handle(Arc::clone(shared), delivery, room, tell));
-    // It only goes without a word if the runtime ends.
-    told.await.unwrap_or(Err(Refusal::Busy))
+    let work = take_and_handle(Arc::clone(shared), delivery, room, by, tell);
+    shared.runtime.spawn(work);
+    // It only goes without a word if the runtime ends, or the store or the disk hangs.
+    match timeout_at(by, told).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) => Err(Refusal::Busy),
+        Err(_) => Err(Refusal::Store),
+    }
 }
 
 async fn take_and_handle(
     shared: Arc<Shared>,
     delivery: Delivery,
     room: Room,
+    by: Instant,
     tell: oneshot::Sender<Result<Receipt, Refusal>>,
 ) {
+    let tell = |answer| {
+        // Whether or not anybody listens still.
+        let _ = tell.send(shared.counts.answered(answer));
+    };
     let claim = match claim(&shared, &delivery).await {
         Ok(Some(claim)) => claim,
-        refused => {
-            let _ = tell.send(refused.map(|_| Receipt::Duplicate));
-            return;
-        }
+        refused => return tell(refused.map(|_| Receipt::Duplicate)),
     };
     match shared.mode {
+        Mode::Queued if *shared.phase.borrow() == Phase::Ended => {
+            // Nobody was told that it is accepted, and nobody will be.
+            tell(Err(Refusal::Busy));
+            work::leave(&shared, &delivery, claim).await;
+        }
         Mode::Queued => {
-            // Whether or not anybody listens still, it is accepted.
-            let _ = tell.send(Ok(Receipt::Accepted));
+            tell(Ok(Receipt::Accepted));
             work::handle(&shared, delivery, claim, room).await;
         }
-        Mode::Inline(_) => {
-            let handled = work::handle_once(&shared, delivery, claim, room).await;
-            let _ = tell.send(if handled { Ok(Receipt::Handled) } else { Err(Refusal::Failed) });
-        }
+        Mode::Inline => tell(work::handle_once(&shared, delivery, claim, room, by).await),
     }
 }
 
@@ -139,7 +84,7 @@ async fn claim(shared: &Shared, delivery: &Delivery) -> Result<Option<Claim>, Re
         warn!(delivery = delivery.id(), %error, "a delivery is refused, since its state can not be known");
         Refusal::Store
     };
-    let claim = match shared.once.take(delivery.id()).await.map_err(unknown)? {
+    let claim = match shared.once.take(&delivery.key()).await.map_err(unknown)? {
         Taken::Claimed(claim) => claim,
         Taken::Done => return Ok(None),
         Taken::InProgress => return Err(Refusal::InProgress),

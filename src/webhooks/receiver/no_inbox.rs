@@ -20,6 +20,12 @@ impl Inbox {
         false
     }
 
+    pub(super) fn leave(&self, _: &Delivery) -> bool {
+        false
+    }
+
+    pub(super) fn take_up_later(&self, _: &Arc<Shared>, _: String) {}
+
     pub(super) async fn keep(&self, _: &Delivery, _: &Claim) -> Result<Kept> {
         Ok(Kept::New)
     }

@@ -1,59 +1,22 @@
 //! The receiver as a service of HTTP requests.
 
 use std::convert::Infallible;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use futures_util::future::poll_fn;
+use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::Instant;
 use tower_service::Service;
 use tracing::debug;
 
 use super::{Receipt, Receiver, Shared, Signed};
+use crate::webhooks::body::BoxError;
 use crate::webhooks::delivery::Delivery;
 use crate::webhooks::refusal::Refusal;
-
-pub(in crate::webhooks) type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// As GitHub caps payloads.
-const MAX_BODY_BYTES: usize = 25 * 1024 * 1024;
-const BODY_WITHIN: Duration = Duration::from_secs(10);
-const UNVERIFIED_BYTES: usize = 64 * 1024 * 1024;
-/// So much is made room for before it came.
-const FIRST_ROOM: u64 = 64 * 1024;
-
-/// What a body may take.
-#[derive(Clone, Debug)]
-pub(in crate::webhooks) struct BodyLimits {
-    pub(super) most: usize,
-    pub(super) within: Duration,
-    /// The bytes that all bodies together may have while they are not verified.
-    held: Arc<Semaphore>,
-}
-
-impl Default for BodyLimits {
-    fn default() -> Self {
-        Self { most: MAX_BODY_BYTES, within: BODY_WITHIN, held: semaphore(UNVERIFIED_BYTES) }
-    }
-}
-
-impl BodyLimits {
-    pub(super) fn with_held(self, bytes: usize) -> Self {
-        Self { held: semaphore(bytes), ..self }
-    }
-}
-
-fn semaphore(permits: usize) -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)))
-}
 
 impl<B> Service<Request<B>> for Receiver
 where
@@ -73,11 +36,11 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let receiver = self.clone();
         Box::pin(async move {
-            let result = match deliver(&receiver.0, request).await {
-                Ok(delivery) => super::intake::take(&receiver.0, delivery).await,
-                Err(refusal) => Err(refusal),
+            let by = Instant::now() + receiver.0.answered_within;
+            let result = match deliver(&receiver.0, request, by).await {
+                Ok(delivery) => super::intake::take(&receiver.0, delivery, by).await,
+                Err(refusal) => receiver.0.counts.answered(Err(refusal)),
             };
-            receiver.0.counts.answered(&result);
             if let Err(refusal) = &result {
                 debug!(%refusal, "a request is not taken as a delivery");
             }
@@ -87,7 +50,7 @@ where
 }
 
 /// Reads and verifies a delivery.
-async fn deliver<B>(shared: &Shared, request: Request<B>) -> Result<Delivery, Refusal>
+async fn deliver<B>(shared: &Shared, request: Request<B>, by: Instant) -> Result<Delivery, Refusal>
 where
     B: Body,
     B::Error: Into<BoxError>,
@@ -96,8 +59,12 @@ where
     if parts.method != Method::POST {
         return Err(Refusal::Method);
     }
+    if let Signed::ByGitHub(verifier) = &shared.signed {
+        // Whoever does not even try to sign has no body read.
+        verifier.check(&parts.headers).map_err(Refusal::Signature)?;
+    }
     // Held until it is verified.
-    let (body, _held) = read_body(body, &shared.body).await?;
+    let (body, _held) = shared.bodies.read(body, by).await?;
     let delivery = read(&shared.signed, &parts.headers, body)?;
     shared.counts.signed_with(delivery.verified().secret);
     Ok(delivery)
@@ -110,79 +77,11 @@ fn read(signed: &Signed, headers: &HeaderMap, body: Bytes) -> Result<Delivery, R
     }
 }
 
-/// Reads a body into one buffer. What it takes of the bytes that may be held is given back with the
-/// permit.
-pub(in crate::webhooks) async fn read_body<B>(
-    body: B,
-    limits: &BodyLimits,
-) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Refusal>
-where
-    B: Body,
-    B::Error: Into<BoxError>,
-{
-    if body.size_hint().lower() > limits.most as u64 {
-        return Err(Refusal::TooLarge);
-    }
-    let read = timeout(limits.within, collect(body, limits));
-    read.await.unwrap_or(Err(Refusal::TooSlow))
-}
-
-async fn collect<B>(
-    body: B,
-    limits: &BodyLimits,
-) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Refusal>
-where
-    B: Body,
-    B::Error: Into<BoxError>,
-{
-    use bytes::Buf;
-
-    let expected = body.size_hint().lower();
-    let mut body = pin!(body);
-    let mut held: Option<OwnedSemaphorePermit> = None;
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
-    while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
-        let frame = frame.map_err(|_| Refusal::Broken)?;
-        let Ok(mut data) = frame.into_data() else { continue };
-        let length = data.remaining();
-        let total = first.len() + rest.len() + length;
-        if total > limits.most {
-            return Err(Refusal::TooLarge);
-        }
-        let more = u32::try_from(length).map_err(|_| Refusal::TooLarge)?;
-        let more = Arc::clone(&limits.held).try_acquire_many_owned(more);
-        let more = more.map_err(|_| Refusal::Busy)?;
-        match &mut held {
-            Some(held) => held.merge(more),
-            None => held = Some(more),
-        }
-        if total == length {
-            // All of it, in most cases, and then it is not copied.
-            first = data.copy_to_bytes(length);
-            continue;
-        }
-        if rest.is_empty() {
-            let room = expected.min(FIRST_ROOM).max(total as u64);
-            rest.reserve(usize::try_from(room).unwrap_or(total));
-            rest.extend_from_slice(&first);
-            first = Bytes::new();
-        }
-        while data.has_remaining() {
-            let chunk = data.chunk();
-            rest.extend_from_slice(chunk);
-            let length = chunk.len();
-            data.advance(length);
-        }
-    }
-    Ok((if rest.is_empty() { first } else { rest.freeze() }, held))
-}
-
 fn answer(result: Result<Receipt, Refusal>) -> Response<Full<Bytes>> {
     let (status, text) = match &result {
         Ok(Receipt::Accepted) => (StatusCode::ACCEPTED, "accepted\n"),
         Ok(Receipt::Handled) => (StatusCode::OK, "handled\n"),
-        Ok(Receipt::Duplicate) => (StatusCode::OK, "handled before\n"),
+        Ok(Receipt::Duplicate) => (StatusCode::OK, "known\n"),
         Err(refusal) => (refusal.status(), refusal.told()),
     };
     let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));

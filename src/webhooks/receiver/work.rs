@@ -1,48 +1,92 @@
 //! From a claim to a delivery that is handled, or has failed to the end.
 
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{Instrument, Span, debug, error, info_span, warn};
 
 use super::handler::{Failure, in_one_line};
-use super::intake::Room;
-use super::{Phase, Shared};
+use super::rooms::Room;
+use super::{Phase, Receipt, Shared};
 use crate::retry::Retries;
 use crate::webhooks::delivery::Delivery;
-use crate::webhooks::once::Claim;
+use crate::webhooks::once::{Claim, Taken};
+use crate::webhooks::refusal::Refusal;
 
 /// A claim is renewed so many times in the time that it lasts.
 const RENEWALS: u32 = 3;
+/// What the store or the journal does not take is given to it so often in all.
+const NOTES: u32 = 3;
+/// The time between the end of an attempt and that of the request.
+const TO_ANSWER: Duration = Duration::from_millis(200);
+const BETWEEN_NOTES: Duration = Duration::from_millis(200);
+
+/// How it ended.
+enum End {
+    Handled,
+    Failed(Failure),
+    /// The receiver ended before.
+    Left,
+    /// Somebody else has handled it, or does.
+    Elsewhere(Taken),
+}
 
 /// Handles a delivery, as often as it takes.
-pub(super) async fn handle(shared: &Shared, delivery: Delivery, claim: Claim, room: Room) {
+pub(super) async fn handle(shared: &Arc<Shared>, delivery: Delivery, claim: Claim, room: Room) {
     let span = span(&delivery);
-    let result = unless_ended(shared, renewing(shared, &claim, attempts(shared, &delivery)));
-    let result = result.instrument(span.clone()).await;
-    finish(shared, &delivery, claim, result).instrument(span).await;
+    let lost = AtomicBool::new(false);
+    let work = renewing(shared, &claim, &lost, attempts(shared, &delivery, &claim, &lost));
+    let end = unless_ended(shared, work).instrument(span.clone()).await;
+    finish(shared, &delivery, claim, end).instrument(span).await;
     drop(room);
 }
 
-/// Handles a delivery in one attempt, and says whether it is.
+/// Handles a delivery in one attempt, which ends by this time.
 pub(super) async fn handle_once(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     delivery: Delivery,
     claim: Claim,
     room: Room,
-) -> bool {
+    by: Instant,
+) -> Result<Receipt, Refusal> {
     let span = span(&delivery);
+    // What is found out at the last moment has to be said as well.
+    let by = by.checked_sub(TO_ANSWER).unwrap_or(by);
     let once = async {
-        let _turn = shared.rooms.turn().await;
-        attempt(shared, &delivery, 1).await
+        // Whoever has no turn in time was not begun with.
+        let Ok(_turn) = timeout_at(by, shared.rooms.turn()).await else { return End::Left };
+        let within = by.saturating_duration_since(Instant::now());
+        if within.is_zero() {
+            return End::Left;
+        }
+        match attempt(shared, &delivery, 1, within).await {
+            Ok(()) => End::Handled,
+            Err(failure) => End::Failed(failure),
+        }
     };
-    let result = unless_ended(shared, once).instrument(span.clone()).await;
-    let handled = matches!(result, Some(Ok(())));
-    finish(shared, &delivery, claim, result).instrument(span).await;
+    let lost = AtomicBool::new(false);
+    let work = renewing(shared, &claim, &lost, once);
+    let end = unless_ended(shared, work).instrument(span.clone()).await;
+    let answer = match end {
+        End::Handled => Ok(Receipt::Handled),
+        End::Failed(_) => Err(Refusal::Failed),
+        End::Left | End::Elsewhere(_) => Err(Refusal::Busy),
+    };
+    finish(shared, &delivery, claim, end).instrument(span).await;
     drop(room);
-    handled
+    answer
+}
+
+/// Lets go of a delivery that is not handled here.
+pub(super) async fn leave(shared: &Shared, delivery: &Delivery, claim: Claim) {
+    // With a journal it stays claimed for who opens that next.
+    if !shared.inbox.leave(delivery) {
+        release(claim).await;
+    }
 }
 
 fn span(delivery: &Delivery) -> Span {
@@ -56,23 +100,28 @@ fn span(delivery: &Delivery) -> Span {
 }
 
 /// Ends what goes on when the receiver does.
-async fn unless_ended<T>(shared: &Shared, work: impl Future<Output = T>) -> Option<T> {
+async fn unless_ended(shared: &Shared, work: impl Future<Output = End>) -> End {
     let mut phase = shared.phase.subscribe();
+    // Looked at first, so that nothing begins after it.
     let ended = pin!(phase.wait_for(|phase| *phase == Phase::Ended));
-    match select(pin!(work), ended).await {
-        Either::Left((result, _)) => Some(result),
-        Either::Right(_) => None,
+    match select(ended, pin!(work)).await {
+        Either::Left(_) => End::Left,
+        Either::Right((end, _)) => end,
     }
 }
 
-/// Keeps a claim while something goes on.
-async fn renewing<T>(shared: &Shared, claim: &Claim, work: impl Future<Output = T>) -> T {
+/// Keeps a claim while something goes on, and says so if it is lost.
+async fn renewing<T>(
+    shared: &Shared,
+    claim: &Claim,
+    lost: &AtomicBool,
+    work: impl Future<Output = T>,
+) -> T {
     let renewing = async {
         loop {
             sleep(shared.once.lasts() / RENEWALS).await;
             match claim.renew().await {
-                Ok(true) => {}
-                Ok(false) => warn!("the claim of a delivery is lost: others may handle it as well"),
+                Ok(still) => lost.store(!still, Ordering::Relaxed),
                 Err(error) => warn!(%error, "the claim of a delivery can not be renewed"),
             }
         }
@@ -83,18 +132,30 @@ async fn renewing<T>(shared: &Shared, claim: &Claim, work: impl Future<Output = 
     }
 }
 
-async fn attempts(shared: &Shared, delivery: &Delivery) -> Result<(), Failure> {
-    let began = Instant::now();
-    let mut retries: Option<Retries> = None;
+async fn attempts(shared: &Shared, delivery: &Delivery, claim: &Claim, lost: &AtomicBool) -> End {
+    let how = &shared.handler.how;
+    // Most need no second attempt.
+    let mut retries: Option<(Retries, Instant)> = None;
     let mut number = 1;
     loop {
         let turn = shared.rooms.turn().await;
-        let Err(failure) = attempt(shared, delivery, number).await else { return Ok(()) };
+        // Who had to stand still for longer than a claim lasts may not be the only one any more.
+        if lost.load(Ordering::Relaxed) {
+            match shared.once.retake(claim).await {
+                Ok(Taken::Claimed(_)) => lost.store(false, Ordering::Relaxed),
+                Ok(elsewhere) => return End::Elsewhere(elsewhere),
+                Err(error) => warn!(%error, "whether others handle a delivery can not be known"),
+            }
+        }
+        // Waiting for the first turn is no trying.
+        let (retries, began) =
+            retries.get_or_insert_with(|| (Retries::new(how.retry.clone()), Instant::now()));
+        let Err(failure) = attempt(shared, delivery, number, how.within).await else {
+            return End::Handled;
+        };
         drop(turn);
-        // Most need none.
-        let retries = retries.get_or_insert_with(|| Retries::new(shared.handler.how.retry.clone()));
         let pause = if failure.last { None } else { retries.next_pause(began.elapsed()) };
-        let Some(pause) = pause else { return Err(failure) };
+        let Some(pause) = pause else { return End::Failed(failure) };
         let error = in_one_line(&*failure.error);
         warn!(attempt = number, %error, ?pause, "a delivery was not handled, and is tried again");
         sleep(pause).await;
@@ -102,61 +163,76 @@ async fn attempts(shared: &Shared, delivery: &Delivery) -> Result<(), Failure> {
     }
 }
 
-async fn attempt(shared: &Shared, delivery: &Delivery, number: u32) -> Result<(), Failure> {
-    let result = shared.handler.attempt(delivery.attempted(number)).await;
+async fn attempt(
+    shared: &Shared,
+    delivery: &Delivery,
+    number: u32,
+    within: Duration,
+) -> Result<(), Failure> {
+    let result = shared.handler.attempt(delivery.attempted(number), within).await;
     if result.is_err() {
         shared.counts.failed_attempt();
     }
     result
 }
 
-/// Notes what became of a delivery; `None` if it was ended.
-async fn finish(
-    shared: &Shared,
-    delivery: &Delivery,
-    claim: Claim,
-    result: Option<Result<(), Failure>>,
-) {
-    let id = delivery.id();
-    match result {
-        Some(Ok(())) => {
+/// Notes what became of a delivery.
+async fn finish(shared: &Arc<Shared>, delivery: &Delivery, claim: Claim, end: End) {
+    let key = delivery.key();
+    match end {
+        End::Handled => {
             debug!("a delivery is handled");
             // First where all look, then where this process would begin anew.
-            if let Err(error) = done(claim).await {
+            if let Err(error) = noted(|| claim.note_done()).await {
                 warn!(%error, "a delivery is handled, and may be accepted again");
             }
-            if let Err(error) = shared.inbox.done(id).await {
-                warn!(%error, "a delivery is handled, and may be handled again after the next start");
-            }
+            done(shared, &key).await;
             shared.counts.handled();
         }
-        Some(Err(failure)) => {
+        End::Elsewhere(Taken::Done) => done(shared, &key).await,
+        End::Elsewhere(_) => {
+            warn!("a delivery is left to who has claimed it meanwhile");
+            shared.inbox.take_up_later(shared, key);
+        }
+        End::Failed(failure) => {
             let reason = in_one_line(&*failure.error);
             error!(error = %reason, "a delivery was not handled, and is given up");
-            if let Err(error) = shared.inbox.failed(id, &reason).await {
-                warn!(%error, "a delivery that failed will be handled again after the next start");
-            }
+            let failed = noted(|| shared.inbox.failed(&key, &reason)).await;
             release(claim).await;
+            if let Err(error) = failed {
+                warn!(%error, "a delivery that failed will be handled again, since that can not be noted");
+                shared.inbox.take_up_later(shared, key);
+            }
             shared.counts.failed();
         }
-        // The claim stays for who goes on with it, if anybody will.
-        None if shared.inbox.is_there() => {}
-        None => {
-            warn!("a delivery is left unhandled, since the receiver ends");
-            release(claim).await;
+        End::Left => {
+            warn!("a delivery is left unhandled, since the receiver ends or is too busy");
+            leave(shared, delivery, claim).await;
         }
     }
 }
 
-/// Says that a delivery is handled, twice if it has to be: a store that lost a connection has another.
-async fn done(claim: Claim) -> crate::Result<()> {
-    match claim.note_done().await {
-        Ok(()) => Ok(()),
-        Err(_) => {
-            sleep(Duration::from_millis(100)).await;
-            claim.done().await
-        }
+async fn done(shared: &Shared, key: &str) {
+    if let Err(error) = noted(|| shared.inbox.done(key)).await {
+        warn!(%error, "a delivery is handled, and may be handled again after the next start");
     }
+}
+
+/// Tells the store or the journal something, as often as makes sense: a connection that was cut has a
+/// successor, and a disk that was full may have room.
+async fn noted<F>(note: impl Fn() -> F) -> crate::Result<()>
+where
+    F: Future<Output = crate::Result<()>>,
+{
+    let mut result = note().await;
+    for _ in 1..NOTES {
+        if result.is_ok() {
+            break;
+        }
+        sleep(BETWEEN_NOTES).await;
+        result = note().await;
+    }
+    result
 }
 
 async fn release(claim: Claim) {

@@ -214,7 +214,7 @@ async fn a_body_that_is_too_large_too_slow_or_broken_is_refused_with_bounded_mem
     );
     assert_eq!(ask(Slow::new(vec![(0, Ok(vec![b' '; 10])), (0, Err("gone"))], 20)).await, 400);
     assert_eq!(
-        ask(Slow::new(vec![(0, Ok(vec![b' '; 10])), (9, Ok(vec![b' '; 10]))], 0)).await,
+        ask(Slow::new(vec![(0, Ok(vec![b' '; 10])), (8, Ok(vec![b' '; 10]))], 0)).await,
         401
     );
     assert_eq!(
@@ -296,11 +296,30 @@ fn an_operator_is_told_what_a_sender_is_not() {
 
 #[tokio::test]
 async fn a_full_receiver_says_when_to_come_back() {
-    let receiver = Handled::default().start(builder().queue(1, 10));
-    receiver.shutdown(Duration::ZERO).await;
-    let response = receiver.oneshot(signed(delivery("d"))).await.unwrap();
+    let never = |_| std::future::pending::<Result<(), &str>>();
+    let receiver = builder().queue(1, 1_000).start(never).unwrap();
+    assert_eq!(send(&receiver, signed(delivery("first"))).await.0, StatusCode::ACCEPTED);
+    let response = receiver.oneshot(signed(delivery("second"))).await.unwrap();
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(response.headers()[RETRY_AFTER], "60");
+}
+
+#[tokio::test]
+async fn whoever_does_not_even_sign_has_no_body_read() {
+    let receiver = Handled::default().start(builder());
+    let unread = || Slow::new(vec![(0, Err("it is read"))], 10);
+    let request = Request::post(URL).body(unread()).unwrap();
+    assert_eq!(read(receiver.clone().oneshot(request).await).await.0, StatusCode::UNAUTHORIZED);
+    let mut request = slow(unread());
+    request.headers_mut().insert(SIGNATURE, HeaderValue::from_static("sha256=00"));
+    assert_eq!(read(receiver.oneshot(request).await).await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_body_of_the_largest_size_can_be_held() {
+    let builder = builder().max_body_bytes(1_000).unverified_bytes(999);
+    let started = builder.start(|_| async { Ok::<_, std::convert::Infallible>(()) });
+    assert!(started.unwrap_err().to_string().contains("unverified_bytes"));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::StatusCode;
 use octowire::store::{Memory, Store, StoreFuture};
 use octowire::webhooks::{Delivery, GiveUp, Once, Receipt, Receiver, Refusal};
@@ -11,7 +12,7 @@ use octowire::{ErrorKind, RetryPolicy};
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
-use super::{Handled, builder, deliver, delivery, send, settled, signed};
+use super::{Handled, builder, deliver, delivery, send, settled, signed, turns};
 
 const ACCEPTED: StatusCode = StatusCode::ACCEPTED;
 const OK: StatusCode = StatusCode::OK;
@@ -27,13 +28,6 @@ fn waiting(builder: octowire::webhooks::ReceiverBuilder) -> (Receiver, Handled, 
         async move { wait.acquire_owned().await.map(tokio::sync::OwnedSemaphorePermit::forget) }
     };
     (builder.start(handler).unwrap(), handled, gate)
-}
-
-/// Lets what can go on do so.
-async fn turns() {
-    for _ in 0..50 {
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test]
@@ -57,14 +51,28 @@ async fn processes_that_share_a_store_handle_a_delivery_once() {
     let (store, handled) = (Memory::new(), Handled::default());
     let receivers: Vec<Receiver> =
         (0..3).map(|_| handled.start(builder().once(Once::new(store.clone())))).collect();
-    for number in 0..30 {
-        let id = format!("d-{}", number % 10);
-        deliver(&receivers[number % 3], &id).await;
-        settled(&receivers[number % 3]).await;
+    let ids: Vec<String> = (0..100).map(|number| format!("d-{}", number % 10)).collect();
+    let calls = ids.iter().zip(receivers.iter().cycle()).map(|(id, to)| deliver(to, id));
+    futures_util::future::join_all(calls).await;
+    for receiver in &receivers {
+        settled(receiver).await;
     }
     let mut ids = handled.ids();
     ids.sort();
     assert_eq!(ids, (0..10).map(|number| format!("d-{number}")).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn the_same_happening_is_handled_for_each_webhook_that_is_told_of_it() {
+    let handled = Handled::default();
+    let receiver = handled.start(builder());
+    for hook in [1, 2, 1] {
+        send(&receiver, signed(delivery("same").hook_id(hook))).await;
+        settled(&receiver).await;
+    }
+    assert_eq!(handled.ids(), ["same", "same"]);
+    let keys: Vec<String> = handled.0.lock().unwrap().iter().map(Delivery::key).collect();
+    assert_eq!(keys, ["1-same", "2-same"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,7 +184,7 @@ async fn one_that_is_tried_again_holds_up_nobody() {
 
 #[tokio::test(start_paused = true)]
 async fn a_claim_lasts_as_long_as_its_handler_and_its_queue() {
-    let once = Once::new(Memory::new()).handled_within(Duration::from_secs(10));
+    let once = Once::new(Memory::new()).claims_last(Duration::from_secs(10));
     let receiver = builder().once(once).concurrency(1).handled_within(Duration::from_secs(120));
     let (receiver, handled, gate) = waiting(receiver);
     deliver(&receiver, "first").await;
@@ -197,14 +205,100 @@ async fn whoever_answers_inline_says_what_became_of_it() {
     let receiver = handled.failing(1, builder().inline());
     assert_eq!(deliver(&receiver, "d").await, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(send(&receiver, signed(delivery("d"))).await, (OK, "handled\n".into()));
-    assert_eq!(send(&receiver, signed(delivery("d"))).await, (OK, "handled before\n".into()));
+    assert_eq!(send(&receiver, signed(delivery("d"))).await, (OK, "known\n".into()));
     assert_eq!(handled.attempts(), [1, 1]);
     // GitHub would not wait for longer.
     let (receiver, _, _gate) = waiting(builder().inline());
     let began = tokio::time::Instant::now();
     assert_eq!(deliver(&receiver, "hangs").await, StatusCode::INTERNAL_SERVER_ERROR);
-    assert_eq!(began.elapsed(), Duration::from_secs(9));
+    assert_eq!(began.elapsed(), Duration::from_millis(8_800));
     assert_eq!(receiver.stats().failed, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_answers_inline_refuses_what_has_no_turn_in_time() {
+    let (receiver, handled, _gate) = waiting(builder().inline().concurrency(1));
+    let (first, second) = tokio::join!(deliver(&receiver, "first"), deliver(&receiver, "second"));
+    assert_eq!((first, second), (StatusCode::INTERNAL_SERVER_ERROR, BUSY));
+    assert_eq!(handled.ids(), ["first"]);
+    // It is claimed by nobody.
+    assert_eq!(deliver(&receiver, "second").await, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(handled.ids(), ["first", "second"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_have_handled_while_it_waited_is_not_handled_again() {
+    let store = Memory::new();
+    let once = || Once::new(store.clone()).claims_last(Duration::from_secs(30));
+    let (receiver, handled, gate) =
+        waiting(builder().once(once()).concurrency(1).handled_within(Duration::from_secs(600)));
+    for id in ["first", "done", "elsewhere", "free"] {
+        deliver(&receiver, id).await;
+    }
+    turns().await;
+    // The store loses all, and another process is told of them.
+    for id in ["done", "elsewhere", "free"] {
+        store.remove(&format!("delivery:{id}")).await.unwrap();
+    }
+    once().claim("done").await.unwrap().unwrap().done().await.unwrap();
+    let other = Once::new(store.clone()).claims_last(Duration::from_secs(10_000));
+    let _elsewhere = other.claim("elsewhere").await.unwrap().unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    gate.add_permits(10);
+    settled(&receiver).await;
+    assert_eq!(handled.ids(), ["first", "free"]);
+}
+
+/// An error that hides another, as those of `anyhow` do in a box.
+#[derive(Debug)]
+struct Hides(GiveUp);
+
+impl std::fmt::Display for Hides {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Hides {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&self.0)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gives_up_is_understood_in_whatever_error() {
+    let calls = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&calls);
+    let handler = move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        async { Err::<(), _>(Box::new(Hides(GiveUp::because("it is none of ours")))) }
+    };
+    let receiver = builder().start(handler).unwrap();
+    deliver(&receiver, "d").await;
+    settled(&receiver).await;
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_in_the_queue_is_no_time_of_trying() {
+    let handled = Handled::default();
+    let note = handled.clone();
+    let handler = move |delivery: Delivery| {
+        let (first, attempt) = (delivery.id() == "first", delivery.attempt());
+        note.note(delivery);
+        async move {
+            if first {
+                tokio::time::sleep(Duration::from_secs(3_000)).await;
+            }
+            if attempt < 3 && !first { Err("it fails") } else { Ok(()) }
+        }
+    };
+    let hour = Duration::from_secs(3_600);
+    let receiver = builder().concurrency(1).handled_within(hour).start(handler).unwrap();
+    deliver(&receiver, "first").await;
+    deliver(&receiver, "second").await;
+    settled(&receiver).await;
+    assert_eq!(handled.attempts(), [1, 1, 2, 3]);
 }
 
 #[tokio::test]
@@ -274,47 +368,89 @@ async fn a_receiver_that_may_not_wait_says_what_is_left_and_lets_others_have_it(
     assert_eq!((deliver(&next, "runs").await, deliver(&next, "waits").await), (ACCEPTED, ACCEPTED));
 }
 
-/// A store that is gone.
+/// A store of which so many commands fail, after they were carried out, or never end.
 #[derive(Debug)]
-struct Gone;
-
-fn gone<'a, T: Send + 'a>() -> StoreFuture<'a, T> {
-    let error = octowire::store::Disk::open("/dev/null/nowhere").unwrap_err();
-    Box::pin(std::future::ready(Err(error)))
+struct Failing {
+    store: Memory,
+    failures: AtomicU32,
+    hangs: bool,
 }
 
-impl Store for Gone {
-    fn get<'a>(&'a self, _: &'a str) -> StoreFuture<'a, Option<bytes::Bytes>> {
-        gone()
+impl Failing {
+    fn times(failures: u32) -> Self {
+        Self { store: Memory::new(), failures: AtomicU32::new(failures), hangs: false }
     }
-    fn put<'a>(&'a self, _: &'a str, _: bytes::Bytes, _: Duration) -> StoreFuture<'a, ()> {
-        gone()
+
+    fn hanging() -> Self {
+        Self { hangs: true, ..Self::times(u32::MAX) }
     }
-    fn claim<'a>(&'a self, _: &'a str, _: bytes::Bytes, _: Duration) -> StoreFuture<'a, bool> {
-        gone()
+
+    fn after<'a, T: Send + 'a>(&'a self, done: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
+        Box::pin(async move {
+            let result = done.await;
+            let left = |failures: u32| failures.checked_sub(1);
+            match self.failures.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left) {
+                Ok(_) if self.hangs => std::future::pending().await,
+                Ok(_) => Err(octowire::store::Disk::open("/dev/null/nowhere").unwrap_err()),
+                Err(_) => result,
+            }
+        })
     }
-    fn renew<'a>(&'a self, _: &'a str, _: bytes::Bytes, _: Duration) -> StoreFuture<'a, bool> {
-        gone()
+}
+
+impl Store for Failing {
+    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        self.after(self.store.get(key))
     }
-    fn remove<'a>(&'a self, _: &'a str) -> StoreFuture<'a, ()> {
-        gone()
+    fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
+        self.after(self.store.put(key, value, ttl))
     }
-    fn release<'a>(&'a self, _: &'a str, _: bytes::Bytes) -> StoreFuture<'a, bool> {
-        gone()
+    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+        self.after(self.store.claim(key, value, ttl))
     }
-    fn add<'a>(&'a self, _: &'a str, _: i64, _: Duration) -> StoreFuture<'a, i64> {
-        gone()
+    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+        self.after(self.store.renew(key, value, ttl))
     }
+    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
+        self.after(self.store.remove(key))
+    }
+    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+        self.after(self.store.release(key, value))
+    }
+    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+        self.after(self.store.add(key, amount, ttl))
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_the_store_loses_costs_no_delivery() {
+    let handled = Handled::default();
+    let receiver = handled.start(builder().once(Once::new(Failing::times(1))));
+    assert_eq!(deliver(&receiver, "d").await, ACCEPTED);
+    settled(&receiver).await;
+    assert_eq!(deliver(&receiver, "d").await, OK);
+    assert_eq!(handled.ids(), ["d"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn github_is_answered_in_time_whatever_hangs() {
+    let receiver = Handled::default().start(builder().once(Once::new(Failing::hanging())));
+    let began = tokio::time::Instant::now();
+    assert_eq!(deliver(&receiver, "d").await, BUSY);
+    assert_eq!(began.elapsed(), Duration::from_secs(9));
 }
 
 #[tokio::test]
 async fn without_the_store_nothing_is_acknowledged() {
     let handled = Handled::default();
-    let receiver = handled.start(builder().once(Once::new(Gone)));
+    // Asked twice, and then told that what may be claimed is not.
+    let receiver = handled.start(builder().once(Once::new(Failing::times(3))));
     assert_eq!(deliver(&receiver, "d").await, BUSY);
     assert!(handled.ids().is_empty());
     let stats = receiver.stats();
     assert_eq!((stats.store_failures, stats.queued), (1, 0));
+    // It is claimed by nobody.
+    assert_eq!(deliver(&receiver, "d").await, ACCEPTED);
 }
 
 #[tokio::test]

@@ -1,15 +1,18 @@
 //! With a journal, what is accepted is handled, whatever ends in between.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use http::StatusCode;
 use octowire::ErrorKind;
 use octowire::store::Memory;
 use octowire::webhooks::{GiveUp, Journal, Once, Receiver, ReceiverBuilder};
 
-use super::{Handled, builder, deliver, settled};
+use super::{Handled, builder, deliver, settled, turns};
+use crate::support::Still;
 
 const ACCEPTED: StatusCode = StatusCode::ACCEPTED;
 const OK: StatusCode = StatusCode::OK;
@@ -128,30 +131,66 @@ async fn the_claims_of_a_process_that_ended_are_its_successors() {
     assert_eq!(deliver(&other, "a").await, OK);
 }
 
+/// Lets time pass as long as something goes on: by itself, the clock would run to the next timer
+/// whenever the disk is waited for.
+async fn in_time<T>(future: impl Future<Output = T>) -> T {
+    let _still = Still::new();
+    let passing = async {
+        loop {
+            tokio::time::advance(Duration::from_millis(50)).await;
+            turns().await;
+        }
+    };
+    match select(pin!(future), pin!(passing)).await {
+        Either::Left((result, _)) => result,
+        Either::Right((never, _)) => never,
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_another_process_has_meanwhile_is_left_to_it_unless_that_ends_as_well() {
     let (folder, store) = (Folder::new(), Memory::new());
-    let once = |lasts| Once::new(store.clone()).handled_within(lasts);
+    let once = |lasts| Once::new(store.clone()).claims_last(lasts);
     let minute = Duration::from_secs(60);
-    // The clock goes ahead while the disk is waited for.
-    let builder = || async { folder.builder().await.once(once(minute)).handled_within(FOREVER) };
-    ends_at_once(builder().await, &["done", "left"]).await;
+    let builder = || async {
+        let builder = folder.builder().await.once(once(minute));
+        builder.handled_within(FOREVER).answered_within(FOREVER)
+    };
+    in_time(async { ends_at_once(builder().await, &["done", "left"]).await }).await;
     // Their claims end, and a process without a journal has them.
     tokio::time::advance(2 * minute).await;
     let claims = once(FOREVER);
     let done = claims.claim("done").await.unwrap().unwrap();
     let left = claims.claim("left").await.unwrap().unwrap();
     let handled = Handled::default();
-    let receiver = handled.start(builder().await);
-    tokio::time::sleep(10 * minute).await;
-    assert!(handled.ids().is_empty());
-    done.done().await.unwrap();
-    left.failed().await.unwrap();
-    while receiver.stats().handled == 0 {
+    in_time(async {
+        let receiver = handled.start(builder().await);
         tokio::time::sleep(minute).await;
+        assert!(handled.ids().is_empty());
+        done.done().await.unwrap();
+        left.failed().await.unwrap();
+        while receiver.stats().handled == 0 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        tokio::time::sleep(minute).await;
+        assert_eq!(handled.ids(), ["left"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_receiver_left_is_the_next_ones_of_the_same_journal() {
+    let folder = Folder::new();
+    let journal = folder.open().await;
+    ends_at_once(builder().journal(journal.clone()), &["a", "b"]).await;
+    let handled = Handled::default();
+    let receiver = handled.start(builder().journal(journal));
+    while receiver.stats().handled < 2 {
+        tokio::task::yield_now().await;
     }
-    tokio::time::sleep(10 * minute).await;
-    assert_eq!(handled.ids(), ["left"]);
+    let mut ids = handled.ids();
+    ids.sort();
+    assert_eq!(ids, ["a", "b"]);
 }
 
 #[tokio::test]
@@ -163,7 +202,7 @@ async fn what_is_given_up_is_kept_aside_and_can_be_handled_later() {
     assert_eq!(deliver(&receiver, "a").await, ACCEPTED);
     settled(&receiver).await;
     let failed = journal.failed().await.unwrap();
-    assert_eq!((&*failed[0].id, &*failed[0].error), ("a", "the database is away"));
+    assert_eq!((&*failed[0].id, &*failed[0].error), ("a", "it is given up: the database is away"));
     receiver.shutdown(Duration::ZERO).await;
     drop((receiver, journal));
     // After a restart as well; and not by itself.

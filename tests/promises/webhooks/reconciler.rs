@@ -11,6 +11,10 @@ use serde_json::{Value, json};
 use crate::support::{Received, Reply, Server, json as answer};
 
 const DAY: u64 = 24 * 60 * 60;
+const NAMES: [&str; 30] = [
+    "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16",
+    "17", "18", "19", "20", "21", "22", "23", "24", "25", "26", "27", "28", "29",
+];
 
 /// A webhook as GitHub keeps it: its attempts at deliveries, newest first.
 #[derive(Default)]
@@ -22,11 +26,11 @@ struct Hook {
     refused: Vec<i64>,
 }
 
-fn attempt(id: usize, guid: &str, seconds_ago: u64, status_code: u16) -> Value {
+fn attempt(id: usize, guid: &str, seconds_ago: u64, status_code: u16, redelivery: bool) -> Value {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let at = DateTime::from_timestamp(i64::try_from(now - seconds_ago).unwrap(), 0).unwrap();
     json!({
-        "id": id, "guid": guid, "delivered_at": at.to_rfc3339(), "redelivery": false, "duration": 0.1,
+        "id": id, "guid": guid, "delivered_at": at.to_rfc3339(), "redelivery": redelivery, "duration": 0.1,
         "status": if status_code == 200 { "OK" } else { "failed to connect to host" },
         "status_code": status_code, "event": "issues", "action": "opened", "installation_id": null,
         "repository_id": null, "throttled_at": null,
@@ -36,10 +40,12 @@ fn attempt(id: usize, guid: &str, seconds_ago: u64, status_code: u16) -> Value {
 impl Hook {
     /// The oldest first.
     fn of(attempts: &[(&str, u64, u16)]) -> Self {
-        let attempts = attempts.iter().enumerate();
-        let attempts =
-            attempts.map(|(index, (guid, ago, status))| attempt(index + 1, guid, *ago, *status));
-        let mut attempts: Vec<Value> = attempts.collect();
+        let one = |(index, (guid, ago, status)): (usize, &(&str, u64, u16))| {
+            // GitHub's own attempt is the first.
+            let again = attempts[..index].iter().any(|(other, _, _)| other == guid);
+            attempt(index + 1, guid, *ago, *status, again)
+        };
+        let mut attempts: Vec<Value> = attempts.iter().enumerate().map(one).collect();
         attempts.reverse();
         Self { attempts, succeeds: true, refused: Vec::new() }
     }
@@ -54,7 +60,7 @@ impl Hook {
             let guid =
                 self.attempts.iter().find(|attempt| attempt["id"] == id).unwrap()["guid"].clone();
             let status = if self.succeeds { 200 } else { 500 };
-            let next = attempt(self.attempts.len() + 1, guid.as_str().unwrap(), 0, status);
+            let next = attempt(self.attempts.len() + 1, guid.as_str().unwrap(), 0, status, true);
             self.attempts.insert(0, next);
             return answer("202 Accepted", "", "{}");
         }
@@ -148,35 +154,55 @@ async fn what_fails_again_and_again_is_given_up() {
     }
     let result = reconciler.run().await.unwrap();
     assert_eq!((guids(&result.given_up), github.asked().len()), (vec!["hopeless"], 2));
+    // For good, although only the last attempts at it are seen from now on.
+    for _ in 0..3 {
+        let result = reconciler.run().await.unwrap();
+        assert!(result.redelivered.is_empty());
+    }
+    assert_eq!(github.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn what_was_delivered_again_by_hand_and_failed_is_no_failed_delivery() {
+    let github = GitHub::with(Hook::of(&[("succeeded", 2 * DAY, 200), ("fine", 3600, 200)])).await;
+    let reconciler = github.app();
+    reconciler.run().await.unwrap();
+    github.hook.lock().unwrap().attempts.insert(0, attempt(9, "succeeded", 120, 500, true));
+    assert!(reconciler.run().await.unwrap().redelivered.is_empty());
 }
 
 #[tokio::test]
 async fn only_what_came_since_and_what_is_open_is_looked_at_again() {
     let succeeded: Vec<(&str, u64, u16)> =
-        (0..20).map(|number| ("fine", 2 * DAY - number, 200)).collect();
+        (0..20).map(|number| (NAMES[number as usize], 2 * DAY - 3600 * number, 200)).collect();
     let github = GitHub::with(Hook::of(&succeeded)).await;
     let reconciler = github.app();
     reconciler.run().await.unwrap();
     let first = github.listed();
     assert_eq!(first, 10);
-    github.hook.lock().unwrap().attempts.insert(0, attempt(90, "new", 120, 500));
+    github.hook.lock().unwrap().attempts.insert(0, attempt(90, "new", 120, 500, false));
     let result = reconciler.run().await.unwrap();
-    assert_eq!((guids(&result.redelivered), github.listed() - first), (vec!["new"], 1));
-    // One that is open is seen with all attempts at it, however long ago they were.
-    let mut hook = Hook::of(&[("open", DAY, 500), ("fine", DAY / 2, 200), ("fine", 3600, 200)]);
+    assert_eq!((guids(&result.redelivered), github.listed() - first), (vec!["new"], 2));
+}
+
+#[tokio::test]
+async fn what_github_refuses_to_deliver_again_is_asked_for_once() {
+    let mut hook = Hook::of(&[("refused", DAY, 500), ("fine", DAY / 2, 200), ("other", 3600, 200)]);
     hook.refused = vec![1];
     let github = GitHub::with(hook).await;
     let reconciler = github.app();
-    for _ in 0..3 {
-        let result = reconciler.run().await.unwrap();
-        assert_eq!((result.failed.len(), &*result.failed[0].0.guid), (1, "open"));
-        assert_eq!(result.failed[0].1.status().unwrap().as_u16(), 422);
-    }
+    let result = reconciler.run().await.unwrap();
+    assert_eq!((result.failed.len(), &*result.failed[0].0.guid), (1, "refused"));
+    assert_eq!(result.failed[0].1.status().unwrap().as_u16(), 422);
+    assert_eq!(guids(&reconciler.run().await.unwrap().given_up), ["refused"]);
+    reconciler.run().await.unwrap();
+    assert_eq!(github.asked().len(), 1);
 }
 
 #[tokio::test]
 async fn a_flood_of_deliveries_is_looked_at_in_part_and_that_is_said() {
-    let many: Vec<(&str, u64, u16)> = (0..30).map(|number| ("many", 3600 - number, 200)).collect();
+    let many: Vec<(&str, u64, u16)> =
+        (0..30).map(|number| (NAMES[number as usize], 3600 - number, 200)).collect();
     let github = GitHub::with(Hook::of(&many)).await;
     let result = github.app().look_at_most(10).run().await.unwrap();
     assert_eq!((result.listed, result.truncated), (10, true));
@@ -202,14 +228,20 @@ async fn webhooks_of_repositories_are_looked_at_by_their_id() {
 async fn of_a_fleet_one_process_looks_each_time() {
     let github = GitHub::with(Hook::of(&[("failed", 3600, 500)])).await;
     let store = Memory::new();
-    let every = |store: &Memory| {
-        let reconciler = github.app().alone_in(store.clone());
-        async move {
-            let hour = Duration::from_secs(3600);
-            let _ = tokio::time::timeout(Duration::from_secs(2), reconciler.run_every(hour)).await;
+    let every = || async {
+        github.app().alone_in(store.clone()).run_every(Duration::from_secs(3600)).await;
+    };
+    let asked = async {
+        while github.asked().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        // Whoever else did it would have begun.
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
         }
     };
-    tokio::join!(every(&store), every(&store), every(&store));
+    let all = futures_util::future::join3(every(), every(), every());
+    futures_util::future::select(std::pin::pin!(all), std::pin::pin!(asked)).await;
     assert_eq!((github.asked().len(), github.listed()), (1, 1));
 }
 
