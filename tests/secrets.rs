@@ -9,6 +9,9 @@ mod redis_servers;
 mod support;
 #[path = "secrets/watch.rs"]
 mod watch;
+#[cfg(feature = "webhooks-core")]
+#[path = "secrets/webhooks.rs"]
+mod webhooks;
 
 use http::Method;
 use octowire::{Client, ErrorKind};

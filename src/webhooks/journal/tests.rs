@@ -237,10 +237,7 @@ async fn what_there_is_no_room_for_is_refused_until_there_is() {
     assert_eq!(journal.accept("b", record("12345")).await.unwrap(), Accepted::Full);
     assert_eq!((journal.pending(), journal.bytes()), (1, 6));
     assert_eq!(journal.accept("c", record("1234")).await.unwrap(), Accepted::New);
-    journal.fail("a", "no").await.unwrap();
-    // What failed takes room, but not from itself.
     assert_eq!(journal.accept("b", record("12345")).await.unwrap(), Accepted::Full);
-    assert_eq!(journal.accept("a", record("654321")).await.unwrap(), Accepted::New);
     journal.done("a").await.unwrap();
     assert_eq!(journal.accept("b", record("12345")).await.unwrap(), Accepted::New);
     assert_eq!(journal.accept("d", record("12345678901")).await.unwrap(), Accepted::Full);
@@ -265,6 +262,27 @@ async fn what_is_not_handled_comes_in_the_order_in_which_it_was_accepted() {
     journal.fail("a", "no").await.unwrap();
     journal.revive("a").await.unwrap();
     assert_eq!(journal.unfinished().await.unwrap(), ["x", "a", "m", "b"]);
+}
+
+#[tokio::test]
+async fn what_failed_gives_way_to_what_comes_the_oldest_first() {
+    let folder = Temporary::new("gives-way");
+    let journal = Journal::builder(folder.file()).max_bytes(100).open().await.unwrap();
+    for id in ["a", "b", "c"] {
+        journal.accept(id, record(&"x".repeat(30))).await.unwrap();
+        journal.fail(id, "no").await.unwrap();
+    }
+    let failed = async || -> Vec<String> {
+        journal.failed().await.unwrap().into_iter().map(|failed| failed.id).collect()
+    };
+    assert_eq!(journal.accept("d", record(&"x".repeat(40))).await.unwrap(), Accepted::New);
+    assert_eq!(failed().await, ["b", "c"]);
+    // What is larger than all that can be given up is refused, and takes nothing with it.
+    assert_eq!(journal.accept("e", record(&"x".repeat(61))).await.unwrap(), Accepted::Full);
+    assert_eq!(journal.accept("b", record(&"x".repeat(61))).await.unwrap(), Accepted::Full);
+    assert_eq!((failed().await, journal.bytes()), (vec!["b".into(), "c".into()], 100));
+    assert_eq!(journal.accept("b", record(&"x".repeat(60))).await.unwrap(), Accepted::New);
+    assert_eq!((failed().await, journal.bytes()), (Vec::<String>::new(), 100));
 }
 
 #[tokio::test]

@@ -25,6 +25,8 @@ const BROKEN: u32 = 1;
 const FAILING: u32 = 10;
 /// So many wait for an answer at a time.
 const SENDERS: u32 = 64;
+/// It takes some 20 s.
+const PATIENCE: Duration = Duration::from_secs(600);
 /// What the program may take, in kilobytes. The deliveries have 100 MB.
 const MEMORY: u64 = 250_000;
 
@@ -138,7 +140,7 @@ async fn send(client: &reqwest::Client, url: &str, number: u32) -> u32 {
     let request = |secret: &str| {
         reqwest::Request::try_from(outgoing().sign(secret.to_owned(), url).unwrap()).unwrap()
     };
-    for attempt in 1..10_000 {
+    for attempt in 1..20_000 {
         let secret = if is_broken(number) { "another" } else { SECRET };
         let status = client.execute(request(secret)).await.map(|answer| answer.status().as_u16());
         match status {
@@ -193,6 +195,7 @@ async fn each_of_fifty_thousand_deliveries_is_handled_once_though_the_program_is
     let mut peak = 0;
     for killed_at in [DELIVERIES / 3, DELIVERIES * 2 / 3] {
         while next.load(Ordering::Relaxed) < killed_at {
+            assert!(began.elapsed() < PATIENCE, "it stands still");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         peak = peak.max(program.peak().unwrap_or_default());
@@ -204,6 +207,7 @@ async fn each_of_fifty_thousand_deliveries_is_handled_once_though_the_program_is
     }
     let left = format!("http://127.0.0.1:{port}/left");
     while client.get(&left).send().await.unwrap().text().await.unwrap() != "0" {
+        assert!(began.elapsed() < PATIENCE, "some are never handled");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     peak = peak.max(program.peak().unwrap_or_default());

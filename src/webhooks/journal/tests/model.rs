@@ -53,12 +53,14 @@ impl Model {
         if self.handled.iter().any(|&(held, when)| held == id && !is_over(when, hours)) {
             return Accepted::Done;
         }
-        let others = self.failed.iter().filter(|held| held.1 != id);
-        let others: usize = others.chain(&self.pending).map(|held| held.2.len()).sum();
-        if others + record.len() > MAX_BYTES {
+        let bytes = |held: &[(u64, u8, Bytes)]| held.iter().map(|held| held.2.len()).sum::<usize>();
+        if bytes(&self.pending) + record.len() > MAX_BYTES {
             return Accepted::Full;
         }
         take(&mut self.failed, id);
+        while bytes(&self.pending) + bytes(&self.failed) + record.len() > MAX_BYTES {
+            self.failed.remove(0);
+        }
         self.accepted += 1;
         self.pending.push((self.accepted, id, record.clone()));
         self.clear();

@@ -1,0 +1,177 @@
+//! A server that receives GitHub's webhooks: it verifies them, prints what happened, and thanks
+//! whoever opens an issue.
+//!
+//! ```text
+//! cargo run --example webhook_server --features webhooks-axum,webhooks-journal,webhook-issues,webhook-ping
+//! ```
+//!
+//! plays it without a token and without a network: it delivers to itself, and comments on a stand-in
+//! for GitHub.
+//!
+//! ```text
+//! WEBHOOK_SECRET=… GITHUB_TOKEN=… cargo run --example webhook_server --features … -- --listen 127.0.0.1:3000
+//! ```
+//!
+//! serves until Ctrl-C. WEBHOOK_JOURNAL names a file in which deliveries are kept until they are
+//! handled. To try it:
+//!
+//! ```text
+//! body='{"zen":"Design for failure.","hook_id":1}'
+//! signature=$(printf %s "$body" | openssl dgst -sha256 -hmac "$WEBHOOK_SECRET" | sed 's/.* //')
+//! curl -i http://127.0.0.1:3000/webhooks -H 'content-type: application/json' -H 'x-github-event: ping' \
+//!     -H "x-github-delivery: $(date +%s%N)" -H "x-hub-signature-256: sha256=$signature" -d "$body"
+//! ```
+
+#[path = "../tests/support/stand_in/mod.rs"]
+mod stand_in;
+
+use std::env;
+use std::error::Error;
+use std::time::Duration;
+
+use octowire::Client;
+use octowire::webhooks::{
+    Delivery, Event, IssuesEvent, Journal, OutgoingDelivery, Receiver, ReceiverBuilder, Verifier,
+};
+use stand_in::StandIn;
+use tokio::net::TcpListener;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> Result<(), BoxError> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        [] => on_the_stand_in().await,
+        ["--listen", address] => serve(address).await,
+        _ => Err("usage: webhook_server [--listen ADDRESS:PORT]".into()),
+    }
+}
+
+/// What is done with a delivery. Whatever fails is tried again, with growing pauses.
+async fn handle(github: Client, delivery: Delivery) -> Result<(), BoxError> {
+    let event = delivery.event()?;
+    let place = event.repository().map_or("-", |repository| repository.full_name);
+    let who = event.sender().map_or("-", |sender| sender.login);
+    println!("{} {} by {who} in {place}", event.name(), event.action().unwrap_or("-"));
+    match event {
+        Event::Ping(ping) => println!("  GitHub says: {}", ping.zen.as_deref().unwrap_or("-")),
+        Event::Issues(IssuesEvent::Opened(opened)) => {
+            let repository = &opened.repository;
+            // A comment is not to be made twice: whoever was in the middle of it looks first.
+            if delivery.is_resumed() && was_thanked(&github, &delivery).await? {
+                return Ok(());
+            }
+            let comment = github
+                .issues()
+                .create_comment()
+                .owner(repository.owner.login.as_str())
+                .repo(repository.name.as_str())
+                .issue_number(opened.issue.number)
+                .body(format!("Thank you! <!-- {} -->", delivery.key()))
+                .send()
+                .await?;
+            println!("  thanked: {}", comment.html_url);
+        }
+        Event::Unknown(_) => println!("  nothing is to be done"),
+        other => println!("  nothing is to be done about {}", other.name()),
+    }
+    Ok(())
+}
+
+/// Whether one of the issue's comments has the delivery's name in it.
+async fn was_thanked(github: &Client, delivery: &Delivery) -> Result<bool, BoxError> {
+    let Event::Issues(IssuesEvent::Opened(opened)) = delivery.event()? else { return Ok(false) };
+    let mut comments = github
+        .issues()
+        .list_comments()
+        .owner(opened.repository.owner.login.as_str())
+        .repo(opened.repository.name.as_str())
+        .issue_number(opened.issue.number)
+        .stream();
+    while let Some(comment) = comments.try_next().await? {
+        if comment.body.as_deref().is_some_and(|body| body.contains(&delivery.key())) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn start(builder: ReceiverBuilder, github: Client) -> octowire::Result<Receiver> {
+    builder.start(move |delivery| handle(github.clone(), delivery))
+}
+
+/// Serves until Ctrl-C, and then handles what it has.
+async fn serve(address: &str) -> Result<(), BoxError> {
+    let mut builder = Receiver::builder(Verifier::from_env("WEBHOOK_SECRET")?);
+    if let Ok(path) = env::var("WEBHOOK_JOURNAL") {
+        builder = builder.journal(Journal::open(path).await?);
+    }
+    let receiver = start(builder, Client::from_env()?)?;
+    let app = axum::Router::new().merge(receiver.router("/webhooks"));
+    let listener = TcpListener::bind(address).await?;
+    println!("Listening at http://{}/webhooks.", listener.local_addr()?);
+    let interrupted = async {
+        // Without signals, it serves until it is killed.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    axum::serve(listener, app).with_graceful_shutdown(interrupted).await?;
+    let left = receiver.shutdown(Duration::from_secs(30)).await;
+    println!("{left} deliveries are left; {:?}", receiver.stats());
+    Ok(())
+}
+
+/// Delivers to itself what GitHub would.
+async fn on_the_stand_in() -> Result<(), BoxError> {
+    let stand_in = StandIn::start().await;
+    let github = Client::builder().base_url(stand_in.base_url()).token("a-token").build()?;
+    let secret = "a secret of the example";
+    let receiver = start(Receiver::builder(Verifier::new(secret)?), github)?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/webhooks", listener.local_addr()?);
+    let app = axum::Router::new().merge(receiver.router("/webhooks"));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+
+    let ping = r#"{ "zen": "Design for failure.", "hook_id": 1 }"#;
+    let opened = issue_opened()?;
+    let sent = [
+        ("a ping", OutgoingDelivery::new("ping", ping), secret),
+        (
+            "an issue that was opened",
+            OutgoingDelivery::new("issues", opened.clone()).id("d-1"),
+            secret,
+        ),
+        ("the same once more", OutgoingDelivery::new("issues", opened.clone()).id("d-1"), secret),
+        ("one that somebody else signed", OutgoingDelivery::new("issues", opened), "another"),
+        (
+            "an event that is not compiled in",
+            OutgoingDelivery::new("star", r#"{"action":"created"}"#),
+            secret,
+        ),
+    ];
+    for (what, delivery, secret) in sent {
+        let status = delivery.send(secret, &url).await?;
+        println!("Delivering {what}: {status}");
+        while receiver.stats().queued > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    println!("Comments on the stand-in: {}", stand_in.requests("issues/create-comment"));
+    receiver.shutdown(Duration::from_secs(5)).await;
+    let stats = receiver.stats();
+    println!(
+        "{} accepted, {} handled, {} duplicates, {} unauthorized",
+        stats.accepted, stats.handled, stats.duplicates, stats.unauthorized
+    );
+    Ok(())
+}
+
+/// What GitHub sends for a new issue: one of the published payloads.
+fn issue_opened() -> Result<String, BoxError> {
+    let payload = include_str!("support/issue_opened.json");
+    // As GitHub does, without white space.
+    Ok(serde_json::from_str::<serde_json::Value>(payload)?.to_string())
+}

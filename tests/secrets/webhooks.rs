@@ -1,0 +1,121 @@
+//! The secrets of webhooks, what is signed with them, and what is delivered.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use octowire::store::{Memory, Store, StoreFuture};
+use octowire::webhooks::{Delivery, EnvelopeScheme, Once, OutgoingDelivery, Receiver, Verifier};
+use tower::ServiceExt;
+
+use crate::watch::{Log, Shown};
+
+const SECRET: &str = "w3bh00k-c4n4ry";
+const PAYLOAD: &str = r#"{"action":"opened","text":"p4yl04d-c4n4ry"}"#;
+
+/// Notes what it is given.
+#[derive(Debug, Default)]
+struct Watched {
+    store: Memory,
+    given: Arc<Mutex<String>>,
+}
+
+impl Watched {
+    fn note(&self, key: &str, value: &[u8]) {
+        let value = String::from_utf8_lossy(value);
+        self.given.lock().unwrap().push_str(&format!("{key} {value}\n"));
+    }
+}
+
+impl Store for Watched {
+    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        self.note(key, b"");
+        self.store.get(key)
+    }
+    fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
+        self.note(key, &value);
+        self.store.put(key, value, ttl)
+    }
+    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+        self.note(key, &value);
+        self.store.claim(key, value, ttl)
+    }
+    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+        self.note(key, &value);
+        self.store.renew(key, value, ttl)
+    }
+    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
+        self.note(key, b"");
+        self.store.remove(key)
+    }
+    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+        self.note(key, &value);
+        self.store.release(key, value)
+    }
+    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+        self.note(key, b"");
+        self.store.add(key, amount, ttl)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn neither_the_secret_nor_a_signature_nor_a_payload_shows() {
+    let log = Log::of_everything();
+    let mut shown = Shown::default();
+    let verifier = Verifier::new(SECRET).unwrap().or(format!("{SECRET}-new")).unwrap();
+    let scheme = EnvelopeScheme::new(verifier.clone());
+    let store = Watched::default();
+    let given = Arc::clone(&store.given);
+    let handler = |delivery: Delivery| async move {
+        match delivery.id() {
+            "fails" => Err("the handler's own words"),
+            "panics" => panic!("in a test"),
+            _ => Ok(()),
+        }
+    };
+    let builder = Receiver::builder(verifier.clone()).once(Once::new(store));
+    shown.value(&builder);
+    let receiver = builder.start(handler).unwrap();
+    let envelopes = Receiver::envelopes(scheme.clone()).start(handler).unwrap();
+    let mut signatures = Vec::new();
+    for (id, secret) in
+        [("fine", SECRET), ("fails", SECRET), ("panics", SECRET), ("wrong", "other")]
+    {
+        let outgoing = OutgoingDelivery::new("issues", PAYLOAD).id(id);
+        shown.value(&outgoing);
+        let request = outgoing.sign(secret, "http://u:p4ssw0rd-c4n4ry@localhost/").unwrap();
+        let signature = request.headers()["x-hub-signature-256"].to_str().unwrap();
+        signatures.push(signature.trim_start_matches("sha256=").to_owned());
+        let delivery = Delivery::read(&verifier, request.headers(), request.body().clone());
+        shown.value(&delivery);
+        let answer = receiver.clone().oneshot(request.map(Full::new)).await.unwrap();
+        shown.value(&answer);
+    }
+    let sealed = scheme.seal("issues", PAYLOAD).unwrap();
+    shown.value(&scheme.open(sealed.as_bytes()).map(|envelope| envelope.verified));
+    let request = Request::post("/").body(Full::<Bytes>::from(sealed)).unwrap();
+    let answer = envelopes.clone().oneshot(request).await;
+    shown.value(&answer.unwrap());
+    receiver.shutdown(Duration::from_secs(600)).await;
+    envelopes.shutdown(Duration::from_secs(600)).await;
+    shown.value(&(&receiver, &verifier, &scheme));
+    let outgoing = OutgoingDelivery::new("issues", PAYLOAD);
+    shown.error(
+        &outgoing.send(SECRET, "http://u:p4ssw0rd-c4n4ry@127.0.0.1:9/?k=c4n4ry").await.unwrap_err(),
+    );
+    shown.error(&octowire::webhooks::Event::read("issues", b"{\"p4yl04d-c4n4ry").unwrap_err());
+
+    let log = log.text();
+    assert!(log.contains("webhook.delivery") && log.contains("the handler's own words"));
+    let own: String = log.lines().filter(|line| line.contains("octowire")).collect();
+    let given = given.lock().unwrap().clone();
+    assert!(given.contains("delivery:fine"), "{given}");
+    for (place, text) in [("Debug and errors", shown.0), ("the log", own), ("the store", given)] {
+        assert!(!text.contains("c4n4ry"), "{place}: {text}");
+        for signature in &signatures {
+            assert!(!text.contains(signature), "{place}: {text}");
+        }
+    }
+}
