@@ -67,8 +67,10 @@ case $fetched in
     3) printf 'NOT CHECKED: the documents could not be fetched\n' ;;
     *) exit "$fetched" ;;
 esac
-step 'tests: default features, the token file, Redis and webhooks, documentation'
-cargo test --locked --features token-store,redis,webhooks-core
+step 'tests: default features, the token file, Redis, webhooks and their journal, documentation'
+cargo test --locked --features token-store,redis,webhooks-axum,webhooks-journal,webhook-issues,webhook-ping,webhook-push
+step 'tests: every payload of a webhook that is published'
+cargo test --locked --features webhooks --test webhooks -- --nocapture
 step 'tests: every operation and every example of the document'
 cargo test --locked --features full --test examples -- --nocapture
 
@@ -80,6 +82,7 @@ step 'tags alone'
 
 step 'documentation'
 RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
-RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --features full,redis,token-store,webhooks-core
+RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps \
+    --features full,redis,token-store,webhooks,webhooks-axum,webhooks-journal
 
 step 'done'

@@ -1,4 +1,13 @@
-//! Webhooks: what GitHub delivers, verified.
+//! Webhooks: what GitHub delivers, verified, typed, and handled once.
+//!
+//! | | feature |
+//! |---|---|
+//! | [`Verifier`], [`VerifyLayer`]: whether a delivery is GitHub's | `webhooks-core` |
+//! | [`Event`]: what it says, typed | `webhook-issues`, `webhook-push`, …; `webhooks` is all |
+//! | [`Receiver`]: a service that answers at once, and has each delivery handled once | `webhooks-core`; a router and an extractor for axum: `webhooks-axum` |
+//! | `Journal`: none is lost, whatever ends | `webhooks-journal` |
+//! | `Reconciler`: what never arrived is delivered again | one of `apps`, `repos`, `orgs` |
+//! | [`OutgoingDelivery`]: deliveries that are sent, in tests and by gateways | `webhooks-core` |
 //!
 //! GitHub [signs](https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries) each
 //! delivery with the secret that was set for the webhook. A [`Verifier`] holds the secret, or several
