@@ -59,8 +59,9 @@ async fn handle(github: Client, delivery: Delivery) -> Result<(), BoxError> {
         Event::Ping(ping) => println!("  GitHub says: {}", ping.zen.as_deref().unwrap_or("-")),
         Event::Issues(IssuesEvent::Opened(opened)) => {
             let repository = &opened.repository;
-            // A comment is not to be made twice: whoever was in the middle of it looks first.
-            if delivery.is_resumed() && was_thanked(&github, &delivery).await? {
+            // A comment is not to be made twice: whoever may have been in the middle of it looks first.
+            let again = delivery.is_resumed() || delivery.attempt() > 1;
+            if again && was_thanked(&github, &delivery).await? {
                 return Ok(());
             }
             let comment = github

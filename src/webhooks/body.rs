@@ -93,7 +93,8 @@ impl Bodies {
                 continue;
             }
             if all.is_empty() {
-                all.reserve(expected.max(total));
+                // Of what is said to come, no more than a little is made room for before it does.
+                all.reserve(expected.min(COPIED).max(total));
                 all.extend_from_slice(&std::mem::take(&mut first));
             }
             while data.has_remaining() {

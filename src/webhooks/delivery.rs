@@ -164,9 +164,10 @@ impl Delivery {
         self.attempt
     }
 
-    /// Whether an earlier process accepted it and ended before it was handled, so that it may have
-    /// been handled in part, or even whole: what must not be done twice is to be looked up by
-    /// [`key`](Self::key) then. It takes a [`Receiver`](super::Receiver) with a journal.
+    /// Whether it was taken from the journal, where an earlier process or an earlier receiver left it, or it
+    /// was given up: it may have been handled in part, or even whole. The same is true of every
+    /// [attempt](Self::attempt) but the first. What must not be done twice is to be looked up by
+    /// [`key`](Self::key) then.
     #[must_use]
     pub fn is_resumed(&self) -> bool {
         self.resumed

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use tokio::sync::Notify;
 
 use crate::error::Result;
 
@@ -49,8 +50,14 @@ use writer::{Job, Writer};
 #[derive(Clone)]
 pub struct Journal {
     writer: Arc<Writer>,
-    /// What was not handled when it was opened, and what was left since.
-    left: Arc<Mutex<Vec<String>>>,
+    left: Arc<Left>,
+}
+
+/// What was not handled when it was opened, and what was left since.
+#[derive(Default)]
+struct Left {
+    ids: Mutex<Vec<String>>,
+    more: Notify,
 }
 
 /// How a [`Journal`] is opened: [`Journal::builder`].
@@ -197,15 +204,27 @@ impl Journal {
         self.run(job).await
     }
 
-    /// The names of all that an earlier process left, from the first that was accepted to the last. They
-    /// are given once: whoever gets them has them to handle.
-    pub(crate) fn take_left(&self) -> Vec<String> {
-        std::mem::take(&mut *self.left.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Waits for deliveries that were left by an earlier process, or since, and gives their names, from the
+    /// first that was accepted to the last. They are given once: whoever gets them has them to handle.
+    pub(crate) async fn left(&self) -> Vec<String> {
+        loop {
+            let more = self.left.more.notified();
+            let ids = std::mem::take(&mut *self.left_ids());
+            if !ids.is_empty() {
+                return ids;
+            }
+            more.await;
+        }
     }
 
-    /// It is to be handled by who takes up what is [left](Self::take_left) next.
+    /// It is to be handled by who takes up what is [left](Self::left) next.
     pub(crate) fn leave(&self, id: String) {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+        self.left_ids().push(id);
+        self.left.more.notify_one();
+    }
+
+    fn left_ids(&self) -> MutexGuard<'_, Vec<String>> {
+        self.left.ids.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The names of all that are not handled, from the first that was accepted to the last.
@@ -269,7 +288,7 @@ impl JournalBuilder {
         };
         let journal = Journal { writer: Arc::new(writer), left: Arc::default() };
         let left = journal.unfinished().await?;
-        *journal.left.lock().unwrap_or_else(PoisonError::into_inner) = left;
+        *journal.left_ids() = left;
         Ok(journal)
     }
 

@@ -46,6 +46,7 @@ pub struct Once {
 /// The right to handle a delivery: [`Once::claim`].
 ///
 /// Dropped, it lasts until its time is over; then the delivery is accepted again.
+#[derive(Clone)]
 #[must_use = "a claim that is neither done nor failed keeps its delivery from being accepted again"]
 pub struct Claim {
     once: Once,
@@ -115,24 +116,38 @@ impl Once {
     /// # Errors
     /// As for [`claim`](Self::claim).
     pub async fn take(&self, delivery: &str) -> Result<Taken> {
-        self.take_as(self.claim_as(delivery, Bytes::from(names::unique()))).await
+        let claim = self.claim_as(delivery, Bytes::from(names::unique()));
+        let taken = self.take_as(claim.clone()).await;
+        if taken.is_err() {
+            // Should it be in the store, it keeps nobody waiting.
+            let _ = claim.failed().await;
+        }
+        taken
+    }
+
+    /// Goes on with the claim of somebody who has ended, or one that may be lost: if it lasts still, or
+    /// nobody else has claimed the delivery meanwhile.
+    #[cfg(feature = "webhooks-journal")]
+    pub(super) async fn resume(&self, delivery: &str, token: Bytes) -> Result<Taken> {
+        self.retake(&self.claim_as(delivery, token)).await
+    }
+
+    /// The same for a claim that is at hand.
+    pub(super) async fn retake(&self, claim: &Claim) -> Result<Taken> {
+        match claim.renew().await? {
+            true => Ok(Taken::Claimed(claim.clone())),
+            false => self.take_as(claim.clone()).await,
+        }
     }
 
     /// Asks with a claim that may be in the store already.
     async fn take_as(&self, claim: Claim) -> Result<Taken> {
         let ask = || self.store.claim(&claim.key, claim.token.clone(), self.handled_within);
         let claimed = match ask().await {
+            Ok(claimed) => claimed,
             // A connection that was cut in silence fails one command, and that may have been
             // carried out.
-            Err(_) => match ask().await {
-                Ok(claimed) => claimed,
-                Err(error) => {
-                    // Should it be in the store, it keeps nobody waiting.
-                    let _ = self.store.release(&claim.key, claim.token.clone()).await;
-                    return Err(error);
-                }
-            },
-            Ok(claimed) => claimed,
+            Err(_) => ask().await?,
         };
         if claimed {
             return Ok(Taken::Claimed(claim));
@@ -142,23 +157,6 @@ impl Once {
             Some(held) if held == DONE => Taken::Done,
             _ => Taken::InProgress,
         })
-    }
-
-    /// The claim of somebody who has ended, if it lasts still.
-    /// Whether it can be gone on with a claim that was lost, and whether it need be.
-    pub(super) async fn retake(&self, claim: &Claim) -> Result<Taken> {
-        self.take_as(Claim {
-            once: self.clone(),
-            key: claim.key.clone(),
-            token: claim.token.clone(),
-        })
-        .await
-    }
-
-    #[cfg(feature = "webhooks-journal")]
-    pub(super) async fn resume(&self, delivery: &str, token: Bytes) -> Result<Option<Claim>> {
-        let claim = self.claim_as(delivery, token);
-        Ok(claim.renew().await?.then_some(claim))
     }
 
     fn claim_as(&self, delivery: &str, token: Bytes) -> Claim {

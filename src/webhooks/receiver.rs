@@ -22,6 +22,8 @@ mod inbox;
 #[path = "receiver/no_inbox.rs"]
 mod inbox;
 mod intake;
+#[cfg(feature = "webhooks-journal")]
+mod resume;
 mod rooms;
 mod service;
 mod work;
@@ -135,6 +137,9 @@ struct Shared {
     rooms: Rooms,
     counts: Counts,
     phase: watch::Sender<Phase>,
+    /// The task that takes up what is left in the journal.
+    #[cfg(feature = "webhooks-journal")]
+    taking_up: std::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
 /// Whether deliveries are taken and handled.
@@ -146,6 +151,9 @@ enum Phase {
     /// None is handled any more.
     Ended,
 }
+
+/// How long it may take until what was ended is noted in the store and the journal.
+const LETTING_GO: Duration = Duration::from_secs(2);
 
 impl Receiver {
     /// Begins a receiver of what GitHub signs with one of these secrets.
@@ -175,7 +183,7 @@ impl Receiver {
     }
 
     /// Takes no more deliveries (503), and waits for so long until those that it has are handled. Then
-    /// whatever goes on is ended. Returns how many were left.
+    /// whatever goes on is ended, which may take 2 s more. Returns how many were left.
     ///
     /// With a journal these are handled after the next start, or by the next receiver of the same
     /// journal; without one they are lost, unless somebody has GitHub deliver them again by hand.
@@ -189,8 +197,16 @@ impl Receiver {
         });
         // Whoever is handled or waits has a place.
         let _ = timeout(within, self.0.rooms.all_free()).await;
+        let left = self.0.rooms.taken();
         self.0.phase.send_replace(Phase::Ended);
-        self.0.rooms.taken()
+        // What is ended lets go of its claims, and is left in the journal.
+        let _ = timeout(LETTING_GO, async {
+            self.0.rooms.all_free().await;
+            #[cfg(feature = "webhooks-journal")]
+            resume::ended(&self.0).await;
+        })
+        .await;
+        left
     }
 }
 

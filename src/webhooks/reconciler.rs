@@ -1,6 +1,6 @@
 //! Deliveries that failed are delivered again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::api::types::HookDeliveryItem;
@@ -67,8 +68,16 @@ struct Inner {
 struct Known {
     /// What has to be looked at from, once all was looked at; by GitHub's clock.
     since: Option<DateTime<Utc>>,
-    /// The deliveries that GitHub does not deliver again, of those that are open.
-    refused: BTreeSet<String>,
+    /// The deliveries that were asked for, of those that are open.
+    asked: BTreeMap<String, Asked>,
+}
+
+/// What came of asking for a delivery, which GitHub lists after a while only.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    Times(usize, Instant),
+    /// GitHub does not deliver it again.
+    Refused,
 }
 
 /// A webhook, and how its deliveries are had.
@@ -93,7 +102,8 @@ pub struct Reconciliation {
     pub succeeded: usize,
     /// Those that GitHub was asked to deliver again.
     pub redelivered: Vec<HookDeliveryItem>,
-    /// Those that failed so often that nobody asks for them any more.
+    /// Those that nobody asks for any more: that failed too often, or that GitHub has refused to deliver
+    /// again.
     pub given_up: Vec<HookDeliveryItem>,
     /// Those that failed within the last minute, or that are left for the next run since GitHub does not
     /// answer.
@@ -101,7 +111,8 @@ pub struct Reconciliation {
     /// Those that could not be asked for, and why. What GitHub refuses is not asked for again.
     pub failed: Vec<(HookDeliveryItem, Error)>,
     /// Whether there were more attempts than are looked at in one run. What was looked at is what
-    /// came last; older ones that failed are not found, and the log warns of it.
+    /// came last; older ones that failed are not found. The log warns of it where
+    /// [`run_every`](Reconciler::run_every) looks.
     pub truncated: bool,
 }
 
@@ -215,7 +226,7 @@ impl Reconciler {
     }
 
     /// How many attempts there are at a delivery before it is given up, GitHub's own included: 5 by
-    /// default.
+    /// default, 2 at least.
     #[must_use]
     pub fn attempts(self, attempts: usize) -> Self {
         self.with(|inner| inner.attempts = attempts)
@@ -250,9 +261,9 @@ impl Reconciler {
         // A clock that is before 1970 looks at all there is.
         let now = SystemTime::now().time().unwrap_or_default();
         let lookback = ago(now, self.0.lookback);
-        let (since, refused) = {
+        let (since, asked) = {
             let known = self.known();
-            (known.since, known.refused.clone())
+            (known.since, known.asked.clone())
         };
         let mut result = Reconciliation::default();
         let from = since.map_or(lookback, |since| since.max(lookback));
@@ -262,37 +273,44 @@ impl Reconciler {
             seen.into_iter().filter(|(_, seen)| !seen.succeeded).collect();
         result.succeeded = result.deliveries - open.len();
         open.sort_by_key(|(_, seen)| seen.first);
-        let mut still_refused = BTreeSet::new();
+        let mut still_asked = BTreeMap::new();
         let mut failures = 0;
         for (guid, seen) in open {
             let Some(newest) = seen.newest else { continue };
-            if refused.contains(&guid) {
-                still_refused.insert(guid);
-                result.given_up.push(newest);
-                continue;
+            let before = asked.get(&guid).copied();
+            if let Some(before) = before {
+                still_asked.insert(guid.clone(), before);
             }
-            if seen.attempts >= self.0.attempts {
+            let (times, just_now) = match before {
+                None => (0, false),
+                Some(Asked::Times(times, last)) => (times, last.elapsed() < self.0.settle),
+                Some(Asked::Refused) => (usize::MAX, false),
+            };
+            if seen.attempts.max(times.saturating_add(1)) >= self.0.attempts.max(2) {
                 result.given_up.push(newest);
                 continue;
             }
             // It is looked at again, with all attempts at it.
             next = next.map(|next| next.min(ago(seen.first, OVERLAP)));
-            if newest.delivered_at > ago(now, self.0.settle) || failures >= FAILURES {
+            let recent = just_now || newest.delivered_at > ago(now, self.0.settle);
+            if recent || failures >= FAILURES {
                 result.recent += 1;
                 continue;
             }
             match (self.0.hook.redeliver)(&self.0.client, newest.id).await {
                 Ok(()) => {
                     failures = 0;
+                    still_asked.insert(guid, Asked::Times(times + 1, Instant::now()));
                     result.redelivered.push(newest);
                 }
                 Err(error) => {
                     warn!(delivery = guid, %error, "a delivery can not be asked for again");
-                    let is_final = error.status().is_some_and(|status| status.is_client_error());
-                    if is_final && !error.is_rate_limited() {
-                        still_refused.insert(guid);
-                    } else {
-                        failures += 1;
+                    // What is wrong with this delivery stays; what else is wrong may pass.
+                    match error.status().map(|status| status.as_u16()) {
+                        Some(400 | 410 | 422) => {
+                            still_asked.insert(guid, Asked::Refused);
+                        }
+                        _ => failures += 1,
                     }
                     result.failed.push((newest, error));
                 }
@@ -300,7 +318,7 @@ impl Reconciler {
         }
         let mut known = self.known();
         known.since = next;
-        known.refused = still_refused;
+        known.asked = still_asked;
         Ok(result)
     }
 

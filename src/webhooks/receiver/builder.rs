@@ -35,6 +35,9 @@ pub struct ReceiverBuilder {
     retry: RetryPolicy,
 }
 
+/// Longer times can not be told from for ever, and not be added to the time of now.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 impl ReceiverBuilder {
     pub(super) fn new(signed: Signed) -> Self {
         Self {
@@ -84,7 +87,7 @@ impl ReceiverBuilder {
     /// waits for 10 (GitHub Enterprise Server for 30). What is not known by then is refused (503), and may
     /// be accepted all the same: when it is delivered again, that shows.
     pub fn answered_within(mut self, time: Duration) -> Self {
-        self.answered_within = time;
+        self.answered_within = time.min(LONGEST);
         self
     }
 
@@ -173,9 +176,12 @@ impl ReceiverBuilder {
             rooms: Rooms::new(self.queue, self.queue_bytes, self.concurrency),
             counts: Counts::new(secrets),
             phase: watch::Sender::new(Phase::Open),
+            #[cfg(feature = "webhooks-journal")]
+            taking_up: std::sync::Mutex::default(),
             once,
         }));
-        super::inbox::resume(&receiver.0);
+        #[cfg(feature = "webhooks-journal")]
+        super::resume::resume(&receiver.0);
         Ok(receiver)
     }
 }

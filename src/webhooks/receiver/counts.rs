@@ -21,7 +21,8 @@ pub struct ReceiverStats {
     pub failed_attempts: u64,
     /// Deliveries that were given up.
     pub failed: u64,
-    /// Deliveries that an earlier process left, and that were taken up.
+    /// Deliveries that an earlier process or an earlier receiver left in the journal, and that were taken
+    /// up.
     pub resumed: u64,
     /// Requests that were not signed with a known secret (401).
     pub unauthorized: u64,

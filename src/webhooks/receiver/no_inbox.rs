@@ -1,8 +1,5 @@
 //! What stands for the journal where there is none.
 
-use std::sync::Arc;
-
-use super::Shared;
 use super::intake::Kept;
 use crate::error::Result;
 use crate::webhooks::delivery::Delivery;
@@ -24,8 +21,6 @@ impl Inbox {
         false
     }
 
-    pub(super) fn take_up_later(&self, _: &Arc<Shared>, _: String) {}
-
     pub(super) async fn keep(&self, _: &Delivery, _: &Claim) -> Result<Kept> {
         Ok(Kept::New)
     }
@@ -38,5 +33,3 @@ impl Inbox {
         Ok(())
     }
 }
-
-pub(super) fn resume(_: &Arc<Shared>) {}

@@ -192,7 +192,7 @@ async fn finish(shared: &Arc<Shared>, delivery: &Delivery, claim: Claim, end: En
         End::Elsewhere(Taken::Done) => done(shared, &key).await,
         End::Elsewhere(_) => {
             warn!("a delivery is left to who has claimed it meanwhile");
-            shared.inbox.take_up_later(shared, key);
+            take_up_later(shared, key);
         }
         End::Failed(failure) => {
             let reason = in_one_line(&*failure.error);
@@ -201,7 +201,7 @@ async fn finish(shared: &Arc<Shared>, delivery: &Delivery, claim: Claim, end: En
             release(claim).await;
             if let Err(error) = failed {
                 warn!(%error, "a delivery that failed will be handled again, since that can not be noted");
-                shared.inbox.take_up_later(shared, key);
+                take_up_later(shared, key);
             }
             shared.counts.failed();
         }
@@ -210,6 +210,13 @@ async fn finish(shared: &Arc<Shared>, delivery: &Delivery, claim: Claim, end: En
             leave(shared, delivery, claim).await;
         }
     }
+}
+
+/// Looks at it again, if there is a journal that has it.
+#[cfg_attr(not(feature = "webhooks-journal"), allow(unused_variables, reason = "there is none"))]
+fn take_up_later(shared: &Arc<Shared>, key: String) {
+    #[cfg(feature = "webhooks-journal")]
+    super::resume::take_up_later(shared, key);
 }
 
 async fn done(shared: &Shared, key: &str) {

@@ -24,6 +24,8 @@ struct Hook {
     succeeds: bool,
     /// Deliveries that can not be asked for again.
     refused: Vec<i64>,
+    /// What is asked for is not in the list yet.
+    late: bool,
 }
 
 fn attempt(id: usize, guid: &str, seconds_ago: u64, status_code: u16, redelivery: bool) -> Value {
@@ -47,7 +49,7 @@ impl Hook {
         };
         let mut attempts: Vec<Value> = attempts.iter().enumerate().map(one).collect();
         attempts.reverse();
-        Self { attempts, succeeds: true, refused: Vec::new() }
+        Self { attempts, succeeds: true, refused: Vec::new(), late: false }
     }
 
     fn answer(&mut self, request: &Received) -> Vec<u8> {
@@ -61,7 +63,9 @@ impl Hook {
                 self.attempts.iter().find(|attempt| attempt["id"] == id).unwrap()["guid"].clone();
             let status = if self.succeeds { 200 } else { 500 };
             let next = attempt(self.attempts.len() + 1, guid.as_str().unwrap(), 0, status, true);
-            self.attempts.insert(0, next);
+            if !self.late {
+                self.attempts.insert(0, next);
+            }
             return answer("202 Accepted", "", "{}");
         }
         // A page has two, whatever is asked for.
@@ -160,6 +164,23 @@ async fn what_fails_again_and_again_is_given_up() {
         assert!(result.redelivered.is_empty());
     }
     assert_eq!(github.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn what_was_asked_for_just_now_is_waited_for_though_it_is_not_in_the_list() {
+    let mut hook = Hook::of(&[("failed", DAY, 500)]);
+    hook.late = true;
+    let github = GitHub::with(hook).await;
+    let reconciler = github.app();
+    assert_eq!(reconciler.run().await.unwrap().redelivered.len(), 1);
+    let result = reconciler.run().await.unwrap();
+    assert_eq!((result.redelivered.len(), result.recent, github.asked().len()), (0, 1, 1));
+    // Nor is it asked for without end if it never is.
+    let reconciler = github.app().settle(Duration::ZERO).attempts(4);
+    for _ in 0..10 {
+        reconciler.run().await.unwrap();
+    }
+    assert_eq!(github.asked().len(), 1 + 3);
 }
 
 #[tokio::test]

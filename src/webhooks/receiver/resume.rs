@@ -1,0 +1,200 @@
+//! What is in the journal and handled by nobody is taken up: what an earlier process left, an earlier
+//! receiver, or one that could not go on.
+
+use std::pin::pin;
+use std::sync::{Arc, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use super::inbox::decode;
+use super::rooms::Room;
+use super::{Phase, Receiver, Shared, work};
+use crate::error::Result;
+use crate::webhooks::Journal;
+use crate::webhooks::once::Taken;
+
+/// What can not be taken up since the store or the disk fails is tried again after so long.
+const AFTER_FAILURE: Duration = Duration::from_secs(10);
+/// What somebody else has is looked at so often while a claim lasts.
+const LOOKS: u32 = 10;
+
+impl Receiver {
+    /// Handles a delivery once more that was given up: one of [`Journal::failed`], by its id there. It
+    /// may have been handled in part, so that it says that it is
+    /// [resumed](crate::webhooks::Delivery::is_resumed). Says whether there is one, and it is not
+    /// handled otherwise; with it, that it will be handled.
+    ///
+    /// # Errors
+    /// If the journal or the store fails; it stays among the failed ones then, or is handled later.
+    #[cfg_attr(docsrs, doc(cfg(feature = "webhooks-journal")))]
+    pub async fn retry_failed(&self, id: &str) -> Result<bool> {
+        let Some(journal) = self.0.inbox.journal() else { return Ok(false) };
+        let (shared, journal, id) = (Arc::clone(&self.0), journal.clone(), id.to_owned());
+        // A task of its own: whoever waits may be dropped, and what is begun has to be ended.
+        let retried = self.0.runtime.spawn(async move { retry(&shared, &journal, &id).await });
+        // The runtime ends.
+        retried.await.unwrap_or(Ok(false))
+    }
+}
+
+async fn retry(shared: &Arc<Shared>, journal: &Journal, id: &str) -> Result<bool> {
+    let failed = journal.failed().await?;
+    let Some(failed) = failed.into_iter().find(|failed| failed.id == id) else { return Ok(false) };
+    let size = usize::try_from(failed.size).unwrap_or(usize::MAX);
+    let Some(room) = shared.rooms.later(size).await else { return Ok(false) };
+    let claim = match shared.once.take(id).await? {
+        Taken::Claimed(claim) => claim,
+        Taken::Done => return journal.forget_failed(id).await.map(|_| false),
+        Taken::InProgress => return Ok(false),
+    };
+    let revived = match journal.revive(id).await {
+        Ok(Some(record)) => decode(&record).map(Some),
+        other => other.map(|_| None),
+    };
+    let result = match revived {
+        Ok(Some((delivery, _))) => {
+            let (shared, delivery) = (Arc::clone(shared), delivery.resumed());
+            shared.runtime.clone().spawn(async move {
+                work::handle(&shared, delivery, claim, room).await;
+            });
+            return Ok(true);
+        }
+        Ok(None) => Ok(false),
+        // It may be among those that are to be handled now.
+        Err(error) => match journal.fail(id, &error.to_string()).await {
+            Ok(()) => Err(error),
+            Err(_) => {
+                take_up_later(shared, id.to_owned());
+                Err(error)
+            }
+        },
+    };
+    let _ = claim.failed().await;
+    result
+}
+
+/// Takes up what is left, now and from now on.
+pub(super) fn resume(shared: &Arc<Shared>) {
+    if let Some(journal) = shared.inbox.journal() {
+        let phase = shared.phase.subscribe();
+        let task = take_up(Arc::downgrade(shared), journal.clone(), phase);
+        *task_of(shared) = Some(shared.runtime.spawn(task));
+    }
+}
+
+/// Waits until nothing is taken up any more, once the receiver is closed.
+pub(super) async fn ended(shared: &Shared) {
+    let task = task_of(shared).take();
+    if let Some(task) = task {
+        // However it ends.
+        let _ = task.await;
+    }
+}
+
+fn task_of(shared: &Shared) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+    shared.taking_up.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Looks later at what is in the journal and handled by nobody here.
+pub(super) fn take_up_later(shared: &Arc<Shared>, id: String) {
+    leave_after(shared, id, AFTER_FAILURE);
+}
+
+/// Leaves a delivery in the journal to who takes up what is left, after this time.
+fn leave_after(shared: &Arc<Shared>, id: String, time: Duration) {
+    let Some(journal) = shared.inbox.journal().cloned() else { return };
+    let mut phase = shared.phase.subscribe();
+    shared.runtime.spawn(async move {
+        select(pin!(sleep(time)), pin!(closed(&mut phase))).await;
+        journal.leave(id);
+    });
+}
+
+/// Waits until the receiver takes nothing any more, or is gone.
+async fn closed(phase: &mut watch::Receiver<Phase>) {
+    let _ = phase.wait_for(|phase| *phase != Phase::Open).await;
+}
+
+async fn take_up(shared: Weak<Shared>, journal: Journal, mut phase: watch::Receiver<Phase>) {
+    loop {
+        let left = match select(pin!(closed(&mut phase)), pin!(journal.left())).await {
+            Either::Left(_) => return,
+            Either::Right((left, _)) => left,
+        };
+        info!(deliveries = left.len(), "deliveries that were accepted earlier are handled now");
+        let mut left = left.into_iter();
+        for id in left.by_ref() {
+            let Some(shared) = shared.upgrade() else {
+                journal.leave(id);
+                break;
+            };
+            // Nothing is begun before there is room.
+            let room =
+                match select(pin!(closed(&mut phase)), pin!(room(&shared, &journal, &id))).await {
+                    Either::Left(_) => None,
+                    Either::Right((room, _)) => Some(room),
+                };
+            let Some(room) = room else {
+                journal.leave(id);
+                break;
+            };
+            let taken = match room {
+                Ok(Some(room)) => take_up_one(&shared, &journal, &id, room).await,
+                Ok(None) => Ok(true),
+                Err(error) => Err(error),
+            };
+            match taken {
+                Ok(true) => {}
+                // Whoever has it may end before it is handled, and then its claim does.
+                Ok(false) => leave_after(&shared, id, shared.once.lasts() / LOOKS),
+                Err(error) => {
+                    warn!(delivery = id, %error, "a delivery that was accepted earlier can not be taken up yet");
+                    leave_after(&shared, id, AFTER_FAILURE);
+                }
+            }
+        }
+        left.for_each(|id| journal.leave(id));
+    }
+}
+
+/// Room for a delivery that is in the journal; `None` if it is not.
+async fn room(shared: &Shared, journal: &Journal, id: &str) -> Result<Option<Room>> {
+    match journal.load(id).await? {
+        Some(record) => Ok(shared.rooms.later(record.len()).await),
+        None => Ok(None),
+    }
+}
+
+/// Says whether a delivery is no longer to be taken up.
+async fn take_up_one(
+    shared: &Arc<Shared>,
+    journal: &Journal,
+    id: &str,
+    room: Room,
+) -> Result<bool> {
+    let Some(record) = journal.load(id).await? else { return Ok(true) };
+    let (delivery, token) = match decode(&record) {
+        Ok(read) => read,
+        Err(error) => {
+            warn!(delivery = id, %error, "a delivery that was accepted earlier can not be read");
+            journal.fail(id, &error.to_string()).await?;
+            return Ok(true);
+        }
+    };
+    let key = delivery.key();
+    // The claim of who had it is this one's as well: nobody else has the journal.
+    let claim = match shared.once.resume(&key, token).await? {
+        Taken::Claimed(claim) => claim,
+        Taken::Done => return journal.done(&key).await.map(|()| true),
+        Taken::InProgress => return Ok(false),
+    };
+    shared.counts.resumed();
+    let (shared, delivery) = (Arc::clone(shared), delivery.resumed());
+    shared.runtime.clone().spawn(async move { work::handle(&shared, delivery, claim, room).await });
+    Ok(true)
+}
