@@ -76,7 +76,9 @@ use rooms::Rooms;
 /// - if [`Once`]'s store forgets or fails: when a process stands still for longer than a claim lasts
 ///   in the middle of an attempt, when Redis loses its data, when
 ///   [memory](crate::store::Memory) is full or ends with the process. A journal remembers what its own
-///   process has handled.
+///   process has handled;
+/// - if somebody who has recorded a delivery sends it under another name: GitHub signs the body alone.
+///   Deliveries should come by HTTPS.
 ///
 /// ```no_run
 /// use octowire::webhooks::{Delivery, Receiver, Verifier};

@@ -23,6 +23,8 @@ mod layer;
 mod outgoing;
 #[cfg(feature = "apps")]
 mod reconciler;
+#[cfg(feature = "redis")]
+mod redis;
 
 const SECRET: &str = "the secret of the webhook";
 const URL: &str = "http://localhost/webhooks";

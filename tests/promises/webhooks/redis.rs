@@ -1,0 +1,60 @@
+//! In a fleet that shares a real Redis.
+
+use std::collections::BTreeSet;
+
+use http::StatusCode;
+use octowire::store::Redis;
+use octowire::webhooks::{Once, Receiver};
+
+use super::{Handled, builder, deliver, settled};
+use crate::redis_servers::RedisServer;
+
+async fn receiver(redis: &RedisServer, handled: &Handled) -> Receiver {
+    let store = Redis::connect(&redis.url()).await.unwrap();
+    handled.start(builder().once(Once::new(store)))
+}
+
+#[tokio::test]
+async fn of_a_fleet_one_process_handles_a_delivery_and_all_know_it_afterwards() {
+    let (redis, handled) = (RedisServer::start(), Handled::default());
+    let mut fleet = Vec::new();
+    for _ in 0..3 {
+        fleet.push(receiver(&redis, &handled).await);
+    }
+    // Each of fifty to all three, at once.
+    let ids: Vec<String> = (0..150).map(|number| format!("d-{}", number / 3)).collect();
+    let calls = ids.iter().zip(fleet.iter().cycle()).map(|(id, to)| deliver(to, id));
+    let answers = futures_util::future::join_all(calls).await;
+    for receiver in &fleet {
+        settled(receiver).await;
+    }
+    let accepted = answers.iter().filter(|status| **status == StatusCode::ACCEPTED).count();
+    let unique: BTreeSet<String> = handled.ids().into_iter().collect();
+    assert_eq!((accepted, handled.ids().len(), unique.len()), (50, 50, 50));
+    // A process that begins later knows as well.
+    let late = receiver(&redis, &handled).await;
+    assert_eq!(deliver(&late, "d-7").await, StatusCode::OK);
+    // They are remembered for three days.
+    let ttl: u64 = redis.ask(&["PTTL", "octowire:delivery:d-7"]).parse().unwrap_or_default();
+    let keys = redis.ask(&["KEYS", "*"]);
+    assert!(ttl > 2 * 24 * 3600 * 1000, "{ttl} of {keys:.300}");
+}
+
+#[tokio::test]
+async fn without_redis_nothing_is_acknowledged_and_with_it_again_everything_is() {
+    let (mut redis, handled) = (RedisServer::start(), Handled::default());
+    let receiver = receiver(&redis, &handled).await;
+    assert_eq!(deliver(&receiver, "before").await, StatusCode::ACCEPTED);
+    settled(&receiver).await;
+    redis.kill();
+    assert_eq!(deliver(&receiver, "meanwhile").await, StatusCode::SERVICE_UNAVAILABLE);
+    redis.restart();
+    let mut answers = Vec::new();
+    while answers.last() != Some(&StatusCode::ACCEPTED) {
+        answers.push(deliver(&receiver, "meanwhile").await);
+        assert!(answers.len() < 1_000, "{answers:?}");
+        tokio::task::yield_now().await;
+    }
+    settled(&receiver).await;
+    assert_eq!(handled.ids(), ["before", "meanwhile"]);
+}
