@@ -74,7 +74,7 @@ failed=0
 for document in "${documents[@]}"; do
     name=$(basename "$document" .json)
     started=$SECONDS
-    if OCTOWIRE_OPENAPI=$document cargo check --quiet --locked --lib --features full \
+    if OCTOWIRE_OPENAPI=$document cargo check --quiet --locked --lib --features full,webhooks \
         --message-format json-render-diagnostics >"$work/messages"; then
         ok=yes
     else
