@@ -149,6 +149,18 @@ impl Definition {
     }
 }
 
+/// What a name stands for, behind aliases, by the name that its definition has.
+pub fn resolved<'a>(
+    name: &str,
+    types: &'a BTreeMap<String, Definition>,
+) -> Option<(&'a str, &'a Kind)> {
+    let (name, definition) = types.get_key_value(name)?;
+    match &definition.kind {
+        Kind::Alias(Type::Named(name)) => resolved(name, types),
+        kind => Some((name, kind)),
+    }
+}
+
 /// Reads progenitor's output.
 pub fn read(tokens: TokenStream) -> Result<Model> {
     let mut model = Model::default();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::STAGE;
 use crate::build::document;
 use crate::build::error::{Error, Result};
-use crate::build::model::{Definition, Field, Kind, Type, Variant};
+use crate::build::model::{Definition, Field, Kind, Type, Variant, resolved};
 use crate::build::webhooks::{WEBHOOKS, Webhook};
 
 /// A webhook with its payload's type.
@@ -180,17 +180,5 @@ fn record<'a>(
     match resolved(name, types)? {
         (name, Kind::Struct(fields)) => Some((name, fields)),
         _ => None,
-    }
-}
-
-/// What a name stands for, behind aliases.
-fn resolved<'a>(
-    name: &str,
-    types: &'a BTreeMap<String, Definition>,
-) -> Option<(&'a str, &'a Kind)> {
-    let (name, definition) = types.get_key_value(name)?;
-    match &definition.kind {
-        Kind::Alias(Type::Named(name)) => resolved(name, types),
-        kind => Some((name, kind)),
     }
 }

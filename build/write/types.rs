@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
 use super::{docs::doc, is_time, shown};
-use crate::build::model::{Definition, Field, Kind, Type, Value, Variant};
+use crate::build::model::{Definition, Field, Kind, Type, Value, Variant, resolved};
 use crate::build::refine::Refined;
 
 /// An enum with more values than this does not tell a union's variants apart.
@@ -177,7 +177,7 @@ fn tags_of(refined: &Refined, of: &Type) -> String {
         .iter()
         .filter_map(|field| {
             let Type::Named(name) = field.of.unwrapped().unboxed() else { return None };
-            match resolved(refined, name)? {
+            match resolved(name, &refined.types)?.1 {
                 Kind::Enum(values) if values.len() <= MAX_TAGS => {
                     let values: Vec<String> =
                         values.iter().map(|value| format!("{:?}", value.name)).collect();
@@ -190,17 +190,9 @@ fn tags_of(refined: &Refined, of: &Type) -> String {
     if tags.is_empty() { String::new() } else { format!(" [{}]", tags.join(", ")) }
 }
 
-/// What a name stands for, behind aliases.
-fn resolved<'a>(refined: &'a Refined, name: &str) -> Option<&'a Kind> {
-    match &refined.types.get(name)?.kind {
-        Kind::Alias(Type::Named(name)) => resolved(refined, name),
-        kind => Some(kind),
-    }
-}
-
 fn record_of<'a>(refined: &'a Refined, of: &'a Type) -> Option<(&'a str, &'a [Field])> {
     let Type::Named(name) = of.unboxed() else { return None };
-    match resolved(refined, name)? {
+    match resolved(name, &refined.types)?.1 {
         Kind::Struct(fields) => Some((name, fields)),
         _ => None,
     }

@@ -396,7 +396,8 @@ fn gone(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-fn make_folder(path: &Path) -> io::Result<()> {
+/// Makes a folder that only this user can look into.
+pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -410,7 +411,8 @@ fn create(path: &Path) -> io::Result<File> {
     private(&mut options).open(path)
 }
 
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+/// What is made with these options, only this user can read.
+pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options

@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 
 use super::envelope::Envelope;
+use super::event::read::misfit;
 use super::refusal::Refusal;
 use super::verify::{Verified, Verifier};
 use super::{EnvelopeScheme, Event};
-use crate::error::{Error, ErrorKind, Result};
-use crate::json_path;
+use crate::error::Result;
 use crate::names::hex;
 
 pub(super) const DELIVERY: &str = "x-github-delivery";
@@ -176,7 +176,7 @@ impl Delivery {
     /// The event, typed.
     ///
     /// # Errors
-    /// If the payload is no JSON: of the kind [`Decode`](ErrorKind::Decode). What no type fits is
+    /// If the payload is no JSON: of the kind [`Decode`](crate::ErrorKind::Decode). What no type fits is
     /// [`Event::Unknown`], and no error.
     pub fn event(&self) -> Result<Event> {
         Event::read(self.event_name(), self.payload())
@@ -185,14 +185,12 @@ impl Delivery {
     /// The payload as a type of your own.
     ///
     /// # Errors
-    /// If it does not fit: of the kind [`Decode`](ErrorKind::Decode), with the JSON path.
+    /// If it does not fit: of the kind [`Decode`](crate::ErrorKind::Decode), with the JSON path.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         let payload = self.payload();
         serde_json::from_slice(payload).map_err(|error| {
-            let path = json_path::locate(payload, error.line(), error.column());
-            let event = self.event_name();
-            let message = format!("the payload of `{event}` does not fit: {error}, at {path}");
-            Error::new(ErrorKind::Decode, message).with_json_path(path).with_body(payload.clone())
+            let error = misfit(self.event_name(), payload, &error, "does not fit");
+            error.with_body(payload.clone())
         })
     }
 

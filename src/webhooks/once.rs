@@ -40,7 +40,7 @@ use crate::store::Store;
 pub struct Once {
     store: Arc<dyn Store>,
     keep: Duration,
-    handled_within: Duration,
+    lasts: Duration,
 }
 
 /// The right to handle a delivery: [`Once::claim`].
@@ -68,14 +68,14 @@ pub enum Taken {
 
 /// GitHub delivers again for three days.
 const KEEP: Duration = Duration::from_secs(3 * 24 * 60 * 60);
-const HANDLED_WITHIN: Duration = Duration::from_secs(5 * 60);
+const LASTS: Duration = Duration::from_secs(5 * 60);
 const SHORTEST_CLAIM: Duration = Duration::from_millis(100);
 const DONE: &[u8] = b"done";
 
 impl Once {
     /// In this store.
     pub fn new(store: impl Store) -> Self {
-        Self { store: Arc::new(store), keep: KEEP, handled_within: HANDLED_WITHIN }
+        Self { store: Arc::new(store), keep: KEEP, lasts: LASTS }
     }
 
     /// How long a delivery is remembered that was handled; three days by default, in which GitHub
@@ -92,7 +92,7 @@ impl Once {
     /// renews its claims for as long as deliveries wait and are handled.
     #[must_use]
     pub fn claims_last(mut self, time: Duration) -> Self {
-        self.handled_within = time.max(SHORTEST_CLAIM);
+        self.lasts = time.max(SHORTEST_CLAIM);
         self
     }
 
@@ -142,7 +142,7 @@ impl Once {
 
     /// Asks with a claim that may be in the store already.
     async fn take_as(&self, claim: Claim) -> Result<Taken> {
-        let ask = || self.store.claim(&claim.key, claim.token.clone(), self.handled_within);
+        let ask = || self.store.claim(&claim.key, claim.token.clone(), self.lasts);
         let claimed = match ask().await {
             Ok(claimed) => claimed,
             // A connection that was cut in silence fails one command, and that may have been
@@ -165,7 +165,7 @@ impl Once {
 
     /// How long a claim lasts.
     pub(super) fn lasts(&self) -> Duration {
-        self.handled_within
+        self.lasts
     }
 }
 
@@ -212,7 +212,7 @@ impl Claim {
     /// # Errors
     /// If the store fails.
     pub async fn renew(&self) -> Result<bool> {
-        self.once.store.renew(&self.key, self.token.clone(), self.once.handled_within).await
+        self.once.store.renew(&self.key, self.token.clone(), self.once.lasts).await
     }
 }
 
@@ -221,7 +221,7 @@ impl fmt::Debug for Once {
         f.debug_struct("Once")
             .field("store", &self.store)
             .field("keep", &self.keep)
-            .field("handled_within", &self.handled_within)
+            .field("lasts", &self.lasts)
             .finish()
     }
 }

@@ -46,15 +46,17 @@ pub(super) fn read(name: &str, payload: &[u8]) -> Result<Event> {
         Known::No => None,
         Known::Misfit(error) => Some(error),
     };
-    let describe = |error: &serde_json::Error, what: &str| {
-        let path = json_path::locate(payload, error.line(), error.column());
-        let message = format!("the payload of `{name}` {what}: {error}, at {path}");
-        Error::new(ErrorKind::Decode, message).with_json_path(path)
-    };
-    let payload: Value =
-        serde_json::from_str(text).map_err(|error| describe(&error, "is no JSON"))?;
-    let error = error.map(|error| describe(&error, "is not what GitHub's document says"));
-    Ok(Event::from_unknown(UnknownEvent { event: name.to_owned(), payload, error }))
+    let describe = |error: serde_json::Error, what: &str| misfit(name, payload, &error, what);
+    let json: Value = serde_json::from_str(text).map_err(|error| describe(error, "is no JSON"))?;
+    let error = error.map(|error| describe(error, "is not what GitHub's document says"));
+    Ok(Event::from_unknown(UnknownEvent { event: name.to_owned(), payload: json, error }))
+}
+
+/// Says what is wrong with the payload of an event, and where.
+pub(crate) fn misfit(name: &str, payload: &[u8], error: &serde_json::Error, what: &str) -> Error {
+    let path = json_path::locate(payload, error.line(), error.column());
+    let message = format!("the payload of `{name}` {what}: {error}, at {path}");
+    Error::new(ErrorKind::Decode, message).with_json_path(path)
 }
 
 impl<'a> Source<'a> {

@@ -17,6 +17,7 @@ use tracing::{info, warn};
 use super::Limits;
 use super::inbox::{Inbox, Totals, make_tables};
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::{make_folder, private};
 
 /// Tells the file from those of other programs, and of later versions.
 const META: TableDefinition<&str, u64> = TableDefinition::new("octowire-journal");
@@ -168,9 +169,7 @@ fn open_file(path: &Path) -> Result<Database, DatabaseError> {
     let is_new = !path.try_exists()?;
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path)?;
+    let file = private(&mut options).open(path)?;
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE).set_repair_callback({
         let path = path.to_owned();
@@ -249,12 +248,4 @@ pub(super) fn unusable(path: &Path) -> Error {
 fn is_invalid(error: &DatabaseError) -> bool {
     let DatabaseError::Storage(StorageError::Io(error)) = error else { return false };
     matches!(error.kind(), IoErrorKind::InvalidData | IoErrorKind::UnexpectedEof)
-}
-
-fn make_folder(path: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
 }

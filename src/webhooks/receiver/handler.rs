@@ -10,8 +10,8 @@ use tokio::time::timeout;
 
 use crate::RetryPolicy;
 use crate::webhooks::Delivery;
+use crate::webhooks::body::BoxError;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Handled = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
 
 /// A failure after which a delivery is not tried again: what is wrong with it stays.

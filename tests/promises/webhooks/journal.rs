@@ -9,7 +9,7 @@ use futures_util::future::{Either, select};
 use http::StatusCode;
 use octowire::ErrorKind;
 use octowire::store::Memory;
-use octowire::webhooks::{GiveUp, Journal, Once, ReceiverBuilder};
+use octowire::webhooks::{GiveUp, Journal, Once, Receiver, ReceiverBuilder};
 
 use super::{Handled, builder, deliver, settled, turns};
 use crate::support::Still;
@@ -62,6 +62,16 @@ async fn ends_at_once(builder: ReceiverBuilder, ids: &[&str]) {
     assert_eq!(receiver.shutdown(Duration::ZERO).await, ids.len());
 }
 
+/// Waits until two deliveries are handled: their names.
+async fn both(receiver: &Receiver, handled: &Handled) -> Vec<String> {
+    while receiver.stats().handled < 2 {
+        tokio::task::yield_now().await;
+    }
+    let mut ids = handled.ids();
+    ids.sort();
+    ids
+}
+
 #[tokio::test]
 async fn what_was_accepted_is_handled_after_the_next_start_and_says_so() {
     let folder = Folder::new();
@@ -97,12 +107,7 @@ async fn who_comes_again_before_it_is_taken_up_is_not_handled_twice() {
     for id in ["a", "b"] {
         assert_ne!(deliver(&receiver, id).await, ACCEPTED);
     }
-    while receiver.stats().handled < 2 {
-        tokio::task::yield_now().await;
-    }
-    let mut ids = handled.ids();
-    ids.sort();
-    assert_eq!(ids, ["a", "b"]);
+    assert_eq!(both(&receiver, &handled).await, ["a", "b"]);
 }
 
 #[tokio::test]
@@ -176,12 +181,7 @@ async fn what_a_receiver_left_is_the_next_ones_of_the_same_journal() {
     ends_at_once(builder().journal(journal.clone()), &["a", "b"]).await;
     let handled = Handled::default();
     let receiver = handled.start(builder().journal(journal));
-    while receiver.stats().handled < 2 {
-        tokio::task::yield_now().await;
-    }
-    let mut ids = handled.ids();
-    ids.sort();
-    assert_eq!(ids, ["a", "b"]);
+    assert_eq!(both(&receiver, &handled).await, ["a", "b"]);
 }
 
 #[tokio::test]
@@ -195,12 +195,7 @@ async fn a_receiver_that_begins_before_another_ends_has_what_that_leaves() {
     let new = handled.start(builder().journal(journal));
     turns().await;
     assert_eq!(old.shutdown(Duration::ZERO).await, 2);
-    while new.stats().handled < 2 {
-        tokio::task::yield_now().await;
-    }
-    let mut ids = handled.ids();
-    ids.sort();
-    assert_eq!(ids, ["a", "b"]);
+    assert_eq!(both(&new, &handled).await, ["a", "b"]);
 }
 
 #[tokio::test]
