@@ -7,8 +7,8 @@ use std::{env, fs, path::PathBuf, process::ExitCode};
 
 use build::select::Choice;
 use build::{
-    Error, Result, generate, model, normalize, operations, overlay, refine, select, tolerate,
-    verify, webhooks, write,
+    Error, Result, embed, generate, model, normalize, operations, overlay, refine, select,
+    tolerate, verify, webhooks, write,
 };
 
 fn main() -> ExitCode {
@@ -47,6 +47,9 @@ fn run() -> Result<()> {
     let schema_names = normalize::schema_names(&document);
 
     overlay::apply(&mut document, &overlay::read(&openapi.join("overlay.yaml"))?, &name)?;
+    if is_on("CARGO_FEATURE_CONTRACT") {
+        save("document.json", &embed::embed(&document))?;
+    }
     let (tags, events) = (chosen_tags(&document), chosen_events(&document));
     select::select(&mut document, &tags, &events)?;
     let operations = operations::describe(&document)?;

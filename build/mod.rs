@@ -8,6 +8,7 @@
 //! it stood at; it never panics.
 
 pub mod document;
+pub mod embed;
 pub mod error;
 pub mod fold;
 pub mod generate;

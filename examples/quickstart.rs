@@ -1,19 +1,16 @@
 //! A tour of Octowire: reading lists and files, writing an issue, and what goes wrong.
 //!
 //! ```text
-//! cargo run --example quickstart
+//! cargo run --example quickstart --features testing
 //! ```
 //!
-//! runs without a token and without a network, against a local stand-in for GitHub.
+//! runs without a token and without a network, against a mock of GitHub.
 //!
 //! ```text
-//! GITHUB_TOKEN=… cargo run --example quickstart -- --live rust-lang/rust
+//! GITHUB_TOKEN=… cargo run --example quickstart --features testing -- --live rust-lang/rust
 //! ```
 //!
 //! reads from github.com, and only reads.
-
-#[path = "../tests/support/stand_in/mod.rs"]
-mod stand_in;
 
 use std::env;
 use std::error::Error;
@@ -22,9 +19,8 @@ use std::time::SystemTime;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use octowire::api::types::ContentFile;
+use octowire::testing::MockGitHub;
 use octowire::{Client, RateLimit};
-
-use stand_in::StandIn;
 
 /// How many lines of a list or a file the tour shows.
 const SHOWN: usize = 5;
@@ -34,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
-        [] => on_the_stand_in().await,
+        [] => on_the_mock().await,
         ["--live", repository] => match repository.split_once('/') {
             Some((owner, repo)) => live(owner, repo).await,
             None => Err(format!("{repository:?} is not of the form owner/repo").into()),
@@ -44,13 +40,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// The whole tour, on a server that answers from GitHub's own examples.
-async fn on_the_stand_in() -> Result<(), Box<dyn Error>> {
-    let stand_in = StandIn::start().await;
-    let github = Client::builder()
-        .base_url(stand_in.base_url())
-        .token("a-token-for-the-stand-in")
-        .build()?;
-    println!("Talking to a stand-in for GitHub at {}.", stand_in.base_url());
+async fn on_the_mock() -> Result<(), Box<dyn Error>> {
+    let mock = MockGitHub::start().await;
+    mock.list("issues/list-for-repo", 75);
+    let _missing = mock
+        .on(|github| github.repos().get().owner("octocat").repo("missing"))
+        .error(404, "Not Found");
+    let github = mock.client();
+    println!("Talking to a mock of GitHub at {}.", mock.base_url());
 
     heading("Every open issue, across pages");
     // `stream()` follows GitHub's pages and reads ahead, so that the loop seldom waits.
@@ -63,7 +60,7 @@ async fn on_the_stand_in() -> Result<(), Box<dyn Error>> {
             println!("  #{:<5} {}", issue.number, issue.title);
         }
     }
-    let requests = stand_in.requests("issues/list-for-repo");
+    let requests = mock.requests("issues/list-for-repo");
     println!("  … {count} issues in {requests} requests");
 
     show_readme(&github, "octocat", "hello-world").await?;
@@ -71,7 +68,8 @@ async fn on_the_stand_in() -> Result<(), Box<dyn Error>> {
     show_errors(&github).await;
 
     println!(
-        "\nOn GitHub itself: GITHUB_TOKEN=… cargo run --example quickstart -- --live owner/repo"
+        "\nOn GitHub itself: GITHUB_TOKEN=… cargo run --example quickstart --features testing -- \
+         --live owner/repo"
     );
     Ok(())
 }
@@ -165,7 +163,7 @@ async fn create_issue(github: &Client) -> Result<(), Box<dyn Error>> {
 /// Errors say what happened, to which operation, and what to do next. They can also be asked.
 async fn show_errors(github: &Client) {
     heading("A repository that is not there");
-    let answer = github.issues().list_for_repo().owner("octocat").repo("missing").send().await;
+    let answer = github.repos().get().owner("octocat").repo("missing").send().await;
     if let Err(error) = answer {
         println!("  {error}");
         println!("  is_not_found() = {}", error.is_not_found());

@@ -2,11 +2,11 @@
 //! whoever opens an issue.
 //!
 //! ```text
-//! cargo run --example webhook_server --features webhooks-axum,webhooks-journal,webhook-issues,webhook-ping
+//! cargo run --example webhook_server --features webhooks-axum,webhooks-journal,webhook-issues,webhook-ping,testing
 //! ```
 //!
-//! plays it without a token and without a network: it delivers to itself, and comments on a stand-in
-//! for GitHub.
+//! plays it without a token and without a network: it delivers to itself, and comments on a mock of
+//! GitHub.
 //!
 //! ```text
 //! WEBHOOK_SECRET=… GITHUB_TOKEN=… cargo run --example webhook_server --features … -- --listen 127.0.0.1:3000
@@ -22,18 +22,15 @@
 //!     -H "x-github-delivery: $(date +%s%N)" -H "x-hub-signature-256: sha256=$signature" -d "$body"
 //! ```
 
-#[path = "../tests/support/stand_in/mod.rs"]
-mod stand_in;
-
 use std::env;
 use std::error::Error;
 use std::time::Duration;
 
 use octowire::Client;
+use octowire::testing::MockGitHub;
 use octowire::webhooks::{
     Delivery, Event, IssuesEvent, Journal, OutgoingDelivery, Receiver, ReceiverBuilder, Verifier,
 };
-use stand_in::StandIn;
 use tokio::net::TcpListener;
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -43,7 +40,7 @@ async fn main() -> Result<(), BoxError> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
-        [] => on_the_stand_in().await,
+        [] => on_the_mock().await,
         ["--listen", address] => serve(address).await,
         _ => Err("usage: webhook_server [--listen ADDRESS:PORT]".into()),
     }
@@ -126,9 +123,9 @@ async fn serve(address: &str) -> Result<(), BoxError> {
 }
 
 /// Delivers to itself what GitHub would.
-async fn on_the_stand_in() -> Result<(), BoxError> {
-    let stand_in = StandIn::start().await;
-    let github = Client::builder().base_url(stand_in.base_url()).token("a-token").build()?;
+async fn on_the_mock() -> Result<(), BoxError> {
+    let mock = MockGitHub::start().await;
+    let github = mock.client();
     let secret = "a secret of the example";
     let receiver = start(Receiver::builder(Verifier::new(secret)?), github)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -160,7 +157,7 @@ async fn on_the_stand_in() -> Result<(), BoxError> {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
-    println!("Comments on the stand-in: {}", stand_in.requests("issues/create-comment"));
+    println!("Comments on the mock: {}", mock.requests("issues/create-comment"));
     receiver.shutdown(Duration::from_secs(5)).await;
     let stats = receiver.stats();
     println!(

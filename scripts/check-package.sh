@@ -44,4 +44,5 @@ if [ "$bytes" -gt "$max_bytes" ]; then
 fi
 
 printf 'the quickstart, from the archive:\n'
-cargo run --quiet --locked --manifest-path "$work/$name/Cargo.toml" --target-dir "$target" --example quickstart
+cargo run --quiet --locked --manifest-path "$work/$name/Cargo.toml" --target-dir "$target" \
+    --example quickstart --features testing

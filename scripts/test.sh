@@ -83,6 +83,6 @@ step 'tags alone'
 step 'documentation'
 RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps \
-    --features full,redis,token-store,webhooks,webhooks-axum,webhooks-journal
+    --features full,redis,testing,token-store,webhooks,webhooks-axum,webhooks-journal
 
 step 'done'

@@ -305,6 +305,8 @@ async fn read(
         let limit = client.max_body_bytes.min(MAX_ERROR_BYTES);
         // The status says more than a body that broke off.
         let body = collect(&mut answer, limit).await.unwrap_or_default().0;
+        #[cfg(feature = "contract")]
+        prepared.show(&url, status, &headers, &body);
         let body = passes.conceal(prepared, body);
         return Err(Error::from_answer(operation, status, headers, body));
     }
@@ -313,7 +315,11 @@ async fn read(
             RawBody::Stream(ByteStream::new(answer, operation.clone(), client.attempt_timeout))
         }
         Reading::Buffered => match collect(&mut answer, client.max_body_bytes).await {
-            Ok((body, false)) => RawBody::Bytes(body),
+            Ok((body, false)) => {
+                #[cfg(feature = "contract")]
+                prepared.show(&url, status, &headers, &body);
+                RawBody::Bytes(body)
+            }
             Ok((_, true)) => {
                 return Err(too_large(client.max_body_bytes)
                     .with_answer(status, headers)

@@ -74,6 +74,8 @@ pub(crate) struct Shared {
     pub(crate) retry_budget: RetryBudget,
     pub(crate) token_policy: TokenPolicy,
     pub(crate) token_store: Option<Arc<dyn TokenStore>>,
+    #[cfg(feature = "contract")]
+    pub(crate) contract: Option<crate::contract::Checker>,
 }
 
 impl Deref for Inner {

@@ -35,8 +35,14 @@ mod wire;
 pub mod api;
 pub mod auth;
 pub mod cache;
+#[cfg(feature = "contract")]
+#[cfg_attr(docsrs, doc(cfg(feature = "contract")))]
+pub mod contract;
 pub mod limits;
 pub mod store;
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod testing;
 #[cfg(feature = "webhooks-core")]
 #[cfg_attr(docsrs, doc(cfg(feature = "webhooks-core")))]
 pub mod webhooks;

@@ -32,8 +32,12 @@ mod address;
 mod lists;
 mod prepared;
 mod setters;
+#[cfg(feature = "testing")]
+mod wanted;
 
 pub(crate) use prepared::{Changes, Hop, Prepared};
+#[cfg(feature = "testing")]
+pub(crate) use wanted::Wanted;
 
 /// One request, from its builder to its answer.
 ///

@@ -133,6 +133,7 @@ impl<T: fmt::Debug> fmt::Debug for Response<T> {
 /// [rate limit](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#checking-the-status-of-your-rate-limit),
 /// as the `x-ratelimit-*` headers of an answer tell it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct RateLimit {
     /// The calls allowed in a window, which is usually an hour.
@@ -142,8 +143,10 @@ pub struct RateLimit {
     /// The calls made in this window.
     pub used: u64,
     /// When the window ends.
+    #[cfg_attr(test, schemars(with = "u64"))]
     pub reset: SystemTime,
     /// The bucket that was charged, such as `core`, `search` or `graphql`.
+    #[cfg_attr(test, schemars(skip))]
     pub resource: Option<String>,
 }
 
@@ -340,4 +343,14 @@ fn without_value(reason: &str) -> String {
 /// GitHub's id of a request.
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
     headers.get("x-github-request-id")?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RateLimit;
+
+    #[test]
+    fn a_rate_limit_is_read_as_it_is_documented() {
+        crate::contract::mirrors::assert_reads_component::<RateLimit>("rate-limit");
+    }
 }

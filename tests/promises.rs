@@ -1,7 +1,5 @@
 //! What the library promises, a module for each promise.
 
-#[path = "support/stand_in/mod.rs"]
-mod stand_in;
 mod support;
 
 #[cfg(feature = "redis")]
@@ -16,6 +14,7 @@ mod promises {
     mod cache;
     mod circuit;
     mod client;
+    mod contract;
     #[cfg(feature = "app-auth")]
     mod environments;
     mod errors;
@@ -23,13 +22,14 @@ mod promises {
     mod fleet;
     mod graphql;
     mod limits;
+    mod mock_github;
     mod oauth;
     mod pages;
     mod redirects;
     mod retries;
     #[cfg(all(feature = "token-store", feature = "app-auth", feature = "redis"))]
     mod shared_tokens;
-    mod the_stand_in;
+
     #[cfg(all(feature = "token-store", feature = "app-auth"))]
     mod token_file;
     #[cfg(feature = "webhooks-core")]

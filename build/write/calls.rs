@@ -75,7 +75,11 @@ fn builder(out: &mut String, call: &Call) -> fmt::Result {
          #[inline] pub fn into_request(self) -> crate::Request {{ self.0 }}"
     )?;
     sending(out, call)?;
-    writeln!(out, "}}")
+    writeln!(
+        out,
+        "}}\n#[cfg(feature = \"testing\")] impl crate::testing::Call for {name} {{ \
+         #[inline] fn into_request(self) -> crate::Request {{ self.0 }} }}"
+    )
 }
 
 fn description(operation: &Operation) -> String {

@@ -211,17 +211,12 @@ impl AppInstallation {
 
     /// <https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app>
     async fn create(&self, client: &Client, id: u64) -> Result<AccessToken> {
-        #[derive(Deserialize)]
-        struct Answer {
-            token: SecretString,
-            expires_at: DateTime<Utc>,
-        }
         const LABEL: &str = "apps/create-installation-access-token";
         let path = ["app", "installations", &id.to_string(), "access_tokens"];
         let request = Request::known(client, Method::POST, LABEL, &path)?;
         // The keeper tries again, and knows that minting twice does no harm.
         let request = request.retry(RetryPolicy::none());
-        let answer = request.json(&self.narrowing()).send::<Answer>().await?;
+        let answer = request.json(&self.narrowing()).send::<Minted>().await?;
         let lifetime = lifetime(answer.expires_at, answer.headers());
         Ok(AccessToken::new(answer.into_inner().token)?.expires_in(lifetime))
     }
@@ -241,10 +236,6 @@ impl AppInstallation {
     }
 
     async fn look_up(&self, client: &Client) -> Result<u64> {
-        #[derive(Deserialize)]
-        struct Answer {
-            id: u64,
-        }
         let (label, path): (_, &[&str]) = match &self.installation.target {
             Target::Id(id) => return Ok(*id),
             Target::Org(org) => ("apps/get-org-installation", &["orgs", org, "installation"]),
@@ -255,7 +246,7 @@ impl AppInstallation {
         };
         let request = Request::known(client, Method::GET, label, path)?;
         let request = request.retry(RetryPolicy::none());
-        let answer = request.send::<Answer>().await.map_err(|error| self.explain(error))?;
+        let answer = request.send::<Found>().await.map_err(|error| self.explain(error))?;
         *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer.id);
         Ok(answer.id)
     }
@@ -372,6 +363,23 @@ fn lifetime(end: DateTime<Utc>, headers: &HeaderMap) -> Duration {
     (end - now).to_std().unwrap_or_default()
 }
 
+/// What GitHub answers with a new token, as far as it is read.
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Minted {
+    #[cfg_attr(test, schemars(with = "String"))]
+    token: SecretString,
+    #[cfg_attr(test, schemars(with = "String"))]
+    expires_at: DateTime<Utc>,
+}
+
+/// What GitHub answers of an installation, as far as it is read.
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Found {
+    id: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -406,5 +414,14 @@ mod tests {
         let identities: BTreeSet<_> = identities.iter().map(|one| one.identity(&app)).collect();
         assert_eq!(identities.len(), 11, "{identities:?}");
         assert!(identities.contains("installation:42;repositories=a,secret"), "{identities:?}");
+    }
+
+    #[test]
+    fn tokens_and_installations_are_read_as_they_are_documented() {
+        use crate::contract::mirrors::assert_reads;
+        assert_reads::<Minted>("apps/create-installation-access-token", 201);
+        for of in ["org", "repo", "user"] {
+            assert_reads::<Found>(&format!("apps/get-{of}-installation"), 200);
+        }
     }
 }

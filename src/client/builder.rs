@@ -59,6 +59,8 @@ pub struct ClientBuilder {
     proxies: Vec<reqwest::Proxy>,
     headers: HeaderMap,
     http_client: Option<reqwest::Client>,
+    #[cfg(feature = "contract")]
+    contract: Option<crate::contract::Checker>,
     /// The first setting that can not be used.
     refused: Option<Error>,
 }
@@ -99,6 +101,8 @@ impl Default for ClientBuilder {
             proxies: Vec::new(),
             headers: HeaderMap::new(),
             http_client: None,
+            #[cfg(feature = "contract")]
+            contract: None,
             refused: None,
         }
     }
@@ -284,6 +288,17 @@ impl ClientBuilder {
     }
 }
 
+/// For test and staging.
+#[cfg(feature = "contract")]
+#[cfg_attr(docsrs, doc(cfg(feature = "contract")))]
+impl ClientBuilder {
+    /// Holds every answer against GitHub's document; see [`Checker`](crate::contract::Checker).
+    pub fn contract(mut self, checker: crate::contract::Checker) -> Self {
+        self.contract = Some(checker);
+        self
+    }
+}
+
 /// Bounds, and how to connect.
 impl ClientBuilder {
     /// The longest time to establish a connection; 10 s by default.
@@ -382,6 +397,8 @@ impl ClientBuilder {
             retry: self.retry,
             token_policy: policy,
             token_store: store,
+            #[cfg(feature = "contract")]
+            contract: self.contract.take(),
         };
         Ok(Client::new(shared, auth))
     }

@@ -13,22 +13,28 @@ use crate::operation::Label;
 /// [troubleshooting page](https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api)
 /// describes it.
 #[derive(Clone, Debug)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ApiError {
     /// The status of the answer.
+    #[cfg_attr(test, schemars(skip))]
     pub status: StatusCode,
+    #[cfg_attr(test, schemars(default))]
     /// GitHub's message; empty if the body has none, as when a proxy answered.
     pub message: String,
+    #[cfg_attr(test, schemars(default))]
     /// What exactly is wrong, where GitHub says so, as it does for 422.
     pub errors: Vec<ApiErrorDetail>,
     /// The page that GitHub points to.
     pub documentation_url: Option<String>,
     /// GitHub's id of the request, which its support asks for.
+    #[cfg_attr(test, schemars(skip))]
     pub request_id: Option<String>,
 }
 
 /// One entry of [`ApiError::errors`].
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ApiErrorDetail {
     /// The kind of thing that is wrong, such as `Issue`.
@@ -41,6 +47,7 @@ pub struct ApiErrorDetail {
     /// The same in words.
     pub message: Option<String>,
     /// The entry as GitHub sent it. It may be a plain string, which `message` then holds.
+    #[cfg_attr(test, schemars(skip))]
     pub value: Value,
 }
 
@@ -217,5 +224,19 @@ mod tests {
         let forbidden = error(403, &[("x-ratelimit-remaining", "12")], forbidden);
         assert!(!forbidden.is_rate_limited());
         assert!(!forbidden.is_retryable());
+    }
+
+    #[test]
+    fn errors_are_read_as_they_are_documented() {
+        crate::contract::mirrors::assert_reads_component::<ApiError>("validation-error");
+        crate::contract::mirrors::assert_reads_component::<Plain>("basic-error");
+    }
+
+    /// An error without entries.
+    #[derive(schemars::JsonSchema)]
+    #[allow(dead_code, reason = "only its schema is looked at")]
+    struct Plain {
+        message: Option<String>,
+        documentation_url: Option<String>,
     }
 }

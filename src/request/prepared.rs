@@ -269,6 +269,12 @@ impl Prepared {
         self.url.path().strip_prefix(api).unwrap_or_default()
     }
 
+    /// The id of its operation.
+    #[cfg(feature = "contract")]
+    pub(crate) fn operation_id(&self) -> Option<&'static str> {
+        self.operation.map(|operation| operation.id)
+    }
+
     pub(crate) fn url(&self) -> &Url {
         &self.url
     }

@@ -32,18 +32,22 @@ pub struct CheckedToken {
 
 /// The parts of GitHub's answer that are read.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Answer {
     #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     token: Option<SecretString>,
     #[serde(default)]
     scopes: Option<Vec<String>>,
     #[serde(default)]
     user: Option<User>,
     #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     expires_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct User {
     login: Option<String>,
     id: Option<u64>,
@@ -168,4 +172,17 @@ fn explain(error: Error) -> Error {
             "compare them with the application's settings page",
         )
         .with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Answer;
+
+    #[test]
+    fn tokens_of_users_are_read_as_they_are_documented() {
+        use crate::contract::mirrors::assert_reads;
+        assert_reads::<Answer>("apps/check-token", 200);
+        assert_reads::<Answer>("apps/reset-token", 200);
+        assert_reads::<Answer>("apps/scope-token", 200);
+    }
 }

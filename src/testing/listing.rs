@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use httpmock::HttpMockRequest;
 use serde_json::{Value, json};
 
-use super::document::Parameter;
-use super::reply::{Reply, origin};
+use super::received::Received;
+use super::reply::Reply;
+use crate::contract::DocumentedOperation;
+use crate::operation::Location;
 
 /// How an operation answers a list.
 pub(super) struct Listing {
@@ -18,6 +19,16 @@ pub(super) struct Listing {
     style: Style,
     default_per_page: usize,
     max_per_page: usize,
+}
+
+/// What a list holds.
+pub(super) enum Items {
+    /// What the document's example shows.
+    OfTheExample,
+    /// So many items, each made of the example's, and told apart.
+    Repeated(usize),
+    /// These items.
+    These(Vec<Value>),
 }
 
 /// The query parameters that pick a page.
@@ -34,40 +45,52 @@ enum Style {
 
 impl Listing {
     /// The listing that an operation's example and parameters describe, if they do.
-    pub(super) fn of(example: &Value, parameters: &[&Parameter]) -> Option<Self> {
-        let query = |name: &str| {
-            let mut all = parameters.iter();
-            all.find(|parameter| parameter.location == "query" && parameter.name == name)
-        };
+    pub(super) fn of(example: &Value, operation: &DocumentedOperation) -> Option<Self> {
+        let query = |name: &str| operation.parameter(Location::Query, name);
         let style = match () {
             () if query("page").is_some() => Style::Page,
             () if query("after").is_some() => Style::AfterBefore,
             () if query("cursor").is_some() => Style::Cursor,
             // Elsewhere `since` is a date, and pages have numbers.
-            () if query("since").is_some_and(|since| since.schema["type"] == "integer") => {
+            () if query("since").is_some_and(|since| since.schema.value["type"] == "integer") => {
                 Style::Since
             }
             () => return None,
         };
         let per_page = query("per_page");
-        let default = per_page.and_then(|parameter| parameter.schema["default"].as_u64());
-        let small = per_page.is_some_and(|parameter| parameter.description.contains("(max 30)"));
+        let default = per_page.and_then(|parameter| parameter.schema.value["default"].as_u64());
+        let longest = per_page.and_then(|parameter| parameter.max_per_page);
+        let number = |number: Option<u64>, or| number.and_then(|n| n.try_into().ok()).unwrap_or(or);
         Some(Self {
             envelope: envelope(example)?,
             style,
-            default_per_page: default.and_then(|n| usize::try_from(n).ok()).unwrap_or(30),
-            max_per_page: if small { 30 } else { 100 },
+            default_per_page: number(default, 30),
+            max_per_page: number(longest, 100),
         })
     }
 
-    /// The page that `request` asks for, of a list of `total` items.
-    pub(super) fn page(&self, request: &HttpMockRequest, example: &Value, total: usize) -> Reply {
-        let query = request.query_params();
-        let per_page = self.per_page(&query);
-        let range = self.range(&query, per_page, total);
-
+    /// The page that `request` asks for.
+    pub(super) fn page(&self, request: &Received, example: &Value, items: &Items) -> Reply {
+        let query = &request.query_pairs;
+        let per_page = self.per_page(query);
+        let shown = match &self.envelope {
+            Some(name) => &example[name],
+            None => example,
+        };
+        let shown = shown.as_array().map_or(&[][..], Vec::as_slice);
+        let total = match items {
+            Items::OfTheExample => shown.len(),
+            Items::Repeated(total) => *total,
+            Items::These(items) => items.len(),
+        };
+        let range = self.range(query, per_page, total);
+        let page: Vec<Value> = match items {
+            Items::OfTheExample => shown[range.clone()].to_vec(),
+            Items::Repeated(_) => range.clone().filter_map(|at| item(shown, at)).collect(),
+            Items::These(items) => items[range.clone()].to_vec(),
+        };
         let mut body = example.clone();
-        let items = match &self.envelope {
+        match &self.envelope {
             Some(name) => {
                 for count in ["total_count", "total_seats"] {
                     if body.get(count).is_some() {
@@ -77,12 +100,10 @@ impl Listing {
                 if body.get("has_next_page").is_some() {
                     body["has_next_page"] = json!(range.end < total);
                 }
-                &mut body[name]
+                body[name] = page.into();
             }
-            None => &mut body,
-        };
-        *items = (range.clone()).filter_map(|position| item(items, position)).collect();
-
+            None => body = page.into(),
+        }
         let links = self.links(request, range, per_page, total);
         let reply = Reply::json(200, &body);
         match links.is_empty() {
@@ -118,7 +139,7 @@ impl Listing {
     /// In GitHub's order: prev, next, last, first.
     fn links(
         &self,
-        request: &HttpMockRequest,
+        request: &Received,
         range: Range<usize>,
         per_page: usize,
         total: usize,
@@ -160,15 +181,14 @@ impl Listing {
     }
 
     /// The URL of the request with another page in it. Everything else stays as it was sent.
-    fn url(&self, request: &HttpMockRequest, name: &str, value: &str) -> String {
-        let uri = request.uri();
+    fn url(&self, request: &Received, name: &str, value: &str) -> String {
         let picks_page: &[&str] = match self.style {
             Style::Page => &["page"],
             Style::AfterBefore => &["after", "before"],
             Style::Cursor => &["cursor"],
             Style::Since => &["since"],
         };
-        let mut query: Vec<&str> = (uri.query().unwrap_or("").split('&'))
+        let mut query: Vec<&str> = (request.query.split('&'))
             .filter(|pair| {
                 let key = pair.split('=').next().unwrap_or("");
                 !key.is_empty() && !picks_page.contains(&key)
@@ -176,7 +196,7 @@ impl Listing {
             .collect();
         let picked = format!("{name}={value}");
         query.push(&picked);
-        format!("{}{}?{}", origin(request), uri.path(), query.join("&"))
+        format!("{}{}?{}", request.origin(), request.path, query.join("&"))
     }
 }
 
@@ -196,9 +216,8 @@ fn envelope(example: &Value) -> Option<Option<String>> {
 }
 
 /// The item at `position`: the examples in turn, told apart by what tells them apart at GitHub.
-fn item(examples: &Value, position: usize) -> Option<Value> {
-    let examples = examples.as_array().filter(|examples| !examples.is_empty())?;
-    let mut item = examples[position % examples.len()].clone();
+fn item(examples: &[Value], position: usize) -> Option<Value> {
+    let mut item = examples.get(position.checked_rem(examples.len())?)?.clone();
     let n = position + 1;
 
     if let Value::String(text) = &item {

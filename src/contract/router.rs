@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use percent_encoding::percent_decode_str;
 
-use super::operation::Operation;
+use super::operation::DocumentedOperation;
 
 #[derive(Default)]
 pub(super) struct Router {
@@ -17,7 +17,7 @@ pub(super) struct Router {
 /// The operation that was found, and what the path says for its parameters.
 pub(super) struct Target {
     pub(super) index: usize,
-    parameters: Vec<(String, String)>,
+    pub(super) parameters: Vec<(String, String)>,
 }
 
 #[derive(Default)]
@@ -28,7 +28,7 @@ struct Node {
     parameter: Option<Box<Node>>,
     /// A parameter whose value may contain `/`.
     multi_segment: Option<Box<Node>>,
-    leaves: HashMap<&'static str, Leaf>,
+    leaves: HashMap<String, Leaf>,
 }
 
 struct Leaf {
@@ -37,20 +37,11 @@ struct Leaf {
     names: Vec<String>,
 }
 
-impl Target {
-    /// The value of a path parameter, decoded.
-    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
-        let mut parameters = self.parameters.iter();
-        let (_, value) = parameters.find(|(known, _)| known == name)?;
-        Some(value)
-    }
-}
-
 impl Router {
-    pub(super) fn add(&mut self, index: usize, operation: &Operation) {
+    pub(super) fn add(&mut self, index: usize, operation: &DocumentedOperation) {
         let mut names = Vec::new();
         let mut node = &mut self.root;
-        for segment in segments(&operation.path) {
+        for segment in segments(operation.path()) {
             let pattern = Pattern::of(segment);
             node = match pattern.names.as_slice() {
                 [] => node.literals.entry(segment.to_owned()).or_default(),
@@ -69,7 +60,7 @@ impl Router {
             };
             names.extend(pattern.names);
         }
-        node.leaves.insert(operation.method, Leaf { index, names });
+        node.leaves.insert(operation.method().to_string(), Leaf { index, names });
     }
 
     /// `path` is as it was sent: still percent-encoded, so that `%2F` does not end a segment.

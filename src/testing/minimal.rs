@@ -13,7 +13,7 @@ pub(super) fn minimal_value(schema: &Value, components: &Map<String, Value>) -> 
 }
 
 /// Follows `$ref` to the schema itself.
-pub(super) fn resolve<'a>(mut schema: &'a Value, components: &'a Map<String, Value>) -> &'a Value {
+fn resolve<'a>(mut schema: &'a Value, components: &'a Map<String, Value>) -> &'a Value {
     // The bound is for a document whose references go in a circle.
     for _ in 0..MAX_DEPTH {
         let target = schema["$ref"]
@@ -65,9 +65,13 @@ fn given(schema: &Value) -> Option<Value> {
     Some(known.clone())
 }
 
+/// Whether the schema's own example is taken: only for texts, and only if it is one.
 fn is_scalar(schema: &Value) -> bool {
     // Examples of dates and numbers are not always of the type that they are examples of.
-    schema_type(schema) == "string" && schema.get("format").is_none()
+    schema_type(schema) == "string"
+        && schema.get("format").is_none()
+        && schema.get("pattern").is_none()
+        && schema.get("example").is_some_and(Value::is_string)
 }
 
 fn schema_type(schema: &Value) -> &str {
@@ -99,7 +103,35 @@ fn array(schema: &Value, components: &Map<String, Value>, depth: usize) -> Value
     Value::Array(items.collect())
 }
 
-fn string(schema: &Value) -> &'static str {
+fn string(schema: &Value) -> String {
+    let text = match schema["pattern"].as_str() {
+        Some(pattern) => patterned(pattern),
+        None => formatted(schema),
+    };
+    let shortest = schema["minLength"].as_u64().and_then(|length| usize::try_from(length).ok());
+    // The longest that the document asks for has 71 characters.
+    format!("{text:x<width$}", width = shortest.unwrap_or(0).min(256))
+}
+
+/// A text for a pattern. The document has few; `every_text_keeps_to_its_pattern` tells of a new one.
+fn patterned(pattern: &str) -> &'static str {
+    const HEX: &str = "6dcb09b5b57875f334f61aebed695e2e4193db5e6dcb09b5b57875f334f61aeb";
+    match pattern {
+        _ if pattern.contains("ssh-") => "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOctocat",
+        _ if pattern.contains("sha256:") => {
+            "sha256:6dcb09b5b57875f334f61aebed695e2e4193db5e6dcb09b5b57875f334f61aeb"
+        }
+        _ if pattern.contains("[0-9a-fA-F]{40}") => &HEX[..40],
+        _ if pattern.contains(r"\d+\.\d+") => "1.0.0",
+        _ if pattern.starts_with("^https:") => "https://api.github.com/",
+        _ if pattern.starts_with("^refs/") => "refs/heads/main",
+        _ if pattern.starts_with("^pkg") => "pkg:npm/octocat@1.0.0",
+        _ if pattern.starts_with("^(?:[A-Za-z0-9+/]{4})") => "b2N0b2NhdA==",
+        _ => "octocat",
+    }
+}
+
+fn formatted(schema: &Value) -> &'static str {
     match schema["format"].as_str() {
         Some("date-time") => "2011-01-26T19:01:12Z",
         Some("date") => "2011-01-26",
@@ -132,8 +164,8 @@ fn merge(left: Value, right: Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::document::Document;
     use super::*;
+    use crate::contract::Document;
 
     fn minimal(schema: Value) -> Value {
         let components = json!({
@@ -192,11 +224,39 @@ mod tests {
 
     #[test]
     fn every_schema_of_the_document_has_a_value() {
-        let document = Document::read();
-        for (name, schema) in document.schemas() {
-            let value = minimal_value(schema, document.schemas());
+        let components = Document::built_in().schemas().components();
+        for (name, schema) in components {
+            let value = minimal_value(schema, components);
             assert!(value.to_string().len() < 100_000, "{name}");
             assert!(!has_null(&value), "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn every_text_keeps_to_its_pattern() {
+        let document = Document::built_in().to_json();
+        let mut patterns = Vec::new();
+        collect(&document, &mut patterns);
+        assert!(patterns.len() > 10, "{patterns:?}");
+        for schema in patterns {
+            // Patterns of what secrets look like stand in examples, as texts.
+            let Some(pattern) = schema["pattern"].as_str() else { continue };
+            let text = value(schema, &Map::new(), 0);
+            let check = jsonschema::options().build(schema).unwrap();
+            assert!(check.is_valid(&text), "{text} for {pattern}");
+        }
+    }
+
+    fn collect<'a>(value: &'a Value, found: &mut Vec<&'a Value>) {
+        match value {
+            Value::Object(map) => {
+                if map.contains_key("pattern") && map.get("type") == Some(&json!("string")) {
+                    found.push(value);
+                }
+                map.values().for_each(|value| collect(value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|value| collect(value, found)),
+            _ => {}
         }
     }
 }

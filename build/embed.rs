@@ -1,0 +1,61 @@
+//! The document as the library carries it, for the features that look at it while it runs: all
+//! operations, whichever tags are on, without what is for people.
+
+use serde_json::{Map, Value};
+
+/// Names the first of several examples; a map read without an order would not know it.
+const FIRST: &str = "x-octowire-first-example";
+
+/// The longest page that a `per_page` parameter allows.
+const LONGEST_PAGE: &str = "x-octowire-max-per-page";
+
+/// What a schema or an operation says to people.
+const PROSE: [&str; 3] = ["description", "summary", "title"];
+
+/// The document as compact JSON.
+pub fn embed(document: &Value) -> String {
+    let mut document = document.clone();
+    strip(&mut document, false);
+    document.to_string()
+}
+
+/// `names` says that the keys are names, as of properties, and not keywords.
+fn strip(value: &mut Value, names: bool) {
+    match value {
+        Value::Object(map) => {
+            if !names {
+                note_longest_page(map);
+                map.retain(|key, value| !(PROSE.contains(&key.as_str()) && value.is_string()));
+                name_first(map);
+            }
+            for (key, value) in map.iter_mut() {
+                // What an example holds is data.
+                if names || !matches!(key.as_str(), "example" | "examples" | "default" | "enum") {
+                    strip(value, key == "properties" && !names);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| strip(item, false)),
+        _ => {}
+    }
+}
+
+/// Names the first example of a media type.
+fn name_first(map: &mut Map<String, Value>) {
+    let examples = map.get("examples").and_then(Value::as_object);
+    if let Some(first) = examples.and_then(|examples| examples.keys().next()).cloned() {
+        map.insert(FIRST.to_owned(), Value::String(first));
+    }
+}
+
+/// Keeps how long a page may be, which the document tells people only.
+fn note_longest_page(map: &mut Map<String, Value>) {
+    if map.get("name").and_then(Value::as_str) != Some("per_page") {
+        return;
+    }
+    let described = map.get("description").and_then(Value::as_str).unwrap_or_default();
+    let longest = described.split_once("(max ").and_then(|(_, rest)| rest.split(')').next());
+    if let Some(longest) = longest.and_then(|number| number.parse::<u64>().ok()) {
+        map.insert(LONGEST_PAGE.to_owned(), longest.into());
+    }
+}

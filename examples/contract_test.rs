@@ -1,0 +1,78 @@
+//! How an application tests itself against GitHub's contract: what it calls is pinned, and its code runs
+//! against a mock that keeps to GitHub's document.
+//!
+//! ```text
+//! cargo test --example contract_test --features testing
+//! ```
+//!
+//! In an application, `octowire` is a dependency, and once more a dev-dependency with the feature
+//! `testing`; the tests stand in `tests/`. The pin, `contract_test.pin.json`, is committed:
+//! `OCTOWIRE_UPDATE_PIN=1 cargo test …` writes it anew.
+
+use octowire::{Client, Result};
+
+/// What the application does: a label for every open issue that has none.
+async fn triage(github: &Client, owner: &str, repo: &str) -> Result<usize> {
+    let mut labelled = 0;
+    let mut issues = github.issues().list_for_repo().owner(owner).repo(repo).state("open").stream();
+    while let Some(issue) = issues.try_next().await? {
+        if issue.labels.is_empty() {
+            let update = github.issues().update().owner(owner).repo(repo);
+            update.issue_number(issue.number).labels(["triage"]).send().await?;
+            labelled += 1;
+        }
+    }
+    Ok(labelled)
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let mock = octowire::testing::MockGitHub::start().await;
+    let github = mock.client();
+    github.issues().create().owner("acme").repo("rocket").title("It leaks").send().await?;
+    println!("{} issues got a label", triage(&github, "acme", "rocket").await?);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use octowire::contract::{Checker, uses};
+    use octowire::testing::{Fault, MockGitHub};
+
+    use super::triage;
+
+    /// Fails when a new version of the library brings a change of what the application calls.
+    #[test]
+    fn what_is_called_is_as_it_was() {
+        let pin = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/contract_test.pin.json");
+        uses!["issues/list-for-repo", "issues/update"].assert_pinned(pin);
+    }
+
+    #[tokio::test]
+    async fn issues_without_a_label_get_one() {
+        let mock = MockGitHub::start().await;
+        // In a staging environment, the same checker looks at GitHub's own answers.
+        let checker = Checker::new();
+        let github = mock.client_builder().contract(checker.clone()).build().unwrap();
+        let create = |title| github.issues().create().owner("acme").repo("rocket").title(title);
+        create("It leaks").send().await.unwrap();
+        create("It is loud").send().await.unwrap();
+
+        assert_eq!(triage(&github, "acme", "rocket").await.unwrap(), 2);
+        assert_eq!(triage(&github, "acme", "rocket").await.unwrap(), 0, "they have one now");
+        mock.assert_called(2, |github| github.issues().update().labels(["triage"]));
+        assert!(mock.deviations().is_empty() && checker.seen().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_breaks_is_no_trouble() {
+        let mock = MockGitHub::start().await;
+        let list = mock
+            .on(|github| github.issues().list_for_repo())
+            .fault(Fault::Reset)
+            .fault(Fault::ServerError(502))
+            .json([0; 0]);
+        assert_eq!(triage(&mock.client(), "acme", "rocket").await.unwrap(), 0);
+        assert_eq!(list.requests(), 3);
+    }
+}

@@ -1,0 +1,285 @@
+//! Looks at the answers that a client gets.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::Method;
+use serde::Serialize;
+use tracing::warn;
+
+use super::deviation::{Deviation, DeviationKind};
+use super::document::Document;
+use super::response::CheckResponse;
+
+/// Holds every answer that a client gets against GitHub's document, for test and staging.
+///
+/// Give it to a client by [`ClientBuilder::contract`](crate::ClientBuilder::contract), and ask it
+/// afterwards what it saw. It is a handle: a clone sees the same.
+///
+/// ```no_run
+/// # async fn example() -> octowire::Result<()> {
+/// use octowire::Client;
+/// use octowire::contract::Checker;
+///
+/// let checker = Checker::new();
+/// let github = Client::builder().token("…").contract(checker.clone()).build()?;
+/// // … what the application does …
+/// for seen in checker.seen() {
+///     println!("{} times: {}", seen.times, seen.deviation);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// An answer is never changed or refused for what the checker finds. Each deviation is logged once,
+/// as a warning of the target `octowire::contract`, and then counted.
+///
+/// Not looked at are bodies that are streamed, answers from the [cache](crate::cache), answers of
+/// other servers that GitHub redirects to, and GraphQL.
+#[derive(Clone)]
+pub struct Checker(Arc<Inner>);
+
+struct Inner {
+    document: Source,
+    ignored: Vec<DeviationKind>,
+    checked: AtomicU64,
+    left_out: AtomicU64,
+    seen: Mutex<HashMap<(String, DeviationKind, String), Seen>>,
+}
+
+enum Source {
+    BuiltIn,
+    Given(Arc<Document>),
+}
+
+/// A deviation, and how often it was seen.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Seen {
+    /// What it is, as it was seen first. Later ones at other places of the same lists are the same.
+    pub deviation: Deviation,
+    /// GitHub's id of the request that had it first, which GitHub's support asks for.
+    pub request_id: Option<String>,
+    /// How many answers had it.
+    pub times: u64,
+}
+
+/// As many different deviations are kept.
+const MAX_SEEN: usize = 1_000;
+
+impl Default for Checker {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Checker {
+    /// A checker by the document that this library was generated from.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::of(Source::BuiltIn, Vec::new())
+    }
+
+    /// A checker by another document, such as that of an Enterprise Server.
+    #[must_use]
+    pub fn of_document(document: Arc<Document>) -> Self {
+        Self::of(Source::Given(document), Vec::new())
+    }
+
+    /// The same without deviations of some sort, such as properties that are not documented.
+    /// What was seen before is forgotten.
+    #[must_use]
+    pub fn ignoring(self, kinds: impl IntoIterator<Item = DeviationKind>) -> Self {
+        let document = match &self.0.document {
+            Source::BuiltIn => Source::BuiltIn,
+            Source::Given(document) => Source::Given(Arc::clone(document)),
+        };
+        Self::of(document, self.0.ignored.iter().copied().chain(kinds).collect())
+    }
+
+    /// The deviations that were seen, sorted by operation: at most 1,000 different ones.
+    #[must_use]
+    pub fn seen(&self) -> Vec<Seen> {
+        let mut seen: Vec<Seen> = self.lock().values().cloned().collect();
+        seen.sort_by(|a, b| a.deviation.cmp(&b.deviation));
+        seen
+    }
+
+    /// How many answers were looked at.
+    #[must_use]
+    pub fn checked(&self) -> u64 {
+        self.0.checked.load(Ordering::Relaxed)
+    }
+
+    /// How many deviations were not kept, because there were 1,000 others.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        self.0.left_out.load(Ordering::Relaxed)
+    }
+
+    /// Looks at an answer. The path is below the API's address, and encoded.
+    ///
+    /// A client does so by itself; this is for answers that came by another way.
+    pub fn check(&self, method: &Method, path: &str, answer: CheckResponse<'_>) {
+        let document = self.document();
+        let found = match document.operation_at(method, path) {
+            Some(operation) => document.check_response(operation, answer),
+            // An error is what a path that does not exist is answered with.
+            None if !answer.status.is_success() => Vec::new(),
+            None => vec![Deviation::new(
+                &format!("{method} {path}"),
+                DeviationKind::UnknownOperation,
+                "path",
+                format!("GitHub answers {}, and the document has no such path", answer.status),
+            )],
+        };
+        self.note(found, answer);
+    }
+
+    /// Looks at an answer of this operation.
+    pub(crate) fn check_operation(&self, id: &str, answer: CheckResponse<'_>) {
+        let document = self.document();
+        if let Some(operation) = document.operation(id) {
+            self.note(document.check_response(operation, answer), answer);
+        }
+    }
+
+    fn of(document: Source, ignored: Vec<DeviationKind>) -> Self {
+        Self(Arc::new(Inner {
+            document,
+            ignored,
+            checked: AtomicU64::new(0),
+            left_out: AtomicU64::new(0),
+            seen: Mutex::default(),
+        }))
+    }
+
+    fn document(&self) -> &Document {
+        match &self.0.document {
+            Source::BuiltIn => Document::built_in(),
+            Source::Given(document) => document,
+        }
+    }
+
+    fn note(&self, found: Vec<Deviation>, answer: CheckResponse<'_>) {
+        self.0.checked.fetch_add(1, Ordering::Relaxed);
+        let mut seen = self.lock();
+        for deviation in found {
+            if self.0.ignored.contains(&deviation.kind) {
+                continue;
+            }
+            let place = without_indices(&deviation.path);
+            let key = (deviation.operation.clone(), deviation.kind, place);
+            if let Some(known) = seen.get_mut(&key) {
+                known.times += 1;
+                continue;
+            }
+            if seen.len() >= MAX_SEEN {
+                self.0.left_out.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
+            let request_id = crate::response::request_id(answer.headers).map(str::to_owned);
+            warn!(
+                operation = deviation.operation,
+                path = deviation.path,
+                request_id,
+                "GitHub's answer is not as its document says: {}",
+                deviation.message
+            );
+            seen.insert(key, Seen { deviation, request_id, times: 1 });
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(String, DeviationKind, String), Seen>> {
+        // Whoever panicked left a map that is still whole.
+        self.0.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Checker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checker")
+            .field("document", self.document())
+            .field("checked", &self.checked())
+            .field("seen", &self.lock().len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A path with `[]` for each index, so that all items of a list are one place.
+fn without_indices(path: &str) -> String {
+    let mut place = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((before, after)) = rest.split_once('[') {
+        place.push_str(before);
+        place.push('[');
+        rest = after.trim_start_matches(|character: char| character.is_ascii_digit());
+    }
+    place.push_str(rest);
+    place
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, StatusCode};
+
+    use super::*;
+
+    fn check(checker: &Checker, body: &str) {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", "application/json; charset=utf-8".parse().unwrap());
+        headers.insert("x-github-request-id", "AB:12".parse().unwrap());
+        let answer = CheckResponse {
+            status: StatusCode::OK,
+            headers: &headers,
+            body: body.as_bytes(),
+            other_media_type: false,
+        };
+        checker.check(&Method::GET, "/repos/octocat/hello-world/labels", answer);
+    }
+
+    #[test]
+    fn what_is_seen_again_is_counted() {
+        let checker = Checker::new();
+        let label = |color: &str| {
+            format!(
+                "{{\"id\": 1, \"node_id\": \"x\", \"url\": \"https://x\", \"name\": \"x\", \
+                 \"description\": null, \"color\": {color}, \"default\": true}}"
+            )
+        };
+        check(&checker, &format!("[{}]", label("\"fff\"")));
+        assert!(checker.seen().is_empty(), "{:?}", checker.seen());
+        check(&checker, &format!("[{}, {}]", label("\"fff\""), label("7")));
+        check(&checker, &format!("[{}]", label("null")));
+        let seen = checker.seen();
+        assert_eq!(seen.len(), 1, "{seen:?}");
+        assert_eq!(seen[0].times, 2);
+        assert_eq!(seen[0].request_id.as_deref(), Some("AB:12"));
+        assert_eq!(
+            seen[0].deviation.to_string(),
+            "issues/list-labels-for-repo, at $[1].color: is integer, and the document says string"
+        );
+        assert_eq!((checker.checked(), checker.left_out()), (3, 0));
+        let ignoring = checker.ignoring([DeviationKind::WrongType]);
+        check(&ignoring, &format!("[{}]", label("7")));
+        assert!(ignoring.seen().is_empty());
+    }
+
+    #[test]
+    fn a_thousand_different_deviations_are_kept_and_the_rest_counted() {
+        let checker = Checker::new();
+        let method = Method::GET;
+        for number in 0..1_005 {
+            let answer = CheckResponse {
+                status: StatusCode::OK,
+                headers: &HeaderMap::new(),
+                body: b"",
+                other_media_type: false,
+            };
+            checker.check(&method, &format!("/nowhere/{number}"), answer);
+        }
+        assert_eq!((checker.seen().len(), checker.left_out()), (1_000, 5));
+    }
+}

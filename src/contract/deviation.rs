@@ -1,0 +1,76 @@
+//! One place where something is not as the document says.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// Something that is not as GitHub's document says.
+///
+/// It carries no value of a body but a short one where the document lists the values that are
+/// allowed: bodies may hold secrets.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[non_exhaustive]
+pub struct Deviation {
+    /// The operation's id, such as `issues/get`, or the method and path if the document has no such
+    /// operation.
+    pub operation: String,
+    /// What sort it is.
+    pub kind: DeviationKind,
+    /// Where it is: `status`, `header link`, `path owner`, `query page`, or the JSON path in the
+    /// body, such as `$.labels[0].color`.
+    pub path: String,
+    /// What is there, and what the document says.
+    pub message: String,
+}
+
+/// The sorts of [`Deviation`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum DeviationKind {
+    /// The document has no such method and path.
+    UnknownOperation,
+    /// The document does not list the status.
+    UndocumentedStatus,
+    /// The document does not list the media type.
+    UndocumentedMediaType,
+    /// The body is no JSON.
+    NotJson,
+    /// There is a body where the document has none.
+    UnexpectedBody,
+    /// There is no body where the document has one.
+    MissingBody,
+    /// A parameter that the document requires is not there.
+    MissingParameter,
+    /// The document has no such parameter.
+    UnknownParameter,
+    /// A property that the document requires is not there.
+    MissingProperty,
+    /// The document does not name the property. GitHub adds properties all the time.
+    UndocumentedProperty,
+    /// A value has another type than the document says; `null` is one.
+    WrongType,
+    /// A value is none of those that the document lists.
+    UnknownValue,
+    /// A number, a length or a pattern is not as the document says.
+    OutOfBounds,
+    /// A value fits none of the variants that the document allows.
+    NoVariant,
+}
+
+impl Deviation {
+    pub(super) fn new(
+        operation: &str,
+        kind: DeviationKind,
+        path: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { operation: operation.to_owned(), kind, path: path.into(), message: message.into() }
+    }
+}
+
+impl fmt::Display for Deviation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, at {}: {}", self.operation, self.path, self.message)
+    }
+}

@@ -1,0 +1,240 @@
+//! A document of GitHub's API, as far as it is looked at while a program runs.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::operation::{DocumentedOperation, PathItem, Raw};
+use super::router::{Router, Target};
+use super::schema::Schemas;
+
+/// A document of GitHub's API: of github.com, or of GitHub Enterprise.
+///
+/// ```
+/// use octowire::contract::Document;
+///
+/// let document = Document::built_in();
+/// let operation = document.operation("issues/get").unwrap();
+/// assert_eq!(operation.path(), "/repos/{owner}/{repo}/issues/{issue_number}");
+/// ```
+///
+/// Operations can be looked at, and requests and answers held against them:
+/// see [`check_request`](Self::check_request) and [`check_response`](Self::check_response).
+pub struct Document {
+    json: Source,
+    version: String,
+    pub(super) operations: Vec<DocumentedOperation>,
+    router: Router,
+    schemas: Schemas,
+}
+
+/// The text of a document, to be read as a whole by whoever needs that.
+enum Source {
+    BuiltIn,
+    Given(Arc<[u8]>),
+}
+
+/// Why a document can not be read: it is no OpenAPI 3.0 document, or one of its operations is not
+/// described in full. The message says where.
+#[derive(Debug)]
+pub struct DocumentError(String);
+
+/// What `build.rs` kept of the document that the library is generated from: all operations, with
+/// the corrections of `overlay.yaml`.
+const BUILT_IN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/document.json"));
+
+/// Read once for a process; that takes some 30 MB.
+static READ: LazyLock<Result<Document, DocumentError>> =
+    LazyLock::new(|| Document::read(BUILT_IN, Source::BuiltIn));
+
+impl Document {
+    /// The document that this library was generated from, with its corrections: all operations,
+    /// also those whose features are off, without descriptions.
+    #[must_use]
+    pub fn built_in() -> &'static Self {
+        // `every_operation_of_the_built_in_document_is_read` keeps it readable. Should a document
+        // of the builder's own not be, it has no operations, and everything deviates.
+        static EMPTY: LazyLock<Document> = LazyLock::new(Document::empty);
+        match &*READ {
+            Ok(document) => document,
+            Err(_) => &EMPTY,
+        }
+    }
+
+    /// Reads a document, such as
+    /// [those that GitHub publishes](https://github.com/github/rest-api-description).
+    ///
+    /// # Errors
+    /// If the text is no JSON, or no OpenAPI 3.0 document.
+    pub fn from_slice(json: &[u8]) -> Result<Self, DocumentError> {
+        Self::read(json, Source::Given(json.into()))
+    }
+
+    /// The version, such as `1.1.4`: GitHub's documents have kept one for years.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Every operation, sorted by id.
+    #[must_use]
+    pub fn operations(&self) -> &[DocumentedOperation] {
+        &self.operations
+    }
+
+    /// The operation of this id, such as `issues/get`.
+    #[must_use]
+    pub fn operation(&self, id: &str) -> Option<&DocumentedOperation> {
+        let found = self.operations.binary_search_by(|operation| operation.id().cmp(id));
+        found.ok().map(|index| &self.operations[index])
+    }
+
+    /// The operation that a request is for. The path is below the API's address, and encoded as it
+    /// is sent; `HEAD` is answered wherever `GET` is.
+    #[must_use]
+    pub fn operation_at(&self, method: &Method, path: &str) -> Option<&DocumentedOperation> {
+        self.route(method, path).map(|target| &self.operations[target.index])
+    }
+
+    /// The whole document as JSON, read anew each time.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let bytes = match &self.json {
+            Source::BuiltIn => BUILT_IN,
+            Source::Given(bytes) => bytes,
+        };
+        // It was read before, as a document.
+        serde_json::from_slice(bytes).unwrap_or_default()
+    }
+
+    pub(crate) fn schemas(&self) -> &Schemas {
+        &self.schemas
+    }
+
+    pub(super) fn route(&self, method: &Method, path: &str) -> Option<Target> {
+        self.router.find(method.as_str(), path)
+    }
+
+    fn read(json: &[u8], source: Source) -> Result<Self, DocumentError> {
+        let document: Parsed = serde_json::from_slice(json)
+            .map_err(|error| DocumentError(format!("it is no OpenAPI document: {error}")))?;
+        if !document.openapi.starts_with("3.0.") {
+            let message = format!("it is OpenAPI {}, and only 3.0 is read", document.openapi);
+            return Err(DocumentError(message));
+        }
+        let Parsed { info, paths, components, .. } = document;
+        let mut operations: Vec<DocumentedOperation> = Vec::new();
+        for (path, item) in paths {
+            let shared = item.parameters;
+            for (method, raw) in item.operations {
+                operations.push(DocumentedOperation::read(
+                    &path,
+                    method,
+                    raw,
+                    &shared,
+                    &components,
+                ));
+            }
+        }
+        operations.sort_by(|a, b| a.id().cmp(b.id()));
+        let mut router = Router::default();
+        for (index, operation) in operations.iter().enumerate() {
+            router.add(index, operation);
+        }
+        let schemas = Schemas::new(components.schemas);
+        Ok(Self { json: source, version: info.version, operations, router, schemas })
+    }
+
+    fn empty() -> Self {
+        Self {
+            json: Source::BuiltIn,
+            version: String::new(),
+            operations: Vec::new(),
+            router: Router::default(),
+            schemas: Schemas::new(Map::new()),
+        }
+    }
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Document")
+            .field("version", &self.version)
+            .field("operations", &self.operations.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for DocumentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the document can not be read: {}", self.0)
+    }
+}
+
+impl std::error::Error for DocumentError {}
+
+#[derive(Deserialize)]
+struct Parsed {
+    openapi: String,
+    info: Info,
+    paths: BTreeMap<String, PathItem>,
+    #[serde(default)]
+    components: Components,
+}
+
+#[derive(Deserialize)]
+struct Info {
+    #[serde(default)]
+    version: String,
+}
+
+/// What operations refer to.
+#[derive(Default, Deserialize)]
+pub(super) struct Components {
+    #[serde(default)]
+    pub(super) schemas: Map<String, Value>,
+    #[serde(default)]
+    pub(super) examples: BTreeMap<String, Raw>,
+    #[serde(default)]
+    pub(super) parameters: BTreeMap<String, Raw>,
+    #[serde(default)]
+    pub(super) responses: BTreeMap<String, Raw>,
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, Raw>,
+    #[serde(default, rename = "requestBodies")]
+    pub(super) request_bodies: BTreeMap<String, Raw>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_of_the_built_in_document_is_read() {
+        let document = READ.as_ref().unwrap();
+        assert!(document.operations().len() >= 1_000, "{document:?}");
+        for operation in crate::api::OPERATIONS {
+            let documented = document.operation(operation.id).expect(operation.id);
+            assert_eq!(documented.path(), operation.path);
+            assert_eq!(*documented.method(), operation.method);
+            assert!(!documented.responses.is_empty(), "{}", operation.id);
+        }
+    }
+
+    #[test]
+    fn what_is_no_document_is_refused_with_the_reason() {
+        for (text, reason) in [
+            ("[]", "no OpenAPI document"),
+            ("{\"openapi\": \"3.0.3\"", "EOF"),
+            ("{\"openapi\": \"3.1.0\", \"info\": {}, \"paths\": {}}", "only 3.0 is read"),
+            ("{\"openapi\": \"3.0.3\", \"info\": {}}", "missing field `paths`"),
+        ] {
+            let error = Document::from_slice(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
+}

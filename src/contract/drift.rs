@@ -1,0 +1,173 @@
+//! What changed between two editions of GitHub's OpenAPI document, and whom it breaks.
+//!
+//! [`compare`] takes two documents and says, for every operation and every webhook, what differs
+//! *in meaning*: `$ref`s are followed, `allOf` is taken together, variants of unions are paired by
+//! what they are, and `null` is `null` however it is said. A component that changes is one change,
+//! with all the operations and webhooks that it reaches, for each [`Direction`] in which it is
+//! used. A schema that moves between a component and the place of its use has not changed.
+//!
+//! Each change is judged twice. Its [`Severity`] is what happens to programs that run *already*,
+//! built from the old document, once GitHub behaves as the new one says. Its [`Bump`] is what the
+//! crate's own interface becomes when it is generated again. Both follow from how this crate reads
+//! and sends:
+//!
+//! - what is **read** is read tolerantly: unknown properties are ignored, enums of strings keep
+//!   values that they do not know, unions end in raw JSON, and a list or map that is absent or
+//!   `null` is empty. All structs and enums are `#[non_exhaustive]`, so that they may grow;
+//! - what is **sent** is exact: a value or property that GitHub does not take any longer is
+//!   refused, and so is the lack of one that it asks for;
+//! - **limits** (`maxLength`, `pattern` and so on) are not in the Rust types;
+//! - only `date-time` and `date` are formats with a Rust type of their own;
+//! - **errors** (and redirects) are read in the same way for every operation, and have no types of
+//!   their own.
+//!
+//! [`slice()`] cuts out of a document what some operations need, to be committed and compared with
+//! later editions.
+//!
+//! # What each kind means
+//!
+//! Severity and bump, as *severity / bump*, of every [`Kind`]. *read* is what responses and
+//! webhooks' deliveries have, *sent* what requests have.
+//!
+//! Of operations and webhooks as a whole:
+//!
+//! | Kind | Means |
+//! |---|---|
+//! | `operation-added`, `webhook-added` | compatible / minor |
+//! | `operation-removed`, `webhook-removed` | breaking / major |
+//! | `operation-renamed`, `webhook-renamed` | compatible / major: the request is the same, the Rust name is not |
+//! | `path-moved`, `method-changed`, `server-changed` | breaking / patch: programs call the old one, the Rust method is the same |
+//! | `tag-changed` | compatible / major: the tag is the module and the feature |
+//! | `security-changed`, `apps-refused` | breaking / none |
+//! | `apps-allowed` | compatible / none |
+//! | `cloud-only-changed` | notice / none |
+//! | `triggers-notification-changed` | compatible / patch: calls are paced by it |
+//! | `webhook-type-added` | compatible / none |
+//! | `webhook-type-removed` | breaking / none: these hooks get no deliveries of it |
+//! | `deprecated` | notice / minor for an operation, which the compiler warns of; notice / patch for anything else |
+//! | `undeprecated` | compatible / patch |
+//! | `removal-date-changed` | notice / patch |
+//! | `breaking-change-announced`, `breaking-change-altered` | notice / none: for a later version of the API |
+//! | `breaking-change-withdrawn` | compatible / none |
+//! | `annotation-changed` | documentation / none |
+//! | `documentation-changed` | documentation / patch |
+//!
+//! Of parameters, bodies and responses:
+//!
+//! | Kind | Means |
+//! |---|---|
+//! | `parameter-added` | compatible / minor |
+//! | `required-parameter-added`, `parameter-removed`, `parameter-became-required` | breaking / major |
+//! | `parameter-became-optional` | compatible / minor |
+//! | `parameter-renamed` | compatible / patch: of a path, where only the place counts |
+//! | `parameter-encoding-changed` | breaking / patch |
+//! | `request-body-added` | compatible / minor |
+//! | `required-request-body-added`, `request-body-removed` | breaking / major |
+//! | `request-body-became-required` | breaking / patch |
+//! | `request-body-became-optional` | compatible / patch |
+//! | `media-type-added` | compatible / major if the Rust type changes (JSON, or the only one), else none |
+//! | `media-type-removed` | breaking / major if the Rust type changes, else none; of an error: notice / none |
+//! | `success-status-added` | compatible / none if another success has the same body, compatible / major if none had one, else breaking / major |
+//! | `success-status-removed` | compatible / none if another success has the same body, else major |
+//! | `status-added`, `status-removed` | compatible / none: errors and redirects |
+//! | `header-added` | compatible / none |
+//! | `header-removed` | notice / none |
+//!
+//! Parameters of webhooks are the headers of a delivery: compatible / none. A webhook's body is its
+//! payload: added, it is compatible / major; removed, breaking / major.
+//!
+//! Of schemas; those of errors are notice / none for what is removed or of another type, and
+//! compatible / none else:
+//!
+//! | Kind | Sent | Read |
+//! |---|---|---|
+//! | `property-added` | compatible / minor | compatible / minor |
+//! | `required-property-added` | breaking / major | compatible / minor |
+//! | `property-removed` | breaking / major | compatible / major: it is read as absent |
+//! | `required-property-removed` | breaking / major | breaking / major; compatible / major for lists, maps and what could be `null` |
+//! | `property-became-required` | breaking / major | compatible / major; none for lists, maps and what may be `null` |
+//! | `property-became-optional` | compatible / minor; major where `new(…)` took it | breaking / major; compatible / none for lists, maps and what could be `null` |
+//! | `became-nullable` | compatible / minor for a property of the body itself, else major | breaking / major; compatible / none for lists, maps and what could be absent |
+//! | `became-not-nullable` | breaking / major | compatible / major; none for lists, maps and what may be absent |
+//! | `type-changed` | breaking / major | breaking / major |
+//! | `type-widened` | compatible / major | breaking / major |
+//! | `type-narrowed` | breaking / major | compatible / major |
+//! | the last two by a union beside properties | the same / none | compatible / none |
+//! | `format-changed` to or from a time | breaking / major | breaking / major from a time, compatible / major to one |
+//! | `format-changed` else | notice / none; compatible if it takes no less | compatible / none |
+//! | `enum-value-added` | compatible / minor | compatible / minor: it was kept as unknown |
+//! | `enum-value-removed` | breaking / major | compatible / major: a variant goes |
+//! | `enum-introduced` | breaking / major | compatible / major |
+//! | `enum-dropped` | compatible / major | compatible / major |
+//! | the last four of numbers and booleans | the same / none | compatible / none |
+//! | `default-changed` | notice / patch | compatible / none |
+//! | `bound-tightened`, `pattern-changed` | breaking / none | compatible / none |
+//! | `bound-loosened` | compatible / none | compatible / none |
+//! | `additional-properties-forbidden` | breaking / none | compatible / none |
+//! | `additional-properties-allowed` | compatible / none | compatible / none |
+//! | `variant-added` | compatible / minor | compatible / minor: it was kept as JSON |
+//! | `variant-removed` | breaking / major | compatible / major |
+//! | `discriminator-changed` | notice / none | compatible / none |
+//! | `access-changed` | notice / patch | compatible / none |
+//!
+//! # What is not seen
+//!
+//! How types are *called*: where an inline schema becomes a component, or gets another title, the
+//! Rust type may get another name, although nothing changed on the wire. Announced changes
+//! (`x-github-breaking-changes`) are compared as they stand, and not applied. What nests deeper
+//! than 64 levels is not looked into.
+
+#[path = "drift/change.rs"]
+mod change;
+#[path = "drift/differ.rs"]
+mod differ;
+#[path = "drift/document.rs"]
+mod document;
+#[path = "drift/error.rs"]
+mod error;
+#[path = "drift/found.rs"]
+mod found;
+#[path = "drift/interface.rs"]
+mod interface;
+#[path = "drift/keywords.rs"]
+mod keywords;
+#[path = "drift/markdown.rs"]
+mod markdown;
+#[path = "drift/notes.rs"]
+mod notes;
+#[path = "drift/operations.rs"]
+mod operations;
+#[path = "drift/policy.rs"]
+mod policy;
+#[path = "drift/report.rs"]
+mod report;
+#[path = "drift/schema.rs"]
+mod schema;
+#[path = "drift/shape.rs"]
+mod shape;
+#[path = "drift/slice.rs"]
+mod slice;
+#[path = "drift/variants.rs"]
+mod variants;
+#[path = "drift/words.rs"]
+mod words;
+
+use differ::Differ;
+use document::Document;
+use serde_json::Value;
+
+pub use change::{Bump, Change, Direction, Kind, Place, Severity};
+pub use error::{NotADocument, UnknownId, Which};
+pub use report::{Counts, Edition, Report};
+pub use slice::slice;
+
+/// Compares two documents, by operation and by webhook.
+///
+/// # Errors
+/// If one of the two is not an OpenAPI 3.0 document.
+pub fn compare(old: &Value, new: &Value) -> Result<Report, NotADocument> {
+    let old = Document::new(old).map_err(|wrong| NotADocument { which: Which::Old, wrong })?;
+    let new = Document::new(new).map_err(|wrong| NotADocument { which: Which::New, wrong })?;
+    let editions = (old.edition(), new.edition());
+    Ok(Report::new(editions.0, editions.1, Differ::new(old, new).run()))
+}

@@ -1,0 +1,221 @@
+//! The comparison as a whole: every operation and webhook, then every pair of components that they
+//! refer to, once for each direction.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde_json::Value;
+
+use super::change::{Change, Direction, Kind};
+use super::document::{Document, Node, SCHEMAS, TEXTS, escape};
+use super::found::{At, Found, Owner};
+use super::schema::{Held, component_place};
+use super::shape::Parts;
+
+/// The comparison of two documents.
+pub(super) struct Differ<'a> {
+    pub(super) old: Document<'a>,
+    pub(super) new: Document<'a>,
+    pub(super) found: Found,
+    /// Pairs of components that are compared already, or will be.
+    pairs: BTreeMap<(Direction, Part, String, String), Owner>,
+    open: VecDeque<Open<'a>>,
+    /// Components of which `null` became a value or does not any longer, by how users hold them.
+    nullabilities: BTreeMap<(Direction, String, Use), Owner>,
+    /// What the documents say for all operations at once.
+    pub(super) shared: BTreeMap<Kind, Owner>,
+    /// References to the components that are nullable in only one of the documents: of them, even
+    /// what reads the same may differ.
+    changeable: BTreeSet<String>,
+    /// What was compared within the owner at hand, by both pointers.
+    seen: BTreeSet<(String, String)>,
+    pub(super) depth: usize,
+}
+
+/// Whether a user of a component has an `Option`, a list and a setter of its own.
+type Use = (bool, bool, bool);
+
+/// What a component is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    Schema,
+    Parameter,
+    Body,
+    Response,
+    Header,
+}
+
+/// A pair of components that is still to be compared.
+struct Open<'a> {
+    part: Part,
+    at: At,
+    old: Node<'a>,
+    new: Node<'a>,
+}
+
+impl<'a> Differ<'a> {
+    pub(super) fn new(old: Document<'a>, new: Document<'a>) -> Self {
+        let changeable = changeable(&old, &new);
+        Self {
+            old,
+            new,
+            changeable,
+            found: Found::default(),
+            pairs: BTreeMap::new(),
+            open: VecDeque::new(),
+            nullabilities: BTreeMap::new(),
+            shared: BTreeMap::new(),
+            seen: BTreeSet::new(),
+            depth: 0,
+        }
+    }
+
+    /// Compares all there is.
+    pub(super) fn run(mut self) -> Vec<Change> {
+        self.operations();
+        self.webhooks();
+        while let Some(open) = self.open.pop_front() {
+            self.start();
+            let Open { part, at, old, new } = open;
+            match part {
+                Part::Schema => self.schema(&old, &new, &at, Held::Elsewhere),
+                Part::Parameter => self.parameter(&old, &new, &at),
+                Part::Body => self.body(&old, &new, &at),
+                Part::Response => self.response(&old, &new, &at),
+                Part::Header => self.header(&old, &new, &at),
+            }
+        }
+        self.found.into_changes()
+    }
+
+    /// Starts with another owner.
+    pub(super) fn start(&mut self) {
+        self.seen.clear();
+        self.depth = 0;
+    }
+
+    /// Whether these two were not compared within this owner before.
+    pub(super) fn first_time(&mut self, old: &str, new: &str) -> bool {
+        self.seen.insert((old.to_owned(), new.to_owned()))
+    }
+
+    /// Two components that are referred to: they are compared once, by themselves.
+    pub(super) fn component(
+        &mut self,
+        part: Part,
+        old: (&str, &Node<'a>),
+        new: (&str, &Node<'a>),
+        from: &At,
+    ) {
+        let key = (from.direction, part, old.0.to_owned(), new.0.to_owned());
+        if let Some(&owner) = self.pairs.get(&key) {
+            return self.found.refers(from.owner, owner);
+        }
+        let owner = self.found.owner(component_place(new.0));
+        self.pairs.insert(key, owner);
+        self.found.refers(from.owner, owner);
+        let path = match old.0 == new.0 {
+            true => String::new(),
+            false => format!("(instead of {})", component_place(old.0).name()),
+        };
+        let at = At { path, ..At::new(owner, from.direction) };
+        self.open.push_back(Open { part, at, old: old.1.clone(), new: new.1.clone() });
+    }
+
+    /// Who owns the change of a component's being nullable, for those who use it like this, and
+    /// whether that was asked for the first time.
+    pub(super) fn nullability(&mut self, component: &str, user: Use, from: &At) -> (Owner, bool) {
+        let key = (from.direction, component.to_owned(), user);
+        let known = self.nullabilities.get(&key).copied();
+        let owner = known.unwrap_or_else(|| self.found.owner(component_place(component)));
+        self.nullabilities.insert(key, owner);
+        self.found.refers(from.owner, owner);
+        (owner, known.is_none())
+    }
+
+    /// Two things of which each may be a component: they are compared by themselves if both are,
+    /// and here if not.
+    pub(super) fn either(
+        &mut self,
+        part: Part,
+        old: &Node<'a>,
+        new: &Node<'a>,
+        at: &At,
+        here: impl FnOnce(&mut Self, &Node<'a>, &Node<'a>),
+    ) {
+        let (a, old) = self.old.resolve(old);
+        let (b, new) = self.new.resolve(new);
+        match a.zip(b) {
+            Some((a, b)) if a == b => self.component(part, (a, &old), (b, &new), at),
+            _ => here(self, &old, &new),
+        }
+    }
+
+    /// Whether two schemas are the same, and mean the same.
+    pub(super) fn is_unchanged(&self, old: &Value, new: &Value) -> bool {
+        old == new && (self.changeable.is_empty() || !mentions(new, &self.changeable))
+    }
+
+    /// What is the same in both: only the components that it refers to may differ.
+    pub(super) fn unchanged(&mut self, schema: &'a Value, at: &At) {
+        let Some(map) = schema.as_object() else { return };
+        if let Some(reference) = map.get("$ref").and_then(Value::as_str) {
+            let old = self.old.named(reference);
+            let new = self.new.named(reference);
+            if let Some(((a, old), (b, new))) = old.zip(new) {
+                self.component(Part::Schema, (&a, &old), (&b, &new), at);
+            }
+            return;
+        }
+        for (key, value) in map {
+            match key.as_str() {
+                "properties" => {
+                    let schemas = value.as_object().into_iter().flat_map(|map| map.values());
+                    schemas.for_each(|schema| self.unchanged(schema, at));
+                }
+                "allOf" | "oneOf" | "anyOf" => {
+                    let schemas = value.as_array().into_iter().flatten();
+                    schemas.for_each(|schema| self.unchanged(schema, at));
+                }
+                "items" | "additionalProperties" => self.unchanged(value, at),
+                _ => {}
+            }
+        }
+    }
+
+    /// Counts the texts that differ.
+    pub(super) fn texts(&mut self, old: &Node<'a>, new: &Node<'a>, at: &At) {
+        for key in TEXTS {
+            let (a, b) = (old.get(key), new.get(key));
+            if a.as_ref().map(|node| node.value) != b.as_ref().map(|node| node.value)
+                && let Some(node) = b.or(a)
+            {
+                self.found.text(at, &node.pointer);
+            }
+        }
+    }
+}
+
+fn changeable(old: &Document<'_>, new: &Document<'_>) -> BTreeSet<String> {
+    let Some(schemas) = new.root["components"]["schemas"].as_object() else {
+        return BTreeSet::new();
+    };
+    let references = schemas.keys().map(|name| format!("{SCHEMAS}{}", escape(name)));
+    let changed = references.filter(|reference| {
+        let both = old.target(reference).zip(new.target(reference));
+        both.is_some_and(|(a, b)| {
+            Parts::of(old, &a).is_nullable(old) != Parts::of(new, &b).is_nullable(new)
+        })
+    });
+    changed.collect()
+}
+
+fn mentions(value: &Value, references: &BTreeSet<String>) -> bool {
+    match value {
+        Value::Object(map) => map.iter().any(|(key, value)| match value {
+            Value::String(reference) => key == "$ref" && references.contains(reference),
+            _ => mentions(value, references),
+        }),
+        Value::Array(list) => list.iter().any(|value| mentions(value, references)),
+        _ => false,
+    }
+}

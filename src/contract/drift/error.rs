@@ -1,0 +1,51 @@
+//! What cannot be compared or sliced.
+
+use std::error::Error;
+use std::fmt;
+
+/// One of the two is not an OpenAPI 3.0 document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NotADocument {
+    /// Which of the two.
+    pub which: Which,
+    /// What is wrong with it.
+    pub wrong: String,
+}
+
+/// The old document or the new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Which {
+    /// The first one.
+    Old,
+    /// The second one.
+    New,
+}
+
+impl fmt::Display for NotADocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let which = match self.which {
+            Which::Old => "old",
+            Which::New => "new",
+        };
+        write!(f, "the {which} document is not an OpenAPI 3.0 document: {}", self.wrong)
+    }
+}
+
+impl Error for NotADocument {}
+
+/// The document has neither an operation nor a webhook of this name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnknownId {
+    /// The name that was asked for.
+    pub id: String,
+}
+
+impl fmt::Display for UnknownId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the document has no operation with the id `{0}` and no webhook `{0}`", self.id)
+    }
+}
+
+impl Error for UnknownId {}

@@ -1,0 +1,99 @@
+//! What is said of a thing beside what it is: that it is deprecated, and what is announced.
+
+use std::collections::BTreeSet;
+
+use super::change::Kind;
+use super::differ::Differ;
+use super::document::Node;
+use super::found::At;
+use super::keywords::{announcements, patches};
+use super::policy::Facts;
+
+/// What a document says of the end of a thing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Farewell<'a> {
+    deprecated: bool,
+    since: Option<&'a str>,
+    removal: Option<&'a str>,
+}
+
+impl<'a> Differ<'a> {
+    /// Of a schema.
+    pub(super) fn notes(&mut self, old: &Node<'a>, new: &Node<'a>, at: &At) {
+        if old.str("$ref").is_some() && new.str("$ref").is_some() {
+            return; // What components say, they say themselves.
+        }
+        let (old, new) = (self.old.resolve(old).1, self.new.resolve(new).1);
+        self.texts(&old, &new, at);
+        self.deprecation(&old, &new, at);
+        self.announced(&old, &new, at);
+    }
+
+    /// Whether it is deprecated, since when, and for how long it will still be there.
+    pub(super) fn deprecation(&mut self, old: &Node<'a>, new: &Node<'a>, at: &At) {
+        let (before, after) = (Farewell::of(old), Farewell::of(new));
+        if before == after {
+            return;
+        }
+        let day = |day: Option<&str>| day.unwrap_or("no day").to_owned();
+        let (kind, message) = match (before.deprecated, after.deprecated) {
+            (false, false) => return,
+            (true, false) => (Kind::Undeprecated, "it is not deprecated any longer".to_owned()),
+            (false, true) => {
+                let since = after.since.map(|day| format!(" since {day}")).unwrap_or_default();
+                let until = after.removal.map(|day| format!(", until {day}")).unwrap_or_default();
+                (Kind::Deprecated, format!("it is deprecated{since}{until}"))
+            }
+            (true, true) if before.removal == after.removal => (
+                Kind::RemovalDateChanged,
+                format!("deprecated since {}, before: {}", day(after.since), day(before.since)),
+            ),
+            (true, true) => (
+                Kind::RemovalDateChanged,
+                format!("to be removed on {}, before: {}", day(after.removal), day(before.removal)),
+            ),
+        };
+        self.found.dated(at, kind, &new.pointer, message, after.removal);
+    }
+
+    /// What later versions of the API are announced to change.
+    pub(super) fn announced(&mut self, old: &Node<'a>, new: &Node<'a>, at: &At) {
+        let (before, after) = (announcements(old), announcements(new));
+        let keys: BTreeSet<_> = before.iter().chain(&after).map(|(key, _)| *key).collect();
+        for key in keys {
+            let (old, new) = (patches(&before, key), patches(&after, key));
+            if old == new {
+                continue;
+            }
+            let (version, name) = key;
+            let (kind, message) = match (old.is_empty(), new.is_empty()) {
+                (true, _) => (
+                    Kind::BreakingChangeAnnounced,
+                    format!("`{name}` is announced for version {version} of the API"),
+                ),
+                (_, true) => (
+                    Kind::BreakingChangeWithdrawn,
+                    format!("`{name}` of version {version} is not announced any longer"),
+                ),
+                _ => (
+                    Kind::BreakingChangeAltered,
+                    format!("`{name}` of version {version} is announced in another way"),
+                ),
+            };
+            let list = if new.is_empty() { &before } else { &after };
+            let node = list.iter().find(|(other, _)| *other == key);
+            let pointer = node.map(|(_, node)| node.pointer.as_str()).unwrap_or_default();
+            self.found.change(at, kind, Facts::default(), pointer, message);
+        }
+    }
+}
+
+impl<'a> Farewell<'a> {
+    fn of(node: &Node<'a>) -> Self {
+        let github = node.get("x-github");
+        let day = |key| node.str(key).or_else(|| github.as_ref()?.str(key));
+        let (since, removal) = (day("deprecationDate"), day("removalDate"));
+        let deprecated = node.is_true("deprecated") || since.is_some() || removal.is_some();
+        Self { deprecated, since, removal }
+    }
+}

@@ -1,0 +1,269 @@
+//! What differs between the operations and the webhooks of two documents.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::change::{Direction, Kind, Place};
+use super::differ::Differ;
+use super::document::{Document, Entry, Node};
+use super::found::At;
+use super::policy::Facts;
+
+/// What `x-github` says that changes of the API are not measured by.
+const ANNOTATIONS: [&str; 4] = ["category", "subcategory", "previews", "requestBodyParameterName"];
+
+type Entries<'a> = BTreeMap<String, Entry<'a>>;
+
+impl<'a> Differ<'a> {
+    pub(super) fn operations(&mut self) {
+        let (mut old, new) = (self.old.operations(), self.new.operations());
+        let renamed = renamed(&old, &new, |entry| {
+            Some(format!("{} {}", entry.method, without_names(entry.path)))
+        });
+        for (id, after) in &new {
+            let owner = self.found.owner(Place::Operation(id.clone()));
+            let at = At::new(owner, Direction::Operation);
+            let former = renamed.get(id).cloned();
+            match old.remove(former.as_ref().unwrap_or(id)) {
+                Some(before) => {
+                    self.start();
+                    if let Some(former) = former {
+                        let message = format!("`{former}` became `{id}`");
+                        self.whole(&at, Kind::OperationRenamed, &after.operation, message);
+                    }
+                    self.operation(&before, after, &at);
+                }
+                None => {
+                    let message = format!("{} was added", shown(after));
+                    self.whole(&at, Kind::OperationAdded, &after.operation, message);
+                }
+            }
+        }
+        for (id, before) in old {
+            let owner = self.found.owner(Place::Operation(id));
+            let at = At::new(owner, Direction::Operation);
+            let message = format!("{} is gone", shown(&before));
+            self.whole(&at, Kind::OperationRemoved, &before.operation, message);
+        }
+    }
+
+    pub(super) fn webhooks(&mut self) {
+        let (mut old, new) = (self.old.webhooks(), self.new.webhooks());
+        let renamed =
+            renamed(&old, &new, |entry| entry.operation.str("operationId").map(str::to_owned));
+        for (key, after) in &new {
+            let owner = self.found.owner(Place::Webhook(key.clone()));
+            let at = At::new(owner, Direction::Webhook);
+            let former = renamed.get(key).cloned();
+            match old.remove(former.as_ref().unwrap_or(key)) {
+                Some(before) => {
+                    self.start();
+                    if let Some(former) = former {
+                        let message = format!("`{former}` became `{key}`");
+                        self.whole(&at, Kind::WebhookRenamed, &after.operation, message);
+                    }
+                    self.webhook(&before, after, &at);
+                }
+                None => {
+                    let message = format!("`{key}` was added");
+                    self.whole(&at, Kind::WebhookAdded, &after.operation, message);
+                }
+            }
+        }
+        for (key, before) in old {
+            let message = format!("`{key}` is gone");
+            let owner = self.found.owner(Place::Webhook(key));
+            let at = At::new(owner, Direction::Webhook);
+            self.whole(&at, Kind::WebhookRemoved, &before.operation, message);
+        }
+    }
+
+    fn whole(&mut self, at: &At, kind: Kind, node: &Node<'a>, message: String) {
+        self.found.change(at, kind, Facts::default(), &node.pointer, message);
+    }
+
+    fn operation(&mut self, before: &Entry<'a>, after: &Entry<'a>, at: &At) {
+        let (old, new) = (&before.operation, &after.operation);
+        if without_names(before.path) != without_names(after.path) {
+            let message = format!("`{}` became `{}`", before.path, after.path);
+            self.whole(at, Kind::PathMoved, new, message);
+        }
+        if before.method != after.method {
+            let method = |entry: &Entry<'a>| entry.method.to_uppercase();
+            let message = format!("{} became {}", method(before), method(after));
+            self.whole(at, Kind::MethodChanged, new, message);
+        }
+        let tags = (tag(old), tag(new));
+        if tags.0 != tags.1 {
+            let of = |tag: Option<&str>| tag.map_or("none".to_owned(), |tag| format!("`{tag}`"));
+            let message = format!("the tag {} became {}", of(tags.0), of(tags.1));
+            self.whole(at, Kind::TagChanged, new, message);
+        }
+        let servers = (server(&self.old, before), server(&self.new, after));
+        if servers.0.url != servers.1.url {
+            let of = |url: Option<&str>| url.map_or("none".to_owned(), |url| format!("`{url}`"));
+            let message = format!("the server {} became {}", of(servers.0.url), of(servers.1.url));
+            let shared = servers.0.shared && servers.1.shared;
+            self.own_or_shared(at, Kind::ServerChanged, new, message, shared.then_some("/servers"));
+        }
+        let security = (security(&self.old, old), security(&self.new, new));
+        if security.0 != security.1 {
+            let message = "the ways of signing in changed".to_owned();
+            let shared = old.get("security").is_none() && new.get("security").is_none();
+            let shared = shared.then_some("/security");
+            self.own_or_shared(at, Kind::SecurityChanged, new, message, shared);
+        }
+        self.said(old, new, at);
+        self.parameters(before, after, &At { direction: Direction::Request, ..at.clone() });
+        self.request_body(old, new, &At { direction: Direction::Request, ..at.clone() });
+        self.responses(old, new, at.owner);
+    }
+
+    /// A change of the operation, or of what the document says for all of them, in this place:
+    /// that is one change.
+    fn own_or_shared(
+        &mut self,
+        at: &At,
+        kind: Kind,
+        node: &Node<'a>,
+        message: String,
+        shared: Option<&str>,
+    ) {
+        let Some(pointer) = shared else { return self.whole(at, kind, node, message) };
+        if let Some(&owner) = self.shared.get(&kind) {
+            return self.found.refers(at.owner, owner);
+        }
+        let owner = self.found.owner(Place::Document);
+        self.shared.insert(kind, owner);
+        self.found.refers(at.owner, owner);
+        let at = At { owner, ..at.clone() };
+        self.found.change(&at, kind, Facts::default(), pointer, message);
+    }
+
+    fn webhook(&mut self, before: &Entry<'a>, after: &Entry<'a>, at: &At) {
+        let (old, new) = (&before.operation, &after.operation);
+        self.said(old, new, at);
+        let sorts = |node: &Node<'a>| {
+            let github = node.get("x-github");
+            github.map(|node| node.strings("supported-webhook-types")).unwrap_or_default()
+        };
+        let sorts = (sorts(old), sorts(new));
+        for gone in sorts.0.difference(&sorts.1) {
+            let message = format!("hooks of the sort `{gone}` do not get it any longer");
+            self.whole(at, Kind::WebhookTypeRemoved, new, message);
+        }
+        for more in sorts.1.difference(&sorts.0) {
+            let message = format!("hooks of the sort `{more}` get it as well");
+            self.whole(at, Kind::WebhookTypeAdded, new, message);
+        }
+        self.parameters(before, after, at);
+        self.request_body(old, new, at);
+    }
+
+    /// What is said of an operation or a webhook.
+    fn said(&mut self, old: &Node<'a>, new: &Node<'a>, at: &At) {
+        self.texts(old, new, at);
+        self.deprecation(old, new, at);
+        self.announced(old, new, at);
+        let github = (old.get("x-github"), new.get("x-github"));
+        let is = |key: &str| {
+            let is = |node: &Option<Node<'a>>| node.as_ref().is_some_and(|node| node.is_true(key));
+            (is(&github.0), is(&github.1))
+        };
+        let pointer = |key: &str| {
+            let node = github.1.as_ref().and_then(|node| node.get(key));
+            node.map_or_else(|| new.pointer.clone(), |node| node.pointer)
+        };
+        let flags = [
+            (
+                "enabledForGitHubApps",
+                (Kind::AppsAllowed, "GitHub Apps may call it now"),
+                (Kind::AppsRefused, "GitHub Apps may not call it any longer"),
+            ),
+            (
+                "githubCloudOnly",
+                (Kind::CloudOnlyChanged, "it is on GitHub's cloud only"),
+                (Kind::CloudOnlyChanged, "it is not on GitHub's cloud only any longer"),
+            ),
+            (
+                "triggersNotification",
+                (Kind::TriggersNotificationChanged, "it notifies people"),
+                (Kind::TriggersNotificationChanged, "it does not notify people any longer"),
+            ),
+        ];
+        for (key, on, off) in flags {
+            let (kind, message) = match is(key) {
+                (false, true) => on,
+                (true, false) => off,
+                _ => continue,
+            };
+            self.found.change(at, kind, Facts::default(), &pointer(key), message.to_owned());
+        }
+        for key in ANNOTATIONS {
+            let value = |node: &Option<Node<'a>>| node.as_ref()?.get(key).map(|node| node.value);
+            if value(&github.0) != value(&github.1) {
+                let message = format!("`x-github.{key}` is another one");
+                let kind = Kind::AnnotationChanged;
+                self.found.change(at, kind, Facts::default(), &pointer(key), message);
+            }
+        }
+    }
+}
+
+/// New names, with the former name of each: what only the new one has, and is known by the same
+/// mark as what only the old one has.
+fn renamed<'a>(
+    old: &Entries<'a>,
+    new: &Entries<'a>,
+    mark: impl Fn(&Entry<'a>) -> Option<String>,
+) -> BTreeMap<String, String> {
+    let gone: BTreeMap<String, &String> = old
+        .iter()
+        .filter(|(name, _)| !new.contains_key(*name))
+        .filter_map(|(name, entry)| Some((mark(entry)?, name)))
+        .collect();
+    let mut taken = BTreeSet::new();
+    let more = new.iter().filter(|(name, _)| !old.contains_key(*name));
+    let renamed = more.filter_map(|(name, entry)| {
+        let former = *gone.get(&mark(entry)?)?;
+        taken.insert(former).then(|| (name.clone(), former.clone()))
+    });
+    renamed.collect()
+}
+
+/// A path without the names of its parameters, which no request has.
+fn without_names(path: &str) -> String {
+    let mut parts = path.split('{');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |path, part| {
+        let rest = part.split_once('}').map_or("", |(_, rest)| rest);
+        path + "{}" + rest
+    })
+}
+
+fn shown(entry: &Entry<'_>) -> String {
+    format!("`{} {}`", entry.method.to_uppercase(), entry.path)
+}
+
+fn tag<'a>(operation: &Node<'a>) -> Option<&'a str> {
+    operation.elements("tags").first().and_then(|tag| tag.value.as_str())
+}
+
+/// The server of an operation.
+struct Server<'a> {
+    url: Option<&'a str>,
+    /// It is the document's, and neither the operation's own nor the path's.
+    shared: bool,
+}
+
+fn server<'a>(document: &Document<'a>, entry: &Entry<'a>) -> Server<'a> {
+    let url = |node: &Node<'a>| node.elements("servers").first()?.str("url");
+    let own = url(&entry.operation).or_else(|| url(&entry.item));
+    Server { url: own.or_else(|| url(&document.node())), shared: own.is_none() }
+}
+
+fn security<'a>(document: &Document<'a>, operation: &Node<'a>) -> Option<&'a Value> {
+    let own = operation.get("security");
+    own.or_else(|| document.node().get("security")).map(|node| node.value)
+}

@@ -1,0 +1,342 @@
+//! What differs between two schemas.
+
+use std::collections::BTreeSet;
+
+use super::change::{Kind, Place};
+use super::differ::{Differ, Part};
+use super::document::{MAX_DEPTH, Node, SCHEMAS};
+use super::found::At;
+use super::policy::Facts;
+use super::shape::{Parts, Shape, Type};
+use super::words;
+
+/// How the value of a schema is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    /// By itself: a body, a parameter, an element.
+    Always,
+    /// In a property or parameter; whether it was required, and whether the call sets it itself.
+    Property { required: bool, setter: bool },
+    /// It is the component, whose users say whether it is nullable.
+    Elsewhere,
+}
+
+impl<'a> Differ<'a> {
+    /// Compares two schemas, down to the components that they refer to, which are compared by
+    /// themselves.
+    pub(super) fn schema(&mut self, old: &Node<'a>, new: &Node<'a>, at: &At, held: Held) {
+        if self.depth >= MAX_DEPTH || !self.first_time(&old.pointer, &new.pointer) {
+            return;
+        }
+        if self.is_unchanged(old.value, new.value) {
+            return self.unchanged(new.value, at);
+        }
+        self.depth += 1;
+        self.notes(old, new, at);
+        let parts = (Parts::of(&self.old, old), Parts::of(&self.new, new));
+        self.nullable((old, &parts.0), (new, &parts.1), at, held);
+        self.parts(parts.0, parts.1, (&old.pointer, &new.pointer), at);
+        self.depth -= 1;
+    }
+
+    /// Whether `null` is one of the values.
+    fn nullable(
+        &mut self,
+        old: (&Node<'a>, &Parts<'a>),
+        new: (&Node<'a>, &Parts<'a>),
+        at: &At,
+        held: Held,
+    ) {
+        let is = (old.1.is_nullable(&self.old), new.1.is_nullable(&self.new));
+        if held == Held::Elsewhere || is.0 == is.1 {
+            return;
+        }
+        let (optional, setter) = match held {
+            Held::Property { required, setter } => (!required, setter),
+            _ => (false, false),
+        };
+        let list = matches!(old.1.shape(&self.old).of(), Type::List | Type::Map)
+            && matches!(held, Held::Property { .. });
+        let facts = Facts { optional, list, setter, ..Facts::default() };
+        let (kind, message) = match is.1 {
+            true => (Kind::BecameNullable, "it may be `null` now"),
+            false => (Kind::BecameNotNullable, "it is not `null` any longer"),
+        };
+        // A component that changes is one change, whoever has it.
+        if let (Some((a, old_target)), Some((b, new_target))) =
+            (old.1.reference(), new.1.reference())
+            && a == b
+            && old.1.nullable == new.1.nullable
+            && Parts::of(&self.old, old_target).is_nullable(&self.old)
+                != Parts::of(&self.new, new_target).is_nullable(&self.new)
+        {
+            let (owner, is_first) = self.nullability(a, (optional, list, setter), at);
+            let at = At { owner, path: String::new(), ..*at };
+            if is_first {
+                self.found.change(&at, kind, facts, &new_target.pointer, message.to_owned());
+            }
+            return;
+        }
+        self.found.change(at, kind, facts, &new.0.pointer, message.to_owned());
+    }
+
+    /// `pointers` are where the two schemas stand.
+    fn parts(&mut self, mut old: Parts<'a>, mut new: Parts<'a>, pointers: (&str, &str), at: &At) {
+        let shared: BTreeSet<String> = old
+            .references
+            .keys()
+            .filter(|name| new.references.contains_key(*name))
+            .cloned()
+            .collect();
+        let mut common = (Parts::default(), Parts::default());
+        for name in &shared {
+            if let Some((a, b)) = old.references.remove(name).zip(new.references.remove(name)) {
+                self.component(Part::Schema, (name, &a), (name, &b), at);
+                common.0.references.insert(name.clone(), a);
+                common.1.references.insert(name.clone(), b);
+            }
+        }
+        if let (true, Some((a, old)), Some((b, new))) =
+            (shared.is_empty(), old.reference(), new.reference())
+        {
+            return self.component(Part::Schema, (a, old), (b, new), at);
+        }
+        if old.references.is_empty()
+            && new.references.is_empty()
+            && old.inline.is_empty()
+            && new.inline.is_empty()
+        {
+            return;
+        }
+        if shared.is_empty() && self.one_side_is_union(&old, &new, pointers.1, at) {
+            return;
+        }
+        let shapes = (old.shape(&self.old), new.shape(&self.new));
+        let common = (common.0.shape(&self.old), common.1.shape(&self.new));
+        self.shapes(&shapes.0, &shapes.1, &common, pointers.1, at);
+    }
+
+    fn shapes(
+        &mut self,
+        old: &Shape<'a>,
+        new: &Shape<'a>,
+        common: &(Shape<'a>, Shape<'a>),
+        pointer: &str,
+        at: &At,
+    ) {
+        use Type::{Any, List, Map, Object, Plain, Union};
+        let has_common = !common.0.is_empty();
+        let kind = match (old.of(), new.of()) {
+            (Any | Map, Any | Map | Object) | (Object, Any | Map) if has_common => {
+                self.objects(old, new, common, at);
+                None
+            }
+            _ if has_common && (old.is_empty() || new.is_empty()) => None,
+            (Any, Any) => None,
+            (Object, Object) | (Map, Map) => {
+                self.objects(old, new, common, at);
+                None
+            }
+            (List, List) => {
+                self.items(old, new, at);
+                None
+            }
+            (Union, Union) => None,
+            (Plain(a), Plain(b)) if a == b => None,
+            (Any, _) | (Map, Object) | (Plain("number"), Plain("integer")) => {
+                Some(Kind::TypeNarrowed)
+            }
+            (_, Any) | (Object, Map) | (Plain("integer"), Plain("number")) => {
+                Some(Kind::TypeWidened)
+            }
+            _ => Some(Kind::TypeChanged),
+        };
+        if let Some(kind) = kind {
+            let message = format!("{} became {}", words::shape(old), words::shape(new));
+            self.found.change(at, kind, Facts::default(), pointer, message);
+            return;
+        }
+        self.keywords(old, new, at);
+        let variants = (old.variants(), new.variants());
+        let pointer = |shape: &Shape<'a>| {
+            let union = shape.keyword("oneOf").or_else(|| shape.keyword("anyOf"));
+            union.map_or_else(String::new, |list| list.pointer)
+        };
+        let beside = Facts { beside: true, ..Facts::default() };
+        match (variants.0.is_empty(), variants.1.is_empty()) {
+            (true, true) => {}
+            (false, false) => self.variants(variants.0, variants.1, at),
+            // Beside properties, a union only says which of them belong together.
+            (true, false) => {
+                let required: BTreeSet<&str> =
+                    old.required.union(&common.0.required).copied().collect();
+                let harmless = variants.1.iter().any(|variant| asks_for(variant, &required));
+                let beside = Facts { harmless, ..beside };
+                let message = format!("it must be {} as well", words::variants(&variants.1));
+                self.found.change(at, Kind::TypeNarrowed, beside, &pointer(new), message);
+            }
+            (false, true) => {
+                let message = format!("it need not be {} any longer", words::variants(&variants.0));
+                self.found.change(at, Kind::TypeWidened, beside, &pointer(old), message);
+            }
+        }
+    }
+
+    fn objects(
+        &mut self,
+        old: &Shape<'a>,
+        new: &Shape<'a>,
+        common: &(Shape<'a>, Shape<'a>),
+        at: &At,
+    ) {
+        let names: BTreeSet<&str> = [&old.properties, &new.properties]
+            .into_iter()
+            .flat_map(|of| of.keys().copied())
+            .chain([&old.required, &new.required].into_iter().flat_map(|of| of.iter().copied()))
+            .collect();
+        for name in names {
+            let both = (
+                old.properties.get(name).or_else(|| common.0.properties.get(name)),
+                new.properties.get(name).or_else(|| common.1.properties.get(name)),
+            );
+            let own = (old.required.contains(name), new.required.contains(name));
+            let shared = (common.0.required.contains(name), common.1.required.contains(name));
+            let within = at.within(name);
+            match both {
+                (Some(a), Some(b)) => {
+                    let required = (own.0 || shared.0, own.1 || shared.1);
+                    // What the component changes by itself, it says itself.
+                    let required = if own.0 == own.1 { (required.0, required.0) } else { required };
+                    self.property(a, b, required, at.is_body, &within);
+                }
+                (Some(a), None) => self.property_removed(name, a, own.0 || shared.0, &within),
+                (None, Some(b)) => {
+                    let kind = match own.1 || shared.1 {
+                        true => Kind::RequiredPropertyAdded,
+                        false => Kind::PropertyAdded,
+                    };
+                    let message = match kind {
+                        Kind::PropertyAdded => format!("`{name}` was added"),
+                        _ => format!("`{name}` was added, and is required"),
+                    };
+                    self.found.change(&within, kind, Facts::default(), &b.pointer, message);
+                }
+                (None, None) => {}
+            }
+        }
+        self.additional_properties(old, new, at);
+    }
+
+    fn property(
+        &mut self,
+        old: &Node<'a>,
+        new: &Node<'a>,
+        required: (bool, bool),
+        setter: bool,
+        at: &At,
+    ) {
+        if required.0 != required.1 {
+            let parts = Parts::of(&self.old, old);
+            let facts = Facts {
+                optional: if required.1 {
+                    Parts::of(&self.new, new).is_nullable(&self.new)
+                } else {
+                    parts.is_nullable(&self.old)
+                },
+                list: matches!(parts.shape(&self.old).of(), Type::List | Type::Map),
+                setter,
+                ..Facts::default()
+            };
+            let (kind, message) = match required.1 {
+                true => (Kind::PropertyBecameRequired, "it is required now"),
+                false => (Kind::PropertyBecameOptional, "it is not required any longer"),
+            };
+            self.found.change(at, kind, facts, &new.pointer, message.to_owned());
+        }
+        let required = required.0 && required.1;
+        self.schema(old, new, at, Held::Property { required, setter });
+    }
+
+    fn property_removed(&mut self, name: &str, old: &Node<'a>, required: bool, at: &At) {
+        let parts = Parts::of(&self.old, old);
+        let facts = Facts {
+            optional: parts.is_nullable(&self.old),
+            list: matches!(parts.shape(&self.old).of(), Type::List | Type::Map),
+            ..Facts::default()
+        };
+        let (kind, message) = match required {
+            true => {
+                (Kind::RequiredPropertyRemoved, format!("`{name}`, which was required, is gone"))
+            }
+            false => (Kind::PropertyRemoved, format!("`{name}` is gone")),
+        };
+        self.found.change(at, kind, facts, &old.pointer, message);
+    }
+
+    fn items(&mut self, old: &Shape<'a>, new: &Shape<'a>, at: &At) {
+        self.within(old, new, "items", &at.each("[]"));
+    }
+
+    fn additional_properties(&mut self, old: &Shape<'a>, new: &Shape<'a>, at: &At) {
+        let forbidden = |shape: &Shape<'a>| {
+            shape.keyword("additionalProperties").is_some_and(|of| *of.value == false)
+        };
+        let (kind, message) = match (forbidden(old), forbidden(new)) {
+            (true, true) => return,
+            (false, false) => {
+                return self.within(old, new, "additionalProperties", &at.each("{}"));
+            }
+            (true, false) => {
+                (Kind::AdditionalPropertiesAllowed, "properties that are not named are allowed now")
+            }
+            (false, true) => (
+                Kind::AdditionalPropertiesForbidden,
+                "properties that are not named are not allowed any longer",
+            ),
+        };
+        let pointer = new.keyword("additionalProperties");
+        let pointer = pointer.map_or_else(|| new.pointer().to_owned(), |node| node.pointer);
+        self.found.change(at, kind, Facts::default(), &pointer, message.to_owned());
+    }
+
+    /// What a list or a map is of; anything, where it does not say.
+    fn within(&mut self, old: &Shape<'a>, new: &Shape<'a>, key: &str, at: &At) {
+        let of = |shape: &Shape<'a>| shape.keyword(key).filter(|of| *of.value != true);
+        match (of(old), of(new)) {
+            (None, None) => {}
+            (Some(old), Some(new)) => self.schema(&old, &new, at, Held::Always),
+            (None, Some(new)) => {
+                let shape = Parts::of(&self.new, &new).shape(&self.new);
+                if shape.of() != Type::Any {
+                    let message = format!("anything became {}", words::shape(&shape));
+                    let kind = Kind::TypeNarrowed;
+                    self.found.change(at, kind, Facts::default(), &new.pointer, message);
+                }
+            }
+            (Some(old), None) => {
+                let shape = Parts::of(&self.old, &old).shape(&self.old);
+                if shape.of() != Type::Any {
+                    let message = format!("{} became anything", words::shape(&shape));
+                    let kind = Kind::TypeWidened;
+                    self.found.change(at, kind, Facts::default(), &old.pointer, message);
+                }
+            }
+        }
+    }
+}
+
+/// Whether a variant only asks for properties that are there anyway.
+fn asks_for(variant: &Node<'_>, required: &BTreeSet<&str>) -> bool {
+    let only = variant.value.as_object().is_some_and(|map| {
+        map.contains_key("required")
+            && map.keys().all(|key| matches!(key.as_str(), "required" | "type"))
+    });
+    only && variant.strings("required").is_subset(required)
+}
+
+/// What a component is called in a report.
+pub(super) fn component_place(reference: &str) -> Place {
+    let name = reference.strip_prefix(SCHEMAS);
+    let name = name.or_else(|| reference.strip_prefix("#/components/"));
+    Place::Component(name.unwrap_or(reference).to_owned())
+}

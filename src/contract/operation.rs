@@ -1,0 +1,342 @@
+//! One operation, as the document describes it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use http::Method;
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+
+use super::document::Components;
+use super::schema::Schema;
+use crate::operation::Location;
+
+/// One operation of GitHub's API, as the document describes it.
+pub struct DocumentedOperation {
+    id: String,
+    method: Method,
+    path: String,
+    documentation_url: String,
+    deprecated: bool,
+    pub(super) parameters: Vec<DocumentedParameter>,
+    pub(crate) request_body: Option<RequestBody>,
+    /// By status: a number, `2XX` or `default`.
+    pub(crate) responses: BTreeMap<String, Response>,
+}
+
+/// A parameter of the path, the query or a header.
+pub struct DocumentedParameter {
+    name: String,
+    location: Location,
+    required: bool,
+    multi_segment: bool,
+    /// The longest page, where the parameter is a page's length and its description says so.
+    pub(crate) max_per_page: Option<u64>,
+    pub(crate) schema: Schema,
+    pub(crate) example: Option<Value>,
+}
+
+impl fmt::Debug for DocumentedOperation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DocumentedOperation")
+            .field("id", &self.id)
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for DocumentedParameter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DocumentedParameter")
+            .field("name", &self.name)
+            .field("location", &self.location)
+            .field("required", &self.required)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) struct RequestBody {
+    pub(super) required: bool,
+    pub(crate) content: Content,
+}
+
+/// What an operation answers with some status.
+pub(crate) struct Response {
+    pub(crate) headers: BTreeMap<String, Schema>,
+    pub(crate) content: Content,
+}
+
+/// Bodies by media type.
+pub(crate) type Content = BTreeMap<String, MediaType>;
+
+pub(crate) struct MediaType {
+    pub(crate) schema: Schema,
+    /// The first example. `null` counts as none: the document has it where nobody wrote one.
+    pub(crate) example: Option<Value>,
+}
+
+impl DocumentedOperation {
+    /// GitHub's name for it, such as `issues/list-for-repo`.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The HTTP method.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The path as a template, such as `/repos/{owner}/{repo}/issues`.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// GitHub's page about the operation.
+    #[must_use]
+    pub fn documentation_url(&self) -> &str {
+        &self.documentation_url
+    }
+
+    /// Whether GitHub says that it will go away.
+    #[must_use]
+    pub fn is_deprecated(&self) -> bool {
+        self.deprecated
+    }
+
+    /// The parameters of the path, the query and headers.
+    #[must_use]
+    pub fn parameters(&self) -> &[DocumentedParameter] {
+        &self.parameters
+    }
+
+    /// The parameter of this name at this place.
+    #[must_use]
+    pub fn parameter(&self, location: Location, name: &str) -> Option<&DocumentedParameter> {
+        let mut all = self.parameters.iter();
+        all.find(|parameter| parameter.location == location && parameter.name == name)
+    }
+
+    /// The statuses that the document lists, such as `200`, `2XX` or `default`.
+    pub fn statuses(&self) -> impl Iterator<Item = &str> {
+        self.responses.keys().map(String::as_str)
+    }
+
+    /// The media types of the bodies that it takes; none if it takes no body.
+    pub fn request_media_types(&self) -> impl Iterator<Item = &str> {
+        let content = self.request_body.iter().flat_map(|body| body.content.keys());
+        content.map(String::as_str)
+    }
+
+    /// What it answers with this status.
+    pub(crate) fn response(&self, status: u16) -> Option<&Response> {
+        let range = format!("{}XX", status / 100);
+        let named = self.responses.get(&status.to_string()).or_else(|| self.responses.get(&range));
+        named.or_else(|| self.responses.get("default"))
+    }
+
+    pub(super) fn is_multi_segment(&self, parameter: &str) -> bool {
+        let parameter = self.parameter(Location::Path, parameter);
+        parameter.is_some_and(|parameter| parameter.multi_segment)
+    }
+
+    pub(super) fn read(
+        path: &str,
+        method: Method,
+        raw: RawOperation,
+        shared: &[Raw],
+        components: &Components,
+    ) -> Self {
+        let mut parameters: Vec<DocumentedParameter> = Vec::new();
+        for parameter in shared.iter().chain(&raw.parameters) {
+            let parameter = resolve(&parameter.0, &components.parameters);
+            let Some(parameter) = DocumentedParameter::read(parameter) else { continue };
+            // What an operation says of a parameter goes before what its path says.
+            parameters.retain(|p| p.name != parameter.name || p.location != parameter.location);
+            parameters.push(parameter);
+        }
+        let body = raw.request_body.map(|body| {
+            let body = resolve(&body.0, &components.request_bodies);
+            RequestBody { required: body["required"] == true, content: content(body, components) }
+        });
+        let responses = raw.responses.into_iter().map(|(status, response)| {
+            let response = resolve(&response.0, &components.responses);
+            (status, Response::read(response, components))
+        });
+        let docs = raw.external_docs.map(|docs| docs.url);
+        Self {
+            id: raw.operation_id.unwrap_or_else(|| format!("{method} {path}")),
+            method,
+            path: path.to_owned(),
+            documentation_url: docs.unwrap_or_else(|| "https://docs.github.com/rest".to_owned()),
+            deprecated: raw.deprecated,
+            parameters,
+            request_body: body.filter(|body| !body.content.is_empty()),
+            responses: responses.collect(),
+        }
+    }
+}
+
+impl DocumentedParameter {
+    /// The name as GitHub spells it, such as `per_page`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where the value goes.
+    #[must_use]
+    pub fn location(&self) -> Location {
+        self.location
+    }
+
+    /// Whether a request must have it.
+    #[must_use]
+    pub fn is_required(&self) -> bool {
+        self.required
+    }
+
+    /// Whether the value of a path parameter may contain `/`, as a file's path does.
+    #[must_use]
+    pub fn is_multi_segment(&self) -> bool {
+        self.multi_segment
+    }
+
+    fn read(parameter: &Value) -> Option<Self> {
+        let location = match parameter["in"].as_str()? {
+            "path" => Location::Path,
+            "query" => Location::Query,
+            "header" => Location::Header,
+            _ => return None,
+        };
+        Some(Self {
+            name: parameter["name"].as_str()?.to_owned(),
+            location,
+            required: parameter["required"] == true,
+            multi_segment: parameter["x-multi-segment"] == true,
+            max_per_page: parameter["x-octowire-max-per-page"].as_u64(),
+            schema: Schema::new(parameter["schema"].clone()),
+            example: parameter.get("example").cloned(),
+        })
+    }
+}
+
+impl Response {
+    fn read(response: &Value, components: &Components) -> Self {
+        let headers = response["headers"].as_object().into_iter().flatten();
+        let headers = headers.map(|(name, header)| {
+            let header = resolve(header, &components.headers);
+            (name.to_ascii_lowercase(), Schema::new(header["schema"].clone()))
+        });
+        Self { headers: headers.collect(), content: content(response, components) }
+    }
+}
+
+fn content(body: &Value, components: &Components) -> Content {
+    let media_types = body["content"].as_object().into_iter().flatten();
+    media_types
+        .map(|(name, media_type)| {
+            let read = MediaType {
+                schema: Schema::new(media_type["schema"].clone()),
+                example: example(media_type, components),
+            };
+            (name.to_ascii_lowercase(), read)
+        })
+        .collect()
+}
+
+fn example(media_type: &Value, components: &Components) -> Option<Value> {
+    let examples = media_type["examples"].as_object();
+    // `build/embed.rs` says which is the first; a sorted map does not.
+    let named = media_type["x-octowire-first-example"].as_str();
+    let first = examples.and_then(|examples| match named {
+        Some(name) => examples.get(name),
+        None => examples.values().next(),
+    });
+    let first = first.and_then(|first| resolve(first, &components.examples).get("value"));
+    first.or_else(|| media_type.get("example")).filter(|example| !example.is_null()).cloned()
+}
+
+/// What `#/components/…/name` points at.
+fn resolve<'a>(value: &'a Value, components: &'a BTreeMap<String, Raw>) -> &'a Value {
+    let name = value["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
+    match name.and_then(|name| components.get(name)) {
+        Some(component) => &component.0,
+        None => value,
+    }
+}
+
+/// A part of the document as it is.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(super) struct Raw(Value);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RawOperation {
+    operation_id: Option<String>,
+    external_docs: Option<ExternalDocs>,
+    #[serde(default)]
+    deprecated: bool,
+    #[serde(default)]
+    parameters: Vec<Raw>,
+    request_body: Option<Raw>,
+    #[serde(default)]
+    responses: BTreeMap<String, Raw>,
+}
+
+#[derive(Deserialize)]
+struct ExternalDocs {
+    url: String,
+}
+
+/// The operations of a path.
+pub(super) struct PathItem {
+    pub(super) operations: Vec<(Method, RawOperation)>,
+    pub(super) parameters: Vec<Raw>,
+}
+
+impl<'de> Deserialize<'de> for PathItem {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Item;
+
+        impl<'de> Visitor<'de> for Item {
+            type Value = PathItem;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a path item")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<PathItem, A::Error> {
+                let mut item = PathItem { operations: Vec::new(), parameters: Vec::new() };
+                while let Some(key) = map.next_key::<String>()? {
+                    let method = match key.as_str() {
+                        "get" => Method::GET,
+                        "put" => Method::PUT,
+                        "post" => Method::POST,
+                        "delete" => Method::DELETE,
+                        "patch" => Method::PATCH,
+                        "head" => Method::HEAD,
+                        "options" => Method::OPTIONS,
+                        "parameters" => {
+                            item.parameters = map.next_value()?;
+                            continue;
+                        }
+                        _ => {
+                            map.next_value::<serde::de::IgnoredAny>()?;
+                            continue;
+                        }
+                    };
+                    item.operations.push((method, map.next_value()?));
+                }
+                Ok(item)
+            }
+        }
+
+        deserializer.deserialize_map(Item)
+    }
+}

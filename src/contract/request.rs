@@ -1,0 +1,284 @@
+//! A request held against the document.
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Method};
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+
+use super::deviation::{Deviation, DeviationKind};
+use super::document::Document;
+use super::operation::{DocumentedOperation, DocumentedParameter};
+use super::response::is_json;
+use super::schema::{Schemas, json_path};
+use crate::operation::Location;
+
+/// A request, as [`Document::check_request`] takes it.
+#[derive(Clone, Copy, Debug)]
+pub struct CheckRequest<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The path below the API's address, encoded as it is sent, without the query.
+    pub path: &'a str,
+    /// The query, encoded as it is sent, without `?`; empty if there is none.
+    pub query: &'a str,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// The body; empty if there is none.
+    pub body: &'a [u8],
+}
+
+/// The operation that a request is for, and what it is sent.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Matched<'a> {
+    /// The operation.
+    pub operation: &'a DocumentedOperation,
+    /// The parameters in the path, decoded.
+    pub path: Vec<(String, String)>,
+    /// The parameters in the query, decoded, in their order.
+    pub query: Vec<(String, String)>,
+    /// The body, if it is JSON.
+    pub body: Option<Value>,
+    /// What is not as the document says.
+    pub deviations: Vec<Deviation>,
+}
+
+impl Document {
+    /// Finds the operation that a request is for, and what is not as the document says.
+    ///
+    /// Checked are the parameters of the path and the query (which the document must know, with their
+    /// types and values), the ones it requires, and the JSON body with all its properties.
+    ///
+    /// # Errors
+    /// If no operation has this method and path.
+    pub fn check_request(&self, request: CheckRequest<'_>) -> Result<Matched<'_>, Deviation> {
+        let Some(target) = self.route(request.method, request.path) else {
+            let asked = format!("{} {}", request.method, request.path);
+            return Err(Deviation::new(
+                &asked,
+                DeviationKind::UnknownOperation,
+                "path",
+                self.other_methods(request.path),
+            ));
+        };
+        let operation = &self.operations[target.index];
+        let mut matched = Matched {
+            operation,
+            path: target.parameters,
+            query: pairs(request.query),
+            body: None,
+            deviations: Vec::new(),
+        };
+        let Matched { path, query, body, deviations, .. } = &mut matched;
+        let mut check = Check { operation, schemas: self.schemas(), deviations };
+        for (name, value) in path.iter() {
+            if let Some(parameter) = operation.parameter(Location::Path, name) {
+                check.value("path", parameter, &[value]);
+            }
+        }
+        check.query(query);
+        check.headers(request.headers);
+        *body = check.body(request);
+        Ok(matched)
+    }
+
+    /// What could have been meant by a path that is known with another method.
+    fn other_methods(&self, path: &str) -> String {
+        let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+        let known: Vec<String> = methods
+            .iter()
+            .filter_map(|method| self.operation_at(method, path))
+            .map(|operation| format!("{} ({})", operation.method(), operation.id()))
+            .collect();
+        match known.is_empty() {
+            true => "GitHub's document has no such path".to_owned(),
+            false => format!("GitHub's document has this path with {} only", known.join(", ")),
+        }
+    }
+}
+
+impl Matched<'_> {
+    /// The value of a path parameter, decoded.
+    #[must_use]
+    pub fn path_parameter(&self, name: &str) -> Option<&str> {
+        value_of(&self.path, name)
+    }
+
+    /// The first value of a query parameter, decoded.
+    #[must_use]
+    pub fn query_parameter(&self, name: &str) -> Option<&str> {
+        value_of(&self.query, name)
+    }
+}
+
+fn value_of<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let (_, value) = pairs.iter().find(|(known, _)| known == name)?;
+    Some(value)
+}
+
+struct Check<'a> {
+    operation: &'a DocumentedOperation,
+    schemas: &'a Schemas,
+    deviations: &'a mut Vec<Deviation>,
+}
+
+impl Check<'_> {
+    fn add(&mut self, kind: DeviationKind, path: impl Into<String>, message: impl Into<String>) {
+        self.deviations.push(Deviation::new(self.operation.id(), kind, path, message));
+    }
+
+    fn query(&mut self, query: &[(String, String)]) {
+        for parameter in &self.operation.parameters {
+            if parameter.location() != Location::Query {
+                continue;
+            }
+            let values: Vec<&String> = query
+                .iter()
+                .filter(|(name, _)| is_named(parameter, name))
+                .map(|(_, value)| value)
+                .collect();
+            match values.as_slice() {
+                [] if parameter.is_required() => {
+                    let message = "is not there, and the document requires it";
+                    let path = format!("query {}", parameter.name());
+                    self.add(DeviationKind::MissingParameter, path, message);
+                }
+                [] => {}
+                values => self.value("query", parameter, values),
+            }
+        }
+        let mut unknown: Vec<&String> = Vec::new();
+        for (name, _) in query {
+            let mut parameters = self.operation.parameters.iter();
+            let known = parameters.any(|p| p.location() == Location::Query && is_named(p, name));
+            if !known && !unknown.contains(&name) {
+                unknown.push(name);
+                let known: Vec<&str> = self
+                    .operation
+                    .parameters
+                    .iter()
+                    .filter(|parameter| parameter.location() == Location::Query)
+                    .map(DocumentedParameter::name)
+                    .collect();
+                let message = match known.is_empty() {
+                    true => "is no parameter: the operation has none".to_owned(),
+                    false => format!("is no parameter: there are {}", known.join(", ")),
+                };
+                self.add(DeviationKind::UnknownParameter, format!("query {name}"), message);
+            }
+        }
+    }
+
+    fn headers(&mut self, headers: &HeaderMap) {
+        for parameter in &self.operation.parameters {
+            if parameter.location() == Location::Header
+                && parameter.is_required()
+                && !headers.contains_key(parameter.name())
+            {
+                let message = "is not there, and the document requires it";
+                let path = format!("header {}", parameter.name());
+                self.add(DeviationKind::MissingParameter, path, message);
+            }
+        }
+    }
+
+    fn value<T: AsRef<str>>(&mut self, place: &str, parameter: &DocumentedParameter, all: &[T]) {
+        let schema = self.schemas.resolve(&parameter.schema.value);
+        let is_list = schema["type"] == "array";
+        let value = match (is_list, all) {
+            (true, all) => {
+                let split = all.iter().flat_map(|one| one.as_ref().split(','));
+                split.map(|one| typed(one, &schema["items"], self.schemas)).collect()
+            }
+            (false, [.., last]) => typed(last.as_ref(), schema, self.schemas),
+            (false, []) => return,
+        };
+        for misfit in parameter.schema.misfits(&value, self.schemas) {
+            let path = format!("{place} {}", parameter.name());
+            self.add(misfit.kind, path, misfit.message);
+        }
+    }
+
+    /// Checks the body, and gives it if it is JSON.
+    fn body(&mut self, request: CheckRequest<'_>) -> Option<Value> {
+        let Some(described) = &self.operation.request_body else {
+            // Clients send `{}` to what takes nothing.
+            if !matches!(request.body, b"" | b"{}" | b"null") {
+                let message = "there is a body, and the document has none";
+                self.add(DeviationKind::UnexpectedBody, "$", message);
+            }
+            return None;
+        };
+        if request.body.is_empty() {
+            if described.required {
+                let message = "there is no body, and the document requires one";
+                self.add(DeviationKind::MissingBody, "$", message);
+            }
+            return None;
+        }
+        let json = described.content.get("application/json");
+        let content_type = request.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let content_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
+        let content_type = content_type.trim().to_ascii_lowercase();
+        let schema = match (described.content.get(&content_type), json) {
+            (Some(described), _) => &described.schema,
+            // GitHub reads JSON whatever it is called, as what `curl -d` sends is.
+            (None, Some(json)) => &json.schema,
+            (None, None) => return None,
+        };
+        if json.is_none() && !is_json(&content_type) {
+            return None;
+        }
+        let value = match serde_json::from_slice::<Value>(request.body) {
+            Ok(value) => value,
+            Err(error) => {
+                self.add(DeviationKind::NotJson, "$", format!("is no JSON: {error}"));
+                return None;
+            }
+        };
+        for misfit in schema.misfits(&value, self.schemas) {
+            self.add(misfit.kind, json_path(&misfit.pointer), misfit.message);
+        }
+        for pointer in schema.undocumented(&value, self.schemas) {
+            let message = "is a property that the document does not name";
+            self.add(DeviationKind::UndocumentedProperty, json_path(&pointer), message);
+        }
+        Some(value)
+    }
+}
+
+/// Lists are sent as `a[]` as well.
+fn is_named(parameter: &DocumentedParameter, name: &str) -> bool {
+    parameter.name() == name || name.strip_suffix("[]") == Some(parameter.name())
+}
+
+/// Text from a URL or a header as the type that its schema asks for; as text if it is none.
+pub(super) fn typed(text: &str, schema: &Value, schemas: &Schemas) -> Value {
+    let schema = schemas.resolve(schema);
+    let variants =
+        ["oneOf", "anyOf", "allOf"].iter().find_map(|keyword| schema[keyword].as_array());
+    if let Some(variants) = variants {
+        let mut typed = variants.iter().map(|variant| typed(text, variant, schemas));
+        return typed.find(|value| !value.is_string()).unwrap_or_else(|| json!(text));
+    }
+    let parsed = match schema["type"].as_str() {
+        Some("integer" | "number") => serde_json::from_str(text).ok().filter(Value::is_number),
+        Some("boolean") => serde_json::from_str(text).ok().filter(Value::is_boolean),
+        _ => None,
+    };
+    parsed.unwrap_or_else(|| json!(text))
+}
+
+fn pairs(query: &str) -> Vec<(String, String)> {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decoded(name), decoded(value))
+        })
+        .collect()
+}
+
+fn decoded(text: &str) -> String {
+    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
+}

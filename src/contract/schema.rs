@@ -1,0 +1,342 @@
+//! Schemas of the document, and values held against them.
+//!
+//! OpenAPI 3.0 has a dialect of JSON Schema of its own; here it becomes
+//! [draft 4](https://json-schema.org/draft-04), which is next to it. Two things are on purpose:
+//! formats are not checked (GitHub's own examples break them), and of `oneOf` at least one variant has
+//! to fit, and not exactly one: GitHub's variants overlap.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
+
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use jsonschema::{Draft, ValidationError, Validator};
+use serde_json::{Map, Value, json};
+
+use super::deviation::DeviationKind;
+use super::undocumented::undocumented;
+
+/// A schema, and what checks values against it, made when it is first needed.
+pub(crate) struct Schema {
+    pub(crate) value: Value,
+    checker: OnceLock<Option<Box<Validator>>>,
+}
+
+/// The component schemas: as the document has them, and for the checks.
+pub(crate) struct Schemas {
+    components: Map<String, Value>,
+    converted: OnceLock<BTreeMap<String, Converted>>,
+}
+
+struct Converted {
+    schema: Value,
+    /// The components that it refers to.
+    references: BTreeSet<String>,
+}
+
+/// Where a value does not fit, and how.
+pub(crate) struct Misfit {
+    pub(crate) kind: DeviationKind,
+    /// A JSON pointer (RFC 6901).
+    pub(crate) pointer: String,
+    pub(super) message: String,
+}
+
+/// As many misfits of one value are told; the rest would say the same.
+const MAX_MISFITS: usize = 64;
+
+/// How deep variants within variants are looked into.
+const MAX_DEPTH: usize = 8;
+
+impl Schema {
+    pub(super) fn new(value: Value) -> Self {
+        Self { value, checker: OnceLock::new() }
+    }
+
+    /// Where `value` does not fit; nowhere if there is no schema.
+    pub(crate) fn misfits(&self, value: &Value, schemas: &Schemas) -> Vec<Misfit> {
+        let Some(checker) = self.checker(schemas) else { return Vec::new() };
+        let mut misfits = Vec::new();
+        for error in checker.iter_errors(value) {
+            tell(&error, 0, &mut misfits);
+            if misfits.len() >= MAX_MISFITS {
+                break;
+            }
+        }
+        misfits
+    }
+
+    /// The JSON pointers of properties that no part of the schema names.
+    pub(crate) fn undocumented(&self, value: &Value, schemas: &Schemas) -> Vec<String> {
+        undocumented(value, &self.value, schemas)
+    }
+
+    pub(crate) fn fits(&self, value: &Value, schemas: &Schemas) -> bool {
+        self.checker(schemas).is_none_or(|checker| checker.is_valid(value))
+    }
+
+    /// Nothing for an absent schema, and for one that can not be compiled, such as one with a
+    /// pattern that is no regular expression here. `every_schema_is_checked` says that no schema of
+    /// the built-in document is of that sort.
+    fn checker(&self, schemas: &Schemas) -> Option<&Validator> {
+        let checker = self.checker.get_or_init(|| compile(&self.value, schemas).ok().map(Box::new));
+        checker.as_deref()
+    }
+}
+
+impl Schemas {
+    pub(super) fn new(components: Map<String, Value>) -> Self {
+        Self { components, converted: OnceLock::new() }
+    }
+
+    /// `#/components/schemas`.
+    pub(crate) fn components(&self) -> &Map<String, Value> {
+        &self.components
+    }
+
+    /// Follows `$ref`s to the schema itself.
+    pub(crate) fn resolve<'a>(&'a self, mut schema: &'a Value) -> &'a Value {
+        // The bound is for references that go in a circle.
+        for _ in 0..16 {
+            let name = schema["$ref"].as_str().and_then(component);
+            match name.and_then(|name| self.components.get(name)) {
+                Some(target) => schema = target,
+                None => break,
+            }
+        }
+        schema
+    }
+
+    fn converted(&self) -> &BTreeMap<String, Converted> {
+        self.converted.get_or_init(|| {
+            let components = self.components.iter();
+            components.map(|(name, schema)| (name.clone(), Converted::of(schema))).collect()
+        })
+    }
+}
+
+impl Converted {
+    fn of(schema: &Value) -> Self {
+        let schema = convert(schema);
+        let mut references = BTreeSet::new();
+        collect(&schema, &mut references);
+        Self { schema, references }
+    }
+}
+
+fn compile(schema: &Value, schemas: &Schemas) -> Result<Validator, ValidationError<'static>> {
+    let root = Converted::of(schema);
+    let converted = schemas.converted();
+    let mut components = Map::new();
+    let mut open: Vec<&String> = root.references.iter().collect();
+    while let Some(name) = open.pop() {
+        if let (false, Some(component)) = (components.contains_key(name), converted.get(name)) {
+            components.insert(name.clone(), component.schema.clone());
+            open.extend(&component.references);
+        }
+    }
+    let root = json!({ "allOf": [root.schema], "components": { "schemas": components } });
+    jsonschema::options()
+        .with_draft(Draft::Draft4)
+        .should_validate_formats(false)
+        .offline()
+        .build(&root)
+}
+
+/// The schema in draft 4.
+fn convert(schema: &Value) -> Value {
+    let Some(object) = schema.as_object() else { return schema.clone() };
+    let mut converted = Map::new();
+    for (key, value) in object {
+        let value = match key.as_str() {
+            "properties" => each(value),
+            "items" | "not" | "additionalProperties" => convert(value),
+            "allOf" | "anyOf" | "oneOf" => all(value),
+            "nullable" | "example" | "examples" | "discriminator" | "default" | "xml" => continue,
+            _ if key.starts_with("x-") => continue,
+            _ => value.clone(),
+        };
+        let key = if key == "oneOf" && !object.contains_key("anyOf") { "anyOf" } else { key };
+        converted.insert(key.to_owned(), value);
+    }
+    match object.get("nullable") == Some(&Value::Bool(true)) {
+        true => nullable(converted),
+        false => Value::Object(converted),
+    }
+}
+
+fn each(properties: &Value) -> Value {
+    let properties = properties.as_object().into_iter().flatten();
+    properties.map(|(name, schema)| (name.clone(), convert(schema))).collect()
+}
+
+fn all(variants: &Value) -> Value {
+    variants.as_array().into_iter().flatten().map(convert).collect()
+}
+
+fn nullable(mut schema: Map<String, Value>) -> Value {
+    if let Some(Value::Array(values)) = schema.get_mut("enum")
+        && !values.contains(&Value::Null)
+    {
+        values.push(Value::Null);
+    }
+    let within = ["$ref", "allOf", "anyOf", "oneOf", "not"];
+    if within.iter().any(|keyword| schema.contains_key(*keyword)) {
+        return json!({ "anyOf": [{ "type": "null" }, schema] });
+    }
+    if let Some(of) = schema.get_mut("type") {
+        *of = json!([of.clone(), "null"]);
+    }
+    Value::Object(schema)
+}
+
+fn component(reference: &str) -> Option<&str> {
+    reference.strip_prefix("#/components/schemas/")
+}
+
+fn collect(value: &Value, references: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) => {
+            if let Some(name) = map.get("$ref").and_then(Value::as_str).and_then(component) {
+                references.insert(name.to_owned());
+            }
+            map.values().for_each(|value| collect(value, references));
+        }
+        Value::Array(items) => items.iter().for_each(|value| collect(value, references)),
+        _ => {}
+    }
+}
+
+/// Says in the document's terms what does not fit. Of variants, those are told which are nearest.
+fn tell(error: &ValidationError<'_>, depth: usize, misfits: &mut Vec<Misfit>) {
+    let pointer = error.instance_path().to_string();
+    let is = shown(error.instance());
+    let (kind, message) = match error.kind() {
+        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+            let nearest = nearest(context);
+            if let Some(nearest) = nearest.filter(|_| depth < MAX_DEPTH) {
+                for error in nearest {
+                    tell(error, depth + 1, misfits);
+                }
+                return;
+            }
+            (DeviationKind::NoVariant, format!("{is} fits none of {} variants", context.len()))
+        }
+        ValidationErrorKind::Required { property } => {
+            let name = property.as_str().unwrap_or_default();
+            let pointer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+            let message = "is not there, and the document requires it".to_owned();
+            return misfits.push(Misfit { kind: DeviationKind::MissingProperty, pointer, message });
+        }
+        ValidationErrorKind::Type { kind } => {
+            let expected = match kind {
+                TypeKind::Single(of) => of.to_string(),
+                TypeKind::Multiple(all) => {
+                    let all: Vec<String> = all.into_iter().map(|of| of.to_string()).collect();
+                    all.join(" or ")
+                }
+            };
+            (DeviationKind::WrongType, format!("is {is}, and the document says {expected}"))
+        }
+        ValidationErrorKind::Enum { options } => {
+            let is = short(error.instance()).unwrap_or(is);
+            (DeviationKind::UnknownValue, format!("is {is}, and the document allows {options}"))
+        }
+        ValidationErrorKind::Constant { expected_value } => (
+            DeviationKind::UnknownValue,
+            format!("is {is}, and the document says {expected_value}"),
+        ),
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            let names = unexpected.join(", ");
+            (DeviationKind::UndocumentedProperty, format!("has {names}, which is not allowed"))
+        }
+        other => {
+            let limit = match other {
+                ValidationErrorKind::Maximum { limit }
+                | ValidationErrorKind::Minimum { limit }
+                | ValidationErrorKind::ExclusiveMaximum { limit }
+                | ValidationErrorKind::ExclusiveMinimum { limit } => format!(" {limit}"),
+                ValidationErrorKind::MaxItems { limit }
+                | ValidationErrorKind::MinItems { limit }
+                | ValidationErrorKind::MaxLength { limit }
+                | ValidationErrorKind::MinLength { limit } => format!(" {limit}"),
+                ValidationErrorKind::Pattern { pattern } => format!(" {pattern}"),
+                _ => String::new(),
+            };
+            let keyword = other.keyword();
+            (DeviationKind::OutOfBounds, format!("{is} does not keep to `{keyword}{limit}`"))
+        }
+    };
+    misfits.push(Misfit { kind, pointer, message });
+}
+
+/// The variant that fits best: whose misfits are deepest, and then fewest. One that is of another
+/// type altogether, such as `null`, is no candidate where another is.
+fn nearest<'a, 'b>(
+    variants: &'a [Vec<ValidationError<'b>>],
+) -> Option<&'a Vec<ValidationError<'b>>> {
+    let depth =
+        |error: &ValidationError<'_>| error.instance_path().to_string().matches('/').count();
+    let shallow = |errors: &[ValidationError<'_>]| {
+        errors
+            .iter()
+            .any(|error| matches!(error.kind(), ValidationErrorKind::Type { .. }))
+            .then(|| errors.iter().map(depth).min())
+            .flatten()
+    };
+    let least = variants.iter().flatten().map(depth).min()?;
+    let mut candidates: Vec<_> = variants
+        .iter()
+        .filter(|errors| !errors.is_empty() && shallow(errors) != Some(least))
+        .collect();
+    if candidates.len() > 1 {
+        candidates.sort_by_key(|errors| errors.len());
+    }
+    // With several it is not known which was meant, unless one is clearly nearer.
+    match candidates.as_slice() {
+        [] => None,
+        [only] => Some(only),
+        [first, second, ..] if first.len() < second.len() => Some(first),
+        _ => None,
+    }
+}
+
+/// What a value is, and not what it holds.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(_) => "boolean".to_owned(),
+        Value::Number(number) if number.is_i64() || number.is_u64() => "integer".to_owned(),
+        Value::Number(_) => "number".to_owned(),
+        Value::String(_) => "string".to_owned(),
+        Value::Array(_) => "array".to_owned(),
+        Value::Object(_) => "object".to_owned(),
+    }
+}
+
+/// A value that stands where a few values are allowed.
+fn short(value: &Value) -> Option<String> {
+    let text = value.as_str()?;
+    (text.len() <= 64).then(|| format!("{text:?}"))
+}
+
+/// A JSON pointer as a JSON path, from `$`.
+pub(super) fn json_path(pointer: &str) -> String {
+    let mut path = "$".to_owned();
+    for part in pointer.split('/').skip(1) {
+        let part = part.replace("~1", "/").replace("~0", "~");
+        match part.parse::<usize>() {
+            Ok(index) => path.push_str(&format!("[{index}]")),
+            Err(_) => path.push_str(&step(&part)),
+        }
+    }
+    path
+}
+
+/// A step of a JSON path to a property.
+fn step(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    match !name.is_empty() && name.bytes().all(plain) {
+        true => format!(".{name}"),
+        false => format!("[{name:?}]"),
+    }
+}

@@ -1,0 +1,283 @@
+//! The operations that an application uses, pinned as they are.
+
+use std::path::{Path, PathBuf};
+use std::{env, fmt, fs, io};
+
+use serde_json::Value;
+
+use super::document::Document;
+use super::drift::{self, Report, Severity, UnknownId};
+
+/// Names the operations and webhooks that an application uses, to pin them: gives a
+/// [`Uses`](crate::contract::Uses).
+///
+/// Operations are named by their ids. One that the library does not have, because GitHub removed it or
+/// because its feature is off, is an error of the compiler. Webhooks are named by their keys in
+/// the document, such as `issues-opened`, and looked up when the pin is compared.
+///
+/// ```no_run
+/// # #[cfg(all(feature = "issues", feature = "repos"))]
+/// # fn example() {
+/// let uses = octowire::contract::uses!["issues/get", "issues/create", "repos/get"];
+/// // In a test: fails if a new version of the library changes one of them for the worse.
+/// uses.assert_pinned("tests/github-contract.json");
+/// # }
+/// ```
+///
+/// ```compile_fail
+/// let uses = octowire::contract::uses!["issues/got"];
+/// ```
+#[macro_export]
+macro_rules! uses {
+    ($($id:literal),+ $(,)?) => {{
+        $(
+            const _: () = assert!(
+                $crate::contract::__is_known($id),
+                concat!("octowire has no operation ", $id, ": GitHub removed it, its feature is off, or it is misspelt"),
+            );
+        )+
+        $crate::contract::Uses::of([$($id),+])
+    }};
+}
+
+/// The environment variable by which pins are written.
+const UPDATE: &str = "OCTOWIRE_UPDATE_PIN";
+
+/// The operations and webhooks that an application uses: what [`uses!`](crate::uses) gives.
+///
+/// Their part of GitHub's document, without its prose, is kept in a file beside the tests: the pin. A
+/// test compares it with the document of the library as it is now. So a change of GitHub's shows up
+/// in the application's tests when the library is updated, with what it means and to whom; and
+/// what the application relies on can be read, and reviewed as any other change.
+///
+/// `OCTOWIRE_UPDATE_PIN=1` writes the pin instead of comparing it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uses {
+    ids: Vec<&'static str>,
+    fails_at: Severity,
+}
+
+/// Why there is nothing to compare, or what is different.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum PinError {
+    /// There is no pin yet.
+    Missing(PathBuf),
+    /// The pin can not be read or written.
+    Unreadable(PathBuf, io::Error),
+    /// The pin is no pin: somebody edited it, or two changes of it were merged.
+    Broken(PathBuf, String),
+    /// The library's document has no such operation or webhook.
+    Unknown(UnknownId),
+    /// The operations or webhooks in use are not those of the pin: it has to be written anew.
+    OtherUses {
+        /// In use, and not in the pin.
+        added: Vec<String>,
+        /// In the pin, and not in use.
+        removed: Vec<String>,
+    },
+}
+
+impl Uses {
+    /// The operations and webhooks of these names; [`uses!`](crate::uses) checks operations while it
+    /// is compiled.
+    #[must_use]
+    pub fn of(ids: impl IntoIterator<Item = &'static str>) -> Self {
+        let mut ids: Vec<&'static str> = ids.into_iter().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        Self { ids, fails_at: Severity::Notice }
+    }
+
+    /// What fails [`assert_pinned`](Self::assert_pinned), and all that is graver:
+    /// [`Severity::Notice`], which has deprecations, by default. With
+    /// [`Severity::Compatible`], any change does, but of the documentation.
+    #[must_use]
+    pub fn failing_at(mut self, severity: Severity) -> Self {
+        self.fails_at = severity;
+        self
+    }
+
+    /// Writes the pin, whatever it was before.
+    ///
+    /// # Errors
+    /// If it can not be written, or GitHub's document has no such operation or webhook.
+    pub fn pin(&self, pin: impl AsRef<Path>) -> Result<(), PinError> {
+        let path = pin.as_ref();
+        write(path, &self.now()?).map_err(|error| PinError::Unreadable(path.to_owned(), error))
+    }
+
+    /// What changed since the pin was written; writes it if `OCTOWIRE_UPDATE_PIN` is set, and then
+    /// nothing did.
+    ///
+    /// # Errors
+    /// If the pin is not there, or can not be compared.
+    pub fn compare(&self, pin: impl AsRef<Path>) -> Result<Report, PinError> {
+        let path = pin.as_ref();
+        let now = self.now()?;
+        if env::var_os(UPDATE).is_some_and(|value| !value.is_empty() && value != "0") {
+            self.pin(path)?;
+        }
+        let pinned = match fs::read(path) {
+            Ok(pinned) => pinned,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(PinError::Missing(path.to_owned()));
+            }
+            Err(error) => return Err(PinError::Unreadable(path.to_owned(), error)),
+        };
+        let broken = |why: String| PinError::Broken(path.to_owned(), why);
+        let pinned: Value = serde_json::from_slice(&pinned).map_err(|it| broken(it.to_string()))?;
+        let (was, is) = (names(&pinned), names(&now));
+        let missing = |from: &[String], of: &[String]| -> Vec<String> {
+            of.iter().filter(|name| !from.contains(name)).cloned().collect()
+        };
+        let (added, removed) = (missing(&was, &is), missing(&is, &was));
+        if !(added.is_empty() && removed.is_empty()) {
+            return Err(PinError::OtherUses { added, removed });
+        }
+        drift::compare(&pinned, &now).map_err(|error| broken(error.to_string()))
+    }
+
+    /// Makes sure that what is used is as the pin says, but for changes that need no care.
+    ///
+    /// The path is relative to the package, where Cargo runs tests.
+    ///
+    /// # Panics
+    /// If something changed that matters: with what changed, whom it affects, and what to do. And if
+    /// there is no pin to compare.
+    #[track_caller]
+    pub fn assert_pinned(&self, pin: impl AsRef<Path>) {
+        let pin = pin.as_ref();
+        match self.compare(pin) {
+            Ok(report) => {
+                if report.severity().is_some_and(|severity| severity >= self.fails_at) {
+                    fail(&format!(
+                        "GitHub changed what this application uses.\n\n{}\n\
+                         Once the application is right with it, write the pin anew:\n  \
+                         {UPDATE}=1 cargo test",
+                        report.to_markdown(),
+                    ));
+                }
+            }
+            Err(error) => fail(&error.to_string()),
+        }
+    }
+}
+
+impl Uses {
+    /// What the library's document says.
+    fn now(&self) -> Result<Value, PinError> {
+        drift::slice(&Document::built_in().to_json(), &self.ids).map_err(PinError::Unknown)
+    }
+}
+
+#[allow(clippy::panic, reason = "it is an assertion, and documented")]
+#[track_caller]
+fn fail(message: &str) -> ! {
+    panic!("{message}")
+}
+
+/// Writes the pin beside its place first, so that there is never half a one.
+fn write(path: &Path, slice: &Value) -> io::Result<()> {
+    let text = format!("{slice:#}\n");
+    if fs::read(path).is_ok_and(|there| there == text.as_bytes()) {
+        return Ok(());
+    }
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}", crate::names::unique()));
+    fs::write(&beside, text)?;
+    fs::rename(&beside, path)
+}
+
+/// The operations and webhooks of a slice, by name.
+fn names(slice: &Value) -> Vec<String> {
+    let items = |of: &str| slice[of].as_object().into_iter().flatten();
+    let operations = items("paths").flat_map(|(_, item)| {
+        let operations = item.as_object().into_iter().flatten();
+        operations.filter_map(|(_, operation)| operation["operationId"].as_str())
+    });
+    let webhooks = items("x-webhooks").map(|(key, _)| key.as_str());
+    let mut names: Vec<String> = operations.chain(webhooks).map(str::to_owned).collect();
+    names.sort_unstable();
+    names
+}
+
+impl fmt::Display for PinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let write = format_args!("write it by {UPDATE}=1 cargo test, and commit it");
+        match self {
+            Self::Missing(path) => write!(f, "there is no pin at {}: {write}", path.display()),
+            Self::Unreadable(path, error) => write!(f, "the pin {}: {error}", path.display()),
+            Self::Broken(path, why) => {
+                write!(f, "{} is no pin ({why}): {write}", path.display())
+            }
+            Self::Unknown(unknown) => write!(f, "{unknown}"),
+            Self::OtherUses { added, removed } => {
+                let list = |names: &[String]| match names.is_empty() {
+                    true => "none".to_owned(),
+                    false => names.join(", "),
+                };
+                write!(
+                    f,
+                    "the pin is not of what is used (new: {}; no longer used: {}): {write}",
+                    list(added),
+                    list(removed)
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for PinError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Unreadable(_, error) => Some(error),
+            Self::Unknown(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// Whether the library has an operation of this id, for [`uses!`](crate::uses). What has no slash is a
+/// webhook, and looked up later.
+#[doc(hidden)]
+#[must_use]
+pub const fn __is_known(id: &str) -> bool {
+    let id = id.as_bytes();
+    if !contains(id, b'/') {
+        return true;
+    }
+    let mut index = 0;
+    while index < crate::api::OPERATIONS.len() {
+        if is_same(crate::api::OPERATIONS[index].id.as_bytes(), id) {
+            return true;
+        }
+        index += 1;
+    }
+    false
+}
+
+const fn contains(text: &[u8], byte: u8) -> bool {
+    let mut index = 0;
+    while index < text.len() {
+        if text[index] == byte {
+            return true;
+        }
+        index += 1;
+    }
+    false
+}
+
+const fn is_same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let mut index = 0;
+    while index < one.len() {
+        if one[index] != other[index] {
+            return false;
+        }
+        index += 1;
+    }
+    true
+}

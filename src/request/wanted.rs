@@ -1,0 +1,69 @@
+//! What a call asks for so far, for the mock that waits for calls like it.
+
+use serde_json::Value;
+
+use super::{Payload, Request, Target};
+
+/// The parameters and properties that a call was given; others are open.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wanted {
+    pub(crate) path: Vec<(String, String)>,
+    pub(crate) query: Vec<(String, String)>,
+    body: Vec<(String, Value)>,
+}
+
+impl Request {
+    /// The operation's id, and what was given.
+    ///
+    /// # Errors
+    /// If a value can not be sent, or if there is no operation.
+    pub(crate) fn wanted(&self) -> Result<(&'static str, Wanted), String> {
+        let inner = &*self.0;
+        if let Some(reason) = &inner.refused {
+            return Err(format!("{}: {reason}", inner.label));
+        }
+        let operation = inner.operation.ok_or("a call made by hand has no operation")?;
+        let mut wanted = Wanted::default();
+        if let Target::Template(values) = &inner.target {
+            for (index, value) in values.iter().enumerate() {
+                if let (Some(parameter), Some(value)) = (operation.path_parameter(index), value) {
+                    wanted.path.push((parameter.name.to_owned(), value.clone()));
+                }
+            }
+        }
+        let query = inner.query.iter();
+        wanted.query = query.map(|(name, value)| (name.to_string(), value.clone())).collect();
+        match &inner.body {
+            Payload::Fields(fields) => {
+                for (name, value) in fields {
+                    let value = serde_json::from_slice(value).map_err(|error| error.to_string())?;
+                    wanted.body.push((name.to_string(), value));
+                }
+            }
+            Payload::Json(body) => {
+                let body = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+                match body {
+                    Value::Object(fields) => wanted.body.extend(fields),
+                    // A body that is no object is wanted as a whole.
+                    other => wanted.body.push((String::new(), other)),
+                }
+            }
+            Payload::Empty | Payload::Raw(..) => {}
+        }
+        Ok((operation.id, wanted))
+    }
+}
+
+impl Wanted {
+    /// Whether a body has the properties that were given.
+    pub(crate) fn has_body(&self, body: &[u8]) -> bool {
+        if self.body.is_empty() {
+            return true;
+        }
+        let Ok(body) = serde_json::from_slice::<Value>(body) else { return false };
+        self.body.iter().all(|(name, value)| match name.as_str() {
+            "" => body == *value,
+            name => body.get(name) == Some(value),
+        })
+    }
+}

@@ -1,0 +1,70 @@
+//! What can go wrong.
+
+use std::time::Duration;
+
+use super::limits::{self, Limits};
+use super::received::Received;
+use super::reply::{Broken, Reply};
+
+/// Something that goes wrong instead of an answer: see [`Stub::fault`](super::Stub::fault).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The connection is reset before there is an answer, as by a load balancer that restarts.
+    Reset,
+    /// The connection is closed before there is an answer.
+    Closed,
+    /// There is never an answer; the connection stays open until the client gives up.
+    Silent,
+    /// The answer breaks off after so many bytes of its body.
+    Truncated(usize),
+    /// A status of 5xx, with a page of HTML, as GitHub's load balancers answer.
+    ServerError(u16),
+    /// The primary rate limit is used up, for all requests of its resource: 403 until it is reset
+    /// after this time. GitHub does not move a reset that it has told: a client that was told another
+    /// one may believe that.
+    /// See GitHub's [rate limits](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api).
+    PrimaryRateLimit {
+        /// Until the limit is reset.
+        reset_in: Duration,
+    },
+    /// A secondary rate limit: 403, for this request alone, with `Retry-After` in whole seconds if
+    /// there is one.
+    SecondaryRateLimit {
+        /// What `Retry-After` says.
+        retry_after: Option<Duration>,
+    },
+    /// 401 and "Bad credentials", as for a token that was revoked.
+    BadCredentials,
+}
+
+impl Fault {
+    /// What the fault does to a request which would be answered by `answer`.
+    pub(super) fn reply(
+        &self,
+        request: &Received,
+        limits: &Limits,
+        answer: impl FnOnce() -> Reply,
+    ) -> Reply {
+        match self {
+            Self::Reset => broken(Reply::empty(200), Broken::Reset),
+            Self::Closed => broken(Reply::empty(200), Broken::Closed),
+            Self::Silent => broken(Reply::empty(200), Broken::Silent),
+            Self::Truncated(bytes) => broken(answer(), Broken::Truncated(*bytes)),
+            Self::ServerError(status) => {
+                let page = "<html><body><h1>Whoa there!</h1><p>This page is taking too long to load.\
+                            </p></body></html>";
+                Reply::text(*status, "text/html", page)
+            }
+            Self::PrimaryRateLimit { reset_in } => limits.exhaust(request, *reset_in),
+            Self::SecondaryRateLimit { retry_after } => limits::secondary(*retry_after),
+            Self::BadCredentials => {
+                Reply::error(401, "Bad credentials", "https://docs.github.com/rest")
+            }
+        }
+    }
+}
+
+fn broken(reply: Reply, how: Broken) -> Reply {
+    Reply { broken: Some(how), ..reply }
+}

@@ -1,0 +1,104 @@
+//! A request that the mock got.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, HOST};
+use http::{HeaderMap, Method};
+use serde_json::Value;
+
+/// A request that a [`MockGitHub`](super::MockGitHub) got.
+#[derive(Clone)]
+pub struct Received {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) query: String,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) operation_id: Option<String>,
+    pub(super) path_parameters: Vec<(String, String)>,
+    pub(super) query_pairs: Vec<(String, String)>,
+}
+
+impl Received {
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The path, encoded as it came.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The query, encoded as it came, without `?`; empty if there was none.
+    #[must_use]
+    pub fn query(&self) -> &str {
+        &self.query
+    }
+
+    /// The headers, with the token if there was one.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The body; empty if there was none.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The body as JSON; `null` if it is none.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// The operation's id, such as `issues/get`; `None` if the document has no such path.
+    #[must_use]
+    pub fn operation_id(&self) -> Option<&str> {
+        self.operation_id.as_deref()
+    }
+
+    /// The value of a path parameter, decoded.
+    #[must_use]
+    pub fn path_parameter(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.path_parameters.iter().find(|(known, _)| known == name)?;
+        Some(value)
+    }
+
+    /// The first value of a query parameter, decoded.
+    #[must_use]
+    pub fn query_parameter(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.query_pairs.iter().find(|(known, _)| known == name)?;
+        Some(value)
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Where the request was sent, as the client calls it.
+    pub(super) fn origin(&self) -> String {
+        format!("http://{}", self.header(HOST.as_str()).unwrap_or("localhost"))
+    }
+
+    pub(super) fn is_authorized(&self) -> bool {
+        self.headers.contains_key(AUTHORIZATION)
+    }
+}
+
+/// Without headers and body, which may hold secrets.
+impl fmt::Debug for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Received")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("operation_id", &self.operation_id)
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .finish_non_exhaustive()
+    }
+}

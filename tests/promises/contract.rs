@@ -1,0 +1,219 @@
+//! What is used is pinned, and answers are held against GitHub's document.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::{env, fs, process};
+
+use octowire::cache::Cache;
+use octowire::contract::drift::{Bump, Severity};
+use octowire::contract::{CheckResponse, Checker, DeviationKind, Document, PinError, Uses, uses};
+use octowire::testing::MockGitHub;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+/// A folder that is gone after the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = env::temp_dir().join(format!("octowire-{name}-{}", process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_pin_holds_until_what_is_used_changes() {
+    let folder = Folder::new("pin");
+    let pin = folder.0.join("github-contract.json");
+    let uses = uses!["issues/get", "repos/get", "issues-opened"];
+    let missing = uses.compare(&pin).unwrap_err();
+    assert!(missing.to_string().contains("OCTOWIRE_UPDATE_PIN=1 cargo test"), "{missing}");
+
+    uses.pin(&pin).unwrap();
+    uses.assert_pinned(&pin);
+    assert!(uses.compare(&pin).unwrap().is_empty());
+    let text = fs::read_to_string(&pin).unwrap();
+    assert!(!text.contains("description\": \""), "prose is no contract");
+    println!("a pin of two operations and a webhook: {} lines", text.lines().count());
+
+    // As if GitHub had once required less, and answered more.
+    let mut pinned: Value = serde_json::from_str(&text).unwrap();
+    let issue = &mut pinned["components"]["schemas"]["issue"];
+    issue["properties"]["mood"] = json!({ "type": "string" });
+    issue["required"].as_array_mut().unwrap().push("mood".into());
+    fs::write(&pin, pinned.to_string()).unwrap();
+    let report = uses.compare(&pin).unwrap();
+    assert_eq!(report.severity(), Some(Severity::Breaking));
+    assert_eq!(report.bump(), Bump::Major);
+    let reached: Vec<&str> =
+        report.changes.iter().flat_map(|change| &change.operations).map(String::as_str).collect();
+    assert!(reached.contains(&"issues/get"), "{report:?}");
+    let told = std::panic::catch_unwind(|| uses.assert_pinned(&pin)).unwrap_err();
+    let told = told.downcast_ref::<String>().unwrap();
+    assert!(told.contains("mood") && told.contains("OCTOWIRE_UPDATE_PIN=1"), "{told}");
+}
+
+#[test]
+fn a_change_that_needs_no_care_fails_only_who_wants_to_know() {
+    let folder = Folder::new("careless");
+    let pin = folder.0.join("pin.json");
+    let uses = uses!["issues/get"];
+    uses.pin(&pin).unwrap();
+    let mut pinned: Value = serde_json::from_slice(&fs::read(&pin).unwrap()).unwrap();
+    let issue = &mut pinned["components"]["schemas"]["issue"];
+    issue["properties"].as_object_mut().unwrap().remove("node_id").unwrap();
+    issue["required"].as_array_mut().unwrap().retain(|name| name != "node_id");
+    fs::write(&pin, pinned.to_string()).unwrap();
+    assert_eq!(uses.compare(&pin).unwrap().severity(), Some(Severity::Compatible));
+    uses.assert_pinned(&pin);
+    let strict = uses.failing_at(Severity::Compatible);
+    assert!(std::panic::catch_unwind(|| strict.assert_pinned(&pin)).is_err());
+}
+
+#[test]
+fn a_pin_of_something_else_is_told() {
+    let folder = Folder::new("else");
+    let pin = folder.0.join("pin.json");
+    uses!["issues/get"].pin(&pin).unwrap();
+    match uses!["repos/get"].compare(&pin).unwrap_err() {
+        PinError::OtherUses { added, removed } => {
+            assert_eq!((added, removed), (vec!["repos/get".into()], vec!["issues/get".into()]));
+        }
+        other => panic!("{other}"),
+    }
+    fs::write(&pin, "<<<<<<< HEAD").unwrap();
+    assert!(matches!(uses!["issues/get"].compare(&pin), Err(PinError::Broken(..))));
+    let unknown = Uses::of(["issues-opend"]).compare(&pin).unwrap_err();
+    assert!(unknown.to_string().contains("issues-opend"), "{unknown}");
+}
+
+#[tokio::test]
+async fn an_answer_that_deviates_is_noted_and_given_all_the_same() {
+    let mock = MockGitHub::start().await;
+    let checker = Checker::new();
+    let github = mock.client_builder().contract(checker.clone()).cache(Cache::off());
+    let github = github.build().unwrap();
+    let issue = || github.issues().get().owner("acme").repo("rocket").issue_number(1347).send();
+    issue().await.unwrap();
+    assert!(checker.seen().is_empty(), "{:#?}", checker.seen());
+
+    let mut body = mock.client().request(Method::GET, "/repos/acme/rocket/issues/1347");
+    body = body.accept("application/json");
+    let mut body = body.send::<Value>().await.unwrap().into_inner();
+    body["mood"] = json!("cheerful");
+    body["labels"] = Value::Null;
+    body["secret"] = json!("s3cr3t");
+    let answer = body.to_string();
+    let _stub = mock.on(|github| github.issues().get()).raw(200, "application/json", answer);
+    assert!(issue().await.unwrap().labels.is_empty(), "read tolerantly");
+    let seen: Vec<String> = checker.seen().iter().map(|seen| seen.deviation.to_string()).collect();
+    assert_eq!(
+        seen,
+        [
+            "issues/get, at $.mood: is a property that the document does not name",
+            "issues/get, at $.secret: is a property that the document does not name",
+            "issues/get, at $.labels: is null, and the document says array",
+        ]
+        .map(str::to_owned)
+    );
+    assert!(!format!("{:?}", checker.seen()).contains("s3cr3t"));
+    assert!(checker.seen()[0].request_id.is_some());
+    // The same through a call made by hand.
+    let path = "/repos/acme/rocket/issues/1347";
+    github.request(Method::GET, path).send::<Value>().await.unwrap();
+    assert_eq!(checker.seen()[0].times, 2);
+    assert_eq!(checker.checked(), 3);
+}
+
+#[tokio::test]
+async fn a_status_or_a_media_type_that_is_not_documented_is_noted() {
+    let mock = MockGitHub::start().await;
+    let checker = Checker::new();
+    let github = mock.client_builder().contract(checker.clone()).build().unwrap();
+    let _stub = mock
+        .on(|github| github.users().get_authenticated())
+        .raw(206, "application/json", "{}")
+        .raw(200, "text/html", "<html>")
+        .raw(200, "application/json", "{")
+        .raw(404, "application/json", "{\"message\":\"Not Found\"}");
+    for _ in 0..4 {
+        let _ = github.users().get_authenticated().send().await;
+    }
+    let kinds: Vec<DeviationKind> = checker.seen().iter().map(|seen| seen.deviation.kind).collect();
+    assert_eq!(
+        kinds,
+        [
+            DeviationKind::UndocumentedStatus,
+            DeviationKind::UndocumentedMediaType,
+            DeviationKind::NotJson
+        ]
+    );
+    assert_eq!(checker.checked(), 4);
+}
+
+#[tokio::test]
+async fn an_enterprise_server_is_held_against_its_own_document() {
+    let document = json!({
+        "openapi": "3.0.3", "info": { "title": "Small", "version": "1" },
+        "paths": { "/only/here": { "get": {
+            "operationId": "only/here", "responses": { "200": {
+                "content": { "application/json": { "schema": { "type": "object",
+                    "properties": { "id": { "type": "integer" } }, "required": ["id"] } } } } } } } },
+    });
+    let document = Arc::new(Document::from_slice(document.to_string().as_bytes()).unwrap());
+    let mock = MockGitHub::builder().document(Arc::clone(&document)).start().await;
+    let checker = Checker::of_document(document);
+    let github = mock.client_builder().contract(checker.clone()).build().unwrap();
+    let here = github.request(Method::GET, "/only/here").send::<Value>().await.unwrap();
+    assert_eq!(here["id"], 1);
+    assert!(github.request(Method::GET, "/user").send::<Value>().await.unwrap_err().is_not_found());
+    assert!(checker.seen().is_empty(), "{:?}", checker.seen());
+}
+
+/// Every text becomes the secret, and every number too: each of them fits nowhere.
+fn made_secret(value: &mut Value, secret: &str) {
+    match value {
+        Value::Object(map) => map.values_mut().for_each(|value| made_secret(value, secret)),
+        Value::Array(items) => items.iter_mut().for_each(|value| made_secret(value, secret)),
+        Value::String(_) | Value::Number(_) => *value = secret.into(),
+        Value::Null | Value::Bool(_) => *value = json!({ secret: secret }),
+    }
+}
+
+#[tokio::test]
+async fn no_deviation_shows_what_a_body_holds() {
+    let secret = "ghs_".repeat(20);
+    let mock = MockGitHub::start().await;
+    let http = reqwest::Client::new();
+    let mut deviations = 0;
+    for id in ["apps/create-installation-access-token", "issues/get", "repos/get", "meta/get"] {
+        let operation = mock.document().operation(id).unwrap();
+        let example = mock.example_request(id);
+        let request = http.request(example.method, mock.base_url() + &example.path);
+        let answer = request.body(example.body).send().await.unwrap();
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let mut body: Value = answer.json().await.unwrap();
+        if let Value::Object(map) = &mut body {
+            map.values_mut().for_each(|value| made_secret(value, &secret));
+        }
+        let body = body.to_string();
+        for body in [body.as_bytes(), &body.as_bytes()[..body.len() / 2]] {
+            let answer = CheckResponse { status, headers: &headers, body, other_media_type: false };
+            let found = mock.document().check_response(operation, answer);
+            assert!(!found.is_empty(), "{id}");
+            deviations += found.len();
+            for deviation in found {
+                // The names of properties are where it is, and no values.
+                assert!(!deviation.message.contains("ghs_"), "{deviation}");
+            }
+        }
+    }
+    println!("{deviations} deviations");
+}
