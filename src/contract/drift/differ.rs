@@ -27,7 +27,7 @@ pub(super) struct Differ<'a> {
     /// what reads the same may differ.
     changeable: BTreeSet<String>,
     /// What was compared within the owner at hand, by both pointers.
-    seen: BTreeSet<(String, String)>,
+    seen: BTreeSet<(Direction, String, String)>,
     pub(super) depth: usize,
 }
 
@@ -94,8 +94,8 @@ impl<'a> Differ<'a> {
     }
 
     /// Whether these two were not compared within this owner before.
-    pub(super) fn first_time(&mut self, old: &str, new: &str) -> bool {
-        self.seen.insert((old.to_owned(), new.to_owned()))
+    pub(super) fn first_time(&mut self, direction: Direction, old: &str, new: &str) -> bool {
+        self.seen.insert((direction, old.to_owned(), new.to_owned()))
     }
 
     /// Two components that are referred to: they are compared once, by themselves.

@@ -25,7 +25,7 @@ impl<'a> Differ<'a> {
     /// Compares two schemas, down to the components that they refer to, which are compared by
     /// themselves.
     pub(super) fn schema(&mut self, old: &Node<'a>, new: &Node<'a>, at: &At, held: Held) {
-        if self.depth >= MAX_DEPTH || !self.first_time(&old.pointer, &new.pointer) {
+        if self.depth >= MAX_DEPTH || !self.first_time(at.direction, &old.pointer, &new.pointer) {
             return;
         }
         if self.is_unchanged(old.value, new.value) {
