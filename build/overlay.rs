@@ -12,33 +12,34 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
+use super::document;
 use super::error::{Error, Result};
 
 const STAGE: &str = "overlay";
 
 /// An Overlay 1.0 document, as far as the pipeline reads it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct Overlay {
     overlay: String,
-    actions: Vec<Action>,
+    pub actions: Vec<Action>,
 }
 
 /// One correction.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Action {
     /// RFC 9535 JSONPath of what is corrected.
-    target: String,
+    pub target: String,
     /// Why, and what the evidence is.
-    description: String,
+    pub description: String,
     /// What is merged into each target.
-    update: Option<Value>,
+    pub update: Option<Value>,
     /// Whether each target goes.
     #[serde(default)]
-    remove: bool,
+    pub remove: bool,
     /// The documents in which the target must exist; all, if absent.
     #[serde(rename = "x-octowire-expected-in")]
-    expected_in: Option<Vec<String>>,
+    pub expected_in: Option<Vec<String>>,
 }
 
 /// Reads an overlay.
@@ -62,60 +63,104 @@ pub fn parse(text: &str) -> Result<Overlay> {
     Ok(overlay)
 }
 
+/// An action that does nothing to a document, though it should.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stale {
+    /// Its place among the actions.
+    pub index: usize,
+    pub target: String,
+    /// The first line of its description.
+    pub about: String,
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+impl From<&Stale> for Error {
+    fn from(stale: &Stale) -> Self {
+        let Stale { index, target, about, message } = stale;
+        let pointer = format!("/actions/{index}");
+        Self::new(STAGE, pointer, format!("target `{target}` ({about}): {message}"))
+    }
+}
+
 /// Applies every action, in order. `name` says which document this is, as
 /// [`document_name`] gives it.
 pub fn apply(document: &mut Value, overlay: &Overlay, name: &str) -> Result<()> {
+    match apply_what_matches(document, overlay, name)?.first() {
+        None => Ok(()),
+        Some(stale) => Err(stale.into()),
+    }
+}
+
+/// Does the same for a document that the overlay was not written for: an older
+/// or a newer one. Gives all the actions that would fail the build.
+pub fn apply_what_matches(
+    document: &mut Value,
+    overlay: &Overlay,
+    name: &str,
+) -> Result<Vec<Stale>> {
+    let mut stale = Vec::new();
     for (index, action) in overlay.actions.iter().enumerate() {
-        let fail = |message: String| {
-            let first_line = action.description.lines().next().unwrap_or_default();
-            Error::new(
-                STAGE,
-                format!("/actions/{index}"),
-                format!("target `{}` ({first_line}): {message}", action.target),
-            )
-        };
-        let path = JsonPath::parse(&action.target).map_err(|e| fail(e.to_string()))?;
-        let mut pointers: Vec<_> =
-            path.query_located(document).locations().map(|l| l.to_json_pointer()).collect();
-        let expected = action
-            .expected_in
-            .as_ref()
-            .is_none_or(|documents| documents.iter().any(|document| document == name));
-        if pointers.is_empty() && expected {
-            return Err(fail(format!(
-                "matches nothing in {name}. If upstream mended the defect, remove the action; if \
-                 it concerns other documents only, name them in `x-octowire-expected-in`"
-            )));
-        }
-        match (&action.update, action.remove) {
-            (Some(update), false) => {
-                let mut changed = pointers.is_empty();
-                for pointer in &pointers {
-                    if let Some(target) = document.pointer_mut(pointer) {
-                        let before = target.clone();
-                        merge(target, update);
-                        changed |= *target != before;
-                    }
-                }
-                if !changed {
-                    return Err(fail(format!("changes nothing in {name}, so it can go")));
-                }
-            }
-            (None, true) => {
-                if pointers.iter().any(String::is_empty) {
-                    return Err(fail("the document as a whole cannot be removed".to_owned()));
-                }
-                // Later array elements first, so that the indices of the others stay right.
-                pointers.sort_by(|a, b| steps(b).cmp(&steps(a)));
-                pointers.dedup();
-                for pointer in &pointers {
-                    remove(document, pointer);
-                }
-            }
-            _ => return Err(fail("an action has either `update` or `remove: true`".to_owned())),
+        let about = action.description.lines().next().unwrap_or_default().to_owned();
+        let target = action.target.clone();
+        let says = |message| Stale { index, target, about, message };
+        match apply_one(document, action, name) {
+            Ok(None) => {}
+            Ok(Some(message)) => stale.push(says(message)),
+            Err(message) => return Err((&says(message)).into()),
         }
     }
-    Ok(())
+    Ok(stale)
+}
+
+/// Applies an action; gives what to do about it if it does nothing.
+fn apply_one(
+    document: &mut Value,
+    action: &Action,
+    name: &str,
+) -> std::result::Result<Option<String>, String> {
+    let path = JsonPath::parse(&action.target).map_err(|e| e.to_string())?;
+    let mut pointers: Vec<_> =
+        path.query_located(document).locations().map(|l| l.to_json_pointer()).collect();
+    let expected = action
+        .expected_in
+        .as_ref()
+        .is_none_or(|documents| documents.iter().any(|document| document == name));
+    if pointers.is_empty() && expected {
+        return Ok(Some(format!(
+            "matches nothing in {name}. If upstream mended the defect, remove the action; if it \
+             concerns other documents only, name them in `x-octowire-expected-in`"
+        )));
+    }
+    match (&action.update, action.remove) {
+        (Some(update), false) => {
+            if let (false, Some(missing)) = (pointers.is_empty(), dangling(document, update)) {
+                return Ok(Some(format!("refers to `{missing}`, which is not in {name}")));
+            }
+            let mut changed = pointers.is_empty();
+            for pointer in &pointers {
+                if let Some(target) = document.pointer_mut(pointer) {
+                    let before = target.clone();
+                    merge(target, update);
+                    changed |= *target != before;
+                }
+            }
+            Ok((!changed).then(|| format!("changes nothing in {name}, so it can go")))
+        }
+        (None, true) => {
+            if pointers.iter().any(String::is_empty) {
+                return Err("the document as a whole cannot be removed".to_owned());
+            }
+            // Later array elements first, so that the indices of the others stay right.
+            pointers.sort_by(|a, b| steps(b).cmp(&steps(a)));
+            pointers.dedup();
+            for pointer in &pointers {
+                remove(document, pointer);
+            }
+            Ok(None)
+        }
+        _ => Err("an action has either `update` or `remove: true`".to_owned()),
+    }
 }
 
 /// Which of GitHub's documents this is: `api.github.com`, `ghec`, `ghes-3.19`.
@@ -146,6 +191,18 @@ fn merge(target: &mut Value, update: &Value) {
         (Value::Array(target), update) => target.push(update.clone()),
         (target, update) => *target = update.clone(),
     }
+}
+
+/// A `$ref` of the update that leads nowhere.
+fn dangling<'a>(document: &Value, update: &'a Value) -> Option<&'a str> {
+    let mut found = None;
+    document::references(update, &mut |reference| {
+        let there = reference.strip_prefix('#').and_then(|pointer| document.pointer(pointer));
+        if there.is_none() {
+            found = Some(reference);
+        }
+    });
+    found
 }
 
 /// A pointer's steps, so that indices are in the order of numbers.

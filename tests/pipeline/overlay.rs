@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::build::Result;
-use crate::build::overlay::{apply, document_name, parse, read};
+use crate::build::overlay::{apply, apply_what_matches, document_name, parse, read};
 use crate::support::{assert_contains, fails, ok, openapi};
 
 /// An overlay with the actions, which are given as JSON (which is YAML).
@@ -204,6 +204,40 @@ fn a_document_is_named_after_plan_and_release() {
     assert_eq!(name(release(json!(3.17))), "ghes-3.17");
     assert_eq!(name(json!({})), "unknown");
     assert_eq!(document_name(&json!(null)), "unknown");
+}
+
+#[test]
+fn for_another_document_every_action_that_does_nothing_is_named_and_the_others_apply() {
+    let overlay = json!({ "overlay": "1.0.0", "actions": [
+        { "target": "$.gone", "description": "First.\nMore.", "remove": true },
+        { "target": "$.a", "description": "Second.", "update": { "b": 1 } },
+        { "target": "$.a", "description": "Third.", "update": { "b": 1 } },
+        { "target": "$.elsewhere", "description": "Fourth.", "remove": true,
+          "x-octowire-expected-in": ["ghec"] },
+    ] });
+    let overlay = ok(parse(&overlay.to_string()));
+    let mut document = json!({ "a": {} });
+    let stale = ok(apply_what_matches(&mut document, &overlay, "api.github.com"));
+    assert_eq!(document, json!({ "a": { "b": 1 } }));
+    let named: Vec<_> = stale.iter().map(|stale| (stale.index, stale.about.as_str())).collect();
+    assert_eq!(named, [(0, "First."), (2, "Third.")]);
+    assert_contains(&stale[0].message, "matches nothing in api.github.com");
+    assert_contains(&stale[1].message, "changes nothing in api.github.com");
+}
+
+#[test]
+fn an_update_that_refers_to_nothing_is_not_applied() {
+    let actions = update("$.a", json!({ "b": [{ "$ref": "#/components/schemas/gone" }] }));
+    let document = json!({ "a": {}, "components": { "schemas": {} } });
+    let message = fails(overlaid(document.clone(), actions.clone()), "overlay", "/actions/0");
+    assert_contains(
+        message,
+        "refers to `#/components/schemas/gone`, which is not in api.github.com",
+    );
+    let overlay = json!({ "overlay": "1.0.0", "actions": actions });
+    let mut same = document.clone();
+    let stale = ok(apply_what_matches(&mut same, &ok(parse(&overlay.to_string())), "ghes-3.9"));
+    assert_eq!((stale.len(), same), (1, document));
 }
 
 #[test]

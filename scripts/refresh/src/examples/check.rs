@@ -1,0 +1,310 @@
+//! A value against a schema, by the rules that generated types go by.
+//!
+//! What is read is read tolerantly: a list or a map may be `null` or missing, a
+//! nullable property may be missing, values that an enum does not name are kept,
+//! and a union that nothing fits keeps the JSON. What is sent is exact.
+
+use serde_json::Value;
+
+use super::Placed;
+use super::shape::{Kind, Shape, are_strings};
+
+/// Which way a body goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    Read,
+    Sent,
+}
+
+/// Something that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    pub wrong: Wrong,
+    /// The JSON pointer to the schema that it does not fit.
+    pub schema: String,
+    /// Where in the value: `$.labels[0].name`.
+    pub path: String,
+}
+
+/// What is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wrong {
+    /// A required property is missing.
+    Missing(String),
+    /// `null`, where the schema does not allow it.
+    Null,
+    /// Another type than the schema's.
+    Type { expected: String, actual: &'static str },
+    /// A string that is no time, or no date.
+    Format,
+    /// A value that is sent and that the enum does not name.
+    Value(String),
+    /// A property that is sent and that the schema does not name.
+    Unnamed { name: String, of: &'static str },
+}
+
+/// Where a value stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// The whole body, or an item of a list or map.
+    Alone,
+    Required,
+    Optional,
+}
+
+/// All that does not fit. Where there are several schemas, one must fit.
+pub fn violations(
+    document: &Value,
+    side: Side,
+    schemas: &[Placed<'_>],
+    nullable: bool,
+    value: &Value,
+) -> Vec<Violation> {
+    let check = Check { document, side };
+    match schemas {
+        [] => Vec::new(),
+        _ if nullable && value.is_null() => Vec::new(),
+        [(schema, at)] => {
+            // An object of which nothing is said is GitHub's way of saying "nothing".
+            let kind = Shape::of(document, schema, at).kind(document);
+            let is_nothing = matches!(kind, Kind::Map(_)) && side == Side::Read;
+            if is_nothing && value.is_null() && schema.get("$ref").is_none() {
+                return Vec::new();
+            }
+            check.value(schema, at, value, "$", Place::Alone)
+        }
+        several => check.union(several, &several[0].1, value, "$"),
+    }
+}
+
+struct Check<'a> {
+    document: &'a Value,
+    side: Side,
+}
+
+impl<'a> Check<'a> {
+    fn value(
+        &self,
+        schema: &'a Value,
+        at: &str,
+        value: &Value,
+        path: &str,
+        place: Place,
+    ) -> Vec<Violation> {
+        let shape = Shape::of(self.document, schema, at);
+        if let Some((one, at)) = shape.only_variant() {
+            let nothing = value.is_null() && shape.nullable;
+            return if nothing { Vec::new() } else { self.value(one, &at, value, path, place) };
+        }
+        let kind = shape.kind(self.document);
+        let wrong = |wrong, at: &str| {
+            vec![Violation { wrong, schema: at.to_owned(), path: path.to_owned() }]
+        };
+        if value.is_null() {
+            let fits = self.may_be_null(&shape, &kind, place);
+            return if fits { Vec::new() } else { wrong(Wrong::Null, at) };
+        }
+        let other = |expected: &str| {
+            let expected = expected.to_owned();
+            wrong(Wrong::Type { expected, actual: type_of(value) }, at)
+        };
+        match kind {
+            Kind::Anything => Vec::new(),
+            Kind::Union(variants) => self.union(&variants, at, value, path),
+            Kind::List(items) => match value {
+                Value::Array(values) => self.items(items.as_slice(), values, path),
+                _ => other("array"),
+            },
+            Kind::ListOf(items) => match value {
+                Value::Array(values) => self.items(&items, values, path),
+                _ => other("array"),
+            },
+            Kind::Map(values) => match (value, values) {
+                (Value::Object(map), Some((schema, at))) => map
+                    .iter()
+                    .flat_map(|(name, value)| {
+                        let path = format!("{path}.{name}");
+                        self.value(schema, &at, value, &path, Place::Alone)
+                    })
+                    .collect(),
+                (Value::Object(_), None) => Vec::new(),
+                _ => other("object"),
+            },
+            Kind::Object if value.is_object() => self.object(&shape, value, path),
+            Kind::Object => other("object"),
+            Kind::Scalar(of) => match scalar(of, value) {
+                false if self.is_seconds(&shape, value, place) => Vec::new(),
+                false => other(of),
+                true => self
+                    .text(&shape, value, place)
+                    .map_or_else(Vec::new, |(what, at)| wrong(what, at)),
+            },
+        }
+    }
+
+    fn may_be_null(&self, shape: &Shape<'a>, kind: &Kind<'a>, place: Place) -> bool {
+        if shape.nullable {
+            return true;
+        }
+        match (self.side, kind) {
+            (Side::Sent, Kind::Anything) => place != Place::Optional,
+            (Side::Sent, _) => false,
+            (Side::Read, Kind::Anything) => true,
+            (Side::Read, Kind::Union(variants)) => {
+                place == Place::Optional || !are_strings(self.document, variants)
+            }
+            (Side::Read, Kind::List(_) | Kind::ListOf(_) | Kind::Map(_)) => place != Place::Alone,
+            (Side::Read, _) => place == Place::Optional,
+        }
+    }
+
+    /// What is wrong with a string that is a string by the schema.
+    fn text<'s>(
+        &self,
+        shape: &'s Shape<'a>,
+        value: &Value,
+        place: Place,
+    ) -> Option<(Wrong, &'s str)> {
+        let text = value.as_str()?;
+        if let Some((Value::Array(values), at)) = shape.says("enum") {
+            let is_unnamed = self.side == Side::Sent && !values.contains(value);
+            return is_unnamed.then(|| (Wrong::Value(text.to_owned()), at));
+        }
+        let (format, at) = shape.says("format")?;
+        let fits = match (self.side, format.as_str()) {
+            (Side::Read, Some("date-time")) => is_time(text, place),
+            (Side::Read, Some("date")) => text.parse::<chrono::NaiveDate>().is_ok(),
+            _ => true,
+        };
+        (!fits).then_some((Wrong::Format, at))
+    }
+
+    /// A time that is read from the seconds since 1970.
+    fn is_seconds(&self, shape: &Shape<'a>, value: &Value, place: Place) -> bool {
+        let is_time = shape.says("format").is_some_and(|(format, _)| format == "date-time");
+        is_time && self.side == Side::Read && place != Place::Alone && value.is_i64()
+    }
+
+    fn items(&self, items: &[Placed<'a>], values: &[Value], path: &str) -> Vec<Violation> {
+        let each = values.iter().enumerate().flat_map(|(index, value)| {
+            let path = format!("{path}[{index}]");
+            match items {
+                [] => Vec::new(),
+                [(schema, at)] => self.value(schema, at, value, &path, Place::Alone),
+                several => self.union(several, &several[0].1, value, &path),
+            }
+        });
+        each.collect()
+    }
+
+    /// The violations of the variant that fits best; none, if it is read: the
+    /// JSON is kept.
+    fn union(
+        &self,
+        variants: &[Placed<'a>],
+        at: &str,
+        value: &Value,
+        path: &str,
+    ) -> Vec<Violation> {
+        if self.side == Side::Read {
+            if are_strings(self.document, variants) && !value.is_string() {
+                let expected = "string".to_owned();
+                let wrong = Wrong::Type { expected, actual: type_of(value) };
+                return vec![Violation { wrong, schema: at.to_owned(), path: path.to_owned() }];
+            }
+            return Vec::new();
+        }
+        let variants = variants.iter();
+        let tries = variants.map(|(schema, at)| self.value(schema, at, value, path, Place::Alone));
+        tries.min_by_key(Vec::len).unwrap_or_default()
+    }
+
+    fn object(&self, shape: &Shape<'a>, value: &Value, path: &str) -> Vec<Violation> {
+        let properties = shape.properties(self.document);
+        let required = shape.required();
+        let mut found = Vec::new();
+        for (name, (schema, at)) in &properties {
+            let is_required = required.iter().any(|(required, _)| required == name);
+            let place = if is_required { Place::Required } else { Place::Optional };
+            match value.get(name) {
+                Some(value) => {
+                    let path = format!("{path}.{name}");
+                    found.extend(self.value(schema, at, value, &path, place));
+                }
+                None if !is_required || self.may_be_missing(schema, at) => {}
+                None => {
+                    let parts = required.iter().filter(|(required, _)| required == name);
+                    found.extend(parts.map(|(_, at)| Violation {
+                        wrong: Wrong::Missing((*name).to_owned()),
+                        schema: (*at).to_owned(),
+                        path: path.to_owned(),
+                    }));
+                }
+            }
+        }
+        for (name, value) in value.as_object().into_iter().flatten() {
+            if !properties.iter().any(|(named, _)| named == name) {
+                found.extend(self.unnamed(shape, name, value, path));
+            }
+        }
+        found
+    }
+
+    /// Whether a required property is read as nothing if it is not there.
+    fn may_be_missing(&self, schema: &'a Value, at: &str) -> bool {
+        let shape = Shape::of(self.document, schema, at);
+        if !shape.nullable
+            && let Some((one, at)) = shape.only_variant()
+        {
+            return self.may_be_missing(one, &at);
+        }
+        let kind = shape.kind(self.document);
+        let is_many = matches!(kind, Kind::List(_) | Kind::ListOf(_) | Kind::Map(_));
+        // What is anything has no `null` of its own.
+        let is_nullable = shape.nullable && !matches!(kind, Kind::Anything);
+        self.side == Side::Read && (is_nullable || is_many)
+    }
+
+    fn unnamed(&self, shape: &Shape<'a>, name: &str, value: &Value, path: &str) -> Vec<Violation> {
+        let path = format!("{path}.{name}");
+        if let Some((schema, at)) = shape.rest() {
+            return self.value(schema, &at, value, &path, Place::Alone);
+        }
+        if self.side == Side::Read || shape.is_open() {
+            return Vec::new();
+        }
+        let at = shape.says("properties").map(|(_, at)| at.to_owned());
+        let wrong = Wrong::Unnamed { name: name.to_owned(), of: type_of(value) };
+        vec![Violation { wrong, schema: at.unwrap_or_default(), path }]
+    }
+}
+
+fn scalar(of: &str, value: &Value) -> bool {
+    match of {
+        "string" => value.is_string(),
+        "integer" => value.is_i64(),
+        "number" => value.is_number(),
+        "boolean" => value.is_boolean(),
+        _ => true,
+    }
+}
+
+/// A time as it is read: of a property, in the ways that GitHub has beside RFC 3339.
+fn is_time(text: &str, place: Place) -> bool {
+    let is_usual = text.parse::<chrono::DateTime<chrono::Utc>>().is_ok();
+    let is_plain = || chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").is_ok();
+    is_usual || (place != Place::Alone && is_plain())
+}
+
+/// The type's name in a schema.
+pub fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_i64() => "integer",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}

@@ -1,0 +1,207 @@
+//! What a schema amounts to, seen as the build's `normalize` sees it: `$ref`s
+//! followed, `allOf` merged, unions told from objects. Unlike there, it is known
+//! of everything where in the document it is written.
+
+use serde_json::Value;
+
+use super::Placed;
+use crate::build::document;
+
+/// How deep schemas may refer to others before it must be a circle.
+const MAX_DEPTH: usize = 32;
+
+/// A schema with all that it is made of.
+pub struct Shape<'a> {
+    /// Itself, and what its `allOf` adds; none has a `$ref` or is looked into for an `allOf`.
+    parts: Vec<Placed<'a>>,
+    pub nullable: bool,
+}
+
+/// What values a schema has.
+pub enum Kind<'a> {
+    Anything,
+    /// One of these.
+    Union(Vec<Placed<'a>>),
+    /// A list of one of these each.
+    ListOf(Vec<Placed<'a>>),
+    List(Option<Placed<'a>>),
+    /// An object whose properties have no names, but these values.
+    Map(Option<Placed<'a>>),
+    Object,
+    /// `string`, `integer`, `number` or `boolean`.
+    Scalar(&'a str),
+}
+
+impl<'a> Shape<'a> {
+    pub fn of(document: &'a Value, schema: &'a Value, at: &str) -> Self {
+        let mut shape = Self { parts: Vec::new(), nullable: false };
+        shape.add(document, schema, at, 0);
+        shape
+    }
+
+    fn add(&mut self, document: &'a Value, schema: &'a Value, at: &str, depth: usize) {
+        if depth > MAX_DEPTH {
+            return;
+        }
+        self.nullable |= schema["nullable"] == true;
+        if let Some(at) = super::target(schema) {
+            if let Some(target) = document.pointer(&at) {
+                self.add(document, target, &at, depth + 1);
+            }
+            return;
+        }
+        self.nullable |= document::array(schema, "enum").any(Value::is_null);
+        self.nullable |= variants(schema, at).any(|(variant, _)| variant["type"] == "null");
+        self.parts.push((schema, at.to_owned()));
+        for (index, part) in document::array(schema, "allOf").enumerate() {
+            self.add(document, part, &format!("{at}/allOf/{index}"), depth + 1);
+        }
+    }
+
+    /// The first part that says something.
+    pub fn says(&self, key: &str) -> Option<(&'a Value, &str)> {
+        self.parts.iter().find_map(|(schema, at)| Some((schema.get(key)?, at.as_str())))
+    }
+
+    /// What may be there of a union that is none: all but one of its variants are `null`, or the
+    /// same.
+    pub fn only_variant(&self) -> Option<Placed<'a>> {
+        if self.says("properties").is_some() {
+            return None;
+        }
+        let mut variants = self.variants();
+        let first = variants.next()?;
+        variants.all(|(variant, _)| variant == first.0).then_some(first)
+    }
+
+    /// The variants of a union, without `null`.
+    fn variants(&self) -> impl Iterator<Item = Placed<'a>> {
+        let variants = self.parts.iter().flat_map(|(schema, at)| variants(schema, at));
+        variants.filter(|(variant, _)| variant["type"] != "null")
+    }
+
+    pub fn kind(&self, document: &'a Value) -> Kind<'a> {
+        if let Some((one, at)) = self.only_variant() {
+            return Self::of(document, one, &at).kind(document);
+        }
+        let variants: Vec<Placed<'a>> = self.variants().collect();
+        let properties = self.says("properties");
+        if properties.is_none() && !variants.is_empty() {
+            return union(document, variants);
+        }
+        let items = self.says("items").map(|(items, at)| (items, format!("{at}/items")));
+        match self.says("type").and_then(|(of, _)| of.as_str()) {
+            Some("array") => Kind::List(items),
+            None if items.is_some() => Kind::List(items),
+            None | Some("object") if properties.is_some() => Kind::Object,
+            Some("object") => Kind::Map(self.rest()),
+            Some(of) => Kind::Scalar(of),
+            None => match self.says("enum") {
+                Some((Value::Array(values), _))
+                    if values.iter().all(|value| value.is_string() || value.is_null()) =>
+                {
+                    Kind::Scalar("string")
+                }
+                _ => Kind::Anything,
+            },
+        }
+    }
+
+    /// The schema of properties that have no names.
+    pub fn rest(&self) -> Option<Placed<'a>> {
+        let (schema, at) = self.says("additionalProperties")?;
+        schema.is_object().then(|| (schema, format!("{at}/additionalProperties")))
+    }
+
+    /// Whether properties that it does not name may be there.
+    pub fn is_open(&self) -> bool {
+        self.says("additionalProperties").is_some_and(|(schema, _)| *schema != Value::Bool(false))
+    }
+
+    /// Every property by its name. Where two parts describe it, the description
+    /// that says more stands; variants beside properties add theirs.
+    pub fn properties(&self, document: &'a Value) -> Vec<(&'a str, Placed<'a>)> {
+        let mut properties: Vec<(&str, Placed<'a>)> = Vec::new();
+        for (schema, at) in self.parts.iter().cloned().chain(self.variants_parts(document)) {
+            for (name, property) in document::object(schema, "properties") {
+                let within = document::pointer(&["properties", name]);
+                let placed = (property, format!("{at}{within}"));
+                match properties.iter_mut().find(|(other, _)| other == name) {
+                    Some((_, old)) if weight(old.0) >= weight(property) => {}
+                    Some((_, old)) => *old = placed,
+                    None => properties.push((name, placed)),
+                }
+            }
+        }
+        properties
+    }
+
+    fn variants_parts(&self, document: &'a Value) -> Vec<Placed<'a>> {
+        self.variants().filter_map(|placed| resolve(document, placed)).collect()
+    }
+
+    /// Each property that must be there, with the parts that say so.
+    pub fn required(&self) -> Vec<(&'a str, &str)> {
+        let mut required = Vec::new();
+        for (schema, at) in &self.parts {
+            let names = document::array(schema, "required").filter_map(Value::as_str);
+            required.extend(names.map(|name| (name, at.as_str())));
+        }
+        required
+    }
+}
+
+fn union<'a>(document: &'a Value, variants: Vec<Placed<'a>>) -> Kind<'a> {
+    let kinds: Vec<Option<Kind<'a>>> = variants
+        .iter()
+        .map(|(variant, at)| {
+            // A reference stays what it is called.
+            variant.get("$ref").is_none().then(|| Shape::of(document, variant, at).kind(document))
+        })
+        .collect();
+    let all = |is: fn(&Kind<'a>) -> bool| kinds.iter().all(|kind| kind.as_ref().is_some_and(is));
+    if all(|kind| matches!(kind, Kind::Scalar("string"))) {
+        return Kind::Union(variants);
+    }
+    if all(|kind| matches!(kind, Kind::List(_))) {
+        let items = |kind| if let Some(Kind::List(items)) = kind { items } else { None };
+        let items: Option<Vec<Placed<'a>>> = kinds.into_iter().map(items).collect();
+        return items.map_or(Kind::List(None), Kind::ListOf);
+    }
+    if kinds.iter().any(|kind| matches!(kind, Some(Kind::Anything))) {
+        return Kind::Anything;
+    }
+    Kind::Union(variants)
+}
+
+/// Whether a union is one of strings only, which is read as a string.
+pub fn are_strings(document: &Value, variants: &[Placed<'_>]) -> bool {
+    variants.iter().all(|(variant, at)| {
+        variant.get("$ref").is_none()
+            && matches!(Shape::of(document, variant, at).kind(document), Kind::Scalar("string"))
+    })
+}
+
+fn variants<'a>(schema: &'a Value, at: &str) -> impl Iterator<Item = Placed<'a>> {
+    ["oneOf", "anyOf"].into_iter().flat_map(move |key| {
+        document::array(schema, key)
+            .enumerate()
+            .map(move |(index, variant)| (variant, format!("{at}/{key}/{index}")))
+    })
+}
+
+fn resolve<'a>(document: &'a Value, (schema, at): Placed<'a>) -> Option<Placed<'a>> {
+    match super::target(schema) {
+        None => Some((schema, at)),
+        Some(target) => Some((document.pointer(&target)?, target)),
+    }
+}
+
+/// How much a schema says: a reference or properties most, a bare type least.
+fn weight(schema: &Value) -> usize {
+    if schema.get("$ref").is_some() || schema.get("properties").is_some() {
+        2
+    } else {
+        usize::from(schema.get("type").is_some() || schema.get("allOf").is_some())
+    }
+}

@@ -1,0 +1,45 @@
+//! Whether Cargo.toml has a feature for all that a document has.
+
+use std::collections::BTreeMap;
+use std::{fs, path::Path};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::build::select;
+use crate::problem::{Problem, Result};
+
+#[derive(Deserialize)]
+struct Manifest {
+    features: BTreeMap<String, Vec<String>>,
+}
+
+/// What is missing in Cargo.toml, in words: features of tags and of webhooks'
+/// events, and tags that `full` leaves out. Nothing, if there is no Cargo.toml.
+pub fn missing(root: &Path, document: &Value) -> Result<Vec<String>> {
+    let path = root.join("Cargo.toml");
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let text = fs::read_to_string(&path).map_err(|e| Problem::at(&path, "read", &e))?;
+    let manifest: Manifest = basic_toml::from_str(&text)
+        .map_err(|e| Problem::failed(format!("{}: {e}", path.display())))?;
+    let has = |feature: &str| manifest.features.contains_key(feature);
+    let full = manifest.features.get("full").map(Vec::as_slice).unwrap_or_default();
+    let mut missing = Vec::new();
+    for tag in select::tags(document).into_keys() {
+        if !has(tag) {
+            missing.push(format!("feature `{tag}`"));
+        }
+        if !full.iter().any(|other| other == tag) {
+            missing.push(format!("`{tag}` in the feature `full`"));
+        }
+    }
+    for event in select::events(document) {
+        let feature = format!("webhook-{}", event.replace('_', "-"));
+        if !has(&feature) {
+            missing.push(format!("feature `{feature}`"));
+        }
+    }
+    Ok(missing)
+}

@@ -1,0 +1,31 @@
+//! Brings a new edition of GitHub's document in, and says what it changes.
+//!
+//! [`refresh::run`] is the way through: fetch, check in a folder beside
+//! `openapi/`, replace all files together or none, report. Each step is a file.
+
+#[path = "../../../build/mod.rs"]
+pub mod build;
+#[path = "../../../src/contract/drift.rs"]
+pub mod drift;
+
+/// The same of requests.
+#[path = "../../../tests/pipeline/documents/broken.rs"]
+pub mod broken_requests;
+/// Examples of responses that are wrong themselves, and so no evidence.
+#[path = "../../../tests/examples/broken.rs"]
+pub mod broken_responses;
+
+pub mod examples;
+pub mod features;
+pub mod index;
+pub mod options;
+pub mod payloads;
+pub mod pipeline;
+pub mod problem;
+pub mod prune;
+pub mod records;
+pub mod refresh;
+pub mod report;
+pub mod source;
+pub mod survey;
+pub mod swap;

@@ -1,0 +1,170 @@
+//! Takes actions out of `overlay.yaml`, or narrows them to the editions that
+//! need them. Every other byte stays, comments as well: so this works on the
+//! text, and then reads it to see that it says what it should.
+
+use crate::build::overlay::{self, Overlay};
+use crate::problem::{Problem, Result, StaleAction};
+
+const EXPECTED_IN: &str = "x-octowire-expected-in:";
+
+/// The overlay's text without the stale actions.
+pub fn prune(text: &str, overlay: &Overlay, stale: &[StaleAction]) -> Result<String> {
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let spans = spans(&lines);
+    if spans.len() != overlay.actions.len() {
+        return Err(unlike());
+    }
+    let mut pruned = String::new();
+    let mut next = 0;
+    for (index, (from, to)) in spans.into_iter().enumerate() {
+        pruned.extend(lines[next..from].iter().copied());
+        match stale.iter().find(|stale| stale.action.index == index) {
+            None => pruned.extend(lines[from..to].iter().copied()),
+            Some(stale) if stale.needed_in.is_empty() => {}
+            Some(stale) => pruned.push_str(&narrowed(&lines[from..to], &stale.needed_in)),
+        }
+        next = to;
+    }
+    pruned.extend(lines[next..].iter().copied());
+    let expected = overlay.actions.iter().enumerate().filter_map(|(index, action)| {
+        let mut action = action.clone();
+        match stale.iter().find(|stale| stale.action.index == index) {
+            None => {}
+            Some(stale) if stale.needed_in.is_empty() => return None,
+            Some(stale) => action.expected_in = Some(stale.needed_in.clone()),
+        }
+        Some(action)
+    });
+    // A list that is empty would be `null` in YAML.
+    if expected.clone().next().is_none() {
+        pruned = pruned.replacen("\nactions:\n", "\nactions: []\n", 1);
+    }
+    match overlay::parse(&pruned) {
+        Ok(now) if now.actions.iter().cloned().eq(expected) => Ok(pruned),
+        _ => Err(unlike()),
+    }
+}
+
+fn unlike() -> Problem {
+    Problem::failed(
+        "openapi/overlay.yaml is written in another way than --prune-overlay knows (`actions:`, \
+         and below it a `- ` for each action): take the actions out by hand",
+    )
+}
+
+/// The lines of each action, without the comments before it.
+fn spans(lines: &[&str]) -> Vec<(usize, usize)> {
+    let after = lines.iter().position(|line| line.trim_end() == "actions:").map_or(0, |at| at + 1);
+    let Some(first) = lines[after..].iter().find(|line| line.trim_start().starts_with("- ")) else {
+        return Vec::new();
+    };
+    let dash = &first[..=first.len() - first.trim_start().len()];
+    let within = &dash.replace('-', " ");
+    let mut spans: Vec<(usize, usize)> = Vec::new();
+    for (at, line) in lines.iter().enumerate().skip(after) {
+        if line.starts_with(dash) {
+            spans.push((at, at + 1));
+        } else if line.starts_with(within)
+            && let Some((_, to)) = spans.last_mut()
+        {
+            // Blank lines within an action are the action's.
+            *to = at + 1;
+        }
+    }
+    spans
+}
+
+/// An action that names its editions.
+fn narrowed(lines: &[&str], editions: &[String]) -> String {
+    let indent = lines[0].find('-').unwrap_or_default() + 2;
+    let names = format!("{:indent$}{EXPECTED_IN} [{}]\n", "", editions.join(", "));
+    let is_own = |line: &str| {
+        line.len() - line.trim_start().len() == indent && line.trim_start().starts_with(EXPECTED_IN)
+    };
+    let mut narrowed: String = lines.iter().copied().filter(|line| !is_own(line)).collect();
+    if !narrowed.ends_with('\n') {
+        narrowed.push('\n');
+    }
+    narrowed + &names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::overlay::Stale;
+
+    const TEXT: &str = "\
+# Head.
+overlay: 1.0.0
+info:
+  title: x
+actions:
+
+  # One.
+
+  # a
+  - target: \"$.a\\
+      .b\"
+    description: >-
+      Why,
+
+      really.
+    update:
+      oneOf:
+      - type: integer
+      # within
+      - type: string
+
+  # b
+  - target: $.b
+    description: Why.
+    remove: true
+    x-octowire-expected-in: [api.github.com, ghec]
+  - target: $.c
+    description: Why.
+    remove: true
+# Tail.
+";
+
+    fn pruned(actions: &[(usize, &[&str])]) -> String {
+        let stale: Vec<StaleAction> = actions
+            .iter()
+            .map(|(index, needed_in)| StaleAction {
+                action: Stale {
+                    index: *index,
+                    target: String::new(),
+                    about: String::new(),
+                    message: String::new(),
+                },
+                needed_in: needed_in.iter().map(|name| (*name).to_owned()).collect(),
+            })
+            .collect();
+        prune(TEXT, &overlay::parse(TEXT).unwrap(), &stale).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_stale_stays_byte_for_byte() {
+        assert_eq!(pruned(&[]), TEXT);
+        let without = |from: &str, to: &str| {
+            let (head, rest) = TEXT.split_once(from).unwrap();
+            format!("{head}{}", &rest[rest.find(to).unwrap()..])
+        };
+        assert_eq!(pruned(&[(0, &[])]), without("  - target: \"$.a", "\n  # b"));
+        assert_eq!(pruned(&[(1, &[])]), without("  - target: $.b", "  - target: $.c"));
+        assert_eq!(pruned(&[(2, &[])]), without("  - target: $.c", "# Tail"));
+    }
+
+    #[test]
+    fn an_action_that_others_need_is_narrowed_to_them() {
+        let expected = TEXT.replace("[api.github.com, ghec]", "[ghec]");
+        assert_eq!(pruned(&[(1, &["ghec"])]), expected);
+        let added = "    remove: true\n    x-octowire-expected-in: [ghec, ghes-3.19]\n# Tail.\n";
+        assert!(pruned(&[(2, &["ghec", "ghes-3.19"])]).ends_with(added));
+    }
+
+    #[test]
+    fn all_may_go() {
+        let pruned = pruned(&[(0, &[]), (1, &[]), (2, &[])]);
+        assert!(overlay::parse(&pruned).unwrap().actions.is_empty());
+    }
+}

@@ -1,0 +1,215 @@
+//! The refresh, from the old document to the new one.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::{fs, mem};
+
+use serde_json::Value;
+
+use crate::build::overlay::{self, Overlay};
+use crate::build::{verify, webhooks};
+use crate::drift::{self, Report};
+use crate::examples::{self, Proposal};
+use crate::options::{Options, Source};
+use crate::pipeline::{self, Corrected};
+use crate::problem::{Problem, Result, StaleAction};
+use crate::source::{self, Published};
+use crate::swap::Staging;
+use crate::{features, index, payloads, prune, records, report};
+
+const DOCUMENT: &str = "api.github.com.json";
+const UPSTREAM: &str = "upstream.toml";
+const OVERLAY: &str = "overlay.yaml";
+const LICENSE: &str = "LICENSE";
+
+/// What is vendored.
+struct Vendored {
+    document: Value,
+    upstream: String,
+    overlay_text: String,
+    overlay: Overlay,
+}
+
+impl Vendored {
+    fn read(root: &Path) -> Result<Self> {
+        let folder = root.join("openapi");
+        let text = |name: &str| {
+            let path = folder.join(name);
+            fs::read_to_string(&path).map_err(|e| Problem::at(&path, "read", &e))
+        };
+        Ok(Self {
+            document: verify::vendored(&folder.join(DOCUMENT), &folder.join(UPSTREAM))?,
+            upstream: text(UPSTREAM)?,
+            overlay: overlay::read(&folder.join(OVERLAY))?,
+            overlay_text: text(OVERLAY)?,
+        })
+    }
+
+    fn says(&self, key: &str) -> String {
+        records::value(&self.upstream, key).unwrap_or_default()
+    }
+
+    /// Whether the document is the one that is here already.
+    fn is(&self, published: &Published) -> bool {
+        self.says("package") == published.package
+            && self.says("version") == published.version
+            && self.says("sha256") == records::sha256(&published.bytes)
+    }
+}
+
+/// Brings a document in; gives the exit status. Unless it gives one, nothing has changed.
+pub fn run(options: &Options, source: &Source, out: &mut impl Write) -> Result<u8> {
+    let mut say = |text: String| writeln!(out, "{text}").map_err(Problem::failed);
+    let staging = Staging::open(&options.root)?;
+    if staging.repaired {
+        say("An earlier refresh was cut off: openapi/ is again as it was before it.".to_owned())?;
+    }
+    let vendored = Vendored::read(&options.root)?;
+    let mut published = source::fetch(source, &staging.work()?)?;
+    let which = format!("{} {}", published.package, published.version);
+    if vendored.is(&published) {
+        say(format!(
+            "Nothing to do: openapi/ has {which} already, since {}.",
+            vendored.says("retrieved")
+        ))?;
+        return Ok(0);
+    }
+    say(format!("{which}: {} bytes", published.bytes.len()))?;
+
+    let before = pipeline::correct(vendored.document, &vendored.overlay)?;
+    let after = pipeline::correct(mem::take(&mut published.document), &vendored.overlay)?;
+    let drift = drift::compare(&before.document, &after.document).map_err(Problem::failed)?;
+    report::write_drift(&options.report(), &drift)?;
+
+    let stale = stale(&after, &vendored.overlay, &published.others)?;
+    let overlay = match (stale.is_empty(), options.prune) {
+        (true, _) => vendored.overlay_text.clone(),
+        (false, true) => prune::prune(&vendored.overlay_text, &vendored.overlay, &stale)?,
+        (false, false) => return Err(Problem::Stale(stale)),
+    };
+    let refined = pipeline::generate(&after)?;
+    let proposals = examples::proposals(&after.document, &payloads::read(&options.root)?)?;
+    propose(options, &proposals, &after, &vendored.overlay, &published.others)?;
+    let features = features::missing(&options.root, &after.document)?;
+    let index = index::index(&refined, &webhooks::describe(&after.document)?);
+
+    if !options.check {
+        let upstream = records::upstream(&vendored.upstream, &published, &records::today());
+        let mut files = vec![
+            (DOCUMENT, published.bytes),
+            (UPSTREAM, upstream.into_bytes()),
+            (OVERLAY, records::overlay_version(&overlay, &published.version)?.into_bytes()),
+            (index::FILE, index.into_bytes()),
+        ];
+        files.extend(published.license_text.map(|text| (LICENSE, text)));
+        staging.replace(&files)?;
+    }
+    let mut summary = report::summary(&drift);
+    if !stale.is_empty() {
+        let actions: String = stale.iter().map(ToString::to_string).collect();
+        summary.push_str(&format!("\nThe overlay was pruned, but for the comments:\n{actions}"));
+    }
+    // Nobody may listen any more, but it has happened.
+    let _ = say(summary + "\n" + &next(options, &drift, &proposals, &features, &which));
+    Ok(report::status(&drift))
+}
+
+/// The actions that do nothing to the document, with the editions that need them all the same.
+fn stale(after: &Corrected, overlay: &Overlay, others: &[PathBuf]) -> Result<Vec<StaleAction>> {
+    let mut stale: Vec<StaleAction> = after
+        .stale
+        .iter()
+        .map(|action| StaleAction { action: action.clone(), needed_in: Vec::new() })
+        .collect();
+    if stale.is_empty() {
+        return Ok(stale);
+    }
+    // Expected everywhere, an action is stale wherever it does nothing.
+    let mut everywhere = overlay.clone();
+    everywhere.actions.iter_mut().for_each(|action| action.expected_in = None);
+    for other in editions(others, &everywhere) {
+        for stale in &mut stale {
+            if !other.stale.iter().any(|there| there.index == stale.action.index) {
+                stale.needed_in.push(other.name.clone());
+            }
+        }
+    }
+    Ok(stale)
+}
+
+/// The other editions, but for those that are broken: they keep nothing from coming in.
+fn editions<'a>(
+    others: &'a [PathBuf],
+    overlay: &'a Overlay,
+) -> impl Iterator<Item = Corrected> + 'a {
+    others.iter().filter_map(|path| pipeline::correct_file(path, overlay).ok())
+}
+
+/// Writes the proposals down, if there are any.
+fn propose(
+    options: &Options,
+    proposals: &[Proposal],
+    after: &Corrected,
+    overlay: &Overlay,
+    others: &[PathBuf],
+) -> Result<()> {
+    let mut text = None;
+    if !proposals.is_empty() {
+        let mut all = vec![(after.name.clone(), after.document.clone())];
+        all.extend(editions(others, overlay).map(|other| (other.name, other.document)));
+        text = Some(examples::render(proposals, &after.document, &all));
+    }
+    report::write(&options.report(), report::PROPOSAL, text.as_deref())
+}
+
+/// What is left to do.
+fn next(
+    options: &Options,
+    drift: &Report,
+    proposals: &[Proposal],
+    features: &[String],
+    which: &str,
+) -> String {
+    let folder = options.report();
+    let mut text = format!(
+        "The whole report is in {} and {}.\n",
+        folder.join(report::MARKDOWN).display(),
+        folder.join(report::JSON).display()
+    );
+    if !proposals.is_empty() {
+        text.push_str(&format!(
+            "Examples do not fit their schemas, in {} places: {} has what to put into the \
+             overlay.\n",
+            proposals.len(),
+            folder.join(report::PROPOSAL).display()
+        ));
+    }
+    if !features.is_empty() {
+        text.push_str(&format!("Cargo.toml needs: {}.\n", features.join(", ")));
+    }
+    if options.check {
+        return text + "Nothing was replaced (--check).";
+    }
+    text + &format!(
+        "\nopenapi/ is {which} now. Next:\n\
+         - read `git diff openapi/index.txt`\n\
+         - run ./scripts/test.sh and ./scripts/check-documents.sh\n\
+         - write CHANGELOG.md: this asks for {}",
+        report::bump(drift.bump())
+    )
+}
+
+/// Writes the index of the vendored document.
+pub fn write_index(options: &Options) -> Result<()> {
+    let staging = Staging::open(&options.root)?;
+    let text = index_of(&options.root)?;
+    staging.replace(&[(index::FILE, text.into_bytes())])
+}
+
+/// The index of the vendored document, as it should be.
+pub fn index_of(root: &Path) -> Result<String> {
+    let vendored = Vendored::read(root)?;
+    let corrected = pipeline::correct(vendored.document, &vendored.overlay)?;
+    let refined = pipeline::generate(&corrected)?;
+    Ok(index::index(&refined, &webhooks::describe(&corrected.document)?))
+}

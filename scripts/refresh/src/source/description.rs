@@ -1,0 +1,48 @@
+//! GitHub's own repository of the document, by git.
+
+use std::process::Command;
+use std::{env, fs, path::Path};
+
+use super::{EDITION, Published, read, run, text};
+use crate::problem::{Problem, Result};
+
+const URL: &str = "https://github.com/github/rest-api-description";
+
+/// Another place of it: a mirror, or a clone on this machine.
+const VARIABLE: &str = "OCTOWIRE_REST_API_DESCRIPTION";
+
+/// Fetches one commit, and of it no more than the files that are asked for: the
+/// repository has some gigabytes.
+pub fn fetch(reference: Option<&str>, work: &Path) -> Result<Published> {
+    let url = env::var(VARIABLE).unwrap_or_else(|_| URL.to_owned());
+    let reference = reference.unwrap_or("HEAD");
+    let git = |arguments: &[&str]| {
+        let mut git = Command::new("git");
+        // A repository that asks for a password is not there.
+        git.arg("-C").arg(work).args(arguments).env("GIT_TERMINAL_PROMPT", "0");
+        let doing = format!(
+            "fetch {reference} of {url} (is the network there, and the name right? {VARIABLE} \
+             names another URL; without arguments, npm is asked instead)"
+        );
+        run(&mut git, &doing)
+    };
+    git(&["init", "--quiet"])?;
+    git(&["remote", "add", "origin", &url])?;
+    git(&["fetch", "--quiet", "--depth", "1", "--filter=blob:none", "origin", reference])?;
+    let commit = git(&["rev-parse", "FETCH_HEAD"])?;
+    let file = format!("descriptions/{EDITION}/{EDITION}.json");
+    let path = work.join("document.json");
+    let bytes = git(&["show", &format!("FETCH_HEAD:{file}")])?;
+    fs::write(&path, bytes).map_err(|e| Problem::at(&path, "write", &e))?;
+    let (bytes, document) = read(&path)?;
+    Ok(Published {
+        package: "github/rest-api-description".to_owned(),
+        version: String::from_utf8_lossy(&commit).trim().to_owned(),
+        file,
+        license: text(&document["info"]["license"]["name"], "unknown"),
+        license_text: git(&["show", "FETCH_HEAD:LICENSE.md"]).ok(),
+        bytes,
+        document,
+        others: Vec::new(),
+    })
+}

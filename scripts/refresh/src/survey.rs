@@ -1,0 +1,69 @@
+//! Other documents through all stages of the build: older ones, and other
+//! editions. Actions of the overlay that do nothing there are left aside.
+
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::build::{Result, document, overlay, webhooks};
+use crate::pipeline;
+use crate::problem::{self, Problem};
+
+/// Takes each document through; gives how many failed.
+pub fn run(root: &Path, files: &[PathBuf], out: &mut impl Write) -> problem::Result<usize> {
+    let overlay = overlay::read(&root.join("openapi/overlay.yaml"))?;
+    let mut failed = 0;
+    for file in files {
+        let started = Instant::now();
+        let line = catch_unwind(AssertUnwindSafe(|| one(file, &overlay)));
+        let seconds = started.elapsed().as_secs_f32();
+        let line = match line {
+            Ok(Ok(counts)) => counts.line(seconds),
+            Ok(Err(error)) => {
+                failed += 1;
+                format!("{}: FAILED: {error}", file.display())
+            }
+            Err(panic) => {
+                failed += 1;
+                let text = panic.downcast_ref::<String>().map(String::as_str);
+                let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+                format!("{}: PANICKED: {}", file.display(), text.unwrap_or("it says nothing"))
+            }
+        };
+        // One line for each, whatever an error says.
+        writeln!(out, "{}", line.replace('\n', " ")).map_err(Problem::failed)?;
+    }
+    Ok(failed)
+}
+
+struct Counts {
+    name: String,
+    version: String,
+    operations: usize,
+    webhooks: usize,
+    stale: usize,
+}
+
+fn one(file: &Path, overlay: &overlay::Overlay) -> Result<Counts> {
+    let corrected = pipeline::correct_file(file, overlay)?;
+    let refined = pipeline::generate(&corrected)?;
+    let webhooks = webhooks::describe(&corrected.document)?.len();
+    let operations = document::operations(&corrected.document).count();
+    assert_eq!(refined.calls.len(), operations, "operations were lost on the way");
+    Ok(Counts {
+        version: corrected.document["info"]["version"].as_str().unwrap_or_default().to_owned(),
+        name: corrected.name,
+        operations,
+        webhooks,
+        stale: corrected.stale.len(),
+    })
+}
+
+impl Counts {
+    /// A row of a table in Markdown.
+    fn line(&self, seconds: f32) -> String {
+        let Self { name, version, operations, webhooks, stale } = self;
+        format!("| {version} | {name} | {operations} | {webhooks} | {stale} | {seconds:.1} |")
+    }
+}

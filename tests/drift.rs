@@ -1,0 +1,21 @@
+//! What is vendored is whole and current, and the way to bring in what comes
+//! next keeps its promises.
+
+#[path = "drift/by_hand.rs"]
+mod by_hand;
+#[path = "drift/cross_check.rs"]
+mod cross_check;
+#[path = "drift/faults.rs"]
+mod faults;
+#[path = "drift/index.rs"]
+mod index;
+#[path = "drift/online.rs"]
+mod online;
+#[path = "drift/proposals.rs"]
+mod proposals;
+#[path = "drift/refresh.rs"]
+mod refresh;
+#[path = "drift/support.rs"]
+mod support;
+#[path = "drift/vendored.rs"]
+mod vendored;

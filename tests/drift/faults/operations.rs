@@ -1,0 +1,268 @@
+//! Operations, parameters and responses.
+
+use octowire_refresh::drift::Bump::{Major, Minor, Patch};
+use octowire_refresh::drift::Direction::{Error, Operation, Request, Response};
+use octowire_refresh::drift::Kind;
+use octowire_refresh::drift::Severity::{Breaking, Compatible, Documentation, Notice};
+use serde_json::json;
+
+use super::small::*;
+use super::{NONE, Row};
+
+/// Operations, parameters and responses.
+pub(super) const OPERATIONS: &[Row] = &[
+    (
+        "operation removed",
+        |d| remove(d, CREATE),
+        &[(Kind::OperationRemoved, Breaking, Major, Operation)],
+    ),
+    (
+        "operation added",
+        |d| {
+            let mut more = value(d, CREATE).clone();
+            more["operationId"] = json!("things/update");
+            value(d, "/paths/~1things")["patch"] = more;
+        },
+        &[(Kind::OperationAdded, Compatible, Minor, Operation)],
+    ),
+    (
+        "operation renamed",
+        |d| value(d, CREATE)["operationId"] = json!("things/make"),
+        &[(Kind::OperationRenamed, Compatible, Major, Operation)],
+    ),
+    (
+        "path moved",
+        |d| {
+            let item = value(d, "/paths/~1things").clone();
+            remove(d, "/paths/~1things");
+            value(d, "/paths")["/v2/things"] = item;
+        },
+        &[(Kind::PathMoved, Breaking, Patch, Operation)],
+    ),
+    (
+        "method changed",
+        |d| {
+            let operation = value(d, CREATE).clone();
+            remove(d, CREATE);
+            value(d, "/paths/~1things")["put"] = operation;
+        },
+        &[(Kind::MethodChanged, Breaking, Patch, Operation)],
+    ),
+    (
+        "tag changed",
+        |d| value(d, CREATE)["tags"] = json!(["stuff"]),
+        &[(Kind::TagChanged, Compatible, Major, Operation)],
+    ),
+    (
+        "server of an operation",
+        |d| {
+            value(d, CREATE)["servers"] = json!([{ "url": "https://uploads.github.com" }]);
+        },
+        &[(Kind::ServerChanged, Breaking, Patch, Operation)],
+    ),
+    (
+        "ways of signing in",
+        |d| value(d, CREATE)["security"] = json!([{ "token": [] }]),
+        &[(Kind::SecurityChanged, Breaking, NONE, Operation)],
+    ),
+    (
+        "no Apps any longer",
+        |d| at!(d, CREATE, "/x-github")["enabledForGitHubApps"] = json!(false),
+        &[(Kind::AppsRefused, Breaking, NONE, Operation)],
+    ),
+    (
+        "cloud only",
+        |d| at!(d, CREATE, "/x-github")["githubCloudOnly"] = json!(true),
+        &[(Kind::CloudOnlyChanged, Notice, NONE, Operation)],
+    ),
+    (
+        "it notifies",
+        |d| at!(d, CREATE, "/x-github")["triggersNotification"] = json!(true),
+        &[(Kind::TriggersNotificationChanged, Compatible, Patch, Operation)],
+    ),
+    (
+        "category",
+        |d| at!(d, CREATE, "/x-github")["category"] = json!("stuff"),
+        &[(Kind::AnnotationChanged, Documentation, NONE, Operation)],
+    ),
+    (
+        "deprecated",
+        |d| value(d, CREATE)["deprecated"] = json!(true),
+        &[(Kind::Deprecated, Notice, Minor, Operation)],
+    ),
+    (
+        "link to the documentation",
+        |d| value(d, CREATE)["externalDocs"] = json!({ "url": "x" }),
+        &[(Kind::DocumentationChanged, Documentation, Patch, Operation)],
+    ),
+    (
+        "announcement",
+        |d| {
+            value(d, CREATE)["x-github-breaking-changes"] =
+                json!([{ "changeset": "away", "version": "2026-03-10", "patch": {} }]);
+        },
+        &[(Kind::BreakingChangeAnnounced, Notice, NONE, Operation)],
+    ),
+    (
+        "optional parameter added",
+        |d| {
+            let more = json!({ "name": "q", "in": "query", "schema": { "type": "string" } });
+            push(d, &[GET, "/parameters"].concat(), more);
+        },
+        &[(Kind::ParameterAdded, Compatible, Minor, Request)],
+    ),
+    (
+        "required parameter added",
+        |d| {
+            let more = json!({ "name": "q", "in": "query", "required": true, "schema": {} });
+            push(d, &[GET, "/parameters"].concat(), more);
+        },
+        &[(Kind::RequiredParameterAdded, Breaking, Major, Request)],
+    ),
+    (
+        "parameter of the path item",
+        |d| {
+            value(d, "/paths/~1things")["parameters"] =
+                json!([{ "name": "q", "in": "header", "schema": { "type": "string" } }]);
+        },
+        &[(Kind::ParameterAdded, Compatible, Minor, Request)],
+    ),
+    (
+        "parameter removed",
+        |d| {
+            at!(d, GET, "/parameters").as_array_mut().unwrap().remove(1);
+        },
+        &[(Kind::ParameterRemoved, Breaking, Major, Request)],
+    ),
+    (
+        "parameter became required",
+        |d| at!(d, GET, "/parameters/1")["required"] = json!(true),
+        &[(Kind::ParameterBecameRequired, Breaking, Major, Request)],
+    ),
+    (
+        "parameter of another type",
+        |d| {
+            at!(d, GET, "/parameters/0/schema")["type"] = json!("string");
+        },
+        &[(Kind::TypeChanged, Breaking, Major, Request)],
+    ),
+    (
+        "path parameter renamed",
+        |d| {
+            let mut item = value(d, "/paths/~1things~1{thing_id}").clone();
+            for method in ["get", "delete"] {
+                item[method]["parameters"][0]["name"] = json!("id");
+            }
+            remove(d, "/paths/~1things~1{thing_id}");
+            value(d, "/paths")["/things/{id}"] = item;
+        },
+        &[
+            (Kind::ParameterRenamed, Compatible, Patch, Request),
+            (Kind::ParameterRenamed, Compatible, Patch, Request),
+        ],
+    ),
+    (
+        "parameter written otherwise",
+        |d| at!(d, GET, "/parameters/0")["x-multi-segment"] = json!(true),
+        &[(Kind::ParameterEncodingChanged, Breaking, Patch, Request)],
+    ),
+    (
+        "value of a parameter added",
+        |d| push(d, &[GET, "/parameters/1/schema/enum"].concat(), json!("x")),
+        &[(Kind::EnumValueAdded, Compatible, Minor, Request)],
+    ),
+    (
+        "value of a parameter removed",
+        |d| pop(d, &[GET, "/parameters/1/schema/enum"].concat(), &json!("at")),
+        &[(Kind::EnumValueRemoved, Breaking, Major, Request)],
+    ),
+    (
+        "default of a shared parameter",
+        |d| value(d, "/components/parameters/per-page/schema")["default"] = json!(10),
+        &[(Kind::DefaultChanged, Notice, Patch, Request)],
+    ),
+    (
+        "limit of a shared parameter lowered",
+        |d| value(d, "/components/parameters/per-page/schema")["maximum"] = json!(50),
+        &[(Kind::BoundTightened, Breaking, NONE, Request)],
+    ),
+    (
+        "body removed",
+        |d| remove(d, &[CREATE, "/requestBody"].concat()),
+        &[(Kind::RequestBodyRemoved, Breaking, Major, Request)],
+    ),
+    (
+        "optional body added",
+        |d| value(d, GET)["requestBody"] = json!({ "content": {} }),
+        &[(Kind::RequestBodyAdded, Compatible, Minor, Request)],
+    ),
+    (
+        "required body added",
+        |d| value(d, GET)["requestBody"] = json!({ "required": true, "content": {} }),
+        &[(Kind::RequiredRequestBodyAdded, Breaking, Major, Request)],
+    ),
+    (
+        "body became optional",
+        |d| at!(d, CREATE, "/requestBody")["required"] = json!(false),
+        &[(Kind::RequestBodyBecameOptional, Compatible, Patch, Request)],
+    ),
+    (
+        "media type of a body",
+        |d| at!(d, CREATE, "/requestBody/content")["text/plain"] = json!({}),
+        &[(Kind::MediaTypeAdded, Compatible, NONE, Request)],
+    ),
+    (
+        "media type of a response removed",
+        |d| {
+            at!(d, GET, "/responses/200")["content"] = json!({});
+        },
+        &[(Kind::MediaTypeRemoved, Breaking, Major, Response)],
+    ),
+    (
+        "media type of a response added",
+        |d| {
+            value(d, "/paths/~1things~1{thing_id}/delete/responses/204")["content"] =
+                json!({ "application/json": {} });
+        },
+        &[(Kind::MediaTypeAdded, Compatible, Major, Response)],
+    ),
+    (
+        "success with another body",
+        |d| at!(d, GET, "/responses")["202"] = json!({ "description": "" }),
+        &[(Kind::SuccessStatusAdded, Breaking, Major, Response)],
+    ),
+    (
+        "success with the same body",
+        |d| {
+            let same = at!(d, GET, "/responses/200").clone();
+            at!(d, GET, "/responses")["203"] = same;
+        },
+        &[(Kind::SuccessStatusAdded, Compatible, NONE, Response)],
+    ),
+    (
+        "one success for another",
+        |d| {
+            let responses = value(d, "/paths/~1things~1{thing_id}/delete/responses");
+            *responses = json!({ "202": { "description": "Gone" } });
+        },
+        &[
+            (Kind::SuccessStatusAdded, Compatible, NONE, Response),
+            (Kind::SuccessStatusRemoved, Compatible, NONE, Response),
+        ],
+    ),
+    (
+        "status of an error removed",
+        |d| remove(d, &[GET, "/responses/404"].concat()),
+        &[(Kind::StatusRemoved, Compatible, NONE, Error)],
+    ),
+    (
+        "header removed",
+        |d| remove(d, &[GET, "/responses/200/headers/Link"].concat()),
+        &[(Kind::HeaderRemoved, Notice, NONE, Response)],
+    ),
+    (
+        "property of an error removed",
+        |d| remove(d, "/components/schemas/basic-error/properties/message"),
+        &[(Kind::PropertyRemoved, Notice, NONE, Error)],
+    ),
+];

@@ -1,0 +1,331 @@
+//! What is read, from responses and from deliveries.
+
+use octowire_refresh::drift::Bump::{Major, Minor, Patch};
+use octowire_refresh::drift::Direction::{Response, Webhook};
+use octowire_refresh::drift::Kind;
+use octowire_refresh::drift::Severity::{Breaking, Compatible, Documentation, Notice};
+use serde_json::json;
+
+use super::small::*;
+use super::{NONE, Row};
+
+/// What is read, from responses and from deliveries.
+pub(super) const READ: &[Row] = &[
+    (
+        "property added",
+        |d| at!(d, THING, "/properties")["x"] = json!({ "type": "string" }),
+        &[(Kind::PropertyAdded, Compatible, Minor, Response)],
+    ),
+    (
+        "required property added",
+        |d| {
+            at!(d, THING, "/properties")["x"] = json!({ "type": "string" });
+            push(d, &[THING, "/required"].concat(), json!("x"));
+        },
+        &[(Kind::RequiredPropertyAdded, Compatible, Minor, Response)],
+    ),
+    (
+        "optional property removed",
+        |d| remove(d, &[THING, "/properties/hint"].concat()),
+        &[(Kind::PropertyRemoved, Compatible, Major, Response)],
+    ),
+    (
+        "required property removed",
+        |d| remove(d, &[THING, "/properties/text"].concat()),
+        &[(Kind::RequiredPropertyRemoved, Breaking, Major, Response)],
+    ),
+    (
+        "required property that could be `null` removed",
+        |d| remove(d, &[THING, "/properties/note"].concat()),
+        &[(Kind::RequiredPropertyRemoved, Compatible, Major, Response)],
+    ),
+    (
+        "required list removed",
+        |d| remove(d, &[THING, "/properties/labels"].concat()),
+        &[(Kind::RequiredPropertyRemoved, Compatible, Major, Response)],
+    ),
+    (
+        "property made optional",
+        |d| pop(d, &[THING, "/required"].concat(), &json!("text")),
+        &[(Kind::PropertyBecameOptional, Breaking, Major, Response)],
+    ),
+    (
+        "list made optional",
+        |d| pop(d, &[THING, "/required"].concat(), &json!("labels")),
+        &[(Kind::PropertyBecameOptional, Compatible, NONE, Response)],
+    ),
+    (
+        "what could be `null` made optional",
+        |d| pop(d, &[THING, "/required"].concat(), &json!("note")),
+        &[(Kind::PropertyBecameOptional, Compatible, NONE, Response)],
+    ),
+    (
+        "property made required",
+        |d| push(d, &[THING, "/required"].concat(), json!("hint")),
+        &[(Kind::PropertyBecameRequired, Compatible, Major, Response)],
+    ),
+    (
+        "`null` added",
+        |d| at!(d, THING, "/properties/text")["nullable"] = json!(true),
+        &[(Kind::BecameNullable, Breaking, Major, Response)],
+    ),
+    (
+        "`null` added to what could be absent",
+        |d| at!(d, THING, "/properties/hint")["nullable"] = json!(true),
+        &[(Kind::BecameNullable, Compatible, NONE, Response)],
+    ),
+    (
+        "`null` added to a list",
+        |d| at!(d, THING, "/properties/labels")["nullable"] = json!(true),
+        &[(Kind::BecameNullable, Compatible, NONE, Response)],
+    ),
+    (
+        "`null` among the elements",
+        |d| {
+            *at!(d, THING, "/properties/labels/items") =
+                json!({ "nullable": true, "allOf": [{ "$ref": "#/components/schemas/label" }] });
+        },
+        &[(Kind::BecameNullable, Breaking, Major, Response)],
+    ),
+    (
+        "`null` gone",
+        |d| remove(d, &[THING, "/properties/note/nullable"].concat()),
+        &[(Kind::BecameNotNullable, Compatible, Major, Response)],
+    ),
+    (
+        "`null` gone by another component",
+        |d| {
+            *at!(d, THING, "/properties/reviewer") = json!({ "$ref": "#/components/schemas/user" });
+        },
+        &[(Kind::BecameNotNullable, Compatible, NONE, Response)],
+    ),
+    (
+        "`null` by a variant",
+        |d| {
+            *at!(d, THING, "/properties/text") =
+                json!({ "oneOf": [{ "type": "null" }, { "type": "string" }] });
+        },
+        &[(Kind::BecameNullable, Breaking, Major, Response)],
+    ),
+    (
+        "type changed",
+        |d| at!(d, THING, "/properties/id")["type"] = json!("string"),
+        &[(Kind::TypeChanged, Breaking, Major, Response)],
+    ),
+    (
+        "type widened",
+        |d| {
+            *at!(d, THING, "/properties/reviewer") = json!({ "nullable": true, "oneOf": [
+            { "$ref": "#/components/schemas/user" }, { "$ref": "#/components/schemas/team" }
+        ] });
+        },
+        &[(Kind::TypeWidened, Breaking, Major, Response)],
+    ),
+    (
+        "type narrowed",
+        |d| {
+            *at!(d, THING, "/properties/owner") = json!({ "$ref": "#/components/schemas/team" });
+        },
+        &[(Kind::TypeNarrowed, Compatible, Major, Response)],
+    ),
+    (
+        "value added",
+        |d| push(d, &[THING, "/properties/state/enum"].concat(), json!("x")),
+        &[(Kind::EnumValueAdded, Compatible, Minor, Response)],
+    ),
+    (
+        "value removed",
+        |d| pop(d, &[THING, "/properties/state/enum"].concat(), &json!("open")),
+        &[(Kind::EnumValueRemoved, Compatible, Major, Response)],
+    ),
+    (
+        "values introduced",
+        |d| at!(d, THING, "/properties/text")["enum"] = json!(["a"]),
+        &[(Kind::EnumIntroduced, Compatible, Major, Response)],
+    ),
+    (
+        "values of a number",
+        |d| at!(d, THING, "/properties/id")["enum"] = json!([1, 2]),
+        &[(Kind::EnumIntroduced, Compatible, NONE, Response)],
+    ),
+    (
+        "text for a time",
+        |d| remove(d, &[THING, "/properties/at/format"].concat()),
+        &[(Kind::FormatChanged, Breaking, Major, Response)],
+    ),
+    (
+        "time for a text",
+        |d| at!(d, THING, "/properties/text")["format"] = json!("date-time"),
+        &[(Kind::FormatChanged, Compatible, Major, Response)],
+    ),
+    (
+        "format without a type",
+        |d| at!(d, THING, "/properties/text")["format"] = json!("uri"),
+        &[(Kind::FormatChanged, Compatible, NONE, Response)],
+    ),
+    (
+        "variant added",
+        |d| {
+            push(
+                d,
+                &[THING, "/properties/owner/oneOf"].concat(),
+                json!({ "$ref": "#/components/schemas/options" }),
+            );
+        },
+        &[(Kind::VariantAdded, Compatible, Minor, Response)],
+    ),
+    (
+        "variant removed",
+        |d| {
+            push(d, &[THING, "/properties/owner/oneOf"].concat(), json!({ "type": "string" }));
+            at!(d, THING, "/properties/owner/oneOf").as_array_mut().unwrap().remove(0);
+        },
+        &[
+            (Kind::VariantAdded, Compatible, Minor, Response),
+            (Kind::VariantRemoved, Compatible, Major, Response),
+        ],
+    ),
+    (
+        "elements of another type",
+        |d| {
+            *at!(d, THING, "/properties/labels/items") = json!({ "type": "string" });
+        },
+        &[(Kind::TypeChanged, Breaking, Major, Response)],
+    ),
+    (
+        "map of another type",
+        |d| {
+            at!(d, THING, "/properties/extra/additionalProperties")["type"] = json!("integer");
+        },
+        &[(Kind::TypeChanged, Breaking, Major, Response)],
+    ),
+    (
+        "map of anything",
+        |d| {
+            at!(d, THING, "/properties/extra")["additionalProperties"] = json!(true);
+        },
+        &[(Kind::TypeWidened, Breaking, Major, Response)],
+    ),
+    (
+        "only named properties",
+        |d| value(d, THING)["additionalProperties"] = json!(false),
+        &[(Kind::AdditionalPropertiesForbidden, Compatible, NONE, Response)],
+    ),
+    (
+        "limit and default",
+        |d| {
+            at!(d, THING, "/properties/text")["maxLength"] = json!(5);
+            at!(d, THING, "/properties/text")["default"] = json!("x");
+        },
+        &[
+            (Kind::BoundTightened, Compatible, NONE, Response),
+            (Kind::DefaultChanged, Compatible, NONE, Response),
+        ],
+    ),
+    (
+        "read only",
+        |d| at!(d, THING, "/properties/id")["readOnly"] = json!(true),
+        &[(Kind::AccessChanged, Compatible, NONE, Response)],
+    ),
+    (
+        "discriminator",
+        |d| at!(d, THING, "/properties/owner")["discriminator"] = json!({ "propertyName": "kind" }),
+        &[(Kind::DiscriminatorChanged, Compatible, NONE, Response)],
+    ),
+    (
+        "what a circle goes through",
+        |d| {
+            at!(d, THING, "/properties")["children"] =
+                json!({ "type": "array", "items": { "$ref": "#/components/schemas/thing" } });
+        },
+        &[(Kind::PropertyAdded, Compatible, Minor, Response)],
+    ),
+    (
+        "more by an `allOf`",
+        |d| {
+            *value(d, "/paths/~1things/post/responses/201/content/application~1json/schema") = json!({
+                "allOf": [{ "$ref": "#/components/schemas/thing" },
+                          { "type": "object", "properties": { "x": { "type": "string" } } }]
+            });
+        },
+        &[
+            (Kind::PropertyAdded, Compatible, Minor, Response),
+            // The component has a description, and what it is a part of has none.
+            (Kind::DocumentationChanged, Documentation, Patch, Response),
+        ],
+    ),
+    (
+        "announcement in a component",
+        |d| {
+            value(d, THING)["x-github-breaking-changes"] =
+                json!([{ "changeset": "away", "version": "2026-03-10", "patch": {} }]);
+        },
+        &[(Kind::BreakingChangeAnnounced, Notice, NONE, Response)],
+    ),
+    (
+        "webhook added",
+        |d| {
+            let mut more = value(d, "/x-webhooks/thing-made").clone();
+            more["post"]["operationId"] = json!("things/broken");
+            value(d, "/x-webhooks")["thing-broken"] = more;
+        },
+        &[(Kind::WebhookAdded, Compatible, Minor, Webhook)],
+    ),
+    (
+        "webhook removed",
+        |d| remove(d, "/x-webhooks/thing-made"),
+        &[(Kind::WebhookRemoved, Breaking, Major, Webhook)],
+    ),
+    (
+        "webhook renamed",
+        |d| {
+            let item = value(d, "/x-webhooks/thing-made").clone();
+            value(d, "/x-webhooks")["thing-created"] = item;
+            remove(d, "/x-webhooks/thing-made");
+        },
+        &[(Kind::WebhookRenamed, Compatible, Major, Webhook)],
+    ),
+    (
+        "webhook of other hooks",
+        |d| at!(d, HOOK, "/x-github")["supported-webhook-types"] = json!(["app", "organization"]),
+        &[
+            (Kind::WebhookTypeAdded, Compatible, NONE, Webhook),
+            (Kind::WebhookTypeRemoved, Breaking, NONE, Webhook),
+        ],
+    ),
+    (
+        "property of a delivery removed",
+        |d| remove(d, &[MADE, "/properties/count"].concat()),
+        &[(Kind::RequiredPropertyRemoved, Breaking, Major, Webhook)],
+    ),
+    (
+        "type in a delivery",
+        |d| at!(d, MADE, "/properties/count")["type"] = json!("string"),
+        &[(Kind::TypeChanged, Breaking, Major, Webhook)],
+    ),
+    (
+        "value in a delivery",
+        |d| push(d, &[MADE, "/properties/action/enum"].concat(), json!("x")),
+        &[(Kind::EnumValueAdded, Compatible, Minor, Webhook)],
+    ),
+    (
+        "header of a delivery",
+        |d| {
+            let headers = [HOOK, "/parameters"].concat();
+            remove(d, &headers);
+        },
+        &[(Kind::ParameterRemoved, Compatible, NONE, Webhook)],
+    ),
+    (
+        "no payload",
+        |d| remove(d, &[HOOK, "/requestBody"].concat()),
+        &[(Kind::RequestBodyRemoved, Breaking, Major, Webhook)],
+    ),
+    (
+        "what both directions use",
+        |d| {
+            at!(d, MADE, "/properties")["label"] = json!({ "$ref": "#/components/schemas/label" });
+        },
+        &[(Kind::PropertyAdded, Compatible, Minor, Webhook)],
+    ),
+];

@@ -1,0 +1,213 @@
+//! Examples that do not fit their schemas are found, and the overlay actions
+//! that make them fit are proposed.
+
+use octowire_refresh::build::overlay::{apply, parse};
+use octowire_refresh::examples::{self, Proposal, Side};
+use octowire_refresh::payloads::Payload;
+use octowire_refresh::source::EDITION;
+use serde_json::{Value, json};
+
+use crate::support::{corrected, none, overlay, payloads};
+
+/// The same that tests/examples, tests/webhooks and tests/pipeline find with the generated types:
+/// that is how it is known that this check refuses what they do, and nothing else.
+#[test]
+fn every_example_fits_its_schema_but_those_that_are_called_broken() {
+    let corrected = corrected(&overlay());
+    let examples = examples::examples(&corrected.document, &payloads()).unwrap();
+    let mut surprises = Vec::new();
+    for example in &examples {
+        let violations = example.violations(&corrected.document);
+        if violations.is_empty() == example.is_broken() {
+            surprises.push(format!("{}: {violations:?}", example.name));
+        }
+    }
+    let sent = examples.iter().filter(|example| example.side == Side::Sent).count();
+    println!("examples: {} are read, {sent} are sent", examples.len() - sent);
+    assert!(sent > 400 && examples.len() - sent > 1_300);
+    assert!(surprises.is_empty(), "{surprises:#?}");
+}
+
+/// The proposals for a document, and the text that they are written as.
+fn proposed(document: &Value, payloads: &[Payload]) -> (Vec<Proposal>, String) {
+    let proposals = examples::proposals(document, payloads).unwrap();
+    let editions = [(EDITION.to_owned(), document.clone())];
+    let text = examples::render(&proposals, document, &editions);
+    (proposals, text)
+}
+
+#[test]
+fn with_the_overlay_as_it_is_nothing_is_proposed() {
+    let (proposals, _) = proposed(&corrected(&overlay()).document, &payloads());
+    assert!(proposals.is_empty(), "{proposals:#?}");
+}
+
+#[test]
+fn an_action_that_is_taken_out_is_proposed_again_with_its_evidence() {
+    let payloads = payloads();
+    for (target, evidence, update) in [
+        (
+            "$.components.schemas['budget'].required[?@ == 'budget_product_sku']",
+            "Required, yet responses lack `budget_product_sku`. Examples: \
+             billing/get-all-budgets-org (200 default), billing/get-all-budgets-org (200 \
+             with_user_filter).",
+            None,
+        ),
+        (
+            "$.components.schemas['repository-advisory'].properties['identifiers'].items\
+             .properties['value']",
+            "Not nullable, yet null in responses. Example: \
+             security-advisories/create-private-vulnerability-report (201 default).",
+            Some(json!({ "nullable": true })),
+        ),
+        (
+            "$.paths['/gists/{gist_id}'].patch.requestBody.content['application/json'].schema\
+             .properties['files'].additionalProperties",
+            "Not nullable, yet null in requests. Example: gists/update (request, deleteFile).",
+            Some(json!({ "nullable": true })),
+        ),
+    ] {
+        let mut without = overlay();
+        let before = without.actions.len();
+        without.actions.retain(|action| action.target != target);
+        assert_eq!(without.actions.len(), before - 1, "no action {target}");
+        let (_, text) = proposed(&corrected(&without).document, &payloads);
+        let actions = parse(&text).unwrap().actions;
+        let action = actions.iter().find(|action| action.target == target);
+        let action = action.unwrap_or_else(|| panic!("{target} is not proposed:\n{text}"));
+        assert_eq!((action.description.as_str(), &action.update), (evidence, &update));
+        assert_eq!(action.remove, update.is_none());
+    }
+}
+
+#[test]
+fn accepting_all_that_is_proposed_leaves_nothing_to_propose() {
+    let payloads = payloads();
+    let mut document = corrected(&none()).document;
+    let (proposals, text) = proposed(&document, &payloads);
+    println!("without an overlay, {} places are found", proposals.len());
+    assert!(proposals.len() > 100, "{}", proposals.len());
+    apply(&mut document, &parse(&text).unwrap(), EDITION).unwrap();
+    let (proposals, _) = proposed(&document, &payloads);
+    assert!(proposals.is_empty(), "{proposals:#?}");
+}
+
+/// A document whose one operation answers, and takes, the schema, with an example of it.
+fn example(schema: Value, body: Value) -> Value {
+    let content = |schema: &Value| {
+        let media = json!({ "schema": schema, "example": body });
+        json!({ "content": { "application/json": media } })
+    };
+    json!({
+        "openapi": "3.0.3",
+        "info": { "version": "1", "x-github-plan": EDITION },
+        "paths": { "/a": { "post": {
+            "operationId": "a/b", "tags": ["a"],
+            "requestBody": content(&schema),
+            "responses": { "200": content(&schema) },
+        } } },
+    })
+}
+
+/// What is wrong on each side.
+fn wrong(schema: Value, body: Value) -> (Vec<String>, Vec<String>) {
+    let document = example(schema, body);
+    let proposals = examples::proposals(&document, &[]).unwrap();
+    let of = |side| {
+        let of_side = proposals.iter().filter(|proposal| proposal.side == side);
+        of_side.map(|it| format!("{:?} {}", it.wrong, it.path)).collect()
+    };
+    (of(Side::Read), of(Side::Sent))
+}
+
+#[test]
+fn what_is_read_is_read_tolerantly_and_what_is_sent_is_exact() {
+    let object = |properties: Value, required: Value| {
+        let (kind, all) = ("object", properties);
+        json!({ "type": kind, "properties": all, "required": required })
+    };
+    let text = json!({ "type": "string" });
+    let list = json!({ "type": "array", "items": text });
+    let choice = json!({ "type": "string", "enum": ["a"] });
+    let either = json!({ "oneOf": [{ "type": "string" }, { "type": "integer" }] });
+    let time = json!({ "type": "string", "format": "date-time" });
+    for (schema, body, read, sent) in [
+        (object(json!({ "a": text }), json!(["a"])), json!({}), "Missing(\"a\") $", "="),
+        (object(json!({ "a": list }), json!(["a"])), json!({}), "", "Missing(\"a\") $"),
+        (object(json!({ "a": list }), json!(["a"])), json!({ "a": null }), "", "Null $.a"),
+        (object(json!({ "a": text }), json!(["a"])), json!({ "a": null }), "Null $.a", "="),
+        (object(json!({ "a": text }), json!([])), json!({ "a": null }), "", "Null $.a"),
+        (object(json!({ "a": choice }), json!([])), json!({ "a": "b" }), "", "Value(\"b\") $.a"),
+        (
+            object(json!({ "a": text }), json!([])),
+            json!({ "b": 1 }),
+            "",
+            "Unnamed { name: \"b\", of: \"integer\" } $.b",
+        ),
+        (
+            object(json!({ "a": either }), json!([])),
+            json!({ "a": true }),
+            "",
+            "Type { expected: \"string\", actual: \"boolean\" } $.a",
+        ),
+        (object(json!({ "a": time }), json!([])), json!({ "a": "soon" }), "Format $.a", ""),
+        (object(json!({ "a": time }), json!([])), json!({ "a": "2020-01-01 00:00:00" }), "", ""),
+        (list, json!(["a", 1]), "Type { expected: \"string\", actual: \"integer\" } $[1]", "="),
+    ] {
+        let found = wrong(schema.clone(), body.clone());
+        let sent = if sent == "=" { read } else { sent };
+        let expected =
+            [read, sent].map(|one| if one.is_empty() { Vec::new() } else { vec![one.to_owned()] });
+        assert_eq!([found.0, found.1], expected, "{body} of {schema}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_found_where_it_is_written() {
+    let part = |name: &str| {
+        let properties = json!({ name: { "type": "string" } });
+        json!({ "type": "object", "properties": properties, "required": [name] })
+    };
+    let named = json!({ "$ref": "#/components/schemas/named" });
+    let content = "/paths/~1a/post/responses/200/content/application~1json/schema";
+    for (schema, body, place) in [
+        // Each part of an `allOf` has what it requires.
+        (json!({ "allOf": [part("a"), part("b")] }), json!({ "a": "" }), "/allOf/1"),
+        (json!({ "allOf": [part("a"), named] }), json!({ "a": "" }), "named"),
+        // What a variant adds to an object is optional.
+        (json!({ "properties": {}, "anyOf": [part("a")] }), json!({}), "nothing"),
+        (
+            json!({ "properties": {}, "anyOf": [part("a")] }),
+            json!({ "a": 1 }),
+            "/anyOf/0/properties/a",
+        ),
+        // A union of one is that one; of several, the JSON stays.
+        (json!({ "oneOf": [part("a")] }), json!({}), "/oneOf/0"),
+        (json!({ "oneOf": [part("a"), part("b")] }), json!({}), "nothing"),
+        // A reference is loosened where it stands if it may be null, as a component if it lacks.
+        (json!({ "type": "array", "items": named }), json!([null]), "/items"),
+        (json!({ "type": "array", "items": named }), json!([{}]), "named"),
+    ] {
+        let mut document = example(schema.clone(), body.clone());
+        document["components"] = json!({ "schemas": { "named": part("name") } });
+        let proposals = examples::proposals(&document, &[]).unwrap();
+        let read = proposals.iter().find(|proposal| proposal.side == Side::Read);
+        let found = read.map_or("nothing", |read| {
+            let place = read.schema.strip_prefix(content);
+            place.unwrap_or_else(|| read.schema.rsplit('/').next().unwrap())
+        });
+        assert_eq!(found, place, "{body} of {schema}");
+    }
+}
+
+#[test]
+fn what_no_action_can_say_is_left_to_a_person() {
+    let schema = json!({ "type": "array", "items": { "type": "string" } });
+    let document = example(schema, json!({ "a": "an item, torn" }));
+    let (proposals, text) = proposed(&document, &[]);
+    assert_eq!(proposals.len(), 2);
+    assert!(parse(&text).unwrap().actions.is_empty());
+    assert!(text.contains("# No action is proposed, since the example may be wrong"), "{text}");
+    assert!(text.contains("$ is of type object, not array"), "{text}");
+    assert!(text.contains("Example: a/b (200 example)."), "{text}");
+}

@@ -1,0 +1,208 @@
+//! A refresh replaces everything or nothing, and says by its exit status what
+//! it means for those who use the library.
+
+#[path = "refresh/atomic.rs"]
+mod atomic;
+#[path = "refresh/editions.rs"]
+mod editions;
+#[path = "refresh/failures.rs"]
+mod failures;
+#[path = "refresh/small.rs"]
+mod small;
+#[path = "refresh/sources.rs"]
+mod sources;
+
+use serde_json::{Value, json};
+
+use crate::support::assert_contains;
+use small::{Small, document, text};
+
+/// The small document, changed.
+fn changed(version: &str, change: impl FnOnce(&mut Value)) -> Value {
+    let mut document = document(version);
+    change(&mut document);
+    document
+}
+
+/// Another summary, which concerns nobody.
+fn reworded(version: &str) -> Value {
+    changed(version, |document| {
+        document["paths"]["/things/{id}"]["get"]["summary"] = json!("Of a thing");
+    })
+}
+
+#[test]
+fn every_file_is_replaced_and_comments_stay() {
+    let small = Small::new();
+    let new = reworded("2.0.0");
+    let said = small.run(&[&small.publish(&new)]);
+    assert_eq!(said.status, 0, "{}", said.text);
+    assert_eq!(small.read("openapi/api.github.com.json"), text(&new));
+    let upstream = small.read("openapi/upstream.toml");
+    assert_contains(&upstream, "# Where it comes from.\npackage = \"@octokit/openapi\"\n");
+    assert_contains(&upstream, "version = \"2.0.0\"\nfile = \"generated/api.github.com.json\"\n");
+    assert!(!upstream.contains("2020-01-01"), "{upstream}");
+    let overlay = small.read("openapi/overlay.yaml");
+    assert_contains(
+        &overlay,
+        "# Ours.\noverlay: 1.0.0\ninfo:\n  title: Small\n  version: \"2.0.0\"\n",
+    );
+    assert_eq!(small.read("openapi/LICENSE"), "New licence");
+    assert_contains(&small.read("openapi/index.txt"), "\nthings/get  GET /things/{id}  id*  200\n");
+    assert!(!small.path(".refresh-openapi").exists());
+    assert_contains(&said.text, "openapi/ is @octokit/openapi 2.0.0 now");
+}
+
+#[test]
+fn a_second_run_changes_nothing_and_says_so() {
+    let small = Small::new();
+    let path = small.publish(&reworded("2.0.0"));
+    assert_eq!(small.run(&[&path]).status, 0);
+    // On another day.
+    let upstream = small.read("openapi/upstream.toml");
+    let (head, tail) = upstream.split_once("retrieved = \"").unwrap();
+    small.write("openapi/upstream.toml", &format!("{head}retrieved = \"2020-02-02{}", &tail[10..]));
+    let before = small.openapi();
+    let said = small.run(&[&path]);
+    assert_eq!(said.status, 0);
+    assert_contains(&said.text, "Nothing to do: openapi/ has @octokit/openapi 2.0.0 already");
+    assert!(before == small.openapi());
+}
+
+#[test]
+fn checking_reports_and_replaces_nothing() {
+    let small = Small::new();
+    let before = small.openapi();
+    let path = small.publish(&changed("2.0.0", |document| {
+        document["paths"]["/things/{id}"].as_object_mut().unwrap().remove("delete");
+    }));
+    let report = small.path("elsewhere");
+    let said = small.run(&["--check", &path, "--report", &report.to_string_lossy()]);
+    assert_eq!(said.status, 20, "{}", said.text);
+    assert!(before == small.openapi());
+    assert_contains(&small.read("elsewhere/drift.md"), "things/delete");
+    let json: Value = serde_json::from_str(&small.read("elsewhere/drift.json")).unwrap();
+    assert_eq!(json["severity"], "breaking");
+}
+
+#[test]
+fn the_exit_status_is_the_gravest_change() {
+    let at = "/paths/~1things~1{id}/get";
+    let removed = changed("2.0.0", |document| {
+        document["paths"]["/things/{id}"].as_object_mut().unwrap().remove("delete");
+    });
+    let deprecated = changed("2.0.0", |document| {
+        document.pointer_mut(at).unwrap()["deprecated"] = json!(true);
+    });
+    let added = changed("2.0.0", |document| {
+        let mut other = document.pointer(at).unwrap().clone();
+        other["operationId"] = json!("things/update");
+        document["paths"]["/things/{id}"]["put"] = other;
+    });
+    for (new, status) in [(reworded("2.0.0"), 0), (added, 0), (deprecated, 10), (removed, 20)] {
+        let small = Small::new();
+        let said = small.run(&[&small.publish(&new)]);
+        assert_eq!(said.status, status, "{}", said.text);
+        assert_eq!(small.read("openapi/api.github.com.json"), text(&new), "{}", said.text);
+    }
+}
+
+#[test]
+fn another_version_of_the_same_document_is_written_down() {
+    let small = Small::new();
+    let document = document("1.0.0");
+    let path = small.publish(&document);
+    let manifest = small.read("package/package.json").replace("1.0.0", "1.0.1");
+    small.write("package/package.json", &manifest);
+    assert_eq!(small.run(&[&path]).status, 0);
+    assert_contains(&small.read("openapi/upstream.toml"), "version = \"1.0.1\"");
+}
+
+/// Mended, `name` is required no more.
+fn mended(version: &str) -> Value {
+    changed(version, |document| {
+        document["components"]["schemas"]["thing"]["required"] = json!(["id"]);
+    })
+}
+
+const SECOND: &str =
+    "  - target: $.paths['/things/{id}'].delete\n    description: Gone.\n    remove: true\n";
+
+#[test]
+fn every_action_that_does_nothing_is_named_at_once() {
+    let small = Small::new();
+    small.write("openapi/overlay.yaml", &(small.read("openapi/overlay.yaml") + SECOND));
+    let mut new = mended("2.0.0");
+    new["paths"]["/things/{id}"].as_object_mut().unwrap().remove("delete");
+    let said = small.fails(small.command(&[&small.publish(&new)]), 2);
+    assert_contains(&said, "2 of the overlay's actions do nothing any more");
+    assert_contains(&said, "/actions/0: $.components.schemas.thing.required[?@ == 'name']\n");
+    assert_contains(&said, "/actions/1: $.paths['/things/{id}'].delete\n    Gone: matches nothing");
+    assert_contains(&said, "in api.github.com; delete it.");
+    assert_contains(&said, "--prune-overlay");
+}
+
+#[test]
+fn pruning_takes_them_out_and_leaves_every_other_byte() {
+    let small = Small::new();
+    let overlay = small.read("openapi/overlay.yaml");
+    small.write("openapi/overlay.yaml", &(overlay.clone() + SECOND));
+    let said = small.run(&["--prune-overlay", &small.publish(&mended("2.0.0"))]);
+    // For those who use the library, nothing has changed: the overlay said so before.
+    assert_eq!(said.status, 0, "{}", said.text);
+    let head = overlay.split("  - target").next().unwrap().replace("1.0.0\"", "2.0.0\"");
+    assert_eq!(small.read("openapi/overlay.yaml"), head + SECOND);
+    assert_contains(&said.text, "The overlay was pruned, but for the comments:\n  /actions/0:");
+}
+
+#[test]
+fn an_action_that_another_edition_needs_is_kept_for_it() {
+    let small = Small::new();
+    let path = small.publish(&mended("2.0.0"));
+    let ghec = changed("2.0.0", |document| document["info"]["x-github-plan"] = json!("ghec"));
+    small.publish_as("ghec", &ghec);
+    // One that is broken is left aside.
+    small.write("package/generated/ghes-3.13.json", "{ \"openapi\": ");
+    let said = small.fails(small.command(&[&path]), 2);
+    assert_contains(&said, "`x-octowire-expected-in: [ghec]`");
+    let said = small.run(&["--prune-overlay", &path]);
+    assert_contains(&said.text, "openapi/ is @octokit/openapi 2.0.0 now");
+    let overlay = small.read("openapi/overlay.yaml");
+    assert!(
+        overlay.ends_with("    remove: true\n    x-octowire-expected-in: [ghec]\n"),
+        "{overlay}"
+    );
+}
+
+#[test]
+fn features_that_cargo_toml_lacks_are_named() {
+    let small = Small::new();
+    small.write("Cargo.toml", "[features]\nfull = []\nthings = []\n");
+    let new = changed("2.0.0", |document| {
+        document["paths"]["/things/{id}"]["get"]["tags"] = json!(["parts"]);
+    });
+    let said = small.run(&[&small.publish(&new)]);
+    let needs = "Cargo.toml needs: feature `parts`, `parts` in the feature `full`, `things` in the";
+    assert_contains(&said.text, needs);
+}
+
+#[test]
+fn what_makes_new_examples_fit_is_proposed() {
+    let small = Small::new();
+    let new = changed("2.0.0", |document| {
+        let thing = &mut document["components"]["schemas"]["thing"];
+        thing["required"] = json!(["id", "name", "color"]);
+        thing["properties"]["color"] = json!({ "type": "string" });
+    });
+    let said = small.run(&[&small.publish(&new)]);
+    assert_contains(&said.text, "Examples do not fit their schemas, in 1 places");
+    let proposal = small.read("target/drift/overlay-proposal.yaml");
+    assert_contains(
+        &proposal,
+        "  - target: \"$.components.schemas['thing'].required[?@ == 'color']\"",
+    );
+    assert_contains(&proposal, "Examples: things/get (200 example), things/delete (200 example).");
+    // Once there is nothing to propose, no old proposal is left.
+    small.run(&[&small.publish(&reworded("3.0.0"))]);
+    assert!(!small.path("target/drift/overlay-proposal.yaml").exists());
+}
