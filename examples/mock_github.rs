@@ -6,24 +6,54 @@
 //! ```
 //!
 //! It answers every operation of GitHub's document until Ctrl-C, keeps requests to the document, and
-//! remembers issues, comments and labels. `--lenient` lets requests pass that the document does not
-//! allow, `--token TOKEN` wants that token, and `--document FILE` answers another document, such as
-//! that of an Enterprise Server.
+//! remembers issues, comments and labels. Tests in any language tell it what is different, and ask what
+//! came in:
+//!
+//! ```text
+//! curl http://127.0.0.1:4010/octowire-mock/stubs -d '{ "operation": "issues/get", "parameters": { "owner": "acme" },
+//!     "steps": [ { "fault": { "server_error": 502 }, "times": 2 }, { "status": 404, "body": { "message": "Not Found" } } ] }'
+//! curl http://127.0.0.1:4010/octowire-mock/lists -d '{ "operation": "issues/list-for-repo", "total": 250 }'
+//! curl http://127.0.0.1:4010/octowire-mock/rate-limits -d '{ "resource": "core", "limit": 5, "window_seconds": 60 }'
+//! curl http://127.0.0.1:4010/octowire-mock/received
+//! curl http://127.0.0.1:4010/octowire-mock/deviations
+//! curl -X POST http://127.0.0.1:4010/octowire-mock/reset
+//! ```
 
 use std::error::Error;
-use std::net::Ipv4Addr;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::{env, fs};
 
 use octowire::contract::Document;
 use octowire::testing::{MockBuilder, MockGitHub};
 
-const USAGE: &str =
-    "usage: mock_github [--port PORT] [--lenient] [--token TOKEN] [--document FILE]";
+const USAGE: &str = "\
+usage: mock_github [OPTIONS]
+
+  --port PORT        where to listen on 127.0.0.1; a free port by default
+  --address ADDRESS  where to listen, such as 0.0.0.0:4010
+  --token TOKEN      refuse other tokens than this, and those that an App was given
+  --lenient          answer requests that GitHub's document does not allow as well
+  --document FILE    answer another document, such as that of an Enterprise Server
+  --verbose          tell of each request";
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let mock = settings(env::args().skip(1))?.start().await;
+async fn main() -> ExitCode {
+    match run(env::args().skip(1)).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
+    let Some(mock) = settings(arguments)? else {
+        println!("{USAGE}");
+        return Ok(());
+    };
+    let mock = mock.try_start().await?;
     let count = mock.document().operations().len();
     println!("A mock of GitHub with {count} operations is at {}; Ctrl-C ends it.", mock.base_url());
     tokio::signal::ctrl_c().await?;
@@ -35,17 +65,34 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn settings(mut arguments: impl Iterator<Item = String>) -> Result<MockBuilder, Box<dyn Error>> {
+/// What the arguments say; nothing if they ask for help.
+fn settings(
+    mut arguments: impl Iterator<Item = String>,
+) -> Result<Option<MockBuilder>, Box<dyn Error>> {
     let mut mock = MockGitHub::builder();
     while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().ok_or(USAGE);
+        let mut value = || arguments.next().ok_or(format!("{argument} needs a value\n\n{USAGE}"));
         mock = match argument.as_str() {
-            "--port" => mock.address((Ipv4Addr::LOCALHOST, value()?.parse()?).into()),
+            "--port" => mock.address(parsed(&argument, &format!("127.0.0.1:{}", value()?))?),
+            "--address" => mock.address(parsed(&argument, &value()?)?),
             "--token" => mock.token(value()?),
             "--lenient" => mock.lenient(),
-            "--document" => mock.document(Arc::new(Document::from_slice(&fs::read(value()?)?)?)),
-            _ => return Err(USAGE.into()),
+            "--document" => {
+                let file = value()?;
+                let text = fs::read(&file).map_err(|error| format!("{file}: {error}"))?;
+                mock.document(Arc::new(Document::from_slice(&text)?))
+            }
+            "--verbose" => {
+                tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).init();
+                mock
+            }
+            "--help" | "-h" => return Ok(None),
+            other => return Err(format!("{other:?} is no option\n\n{USAGE}").into()),
         };
     }
-    Ok(mock)
+    Ok(Some(mock))
+}
+
+fn parsed(argument: &str, address: &str) -> Result<std::net::SocketAddr, String> {
+    address.parse().map_err(|_| format!("{argument}: {address:?} is no address"))
 }

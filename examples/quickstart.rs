@@ -43,9 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn on_the_mock() -> Result<(), Box<dyn Error>> {
     let mock = MockGitHub::start().await;
     mock.list("issues/list-for-repo", 75);
-    let _missing = mock
-        .on(|github| github.repos().get().owner("octocat").repo("missing"))
-        .error(404, "Not Found");
+    mock.on(|github| github.repos().get().owner("octocat").repo("missing")).error(404, "Not Found");
     let github = mock.client();
     println!("Talking to a mock of GitHub at {}.", mock.base_url());
 

@@ -45,8 +45,13 @@
 //! example `mock_github`. It needs the feature `testing`, is meant for tests alone, and what a test
 //! gets wrong in using it is a panic that says so.
 
+mod access;
+mod answer;
 mod answers;
+mod asked;
+mod clock;
 mod contents;
+mod control;
 mod example;
 mod exchange;
 mod fault;
@@ -61,6 +66,7 @@ mod resources;
 mod server;
 mod stub;
 
+pub use answer::Answer;
 pub use example::ExampleRequest;
 pub use fault::Fault;
 pub use mock::{MockBuilder, MockGitHub};
@@ -69,8 +75,14 @@ pub use stub::Stub;
 
 use crate::request::Request;
 
-/// A typed call of an operation, such as `github.issues().get()`: what every generated builder is.
-pub trait Call {
+/// A typed call of an operation, such as `github.issues().get()`: what every generated builder is, and
+/// nothing else.
+pub trait Call: sealed::Sealed {
     /// The call as a request.
     fn into_request(self) -> Request;
+}
+
+/// Only what the build generates is a call.
+pub(crate) mod sealed {
+    pub trait Sealed {}
 }

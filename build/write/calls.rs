@@ -78,7 +78,8 @@ fn builder(out: &mut String, call: &Call) -> fmt::Result {
     writeln!(
         out,
         "}}\n#[cfg(feature = \"testing\")] impl crate::testing::Call for {name} {{ \
-         #[inline] fn into_request(self) -> crate::Request {{ self.0 }} }}"
+         #[inline] fn into_request(self) -> crate::Request {{ self.0 }} }}\n\
+         #[cfg(feature = \"testing\")] impl crate::testing::sealed::Sealed for {name} {{}}"
     )
 }
 

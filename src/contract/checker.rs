@@ -141,9 +141,18 @@ impl Checker {
     /// Looks at an answer of this operation.
     pub(crate) fn check_operation(&self, id: &str, answer: CheckResponse<'_>) {
         let document = self.document();
-        if let Some(operation) = document.operation(id) {
-            self.note(document.check_response(operation, answer), answer);
-        }
+        let found = match document.operation(id) {
+            Some(operation) => document.check_response(operation, answer),
+            None if !answer.status.is_success() => Vec::new(),
+            None => {
+                let message = format!(
+                    "GitHub answers {}, and the document has no such operation",
+                    answer.status
+                );
+                vec![Deviation::new(id, DeviationKind::UnknownOperation, "path", message)]
+            }
+        };
+        self.note(found, answer);
     }
 
     fn of(document: Source, ignored: Vec<DeviationKind>) -> Self {
@@ -231,12 +240,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("content-type", "application/json; charset=utf-8".parse().unwrap());
         headers.insert("x-github-request-id", "AB:12".parse().unwrap());
-        let answer = CheckResponse {
-            status: StatusCode::OK,
-            headers: &headers,
-            body: body.as_bytes(),
-            other_media_type: false,
-        };
+        let answer = CheckResponse::new(&Method::GET, StatusCode::OK, &headers, body.as_bytes());
         checker.check(&Method::GET, "/repos/octocat/hello-world/labels", answer);
     }
 
@@ -272,12 +276,8 @@ mod tests {
         let checker = Checker::new();
         let method = Method::GET;
         for number in 0..1_005 {
-            let answer = CheckResponse {
-                status: StatusCode::OK,
-                headers: &HeaderMap::new(),
-                body: b"",
-                other_media_type: false,
-            };
+            let headers = HeaderMap::new();
+            let answer = CheckResponse::new(&method, StatusCode::OK, &headers, b"");
             checker.check(&method, &format!("/nowhere/{number}"), answer);
         }
         assert_eq!((checker.seen().len(), checker.left_out()), (1_000, 5));

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 /// Something that is not as GitHub's document says.
 ///
-/// It carries no value of a body but a short one where the document lists the values that are
-/// allowed: bodies may hold secrets.
+/// It carries no value of a body, which may hold secrets, but for a short word where the document lists
+/// the words that are allowed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[non_exhaustive]
 pub struct Deviation {

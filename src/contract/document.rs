@@ -116,7 +116,14 @@ impl Document {
     }
 
     pub(super) fn route(&self, method: &Method, path: &str) -> Option<Target> {
-        self.router.find(method.as_str(), path)
+        let found = self.router.find(method.as_str(), path);
+        // GitHub's own links name a repository by its id: `/repositories/1296269/issues?page=2`.
+        found.or_else(|| {
+            let rest = path.strip_prefix("/repositories/")?;
+            let (id, below) =
+                rest.split_once('/').map_or((rest, ""), |(id, _)| (id, &rest[id.len()..]));
+            self.router.find(method.as_str(), &format!("/repos/{id}/{id}{below}"))
+        })
     }
 
     fn read(json: &[u8], source: Source) -> Result<Self, DocumentError> {
@@ -221,6 +228,7 @@ mod tests {
             let documented = document.operation(operation.id).expect(operation.id);
             assert_eq!(documented.path(), operation.path);
             assert_eq!(*documented.method(), operation.method);
+            assert_eq!(documented.rate_limit(), operation.rate_limit);
             assert!(!documented.responses.is_empty(), "{}", operation.id);
         }
     }

@@ -19,6 +19,7 @@ pub struct DocumentedOperation {
     path: String,
     documentation_url: String,
     deprecated: bool,
+    rate_limit: String,
     pub(super) parameters: Vec<DocumentedParameter>,
     pub(crate) request_body: Option<RequestBody>,
     /// By status: a number, `2XX` or `default`.
@@ -73,6 +74,8 @@ pub(crate) type Content = BTreeMap<String, MediaType>;
 
 pub(crate) struct MediaType {
     pub(crate) schema: Schema,
+    /// What the document allows in words only (our overlay's `x-octowire-also-accepts`).
+    pub(super) also: Vec<Schema>,
     /// The first example. `null` counts as none: the document has it where nobody wrote one.
     pub(crate) example: Option<Value>,
 }
@@ -106,6 +109,13 @@ impl DocumentedOperation {
     #[must_use]
     pub fn is_deprecated(&self) -> bool {
         self.deprecated
+    }
+
+    /// The rate limit that calls count against, as
+    /// [`Operation::rate_limit`](crate::Operation::rate_limit).
+    #[must_use]
+    pub fn rate_limit(&self) -> &str {
+        &self.rate_limit
     }
 
     /// The parameters of the path, the query and headers.
@@ -174,6 +184,7 @@ impl DocumentedOperation {
             path: path.to_owned(),
             documentation_url: docs.unwrap_or_else(|| "https://docs.github.com/rest".to_owned()),
             deprecated: raw.deprecated,
+            rate_limit: raw.rate_limit.unwrap_or_else(|| usual_limit(path).to_owned()),
             parameters,
             request_body: body.filter(|body| !body.content.is_empty()),
             responses: responses.collect(),
@@ -236,12 +247,28 @@ impl Response {
     }
 }
 
+/// The rate limit of a path, where the document does not name one.
+fn usual_limit(path: &str) -> &'static str {
+    match path {
+        "/rate_limit" => "none",
+        "/search/code" => "code_search",
+        path if path.starts_with("/search/") => "search",
+        _ => "core",
+    }
+}
+
 fn content(body: &Value, components: &Components) -> Content {
     let media_types = body["content"].as_object().into_iter().flatten();
     media_types
         .map(|(name, media_type)| {
             let read = MediaType {
                 schema: Schema::new(media_type["schema"].clone()),
+                also: media_type["x-octowire-also-accepts"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(|schema| Schema::new(schema.clone()))
+                    .collect(),
                 example: example(media_type, components),
             };
             (name.to_ascii_lowercase(), read)
@@ -282,6 +309,8 @@ pub(super) struct RawOperation {
     external_docs: Option<ExternalDocs>,
     #[serde(default)]
     deprecated: bool,
+    #[serde(rename = "x-octowire-rate-limit-resource")]
+    rate_limit: Option<String>,
     #[serde(default)]
     parameters: Vec<Raw>,
     request_body: Option<Raw>,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::deviation::{Deviation, DeviationKind};
 use super::document::Document;
-use super::operation::{DocumentedOperation, DocumentedParameter};
+use super::operation::{DocumentedOperation, DocumentedParameter, MediaType};
 use super::response::is_json;
 use super::schema::{Schemas, json_path};
 use crate::operation::Location;
@@ -15,16 +15,39 @@ use crate::operation::Location;
 /// A request, as [`Document::check_request`] takes it.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckRequest<'a> {
-    /// The method.
-    pub method: &'a Method,
-    /// The path below the API's address, encoded as it is sent, without the query.
-    pub path: &'a str,
-    /// The query, encoded as it is sent, without `?`; empty if there is none.
-    pub query: &'a str,
-    /// The headers.
-    pub headers: &'a HeaderMap,
-    /// The body; empty if there is none.
-    pub body: &'a [u8],
+    method: &'a Method,
+    path: &'a str,
+    query: &'a str,
+    headers: &'a HeaderMap,
+    body: &'a [u8],
+}
+
+impl<'a> CheckRequest<'a> {
+    /// A request of this method for a path below the API's address, encoded as it is sent, with
+    /// the query if there is one.
+    #[must_use]
+    pub fn new(method: &'a Method, path_and_query: &'a str, headers: &'a HeaderMap) -> Self {
+        let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+        Self { method, path, query, headers, body: b"" }
+    }
+
+    /// The same with the query apart.
+    #[cfg(feature = "testing")]
+    pub(crate) fn of(
+        method: &'a Method,
+        path: &'a str,
+        query: &'a str,
+        headers: &'a HeaderMap,
+    ) -> Self {
+        Self { method, path, query, headers, body: b"" }
+    }
+
+    /// The body; there is none by default.
+    #[must_use]
+    pub fn body(mut self, body: &'a [u8]) -> Self {
+        self.body = body;
+        self
+    }
 }
 
 /// The operation that a request is for, and what it is sent.
@@ -220,12 +243,8 @@ impl Check<'_> {
         let content_type = request.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let content_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
         let content_type = content_type.trim().to_ascii_lowercase();
-        let schema = match (described.content.get(&content_type), json) {
-            (Some(described), _) => &described.schema,
-            // GitHub reads JSON whatever it is called, as what `curl -d` sends is.
-            (None, Some(json)) => &json.schema,
-            (None, None) => return None,
-        };
+        // GitHub reads JSON whatever it is called, as what `curl -d` sends is.
+        let MediaType { schema, also, .. } = described.content.get(&content_type).or(json)?;
         if json.is_none() && !is_json(&content_type) {
             return None;
         }
@@ -236,6 +255,9 @@ impl Check<'_> {
                 return None;
             }
         };
+        if also.iter().any(|schema| schema.fits(&value, self.schemas)) {
+            return Some(value);
+        }
         for misfit in schema.misfits(&value, self.schemas) {
             self.add(misfit.kind, json_path(&misfit.pointer), misfit.message);
         }

@@ -1,7 +1,7 @@
 //! An answer held against the document.
 
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 
 use super::deviation::{Deviation, DeviationKind};
@@ -12,23 +12,43 @@ use super::schema::json_path;
 /// An answer, as [`Document::check_response`] takes it.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckResponse<'a> {
-    /// The status.
-    pub status: StatusCode,
-    /// The headers; those that the document does not name do not matter.
-    pub headers: &'a HeaderMap,
-    /// The body, as it came.
-    pub body: &'a [u8],
-    /// Whether the request asked for a media type of its own, such as
-    /// `application/vnd.github.raw+json`: the answer then has one that the document need not list,
-    /// and is checked only where it does.
-    pub other_media_type: bool,
+    method: &'a Method,
+    pub(super) status: StatusCode,
+    pub(super) headers: &'a HeaderMap,
+    body: &'a [u8],
+    accept: Option<&'a str>,
+}
+
+impl<'a> CheckResponse<'a> {
+    /// An answer to a request of this method: its status, headers and body, as they came.
+    #[must_use]
+    pub fn new(
+        method: &'a Method,
+        status: StatusCode,
+        headers: &'a HeaderMap,
+        body: &'a [u8],
+    ) -> Self {
+        Self { method, status, headers, body, accept: None }
+    }
+
+    /// The `Accept` header of the request, if it was another than GitHub's default. What a
+    /// [media type of its own](https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api#media-types),
+    /// such as `application/vnd.github.raw+json`, is answered with is checked only if the document
+    /// describes that media type.
+    #[must_use]
+    pub fn accept(mut self, accept: Option<&'a str>) -> Self {
+        let default =
+            |name: &str| matches!(name, "*/*" | "application/json" | "application/vnd.github");
+        self.accept = accept.filter(|accept| !default(&plain(accept)));
+        self
+    }
 }
 
 impl Document {
     /// What an answer of an operation has that the document does not say; nothing if all is well.
     ///
     /// - The status must be listed, but for those that any call may get: 304, 400, 401, 403, 404, 422,
-    ///   429 and 5xx. See GitHub's
+    ///   429, 451 and 5xx. See GitHub's
     ///   [troubleshooting](https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api).
     /// - Headers that the document describes must fit.
     /// - A JSON body must fit its schema: property by property, with the values that are listed.
@@ -85,26 +105,38 @@ impl Check<'_> {
     }
 
     fn body(&mut self, content: &Content, answer: CheckResponse<'_>) {
+        if answer.method == Method::HEAD || answer.status == StatusCode::NOT_MODIFIED {
+            return;
+        }
         if content.is_empty() {
             // `{}` and `null` are how some endpoints say that there is nothing to say.
             let nothing = matches!(answer.body, b"" | b"{}" | b"null");
-            if !nothing && answer.status.is_success() {
+            if !nothing && answer.status.is_success() && answer.accept.is_none() {
                 let message = format!("{} bytes, and the document has no body", answer.body.len());
                 self.add(DeviationKind::UnexpectedBody, "$", message);
             }
             return;
         }
         let named = media_type(answer.headers);
-        let Some(described) = find(content, &named) else {
-            let nothing = named.is_empty() && answer.body.is_empty();
-            if !(answer.other_media_type || nothing) {
+        let described = match answer.accept {
+            Some(accept) => content.iter().find(|(name, _)| plain(name) == plain(accept)),
+            None => find(content, &named),
+        };
+        let (name, described) = match described {
+            Some(described) => described,
+            None if answer.accept.is_some() => return,
+            None if answer.body.is_empty() => {
+                let message = "there is no body, and the document has one";
+                return self.add(DeviationKind::MissingBody, "$", message);
+            }
+            None => {
                 let listed: Vec<&str> = content.keys().map(String::as_str).collect();
                 let message = format!("{named:?}, and the document lists {}", listed.join(", "));
-                self.add(DeviationKind::UndocumentedMediaType, "header content-type", message);
+                let path = "header content-type";
+                return self.add(DeviationKind::UndocumentedMediaType, path, message);
             }
-            return;
         };
-        if !is_json(&named) {
+        if !is_json(&named) || (answer.accept.is_some() && plain(name).ends_with("raw")) {
             return;
         }
         let value = match serde_json::from_slice::<Value>(answer.body) {
@@ -128,7 +160,7 @@ impl Check<'_> {
 
 /// What any call may get, whether or not its operation lists it.
 fn is_general(status: u16) -> bool {
-    matches!(status, 304 | 400 | 401 | 403 | 404 | 422 | 429 | 500..)
+    matches!(status, 304 | 400 | 401 | 403 | 404 | 422 | 429 | 451 | 500..)
 }
 
 /// The media type, without parameters and in lower case.
@@ -138,18 +170,21 @@ fn media_type(headers: &HeaderMap) -> String {
     value.trim().to_ascii_lowercase()
 }
 
-fn find<'a>(content: &'a Content, named: &str) -> Option<&'a MediaType> {
-    let exact = content.get(named);
-    // `application/json` describes the answers of GitHub's own media types as well.
-    let json = || content.get("application/json").filter(|_| is_json(named));
-    let range = || content.get("*/*");
+fn find<'a>(content: &'a Content, named: &str) -> Option<(&'a String, &'a MediaType)> {
+    let exact = content.get_key_value(named);
     // Some entries have parameters: `text/html; charset=utf-8`.
-    let with_parameters = || {
-        let mut all = content.iter();
-        all.find(|(name, _)| name.split(';').next().map(str::trim) == Some(named))
-            .map(|(_, media_type)| media_type)
-    };
-    exact.or_else(with_parameters).or_else(json).or_else(range)
+    let alike = || content.iter().find(|(name, _)| plain(name) == plain(named));
+    // `application/json` describes the answers of GitHub's own media types as well.
+    let json = || content.get_key_value("application/json").filter(|_| is_json(named));
+    let range = || content.get_key_value("*/*");
+    exact.or_else(alike).or_else(json).or_else(range)
+}
+
+/// A media type without its parameters, GitHub's version and `+json`.
+fn plain(media_type: &str) -> String {
+    let name = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let name = name.strip_suffix("+json").unwrap_or(&name);
+    name.replace("application/vnd.github.v3", "application/vnd.github")
 }
 
 pub(super) fn is_json(media_type: &str) -> bool {

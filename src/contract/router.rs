@@ -83,7 +83,7 @@ impl Node {
     /// The leaf for `segments` below this node; `values` grows by what its parameters stand for.
     fn find(&self, method: &str, segments: &[String], values: &mut Vec<String>) -> Option<&Leaf> {
         let Some((segment, rest)) = segments.split_first() else {
-            return self.leaves.get(method);
+            return self.leaves.get(method).or_else(|| self.root_of_files(method, values));
         };
         if let Some(node) = self.literals.get(segment)
             && let Some(leaf) = node.find(method, rest, values)
@@ -98,7 +98,7 @@ impl Node {
             }
         }
         if segment.is_empty() {
-            return None;
+            return if rest.is_empty() { self.root_of_files(method, values) } else { None };
         }
         if let Some(node) = &self.parameter
             && let Some(leaf) = node.find_with(method, rest, values, vec![segment.clone()])
@@ -112,6 +112,13 @@ impl Node {
             let (value, rest) = segments.split_at(length);
             node.find_with(method, rest, values, vec![value.join("/")])
         })
+    }
+
+    /// The root of a repository's files, whose path is empty: `contents` and `contents/`.
+    fn root_of_files(&self, method: &str, values: &mut Vec<String>) -> Option<&Leaf> {
+        let leaf = self.multi_segment.as_ref()?.leaves.get(method)?;
+        values.push(String::new());
+        Some(leaf)
     }
 
     /// As `find`, with `captured` taken back when nothing fits.

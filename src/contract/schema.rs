@@ -212,6 +212,10 @@ fn tell(error: &ValidationError<'_>, depth: usize, misfits: &mut Vec<Misfit>) {
     let is = shown(error.instance());
     let (kind, message) = match error.kind() {
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+            if let Some(types) = types_of(context) {
+                let message = format!("is {is}, and the document says {}", types.join(" or "));
+                return misfits.push(Misfit { kind: DeviationKind::WrongType, pointer, message });
+            }
             let nearest = nearest(context);
             if let Some(nearest) = nearest.filter(|_| depth < MAX_DEPTH) {
                 for error in nearest {
@@ -269,6 +273,27 @@ fn tell(error: &ValidationError<'_>, depth: usize, misfits: &mut Vec<Misfit>) {
     misfits.push(Misfit { kind, pointer, message });
 }
 
+/// The types that variants take, if the value is of none of them.
+fn types_of(variants: &[Vec<ValidationError<'_>>]) -> Option<Vec<String>> {
+    let mut types: Vec<String> = Vec::new();
+    let least = variants.iter().flatten().map(depth).min()?;
+    for errors in variants {
+        let error = errors.iter().find(|error| depth(error) == least)?;
+        let ValidationErrorKind::Type { kind } = error.kind() else { return None };
+        match kind {
+            TypeKind::Single(of) => types.push(of.to_string()),
+            TypeKind::Multiple(all) => types.extend(all.into_iter().map(|of| of.to_string())),
+        }
+    }
+    types.sort_unstable();
+    types.dedup();
+    Some(types)
+}
+
+fn depth(error: &ValidationError<'_>) -> usize {
+    error.instance_path().to_string().matches('/').count()
+}
+
 /// The variant that fits best: whose misfits are deepest, and then fewest. One that is of another
 /// type altogether, such as `null`, is no candidate where another is.
 fn nearest<'a, 'b>(
@@ -313,10 +338,12 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// A value that stands where a few values are allowed.
+/// A value that stands where a few values are allowed, if it can not be a secret: those have digits, or
+/// are longer.
 fn short(value: &Value) -> Option<String> {
     let text = value.as_str()?;
-    (text.len() <= 64).then(|| format!("{text:?}"))
+    let letter = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-' | b'.' | b' ');
+    (text.len() <= 32 && text.bytes().all(letter)).then(|| format!("{text:?}"))
 }
 
 /// A JSON pointer as a JSON path, from `$`.

@@ -55,15 +55,20 @@ impl Request {
 }
 
 impl Wanted {
-    /// Whether a body has the properties that were given.
-    pub(crate) fn has_body(&self, body: &[u8]) -> bool {
-        if self.body.is_empty() {
-            return true;
-        }
-        let Ok(body) = serde_json::from_slice::<Value>(body) else { return false };
-        self.body.iter().all(|(name, value)| match name.as_str() {
-            "" => body == *value,
-            name => body.get(name) == Some(value),
-        })
+    /// What a body has otherwise than the properties that were given.
+    pub(crate) fn body_differences(&self, body: &[u8]) -> Vec<String> {
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let wanted = self.body.iter().filter_map(|(name, value)| {
+            let is = match name.as_str() {
+                "" => &body,
+                name => body.get(name).unwrap_or(&Value::Null),
+            };
+            let given = name.is_empty() || body.get(name).is_some();
+            (is != value || !given).then(|| match name.as_str() {
+                "" => format!("the body is {is}, not {value}"),
+                name => format!("{name} is {is}, not {value}"),
+            })
+        });
+        wanted.collect()
     }
 }

@@ -1,16 +1,16 @@
 //! Answers that an example can not give: a file that can be decoded, under the path that was asked
-//! for, and a token that is not a decade old.
-
-use std::time::{Duration, SystemTime};
+//! for, a token that is not a decade old, and the limits as they are.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
+use super::access::Access;
+use super::clock::Clock;
 use super::limits::Limits;
+use super::received::Received;
+use super::reply::Reply;
 use crate::contract::Matched;
-use crate::names;
 
 const README: &str = "\
 # hello-world
@@ -23,16 +23,66 @@ It holds a README and a few issues, and it has been forked more often than it wa
 /// GitHub breaks base64 after so many characters; clients have to take the breaks out.
 const BASE64_LINE: usize = 60;
 
-/// How long an installation's token lives.
-const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
+const DIFF: &str = "\
+diff --git a/README.md b/README.md
+--- a/README.md
++++ b/README.md
+@@ -1 +1 @@
+-# hello
++# hello-world
+";
+
+/// What such answers are made of.
+pub(super) struct Sources<'a> {
+    pub(super) limits: &'a Limits,
+    pub(super) access: &'a Access,
+    pub(super) clock: &'a Clock,
+}
 
 /// The answer of such an operation.
-pub(super) fn answer(matched: &Matched<'_>, limits: &Limits, example: &Value) -> Option<Value> {
+pub(super) fn answer(
+    request: &Received,
+    matched: &Matched<'_>,
+    from: &Sources<'_>,
+    example: &Value,
+) -> Option<Value> {
     match matched.operation.id() {
         "repos/get-content" => Some(file(example, matched.path_parameter("path")?)),
         "repos/get-readme" => Some(file(example, "README.md")),
-        "apps/create-installation-access-token" => Some(token(example)),
-        "rate-limit/get" => Some(limits.overview(example.clone())),
+        "apps/create-installation-access-token" => {
+            let (value, expires_at) = from.access.mint(from.clock);
+            let mut token = example.clone();
+            token["token"] = json!(value);
+            token["expires_at"] = json!(expires_at);
+            Some(token)
+        }
+        "rate-limit/get" => Some(from.limits.overview(request, example.clone())),
+        _ => None,
+    }
+}
+
+/// The answer to one of GitHub's
+/// [media types](https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api#media-types)
+/// that is not JSON: files as they are, and changes as text.
+pub(super) fn in_other_words(request: &Received, matched: &Matched<'_>) -> Option<Reply> {
+    let accept = request.header("accept")?.to_ascii_lowercase();
+    let asked = |name: &str| {
+        accept.strip_prefix("application/vnd.github.").is_some_and(|rest| {
+            let rest = rest.strip_prefix("v3.").unwrap_or(rest);
+            rest.split(['+', ';']).next() == Some(name)
+        })
+    };
+    let text =
+        |name: &str, text| Some(Reply::text(200, &format!("application/vnd.github.{name}"), text));
+    match matched.operation.id() {
+        "repos/get-content" | "repos/get-readme" if asked("raw") => text("raw+json", README),
+        "pulls/get" | "repos/get-commit" | "repos/compare-commits-with-basehead" => {
+            match (asked("diff"), asked("patch")) {
+                (true, _) => text("diff", DIFF),
+                (_, true) => text("patch", DIFF),
+                _ => None,
+            }
+        }
         _ => None,
     }
 }
@@ -55,12 +105,4 @@ fn file(example: &Value, path: &str) -> Value {
     file["encoding"] = json!("base64");
     file["content"] = json!(lines);
     file
-}
-
-fn token(example: &Value) -> Value {
-    let expires_at = DateTime::<Utc>::from(SystemTime::now() + TOKEN_LIFETIME);
-    let mut token = example.clone();
-    token["token"] = json!(format!("ghs_mock{}", names::unique()));
-    token["expires_at"] = json!(expires_at.to_rfc3339_opts(SecondsFormat::Secs, true));
-    token
 }

@@ -1,137 +1,231 @@
 //! The way of a request through the mock.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde_json::{Value, json};
+use tracing::debug;
 
+use super::access::Access;
+use super::answer::{Answer, What};
 use super::answers::{Answers, Content, Source};
-use super::contents;
+use super::asked::as_asked;
+use super::clock::Clock;
+use super::contents::{self, Sources};
+use super::control;
 use super::limits::Limits;
 use super::listing::Items;
 use super::received::Received;
-use super::reply::{self, Reply};
+use super::reply::{self, Reply, rebase};
 use super::resources::Resources;
-use super::stub::{Act, State, Taken};
+use super::stub::{Act, State};
 use crate::contract::{
     CheckRequest, Deviation, DeviationKind, Document, DocumentedOperation, Matched,
 };
 
-/// As many requests are remembered; the oldest go first.
+/// As many requests are remembered, and as many bytes of their bodies; the oldest go first.
 const MAX_RECEIVED: usize = 10_000;
+const MAX_RECEIVED_BYTES: usize = 64 * 1024 * 1024;
 
-/// As many deviations are.
-const MAX_DEVIATIONS: usize = 1_000;
+/// As many deviations and mistakes are.
+const MAX_NOTES: usize = 1_000;
 
 /// What requests see of the mock.
 pub(super) struct Shared {
     pub(super) answers: Answers,
+    pub(super) clock: Clock,
+    address: OnceLock<SocketAddr>,
     stubs: Mutex<Vec<Arc<State>>>,
     /// How many items a list has, where a test said so.
     pub(super) totals: Mutex<HashMap<String, usize>>,
     pub(super) received: Mutex<Log>,
     pub(super) limits: Limits,
-    resources: Resources,
+    pub(super) resources: Resources,
+    pub(super) access: Access,
     lenient: bool,
-    pub(super) token: Option<String>,
+    /// What a test got wrong, and has to be told.
+    pub(super) mistakes: Mutex<Vec<String>>,
 }
 
 /// What came in.
 #[derive(Default)]
 pub(super) struct Log {
     pub(super) requests: VecDeque<Received>,
+    bytes: usize,
     pub(super) by_operation: HashMap<String, usize>,
     pub(super) deviations: Vec<Deviation>,
 }
 
+/// The operation of a request, or why there is none.
+type Checked<'a> = Result<Matched<'a>, Deviation>;
+
 impl Shared {
-    pub(super) fn new(document: Source, lenient: bool, token: Option<String>) -> Self {
+    pub(super) fn new(document: Source, lenient: bool, access: Access) -> Self {
+        let clock = Clock::start();
         Self {
             answers: Answers::of(document),
+            clock,
+            address: OnceLock::new(),
             stubs: Mutex::default(),
             totals: Mutex::default(),
             received: Mutex::default(),
-            limits: Limits::new(),
+            limits: Limits::new(clock),
             resources: Resources::default(),
+            access,
             lenient,
-            token,
+            mistakes: Mutex::default(),
         }
     }
 
-    pub(super) fn answer(&self, mut request: Received) -> Reply {
+    pub(super) fn listens(&self, address: SocketAddr) {
+        // It listens once.
+        let _ = self.address.set(address);
+    }
+
+    pub(super) fn address(&self) -> String {
+        self.address.get().map_or_else(|| "localhost".to_owned(), ToString::to_string)
+    }
+
+    pub(super) fn answer(self: &Arc<Self>, mut request: Received) -> Reply {
+        if let Some(reply) = control::answer(self, &request) {
+            return reply;
+        }
+        // Where an Enterprise Server has its API.
+        for prefix in ["/api/v3", "/api/uploads"] {
+            if let Some(rest) = request.path.strip_prefix(prefix).filter(|it| it.starts_with('/')) {
+                request.path = rest.to_owned();
+            }
+        }
         let document = self.answers.document();
-        let asked = CheckRequest {
-            method: &request.method,
-            path: &request.path,
-            query: &request.query,
-            headers: &request.headers,
-            body: &request.body,
-        };
-        let checked = document.check_request(asked);
+        let asked =
+            CheckRequest::of(&request.method, &request.path, &request.query, &request.headers);
+        let checked = document.check_request(asked.body(&request.body));
         if let Ok(matched) = &checked {
             request.operation_id = Some(matched.operation.id().to_owned());
             request.path_parameters.clone_from(&matched.path);
             request.query_pairs.clone_from(&matched.query);
         }
-        self.note(&request, &checked);
-        let taken = self.stubs().iter().rev().find_map(|stub| stub.take(&request));
-        let taken =
-            taken.unwrap_or(Taken { act: Act::Pass, delay: Duration::ZERO, headers: Vec::new() });
-        let usual = || self.usual(&request, checked.as_ref());
-        let mut reply = match taken.act {
-            Act::Pass => usual(),
-            Act::Reply(reply) => reply,
-            Act::With(answer) => {
-                let (status, body) = answer(&request);
-                Reply::json(status, &body)
-            }
-            Act::Fault(fault) => fault.reply(&request, &self.limits, usual),
+        request.resource = resource(&request, &checked);
+
+        // What a stub answers is answered to a request that GitHub would take.
+        let refused = self.refuse(&request, &checked);
+        let takes = |stub: &Arc<State>| stub.take(&request, refused.is_some());
+        let taken = self.stubs().iter().rev().find_map(takes);
+        self.note(&request, &checked, taken.as_ref().is_some_and(|taken| taken.is_by_path));
+        let usual = || refused.clone().unwrap_or_else(|| self.usual(&request, &checked));
+        let mut reply = match taken.as_ref().map(|taken| &taken.act) {
+            None | Some(Act::Pass) => usual(),
+            Some(Act::Answer(answer)) => self.given(answer, &request, &checked, &usual),
+            Some(Act::With(make)) => match catch_unwind(AssertUnwindSafe(|| make(&request))) {
+                Ok(answer) => self.given(&answer, &request, &checked, &usual),
+                Err(_) => self.mistake("a stub's closure panicked"),
+            },
         };
-        reply.delay = taken.delay;
-        let reply = self.limits.sign(reply.rebased(&request).validated(&request), &request);
-        taken.headers.iter().fold(reply, |reply, (name, value)| reply.header(name, value))
+        if let Some(taken) = taken {
+            reply.delay = taken.delay;
+            reply =
+                taken.headers.iter().fold(reply, |reply, (name, value)| reply.header(name, value));
+        }
+        let reply = self.limits.sign(reply.validated(&request), &request);
+        debug!(
+            method = request.method.as_str(),
+            path = request.path,
+            operation = request.operation_id,
+            status = reply.status,
+            "the mock answers"
+        );
+        reply
     }
 
-    /// What a request is answered that no stub is for.
-    fn usual(&self, request: &Received, checked: Result<&Matched<'_>, &Deviation>) -> Reply {
+    /// What a stub gives.
+    fn given(
+        &self,
+        answer: &Answer,
+        request: &Received,
+        checked: &Checked<'_>,
+        usual: &dyn Fn() -> Reply,
+    ) -> Reply {
+        let operation = checked.as_ref().ok().map(|matched| matched.operation);
+        if let Err(wrong) = answer.keeps_to(self.answers.document(), operation) {
+            return self.mistake(&wrong);
+        }
+        let listing = || self.answers.answer(operation?)?.listing.as_ref();
+        match &answer.0 {
+            What::Usual => usual(),
+            What::Fault(fault) => fault.reply(request, &self.limits, usual),
+            What::Items(items) => match listing() {
+                Some(listing) => {
+                    listing.page(request, &Value::Null, &Items::These(items.clone())).reply()
+                }
+                None => self.mistake("items are for an operation that answers a list in pages"),
+            },
+            What::Reply(reply, _) => reply.clone(),
+        }
+    }
+
+    /// An answer that says what the test got wrong, which is told once more when the mock goes.
+    fn mistake(&self, what: &str) -> Reply {
+        let mut mistakes = lock(&self.mistakes);
+        if mistakes.len() < MAX_NOTES {
+            mistakes.push(what.to_owned());
+        }
+        Reply::error(500, what, "https://docs.rs/octowire").header("x-octowire-mock", "mistake")
+    }
+
+    /// GitHub's refusal of a request: of its token, for a limit, or since the document does not allow
+    /// it.
+    fn refuse(&self, request: &Received, checked: &Checked<'_>) -> Option<Reply> {
+        if request.path.starts_with(reply::DOWNLOADS) {
+            return None;
+        }
+        let refused = self.access.refuse(request, &self.clock);
+        let refused = refused.or_else(|| self.limits.refuse(request));
+        refused.or_else(|| match checked {
+            Ok(matched) if !matched.deviations.is_empty() && !self.lenient => {
+                Some(invalid(self.answers.document(), matched))
+            }
+            _ => None,
+        })
+    }
+
+    /// What a request is answered that is not refused, and that no stub is for.
+    fn usual(&self, request: &Received, checked: &Checked<'_>) -> Reply {
         if let Some(file) = reply::download(&request.path) {
             return file;
-        }
-        if let Some(token) = &self.token {
-            let given = request.header("authorization").unwrap_or_default();
-            let given = given.split_once(' ').map(|(_, given)| given);
-            if given != Some(token) {
-                return Reply::error(401, "Bad credentials", "https://docs.github.com/rest");
-            }
-        }
-        if let Some(refused) = self.limits.refuse(request) {
-            return refused;
         }
         let matched = match checked {
             Ok(matched) => matched,
             Err(unknown) => return not_found(unknown),
         };
-        if !matched.deviations.is_empty() && !self.lenient {
-            return invalid(self.answers.document(), matched);
-        }
         let Some(answer) = self.answers.answer(matched.operation) else {
             return Reply::empty(404);
         };
-        let total = lock(&self.totals).get(matched.operation.id()).copied();
-        if total.is_none()
-            && let Some(reply) = self.resources.answer(request, matched, &self.answers)
-        {
+        if let Some(reply) = contents::in_other_words(request, matched) {
+            return reply;
+        }
+        let resources = self.resources.answer(request, matched, &self.answers, &self.clock);
+        if let Some(reply) = resources {
             return reply;
         }
         match (&answer.content, &answer.listing) {
             (Content::Json(example), Some(listing)) => {
+                let total = lock(&self.totals).get(matched.operation.id()).copied();
                 let items = total.map_or(Items::OfTheExample, Items::Repeated);
-                listing.page(request, example, &items)
+                let document = self.answers.document();
+                let example = as_asked(example, matched, document, answer.status);
+                listing.page(request, &example, &items).rebased(request)
             }
             (Content::Json(example), None) => {
-                let made = contents::answer(matched, &self.limits, example);
-                Reply::json(answer.status, made.as_ref().unwrap_or(example))
+                let sources =
+                    Sources { limits: &self.limits, access: &self.access, clock: &self.clock };
+                let document = self.answers.document();
+                let example = as_asked(example, matched, document, answer.status);
+                let made = contents::answer(request, matched, &sources, &example);
+                let mut body = made.unwrap_or(example);
+                rebase(&mut body, &request.origin());
+                Reply::json(answer.status, &body)
             }
             (Content::Text { media_type, text }, _) => Reply::text(answer.status, media_type, text),
             (Content::Download(name), _) => Reply::redirect(answer.status, request, name),
@@ -139,37 +233,76 @@ impl Shared {
         }
     }
 
-    fn note(&self, request: &Received, checked: &Result<Matched<'_>, Deviation>) {
+    fn note(&self, request: &Received, checked: &Checked<'_>, by_path: bool) {
         let mut received = lock(&self.received);
         let found = match checked {
             Ok(matched) => matched.deviations.as_slice(),
+            // What a stub has for a path of its own, and the mock's own files, are meant to be so.
+            Err(_) if by_path || request.path.starts_with(reply::DOWNLOADS) => &[],
             Err(unknown) => std::slice::from_ref(unknown),
         };
-        if received.deviations.len() < MAX_DEVIATIONS {
+        if received.deviations.len() < MAX_NOTES {
             received.deviations.extend_from_slice(found);
         }
         if let Some(id) = &request.operation_id {
             *received.by_operation.entry(id.clone()).or_default() += 1;
         }
-        if received.requests.len() >= MAX_RECEIVED {
-            received.requests.pop_front();
-        }
+        received.bytes += request.body.len();
         received.requests.push_back(request.clone());
+        while received.requests.len() > MAX_RECEIVED || received.bytes > MAX_RECEIVED_BYTES {
+            let Some(oldest) = received.requests.pop_front() else { break };
+            received.bytes -= oldest.body.len();
+        }
     }
 
     pub(super) fn stubs(&self) -> MutexGuard<'_, Vec<Arc<State>>> {
         lock(&self.stubs)
     }
+
+    /// Sets a rate limit, if GitHub has one of the name.
+    pub(super) fn limit(
+        &self,
+        name: &str,
+        limit: u64,
+        window: std::time::Duration,
+    ) -> Result<(), String> {
+        let document = self.answers.document();
+        let overview = document.operation("rate-limit/get");
+        let overview = overview.and_then(|operation| self.answers.answer(operation));
+        let told = match overview.map(|answer| &answer.content) {
+            Some(Content::Json(example)) => example["resources"].get(name).is_some(),
+            _ => false,
+        };
+        let named = || document.operations().iter().any(|operation| operation.rate_limit() == name);
+        if !(told || named() || name == "core") {
+            return Err(format!("GitHub has no rate limit {name:?}"));
+        }
+        self.limits.set(name, limit, window);
+        Ok(())
+    }
+
+    /// Forgets stubs, lists, rate limits and what came in.
+    pub(super) fn reset(&self) {
+        self.stubs().clear();
+        lock(&self.totals).clear();
+        self.limits.clear();
+        *lock(&self.received) = Log::default();
+    }
+}
+
+fn resource(request: &Received, checked: &Checked<'_>) -> String {
+    let named = match (checked, request.path.as_str()) {
+        (Ok(matched), _) => matched.operation.rate_limit(),
+        (_, "/graphql") => "graphql",
+        _ => "core",
+    };
+    if named == "none" { "core".to_owned() } else { named.to_owned() }
 }
 
 /// GitHub's answer for a path that it does not have, with what could have been meant.
 fn not_found(unknown: &Deviation) -> Reply {
-    let body = json!({
-        "message": "Not Found",
-        "documentation_url": "https://docs.github.com/rest",
-        "status": "404",
-    });
-    Reply::json(404, &body).header("x-octowire-mock", &unknown.message)
+    let reply = Reply::error(404, "Not Found", "https://docs.github.com/rest");
+    reply.header("x-octowire-mock", &unknown.message)
 }
 
 /// GitHub's refusal of a request that is not as its document says.

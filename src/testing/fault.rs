@@ -16,7 +16,7 @@ pub enum Fault {
     Closed,
     /// There is never an answer; the connection stays open until the client gives up.
     Silent,
-    /// The answer breaks off after so many bytes of its body.
+    /// The answer breaks off after so many bytes of its body, or before the last one.
     Truncated(usize),
     /// A status of 5xx, with a page of HTML, as GitHub's load balancers answer.
     ServerError(u16),

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::received::Received;
-use super::reply::Reply;
+use super::reply::{Reply, rebase};
 use crate::contract::DocumentedOperation;
 use crate::operation::Location;
 
@@ -29,6 +29,28 @@ pub(super) enum Items {
     Repeated(usize),
     /// These items.
     These(Vec<Value>),
+}
+
+/// One page of a list.
+pub(super) struct Page {
+    body: Value,
+    links: String,
+}
+
+impl Page {
+    /// With URLs that lead to the mock.
+    pub(super) fn rebased(mut self, request: &Received) -> Reply {
+        rebase(&mut self.body, &request.origin());
+        self.reply()
+    }
+
+    pub(super) fn reply(self) -> Reply {
+        let reply = Reply::json(200, &self.body);
+        match self.links.is_empty() {
+            true => reply,
+            false => reply.header("link", self.links),
+        }
+    }
 }
 
 /// The query parameters that pick a page.
@@ -70,7 +92,7 @@ impl Listing {
     }
 
     /// The page that `request` asks for.
-    pub(super) fn page(&self, request: &Received, example: &Value, items: &Items) -> Reply {
+    pub(super) fn page(&self, request: &Received, example: &Value, items: &Items) -> Page {
         let query = &request.query_pairs;
         let per_page = self.per_page(query);
         let shown = match &self.envelope {
@@ -104,12 +126,7 @@ impl Listing {
             }
             None => body = page.into(),
         }
-        let links = self.links(request, range, per_page, total);
-        let reply = Reply::json(200, &body);
-        match links.is_empty() {
-            true => reply,
-            false => reply.header("link", links),
-        }
+        Page { body, links: self.links(request, range, per_page, total) }
     }
 
     fn per_page(&self, query: &[(String, String)]) -> usize {
@@ -121,14 +138,15 @@ impl Listing {
 
     /// Positions of the items on the page, counted from 0.
     fn range(&self, query: &[(String, String)], per_page: usize, total: usize) -> Range<usize> {
+        if let (Style::AfterBefore, Some(end)) = (&self.style, cursor(query, "before")) {
+            let end = end.min(total);
+            return end.saturating_sub(per_page)..end;
+        }
         let start = match self.style {
             Style::Page => {
                 number(query, "page").unwrap_or(1).saturating_sub(1).saturating_mul(per_page)
             }
-            Style::AfterBefore => match cursor(query, "before") {
-                Some(end) => end.saturating_sub(per_page),
-                None => cursor(query, "after").unwrap_or(0),
-            },
+            Style::AfterBefore => cursor(query, "after").unwrap_or(0),
             Style::Cursor => cursor(query, "cursor").unwrap_or(0),
             Style::Since => number(query, "since").unwrap_or(0),
         };
@@ -216,7 +234,7 @@ fn envelope(example: &Value) -> Option<Option<String>> {
 }
 
 /// The item at `position`: the examples in turn, told apart by what tells them apart at GitHub.
-fn item(examples: &[Value], position: usize) -> Option<Value> {
+pub(super) fn item(examples: &[Value], position: usize) -> Option<Value> {
     let mut item = examples.get(position.checked_rem(examples.len())?)?.clone();
     let n = position + 1;
 

@@ -1,17 +1,20 @@
 //! The mock as tests see it.
 
 use std::fmt;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
+use secrecy::SecretString;
 use tokio::task::JoinHandle;
 
 use super::Call;
+use super::access::Access;
 use super::answers::Source;
 use super::example::ExampleRequest;
-use super::exchange::{Log, Shared, lock};
+use super::exchange::{Shared, lock};
 use super::received::Received;
 use super::server;
 use super::stub::{Matcher, Stub, refuse};
@@ -21,7 +24,8 @@ use crate::limits::{Pacing, RateLimits};
 
 /// A GitHub for tests: see the [module](crate::testing).
 ///
-/// The server stops when this value is dropped.
+/// The server stops when this value is dropped. If a stub's function answered what GitHub does not, or
+/// panicked, the drop panics with it, so that the test fails.
 pub struct MockGitHub {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -35,7 +39,7 @@ pub struct MockBuilder {
     address: SocketAddr,
     document: Source,
     lenient: bool,
-    token: Option<String>,
+    access: Access,
 }
 
 /// Starting.
@@ -55,7 +59,7 @@ impl MockGitHub {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
             document: Source::BuiltIn,
             lenient: false,
-            token: None,
+            access: Access::default(),
         }
     }
 
@@ -75,7 +79,7 @@ impl MockGitHub {
     /// [pacing](crate::limits::Pacing), which would keep a test waiting for a second between two
     /// writes. All else is as by default.
     pub fn client_builder(&self) -> ClientBuilder {
-        builder(self.address, self.shared.token.as_deref())
+        builder(self.address, self.shared.access.token.clone())
     }
 }
 
@@ -113,9 +117,17 @@ impl MockGitHub {
     }
 
     /// Says what happens to requests of this method and path, such as `/graphql`, whether or not the
-    /// document has them. The path is taken as it is sent, without the query.
+    /// document has them. The path is taken as it is sent.
+    ///
+    /// # Panics
+    /// If the path has a query, which is not looked at.
+    #[track_caller]
     pub fn on_request(&self, method: Method, path: impl Into<String>) -> Stub {
-        Stub::new(Arc::clone(&self.shared), Matcher::Path(method, path.into()))
+        let path = path.into();
+        if path.contains('?') {
+            refuse("a stub is for a path, whatever the query: leave out what begins with `?`");
+        }
+        Stub::new(Arc::clone(&self.shared), Matcher::Path(method, path))
     }
 
     /// Says what happens to every request.
@@ -127,6 +139,10 @@ impl MockGitHub {
     /// apart by their ids, numbers or names. Without it, a list has those of the example, or what was
     /// created.
     ///
+    /// Lists of a repository's issues and labels, and of an issue's comments, are what each
+    /// repository begins with: the items are there, can be changed, and are numbered from 1. What
+    /// was created before is forgotten.
+    ///
     /// # Panics
     /// If GitHub has no such operation, or if it does not answer a list in pages.
     #[track_caller]
@@ -134,7 +150,11 @@ impl MockGitHub {
         if !self.is_list(operation_id) {
             refuse(&format!("{operation_id} does not answer a list in pages"));
         }
-        lock(&self.shared.totals).insert(operation_id.to_owned(), total);
+        match self.shared.resources.seed(operation_id, total) {
+            Ok(true) => {}
+            Ok(false) => drop(lock(&self.shared.totals).insert(operation_id.to_owned(), total)),
+            Err(message) => refuse(&message),
+        }
     }
 
     /// Whether an operation answers a list in pages.
@@ -148,19 +168,33 @@ impl MockGitHub {
         self.shared.answers.answer(operation).is_some_and(|answer| answer.listing.is_some())
     }
 
-    /// Lets a rate limit, such as `core` or `search`, have so many requests in a window that begins
-    /// now, by tokio's clock. Requests beyond it are refused by 403, as GitHub does, until the window
-    /// ends; then the next one begins. Without it, limits are told and never refuse.
+    /// Lets a rate limit, such as `core` or `search`, have so many requests of each token in a window
+    /// that begins now, by tokio's clock. Requests beyond it are refused by 403, as GitHub does, until
+    /// the window ends; then the next one begins. Without it, limits are told and never refuse.
+    ///
+    /// # Panics
+    /// If GitHub has no such limit.
+    #[track_caller]
     pub fn rate_limit(&self, resource: &str, limit: u64, window: Duration) {
-        self.shared.limits.set(resource, limit, window);
+        if let Err(message) = self.shared.limit(resource, limit, window) {
+            refuse(&message);
+        }
     }
 
-    /// Forgets stubs, lists, rate limits and what came in; not what was created.
+    /// Forgets stubs, lists, rate limits and what came in; not what was created. A [`Stub`] that is
+    /// kept does nothing any longer.
     pub fn reset(&self) {
-        self.shared.stubs().clear();
-        lock(&self.shared.totals).clear();
-        self.shared.limits.clear();
-        *lock(&self.shared.received) = Log::default();
+        self.shared.reset();
+    }
+
+    /// Stops the server, and waits until it has: its port is free then.
+    ///
+    /// # Panics
+    /// As when it is dropped: if a stub answered what GitHub does not, or panicked.
+    pub async fn stop(mut self) {
+        self.task.abort();
+        // It was aborted.
+        let _ = (&mut self.task).await;
     }
 }
 
@@ -210,18 +244,26 @@ impl MockGitHub {
     /// If it came in less or more often. The message lists what came in instead.
     #[track_caller]
     pub fn assert_called<C: Call>(&self, times: usize, call: impl FnOnce(&Client) -> C) {
-        let found = self.calls(call);
+        let (wanted, matcher) = match call(&self.client).into_request().wanted() {
+            Ok((id, wanted)) => (id, Matcher::Call(id, wanted)),
+            Err(message) => refuse(&message),
+        };
+        let received = self.received();
+        let found = received.iter().filter(|request| matcher.is_for(request)).count();
         if found != times {
-            let received = self.received();
             let shown = received.iter().rev().take(20).rev();
             let shown: Vec<String> = shown
                 .map(|request| {
                     let id = request.operation_id().unwrap_or("unknown");
-                    format!("  {} {} ({id})", request.method(), request.path())
+                    let line = format!("  {} {} ({id})", request.method(), request.path());
+                    match id == wanted {
+                        true => format!("{line} {}", matcher.differences(request).join("; ")),
+                        false => line,
+                    }
                 })
                 .collect();
             refuse(&format!(
-                "{found} such calls came in, and not {times}. The last of {} requests:\n{}",
+                "{found} such calls of {wanted} came in, and not {times}. The last of {} requests:\n{}",
                 received.len(),
                 shown.join("\n")
             ));
@@ -274,39 +316,68 @@ impl MockBuilder {
         self
     }
 
-    /// Refuses requests without this token, by 401. Without it, any token will do, and none.
-    pub fn token(mut self, token: impl Into<String>) -> Self {
-        self.token = Some(token.into());
+    /// Refuses requests that have neither this token nor one that the mock gave to an App, by 401; and
+    /// those that only an App may make without a JWT of its form and time (its signature is not looked
+    /// at). Without it, any token will do, and none.
+    pub fn token(mut self, token: impl Into<SecretString>) -> Self {
+        self.access.wanted = true;
+        self.access.token = Some(token.into());
+        self
+    }
+
+    /// The same without a token of its own: all have to be given by the mock.
+    pub fn authenticated(mut self) -> Self {
+        self.access.wanted = true;
         self
     }
 
     /// Starts the mock.
     ///
     /// # Panics
-    /// Outside of a tokio runtime, and if the address can not be listened at.
-    #[track_caller]
-    pub fn start(self) -> impl Future<Output = MockGitHub> {
-        let shared = Arc::new(Shared::new(self.document, self.lenient, self.token));
-        async move {
-            let listening = server::listen(self.address, Arc::clone(&shared)).await;
-            let (address, task) = match listening {
-                Ok(listening) => listening,
-                Err(error) => {
-                    refuse(&format!("the mock can not listen at {}: {error}", self.address))
-                }
-            };
-            let client = match builder(address, shared.token.as_deref()).build() {
-                Ok(client) => client,
-                Err(error) => refuse(&format!("the mock has no client: {error}")),
-            };
-            MockGitHub { address, shared, client, task }
+    /// Outside of a tokio runtime, and where [`try_start`](Self::try_start) fails.
+    pub async fn start(self) -> MockGitHub {
+        match self.try_start().await {
+            Ok(mock) => mock,
+            Err(error) => refuse(&error.to_string()),
         }
+    }
+
+    /// Starts the mock.
+    ///
+    /// # Errors
+    /// If the address can not be listened at, or if no client can have the token.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub async fn try_start(self) -> io::Result<MockGitHub> {
+        let shared = Arc::new(Shared::new(self.document, self.lenient, self.access));
+        let listening = server::listen(self.address, Arc::clone(&shared)).await;
+        let (address, task) = listening.map_err(|error| {
+            let message = format!("the mock can not listen at {}: {error}", self.address);
+            io::Error::new(error.kind(), message)
+        })?;
+        let client = builder(address, shared.access.token.clone()).build();
+        let client = client.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        Ok(MockGitHub { address, shared, client, task })
     }
 }
 
 impl Drop for MockGitHub {
     fn drop(&mut self) {
         self.task.abort();
+        let mistakes = std::mem::take(&mut *lock(&self.shared.mistakes));
+        if let (Some(first), false) = (mistakes.first(), std::thread::panicking()) {
+            refuse(&format!("{} answers of stubs were wrong. The first: {first}", mistakes.len()));
+        }
+    }
+}
+
+impl fmt::Debug for MockBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MockBuilder")
+            .field("address", &self.address)
+            .field("lenient", &self.lenient)
+            .finish_non_exhaustive()
     }
 }
 
@@ -316,9 +387,9 @@ impl fmt::Debug for MockGitHub {
     }
 }
 
-fn builder(address: SocketAddr, token: Option<&str>) -> ClientBuilder {
+fn builder(address: SocketAddr, token: Option<SecretString>) -> ClientBuilder {
     let url = format!("http://{address}");
-    let token = token.unwrap_or("a-token-for-the-mock").to_owned();
+    let token = token.unwrap_or_else(|| SecretString::from("a-token-for-the-mock"));
     let limits = RateLimits::default().pacing(Pacing::none());
     Client::builder().base_url(url.clone()).upload_url(url).token(token).rate_limits(limits)
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST};
+use http::uri::Authority;
 use http::{HeaderMap, Method};
 use serde_json::Value;
 
@@ -18,6 +19,10 @@ pub struct Received {
     pub(super) operation_id: Option<String>,
     pub(super) path_parameters: Vec<(String, String)>,
     pub(super) query_pairs: Vec<(String, String)>,
+    /// The primary rate limit that it counts against.
+    pub(super) resource: String,
+    /// Where the mock listens.
+    pub(super) address: String,
 }
 
 impl Received {
@@ -83,7 +88,8 @@ impl Received {
 
     /// Where the request was sent, as the client calls it.
     pub(super) fn origin(&self) -> String {
-        format!("http://{}", self.header(HOST.as_str()).unwrap_or("localhost"))
+        let host = self.header(HOST.as_str()).filter(|host| host.parse::<Authority>().is_ok());
+        format!("http://{}", host.unwrap_or(&self.address))
     }
 
     pub(super) fn is_authorized(&self) -> bool {

@@ -6,11 +6,13 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::received::Received;
+use crate::names::hex;
 
 /// Where the files behind redirects are.
-const DOWNLOADS: &str = "/octowire-mock/downloads/";
+pub(super) const DOWNLOADS: &str = "/octowire-mock/downloads/";
 
 /// A zip archive without files.
 const ZIP: &[u8] = b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
@@ -81,7 +83,7 @@ impl Reply {
         Self::json(status, &body)
     }
 
-    /// Adds a header; what is none is left out.
+    /// Sets a header. What tests give is looked at before; what is none is left out.
     pub(super) fn header(mut self, name: &str, value: impl AsRef<str>) -> Self {
         let value = HeaderValue::from_str(value.as_ref());
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), value) {
@@ -90,34 +92,56 @@ impl Reply {
         self
     }
 
-    /// Gives what was read an etag, and answers 304 to a client that has it already.
+    /// Gives what was read a tag and GitHub's words on caching, and answers 304 to a client that has
+    /// it already, by weak comparison (RFC 9110, 13.1.2).
     pub(super) fn validated(self, request: &Received) -> Self {
         if self.status != 200 || !matches!(request.method.as_str(), "GET" | "HEAD") {
             return self;
         }
-        let etag = format!("W/\"{}\"", crate::names::hex(digest(&self.body)));
+        let own = self.headers.get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
+        let tag = own.unwrap_or_else(|| format!("W/\"{}\"", hex(Sha256::digest(&self.body))));
         let known = request.header("if-none-match").unwrap_or_default();
-        if known.split(',').any(|known| known.trim() == etag || known.trim() == "*") {
-            let not_modified = Self { delay: self.delay, broken: self.broken, ..Self::empty(304) };
-            return not_modified.header(ETAG.as_str(), etag);
-        }
-        match self.headers.contains_key(ETAG) {
-            true => self,
-            false => self.header(ETAG.as_str(), etag),
-        }
+        let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+        let reply = match known.split(',').any(|it| it.trim() == "*" || opaque(it) == opaque(&tag))
+        {
+            true => Self { delay: self.delay, broken: self.broken, ..Self::empty(304) },
+            false => self,
+        };
+        reply
+            .or_header("cache-control", "private, max-age=60, s-maxage=60")
+            .or_header("vary", "Accept, Authorization, Cookie, X-GitHub-OTP")
+            .header(ETAG.as_str(), tag)
     }
 
-    /// Lets URLs of GitHub's API in the body lead to the mock, as GitHub's lead to GitHub.
-    pub(super) fn rebased(mut self, request: &Received) -> Self {
-        const GITHUB: &str = "https://api.github.com";
-        let is_json = (self.headers.get(CONTENT_TYPE))
-            .is_some_and(|name| name.as_bytes().starts_with(b"application/json"));
-        if let (true, Ok(text)) = (is_json, std::str::from_utf8(&self.body))
-            && text.contains(GITHUB)
-        {
-            self.body = text.replace(GITHUB, &request.origin()).into();
+    /// Adds a header unless it is there.
+    fn or_header(self, name: &'static str, value: &str) -> Self {
+        match self.headers.contains_key(name) {
+            true => self,
+            false => self.header(name, value),
         }
-        self
+    }
+}
+
+/// Lets URLs of GitHub's API lead to the mock, as GitHub's lead to GitHub. What people write is left as
+/// they wrote it.
+pub(super) fn rebase(value: &mut Value, origin: &str) {
+    match value {
+        Value::String(text) => {
+            for github in ["https://api.github.com", "https://uploads.github.com"] {
+                if let Some(rest) = text.strip_prefix(github) {
+                    *text = format!("{origin}{rest}");
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| rebase(item, origin)),
+        Value::Object(map) => {
+            for (name, value) in map {
+                if !matches!(name.as_str(), "title" | "body" | "description" | "name") {
+                    rebase(value, origin);
+                }
+            }
+        }
+        _ => {}
     }
 }
 
@@ -130,9 +154,4 @@ pub(super) fn download(path: &str) -> Option<Reply> {
         _ => return None,
     };
     Some(Reply::bytes(200, media_type, body))
-}
-
-fn digest(body: &[u8]) -> [u8; 32] {
-    use sha2::{Digest, Sha256};
-    Sha256::digest(body).into()
 }

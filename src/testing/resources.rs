@@ -3,17 +3,20 @@
 //! A repository begins with what the document's examples show, and then has what it was sent. Any
 //! repository exists.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::Mutex;
+use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::answers::Answers;
-use super::listing::Items;
+use super::answers::{Answers, Content};
+use super::clock::Clock;
+use super::exchange::lock;
+use super::listing::{Items, item};
 use super::received::Received;
-use super::reply::Reply;
+use super::reply::{Reply, rebase};
 use crate::contract::{DocumentedOperation, Matched};
 
 mod comments;
@@ -26,9 +29,22 @@ const MAX_REPOSITORIES: usize = 1_000;
 /// Ids begin after those of the examples.
 const FIRST_ID: u64 = 1_000_000_000;
 
+/// As many things are remembered of a repository; what comes after is refused.
+const MAX_THINGS: u64 = 100_000;
+
 #[derive(Default)]
 pub(super) struct Resources {
     repositories: Mutex<HashMap<String, Repository>>,
+    seeds: Mutex<Seeds>,
+}
+
+/// With how many things a repository begins, if not with the examples'.
+#[derive(Clone, Copy, Default)]
+struct Seeds {
+    issues: Option<usize>,
+    /// Of each issue.
+    comments: Option<usize>,
+    labels: Option<usize>,
 }
 
 /// What one repository holds.
@@ -42,6 +58,8 @@ struct Repository {
     examples: Examples,
     last_number: u64,
     last_id: u64,
+    /// How many things were created.
+    things: u64,
 }
 
 /// What new things are made of.
@@ -57,36 +75,70 @@ struct Ask<'a> {
     request: &'a Received,
     operation: &'a DocumentedOperation,
     answers: &'a Answers,
+    clock: &'a Clock,
     body: &'a Value,
 }
 
 impl Resources {
+    /// Lets each repository begin with so many issues, comments of each issue, or labels. What is
+    /// remembered is forgotten. Says whether the list is one of these.
+    pub(super) fn seed(&self, operation_id: &str, total: usize) -> Result<bool, String> {
+        let mut seeds = *lock(&self.seeds);
+        match operation_id {
+            "issues/list-for-repo" => seeds.issues = Some(total),
+            "issues/list-comments" | "issues/list-comments-for-repo" => {
+                seeds.comments = Some(total);
+            }
+            "issues/list-labels-for-repo" => seeds.labels = Some(total),
+            "issues/list-labels-on-issue" => {
+                return Err(
+                    "the labels of an issue are those that it was given: give it some".into()
+                );
+            }
+            _ => return Ok(false),
+        }
+        let comments = seeds.issues.unwrap_or(1).saturating_mul(seeds.comments.unwrap_or(0));
+        let things = [seeds.issues.unwrap_or(0), seeds.labels.unwrap_or(0), comments];
+        if things.iter().any(|things| *things as u64 > MAX_THINGS) {
+            return Err(format!("a repository of the mock has {MAX_THINGS} things at most"));
+        }
+        *lock(&self.seeds) = seeds;
+        lock(&self.repositories).clear();
+        Ok(true)
+    }
+
     /// The answer to a request about an issue, a comment or a label.
     pub(super) fn answer(
         &self,
         request: &Received,
         matched: &Matched<'_>,
         answers: &Answers,
+        clock: &Clock,
     ) -> Option<Reply> {
         let operation = matched.operation;
         let name = operation.id().strip_prefix("issues/")?;
         let (owner, repo) = (matched.path_parameter("owner")?, matched.path_parameter("repo")?);
         let full_name = format!("{owner}/{repo}");
         let key = full_name.to_lowercase();
-        // Whoever panicked left repositories that are still whole.
-        let mut all = self.repositories.lock().unwrap_or_else(PoisonError::into_inner);
+        let seeds = *lock(&self.seeds);
+        let mut all = lock(&self.repositories);
         if all.len() >= MAX_REPOSITORIES && !all.contains_key(&key) {
             all.clear();
         }
         let repository = match all.entry(key) {
-            std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
-            std::collections::hash_map::Entry::Vacant(new) => {
-                new.insert(Repository::new(full_name, answers)?)
-            }
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(Repository::new(full_name, answers, seeds)?),
         };
         let nothing = Value::Null;
         let body = matched.body.as_ref().unwrap_or(&nothing);
-        let ask = Ask { request, operation, answers, body };
+        let ask = Ask { request, operation, answers, clock, body };
+        if repository.things >= MAX_THINGS && request.method == http::Method::POST {
+            return Some(Reply::error(
+                403,
+                "the mock remembers no more",
+                operation.documentation_url(),
+            ));
+        }
         repository
             .issue_call(name, &ask)
             .or_else(|| repository.comment_call(name, &ask))
@@ -95,38 +147,70 @@ impl Resources {
 }
 
 impl Repository {
-    fn new(full_name: String, answers: &Answers) -> Option<Self> {
+    fn new(full_name: String, answers: &Answers, seeds: Seeds) -> Option<Self> {
         let document = answers.document();
         let example = |id: &str| -> Option<Value> {
             match &answers.answer(document.operation(id)?)?.content {
-                super::answers::Content::Json(example) => Some(of(example, &full_name)),
+                Content::Json(example) => Some(of(example, &full_name)),
                 _ => None,
             }
         };
-        let (issues, comments) =
-            (example("issues/list-for-repo")?, example("issues/list-comments")?);
-        let labels = example("issues/list-labels-for-repo")?;
+        let seeded = |id: &str, total: Option<usize>| -> Option<Vec<Value>> {
+            let shown = example(id)?;
+            let shown = shown.as_array().map_or(&[][..], Vec::as_slice);
+            Some(match total {
+                None => shown.to_vec(),
+                Some(total) => (0..total).filter_map(|position| item(shown, position)).collect(),
+            })
+        };
+        let issues = seeded("issues/list-for-repo", seeds.issues)?;
+        let comments = seeded("issues/list-comments", seeds.comments)?;
+        let mut labels = seeded("issues/list-labels-for-repo", seeds.labels)?;
+        if seeds.labels.is_some() {
+            for (label, number) in labels.iter_mut().zip(1..) {
+                let name = label["name"].as_str().unwrap_or_default();
+                label["name"] = json!(format!("{name}-{number}"));
+            }
+        }
         let examples = Examples {
             issue: example("issues/get")?,
             comment: example("issues/create-comment")?,
             label: example("issues/create-label")?,
         };
-        let issues = issues.as_array().into_iter().flatten();
-        let mut issues: BTreeMap<u64, Value> =
-            issues.filter_map(|issue| Some((issue["number"].as_u64()?, issue.clone()))).collect();
-        let last_number = issues.last_key_value().map_or(0, |(number, _)| *number);
-        let comments = comments.as_array().into_iter().flatten();
-        let comments: BTreeMap<u64, (u64, Value)> = comments
-            .filter_map(|comment| Some((comment["id"].as_u64()?, (last_number, comment.clone()))))
-            .collect();
-        if let Some(issue) = issues.get_mut(&last_number) {
-            issues::set(issue, "comments", json!(comments.len()));
+        let mut repository = Self {
+            full_name,
+            issues: BTreeMap::new(),
+            comments: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            examples,
+            last_number: 0,
+            last_id: FIRST_ID,
+            things: 0,
+        };
+        for issue in issues {
+            repository.last_number = issue["number"].as_u64()?.max(repository.last_number);
+            repository.issues.insert(issue["number"].as_u64()?, issue);
         }
-        let labels = labels.as_array().into_iter().flatten();
-        let labels = labels
-            .filter_map(|label| Some((label["name"].as_str()?.to_lowercase(), label.clone())))
-            .collect();
-        Some(Self { full_name, issues, comments, labels, examples, last_number, last_id: FIRST_ID })
+        for label in labels {
+            repository.labels.insert(label["name"].as_str()?.to_lowercase(), label);
+        }
+        let numbers: Vec<u64> = repository.issues.keys().copied().collect();
+        for number in numbers {
+            for comment in &comments {
+                // Of one issue, those of the examples have the ids of the examples.
+                let id = match seeds.comments {
+                    None => comment["id"].as_u64()?,
+                    Some(_) => repository.next_id(),
+                };
+                let mut comment = comment.clone();
+                issues::set(&mut comment, "id", json!(id));
+                repository.comments.insert(id, (number, comment));
+            }
+            if let Some(issue) = repository.issues.get_mut(&number) {
+                issues::set(issue, "comments", json!(comments.len()));
+            }
+        }
+        Some(repository)
     }
 
     /// The number of a new issue.
@@ -137,6 +221,7 @@ impl Repository {
 
     /// An id that nothing has.
     fn next_id(&mut self) -> u64 {
+        self.things += 1;
         self.last_id += 1;
         self.last_id
     }
@@ -166,11 +251,28 @@ impl Ask<'_> {
 
     /// A success of the documented status.
     fn reply(&self, body: &Value) -> Reply {
-        Reply::json(self.status(), body)
+        let mut body = body.clone();
+        rebase(&mut body, &self.request.origin());
+        Reply::json(self.status(), &body)
     }
 
     fn created(&self, body: &Value) -> Reply {
-        self.reply(body).header("location", body["url"].as_str().unwrap_or_default())
+        let mut url = body["url"].clone();
+        rebase(&mut url, &self.request.origin());
+        self.reply(body).header("location", url.as_str().unwrap_or_default())
+    }
+
+    /// The time, as GitHub writes it.
+    fn now(&self) -> Value {
+        json!(self.clock.text(Duration::ZERO))
+    }
+
+    /// Whether something is not older than the query's `since` asks for.
+    fn is_recent(&self, thing: &Value) -> bool {
+        let time = |text: &str| DateTime::parse_from_rfc3339(text).ok().map(DateTime::<Utc>::from);
+        let since = self.query("since").and_then(time);
+        let updated = thing["updated_at"].as_str().and_then(time);
+        since.is_none_or(|since| updated.is_some_and(|updated| updated >= since))
     }
 
     fn nothing(&self) -> Reply {
@@ -185,7 +287,9 @@ impl Ask<'_> {
     fn list(&self, items: Vec<Value>) -> Reply {
         let answer = self.answers.answer(self.operation);
         match answer.and_then(|answer| answer.listing.as_ref()) {
-            Some(listing) => listing.page(self.request, &Value::Null, &Items::These(items)),
+            Some(listing) => {
+                listing.page(self.request, &Value::Null, &Items::These(items)).rebased(self.request)
+            }
             None => self.reply(&items.into()),
         }
     }
@@ -213,12 +317,6 @@ pub(super) fn known(operation_id: &str, parameter: &str) -> Option<&'static str>
         ("get-label" | "update-label" | "delete-label" | "remove-label", "name") => Some("bug"),
         _ => None,
     }
-}
-
-/// The time, as GitHub writes it.
-fn now() -> Value {
-    let now = DateTime::<Utc>::from(SystemTime::now());
-    json!(now.to_rfc3339_opts(SecondsFormat::Secs, true))
 }
 
 /// The example, as of another repository.

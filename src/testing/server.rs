@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -33,9 +33,24 @@ pub(super) async fn listen(
     address: SocketAddr,
     shared: Arc<Shared>,
 ) -> io::Result<(SocketAddr, JoinHandle<()>)> {
-    let listener = TcpListener::bind(address).await?;
+    let listener = bind(address).await?;
     let address = listener.local_addr()?;
+    shared.listens(address);
     Ok((address, tokio::spawn(accept(listener, shared))))
+}
+
+/// Whoever was there before may be about to go: a mock that was dropped a moment ago.
+async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let mut tries = 0;
+    loop {
+        match TcpListener::bind(address).await {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries < 20 => {
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            bound => return bound,
+        }
+    }
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
@@ -67,12 +82,18 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
 
 async fn answer(
     request: Request<Incoming>,
-    shared: &Shared,
+    shared: &Arc<Shared>,
     reset: &AtomicBool,
 ) -> io::Result<Response<Wire>> {
     let (head, body) = request.into_parts();
     let body = match Limited::new(body, MAX_BODY).collect().await {
         Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let message = format!("the mock takes bodies of up to {MAX_BODY} bytes");
+            let reply = Reply::error(413, &message, "https://docs.github.com/rest");
+            return Ok(written(reply.header("connection", "close")));
+        }
+        // The client broke off.
         Err(error) => return Err(io::Error::other(error)),
     };
     let request = Received {
@@ -84,6 +105,8 @@ async fn answer(
         operation_id: None,
         path_parameters: Vec::new(),
         query_pairs: Vec::new(),
+        resource: String::new(),
+        address: shared.address(),
     };
     let reply = shared.answer(request);
     if !reply.delay.is_zero() {
@@ -103,7 +126,9 @@ async fn answer(
 fn written(reply: Reply) -> Response<Wire> {
     let length = reply.body.len();
     let (body, whole) = match reply.broken {
-        Some(Broken::Truncated(at)) => (reply.body.slice(..at.min(length)), false),
+        Some(Broken::Truncated(at)) => {
+            (reply.body.slice(..at.min(length.saturating_sub(1))), false)
+        }
         _ => (reply.body, true),
     };
     let mut response = Response::new(Wire { body: Some(body), whole, length, turns: 0 });

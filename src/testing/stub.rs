@@ -5,17 +5,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use http::{Method, StatusCode};
+use http::Method;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::answer::{Answer, checked_header};
 use super::answers::{Content, example_of};
 use super::exchange::Shared;
 use super::fault::Fault;
 use super::received::Received;
-use super::reply::Reply;
-use crate::contract::{CheckResponse, DocumentedOperation};
+use super::reply::rebase;
+use crate::contract::DocumentedOperation;
 use crate::request::Wanted;
 
 /// What the mock does with some requests, step by step: see [`MockGitHub::on`](super::MockGitHub::on).
@@ -64,6 +64,8 @@ pub(super) enum Matcher {
     Path(Method, String),
     /// Calls of an operation that have all that is given here.
     Call(&'static str, Wanted),
+    /// The same by an id of any document.
+    Operation(String, Vec<(String, String)>),
 }
 
 #[derive(Clone)]
@@ -81,22 +83,27 @@ struct Step {
 pub(super) enum Act {
     /// Answers as if there were no stub.
     Pass,
-    Reply(Reply),
-    Fault(Fault),
+    Answer(Answer),
     With(Arc<Answering>),
 }
 
-/// What makes an answer of a request: a status, and a body.
-type Answering = dyn Fn(&Received) -> (u16, Value) + Send + Sync;
+/// What makes an answer of a request.
+type Answering = dyn Fn(&Received) -> Answer + Send + Sync;
 
 /// A step that a request takes.
 pub(super) struct Taken {
     pub(super) act: Act,
     pub(super) delay: Duration,
     pub(super) headers: Vec<(String, String)>,
+    /// Whether the stub is for a path, which the document need not have.
+    pub(super) is_by_path: bool,
 }
 
 /// What a stub answers.
+///
+/// A success is answered to requests that the mock would take without the stub: with the right token,
+/// within the rate limits, and as GitHub's document says. Errors, faults and what is
+/// [`raw`](Stub::raw) are answered to any.
 impl Stub {
     /// Answers this body with the operation's success.
     ///
@@ -104,7 +111,6 @@ impl Stub {
     /// If the body does not keep to GitHub's document: a test should not rely on what GitHub does
     /// not do. [`raw`](Self::raw) takes anything.
     #[track_caller]
-    #[must_use]
     pub fn json(self, body: impl Serialize) -> Self {
         let status = self.success();
         self.status(status, body)
@@ -115,14 +121,11 @@ impl Stub {
     /// # Panics
     /// If the answer does not keep to GitHub's document.
     #[track_caller]
-    #[must_use]
     pub fn status(self, status: u16, body: impl Serialize) -> Self {
-        let body = match serde_json::to_value(body) {
-            Ok(body) => body,
+        match serde_json::to_value(body) {
+            Ok(body) => self.answer(Answer::json(status, &body)),
             Err(error) => refuse(&format!("the body does not serialize: {error}")),
-        };
-        self.keep_to_contract(status, &body);
-        self.then(Act::Reply(Reply::json(status, &body)))
+        }
     }
 
     /// Answers the document's example with a change.
@@ -130,7 +133,6 @@ impl Stub {
     /// # Panics
     /// If the operation answers no JSON, or if what comes out does not keep to GitHub's document.
     #[track_caller]
-    #[must_use]
     pub fn edit(self, change: impl FnOnce(&mut Value)) -> Self {
         let example = self.operation().and_then(|operation| {
             match &self.mock.answers.answer(operation)?.content {
@@ -141,8 +143,26 @@ impl Stub {
         let Some(mut body) = example else {
             refuse("there is no example to edit: the operation answers no JSON");
         };
+        rebase(&mut body, &format!("http://{}", self.mock.address()));
         change(&mut body);
         self.json(body)
+    }
+
+    /// Answers these items, in pages as the request asks for them.
+    ///
+    /// # Panics
+    /// If the operation does not answer a list in pages, or if an item does not keep to GitHub's
+    /// document.
+    #[track_caller]
+    pub fn items(self, items: Vec<Value>) -> Self {
+        let operation = self.operation();
+        let pages = operation.and_then(|operation| self.mock.answers.answer(operation));
+        if pages.is_none_or(|answer| answer.listing.is_none()) {
+            refuse("items are for an operation that answers a list in pages");
+        }
+        let whole = Answer::json(self.success(), &Value::Array(items.clone()));
+        self.check(&whole);
+        self.answer(Answer::items(items))
     }
 
     /// Answers a status without a body of its own: for an error, GitHub's body with this message.
@@ -150,74 +170,104 @@ impl Stub {
     /// # Panics
     /// If the document does not know the status for the operation, and any call can not get it.
     #[track_caller]
-    #[must_use]
     pub fn error(self, status: u16, message: &str) -> Self {
         let operation = self.operation();
         let document = self.mock.answers.document();
         let docs = operation.map_or("https://docs.github.com/rest", |of| of.documentation_url());
         let example = operation.and_then(|operation| example_of(document, operation, status));
-        let reply = match example {
+        let body = match example {
             // What the document shows may have more to it.
             Some(mut example) if example.get("message").is_some() => {
                 example["message"] = message.into();
-                Reply::json(status, &example)
+                example
             }
-            _ => Reply::error(status, message, docs),
+            _ => serde_json::json!({
+                "message": message,
+                "documentation_url": docs,
+                "status": status.to_string(),
+            }),
         };
-        let body = serde_json::from_slice(&reply.body).unwrap_or_default();
-        self.keep_to_contract(status, &body);
-        self.then(Act::Reply(reply))
+        self.answer(Answer::json(status, &body))
     }
 
     /// Answers a status without a body.
-    #[must_use]
+    ///
+    /// # Panics
+    /// If the document does not know the status for the operation, and any call can not get it.
+    #[track_caller]
     pub fn empty(self, status: u16) -> Self {
-        self.then(Act::Reply(Reply::empty(status)))
+        self.answer(Answer::empty(status))
     }
 
     /// Answers anything, whether or not GitHub could.
-    #[must_use]
+    ///
+    /// # Panics
+    /// If the status or the content type is none.
+    #[track_caller]
     pub fn raw(self, status: u16, content_type: &str, body: impl Into<bytes::Bytes>) -> Self {
-        self.then(Act::Reply(Reply::bytes(status, content_type, body)))
+        self.answer(Answer::raw(status, content_type, body))
     }
 
-    /// Answers what a function makes of the request: a status, and a body of JSON.
-    #[must_use]
-    pub fn with(self, answer: impl Fn(&Received) -> (u16, Value) + Send + Sync + 'static) -> Self {
-        self.then(Act::With(Arc::new(answer)))
+    /// Answers what a function makes of the request, such as a status and a body of JSON.
+    ///
+    /// An answer that does not keep to GitHub's document, or a panic, is answered by 500 with what is
+    /// wrong, and fails the test when the mock goes.
+    pub fn with<A: Into<Answer>>(
+        self,
+        answer: impl Fn(&Received) -> A + Send + Sync + 'static,
+    ) -> Self {
+        self.then(Act::With(Arc::new(move |request| answer(request).into())))
     }
 
     /// Lets something go wrong.
-    #[must_use]
+    ///
+    /// # Panics
+    /// If the status of a [`Fault::ServerError`] is none of 5xx.
+    #[track_caller]
     pub fn fault(self, fault: Fault) -> Self {
-        self.then(Act::Fault(fault))
+        self.then(Act::Answer(fault.into()))
     }
 
     /// Answers as if there were no stub; for a delay, or a place in a sequence.
-    #[must_use]
     pub fn pass(self) -> Self {
         self.then(Act::Pass)
+    }
+
+    #[track_caller]
+    pub(super) fn answer(self, answer: Answer) -> Self {
+        self.check(&answer);
+        self.then(Act::Answer(answer))
+    }
+
+    #[track_caller]
+    fn check(&self, answer: &Answer) {
+        let document = self.mock.answers.document();
+        if let Err(wrong) = answer.keeps_to(document, self.operation()) {
+            refuse(&wrong);
+        }
     }
 }
 
 /// More about the last step.
 impl Stub {
     /// Takes the last step so many times, and then the next one.
-    #[must_use]
     pub fn times(self, times: usize) -> Self {
         self.change_last(|step| step.times = Some(times))
     }
 
     /// Waits before the answer of the last step, by tokio's clock, which a test may pause. Without a
     /// step, it adds one that passes.
-    #[must_use]
     pub fn delay(self, delay: Duration) -> Self {
         self.change_last(|step| step.delay = delay)
     }
 
     /// Puts a header on the answer of the last step, and replaces what is there.
-    #[must_use]
+    ///
+    /// # Panics
+    /// If the name or the value is none.
+    #[track_caller]
     pub fn header(self, name: &str, value: &str) -> Self {
+        checked_header(name, value);
         self.change_last(|step| step.headers.push((name.to_owned(), value.to_owned())))
     }
 
@@ -242,40 +292,19 @@ impl Stub {
     }
 
     fn operation(&self) -> Option<&DocumentedOperation> {
+        let document = self.mock.answers.document();
         match &self.state.matcher {
-            Matcher::Call(id, _) => self.mock.answers.document().operation(id),
-            Matcher::Any | Matcher::Path(..) => None,
+            Matcher::Call(id, _) => document.operation(id),
+            Matcher::Operation(id, _) => document.operation(id),
+            // A path may be one of the document's.
+            Matcher::Path(method, path) => document.operation_at(method, path),
+            Matcher::Any => None,
         }
     }
 
     fn success(&self) -> u16 {
         let answer = self.operation().and_then(|operation| self.mock.answers.answer(operation));
         answer.map_or(200, |answer| answer.status)
-    }
-
-    #[track_caller]
-    fn keep_to_contract(&self, status: u16, body: &Value) {
-        let Ok(status) = StatusCode::from_u16(status) else {
-            refuse(&format!("{status} is no status"));
-        };
-        let Some(operation) = self.operation() else { return };
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
-        let body = body.to_string();
-        let answer = CheckResponse {
-            status,
-            headers: &headers,
-            body: body.as_bytes(),
-            other_media_type: false,
-        };
-        let found = self.mock.answers.document().check_response(operation, answer);
-        if !found.is_empty() {
-            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
-            refuse(&format!(
-                "GitHub does not answer so, by its document (`raw` answers anything):\n  {}",
-                found.join("\n  ")
-            ));
-        }
     }
 
     fn then(self, act: Act) -> Self {
@@ -300,8 +329,9 @@ impl Stub {
 }
 
 impl State {
-    /// The step that a request takes, if the stub is for it and not used up.
-    pub(super) fn take(&self, request: &Received) -> Option<Taken> {
+    /// The step that a request takes, if the stub is for it and not used up. What GitHub refuses
+    /// takes none that would not be answered to it.
+    pub(super) fn take(&self, request: &Received, refused: bool) -> Option<Taken> {
         if !self.matcher.is_for(request) {
             return None;
         }
@@ -314,11 +344,21 @@ impl State {
                 None => step.taken == 0 || *index == last,
             }
         })?;
+        let is_by_path = matches!(self.matcher, Matcher::Path(..));
         let step = &mut steps[index];
-        step.taken += 1;
+        let bypasses = match &step.act {
+            Act::Pass => true,
+            Act::Answer(answer) => answer.bypasses(),
+            Act::With(_) => false,
+        };
         self.requests.fetch_add(1, Ordering::Relaxed);
+        if refused && !bypasses {
+            let (act, delay, headers) = (Act::Pass, Duration::ZERO, Vec::new());
+            return Some(Taken { act, delay, headers, is_by_path });
+        }
+        step.taken += 1;
         let Step { act, delay, headers, .. } = step.clone();
-        Some(Taken { act, delay, headers })
+        Some(Taken { act, delay, headers, is_by_path })
     }
 
     fn steps(&self) -> MutexGuard<'_, Vec<Step>> {
@@ -332,17 +372,48 @@ impl Matcher {
         match self {
             Self::Any => true,
             Self::Path(method, path) => *method == request.method && *path == request.path,
-            Self::Call(id, wanted) => {
+            Self::Call(id, _) => {
+                request.operation_id.as_deref() == Some(id) && self.differences(request).is_empty()
+            }
+            Self::Operation(id, parameters) => {
                 request.operation_id.as_deref() == Some(id)
-                    && wanted.path.iter().all(|(name, value)| {
-                        // Names at GitHub are the same in upper and lower case.
+                    && parameters.iter().all(|(name, value)| {
                         let is = request.path_parameter(name);
-                        is.is_some_and(|is| is.eq_ignore_ascii_case(value))
+                        is.or_else(|| request.query_parameter(name))
+                            .is_some_and(|is| same(name, is, value))
                     })
-                    && wanted.query.iter().all(|pair| request.query_pairs.contains(pair))
-                    && wanted.has_body(&request.body)
             }
         }
+    }
+
+    /// What a request of the same operation has otherwise.
+    pub(super) fn differences(&self, request: &Received) -> Vec<String> {
+        let Self::Call(_, wanted) = self else { return Vec::new() };
+        let mut found = Vec::new();
+        for (name, value) in &wanted.path {
+            let is = request.path_parameter(name).unwrap_or_default();
+            if !same(name, is, value) {
+                found.push(format!("{name} is {is:?}, not {value:?}"));
+            }
+        }
+        for (name, value) in &wanted.query {
+            let is = request.query_parameter(name);
+            if !request.query_pairs.contains(&(name.clone(), value.clone())) {
+                found.push(format!("{name} is {is:?}, not {value:?}"));
+            }
+        }
+        found.extend(wanted.body_differences(&request.body));
+        found
+    }
+}
+
+/// Whether two values of a parameter are the same at GitHub: names of accounts, repositories, teams and
+/// labels are so in upper and lower case, and files and branches are not.
+fn same(parameter: &str, one: &str, other: &str) -> bool {
+    match parameter {
+        "owner" | "repo" | "org" | "username" | "team_slug" | "enterprise" | "name"
+        | "template_owner" | "template_repo" => one.eq_ignore_ascii_case(other),
+        _ => one == other,
     }
 }
 

@@ -6,7 +6,9 @@ use std::{env, fs, process};
 
 use octowire::cache::Cache;
 use octowire::contract::drift::{Bump, Severity};
-use octowire::contract::{CheckResponse, Checker, DeviationKind, Document, PinError, Uses, uses};
+use octowire::contract::{
+    CheckRequest, CheckResponse, Checker, DeviationKind, Document, PinError, Uses, uses,
+};
 use octowire::testing::MockGitHub;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -111,7 +113,7 @@ async fn an_answer_that_deviates_is_noted_and_given_all_the_same() {
     body["labels"] = Value::Null;
     body["secret"] = json!("s3cr3t");
     let answer = body.to_string();
-    let _stub = mock.on(|github| github.issues().get()).raw(200, "application/json", answer);
+    mock.on(|github| github.issues().get()).raw(200, "application/json", answer);
     assert!(issue().await.unwrap().labels.is_empty(), "read tolerantly");
     let seen: Vec<String> = checker.seen().iter().map(|seen| seen.deviation.to_string()).collect();
     assert_eq!(
@@ -137,8 +139,7 @@ async fn a_status_or_a_media_type_that_is_not_documented_is_noted() {
     let mock = MockGitHub::start().await;
     let checker = Checker::new();
     let github = mock.client_builder().contract(checker.clone()).build().unwrap();
-    let _stub = mock
-        .on(|github| github.users().get_authenticated())
+    mock.on(|github| github.users().get_authenticated())
         .raw(206, "application/json", "{}")
         .raw(200, "text/html", "<html>")
         .raw(200, "application/json", "{")
@@ -189,7 +190,7 @@ fn made_secret(value: &mut Value, secret: &str) {
 
 #[tokio::test]
 async fn no_deviation_shows_what_a_body_holds() {
-    let secret = "ghs_".repeat(20);
+    let secret = "ghs_16C7e42F292c6912E7710c838347Ae178B4a";
     let mock = MockGitHub::start().await;
     let http = reqwest::Client::new();
     let mut deviations = 0;
@@ -201,11 +202,11 @@ async fn no_deviation_shows_what_a_body_holds() {
         let (status, headers) = (answer.status(), answer.headers().clone());
         let mut body: Value = answer.json().await.unwrap();
         if let Value::Object(map) = &mut body {
-            map.values_mut().for_each(|value| made_secret(value, &secret));
+            map.values_mut().for_each(|value| made_secret(value, secret));
         }
         let body = body.to_string();
         for body in [body.as_bytes(), &body.as_bytes()[..body.len() / 2]] {
-            let answer = CheckResponse { status, headers: &headers, body, other_media_type: false };
+            let answer = CheckResponse::new(operation.method(), status, &headers, body);
             let found = mock.document().check_response(operation, answer);
             assert!(!found.is_empty(), "{id}");
             deviations += found.len();
@@ -216,4 +217,68 @@ async fn no_deviation_shows_what_a_body_holds() {
         }
     }
     println!("{deviations} deviations");
+}
+
+#[tokio::test]
+async fn what_is_asked_for_otherwise_is_no_deviation() {
+    let mock = MockGitHub::start().await;
+    let checker = Checker::new();
+    let github = mock.client_builder().contract(checker.clone()).cache(Cache::off());
+    let github = github.build().unwrap();
+    // Without a body, as a file, as a directory, and where GitHub redirects to.
+    github.request(Method::HEAD, "/repos/a/b").send_empty().await.unwrap();
+    let readme = github.request(Method::GET, "/repos/a/b/readme");
+    readme.accept("application/vnd.github.raw+json").send_empty().await.unwrap();
+    let folder = "{\"type\":\"dir\",\"size\":0,\"name\":\"x\",\"path\":\"x\",\"sha\":\"x\",\"url\":\"x\",\
+                  \"git_url\":null,\"html_url\":null,\"download_url\":null,\"entries\":[],\
+                  \"_links\":{\"git\":null,\"html\":null,\"self\":\"x\"}}";
+    mock.on_request(Method::GET, "/repos/a/b/contents/x").raw(
+        200,
+        "application/vnd.github.object+json; charset=utf-8",
+        folder,
+    );
+    let object = github.request(Method::GET, "/repos/a/b/contents/x");
+    object.accept("application/vnd.github.object+json").send_empty().await.unwrap();
+    let archive = github.request(Method::GET, "/repos/a/b/zipball/main");
+    archive.send_empty().await.unwrap();
+    assert!(checker.seen().is_empty(), "{:#?}", checker.seen());
+    assert_eq!(checker.checked(), 3);
+}
+
+#[tokio::test]
+async fn an_answer_without_its_body_or_of_no_known_operation_is_noted() {
+    let mock = MockGitHub::start().await;
+    let small = json!({ "openapi": "3.0.3", "info": {}, "paths": {} }).to_string();
+    let small = Arc::new(Document::from_slice(small.as_bytes()).unwrap());
+    mock.on(|github| github.users().get_authenticated()).raw(200, "application/json", "");
+    for (checker, kind) in [
+        (Checker::new(), DeviationKind::WrongType),
+        (Checker::of_document(small), DeviationKind::UnknownOperation),
+    ] {
+        let github = mock.client_builder().contract(checker.clone()).build().unwrap();
+        let _ = github.users().get_authenticated().send().await;
+        let kinds: Vec<_> = checker.seen().iter().map(|seen| seen.deviation.kind).collect();
+        assert_eq!(kinds, [kind]);
+    }
+}
+
+#[test]
+fn a_value_of_no_variant_is_told_with_the_types_that_they_take() {
+    let document = Document::built_in();
+    let headers = http_headers();
+    let method = Method::POST;
+    let body = br#"{"title":"x","milestone":1.5}"#;
+    let request = CheckRequest::new(&method, "/repos/a/b/issues", &headers).body(body);
+    let matched = document.check_request(request).unwrap();
+    let told: Vec<String> = matched.deviations.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        ["issues/create, at $.milestone: is number, and the document says integer or string"]
+    );
+}
+
+fn http_headers() -> octowire::http::HeaderMap {
+    let mut headers = octowire::http::HeaderMap::new();
+    headers.insert("content-type", "application/json".parse().unwrap());
+    headers
 }

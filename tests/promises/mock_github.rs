@@ -1,5 +1,12 @@
 //! The mock answers every operation of GitHub's document, keeps to it, and holds others to it.
 
+#[cfg(feature = "app-auth")]
+#[path = "mock_github/access.rs"]
+mod access;
+#[path = "mock_github/control.rs"]
+mod control;
+#[path = "mock_github/github_s_ways.rs"]
+mod github_s_ways;
 #[path = "mock_github/resources.rs"]
 mod resources;
 #[path = "mock_github/stubs.rs"]
@@ -10,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use octowire::contract::CheckResponse;
+use octowire::contract::{CheckResponse, Document};
 use octowire::testing::MockGitHub;
 use octowire::{Client as GitHub, Location, RetryPolicy};
 use reqwest::{Client, Method, Response};
@@ -90,8 +97,7 @@ async fn every_operation_is_answered_and_no_answer_deviates_from_the_document() 
         if !status.is_success() && status != 302 {
             deviations.push(format!("{id}: {status} {}", String::from_utf8_lossy(&body)));
         }
-        let answer =
-            CheckResponse { status, headers: &headers, body: &body, other_media_type: false };
+        let answer = CheckResponse::new(operation.method(), status, &headers, &body);
         let found = github.document().check_response(operation, answer);
         deviations.extend(found.iter().map(ToString::to_string));
         if status == 302 {
@@ -137,12 +143,14 @@ async fn a_value_with_slashes_reaches_its_operation() {
 
 #[tokio::test]
 async fn every_list_ends_after_its_items_and_keeps_to_the_document() {
-    let github = MockGitHub::start().await;
     let client = client();
     let (mut count, mut with_distinct_items) = (0, 0);
-    for operation in github.document().operations() {
+    for operation in Document::built_in().operations() {
         let id = operation.id();
-        if !github.is_list(id) {
+        // What one list says is there is not there for another.
+        let github = MockGitHub::start().await;
+        // The labels of an issue are given to it.
+        if !github.is_list(id) || id == "issues/list-labels-on-issue" {
             continue;
         }
         github.list(id, 41);
@@ -162,8 +170,7 @@ async fn every_list_ends_after_its_items_and_keeps_to_the_document() {
             let (status, headers) = (response.status(), response.headers().clone());
             let following = next(&response);
             let body = response.bytes().await.unwrap();
-            let answer =
-                CheckResponse { status, headers: &headers, body: &body, other_media_type: false };
+            let answer = CheckResponse::new(operation.method(), status, &headers, &body);
             let found = github.document().check_response(operation, answer);
             assert!(found.is_empty(), "{found:#?}");
             assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
@@ -207,7 +214,7 @@ async fn issues_come_in_three_pages() {
         let Some(url) = following else { break };
         response = client.get(url).send().await.unwrap();
     }
-    assert_eq!(numbers, (1..=75).collect::<Vec<_>>());
+    assert_eq!(numbers, (1..=75).rev().collect::<Vec<_>>());
     assert_eq!(github.requests("issues/list-for-repo"), 3);
 
     github.list("issues/list-for-repo", 0);
@@ -328,9 +335,11 @@ async fn an_unchanged_answer_is_confirmed_for_free() {
     assert!(again.bytes().await.unwrap().is_empty());
     // Without a token it costs what any answer does.
     let url = github.base_url() + "/repos/octocat/hello-world";
-    let anonymous = client.get(url).header("if-none-match", etag).send().await.unwrap();
-    assert_eq!(anonymous.status(), 304);
-    assert_ne!(header(&first, "x-ratelimit-used"), header(&anonymous, "x-ratelimit-used"));
+    for used in ["1", "2"] {
+        let anonymous = client.get(&url).header("if-none-match", etag).send().await.unwrap();
+        assert_eq!(anonymous.status(), 304);
+        assert_eq!(header(&anonymous, "x-ratelimit-used"), used);
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::issues::set;
-use super::{Ask, Reply, Repository, now};
+use super::{Ask, Reply, Repository};
 
 impl Repository {
     pub(super) fn comment_call(&mut self, call: &str, ask: &Ask<'_>) -> Option<Reply> {
@@ -24,14 +24,14 @@ impl Repository {
             "update-comment" => match self.comments.get_mut(&ask.number("comment_id")?) {
                 Some((_, comment)) => {
                     set(comment, "body", ask.body["body"].clone());
-                    set(comment, "updated_at", now());
+                    set(comment, "updated_at", ask.now());
                     ask.reply(comment)
                 }
                 None => ask.not_found(),
             },
             "delete-comment" => match self.comments.remove(&ask.number("comment_id")?) {
                 Some((issue, _)) => {
-                    self.count(issue);
+                    self.count(issue, ask);
                     ask.nothing()
                 }
                 None => ask.not_found(),
@@ -46,7 +46,7 @@ impl Repository {
         }
         let id = self.next_id();
         let mut comment = self.examples.comment.clone();
-        let now = now();
+        let now = ask.now();
         let html_url = self.html_url(&format!("issues/{issue}#issuecomment-{id}"));
         set(&mut comment, "id", json!(id));
         set(&mut comment, "body", ask.body["body"].clone());
@@ -57,25 +57,24 @@ impl Repository {
         set(&mut comment, "updated_at", now);
         let reply = ask.created(&comment);
         self.comments.insert(id, (issue, comment));
-        self.count(issue);
+        self.count(issue, ask);
         reply
     }
 
     fn list_comments(&self, of: Option<u64>, ask: &Ask<'_>) -> Vec<Value> {
-        let since = ask.query("since");
-        let comments = self.comments.values().filter(|(issue, comment)| {
-            of.is_none_or(|of| of == *issue)
-                && since.is_none_or(|since| comment["updated_at"].as_str() >= Some(since))
-        });
+        let comments = self
+            .comments
+            .values()
+            .filter(|(issue, comment)| of.is_none_or(|of| of == *issue) && ask.is_recent(comment));
         comments.map(|(_, comment)| comment.clone()).collect()
     }
 
     /// Tells an issue how many comments it has.
-    fn count(&mut self, issue: u64) {
+    fn count(&mut self, issue: u64, ask: &Ask<'_>) {
         let count = self.comments.values().filter(|(of, _)| *of == issue).count();
         if let Some(issue) = self.issues.get_mut(&issue) {
             set(issue, "comments", json!(count));
-            set(issue, "updated_at", now());
+            set(issue, "updated_at", ask.now());
         }
     }
 }

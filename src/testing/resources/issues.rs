@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Ask, Reply, Repository, now};
+use super::{Ask, Reply, Repository};
 
 impl Repository {
     pub(super) fn issue_call(&mut self, call: &str, ask: &Ask<'_>) -> Option<Reply> {
@@ -14,6 +14,14 @@ impl Repository {
                 None => ask.not_found(),
             },
             "update" => self.update_issue(ask),
+            "add-assignees" | "remove-assignees" => self.assign(call, ask),
+            "lock" | "unlock" => match self.issues.get_mut(&ask.number("issue_number")?) {
+                Some(issue) => {
+                    set(issue, "locked", json!(call == "lock"));
+                    ask.nothing()
+                }
+                None => ask.not_found(),
+            },
             _ => return None,
         })
     }
@@ -26,7 +34,7 @@ impl Repository {
         let (number, id) = (self.next_number(), self.next_id());
         let url = self.url(&format!("issues/{number}"));
         let mut issue = self.examples.issue.clone();
-        let now = now();
+        let now = ask.now();
         set(&mut issue, "id", json!(id));
         set(&mut issue, "number", json!(number));
         set(&mut issue, "title", json!(title));
@@ -75,7 +83,7 @@ impl Repository {
         if let Some(state) = body["state"].as_str() {
             let closed = state == "closed";
             if closed != (issue["state"] == "closed") {
-                set(&mut issue, "closed_at", if closed { now() } else { Value::Null });
+                set(&mut issue, "closed_at", if closed { ask.now() } else { Value::Null });
                 let reason = if closed { "completed" } else { "reopened" };
                 set(&mut issue, "state_reason", json!(reason));
             }
@@ -84,11 +92,34 @@ impl Repository {
         if let Some(reason) = body.get("state_reason").filter(|reason| !reason.is_null()) {
             set(&mut issue, "state_reason", reason.clone());
         }
-        set(&mut issue, "updated_at", now());
+        set(&mut issue, "updated_at", ask.now());
         self.set_details(&mut issue, body, false);
         let reply = ask.reply(&issue);
         self.issues.insert(number, issue);
         reply
+    }
+
+    fn assign(&mut self, call: &str, ask: &Ask<'_>) -> Reply {
+        let user = self.examples.issue["user"].clone();
+        let number = ask.number("issue_number").unwrap_or_default();
+        let Some(issue) = self.issues.get_mut(&number) else { return ask.not_found() };
+        let logins =
+            ask.body["assignees"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let logins: Vec<&str> = logins.collect();
+        let is_named = |user: &Value| {
+            user["login"]
+                .as_str()
+                .is_some_and(|is| logins.iter().any(|it| it.eq_ignore_ascii_case(is)))
+        };
+        let mut users = issue["assignees"].as_array().cloned().unwrap_or_default();
+        users.retain(|user| !is_named(user));
+        if call == "add-assignees" {
+            users.extend(logins.iter().map(|login| named(&user, login)));
+        }
+        set(issue, "assignee", users.first().cloned().unwrap_or_default());
+        set(issue, "assignees", users.into());
+        set(issue, "updated_at", ask.now());
+        ask.reply(issue)
     }
 
     /// Labels, assignees and the milestone: those that the body names, and none for a new issue
@@ -155,9 +186,15 @@ fn is_asked_for(issue: &Value, ask: &Ask<'_>) -> bool {
     };
     (state == "all" || issue["state"] == state)
         && labels.all(has)
-        && ask.query("since").is_none_or(|since| issue["updated_at"].as_str() >= Some(since))
+        && ask.is_recent(issue)
         && ask.query("creator").is_none_or(|asked| is_one_of(asked, login(&issue["user"])))
-        && ask.query("assignee").is_none_or(|asked| is_one_of(asked, login(&issue["assignee"])))
+        && ask.query("assignee").is_none_or(|asked| {
+            let users = issue["assignees"].as_array().map_or(&[][..], Vec::as_slice);
+            match users {
+                [] => is_one_of(asked, None),
+                users => users.iter().any(|user| is_one_of(asked, login(user))),
+            }
+        })
         && ask.query("milestone").is_none_or(|asked| {
             is_one_of(asked, issue["milestone"]["number"].as_u64().map(|number| number.to_string()))
         })

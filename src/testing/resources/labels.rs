@@ -1,5 +1,6 @@
 //! Labels, of a repository and of its issues.
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::issues::set;
@@ -41,10 +42,11 @@ impl Repository {
         }
         // Labels that were only named are new ones of the repository.
         let given = match ask.body {
-            Value::Array(_) => ask.body,
-            body => &body["labels"],
+            Value::Array(_) => ask.body.clone(),
+            Value::String(name) => json!([name]),
+            body => body["labels"].clone(),
         };
-        let mut labels = match self.labels_of(given) {
+        let mut labels = match self.labels_of(&given) {
             Value::Array(labels) => labels,
             _ => Vec::new(),
         };
@@ -101,7 +103,7 @@ impl Repository {
             return ask.invalid("Label", "name", "already_exists");
         }
         set(&mut label, "name", json!(new));
-        set(&mut label, "url", json!(self.url(&format!("labels/{new}"))));
+        set(&mut label, "url", json!(self.label_url(&new)));
         copy(ask.body, &mut label, &["color", "description"]);
         self.labels.remove(&old.to_lowercase());
         self.labels.insert(new.to_lowercase(), label.clone());
@@ -118,9 +120,13 @@ impl Repository {
     /// The labels that are named, as names or as objects; new ones become the repository's.
     pub(super) fn labels_of(&mut self, given: &Value) -> Value {
         let given = given.as_array().into_iter().flatten();
-        let names: Vec<String> = given
-            .filter_map(|label| label.as_str().or(label["name"].as_str()).map(str::to_owned))
-            .collect();
+        let mut names: Vec<String> = Vec::new();
+        for label in given {
+            let name = label.as_str().or(label["name"].as_str()).unwrap_or_default();
+            if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+                names.push(name.to_owned());
+            }
+        }
         let labels = names.iter().map(|name| match self.labels.get(&name.to_lowercase()) {
             Some(known) => known.clone(),
             None => {
@@ -132,12 +138,16 @@ impl Repository {
         labels.collect()
     }
 
+    fn label_url(&self, name: &str) -> String {
+        self.url(&format!("labels/{}", utf8_percent_encode(name, NON_ALPHANUMERIC)))
+    }
+
     fn new_label(&mut self, name: &str) -> Value {
         let mut label = self.examples.label.clone();
         let id = self.next_id();
         set(&mut label, "id", json!(id));
         set(&mut label, "name", json!(name));
-        set(&mut label, "url", json!(self.url(&format!("labels/{name}"))));
+        set(&mut label, "url", json!(self.label_url(name)));
         set(&mut label, "color", json!("ededed"));
         set(&mut label, "default", json!(false));
         set(&mut label, "description", Value::Null);

@@ -1,0 +1,122 @@
+//! Who may call, where a test wants that to be looked at.
+
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use super::clock::Clock;
+use super::exchange::lock;
+use super::received::Received;
+use super::reply::Reply;
+use crate::names;
+
+/// How long an installation's token lives.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
+
+/// As long as GitHub lets a JWT of an App live.
+const JWT_LIFETIME: u64 = 600;
+
+/// A clock may be off by so much.
+const SKEW: u64 = 60;
+
+/// As many tokens are remembered, the newest.
+const MAX_TOKENS: usize = 10_000;
+
+#[derive(Default)]
+pub(super) struct Access {
+    /// Whether it is looked at at all.
+    pub(super) wanted: bool,
+    pub(super) token: Option<SecretString>,
+    minted: Mutex<Vec<(SecretString, SystemTime)>>,
+}
+
+impl Access {
+    /// A new token of an installation, and when it ends.
+    pub(super) fn mint(&self, clock: &Clock) -> (String, String) {
+        let token = format!("ghs_mock{}", names::unique().replace('-', ""));
+        let mut minted = lock(&self.minted);
+        minted.retain(|(_, ends)| *ends > clock.now());
+        if minted.len() >= MAX_TOKENS {
+            minted.remove(0);
+        }
+        minted.push((token.clone().into(), clock.now() + TOKEN_LIFETIME));
+        (token, clock.text(TOKEN_LIFETIME))
+    }
+
+    /// GitHub's refusal, if the request may not be made by whom it is.
+    pub(super) fn refuse(&self, request: &Received, clock: &Clock) -> Option<Reply> {
+        if !self.wanted {
+            return None;
+        }
+        let given = request.header("authorization").unwrap_or_default();
+        let (scheme, given) = given.split_once(' ').unwrap_or(("", given));
+        let docs = "https://docs.github.com/rest";
+        let wrong = |message| Some(Reply::error(401, message, docs));
+        if given.is_empty() {
+            return wrong("Requires authentication");
+        }
+        match request.operation_id.as_deref() {
+            // An OAuth application calls with its id and secret.
+            _ if request.path.starts_with("/applications/") => {
+                let basic = scheme.eq_ignore_ascii_case("basic");
+                if basic { None } else { wrong("Bad credentials") }
+            }
+            Some(id) if is_of_an_app(id, &request.path) => match is_jwt(given, clock) {
+                Ok(()) => None,
+                Err(message) => wrong(message),
+            },
+            _ if self.knows(given, clock) => None,
+            _ => wrong("Bad credentials"),
+        }
+    }
+
+    fn knows(&self, given: &str, clock: &Clock) -> bool {
+        let is = |token: &SecretString| token.expose_secret() == given;
+        self.token.as_ref().is_some_and(is)
+            || lock(&self.minted).iter().any(|(token, ends)| is(token) && *ends > clock.now())
+    }
+}
+
+/// Whether an operation is called as the App itself.
+fn is_of_an_app(id: &str, path: &str) -> bool {
+    path == "/app"
+        || path.starts_with("/app/")
+        || matches!(
+            id,
+            "apps/get-org-installation"
+                | "apps/get-repo-installation"
+                | "apps/get-user-installation"
+        )
+}
+
+/// Whether it is an App's JWT by form and time. Nobody knows the App's key here.
+fn is_jwt(given: &str, clock: &Clock) -> Result<(), &'static str> {
+    let payload = given.split('.').nth(1).filter(|_| given.split('.').count() == 3);
+    let payload = payload.and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok());
+    let payload = payload.and_then(|payload| serde_json::from_slice::<Value>(&payload).ok());
+    let payload = payload.ok_or("A JSON web token could not be decoded")?;
+    let time = |name: &str| payload[name].as_u64().or(payload[name].as_f64().map(|it| it as u64));
+    let now = clock.now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    if payload.get("iss").is_none() {
+        return Err("'Issuer' claim ('iss') must be provided");
+    }
+    match (time("iat"), time("exp")) {
+        (_, Some(exp)) if exp + SKEW <= now => {
+            Err("'Expiration time' claim ('exp') is in the past")
+        }
+        (_, Some(exp)) if exp > now + JWT_LIFETIME + SKEW => {
+            Err("'Expiration time' claim ('exp') is too far in the future")
+        }
+        (Some(iat), Some(_)) if iat > now + SKEW => Err(
+            "'Issued at' claim ('iat') must be an Integer representing the time that the assertion was issued",
+        ),
+        (Some(_), Some(_)) => Ok(()),
+        _ => Err(
+            "'Expiration time' claim ('exp') must be a numeric value representing the future time at which the assertion expires",
+        ),
+    }
+}

@@ -1,0 +1,166 @@
+//! What a stub answers.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::{HeaderName, StatusCode};
+use serde_json::Value;
+
+use super::fault::Fault;
+use super::reply::Reply;
+use super::stub::refuse;
+use crate::contract::{CheckResponse, Document, DocumentedOperation};
+
+/// What a function answers to a request: see [`Stub::with`](super::Stub::with).
+///
+/// A status and a body of JSON are one, `(200, json!({ … })).into()`, and so is a [`Fault`].
+#[derive(Clone, Debug)]
+pub struct Answer(pub(super) What);
+
+#[derive(Clone, Debug)]
+pub(super) enum What {
+    Usual,
+    Fault(Fault),
+    Items(Vec<Value>),
+    /// An answer in full, and whether it is held against the document.
+    Reply(Reply, bool),
+}
+
+impl Answer {
+    /// What the mock answers without a stub.
+    #[must_use]
+    pub fn usual() -> Self {
+        Self(What::Usual)
+    }
+
+    /// Something goes wrong.
+    ///
+    /// # Panics
+    /// If the status of a [`Fault::ServerError`] is none of 5xx.
+    #[must_use]
+    #[track_caller]
+    pub fn fault(fault: Fault) -> Self {
+        if let Fault::ServerError(status) = fault
+            && !(500..600).contains(&status)
+        {
+            refuse(&format!("{status} is no error of a server"));
+        }
+        Self(What::Fault(fault))
+    }
+
+    /// These items, in pages as the request asks for them. The operation has to answer a bare list.
+    #[must_use]
+    pub fn items(items: Vec<Value>) -> Self {
+        Self(What::Items(items))
+    }
+
+    /// A status and a body of JSON, which have to be as GitHub's document says.
+    ///
+    /// # Panics
+    /// If the status is none.
+    #[must_use]
+    #[track_caller]
+    pub fn json(status: u16, body: &Value) -> Self {
+        Self(What::Reply(Reply::json(valid(status), body), true))
+    }
+
+    /// A status without a body, which has to be as GitHub's document says.
+    ///
+    /// # Panics
+    /// If the status is none.
+    #[must_use]
+    #[track_caller]
+    pub fn empty(status: u16) -> Self {
+        Self(What::Reply(Reply::empty(valid(status)), true))
+    }
+
+    /// Anything, whether or not GitHub could answer it.
+    ///
+    /// # Panics
+    /// If the status or the content type is none.
+    #[must_use]
+    #[track_caller]
+    pub fn raw(status: u16, content_type: &str, body: impl Into<Bytes>) -> Self {
+        checked_header("content-type", content_type);
+        Self(What::Reply(Reply::bytes(valid(status), content_type, body), false))
+    }
+
+    /// With a header, which replaces what is there; of no effect on what is not an answer in full.
+    ///
+    /// # Panics
+    /// If the name or the value is none.
+    #[must_use]
+    #[track_caller]
+    pub fn header(self, name: &str, value: &str) -> Self {
+        checked_header(name, value);
+        match self.0 {
+            What::Reply(reply, checked) => Self(What::Reply(reply.header(name, value), checked)),
+            other => Self(other),
+        }
+    }
+
+    /// Whether it bypasses what GitHub refuses: a token, a limit, a request that is wrong.
+    pub(super) fn bypasses(&self) -> bool {
+        match &self.0 {
+            What::Usual | What::Items(_) => false,
+            What::Fault(fault) => !matches!(fault, Fault::Truncated(_)),
+            What::Reply(reply, checked) => !checked || reply.status >= 300,
+        }
+    }
+
+    /// Whether GitHub could answer so.
+    ///
+    /// # Errors
+    /// What is not as the document says.
+    pub(super) fn keeps_to(
+        &self,
+        document: &Document,
+        operation: Option<&DocumentedOperation>,
+    ) -> Result<(), String> {
+        let (What::Reply(reply, true), Some(operation)) = (&self.0, operation) else {
+            return Ok(());
+        };
+        let status = StatusCode::from_u16(reply.status).unwrap_or_default();
+        let mut headers = HeaderMap::new();
+        let json = HeaderValue::from_static("application/json; charset=utf-8");
+        headers.insert(CONTENT_TYPE, json);
+        let answer = CheckResponse::new(operation.method(), status, &headers, &reply.body);
+        let found = document.check_response(operation, answer);
+        if found.is_empty() {
+            return Ok(());
+        }
+        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+        Err(format!(
+            "GitHub does not answer so, by its document (`raw` answers anything):\n  {}",
+            found.join("\n  ")
+        ))
+    }
+}
+
+impl From<(u16, Value)> for Answer {
+    #[track_caller]
+    fn from((status, body): (u16, Value)) -> Self {
+        Self::json(status, &body)
+    }
+}
+
+impl From<Fault> for Answer {
+    #[track_caller]
+    fn from(fault: Fault) -> Self {
+        Self::fault(fault)
+    }
+}
+
+#[track_caller]
+pub(super) fn valid(status: u16) -> u16 {
+    match StatusCode::from_u16(status) {
+        Ok(_) => status,
+        Err(_) => refuse(&format!("{status} is no status")),
+    }
+}
+
+#[track_caller]
+pub(super) fn checked_header(name: &str, value: &str) {
+    if HeaderName::try_from(name).is_err() || HeaderValue::from_str(value).is_err() {
+        refuse(&format!("{name:?} is no header, or has a value that none has"));
+    }
+}

@@ -1,0 +1,84 @@
+//! Examples, as of what was asked for: the repository, number or name in the path stands in the answer.
+
+use serde_json::{Value, json};
+
+use crate::contract::{Document, DocumentedOperation, Matched};
+
+/// The repository of the document's examples.
+const EXAMPLE: &str = "octocat/Hello-World";
+
+/// The example with what the path says, where that keeps to the document.
+pub(super) fn as_asked(
+    example: &Value,
+    matched: &Matched<'_>,
+    document: &Document,
+    status: u16,
+) -> Value {
+    let mut asked = example.clone();
+    if let (Some(owner), Some(repo)) =
+        (matched.path_parameter("owner"), matched.path_parameter("repo"))
+    {
+        of_repository(&mut asked, owner, repo);
+    }
+    if let Value::Object(_) = asked {
+        for (name, value) in &matched.path {
+            set(&mut asked, matched.operation, name, value);
+        }
+    }
+    match fits(&asked, matched.operation, document, status) {
+        true => asked,
+        false => example.clone(),
+    }
+}
+
+fn of_repository(value: &mut Value, owner: &str, repo: &str) {
+    match value {
+        Value::String(text) if text.contains(EXAMPLE) => {
+            *text = text.replace(EXAMPLE, &format!("{owner}/{repo}"));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| of_repository(item, owner, repo)),
+        Value::Object(map) => {
+            let is_it = map.get("full_name").and_then(Value::as_str) == Some(EXAMPLE);
+            map.values_mut().for_each(|value| of_repository(value, owner, repo));
+            if is_it {
+                map.insert("name".to_owned(), json!(repo));
+                if let Some(login) = map.get_mut("owner").and_then(|owner| owner.get_mut("login")) {
+                    *login = json!(owner);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Sets what a path parameter names: the number, the id, the name.
+fn set(asked: &mut Value, operation: &DocumentedOperation, name: &str, value: &str) {
+    // Only the last parameter of a path is of the thing itself.
+    if !operation.path().ends_with(&format!("{{{name}}}")) {
+        return;
+    }
+    let property = match name {
+        "issue_number" | "pull_number" | "milestone_number" | "alert_number" => "number",
+        "username" | "org" => "login",
+        "team_slug" => "slug",
+        "branch" | "name" => "name",
+        "tag" => "tag_name",
+        name if name.ends_with("_id") => "id",
+        _ => return,
+    };
+    match asked.get_mut(property) {
+        Some(old @ Value::Number(_)) => {
+            if let Ok(number) = value.parse::<u64>() {
+                *old = json!(number);
+            }
+        }
+        Some(old @ Value::String(_)) => *old = json!(value),
+        _ => {}
+    }
+}
+
+fn fits(value: &Value, operation: &DocumentedOperation, document: &Document, status: u16) -> bool {
+    let content = operation.response(status).map(|response| &response.content);
+    let described = content.and_then(|content| content.get("application/json"));
+    described.is_none_or(|described| described.schema.fits(value, document.schemas()))
+}

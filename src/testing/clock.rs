@@ -1,0 +1,44 @@
+//! The mock's one clock: the machine's when the mock was started, and from then on tokio's, which a
+//! test may pause and advance.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use tokio::time::Instant;
+
+#[derive(Clone, Copy)]
+pub(super) struct Clock {
+    started: (SystemTime, Instant),
+}
+
+impl Clock {
+    pub(super) fn start() -> Self {
+        Self { started: (SystemTime::now(), Instant::now()) }
+    }
+
+    pub(super) fn now(&self) -> SystemTime {
+        self.at(Instant::now())
+    }
+
+    pub(super) fn at(&self, instant: Instant) -> SystemTime {
+        let (clock, started) = self.started;
+        clock + instant.saturating_duration_since(started)
+    }
+
+    /// So long from now, as GitHub writes times in bodies.
+    pub(super) fn text(&self, later: Duration) -> String {
+        let time = DateTime::<Utc>::from(self.now() + later);
+        time.to_rfc3339_opts(SecondsFormat::Secs, true)
+    }
+
+    /// Seconds since 1970 at an instant: the first that lies after it, so that nobody comes too early.
+    pub(super) fn seconds(&self, instant: Instant) -> u64 {
+        let at = self.at(instant).duration_since(UNIX_EPOCH).unwrap_or_default();
+        at.as_secs() + u64::from(at.subsec_nanos() > 0)
+    }
+
+    /// The `Date` of an answer.
+    pub(super) fn date(&self) -> String {
+        httpdate::fmt_http_date(self.now())
+    }
+}
