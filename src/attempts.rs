@@ -54,6 +54,16 @@ impl Attempts {
         self.waited
     }
 
+    /// How many attempts failed.
+    pub(crate) fn failed(&self) -> u32 {
+        u32::try_from(self.failed.len()).unwrap_or(u32::MAX)
+    }
+
+    /// What the last of them failed with.
+    pub(crate) fn last(&self) -> Option<&Error> {
+        self.last.as_ref()
+    }
+
     /// The time to wait before another attempt, or the error that the call ends with.
     ///
     /// What GitHub refused did nothing, and is sent again whatever its method. For anything else

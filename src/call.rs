@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
-use tokio::time::sleep;
-use tracing::{Instrument, Span, debug, field, info_span};
+use tokio::time::{Instant, sleep};
+use tracing::{Instrument, debug, field};
 
 use crate::attempts::Attempts;
 use crate::auth::Passes;
@@ -27,8 +27,9 @@ use crate::operation::Label;
 use crate::ready::Polls;
 use crate::redirects::{self, MAX_REDIRECTS};
 use crate::request::{Prepared, Request};
-use crate::response::{Raw, RawBody, request_id};
+use crate::response::{Raw, RawBody};
 use crate::retry::retry_after;
+use crate::telemetry::{meter, spans};
 
 /// How the body of the answer is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,13 +53,7 @@ impl Reading {
 /// Policies stand in this order: observe, look into the cache, join equal reads, retry.
 pub(crate) async fn call(request: Request, reading: Reading) -> Result<Raw> {
     let operation = request.label().clone();
-    let span = info_span!(
-        "github",
-        operation = &*operation,
-        status = field::Empty,
-        request_id = field::Empty,
-        cache = field::Empty,
-    );
+    let observed = Observed::begin(&request);
     // Pinned where it is made: what wraps it would copy its two kilobytes otherwise.
     let answer = pin!(async {
         let again = request.may_be_refreshed().then(|| request.clone());
@@ -82,8 +77,8 @@ pub(crate) async fn call(request: Request, reading: Reading) -> Result<Raw> {
             }
         }
     });
-    let answer = answer.instrument(span.clone()).await;
-    observe(&span, &answer);
+    let answer = answer.instrument(observed.span.clone()).await;
+    observed.end(&answer);
     answer.map_err(|error| error.with_operation(&operation))
 }
 
@@ -97,11 +92,16 @@ pub(crate) async fn tried(prepared: &Prepared, operation: &Label, reading: Readi
     let mut attempts = Attempts::new();
     let mut polls = Polls::of(prepared);
     loop {
-        let (mut permit, trial) = match admit(prepared, attempts.waited()).await {
+        let waiting = meter::InFlight::waiting();
+        let admitted = admit(prepared, attempts.waited()).await;
+        drop(waiting);
+        let (mut permit, trial) = match admitted {
             Ok(admitted) => admitted,
             Err(error) => return Err(attempts.held_back(error)),
         };
-        attempts.wait(permit.as_ref().map_or(Duration::ZERO, |permit| permit.waited));
+        let waited = permit.as_ref().map_or(Duration::ZERO, |permit| permit.waited);
+        meter::waited("rate_limit", waited);
+        attempts.wait(waited);
         let passes = pin!(Passes::of(prepared));
         let passes = match within([limit, limit], passes).await {
             Ok(Ok(passes)) => passes,
@@ -112,7 +112,10 @@ pub(crate) async fn tried(prepared: &Prepared, operation: &Label, reading: Readi
             permit.sent();
         }
         let course = Mutex::default();
-        let mut answer = attempt(prepared, &passes, operation, reading, &course).await;
+        let span = spans::attempt(prepared, attempts.failed());
+        let mut answer =
+            attempt(prepared, &passes, operation, reading, &course).instrument(span.clone()).await;
+        spans::attempt_ended(&span, &answer);
         let course = course.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Ok(answer) = &mut answer {
             answer.abroad = course.left.is_some();
@@ -123,6 +126,7 @@ pub(crate) async fn tried(prepared: &Prepared, operation: &Label, reading: Readi
                 Some(Ok(Some(pause))) => {
                     debug!(?pause, "the answer is not ready");
                     prepared.waited(pause);
+                    meter::waited("not_ready", pause);
                     attempts.wait(pause);
                     pause
                 }
@@ -132,6 +136,8 @@ pub(crate) async fn tried(prepared: &Prepared, operation: &Label, reading: Readi
             Err(error) => {
                 let pause = attempts.again(prepared, &passes, course.is_done(), error)?;
                 debug!(?pause, "another attempt");
+                attempts.last().inspect(|error| meter::retry(error));
+                meter::waited("retry", pause);
                 pause
             }
         };
@@ -212,6 +218,12 @@ fn learn(
             || message.is_some_and(speaks_of_secondary)
             || told.is_none_or(|told| told.remaining > 0)
     };
+    if let Some(told) = &told {
+        meter::told(prepared.identity_label(), told);
+    }
+    if refused {
+        meter::limited(secondary, told);
+    }
     permit.end(match (secondary, told) {
         (true, told) => Outcome::Limited(told, retry_after(headers)),
         // Another server's answer does not mean that GitHub has no limit.
@@ -234,16 +246,19 @@ async fn attempt(
         read(answer, prepared, passes, operation, reading).await
     });
     let limit = Limit::new(client.attempt_timeout, prepared.slack.as_ref());
+    let began = Instant::now();
     let answer = match within([&limit, &prepared.limit], exchange).await {
         Ok(answer) => answer,
         Err(late) => Err(timed_out(reading.awaited(), late)),
     };
+    let (status, error) = match &answer {
+        Ok(answer) => (Some(answer.status), None),
+        Err(error) => (error.status(), Some(error)),
+    };
+    meter::attempt(prepared.method(), began.elapsed(), status, error);
     debug!(
-        method = prepared.method().as_str(),
-        path = prepared.template(),
-        status = answer_status(&answer),
-        request_id = answer_id(&answer),
-        failed = answer.as_ref().err().map(field::display),
+        status = status.map(|status| status.as_u16()),
+        failed = error.map(field::display),
         "attempt"
     );
     answer
@@ -341,25 +356,31 @@ fn timed_out(what: &str, late: &Limit) -> Error {
         .with_advice("try again, or allow more by attempt_timeout, call_timeout or timeout")
 }
 
-fn answer_status(answer: &Result<Raw>) -> Option<u16> {
-    let status = match answer {
-        Ok(answer) => Some(answer.status),
-        Err(error) => error.status(),
-    };
-    status.map(|status| status.as_u16())
+/// One call, as spans and metrics see it.
+struct Observed {
+    span: tracing::Span,
+    operation: Option<&'static str>,
+    is_read: bool,
+    began: Instant,
+    _in_flight: meter::InFlight,
 }
 
-fn answer_id(answer: &Result<Raw>) -> Option<&str> {
-    match answer {
-        Ok(answer) => request_id(&answer.headers),
-        Err(error) => error.request_id(),
+impl Observed {
+    fn begin(request: &Request) -> Self {
+        Self {
+            span: spans::call(request),
+            operation: request.operation_id(),
+            is_read: request.method() == http::Method::GET,
+            began: Instant::now(),
+            _in_flight: meter::InFlight::call(),
+        }
     }
-}
 
-fn observe(span: &Span, answer: &Result<Raw>) {
-    if !span.is_disabled() {
-        span.record("status", answer_status(answer));
-        span.record("request_id", answer_id(answer));
-        span.record("cache", answer.as_ref().ok().map(|answer| answer.came.name()));
+    fn end(self, answer: &Result<Raw>) {
+        spans::call_ended(&self.span, answer);
+        meter::call(self.operation, self.began.elapsed(), answer.as_ref().err());
+        if let (true, Ok(answer)) = (self.is_read, answer) {
+            meter::cached(answer.came);
+        }
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::error::{Error, ErrorKind};
+use crate::telemetry::meter;
 
 /// When calls to a server are given up before they are sent.
 ///
@@ -190,6 +191,7 @@ impl Circuit {
             Phase::Open { .. } => {
                 info!(server = self.server, "calls are tried again");
                 state.phase = Phase::HalfOpen { under_way: 1, succeeded: 0, since: now };
+                meter::circuit(&self.server, CircuitState::HalfOpen);
                 Ok(trial(Some(now)))
             }
             Phase::HalfOpen { under_way, succeeded, since } => {
@@ -239,6 +241,7 @@ impl Circuit {
                     self.trip(&mut state, now);
                 } else if succeeded + 1 >= self.policy.probes {
                     info!(server = self.server, "the circuit is closed");
+                    meter::circuit(&self.server, CircuitState::Closed);
                     state.phase = Phase::Closed;
                     state.level = 0;
                     state.counts = [(0, 0); PARTS];
@@ -268,6 +271,7 @@ impl Circuit {
         let doubled = 1_u32.checked_shl(state.level).unwrap_or(u32::MAX);
         let time = self.policy.open_for.saturating_mul(doubled).min(LONGEST);
         warn!(server = self.server, ?time, "too many calls fail: the circuit is open");
+        meter::circuit(&self.server, CircuitState::Open);
         state.phase = Phase::Open { until: now + time };
         state.level = state.level.saturating_add(1);
         self.troubled.store(true, Ordering::Release);

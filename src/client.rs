@@ -18,6 +18,7 @@ use crate::origins::Origins;
 use crate::request::Request;
 use crate::retry::{RetryBudget, RetryPolicy};
 use crate::store::{Guard, StoreHealth};
+use crate::telemetry::meter;
 
 mod builder;
 mod identity;
@@ -53,6 +54,8 @@ pub(crate) struct Inner {
     pub(crate) through_gateway: bool,
     /// The limits of whom this one calls as, once they were asked for.
     lane: OnceLock<Arc<Lane>>,
+    /// Its name in metrics.
+    label: OnceLock<&'static str>,
 }
 
 /// What the handles of a client share.
@@ -170,6 +173,7 @@ impl Client {
             auth,
             through_gateway: true,
             lane: OnceLock::new(),
+            label: OnceLock::new(),
         }))
     }
 
@@ -185,11 +189,22 @@ impl Client {
 
     fn handle(&self, auth: Auth, through_gateway: bool) -> Self {
         let shared = Arc::clone(&self.0.shared);
-        Self(Arc::new(Inner { shared, auth, through_gateway, lane: OnceLock::new() }))
+        Self(Arc::new(Inner {
+            shared,
+            auth,
+            through_gateway,
+            lane: OnceLock::new(),
+            label: OnceLock::new(),
+        }))
     }
 
     pub(crate) fn inner(&self) -> &Inner {
         &self.0
+    }
+
+    /// What this handle's identity is called in metrics.
+    pub(crate) fn label(&self) -> &'static str {
+        self.0.label.get_or_init(|| meter::identity(&self.identity()))
     }
 
     /// The limits of the identity that this handle calls as.

@@ -142,6 +142,33 @@ pub enum ErrorKind {
     BodyTooLarge,
 }
 
+impl ErrorKind {
+    /// The kind in lower case, such as `rate_limit`: what spans and metrics have as `error.type`,
+    /// but for [`Api`](Self::Api), for which they have the status.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Decode => "decode",
+            Self::Transport => "transport",
+            Self::Timeout => "timeout",
+            Self::InvalidRequest => "invalid_request",
+            Self::Configuration => "configuration",
+            Self::Authentication => "authentication",
+            Self::GraphQl => "graphql",
+            Self::Pagination => "pagination",
+            Self::RateLimit => "rate_limit",
+            Self::CircuitOpen => "circuit_open",
+            Self::QueueFull => "queue_full",
+            Self::Store => "store",
+            Self::NotCached => "not_cached",
+            Self::UntrustedUrl => "untrusted_url",
+            Self::Redirect => "redirect",
+            Self::BodyTooLarge => "body_too_large",
+        }
+    }
+}
+
 impl Error {
     /// The sort of this error.
     #[must_use]

@@ -40,6 +40,7 @@ pub mod cache;
 pub mod contract;
 pub mod limits;
 pub mod store;
+pub mod telemetry;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;

@@ -424,6 +424,27 @@ impl Request {
         &self.0.client
     }
 
+    /// The method, for spans.
+    pub(crate) fn method(&self) -> &Method {
+        &self.0.method
+    }
+
+    /// The operation's path without its values; `None` for a call made by hand.
+    pub(crate) fn template(&self) -> Option<&'static str> {
+        self.0.operation.map(|operation| operation.path)
+    }
+
+    /// The server that it goes to, as far as that is known before it is put together.
+    pub(crate) fn server(&self) -> &Url {
+        match &self.0.target {
+            Target::Url(url) => url,
+            Target::Template(_) | Target::Given(_) => {
+                let server = self.0.operation.and_then(|operation| operation.server);
+                self.0.client.inner().origins.of(server)
+            }
+        }
+    }
+
     /// The name of the operation for messages.
     pub(crate) fn label(&self) -> &Label {
         &self.0.label

@@ -23,6 +23,7 @@ use super::store::TokenStore;
 use super::token::AccessToken;
 use crate::client::Client;
 use crate::error::{Error, Result};
+use crate::telemetry::meter;
 
 mod due;
 mod mint;
@@ -292,10 +293,12 @@ impl Keeper {
                 let held = Arc::new(self.hold(token, state.serial, !stored));
                 self.warn_of_age(&mut state);
                 debug!(expires_at = ?held.token.expires_at(), stored, "token minted");
+                meter::token(if stored { "stored" } else { "minted" });
                 self.set(Some(Arc::clone(&held)));
                 Ok(held)
             }
             Err(error) => {
+                meter::token("failed");
                 self.fail(&mut state, error.clone());
                 Err(error)
             }

@@ -341,6 +341,14 @@ impl Prepared {
         }
     }
 
+    /// What the identity that it calls as is called in metrics.
+    pub(crate) fn identity_label(&self) -> &'static str {
+        match self.own_authorization() {
+            Some(_) => "own",
+            None => self.client.label(),
+        }
+    }
+
     pub(crate) fn is_graphql(&self) -> bool {
         matches!(self.kind, Kind::GraphQl { .. })
     }

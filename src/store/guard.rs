@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use super::{Lease, LeaseRequest, Store, StoreFuture};
+use crate::telemetry::meter;
 
 /// A store, and how it is.
 #[derive(Debug)]
@@ -101,6 +102,7 @@ impl Guard {
         let mut state = self.state();
         state.retry_at = None;
         if let Some(since) = state.down.take() {
+            meter::store(true);
             info!(outage = ?since.elapsed(), "the store answers again");
         }
     }
@@ -108,6 +110,7 @@ impl Guard {
     fn failed(&self, failure: &str) {
         let mut state = self.state();
         let now = Instant::now();
+        meter::store(false);
         if state.down.is_some() {
             state.pause = (state.pause * 2).min(LONGEST_PAUSE);
         } else {

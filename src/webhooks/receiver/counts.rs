@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Receipt;
 use super::rooms::Rooms;
+use crate::telemetry::meter;
 use crate::webhooks::refusal::Refusal;
 
 /// What a [`Receiver`](super::Receiver) has done since it was started, and has to do:
@@ -66,26 +67,52 @@ enum Count {
     InProgress,
 }
 
+impl Count {
+    /// What metrics call it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Duplicates => "duplicate",
+            Self::Handled => "handled",
+            Self::FailedAttempts => "failed_attempt",
+            Self::Failed => "failed",
+            Self::Resumed => "resumed",
+            Self::Unauthorized => "unauthorized",
+            Self::Malformed => "malformed",
+            Self::Busy => "busy",
+            Self::StoreFailures => "store_failure",
+            Self::InProgress => "in_progress",
+        }
+    }
+}
+
 impl Counts {
     pub(super) fn new(secrets: usize) -> Self {
         let by_secret = (0..secrets).map(|_| AtomicU64::new(0)).collect();
         Self { counts: Default::default(), by_secret }
     }
 
-    /// What a delivery or a request is answered.
-    pub(super) fn answered(&self, answer: Result<Receipt, Refusal>) -> Result<Receipt, Refusal> {
-        self.add(match &answer {
-            // Whether it is handled is counted when it is.
-            Ok(Receipt::Accepted | Receipt::Handled) => Count::Accepted,
-            Ok(Receipt::Duplicate) => Count::Duplicates,
-            Err(Refusal::Signature(_) | Refusal::Envelope(_)) => Count::Unauthorized,
-            Err(Refusal::Busy) => Count::Busy,
-            Err(Refusal::Store) => Count::StoreFailures,
-            Err(Refusal::InProgress) => Count::InProgress,
-            // One that was taken, and failed.
-            Err(Refusal::Failed) => Count::Accepted,
-            Err(_) => Count::Malformed,
-        });
+    /// What a delivery or a request is answered; the event is known of what was verified.
+    pub(super) fn answered(
+        &self,
+        event: Option<&str>,
+        answer: Result<Receipt, Refusal>,
+    ) -> Result<Receipt, Refusal> {
+        self.add(
+            event,
+            match &answer {
+                // Whether it is handled is counted when it is.
+                Ok(Receipt::Accepted | Receipt::Handled) => Count::Accepted,
+                Ok(Receipt::Duplicate) => Count::Duplicates,
+                Err(Refusal::Signature(_) | Refusal::Envelope(_)) => Count::Unauthorized,
+                Err(Refusal::Busy) => Count::Busy,
+                Err(Refusal::Store) => Count::StoreFailures,
+                Err(Refusal::InProgress) => Count::InProgress,
+                // One that was taken, and failed.
+                Err(Refusal::Failed) => Count::Accepted,
+                Err(_) => Count::Malformed,
+            },
+        );
         answer
     }
 
@@ -95,24 +122,25 @@ impl Counts {
         }
     }
 
-    pub(super) fn handled(&self) {
-        self.add(Count::Handled);
+    pub(super) fn handled(&self, event: &str) {
+        self.add(Some(event), Count::Handled);
     }
 
-    pub(super) fn failed_attempt(&self) {
-        self.add(Count::FailedAttempts);
+    pub(super) fn failed_attempt(&self, event: &str) {
+        self.add(Some(event), Count::FailedAttempts);
     }
 
-    pub(super) fn failed(&self) {
-        self.add(Count::Failed);
+    pub(super) fn failed(&self, event: &str) {
+        self.add(Some(event), Count::Failed);
     }
 
     #[cfg(feature = "webhooks-journal")]
-    pub(super) fn resumed(&self) {
-        self.add(Count::Resumed);
+    pub(super) fn resumed(&self, event: &str) {
+        self.add(Some(event), Count::Resumed);
     }
 
-    fn add(&self, count: Count) {
+    fn add(&self, event: Option<&str>, count: Count) {
+        meter::delivery(event, count.name());
         self.counts[count as usize].fetch_add(1, Ordering::Relaxed);
     }
 

@@ -32,10 +32,10 @@ pub(super) async fn take(
     by: Instant,
 ) -> Result<Receipt, Refusal> {
     if *shared.phase.borrow() != Phase::Open {
-        return shared.counts.answered(Err(Refusal::Busy));
+        return shared.counts.answered(Some(delivery.event_name()), Err(Refusal::Busy));
     }
     let Some(room) = shared.rooms.now(delivery.payload().len()) else {
-        return shared.counts.answered(Err(Refusal::Busy));
+        return shared.counts.answered(Some(delivery.event_name()), Err(Refusal::Busy));
     };
     let (tell, told) = oneshot::channel();
     // A task of its own: whoever sends may hang up, and what is begun for a delivery has to be ended.
@@ -56,9 +56,10 @@ async fn take_and_handle(
     by: Instant,
     tell: oneshot::Sender<Result<Receipt, Refusal>>,
 ) {
+    let event = delivery.event_name().to_owned();
     let tell = |answer| {
         // Whether or not anybody listens still.
-        let _ = tell.send(shared.counts.answered(answer));
+        let _ = tell.send(shared.counts.answered(Some(&event), answer));
     };
     let claim = match claim(&shared, &delivery).await {
         Ok(Some(claim)) => claim,

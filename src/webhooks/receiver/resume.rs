@@ -193,7 +193,7 @@ async fn take_up_one(
         Taken::Done => return journal.done(&key).await.map(|()| true),
         Taken::InProgress => return Ok(false),
     };
-    shared.counts.resumed();
+    shared.counts.resumed(delivery.event_name());
     let (shared, delivery) = (Arc::clone(shared), delivery.resumed());
     shared.runtime.clone().spawn(async move { work::handle(&shared, delivery, claim, room).await });
     Ok(true)

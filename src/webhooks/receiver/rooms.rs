@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::telemetry::meter;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 /// The bounds of what is held and done.
@@ -21,6 +22,7 @@ pub(super) struct Room {
     _bytes: OwnedSemaphorePermit,
     size: u32,
     taken: Arc<Taken>,
+    _queued: meter::InFlight,
 }
 
 /// What is taken, which the semaphores do not say while somebody waits for much of them.
@@ -65,7 +67,8 @@ impl Rooms {
     fn room(&self, place: OwnedSemaphorePermit, bytes: OwnedSemaphorePermit, size: u32) -> Room {
         self.taken.places.fetch_add(1, Ordering::AcqRel);
         self.taken.bytes.fetch_add(size as usize, Ordering::AcqRel);
-        Room { _place: place, _bytes: bytes, size, taken: Arc::clone(&self.taken) }
+        let taken = Arc::clone(&self.taken);
+        Room { _place: place, _bytes: bytes, size, taken, _queued: meter::InFlight::delivery() }
     }
 
     /// What it takes of the bytes: all of them, if it has more.

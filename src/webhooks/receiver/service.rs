@@ -39,7 +39,7 @@ where
             let by = Instant::now() + receiver.0.answered_within;
             let result = match deliver(&receiver.0, request, by).await {
                 Ok(delivery) => super::intake::take(&receiver.0, delivery, by).await,
-                Err(refusal) => receiver.0.counts.answered(Err(refusal)),
+                Err(refusal) => receiver.0.counts.answered(None, Err(refusal)),
             };
             if let Err(refusal) = &result {
                 debug!(%refusal, "a request is not taken as a delivery");

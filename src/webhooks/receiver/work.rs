@@ -13,6 +13,7 @@ use super::handler::{Failure, in_one_line};
 use super::rooms::Room;
 use super::{Phase, Receipt, Shared};
 use crate::retry::Retries;
+use crate::telemetry::meter;
 use crate::webhooks::delivery::Delivery;
 use crate::webhooks::once::{Claim, Taken};
 use crate::webhooks::refusal::Refusal;
@@ -169,9 +170,11 @@ async fn attempt(
     number: u32,
     within: Duration,
 ) -> Result<(), Failure> {
+    let began = Instant::now();
     let result = shared.handler.attempt(delivery.attempted(number), within).await;
+    meter::handled(delivery.event_name(), began.elapsed());
     if result.is_err() {
-        shared.counts.failed_attempt();
+        shared.counts.failed_attempt(delivery.event_name());
     }
     result
 }
@@ -187,7 +190,7 @@ async fn finish(shared: &Arc<Shared>, delivery: &Delivery, claim: Claim, end: En
                 warn!(%error, "a delivery is handled, and may be accepted again");
             }
             done(shared, &key).await;
-            shared.counts.handled();
+            shared.counts.handled(delivery.event_name());
         }
         End::Elsewhere(Taken::Done) => done(shared, &key).await,
         End::Elsewhere(_) => {
@@ -203,7 +206,7 @@ async fn finish(shared: &Arc<Shared>, delivery: &Delivery, claim: Claim, end: En
                 warn!(%error, "a delivery that failed will be handled again, since that can not be noted");
                 take_up_later(shared, key);
             }
-            shared.counts.failed();
+            shared.counts.failed(delivery.event_name());
         }
         End::Left => {
             warn!("a delivery is left unhandled, since the receiver ends or is too busy");

@@ -1,0 +1,212 @@
+//! What the rooms tell of numbers. Without the feature `metrics`, nothing is done with it.
+//!
+//! As `tracing` does, the `metrics` facade hands each of them to the recorder that the application
+//! has installed, if it has one.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use metrics::{Level, Metadata, Unit, with_recorder};
+
+use super::error_type::{error_type, status_text};
+use super::keys::{Names, key};
+use super::table::{self, METRICS, Metric, MetricKind};
+use crate::cache::CacheStatus;
+use crate::circuit::CircuitState;
+use crate::error::Error;
+use crate::limits::Told;
+
+const ABOUT: Metadata<'static> =
+    Metadata::new("octowire", Level::INFO, Some("octowire::telemetry"));
+
+/// Tells the recorder what each metric is, and its unit.
+///
+/// [`ClientBuilder::build`](crate::ClientBuilder::build) does so by itself, so that this is only for a
+/// recorder that is installed later.
+pub fn describe_metrics() {
+    with_recorder(|recorder| {
+        for Metric { name, kind, unit, description, .. } in METRICS {
+            let unit = match *unit {
+                "seconds" => Unit::Seconds,
+                _ => Unit::Count,
+            };
+            let (name, description) = ((*name).into(), (*description).into());
+            match kind {
+                MetricKind::Counter => recorder.describe_counter(name, Some(unit), description),
+                MetricKind::Gauge => recorder.describe_gauge(name, Some(unit), description),
+                MetricKind::Histogram => recorder.describe_histogram(name, Some(unit), description),
+            }
+        }
+    });
+}
+
+/// A call or a delivery that is under way, until it is dropped.
+pub(crate) struct InFlight(&'static Metric);
+
+impl InFlight {
+    pub(crate) fn call() -> Self {
+        Self::of(&table::CALLS_IN_FLIGHT)
+    }
+
+    /// One that asks to be let through.
+    pub(crate) fn waiting() -> Self {
+        Self::of(&table::CALLS_WAITING)
+    }
+
+    /// A delivery that waits or is handled.
+    #[cfg(feature = "webhooks-core")]
+    pub(crate) fn delivery() -> Self {
+        Self::of(&table::WEBHOOK_QUEUE)
+    }
+
+    fn of(metric: &'static Metric) -> Self {
+        change(metric, 1.0);
+        Self(metric)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        change(self.0, -1.0);
+    }
+}
+
+/// A call ended.
+pub(crate) fn call(operation: Option<&'static str>, time: Duration, error: Option<&Error>) {
+    let operation = operation.unwrap_or("request");
+    count(&table::CALLS, [operation, error.map_or("ok", error_type)]);
+    observe(&table::CALL_DURATION, [operation, ""], time);
+}
+
+/// What the cache had for a read.
+pub(crate) fn cached(came: CacheStatus) {
+    count(&table::CACHE, [came.name(), ""]);
+    if matches!(came, CacheStatus::Hit | CacheStatus::Revalidated | CacheStatus::Stale) {
+        count(&table::QUOTA_SAVED, ["", ""]);
+    }
+}
+
+/// An attempt ended.
+pub(crate) fn attempt(
+    method: &http::Method,
+    time: Duration,
+    status: Option<http::StatusCode>,
+    error: Option<&Error>,
+) {
+    let method = match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "_OTHER",
+    };
+    let status = status.map(status_text).or(error.map(error_type)).unwrap_or("other");
+    observe(&table::ATTEMPT_DURATION, [method, status], time);
+}
+
+/// A call goes again after this error.
+pub(crate) fn retry(error: &Error) {
+    count(&table::RETRIES, [error_type(error), ""]);
+}
+
+/// A call waited.
+pub(crate) fn waited(reason: &'static str, time: Duration) {
+    if !time.is_zero() {
+        observe(&table::WAIT, [reason, ""], time);
+    }
+}
+
+/// GitHub told how a primary limit is.
+pub(crate) fn told(identity: &'static str, told: &Told<'_>) {
+    let labels = [identity, resource(told.resource)];
+    let reset = (SystemTime::now() + told.ends_in).duration_since(UNIX_EPOCH).unwrap_or_default();
+    set(&table::RATE_LIMIT, labels, told.limit as f64);
+    set(&table::RATE_LIMIT_REMAINING, labels, told.remaining as f64);
+    set(&table::RATE_LIMIT_RESET, labels, reset.as_secs_f64());
+}
+
+/// GitHub refused for a limit.
+pub(crate) fn limited(secondary: bool, told: Option<Told<'_>>) {
+    let kind = if secondary { "secondary" } else { "primary" };
+    let resource = told.map_or("none", |told| resource(told.resource));
+    count(&table::RATE_LIMITED, [kind, resource]);
+}
+
+/// The name of whom a client calls as, for labels.
+pub(crate) fn identity(name: &str) -> &'static str {
+    static IDENTITIES: std::sync::LazyLock<Names> = std::sync::LazyLock::new(Names::default);
+    IDENTITIES.name(name)
+}
+
+/// A token was had, or not: `minted`, `stored` or `failed`.
+pub(crate) fn token(outcome: &'static str) {
+    count(&table::TOKENS, [outcome, ""]);
+}
+
+/// A circuit changed.
+pub(crate) fn circuit(server: &str, state: CircuitState) {
+    static SERVERS: std::sync::LazyLock<Names> = std::sync::LazyLock::new(Names::default);
+    let state = match state {
+        CircuitState::Closed => 0.0,
+        CircuitState::HalfOpen => 1.0,
+        CircuitState::Open => 2.0,
+    };
+    set(&table::CIRCUIT, [SERVERS.name(server), ""], state);
+}
+
+/// The store answers, or does not.
+pub(crate) fn store(available: bool) {
+    set(&table::STORE_AVAILABLE, ["", ""], f64::from(u8::from(available)));
+    if !available {
+        count(&table::STORE_FAILURES, ["", ""]);
+    }
+}
+
+/// What became of a delivery of a webhook. An event is only told of one that was verified.
+#[cfg(feature = "webhooks-core")]
+pub(crate) fn delivery(event: Option<&str>, outcome: &'static str) {
+    count(&table::WEBHOOKS, [self::event(event), outcome]);
+}
+
+/// An attempt at handling a delivery ended.
+#[cfg(feature = "webhooks-core")]
+pub(crate) fn handled(event: &str, time: Duration) {
+    observe(&table::WEBHOOK_DURATION, [self::event(Some(event)), ""], time);
+}
+
+#[cfg(feature = "webhooks-core")]
+fn event(name: Option<&str>) -> &'static str {
+    static EVENTS: std::sync::LazyLock<Names> = std::sync::LazyLock::new(Names::default);
+    name.map_or("none", |name| EVENTS.name(name))
+}
+
+/// The primary limits that GitHub names; there is no list, and some twenty are known.
+fn resource(name: &str) -> &'static str {
+    static RESOURCES: std::sync::LazyLock<Names> = std::sync::LazyLock::new(Names::default);
+    match name {
+        "core" => "core",
+        name => RESOURCES.name(name),
+    }
+}
+
+fn count(metric: &Metric, values: [&'static str; 2]) {
+    let key = key(metric, values);
+    with_recorder(|recorder| recorder.register_counter(key, &ABOUT).increment(1));
+}
+
+fn observe(metric: &Metric, values: [&'static str; 2], time: Duration) {
+    let key = key(metric, values);
+    with_recorder(|recorder| recorder.register_histogram(key, &ABOUT).record(time.as_secs_f64()));
+}
+
+fn set(metric: &Metric, values: [&'static str; 2], value: f64) {
+    let key = key(metric, values);
+    with_recorder(|recorder| recorder.register_gauge(key, &ABOUT).set(value));
+}
+
+fn change(metric: &Metric, by: f64) {
+    let key = key(metric, ["", ""]);
+    with_recorder(|recorder| recorder.register_gauge(key, &ABOUT).increment(by));
+}

@@ -1,0 +1,49 @@
+//! What [`meter`](super) is without the feature `metrics`: nothing, which costs nothing.
+
+use std::time::Duration;
+
+use crate::cache::CacheStatus;
+use crate::circuit::CircuitState;
+use crate::error::Error;
+use crate::limits::Told;
+
+pub(crate) struct InFlight;
+
+impl InFlight {
+    pub(crate) fn call() -> Self {
+        Self
+    }
+
+    pub(crate) fn waiting() -> Self {
+        Self
+    }
+
+    #[cfg(feature = "webhooks-core")]
+    pub(crate) fn delivery() -> Self {
+        Self
+    }
+}
+
+pub(crate) fn call(_: Option<&'static str>, _: Duration, _: Option<&Error>) {}
+pub(crate) fn cached(_: CacheStatus) {}
+pub(crate) fn attempt(
+    _: &http::Method,
+    _: Duration,
+    _: Option<http::StatusCode>,
+    _: Option<&Error>,
+) {
+}
+pub(crate) fn retry(_: &Error) {}
+pub(crate) fn waited(_: &'static str, _: Duration) {}
+pub(crate) fn told(_: &'static str, _: &Told<'_>) {}
+pub(crate) fn limited(_: bool, _: Option<Told<'_>>) {}
+pub(crate) fn identity(_: &str) -> &'static str {
+    ""
+}
+pub(crate) fn token(_: &'static str) {}
+pub(crate) fn circuit(_: &str, _: CircuitState) {}
+pub(crate) fn store(_: bool) {}
+#[cfg(feature = "webhooks-core")]
+pub(crate) fn delivery(_: Option<&str>, _: &'static str) {}
+#[cfg(feature = "webhooks-core")]
+pub(crate) fn handled(_: &str, _: Duration) {}
