@@ -39,6 +39,17 @@ if ! command -v redis-server >/dev/null || ! command -v redis-sentinel >/dev/nul
         brew install --quiet redis
     fi
 fi
+# It scrapes metrics in a test, which starts it on a free port.
+if ! command -v prometheus >/dev/null; then
+    if [ "$(uname)" = Linux ]; then
+        sudo=''
+        [ "$(id -u)" = 0 ] || sudo='sudo'
+        $sudo apt-get update -qq
+        $sudo apt-get install -y -qq --no-install-recommends prometheus >/dev/null
+    else
+        brew install --quiet prometheus
+    fi
+fi
 cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked --quiet
 
 step 'formatting'
@@ -101,6 +112,6 @@ step 'tags alone'
 step 'documentation'
 RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps \
-    --features full,redis,testing,token-store,webhooks,webhooks-axum,webhooks-journal
+    --features full,metrics,redis,testing,token-store,webhooks,webhooks-axum,webhooks-journal
 
 step 'done'

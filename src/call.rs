@@ -29,7 +29,7 @@ use crate::redirects::{self, MAX_REDIRECTS};
 use crate::request::{Prepared, Request};
 use crate::response::{Raw, RawBody};
 use crate::retry::retry_after;
-use crate::telemetry::{meter, spans};
+use crate::telemetry::{bodies, meter, spans};
 
 /// How the body of the answer is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,6 +247,7 @@ async fn attempt(
     });
     let limit = Limit::new(client.attempt_timeout, prepared.slack.as_ref());
     let began = Instant::now();
+    bodies::request(prepared);
     let answer = match within([&limit, &prepared.limit], exchange).await {
         Ok(answer) => answer,
         Err(late) => Err(timed_out(reading.awaited(), late)),
@@ -322,6 +323,7 @@ async fn read(
         let body = collect(&mut answer, limit).await.unwrap_or_default().0;
         #[cfg(feature = "contract")]
         prepared.show(&url, status, &headers, &body);
+        bodies::answer(prepared, status, &body);
         let body = passes.conceal(prepared, body);
         return Err(Error::from_answer(operation, status, headers, body));
     }
@@ -333,6 +335,7 @@ async fn read(
             Ok((body, false)) => {
                 #[cfg(feature = "contract")]
                 prepared.show(&url, status, &headers, &body);
+                bodies::answer(prepared, status, &body);
                 RawBody::Bytes(body)
             }
             Ok((_, true)) => {

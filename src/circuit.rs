@@ -204,6 +204,12 @@ impl Circuit {
         }
     }
 
+    /// The server's name.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn server(&self) -> &str {
+        &self.server
+    }
+
     pub(crate) fn current(&self) -> CircuitState {
         match self.state().phase {
             Phase::Closed => CircuitState::Closed,

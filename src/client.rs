@@ -18,7 +18,7 @@ use crate::origins::Origins;
 use crate::request::Request;
 use crate::retry::{RetryBudget, RetryPolicy};
 use crate::store::{Guard, StoreHealth};
-use crate::telemetry::meter;
+use crate::telemetry::{BodyLog, meter};
 
 mod builder;
 mod identity;
@@ -77,6 +77,7 @@ pub(crate) struct Shared {
     pub(crate) retry_budget: RetryBudget,
     pub(crate) token_policy: TokenPolicy,
     pub(crate) token_store: Option<Arc<dyn TokenStore>>,
+    pub(crate) body_log: Option<BodyLog>,
     #[cfg(feature = "contract")]
     pub(crate) contract: Option<crate::contract::Checker>,
 }

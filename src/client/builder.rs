@@ -18,6 +18,7 @@ use crate::limits::{Limits, RateLimits};
 use crate::origins::{GITHUB, Origins, origin_of, same_origin};
 use crate::retry::{RetryBudget, RetryPolicy};
 use crate::store::{Guard, STORE_TIMEOUT, Store};
+use crate::telemetry::{BodyLog, meter};
 
 /// The settings of a [`Client`]; every one has a default.
 ///
@@ -59,6 +60,7 @@ pub struct ClientBuilder {
     proxies: Vec<reqwest::Proxy>,
     headers: HeaderMap,
     http_client: Option<reqwest::Client>,
+    body_log: Option<BodyLog>,
     #[cfg(feature = "contract")]
     contract: Option<crate::contract::Checker>,
     /// The first setting that can not be used.
@@ -101,6 +103,7 @@ impl Default for ClientBuilder {
             proxies: Vec::new(),
             headers: HeaderMap::new(),
             http_client: None,
+            body_log: None,
             #[cfg(feature = "contract")]
             contract: None,
             refused: None,
@@ -288,6 +291,16 @@ impl ClientBuilder {
     }
 }
 
+/// What is told of calls.
+impl ClientBuilder {
+    /// Logs the bodies of requests and answers, redacted and cut; by default they are not. It is for who
+    /// looks for a fault: a body may hold what nobody expects in a log.
+    pub fn log_bodies(mut self, log: BodyLog) -> Self {
+        self.body_log = Some(log);
+        self
+    }
+}
+
 /// For test and staging.
 #[cfg(feature = "contract")]
 #[cfg_attr(docsrs, doc(cfg(feature = "contract")))]
@@ -377,6 +390,7 @@ impl ClientBuilder {
             false => circuit(origins.upload()),
         };
         let circuits = [api, upload];
+        meter::built(&circuits);
         let patience = self.store_timeout;
         let shared_store = self.store.take().map(|store| Arc::new(Guard::new(store, patience)));
         let cache =
@@ -397,6 +411,7 @@ impl ClientBuilder {
             retry: self.retry,
             token_policy: policy,
             token_store: store,
+            body_log: self.body_log,
             #[cfg(feature = "contract")]
             contract: self.contract.take(),
         };

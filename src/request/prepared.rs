@@ -341,6 +341,14 @@ impl Prepared {
         }
     }
 
+    /// The body, if it is JSON.
+    pub(crate) fn json_body(&self) -> Option<&Bytes> {
+        match &self.payload {
+            Payload::Json(body) => Some(body),
+            _ => None,
+        }
+    }
+
     /// What the identity that it calls as is called in metrics.
     pub(crate) fn identity_label(&self) -> &'static str {
         match self.own_authorization() {

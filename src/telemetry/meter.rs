@@ -3,6 +3,7 @@
 //! As `tracing` does, the `metrics` facade hands each of them to the recorder that the application
 //! has installed, if it has one.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use metrics::{Level, Metadata, Unit, with_recorder};
@@ -11,7 +12,7 @@ use super::error_type::{error_type, status_text};
 use super::keys::{Names, key};
 use super::table::{self, METRICS, Metric, MetricKind};
 use crate::cache::CacheStatus;
-use crate::circuit::CircuitState;
+use crate::circuit::{Circuit, CircuitState};
 use crate::error::Error;
 use crate::limits::Told;
 
@@ -37,6 +38,14 @@ pub fn describe_metrics() {
             }
         }
     });
+}
+
+/// A client was built: what it may tell of is described, and its circuits are closed.
+pub(crate) fn built(circuits: &[Arc<Circuit>]) {
+    describe_metrics();
+    for of in circuits {
+        circuit(of.server(), CircuitState::Closed);
+    }
 }
 
 /// A call or a delivery that is under way, until it is dropped.
@@ -122,9 +131,11 @@ pub(crate) fn waited(reason: &'static str, time: Duration) {
 pub(crate) fn told(identity: &'static str, told: &Told<'_>) {
     let labels = [identity, resource(told.resource)];
     let reset = (SystemTime::now() + told.ends_in).duration_since(UNIX_EPOCH).unwrap_or_default();
+    // GitHub tells whole seconds; what is less is the time that its answer took.
+    let reset = reset.as_secs() as f64;
     set(&table::RATE_LIMIT, labels, told.limit as f64);
     set(&table::RATE_LIMIT_REMAINING, labels, told.remaining as f64);
-    set(&table::RATE_LIMIT_RESET, labels, reset.as_secs_f64());
+    set(&table::RATE_LIMIT_RESET, labels, reset);
 }
 
 /// GitHub refused for a limit.

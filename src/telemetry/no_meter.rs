@@ -1,9 +1,10 @@
 //! What [`meter`](super) is without the feature `metrics`: nothing, which costs nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::CacheStatus;
-use crate::circuit::CircuitState;
+use crate::circuit::{Circuit, CircuitState};
 use crate::error::Error;
 use crate::limits::Told;
 
@@ -24,6 +25,7 @@ impl InFlight {
     }
 }
 
+pub(crate) fn built(_: &[Arc<Circuit>]) {}
 pub(crate) fn call(_: Option<&'static str>, _: Duration, _: Option<&Error>) {}
 pub(crate) fn cached(_: CacheStatus) {}
 pub(crate) fn attempt(

@@ -35,10 +35,10 @@ pub(crate) fn attempt(prepared: &Prepared, resends: u32) -> Span {
         otel.name = field::Empty,
         otel.kind = "client",
         http.request.method = prepared.method().as_str(),
-        http.request.resend_count = (resends > 0).then_some(resends),
+        http.request.resend_count = (resends > 0).then_some(i64::from(resends)),
         url.template = template(prepared.template()),
         server.address = url.host_str(),
-        server.port = url.port_or_known_default(),
+        server.port = url.port_or_known_default().map(i64::from),
         http.response.status_code = field::Empty,
         "error.type" = field::Empty,
         github.request_id = field::Empty,
@@ -69,7 +69,7 @@ fn ended(span: &Span, answer: &Result<Raw>) {
         Ok(answer) => (Some(answer.status), request_id(&answer.headers)),
         Err(error) => (error.status(), error.request_id()),
     };
-    span.record("http.response.status_code", status.map(|status| status.as_u16()));
+    span.record("http.response.status_code", status.map(|status| i64::from(status.as_u16())));
     span.record("github.request_id", id);
     if let Err(error) = answer {
         span.record("error.type", error_type(error));

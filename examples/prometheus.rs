@@ -1,0 +1,76 @@
+//! Metrics for Prometheus: a client with some traffic, and what it tells at `/metrics`.
+//!
+//! ```text
+//! cargo run --example prometheus --features metrics,testing -- --listen 127.0.0.1:9464
+//! curl http://127.0.0.1:9464/metrics
+//! ```
+//!
+//! plays without a token and without a network, against a mock of GitHub that fails now and then, until
+//! Ctrl-C. `dashboards/grafana.json` shows these metrics.
+
+use std::env;
+use std::error::Error;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use octowire::Client;
+use octowire::telemetry::BUCKETS;
+use octowire::testing::{Fault, MockGitHub};
+use tokio::net::TcpListener;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let address = match arguments.as_slice() {
+        [] => "127.0.0.1:9464",
+        ["--listen", address] => address,
+        _ => return Err("usage: prometheus [--listen ADDRESS:PORT]".into()),
+    };
+    // Before the client is built, so that it can say what its metrics are.
+    let metrics = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Prefix("octowire_".to_owned()), &BUCKETS)?
+        .install_recorder()?;
+    let app = Router::new().route("/metrics", get(move || async move { metrics.render() }));
+    let listener = TcpListener::bind(address).await?;
+    println!("http://{}/metrics", listener.local_addr()?);
+
+    let mock = MockGitHub::start().await;
+    mock.on(|github| github.repos().get())
+        .pass()
+        .times(20)
+        .fault(Fault::ServerError(502))
+        .pass()
+        .delay(Duration::from_millis(300))
+        .fault(Fault::Reset)
+        .pass();
+    let traffic = tokio::spawn(traffic(mock.client()));
+    let interrupted = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            // Without signals, it goes on until it is killed.
+            std::future::pending::<()>().await;
+        }
+    };
+    axum::serve(listener, app).with_graceful_shutdown(interrupted).await?;
+    traffic.abort();
+    Ok(())
+}
+
+/// Some reads, of which most have not changed, some writes, and a mistake now and then.
+async fn traffic(github: Client) {
+    for round in 0_u64.. {
+        let repo = github.repos().get().owner("octocat").repo("hello-world").send();
+        let issues = github.issues().list_for_repo().owner("octocat").repo("hello-world").send();
+        // What goes wrong is in the metrics.
+        let _ = tokio::join!(repo, issues);
+        if round % 10 == 0 {
+            let create = github.issues().create().owner("octocat").repo("hello-world");
+            let _ = create.title(format!("Round {round}")).send().await;
+            let missing = github.issues().get().owner("octocat").repo("hello-world");
+            let _ = missing.issue_number(1).send().await;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}

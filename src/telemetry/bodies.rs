@@ -1,0 +1,170 @@
+//! The bodies of requests and answers in the log, for who looks for a fault: redacted and cut.
+
+use serde_json::Value;
+use tracing::debug;
+
+use crate::request::Prepared;
+
+/// What of the bodies of requests and answers is logged: see
+/// [`ClientBuilder::log_bodies`](crate::ClientBuilder::log_bodies).
+///
+/// Each body is an event of the level DEBUG and the target `octowire::body`, within the span of its
+/// attempt. Bodies of JSON are shown without what may be a secret; of others, only their size is told.
+///
+/// Hidden is what stands under a name that speaks of a secret: `token`, `secret`, `password`, `key`, `pem`,
+/// `code`, `credential`, `authorization`, `jwt`, `signature` and `cookie`, alone or in a longer name, and
+/// whatever [`hide`](Self::hide) names; and any text that looks like a token of GitHub's or a JWT. That
+/// is a best effort: what people write, such as the text of an issue, is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "it does nothing before it is given to a client"]
+pub struct BodyLog {
+    max_bytes: usize,
+    names: Vec<String>,
+}
+
+/// Names that speak of a secret, in lower case.
+const SECRET: [&str; 11] = [
+    "token",
+    "secret",
+    "password",
+    "key",
+    "pem",
+    "code",
+    "credential",
+    "authorization",
+    "jwt",
+    "signature",
+    "cookie",
+];
+
+/// Larger bodies are not read again to be shown.
+const MAX_READ: usize = 1024 * 1024;
+
+const HIDDEN: &str = "[hidden]";
+
+impl Default for BodyLog {
+    fn default() -> Self {
+        Self { max_bytes: 4096, names: Vec::new() }
+    }
+}
+
+impl BodyLog {
+    /// As many bytes of a body are shown; 4,096 by default. Bodies of more than 1 MiB are not shown.
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// Hides what stands under this name as well, in upper or lower case, alone or in a longer name.
+    pub fn hide(mut self, name: impl Into<String>) -> Self {
+        self.names.push(name.into().to_lowercase());
+        self
+    }
+
+    /// The body as it is shown.
+    fn shown(&self, body: &[u8]) -> String {
+        let size = body.len();
+        let json = (size <= MAX_READ).then(|| serde_json::from_slice::<Value>(body).ok()).flatten();
+        let Some(mut json) = json else { return format!("[{size} bytes]") };
+        self.redact(&mut json);
+        let mut text = json.to_string();
+        if text.len() > self.max_bytes {
+            let end = (0..=self.max_bytes).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+            text.truncate(end);
+            text.push_str(&format!("… [{size} bytes]"));
+        }
+        text
+    }
+
+    fn redact(&self, value: &mut Value) {
+        match value {
+            Value::Object(map) => {
+                for (name, value) in map {
+                    match self.is_secret(name) && !value.is_null() {
+                        true => *value = HIDDEN.into(),
+                        false => self.redact(value),
+                    }
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.redact(item)),
+            Value::String(text) if looks_like_a_token(text) => *text = HIDDEN.to_owned(),
+            _ => {}
+        }
+    }
+
+    fn is_secret(&self, name: &str) -> bool {
+        let name = name.to_lowercase();
+        SECRET.iter().any(|secret| name.contains(secret))
+            || self.names.iter().any(|secret| name.contains(secret.as_str()))
+    }
+}
+
+/// Whether a text has a part that looks like a
+/// [token of GitHub's](https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/)
+/// or a JWT.
+fn looks_like_a_token(text: &str) -> bool {
+    let part = |part: &str| {
+        let tokens = ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "eyJ"];
+        let begins = tokens.iter().any(|prefix| part.starts_with(prefix));
+        // The older tokens of installations.
+        let older = part.strip_prefix("v1.").is_some_and(|rest| rest.len() >= 40);
+        (begins && part.len() >= 20) || older
+    };
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || "_.-".contains(c))).any(part)
+}
+
+/// Logs what is sent.
+pub(crate) fn request(prepared: &Prepared) {
+    let Some(log) = &prepared.client().inner().body_log else { return };
+    if let Some(body) = prepared.json_body() {
+        debug!(target: "octowire::body", body = log.shown(body), "request");
+    }
+}
+
+/// Logs what came back.
+pub(crate) fn answer(prepared: &Prepared, status: http::StatusCode, body: &[u8]) {
+    let Some(log) = &prepared.client().inner().body_log else { return };
+    let status = status.as_u16();
+    debug!(target: "octowire::body", status, body = log.shown(body), "answer");
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_may_be_a_secret_is_hidden() {
+        let body = json!({
+            "title": "Found a bug",
+            "access_token": "abc",
+            "config": { "url": "https://x", "Client-Secret": 7, "empty_token": null },
+            "list": [{ "private_key": ["a", "b"] }, "see ghp_16C7e42F292c6912E7710c838347Ae178B4a"],
+            "header": "Bearer eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOjF9.c2ln",
+            "old": "v1.1f699f1069f60xxx0123456789012345678901234567",
+            "own": "hush",
+        });
+        let shown = BodyLog::default().hide("OWN").shown(body.to_string().as_bytes());
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        let expected = json!({
+            "title": "Found a bug",
+            "access_token": HIDDEN,
+            "config": { "url": "https://x", "Client-Secret": HIDDEN, "empty_token": null },
+            "list": [{ "private_key": HIDDEN }, HIDDEN],
+            "header": HIDDEN,
+            "old": HIDDEN,
+            "own": HIDDEN,
+        });
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn long_bodies_are_cut_and_others_only_measured() {
+        let log = BodyLog::default().max_bytes(6);
+        assert_eq!(log.shown("\"ööööö\"".as_bytes()), "\"öö… [12 bytes]");
+        assert_eq!(log.shown(b"\xff\xfe secret"), "[9 bytes]");
+        let large = format!("\"{}\"", "x".repeat(MAX_READ));
+        assert_eq!(log.shown(large.as_bytes()), format!("[{} bytes]", MAX_READ + 2));
+    }
+}

@@ -1,0 +1,223 @@
+//! A Prometheus that scrapes a client's metrics answers for each of them, and for each panel of the dashboard.
+//! Alone in its process, since the recorder is the process's.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use std::{env, fs, process};
+
+use axum::Router;
+use axum::routing::get;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use octowire::auth::{AccessToken, MintRequest, TokenFuture, TokenSource};
+use octowire::telemetry::{BUCKETS, METRICS, MetricKind};
+use octowire::testing::{Fault, MockGitHub};
+use octowire::webhooks::{Delivery, OutgoingDelivery, Receiver, Verifier};
+use octowire::{CircuitBreaker, RetryPolicy, bytes, store};
+use reqwest::Client;
+use serde_json::Value;
+
+const DASHBOARD: &str = include_str!("../dashboards/grafana.json");
+
+/// What is asked of Prometheus, which knows no variable of Grafana's.
+fn queries() -> Vec<String> {
+    let dashboard: Value = serde_json::from_str(DASHBOARD).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
+    let queries = targets.map(|target| target["expr"].as_str().unwrap());
+    queries.map(|query| query.replace("$__rate_interval", "1m")).collect()
+}
+
+#[test]
+fn the_dashboard_uses_each_metric_and_no_others() {
+    let mut used = BTreeSet::new();
+    for query in queries() {
+        for word in query.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')) {
+            if word.starts_with("octowire_") {
+                let name = METRICS.iter().find(|metric| {
+                    let histogram = metric.kind == MetricKind::Histogram;
+                    let parts = ["_bucket", "_sum", "_count"];
+                    word == metric.name
+                        || histogram
+                            && parts.iter().any(|part| word.strip_suffix(part) == Some(metric.name))
+                });
+                used.insert(name.unwrap_or_else(|| panic!("{word} is no metric: {query}")).name);
+            }
+        }
+    }
+    let all: BTreeSet<&str> = METRICS.iter().map(|metric| metric.name).collect();
+    assert_eq!(used, all);
+    let dashboard: Value = serde_json::from_str(DASHBOARD).unwrap();
+    let ids: BTreeSet<u64> = dashboard["panels"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["id"].as_u64().unwrap())
+        .collect();
+    assert_eq!(ids.len(), dashboard["panels"].as_array().unwrap().len());
+}
+
+/// A Prometheus that scrapes a server every second; it ends with this value.
+struct Prometheus {
+    child: Child,
+    folder: PathBuf,
+    url: String,
+}
+
+impl Prometheus {
+    fn start(target: &str) -> Self {
+        let folder = env::temp_dir().join(format!("octowire-prometheus-{}", process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let config = format!(
+            "global: {{ scrape_interval: 1s }}\n\
+             scrape_configs: [{{ job_name: octowire, static_configs: [{{ targets: ['{target}'] }}] }}]\n"
+        );
+        let file = folder.join("prometheus.yml");
+        fs::write(&file, config).unwrap();
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let child = Command::new("prometheus")
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
+            .arg(format!("--web.listen-address={free}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("prometheus, which scripts/test.sh installs");
+        Self { child, folder, url: format!("http://{free}/api/v1/query") }
+    }
+
+    /// What a query is answered: nothing while Prometheus is not there yet, or has no value.
+    async fn ask(&self, query: &str) -> Result<usize, String> {
+        let answer = Client::new().post(&self.url).form(&[("query", query)]).send().await;
+        let Ok(answer) = answer else { return Ok(0) };
+        let answer: Value = answer.json().await.unwrap_or_default();
+        match answer["status"].as_str() {
+            Some("success") => Ok(answer["data"]["result"].as_array().map_or(0, Vec::len)),
+            _ => Err(format!("{query}: {answer}")),
+        }
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A store that never answers.
+#[derive(Debug)]
+struct Gone;
+
+macro_rules! never {
+    ($($name:ident($($of:ty),*) -> $result:ty;)+) => {
+        impl store::Store for Gone {
+            $(fn $name<'a>(&'a self, $(_: $of),*) -> store::StoreFuture<'a, $result> {
+                Box::pin(std::future::pending())
+            })+
+        }
+    };
+}
+
+never! {
+    get(&'a str) -> Option<bytes::Bytes>;
+    put(&'a str, bytes::Bytes, Duration) -> ();
+    claim(&'a str, bytes::Bytes, Duration) -> bool;
+    renew(&'a str, bytes::Bytes, Duration) -> bool;
+    remove(&'a str) -> ();
+    release(&'a str, bytes::Bytes) -> bool;
+    add(&'a str, i64, Duration) -> i64;
+}
+
+/// Tokens, made up.
+#[derive(Debug)]
+struct Minted;
+
+impl TokenSource for Minted {
+    fn identity(&self) -> Cow<'_, str> {
+        "minted".into()
+    }
+
+    fn mint<'a>(&'a self, _: MintRequest<'a>) -> TokenFuture<'a> {
+        Box::pin(async { AccessToken::new("a-token".to_owned()) })
+    }
+}
+
+/// Something for each metric to tell.
+async fn traffic() {
+    let mock = MockGitHub::start().await;
+    mock.on(|github| github.repos().get()).fault(Fault::ServerError(502)).pass();
+    mock.on(|github| github.issues().get()).error(404, "Not Found");
+    mock.on(|github| github.users().get_authenticated())
+        .fault(Fault::SecondaryRateLimit { retry_after: Some(Duration::from_secs(1)) })
+        .pass();
+    let github = mock.client();
+    let read = || github.repos().get().owner("acme").repo("rocket").send();
+    read().await.unwrap();
+    read().await.unwrap();
+    github.users().get_authenticated().send().await.unwrap();
+    let missing = github.issues().get().owner("acme").repo("rocket").issue_number(1);
+    missing.send().await.unwrap_err();
+    let stored = mock.client_builder().store(Gone).build().unwrap();
+    stored.repos().get().owner("acme").repo("rocket").send().await.unwrap();
+    github.with_auth(Minted).access_token().await.unwrap();
+
+    let down = MockGitHub::start().await;
+    down.on_any().fault(Fault::ServerError(500));
+    let breaker = CircuitBreaker::default().attempts(1);
+    let down = down.client_builder().circuit_breaker(breaker).retry(RetryPolicy::none());
+    down.build().unwrap().users().get_authenticated().send().await.unwrap_err();
+}
+
+async fn handle(_: Delivery) -> octowire::Result<()> {
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prometheus_answers_for_each_metric_and_each_panel() {
+    let metrics = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Prefix("octowire_".to_owned()), &BUCKETS)
+        .unwrap()
+        .install_recorder()
+        .unwrap();
+    let receiver = Receiver::builder(Verifier::new("a secret").unwrap()).start(handle).unwrap();
+    let app = Router::new()
+        .route("/metrics", get(move || async move { metrics.render() }))
+        .merge(receiver.router("/webhooks"));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let prometheus = Prometheus::start(&address.to_string());
+
+    let asked: Vec<String> = METRICS
+        .iter()
+        .map(|metric| match metric.kind {
+            MetricKind::Histogram => format!("{}_count", metric.name),
+            _ => metric.name.to_owned(),
+        })
+        .chain(queries())
+        .collect();
+    let mut open = asked.clone();
+    // A rate needs two scrapes with traffic between them.
+    for round in 0..60 {
+        traffic().await;
+        let delivery = OutgoingDelivery::new("ping", "{\"zen\":\"x\"}").id(format!("d-{round}"));
+        delivery.send("a secret", &format!("http://{address}/webhooks")).await.unwrap();
+        let mut left = Vec::new();
+        for query in open {
+            if prometheus.ask(&query).await.unwrap() == 0 {
+                left.push(query);
+            }
+        }
+        open = left;
+        if open.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert!(open.is_empty(), "no answer to {open:#?}");
+    println!("{} queries are answered", asked.len());
+}
