@@ -112,6 +112,6 @@ step 'tags alone'
 step 'documentation'
 RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps \
-    --features full,metrics,redis,testing,token-store,webhooks,webhooks-axum,webhooks-journal
+    --features full,metrics,redis,shadow,testing,token-store,webhooks,webhooks-axum,webhooks-journal
 
 step 'done'

@@ -92,9 +92,10 @@ pub(crate) async fn tried(prepared: &Prepared, operation: &Label, reading: Readi
     let mut attempts = Attempts::new();
     let mut polls = Polls::of(prepared);
     loop {
-        let waiting = meter::InFlight::waiting();
-        let admitted = admit(prepared, attempts.waited()).await;
-        drop(waiting);
+        let admitted = {
+            let _waiting = meter::InFlight::waiting();
+            admit(prepared, attempts.waited()).await
+        };
         let (mut permit, trial) = match admitted {
             Ok(admitted) => admitted,
             Err(error) => return Err(attempts.held_back(error)),

@@ -39,6 +39,9 @@ pub mod cache;
 #[cfg_attr(docsrs, doc(cfg(feature = "contract")))]
 pub mod contract;
 pub mod limits;
+#[cfg(feature = "shadow")]
+#[cfg_attr(docsrs, doc(cfg(feature = "shadow")))]
+pub mod shadow;
 pub mod store;
 pub mod telemetry;
 #[cfg(feature = "testing")]

@@ -27,6 +27,7 @@ mod promises {
     mod pages;
     mod redirects;
     mod retries;
+    mod shadow;
     #[cfg(all(feature = "token-store", feature = "app-auth", feature = "redis"))]
     mod shared_tokens;
 

@@ -24,7 +24,13 @@ struct Told {
 
 /// Keeps every span and event.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<(BTreeMap<u64, Told>, Vec<Told>)>>);
+struct Log(Arc<Mutex<Kept>>);
+
+#[derive(Default)]
+struct Kept {
+    spans: BTreeMap<u64, Told>,
+    events: Vec<Told>,
+}
 
 impl Visit for Told {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
@@ -42,11 +48,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
         let mut told =
             Told { name: metadata.name(), level: Some(*metadata.level()), ..Told::default() };
         attributes.record(&mut told);
-        self.0.lock().unwrap().0.insert(id.into_u64(), told);
+        self.0.lock().unwrap().spans.insert(id.into_u64(), told);
     }
 
     fn on_record(&self, id: &Id, record: &Record<'_>, _: Context<'_, S>) {
-        if let Some(told) = self.0.lock().unwrap().0.get_mut(&id.into_u64()) {
+        if let Some(told) = self.0.lock().unwrap().spans.get_mut(&id.into_u64()) {
             record.record(told);
         }
     }
@@ -56,15 +62,15 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
         let mut told =
             Told { name: metadata.target(), level: Some(*metadata.level()), ..Told::default() };
         event.record(&mut told);
-        self.0.lock().unwrap().1.push(told);
+        self.0.lock().unwrap().events.push(told);
     }
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {
         // Ids are given again: the span moves to where none is.
         let mut log = self.0.lock().unwrap();
-        if let Some(told) = log.0.remove(&id.into_u64()) {
-            let next = u64::MAX - log.0.len() as u64;
-            log.0.insert(next, told);
+        if let Some(told) = log.spans.remove(&id.into_u64()) {
+            let next = u64::MAX - log.spans.len() as u64;
+            log.spans.insert(next, told);
         }
     }
 }
@@ -77,11 +83,11 @@ impl Log {
     }
 
     fn spans(&self, name: &str) -> Vec<Told> {
-        self.0.lock().unwrap().0.values().filter(|told| told.name == name).cloned().collect()
+        self.0.lock().unwrap().spans.values().filter(|told| told.name == name).cloned().collect()
     }
 
     fn events(&self) -> Vec<Told> {
-        self.0.lock().unwrap().1.clone()
+        self.0.lock().unwrap().events.clone()
     }
 }
 

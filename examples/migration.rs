@@ -1,0 +1,153 @@
+//! How a bot moves from a client that was written by hand to this one, while it runs.
+//!
+//! ```text
+//! cargo run --example migration --features shadow,testing
+//! ```
+//!
+//! plays it without a token and without a network, against a mock of GitHub: the new client is mirrored,
+//! a defect of the old one is found and mended, the traffic is shifted step by step, a permission goes
+//! missing on the way, and in the end the old client can be removed. Nobody who reads notices anything.
+
+#[path = "support/by_hand.rs"]
+mod by_hand;
+
+use std::error::Error;
+use std::sync::Arc;
+
+use by_hand::ByHand;
+use octowire::Client;
+use octowire::shadow::{Decision, Failure, Rules, Shadow, Stage, StepBack};
+use octowire::testing::MockGitHub;
+use serde::Serialize;
+
+/// What the bot knows of an issue, whoever reads it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Issue {
+    number: i64,
+    title: String,
+    comments: i64,
+}
+
+/// What the bot knows of a failure.
+#[derive(Debug)]
+enum BotError {
+    ByHand(reqwest::Error),
+    Octowire(octowire::Error),
+}
+
+type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
+type Sides = Shadow<Arc<ByHand>, Client>;
+
+/// How many issues the repository has: two pages.
+const ISSUES: usize = 45;
+/// How many comparisons a decision needs here; 100 by default.
+const ENOUGH: u64 = 15;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let mock = MockGitHub::start().await;
+    mock.list("issues/list-for-repo", ISSUES);
+    let old = Arc::new(ByHand::new(mock.base_url())?);
+    let shadow = Shadow::builder(Arc::clone(&old), mock.client())
+        .stage(Stage::Mirror { share: 1.0 })
+        .rules(Rules::default().unordered_by("$", "number"))
+        // Both clients fail in their own way: these are the failures that are alike.
+        .errors(|error: &BotError| match error {
+            BotError::ByHand(error) => match error.status() {
+                Some(status) if status.as_u16() == 404 => Failure::answer("404"),
+                Some(status) => Failure::new(status.as_str().to_owned()),
+                None => Failure::new("Transport"),
+            },
+            BotError::Octowire(error) => Failure::from(error),
+        })
+        // A mock on the same machine says nothing of latency.
+        .step_back(StepBack::default().minimum(ENOUGH).latency_ratio(None))
+        .on_change(|change| println!("  the stage changes: {change}"))
+        .build()?;
+
+    heading("The old client serves, the new one is mirrored");
+    traffic(&shadow).await?;
+    println!("{}", shadow.report());
+
+    heading("The old one reads the first page only, which is mended");
+    old.follow_pages();
+    shadow.restart_stage();
+    traffic(&shadow).await?;
+    println!("  {}", shadow.report().verdict);
+
+    heading("The traffic is shifted, and at 50 % the new client lacks a permission");
+    while let Decision::Shift { percent } = shadow.report().verdict.decision {
+        shadow.set_stage(Stage::Shift { percent, share: 0.8 });
+        if percent >= 50.0 {
+            break;
+        }
+        traffic(&shadow).await?;
+    }
+    // Only the new client asks for a hundred at a time.
+    let refused = mock
+        .on(|github| github.issues().list_for_repo().per_page(100))
+        .error(403, "Resource not accessible by integration");
+    traffic(&shadow).await?;
+    println!("  {}", shadow.report().verdict);
+
+    heading("With the permission, it goes on to the end");
+    refused.remove();
+    shadow.restart_stage();
+    traffic(&shadow).await?;
+    while let Decision::Shift { percent } = shadow.report().verdict.decision {
+        shadow.set_stage(Stage::Shift { percent, share: 0.8 });
+        traffic(&shadow).await?;
+    }
+    println!("  {}", shadow.report().verdict);
+    shadow.set_stage(Stage::Done);
+    traffic(&shadow).await?;
+
+    heading("The report");
+    println!("{}", shadow.report());
+    Ok(())
+}
+
+/// What the bot does all day: it reads the issues of many repositories.
+async fn traffic(shadow: &Sides) -> Result<()> {
+    for number in 0..2 * ENOUGH {
+        let repo = format!("rocket-{number}");
+        let issues = issues(shadow, "acme", &repo).await;
+        issues.map_err(|error| format!("{repo}: {error:?}"))?;
+        // A bot that is less in a hurry than this one need not wait for its mirrors.
+        shadow.settled().await;
+    }
+    Ok(())
+}
+
+/// The bot's own function, which has called the old client before.
+async fn issues(shadow: &Sides, owner: &str, repo: &str) -> Result<Vec<Issue>, BotError> {
+    let key = format!("{owner}/{repo}");
+    let [for_old, for_new] = [(); 2].map(|()| (owner.to_owned(), repo.to_owned()));
+    shadow
+        .read_with(
+            "issues/list-for-repo",
+            |old| async move { old.issues(&for_old.0, &for_old.1).await.map_err(BotError::ByHand) },
+            |github| async move {
+                all_issues(&github, &for_new.0, &for_new.1).await.map_err(BotError::Octowire)
+            },
+        )
+        // A repository is served by one client.
+        .key(key)
+        .run()
+        .await
+}
+
+/// The same by this library: the function that stays.
+async fn all_issues(github: &Client, owner: &str, repo: &str) -> octowire::Result<Vec<Issue>> {
+    let list = github.issues().list_for_repo().owner(owner).repo(repo).per_page(100);
+    let mut pages = list.stream();
+    let mut issues = Vec::new();
+    while let Some(issue) = pages.try_next().await? {
+        issues.push(Issue { number: issue.number, title: issue.title, comments: issue.comments });
+    }
+    Ok(issues)
+}
+
+fn heading(text: &str) {
+    println!("\n{text}\n{}", "─".repeat(text.chars().count()));
+}

@@ -1,0 +1,133 @@
+//! Latencies in a bounded space.
+
+use std::time::Duration;
+
+/// How often which latency occurred, in buckets that are a sixteenth of a power of two wide: what is
+/// read from it is within 3.2 % of what was recorded, and it takes 2 KB however much is recorded.
+///
+/// Latencies are microseconds up to 19 hours; what is longer counts as that.
+#[derive(Clone, Debug)]
+pub(super) struct Histogram {
+    counts: Box<[u32]>,
+    total: u64,
+    longest: u64,
+}
+
+/// A power of two has so many buckets: 2 to the fourth.
+const PARTS_LOG: u32 = 4;
+const PARTS: usize = 1 << PARTS_LOG;
+/// The longest latency, 2 to this of microseconds.
+const MOST_LOG: u32 = 36;
+const BUCKETS: usize = PARTS + (MOST_LOG - PARTS_LOG) as usize * PARTS;
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self { counts: vec![0; BUCKETS].into_boxed_slice(), total: 0, longest: 0 }
+    }
+}
+
+impl Histogram {
+    pub(super) fn record(&mut self, latency: Duration) {
+        let micros = micros(latency);
+        if let Some(count) = self.counts.get_mut(bucket(micros)) {
+            *count = count.saturating_add(1);
+            self.total = self.total.saturating_add(1);
+            self.longest = self.longest.max(micros);
+        }
+    }
+
+    /// Adds what another one has.
+    pub(super) fn add(&mut self, other: &Self) {
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count = count.saturating_add(*more);
+        }
+        self.total = self.total.saturating_add(other.total);
+        self.longest = self.longest.max(other.longest);
+    }
+
+    pub(super) fn clear(&mut self) {
+        if self.total > 0 {
+            self.counts.fill(0);
+            (self.total, self.longest) = (0, 0);
+        }
+    }
+
+    /// The latency that this share of all, from 0 to 1, does not exceed; `None` if there is none.
+    pub(super) fn quantile(&self, share: f64) -> Option<Duration> {
+        let wanted = (share.clamp(0.0, 1.0) * self.total as f64).ceil().max(1.0) as u64;
+        let mut seen = 0_u64;
+        for (index, count) in self.counts.iter().enumerate() {
+            seen += u64::from(*count);
+            if seen >= wanted {
+                return Some(Duration::from_micros(middle(index).min(self.longest)));
+            }
+        }
+        None
+    }
+
+    pub(super) fn longest(&self) -> Option<Duration> {
+        (self.total > 0).then(|| Duration::from_micros(self.longest))
+    }
+}
+
+fn micros(latency: Duration) -> u64 {
+    let most = (1 << MOST_LOG) - 1;
+    u64::try_from(latency.as_micros()).unwrap_or(most).min(most)
+}
+
+fn bucket(micros: u64) -> usize {
+    if micros < PARTS as u64 {
+        return micros as usize;
+    }
+    let power = micros.ilog2();
+    let part = (micros >> (power - PARTS_LOG)) as usize - PARTS;
+    (power - PARTS_LOG + 1) as usize * PARTS + part
+}
+
+/// The middle of a bucket.
+fn middle(bucket: usize) -> u64 {
+    if bucket < PARTS {
+        return bucket as u64;
+    }
+    let shift = bucket / PARTS - 1;
+    let least = ((PARTS + bucket % PARTS) as u64) << shift;
+    least + (1_u64 << shift) / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_is_within_a_thirtieth_of_what_was_recorded() {
+        for exponent in 0..355 {
+            let micros = 1.07_f64.powi(exponent) as u64;
+            let mut histogram = Histogram::default();
+            histogram.record(Duration::from_micros(micros));
+            // The longest would hide what the bucket says.
+            histogram.record(Duration::from_secs(60 * 60 * 18));
+            let read = histogram.quantile(0.5).unwrap().as_micros() as f64;
+            assert!((read / micros as f64 - 1.0).abs() <= 0.032, "{micros} is read as {read}");
+        }
+    }
+
+    #[test]
+    fn quantiles_are_those_of_what_was_recorded() {
+        let mut histogram = Histogram::default();
+        assert_eq!((histogram.quantile(0.5), histogram.longest()), (None, None));
+        for millis in 1..=100 {
+            histogram.record(Duration::from_millis(millis));
+        }
+        for (share, millis) in [(0.5, 50.0), (0.95, 95.0), (1.0, 100.0)] {
+            let read = histogram.quantile(share).unwrap().as_secs_f64() * 1e3;
+            assert!((read / millis - 1.0).abs() < 0.032, "{share}: {read}");
+        }
+        assert_eq!(histogram.longest(), Some(Duration::from_millis(100)));
+        let mut both = Histogram::default();
+        both.record(Duration::MAX);
+        both.add(&histogram);
+        assert_eq!(both.total, 101);
+        both.clear();
+        assert_eq!(both.quantile(0.5), None);
+    }
+}

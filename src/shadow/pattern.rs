@@ -1,0 +1,225 @@
+//! Patterns for places in JSON: see [`Rules`](super::Rules#patterns).
+
+use std::fmt::Write;
+
+/// One step from a value into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step<'a> {
+    Key(&'a str),
+    Index(usize),
+    /// The place in a list whose order says nothing: only `[*]` means it.
+    Item(usize),
+}
+
+/// What a path is held against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pattern(Vec<Token>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Token {
+    Key(String),
+    Index(usize),
+    /// A property whose name begins and ends so.
+    Between(String, String),
+    /// One step, whichever.
+    Any,
+    /// Any number of steps.
+    Deep,
+}
+
+impl Pattern {
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let Some(mut rest) = text.strip_prefix('$') else {
+            return Err("a pattern begins with $".to_owned());
+        };
+        let mut tokens = Vec::new();
+        while !rest.is_empty() {
+            if let Some(after) = rest.strip_prefix("..") {
+                tokens.push(Token::Deep);
+                rest = match after.starts_with('[') {
+                    true => after,
+                    false => name(after, &mut tokens)?,
+                };
+            } else if let Some(after) = rest.strip_prefix('.') {
+                rest = name(after, &mut tokens)?;
+            } else if let Some(after) = rest.strip_prefix('[') {
+                rest = bracket(after, &mut tokens)?;
+            } else {
+                return Err(format!("`.` or `[` is expected before {rest:?}"));
+            }
+        }
+        Ok(Self(tokens))
+    }
+
+    /// Whether it means this place.
+    pub(super) fn matches(&self, path: &[Step<'_>]) -> bool {
+        // As for `*` in the names of files: only the last `..` can be what has to take more.
+        let (mut token, mut step) = (0, 0);
+        let mut retry = None;
+        loop {
+            match self.0.get(token) {
+                Some(Token::Deep) => {
+                    retry = Some((token, step));
+                    token += 1;
+                    continue;
+                }
+                Some(one) if path.get(step).is_some_and(|step| one.takes(step)) => {
+                    token += 1;
+                    step += 1;
+                    continue;
+                }
+                None if step == path.len() => return true,
+                _ => {}
+            }
+            match &mut retry {
+                Some((deep, from)) if *from < path.len() => {
+                    *from += 1;
+                    (token, step) = (*deep + 1, *from);
+                }
+                _ => return false,
+            }
+        }
+    }
+}
+
+impl Token {
+    fn takes(&self, step: &Step<'_>) -> bool {
+        match (self, step) {
+            (Self::Any, _) => true,
+            (Self::Key(key), Step::Key(name)) => key == name,
+            (Self::Index(index), Step::Index(place)) => index == place,
+            (Self::Between(start, end), Step::Key(name)) => {
+                name.strip_prefix(start.as_str()).is_some_and(|rest| rest.ends_with(end))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Reads `name`, `na*me` or `*`, and gives what follows.
+fn name<'a>(text: &'a str, tokens: &mut Vec<Token>) -> Result<&'a str, String> {
+    let end = text.find(['.', '[']).unwrap_or(text.len());
+    let (name, rest) = text.split_at(end);
+    tokens.push(match name.split_once('*') {
+        _ if name.is_empty() => return Err("a name is missing".to_owned()),
+        _ if name == "*" => Token::Any,
+        Some((_, end)) if end.contains('*') => return Err(format!("{name:?} has two `*`")),
+        Some((start, end)) => Token::Between(start.to_owned(), end.to_owned()),
+        None => Token::Key(name.to_owned()),
+    });
+    Ok(rest)
+}
+
+/// Reads `*]`, `3]` or `"a name"]`, and gives what follows.
+fn bracket<'a>(text: &'a str, tokens: &mut Vec<Token>) -> Result<&'a str, String> {
+    if text.starts_with('"') {
+        let mut values = serde_json::Deserializer::from_str(text).into_iter::<String>();
+        let Some(Ok(key)) = values.next() else {
+            return Err("the name in brackets is no JSON string".to_owned());
+        };
+        tokens.push(Token::Key(key));
+        let rest = text.get(values.byte_offset()..).unwrap_or_default();
+        return rest.strip_prefix(']').ok_or_else(|| "`]` is missing".to_owned());
+    }
+    let Some((inner, rest)) = text.split_once(']') else {
+        return Err("`]` is missing".to_owned());
+    };
+    tokens.push(match inner.parse() {
+        _ if inner == "*" => Token::Any,
+        Ok(index) => Token::Index(index),
+        Err(_) => return Err(format!("{inner:?} is neither an index, `*`, nor a quoted name")),
+    });
+    Ok(rest)
+}
+
+/// Writes a path as a pattern is written; `starred` has `[*]` for each index.
+pub(super) fn show(path: &[Step<'_>], starred: bool) -> String {
+    let mut text = String::from("$");
+    for step in path {
+        // A string takes whatever is written.
+        let _ = match step {
+            Step::Index(_) | Step::Item(_) if starred => write!(text, "[*]"),
+            Step::Index(index) | Step::Item(index) => write!(text, "[{index}]"),
+            Step::Key(key) if plain(key) => write!(text, ".{key}"),
+            Step::Key(key) => write!(text, "[{}]", serde_json::Value::from(*key)),
+        };
+    }
+    text
+}
+
+fn plain(key: &str) -> bool {
+    let allowed = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+    !key.is_empty() && key.chars().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Step::{Index, Item, Key};
+
+    #[test]
+    fn a_pattern_means_the_places_that_its_grammar_says() {
+        let table: &[(&str, &[Step<'_>], bool)] = &[
+            ("$", &[], true),
+            ("$", &[Key("a")], false),
+            ("$.a", &[Key("a")], true),
+            ("$.a", &[Key("a"), Key("b")], false),
+            (r#"$["a.b"]"#, &[Key("a.b")], true),
+            (r#"$["a\"]"].c"#, &[Key("a\"]"), Key("c")], true),
+            ("$.items[*].at", &[Key("items"), Index(3), Key("at")], true),
+            ("$.items[*].at", &[Key("items"), Item(3), Key("at")], true),
+            ("$.items[3]", &[Key("items"), Index(3)], true),
+            ("$.items[3]", &[Key("items"), Item(3)], false),
+            ("$.*", &[Key("a")], true),
+            ("$.*.b", &[Key("a"), Key("c")], false),
+            ("$..id", &[Key("id")], true),
+            ("$..id", &[Key("a"), Index(0), Key("id")], true),
+            ("$..id", &[Key("id"), Key("a")], false),
+            ("$..a..b", &[Key("a"), Key("a"), Key("c"), Key("b")], true),
+            ("$..a.b", &[Key("a"), Key("a"), Key("b")], true),
+            ("$..a.b", &[Key("a"), Key("c"), Key("b")], false),
+            ("$..[0]", &[Key("a"), Index(0)], true),
+            ("$..*", &[], false),
+            ("$..*_url", &[Key("user"), Key("html_url")], true),
+            ("$..*_url", &[Key("url")], false),
+            ("$.ab*ba", &[Key("aba")], false),
+            ("$.ab*ba", &[Key("abba")], true),
+            ("$.a*", &[Index(0)], false),
+            (r#"$["a*"]"#, &[Key("ab")], false),
+        ];
+        for (pattern, path, matches) in table {
+            assert_eq!(Pattern::parse(pattern).unwrap().matches(path), *matches, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_refused_with_what_is_wrong() {
+        for (text, reason) in [
+            ("", "begins with $"),
+            ("items", "begins with $"),
+            ("$items", "is expected before"),
+            ("$.", "a name is missing"),
+            ("$..", "a name is missing"),
+            ("$.a*b*", "has two `*`"),
+            ("$[", "`]` is missing"),
+            ("$[-1]", "neither an index"),
+            (r#"$["a]"#, "no JSON string"),
+            (r#"$["a""#, "`]` is missing"),
+        ] {
+            let error = Pattern::parse(text).unwrap_err();
+            assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_shown_as_the_pattern_that_means_it() {
+        let path = [Key("items"), Index(3), Key("a.b"), Key("c-d")];
+        assert_eq!(show(&path, false), r#"$.items[3]["a.b"].c-d"#);
+        assert_eq!(show(&path, true), r#"$.items[*]["a.b"].c-d"#);
+        for starred in [false, true] {
+            assert!(Pattern::parse(&show(&path, starred)).unwrap().matches(&path));
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The report as people read it.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::{OperationReport, Report, SideReport};
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "stage: {}; {}", self.stage, self.verdict)?;
+        self.table(f)?;
+        self.differences(f)?;
+        if !self.changes.is_empty() {
+            writeln!(f, "\nthe stage:")?;
+        }
+        for change in &self.changes {
+            writeln!(f, "  after {:.1} s: {change}", change.after.as_secs_f64())?;
+        }
+        let used = &self.old_use;
+        write!(
+            f,
+            "\nthe old side served {} calls ({} writes) and ran {} beside the new one",
+            used.served, used.writes, used.mirrored
+        )?;
+        match used.unused_for {
+            Some(time) => write!(f, ", the last {:.1} s ago", time.as_secs_f64()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a row has for each side.
+const COLUMNS: [&str; 8] =
+    ["side", "served", "mirrored", "failed", "p50 ms", "p95 ms", "compared", "differ"];
+
+impl Report {
+    fn table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.operations.iter().map(|of| of.operation.chars().count());
+        let width = names.max().unwrap_or(0).max("operation".len());
+        write!(f, "\n{:width$}", "operation")?;
+        COLUMNS.iter().try_for_each(|column| write!(f, " {column:>9}"))?;
+        writeln!(f)?;
+        for of in &self.operations {
+            write!(f, "{:width$}", of.operation)?;
+            side(f, "old", &of.old)?;
+            writeln!(f, " {:>9} {:>9}", of.compared, of.mismatched)?;
+            write!(f, "{:width$}", "")?;
+            side(f, "new", &of.new)?;
+            remarks(f, of)?;
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+
+    fn differences(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for of in self.operations.iter().filter(|of| !of.differences.is_empty()) {
+            writeln!(f, "\n{} differs:", of.operation)?;
+            let mut sorted: Vec<_> = of.differences.iter().collect();
+            sorted.sort_by_key(|difference| std::cmp::Reverse(difference.count));
+            for difference in sorted {
+                let newest = &difference.newest;
+                write!(f, "{:>7} × {}", difference.count, newest.pattern)?;
+                writeln!(f, ": {}{}", newest.kind, Values(&newest.old, &newest.new))?;
+            }
+            if of.differences_left_out > 0 {
+                writeln!(f, "{:>7} × at other places", of.differences_left_out)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn side(f: &mut fmt::Formatter<'_>, name: &str, side: &SideReport) -> fmt::Result {
+    let failed = side.failed + side.timed_out + side.panicked + side.abandoned;
+    write!(f, " {name:>9} {:>9} {:>9} {failed:>9}", side.served, side.mirrored)?;
+    write!(f, " {:>9} {:>9}", shown(side.p50), shown(side.p95))
+}
+
+fn shown(time: Option<Duration>) -> String {
+    time.map_or_else(|| "-".to_owned(), |time| format!("{:.1}", time.as_secs_f64() * 1e3))
+}
+
+/// What is seldom, and worth knowing then.
+fn remarks(f: &mut fmt::Formatter<'_>, of: &OperationReport) -> fmt::Result {
+    let skipped = of.skipped.full + of.skipped.abandoned + of.skipped.no_runtime;
+    for (count, what) in [
+        (of.fallbacks, "fell back to the old side"),
+        (skipped, "were not mirrored"),
+        (of.uncompared, "could not be compared"),
+    ] {
+        if count > 0 {
+            write!(f, "  {count} {what}")?;
+        }
+    }
+    Ok(())
+}
+
+/// What the sides have, if values are kept, or how they failed.
+struct Values<'a>(&'a Option<String>, &'a Option<String>);
+
+impl fmt::Display for Values<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_none() && self.1.is_none() {
+            return Ok(());
+        }
+        let [old, new] = [self.0, self.1].map(|side| side.as_deref().unwrap_or("-"));
+        write!(f, " ({old} | {new})")
+    }
+}

@@ -1,0 +1,202 @@
+//! Which side serves, and how much is mirrored.
+
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+/// One of the two sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// What is moved away from.
+    Old,
+    /// What is moved to.
+    New,
+}
+
+impl Side {
+    /// The other side.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Old => Self::New,
+            Self::New => Self::Old,
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Old => "old",
+            Self::New => "new",
+        })
+    }
+}
+
+/// How far a migration is.
+///
+/// A `share` is the part of the reads that the side which does not serve runs as well, from 0 to 1.
+/// Each mirrored read costs GitHub's rate limit once more, if both sides are the same identity.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub enum Stage {
+    /// The old side serves, and the new one is not called. The default.
+    #[default]
+    Off,
+    /// The old side serves, and the new one is compared with it.
+    Mirror {
+        /// The share of reads that is mirrored.
+        share: f64,
+    },
+    /// The new side serves some of the keys, and the old one the others.
+    Shift {
+        /// How many percent of all keys the new side serves, from 0 to 100, in steps of a hundredth.
+        percent: f64,
+        /// The share of reads that is mirrored, on the side that does not serve.
+        share: f64,
+    },
+    /// The new side serves, and the old one is not called: not if the new one fails, either.
+    Done,
+}
+
+impl Stage {
+    /// The stage with what is out of its range put into it.
+    pub(super) fn sound(self) -> Self {
+        let within = |number: f64, most: f64| {
+            if number.is_finite() { number.clamp(0.0, most) } else { 0.0 }
+        };
+        match self {
+            Self::Mirror { share } => Self::Mirror { share: within(share, 1.0) },
+            Self::Shift { percent, share } => {
+                Self::Shift { percent: within(percent, 100.0), share: within(share, 1.0) }
+            }
+            other => other,
+        }
+    }
+
+    pub(super) fn share(self) -> f64 {
+        match self {
+            Self::Mirror { share } | Self::Shift { share, .. } => share,
+            Self::Off | Self::Done => 0.0,
+        }
+    }
+
+    /// Which side serves what has this place.
+    pub(super) fn serves(self, place: Place) -> Side {
+        let new = match self {
+            Self::Off | Self::Mirror { .. } => false,
+            Self::Shift { percent, .. } => f64::from(place.0) < (percent * 100.0).round(),
+            Self::Done => true,
+        };
+        if new { Side::New } else { Side::Old }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => write!(f, "off"),
+            Self::Mirror { share } => write!(f, "mirror {} %", percent(*share)),
+            Self::Shift { percent: shifted, share } => {
+                write!(f, "shift {shifted} %, mirror {} %", percent(*share))
+            }
+            Self::Done => write!(f, "done"),
+        }
+    }
+}
+
+/// A share in percent, with two places at most.
+fn percent(share: f64) -> f64 {
+    (share * 10_000.0).round() / 100.0
+}
+
+/// Where something stands in the order in which keys are shifted, from 0 to 9,999. A key keeps its
+/// place, so that raising the percentage moves none of them back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place(u16);
+
+const PLACES: u64 = 10_000;
+
+impl Place {
+    /// The same in every process, version and architecture.
+    pub(super) fn of_key(salt: &str, key: &[u8]) -> Self {
+        let mut hash = Sha256::new();
+        // With its length, so that no salt and key are as another salt and key.
+        hash.update((salt.len() as u64).to_be_bytes());
+        hash.update(salt);
+        hash.update(key);
+        let digest = hash.finalize();
+        let first = digest.iter().take(8).fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
+        Self::at(first)
+    }
+
+    fn at(number: u64) -> Self {
+        // The remainder is smaller than 10,000.
+        Self((number % PLACES) as u16)
+    }
+}
+
+/// Decides by chance, cheaply and without a lock.
+#[derive(Debug)]
+pub(super) struct Chance(AtomicU64);
+
+impl Chance {
+    pub(super) fn new() -> Self {
+        Self(AtomicU64::new(RandomState::new().hash_one(0_u8)))
+    }
+
+    /// Whether something happens that happens in this share of all cases.
+    pub(super) fn is(&self, share: f64) -> bool {
+        share >= 1.0 || (self.next() as f64) < share * u64::MAX as f64
+    }
+
+    /// The place of what has no key.
+    pub(super) fn place(&self) -> Place {
+        Place::at(self.next())
+    }
+
+    /// [SplitMix64](https://prng.di.unimi.it/splitmix64.c).
+    fn next(&self) -> u64 {
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mut z = self.0.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chance_keeps_to_its_share() {
+        let chance = Chance::new();
+        for share in [0.0, 0.01, 0.3, 1.0] {
+            let hits = (0..100_000).filter(|_| chance.is(share)).count() as f64;
+            assert!((hits / 100_000.0 - share).abs() < 0.01, "{share}: {hits}");
+        }
+    }
+
+    #[test]
+    fn the_place_of_a_key_is_written_down() {
+        // Other numbers here would move keys between the sides when the library is updated.
+        let places = ["", "octocat", "rust-lang/rust"]
+            .map(|key| Place::of_key("octowire", key.as_bytes()).0);
+        assert_eq!(places, [8665, 6576, 2214]);
+        assert_ne!(Place::of_key("a", b"bc"), Place::of_key("ab", b"c"));
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_put_into_it() {
+        let stage = Stage::Shift { percent: 250.0, share: f64::NAN }.sound();
+        assert_eq!(stage, Stage::Shift { percent: 100.0, share: 0.0 });
+        assert_eq!(stage.to_string(), "shift 100 %, mirror 0 %");
+        assert_eq!(Stage::Mirror { share: -1.0 }.sound(), Stage::Mirror { share: 0.0 });
+    }
+}

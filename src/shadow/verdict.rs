@@ -1,0 +1,93 @@
+//! What is to be done next.
+
+use std::fmt;
+
+use tokio::time::Instant;
+
+use super::control::Control;
+use super::stage::Stage;
+
+/// What is to be done next, and why. It goes by what was found out in this stage, since it began or
+/// since the last trouble, by the thresholds of the [`StepBack`](super::StepBack).
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Verdict {
+    /// What is to be done.
+    pub decision: Decision,
+    /// Why, in words.
+    pub reasons: Vec<String>,
+}
+
+/// What is to be done next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Decision {
+    /// Begin: nothing is compared yet.
+    Mirror,
+    /// Wait for more results, or mend what differs or fails: the reasons say which.
+    Wait,
+    /// Shift so many percent of the keys.
+    Shift {
+        /// The next step of the [`Ramp`](super::Ramp).
+        percent: f64,
+    },
+    /// Set [`Stage::Done`].
+    Finish,
+    /// Nothing: the old side can be removed.
+    Remove,
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mirror => write!(f, "begin to mirror"),
+            Self::Wait => write!(f, "not ready"),
+            Self::Shift { percent } => write!(f, "ready to shift {percent} %"),
+            Self::Finish => write!(f, "ready to finish"),
+            Self::Remove => write!(f, "finished: the old side can be removed"),
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.decision)?;
+        match self.reasons.as_slice() {
+            [] => Ok(()),
+            reasons => write!(f, " ({})", reasons.join("; ")),
+        }
+    }
+}
+
+pub(super) fn verdict(control: &mut Control, now: Instant) -> Verdict {
+    let decided = |decision, reason: &str| Verdict { decision, reasons: vec![reason.to_owned()] };
+    match control.stage() {
+        Stage::Off => return decided(Decision::Mirror, "nothing is compared"),
+        Stage::Done => {
+            let lasts = control.lasts(now).as_secs();
+            return decided(Decision::Remove, &format!("the new side serves alone for {lasts} s"));
+        }
+        Stage::Mirror { .. } | Stage::Shift { .. } => {}
+    }
+    let minimum = control.minimum();
+    let (results, compared) = (control.lately().new.all, control.lately().compared);
+    let mismatched = control.lately().mismatched;
+    let mut reasons = Vec::new();
+    if let Some(doubt) = control.doubt(now) {
+        reasons.push(doubt.to_string());
+    }
+    if !control.is_enough() {
+        reasons.push(format!(
+            "{results} calls of the new side and {compared} comparisons without trouble, of {minimum}"
+        ));
+    }
+    if !reasons.is_empty() {
+        return Verdict { decision: Decision::Wait, reasons };
+    }
+    reasons.push(format!(
+        "{results} calls of the new side in this stage; {mismatched} of {compared} comparisons differ"
+    ));
+    let decision =
+        control.next_percent().map_or(Decision::Finish, |percent| Decision::Shift { percent });
+    Verdict { decision, reasons }
+}

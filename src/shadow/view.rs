@@ -1,0 +1,57 @@
+//! What of an answer is compared.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::stage::Side;
+
+/// The whole answer, as JSON: what is compared by default.
+#[derive(Clone, Copy, Debug)]
+pub struct Whole;
+
+/// What a function makes of an answer: [`Call::view`](super::Call::view).
+pub struct By<F>(pub(super) Arc<F>);
+
+impl<F> Clone for By<F> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<F> std::fmt::Debug for By<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("By").finish_non_exhaustive()
+    }
+}
+
+/// An answer that becomes JSON when it is compared; an answer may refuse to.
+pub(super) type Seen = Box<dyn FnOnce() -> serde_json::Result<Value> + Send>;
+
+pub(super) use sealed::View;
+
+mod sealed {
+    use super::{Seen, Side};
+
+    /// What is kept of an answer for comparing.
+    pub trait View<T>: Clone + Send + Sync + 'static {
+        /// It is called on the caller's path, so that it does as little as it can.
+        fn seen(&self, side: Side, answer: &T) -> Seen;
+    }
+}
+
+/// A clone on the caller's path; JSON is made of it where it is compared.
+impl<T: Clone + Serialize + Send + 'static> View<T> for Whole {
+    fn seen(&self, _: Side, answer: &T) -> Seen {
+        let answer = answer.clone();
+        Box::new(move || serde_json::to_value(answer))
+    }
+}
+
+impl<T, F: Fn(Side, &T) -> Value + Send + Sync + 'static> View<T> for By<F> {
+    fn seen(&self, side: Side, answer: &T) -> Seen {
+        let view = (self.0)(side, answer);
+        Box::new(move || Ok(view))
+    }
+}

@@ -1,0 +1,16 @@
+//! A migration leaves what serves untouched, compares what it can, and goes back when it goes wrong.
+
+#[path = "shadow/clients.rs"]
+mod clients;
+#[path = "shadow/comparing.rs"]
+mod comparing;
+#[path = "shadow/reporting.rs"]
+mod reporting;
+#[path = "shadow/shifting.rs"]
+mod shifting;
+#[path = "shadow/stepping_back.rs"]
+mod stepping_back;
+#[path = "shadow/untouched.rs"]
+mod untouched;
+#[path = "shadow/writes.rs"]
+mod writes;

@@ -1,0 +1,178 @@
+//! A report says what was found out, and nothing that is secret.
+
+use std::time::Duration;
+
+use octowire::shadow::{Decision, DifferenceKind, Either, Failure, Rules, Shadow, Side, Stage};
+use serde_json::{Value, json};
+use tokio::time::{advance, sleep};
+
+const MIRROR: Stage = Stage::Mirror { share: 1.0 };
+
+async fn echo(value: (Value, Value)) -> Result<Value, String> {
+    Ok(value.0)
+}
+
+async fn echo_second(value: (Value, Value)) -> Result<Value, String> {
+    Ok(value.1)
+}
+
+#[tokio::test(start_paused = true)]
+async fn differences_are_told_by_place_and_without_values() {
+    let shadow = Shadow::builder(echo, echo_second)
+        .stage(MIRROR)
+        .rules_for("issues/get", Rules::default().ignore("$.updated_at"))
+        .build()
+        .unwrap();
+    for number in 0..3 {
+        let old = json!({"labels": [{"name": "hush-1"}, {"name": "hush-2"}], "updated_at": 1});
+        let new = json!({"labels": [{"name": "hush-1"}, {"name": number}], "updated_at": 2});
+        shadow.read("issues/get", (old.clone(), new.clone())).run().await.unwrap();
+        shadow.read("issues/list", (json!([old]), json!([new]))).run().await.unwrap();
+    }
+    shadow.settled().await;
+    let report = shadow.report();
+    let told = |index: usize| -> Vec<_> {
+        let differences = &report.operations[index].differences;
+        differences.iter().map(|one| (one.count, one.newest.pattern.as_str())).collect()
+    };
+    assert_eq!(told(0), [(3, "$.labels[*].name")]);
+    assert_eq!(told(1), [(3, "$[*].labels[*].name"), (3, "$[*].updated_at")]);
+    for text in [report.to_string(), report.to_json().to_string(), format!("{report:?}")] {
+        assert!(text.contains("$[*].updated_at") && !text.contains("hush"), "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn values_are_kept_if_somebody_asks_for_them() {
+    let rules = Rules::default().keep_values();
+    let shadow = Shadow::builder(echo, echo_second).stage(MIRROR).rules(rules).build().unwrap();
+    shadow.read("echo", (json!({"a": 1}), json!({"a": "x"}))).run().await.unwrap();
+    shadow.settled().await;
+    let report = shadow.report().to_string();
+    assert!(report.contains(r#"1 × $.a: type (1 | "x")"#), "{report}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_are_compared_by_their_names() {
+    let fail = |side: usize| {
+        move |names: (&'static str, &'static str)| async move {
+            Err::<Value, _>(if side == 0 { names.0 } else { names.1 })
+        }
+    };
+    let shadow = Shadow::builder(fail(0), fail(1))
+        .stage(MIRROR)
+        .errors(|error: &&'static str| Failure::new(*error))
+        .build()
+        .unwrap();
+    for names in [("404", "404"), ("404", "500")] {
+        assert_eq!(shadow.read("fail", names).run().await, Err(names.0));
+    }
+    shadow.settled().await;
+    let report = shadow.report();
+    let operation = &report.operations[0];
+    assert_eq!((operation.compared, operation.mismatched), (2, 1));
+    let difference = &operation.differences[0].newest;
+    assert_eq!(difference.kind, DifferenceKind::FailedDifferently);
+    assert_eq!(difference.to_string(), "$: failed-differently (404, now 500)");
+}
+
+#[tokio::test(start_paused = true)]
+async fn sides_of_two_types_are_compared_as_json_or_by_a_view() {
+    let shadow = Shadow::builder((), ()).stage(MIRROR).build().unwrap();
+    let call = || {
+        shadow.read_with(
+            "either",
+            |()| async { Ok::<_, String>(Either::Old(7_u32)) },
+            |()| async { Ok(Either::New(json!(7))) },
+        )
+    };
+    assert_eq!(call().run().await, Ok(Either::Old(7)));
+    let view = |side: Side, _: &Either<u32, Value>| json!(side == Side::Old);
+    call().view(view).run().await.unwrap();
+    shadow.settled().await;
+    let operation = &shadow.report().operations[0];
+    assert_eq!((operation.compared, operation.mismatched), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn latencies_of_both_sides_are_told() {
+    let wait = |millis: u64| {
+        move |_: ()| async move {
+            sleep(Duration::from_millis(millis)).await;
+            Ok::<_, String>(1)
+        }
+    };
+    let shadow = Shadow::builder(wait(10), wait(40)).stage(MIRROR).build().unwrap();
+    for _ in 0..10 {
+        shadow.read("wait", ()).run().await.unwrap();
+    }
+    shadow.settled().await;
+    let operation = &shadow.report().operations[0];
+    for (side, expected) in [(&operation.old, 10.0), (&operation.new, 40.0)] {
+        for latency in [side.p50, side.p95, side.p99, side.longest] {
+            let millis = latency.unwrap().as_secs_f64() * 1e3;
+            // Tokio's timers have milliseconds.
+            assert!((millis - expected).abs() <= 1.0 + expected * 0.032, "{millis} of {expected}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_verdict_goes_from_beginning_to_removing() {
+    let same = |_: u32| async { Ok::<_, String>(1) };
+    let shadow = Shadow::new(same, same);
+    let decision = || shadow.report().verdict.decision;
+    assert_eq!(decision(), Decision::Mirror);
+    let calls = async |stage: Stage| {
+        shadow.set_stage(stage);
+        assert_eq!(decision(), Decision::Wait);
+        for number in 0..100 {
+            shadow.read("same", number).run().await.unwrap();
+            shadow.settled().await;
+        }
+    };
+    calls(MIRROR).await;
+    assert_eq!(decision(), Decision::Shift { percent: 1.0 });
+    calls(Stage::Shift { percent: 50.0, share: 1.0 }).await;
+    assert_eq!(decision(), Decision::Shift { percent: 100.0 });
+    calls(Stage::Shift { percent: 100.0, share: 1.0 }).await;
+    assert_eq!(decision(), Decision::Finish);
+    shadow.set_stage(Stage::Done);
+    advance(Duration::from_secs(3600)).await;
+    for number in 0..100 {
+        shadow.read("same", number).run().await.unwrap();
+    }
+    let report = shadow.report();
+    assert_eq!(report.verdict.decision, Decision::Remove);
+    assert!(report.old_use.unused_for.unwrap() >= Duration::from_secs(3600));
+    assert!(report.to_string().contains("the old side can be removed"), "{report}");
+    assert_eq!(report.to_json()["old_use"]["served"], report.old_use.served);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_is_bounded() {
+    let shadow = Shadow::builder(echo, echo_second).stage(MIRROR).build().unwrap();
+    let object = |from: u32| -> Value { (from..from + 64).map(|n| (n.to_string(), n)).collect() };
+    for number in 0..4 {
+        shadow.read("many", (object(64 * number), json!({}))).run().await.unwrap();
+    }
+    for number in 0..300 {
+        let operation = format!("operation {number}");
+        shadow.read(operation, (json!(1), json!(1))).run().await.unwrap();
+        shadow.settled().await;
+    }
+    let report = shadow.report();
+    assert_eq!(report.operations.len(), 201);
+    assert_eq!(report.operations[0].operation, "(others)");
+    assert_eq!(report.operations[0].old.served, 101);
+    let many = report.operations.iter().find(|of| of.operation == "many").unwrap();
+    assert_eq!((many.differences.len(), many.differences_left_out), (100, 4 * 64 - 100));
+}
+
+#[test]
+fn rules_that_can_not_be_read_are_refused_when_the_shadow_is_built() {
+    let bad = || Rules::default().ignore("labels");
+    let error = Shadow::builder((), ()).rules_for("issues/get", bad()).build().unwrap_err();
+    assert_eq!(error.kind(), octowire::ErrorKind::Configuration);
+    assert!(Shadow::builder((), ()).rules(bad()).build().is_err());
+}
