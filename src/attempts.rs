@@ -54,12 +54,7 @@ impl Attempts {
         self.waited
     }
 
-    /// How many attempts failed.
-    pub(crate) fn failed(&self) -> u32 {
-        u32::try_from(self.failed.len()).unwrap_or(u32::MAX)
-    }
-
-    /// What the last of them failed with.
+    /// What the last attempt failed with.
     pub(crate) fn last(&self) -> Option<&Error> {
         self.last.as_ref()
     }

@@ -29,7 +29,8 @@ use crate::redirects::{self, MAX_REDIRECTS};
 use crate::request::{Prepared, Request};
 use crate::response::{Raw, RawBody};
 use crate::retry::retry_after;
-use crate::telemetry::{bodies, meter, spans};
+use crate::telemetry::observed::{Observed, ObservedAttempt};
+use crate::telemetry::{bodies, meter};
 
 /// How the body of the answer is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,10 +49,24 @@ impl Reading {
     }
 }
 
+/// What came of a call, and who sees it: whoever decodes the answer says how it ended.
+pub(crate) struct Called {
+    pub(crate) answer: Result<Raw>,
+    pub(crate) observed: Observed,
+}
+
+impl Called {
+    /// The answer of a call that has ended with it.
+    pub(crate) fn end(self) -> Result<Raw> {
+        self.observed.end(&self.answer);
+        self.answer
+    }
+}
+
 /// One call, however many attempts it takes.
 ///
 /// Policies stand in this order: observe, look into the cache, join equal reads, retry.
-pub(crate) async fn call(request: Request, reading: Reading) -> Result<Raw> {
+pub(crate) async fn call(request: Request, reading: Reading) -> Called {
     let operation = request.label().clone();
     let observed = Observed::begin(&request);
     // Pinned where it is made: what wraps it would copy its two kilobytes otherwise.
@@ -77,9 +92,8 @@ pub(crate) async fn call(request: Request, reading: Reading) -> Result<Raw> {
             }
         }
     });
-    let answer = answer.instrument(observed.span.clone()).await;
-    observed.end(&answer);
-    answer.map_err(|error| error.with_operation(&operation))
+    let answer = answer.instrument(observed.span().clone()).await;
+    Called { answer: answer.map_err(|error| error.with_operation(&operation)), observed }
 }
 
 /// Attempts, until one succeeds or nothing else may help.
@@ -91,14 +105,19 @@ pub(crate) async fn tried(prepared: &Prepared, operation: &Label, reading: Readi
     let limit = &prepared.limit;
     let mut attempts = Attempts::new();
     let mut polls = Polls::of(prepared);
+    let (mut sent, mut failed) = (0_u32, false);
     loop {
-        let admitted = {
+        let (admitted, asked) = {
             let _waiting = meter::InFlight::waiting();
-            admit(prepared, attempts.waited()).await
+            let asked = Instant::now();
+            (admit(prepared, attempts.waited()).await, asked)
         };
         let (mut permit, trial) = match admitted {
             Ok(admitted) => admitted,
-            Err(error) => return Err(attempts.held_back(error)),
+            Err(error) => {
+                meter::waited("rate_limit", asked.elapsed());
+                return Err(attempts.held_back(error));
+            }
         };
         let waited = permit.as_ref().map_or(Duration::ZERO, |permit| permit.waited);
         meter::waited("rate_limit", waited);
@@ -113,10 +132,15 @@ pub(crate) async fn tried(prepared: &Prepared, operation: &Label, reading: Readi
             permit.sent();
         }
         let course = Mutex::default();
-        let span = spans::attempt(prepared, attempts.failed());
+        if std::mem::take(&mut failed) {
+            attempts.last().inspect(|error| meter::retry(error));
+        }
+        let observed = ObservedAttempt::begin(prepared, sent);
+        sent = sent.saturating_add(1);
+        let span = observed.span().clone();
         let mut answer =
-            attempt(prepared, &passes, operation, reading, &course).instrument(span.clone()).await;
-        spans::attempt_ended(&span, &answer);
+            attempt(prepared, &passes, operation, reading, &course).instrument(span).await;
+        observed.end(&answer);
         let course = course.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Ok(answer) = &mut answer {
             answer.abroad = course.left.is_some();
@@ -137,8 +161,8 @@ pub(crate) async fn tried(prepared: &Prepared, operation: &Label, reading: Readi
             Err(error) => {
                 let pause = attempts.again(prepared, &passes, course.is_done(), error)?;
                 debug!(?pause, "another attempt");
-                attempts.last().inspect(|error| meter::retry(error));
                 meter::waited("retry", pause);
+                failed = true;
                 pause
             }
         };
@@ -247,7 +271,6 @@ async fn attempt(
         read(answer, prepared, passes, operation, reading).await
     });
     let limit = Limit::new(client.attempt_timeout, prepared.slack.as_ref());
-    let began = Instant::now();
     bodies::request(prepared);
     let answer = match within([&limit, &prepared.limit], exchange).await {
         Ok(answer) => answer,
@@ -257,7 +280,6 @@ async fn attempt(
         Ok(answer) => (Some(answer.status), None),
         Err(error) => (error.status(), Some(error)),
     };
-    meter::attempt(prepared.method(), began.elapsed(), status, error);
     debug!(
         status = status.map(|status| status.as_u16()),
         failed = error.map(field::display),
@@ -324,8 +346,8 @@ async fn read(
         let body = collect(&mut answer, limit).await.unwrap_or_default().0;
         #[cfg(feature = "contract")]
         prepared.show(&url, status, &headers, &body);
-        bodies::answer(prepared, status, &body);
         let body = passes.conceal(prepared, body);
+        bodies::answer(prepared, passes, status, &body);
         return Err(Error::from_answer(operation, status, headers, body));
     }
     let body = match reading {
@@ -336,7 +358,7 @@ async fn read(
             Ok((body, false)) => {
                 #[cfg(feature = "contract")]
                 prepared.show(&url, status, &headers, &body);
-                bodies::answer(prepared, status, &body);
+                bodies::answer(prepared, passes, status, &body);
                 RawBody::Bytes(body)
             }
             Ok((_, true)) => {
@@ -358,33 +380,4 @@ fn timed_out(what: &str, late: &Limit) -> Error {
     let message = format!("{what} within {:?}", late.length());
     Error::new(ErrorKind::Timeout, message)
         .with_advice("try again, or allow more by attempt_timeout, call_timeout or timeout")
-}
-
-/// One call, as spans and metrics see it.
-struct Observed {
-    span: tracing::Span,
-    operation: Option<&'static str>,
-    is_read: bool,
-    began: Instant,
-    _in_flight: meter::InFlight,
-}
-
-impl Observed {
-    fn begin(request: &Request) -> Self {
-        Self {
-            span: spans::call(request),
-            operation: request.operation_id(),
-            is_read: request.method() == http::Method::GET,
-            began: Instant::now(),
-            _in_flight: meter::InFlight::call(),
-        }
-    }
-
-    fn end(self, answer: &Result<Raw>) {
-        spans::call_ended(&self.span, answer);
-        meter::call(self.operation, self.began.elapsed(), answer.as_ref().err());
-        if let (true, Ok(answer)) = (self.is_read, answer) {
-            meter::cached(answer.came);
-        }
-    }
 }

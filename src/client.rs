@@ -1,5 +1,6 @@
 //! The client: what every call shares.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
@@ -205,18 +206,20 @@ impl Client {
 
     /// What this handle's identity is called in metrics.
     pub(crate) fn label(&self) -> &'static str {
-        self.0.label.get_or_init(|| meter::identity(&self.identity()))
+        self.0.label.get_or_init(|| meter::identity(&self.limited_as()))
     }
 
     /// The limits of the identity that this handle calls as.
     pub(crate) fn lane(&self) -> &Arc<Lane> {
-        self.0.lane.get_or_init(|| {
-            let who = match self.0.auth.keeper() {
-                Some(keeper) => keeper.source().limited_as(),
-                None => self.identity(),
-            };
-            self.0.limits.lane(&who, self.base_url().as_str())
-        })
+        self.0.lane.get_or_init(|| self.0.limits.lane(&self.limited_as(), self.base_url().as_str()))
+    }
+
+    /// Whom GitHub limits: an installation, however its tokens are narrowed.
+    fn limited_as(&self) -> Cow<'_, str> {
+        match self.0.auth.keeper() {
+            Some(keeper) => keeper.source().limited_as(),
+            None => self.identity(),
+        }
     }
 }
 

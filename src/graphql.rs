@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::call::{Reading, call};
+use crate::call::{Called, Reading, call};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Line, Result, tells_rate_limit, when_to_return};
 use crate::request::Request;
@@ -55,22 +55,19 @@ const MAX_LIMITED: u32 = 8;
 
 /// Calls, and again if GitHub refused it for a rate limit, which it may say with a 200. Then
 /// nothing was done, and the limits say when the call may go again.
-async fn through_limits(request: Request) -> Result<Raw> {
-    let mut refused: Option<Raw> = None;
+async fn through_limits(request: Request) -> Called {
+    let mut refused: Option<Called> = None;
     for _ in 0..MAX_LIMITED {
-        let raw = match (call(request.clone(), Reading::Buffered).await, refused.take()) {
-            (Ok(raw), _) => raw,
+        let called = call(request.clone(), Reading::Buffered).await;
+        match (&called.answer, refused.take()) {
+            (Ok(raw), _) if is_refused(raw) => refused = Some(called),
             // What GitHub said tells more than that it is not asked again.
-            (Err(error), Some(raw)) if error.kind() == ErrorKind::RateLimit => return Ok(raw),
-            (Err(error), _) => return Err(error),
-        };
-        if !is_refused(&raw) {
-            return Ok(raw);
+            (Err(error), Some(before)) if error.kind() == ErrorKind::RateLimit => return before,
+            _ => return called,
         }
-        refused = Some(raw);
     }
     match refused {
-        Some(raw) => Ok(raw),
+        Some(called) => called,
         None => call(request, Reading::Buffered).await,
     }
 }

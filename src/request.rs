@@ -9,7 +9,7 @@ use std::fmt::{self, Display};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, HeaderName};
+use http::header::{ACCEPT, AUTHORIZATION, HeaderName};
 use http::{HeaderMap, HeaderValue, Method};
 use secrecy::SecretString;
 use serde::Serialize;
@@ -91,6 +91,8 @@ struct Inner {
     elsewhere: bool,
     /// What the body carries and no error may repeat.
     secret: Option<SecretString>,
+    /// Made by the client for another call.
+    behind: bool,
     /// Why the request can not be sent; the first reason wins.
     refused: Option<Box<str>>,
 }
@@ -434,6 +436,29 @@ impl Request {
         self.0.operation.map(|operation| operation.path)
     }
 
+    /// What metrics call it: by its operation, or by what the client itself calls it.
+    pub(crate) fn metric_name(&self) -> &'static str {
+        match &self.0.label {
+            Cow::Borrowed(label) => label,
+            Cow::Owned(_) => "request",
+        }
+    }
+
+    /// Whether it carries a token, or will.
+    pub(crate) fn is_authorized(&self) -> bool {
+        self.0.headers.contains_key(AUTHORIZATION) || self.0.client.inner().auth.keeper().is_some()
+    }
+
+    /// Lets it be no call of the application's: the client makes it for another one.
+    pub(crate) fn behind(mut self) -> Self {
+        self.0.behind = true;
+        self
+    }
+
+    pub(crate) fn is_behind(&self) -> bool {
+        self.0.behind
+    }
+
     /// The server that it goes to, as far as that is known before it is put together.
     pub(crate) fn server(&self) -> &Url {
         match &self.0.target {
@@ -478,6 +503,7 @@ impl Inner {
             list_path: None,
             elsewhere: false,
             secret: None,
+            behind: false,
             refused: None,
         }
     }

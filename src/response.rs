@@ -14,6 +14,7 @@ use url::Url;
 
 use crate::body::ByteStream;
 use crate::cache::CacheStatus;
+use crate::call::Called;
 use crate::error::{Error, ErrorKind, Result, is_html};
 use crate::json_path;
 use crate::operation::Label;
@@ -173,14 +174,14 @@ impl RateLimit {
 /// It is `Send + 'static`, so that it can be spawned.
 #[must_use = "nothing is sent until the future is awaited"]
 pub struct ResponseFuture<T> {
-    answer: Pin<Box<dyn Future<Output = Result<Raw>> + Send>>,
+    answer: Pin<Box<dyn Future<Output = Called> + Send>>,
     decode: fn(Raw) -> Result<Response<T>>,
 }
 
 impl<T> ResponseFuture<T> {
     /// Erases all of the call but its type, so that the request path is compiled once.
     pub(crate) fn new(
-        answer: impl Future<Output = Result<Raw>> + Send + 'static,
+        answer: impl Future<Output = Called> + Send + 'static,
         decode: fn(Raw) -> Result<Response<T>>,
     ) -> Self {
         Self { answer: Box::pin(answer), decode }
@@ -192,7 +193,20 @@ impl<T> Future for ResponseFuture<T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let decode = self.decode;
-        self.answer.as_mut().poll(context).map(|raw| decode(raw?))
+        self.answer.as_mut().poll(context).map(|Called { answer, observed }| {
+            let raw = match answer {
+                Ok(raw) => raw,
+                Err(error) => {
+                    observed.end(&Err(error.clone()));
+                    return Err(error);
+                }
+            };
+            let (status, headers, came) = (raw.status, Arc::clone(&raw.headers), raw.came);
+            let response = decode(raw);
+            let told = (status, request_id(&headers), came);
+            observed.end_with(told, response.as_ref().err());
+            response
+        })
     }
 }
 

@@ -31,8 +31,6 @@ mod promises {
     #[cfg(all(feature = "token-store", feature = "app-auth", feature = "redis"))]
     mod shared_tokens;
 
-    #[cfg(feature = "metrics")]
-    mod telemetry;
     #[cfg(all(feature = "token-store", feature = "app-auth"))]
     mod token_file;
     #[cfg(feature = "webhooks-core")]

@@ -15,6 +15,7 @@ mod limits;
 mod measure;
 mod report;
 mod server;
+mod telemetry;
 mod webhooks;
 
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ octowire-bench cache                                 what the cache costs, and s
 octowire-bench auth                                  tokens: at hand, and the first of all
 octowire-bench limits                                what it costs to be let through
 octowire-bench leases                                the same shared by a fleet: three minutes
+octowire-bench telemetry                             what it costs to tell of a call
 octowire-bench webhooks                              verifying, reading and receiving them
 octowire-bench server                                the server alone; ends with its stdin
 octowire-bench repeat CLIENT BODY COUNT URL          calls without measuring, for a profiler
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         ["limits"] => limits::run(),
         ["leases"] => leases::run(),
         ["webhooks"] => webhooks::run(),
+        ["telemetry"] => telemetry::run(),
         ["server"] => server::run(),
         ["repeat", client, body, count, url] => calls::repeat(client, body, count, url),
         _ => Err(USAGE.into()),

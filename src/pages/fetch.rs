@@ -148,7 +148,7 @@ impl Fetch {
                     return;
                 }
             };
-            self.calls.push_back(Box::pin(call(request, Reading::Buffered)));
+            self.calls.push_back(Box::pin(async { call(request, Reading::Buffered).await.end() }));
         }
     }
 

@@ -19,6 +19,8 @@ pub(crate) struct Guard {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Whether it answered when it was asked last.
+    answers: bool,
     /// Since when it fails.
     down: Option<Instant>,
     /// When somebody may try again, and the pause that follows if that fails.
@@ -101,8 +103,10 @@ impl Guard {
     fn answered(&self) {
         let mut state = self.state();
         state.retry_at = None;
-        if let Some(since) = state.down.take() {
+        if !std::mem::replace(&mut state.answers, true) {
             meter::store(true);
+        }
+        if let Some(since) = state.down.take() {
             info!(outage = ?since.elapsed(), "the store answers again");
         }
     }
@@ -110,6 +114,7 @@ impl Guard {
     fn failed(&self, failure: &str) {
         let mut state = self.state();
         let now = Instant::now();
+        state.answers = false;
         meter::store(false);
         if state.down.is_some() {
             state.pause = (state.pause * 2).min(LONGEST_PAUSE);

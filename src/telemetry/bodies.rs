@@ -1,20 +1,26 @@
 //! The bodies of requests and answers in the log, for who looks for a fault: redacted and cut.
 
+use bytes::Bytes;
+use http::StatusCode;
 use serde_json::Value;
 use tracing::debug;
 
+use crate::auth::Passes;
 use crate::request::Prepared;
 
 /// What of the bodies of requests and answers is logged: see
 /// [`ClientBuilder::log_bodies`](crate::ClientBuilder::log_bodies).
 ///
 /// Each body is an event of the level DEBUG and the target `octowire::body`, within the span of its
-/// attempt. Bodies of JSON are shown without what may be a secret; of others, only their size is told.
+/// attempt. Bodies of JSON are shown without what may be a secret; of answers that are none, the size is told. What is
+/// streamed, and what is sent and is no JSON, is not logged.
 ///
 /// Hidden is what stands under a name that speaks of a secret: `token`, `secret`, `password`, `key`, `pem`,
-/// `code`, `credential`, `authorization`, `jwt`, `signature` and `cookie`, alone or in a longer name, and
-/// whatever [`hide`](Self::hide) names; and any text that looks like a token of GitHub's or a JWT. That
-/// is a best effort: what people write, such as the text of an issue, is shown.
+/// `code`, `credential`, `authorization`, `jwt`, `signature`, `cookie`, `passphrase` and `content` (of
+/// files), alone or in a longer name, and
+/// whatever [`hide`](Self::hide) names; any text that looks like a token of GitHub's, a JWT or a key; and the
+/// queries of URLs. What the client itself sends as its token is hidden wherever it stands. That is a best
+/// effort: what people write, such as the text of an issue, is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "it does nothing before it is given to a client"]
 pub struct BodyLog {
@@ -23,7 +29,9 @@ pub struct BodyLog {
 }
 
 /// Names that speak of a secret, in lower case.
-const SECRET: [&str; 11] = [
+const SECRET: [&str; 13] = [
+    "content",
+    "passphrase",
     "token",
     "secret",
     "password",
@@ -87,7 +95,13 @@ impl BodyLog {
                 }
             }
             Value::Array(items) => items.iter_mut().for_each(|item| self.redact(item)),
-            Value::String(text) if looks_like_a_token(text) => *text = HIDDEN.to_owned(),
+            Value::String(text) if looks_like_a_secret(text) => *text = HIDDEN.to_owned(),
+            // The queries of URLs to files carry tokens and signatures.
+            Value::String(text) if text.starts_with("http") && text.contains('?') => {
+                let end = text.find('?').unwrap_or(text.len());
+                text.truncate(end);
+                text.push_str("?…");
+            }
             _ => {}
         }
     }
@@ -99,10 +113,10 @@ impl BodyLog {
     }
 }
 
-/// Whether a text has a part that looks like a
+/// Whether a text has a key in it, or a part that looks like a
 /// [token of GitHub's](https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/)
 /// or a JWT.
-fn looks_like_a_token(text: &str) -> bool {
+fn looks_like_a_secret(text: &str) -> bool {
     let part = |part: &str| {
         let tokens = ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "eyJ"];
         let begins = tokens.iter().any(|prefix| part.starts_with(prefix));
@@ -110,7 +124,8 @@ fn looks_like_a_token(text: &str) -> bool {
         let older = part.strip_prefix("v1.").is_some_and(|rest| rest.len() >= 40);
         (begins && part.len() >= 20) || older
     };
-    text.split(|c: char| !(c.is_ascii_alphanumeric() || "_.-".contains(c))).any(part)
+    text.contains("-----BEGIN")
+        || text.split(|c: char| !(c.is_ascii_alphanumeric() || "_.-".contains(c))).any(part)
 }
 
 /// Logs what is sent.
@@ -122,10 +137,12 @@ pub(crate) fn request(prepared: &Prepared) {
 }
 
 /// Logs what came back.
-pub(crate) fn answer(prepared: &Prepared, status: http::StatusCode, body: &[u8]) {
+pub(crate) fn answer(prepared: &Prepared, passes: &Passes, status: StatusCode, body: &Bytes) {
     let Some(log) = &prepared.client().inner().body_log else { return };
+    // A proxy may repeat what it was given.
+    let body = passes.conceal(prepared, body.clone());
     let status = status.as_u16();
-    debug!(target: "octowire::body", status, body = log.shown(body), "answer");
+    debug!(target: "octowire::body", status, body = log.shown(&body), "answer");
 }
 
 #[cfg(test)]
@@ -144,6 +161,8 @@ mod tests {
             "header": "Bearer eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOjF9.c2ln",
             "old": "v1.1f699f1069f60xxx0123456789012345678901234567",
             "own": "hush",
+            "download_url": "https://raw.githubusercontent.com/a/b/x?token=GHSAT0AAA",
+            "text": "-----BEGIN RSA PRIVATE KEY-----",
         });
         let shown = BodyLog::default().hide("OWN").shown(body.to_string().as_bytes());
         let shown: Value = serde_json::from_str(&shown).unwrap();
@@ -155,6 +174,8 @@ mod tests {
             "header": HIDDEN,
             "old": HIDDEN,
             "own": HIDDEN,
+            "download_url": "https://raw.githubusercontent.com/a/b/x?…",
+            "text": HIDDEN,
         });
         assert_eq!(shown, expected);
     }

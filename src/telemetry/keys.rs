@@ -12,14 +12,15 @@ use metrics::{Key, Label};
 use super::table::Metric;
 
 /// A name and up to two values, by where they lie in memory: all of them are for good.
-type Place = [usize; 3];
+type Place = [(usize, usize); 3];
 
 static KEYS: LazyLock<RwLock<HashMap<Place, &'static Key, BuildHasherDefault<Mix>>>> =
     LazyLock::new(RwLock::default);
 
 /// The key of a metric with these values, in the order of its labels.
 pub(super) fn key(metric: &Metric, values: [&'static str; 2]) -> &'static Key {
-    let place = [metric.name, values[0], values[1]].map(|text| text.as_ptr() as usize);
+    let place =
+        [metric.name, values[0], values[1]].map(|text| (text.as_ptr() as usize, text.len()));
     // Whoever panicked left a map that is still whole.
     if let Some(key) = KEYS.read().unwrap_or_else(PoisonError::into_inner).get(&place) {
         return key;
@@ -34,11 +35,19 @@ pub(super) fn key(metric: &Metric, values: [&'static str; 2]) -> &'static Key {
 /// As many names of identities, servers and so on are told apart; the others are `other`.
 const MAX_NAMES: usize = 100;
 
+/// What the others are called.
+pub(super) const OTHER: &str = "other";
+
 /// A set of names that is not known before, and bounded.
 #[derive(Default)]
 pub(super) struct Names(RwLock<HashMap<String, &'static str>>);
 
 impl Names {
+    /// Whether the name was given before.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).contains_key(name)
+    }
+
     /// The name, for good; `other` if there are too many.
     pub(super) fn name(&self, name: &str) -> &'static str {
         if let Some(known) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(name) {
@@ -46,7 +55,7 @@ impl Names {
         }
         let mut names = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if names.len() >= MAX_NAMES {
-            return "other";
+            return OTHER;
         }
         names.entry(name.to_owned()).or_insert_with(|| String::leak(name.to_owned()))
     }

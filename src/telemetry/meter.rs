@@ -3,13 +3,13 @@
 //! As `tracing` does, the `metrics` facade hands each of them to the recorder that the application
 //! has installed, if it has one.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use metrics::{Level, Metadata, Unit, with_recorder};
+use metrics::{Gauge, Level, Metadata, Unit, with_recorder};
 
-use super::error_type::{error_type, status_text};
-use super::keys::{Names, key};
+use super::error_type::error_type;
+use super::keys::{Names, OTHER, key};
 use super::table::{self, METRICS, Metric, MetricKind};
 use crate::cache::CacheStatus;
 use crate::circuit::{Circuit, CircuitState};
@@ -40,16 +40,20 @@ pub fn describe_metrics() {
     });
 }
 
-/// A client was built: what it may tell of is described, and its circuits are closed.
+/// A client was built: what it may tell of is described, and circuits that nobody has told of are
+/// closed.
 pub(crate) fn built(circuits: &[Arc<Circuit>]) {
     describe_metrics();
     for of in circuits {
-        circuit(of.server(), CircuitState::Closed);
+        if !SERVERS.knows(of.server()) {
+            circuit(of.server(), CircuitState::Closed);
+        }
     }
 }
 
-/// A call or a delivery that is under way, until it is dropped.
-pub(crate) struct InFlight(&'static Metric);
+/// A call or a delivery that is under way, until it is dropped. It gives back to the gauge that it took
+/// from, also if another recorder is installed meanwhile.
+pub(crate) struct InFlight(Gauge);
 
 impl InFlight {
     pub(crate) fn call() -> Self {
@@ -68,39 +72,40 @@ impl InFlight {
     }
 
     fn of(metric: &'static Metric) -> Self {
-        change(metric, 1.0);
-        Self(metric)
+        let key = key(metric, ["", ""]);
+        let gauge = with_recorder(|recorder| recorder.register_gauge(key, &ABOUT));
+        gauge.increment(1.0);
+        Self(gauge)
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        change(self.0, -1.0);
+        self.0.decrement(1.0);
     }
 }
 
-/// A call ended.
-pub(crate) fn call(operation: Option<&'static str>, time: Duration, error: Option<&Error>) {
-    let operation = operation.unwrap_or("request");
-    count(&table::CALLS, [operation, error.map_or("ok", error_type)]);
+/// A call ended: well, or as it failed.
+pub(crate) fn call(operation: &'static str, time: Duration, failed: Option<&'static str>) {
+    count(&table::CALLS, [operation, failed.unwrap_or("ok")]);
     observe(&table::CALL_DURATION, [operation, ""], time);
 }
 
-/// What the cache had for a read.
-pub(crate) fn cached(came: CacheStatus) {
+/// What the cache had for a read. A confirmation costs nothing to who has a token.
+pub(crate) fn cached(came: CacheStatus, authorized: bool) {
     count(&table::CACHE, [came.name(), ""]);
-    if matches!(came, CacheStatus::Hit | CacheStatus::Revalidated | CacheStatus::Stale) {
+    let saved = match came {
+        CacheStatus::Hit => true,
+        CacheStatus::Revalidated => authorized,
+        _ => false,
+    };
+    if saved {
         count(&table::QUOTA_SAVED, ["", ""]);
     }
 }
 
 /// An attempt ended.
-pub(crate) fn attempt(
-    method: &http::Method,
-    time: Duration,
-    status: Option<http::StatusCode>,
-    error: Option<&Error>,
-) {
+pub(crate) fn attempt(method: &http::Method, time: Duration, status: &'static str) {
     let method = match method.as_str() {
         "GET" => "GET",
         "HEAD" => "HEAD",
@@ -111,7 +116,6 @@ pub(crate) fn attempt(
         "OPTIONS" => "OPTIONS",
         _ => "_OTHER",
     };
-    let status = status.map(status_text).or(error.map(error_type)).unwrap_or("other");
     observe(&table::ATTEMPT_DURATION, [method, status], time);
 }
 
@@ -129,6 +133,10 @@ pub(crate) fn waited(reason: &'static str, time: Duration) {
 
 /// GitHub told how a primary limit is.
 pub(crate) fn told(identity: &'static str, told: &Told<'_>) {
+    // Of whom there are too many, the numbers of one say nothing of the others.
+    if identity == OTHER {
+        return;
+    }
     let labels = [identity, resource(told.resource)];
     let reset = (SystemTime::now() + told.ends_in).duration_since(UNIX_EPOCH).unwrap_or_default();
     // GitHub tells whole seconds; what is less is the time that its answer took.
@@ -147,7 +155,7 @@ pub(crate) fn limited(secondary: bool, told: Option<Told<'_>>) {
 
 /// The name of whom a client calls as, for labels.
 pub(crate) fn identity(name: &str) -> &'static str {
-    static IDENTITIES: std::sync::LazyLock<Names> = std::sync::LazyLock::new(Names::default);
+    static IDENTITIES: LazyLock<Names> = LazyLock::new(Names::default);
     IDENTITIES.name(name)
 }
 
@@ -156,9 +164,10 @@ pub(crate) fn token(outcome: &'static str) {
     count(&table::TOKENS, [outcome, ""]);
 }
 
+static SERVERS: LazyLock<Names> = LazyLock::new(Names::default);
+
 /// A circuit changed.
 pub(crate) fn circuit(server: &str, state: CircuitState) {
-    static SERVERS: std::sync::LazyLock<Names> = std::sync::LazyLock::new(Names::default);
     let state = match state {
         CircuitState::Closed => 0.0,
         CircuitState::HalfOpen => 1.0,
@@ -189,13 +198,13 @@ pub(crate) fn handled(event: &str, time: Duration) {
 
 #[cfg(feature = "webhooks-core")]
 fn event(name: Option<&str>) -> &'static str {
-    static EVENTS: std::sync::LazyLock<Names> = std::sync::LazyLock::new(Names::default);
+    static EVENTS: LazyLock<Names> = LazyLock::new(Names::default);
     name.map_or("none", |name| EVENTS.name(name))
 }
 
 /// The primary limits that GitHub names; there is no list, and some twenty are known.
 fn resource(name: &str) -> &'static str {
-    static RESOURCES: std::sync::LazyLock<Names> = std::sync::LazyLock::new(Names::default);
+    static RESOURCES: LazyLock<Names> = LazyLock::new(Names::default);
     match name {
         "core" => "core",
         name => RESOURCES.name(name),
@@ -215,9 +224,4 @@ fn observe(metric: &Metric, values: [&'static str; 2], time: Duration) {
 fn set(metric: &Metric, values: [&'static str; 2], value: f64) {
     let key = key(metric, values);
     with_recorder(|recorder| recorder.register_gauge(key, &ABOUT).set(value));
-}
-
-fn change(metric: &Metric, by: f64) {
-    let key = key(metric, ["", ""]);
-    with_recorder(|recorder| recorder.register_gauge(key, &ABOUT).increment(by));
 }

@@ -25,16 +25,12 @@ impl InFlight {
     }
 }
 
+#[cfg(feature = "webhooks-core")]
+pub(crate) fn describe_metrics() {}
 pub(crate) fn built(_: &[Arc<Circuit>]) {}
-pub(crate) fn call(_: Option<&'static str>, _: Duration, _: Option<&Error>) {}
-pub(crate) fn cached(_: CacheStatus) {}
-pub(crate) fn attempt(
-    _: &http::Method,
-    _: Duration,
-    _: Option<http::StatusCode>,
-    _: Option<&Error>,
-) {
-}
+pub(crate) fn call(_: &'static str, _: Duration, _: Option<&'static str>) {}
+pub(crate) fn cached(_: CacheStatus, _: bool) {}
+pub(crate) fn attempt(_: &http::Method, _: Duration, _: &'static str) {}
 pub(crate) fn retry(_: &Error) {}
 pub(crate) fn waited(_: &'static str, _: Duration) {}
 pub(crate) fn told(_: &'static str, _: &Told<'_>) {}

@@ -1,21 +1,21 @@
 //! The spans of a call and of its attempts, by OpenTelemetry's
 //! [conventions for HTTP clients](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client-span).
 
-use http::Method;
+use http::{HeaderMap, Method, StatusCode};
 use tracing::{Span, debug_span, field, info_span};
 
-use super::error_type::error_type;
-use crate::error::Result;
+use crate::cache::CacheStatus;
 use crate::request::{Prepared, Request};
-use crate::response::{Raw, request_id};
+use crate::response::request_id;
 
 /// The span of a call: whatever it takes, from the cache to the last attempt.
 pub(crate) fn call(request: &Request) -> Span {
     let (label, url) = (request.label(), request.server());
     info_span!(
         "github",
-        otel.name = &**label,
+        otel.name = if request.template().is_some() { &**label } else { request.method().as_str() },
         otel.kind = "internal",
+        otel.status_code = field::Empty,
         github.operation = &**label,
         http.request.method = request.method().as_str(),
         url.template = request.template(),
@@ -27,15 +27,16 @@ pub(crate) fn call(request: &Request) -> Span {
     )
 }
 
-/// The span of one attempt: one request, with its redirects. `resends` attempts went before.
-pub(crate) fn attempt(prepared: &Prepared, resends: u32) -> Span {
+/// The span of one attempt: one request, with its redirects. `sent` went before.
+pub(crate) fn attempt(prepared: &Prepared, sent: u32) -> Span {
     let url = prepared.url();
     let span = debug_span!(
         "github.attempt",
         otel.name = field::Empty,
         otel.kind = "client",
+        otel.status_code = field::Empty,
         http.request.method = prepared.method().as_str(),
-        http.request.resend_count = (resends > 0).then_some(i64::from(resends)),
+        http.request.resend_count = (sent > 0).then_some(i64::from(sent)),
         url.template = template(prepared.template()),
         server.address = url.host_str(),
         server.port = url.port_or_known_default().map(i64::from),
@@ -49,31 +50,34 @@ pub(crate) fn attempt(prepared: &Prepared, resends: u32) -> Span {
     span
 }
 
-/// What came of a call.
-pub(crate) fn call_ended(span: &Span, answer: &Result<Raw>) {
-    if !span.is_disabled() {
-        ended(span, answer);
-        span.record("github.cache", answer.as_ref().ok().map(|answer| answer.came.name()));
+/// What came of a call or an attempt.
+pub(crate) fn ended(
+    span: &Span,
+    status: Option<StatusCode>,
+    id: Option<&str>,
+    failed: Option<&'static str>,
+) {
+    if span.is_disabled() {
+        return;
     }
-}
-
-/// What came of an attempt.
-pub(crate) fn attempt_ended(span: &Span, answer: &Result<Raw>) {
-    if !span.is_disabled() {
-        ended(span, answer);
-    }
-}
-
-fn ended(span: &Span, answer: &Result<Raw>) {
-    let (status, id) = match answer {
-        Ok(answer) => (Some(answer.status), request_id(&answer.headers)),
-        Err(error) => (error.status(), error.request_id()),
-    };
     span.record("http.response.status_code", status.map(|status| i64::from(status.as_u16())));
     span.record("github.request_id", id);
-    if let Err(error) = answer {
-        span.record("error.type", error_type(error));
+    if let Some(failed) = failed {
+        span.record("error.type", failed);
+        span.record("otel.status_code", "ERROR");
     }
+}
+
+/// What the cache had for a call.
+pub(crate) fn cached(span: &Span, came: Option<CacheStatus>) {
+    if !span.is_disabled() {
+        span.record("github.cache", came.map(CacheStatus::name));
+    }
+}
+
+/// GitHub's id of a request.
+pub(crate) fn id(headers: &HeaderMap) -> Option<&str> {
+    request_id(headers)
 }
 
 /// OpenTelemetry's name of an HTTP span: the method and the template, or the method alone.

@@ -30,8 +30,8 @@ pub enum MetricKind {
 
 /// The upper bounds, in seconds, of buckets that suit all histograms: from a hit of the cache to the
 /// wait for a primary limit.
-pub const BUCKETS: [f64; 14] =
-    [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 3600.0];
+pub const BUCKETS: [f64; 15] =
+    [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0, 3600.0];
 
 macro_rules! metrics {
     ($($constant:ident = $name:literal: $kind:ident, $unit:literal, $labels:expr, $description:literal;)+) => {
@@ -62,12 +62,12 @@ metrics! {
     RATE_LIMIT_RESET = "rate_limit_reset_seconds": Gauge, "seconds", ["identity", "resource"], "When the window ends, in seconds since 1970";
     RATE_LIMITED = "rate_limited_total": Counter, "count", ["kind", "resource"], "Refusals for a rate limit by GitHub, `primary` or `secondary`";
     CACHE = "cache_total": Counter, "count", ["outcome"], "Reads, by what the cache had: `hit`, `revalidated`, `stale`, `miss` or `bypass`";
-    QUOTA_SAVED = "quota_saved_total": Counter, "count", [], "Reads that did not count against the primary limit, thanks to the cache";
+    QUOTA_SAVED = "quota_saved_total": Counter, "count", [], "Reads that the cache answered without a request, or with one that did not count";
     TOKENS = "tokens_total": Counter, "count", ["outcome"], "Tokens that were `minted`, found `stored`, or `failed` to be had";
     CIRCUIT = "circuit_state": Gauge, "state", ["server"], "Whether calls to a server are let through: 0 closed, 1 half open, 2 open";
     STORE_FAILURES = "store_failures_total": Counter, "count", [], "Times that the store did not answer";
     STORE_AVAILABLE = "store_available": Gauge, "state", [], "Whether the store answers: 1 or 0";
-    WEBHOOKS = "webhook_deliveries_total": Counter, "count", ["event", "outcome"], "Deliveries of webhooks, by what became of them";
+    WEBHOOKS = "webhook_deliveries_total": Counter, "count", ["event", "outcome"], "What happened to deliveries of webhooks: one is `accepted` and then `handled` or `failed`, with as many of `failed_attempt`, or is not taken";
     WEBHOOK_DURATION = "webhook_handler_duration_seconds": Histogram, "seconds", ["event"], "Attempts at handling a delivery";
     WEBHOOK_QUEUE = "webhook_queue_length": Gauge, "count", [], "Deliveries that wait or are handled";
 }

@@ -57,7 +57,7 @@ impl Ask {
             secrets.extend(shown.map(|(_, encoded)| SecretString::from(encoded)));
             request = request.header(AUTHORIZATION, authorization);
         }
-        let raw = call(request, Reading::Buffered).await?;
+        let raw = call(request, Reading::Buffered).await.end()?;
         let body = match &raw.body {
             RawBody::Bytes(bytes) => &**bytes,
             // It was not asked for.

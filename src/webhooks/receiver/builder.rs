@@ -146,6 +146,7 @@ impl ReceiverBuilder {
         R: Future<Output = Result<(), E>> + Send + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        crate::telemetry::meter::describe_metrics();
         let wrong = |message: &'static str| Err(Error::new(ErrorKind::Configuration, message));
         let Ok(runtime) = Handle::try_current() else {
             return wrong("a receiver of webhooks has to be started in a Tokio runtime");

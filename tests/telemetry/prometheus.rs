@@ -1,5 +1,4 @@
 //! A Prometheus that scrapes a client's metrics answers for each of them, and for each panel of the dashboard.
-//! Alone in its process, since the recorder is the process's.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -8,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use std::{env, fs, process};
 
+use crate::gone::Gone;
 use axum::Router;
 use axum::routing::get;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
@@ -15,11 +15,11 @@ use octowire::auth::{AccessToken, MintRequest, TokenFuture, TokenSource};
 use octowire::telemetry::{BUCKETS, METRICS, MetricKind};
 use octowire::testing::{Fault, MockGitHub};
 use octowire::webhooks::{Delivery, OutgoingDelivery, Receiver, Verifier};
-use octowire::{CircuitBreaker, RetryPolicy, bytes, store};
+use octowire::{CircuitBreaker, RetryPolicy};
 use reqwest::Client;
 use serde_json::Value;
 
-const DASHBOARD: &str = include_str!("../dashboards/grafana.json");
+const DASHBOARD: &str = include_str!("../../dashboards/grafana.json");
 
 /// What is asked of Prometheus, which knows no variable of Grafana's.
 fn queries() -> Vec<String> {
@@ -106,30 +106,6 @@ impl Drop for Prometheus {
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.folder);
     }
-}
-
-/// A store that never answers.
-#[derive(Debug)]
-struct Gone;
-
-macro_rules! never {
-    ($($name:ident($($of:ty),*) -> $result:ty;)+) => {
-        impl store::Store for Gone {
-            $(fn $name<'a>(&'a self, $(_: $of),*) -> store::StoreFuture<'a, $result> {
-                Box::pin(std::future::pending())
-            })+
-        }
-    };
-}
-
-never! {
-    get(&'a str) -> Option<bytes::Bytes>;
-    put(&'a str, bytes::Bytes, Duration) -> ();
-    claim(&'a str, bytes::Bytes, Duration) -> bool;
-    renew(&'a str, bytes::Bytes, Duration) -> bool;
-    remove(&'a str) -> ();
-    release(&'a str, bytes::Bytes) -> bool;
-    add(&'a str, i64, Duration) -> i64;
 }
 
 /// Tokens, made up.

@@ -1,0 +1,29 @@
+//! A store that never answers.
+
+use std::time::Duration;
+
+use octowire::bytes::Bytes;
+use octowire::store::{Store, StoreFuture};
+
+#[derive(Debug)]
+pub struct Gone;
+
+macro_rules! never {
+    ($($name:ident($($of:ty),*) -> $result:ty;)+) => {
+        impl Store for Gone {
+            $(fn $name<'a>(&'a self, $(_: $of),*) -> StoreFuture<'a, $result> {
+                Box::pin(std::future::pending())
+            })+
+        }
+    };
+}
+
+never! {
+    get(&'a str) -> Option<Bytes>;
+    put(&'a str, Bytes, Duration) -> ();
+    claim(&'a str, Bytes, Duration) -> bool;
+    renew(&'a str, Bytes, Duration) -> bool;
+    remove(&'a str) -> ();
+    release(&'a str, Bytes) -> bool;
+    add(&'a str, i64, Duration) -> i64;
+}

@@ -1,0 +1,258 @@
+//! What metrics tell is what is documented, with its labels.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use octowire::testing::{Fault, MockGitHub};
+use octowire::{CircuitBreaker, Client, RetryPolicy};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::gone::Gone;
+use crate::spans::documented;
+
+use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+use metrics_util::{CompositeKey, MetricKind as Kind};
+use octowire::telemetry::{METRICS, Metric, MetricKind};
+
+/// What was recorded: by name, the kind, and for each set of labels the value.
+struct Seen(Vec<(CompositeKey, DebugValue)>);
+
+impl Seen {
+    fn take(snapshotter: &Snapshotter) -> Self {
+        let all = snapshotter.snapshot().into_vec();
+        Self(all.into_iter().map(|(key, _, _, value)| (key, value)).collect())
+    }
+
+    /// The value for these labels, as a number.
+    fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let has = |key: &CompositeKey| {
+            let all: Vec<_> = key.key().labels().map(|it| (it.key(), it.value())).collect();
+            key.key().name() == name && labels.iter().all(|label| all.contains(label))
+        };
+        let found = self.0.iter().filter(|(key, _)| has(key));
+        found
+            .map(|(_, value)| match value {
+                DebugValue::Counter(count) => *count as f64,
+                DebugValue::Gauge(value) => value.into_inner(),
+                DebugValue::Histogram(values) => values.len() as f64,
+            })
+            .sum()
+    }
+}
+
+/// Everything that there is to be told of.
+async fn all_that_happens() {
+    let mock = MockGitHub::start().await;
+    mock.on(|github| github.repos().get()).fault(Fault::ServerError(502)).pass();
+    mock.on(|github| github.issues().get()).error(404, "Not Found");
+    mock.on(|github| github.users().get_authenticated())
+        .fault(Fault::SecondaryRateLimit { retry_after: Some(Duration::from_secs(1)) })
+        .pass();
+    let github = mock.client();
+    for _ in 0..2 {
+        github.repos().get().owner("acme").repo("rocket").send().await.unwrap();
+    }
+    let get = github.issues().get().owner("acme").repo("rocket").issue_number(1);
+    get.send().await.unwrap_err();
+    github.users().get_authenticated().send().await.unwrap();
+
+    // A circuit opens, and a store that is not there does not answer.
+    let down = MockGitHub::start().await;
+    down.on_any().fault(Fault::ServerError(500));
+    let breaker = CircuitBreaker::default().attempts(1);
+    let broken = down.client_builder().circuit_breaker(breaker).retry(RetryPolicy::none());
+    let broken = broken.store(Gone).build().unwrap();
+    for _ in 0..2 {
+        broken.users().get_authenticated().send().await.unwrap_err();
+    }
+    token(&mock).await;
+    delivery().await;
+}
+
+async fn token(mock: &MockGitHub) {
+    use octowire::auth::{AccessToken, MintRequest, TokenFuture, TokenSource};
+
+    #[derive(Debug)]
+    struct Once(std::sync::atomic::AtomicBool);
+
+    impl TokenSource for Once {
+        fn identity(&self) -> std::borrow::Cow<'_, str> {
+            "once".into()
+        }
+
+        fn mint<'a>(&'a self, _: MintRequest<'a>) -> TokenFuture<'a> {
+            let first = self.0.swap(false, std::sync::atomic::Ordering::Relaxed);
+            Box::pin(async move {
+                match first {
+                    true => AccessToken::new("a-token".to_owned()),
+                    // No token is empty.
+                    false => AccessToken::new(String::new()),
+                }
+            })
+        }
+    }
+
+    let github: Client = mock.client().with_auth(Once(true.into()));
+    github.access_token().await.unwrap();
+    github.forget_token().await.unwrap();
+    github.access_token().await.unwrap_err();
+}
+
+async fn delivery() {
+    use octowire::webhooks::{Delivery, Receiver, Verifier};
+
+    async fn handle(_: Delivery) -> octowire::Result<()> {
+        Ok(())
+    }
+
+    let receiver =
+        Receiver::builder(Verifier::new("a secret").unwrap()).inline().start(handle).unwrap();
+    let body = "{\"zen\":\"x\"}";
+    let signature = octowire::webhooks::sign("a secret", body.as_bytes()).unwrap();
+    let request = octowire::http::Request::post("/")
+        .header("content-type", "application/json")
+        .header("x-github-event", "ping")
+        .header("x-github-delivery", "1")
+        .header("x-hub-signature-256", signature);
+    let request =
+        request.body(http_body_util::Full::new(octowire::bytes::Bytes::from(body))).unwrap();
+    let answer = tower::ServiceExt::oneshot(receiver, request).await.unwrap();
+    assert_eq!(answer.status(), 200);
+}
+
+#[tokio::test]
+async fn metrics_are_those_that_are_documented_with_their_labels_and_no_others() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _guard = ::metrics::set_default_local_recorder(&recorder);
+    all_that_happens().await;
+    let seen = Seen::take(&snapshotter);
+
+    let mut told: BTreeMap<String, (Kind, BTreeSet<Vec<String>>)> = BTreeMap::new();
+    for (key, _) in &seen.0 {
+        let labels: Vec<String> = key.key().labels().map(|it| it.key().to_owned()).collect();
+        let entry = told.entry(key.key().name().to_owned());
+        entry.or_insert_with(|| (key.kind(), BTreeSet::new())).1.insert(labels);
+    }
+    let expected: BTreeMap<_, _> = METRICS
+        .iter()
+        .map(|Metric { name, kind, labels, .. }| {
+            let kind = match kind {
+                MetricKind::Counter => Kind::Counter,
+                MetricKind::Gauge => Kind::Gauge,
+                _ => Kind::Histogram,
+            };
+            let labels: Vec<String> = labels.iter().map(|label| (*label).to_owned()).collect();
+            ((*name).to_owned(), (kind, BTreeSet::from([labels])))
+        })
+        .collect();
+    assert_eq!(told, expected);
+
+    let value =
+        |name: &str, labels: &[(&str, &str)]| seen.value(&format!("octowire_{name}"), labels);
+    assert_eq!(value("calls_total", &[("operation", "repos/get"), ("outcome", "ok")]), 2.0);
+    assert_eq!(value("calls_total", &[("operation", "issues/get"), ("outcome", "404")]), 1.0);
+    assert_eq!(value("calls_total", &[("outcome", "circuit_open")]), 1.0);
+    assert_eq!(value("call_duration_seconds", &[("operation", "repos/get")]), 2.0);
+    assert_eq!(value("attempt_duration_seconds", &[("method", "GET"), ("status", "502")]), 1.0);
+    assert_eq!(value("retries_total", &[("reason", "502")]), 1.0);
+    assert_eq!(value("cache_total", &[("outcome", "revalidated")]), 1.0);
+    assert_eq!(value("quota_saved_total", &[]), 1.0);
+    assert_eq!(value("rate_limited_total", &[("kind", "secondary"), ("resource", "core")]), 1.0);
+    assert_eq!(value("tokens_total", &[("outcome", "minted")]), 1.0);
+    assert_eq!(value("tokens_total", &[("outcome", "failed")]), 1.0);
+    assert_eq!(value("store_available", &[]), 0.0);
+    assert_eq!(value("calls_in_flight", &[]), 0.0);
+    assert_eq!(value("calls_waiting", &[]), 0.0);
+    assert!(value("rate_limit_remaining", &[("resource", "core")]) > 0.0);
+    assert_eq!(value("circuit_state", &[]), 2.0, "one is open, the others closed");
+    let open = ("outcome", "handled");
+    assert_eq!(value("webhook_deliveries_total", &[("event", "ping"), open]), 1.0);
+}
+
+#[test]
+fn the_table_of_the_documentation_is_the_data() {
+    let rows = documented("octowire_");
+    let data: Vec<Vec<String>> = METRICS
+        .iter()
+        .map(|metric| {
+            let labels: Vec<String> = metric.labels.iter().map(|it| format!("`{it}`")).collect();
+            let kind = format!("{:?}", metric.kind).to_lowercase();
+            let name = format!("`{}`", metric.name);
+            let description = metric.description.to_owned();
+            vec![name, kind, metric.unit.to_owned(), labels.join(", "), description, String::new()]
+        })
+        .collect();
+    assert_eq!(rows, data);
+}
+
+/// What is recorded while something goes on.
+async fn recorded(goes_on: impl Future<Output = ()>) -> Seen {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _guard = ::metrics::set_default_local_recorder(&recorder);
+    goes_on.await;
+    Seen::take(&snapshotter)
+}
+
+#[tokio::test]
+async fn a_call_is_counted_as_it_really_ended_and_once() {
+    let seen = recorded(async {
+        let mock = MockGitHub::start().await;
+        mock.on_request(Method::POST, "/graphql")
+            .with(|_| (200, json!({ "errors": [{ "message": "No", "type": "FORBIDDEN" }] })));
+        mock.on(|github| github.repos().get()).raw(200, "application/json", "[]");
+        mock.on(|github| github.meta().root()).fault(Fault::Silent);
+        let github = mock.client_builder().retry(RetryPolicy::none()).build().unwrap();
+        github.graphql::<Value>("{ viewer { login } }", ()).await.unwrap_err();
+        github.repos().get().owner("a").repo("b").send().await.unwrap_err();
+        let patience = Duration::from_millis(200);
+        tokio::time::timeout(patience, github.meta().root().send()).await.unwrap_err();
+    })
+    .await;
+    let calls = |operation, outcome| {
+        seen.value("octowire_calls_total", &[("operation", operation), ("outcome", outcome)])
+    };
+    assert_eq!(calls("POST /graphql", "graphql"), 1.0);
+    assert_eq!(calls("repos/get", "decode"), 1.0);
+    assert_eq!(calls("meta/root", "cancelled"), 1.0);
+    assert_eq!(seen.value("octowire_calls_total", &[]), 3.0);
+    assert_eq!(seen.value("octowire_call_duration_seconds", &[]), 3.0);
+    assert_eq!(seen.value("octowire_attempt_duration_seconds", &[("status", "cancelled")]), 1.0);
+    assert_eq!(seen.value("octowire_calls_in_flight", &[]), 0.0);
+}
+
+#[tokio::test]
+async fn a_confirmation_saves_quota_only_for_who_has_a_token() {
+    let seen = recorded(async {
+        let mock = MockGitHub::start().await;
+        let (known, nobody) = (mock.client(), mock.client().without_auth());
+        for github in [&known, &known, &nobody, &nobody] {
+            github.repos().get().owner("acme").repo("rocket").send().await.unwrap();
+        }
+    })
+    .await;
+    assert_eq!(seen.value("octowire_cache_total", &[("outcome", "revalidated")]), 2.0);
+    assert_eq!(seen.value("octowire_quota_saved_total", &[]), 1.0);
+}
+
+#[tokio::test]
+async fn a_store_that_answers_is_told_of_and_another_client_hides_no_circuit() {
+    let seen = recorded(async {
+        let down = MockGitHub::start().await;
+        down.on_any().fault(Fault::ServerError(500));
+        let breaker = CircuitBreaker::default().attempts(1);
+        let builder = || down.client_builder().circuit_breaker(breaker.clone());
+        let github = builder().retry(RetryPolicy::none()).build().unwrap();
+        github.users().get_authenticated().send().await.unwrap_err();
+        let _another = builder().build().unwrap();
+        let mock = MockGitHub::start().await;
+        let stored = mock.client_builder().store(octowire::store::Memory::new());
+        let stored = stored.build().unwrap();
+        stored.repos().get().owner("acme").repo("rocket").send().await.unwrap();
+    })
+    .await;
+    assert_eq!(seen.value("octowire_circuit_state", &[]), 2.0);
+    assert_eq!(seen.value("octowire_store_available", &[]), 1.0);
+}
