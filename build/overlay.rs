@@ -73,11 +73,20 @@ pub struct Stale {
     pub about: String,
     /// What is wrong, and what to do.
     pub message: String,
+    /// Whether its target is there, but what its update refers to is not: nothing is mended, and
+    /// the action must not go.
+    pub dangling: bool,
+}
+
+/// Why an action does nothing.
+struct Idle {
+    message: String,
+    dangling: bool,
 }
 
 impl From<&Stale> for Error {
     fn from(stale: &Stale) -> Self {
-        let Stale { index, target, about, message } = stale;
+        let Stale { index, target, about, message, .. } = stale;
         let pointer = format!("/actions/{index}");
         Self::new(STAGE, pointer, format!("target `{target}` ({about}): {message}"))
     }
@@ -103,11 +112,11 @@ pub fn apply_what_matches(
     for (index, action) in overlay.actions.iter().enumerate() {
         let about = action.description.lines().next().unwrap_or_default().to_owned();
         let target = action.target.clone();
-        let says = |message| Stale { index, target, about, message };
+        let says = |message, dangling| Stale { index, target, about, message, dangling };
         match apply_one(document, action, name) {
             Ok(None) => {}
-            Ok(Some(message)) => stale.push(says(message)),
-            Err(message) => return Err((&says(message)).into()),
+            Ok(Some(Idle { message, dangling })) => stale.push(says(message, dangling)),
+            Err(message) => return Err((&says(message, false)).into()),
         }
     }
     Ok(stale)
@@ -118,7 +127,7 @@ fn apply_one(
     document: &mut Value,
     action: &Action,
     name: &str,
-) -> std::result::Result<Option<String>, String> {
+) -> std::result::Result<Option<Idle>, String> {
     let path = JsonPath::parse(&action.target).map_err(|e| e.to_string())?;
     let mut pointers: Vec<_> =
         path.query_located(document).locations().map(|l| l.to_json_pointer()).collect();
@@ -126,18 +135,21 @@ fn apply_one(
         .expected_in
         .as_ref()
         .is_none_or(|documents| documents.iter().any(|document| document == name));
+    let idle = |message: String| Idle { message, dangling: false };
     if pointers.is_empty() && expected {
-        return Ok(Some(format!(
+        return Ok(Some(idle(format!(
             "matches nothing in {name}. If upstream mended the defect, remove the action; if it \
              concerns other documents only, name them in `x-octowire-expected-in`"
-        )));
+        ))));
     }
     match (&action.update, action.remove) {
         (Some(update), false) => {
             if let (false, Some(missing)) = (pointers.is_empty(), dangling(document, update)) {
-                return Ok(Some(format!("refers to `{missing}`, which is not in {name}")));
+                let message = format!("refers to `{missing}`, which is not in {name}");
+                return Ok(Some(Idle { message, dangling: true }));
             }
-            let mut changed = pointers.is_empty();
+            // Where it is not expected, it need not do anything.
+            let mut changed = !expected;
             for pointer in &pointers {
                 if let Some(target) = document.pointer_mut(pointer) {
                     let before = target.clone();
@@ -145,7 +157,8 @@ fn apply_one(
                     changed |= *target != before;
                 }
             }
-            Ok((!changed).then(|| format!("changes nothing in {name}, so it can go")))
+            let says = || idle(format!("changes nothing in {name}, so it can go"));
+            Ok((!changed).then(says))
         }
         (None, true) => {
             if pointers.iter().any(String::is_empty) {

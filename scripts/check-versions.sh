@@ -14,7 +14,6 @@
 # could not be fetched. All of it takes ten minutes or so; --few is part of
 # scripts/test.sh.
 set -euo pipefail
-cd "$(dirname "$0")/.."
 
 export CARGO_INCREMENTAL="${CARGO_INCREMENTAL:-0}"
 export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
@@ -29,6 +28,10 @@ if [ $# -gt 1 ]; then
     printf 'usage: %s [--few] [FOLDER]\n' "$0" >&2
     exit 1
 fi
+# Relative to where it was typed.
+folder=${1:-}
+case $folder in '' | /*) ;; *) folder=$PWD/$folder ;; esac
+cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -75,6 +78,14 @@ survey() {
     cargo run --quiet --locked --package octowire-refresh -- --survey "$@" >"$work/rows" || status=$?
     # More than a document that failed.
     if [ "$status" -gt 1 ]; then failed=$((failed + 1)); fi
+    # Without a row for each, there is none that says what failed.
+    rows=$(wc -l <"$work/rows")
+    if [ "$rows" -ne $# ]; then
+        printf '%s: %s rows for %s documents (status %s)\n' "$version" "$((rows))" $# "$status" >&2
+        cat "$work/rows"
+        failed=$((failed + 1))
+        return
+    fi
     while IFS= read -r row; do
         surveyed=$((surveyed + 1))
         name=$(basename "$1" .json)
@@ -116,7 +127,7 @@ survey_version() {
 if $few; then
     # Those that the tests of tests/drift/ look at.
     few_versions='16.0.0 22.0.0 23.0.2'
-    folder=${1:-target/versions}
+    folder=${folder:-target/versions}
     for version in $few_versions; do
         if [ ! -f "$folder/$version/generated/api.github.com.json" ]; then
             needs_npm
@@ -128,9 +139,9 @@ if $few; then
     done
     header
     for version in $few_versions; do survey "$version" "$folder/$version/generated/api.github.com.json"; done
-elif [ $# -gt 0 ]; then
+elif [ -n "$folder" ]; then
     header
-    for version in "$1"/*/; do survey_version "${version%/}"; done
+    for version in "$folder"/*/; do survey_version "${version%/}"; done
 else
     needs_npm
     if ! versions=$(npm view "$package" versions --json); then

@@ -13,8 +13,9 @@
 #   ./scripts/refresh-openapi.sh --help       all options
 #
 # Exits with 0 if nothing changes that concerns a user, with 10 if something is
-# deprecated, with 20 if something breaks, with 1 if it failed, and with 2 if
-# actions of the overlay do nothing any more; nothing is replaced with 1 and 2.
+# deprecated, with 20 if something breaks, with 1 if it failed, with 2 if actions
+# of the overlay do nothing any more, and with 3 if the document could not be
+# fetched; nothing is replaced with 1, 2 and 3.
 set -euo pipefail
 
 # Without changing the folder, since FILE and --report may be relative to it.

@@ -160,11 +160,11 @@ mod tests {
             "list": [{ "private_key": ["a", "b"] }, "see ghp_16C7e42F292c6912E7710c838347Ae178B4a"],
             "header": "Bearer eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOjF9.c2ln",
             "old": "v1.1f699f1069f60xxx0123456789012345678901234567",
-            "own": "hush",
+            "mine": "hush",
             "download_url": "https://raw.githubusercontent.com/a/b/x?token=GHSAT0AAA",
             "text": "-----BEGIN RSA PRIVATE KEY-----",
         });
-        let shown = BodyLog::default().hide("OWN").shown(body.to_string().as_bytes());
+        let shown = BodyLog::default().hide("MINE").shown(body.to_string().as_bytes());
         let shown: Value = serde_json::from_str(&shown).unwrap();
         let expected = json!({
             "title": "Found a bug",
@@ -173,7 +173,7 @@ mod tests {
             "list": [{ "private_key": HIDDEN }, HIDDEN],
             "header": HIDDEN,
             "old": HIDDEN,
-            "own": HIDDEN,
+            "mine": HIDDEN,
             "download_url": "https://raw.githubusercontent.com/a/b/x?…",
             "text": HIDDEN,
         });

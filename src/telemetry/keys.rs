@@ -14,23 +14,41 @@ use super::table::Metric;
 /// A name and up to two values, by where they lie in memory: all of them are for good.
 type Place = [(usize, usize); 3];
 
-static KEYS: LazyLock<RwLock<HashMap<Place, &'static Key, BuildHasherDefault<Mix>>>> =
-    LazyLock::new(RwLock::default);
+type Map = RwLock<HashMap<Place, &'static [Key], BuildHasherDefault<Mix>>>;
+
+static KEYS: LazyLock<Map> = LazyLock::new(RwLock::default);
 
 /// The key of a metric with these values, in the order of its labels.
 pub(super) fn key(metric: &Metric, values: [&'static str; 2]) -> &'static Key {
-    let place =
-        [metric.name, values[0], values[1]].map(|text| (text.as_ptr() as usize, text.len()));
-    // Whoever panicked left a map that is still whole.
-    if let Some(key) = KEYS.read().unwrap_or_else(PoisonError::into_inner).get(&place) {
-        return key;
-    }
-    let labels = metric.labels.iter().zip(values);
-    let labels: Vec<Label> =
-        labels.map(|(name, value)| Label::from_static_parts(name, value)).collect();
-    let key = Box::leak(Box::new(Key::from_static_parts(metric.name, labels.leak())));
-    KEYS.write().unwrap_or_else(PoisonError::into_inner).entry(place).or_insert(key)
+    let [key] = keys([metric], values) else { return &UNKNOWN };
+    key
 }
+
+/// The keys of metrics with the same labels, of which the first is found in no other company.
+pub(super) fn keys<const N: usize>(
+    metrics: [&Metric; N],
+    values: [&'static str; 2],
+) -> &'static [Key] {
+    let name = metrics.first().map_or("", |metric| metric.name);
+    let place = [name, values[0], values[1]].map(|text| (text.as_ptr() as usize, text.len()));
+    // Whoever panicked left a map that is still whole.
+    if let Some(keys) = KEYS.read().unwrap_or_else(PoisonError::into_inner).get(&place) {
+        return keys;
+    }
+    let keys: Vec<Key> = metrics
+        .iter()
+        .map(|metric| {
+            let labels = metric.labels.iter().zip(values);
+            let labels: Vec<Label> =
+                labels.map(|(name, value)| Label::from_static_parts(name, value)).collect();
+            Key::from_static_parts(metric.name, labels.leak())
+        })
+        .collect();
+    KEYS.write().unwrap_or_else(PoisonError::into_inner).entry(place).or_insert(keys.leak())
+}
+
+/// What no metric is called: one metric has one key.
+static UNKNOWN: Key = Key::from_static_name("octowire_unknown");
 
 /// As many names of identities, servers and so on are told apart; the others are `other`.
 const MAX_NAMES: usize = 100;

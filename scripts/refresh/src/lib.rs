@@ -15,6 +15,7 @@ pub mod broken_requests;
 #[path = "../../../tests/examples/broken.rs"]
 pub mod broken_responses;
 
+pub mod editions;
 pub mod examples;
 pub mod features;
 pub mod index;

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
             ExitCode::from(match problem {
                 Problem::Failed(_) => 1,
                 Problem::Stale(_) => 2,
+                Problem::Unfetched(_) => 3,
             })
         }
     }

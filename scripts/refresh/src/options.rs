@@ -20,7 +20,7 @@ Where the document comes from:
 Options:
   --check          compare and report only; replace nothing
   --prune-overlay  take actions out of overlay.yaml which do nothing any more
-  --report DIR     where drift.md, drift.json and overlay-proposal.yaml go
+  --report DIR     where drift.md, drift.json, next.md and overlay-proposal.yaml go
                    [default: target/drift]
   --root DIR       the folder that has openapi/ [default: this repository]
   --index          write openapi/index.txt anew, and nothing else
@@ -33,6 +33,7 @@ Exit status:
   20  breaking: code that uses the library may have to change
   1   it failed, and nothing was replaced
   2   actions of the overlay do nothing any more, and nothing was replaced
+  3   the document could not be fetched, and nothing was replaced
 ";
 
 /// What to do.
@@ -191,7 +192,7 @@ mod tests {
 
     #[test]
     fn the_help_names_every_exit_status() {
-        for status in ["\n  0 ", "\n  1 ", "\n  2 ", "\n  10 ", "\n  20 "] {
+        for status in ["\n  0 ", "\n  1 ", "\n  2 ", "\n  3 ", "\n  10 ", "\n  20 "] {
             assert!(HELP.contains(status), "{status:?}");
         }
     }

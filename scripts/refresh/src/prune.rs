@@ -3,35 +3,42 @@
 //! text, and then reads it to see that it says what it should.
 
 use crate::build::overlay::{self, Overlay};
-use crate::problem::{Problem, Result, StaleAction};
+use crate::problem::{Fate, Problem, Result, StaleAction};
 
 const EXPECTED_IN: &str = "x-octowire-expected-in:";
 
-/// The overlay's text without the stale actions.
+/// The overlay's text without the stale actions, but for those whose fate is not known.
 pub fn prune(text: &str, overlay: &Overlay, stale: &[StaleAction]) -> Result<String> {
+    if stale.is_empty() {
+        return Ok(text.to_owned());
+    }
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let spans = spans(&lines);
     if spans.len() != overlay.actions.len() {
         return Err(unlike());
     }
+    let fate =
+        |index| stale.iter().find(|stale| stale.action.index == index).map(|stale| &stale.fate);
     let mut pruned = String::new();
     let mut next = 0;
     for (index, (from, to)) in spans.into_iter().enumerate() {
         pruned.extend(lines[next..from].iter().copied());
-        match stale.iter().find(|stale| stale.action.index == index) {
-            None => pruned.extend(lines[from..to].iter().copied()),
-            Some(stale) if stale.needed_in.is_empty() => {}
-            Some(stale) => pruned.push_str(&narrowed(&lines[from..to], &stale.needed_in)),
+        match fate(index) {
+            Some(Fate::Delete) => {}
+            Some(Fate::Narrow(editions)) => {
+                pruned.push_str(&narrowed(&lines[from..to], editions));
+            }
+            _ => pruned.extend(lines[from..to].iter().copied()),
         }
         next = to;
     }
     pruned.extend(lines[next..].iter().copied());
     let expected = overlay.actions.iter().enumerate().filter_map(|(index, action)| {
         let mut action = action.clone();
-        match stale.iter().find(|stale| stale.action.index == index) {
-            None => {}
-            Some(stale) if stale.needed_in.is_empty() => return None,
-            Some(stale) => action.expected_in = Some(stale.needed_in.clone()),
+        match fate(index) {
+            Some(Fate::Delete) => return None,
+            Some(Fate::Narrow(editions)) => action.expected_in = Some(editions.clone()),
+            _ => {}
         }
         Some(action)
     });
@@ -126,20 +133,32 @@ actions:
 # Tail.
 ";
 
-    fn pruned(actions: &[(usize, &[&str])]) -> String {
+    fn fated(actions: Vec<(usize, Fate)>) -> String {
         let stale: Vec<StaleAction> = actions
-            .iter()
-            .map(|(index, needed_in)| StaleAction {
+            .into_iter()
+            .map(|(index, fate)| StaleAction {
                 action: Stale {
-                    index: *index,
+                    index,
                     target: String::new(),
                     about: String::new(),
                     message: String::new(),
+                    dangling: fate == Fate::Dangling,
                 },
-                needed_in: needed_in.iter().map(|name| (*name).to_owned()).collect(),
+                fate,
             })
             .collect();
         prune(TEXT, &overlay::parse(TEXT).unwrap(), &stale).unwrap()
+    }
+
+    fn pruned(actions: &[(usize, &[&str])]) -> String {
+        let names = |of: &[&str]| of.iter().map(|name| (*name).to_owned()).collect();
+        let fate = |of: &[&str]| if of.is_empty() { Fate::Delete } else { Fate::Narrow(names(of)) };
+        fated(actions.iter().map(|(index, of)| (*index, fate(of))).collect())
+    }
+
+    #[test]
+    fn what_a_person_decides_stays() {
+        assert_eq!(fated(vec![(0, Fate::Dangling), (1, Fate::Unknown)]), TEXT);
     }
 
     #[test]

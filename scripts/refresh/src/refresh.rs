@@ -15,7 +15,7 @@ use crate::pipeline::{self, Corrected};
 use crate::problem::{Problem, Result, StaleAction};
 use crate::source::{self, Published};
 use crate::swap::Staging;
-use crate::{features, index, payloads, prune, records, report};
+use crate::{editions, features, index, payloads, prune, records, report};
 
 const DOCUMENT: &str = "api.github.com.json";
 const UPSTREAM: &str = "upstream.toml";
@@ -64,6 +64,7 @@ pub fn run(options: &Options, source: &Source, out: &mut impl Write) -> Result<u
     if staging.repaired {
         say("An earlier refresh was cut off: openapi/ is again as it was before it.".to_owned())?;
     }
+    report::clear(&options.report())?;
     let vendored = Vendored::read(&options.root)?;
     let mut published = source::fetch(source, &staging.work()?)?;
     let which = format!("{} {}", published.package, published.version);
@@ -81,16 +82,19 @@ pub fn run(options: &Options, source: &Source, out: &mut impl Write) -> Result<u
     let drift = drift::compare(&before.document, &after.document).map_err(Problem::failed)?;
     report::write_drift(&options.report(), &drift)?;
 
-    let stale = stale(&after, &vendored.overlay, &published.others)?;
-    let overlay = match (stale.is_empty(), options.prune) {
-        (true, _) => vendored.overlay_text.clone(),
-        (false, true) => prune::prune(&vendored.overlay_text, &vendored.overlay, &stale)?,
-        (false, false) => return Err(Problem::Stale(stale)),
-    };
+    let others = published.others.as_deref();
+    let stale = editions::stale(&after, &vendored.overlay, others);
+    let can_go = |action: &StaleAction| options.prune && action.can_be_pruned();
+    if !stale.iter().all(can_go) {
+        return Err(Problem::Stale(stale));
+    }
+    let overlay = prune::prune(&vendored.overlay_text, &vendored.overlay, &stale)?;
     let refined = pipeline::generate(&after)?;
     let proposals = examples::proposals(&after.document, &payloads::read(&options.root)?)?;
-    propose(options, &proposals, &after, &vendored.overlay, &published.others)?;
+    propose(options, &proposals, &after, &vendored.overlay, others)?;
     let features = features::missing(&options.root, &after.document)?;
+    let left = left(&proposals, &features);
+    report::write(&options.report(), report::NEXT, left.as_deref())?;
     let index = index::index(&refined, &webhooks::describe(&after.document)?);
 
     if !options.check {
@@ -114,55 +118,41 @@ pub fn run(options: &Options, source: &Source, out: &mut impl Write) -> Result<u
     Ok(report::status(&drift))
 }
 
-/// The actions that do nothing to the document, with the editions that need them all the same.
-fn stale(after: &Corrected, overlay: &Overlay, others: &[PathBuf]) -> Result<Vec<StaleAction>> {
-    let mut stale: Vec<StaleAction> = after
-        .stale
-        .iter()
-        .map(|action| StaleAction { action: action.clone(), needed_in: Vec::new() })
-        .collect();
-    if stale.is_empty() {
-        return Ok(stale);
-    }
-    // Expected everywhere, an action is stale wherever it does nothing.
-    let mut everywhere = overlay.clone();
-    everywhere.actions.iter_mut().for_each(|action| action.expected_in = None);
-    for other in editions(others, &everywhere) {
-        for stale in &mut stale {
-            if !other.stale.iter().any(|there| there.index == stale.action.index) {
-                stale.needed_in.push(other.name.clone());
-            }
-        }
-    }
-    Ok(stale)
-}
-
-/// The other editions, but for those that are broken: they keep nothing from coming in.
-fn editions<'a>(
-    others: &'a [PathBuf],
-    overlay: &'a Overlay,
-) -> impl Iterator<Item = Corrected> + 'a {
-    others.iter().filter_map(|path| pipeline::correct_file(path, overlay).ok())
-}
-
 /// Writes the proposals down, if there are any.
 fn propose(
     options: &Options,
     proposals: &[Proposal],
     after: &Corrected,
     overlay: &Overlay,
-    others: &[PathBuf],
+    others: Option<&[PathBuf]>,
 ) -> Result<()> {
     let mut text = None;
     if !proposals.is_empty() {
         let mut all = vec![(after.name.clone(), after.document.clone())];
-        all.extend(editions(others, overlay).map(|other| (other.name, other.document)));
+        all.extend(editions::corrected(others, overlay).map(|other| (other.name, other.document)));
         text = Some(examples::render(proposals, &after.document, &all));
     }
     report::write(&options.report(), report::PROPOSAL, text.as_deref())
 }
 
-/// What is left to do.
+/// What the document asks for besides itself, in Markdown; for the description of a pull request.
+fn left(proposals: &[Proposal], features: &[String]) -> Option<String> {
+    let mut text = String::new();
+    if !features.is_empty() {
+        text.push_str(&format!("- Cargo.toml needs: {}.\n", features.join(", ")));
+    }
+    if !proposals.is_empty() {
+        text.push_str(&format!(
+            "- Examples do not fit their schemas, in {} places: `{}` has what to put into the \
+             overlay.\n",
+            proposals.len(),
+            report::PROPOSAL
+        ));
+    }
+    (!text.is_empty()).then(|| format!("## Left to do\n\n{text}"))
+}
+
+/// What to do next, in words.
 fn next(
     options: &Options,
     drift: &Report,

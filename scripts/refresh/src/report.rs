@@ -8,6 +8,8 @@ use crate::problem::{Problem, Result};
 pub const MARKDOWN: &str = "drift.md";
 pub const JSON: &str = "drift.json";
 pub const PROPOSAL: &str = "overlay-proposal.yaml";
+/// What is left to do by hand, if there is anything.
+pub const NEXT: &str = "next.md";
 
 /// The most changes that are shown on the screen.
 const SHOWN: usize = 20;
@@ -25,6 +27,11 @@ pub fn write(folder: &Path, name: &str, text: Option<&str>) -> Result<()> {
         }
         None => Ok(()),
     }
+}
+
+/// Takes the files of an earlier run away, so that none is read as of this one.
+pub fn clear(folder: &Path) -> Result<()> {
+    [MARKDOWN, JSON, PROPOSAL, NEXT].iter().try_for_each(|name| write(folder, name, None))
 }
 
 /// Writes what changed, whole.

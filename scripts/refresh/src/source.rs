@@ -25,8 +25,9 @@ pub struct Published {
     pub license_text: Option<Vec<u8>>,
     pub bytes: Vec<u8>,
     pub document: Value,
-    /// The other editions that were published with it, such as `ghec`.
-    pub others: Vec<PathBuf>,
+    /// The other editions that were published with it, such as `ghec`; `None` if they are not
+    /// at hand.
+    pub others: Option<Vec<PathBuf>>,
 }
 
 /// Fetches a document. `work` is a folder for what is downloaded; `package` is
@@ -55,7 +56,7 @@ fn file(path: &Path) -> Result<Published> {
                 license_text: None,
                 bytes,
                 document,
-                others: Vec::new(),
+                others: None,
             })
         }
     }

@@ -2,14 +2,16 @@
 //!
 //! Everything is written and synced in a folder beside `openapi/`, the files
 //! that are to go are copied there, and then a journal says that it begins. Who
-//! finds a journal, at the start of the next run, puts the copies back. The
-//! last step takes the journal away, and only then has the refresh happened.
+//! finds a journal, at the start of the next run, puts the copies back; unless
+//! somebody has changed a file since, which the checksums in the journal tell.
+//! The last step takes the journal away, and only then has the refresh happened.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::problem::{Problem, Result};
+use crate::records::sha256;
 
 /// The folder for what is under way; `.gitignore` has it.
 pub const FOLDER: &str = ".refresh-openapi";
@@ -70,12 +72,22 @@ impl Staging {
 
     /// Replaces the files of `openapi/` that are not as given.
     pub fn replace(self, files: &[(&str, Vec<u8>)]) -> Result<()> {
+        self.replace_watched(files, &mut |_| {})
+    }
+
+    /// Does the same, and calls `watch` with how many files are replaced, from none to all. For
+    /// tests, which end the process there.
+    pub fn replace_watched(
+        self,
+        files: &[(&str, Vec<u8>)],
+        watch: &mut dyn FnMut(usize),
+    ) -> Result<()> {
         let target = self.root.join(TARGET);
         let is_other = |(name, bytes): &&(&str, Vec<u8>)| {
             fs::read(target.join(name)).map_or(true, |old| old != *bytes)
         };
         let files: Vec<_> = files.iter().filter(is_other).collect();
-        let done = self.prepare(&files).and_then(|()| self.finish(&files));
+        let done = self.prepare(&files).and_then(|()| self.finish(&files, watch));
         // Files that are left over are taken away by the next run.
         let Err(error) = done else { return Ok(()) };
         let undone = match self.folder().join(JOURNAL).exists() {
@@ -98,15 +110,14 @@ impl Staging {
         let mut journal = String::new();
         for (name, bytes) in files {
             write(&folder.join(format!("new-{name}")), bytes)?;
-            let kind = match fs::read(target.join(name)) {
-                Ok(old) => {
+            let old = match content(&target.join(name))? {
+                Some(old) => {
                     write(&folder.join(format!("old-{name}")), &old)?;
-                    "replaced"
+                    sha256(&old)
                 }
-                Err(e) if e.kind() == io::ErrorKind::NotFound => "added",
-                Err(e) => return Err(e),
+                None => ABSENT.to_owned(),
             };
-            journal.push_str(&format!("{kind} {name}\n"));
+            journal.push_str(&format!("{old} {} {name}\n", sha256(bytes)));
         }
         write(&folder.join("journal-part"), journal.as_bytes())?;
         sync(&folder)?;
@@ -114,10 +125,12 @@ impl Staging {
         sync(&folder)
     }
 
-    fn finish(&self, files: &[&(&str, Vec<u8>)]) -> io::Result<()> {
+    fn finish(&self, files: &[&(&str, Vec<u8>)], watch: &mut dyn FnMut(usize)) -> io::Result<()> {
         let (folder, target) = (self.folder(), self.root.join(TARGET));
-        for (name, _) in files {
+        watch(0);
+        for (index, (name, _)) in files.iter().enumerate() {
             fs::rename(folder.join(format!("new-{name}")), target.join(name))?;
+            watch(index + 1);
         }
         sync(&target)?;
         fs::remove_file(folder.join(JOURNAL))
@@ -127,30 +140,33 @@ impl Staging {
     fn put_back(&self) -> io::Result<()> {
         let (folder, target) = (self.folder(), self.root.join(TARGET));
         let journal = fs::read_to_string(folder.join(JOURNAL))?;
-        for line in journal.lines() {
-            match line.split_once(' ') {
-                Some(("replaced", name)) => {
-                    let part = folder.join("back");
-                    write(&part, &fs::read(folder.join(format!("old-{name}")))?)?;
-                    fs::rename(&part, target.join(name))?;
-                }
-                Some(("added", name)) => match fs::remove_file(target.join(name)) {
+        let entries: Vec<Entry> = journal.lines().map(Entry::parse).collect::<io::Result<_>>()?;
+        // Before anything is put back, since it is all or none.
+        for entry in &entries {
+            entry.check(&folder, &target)?;
+        }
+        for Entry { old, name, .. } in &entries {
+            let path = target.join(name);
+            if *old == ABSENT {
+                match fs::remove_file(path) {
                     Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
                     _ => {}
-                },
-                _ => {
-                    let message = format!("its journal says `{line}`");
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, message));
                 }
+            } else {
+                let part = folder.join("back");
+                write(&part, &fs::read(folder.join(format!("old-{name}")))?)?;
+                fs::rename(&part, path)?;
             }
         }
         sync(&target)?;
         fs::remove_file(folder.join(JOURNAL))
     }
 
+    /// Takes the folder away, once it is on the disk that it has no journal: one that came back
+    /// after a power failure would ask for copies that are gone.
     fn clear(&self) -> Result<()> {
         let folder = self.folder();
-        match fs::remove_dir_all(&folder) {
+        match sync(&folder).and_then(|()| fs::remove_dir_all(&folder)) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
                 Err(Problem::at(&folder, "remove", &e))
             }
@@ -163,8 +179,66 @@ impl Drop for Staging {
     fn drop(&mut self) {
         // With a journal, the folder has what the next run needs.
         if !self.folder().join(JOURNAL).exists() {
-            let _ = fs::remove_dir_all(self.folder());
+            // What is left over is taken away by the next run.
+            let _ = self.clear();
         }
+    }
+}
+
+/// What the journal has in the place of a checksum if there was no file.
+const ABSENT: &str = "-";
+
+/// A line of the journal: the checksums of a file before and after, and its name.
+struct Entry<'a> {
+    old: &'a str,
+    new: &'a str,
+    name: &'a str,
+}
+
+impl<'a> Entry<'a> {
+    fn parse(line: &'a str) -> io::Result<Self> {
+        let mut parts = line.splitn(3, ' ');
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(old), Some(new), Some(name)) => Ok(Self { old, new, name }),
+            _ => Err(invalid(format!("its journal says `{line}`"))),
+        }
+    }
+
+    /// Whether the file is as it was before or after, and its copy is whole.
+    fn check(&self, folder: &Path, target: &Path) -> io::Result<()> {
+        let Self { old, new, name } = self;
+        let checksum = |path: &Path| {
+            Ok::<_, io::Error>(content(path)?.map_or(ABSENT.to_owned(), |it| sha256(&it)))
+        };
+        let now = checksum(&target.join(name))?;
+        if now != *old && now != *new {
+            return Err(invalid(format!(
+                "{TARGET}/{name} was changed since. Keep what you need of it, then put it back (`git \
+                 checkout {TARGET}/{name}`), or remove {FOLDER} to leave all of {TARGET}/ as it is"
+            )));
+        }
+        let copy = folder.join(format!("old-{name}"));
+        if *old != ABSENT && checksum(&copy)? != *old {
+            return Err(invalid(format!(
+                "{} is not the copy of {TARGET}/{name} that it was. Restore {TARGET}/ (`git checkout \
+                 {TARGET}`) and remove {FOLDER}",
+                copy.display()
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn invalid(message: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, message)
+}
+
+/// What a file has in it, if there is one.
+fn content(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
     }
 }
 

@@ -2,11 +2,12 @@
 //! the next one begins.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Instant;
+use std::{env, fs};
 
+use octowire_refresh::records::sha256;
 use octowire_refresh::swap::{FOLDER, Staging};
 
 use crate::refresh::reworded;
@@ -66,19 +67,64 @@ fn a_refresh_that_is_killed_leaves_everything_old_or_everything_new() {
     println!("killed: {kept} times old, of which {repaired} were put back; {replaced} times new");
 }
 
+/// The folder that `killed_between_two_files` works in, and after how many files it ends.
+const KILLED: (&str, &str) = ("OCTOWIRE_TEST_KILLED_IN", "OCTOWIRE_TEST_KILLED_AFTER");
+
+/// What all files are replaced by, in the process that is killed; one of them was not there before.
+const NAMES: [&str; 4] = ["api.github.com.json", "upstream.toml", "added.txt", "LICENSE"];
+
+#[test]
+#[ignore = "what `a_kill_between_any_two_files_is_repaired` runs; it ends its process"]
+fn killed_between_two_files() {
+    let (Some(root), Ok(after)) = (env::var_os(KILLED.0), env::var(KILLED.1)) else { return };
+    let after: usize = after.parse().unwrap();
+    let staging = Staging::open(root.as_ref()).unwrap();
+    let files = NAMES.map(|name| (name, b"new".to_vec()));
+    let kill = &mut |replaced| {
+        if replaced == after {
+            std::process::abort();
+        }
+    };
+    staging.replace_watched(&files, kill).unwrap();
+}
+
+#[test]
+fn a_kill_between_any_two_files_is_repaired() {
+    let small = Small::new();
+    let old = small.openapi();
+    for after in 0..=NAMES.len() {
+        let output = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "refresh::atomic::killed_between_two_files", "--ignored"])
+            .env(KILLED.0, small.root())
+            .env(KILLED.1, after.to_string())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), None, "it was not killed: {output:?}");
+        let now = small.openapi();
+        let new = NAMES.iter().filter(|name| now.get(**name).is_some_and(|it| it == b"new"));
+        assert_eq!(new.count(), after);
+        let staging = Staging::open(small.root()).unwrap();
+        assert!(staging.repaired, "after {after} files");
+        drop(staging);
+        assert!(small.openapi() == old, "after {after} files");
+        assert!(!small.path(FOLDER).exists());
+    }
+}
+
 /// The folder as a kill between two renames leaves it.
 fn cut_off(small: &Small, old: &Files, new: &Files, renamed: usize) {
     let folder = small.path(FOLDER);
     fs::create_dir(&folder).unwrap();
     let mut journal = String::new();
     for (index, (name, bytes)) in new.iter().enumerate() {
-        match old.get(name) {
+        let before = match old.get(name) {
             Some(old) => {
                 fs::write(folder.join(format!("old-{name}")), old).unwrap();
-                journal.push_str(&format!("replaced {name}\n"));
+                sha256(old)
             }
-            None => journal.push_str(&format!("added {name}\n")),
-        }
+            None => "-".to_owned(),
+        };
+        journal.push_str(&format!("{before} {} {name}\n", sha256(bytes)));
         let target = match index < renamed {
             true => small.path("openapi").join(name),
             false => folder.join(format!("new-{name}")),
@@ -103,6 +149,28 @@ fn what_was_cut_off_between_two_files_is_put_back_by_the_next_run() {
         assert!(small.openapi() == old, "after {renamed} files");
         assert!(!small.path(FOLDER).exists());
     }
+}
+
+#[test]
+fn what_somebody_changed_after_a_cut_is_not_overwritten() {
+    let (small, path, old, new) = old_and_new();
+    cut_off(&small, &old, &new, new.len());
+    small.write("openapi/overlay.yaml", "by hand");
+    let mine = small.openapi();
+    let said = small.run(&["--check", &path]);
+    assert_eq!(said.status, 1, "{}", said.text);
+    assert_contains(&said.text, "openapi/overlay.yaml was changed since");
+    assert!(small.openapi() == mine, "something was put back");
+    // As it was before, it is no change.
+    fs::write(small.path("openapi/overlay.yaml"), &old["overlay.yaml"]).unwrap();
+    assert_contains(&small.run(&["--check", &path]).text, "An earlier refresh was cut off");
+    assert!(small.openapi() == old);
+    // A copy that is not whole is none.
+    cut_off(&small, &old, &new, 1);
+    small.write(&format!("{FOLDER}/old-LICENSE"), "half");
+    let said = small.run(&["--check", &path]);
+    assert_contains(&said.text, "old-LICENSE is not the copy of openapi/LICENSE");
+    assert_eq!(said.status, 1);
 }
 
 #[test]

@@ -47,10 +47,10 @@ fn npm_that_fails_is_quoted() {
     let small = Small::new();
     small.publish(&reworded("2.0.0"));
     let offline = "echo 'npm error code ENOTFOUND' >&2; exit 1";
-    let said = small.fails(npm(&small, offline, PACK, &[]), 1);
+    let said = small.fails(npm(&small, offline, PACK, &[]), 3);
     assert_contains(&said, "npm could not ask for the newest @octokit/openapi");
     assert_contains(&said, "ENOTFOUND");
-    let said = small.fails(npm(&small, "echo 2.0.0", offline, &[]), 1);
+    let said = small.fails(npm(&small, "echo 2.0.0", offline, &[]), 3);
     assert_contains(&said, "npm could not fetch @octokit/openapi@2.0.0");
     let said = small.fails(npm(&small, "echo 2.0.0", "true", &[]), 1);
     assert_contains(&said, "said that it fetched @octokit/openapi@2.0.0, but did not");
@@ -81,7 +81,7 @@ fn a_machine_without_npm_is_told_so() {
     let small = Small::new();
     let mut command = small.command(&[]);
     command.env("PATH", small.path("empty"));
-    let said = small.fails(command, 1);
+    let said = small.fails(command, 3);
     assert_contains(&said, "cannot run npm to ask for the newest @octokit/openapi");
     assert_contains(&said, "Install it, or name a file");
 }

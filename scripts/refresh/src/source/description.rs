@@ -11,6 +11,18 @@ const URL: &str = "https://github.com/github/rest-api-description";
 /// Another place of it: a mirror, or a clone on this machine.
 const VARIABLE: &str = "OCTOWIRE_REST_API_DESCRIPTION";
 
+/// What would make git look into another repository than the one that it is told of; a hook of
+/// git's that runs this has them set.
+const ELSEWHERE: [&str; 7] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_NAMESPACE",
+];
+
 /// Fetches one commit, and of it no more than the files that are asked for: the
 /// repository has some gigabytes.
 pub fn fetch(reference: Option<&str>, work: &Path) -> Result<Published> {
@@ -20,6 +32,9 @@ pub fn fetch(reference: Option<&str>, work: &Path) -> Result<Published> {
         let mut git = Command::new("git");
         // A repository that asks for a password is not there.
         git.arg("-C").arg(work).args(arguments).env("GIT_TERMINAL_PROMPT", "0");
+        ELSEWHERE.iter().for_each(|name| {
+            git.env_remove(name);
+        });
         let doing = format!(
             "fetch {reference} of {url} (is the network there, and the name right? {VARIABLE} \
              names another URL; without arguments, npm is asked instead)"
@@ -28,7 +43,8 @@ pub fn fetch(reference: Option<&str>, work: &Path) -> Result<Published> {
     };
     git(&["init", "--quiet"])?;
     git(&["remote", "add", "origin", &url])?;
-    git(&["fetch", "--quiet", "--depth", "1", "--filter=blob:none", "origin", reference])?;
+    git(&["fetch", "--quiet", "--depth", "1", "--filter=blob:none", "origin", reference])
+        .map_err(Problem::unfetched)?;
     let commit = git(&["rev-parse", "FETCH_HEAD"])?;
     let file = format!("descriptions/{EDITION}/{EDITION}.json");
     let path = work.join("document.json");
@@ -43,6 +59,6 @@ pub fn fetch(reference: Option<&str>, work: &Path) -> Result<Published> {
         license_text: git(&["show", "FETCH_HEAD:LICENSE.md"]).ok(),
         bytes,
         document,
-        others: Vec::new(),
+        others: None,
     })
 }

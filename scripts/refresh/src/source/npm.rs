@@ -18,7 +18,8 @@ const FOLDER: &str = "generated";
 /// The newest version that is published.
 pub fn newest() -> Result<String> {
     let doing = format!("ask for the newest {PACKAGE}");
-    let said = run(npm().args(["view", PACKAGE, "dist-tags.latest"]), &doing)?;
+    let said = run(npm().args(["view", PACKAGE, "dist-tags.latest"]), &doing)
+        .map_err(Problem::unfetched)?;
     let version = String::from_utf8_lossy(&said).trim().to_owned();
     if version.is_empty() {
         return Err(Problem::failed(format!("npm knows no {PACKAGE}; see `npm config list`")));
@@ -30,7 +31,8 @@ pub fn fetch(version: Option<&str>, work: &Path) -> Result<Published> {
     let version = version.map_or_else(newest, |version| Ok(version.to_owned()))?;
     let package = format!("{PACKAGE}@{version}");
     let doing = format!("fetch {package}");
-    run(npm().args(["pack", "--pack-destination"]).arg(work).arg(&package), &doing)?;
+    run(npm().args(["pack", "--pack-destination"]).arg(work).arg(&package), &doing)
+        .map_err(Problem::unfetched)?;
     let files = fs::read_dir(work).map_err(|e| Problem::at(work, "read", &e))?;
     let archive = files
         .filter_map(|file| Some(file.ok()?.path()))
@@ -66,7 +68,7 @@ pub fn unpacked(folder: &Path, path: &Path) -> Result<Published> {
         license_text: fs::read(folder.join("LICENSE")).ok(),
         bytes,
         document,
-        others: others(path)?,
+        others: Some(others(path)?),
     })
 }
 
