@@ -42,6 +42,7 @@
 //! | `apps-allowed` | compatible / none |
 //! | `cloud-only-changed` | notice / none |
 //! | `triggers-notification-changed` | compatible / patch: calls are paced by it |
+//! | `webhook-event-changed` | breaking / major: the event is the type and the feature |
 //! | `webhook-type-added` | compatible / none |
 //! | `webhook-type-removed` | breaking / none: these hooks get no deliveries of it |
 //! | `deprecated` | notice / minor for an operation, which the compiler warns of; notice / patch for anything else |
@@ -59,7 +60,7 @@
 //! | `parameter-added` | compatible / minor |
 //! | `required-parameter-added`, `parameter-removed`, `parameter-became-required` | breaking / major |
 //! | `parameter-became-optional` | compatible / minor |
-//! | `parameter-renamed` | compatible / patch: of a path, where only the place counts |
+//! | `parameter-renamed` | compatible / major: of a path, where only the place counts, but setters have its name |
 //! | `parameter-encoding-changed` | breaking / patch |
 //! | `request-body-added` | compatible / minor |
 //! | `required-request-body-added`, `request-body-removed` | breaking / major |
@@ -68,7 +69,7 @@
 //! | `media-type-added` | compatible / major if the Rust type changes (JSON, or the only one), else none |
 //! | `media-type-removed` | breaking / major if the Rust type changes, else none; of an error: notice / none |
 //! | `success-status-added` | compatible / none if another success has the same body, compatible / major if none had one, else breaking / major |
-//! | `success-status-removed` | compatible / none if another success has the same body, else major |
+//! | `success-status-removed` | breaking / major if no success is left, compatible / none if another one has the same body, else compatible / major |
 //! | `status-added`, `status-removed` | compatible / none: errors and redirects |
 //! | `header-added` | compatible / none |
 //! | `header-removed` | notice / none |
@@ -86,7 +87,8 @@
 //! | `property-removed` | breaking / major | compatible / major: it is read as absent |
 //! | `required-property-removed` | breaking / major | breaking / major; compatible / major for lists, maps and what could be `null` |
 //! | `property-became-required` | breaking / major | compatible / major; none for lists, maps and what may be `null` |
-//! | `property-became-optional` | compatible / minor; major where `new(…)` took it | breaking / major; compatible / none for lists, maps and what could be `null` |
+//! | `property-became-optional` | compatible / major; minor for a property of the body itself, which `new(…)` did not take | breaking / major; compatible / none for lists, maps and what could be `null` |
+//! | the last two of a name that no property has | the same / none | compatible / none |
 //! | `became-nullable` | compatible / minor for a property of the body itself, else major | breaking / major; compatible / none for lists, maps and what could be absent |
 //! | `became-not-nullable` | breaking / major | compatible / major; none for lists, maps and what may be absent |
 //! | `type-changed` | breaking / major | breaking / major |
@@ -108,7 +110,10 @@
 //! | `variant-added` | compatible / minor | compatible / minor: it was kept as JSON |
 //! | `variant-removed` | breaking / major | compatible / major |
 //! | `discriminator-changed` | notice / none | compatible / none |
-//! | `access-changed` | notice / patch | compatible / none |
+//! | `access-changed` | notice / patch | compatible / none; breaking / none if it is only sent from now on |
+//!
+//! Where all variants are lists, Rust has one list of either, and where all are one plain type, that
+//! type. A variant of another type beside them is `type-widened`, and `type-narrowed` when it goes.
 //!
 //! # What is not seen
 //!
@@ -135,6 +140,8 @@ mod keywords;
 mod markdown;
 #[path = "drift/notes.rs"]
 mod notes;
+#[path = "drift/objects.rs"]
+mod objects;
 #[path = "drift/operations.rs"]
 mod operations;
 #[path = "drift/policy.rs"]

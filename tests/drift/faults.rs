@@ -12,6 +12,8 @@ mod same;
 mod sent;
 #[path = "faults/small.rs"]
 mod small;
+#[path = "faults/types.rs"]
+mod types;
 
 use std::sync::LazyLock;
 
@@ -46,7 +48,7 @@ fn found(report: &Report) -> Vec<Expected> {
 }
 
 fn rows() -> impl Iterator<Item = &'static Row> {
-    [operations::OPERATIONS, sent::SENT, read::READ, same::SAME].into_iter().flatten()
+    [operations::OPERATIONS, sent::SENT, read::READ, types::TYPES, same::SAME].into_iter().flatten()
 }
 
 #[test]
@@ -277,7 +279,10 @@ fn what_the_document_says_for_all_is_one_change() {
     new["servers"] = json!([{ "url": "https://ghe.example.com/api/v3" }]);
     let report = compare(&small(), &new).unwrap();
     assert_eq!(found(&report), [(Kind::ServerChanged, Breaking, Patch, Operation)]);
-    assert_eq!(report.changes[0].operations, ["things/create", "things/delete", "things/get"]);
+    assert_eq!(
+        report.changes[0].operations,
+        ["things/create", "things/delete", "things/get", "things/get-pair"]
+    );
     assert_eq!(report.changes[0].pointer, "/servers");
     assert_eq!(serde_json::to_value(&report.changes[0].place).unwrap(), "document");
 }
@@ -337,7 +342,7 @@ fn slices_differ_as_their_documents_do() {
     for (name, edit, _) in rows() {
         let mut new = old.clone();
         edit(&mut new);
-        let ids = ["things/get", "things/create", "things/delete", "thing-made"];
+        let ids = ["things/get", "things/get-pair", "things/create", "things/delete", "thing-made"];
         let (Ok(a), Ok(b)) = (slice(&old, &ids), slice(&new, &ids)) else { continue };
         let whole = compare(&old, &new).unwrap().only(&ids);
         let whole: Vec<_> =

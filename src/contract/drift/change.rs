@@ -134,7 +134,7 @@ kinds! {
     OperationRemoved = "operation-removed",
     /// Another operation id with the same method and path.
     OperationRenamed = "operation-renamed",
-    /// The same operation id at another path.
+    /// The same operation id at another path, or with its parameters in another order.
     PathMoved = "path-moved",
     /// The same operation id with another method.
     MethodChanged = "method-changed",
@@ -172,6 +172,8 @@ kinds! {
     WebhookRemoved = "webhook-removed",
     /// Another key for the same webhook.
     WebhookRenamed = "webhook-renamed",
+    /// Another event (`x-github.subcategory`), which the type and the Cargo feature are named after.
+    WebhookEventChanged = "webhook-event-changed",
     /// It is delivered to one more sort of hook, such as an organization's.
     WebhookTypeAdded = "webhook-type-added",
     /// It is not delivered to this sort of hook any longer.

@@ -146,8 +146,13 @@ impl<'a> Differ<'a> {
     pub(super) fn responses(&mut self, old: &Node<'a>, new: &Node<'a>, owner: Owner) {
         let (before, after) = (old.entries("responses"), new.entries("responses"));
         let statuses: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
+        let is_2xx = |status: &str| status.starts_with('2') || status == "default";
+        let has_success = |of: &BTreeMap<&str, Node<'a>>| of.keys().any(|status| is_2xx(status));
+        // Where neither has another success, being sent elsewhere is one.
+        let only_elsewhere = !has_success(&before) && !has_success(&after);
         for status in statuses {
-            let success = status.starts_with('2') || status == "default";
+            let is_one_sided = before.contains_key(status) != after.contains_key(status);
+            let success = is_2xx(status) || (status == "302" && only_elsewhere && is_one_sided);
             let direction = if success { Direction::Response } else { Direction::Error };
             let at = At::new(owner, direction).within(&format!("response {status}"));
             match (before.get(status), after.get(status)) {
@@ -163,6 +168,7 @@ impl<'a> Differ<'a> {
                         if success { Kind::SuccessStatusRemoved } else { Kind::StatusRemoved };
                     let facts = Facts {
                         retyped: is_alone(&self.old, gone, status, &after, &self.new),
+                        last: !has_success(&after),
                         ..Facts::default()
                     };
                     let message = format!("{status} is not answered any longer");
@@ -306,7 +312,7 @@ fn renamed<'a>(
 }
 
 /// The names in a path's template, in their order.
-fn names(path: &str) -> Vec<&str> {
+pub(super) fn names(path: &str) -> Vec<&str> {
     path.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0)).collect()
 }
 

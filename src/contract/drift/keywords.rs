@@ -47,7 +47,10 @@ impl<'a> Differ<'a> {
                     None if of(&b).is_some() => format!("`{key}` was added"),
                     None => format!("`{key}` is gone"),
                 };
-                self.found.change(at, kind, Facts::default(), &pointer(b, a), message);
+                // What is only sent does not come.
+                let facts =
+                    Facts { hidden: key == "writeOnly" && of(&b).is_some(), ..Facts::default() };
+                self.found.change(at, kind, facts, &pointer(b, a), message);
             }
         }
     }
@@ -92,8 +95,13 @@ impl<'a> Differ<'a> {
             |shape: &Shape<'a>| shape.of() == Type::Plain("string") && shape.values().is_none();
         let time = |of: Option<&'a str>| of.filter(|of| matches!(*of, "date-time" | "date"));
         let retyped = is_text(old) && is_text(new) && time(before) != time(after);
-        let facts =
-            Facts { retyped, unreadable: retyped && time(before).is_some(), ..Facts::default() };
+        // Without a format, and with one that has more bits, no less is taken.
+        let harmless = matches!(
+            (before, after),
+            (_, None) | (Some("int32"), Some("int64")) | (Some("float"), Some("double"))
+        );
+        let unreadable = retyped && time(before).is_some();
+        let facts = Facts { retyped, unreadable, harmless, ..Facts::default() };
         let of = |format: Option<&str>| format.map_or("none".to_owned(), |of| format!("`{of}`"));
         let message = format!("the format {} became {}", of(before), of(after));
         self.found.change(at, Kind::FormatChanged, facts, &pointer(b, a), message);

@@ -8,6 +8,7 @@ use super::change::{Direction, Kind, Place};
 use super::differ::Differ;
 use super::document::{Document, Entry, Node};
 use super::found::At;
+use super::interface::names;
 use super::policy::Facts;
 
 /// What `x-github` says that changes of the API are not measured by.
@@ -85,7 +86,8 @@ impl<'a> Differ<'a> {
 
     fn operation(&mut self, before: &Entry<'a>, after: &Entry<'a>, at: &At) {
         let (old, new) = (&before.operation, &after.operation);
-        if without_names(before.path) != without_names(after.path) {
+        let moved = without_names(before.path) != without_names(after.path);
+        if moved || trades_places(before.path, after.path) {
             let message = format!("`{}` became `{}`", before.path, after.path);
             self.whole(at, Kind::PathMoved, new, message);
         }
@@ -144,6 +146,13 @@ impl<'a> Differ<'a> {
     fn webhook(&mut self, before: &Entry<'a>, after: &Entry<'a>, at: &At) {
         let (old, new) = (&before.operation, &after.operation);
         self.said(old, new, at);
+        let events = (event(old), event(new));
+        if events.0 != events.1 {
+            let of =
+                |event: Option<String>| event.map_or("none".to_owned(), |of| format!("`{of}`"));
+            let message = format!("the event {} became {}", of(events.0), of(events.1));
+            self.whole(at, Kind::WebhookEventChanged, new, message);
+        }
         let sorts = |node: &Node<'a>| {
             let github = node.get("x-github");
             github.map(|node| node.strings("supported-webhook-types")).unwrap_or_default()
@@ -200,7 +209,9 @@ impl<'a> Differ<'a> {
             };
             self.found.change(at, kind, Facts::default(), &pointer(key), message.to_owned());
         }
-        for key in ANNOTATIONS {
+        // A webhook's subcategory is its event.
+        let is_event = |key: &str| at.direction == Direction::Webhook && key == "subcategory";
+        for key in ANNOTATIONS.into_iter().filter(|key| !is_event(key)) {
             let value = |node: &Option<Node<'a>>| node.as_ref()?.get(key).map(|node| node.value);
             if value(&github.0) != value(&github.1) {
                 let message = format!("`x-github.{key}` is another one");
@@ -240,6 +251,20 @@ fn without_names(path: &str) -> String {
         let rest = part.split_once('}').map_or("", |(_, rest)| rest);
         path + "{}" + rest
     })
+}
+
+/// The event of a webhook, as the build reads it: with hyphens at times, which no event has.
+fn event(webhook: &Node<'_>) -> Option<String> {
+    let github = webhook.get("x-github")?;
+    github.str("subcategory").filter(|name| !name.is_empty()).map(|name| name.replace('-', "_"))
+}
+
+/// Whether a parameter that both paths have is in another place of the new one: programs write its
+/// value where another one is expected.
+fn trades_places(old: &str, new: &str) -> bool {
+    let (old, new) = (names(old), names(new));
+    let place = |name| new.iter().position(|other| *other == name);
+    (0..).zip(old).any(|(at, name)| place(name).is_some_and(|now| now != at))
 }
 
 fn shown(entry: &Entry<'_>) -> String {

@@ -4,7 +4,17 @@
 //! What is *read* is read tolerantly: what is unknown is ignored or kept as it is, and a list that
 //! is absent or `null` is empty. The table is in the documentation of [`super`].
 
+#[path = "policy/read.rs"]
+mod read;
+#[path = "policy/sent.rs"]
+mod sent;
+#[cfg(test)]
+#[path = "policy/table.rs"]
+mod table;
+
 use super::change::{Bump, Direction, Kind, Severity};
+use read::read;
+use sent::sent;
 
 /// What is known of the place of a change beside its kind.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,6 +34,12 @@ pub(super) struct Facts {
     pub(super) harmless: bool,
     /// A union beside properties: Rust has all of them in one struct, whatever belongs together.
     pub(super) beside: bool,
+    /// A name in `required` that no property has, so that Rust has no field of it.
+    pub(super) nameless: bool,
+    /// No success is left.
+    pub(super) last: bool,
+    /// It does not come any longer, although the document still has it.
+    pub(super) hidden: bool,
 }
 
 /// What a change does to programs, which version it asks for, and why.
@@ -103,6 +119,12 @@ fn whole(kind: Kind) -> Option<Verdict> {
         Kind::WebhookRenamed => {
             (Compatible, Major, "deliveries are the same, but its type is named after the key")
         }
+        Kind::WebhookEventChanged => (
+            Breaking,
+            Major,
+            "deliveries name the new event, which programs do not know them by, and the type and \
+             the Cargo feature are named after it",
+        ),
         Kind::WebhookTypeAdded => (Compatible, None, "more hooks can have it"),
         Kind::WebhookTypeRemoved => (Breaking, None, "hooks of this sort do not get it any longer"),
         _ => return Option::None,
@@ -126,251 +148,6 @@ fn common(kind: Kind) -> Option<Verdict> {
         Kind::DocumentationChanged => (Documentation, Patch, "only words changed"),
         _ => return Option::None,
     })
-}
-
-/// Of what is sent.
-fn sent(kind: Kind, facts: Facts) -> Verdict {
-    use Bump::{Major, Minor, None, Patch};
-    use Severity::{Breaking, Compatible, Notice};
-    let retyped = if facts.retyped { Major } else { None };
-    match kind {
-        Kind::ParameterAdded => (Compatible, Minor, "programs do not send it, and need not"),
-        Kind::RequiredParameterAdded => (Breaking, Major, "programs do not send it"),
-        Kind::ParameterRemoved => {
-            (Breaking, Major, "programs send it, which is ignored or refused; its setter goes")
-        }
-        Kind::ParameterRenamed => {
-            (Compatible, Patch, "the address is the same, and arguments are given by position")
-        }
-        Kind::ParameterBecameRequired => {
-            (Breaking, Major, "programs that leave it out are refused")
-        }
-        Kind::ParameterBecameOptional => (Compatible, Minor, "programs send it as before"),
-        Kind::ParameterEncodingChanged => {
-            (Breaking, Patch, "programs write it as before, which may be misunderstood")
-        }
-        Kind::RequestBodyAdded => (Compatible, Minor, "programs send none, and need not"),
-        Kind::RequiredRequestBodyAdded => (Breaking, Major, "programs send none"),
-        Kind::RequestBodyRemoved => {
-            (Breaking, Major, "programs send one, which is ignored or refused; its setters go")
-        }
-        Kind::RequestBodyBecameRequired => {
-            (Breaking, Patch, "programs that leave it out are refused")
-        }
-        Kind::RequestBodyBecameOptional => (Compatible, Patch, "programs send it as before"),
-        Kind::MediaTypeAdded => (Compatible, retyped, "programs send the others as before"),
-        Kind::MediaTypeRemoved => (Breaking, retyped, "programs that send it are refused"),
-        Kind::PropertyAdded => (Compatible, Minor, "programs do not send it, and need not"),
-        Kind::RequiredPropertyAdded => (Breaking, Major, "programs do not send it"),
-        Kind::PropertyRemoved | Kind::RequiredPropertyRemoved => {
-            (Breaking, Major, "programs send it, which is ignored or refused; its setter goes")
-        }
-        Kind::PropertyBecameRequired => (Breaking, Major, "programs that leave it out are refused"),
-        Kind::PropertyBecameOptional if facts.setter => {
-            (Compatible, Minor, "programs send it as before, and need not")
-        }
-        Kind::PropertyBecameOptional => {
-            (Compatible, Major, "programs send it as before; `new(…)` does not take it any longer")
-        }
-        Kind::BecameNullable if facts.setter => {
-            (Compatible, Minor, "programs send no `null`, and need not")
-        }
-        Kind::BecameNullable => {
-            (Compatible, Major, "programs send no `null`, and need not; `T` becomes `Option<T>`")
-        }
-        Kind::BecameNotNullable => {
-            (Breaking, Major, "programs that send `null` are refused; `Option<T>` becomes `T`")
-        }
-        Kind::TypeChanged => (Breaking, Major, "programs send the old type, which is refused"),
-        Kind::TypeWidened if facts.beside => {
-            (Compatible, None, "what programs send is still taken")
-        }
-        Kind::TypeNarrowed if facts.harmless => {
-            (Compatible, None, "programs send what it asks for, since they had to before")
-        }
-        Kind::TypeNarrowed if facts.beside => {
-            (Breaking, None, "some of what programs send is refused; Rust does not know of it")
-        }
-        Kind::TypeWidened => {
-            (Compatible, Major, "what programs send is still taken, but the Rust type changes")
-        }
-        Kind::TypeNarrowed => {
-            (Breaking, Major, "some of what programs send is refused, and the Rust type changes")
-        }
-        Kind::FormatChanged if facts.retyped => {
-            (Breaking, Major, "programs write it in the old format, and the Rust type changes")
-        }
-        Kind::FormatChanged if facts.harmless => {
-            (Compatible, None, "the Rust type is the same, and so are its values")
-        }
-        Kind::FormatChanged => (Notice, None, "the Rust type is the same; values may not be"),
-        Kind::EnumValueAdded if !facts.retyped => (Compatible, None, PLAIN),
-        Kind::EnumDropped if !facts.retyped => (Compatible, None, PLAIN),
-        Kind::EnumValueRemoved | Kind::EnumIntroduced if !facts.retyped => (Breaking, None, PLAIN),
-        Kind::EnumValueAdded => (Compatible, Minor, "programs do not send it, and need not"),
-        Kind::EnumValueRemoved => {
-            (Breaking, Major, "programs that send it are refused, and the variant goes")
-        }
-        Kind::EnumIntroduced => {
-            (Breaking, Major, "other values are refused, and the type becomes an enum")
-        }
-        Kind::EnumDropped => {
-            (Compatible, Major, "the values are still taken, but the enum becomes a plain type")
-        }
-        Kind::DefaultChanged => {
-            (Notice, Patch, "programs that leave it out get something else than before")
-        }
-        Kind::BoundTightened => {
-            (Breaking, None, "some values are refused; limits are not in the Rust types")
-        }
-        Kind::BoundLoosened => {
-            (Compatible, None, "more values are taken; limits are not in the Rust types")
-        }
-        Kind::PatternChanged => {
-            (Breaking, None, "some values may be refused; limits are not in the Rust types")
-        }
-        Kind::AdditionalPropertiesForbidden => {
-            (Breaking, None, "properties that are not named are refused")
-        }
-        Kind::AdditionalPropertiesAllowed => (Compatible, None, "more is taken than before"),
-        Kind::VariantAdded => (Compatible, Minor, "programs do not send it, and need not"),
-        Kind::VariantRemoved => {
-            (Breaking, Major, "programs that send it are refused, and the variant goes")
-        }
-        Kind::DiscriminatorChanged => {
-            (Notice, None, "variants are written as before, without regard to it")
-        }
-        Kind::AccessChanged => (Notice, Patch, "whether GitHub heeds it when it is sent changes"),
-        _ => (Notice, Patch, UNKNOWN),
-    }
-}
-
-/// Of what is read.
-fn read(kind: Kind, facts: Facts) -> Verdict {
-    use Bump::{Major, Minor, None, Patch};
-    use Severity::{Breaking, Compatible, Notice};
-    let retyped = if facts.retyped { Major } else { None };
-    match kind {
-        Kind::SuccessStatusAdded if facts.retyped && facts.harmless => {
-            (Compatible, Major, "programs read no body, but the type of the answer changes")
-        }
-        Kind::SuccessStatusAdded if facts.retyped => (
-            Breaking,
-            Major,
-            "programs do not expect its body or the lack of one, and the type of the answer \
-             changes",
-        ),
-        Kind::SuccessStatusAdded => {
-            (Compatible, None, "every 2xx is a success, and it has the same body as another one")
-        }
-        Kind::SuccessStatusRemoved => {
-            (Compatible, retyped, "every 2xx is a success, so programs read the others as before")
-        }
-        Kind::MediaTypeAdded => (Compatible, retyped, "programs ask for the one that they know"),
-        Kind::MediaTypeRemoved => {
-            (Breaking, retyped, "programs that ask for it get something else or are refused")
-        }
-        Kind::HeaderAdded => (Compatible, None, "programs do not know it"),
-        Kind::HeaderRemoved => (Notice, None, "programs that look for it do not find it"),
-        Kind::ParameterAdded | Kind::RequiredParameterAdded | Kind::ParameterRemoved => {
-            (Compatible, None, "the library reads the headers that it needs by itself")
-        }
-        Kind::RequestBodyAdded | Kind::RequiredRequestBodyAdded => {
-            (Compatible, Major, "programs do not look at a payload, but its type changes")
-        }
-        Kind::RequestBodyRemoved => (Breaking, Major, "deliveries have no payload any longer"),
-        Kind::PropertyAdded | Kind::RequiredPropertyAdded => {
-            (Compatible, Minor, "programs ignore it, and it becomes one more field")
-        }
-        Kind::PropertyRemoved => {
-            (Compatible, Major, "programs read it as absent, but the field goes")
-        }
-        Kind::RequiredPropertyRemoved if facts.list => {
-            (Compatible, Major, "programs read an empty list, but the field goes")
-        }
-        Kind::RequiredPropertyRemoved if facts.optional => {
-            (Compatible, Major, "programs read it as `null`, but the field goes")
-        }
-        Kind::RequiredPropertyRemoved => {
-            (Breaking, Major, "programs fail to read what does not have it, and the field goes")
-        }
-        Kind::PropertyBecameRequired | Kind::BecameNotNullable if facts.list => {
-            (Compatible, None, "a list is empty where it is absent or `null`, so nothing changes")
-        }
-        Kind::PropertyBecameRequired | Kind::BecameNotNullable if facts.optional => {
-            (Compatible, None, "it is an `Option` as before")
-        }
-        Kind::PropertyBecameRequired | Kind::BecameNotNullable => {
-            (Compatible, Major, "programs read it as before, but `Option<T>` becomes `T`")
-        }
-        Kind::PropertyBecameOptional | Kind::BecameNullable if facts.list => {
-            (Compatible, None, "a list is empty where it is absent or `null`, so nothing changes")
-        }
-        Kind::PropertyBecameOptional | Kind::BecameNullable if facts.optional => {
-            (Compatible, None, "it is an `Option` as before")
-        }
-        Kind::PropertyBecameOptional => (
-            Breaking,
-            Major,
-            "programs fail to read what does not have it, and `T` becomes `Option<T>`",
-        ),
-        Kind::BecameNullable => {
-            (Breaking, Major, "programs fail to read `null`, and `T` becomes `Option<T>`")
-        }
-        Kind::TypeChanged => (Breaking, Major, "programs fail to read the new type"),
-        Kind::TypeWidened | Kind::TypeNarrowed if facts.beside => {
-            (Compatible, None, "programs read all of it as one, whatever belongs together")
-        }
-        Kind::TypeWidened => {
-            (Breaking, Major, "programs fail to read what the old type did not have")
-        }
-        Kind::TypeNarrowed => {
-            (Compatible, Major, "programs read it as before, but the Rust type changes")
-        }
-        Kind::FormatChanged if facts.unreadable => {
-            (Breaking, Major, "programs fail to read other formats, and the Rust type changes")
-        }
-        Kind::FormatChanged if facts.retyped => {
-            (Compatible, Major, "programs read it as text as before, but the Rust type changes")
-        }
-        Kind::FormatChanged => (Compatible, None, "the Rust type is the same"),
-        Kind::EnumValueAdded
-        | Kind::EnumValueRemoved
-        | Kind::EnumIntroduced
-        | Kind::EnumDropped
-            if !facts.retyped =>
-        {
-            (Compatible, None, PLAIN)
-        }
-        Kind::EnumValueAdded => {
-            (Compatible, Minor, "enums keep values that they do not know; it becomes a variant")
-        }
-        Kind::EnumValueRemoved => (Compatible, Major, "it does not come any longer; it goes"),
-        Kind::EnumIntroduced => {
-            (Compatible, Major, "programs read it as before, but the type becomes an enum")
-        }
-        Kind::EnumDropped => (
-            Compatible,
-            Major,
-            "enums keep values that they do not know, but the type becomes a plain one",
-        ),
-        Kind::DefaultChanged => (Compatible, None, "what is read does not depend on it"),
-        Kind::BoundTightened | Kind::BoundLoosened | Kind::PatternChanged => {
-            (Compatible, None, "limits are not checked when reading")
-        }
-        Kind::AdditionalPropertiesForbidden | Kind::AdditionalPropertiesAllowed => {
-            (Compatible, None, "properties that are not named are ignored")
-        }
-        Kind::VariantAdded => {
-            (Compatible, Minor, "unions keep what they do not know as JSON; it becomes a variant")
-        }
-        Kind::VariantRemoved => (Compatible, Major, "it does not come any longer; it goes"),
-        Kind::DiscriminatorChanged => {
-            (Compatible, None, "variants are read by what fits, without regard to it")
-        }
-        Kind::AccessChanged => (Compatible, None, "it is read as before"),
-        _ => (Notice, Patch, UNKNOWN),
-    }
 }
 
 /// Of what GitHub answers instead of a success, which the library reads in the same way for every

@@ -81,7 +81,13 @@ impl<'a> Differ<'a> {
     }
 
     /// `pointers` are where the two schemas stand.
-    fn parts(&mut self, mut old: Parts<'a>, mut new: Parts<'a>, pointers: (&str, &str), at: &At) {
+    pub(super) fn parts(
+        &mut self,
+        mut old: Parts<'a>,
+        mut new: Parts<'a>,
+        pointers: (&str, &str),
+        at: &At,
+    ) {
         let shared: BTreeSet<String> = old
             .references
             .keys()
@@ -108,7 +114,7 @@ impl<'a> Differ<'a> {
         {
             return;
         }
-        if shared.is_empty() && self.one_side_is_union(&old, &new, pointers.1, at) {
+        if shared.is_empty() && self.one_side_is_union(&old, &new, pointers, at) {
             return;
         }
         let shapes = (old.shape(&self.old), new.shape(&self.new));
@@ -143,6 +149,9 @@ impl<'a> Differ<'a> {
             }
             (Union, Union) => None,
             (Plain(a), Plain(b)) if a == b => None,
+            (Map, Object) | (Object, Map) if !self.fits_map(old, new, at) => {
+                Some(Kind::TypeChanged)
+            }
             (Any, _) | (Map, Object) | (Plain("number"), Plain("integer")) => {
                 Some(Kind::TypeNarrowed)
             }
@@ -182,125 +191,12 @@ impl<'a> Differ<'a> {
         }
     }
 
-    fn objects(
-        &mut self,
-        old: &Shape<'a>,
-        new: &Shape<'a>,
-        common: &(Shape<'a>, Shape<'a>),
-        at: &At,
-    ) {
-        let names: BTreeSet<&str> = [&old.properties, &new.properties]
-            .into_iter()
-            .flat_map(|of| of.keys().copied())
-            .chain([&old.required, &new.required].into_iter().flat_map(|of| of.iter().copied()))
-            .collect();
-        for name in names {
-            let both = (
-                old.properties.get(name).or_else(|| common.0.properties.get(name)),
-                new.properties.get(name).or_else(|| common.1.properties.get(name)),
-            );
-            let own = (old.required.contains(name), new.required.contains(name));
-            let shared = (common.0.required.contains(name), common.1.required.contains(name));
-            let within = at.within(name);
-            match both {
-                (Some(a), Some(b)) => {
-                    let required = (own.0 || shared.0, own.1 || shared.1);
-                    // What the component changes by itself, it says itself.
-                    let required = if own.0 == own.1 { (required.0, required.0) } else { required };
-                    self.property(a, b, required, at.is_body, &within);
-                }
-                (Some(a), None) => self.property_removed(name, a, own.0 || shared.0, &within),
-                (None, Some(b)) => {
-                    let kind = match own.1 || shared.1 {
-                        true => Kind::RequiredPropertyAdded,
-                        false => Kind::PropertyAdded,
-                    };
-                    let message = match kind {
-                        Kind::PropertyAdded => format!("`{name}` was added"),
-                        _ => format!("`{name}` was added, and is required"),
-                    };
-                    self.found.change(&within, kind, Facts::default(), &b.pointer, message);
-                }
-                (None, None) => {}
-            }
-        }
-        self.additional_properties(old, new, at);
-    }
-
-    fn property(
-        &mut self,
-        old: &Node<'a>,
-        new: &Node<'a>,
-        required: (bool, bool),
-        setter: bool,
-        at: &At,
-    ) {
-        if required.0 != required.1 {
-            let parts = Parts::of(&self.old, old);
-            let facts = Facts {
-                optional: if required.1 {
-                    Parts::of(&self.new, new).is_nullable(&self.new)
-                } else {
-                    parts.is_nullable(&self.old)
-                },
-                list: matches!(parts.shape(&self.old).of(), Type::List | Type::Map),
-                setter,
-                ..Facts::default()
-            };
-            let (kind, message) = match required.1 {
-                true => (Kind::PropertyBecameRequired, "it is required now"),
-                false => (Kind::PropertyBecameOptional, "it is not required any longer"),
-            };
-            self.found.change(at, kind, facts, &new.pointer, message.to_owned());
-        }
-        let required = required.0 && required.1;
-        self.schema(old, new, at, Held::Property { required, setter });
-    }
-
-    fn property_removed(&mut self, name: &str, old: &Node<'a>, required: bool, at: &At) {
-        let parts = Parts::of(&self.old, old);
-        let facts = Facts {
-            optional: parts.is_nullable(&self.old),
-            list: matches!(parts.shape(&self.old).of(), Type::List | Type::Map),
-            ..Facts::default()
-        };
-        let (kind, message) = match required {
-            true => {
-                (Kind::RequiredPropertyRemoved, format!("`{name}`, which was required, is gone"))
-            }
-            false => (Kind::PropertyRemoved, format!("`{name}` is gone")),
-        };
-        self.found.change(at, kind, facts, &old.pointer, message);
-    }
-
     fn items(&mut self, old: &Shape<'a>, new: &Shape<'a>, at: &At) {
         self.within(old, new, "items", &at.each("[]"));
     }
 
-    fn additional_properties(&mut self, old: &Shape<'a>, new: &Shape<'a>, at: &At) {
-        let forbidden = |shape: &Shape<'a>| {
-            shape.keyword("additionalProperties").is_some_and(|of| *of.value == false)
-        };
-        let (kind, message) = match (forbidden(old), forbidden(new)) {
-            (true, true) => return,
-            (false, false) => {
-                return self.within(old, new, "additionalProperties", &at.each("{}"));
-            }
-            (true, false) => {
-                (Kind::AdditionalPropertiesAllowed, "properties that are not named are allowed now")
-            }
-            (false, true) => (
-                Kind::AdditionalPropertiesForbidden,
-                "properties that are not named are not allowed any longer",
-            ),
-        };
-        let pointer = new.keyword("additionalProperties");
-        let pointer = pointer.map_or_else(|| new.pointer().to_owned(), |node| node.pointer);
-        self.found.change(at, kind, Facts::default(), &pointer, message.to_owned());
-    }
-
     /// What a list or a map is of; anything, where it does not say.
-    fn within(&mut self, old: &Shape<'a>, new: &Shape<'a>, key: &str, at: &At) {
+    pub(super) fn within(&mut self, old: &Shape<'a>, new: &Shape<'a>, key: &str, at: &At) {
         let of = |shape: &Shape<'a>| shape.keyword(key).filter(|of| *of.value != true);
         match (of(old), of(new)) {
             (None, None) => {}

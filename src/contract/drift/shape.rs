@@ -126,6 +126,16 @@ impl<'a> Parts<'a> {
         nullable
     }
 
+    /// Whether Rust has an `Option` of it, for `null`; what is anything has no `null` of its own.
+    pub(super) fn is_option(&self, document: &Document<'a>) -> bool {
+        let is_anything = |shape: &Shape<'a>| shape.of() == Type::Any;
+        let shape = self.shape(document);
+        // A union is anything if one of its variants is.
+        let variant = |node: &Node<'a>| is_anything(&Parts::of(document, node).shape(document));
+        let has_anything = shape.of() == Type::Union && shape.variants().iter().any(variant);
+        self.is_nullable(document) && !is_anything(&shape) && !has_anything
+    }
+
     /// All of it as one, with the components looked into.
     pub(super) fn shape(&self, document: &Document<'a>) -> Shape<'a> {
         let (mut shape, mut seen) = (Shape::default(), BTreeSet::new());

@@ -11,7 +11,7 @@ use super::error::UnknownId;
 const INFO: [&str; 3] = ["title", "version", "x-github-plan"];
 const ROOT: [&str; 3] = ["openapi", "servers", "security"];
 /// What is kept of `x-github`: what [`compare`](super::compare) looks at, but for the
-/// documentation's categories.
+/// documentation's categories. A webhook's [`EVENT`] is kept as well.
 const GITHUB: [&str; 6] = [
     "deprecationDate",
     "enabledForGitHubApps",
@@ -20,6 +20,8 @@ const GITHUB: [&str; 6] = [
     "supported-webhook-types",
     "triggersNotification",
 ];
+/// What names the event of a webhook; of an operation, it only sorts the documentation.
+const EVENT: &str = "subcategory";
 
 /// A small OpenAPI document of just these operations, by their ids, and these webhooks, by their
 /// keys, with the components that they reach: what a program depends on.
@@ -40,13 +42,13 @@ pub fn slice(document: &Value, ids: &[&str]) -> Result<Value, UnknownId> {
     let mut paths: BTreeMap<&str, BTreeMap<&str, Value>> = BTreeMap::new();
     let mut hooks: BTreeMap<&str, BTreeMap<&str, Value>> = BTreeMap::new();
     for id in ids {
-        let (entry, into) = match (operations.get(*id), webhooks.get(*id)) {
-            (Some(entry), _) => (entry, &mut paths),
-            (_, Some(entry)) => (entry, &mut hooks),
+        let (entry, into, keys) = match (operations.get(*id), webhooks.get(*id)) {
+            (Some(entry), _) => (entry, &mut paths, Keys::Keywords),
+            (_, Some(entry)) => (entry, &mut hooks, Keys::Webhook),
             _ => return Err(unknown(id)),
         };
         let item = into.entry(entry.path).or_default();
-        item.insert(entry.method, stripped(entry.operation.value, Keys::Keywords));
+        item.insert(entry.method, stripped(entry.operation.value, keys));
         for shared in ["parameters", "servers"] {
             if let Some(node) = entry.item.get(shared) {
                 item.insert(shared, stripped(node.value, Keys::Keywords));
@@ -74,6 +76,8 @@ pub fn slice(document: &Value, ids: &[&str]) -> Result<Value, UnknownId> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Keys {
     Keywords,
+    /// Of a webhook itself.
+    Webhook,
     /// Of properties, parameters or components: any name may be one of theirs.
     Names,
     /// Whatever it is, it is a value, and stays as it is.
@@ -84,9 +88,8 @@ enum Keys {
 fn stripped(value: &Value, keys: Keys) -> Value {
     match value {
         Value::Object(map) => {
-            let kept = map
-                .iter()
-                .filter(|(key, _)| keys != Keys::Keywords || !TEXTS.contains(&key.as_str()));
+            let has_texts = matches!(keys, Keys::Keywords | Keys::Webhook);
+            let kept = map.iter().filter(|(key, _)| !has_texts || !TEXTS.contains(&key.as_str()));
             let kept = kept.map(|(key, value)| {
                 let value = match (keys, key.as_str()) {
                     (Keys::Data, _) => stripped(value, Keys::Data),
@@ -97,7 +100,7 @@ fn stripped(value: &Value, keys: Keys) -> Value {
                     (_, "default" | "enum" | "x-github-breaking-changes") => {
                         stripped(value, Keys::Data)
                     }
-                    (_, "x-github") => github(value),
+                    (_, "x-github") => github(value, keys == Keys::Webhook),
                     _ => stripped(value, Keys::Keywords),
                 };
                 (key.clone(), value)
@@ -109,9 +112,10 @@ fn stripped(value: &Value, keys: Keys) -> Value {
     }
 }
 
-fn github(value: &Value) -> Value {
+fn github(value: &Value, has_event: bool) -> Value {
     let map = value.as_object().into_iter().flatten();
-    let kept = map.filter(|(key, _)| GITHUB.contains(&key.as_str()));
+    let kept = map
+        .filter(|(key, _)| GITHUB.contains(&key.as_str()) || (has_event && key.as_str() == EVENT));
     Value::Object(sorted(kept.map(|(key, value)| (key.clone(), value.clone()))))
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::change::Kind;
 use super::differ::Differ;
-use super::document::{Node, SCHEMAS, same};
+use super::document::{Document, Node, SCHEMAS, same};
 use super::found::At;
 use super::policy::Facts;
 use super::schema::Held;
@@ -26,6 +26,8 @@ impl<'a> Differ<'a> {
             (0..).zip(old).map(|(index, node)| Variant::of(&self.old, index, node)).collect();
         let mut new: Vec<_> =
             (0..).zip(new).map(|(index, node)| Variant::of(&self.new, index, node)).collect();
+        let of = |all: &[Variant<'a>]| one_type(all.iter().map(|one| one.shape.of()));
+        let whole = (of(&old), of(&new));
         let equal = |a: &Variant<'a>, b: &Variant<'a>| a.reference == b.reference;
         let mut pairs = take_pairs(&mut old, &mut new, |a, b| {
             (a.reference.is_some() && equal(a, b)) || same(a.node.value, b.node.value)
@@ -53,24 +55,30 @@ impl<'a> Differ<'a> {
         for gone in old {
             let at = at.within(&gone.label());
             let message = format!("the variant {} is gone", words::variant(&gone.node));
-            let kind = Kind::VariantRemoved;
+            let kind = match whole.1 {
+                Some(of) if of != gone.shape.of() => Kind::TypeNarrowed,
+                _ => Kind::VariantRemoved,
+            };
             self.found.change(&at, kind, Facts::default(), &gone.node.pointer, message);
         }
         for more in new {
             let at = at.within(&more.label());
             let message = format!("the variant {} was added", words::variant(&more.node));
-            let kind = Kind::VariantAdded;
+            let kind = match whole.0 {
+                Some(of) if of != more.shape.of() => Kind::TypeWidened,
+                _ => Kind::VariantAdded,
+            };
             self.found.change(&at, kind, Facts::default(), &more.node.pointer, message);
         }
     }
 
-    /// If one of the two is a union and the other is not: whether it has the other as a variant.
-    /// `pointer` is where the new one stands.
+    /// If one of the two is a union and the other is not: whether it has the other as a variant,
+    /// which is compared with it then. `pointers` are where they stand.
     pub(super) fn one_side_is_union(
         &mut self,
         old: &Parts<'a>,
         new: &Parts<'a>,
-        pointer: &str,
+        pointers: (&str, &str),
         at: &At,
     ) -> bool {
         let shapes = (old.shape(&self.old), new.shape(&self.new));
@@ -80,20 +88,28 @@ impl<'a> Differ<'a> {
         );
         let kind = match is_union {
             (false, true) if shapes.0.of() != Type::Union => {
-                let variants = shapes.1.variants();
-                let found = variants.into_iter().find(|variant| {
-                    let variant = Variant::of(&self.new, 0, variant.clone());
-                    fits(old, &shapes.0, &variant)
-                });
-                if found.is_some() { Kind::TypeWidened } else { Kind::TypeChanged }
+                let one = (&self.old, old, &shapes.0);
+                match best(one, &self.new, shapes.1.variants()) {
+                    Some(variant) => {
+                        let pointers = (pointers.0, variant.node.pointer.as_str());
+                        let parts = Parts::of(&self.new, &variant.node);
+                        self.parts(old.clone(), parts, pointers, &at.within(&variant.label()));
+                        Kind::TypeWidened
+                    }
+                    None => Kind::TypeChanged,
+                }
             }
             (true, false) if shapes.1.of() != Type::Union => {
-                let variants = shapes.0.variants();
-                let found = variants.into_iter().find(|variant| {
-                    let variant = Variant::of(&self.old, 0, variant.clone());
-                    fits(new, &shapes.1, &variant)
-                });
-                if found.is_some() { Kind::TypeNarrowed } else { Kind::TypeChanged }
+                let one = (&self.new, new, &shapes.1);
+                match best(one, &self.old, shapes.0.variants()) {
+                    Some(variant) => {
+                        let pointers = (variant.node.pointer.as_str(), pointers.1);
+                        let parts = Parts::of(&self.old, &variant.node);
+                        self.parts(parts, new.clone(), pointers, &at.within(&variant.label()));
+                        Kind::TypeNarrowed
+                    }
+                    None => Kind::TypeChanged,
+                }
             }
             _ => return false,
         };
@@ -108,13 +124,13 @@ impl<'a> Differ<'a> {
             None => words::shape(shape),
         };
         let message = format!("{} became {}", of(old, &shapes.0), of(new, &shapes.1));
-        self.found.change(at, kind, Facts::default(), pointer, message);
+        self.found.change(at, kind, Facts::default(), pointers.1, message);
         true
     }
 }
 
 impl<'a> Variant<'a> {
-    fn of(document: &super::document::Document<'a>, index: usize, node: Node<'a>) -> Self {
+    fn of(document: &Document<'a>, index: usize, node: Node<'a>) -> Self {
         let parts = Parts::of(document, &node);
         let reference = parts.reference().map(|(name, _)| name.clone());
         Self { index, node, reference, shape: parts.shape(document) }
@@ -127,6 +143,13 @@ impl<'a> Variant<'a> {
             None => format!("(variant {})", self.index + 1),
         }
     }
+}
+
+/// The type of all variants, if Rust makes one type of them: a list of nothing but lists, a plain
+/// type of nothing but that. Neither keeps what it does not know.
+fn one_type<'a>(mut types: impl Iterator<Item = Type<'a>>) -> Option<Type<'a>> {
+    let first = types.next().filter(|of| matches!(of, Type::List | Type::Plain(_)))?;
+    types.all(|of| of == first).then_some(first)
 }
 
 /// Takes out the pairs that belong together.
@@ -165,10 +188,44 @@ fn likeness(old: &Shape<'_>, new: &Shape<'_>) -> usize {
     }
 }
 
-/// Whether the schema is one of the values of the variant.
-fn fits(parts: &Parts<'_>, shape: &Shape<'_>, variant: &Variant<'_>) -> bool {
-    match (parts.reference(), &variant.reference) {
-        (Some((a, _)), Some(b)) if a == b => true,
-        _ => likeness(shape, &variant.shape) >= ALIKE,
+/// A schema that is no union, with its document.
+type One<'s, 'a> = (&'s Document<'a>, &'s Parts<'a>, &'s Shape<'a>);
+
+/// The variant that the schema is most like, if it is like one: the first of several.
+fn best<'a>(
+    one: One<'_, 'a>,
+    document: &Document<'a>,
+    variants: Vec<Node<'a>>,
+) -> Option<Variant<'a>> {
+    let mut best: Option<((bool, usize, usize), Variant<'a>)> = None;
+    for (index, node) in variants.into_iter().enumerate() {
+        let variant = Variant::of(document, index, node);
+        let is_it = matches!(
+            (one.1.reference(), &variant.reference), (Some((a, _)), Some(b)) if a == b
+        );
+        let likeness = likeness(one.2, &variant.shape);
+        let fit = (is_it, likeness, in_common(one, document, &variant.shape));
+        let is_better = best.as_ref().is_none_or(|(known, _)| fit > *known);
+        if (is_it || likeness >= ALIKE) && is_better {
+            best = Some((fit, variant));
+        }
+    }
+    best.map(|(_, variant)| variant)
+}
+
+/// What tells variants of one type apart: how many of the values they have, and elements of which
+/// type.
+fn in_common<'a>(one: One<'_, 'a>, document: &Document<'a>, variant: &Shape<'a>) -> usize {
+    let items = |document: &Document<'a>, shape: &Shape<'a>| {
+        let items = shape.keyword("items")?;
+        Some(Parts::of(document, &items).shape(document).of())
+    };
+    match (one.2.values(), variant.values()) {
+        _ if variant.of() == Type::List => {
+            usize::from(items(one.0, one.2) == items(document, variant))
+        }
+        (_, None) => usize::MAX,
+        (None, Some(_)) => 0,
+        (Some((_, all)), Some((_, some))) => all.iter().filter(|one| some.contains(one)).count(),
     }
 }

@@ -103,6 +103,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         name: "request-property-type-changed",
         kinds: SEEN,
+        // Where the variant takes less than before, that is another change, which is breaking.
         because: "a union that has the old type as a variant takes what programs send",
     },
     Rule { name: "response-body-became-nullable", kinds: &[Kind::BecameNullable], because: NEVER },

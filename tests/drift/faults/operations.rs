@@ -157,9 +157,18 @@ pub(super) const OPERATIONS: &[Row] = &[
             value(d, "/paths")["/things/{id}"] = item;
         },
         &[
-            (Kind::ParameterRenamed, Compatible, Patch, Request),
-            (Kind::ParameterRenamed, Compatible, Patch, Request),
+            (Kind::ParameterRenamed, Compatible, Major, Request),
+            (Kind::ParameterRenamed, Compatible, Major, Request),
         ],
+    ),
+    (
+        "path parameters that trade places",
+        |d| {
+            let item = value(d, "/paths/~1pairs~1{left}~1{right}").clone();
+            remove(d, "/paths/~1pairs~1{left}~1{right}");
+            value(d, "/paths")["/pairs/{right}/{left}"] = item;
+        },
+        &[(Kind::PathMoved, Breaking, Patch, Operation)],
     ),
     (
         "parameter written otherwise",
@@ -249,6 +258,33 @@ pub(super) const OPERATIONS: &[Row] = &[
             (Kind::SuccessStatusAdded, Compatible, NONE, Response),
             (Kind::SuccessStatusRemoved, Compatible, NONE, Response),
         ],
+    ),
+    (
+        "redirect in the place of every success",
+        |d| {
+            at!(d, GET, "/responses")["302"] = json!({ "description": "Elsewhere" });
+            remove(d, &[GET, "/responses/200"].concat());
+        },
+        &[
+            (Kind::StatusAdded, Compatible, NONE, Error),
+            (Kind::SuccessStatusRemoved, Breaking, Major, Response),
+        ],
+    ),
+    (
+        "error in the place of every success",
+        |d| {
+            let responses = value(d, "/paths/~1things~1{thing_id}/delete/responses");
+            *responses = json!({ "410": { "description": "It cannot be done" } });
+        },
+        &[
+            (Kind::StatusAdded, Compatible, NONE, Error),
+            (Kind::SuccessStatusRemoved, Breaking, Major, Response),
+        ],
+    ),
+    (
+        "only redirect removed",
+        |d| remove(d, "/paths/~1pairs~1{left}~1{right}/get/responses/302"),
+        &[(Kind::SuccessStatusRemoved, Breaking, Major, Response)],
     ),
     (
         "status of an error removed",

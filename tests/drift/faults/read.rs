@@ -228,6 +228,26 @@ pub(super) const READ: &[Row] = &[
         &[(Kind::AccessChanged, Compatible, NONE, Response)],
     ),
     (
+        "only sent",
+        |d| at!(d, THING, "/properties/id")["writeOnly"] = json!(true),
+        &[(Kind::AccessChanged, Breaking, NONE, Response)],
+    ),
+    (
+        "required name that no property has",
+        |d| push(d, &[THING, "/required"].concat(), json!("nothing")),
+        &[(Kind::PropertyBecameRequired, Compatible, NONE, Response)],
+    ),
+    (
+        "what is anything removed",
+        |d| remove(d, &[THING, "/properties/data"].concat()),
+        &[(Kind::RequiredPropertyRemoved, Breaking, Major, Response)],
+    ),
+    (
+        "what is anything made optional",
+        |d| pop(d, &[THING, "/required"].concat(), &json!("data")),
+        &[(Kind::PropertyBecameOptional, Breaking, Major, Response)],
+    ),
+    (
         "discriminator",
         |d| at!(d, THING, "/properties/owner")["discriminator"] = json!({ "propertyName": "kind" }),
         &[(Kind::DiscriminatorChanged, Compatible, NONE, Response)],
@@ -284,6 +304,16 @@ pub(super) const READ: &[Row] = &[
             remove(d, "/x-webhooks/thing-made");
         },
         &[(Kind::WebhookRenamed, Compatible, Major, Webhook)],
+    ),
+    (
+        "webhook of another event",
+        |d| at!(d, HOOK, "/x-github")["subcategory"] = json!("other_thing"),
+        &[(Kind::WebhookEventChanged, Breaking, Major, Webhook)],
+    ),
+    (
+        "category of a webhook",
+        |d| at!(d, HOOK, "/x-github")["category"] = json!("hooks"),
+        &[(Kind::AnnotationChanged, Documentation, NONE, Webhook)],
     ),
     (
         "webhook of other hooks",

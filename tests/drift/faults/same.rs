@@ -65,6 +65,11 @@ pub(super) const SAME: &[Row] = &[
         &[(Kind::DocumentationChanged, Documentation, Patch, Response)],
     ),
     (
+        "event with a hyphen",
+        |d| at!(d, HOOK, "/x-github")["subcategory"] = json!("some-thing"),
+        &[],
+    ),
+    (
         "parameter as a component",
         |d| {
             let parameter = at!(d, GET, "/parameters/1").clone();

@@ -108,6 +108,21 @@ pub(super) const SENT: &[Row] = &[
         &[(Kind::FormatChanged, Breaking, Major, Request)],
     ),
     (
+        "any text for an address",
+        |d| remove(d, &[BODY, "/properties/page/format"].concat()),
+        &[(Kind::FormatChanged, Compatible, NONE, Request)],
+    ),
+    (
+        "address for any text",
+        |d| at!(d, BODY, "/properties/color")["format"] = json!("uri"),
+        &[(Kind::FormatChanged, Notice, NONE, Request)],
+    ),
+    (
+        "required name that no property has",
+        |d| push(d, &[BODY, "/required"].concat(), json!("nothing")),
+        &[(Kind::PropertyBecameRequired, Breaking, NONE, Request)],
+    ),
+    (
         "variant added",
         |d| push(d, &[BODY, "/properties/target/oneOf"].concat(), json!({ "type": "boolean" })),
         &[(Kind::VariantAdded, Compatible, Minor, Request)],

@@ -7,7 +7,7 @@ pub(super) fn small() -> Value {
     let thing = json!({
         "type": "object",
         "description": "A thing.",
-        "required": ["id", "note", "labels", "state", "owner", "at", "text"],
+        "required": ["id", "note", "labels", "state", "owner", "at", "text", "data"],
         "properties": {
             "id": { "type": "integer" },
             "note": { "type": "string", "nullable": true },
@@ -21,7 +21,13 @@ pub(super) fn small() -> Value {
             "at": { "type": "string", "format": "date-time" },
             "text": { "type": "string" },
             "extra": { "type": "object", "additionalProperties": { "type": "string" } },
-            "reviewer": { "$ref": "#/components/schemas/nullable-user" }
+            "reviewer": { "$ref": "#/components/schemas/nullable-user" },
+            "counts": { "type": "object", "additionalProperties": { "type": "integer" } },
+            "data": { "nullable": true },
+            "lists": { "oneOf": [
+                { "type": "array", "items": { "type": "string" } },
+                { "type": "array", "items": { "type": "integer" } }
+            ] }
         }
     });
     let body = json!({
@@ -34,6 +40,10 @@ pub(super) fn small() -> Value {
             "mode": { "type": "string", "enum": ["fast", "slow"], "default": "fast" },
             "due": { "type": "string", "nullable": true },
             "target": { "oneOf": [{ "type": "string" }, { "type": "integer" }] },
+            "page": { "type": "string", "format": "uri" },
+            "names": { "type": "array", "items": { "type": "string" } },
+            "point": { "type": "object", "properties": {
+                "x": { "type": "string" }, "y": { "type": "string" } } },
             "options": { "$ref": "#/components/schemas/options" }
         }
     });
@@ -83,6 +93,16 @@ pub(super) fn small() -> Value {
                     "responses": { "204": { "description": "Gone" } }
                 }
             },
+            "/pairs/{left}/{right}": { "get": {
+                "operationId": "things/get-pair", "tags": ["things"], "x-github": github,
+                "parameters": [
+                    { "name": "left", "in": "path", "required": true,
+                      "schema": { "type": "integer" } },
+                    { "name": "right", "in": "path", "required": true,
+                      "schema": { "type": "integer" } }
+                ],
+                "responses": { "302": { "description": "Elsewhere" } }
+            } },
             "/things": {
                 "post": {
                     "operationId": "things/create", "tags": ["things"], "x-github": github,
@@ -96,7 +116,8 @@ pub(super) fn small() -> Value {
         "x-webhooks": {
             "thing-made": { "post": {
                 "operationId": "things/made",
-                "x-github": { "supported-webhook-types": ["app", "repository"] },
+                "x-github": { "supported-webhook-types": ["app", "repository"],
+                              "category": "webhooks", "subcategory": "some_thing" },
                 "parameters": [{ "name": "X-GitHub-Event", "in": "header",
                                  "schema": { "type": "string" } }],
                 "requestBody": { "content": of("thing-made") },

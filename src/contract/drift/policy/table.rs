@@ -1,0 +1,96 @@
+//! The table of the documentation says what is judged.
+
+use super::super::change::{Direction, Kind};
+use super::{Facts, judge};
+
+/// What the documentation says of a kind in a direction, where the cell says it plainly:
+/// `breaking / major`, maybe with more after a colon or a semicolon.
+struct Row {
+    kind: Kind,
+    direction: Direction,
+    cell: String,
+}
+
+/// The rows whose first cell has nothing but names of kinds.
+fn rows(text: &str) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for line in text.lines().filter_map(|line| line.strip_prefix("//! | ")) {
+        let cells: Vec<&str> = line.trim_end_matches('|').split('|').map(str::trim).collect();
+        let Some((first, cells)) = cells.split_first() else { continue };
+        let kinds: Option<Vec<Kind>> = first
+            .split(", ")
+            .map(|name| {
+                let name = name.strip_prefix('`')?.strip_suffix('`')?;
+                Kind::ALL.iter().copied().find(|kind| kind.as_str() == name)
+            })
+            .collect();
+        for kind in kinds.unwrap_or_default() {
+            let directions = match cells.len() {
+                1 => vec![direction(kind)],
+                _ => vec![Direction::Request, Direction::Response],
+            };
+            for (direction, cell) in directions.into_iter().zip(cells) {
+                let cell = cell.split([':', ';']).next().unwrap_or_default().trim().to_owned();
+                rows.push(Row { kind, direction, cell });
+            }
+        }
+    }
+    rows
+}
+
+/// Whom a kind concerns that has one cell.
+fn direction(kind: Kind) -> Direction {
+    let name = kind.as_str();
+    let starts = |starts: &[&str]| starts.iter().any(|start| name.starts_with(start));
+    if starts(&["webhook-"]) {
+        Direction::Webhook
+    } else if starts(&["header-", "success-status-"]) {
+        Direction::Response
+    } else if starts(&["status-"]) {
+        Direction::Error
+    } else if starts(&["parameter-", "required-", "request-body-", "media-type-"]) {
+        Direction::Request
+    } else {
+        Direction::Operation
+    }
+}
+
+/// `breaking / major`, and nothing else.
+fn is_plain(cell: &str) -> bool {
+    let words = cell.split_once(" / ");
+    words.is_some_and(|(severity, bump)| {
+        ["documentation", "compatible", "notice", "breaking"].contains(&severity)
+            && ["none", "patch", "minor", "major"].contains(&bump)
+    })
+}
+
+#[test]
+fn the_table_says_what_is_judged() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../src/contract/drift.rs");
+    let rows = rows(&std::fs::read_to_string(path).unwrap());
+    // What is said first is of a text, whose values are an enum in Rust.
+    let facts = Facts { retyped: true, ..Facts::default() };
+    let plain: Vec<&Row> = rows.iter().filter(|row| is_plain(&row.cell)).collect();
+    for Row { kind, direction, cell } in &plain {
+        let (severity, bump, _) = judge(*kind, *direction, facts);
+        assert_eq!(format!("{severity} / {bump}"), *cell, "{kind} of a {direction}");
+    }
+    // Those that the table says with a condition.
+    let mut others: Vec<&str> = Kind::ALL
+        .iter()
+        .filter(|kind| !plain.iter().any(|row| row.kind == **kind))
+        .map(|kind| kind.as_str())
+        .collect();
+    others.sort_unstable();
+    assert_eq!(
+        others,
+        [
+            "deprecated",
+            "format-changed",
+            "media-type-added",
+            "media-type-removed",
+            "success-status-added",
+            "success-status-removed",
+        ]
+    );
+}

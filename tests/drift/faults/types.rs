@@ -1,0 +1,154 @@
+//! Types that become others, of which the old one is a part at first sight.
+
+use octowire_refresh::drift::Bump::{Major, Minor};
+use octowire_refresh::drift::Direction::{Request, Response};
+use octowire_refresh::drift::Kind;
+use octowire_refresh::drift::Severity::{Breaking, Compatible};
+use serde_json::json;
+
+use super::Row;
+use super::small::*;
+
+/// Unions beside what their variants were, and maps beside objects.
+pub(super) const TYPES: &[Row] = &[
+    (
+        "list of something else, or a text",
+        |d| {
+            *at!(d, BODY, "/properties/names") = json!({ "oneOf": [
+                { "type": "array", "items": { "type": "integer" } }, { "type": "string" }
+            ] });
+        },
+        &[
+            (Kind::TypeChanged, Breaking, Major, Request),
+            (Kind::TypeWidened, Compatible, Major, Request),
+        ],
+    ),
+    (
+        "the same list after another one, or a text",
+        |d| {
+            *at!(d, BODY, "/properties/names") = json!({ "oneOf": [
+                { "type": "array", "items": { "type": "integer" } },
+                { "type": "array", "items": { "type": "string" } }, { "type": "string" }
+            ] });
+        },
+        &[(Kind::TypeWidened, Compatible, Major, Request)],
+    ),
+    (
+        "fewer values, or a number",
+        |d| {
+            let mode = at!(d, BODY, "/properties/mode");
+            *mode = json!({ "default": "fast", "oneOf": [
+                { "type": "string", "enum": ["fast"], "default": "fast" }, { "type": "integer" }
+            ] });
+        },
+        &[
+            (Kind::EnumValueRemoved, Breaking, Major, Request),
+            (Kind::TypeWidened, Compatible, Major, Request),
+        ],
+    ),
+    (
+        "object with one more that is required, or a text",
+        |d| {
+            *at!(d, BODY, "/properties/point") = json!({ "oneOf": [
+                { "type": "object", "required": ["z"], "properties": {
+                    "x": { "type": "string" }, "y": { "type": "string" },
+                    "z": { "type": "string" } } },
+                { "type": "string" }
+            ] });
+        },
+        &[
+            (Kind::RequiredPropertyAdded, Breaking, Major, Request),
+            (Kind::TypeWidened, Compatible, Major, Request),
+        ],
+    ),
+    (
+        "only the text, which must be short, of a union",
+        |d| {
+            *at!(d, BODY, "/properties/target") = json!({ "type": "string", "enum": ["a"] });
+        },
+        &[
+            (Kind::EnumIntroduced, Breaking, Major, Request),
+            (Kind::TypeNarrowed, Breaking, Major, Request),
+        ],
+    ),
+    (
+        "only one of two objects, which lacks something",
+        |d| {
+            *at!(d, THING, "/properties/owner") = json!({ "type": "object",
+                "required": ["login"], "properties": { "login": { "type": "string" } } });
+        },
+        &[
+            (Kind::RequiredPropertyRemoved, Breaking, Major, Response),
+            (Kind::TypeNarrowed, Compatible, Major, Response),
+        ],
+    ),
+    (
+        "text beside nothing but lists",
+        |d| push(d, &[THING, "/properties/lists/oneOf"].concat(), json!({ "type": "string" })),
+        &[(Kind::TypeWidened, Breaking, Major, Response)],
+    ),
+    (
+        "list beside nothing but lists",
+        |d| {
+            let more = json!({ "type": "array", "items": { "type": "boolean" } });
+            push(d, &[THING, "/properties/lists/oneOf"].concat(), more);
+        },
+        &[(Kind::VariantAdded, Compatible, Minor, Response)],
+    ),
+    (
+        "name that is a text, for a map of numbers",
+        |d| {
+            *at!(d, THING, "/properties/counts") =
+                json!({ "type": "object", "properties": { "name": { "type": "string" } } });
+        },
+        &[(Kind::TypeChanged, Breaking, Major, Response)],
+    ),
+    (
+        "name that is a number, for a map of numbers",
+        |d| {
+            *at!(d, THING, "/properties/counts") =
+                json!({ "type": "object", "properties": { "name": { "type": "integer" } } });
+        },
+        &[(Kind::TypeNarrowed, Compatible, Major, Response)],
+    ),
+    (
+        "name that may be `null`, for a map of numbers",
+        |d| {
+            *at!(d, THING, "/properties/counts") = json!({ "type": "object", "properties": {
+                "name": { "type": "integer", "nullable": true } } });
+        },
+        &[
+            (Kind::BecameNullable, Breaking, Major, Response),
+            (Kind::TypeNarrowed, Compatible, Major, Response),
+        ],
+    ),
+    (
+        "map of numbers for names that are texts",
+        |d| {
+            *at!(d, BODY, "/properties/point") =
+                json!({ "type": "object", "additionalProperties": { "type": "integer" } });
+        },
+        &[(Kind::TypeChanged, Breaking, Major, Request)],
+    ),
+    (
+        "map of texts for names that are texts",
+        |d| {
+            *at!(d, BODY, "/properties/point") =
+                json!({ "type": "object", "additionalProperties": { "type": "string" } });
+        },
+        &[(Kind::TypeWidened, Compatible, Major, Request)],
+    ),
+    (
+        "nothing for names",
+        |d| {
+            *at!(d, BODY, "/properties/point") =
+                json!({ "type": "object", "additionalProperties": false });
+        },
+        &[(Kind::TypeChanged, Breaking, Major, Request)],
+    ),
+    (
+        "anything for names",
+        |d| *at!(d, BODY, "/properties/point") = json!({ "type": "object" }),
+        &[(Kind::TypeWidened, Compatible, Major, Request)],
+    ),
+];
