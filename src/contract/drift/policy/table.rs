@@ -66,8 +66,7 @@ fn is_plain(cell: &str) -> bool {
 
 #[test]
 fn the_table_says_what_is_judged() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../src/contract/drift.rs");
-    let rows = rows(&std::fs::read_to_string(path).unwrap());
+    let rows = rows(include_str!("../../drift.rs"));
     // What is said first is of a text, whose values are an enum in Rust.
     let facts = Facts { retyped: true, ..Facts::default() };
     let plain: Vec<&Row> = rows.iter().filter(|row| is_plain(&row.cell)).collect();
