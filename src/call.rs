@@ -3,7 +3,7 @@
 //! [`call`] happens once for a call, [`attempt`] once for each time that it is sent. This file is
 //! the only one that knows all policies, and their order is the order of the code.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -64,11 +64,25 @@ impl Called {
 }
 
 /// One call, however many attempts it takes.
-///
-/// Policies stand in this order: observe, look into the cache, join equal reads, retry.
 pub(crate) async fn call(request: Request, reading: Reading) -> Called {
-    let operation = request.label().clone();
     let observed = Observed::begin(&request);
+    observe(observed, pin!(answered(request, reading))).await
+}
+
+/// What a call does, from its beginning to its answer, is seen as one.
+pub(crate) async fn observe(
+    observed: Observed,
+    answer: Pin<&mut impl Future<Output = Result<Raw>>>,
+) -> Called {
+    let answer = answer.instrument(observed.span().clone()).await;
+    Called { answer, observed }
+}
+
+/// The answer to a call.
+///
+/// Policies stand in this order: look into the cache, join equal reads, retry.
+pub(crate) async fn answered(request: Request, reading: Reading) -> Result<Raw> {
+    let operation = request.label().clone();
     // Pinned where it is made: what wraps it would copy its two kilobytes otherwise.
     let answer = pin!(async {
         let again = request.may_be_refreshed().then(|| request.clone());
@@ -92,8 +106,7 @@ pub(crate) async fn call(request: Request, reading: Reading) -> Called {
             }
         }
     });
-    let answer = answer.instrument(observed.span().clone()).await;
-    Called { answer: answer.map_err(|error| error.with_operation(&operation)), observed }
+    answer.await.map_err(|error| error.with_operation(&operation))
 }
 
 /// Attempts, until one succeeds or nothing else may help.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 
 use http::{HeaderMap, Method};
@@ -9,11 +10,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::call::{Called, Reading, call};
+use crate::call::{Called, Reading, answered, observe};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Line, Result, tells_rate_limit, when_to_return};
 use crate::request::Request;
 use crate::response::{Raw, RawBody, Response, ResponseFuture};
+use crate::telemetry::observed::Observed;
 
 impl Client {
     /// Sends a query or mutation to the
@@ -53,23 +55,28 @@ impl Client {
 /// How often a call goes again that GitHub refused for a rate limit.
 const MAX_LIMITED: u32 = 8;
 
-/// Calls, and again if GitHub refused it for a rate limit, which it may say with a 200. Then
-/// nothing was done, and the limits say when the call may go again.
+/// One call, which goes again if GitHub refused it for a rate limit, as it may say with a 200. Then
+/// nothing was done, and the limits say when it may go again.
 async fn through_limits(request: Request) -> Called {
-    let mut refused: Option<Called> = None;
-    for _ in 0..MAX_LIMITED {
-        let called = call(request.clone(), Reading::Buffered).await;
-        match (&called.answer, refused.take()) {
-            (Ok(raw), _) if is_refused(raw) => refused = Some(called),
-            // What GitHub said tells more than that it is not asked again.
-            (Err(error), Some(before)) if error.kind() == ErrorKind::RateLimit => return before,
-            _ => return called,
+    let observed = Observed::begin(&request);
+    let answer = async move {
+        let mut refused = None;
+        for _ in 0..MAX_LIMITED {
+            match (answered(request.clone(), Reading::Buffered).await, refused.take()) {
+                (Ok(raw), _) if is_refused(&raw) => refused = Some(raw),
+                // What GitHub said tells more than that it is not asked again.
+                (Err(error), Some(before)) if error.kind() == ErrorKind::RateLimit => {
+                    return Ok(before);
+                }
+                (answer, _) => return answer,
+            }
         }
-    }
-    match refused {
-        Some(called) => called,
-        None => call(request, Reading::Buffered).await,
-    }
+        match refused {
+            Some(raw) => Ok(raw),
+            None => answered(request, Reading::Buffered).await,
+        }
+    };
+    observe(observed, pin!(answer)).await
 }
 
 /// Whether the answer is a rate limit, and nothing else.

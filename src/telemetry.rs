@@ -26,9 +26,8 @@
 //!
 //! What differs from the conventions: an attempt has one span with its redirects, and there is no `url.full`,
 //! which holds the names of repositories and people. A span of a call ends when its answer is decoded;
-//! that of a stream when its headers are there. GraphQL's calls that are refused for a limit and go again are
-//! calls of their own. What the client asks behind the back of a read, to refresh what is stored, has a span
-//! and counts as attempts, but as no call.
+//! that of a stream when its headers are there. What the client asks behind the back of a read, to refresh
+//! what is stored, has a span and counts as attempts, but as no call.
 //!
 //! Minting a token has the span `github_token`, handling a delivery of a webhook `webhook.delivery`; both
 //! have fields of their own.

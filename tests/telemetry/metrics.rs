@@ -223,6 +223,27 @@ async fn a_call_is_counted_as_it_really_ended_and_once() {
     assert_eq!(seen.value("octowire_calls_in_flight", &[]), 0.0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_query_that_goes_again_after_a_limit_is_one_call() {
+    let mock = MockGitHub::start().await;
+    let refused = r#"{"errors":[{"type":"RATE_LIMITED","message":"API rate limit exceeded"}]}"#;
+    mock.on_request(Method::POST, "/graphql")
+        .raw(200, "application/json", refused)
+        .header("retry-after", "30")
+        .raw(200, "application/json", r#"{"data":{"viewer":{"login":"octocat"}}}"#);
+    let github = mock.client();
+    let seen = recorded(async {
+        github.graphql::<Value>("{ viewer { login } }", ()).await.unwrap();
+    })
+    .await;
+    assert_eq!(mock.received().len(), 2);
+    assert_eq!(seen.value("octowire_calls_total", &[("outcome", "ok")]), 1.0);
+    assert_eq!(seen.value("octowire_calls_total", &[]), 1.0);
+    assert_eq!(seen.value("octowire_call_duration_seconds", &[]), 1.0);
+    assert_eq!(seen.value("octowire_attempt_duration_seconds", &[("status", "200")]), 2.0);
+    assert_eq!(seen.value("octowire_rate_limited_total", &[]), 1.0);
+}
+
 #[tokio::test]
 async fn a_confirmation_saves_quota_only_for_who_has_a_token() {
     let seen = recorded(async {
