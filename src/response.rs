@@ -197,7 +197,7 @@ impl<T> Future for ResponseFuture<T> {
             let raw = match answer {
                 Ok(raw) => raw,
                 Err(error) => {
-                    observed.end(&Err(error.clone()));
+                    observed.fail(&error);
                     return Err(error);
                 }
             };

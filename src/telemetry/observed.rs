@@ -11,7 +11,7 @@ use super::{meter, spans};
 use crate::cache::CacheStatus;
 use crate::error::{Error, Result};
 use crate::request::{Prepared, Request};
-use crate::response::Raw;
+use crate::response::{Raw, request_id};
 
 /// What ended before it was told how.
 const CANCELLED: &str = "cancelled";
@@ -47,11 +47,15 @@ impl Observed {
 
     /// The call ended with this answer.
     pub(crate) fn end(self, answer: &Result<Raw>) {
-        let told = match answer {
-            Ok(answer) => (Some(answer.status), spans::id(&answer.headers), Some(answer.came)),
-            Err(error) => (error.status(), error.request_id(), None),
-        };
-        self.finish(told, answer.as_ref().err());
+        match answer {
+            Ok(raw) => self.end_with((raw.status, request_id(&raw.headers), raw.came), None),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// The call ended without an answer to decode.
+    pub(crate) fn fail(self, error: &Error) {
+        self.finish((error.status(), error.request_id(), None), Some(error));
     }
 
     /// The call ended, and its answer was decoded, or was not.
@@ -115,7 +119,7 @@ impl ObservedAttempt {
 
     pub(crate) fn end(mut self, answer: &Result<Raw>) {
         let (status, id) = match answer {
-            Ok(answer) => (Some(answer.status), spans::id(&answer.headers)),
+            Ok(answer) => (Some(answer.status), request_id(&answer.headers)),
             Err(error) => (error.status(), error.request_id()),
         };
         let failed = failure(status, answer.as_ref().err());

@@ -1,12 +1,11 @@
 //! The spans of a call and of its attempts, by OpenTelemetry's
 //! [conventions for HTTP clients](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client-span).
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 use tracing::{Span, debug_span, field, info_span};
 
 use crate::cache::CacheStatus;
 use crate::request::{Prepared, Request};
-use crate::response::request_id;
 
 /// The span of a call: whatever it takes, from the cache to the last attempt.
 pub(crate) fn call(request: &Request) -> Span {
@@ -73,11 +72,6 @@ pub(crate) fn cached(span: &Span, came: Option<CacheStatus>) {
     if !span.is_disabled() {
         span.record("github.cache", came.map(CacheStatus::name));
     }
-}
-
-/// GitHub's id of a request.
-pub(crate) fn id(headers: &HeaderMap) -> Option<&str> {
-    request_id(headers)
 }
 
 /// OpenTelemetry's name of an HTTP span: the method and the template, or the method alone.
