@@ -19,6 +19,7 @@ mod document;
 pub(crate) mod mirrors;
 #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "examples are for the mock"))]
 mod operation;
+mod pointer;
 pub(crate) mod request;
 mod response;
 mod router;
@@ -44,7 +45,10 @@ pub use uses::{PinError, Uses};
 
 #[cfg(feature = "testing")]
 pub(crate) use {
+    document::Source,
     operation::{Content, MediaType},
+    pointer::unescaped,
+    request::value_of,
     schema::{Schema, Schemas},
     undocumented::parts_at,
 };

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tracing::warn;
 
 use super::deviation::{Deviation, DeviationKind};
-use super::document::Document;
+use super::document::{Document, Source};
 use super::response::CheckResponse;
 
 /// Holds every answer that a client gets against GitHub's document, for test and staging.
@@ -47,11 +47,6 @@ struct Inner {
     checked: AtomicU64,
     left_out: AtomicU64,
     seen: Mutex<HashMap<(String, DeviationKind, String), Seen>>,
-}
-
-enum Source {
-    BuiltIn,
-    Given(Arc<Document>),
 }
 
 /// A deviation, and how often it was seen.
@@ -92,10 +87,7 @@ impl Checker {
     /// What was seen before is forgotten.
     #[must_use]
     pub fn ignoring(self, kinds: impl IntoIterator<Item = DeviationKind>) -> Self {
-        let document = match &self.0.document {
-            Source::BuiltIn => Source::BuiltIn,
-            Source::Given(document) => Source::Given(Arc::clone(document)),
-        };
+        let document = self.0.document.clone();
         Self::of(document, self.0.ignored.iter().copied().chain(kinds).collect())
     }
 
@@ -166,10 +158,7 @@ impl Checker {
     }
 
     fn document(&self) -> &Document {
-        match &self.0.document {
-            Source::BuiltIn => Document::built_in(),
-            Source::Given(document) => document,
-        }
+        self.0.document.document()
     }
 
     fn note(&self, found: Vec<Deviation>, answer: CheckResponse<'_>) {

@@ -25,7 +25,7 @@ use super::schema::Schemas;
 /// Operations can be looked at, and requests and answers held against them:
 /// see [`check_request`](Self::check_request) and [`check_response`](Self::check_response).
 pub struct Document {
-    json: Source,
+    json: Text,
     version: String,
     pub(super) operations: Vec<DocumentedOperation>,
     router: Router,
@@ -33,9 +33,26 @@ pub struct Document {
 }
 
 /// The text of a document, to be read as a whole by whoever needs that.
-enum Source {
+enum Text {
     BuiltIn,
     Given(Arc<[u8]>),
+}
+
+/// The document that something is held against.
+#[derive(Clone)]
+pub(crate) enum Source {
+    /// That of the library, read when it is first needed.
+    BuiltIn,
+    Given(Arc<Document>),
+}
+
+impl Source {
+    pub(crate) fn document(&self) -> &Document {
+        match self {
+            Self::BuiltIn => Document::built_in(),
+            Self::Given(document) => document,
+        }
+    }
 }
 
 /// Why a document can not be read: it is no OpenAPI 3.0 document, or one of its operations is not
@@ -49,7 +66,7 @@ const BUILT_IN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/document.json"
 
 /// Read once for a process; that takes some 30 MB.
 static READ: LazyLock<Result<Document, DocumentError>> =
-    LazyLock::new(|| Document::read(BUILT_IN, Source::BuiltIn));
+    LazyLock::new(|| Document::read(BUILT_IN, Text::BuiltIn));
 
 impl Document {
     /// The document that this library was generated from, with its corrections: all operations,
@@ -71,7 +88,7 @@ impl Document {
     /// # Errors
     /// If the text is no JSON, or no OpenAPI 3.0 document.
     pub fn from_slice(json: &[u8]) -> Result<Self, DocumentError> {
-        Self::read(json, Source::Given(json.into()))
+        Self::read(json, Text::Given(json.into()))
     }
 
     /// The version, such as `1.1.4`: GitHub's documents have kept one for years.
@@ -104,8 +121,8 @@ impl Document {
     #[must_use]
     pub fn to_json(&self) -> Value {
         let bytes = match &self.json {
-            Source::BuiltIn => BUILT_IN,
-            Source::Given(bytes) => bytes,
+            Text::BuiltIn => BUILT_IN,
+            Text::Given(bytes) => bytes,
         };
         // It was read before, as a document.
         serde_json::from_slice(bytes).unwrap_or_default()
@@ -126,7 +143,7 @@ impl Document {
         })
     }
 
-    fn read(json: &[u8], source: Source) -> Result<Self, DocumentError> {
+    fn read(json: &[u8], text: Text) -> Result<Self, DocumentError> {
         let document: Parsed = serde_json::from_slice(json)
             .map_err(|error| DocumentError(format!("it is no OpenAPI document: {error}")))?;
         if !document.openapi.starts_with("3.0.") {
@@ -153,12 +170,12 @@ impl Document {
             router.add(index, operation);
         }
         let schemas = Schemas::new(components.schemas);
-        Ok(Self { json: source, version: info.version, operations, router, schemas })
+        Ok(Self { json: text, version: info.version, operations, router, schemas })
     }
 
     fn empty() -> Self {
         Self {
-            json: Source::BuiltIn,
+            json: Text::BuiltIn,
             version: String::new(),
             operations: Vec::new(),
             router: Router::default(),

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use super::deviation::{Deviation, DeviationKind};
 use super::document::Document;
 use super::operation::{DocumentedOperation, DocumentedParameter, MediaType};
+use super::pointer::json_path;
 use super::response::is_json;
-use super::schema::{Schemas, json_path};
+use super::schema::Schemas;
 use crate::operation::Location;
 
 /// A request, as [`Document::check_request`] takes it.
@@ -134,7 +135,8 @@ impl Matched<'_> {
     }
 }
 
-fn value_of<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+/// The first value of this name.
+pub(crate) fn value_of<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
     let (_, value) = pairs.iter().find(|(known, _)| known == name)?;
     Some(value)
 }

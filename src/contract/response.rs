@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::deviation::{Deviation, DeviationKind};
 use super::document::Document;
 use super::operation::{Content, DocumentedOperation, MediaType};
-use super::schema::json_path;
+use super::pointer::json_path;
 
 /// An answer, as [`Document::check_response`] takes it.
 #[derive(Clone, Copy, Debug)]

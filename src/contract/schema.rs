@@ -13,6 +13,7 @@ use jsonschema::{Draft, ValidationError, Validator};
 use serde_json::{Map, Value, json};
 
 use super::deviation::DeviationKind;
+use super::pointer::escaped;
 use super::undocumented::undocumented;
 
 /// A schema, and what checks values against it, made when it is first needed.
@@ -84,11 +85,12 @@ impl Schema {
 }
 
 impl Schemas {
-    pub(super) fn new(components: Map<String, Value>) -> Self {
+    pub(crate) fn new(components: Map<String, Value>) -> Self {
         Self { components, converted: OnceLock::new() }
     }
 
     /// `#/components/schemas`.
+    #[cfg(test)]
     pub(crate) fn components(&self) -> &Map<String, Value> {
         &self.components
     }
@@ -227,7 +229,7 @@ fn tell(error: &ValidationError<'_>, depth: usize, misfits: &mut Vec<Misfit>) {
         }
         ValidationErrorKind::Required { property } => {
             let name = property.as_str().unwrap_or_default();
-            let pointer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+            let pointer = format!("{pointer}/{}", escaped(name));
             let message = "is not there, and the document requires it".to_owned();
             return misfits.push(Misfit { kind: DeviationKind::MissingProperty, pointer, message });
         }
@@ -299,8 +301,6 @@ fn depth(error: &ValidationError<'_>) -> usize {
 fn nearest<'a, 'b>(
     variants: &'a [Vec<ValidationError<'b>>],
 ) -> Option<&'a Vec<ValidationError<'b>>> {
-    let depth =
-        |error: &ValidationError<'_>| error.instance_path().to_string().matches('/').count();
     let shallow = |errors: &[ValidationError<'_>]| {
         errors
             .iter()
@@ -344,26 +344,4 @@ fn short(value: &Value) -> Option<String> {
     let text = value.as_str()?;
     let letter = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-' | b'.' | b' ');
     (text.len() <= 32 && text.bytes().all(letter)).then(|| format!("{text:?}"))
-}
-
-/// A JSON pointer as a JSON path, from `$`.
-pub(super) fn json_path(pointer: &str) -> String {
-    let mut path = "$".to_owned();
-    for part in pointer.split('/').skip(1) {
-        let part = part.replace("~1", "/").replace("~0", "~");
-        match part.parse::<usize>() {
-            Ok(index) => path.push_str(&format!("[{index}]")),
-            Err(_) => path.push_str(&step(&part)),
-        }
-    }
-    path
-}
-
-/// A step of a JSON path to a property.
-fn step(name: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    match !name.is_empty() && name.bytes().all(plain) {
-        true => format!(".{name}"),
-        false => format!("[{name:?}]"),
-    }
 }

@@ -3,6 +3,9 @@
 
 use serde_json::Value;
 
+use super::pointer::escaped;
+#[cfg(any(test, feature = "testing"))]
+use super::pointer::unescaped;
 use super::schema::Schemas;
 
 /// How deep a body is looked into. GitHub's nest some ten levels deep.
@@ -40,7 +43,7 @@ fn look(
             // Without any property named, the document does not say what is in it.
             let open = !free.is_empty() || all.iter().all(|part| !part["properties"].is_object());
             for (name, value) in properties {
-                let path = format!("{path}/{}", name.replace('~', "~0").replace('/', "~1"));
+                let path = format!("{path}/{}", escaped(name));
                 let parts = named(name);
                 match (parts.is_empty(), open) {
                     (false, _) => look(value, &parts, schemas, &path, depth + 1, found),
@@ -68,7 +71,7 @@ pub(crate) fn parts_at<'a>(
 ) -> Vec<&'a Value> {
     let mut parts = vec![schema];
     for step in pointer.split('/').skip(1) {
-        let step = step.replace("~1", "/").replace("~0", "~");
+        let step = unescaped(step);
         let mut all = Vec::new();
         parts.iter().for_each(|part| flatten(part, schemas, 0, &mut all));
         let named: Vec<&Value> = all.iter().filter_map(|p| p["properties"].get(&step)).collect();

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::fault::Fault;
 use super::reply::Reply;
-use super::stub::refuse;
+use super::stub::accept;
 use crate::contract::{CheckResponse, Document, DocumentedOperation};
 
 /// What a function answers to a request: see [`Stub::with`](super::Stub::with).
@@ -39,11 +39,7 @@ impl Answer {
     #[must_use]
     #[track_caller]
     pub fn fault(fault: Fault) -> Self {
-        if let Fault::ServerError(status) = fault
-            && !(500..600).contains(&status)
-        {
-            refuse(&format!("{status} is no error of a server"));
-        }
+        accept(check_fault(&fault));
         Self(What::Fault(fault))
     }
 
@@ -60,7 +56,8 @@ impl Answer {
     #[must_use]
     #[track_caller]
     pub fn json(status: u16, body: &Value) -> Self {
-        Self(What::Reply(Reply::json(valid(status), body), true))
+        accept(check_status(status));
+        Self(What::Reply(Reply::json(status, body), true))
     }
 
     /// A status without a body, which has to be as GitHub's document says.
@@ -70,7 +67,8 @@ impl Answer {
     #[must_use]
     #[track_caller]
     pub fn empty(status: u16) -> Self {
-        Self(What::Reply(Reply::empty(valid(status)), true))
+        accept(check_status(status));
+        Self(What::Reply(Reply::empty(status), true))
     }
 
     /// Anything, whether or not GitHub could answer it.
@@ -80,8 +78,9 @@ impl Answer {
     #[must_use]
     #[track_caller]
     pub fn raw(status: u16, content_type: &str, body: impl Into<Bytes>) -> Self {
-        checked_header("content-type", content_type);
-        Self(What::Reply(Reply::bytes(valid(status), content_type, body), false))
+        accept(check_header("content-type", content_type));
+        accept(check_status(status));
+        Self(What::Reply(Reply::bytes(status, content_type, body), false))
     }
 
     /// With a header, which replaces what is there; of no effect on what is not an answer in full.
@@ -91,7 +90,7 @@ impl Answer {
     #[must_use]
     #[track_caller]
     pub fn header(self, name: &str, value: &str) -> Self {
-        checked_header(name, value);
+        accept(check_header(name, value));
         match self.0 {
             What::Reply(reply, checked) => Self(What::Reply(reply.header(name, value), checked)),
             other => Self(other),
@@ -150,17 +149,23 @@ impl From<Fault> for Answer {
     }
 }
 
-#[track_caller]
-pub(super) fn valid(status: u16) -> u16 {
-    match StatusCode::from_u16(status) {
-        Ok(_) => status,
-        Err(_) => refuse(&format!("{status} is no status")),
+pub(super) fn check_status(status: u16) -> Result<(), String> {
+    let known = StatusCode::from_u16(status);
+    known.map(drop).map_err(|_| format!("{status} is no status"))
+}
+
+pub(super) fn check_header(name: &str, value: &str) -> Result<(), String> {
+    match HeaderName::try_from(name).is_ok() && HeaderValue::from_str(value).is_ok() {
+        true => Ok(()),
+        false => Err(format!("{name:?} is no header, or has a value that none has")),
     }
 }
 
-#[track_caller]
-pub(super) fn checked_header(name: &str, value: &str) {
-    if HeaderName::try_from(name).is_err() || HeaderValue::from_str(value).is_err() {
-        refuse(&format!("{name:?} is no header, or has a value that none has"));
+pub(super) fn check_fault(fault: &Fault) -> Result<(), String> {
+    match fault {
+        Fault::ServerError(status) if !(500..600).contains(status) => {
+            Err(format!("{status} is no error of a server"))
+        }
+        _ => Ok(()),
     }
 }

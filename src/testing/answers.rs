@@ -1,24 +1,19 @@
 //! What the mock answers when nobody told it otherwise: the document's examples, mended where they
 //! do not keep to the document themselves.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use serde_json::{Map, Value, json};
 
 use super::fit::fit;
 use super::listing::Listing;
 use super::minimal::minimal_value;
-use crate::contract::{Content as Bodies, Document, DocumentedOperation, MediaType};
+use crate::contract::{Content as Bodies, Document, DocumentedOperation, MediaType, Source};
 
 /// What each operation answers, by its place in the document; made when it is first asked for.
 pub(super) struct Answers {
     document: Source,
     answers: Vec<OnceLock<Answer>>,
-}
-
-pub(super) enum Source {
-    BuiltIn,
-    Given(std::sync::Arc<Document>),
 }
 
 /// What one operation answers.
@@ -39,17 +34,18 @@ pub(super) enum Content {
     Download(&'static str),
 }
 
-impl Source {
-    pub(super) fn document(&self) -> &Document {
-        match self {
-            Self::BuiltIn => Document::built_in(),
-            Self::Given(document) => document,
+impl Answers {
+    /// Those of the built-in document are the same for all mocks of a process.
+    pub(super) fn of(document: Source) -> Arc<Self> {
+        static BUILT_IN: LazyLock<Arc<Answers>> =
+            LazyLock::new(|| Arc::new(Answers::new(Source::BuiltIn)));
+        match document {
+            Source::BuiltIn => Arc::clone(&BUILT_IN),
+            given @ Source::Given(_) => Arc::new(Self::new(given)),
         }
     }
-}
 
-impl Answers {
-    pub(super) fn of(document: Source) -> Self {
+    fn new(document: Source) -> Self {
         let count = document.document().operations().len();
         Self { document, answers: (0..count).map(|_| OnceLock::new()).collect() }
     }
@@ -64,6 +60,11 @@ impl Answers {
         let operations = document.operations();
         let index = operations.binary_search_by(|known| known.id().cmp(operation.id())).ok()?;
         Some(self.answers[index].get_or_init(|| Answer::of(document, operation)))
+    }
+
+    /// The status of an operation's success; 200 if it is not known.
+    pub(super) fn success(&self, operation: Option<&DocumentedOperation>) -> u16 {
+        operation.and_then(|operation| self.answer(operation)).map_or(200, |answer| answer.status)
     }
 }
 
@@ -87,6 +88,18 @@ pub(super) fn example_of(
     let content = &operation.response(status)?.content;
     let (_, media_type) = preferred(content).filter(|(name, _)| name.contains("json"))?;
     Some(body(document, media_type))
+}
+
+/// Whether an answer of JSON is as the document says.
+pub(super) fn keeps_to(
+    document: &Document,
+    operation: &DocumentedOperation,
+    status: u16,
+    body: &Value,
+) -> bool {
+    let content = operation.response(status).map(|response| &response.content);
+    let described = content.and_then(|content| content.get("application/json"));
+    described.is_none_or(|described| described.schema.fits(body, document.schemas()))
 }
 
 /// The first documented success, or the redirect of an operation that has no success of its own.
@@ -118,7 +131,8 @@ fn file_behind(path: &str) -> &'static str {
     }
 }
 
-fn preferred(content: &Bodies) -> Option<(&String, &MediaType)> {
+/// JSON, where there is a choice.
+pub(super) fn preferred(content: &Bodies) -> Option<(&String, &MediaType)> {
     content.get_key_value("application/json").or_else(|| content.first_key_value())
 }
 
@@ -131,13 +145,11 @@ fn text(media_type: &MediaType) -> String {
 }
 
 fn body(document: &Document, media_type: &MediaType) -> Value {
-    let schemas = document.schemas().components();
-    let schema = &media_type.schema;
+    let (schema, schemas) = (&media_type.schema, document.schemas());
     match &media_type.example {
         Some(example) => {
-            let example =
-                wrapped(example.clone(), document.schemas().resolve(&schema.value), document);
-            fit(example, schema, document.schemas())
+            let example = wrapped(example.clone(), schemas.resolve(&schema.value), document);
+            fit(example, schema, schemas)
         }
         None => minimal_value(&schema.value, schemas),
     }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::answers::keeps_to;
 use crate::contract::{Document, DocumentedOperation, Matched};
 
 /// The repository of the document's examples.
@@ -25,7 +26,7 @@ pub(super) fn as_asked(
             set(&mut asked, matched.operation, name, value);
         }
     }
-    match fits(&asked, matched.operation, document, status) {
+    match keeps_to(document, matched.operation, status, &asked) {
         true => asked,
         false => example.clone(),
     }
@@ -75,10 +76,4 @@ fn set(asked: &mut Value, operation: &DocumentedOperation, name: &str, value: &s
         Some(old @ Value::String(_)) => *old = json!(value),
         _ => {}
     }
-}
-
-fn fits(value: &Value, operation: &DocumentedOperation, document: &Document, status: u16) -> bool {
-    let content = operation.response(status).map(|response| &response.content);
-    let described = content.and_then(|content| content.get("application/json"));
-    described.is_none_or(|described| described.schema.fits(value, document.schemas()))
 }

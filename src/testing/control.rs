@@ -8,7 +8,7 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answer::Answer;
+use super::answer::{Answer, check_fault, check_header, check_status};
 use super::exchange::{Shared, lock};
 use super::fault::Fault;
 use super::received::Received;
@@ -34,9 +34,9 @@ pub(super) fn answer(shared: &Arc<Shared>, request: &Received) -> Option<Reply> 
         ("POST", "stubs") => {
             read::<NewStub>(request).and_then(|new| new.add(shared)).and_then(|()| done())
         }
-        ("POST", "lists") => {
-            read::<NewList>(request).and_then(|new| new.set(shared)).and_then(|()| done())
-        }
+        ("POST", "lists") => read::<NewList>(request)
+            .and_then(|new| shared.list(&new.operation, new.total))
+            .and_then(|()| done()),
         ("POST", "rate-limits") => read::<NewLimit>(request)
             .and_then(|new| {
                 shared.limit(&new.resource, new.limit, Duration::from_secs(new.window_seconds))
@@ -133,27 +133,11 @@ enum NewFault {
     BadCredentials,
 }
 
-impl NewList {
-    fn set(self, shared: &Shared) -> Result<(), String> {
-        let operation = shared.answers.document().operation(&self.operation);
-        let answer = operation.and_then(|operation| shared.answers.answer(operation));
-        if answer.is_none_or(|answer| answer.listing.is_none()) {
-            return Err(format!("{} does not answer a list in pages", self.operation));
-        }
-        if !shared.resources.seed(&self.operation, self.total)? {
-            lock(&shared.totals).insert(self.operation, self.total);
-        }
-        Ok(())
-    }
-}
-
 impl NewStub {
     fn add(self, shared: &Arc<Shared>) -> Result<(), String> {
         let matcher = match (self.operation, self.method, self.path) {
             (Some(id), None, None) => {
-                if shared.answers.document().operation(&id).is_none() {
-                    return Err(format!("GitHub's document has no operation {id:?}"));
-                }
+                shared.operation(&id)?;
                 let parameters = self.parameters.into_iter();
                 Matcher::Operation(
                     id,
@@ -198,32 +182,20 @@ impl NewStep {
         matcher: &Matcher,
     ) -> Result<(Option<Answer>, Self), String> {
         for (name, value) in &self.headers {
-            let known = http::HeaderName::try_from(name.as_str()).is_ok();
-            if !known || http::HeaderValue::from_str(&text(value)).is_err() {
-                return Err(format!("{name:?} is no header, or has a value that none has"));
-            }
+            check_header(name, &text(value))?;
         }
         let document = shared.answers.document();
-        let operation = match matcher {
-            Matcher::Operation(id, _) => document.operation(id),
-            Matcher::Path(method, path) => document.operation_at(method, path),
-            _ => None,
-        };
-        let success =
-            || operation.and_then(|of| shared.answers.answer(of)).map_or(200, |it| it.status);
-        if let Some(NewFault::ServerError(status)) = self.fault
-            && !(500..600).contains(&status)
-        {
-            return Err(format!("{status} is no error of a server"));
+        let operation = matcher.operation(document);
+        let fault = self.fault.take().map(Fault::from);
+        if let Some(fault) = &fault {
+            check_fault(fault)?;
         }
-        let answer = match (self.fault.take(), self.status, self.body.take()) {
-            (Some(fault), None, None) => Some(Answer::fault(fault.into())),
+        let answer = match (fault, self.status, self.body.take()) {
+            (Some(fault), None, None) => Some(Answer::fault(fault)),
             (None, None, None) => None,
             (None, status, body) => {
-                let status = status.unwrap_or_else(success);
-                if http::StatusCode::from_u16(status).is_err() {
-                    return Err(format!("{status} is no status"));
-                }
+                let status = status.unwrap_or_else(|| shared.answers.success(operation));
+                check_status(status)?;
                 Some(match (body, self.raw) {
                     (Some(body), true) => Answer::raw(status, "application/json", body.to_string()),
                     (Some(body), false) => Answer::json(status, &body),

@@ -5,6 +5,7 @@ use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
+use super::answers::preferred;
 use super::fit::fit;
 use super::minimal::minimal_value;
 use super::resources::known;
@@ -33,7 +34,7 @@ impl ExampleRequest {
             let known = known(operation.id(), parameter.name()).map(Value::from);
             let example =
                 || parameter.example.clone().filter(|it| parameter.schema.fits(it, schemas));
-            let smallest = || minimal_value(&parameter.schema.value, schemas.components());
+            let smallest = || minimal_value(&parameter.schema.value, schemas);
             let value = text(&known.or_else(example).unwrap_or_else(smallest));
             utf8_percent_encode(&value, NON_ALPHANUMERIC).to_string()
         };
@@ -51,16 +52,13 @@ impl ExampleRequest {
                 _ => {}
             }
         }
-        let content = operation.request_body.as_ref().map(|body| &body.content);
-        let preferred = content.and_then(|content| {
-            content.get_key_value("application/json").or_else(|| content.first_key_value())
-        });
-        let (content_type, body) = match preferred {
+        let taken = operation.request_body.as_ref().and_then(|body| preferred(&body.content));
+        let (content_type, body) = match taken {
             None => (None, Bytes::new()),
             Some((name, body)) if name.contains("json") => {
                 let mut json = match &body.example {
                     Some(example) => fit(example.clone(), &body.schema, schemas),
-                    None => minimal_value(&body.schema.value, schemas.components()),
+                    None => minimal_value(&body.schema.value, schemas),
                 };
                 make_new(operation.id(), &mut json);
                 (Some(name.clone()), json.to_string().into())

@@ -10,7 +10,7 @@ use tracing::debug;
 
 use super::access::Access;
 use super::answer::{Answer, What};
-use super::answers::{Answers, Content, Source};
+use super::answers::{Answers, Content, keeps_to};
 use super::asked::as_asked;
 use super::clock::Clock;
 use super::contents::{self, Sources};
@@ -22,7 +22,7 @@ use super::reply::{self, Reply, rebase};
 use super::resources::Resources;
 use super::stub::{Act, State};
 use crate::contract::{
-    CheckRequest, Deviation, DeviationKind, Document, DocumentedOperation, Matched,
+    CheckRequest, Deviation, DeviationKind, Document, DocumentedOperation, Matched, Source,
 };
 
 /// As many requests are remembered, and as many bytes of their bodies; the oldest go first.
@@ -34,12 +34,12 @@ const MAX_NOTES: usize = 1_000;
 
 /// What requests see of the mock.
 pub(super) struct Shared {
-    pub(super) answers: Answers,
+    pub(super) answers: Arc<Answers>,
     pub(super) clock: Clock,
     address: OnceLock<SocketAddr>,
     stubs: Mutex<Vec<Arc<State>>>,
     /// How many items a list has, where a test said so.
-    pub(super) totals: Mutex<HashMap<String, usize>>,
+    totals: Mutex<HashMap<String, usize>>,
     pub(super) received: Mutex<Log>,
     pub(super) limits: Limits,
     pub(super) resources: Resources,
@@ -259,6 +259,28 @@ impl Shared {
         lock(&self.stubs)
     }
 
+    /// The operation of this id, if GitHub has one.
+    pub(super) fn operation(&self, id: &str) -> Result<&DocumentedOperation, String> {
+        let operation = self.answers.document().operation(id);
+        operation.ok_or_else(|| format!("GitHub's document has no operation {id:?}"))
+    }
+
+    /// Whether an operation answers a list in pages.
+    pub(super) fn is_list(&self, operation: &DocumentedOperation) -> bool {
+        self.answers.answer(operation).is_some_and(|answer| answer.listing.is_some())
+    }
+
+    /// Lets a list have so many items, if an operation answers one.
+    pub(super) fn list(&self, operation_id: &str, total: usize) -> Result<(), String> {
+        if !self.is_list(self.operation(operation_id)?) {
+            return Err(format!("{operation_id} does not answer a list in pages"));
+        }
+        if !self.resources.seed(operation_id, total)? {
+            lock(&self.totals).insert(operation_id.to_owned(), total);
+        }
+        Ok(())
+    }
+
     /// Sets a rate limit, if GitHub has one of the name.
     pub(super) fn limit(
         &self,
@@ -339,13 +361,6 @@ fn invalid(document: &Document, matched: &Matched<'_>) -> Reply {
     with_texts["errors"] = texts.into();
     let fits = |body: &&Value| keeps_to(document, matched.operation, status, body);
     Reply::json(status, [&body, &with_texts].into_iter().find(fits).unwrap_or(&plain))
-}
-
-/// Whether an answer of JSON is as the document says.
-fn keeps_to(document: &Document, of: &DocumentedOperation, status: u16, body: &Value) -> bool {
-    let content = of.response(status).map(|response| &response.content);
-    let described = content.and_then(|content| content.get("application/json"));
-    described.is_none_or(|described| described.schema.fits(body, document.schemas()))
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

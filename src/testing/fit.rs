@@ -8,7 +8,7 @@
 use serde_json::Value;
 
 use super::minimal::minimal_value;
-use crate::contract::{DeviationKind, Schema, Schemas, parts_at};
+use crate::contract::{DeviationKind, Schema, Schemas, parts_at, unescaped};
 
 /// Mending one place may show the next one; no example of GitHub's needs more rounds than that.
 const MAX_ROUNDS: usize = 12;
@@ -38,7 +38,7 @@ pub(super) fn fit(mut example: Value, schema: &Schema, schemas: &Schemas) -> Val
     }
     match schema.fits(&example, schemas) {
         true => example,
-        false => minimal_value(&schema.value, schemas.components()),
+        false => minimal_value(&schema.value, schemas),
     }
 }
 
@@ -46,7 +46,7 @@ pub(super) fn fit(mut example: Value, schema: &Schema, schemas: &Schemas) -> Val
 fn smallest_at(pointer: &str, schema: &Schema, schemas: &Schemas) -> Value {
     let parts = parts_at(pointer, &schema.value, schemas);
     let schema = parts.first().copied().unwrap_or(&Value::Null);
-    minimal_value(schema, schemas.components())
+    minimal_value(schema, schemas)
 }
 
 fn insert(example: &mut Value, pointer: &str, value: Value) {
@@ -61,9 +61,4 @@ fn remove(example: &mut Value, pointer: &str) {
     if let Some(Value::Object(parent)) = example.pointer_mut(parent) {
         parent.remove(&unescaped(name));
     }
-}
-
-/// A part of a JSON pointer (RFC 6901) as the name that it stands for.
-fn unescaped(part: &str) -> String {
-    part.replace("~1", "/").replace("~0", "~")
 }

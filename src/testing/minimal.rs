@@ -2,34 +2,20 @@
 //!
 //! As small as the schema allows: only required properties, and empty lists.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+
+use crate::contract::Schemas;
 
 /// Where a schema that contains itself is cut off. GitHub's required properties nest less deeply.
 const MAX_DEPTH: usize = 12;
 
-/// The smallest value that fits `schema`. `components` is `#/components/schemas`.
-pub(super) fn minimal_value(schema: &Value, components: &Map<String, Value>) -> Value {
-    value(schema, components, 0)
+/// The smallest value that fits `schema`, which may refer to those of `schemas`.
+pub(super) fn minimal_value(schema: &Value, schemas: &Schemas) -> Value {
+    value(schema, schemas, 0)
 }
 
-/// Follows `$ref` to the schema itself.
-fn resolve<'a>(mut schema: &'a Value, components: &'a Map<String, Value>) -> &'a Value {
-    // The bound is for a document whose references go in a circle.
-    for _ in 0..MAX_DEPTH {
-        let target = schema["$ref"]
-            .as_str()
-            .and_then(|reference| reference.rsplit('/').next())
-            .and_then(|name| components.get(name));
-        match target {
-            Some(target) => schema = target,
-            None => break,
-        }
-    }
-    schema
-}
-
-fn value(schema: &Value, components: &Map<String, Value>, depth: usize) -> Value {
-    let schema = resolve(schema, components);
+fn value(schema: &Value, schemas: &Schemas, depth: usize) -> Value {
+    let schema = schemas.resolve(schema);
     if let Some(known) = given(schema) {
         return known;
     }
@@ -37,18 +23,18 @@ fn value(schema: &Value, components: &Map<String, Value>, depth: usize) -> Value
         return Value::Null;
     }
     if let Some(parts) = schema["allOf"].as_array() {
-        return all_of(schema, parts, components, depth);
+        return all_of(schema, parts, schemas, depth);
     }
     for choice in ["oneOf", "anyOf"] {
         if let Some(first) = schema[choice].get(0) {
-            let chosen = value(first, components, depth + 1);
+            let chosen = value(first, schemas, depth + 1);
             // `anyOf` beside properties only says which of them are required.
-            return merge(chosen, object(schema, components, depth));
+            return merge(chosen, object(schema, schemas, depth));
         }
     }
     match schema_type(schema) {
-        "object" => object(schema, components, depth),
-        "array" => array(schema, components, depth),
+        "object" => object(schema, schemas, depth),
+        "array" => array(schema, schemas, depth),
         "string" => json!(string(schema)),
         // 1 rather than 0: ids, numbers and counts of what exists start there.
         "integer" | "number" => schema.get("minimum").cloned().unwrap_or(json!(1)),
@@ -87,19 +73,19 @@ fn schema_type(schema: &Value) -> &str {
     }
 }
 
-fn object(schema: &Value, components: &Map<String, Value>, depth: usize) -> Value {
+fn object(schema: &Value, schemas: &Schemas, depth: usize) -> Value {
     let required = schema["required"].as_array().into_iter().flatten();
     let properties = required.filter_map(|name| {
         let name = name.as_str()?;
         let property = schema["properties"].get(name).unwrap_or(&Value::Null);
-        Some((name.to_owned(), value(property, components, depth + 1)))
+        Some((name.to_owned(), value(property, schemas, depth + 1)))
     });
     Value::Object(properties.collect())
 }
 
-fn array(schema: &Value, components: &Map<String, Value>, depth: usize) -> Value {
+fn array(schema: &Value, schemas: &Schemas, depth: usize) -> Value {
     let length = schema["minItems"].as_u64().unwrap_or(0);
-    let items = (0..length).map(|_| value(&schema["items"], components, depth + 1));
+    let items = (0..length).map(|_| value(&schema["items"], schemas, depth + 1));
     Value::Array(items.collect())
 }
 
@@ -143,12 +129,12 @@ fn formatted(schema: &Value) -> &'static str {
     }
 }
 
-fn all_of(schema: &Value, parts: &[Value], components: &Map<String, Value>, depth: usize) -> Value {
+fn all_of(schema: &Value, parts: &[Value], schemas: &Schemas, depth: usize) -> Value {
     parts
         .iter()
-        .map(|part| value(part, components, depth + 1))
+        .map(|part| value(part, schemas, depth + 1))
         .reduce(merge)
-        .map_or(Value::Null, |all| merge(all, object(schema, components, depth)))
+        .map_or(Value::Null, |all| merge(all, object(schema, schemas, depth)))
 }
 
 /// Both objects in one; what is not an object stays as it is.
@@ -164,6 +150,8 @@ fn merge(left: Value, right: Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Map;
+
     use super::*;
     use crate::contract::Document;
 
@@ -179,7 +167,7 @@ mod tests {
                 },
             },
         });
-        minimal_value(&schema, components.as_object().unwrap())
+        minimal_value(&schema, &Schemas::new(components.as_object().unwrap().clone()))
     }
 
     #[test]
@@ -224,9 +212,9 @@ mod tests {
 
     #[test]
     fn every_schema_of_the_document_has_a_value() {
-        let components = Document::built_in().schemas().components();
-        for (name, schema) in components {
-            let value = minimal_value(schema, components);
+        let schemas = Document::built_in().schemas();
+        for (name, schema) in schemas.components() {
+            let value = minimal_value(schema, schemas);
             assert!(value.to_string().len() < 100_000, "{name}");
             assert!(!has_null(&value), "{name}: {value}");
         }
@@ -241,7 +229,7 @@ mod tests {
         for schema in patterns {
             // Patterns of what secrets look like stand in examples, as texts.
             let Some(pattern) = schema["pattern"].as_str() else { continue };
-            let text = value(schema, &Map::new(), 0);
+            let text = value(schema, &Schemas::new(Map::new()), 0);
             let check = jsonschema::options().build(schema).unwrap();
             assert!(check.is_valid(&text), "{text} for {pattern}");
         }

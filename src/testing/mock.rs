@@ -12,14 +12,13 @@ use tokio::task::JoinHandle;
 
 use super::Call;
 use super::access::Access;
-use super::answers::Source;
 use super::example::ExampleRequest;
 use super::exchange::{Shared, lock};
 use super::received::Received;
 use super::server;
-use super::stub::{Matcher, Stub, refuse};
+use super::stub::{Matcher, Stub, accept, refuse};
 use crate::client::{Client, ClientBuilder};
-use crate::contract::{Deviation, Document, DocumentedOperation};
+use crate::contract::{Deviation, Document, DocumentedOperation, Source};
 use crate::limits::{Pacing, RateLimits};
 
 /// A GitHub for tests: see the [module](crate::testing).
@@ -109,11 +108,7 @@ impl MockGitHub {
     /// If a value that was given can not be sent.
     #[track_caller]
     pub fn on<C: Call>(&self, call: impl FnOnce(&Client) -> C) -> Stub {
-        let wanted = call(&self.client).into_request().wanted();
-        match wanted {
-            Ok((id, wanted)) => Stub::new(Arc::clone(&self.shared), Matcher::Call(id, wanted)),
-            Err(message) => refuse(&message),
-        }
+        Stub::new(Arc::clone(&self.shared), self.calls_like(call).1)
     }
 
     /// Says what happens to requests of this method and path, such as `/graphql`, whether or not the
@@ -147,14 +142,7 @@ impl MockGitHub {
     /// If GitHub has no such operation, or if it does not answer a list in pages.
     #[track_caller]
     pub fn list(&self, operation_id: &str, total: usize) {
-        if !self.is_list(operation_id) {
-            refuse(&format!("{operation_id} does not answer a list in pages"));
-        }
-        match self.shared.resources.seed(operation_id, total) {
-            Ok(true) => {}
-            Ok(false) => drop(lock(&self.shared.totals).insert(operation_id.to_owned(), total)),
-            Err(message) => refuse(&message),
-        }
+        accept(self.shared.list(operation_id, total));
     }
 
     /// Whether an operation answers a list in pages.
@@ -164,8 +152,7 @@ impl MockGitHub {
     #[must_use]
     #[track_caller]
     pub fn is_list(&self, operation_id: &str) -> bool {
-        let operation = self.operation(operation_id);
-        self.shared.answers.answer(operation).is_some_and(|answer| answer.listing.is_some())
+        self.shared.is_list(self.operation(operation_id))
     }
 
     /// Lets a rate limit, such as `core` or `search`, have so many requests of each token in a window
@@ -176,9 +163,7 @@ impl MockGitHub {
     /// If GitHub has no such limit.
     #[track_caller]
     pub fn rate_limit(&self, resource: &str, limit: u64, window: Duration) {
-        if let Err(message) = self.shared.limit(resource, limit, window) {
-            refuse(&message);
-        }
+        accept(self.shared.limit(resource, limit, window));
     }
 
     /// Forgets stubs, lists, rate limits and what came in; not what was created. A [`Stub`] that is
@@ -230,10 +215,7 @@ impl MockGitHub {
     #[must_use]
     #[track_caller]
     pub fn calls<C: Call>(&self, call: impl FnOnce(&Client) -> C) -> usize {
-        let matcher = match call(&self.client).into_request().wanted() {
-            Ok((id, wanted)) => Matcher::Call(id, wanted),
-            Err(message) => refuse(&message),
-        };
+        let (_, matcher) = self.calls_like(call);
         let received = lock(&self.shared.received);
         received.requests.iter().filter(|request| matcher.is_for(request)).count()
     }
@@ -244,10 +226,7 @@ impl MockGitHub {
     /// If it came in less or more often. The message lists what came in instead.
     #[track_caller]
     pub fn assert_called<C: Call>(&self, times: usize, call: impl FnOnce(&Client) -> C) {
-        let (wanted, matcher) = match call(&self.client).into_request().wanted() {
-            Ok((id, wanted)) => (id, Matcher::Call(id, wanted)),
-            Err(message) => refuse(&message),
-        };
+        let (wanted, matcher) = self.calls_like(call);
         let received = self.received();
         let found = received.iter().filter(|request| matcher.is_for(request)).count();
         if found != times {
@@ -289,10 +268,14 @@ impl MockGitHub {
 
     #[track_caller]
     fn operation(&self, id: &str) -> &DocumentedOperation {
-        match self.document().operation(id) {
-            Some(operation) => operation,
-            None => refuse(&format!("GitHub's document has no operation {id:?}")),
-        }
+        accept(self.shared.operation(id))
+    }
+
+    /// The operation of a call, and what matches calls like it.
+    #[track_caller]
+    fn calls_like<C: Call>(&self, call: impl FnOnce(&Client) -> C) -> (&'static str, Matcher) {
+        let (id, wanted) = accept(call(&self.client).into_request().wanted());
+        (id, Matcher::Call(id, wanted))
     }
 }
 

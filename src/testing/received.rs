@@ -8,6 +8,8 @@ use http::uri::Authority;
 use http::{HeaderMap, Method};
 use serde_json::Value;
 
+use crate::contract::value_of;
+
 /// A request that a [`MockGitHub`](super::MockGitHub) got.
 #[derive(Clone)]
 pub struct Received {
@@ -71,15 +73,13 @@ impl Received {
     /// The value of a path parameter, decoded.
     #[must_use]
     pub fn path_parameter(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.path_parameters.iter().find(|(known, _)| known == name)?;
-        Some(value)
+        value_of(&self.path_parameters, name)
     }
 
     /// The first value of a query parameter, decoded.
     #[must_use]
     pub fn query_parameter(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.query_pairs.iter().find(|(known, _)| known == name)?;
-        Some(value)
+        value_of(&self.query_pairs, name)
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {

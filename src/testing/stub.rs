@@ -9,13 +9,13 @@ use http::Method;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::answer::{Answer, checked_header};
+use super::answer::{Answer, check_header};
 use super::answers::{Content, example_of};
 use super::exchange::Shared;
 use super::fault::Fault;
 use super::received::Received;
 use super::reply::rebase;
-use crate::contract::DocumentedOperation;
+use crate::contract::{Document, DocumentedOperation};
 use crate::request::Wanted;
 
 /// What the mock does with some requests, step by step: see [`MockGitHub::on`](super::MockGitHub::on).
@@ -155,9 +155,7 @@ impl Stub {
     /// document.
     #[track_caller]
     pub fn items(self, items: Vec<Value>) -> Self {
-        let operation = self.operation();
-        let pages = operation.and_then(|operation| self.mock.answers.answer(operation));
-        if pages.is_none_or(|answer| answer.listing.is_none()) {
+        if !self.operation().is_some_and(|operation| self.mock.is_list(operation)) {
             refuse("items are for an operation that answers a list in pages");
         }
         let whole = Answer::json(self.success(), &Value::Array(items.clone()));
@@ -242,9 +240,7 @@ impl Stub {
     #[track_caller]
     fn check(&self, answer: &Answer) {
         let document = self.mock.answers.document();
-        if let Err(wrong) = answer.keeps_to(document, self.operation()) {
-            refuse(&wrong);
-        }
+        accept(answer.keeps_to(document, self.operation()));
     }
 }
 
@@ -267,7 +263,7 @@ impl Stub {
     /// If the name or the value is none.
     #[track_caller]
     pub fn header(self, name: &str, value: &str) -> Self {
-        checked_header(name, value);
+        accept(check_header(name, value));
         self.change_last(|step| step.headers.push((name.to_owned(), value.to_owned())))
     }
 
@@ -292,19 +288,11 @@ impl Stub {
     }
 
     fn operation(&self) -> Option<&DocumentedOperation> {
-        let document = self.mock.answers.document();
-        match &self.state.matcher {
-            Matcher::Call(id, _) => document.operation(id),
-            Matcher::Operation(id, _) => document.operation(id),
-            // A path may be one of the document's.
-            Matcher::Path(method, path) => document.operation_at(method, path),
-            Matcher::Any => None,
-        }
+        self.state.matcher.operation(self.mock.answers.document())
     }
 
     fn success(&self) -> u16 {
-        let answer = self.operation().and_then(|operation| self.mock.answers.answer(operation));
-        answer.map_or(200, |answer| answer.status)
+        self.mock.answers.success(self.operation())
     }
 
     fn then(self, act: Act) -> Self {
@@ -368,6 +356,17 @@ impl State {
 }
 
 impl Matcher {
+    /// The operation that it is for, if it is one of the document's.
+    pub(super) fn operation<'a>(&self, document: &'a Document) -> Option<&'a DocumentedOperation> {
+        match self {
+            Self::Call(id, _) => document.operation(id),
+            Self::Operation(id, _) => document.operation(id),
+            // A path may be one of the document's.
+            Self::Path(method, path) => document.operation_at(method, path),
+            Self::Any => None,
+        }
+    }
+
     pub(super) fn is_for(&self, request: &Received) -> bool {
         match self {
             Self::Any => true,
@@ -420,6 +419,15 @@ fn same(parameter: &str, one: &str, other: &str) -> bool {
 impl fmt::Debug for Stub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stub").field("requests", &self.requests()).finish_non_exhaustive()
+    }
+}
+
+/// What the mock takes, or the end of the test.
+#[track_caller]
+pub(super) fn accept<T>(result: Result<T, String>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(message) => refuse(&message),
     }
 }
 
