@@ -322,7 +322,7 @@ impl<Old, New> Shadow<Old, New> {
     /// meanwhile.
     pub async fn settled(&self) {
         // It is 1,000 at most.
-        let all = u32::try_from(self.core.mirroring.concurrency).unwrap_or(u32::MAX);
+        let all = u32::try_from(self.core.settings.mirroring.concurrency).unwrap_or(u32::MAX);
         // The semaphore is never closed.
         let _ = self.core.permits.acquire_many(all).await;
     }

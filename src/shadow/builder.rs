@@ -143,15 +143,15 @@ impl<Old, New> ShadowBuilder<Old, New> {
 
     pub(super) fn build_unchecked(self) -> Shadow<Old, New> {
         let rules_of = self.rules_of.into_iter().map(|(name, rules)| (name, Arc::new(rules)));
-        let core = Core::new(Settings {
+        let settings = Settings {
             mirroring: self.mirroring,
             failures: self.failures,
             salt: self.salt,
             rules: Arc::new(self.rules),
             rules_of: rules_of.collect(),
             on_change: self.on_change,
-            control: Control::new(self.stage, self.step_back, self.ramp),
-        });
+        };
+        let core = Core::new(settings, Control::new(self.stage, self.step_back, self.ramp));
         Shadow { old: self.old, new: self.new, core: Arc::new(core) }
     }
 }

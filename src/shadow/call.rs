@@ -167,7 +167,7 @@ where
     ) -> Result<T, E> {
         let about = served.about;
         let call = AssertUnwindSafe(async { (self.new)().await }).catch_unwind();
-        let ended = match self.core.mirroring.serve_within {
+        let ended = match self.core.settings.mirroring.serve_within {
             None => Ok(call.await),
             Some(within) => timeout(within, call).await,
         };
@@ -201,7 +201,7 @@ where
         mirror: Option<Sender<Option<Said>>>,
     ) -> bool {
         let side = served.side;
-        let failure = result.as_ref().err().map(|error| self.core.failures.of(error));
+        let failure = result.as_ref().err().map(|error| self.core.settings.failures.of(error));
         let ended = failure.clone().map_or(Ended::Answered, Ended::Failed);
         let latency = served.end(&ended);
         if mirror.is_some() {

@@ -103,7 +103,7 @@ impl Mirror {
     {
         let began = Instant::now();
         let call = AssertUnwindSafe(async move { start().await }).catch_unwind();
-        let result = timeout(self.core.mirroring.timeout, call).await;
+        let result = timeout(self.core.settings.mirroring.timeout, call).await;
         let latency = began.elapsed();
         let (ended, answer) = match result {
             Ok(Ok(Ok(value))) => {
@@ -111,7 +111,7 @@ impl Mirror {
                 (Ended::Answered, std::panic::catch_unwind(AssertUnwindSafe(seen)).ok().map(Ok))
             }
             Ok(Ok(Err(error))) => {
-                let failure = self.core.failures.of(&error);
+                let failure = self.core.settings.failures.of(&error);
                 (Ended::Failed(failure.clone()), Some(Err(failure)))
             }
             Ok(Err(_)) => (Ended::Panicked, Some(Err(Failure::new("panic")))),

@@ -20,15 +20,20 @@ use super::stage::{Chance, Place, Side, Stage};
 use super::window::Observation;
 
 pub(super) struct Core {
+    pub(super) settings: Settings,
+    pub(super) permits: Arc<Semaphore>,
+    chance: Chance,
+    state: Mutex<State>,
+}
+
+/// What the builder was told, and stays.
+pub(super) struct Settings {
     pub(super) mirroring: Mirroring,
     pub(super) failures: Failures,
     pub(super) salt: String,
     pub(super) rules: Arc<Rules>,
     pub(super) rules_of: HashMap<Cow<'static, str>, Arc<Rules>>,
     pub(super) on_change: Option<OnChange>,
-    pub(super) permits: Arc<Semaphore>,
-    chance: Chance,
-    state: Mutex<State>,
 }
 
 pub(super) type OnChange = Box<dyn Fn(&StageChange) + Send + Sync>;
@@ -57,16 +62,10 @@ pub(super) struct About {
 }
 
 impl Core {
-    pub(super) fn new(settings: Settings) -> Self {
-        let Settings { mirroring, failures, salt, rules, rules_of, on_change, control } = settings;
+    pub(super) fn new(settings: Settings, control: Control) -> Self {
         Self {
-            permits: Arc::new(Semaphore::new(mirroring.concurrency)),
-            mirroring,
-            failures,
-            salt,
-            rules,
-            rules_of,
-            on_change,
+            permits: Arc::new(Semaphore::new(settings.mirroring.concurrency)),
+            settings,
             chance: Chance::new(),
             state: Mutex::new(State { control, records: Records::default() }),
         }
@@ -92,7 +91,7 @@ impl Core {
     }
 
     pub(super) fn place(&self, key: &[u8]) -> Place {
-        Place::of_key(&self.salt, key)
+        Place::of_key(&self.settings.salt, key)
     }
 
     /// What has no key is served by chance.
@@ -105,7 +104,8 @@ impl Core {
         self.announce(change);
         let serves = stage.serves(place.unwrap_or_else(|| self.chance.place()));
         let shifting = matches!(stage, Stage::Shift { .. });
-        let fallback = shifting && serves == Side::New && !write && self.mirroring.fallback;
+        let fallback =
+            shifting && serves == Side::New && !write && self.settings.mirroring.fallback;
         Plan { serves, mirrored: self.chance.is(stage.share()), fallback, epoch }
     }
 
@@ -171,7 +171,8 @@ impl Core {
     }
 
     pub(super) fn rules(&self, operation: &str) -> Arc<Rules> {
-        Arc::clone(self.rules_of.get(operation).unwrap_or(&self.rules))
+        let Settings { rules, rules_of, .. } = &self.settings;
+        Arc::clone(rules_of.get(operation).unwrap_or(rules))
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -186,21 +187,10 @@ impl Core {
             true => warn!(%from, %to, %reason, "the migration steps back"),
             false => info!(%from, %to, %reason, "the migration has another stage"),
         }
-        if let Some(on_change) = &self.on_change
+        if let Some(on_change) = &self.settings.on_change
             && catch_unwind(AssertUnwindSafe(|| on_change(&change))).is_err()
         {
             error!("what is told of a change of the stage has panicked");
         }
     }
-}
-
-/// What a [`Core`] is made of.
-pub(super) struct Settings {
-    pub(super) mirroring: Mirroring,
-    pub(super) failures: Failures,
-    pub(super) salt: String,
-    pub(super) rules: Arc<Rules>,
-    pub(super) rules_of: HashMap<Cow<'static, str>, Arc<Rules>>,
-    pub(super) on_change: Option<OnChange>,
-    pub(super) control: Control,
 }
