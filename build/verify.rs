@@ -36,7 +36,7 @@ pub fn vendored(document: &Path, upstream: &Path) -> Result<Value> {
             basic_toml::from_str::<Upstream>(&text)
                 .map_err(|e| Error::new(STAGE, "", format!("{}: {e}", upstream.display())))
         })?;
-    let actual = hex(&Sha256::digest(&bytes));
+    let actual = sha256(&bytes);
     if actual != upstream.sha256 {
         return Err(Error::new(
             STAGE,
@@ -94,6 +94,7 @@ pub fn check(document: &Value) -> Result<()> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// The checksum, as `upstream.toml` has it.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,8 +1,9 @@
 //! What is vendored, as it stands.
 
 use octowire_refresh::build::verify;
+use octowire_refresh::build::verify::sha256;
 use octowire_refresh::features;
-use octowire_refresh::records::{sha256, value};
+use octowire_refresh::records::value;
 
 use crate::support::{corrected, overlay, root};
 

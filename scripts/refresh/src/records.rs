@@ -1,8 +1,7 @@
 //! What is written down of a document: `upstream.toml`, and the version that
 //! the overlay says it is for. Comments and everything else stay as they are.
 
-use sha2::{Digest, Sha256};
-
+use crate::build::verify::sha256;
 use crate::problem::{Problem, Result};
 use crate::source::Published;
 
@@ -11,10 +10,6 @@ const PREFACE: &str = "\
 # Where the vendored document comes from. The build verifies the checksum; the
 # document and this file are only ever replaced together.
 ";
-
-pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// Today, in UTC, as `upstream.toml` has it.
 pub fn today() -> String {

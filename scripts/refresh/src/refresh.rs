@@ -53,7 +53,7 @@ impl Vendored {
     fn is(&self, published: &Published) -> bool {
         self.says("package") == published.package
             && self.says("version") == published.version
-            && self.says("sha256") == records::sha256(&published.bytes)
+            && self.says("sha256") == verify::sha256(&published.bytes)
     }
 }
 

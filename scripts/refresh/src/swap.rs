@@ -10,8 +10,8 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::build::verify::sha256;
 use crate::problem::{Problem, Result};
-use crate::records::sha256;
 
 /// The folder for what is under way; `.gitignore` has it.
 pub const FOLDER: &str = ".refresh-openapi";
