@@ -5,4 +5,5 @@
 mod gone;
 mod metrics;
 mod prometheus;
+mod scenes;
 mod spans;

@@ -1,19 +1,17 @@
 //! What metrics tell is what is documented, with its labels.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-
-use octowire::testing::{Fault, MockGitHub};
-use octowire::{CircuitBreaker, Client, RetryPolicy};
-use reqwest::Method;
-use serde_json::{Value, json};
-
-use crate::gone::Gone;
-use crate::spans::documented;
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use metrics_util::{CompositeKey, MetricKind as Kind};
 use octowire::telemetry::{METRICS, Metric, MetricKind};
+use octowire::testing::{Fault, MockGitHub};
+use octowire::{CircuitBreaker, RetryPolicy};
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::scenes;
+use crate::spans::documented;
 
 /// What was recorded: by name, the kind, and for each set of labels the value.
 struct Seen(Vec<(CompositeKey, DebugValue)>);
@@ -39,64 +37,6 @@ impl Seen {
             })
             .sum()
     }
-}
-
-/// Everything that there is to be told of.
-async fn all_that_happens() {
-    let mock = MockGitHub::start().await;
-    mock.on(|github| github.repos().get()).fault(Fault::ServerError(502)).pass();
-    mock.on(|github| github.issues().get()).error(404, "Not Found");
-    mock.on(|github| github.users().get_authenticated())
-        .fault(Fault::SecondaryRateLimit { retry_after: Some(Duration::from_secs(1)) })
-        .pass();
-    let github = mock.client();
-    for _ in 0..2 {
-        github.repos().get().owner("acme").repo("rocket").send().await.unwrap();
-    }
-    let get = github.issues().get().owner("acme").repo("rocket").issue_number(1);
-    get.send().await.unwrap_err();
-    github.users().get_authenticated().send().await.unwrap();
-
-    // A circuit opens, and a store that is not there does not answer.
-    let down = MockGitHub::start().await;
-    down.on_any().fault(Fault::ServerError(500));
-    let breaker = CircuitBreaker::default().attempts(1);
-    let broken = down.client_builder().circuit_breaker(breaker).retry(RetryPolicy::none());
-    let broken = broken.store(Gone).build().unwrap();
-    for _ in 0..2 {
-        broken.users().get_authenticated().send().await.unwrap_err();
-    }
-    token(&mock).await;
-    delivery().await;
-}
-
-async fn token(mock: &MockGitHub) {
-    use octowire::auth::{AccessToken, MintRequest, TokenFuture, TokenSource};
-
-    #[derive(Debug)]
-    struct Once(std::sync::atomic::AtomicBool);
-
-    impl TokenSource for Once {
-        fn identity(&self) -> std::borrow::Cow<'_, str> {
-            "once".into()
-        }
-
-        fn mint<'a>(&'a self, _: MintRequest<'a>) -> TokenFuture<'a> {
-            let first = self.0.swap(false, std::sync::atomic::Ordering::Relaxed);
-            Box::pin(async move {
-                match first {
-                    true => AccessToken::new("a-token".to_owned()),
-                    // No token is empty.
-                    false => AccessToken::new(String::new()),
-                }
-            })
-        }
-    }
-
-    let github: Client = mock.client().with_auth(Once(true.into()));
-    github.access_token().await.unwrap();
-    github.forget_token().await.unwrap();
-    github.access_token().await.unwrap_err();
 }
 
 async fn delivery() {
@@ -126,7 +66,8 @@ async fn metrics_are_those_that_are_documented_with_their_labels_and_no_others()
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     let _guard = ::metrics::set_default_local_recorder(&recorder);
-    all_that_happens().await;
+    scenes::traffic().await;
+    delivery().await;
     let seen = Seen::take(&snapshotter);
 
     let mut told: BTreeMap<String, (Kind, BTreeSet<Vec<String>>)> = BTreeMap::new();
@@ -198,19 +139,7 @@ async fn recorded(goes_on: impl Future<Output = ()>) -> Seen {
 
 #[tokio::test]
 async fn a_call_is_counted_as_it_really_ended_and_once() {
-    let seen = recorded(async {
-        let mock = MockGitHub::start().await;
-        mock.on_request(Method::POST, "/graphql")
-            .with(|_| (200, json!({ "errors": [{ "message": "No", "type": "FORBIDDEN" }] })));
-        mock.on(|github| github.repos().get()).raw(200, "application/json", "[]");
-        mock.on(|github| github.meta().root()).fault(Fault::Silent);
-        let github = mock.client_builder().retry(RetryPolicy::none()).build().unwrap();
-        github.graphql::<Value>("{ viewer { login } }", ()).await.unwrap_err();
-        github.repos().get().owner("a").repo("b").send().await.unwrap_err();
-        let patience = Duration::from_millis(200);
-        tokio::time::timeout(patience, github.meta().root().send()).await.unwrap_err();
-    })
-    .await;
+    let seen = recorded(scenes::three_that_fail_late()).await;
     let calls = |operation, outcome| {
         seen.value("octowire_calls_total", &[("operation", operation), ("outcome", outcome)])
     };

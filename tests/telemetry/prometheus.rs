@@ -1,21 +1,17 @@
 //! A Prometheus that scrapes a client's metrics answers for each of them, and for each panel of the dashboard.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use std::{env, fs, process};
 
-use crate::gone::Gone;
+use crate::scenes;
 use axum::Router;
 use axum::routing::get;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
-use octowire::auth::{AccessToken, MintRequest, TokenFuture, TokenSource};
 use octowire::telemetry::{BUCKETS, METRICS, MetricKind};
-use octowire::testing::{Fault, MockGitHub};
 use octowire::webhooks::{Delivery, OutgoingDelivery, Receiver, Verifier};
-use octowire::{CircuitBreaker, RetryPolicy};
 use reqwest::Client;
 use serde_json::Value;
 
@@ -108,46 +104,6 @@ impl Drop for Prometheus {
     }
 }
 
-/// Tokens, made up.
-#[derive(Debug)]
-struct Minted;
-
-impl TokenSource for Minted {
-    fn identity(&self) -> Cow<'_, str> {
-        "minted".into()
-    }
-
-    fn mint<'a>(&'a self, _: MintRequest<'a>) -> TokenFuture<'a> {
-        Box::pin(async { AccessToken::new("a-token".to_owned()) })
-    }
-}
-
-/// Something for each metric to tell.
-async fn traffic() {
-    let mock = MockGitHub::start().await;
-    mock.on(|github| github.repos().get()).fault(Fault::ServerError(502)).pass();
-    mock.on(|github| github.issues().get()).error(404, "Not Found");
-    mock.on(|github| github.users().get_authenticated())
-        .fault(Fault::SecondaryRateLimit { retry_after: Some(Duration::from_secs(1)) })
-        .pass();
-    let github = mock.client();
-    let read = || github.repos().get().owner("acme").repo("rocket").send();
-    read().await.unwrap();
-    read().await.unwrap();
-    github.users().get_authenticated().send().await.unwrap();
-    let missing = github.issues().get().owner("acme").repo("rocket").issue_number(1);
-    missing.send().await.unwrap_err();
-    let stored = mock.client_builder().store(Gone).build().unwrap();
-    stored.repos().get().owner("acme").repo("rocket").send().await.unwrap();
-    github.with_auth(Minted).access_token().await.unwrap();
-
-    let down = MockGitHub::start().await;
-    down.on_any().fault(Fault::ServerError(500));
-    let breaker = CircuitBreaker::default().attempts(1);
-    let down = down.client_builder().circuit_breaker(breaker).retry(RetryPolicy::none());
-    down.build().unwrap().users().get_authenticated().send().await.unwrap_err();
-}
-
 async fn handle(_: Delivery) -> octowire::Result<()> {
     Ok(())
 }
@@ -179,7 +135,7 @@ async fn prometheus_answers_for_each_metric_and_each_panel() {
     let mut open = asked.clone();
     // A rate needs two scrapes with traffic between them.
     for round in 0..60 {
-        traffic().await;
+        scenes::traffic().await;
         let delivery = OutgoingDelivery::new("ping", "{\"zen\":\"x\"}").id(format!("d-{round}"));
         delivery.send("a secret", &format!("http://{address}/webhooks")).await.unwrap();
         let mut left = Vec::new();

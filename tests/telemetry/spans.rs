@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::thread::{self, ThreadId};
-use std::time::Duration;
 
-use octowire::RetryPolicy;
 use octowire::testing::{Fault, MockGitHub};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -14,6 +12,8 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
+
+use crate::scenes;
 
 /// A span that ended or not: its name, level, and the fields that have a value.
 #[derive(Clone, Debug, Default)]
@@ -209,16 +209,7 @@ async fn bodies_are_logged_for_who_asks_and_without_secrets() {
 #[tokio::test]
 async fn a_span_says_how_a_call_really_ended() {
     let log = Log::start();
-    let mock = MockGitHub::start().await;
-    mock.on_request(Method::POST, "/graphql")
-        .with(|_| (200, json!({ "errors": [{ "message": "No", "type": "FORBIDDEN" }] })));
-    mock.on(|github| github.repos().get()).raw(200, "application/json", "[]");
-    mock.on(|github| github.meta().root()).fault(Fault::Silent);
-    let github = mock.client_builder().retry(RetryPolicy::none()).build().unwrap();
-    github.graphql::<Value>("{ viewer { login } }", ()).await.unwrap_err();
-    github.repos().get().owner("a").repo("b").send().await.unwrap_err();
-    let patience = Duration::from_millis(200);
-    tokio::time::timeout(patience, github.meta().root().send()).await.unwrap_err();
+    scenes::three_that_fail_late().await;
 
     let ended = |spans: Vec<Told>| -> Vec<(String, Option<String>, Option<String>)> {
         let ended = spans.into_iter().map(|told| {

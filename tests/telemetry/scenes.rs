@@ -1,0 +1,81 @@
+//! What happens, for tests to see how it is told.
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use octowire::auth::{AccessToken, MintRequest, TokenFuture, TokenSource};
+use octowire::testing::{Fault, MockGitHub};
+use octowire::{CircuitBreaker, RetryPolicy};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::gone::Gone;
+
+/// Something for each metric to tell, but for deliveries.
+pub(crate) async fn traffic() {
+    let mock = MockGitHub::start().await;
+    mock.on(|github| github.repos().get()).fault(Fault::ServerError(502)).pass();
+    mock.on(|github| github.issues().get()).error(404, "Not Found");
+    mock.on(|github| github.users().get_authenticated())
+        .fault(Fault::SecondaryRateLimit { retry_after: Some(Duration::from_secs(1)) })
+        .pass();
+    let github = mock.client();
+    for _ in 0..2 {
+        github.repos().get().owner("acme").repo("rocket").send().await.unwrap();
+    }
+    let get = github.issues().get().owner("acme").repo("rocket").issue_number(1);
+    get.send().await.unwrap_err();
+    github.users().get_authenticated().send().await.unwrap();
+
+    // A circuit opens, and a store that is not there does not answer.
+    let down = MockGitHub::start().await;
+    down.on_any().fault(Fault::ServerError(500));
+    let breaker = CircuitBreaker::default().attempts(1);
+    let broken = down.client_builder().circuit_breaker(breaker).retry(RetryPolicy::none());
+    let broken = broken.store(Gone).build().unwrap();
+    for _ in 0..2 {
+        broken.users().get_authenticated().send().await.unwrap_err();
+    }
+
+    let github = github.with_auth(Once(true.into()));
+    github.access_token().await.unwrap();
+    github.forget_token().await.unwrap();
+    github.access_token().await.unwrap_err();
+}
+
+/// Gives one token.
+#[derive(Debug)]
+struct Once(AtomicBool);
+
+impl TokenSource for Once {
+    fn identity(&self) -> Cow<'_, str> {
+        "once".into()
+    }
+
+    fn mint<'a>(&'a self, _: MintRequest<'a>) -> TokenFuture<'a> {
+        let first = self.0.swap(false, Ordering::Relaxed);
+        Box::pin(async move {
+            match first {
+                true => AccessToken::new("a-token".to_owned()),
+                // No token is empty.
+                false => AccessToken::new(String::new()),
+            }
+        })
+    }
+}
+
+/// Three calls that GitHub answers with success, or would have: a query with errors, a body that does not
+/// decode, and one that is dropped.
+pub(crate) async fn three_that_fail_late() {
+    let mock = MockGitHub::start().await;
+    mock.on_request(Method::POST, "/graphql")
+        .with(|_| (200, json!({ "errors": [{ "message": "No", "type": "FORBIDDEN" }] })));
+    mock.on(|github| github.repos().get()).raw(200, "application/json", "[]");
+    mock.on(|github| github.meta().root()).fault(Fault::Silent);
+    let github = mock.client_builder().retry(RetryPolicy::none()).build().unwrap();
+    github.graphql::<Value>("{ viewer { login } }", ()).await.unwrap_err();
+    github.repos().get().owner("a").repo("b").send().await.unwrap_err();
+    let patience = Duration::from_millis(200);
+    tokio::time::timeout(patience, github.meta().root().send()).await.unwrap_err();
+}
