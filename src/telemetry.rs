@@ -1,5 +1,5 @@
-//! What a client tells of itself: spans and events by [`tracing`], and numbers by the facade [`metrics`]
-//! (feature `metrics`), to whatever the application has installed for them.
+//! What a client tells of itself: spans and events by [`tracing`], and numbers by the facade
+//! [`metrics`](https://docs.rs/metrics) (feature `metrics`), to whatever the application has installed for them.
 //!
 //! # Spans
 //!
@@ -94,6 +94,16 @@
 //!
 //! A histogram has a series for each bucket as well: `octowire_call_duration_seconds` may have some 20,000 in a
 //! process that calls every operation. An application that calls twenty has 340.
+// Without the feature there is nothing here to link to.
+#![cfg_attr(not(feature = "metrics"), doc = "")]
+#![cfg_attr(
+    not(feature = "metrics"),
+    doc = "[`BUCKETS`]: https://docs.rs/octowire/latest/octowire/telemetry/constant.BUCKETS.html"
+)]
+#![cfg_attr(
+    not(feature = "metrics"),
+    doc = "[`METRICS`]: https://docs.rs/octowire/latest/octowire/telemetry/constant.METRICS.html"
+)]
 
 pub(crate) mod bodies;
 pub(crate) mod error_type;
