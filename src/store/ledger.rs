@@ -41,6 +41,8 @@ struct Member {
     /// It wants more than it has, though that is less than its share.
     starved: bool,
     outstanding: BTreeMap<String, u64>,
+    /// Its first request since it was taken in.
+    first: u64,
     /// Its last request, and what that changed: if the answer was lost, it is made undone.
     serial: u64,
     last: Changes,
@@ -100,9 +102,11 @@ impl Ledger {
     pub fn lease(&mut self, now: u64, ask: &LeaseRequest) -> Lease {
         self.forget(now);
         let known = ask.epoch.as_ref() == Some(&self.epoch) && !self.epoch.is_empty();
-        let before = self.members.get(&ask.member).map(|member| member.serial);
+        let before = self.members.get(&ask.member);
         // A request that was overtaken has nobody to answer it to.
-        let late = before.is_some_and(|serial| ask.serial < serial);
+        let late = before.is_some_and(|member| ask.serial < member.serial);
+        // Who was forgotten may have given it back already, and nobody knows what to undo.
+        let gives_back = known && before.is_some_and(|member| ask.heard >= member.first);
         if late || (ask.join.is_none() && !known) {
             return Lease { unknown: true, epoch: self.epoch.clone(), ..Lease::default() };
         }
@@ -111,8 +115,6 @@ impl Ledger {
         if let Some(join) = &ask.join {
             self.join(now, join, ask, known, &mut changes);
         }
-        // Who was forgotten may have given it back already.
-        let gives_back = known && before.is_some();
         self.hear(now, ask, gives_back, &mut changes);
         let mut lease = Lease { epoch: self.epoch.clone(), ..Lease::default() };
         lease.pause = self.paused(now, ask);
@@ -266,7 +268,8 @@ impl Ledger {
                 self.members.remove(&oldest);
             }
         }
-        let member = self.members.entry(ask.member.clone()).or_default();
+        let new = || Member { first: ask.serial, ..Member::default() };
+        let member = self.members.entry(ask.member.clone()).or_insert_with(new);
         member.seen = now;
         if self.gathering.expected > 0 {
             self.gathering.count(&ask.member);

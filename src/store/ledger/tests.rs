@@ -270,6 +270,25 @@ fn an_answer_that_is_lost_costs_nothing() {
 }
 
 #[test]
+fn who_was_forgotten_before_it_heard_gives_nothing_back_twice() {
+    let mut ledger = Ledger::default();
+    let mut one = Client::new(1);
+    let ask = |want, unspent| {
+        let mut windows = points(900, want, 1);
+        windows.get_mut("points").unwrap().unspent = unspent;
+        LeaseRequest { waiting: want, windows, ..LeaseRequest::default() }
+    };
+    let granted = |lease: Lease| lease.windows["points"].granted;
+    assert_eq!(granted(one.ask(&mut ledger, 0, ask(900, 0))), 900);
+    // It gives 100 back, is not heard of until it is forgotten, and asks twice more.
+    for (now, deaf) in [(1, true), (GONE + 1, true), (GONE + 2, false)] {
+        one.deaf = deaf;
+        assert_eq!(granted(one.ask(&mut ledger, now, ask(0, 100))), 0);
+    }
+    assert_eq!(granted(one.ask(&mut ledger, GONE + 3, ask(900, 0))), 100);
+}
+
+#[test]
 fn of_who_is_known_only_what_was_spent_alone_is_added() {
     let mut ledger = Ledger::default();
     let mut one = Client::new(1);

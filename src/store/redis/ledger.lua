@@ -211,7 +211,7 @@ if not book.members[ask.member] and count(book.members) >= MAX_MEMBERS then
   book.members[oldest] = nil
 end
 local me = book.members[ask.member]
-  or { slots = 0, starved = false, outstanding = {}, alone = {} }
+  or { first = ask.serial, slots = 0, starved = false, outstanding = {}, alone = {} }
 me.serial, me.last = ask.serial, changes
 book.members[ask.member] = me
 if book.gathering.expected > 0 then counted(ask.member) end
@@ -222,8 +222,8 @@ for name, about in pairs(ask.windows) do
     for index in pairs(window.parts) do
       if ends(tonumber(index), about.length) <= now then window.parts[index] = nil end
     end
-    -- Who was forgotten may have given it back already.
-    if known and before then
+    -- Who was forgotten may have given it back already, and nobody knows what to undo.
+    if known and before and ask.heard >= before.first then
       local granted = window.parts[string.format('%.0f', about.part)] or 0
       local unspent = min(about.unspent, granted)
       add(name, window, about.part, -unspent)
