@@ -23,13 +23,14 @@ use crate::deadline::{Limit, within};
 use crate::error::{Error, ErrorKind, Result, speaks_of_secondary};
 use crate::graphql;
 use crate::limits::{Outcome, Patience, Permit, Told};
-use crate::operation::Label;
+use crate::operation::{Label, metric_name};
 use crate::ready::Polls;
 use crate::redirects::{self, MAX_REDIRECTS};
 use crate::request::{Prepared, Request};
 use crate::response::{Raw, RawBody};
 use crate::retry::retry_after;
 use crate::telemetry::observed::{Observed, ObservedAttempt};
+use crate::telemetry::usage::Spent;
 use crate::telemetry::{bodies, meter};
 
 /// How the body of the answer is wanted.
@@ -141,6 +142,10 @@ pub(crate) async fn tried(prepared: &Prepared, operation: &Label, reading: Readi
             Ok(Err(error)) => return Err(attempts.end(error)),
             Err(late) => return Err(attempts.end(timed_out("no token", late))),
         };
+        let spent = match spend(prepared, operation).await {
+            Ok(spent) => spent,
+            Err(error) => return Err(attempts.end(error)),
+        };
         if let Some(permit) = &mut permit {
             permit.sent();
         }
@@ -159,6 +164,10 @@ pub(crate) async fn tried(prepared: &Prepared, operation: &Label, reading: Readi
             answer.abroad = course.left.is_some();
         }
         learn(prepared, permit, trial, &answer, &course);
+        if let Some(spent) = spent {
+            let (unsent, confirmed) = for_free(&answer, &course);
+            Box::pin(prepared.account().settle(spent, unsent, confirmed)).await;
+        }
         let pause = match answer {
             Ok(answer) => match polls.as_mut().map(|polls| polls.again(prepared, &answer)) {
                 Some(Ok(Some(pause))) => {
@@ -195,6 +204,28 @@ async fn admit(prepared: &Prepared, waited: Duration) -> Result<(Option<Permit>,
     let permit = pin!(lane.admit(prepared.cost(), prepared.priority, patience)).await?;
     prepared.waited(permit.waited);
     Ok((Some(permit), Some(circuit.pass()?)))
+}
+
+/// Counts a request of GitHub's API, unless a budget has no room for it. Gives what was taken of budgets,
+/// where there are any.
+async fn spend(prepared: &Prepared, operation: &Label) -> Result<Option<Vec<Spent>>> {
+    if prepared.is_elsewhere() {
+        return Ok(None);
+    }
+    let account = prepared.account();
+    let spent = match account.has_budgets() {
+        true => Some(Box::pin(account.spend(operation)).await?),
+        false => None,
+    };
+    account.sent(metric_name(operation));
+    Ok(spent)
+}
+
+/// Whether an attempt did not reach GitHub, and whether its answer confirmed what is stored.
+fn for_free(answer: &Result<Raw>, course: &Course) -> (bool, bool) {
+    let unsent = answer.as_ref().is_err_and(Error::never_reached) && !course.answered;
+    let confirmed = |raw: &Raw| raw.status == StatusCode::NOT_MODIFIED;
+    (unsent, answer.as_ref().is_ok_and(confirmed))
 }
 
 /// What happened to an attempt on its way.

@@ -19,6 +19,7 @@ use crate::origins::Origins;
 use crate::request::Request;
 use crate::retry::{RetryBudget, RetryPolicy};
 use crate::store::{Guard, StoreHealth};
+use crate::telemetry::usage::{Account, Books, Usage};
 use crate::telemetry::{BodyLog, meter};
 
 mod builder;
@@ -57,6 +58,8 @@ pub(crate) struct Inner {
     lane: OnceLock<Arc<Lane>>,
     /// Its name in metrics.
     label: OnceLock<&'static str>,
+    /// What it uses.
+    account: OnceLock<Arc<Account>>,
 }
 
 /// What the handles of a client share.
@@ -70,6 +73,7 @@ pub(crate) struct Shared {
     pub(crate) call_timeout: Duration,
     pub(crate) max_body_bytes: usize,
     pub(crate) limits: Limits,
+    pub(crate) usage: Books,
     pub(crate) store: Option<Arc<Guard>>,
     pub(crate) cache: Option<Arc<OpenCache>>,
     /// Of the API's server, and of that for uploads.
@@ -169,14 +173,14 @@ impl Client {
         CacheHandle::new(self)
     }
 
+    /// What the identity that this handle calls as has used, and how its budgets are.
+    #[must_use]
+    pub fn usage(&self) -> Usage<'_> {
+        Usage::new(&self.0.usage, self.account())
+    }
+
     pub(crate) fn new(shared: Shared, auth: Auth) -> Self {
-        Self(Arc::new(Inner {
-            shared: Arc::new(shared),
-            auth,
-            through_gateway: true,
-            lane: OnceLock::new(),
-            label: OnceLock::new(),
-        }))
+        Self::of(Arc::new(shared), auth, true)
     }
 
     /// A handle that shares everything but as whom it calls.
@@ -190,13 +194,17 @@ impl Client {
     }
 
     fn handle(&self, auth: Auth, through_gateway: bool) -> Self {
-        let shared = Arc::clone(&self.0.shared);
+        Self::of(Arc::clone(&self.0.shared), auth, through_gateway)
+    }
+
+    fn of(shared: Arc<Shared>, auth: Auth, through_gateway: bool) -> Self {
         Self(Arc::new(Inner {
             shared,
             auth,
             through_gateway,
             lane: OnceLock::new(),
             label: OnceLock::new(),
+            account: OnceLock::new(),
         }))
     }
 
@@ -212,6 +220,11 @@ impl Client {
     /// The limits of the identity that this handle calls as.
     pub(crate) fn lane(&self) -> &Arc<Lane> {
         self.0.lane.get_or_init(|| self.0.limits.lane(&self.limited_as(), self.base_url().as_str()))
+    }
+
+    /// What the identity uses that this handle calls as.
+    pub(crate) fn account(&self) -> &Arc<Account> {
+        self.0.account.get_or_init(|| self.0.usage.account(&self.limited_as()))
     }
 
     /// Whom GitHub limits: an installation, however its tokens are narrowed.

@@ -127,6 +127,9 @@ pub enum ErrorKind {
     CircuitOpen,
     /// More calls wait than [may](crate::limits::RateLimits::queue). Nothing was sent.
     QueueFull,
+    /// A [budget](crate::telemetry::usage::Budget) of the application's own is spent: see
+    /// [`Error::retry_after`]. Nothing was sent, unless [`Error::attempts`] tells of earlier attempts.
+    Budget,
     /// The [store](crate::store) can not be reached, or answers with nonsense. Calls go on without
     /// it.
     Store,
@@ -160,6 +163,7 @@ impl ErrorKind {
             Self::RateLimit => "rate_limit",
             Self::CircuitOpen => "circuit_open",
             Self::QueueFull => "queue_full",
+            Self::Budget => "budget",
             Self::Store => "store",
             Self::NotCached => "not_cached",
             Self::UntrustedUrl => "untrusted_url",
@@ -247,7 +251,7 @@ impl Error {
 
     /// How long to wait before the call may succeed: as the answer's `Retry-After` header asks, a
     /// day at most, or until the limit for which the client [held it back](ErrorKind::RateLimit)
-    /// lets it through.
+    /// lets it through, or until a spent [budget](ErrorKind::Budget) begins anew.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after.or_else(|| retry_after(self.0.headers.as_ref()?))

@@ -15,6 +15,7 @@ mod cached;
 mod call;
 mod circuit;
 mod client;
+mod clock;
 mod deadline;
 mod error;
 mod graphql;

@@ -9,6 +9,14 @@ use http::Method;
 /// What messages call an operation: its id, or the method and path of a call made by hand.
 pub(crate) type Label = Cow<'static, str>;
 
+/// What metrics call it: by its operation, or by what the client itself calls it.
+pub(crate) fn metric_name(label: &Label) -> &'static str {
+    match label {
+        Cow::Borrowed(label) => label,
+        Cow::Owned(_) => "request",
+    }
+}
+
 /// One operation of GitHub's REST API, as GitHub's OpenAPI document describes it.
 ///
 /// The values are generated at build time, one for each operation whose Cargo

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,10 +24,11 @@ use crate::client::Client;
 use crate::deadline::Slack;
 use crate::error::Result;
 use crate::limits::Priority;
-use crate::operation::{Label, Operation};
+use crate::operation::{Label, Operation, metric_name};
 use crate::pages::{Items, Pages};
 use crate::response::{Raw, ResponseFuture};
 use crate::retry::RetryPolicy;
+use crate::telemetry::usage::Account;
 
 mod address;
 mod lists;
@@ -438,15 +440,20 @@ impl Request {
 
     /// What metrics call it: by its operation, or by what the client itself calls it.
     pub(crate) fn metric_name(&self) -> &'static str {
-        match &self.0.label {
-            Cow::Borrowed(label) => label,
-            Cow::Owned(_) => "request",
-        }
+        metric_name(&self.0.label)
     }
 
     /// Whether it carries a token, or will.
     pub(crate) fn is_authorized(&self) -> bool {
         self.0.headers.contains_key(AUTHORIZATION) || self.0.client.inner().auth.keeper().is_some()
+    }
+
+    /// Who uses what it takes.
+    pub(crate) fn account(&self) -> Arc<Account> {
+        match self.0.headers.contains_key(AUTHORIZATION) {
+            true => self.0.client.inner().usage.account("own"),
+            false => Arc::clone(self.0.client.account()),
+        }
     }
 
     /// Lets it be no call of the application's: the client makes it for another one.

@@ -15,6 +15,7 @@
 //! the limits, and return by themselves. [`Client::store_health`](crate::Client::store_health)
 //! tells.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
@@ -30,6 +31,7 @@ mod ledger;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
+mod tally;
 
 pub use disk::Disk;
 pub use guard::StoreHealth;
@@ -91,6 +93,27 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ) -> StoreFuture<'a, Option<Lease>> {
         let _ = (key, request);
         Box::pin(async { Ok(None) })
+    }
+
+    /// Adds to numbers that are kept by name under one key, and begin at zero; says whether this store
+    /// keeps any. They last for that long from the first one's beginning.
+    ///
+    /// `false`, the default, says that it does not: [usage](crate::telemetry::usage) is each process's
+    /// own then.
+    fn tally<'a>(
+        &'a self,
+        key: &'a str,
+        amounts: &'a [(String, u64)],
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
+        let _ = (key, amounts, ttl);
+        Box::pin(async { Ok(false) })
+    }
+
+    /// The numbers that [`tally`](Self::tally) added up under a key; none by default.
+    fn tallied<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
+        let _ = key;
+        Box::pin(async { Ok(BTreeMap::new()) })
     }
 }
 

@@ -70,6 +70,9 @@
 //! | `octowire_quota_saved_total` | counter | count |  | Reads that the cache answered without a request, or with one that did not count |
 //! | `octowire_tokens_total` | counter | count | `outcome` | Tokens that were `minted`, found `stored`, or `failed` to be had |
 //! | `octowire_circuit_state` | gauge | state | `server` | Whether calls to a server are let through: 0 closed, 1 half open, 2 open |
+//! | `octowire_budget_used` | gauge | count | `budget`, `identity` | Requests that were made of a budget in its window |
+//! | `octowire_budget_limit` | gauge | count | `budget`, `identity` | Its hard limit, or the soft one if it has no other |
+//! | `octowire_budget_refused_total` | counter | count | `budget` | Requests that were not sent since a budget is spent |
 //! | `octowire_store_failures_total` | counter | count |  | Times that the store did not answer |
 //! | `octowire_store_available` | gauge | state |  | Whether the store answers: 1 or 0 |
 //! | `octowire_webhook_deliveries_total` | counter | count | `event`, `outcome` | What happened to deliveries of webhooks: one is `accepted` and then `handled` or `failed`, with as many of `failed_attempt`, or is not taken |
@@ -84,8 +87,9 @@
 //! | `outcome` of calls, `status`, `reason` | statuses and kinds of errors | 80 |
 //! | `outcome` else | as the table says | 11 |
 //! | `method` | HTTP's, and `_OTHER` | 8 |
-//! | `identity` | whom GitHub limits, much as [`Client::identity`](crate::Client::identity) says, which may be the name of a file or variable; `own` for a call with a token of its own | 101 |
+//! | `identity` | whom GitHub limits, much as [`Client::identity`](crate::Client::identity) says, which may be the name of a file or variable; `own` for a call with a token of its own, `all` for a budget of all | 102 |
 //! | `resource` | primary rate limits, as GitHub names them; `none` for a refusal that names none | 102 |
+//! | `budget` | names of [budgets](usage::Budget) | 101 |
 //! | `server` | addresses of servers | 101 |
 //! | `event` | events of webhooks, as the headers of verified deliveries name them; `none` for what was not verified | 102 |
 //!
@@ -117,6 +121,7 @@ pub(crate) mod spans;
 mod table;
 #[cfg(feature = "__bench")]
 mod telling;
+pub mod usage;
 
 pub use bodies::BodyLog;
 #[cfg(feature = "__bench")]

@@ -1,5 +1,7 @@
 //! What the library promises, a module for each promise.
 
+#[path = "support/gone.rs"]
+mod gone;
 mod support;
 
 #[cfg(feature = "redis")]
@@ -33,6 +35,7 @@ mod promises {
 
     #[cfg(all(feature = "token-store", feature = "app-auth"))]
     mod token_file;
+    mod usage;
     #[cfg(feature = "webhooks-core")]
     mod webhooks;
 }

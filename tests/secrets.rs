@@ -7,6 +7,8 @@ mod flows;
 #[path = "support/redis_servers.rs"]
 mod redis_servers;
 mod support;
+#[path = "secrets/usage.rs"]
+mod usage;
 #[path = "secrets/watch.rs"]
 mod watch;
 #[cfg(feature = "webhooks-core")]

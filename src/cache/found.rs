@@ -7,8 +7,9 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use url::Url;
 
+use super::CacheStatus;
 use super::entry::Entry;
-use super::{CacheStatus, clock};
+use crate::clock;
 use crate::error::Result;
 use crate::operation::Label;
 use crate::response::{Raw, RawBody};

@@ -34,7 +34,6 @@ use tokio::sync::Semaphore;
 
 use crate::store::{Guard, Store};
 
-pub(crate) mod clock;
 pub(crate) mod conditional;
 mod entry;
 mod etag;

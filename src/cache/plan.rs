@@ -9,7 +9,6 @@ use http::header::{
 use http::{Method, StatusCode};
 use url::Url;
 
-use super::clock;
 use super::conditional::{Conditional, Sent};
 use super::entry::{About, Entry};
 use super::flights::Route;
@@ -19,6 +18,7 @@ use super::log::Verdict;
 use super::policy::{CachePolicy, Mode};
 use super::rules::{self, Directives, Times};
 use super::{CacheStatus, Open};
+use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::operation::Label;
 use crate::request::Prepared;
@@ -363,10 +363,12 @@ fn is_at(entry: &Entry, prepared: &Prepared) -> bool {
     entry.about.path.eq_ignore_ascii_case(prepared.cache_path())
 }
 
-/// Whether GitHub could not be asked, or failed.
+/// Whether GitHub could not be asked, or failed, or may not be asked.
 fn is_outage(error: &Error) -> bool {
     match error.kind() {
-        ErrorKind::Transport | ErrorKind::Timeout | ErrorKind::CircuitOpen => true,
+        ErrorKind::Transport | ErrorKind::Timeout | ErrorKind::CircuitOpen | ErrorKind::Budget => {
+            true
+        }
         ErrorKind::Api => error.status().is_some_and(|status| status.is_server_error()),
         _ => false,
     }

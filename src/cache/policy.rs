@@ -104,7 +104,8 @@ impl CachePolicy {
     }
 
     /// For this time after it ceased to be fresh, what is stored is given if GitHub can not be
-    /// reached, answers 5xx, or the [circuit](crate::CircuitBreaker) is open; zero, so not at
+    /// reached, answers 5xx, the [circuit](crate::CircuitBreaker) is open, or a
+    /// [budget](crate::telemetry::usage::Budget) is spent; zero, so not at
     /// all, by default. [`CacheStatus::Stale`](super::CacheStatus::Stale) tells. What GitHub marks
     /// `must-revalidate` is not given.
     pub fn stale_if_error(mut self, time: Duration) -> Self {

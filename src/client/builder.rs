@@ -18,6 +18,7 @@ use crate::limits::{Limits, RateLimits};
 use crate::origins::{GITHUB, Origins, origin_of, same_origin};
 use crate::retry::{RetryBudget, RetryPolicy};
 use crate::store::{Guard, STORE_TIMEOUT, Store};
+use crate::telemetry::usage::{Books, UsagePolicy};
 use crate::telemetry::{BodyLog, meter};
 
 /// The settings of a [`Client`]; every one has a default.
@@ -61,6 +62,7 @@ pub struct ClientBuilder {
     headers: HeaderMap,
     http_client: Option<reqwest::Client>,
     body_log: Option<BodyLog>,
+    usage: UsagePolicy,
     #[cfg(feature = "contract")]
     contract: Option<crate::contract::Checker>,
     /// The first setting that can not be used.
@@ -104,6 +106,7 @@ impl Default for ClientBuilder {
             headers: HeaderMap::new(),
             http_client: None,
             body_log: None,
+            usage: UsagePolicy::default(),
             #[cfg(feature = "contract")]
             contract: None,
             refused: None,
@@ -299,6 +302,12 @@ impl ClientBuilder {
         self.body_log = Some(log);
         self
     }
+
+    /// How [usage](crate::telemetry::usage) is counted, and what budgets there are. By default there is none.
+    pub fn usage(mut self, policy: UsagePolicy) -> Self {
+        self.usage = policy;
+        self
+    }
 }
 
 /// For test and staging.
@@ -373,6 +382,7 @@ impl ClientBuilder {
         if let Some(error) = self.refused.take() {
             return Err(error);
         }
+        self.usage.check()?;
         let origins = Origins::new(&self.base_url, self.upload_url.as_deref())?;
         let (policy, store) = (self.token_policy.clone(), self.token_store.clone());
         let auth = match self.auth.take() {
@@ -398,6 +408,7 @@ impl ClientBuilder {
         let shared = Shared {
             headers: self.template()?,
             http: self.http(&origins)?,
+            usage: Books::new(self.usage, origins.api().as_str(), shared_store.clone()),
             origins,
             gateway,
             attempt_timeout: self.attempt_timeout,
@@ -480,6 +491,7 @@ impl fmt::Debug for ClientBuilder {
             .field("store", &self.store)
             .field("cache", &self.cache)
             .field("retry", &self.retry)
+            .field("usage", &self.usage)
             .field("circuit_breaker", &self.circuit_breaker)
             .field("attempt_timeout", &self.attempt_timeout)
             .field("call_timeout", &self.call_timeout)

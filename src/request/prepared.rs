@@ -27,6 +27,7 @@ use crate::limits::{Cost, Lane, Priority};
 use crate::operation::{Location, NoBody, Operation, Parameter};
 use crate::origins::same_origin;
 use crate::retry::{RetryPolicy, is_idempotent};
+use crate::telemetry::usage::Account;
 
 /// A request that is complete and valid.
 pub(crate) struct Prepared {
@@ -354,6 +355,14 @@ impl Prepared {
         match self.own_authorization() {
             Some(_) => "own",
             None => self.client.label(),
+        }
+    }
+
+    /// Who uses what it takes.
+    pub(crate) fn account(&self) -> Arc<Account> {
+        match self.own_authorization() {
+            Some(_) => self.client.inner().usage.account("own"),
+            None => Arc::clone(self.client.account()),
         }
     }
 

@@ -1,5 +1,6 @@
 //! A store for the processes of a machine, which outlives them.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind as IoErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tracing::debug;
 
-use super::{Lease, LeaseRequest, Ledger, Store, StoreFuture};
+use super::{Lease, LeaseRequest, Ledger, Store, StoreFuture, tally};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::hex;
 
@@ -358,6 +359,30 @@ impl Store for Disk {
                 let bytes = serde_json::to_vec(&books).ok();
                 (bytes.map(|bytes| (bytes, after(LEDGER_TTL))), Some(lease))
             })
+        })
+    }
+
+    fn tally<'a>(
+        &'a self,
+        key: &'a str,
+        amounts: &'a [(String, u64)],
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
+        let (key, amounts) = (key.to_owned(), amounts.to_vec());
+        self.run(move |folder| {
+            folder.change(&key, |held| {
+                let until = held.as_ref().map_or_else(|| after(ttl), |held| held.until);
+                let held = held.as_ref().map(|held| &*held.bytes);
+                (Some((tally::add(held, &amounts), until)), true)
+            })
+        })
+    }
+
+    fn tallied<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
+        let key = key.to_owned();
+        self.run(move |folder| {
+            let held = folder.get(&key)?;
+            Ok(tally::read(held.as_ref().map(|held| &*held.bytes)))
         })
     }
 }

@@ -1,6 +1,6 @@
 //! A store for the clients of one process.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use lru::LruCache;
 use tokio::time::Instant;
 
-use super::{Lease, LeaseRequest, Ledger, Store, StoreFuture};
+use super::{Lease, LeaseRequest, Ledger, Store, StoreFuture, tally};
 
 /// A [store](Store) in memory, for several clients of one process: clones share what it holds.
 ///
@@ -134,6 +134,15 @@ impl State {
         sum
     }
 
+    fn tally(&mut self, key: &str, amounts: &[(String, u64)], ttl: Duration) {
+        let held = self.get(key);
+        let until = match self.values.peek(key) {
+            Some(value) => value.until,
+            None => until(ttl),
+        };
+        self.put(key, tally::add(held.as_deref(), amounts).into(), until);
+    }
+
     fn lease(&mut self, key: &str, request: &LeaseRequest) -> Lease {
         let now = Instant::now();
         if self.ledgers.len() >= MAX_LEDGERS && !self.ledgers.contains_key(key) {
@@ -217,5 +226,21 @@ impl Store for Memory {
         request: &'a LeaseRequest,
     ) -> StoreFuture<'a, Option<Lease>> {
         self.done(|state| Some(state.lease(key, request)))
+    }
+
+    fn tally<'a>(
+        &'a self,
+        key: &'a str,
+        amounts: &'a [(String, u64)],
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
+        self.done(|state| {
+            state.tally(key, amounts, ttl);
+            true
+        })
+    }
+
+    fn tallied<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
+        self.done(|state| tally::read(state.get(key).as_deref()))
     }
 }

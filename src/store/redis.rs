@@ -1,5 +1,6 @@
 //! A store for a fleet: Redis or Valkey.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -235,6 +236,14 @@ static ADD: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
+static TALLY: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "for at = 2, #ARGV, 2 do redis.call('HINCRBY', KEYS[1], ARGV[at], ARGV[at + 1]) end
+         if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+         return 1",
+    )
+});
+
 impl Store for Redis {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
@@ -312,6 +321,31 @@ impl Store for Redis {
             // Sent twice, it leases twice: the second lease says what this client holds.
             let answer: String = self.script(&script).await?;
             serde_json::from_str(&answer).map(Some).map_err(nonsense)
+        })
+    }
+
+    fn tally<'a>(
+        &'a self,
+        key: &'a str,
+        amounts: &'a [(String, u64)],
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
+        Box::pin(async move {
+            let mut script = TALLY.prepare_invoke();
+            script.key(self.key(key)).arg(millis(ttl));
+            for (name, amount) in amounts {
+                script.arg(name).arg(*amount);
+            }
+            // Sent twice, it would count twice.
+            self.link.invoke(&script).await.map_err(|error| failed(&error))
+        })
+    }
+
+    fn tallied<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
+        Box::pin(async move {
+            let mut command = redis::cmd("HGETALL");
+            command.arg(self.key(key));
+            self.query(command).await
         })
     }
 }

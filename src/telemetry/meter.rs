@@ -184,6 +184,29 @@ pub(crate) fn circuit(server: &str, state: CircuitState) {
     set(&table::CIRCUIT, [SERVERS.name(server), ""], state);
 }
 
+/// The name of a budget, for labels.
+pub(crate) fn budget_name(name: &str) -> &'static str {
+    static BUDGETS: LazyLock<Names> = LazyLock::new(Names::default);
+    BUDGETS.name(name)
+}
+
+/// What was spent of a budget, of so much, by name and identity.
+pub(crate) fn budget(labels: [&'static str; 2], used: f64, limit: Option<u64>) {
+    // Of whom there are too many, the numbers of one say nothing of the others.
+    if labels.contains(&OTHER) {
+        return;
+    }
+    set(&table::BUDGET_USED, labels, used);
+    if let Some(limit) = limit {
+        set(&table::BUDGET_LIMIT, labels, limit as f64);
+    }
+}
+
+/// A budget has no room for a request.
+pub(crate) fn budget_refused(budget: &'static str) {
+    count(&table::BUDGET_REFUSED, [budget, ""]);
+}
+
 /// The store answers, or does not.
 pub(crate) fn store(available: bool) {
     set(&table::STORE_AVAILABLE, ["", ""], f64::from(u8::from(available)));

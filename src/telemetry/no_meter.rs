@@ -40,6 +40,11 @@ pub(crate) fn identity(_: &str) -> &'static str {
 }
 pub(crate) fn token(_: &'static str) {}
 pub(crate) fn circuit(_: &str, _: CircuitState) {}
+pub(crate) fn budget_name(_: &str) -> &'static str {
+    ""
+}
+pub(crate) fn budget(_: [&'static str; 2], _: f64, _: Option<u64>) {}
+pub(crate) fn budget_refused(_: &'static str) {}
 pub(crate) fn store(_: bool) {}
 #[cfg(feature = "webhooks-core")]
 pub(crate) fn delivery(_: Option<&str>, _: &'static str) {}

@@ -2,11 +2,14 @@
 //!
 //! One that is dropped, as by a timeout of the caller's own, has ended as `cancelled`.
 
+use std::sync::Arc;
+
 use http::{Method, StatusCode};
 use tokio::time::Instant;
 use tracing::Span;
 
 use super::error_type::{error_type, status_text};
+use super::usage::Account;
 use super::{meter, spans};
 use crate::cache::CacheStatus;
 use crate::error::{Error, Result};
@@ -25,6 +28,7 @@ pub(crate) struct Observed {
     began: Instant,
     /// Not for a call that the client makes behind the back of another.
     in_flight: Option<meter::InFlight>,
+    account: Arc<Account>,
     ended: bool,
 }
 
@@ -37,6 +41,7 @@ impl Observed {
             authorized: request.is_authorized(),
             began: Instant::now(),
             in_flight: (!request.is_behind()).then(meter::InFlight::call),
+            account: request.account(),
             ended: false,
         }
     }
@@ -85,6 +90,7 @@ impl Observed {
         self.ended = true;
         if self.in_flight.is_some() {
             meter::call(self.operation, self.began.elapsed(), failed);
+            self.account.called(self.operation, failed.is_some());
         }
     }
 }

@@ -65,6 +65,9 @@ metrics! {
     QUOTA_SAVED = "quota_saved_total": Counter, "count", [], "Reads that the cache answered without a request, or with one that did not count";
     TOKENS = "tokens_total": Counter, "count", ["outcome"], "Tokens that were `minted`, found `stored`, or `failed` to be had";
     CIRCUIT = "circuit_state": Gauge, "state", ["server"], "Whether calls to a server are let through: 0 closed, 1 half open, 2 open";
+    BUDGET_USED = "budget_used": Gauge, "count", ["budget", "identity"], "Requests that were made of a budget in its window";
+    BUDGET_LIMIT = "budget_limit": Gauge, "count", ["budget", "identity"], "Its hard limit, or the soft one if it has no other";
+    BUDGET_REFUSED = "budget_refused_total": Counter, "count", ["budget"], "Requests that were not sent since a budget is spent";
     STORE_FAILURES = "store_failures_total": Counter, "count", [], "Times that the store did not answer";
     STORE_AVAILABLE = "store_available": Gauge, "state", [], "Whether the store answers: 1 or 0";
     WEBHOOKS = "webhook_deliveries_total": Counter, "count", ["event", "outcome"], "What happened to deliveries of webhooks: one is `accepted` and then `handled` or `failed`, with as many of `failed_attempt`, or is not taken";

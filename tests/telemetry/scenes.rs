@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use octowire::auth::{AccessToken, MintRequest, TokenFuture, TokenSource};
+use octowire::telemetry::usage::{Budget, Period, UsagePolicy};
 use octowire::testing::{Fault, MockGitHub};
 use octowire::{CircuitBreaker, RetryPolicy};
 use reqwest::Method;
@@ -27,6 +28,11 @@ pub(crate) async fn traffic() {
     let get = github.issues().get().owner("acme").repo("rocket").issue_number(1);
     get.send().await.unwrap_err();
     github.users().get_authenticated().send().await.unwrap();
+
+    let policy = UsagePolicy::new().budget(Budget::new("a plan", Period::Month).hard(1));
+    let thrifty = mock.client_builder().usage(policy).build().unwrap();
+    thrifty.users().get_authenticated().send().await.unwrap();
+    thrifty.meta().root().send().await.unwrap_err();
 
     // A circuit opens, and a store that is not there does not answer.
     let down = MockGitHub::start().await;

@@ -233,3 +233,30 @@ async fn a_span_says_how_a_call_really_ended() {
     );
     assert_eq!(attempts[2], told("GET /", "cancelled"));
 }
+
+#[tokio::test]
+async fn a_budget_that_is_nearly_spent_is_warned_of_once_by_all_who_share_it() {
+    use octowire::cache::Cache;
+    use octowire::telemetry::usage::{Budget, Period, UsagePolicy};
+
+    let log = Log::start();
+    let mock = MockGitHub::start().await;
+    let store = octowire::store::Memory::new();
+    let client = || {
+        let budget = Budget::new("a plan", Period::Month).soft(3).hard(6);
+        let builder = mock.client_builder().usage(UsagePolicy::new().budget(budget));
+        builder.cache(Cache::off()).store(store.clone()).build().unwrap()
+    };
+    let (one, other) = (client(), client());
+    for _ in 0..4 {
+        let _ = one.meta().root().send().await;
+        let _ = other.meta().root().send().await;
+    }
+    let told: Vec<_> =
+        log.events().into_iter().filter(|told| told.level == Some(Level::WARN)).collect();
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert_eq!(
+        (told[0].fields["budget"].as_str(), told[0].fields["used"].as_str()),
+        ("a plan", "3")
+    );
+}

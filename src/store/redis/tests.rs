@@ -19,6 +19,7 @@ mod redis_servers;
 use redis_servers::RedisServer;
 
 const LONG: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_millis(30);
 
 fn bytes(text: &'static str) -> Bytes {
     Bytes::from_static(text.as_bytes())
@@ -34,8 +35,8 @@ async fn keeps_its_promises(store: &dyn Store) {
     store.remove("v").await.unwrap();
     assert_eq!(store.get("v").await.unwrap(), None);
 
-    store.put("short", bytes("x"), Duration::from_millis(30)).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(60)).await;
+    store.put("short", bytes("x"), SHORT).await.unwrap();
+    tokio::time::sleep(2 * SHORT).await;
     assert_eq!(store.get("short").await.unwrap(), None);
 
     assert!(store.claim("c", bytes("me"), LONG).await.unwrap());
@@ -52,6 +53,18 @@ async fn keeps_its_promises(store: &dyn Store) {
     assert_eq!(store.get("n").await.unwrap().unwrap(), b"-2"[..]);
     assert!(store.claim("begun", bytes("1000"), LONG).await.unwrap());
     assert_eq!(store.add("begun", 1, LONG).await.unwrap(), 1001);
+
+    let amounts = |amounts: &[(&str, u64)]| -> Vec<_> {
+        amounts.iter().map(|(name, amount)| ((*name).to_owned(), *amount)).collect()
+    };
+    assert_eq!(store.tallied("t").await.unwrap(), BTreeMap::new());
+    assert!(store.tally("t", &amounts(&[("a", 1), ("b c", 2)]), LONG).await.unwrap());
+    assert!(store.tally("t", &amounts(&[("b c", 40), ("d", 3)]), LONG).await.unwrap());
+    let all = BTreeMap::from_iter(amounts(&[("a", 1), ("b c", 42), ("d", 3)]));
+    assert_eq!(store.tallied("t").await.unwrap(), all);
+    store.tally("brief", &all.into_iter().collect::<Vec<_>>(), SHORT).await.unwrap();
+    tokio::time::sleep(2 * SHORT).await;
+    assert_eq!(store.tallied("brief").await.unwrap(), BTreeMap::new());
 
     let ask = LeaseRequest {
         member: "m".to_owned(),

@@ -1,0 +1,260 @@
+//! What is used: calls and requests by operation, hour, day and month, and budgets.
+//!
+//! A client counts what it calls for each identity, in the [store](crate::ClientBuilder::store) if it has
+//! one: there the numbers outlive the process and add up over a fleet. Without one they are the client's own.
+//! Times are UTC.
+//!
+//! ```no_run
+//! # async fn example(github: octowire::Client) {
+//! let report = github.usage().report().await;
+//! println!("{report}");
+//! println!("{}", report.to_json());
+//! # }
+//! ```
+//!
+//! What was counted is told to the store within 5 s, or at once by [`Usage::tell`]: a process that is killed
+//! before has not told its last calls. [Budgets](Budget) are not of that kind: each request is counted in
+//! the store before it is sent.
+//!
+//! Hours are kept for 3 days, days for 40 and months for 400. Of a month, an identity has three numbers for each
+//! operation that was called, of which there are 1,240 at most.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use lru::LruCache;
+
+use crate::clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::Guard;
+use crate::telemetry::meter;
+
+mod budget;
+mod period;
+mod place;
+mod plan;
+mod report;
+mod spending;
+mod tally;
+
+pub use budget::Budget;
+pub use period::Period;
+pub use plan::{Cost, Plan, Tier};
+pub use report::{
+    BudgetReport, BudgetState, IdentityUsage, OperationUsage, PeriodUsage, UsageReport,
+};
+pub use tally::Count;
+
+use period::Window;
+use place::Place;
+use spending::Spending;
+pub(crate) use spending::Spent;
+use tally::Tally;
+
+/// How usage is counted: [`ClientBuilder::usage`](crate::ClientBuilder::usage).
+#[derive(Clone, Debug, Default)]
+#[must_use = "a policy does nothing before it is given to a client"]
+pub struct UsagePolicy {
+    environment: String,
+    budgets: Vec<Budget>,
+}
+
+/// The longest name of an environment, in bytes.
+const MAX_ENVIRONMENT: usize = 64;
+const MAX_BUDGETS: usize = 16;
+
+impl UsagePolicy {
+    /// Counts, in the environment without a name, and has no budget.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The environment that this client runs in, such as `production`, of up to 64 bytes: each has its own
+    /// numbers and budgets, also if they share a store.
+    pub fn environment(mut self, name: impl Into<String>) -> Self {
+        self.environment = name.into();
+        self
+    }
+
+    /// One more budget, of 16 at most. A request has to be in all of them.
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budgets.push(budget);
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        let wrong = |message: String, advice: &'static str| {
+            Err(Error::new(ErrorKind::Configuration, message).with_advice(advice))
+        };
+        let name = &self.environment;
+        if name.len() > MAX_ENVIRONMENT || name.chars().any(char::is_control) {
+            let advice = "give it up to 64 bytes, without control characters";
+            return wrong(format!("the environment {name:?} is no name"), advice);
+        }
+        if self.budgets.len() > MAX_BUDGETS {
+            return wrong(format!("{} budgets", self.budgets.len()), "give 16 at most");
+        }
+        for (index, budget) in self.budgets.iter().enumerate() {
+            budget.check()?;
+            let same = |other: &Budget| other.name == budget.name;
+            if self.budgets.iter().take(index).any(same) {
+                let message = format!("two budgets have the name {:?}", budget.name);
+                return wrong(message, "name them apart: they are counted by name");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The usage of a client's identity: [`Client::usage`](crate::Client::usage).
+pub struct Usage<'a> {
+    books: &'a Books,
+    account: &'a Arc<Account>,
+}
+
+impl<'a> Usage<'a> {
+    pub(crate) fn new(books: &'a Books, account: &'a Arc<Account>) -> Self {
+        Self { books, account }
+    }
+
+    /// What was used in this hour, on this day and in this month, and how the budgets are.
+    ///
+    /// It does not fail: if the store does not answer, it has what this process knows, and says so by
+    /// [`is_complete`](UsageReport::is_complete).
+    pub async fn report(&self) -> UsageReport {
+        self.report_at(clock::now()).await
+    }
+
+    /// The same for another time, as long as its numbers are kept.
+    pub async fn report_at(&self, time: SystemTime) -> UsageReport {
+        report::report(self.books, self.account, time).await
+    }
+
+    /// All identities that made requests in this month, in whatever environment, as far as the store was
+    /// told; those with most come first.
+    pub async fn identities(&self) -> Vec<IdentityUsage> {
+        report::identities(self.books, Period::Month.at(clock::now())).await
+    }
+
+    /// Tells the store what was counted: before a process ends. Whether the store heard; if it did not, it is
+    /// told later.
+    pub async fn tell(&self) -> bool {
+        self.account.tally.tell().await
+    }
+}
+
+impl fmt::Debug for Usage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Usage").field("identity", &self.account.identity).finish_non_exhaustive()
+    }
+}
+
+/// The usage of all identities of a client.
+pub(crate) struct Books {
+    place: Arc<Place>,
+    /// The address of the API, which keys begin with.
+    github: String,
+    environment: String,
+    budgets: Vec<Budget>,
+    /// Those that all identities have in common.
+    common: Vec<Arc<Spending>>,
+    accounts: Mutex<LruCache<String, Arc<Account>>>,
+}
+
+/// The usage of one identity.
+pub(crate) struct Account {
+    identity: String,
+    place: Arc<Place>,
+    tally: Arc<Tally>,
+    budgets: Vec<Arc<Spending>>,
+}
+
+/// As many as tokens are kept for. What falls out has told the store.
+const MAX_IDENTITIES: NonZeroUsize = NonZeroUsize::new(15_000).unwrap();
+
+impl Books {
+    /// The policy is one that was checked.
+    pub(crate) fn new(policy: UsagePolicy, github: &str, store: Option<Arc<Guard>>) -> Self {
+        let UsagePolicy { environment, budgets } = policy;
+        let place = Arc::new(Place::new(store));
+        let (common, budgets): (Vec<_>, _) = budgets.into_iter().partition(|budget| budget.shared);
+        let common = common.into_iter().map(|budget| {
+            let prefix = format!("budget:{github}:{environment}:{}", budget.name);
+            Arc::new(Spending::new(budget, prefix, "all"))
+        });
+        let common = common.collect();
+        let accounts = Mutex::new(LruCache::new(MAX_IDENTITIES));
+        Self { place, github: github.to_owned(), environment, budgets, common, accounts }
+    }
+
+    pub(crate) fn account(&self, identity: &str) -> Arc<Account> {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(account) = accounts.get(identity) {
+            return Arc::clone(account);
+        }
+        let Self { github, environment, .. } = self;
+        let prefix = format!("usage:{github}:{environment}:{identity}");
+        let listed = (format!("usage:{github}"), format!("{environment}\n{identity}"));
+        let tally = Arc::new(Tally::new(Arc::clone(&self.place), prefix, listed));
+        let label = if self.budgets.is_empty() { "" } else { meter::identity(identity) };
+        let own = self.budgets.iter().map(|budget| {
+            let prefix = format!("budget:{github}:{environment}:{}:{identity}", budget.name);
+            Arc::new(Spending::new(budget.clone(), prefix, label))
+        });
+        let budgets = self.common.iter().cloned().chain(own).collect();
+        let place = Arc::clone(&self.place);
+        let account = Arc::new(Account { identity: identity.to_owned(), place, tally, budgets });
+        accounts.put(identity.to_owned(), Arc::clone(&account));
+        account
+    }
+}
+
+impl Account {
+    pub(crate) fn has_budgets(&self) -> bool {
+        !self.budgets.is_empty()
+    }
+
+    /// A call ended.
+    pub(crate) fn called(&self, operation: &'static str, failed: bool) {
+        self.tally.count(operation, Count { calls: 1, failed: failed.into(), requests: 0 });
+    }
+
+    /// A request is about to be sent: it is counted, unless a budget has no room for it.
+    pub(crate) async fn spend(&self, operation: &str) -> Result<Vec<Spent>> {
+        let now = clock::now();
+        let mut spent = Vec::with_capacity(self.budgets.len());
+        for budget in &self.budgets {
+            match budget.spend(&self.place, operation, now).await {
+                Ok(one) => spent.push(one),
+                Err(error) => {
+                    self.give_back(spent, |_| true).await;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(spent)
+    }
+
+    /// A request was sent.
+    pub(crate) fn sent(&self, operation: &'static str) {
+        self.tally.count(operation, Count { calls: 0, failed: 0, requests: 1 });
+    }
+
+    /// Gives back to those budgets for which a request was none.
+    pub(crate) async fn give_back(&self, spent: Vec<Spent>, to: impl Fn(&Budget) -> bool) {
+        for (budget, spent) in self.budgets.iter().zip(spent) {
+            if to(&budget.budget) {
+                budget.give_back(&self.place, spent).await;
+            }
+        }
+    }
+
+    /// A request did not reach GitHub, or its answer confirmed what was stored.
+    pub(crate) async fn settle(&self, spent: Vec<Spent>, unsent: bool, confirmed: bool) {
+        if unsent || confirmed {
+            self.give_back(spent, |budget| unsent || budget.free_304).await;
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! How much may be used, as somebody decides.
+
+use super::period::Period;
+use super::plan::Plan;
+use crate::error::{Error, ErrorKind, Result};
+
+/// How many requests may be made in an hour, a day or a month: a bound of the application's own, or
+/// what a plan pays for.
+///
+/// Each request to GitHub counts as one, with its redirects, whether it is the first of a call or goes again.
+/// What the cache answers, and what provably did not reach GitHub, does not count. What the client asks
+/// by itself, such as for tokens, counts as well.
+///
+/// ```
+/// use octowire::Client;
+/// use octowire::telemetry::usage::{Budget, Period, Plan, UsagePolicy};
+///
+/// # fn example() -> octowire::Result<()> {
+/// let plan = Plan::new("gateway", Period::Month, "USD").tier(1_000, 0).tier(10_000, 29_00);
+/// let budget = Budget::of(plan).soft(8_000).hard(10_000).exempt("apps/get-authenticated");
+/// let client = Client::builder()
+///     .token_from_env("GITHUB_TOKEN")
+///     .usage(UsagePolicy::new().environment("production").budget(budget))
+///     .build()?;
+/// # let _ = client;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a budget does nothing before it is given to a UsagePolicy"]
+pub struct Budget {
+    pub(super) name: String,
+    pub(super) period: Period,
+    pub(super) plan: Option<Plan>,
+    pub(super) soft: Option<u64>,
+    pub(super) hard: Option<u64>,
+    pub(super) exempt: Vec<String>,
+    pub(super) shared: bool,
+    pub(super) strict: bool,
+    pub(super) free_304: bool,
+}
+
+/// The longest name, in bytes.
+const MAX_NAME: usize = 64;
+/// What a sum in a store has room for.
+const MAX_REQUESTS: u64 = 1 << 53;
+
+impl Budget {
+    /// A budget by this name for each such period; without a limit it only counts. The name may have up to 64
+    /// bytes.
+    pub fn new(name: impl Into<String>, period: Period) -> Self {
+        Self {
+            name: name.into(),
+            period,
+            plan: None,
+            soft: None,
+            hard: None,
+            exempt: Vec::new(),
+            shared: false,
+            strict: false,
+            free_304: false,
+        }
+    }
+
+    /// A budget by the plan's name and period, whose report says what is to be paid. The plan limits nothing:
+    /// give a [hard](Self::hard) limit as well.
+    pub fn of(plan: Plan) -> Self {
+        Self { plan: Some(plan.clone()), ..Self::new(plan.name, plan.period) }
+    }
+
+    /// The request that reaches this number is warned of, once in the period, however many processes share
+    /// the store. None by default.
+    pub fn soft(mut self, requests: u64) -> Self {
+        self.soft = Some(requests);
+        self
+    }
+
+    /// More requests than these are refused, with an error of the kind
+    /// [`Budget`](crate::ErrorKind::Budget). None by default.
+    pub fn hard(mut self, requests: u64) -> Self {
+        self.hard = Some(requests);
+        self
+    }
+
+    /// Requests of this operation, such as `rate-limit/get`, count, but are never refused. A call made
+    /// by hand is named by its method and path, such as `GET /rate_limit`.
+    pub fn exempt(mut self, operation: impl Into<String>) -> Self {
+        self.exempt.push(operation.into());
+        self
+    }
+
+    /// One budget for all identities of the environment together, and not one for each.
+    pub fn across_identities(mut self) -> Self {
+        self.shared = true;
+        self
+    }
+
+    /// Requests are refused as well while the store does not answer that counts them. By default they are
+    /// let through then, if those of this process and what it heard last have room: of several processes
+    /// each may use what was left.
+    pub fn strict(mut self) -> Self {
+        self.strict = true;
+        self
+    }
+
+    /// An answer that confirms what the cache has (304) does not count, as it does not against GitHub's
+    /// [primary limit](https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#use-conditional-requests-if-appropriate).
+    pub fn not_modified_is_free(mut self) -> Self {
+        self.free_304 = true;
+        self
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        let wrong = |what: &str, advice: &'static str| {
+            let message = format!("the budget {:?} {what}", self.name);
+            Err(Error::new(ErrorKind::Configuration, message).with_advice(advice))
+        };
+        if self.name.is_empty() || self.name.len() > MAX_NAME {
+            return wrong("has a name that is empty or too long", "give it 1 to 64 bytes");
+        }
+        if self.name.chars().any(char::is_control) {
+            return wrong("has a control character in its name", "leave it out");
+        }
+        let limits = [self.soft, self.hard];
+        if limits.into_iter().flatten().any(|limit| limit == 0 || limit > MAX_REQUESTS) {
+            return wrong("has a limit of zero or above 2^53", "give it none, or one between");
+        }
+        if let [Some(soft), Some(hard)] = limits
+            && soft > hard
+        {
+            return wrong("warns after it has refused", "let soft be at most hard");
+        }
+        for operation in &self.exempt {
+            let form = operation.split_once('/').is_some_and(|(of, name)| {
+                !of.is_empty() && !name.is_empty() && !operation.starts_with('/')
+            });
+            if !form {
+                return wrong(
+                    &format!("exempts {operation:?}, which is no operation"),
+                    "name it as rate-limit/get, or as GET /rate_limit",
+                );
+            }
+        }
+        self.plan.as_ref().map_or(Ok(()), Plan::check)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_not_be_kept_is_refused() {
+        let day = |name: &str| Budget::new(name, Period::Day);
+        let wrong = [
+            (day(""), "empty or too long"),
+            (day(&"x".repeat(65)), "empty or too long"),
+            (day("a\nb"), "control character"),
+            (day("a").hard(0), "zero"),
+            (day("a").soft(11).hard(10), "warns after"),
+            (day("a").exempt("rate_limit"), "no operation"),
+            (day("a").exempt("/rate_limit"), "no operation"),
+            (Budget::of(Plan::new("p", Period::Day, "USD")), "no tier"),
+        ];
+        for (budget, expected) in wrong {
+            let error = budget.check().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Configuration);
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+        let well = Budget::of(Plan::github(5_000)).soft(10).hard(10);
+        well.exempt("rate-limit/get").exempt("GET /rate_limit").check().unwrap();
+    }
+}

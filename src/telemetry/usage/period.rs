@@ -1,0 +1,147 @@
+//! Hours, days and months, in UTC.
+
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use chrono::{DateTime, Datelike, Months, NaiveTime, TimeDelta, Timelike, Utc};
+use serde::{Deserialize, Serialize};
+
+/// A stretch of time that usage is counted by, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Period {
+    /// From one full hour to the next.
+    Hour,
+    /// From midnight to midnight.
+    Day,
+    /// From the first of a month to the first of the next.
+    Month,
+}
+
+impl Period {
+    pub(super) const ALL: [Self; 3] = [Self::Hour, Self::Day, Self::Month];
+
+    /// The hour, day or month that a time is in.
+    pub(super) fn at(self, time: SystemTime) -> Window {
+        let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let seconds = i64::try_from(seconds).unwrap_or_default();
+        let time = DateTime::from_timestamp(seconds, 0).unwrap_or_default();
+        let midnight = time.date_naive().and_time(NaiveTime::MIN).and_utc();
+        let hours = TimeDelta::hours(i64::from(time.hour()));
+        let days = TimeDelta::days(i64::from(time.day0()));
+        let (began, ends) = match self {
+            Self::Hour => (midnight + hours, (midnight + hours).checked_add_signed(HOUR)),
+            Self::Day => (midnight, midnight.checked_add_signed(DAY)),
+            Self::Month => {
+                let first = midnight - days;
+                (first, first.checked_add_months(Months::new(1)))
+            }
+        };
+        Window { period: self, began, ends: ends.unwrap_or(began) }
+    }
+
+    /// For how long what was counted is kept after its window began.
+    pub(super) fn kept(self) -> Duration {
+        let days = match self {
+            Self::Hour => 3,
+            Self::Day => 40,
+            Self::Month => 400,
+        };
+        Duration::from_secs(days * 24 * 60 * 60)
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Month => "month",
+        })
+    }
+}
+
+const HOUR: TimeDelta = TimeDelta::hours(1);
+const DAY: TimeDelta = TimeDelta::days(1);
+
+/// A certain hour, day or month.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Window {
+    pub(super) period: Period,
+    pub(super) began: DateTime<Utc>,
+    pub(super) ends: DateTime<Utc>,
+}
+
+impl Window {
+    /// The longest window that this one, of an hour, is part of, and all between.
+    pub(super) fn all_around(self) -> [Self; 3] {
+        let began = SystemTime::from(self.began);
+        Period::ALL.map(|period| period.at(began))
+    }
+
+    /// How much of it has passed, from 0 to 1.
+    pub(super) fn passed(self, now: SystemTime) -> f64 {
+        let length = (self.ends - self.began).num_milliseconds().max(1) as f64;
+        let passed = now.duration_since(self.began.into()).unwrap_or_default();
+        (passed.as_millis() as f64 / length).min(1.0)
+    }
+
+    /// How long until it ends.
+    pub(super) fn left(self, now: SystemTime) -> Duration {
+        SystemTime::from(self.ends).duration_since(now).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let format = match self.period {
+            Period::Hour => "%Y-%m-%dT%H",
+            Period::Day => "%Y-%m-%d",
+            Period::Month => "%Y-%m",
+        };
+        write!(f, "{}", self.began.format(format))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(text: &str) -> SystemTime {
+        text.parse::<DateTime<Utc>>().unwrap().into()
+    }
+
+    #[test]
+    fn windows_follow_the_calendar() {
+        let leap_day = at("2028-02-29T23:59:59Z");
+        let names = Period::ALL.map(|period| period.at(leap_day).to_string());
+        assert_eq!(names, ["2028-02-29T23", "2028-02-29", "2028-02"]);
+        let ends = Period::ALL.map(|period| SystemTime::from(period.at(leap_day).ends));
+        assert_eq!(ends, [at("2028-03-01T00:00:00Z"); 3]);
+        assert_eq!(
+            Period::Month.at(at("2026-12-31T12:00:00Z")).left(at("2026-12-31T12:00:00Z")),
+            Duration::from_secs(12 * 60 * 60)
+        );
+        assert_eq!(
+            Period::Day.at(at("2026-11-26T06:00:00Z")).passed(at("2026-11-26T06:00:00Z")),
+            0.25
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn each_time_is_in_one_window_of_each_period(seconds in 0_u64..20_000_000_000) {
+            let now = UNIX_EPOCH + Duration::from_secs(seconds);
+            for period in Period::ALL {
+                let window = period.at(now);
+                prop_assert!(SystemTime::from(window.began) <= now && now < SystemTime::from(window.ends));
+                prop_assert_eq!(period.at(window.began.into()), window);
+                prop_assert_eq!(period.at(window.ends.into()).began, window.ends);
+            }
+            prop_assert_eq!(Period::Hour.at(now).all_around(), Period::ALL.map(|period| period.at(now)));
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What so many requests cost.
+
+use serde::{Deserialize, Serialize};
+
+use super::period::Period;
+use crate::error::{Error, ErrorKind, Result};
+
+/// What somebody charges for requests, as data: it is `serde`'s to read and write.
+///
+/// ```
+/// use octowire::telemetry::usage::{Period, Plan};
+///
+/// let plan = Plan::new("gateway", Period::Month, "USD")
+///     .tier(1_000, 0)
+///     .tier(10_000, 29_00)
+///     .tier(100_000, 99_00);
+/// let cost = plan.cost(4_200);
+/// assert_eq!((cost.requests, cost.price, cost.to_string().as_str()), (10_000, 29_00, "29.00 USD"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Plan {
+    /// What it is called.
+    pub name: String,
+    /// What its numbers are for.
+    pub period: Period,
+    /// The currency, such as `USD`.
+    pub currency: String,
+    /// What it offers, from the smallest to the largest.
+    pub tiers: Vec<Tier>,
+}
+
+/// What a [`Plan`] offers for one price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Tier {
+    /// So many requests in the plan's period.
+    pub requests: u64,
+    /// What they cost together, in hundredths of the currency, such as cents.
+    pub price: u64,
+}
+
+/// The tier of a [`Plan`] that so many requests need.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Cost {
+    /// So many requests may be made for it.
+    pub requests: u64,
+    /// The price, in hundredths of the currency.
+    pub price: u64,
+    /// The currency.
+    pub currency: String,
+    /// The requests are more than the largest tier has, which is the one given.
+    pub exceeded: bool,
+}
+
+impl Plan {
+    /// A plan without a tier.
+    pub fn new(name: impl Into<String>, period: Period, currency: impl Into<String>) -> Self {
+        Self { name: name.into(), period, currency: currency.into(), tiers: Vec::new() }
+    }
+
+    /// GitHub's own: so many requests an hour, at no price. It is 5,000 for the token of a user, and up to
+    /// 12,500 for an [installation](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api).
+    #[must_use]
+    pub fn github(requests_an_hour: u64) -> Self {
+        Self::new("GitHub", Period::Hour, "USD").tier(requests_an_hour, 0)
+    }
+
+    /// One more tier, larger than those before: so many requests, and their price in hundredths of the
+    /// currency.
+    #[must_use]
+    pub fn tier(mut self, requests: u64, price: u64) -> Self {
+        self.tiers.push(Tier { requests, price });
+        self
+    }
+
+    /// What so many requests cost: the price of the first tier that has as many, or of the largest one.
+    #[must_use]
+    pub fn cost(&self, requests: u64) -> Cost {
+        let fits = self.tiers.iter().find(|tier| tier.requests >= requests);
+        let tier = fits.or(self.tiers.last());
+        let Tier { requests, price } = tier.copied().unwrap_or(Tier { requests: 0, price: 0 });
+        Cost { requests, price, currency: self.currency.clone(), exceeded: fits.is_none() }
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        let wrong = |what: &str, advice: &'static str| {
+            let message = format!("the plan {:?} {what}", self.name);
+            Err(Error::new(ErrorKind::Configuration, message).with_advice(advice))
+        };
+        if self.tiers.is_empty() {
+            return wrong("has no tier", "give it one by tier(requests, price)");
+        }
+        if !self.tiers.is_sorted_by(|one, next| one.requests < next.requests) {
+            return wrong("has a tier that is no larger than the one before", "sort them");
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Cost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{:02} {}", self.price / 100, self.price % 100, self.currency)?;
+        if self.exceeded { f.write_str(", exceeded") } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_plan_is_data() {
+        let text = r#"{"name": "gateway", "period": "month", "currency": "USD", "tiers": [
+            {"requests": 1000, "price": 0}, {"requests": 10000, "price": 2900},
+            {"requests": 100000, "price": 9900}]}"#;
+        let plan: Plan = serde_json::from_str(text).unwrap();
+        let prices = [0, 1_000, 1_001, 10_000, 10_001, 100_000, 100_001].map(|requests| {
+            let cost = plan.cost(requests);
+            (cost.price, cost.exceeded)
+        });
+        let expected = [
+            (0, false),
+            (0, false),
+            (2900, false),
+            (2900, false),
+            (9900, false),
+            (9900, false),
+            (9900, true),
+        ];
+        assert_eq!(prices, expected);
+        assert_eq!(plan.cost(100_001).to_string(), "99.00 USD, exceeded");
+        plan.check().unwrap();
+        let unsorted = plan.tier(5, 1).check().unwrap_err();
+        assert!(unsorted.to_string().contains("no larger than the one before"), "{unsorted}");
+    }
+
+    proptest! {
+        /// More requests never cost less, and what they cost has room for them.
+        #[test]
+        fn prices_follow_requests(steps in prop::collection::vec((1_u64..1_000, 0_u64..1_000), 1..8), one in 0_u64..9_000, more in 0_u64..9_000) {
+            let (mut requests, mut price, mut plan) = (0, 0, Plan::new("p", Period::Day, "EUR"));
+            for step in steps {
+                (requests, price) = (requests + step.0, price + step.1);
+                plan = plan.tier(requests, price);
+            }
+            plan.check().unwrap();
+            let (few, many) = (plan.cost(one), plan.cost(one + more));
+            prop_assert!(few.price <= many.price);
+            prop_assert_eq!(few.exceeded, few.requests < one);
+        }
+    }
+}

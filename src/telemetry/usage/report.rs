@@ -1,0 +1,280 @@
+//! What was used, for people and for programs.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::{Account, Books, Cost, Count, Period, Window};
+
+/// What an identity used: [`Usage::report`](super::Usage::report).
+///
+/// Its [`Display`](fmt::Display) is a table for people, of the twenty operations with most requests.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct UsageReport {
+    /// The environment, as [`UsagePolicy::environment`](super::UsagePolicy::environment) names it.
+    pub environment: String,
+    /// Whom GitHub limits, much as [`Client::identity`](crate::Client::identity) says.
+    pub identity: String,
+    /// The time that it is of.
+    pub time: DateTime<Utc>,
+    /// Whether the store told all of it. What other processes have not told the store is missing in any case.
+    pub is_complete: bool,
+    /// The hour, the day and the month.
+    pub periods: Vec<PeriodUsage>,
+    /// How the budgets are, in their order.
+    pub budgets: Vec<BudgetReport>,
+}
+
+/// What was used in an hour, a day or a month.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct PeriodUsage {
+    /// Which of them.
+    pub period: Period,
+    /// When it began.
+    pub began: DateTime<Utc>,
+    /// When it ends.
+    pub ends: DateTime<Utc>,
+    /// All operations together.
+    pub total: Count,
+    /// Each operation that was called; those with most requests come first. Calls that were made by hand are
+    /// `request` together.
+    pub operations: Vec<OperationUsage>,
+}
+
+/// How much an operation was called.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct OperationUsage {
+    /// Its id, such as `issues/get`.
+    pub operation: String,
+    /// How much.
+    #[serde(flatten)]
+    pub count: Count,
+}
+
+/// How a [`Budget`](super::Budget) is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct BudgetReport {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub period: Period,
+    /// When its window ends.
+    pub ends: DateTime<Utc>,
+    /// Whether it is spent.
+    pub state: BudgetState,
+    /// The requests that were made in the window.
+    pub used: u64,
+    /// The number that is warned of.
+    pub soft: Option<u64>,
+    /// The number that is not exceeded.
+    pub hard: Option<u64>,
+    /// The requests that there will be at the end of the window if they go on as they did in it; `None` in its
+    /// first hundredth.
+    pub forecast: Option<u64>,
+    /// What was used so far costs, if the budget has a plan.
+    pub cost: Option<Cost>,
+    /// What the forecast costs.
+    pub forecast_cost: Option<Cost>,
+}
+
+/// Whether a budget is spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum BudgetState {
+    /// There is room.
+    Within,
+    /// The soft limit is reached.
+    Soft,
+    /// The hard limit is reached: requests are refused.
+    Spent,
+}
+
+/// What an identity used in a month.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct IdentityUsage {
+    /// The environment.
+    pub environment: String,
+    /// The identity.
+    pub identity: String,
+    /// The requests that it made.
+    pub requests: u64,
+}
+
+impl UsageReport {
+    /// The report as JSON, on one line; [`serde::Serialize`] gives it in other forms.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Numbers and text are JSON whatever they are.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+pub(super) async fn report(books: &Books, account: &Arc<Account>, time: SystemTime) -> UsageReport {
+    let mut is_complete = true;
+    let mut periods = Vec::new();
+    if !account.place.is_shared() {
+        // At once, so that what it says is in order.
+        account.tally.tell().await;
+    }
+    for window in Period::ALL.map(|period| period.at(time)) {
+        let (counts, heard) = account.tally.counts(window).await;
+        is_complete &= heard;
+        let operations =
+            counts.into_iter().map(|(operation, count)| OperationUsage { operation, count });
+        let mut operations: Vec<_> = operations.collect();
+        operations
+            .sort_by_key(|usage| std::cmp::Reverse((usage.count.requests, usage.count.calls)));
+        let mut total = Count::default();
+        operations.iter().for_each(|usage| total.add(usage.count));
+        let Window { period, began, ends } = window;
+        periods.push(PeriodUsage { period, began, ends, total, operations });
+    }
+    let mut budgets = Vec::new();
+    for spending in &account.budgets {
+        let budget = &spending.budget;
+        let window = budget.period.at(time);
+        let (used, heard) = spending.used(&account.place, window).await;
+        is_complete &= heard;
+        let forecast = forecast(used, window.passed(time));
+        let cost = |requests| budget.plan.as_ref().map(|plan| plan.cost(requests));
+        budgets.push(BudgetReport {
+            name: budget.name.clone(),
+            period: budget.period,
+            ends: window.ends,
+            state: state(used, budget.soft, budget.hard),
+            used,
+            soft: budget.soft,
+            hard: budget.hard,
+            forecast,
+            cost: cost(used),
+            forecast_cost: forecast.and_then(cost),
+        });
+    }
+    UsageReport {
+        environment: books.environment.clone(),
+        identity: account.identity.clone(),
+        time: time.into(),
+        is_complete,
+        periods,
+        budgets,
+    }
+}
+
+pub(super) async fn identities(books: &Books, month: Window) -> Vec<IdentityUsage> {
+    let all = books.place.tallied(&format!("usage:{}:{month}", books.github)).await;
+    let all = all.unwrap_or_default().into_iter().filter_map(|(name, requests)| {
+        let (environment, identity) = name.split_once('\n')?;
+        let (environment, identity) = (environment.to_owned(), identity.to_owned());
+        Some(IdentityUsage { environment, identity, requests })
+    });
+    let mut all: Vec<_> = all.collect();
+    all.sort_by_key(|usage| std::cmp::Reverse(usage.requests));
+    all
+}
+
+/// Before so much of a window has passed, nothing is said of its end.
+const TELLING: f64 = 0.01;
+
+/// What there will be when the window ends, if the rest goes as what has passed.
+fn forecast(used: u64, passed: f64) -> Option<u64> {
+    let forecast = used as f64 / passed;
+    // Beyond 2^64 it is that.
+    (passed >= TELLING).then_some((forecast.round() as u64).max(used))
+}
+
+fn state(used: u64, soft: Option<u64>, hard: Option<u64>) -> BudgetState {
+    if hard.is_some_and(|hard| used >= hard) {
+        BudgetState::Spent
+    } else if soft.is_some_and(|soft| used >= soft) {
+        BudgetState::Soft
+    } else {
+        BudgetState::Within
+    }
+}
+
+/// As many operations as the table has.
+const MAX_ROWS: usize = 20;
+
+impl fmt::Display for UsageReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "usage of {}", self.identity)?;
+        if !self.environment.is_empty() {
+            write!(f, " in {}", self.environment)?;
+        }
+        write!(f, " at {}", self.time.format("%Y-%m-%d %H:%M UTC"))?;
+        writeln!(f, "{}", if self.is_complete { "" } else { " (this process only)" })?;
+        writeln!(f, "{:<40} {:>10} {:>10} {:>10}", "", "requests", "calls", "failed")?;
+        for PeriodUsage { period, began, total, .. } in &self.periods {
+            let name = format!("{period} from {}", began.format("%Y-%m-%d %H:%M"));
+            row(f, &name, *total)?;
+        }
+        if let Some(month) = self.periods.last() {
+            for OperationUsage { operation, count } in month.operations.iter().take(MAX_ROWS) {
+                row(f, &format!("  {operation}"), *count)?;
+            }
+            if month.operations.len() > MAX_ROWS {
+                writeln!(f, "  … {} operations in all", month.operations.len())?;
+            }
+        }
+        self.budgets.iter().try_for_each(|budget| writeln!(f, "{budget}"))
+    }
+}
+
+fn row(f: &mut fmt::Formatter<'_>, name: &str, count: Count) -> fmt::Result {
+    writeln!(f, "{name:<40} {:>10} {:>10} {:>10}", count.requests, count.calls, count.failed)
+}
+
+impl fmt::Display for BudgetReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "budget {}: {}", self.name, self.used)?;
+        if let Some(limit) = self.hard.or(self.soft) {
+            write!(f, " of {limit}")?;
+        }
+        write!(f, " requests this {}", self.period)?;
+        if let Some(cost) = &self.cost {
+            write!(f, " ({cost})")?;
+        }
+        if let Some(forecast) = self.forecast {
+            write!(f, ", {forecast} at its end")?;
+        }
+        if let Some(cost) = &self.forecast_cost {
+            write!(f, " ({cost})")?;
+        }
+        f.write_str(match self.state {
+            BudgetState::Within => "",
+            BudgetState::Soft => "; nearly spent",
+            BudgetState::Spent => "; spent",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_forecast_goes_on_as_before(used in 0_u64..1_000_000, passed in 0.01_f64..=1.0) {
+            let forecast = forecast(used, passed).unwrap();
+            prop_assert!(forecast >= used);
+            let back = forecast as f64 * passed;
+            prop_assert!((back - used as f64).abs() <= 1.0, "{back} of {used}");
+        }
+
+        #[test]
+        fn the_first_hundredth_has_none(used: u64, passed in 0.0_f64..0.01) {
+            prop_assert_eq!(forecast(used, passed), None);
+        }
+    }
+}

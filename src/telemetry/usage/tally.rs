@@ -1,0 +1,220 @@
+//! What was called, counted here and told to the store now and then.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use serde::Serialize;
+use tracing::debug;
+
+use super::period::{Period, Window};
+use super::place::Place;
+use crate::clock;
+
+/// How much was called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Count {
+    /// Calls that ended, also those that the cache answered.
+    pub calls: u64,
+    /// Those of them that failed, for whatever reason.
+    pub failed: u64,
+    /// Requests that were sent, of which a call may have none or several.
+    pub requests: u64,
+}
+
+impl Count {
+    pub(super) fn add(&mut self, more: Self) {
+        self.calls = self.calls.saturating_add(more.calls);
+        self.failed = self.failed.saturating_add(more.failed);
+        self.requests = self.requests.saturating_add(more.requests);
+    }
+
+    fn numbers(self) -> [(&'static str, u64); 3] {
+        [("calls", self.calls), ("failed", self.failed), ("requests", self.requests)]
+    }
+}
+
+/// What one identity calls.
+pub(super) struct Tally {
+    place: Arc<Place>,
+    /// What its keys begin with.
+    prefix: String,
+    /// Where identities are listed, and its name there.
+    listed: (String, String),
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The hour that is counted, and what was called in it.
+    hour: Option<Window>,
+    counts: HashMap<&'static str, Count>,
+    /// What the store was not told yet, by window and by name.
+    untold: BTreeMap<Window, BTreeMap<String, u64>>,
+    listed: BTreeMap<Window, u64>,
+    /// Somebody will tell it.
+    scheduled: bool,
+}
+
+/// How long the store is told nothing while there is something to tell.
+const TOLD_AFTER: Duration = Duration::from_secs(5);
+/// Of an outage of the store, so many hours, days and months are told of later.
+const MAX_WINDOWS: usize = 200;
+
+impl Tally {
+    pub(super) fn new(place: Arc<Place>, prefix: String, listed: (String, String)) -> Self {
+        Self { place, prefix, listed, state: Mutex::default() }
+    }
+
+    pub(super) fn count(self: &Arc<Self>, operation: &'static str, count: Count) {
+        let hour = Period::Hour.at(clock::now());
+        let mut state = self.state();
+        if state.hour != Some(hour) {
+            state.settle();
+            state.hour = Some(hour);
+        }
+        state.counts.entry(operation).or_default().add(count);
+        if !self.place.is_shared() {
+            return;
+        }
+        if !std::mem::replace(&mut state.scheduled, true) {
+            drop(state);
+            self.schedule();
+        }
+    }
+
+    fn schedule(self: &Arc<Self>) {
+        // Calls are made on a runtime; without one there is nothing to tell later.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let tally = Arc::clone(self);
+        runtime.spawn(async move {
+            tokio::time::sleep(TOLD_AFTER).await;
+            tally.state().scheduled = false;
+            if !tally.tell().await {
+                debug!("usage is told later: the store does not answer");
+            }
+        });
+    }
+
+    /// Tells the store all there is; whether it heard.
+    pub(super) async fn tell(&self) -> bool {
+        let (untold, listed) = {
+            let mut state = self.state();
+            state.settle();
+            (std::mem::take(&mut state.untold), std::mem::take(&mut state.listed))
+        };
+        let mut telling = Telling { tally: self, untold, listed };
+        while let Some((window, numbers)) = telling.untold.first_key_value() {
+            let (window, amounts) = (*window, Vec::from_iter(numbers.clone()));
+            let ttl = window.period.kept();
+            if !self.place.tally(&self.key(window), &amounts, ttl).await {
+                return false;
+            }
+            telling.untold.remove(&window);
+        }
+        while let Some((month, requests)) = telling.listed.first_key_value() {
+            let (month, amounts) = (*month, [(self.listed.1.clone(), *requests)]);
+            let key = format!("{}:{month}", self.listed.0);
+            if !self.place.tally(&key, &amounts, month.period.kept()).await {
+                return false;
+            }
+            telling.listed.remove(&month);
+        }
+        true
+    }
+
+    /// What was called in a window, and whether the store says so.
+    pub(super) async fn counts(&self, window: Window) -> (BTreeMap<String, Count>, bool) {
+        let told = self.place.tallied(&self.key(window)).await;
+        let heard = told.is_some();
+        let mut numbers = told.unwrap_or_default();
+        let mut state = self.state();
+        state.settle();
+        add(&mut numbers, state.untold.get(&window));
+        drop(state);
+        let mut counts = BTreeMap::<String, Count>::new();
+        for (name, amount) in numbers {
+            let Some((operation, of)) = name.rsplit_once(' ') else { continue };
+            let count = counts.entry(operation.to_owned()).or_default();
+            match of {
+                "calls" => count.calls = amount,
+                "failed" => count.failed = amount,
+                "requests" => count.requests = amount,
+                _ => {}
+            }
+        }
+        (counts, heard)
+    }
+
+    fn key(&self, window: Window) -> String {
+        format!("{}:{window}", self.prefix)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        // Where nobody else looks, telling takes no time. Else somebody is about to tell, and holds it.
+        if !self.place.is_shared() {
+            let _ = self.tell().now_or_never();
+        }
+    }
+}
+
+impl State {
+    /// Takes what was counted over to what is to be told.
+    fn settle(&mut self) {
+        let Some(hour) = self.hour.filter(|_| !self.counts.is_empty()) else { return };
+        let windows = hour.all_around();
+        for (operation, count) in self.counts.drain() {
+            for (of, amount) in count.numbers().into_iter().filter(|(_, amount)| *amount > 0) {
+                for window in windows {
+                    let name = format!("{operation} {of}");
+                    let number = self.untold.entry(window).or_default().entry(name).or_default();
+                    *number = number.saturating_add(amount);
+                }
+            }
+            let requests = self.listed.entry(windows[2]).or_default();
+            *requests = requests.saturating_add(count.requests);
+        }
+        while self.untold.len() > MAX_WINDOWS {
+            // By period first: the oldest hour goes.
+            self.untold.pop_first();
+        }
+    }
+}
+
+/// What the store is being told. What it has not heard of when whoever tells it gives up is told
+/// again.
+struct Telling<'a> {
+    tally: &'a Tally,
+    untold: BTreeMap<Window, BTreeMap<String, u64>>,
+    listed: BTreeMap<Window, u64>,
+}
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        if self.untold.is_empty() && self.listed.is_empty() {
+            return;
+        }
+        let mut state = self.tally.state();
+        for (window, numbers) in &self.untold {
+            add(state.untold.entry(*window).or_default(), Some(numbers));
+        }
+        for (month, requests) in &self.listed {
+            *state.listed.entry(*month).or_default() += requests;
+        }
+    }
+}
+
+fn add(numbers: &mut BTreeMap<String, u64>, more: Option<&BTreeMap<String, u64>>) {
+    for (name, amount) in more.into_iter().flatten() {
+        let number = numbers.entry(name.clone()).or_default();
+        *number = number.saturating_add(*amount);
+    }
+}

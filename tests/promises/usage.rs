@@ -1,0 +1,307 @@
+//! What is used is counted once, wherever it is counted, and budgets are kept.
+
+use std::time::Duration;
+
+use http::Method;
+use octowire::cache::{Cache, CachePolicy, CacheStatus};
+use octowire::limits::RateLimits;
+use octowire::store::{Disk, Memory, Store};
+use octowire::telemetry::usage::{Budget, BudgetState, Count, Period, Plan, UsagePolicy};
+use octowire::testing::{Fault, MockGitHub};
+use octowire::{Client, ClientBuilder, ErrorKind, RetryPolicy};
+use serde_json::Value;
+
+use crate::gone::Gone;
+
+fn budget() -> Budget {
+    Budget::new("a plan", Period::Month)
+}
+
+fn with(mock: &MockGitHub, budget: Budget) -> ClientBuilder {
+    let policy = UsagePolicy::new().environment("test").budget(budget);
+    let builder = mock.client_builder().rate_limits(RateLimits::none()).cache(Cache::off());
+    builder.retry(RetryPolicy::none()).usage(policy)
+}
+
+/// How many of so many calls at once are answered.
+async fn answered(github: &Client, calls: usize) -> usize {
+    let all = (0..calls).map(|_| github.meta().get_zen().send());
+    let all = futures_util::future::join_all(all).await;
+    all.into_iter()
+        .map(|answer| match answer {
+            Ok(_) => 1,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Budget, "{error}");
+                0
+            }
+        })
+        .sum()
+}
+
+#[tokio::test]
+async fn a_report_says_what_each_operation_took() {
+    let mock = MockGitHub::start().await;
+    mock.on(|github| github.issues().get()).error(404, "Not Found");
+    mock.on(|github| github.repos().get()).fault(Fault::ServerError(502)).pass();
+    let github =
+        mock.client_builder().usage(UsagePolicy::new().environment("test")).build().unwrap();
+    // The first goes twice, and the second finds it in the cache, and asks whether it is current.
+    for _ in 0..2 {
+        github.repos().get().owner("o").repo("r").send().await.unwrap();
+    }
+    github.issues().get().owner("o").repo("r").issue_number(1).send().await.unwrap_err();
+    github.request(Method::GET, "/meta").send::<Value>().await.unwrap();
+    let report = github.usage().report().await;
+    assert_eq!((report.environment.as_str(), report.is_complete), ("test", true));
+    assert_eq!(report.identity, github.identity());
+    let month = &report.periods[2];
+    assert_eq!(month.period, Period::Month);
+    let of = |operation: &str| {
+        let found = month.operations.iter().find(|usage| usage.operation == operation);
+        let Count { calls, failed, requests, .. } =
+            found.unwrap_or_else(|| panic!("{report}")).count;
+        (calls, failed, requests)
+    };
+    assert_eq!(of("repos/get"), (2, 0, 3));
+    assert_eq!(of("issues/get"), (1, 1, 1));
+    assert_eq!(of("request"), (1, 0, 1));
+    assert_eq!((month.total.calls, month.total.failed, month.total.requests), (4, 1, 5));
+    assert_eq!(mock.received().len(), 5);
+    let text = report.to_string();
+    assert!(text.contains("  repos/get ") && text.contains(" in test at 20"), "{text}");
+    let json: Value = serde_json::from_str(&report.to_json()).unwrap();
+    assert_eq!(json["periods"][2]["operations"][0]["operation"], "repos/get");
+    assert_eq!(json["periods"][2]["operations"][0]["requests"], 3);
+}
+
+#[tokio::test]
+async fn identities_have_their_own_numbers() {
+    let mock = MockGitHub::start().await;
+    let store = Memory::new();
+    let policy = UsagePolicy::new().environment("test").budget(budget().hard(2));
+    let one = mock.client_builder().store(store.clone()).usage(policy).cache(Cache::off());
+    let one = one.build().unwrap();
+    let other = one.without_auth();
+    assert_eq!(answered(&one, 2).await, 2);
+    assert_eq!(answered(&other, 1).await, 1);
+    let refused = one.meta().get_octocat().send().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Budget);
+    other.meta().get_octocat().send().await.unwrap();
+    assert!(one.usage().tell().await && other.usage().tell().await);
+    let all = one.usage().identities().await;
+    let all: Vec<_> = all.iter().map(|it| (it.environment.as_str(), it.requests)).collect();
+    assert_eq!(all, [("test", 2), ("test", 2)]);
+}
+
+#[tokio::test]
+async fn one_budget_may_be_for_all_identities() {
+    let mock = MockGitHub::start().await;
+    let one = with(&mock, budget().hard(3).across_identities()).build().unwrap();
+    let other = one.without_auth();
+    assert_eq!(answered(&one, 2).await + answered(&other, 5).await, 3);
+    assert_eq!(other.usage().report().await.budgets[0].used, 3);
+}
+
+#[tokio::test]
+async fn a_request_over_a_hard_limit_is_refused_and_says_what_to_do() {
+    let mock = MockGitHub::start().await;
+    let plan = Plan::new("gateway", Period::Month, "USD").tier(2, 0).tier(4, 29_00);
+    let budget = Budget::of(plan).soft(2).hard(3).exempt("rate-limit/get").exempt("GET /meta");
+    let github = with(&mock, budget).build().unwrap();
+    assert_eq!(answered(&github, 10).await, 3);
+    assert_eq!(mock.received().len(), 3);
+    let error = github.meta().get_zen().send().await.unwrap_err();
+    let text = error.to_string();
+    let expected = "meta/get-zen: the budget \"gateway\" of 3 requests a month is spent; a new month begins at 20";
+    assert!(text.starts_with(expected), "{text}");
+    assert!(!error.is_retryable() && !error.is_rate_limited());
+    assert!(error.retry_after().unwrap() <= Duration::from_secs(31 * 24 * 60 * 60));
+    // What is exempt goes on, and counts.
+    github.rate_limit().get().send().await.unwrap();
+    github.request(Method::GET, "/meta").send::<Value>().await.unwrap();
+    let report = github.usage().report().await;
+    let budget = &report.budgets[0];
+    assert_eq!((budget.used, budget.state), (5, BudgetState::Spent));
+    let cost = budget.cost.as_ref().unwrap();
+    assert_eq!((cost.price, cost.exceeded), (29_00, true));
+    assert!(
+        report
+            .to_string()
+            .contains("budget gateway: 5 of 3 requests this month (29.00 USD, exceeded)"),
+        "{report}"
+    );
+}
+
+#[tokio::test]
+async fn what_github_never_saw_and_what_was_confirmed_may_be_free() {
+    let mock = MockGitHub::start().await;
+    let cached = |budget| with(&mock, budget).cache(Cache::default()).build().unwrap();
+    let github = cached(budget().hard(2).not_modified_is_free());
+    for _ in 0..5 {
+        github.repos().get().owner("o").repo("r").send().await.unwrap();
+    }
+    assert_eq!((mock.received().len(), github.usage().report().await.budgets[0].used), (5, 1));
+    let counted = cached(budget().hard(2));
+    for _ in 0..2 {
+        counted.repos().get().owner("o").repo("r").send().await.unwrap();
+    }
+    assert_eq!(counted.usage().report().await.budgets[0].used, 2);
+
+    // Nobody listens there.
+    let policy = UsagePolicy::new().budget(budget().hard(1));
+    let nowhere = Client::builder().base_url("http://127.0.0.1:1").retry(RetryPolicy::none());
+    let nowhere = nowhere.usage(policy).build().unwrap();
+    for _ in 0..3 {
+        let error = nowhere.meta().get_zen().send().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Transport, "{error}");
+    }
+    assert_eq!(nowhere.usage().report().await.budgets[0].used, 0);
+}
+
+#[tokio::test]
+async fn what_the_cache_has_is_given_when_a_budget_is_spent() {
+    let mock = MockGitHub::start().await;
+    let policy = CachePolicy::revalidate().stale_if_error(Duration::from_secs(60));
+    let github = with(&mock, budget().hard(1)).cache(Cache::default().policy(policy));
+    let github = github.build().unwrap();
+    let get = || github.repos().get().owner("o").repo("r").send();
+    get().await.unwrap();
+    let stale = get().await.unwrap();
+    assert_eq!(stale.cache_status(), CacheStatus::Stale);
+    github.meta().get_zen().send().await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_budget_outlives_the_process() {
+    let mock = MockGitHub::start().await;
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let folder = folder.join(format!("usage-{}", std::process::id()));
+    let client = || {
+        let store = Disk::open(&folder).unwrap();
+        with(&mock, budget().hard(5))
+            .store(store)
+            .store_timeout(Duration::from_secs(5))
+            .build()
+            .unwrap()
+    };
+    let first = client();
+    assert_eq!(answered(&first, 3).await, 3);
+    assert!(first.usage().tell().await);
+    drop(first);
+    let second = client();
+    assert_eq!(answered(&second, 9).await, 2);
+    let report = second.usage().report().await;
+    assert_eq!((report.budgets[0].used, report.periods[2].total.requests), (5, 5), "{report}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
+async fn a_budget_is_kept_without_its_store_and_refused_if_it_is_strict() {
+    let mock = MockGitHub::start().await;
+    let client = |budget: Budget| with(&mock, budget).store(Gone).build().unwrap();
+    let github = client(budget().hard(4));
+    assert_eq!(answered(&github, 10).await, 4);
+    let report = github.usage().report().await;
+    assert_eq!((report.is_complete, report.budgets[0].used), (false, 4));
+    assert_eq!(report.periods[2].total.requests, 4, "{report}");
+    let strict = client(budget().hard(4).strict());
+    let error = strict.meta().get_zen().send().await.unwrap_err();
+    assert!(error.to_string().contains("is not known: the store does not answer"), "{error}");
+    assert!(error.is_retryable());
+}
+
+#[tokio::test(start_paused = true)]
+async fn usage_is_told_to_the_store_within_five_seconds() {
+    let store = Memory::new();
+    let github = Client::builder().base_url("http://127.0.0.1:1").store(store.clone());
+    let github = github.rate_limits(RateLimits::none()).retry(RetryPolicy::none()).build().unwrap();
+    github.meta().get_zen().send().await.unwrap_err();
+    let month =
+        octowire::chrono::DateTime::<octowire::chrono::Utc>::from(std::time::SystemTime::now());
+    let key = format!("usage:http://127.0.0.1:1/::anonymous:{}", month.format("%Y-%m"));
+    assert!(store.tallied(&key).await.unwrap().is_empty());
+    drop(github);
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let told = store.tallied(&key).await.unwrap();
+    assert_eq!(told["meta/get-zen calls"], 1, "{told:?}");
+    assert_eq!(told["meta/get-zen failed"], 1);
+}
+
+#[tokio::test]
+async fn a_policy_that_can_not_be_kept_is_refused() {
+    let build = |policy| Client::builder().usage(policy).build().unwrap_err();
+    let twice = UsagePolicy::new().budget(budget()).budget(budget().hard(1));
+    assert!(build(twice).to_string().contains("two budgets have the name \"a plan\""));
+    let many = (0..17).map(|number| Budget::new(format!("{number}"), Period::Day));
+    let many = many.fold(UsagePolicy::new(), UsagePolicy::budget);
+    assert!(build(many).to_string().contains("17 budgets"));
+    let environment = UsagePolicy::new().environment("a\nb");
+    assert_eq!(build(environment).kind(), ErrorKind::Configuration);
+}
+
+#[cfg(feature = "redis")]
+mod fleet {
+    use std::process::Stdio;
+
+    use octowire::store::Redis;
+    use tokio::process::Command;
+
+    use super::*;
+    use crate::redis_servers::RedisServer;
+
+    const HARD: usize = 300;
+    const TOKEN: &str = "ghp_0123456789";
+
+    /// Two processes at a time, and two more when these have ended.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn not_one_request_goes_over_a_hard_limit_of_two_processes() {
+        let redis = RedisServer::start();
+        let mock = MockGitHub::start().await;
+        let (_, module) = module_path!().split_once("::").unwrap();
+        for _ in 0..2 {
+            let start = || {
+                Command::new(std::env::current_exe().unwrap())
+                    .args(["--ignored", "--exact", &format!("{module}::a_spender")])
+                    .env("GITHUB", mock.base_url())
+                    .env("REDIS", redis.url())
+                    .stdout(Stdio::null())
+                    .kill_on_drop(true)
+                    .spawn()
+                    .unwrap()
+            };
+            for mut process in [start(), start()] {
+                let status = process.wait().await.unwrap();
+                assert!(status.success(), "{status}");
+            }
+        }
+        assert_eq!(mock.received().len(), HARD, "all of it, and no more");
+        let github = with(&mock, budget().hard(HARD as u64)).token(TOKEN);
+        let github = github.store(Redis::connect(redis.url()).await.unwrap()).build().unwrap();
+        let report = github.usage().report().await;
+        assert_eq!(report.budgets[0].used, HARD as u64);
+        assert_eq!(report.periods[2].total.requests, HARD as u64, "{report}");
+        assert_eq!(report.periods[2].total.calls, 4 * 200);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "a process of the test above"]
+    async fn a_spender() {
+        let variable = |name| std::env::var(name).unwrap();
+        let policy = UsagePolicy::new().environment("test").budget(budget().hard(HARD as u64));
+        let github = Client::builder()
+            .base_url(variable("GITHUB"))
+            .token(TOKEN)
+            .rate_limits(RateLimits::none())
+            .retry(RetryPolicy::none())
+            .store(Redis::connect(variable("REDIS")).await.unwrap())
+            .store_timeout(Duration::from_secs(5))
+            .cache(Cache::off())
+            .usage(policy)
+            .build()
+            .unwrap();
+        for _ in 0..20 {
+            answered(&github, 10).await;
+        }
+        assert!(github.usage().tell().await);
+    }
+}
