@@ -60,6 +60,21 @@ if ! command -v prometheus >/dev/null; then
         brew install --quiet prometheus
     fi
 fi
+# The dashboard is looked at in a real browser.
+for browser in chromium google-chrome; do
+    if [ -z "${CHROMIUM:-}" ] && command -v "$browser" >/dev/null; then export CHROMIUM="$browser"; fi
+done
+if [ -z "${CHROMIUM:-}" ]; then
+    if [ "$(uname)" = Linux ]; then
+        sudo=''
+        [ "$(id -u)" = 0 ] || sudo='sudo'
+        $sudo apt-get update -qq
+        $sudo apt-get install -y -qq --no-install-recommends chromium >/dev/null
+    else
+        export CHROMIUM='/Applications/Google Chrome.app/Contents/MacOS/Google Chrome'
+        [ -x "$CHROMIUM" ] || brew install --quiet --cask google-chrome
+    fi
+fi
 cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked --quiet
 
 step 'formatting'
@@ -105,8 +120,8 @@ else
 fi
 step 'tests: the refresh, and what is vendored'
 cargo test --locked --package octowire-refresh -- --nocapture
-step 'tests: default features, the token file, Redis, webhooks and their journal, documentation'
-cargo test --locked --features token-store,redis,webhooks-axum,webhooks-journal,webhook-issues,webhook-ping,webhook-push
+step 'tests: default features, the dashboard, the token file, Redis, webhooks and their journal, documentation'
+cargo test --locked --features dashboard,token-store,redis,webhooks-axum,webhooks-journal,webhook-issues,webhook-ping,webhook-push
 step 'tests: every payload of a webhook that is published'
 cargo test --locked --features webhooks --test webhooks -- --nocapture
 step 'tests: every operation and every example of the document'
@@ -121,6 +136,6 @@ step 'tags alone'
 step 'documentation'
 RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps \
-    --features full,metrics,redis,shadow,testing,token-store,webhooks,webhooks-axum,webhooks-journal
+    --features dashboard,full,metrics,redis,shadow,testing,token-store,webhooks,webhooks-axum,webhooks-journal
 
 step 'done'

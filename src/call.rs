@@ -23,7 +23,7 @@ use crate::deadline::{Limit, within};
 use crate::error::{Error, ErrorKind, Result, speaks_of_secondary};
 use crate::graphql;
 use crate::limits::{Outcome, Patience, Permit, Told};
-use crate::operation::{Label, metric_name};
+use crate::operation::Label;
 use crate::ready::Polls;
 use crate::redirects::{self, MAX_REDIRECTS};
 use crate::request::{Prepared, Request};
@@ -153,7 +153,7 @@ pub(crate) async fn tried(prepared: &Prepared, operation: &Label, reading: Readi
         if std::mem::take(&mut failed) {
             attempts.last().inspect(|error| meter::retry(error));
         }
-        let observed = ObservedAttempt::begin(prepared, sent);
+        let observed = ObservedAttempt::begin(prepared, operation, sent);
         sent = sent.saturating_add(1);
         let span = observed.span().clone();
         let mut answer =
@@ -206,19 +206,13 @@ async fn admit(prepared: &Prepared, waited: Duration) -> Result<(Option<Permit>,
     Ok((Some(permit), Some(circuit.pass()?)))
 }
 
-/// Counts a request of GitHub's API, unless a budget has no room for it. Gives what was taken of budgets,
-/// where there are any.
+/// Takes a request of GitHub's API from budgets, where there are any, unless one has no room for it.
 async fn spend(prepared: &Prepared, operation: &Label) -> Result<Option<Vec<Spent>>> {
-    if prepared.is_elsewhere() {
+    if prepared.is_elsewhere() || !prepared.client().inner().usage.has_budgets() {
         return Ok(None);
     }
     let account = prepared.account();
-    let spent = match account.has_budgets() {
-        true => Some(Box::pin(account.spend(operation)).await?),
-        false => None,
-    };
-    account.sent(metric_name(operation));
-    Ok(spent)
+    Box::pin(account.spend(operation)).await.map(Some)
 }
 
 /// Whether an attempt did not reach GitHub, and whether its answer confirmed what is stored.

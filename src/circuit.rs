@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -42,7 +43,8 @@ pub struct CircuitBreaker {
 }
 
 /// Whether calls to a server are let through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum CircuitState {
     /// They are.
@@ -205,7 +207,6 @@ impl Circuit {
     }
 
     /// The server's name.
-    #[cfg(feature = "metrics")]
     pub(crate) fn server(&self) -> &str {
         &self.server
     }

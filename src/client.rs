@@ -20,7 +20,8 @@ use crate::request::Request;
 use crate::retry::{RetryBudget, RetryPolicy};
 use crate::store::{Guard, StoreHealth};
 use crate::telemetry::usage::{Account, Books, Usage};
-use crate::telemetry::{BodyLog, meter};
+use crate::telemetry::watch::Watch;
+use crate::telemetry::{BodyLog, Health, Objectives, meter};
 
 mod builder;
 mod identity;
@@ -74,6 +75,8 @@ pub(crate) struct Shared {
     pub(crate) max_body_bytes: usize,
     pub(crate) limits: Limits,
     pub(crate) usage: Books,
+    pub(crate) watch: Watch,
+    pub(crate) objectives: Objectives,
     pub(crate) store: Option<Arc<Guard>>,
     pub(crate) cache: Option<Arc<OpenCache>>,
     /// Of the API's server, and of that for uploads.
@@ -167,6 +170,24 @@ impl Client {
         self.0.store.as_ref().map(|store| store.health())
     }
 
+    /// How the client is: what a readiness probe asks, and whether [objectives](Objectives) are met. Nothing
+    /// is asked of GitHub or of the store.
+    ///
+    /// Calls of all handles count for the objectives; the token and the limits are those of this one's
+    /// identity.
+    ///
+    /// ```no_run
+    /// # fn example(client: octowire::Client) {
+    /// let health = client.health();
+    /// let status = if health.is_ready() { 200 } else { 503 };
+    /// println!("{status}: {health}");
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn health(&self) -> Health {
+        Health::of(self)
+    }
+
     /// The [cache](crate::cache), to fill and to empty.
     #[must_use]
     pub fn cache(&self) -> CacheHandle<'_> {
@@ -227,8 +248,13 @@ impl Client {
         self.0.account.get_or_init(|| self.0.usage.account(&self.limited_as()))
     }
 
+    /// What calls use that carry a token of their own.
+    pub(crate) fn account_of_others(&self) -> Arc<Account> {
+        self.0.usage.account("own")
+    }
+
     /// Whom GitHub limits: an installation, however its tokens are narrowed.
-    fn limited_as(&self) -> Cow<'_, str> {
+    pub(crate) fn limited_as(&self) -> Cow<'_, str> {
         match self.0.auth.keeper() {
             Some(keeper) => keeper.source().limited_as(),
             None => self.identity(),

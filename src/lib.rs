@@ -39,6 +39,9 @@ pub mod cache;
 #[cfg(feature = "contract")]
 #[cfg_attr(docsrs, doc(cfg(feature = "contract")))]
 pub mod contract;
+#[cfg(feature = "dashboard")]
+#[cfg_attr(docsrs, doc(cfg(feature = "dashboard")))]
+pub mod dashboard;
 pub mod limits;
 #[cfg(feature = "shadow")]
 #[cfg_attr(docsrs, doc(cfg(feature = "shadow")))]

@@ -6,7 +6,6 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,7 +27,6 @@ use crate::operation::{Label, Operation, metric_name};
 use crate::pages::{Items, Pages};
 use crate::response::{Raw, ResponseFuture};
 use crate::retry::RetryPolicy;
-use crate::telemetry::usage::Account;
 
 mod address;
 mod lists;
@@ -443,17 +441,9 @@ impl Request {
         metric_name(&self.0.label)
     }
 
-    /// Whether it carries a token, or will.
-    pub(crate) fn is_authorized(&self) -> bool {
-        self.0.headers.contains_key(AUTHORIZATION) || self.0.client.inner().auth.keeper().is_some()
-    }
-
-    /// Who uses what it takes.
-    pub(crate) fn account(&self) -> Arc<Account> {
-        match self.0.headers.contains_key(AUTHORIZATION) {
-            true => self.0.client.inner().usage.account("own"),
-            false => Arc::clone(self.0.client.account()),
-        }
+    /// Whether it carries a token of its own, and not the client's.
+    pub(crate) fn has_own_token(&self) -> bool {
+        self.0.headers.contains_key(AUTHORIZATION)
     }
 
     /// Lets it be no call of the application's: the client makes it for another one.

@@ -203,8 +203,7 @@ impl<T> Future for ResponseFuture<T> {
             };
             let (status, headers, came) = (raw.status, Arc::clone(&raw.headers), raw.came);
             let response = decode(raw);
-            let told = (status, request_id(&headers), came);
-            observed.end_with(told, response.as_ref().err());
+            observed.end_with((status, &headers, came), response.as_ref().err());
             response
         })
     }

@@ -111,19 +111,29 @@
 
 pub(crate) mod bodies;
 pub(crate) mod error_type;
+pub(crate) mod health;
 #[cfg(feature = "metrics")]
 mod keys;
 #[cfg_attr(not(feature = "metrics"), path = "telemetry/no_meter.rs")]
 pub(crate) mod meter;
 pub(crate) mod observed;
+mod place;
+mod ring;
+#[cfg(feature = "dashboard")]
+pub(crate) mod seconds;
 pub(crate) mod spans;
 #[cfg(feature = "metrics")]
 mod table;
 #[cfg(feature = "__bench")]
 mod telling;
 pub mod usage;
+pub(crate) mod watch;
 
 pub use bodies::BodyLog;
+pub use health::{
+    CircuitHealth, Health, HealthStatus, LimitsHealth, Objective, ObjectiveHealth, ObjectiveWindow,
+    Objectives, PrimaryHealth, StoreStatus, TokenHealth,
+};
 #[cfg(feature = "__bench")]
 #[doc(hidden)]
 pub use telling::Telling;

@@ -1,5 +1,8 @@
 //! What the library promises, a module for each promise.
 
+#[cfg(all(feature = "dashboard", feature = "app-auth", feature = "webhooks-core"))]
+#[path = "support/browser.rs"]
+mod browser;
 #[path = "support/gone.rs"]
 mod gone;
 mod support;
@@ -17,12 +20,15 @@ mod promises {
     mod circuit;
     mod client;
     mod contract;
+    #[cfg(all(feature = "dashboard", feature = "app-auth", feature = "webhooks-core"))]
+    mod dashboard;
     #[cfg(feature = "app-auth")]
     mod environments;
     mod errors;
     #[cfg(feature = "redis")]
     mod fleet;
     mod graphql;
+    mod health;
     mod limits;
     mod mock_github;
     mod oauth;

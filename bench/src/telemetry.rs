@@ -6,7 +6,9 @@ use std::time::Instant;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use octowire::Client;
 use octowire::api::OPERATIONS;
+use octowire::dashboard::{Dashboard, Snapshot};
 use octowire::telemetry::{BUCKETS, Telling};
+use serde_json::Value;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -17,6 +19,8 @@ use crate::{Result, report};
 const ROUNDS: usize = 15;
 /// Calls in a sample.
 const TOLD: u32 = 100_000;
+/// Snapshots in a sample.
+const SNAPSHOTS: u32 = 50;
 
 pub fn run() -> Result<()> {
     println!("{}; {ROUNDS} rounds.\n", report::machine());
@@ -43,7 +47,44 @@ pub fn run() -> Result<()> {
             });
         });
     }
+    snapshot()
+}
+
+/// What the dashboard tells whoever opens it, when each of its series has ten minutes.
+fn snapshot() -> Result<()> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().build()?;
+    let (time, series, bytes) = runtime.block_on(measure_snapshot())?;
+    let (us, spread) = (time.median * 1e6, time.spread * 100.0);
+    println!("\nThe dashboard's snapshot of {series} series-seconds, {bytes} bytes of JSON:");
+    println!("{us:.0} µs ± {spread:.0} %");
     Ok(())
+}
+
+async fn measure_snapshot() -> Result<(Summary, usize, usize)> {
+    let client = Client::builder().token("a-token").build()?;
+    Telling::remember(&client);
+    let snapshot = Snapshot::new(Dashboard::new(&client));
+    let told = snapshot.take().await;
+    let series = values(&serde_json::from_str::<Value>(&told)?["series"]);
+    let mut samples = Vec::new();
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        for _ in 0..SNAPSHOTS {
+            std::hint::black_box(snapshot.take().await);
+        }
+        samples.push(start.elapsed().as_secs_f64() / f64::from(SNAPSHOTS));
+    }
+    Ok((Summary::of(samples), series, told.len()))
+}
+
+/// The numbers in a value.
+fn values(value: &Value) -> usize {
+    match value {
+        Value::Array(all) => all.iter().map(values).sum(),
+        Value::Object(all) => all.values().map(values).sum(),
+        _ => 1,
+    }
 }
 
 fn row(what: &str, telling: &Telling) {

@@ -23,6 +23,7 @@ use super::store::TokenStore;
 use super::token::AccessToken;
 use crate::client::Client;
 use crate::error::{Error, Result};
+use crate::telemetry::health::{self, TokenHealth};
 use crate::telemetry::meter;
 
 mod due;
@@ -209,6 +210,22 @@ impl Keeper {
         state.refused = Some(held.token.clone());
         self.set(None);
         Some(Duration::ZERO)
+    }
+
+    /// How its token is.
+    pub(crate) fn health(&self) -> TokenHealth {
+        let state = self.state();
+        let held = self.current().filter(|held| held.is_good());
+        let failed = state.failed.as_ref().map(|(_, error)| error.to_string());
+        TokenHealth {
+            identity: self.source.identity().into_owned(),
+            is_good: held.is_some(),
+            minted_at: held.as_ref().map(|held| health::time(held.token.minted_at())),
+            expires_at: held.and_then(|held| held.token.expires_at()).map(health::time),
+            failures: state.failures,
+            failure: failed,
+            credential_age: self.age().map(|age| age.as_secs_f64()),
+        }
     }
 
     /// The token at hand, fresh or not.

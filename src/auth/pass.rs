@@ -51,6 +51,23 @@ impl Auth {
         Self { keeper: Some(keeper), app }
     }
 
+    /// How the tokens of this source and of the App's installations are, as many at most: this one's first, and
+    /// then those that were used last.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn health(&self, most: usize) -> Vec<crate::telemetry::TokenHealth> {
+        let mut keepers: Vec<_> = self.keeper.iter().cloned().collect();
+        if let Some(app) = &self.app {
+            let known = app.known();
+            let others = known.iter().map(|(_, keeper)| keeper);
+            let all = std::iter::once(&app.jwt).chain(others);
+            let new = |keeper: &&Arc<Keeper>| {
+                !self.keeper.as_ref().is_some_and(|own| Arc::ptr_eq(own, keeper))
+            };
+            keepers.extend(all.filter(new).take(most).cloned());
+        }
+        keepers.into_iter().take(most).map(|keeper| keeper.health()).collect()
+    }
+
     pub(crate) fn keeper(&self) -> Option<&Arc<Keeper>> {
         self.keeper.as_ref()
     }

@@ -19,7 +19,8 @@ use crate::origins::{GITHUB, Origins, origin_of, same_origin};
 use crate::retry::{RetryBudget, RetryPolicy};
 use crate::store::{Guard, STORE_TIMEOUT, Store};
 use crate::telemetry::usage::{Books, UsagePolicy};
-use crate::telemetry::{BodyLog, meter};
+use crate::telemetry::watch::Watch;
+use crate::telemetry::{BodyLog, Objectives, meter};
 
 /// The settings of a [`Client`]; every one has a default.
 ///
@@ -63,6 +64,7 @@ pub struct ClientBuilder {
     http_client: Option<reqwest::Client>,
     body_log: Option<BodyLog>,
     usage: UsagePolicy,
+    objectives: Objectives,
     #[cfg(feature = "contract")]
     contract: Option<crate::contract::Checker>,
     /// The first setting that can not be used.
@@ -107,6 +109,7 @@ impl Default for ClientBuilder {
             http_client: None,
             body_log: None,
             usage: UsagePolicy::default(),
+            objectives: Objectives::default(),
             #[cfg(feature = "contract")]
             contract: None,
             refused: None,
@@ -303,6 +306,12 @@ impl ClientBuilder {
         self
     }
 
+    /// What is expected of calls, as [`Client::health`] says whether it is met.
+    pub fn objectives(mut self, objectives: Objectives) -> Self {
+        self.objectives = objectives;
+        self
+    }
+
     /// How [usage](crate::telemetry::usage) is counted, and what budgets there are. By default there is none.
     pub fn usage(mut self, policy: UsagePolicy) -> Self {
         self.usage = policy;
@@ -409,6 +418,8 @@ impl ClientBuilder {
             headers: self.template()?,
             http: self.http(&origins)?,
             usage: Books::new(self.usage, origins.api().as_str(), shared_store.clone()),
+            watch: Watch::new(),
+            objectives: self.objectives,
             origins,
             gateway,
             attempt_timeout: self.attempt_timeout,
@@ -492,6 +503,7 @@ impl fmt::Debug for ClientBuilder {
             .field("cache", &self.cache)
             .field("retry", &self.retry)
             .field("usage", &self.usage)
+            .field("objectives", &self.objectives)
             .field("circuit_breaker", &self.circuit_breaker)
             .field("attempt_timeout", &self.attempt_timeout)
             .field("call_timeout", &self.call_timeout)

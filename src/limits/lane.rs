@@ -18,10 +18,12 @@ use tracing::{debug, warn};
 use super::ask::Due;
 use super::cost::Cost;
 use super::fleet::Fleet;
+use super::penalty::Pause;
 use super::policy::{OnLimit, RateLimits};
 use super::rules::{Blocked, Grant, Outcome, Rule, Rules};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{Guard, LeaseRequest};
+use crate::telemetry::health::{LimitsHealth, PrimaryHealth};
 
 /// How urgent a call is. Among those that wait for the same limit, interactive ones go first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -258,6 +260,26 @@ impl Lane {
         }
         state.driven = true;
         tokio::spawn(keep_time(Driver { lane: Arc::clone(self), done: false }));
+    }
+
+    /// How it is, for whom it is.
+    pub(crate) fn health(&self, identity: String) -> LimitsHealth {
+        let now = Instant::now();
+        let mut state = self.state();
+        let waiting = state.queue.len();
+        let rules = &mut state.rules;
+        let paused = match rules.penalty.pause(now) {
+            Some(Pause::Until(until)) => Some(until.saturating_duration_since(now).as_secs_f64()),
+            Some(Pause::Probe) => Some(0.0),
+            None => None,
+        };
+        let primary = rules.budgets.iter_mut().filter_map(|(name, budget)| {
+            let (limit, remaining, reset) = budget.view(now)?;
+            let reset = reset.map(|reset| reset.as_secs_f64());
+            Some(PrimaryHealth { resource: name.clone().into_owned(), limit, remaining, reset })
+        });
+        let primary = primary.collect();
+        LimitsHealth { identity, running: rules.running, waiting, paused, primary }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -45,7 +45,9 @@ pub(crate) struct Told<'a> {
     pub(crate) resource: &'a str,
     pub(crate) limit: u64,
     pub(crate) remaining: u64,
-    /// How long the window lasts from now on.
+    /// When the window ends, in seconds since 1970 by GitHub's clock.
+    pub(crate) reset: u64,
+    /// How long it lasts from now on.
     pub(crate) ends_in: Duration,
 }
 
@@ -56,14 +58,14 @@ impl<'a> Told<'a> {
         let text = |name| headers.get(name)?.to_str().ok();
         let number = |name| text(name)?.trim().parse::<u64>().ok();
         let (limit, remaining) = (number("x-ratelimit-limit")?, number("x-ratelimit-remaining")?);
-        let reset = Duration::from_secs(number("x-ratelimit-reset")?);
-        let reset = SystemTime::UNIX_EPOCH.checked_add(reset)?;
+        let reset = number("x-ratelimit-reset")?;
+        let ends = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(reset))?;
         let date = headers.get(DATE).and_then(|date| date.to_str().ok());
         let now = date.and_then(|date| httpdate::parse_http_date(date).ok());
         let now = now.unwrap_or_else(SystemTime::now);
-        let ends_in = reset.duration_since(now).unwrap_or_default().min(LONGEST);
+        let ends_in = ends.duration_since(now).unwrap_or_default().min(LONGEST);
         let resource = text("x-ratelimit-resource").unwrap_or("core");
-        Some(Self { resource, limit, remaining, ends_in })
+        Some(Self { resource, limit, remaining, reset, ends_in })
     }
 }
 
@@ -160,6 +162,13 @@ impl Budget {
     /// The limit, which is zero while it is not known.
     pub(crate) fn limit(&self) -> u64 {
         self.limit
+    }
+
+    /// The limit, what is left, and how long it lasts, as far as that is known.
+    pub(crate) fn view(&mut self, now: Instant) -> Option<(u64, u64, Option<Duration>)> {
+        self.begin_anew(now);
+        let reset = self.reset.map(|reset| reset.saturating_duration_since(now));
+        (self.limit > 0).then_some((self.limit, self.remaining, reset))
     }
 
     /// What answers told since this was asked for, or at all: the limit, what is left, and how long

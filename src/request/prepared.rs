@@ -361,7 +361,7 @@ impl Prepared {
     /// Who uses what it takes.
     pub(crate) fn account(&self) -> Arc<Account> {
         match self.own_authorization() {
-            Some(_) => self.client.inner().usage.account("own"),
+            Some(_) => self.client.account_of_others(),
             None => Arc::clone(self.client.account()),
         }
     }

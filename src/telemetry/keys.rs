@@ -4,19 +4,27 @@
 //! documentation of [`telemetry`](crate::telemetry).
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::hash::Hasher;
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 
 use metrics::{Key, Label};
 
+use super::place::{Mix, Place};
 use super::table::Metric;
 
-/// A name and up to two values, by where they lie in memory: all of them are for good.
-type Place = [(usize, usize); 3];
+/// Keys, and the name and up to two values that they are of.
+struct Entry {
+    of: [Place; 3],
+    keys: &'static [Key],
+}
 
-type Map = RwLock<HashMap<Place, &'static [Key], BuildHasherDefault<Mix>>>;
+/// Where keys are found without a lock: at one of a few places that follow from their texts' own.
+static TABLE: [OnceLock<Entry>; SLOTS] = [const { OnceLock::new() }; SLOTS];
+const SLOTS: usize = 2_048;
+const PROBES: usize = 8;
 
-static KEYS: LazyLock<Map> = LazyLock::new(RwLock::default);
+/// Those for which the table has no room.
+static OTHERS: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
 
 /// The key of a metric with these values, in the order of its labels.
 pub(super) fn key(metric: &Metric, values: [&'static str; 2]) -> &'static Key {
@@ -30,21 +38,44 @@ pub(super) fn keys<const N: usize>(
     values: [&'static str; 2],
 ) -> &'static [Key] {
     let name = metrics.first().map_or("", |metric| metric.name);
-    let place = [name, values[0], values[1]].map(|text| (text.as_ptr() as usize, text.len()));
-    // Whoever panicked left a map that is still whole.
-    if let Some(keys) = KEYS.read().unwrap_or_else(PoisonError::into_inner).get(&place) {
-        return keys;
+    let of = [Place(name), Place(values[0]), Place(values[1])];
+    for slot in slots(&of) {
+        match slot.get() {
+            Some(entry) if entry.of == of => return entry.keys,
+            Some(_) => {}
+            // Whoever was faster put something else here, or the same.
+            None => match slot.get_or_init(|| Entry { of, keys: make(metrics, values) }) {
+                entry if entry.of == of => return entry.keys,
+                _ => {}
+            },
+        }
     }
-    let keys: Vec<Key> = metrics
-        .iter()
-        .map(|metric| {
-            let labels = metric.labels.iter().zip(values);
-            let labels: Vec<Label> =
-                labels.map(|(name, value)| Label::from_static_parts(name, value)).collect();
-            Key::from_static_parts(metric.name, labels.leak())
-        })
-        .collect();
-    KEYS.write().unwrap_or_else(PoisonError::into_inner).entry(place).or_insert(keys.leak())
+    // Whoever panicked left a list that is still whole.
+    let mut others = OTHERS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(entry) = others.iter().find(|entry| entry.of == of) {
+        return entry.keys;
+    }
+    let keys = make(metrics, values);
+    others.push(Entry { of, keys });
+    keys
+}
+
+fn slots(of: &[Place; 3]) -> impl Iterator<Item = &'static OnceLock<Entry>> {
+    let mut mix = Mix::default();
+    of.iter().for_each(|place| mix.write_usize(place.0.as_ptr() as usize));
+    // The high bits are the good ones.
+    let first = (mix.finish() >> 40) as usize;
+    (first..first + PROBES).filter_map(|slot| TABLE.get(slot % SLOTS))
+}
+
+fn make<const N: usize>(metrics: [&Metric; N], values: [&'static str; 2]) -> &'static [Key] {
+    let keys = metrics.iter().map(|metric| {
+        let labels = metric.labels.iter().zip(values);
+        let labels: Vec<Label> =
+            labels.map(|(name, value)| Label::from_static_parts(name, value)).collect();
+        Key::from_static_parts(metric.name, labels.leak())
+    });
+    keys.collect::<Vec<_>>().leak()
 }
 
 /// What no metric is called: one metric has one key.
@@ -79,29 +110,6 @@ impl Names {
     }
 }
 
-/// A hasher of addresses, which are far apart already.
-#[derive(Default)]
-struct Mix(u64);
-
-impl Hasher for Mix {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
-    }
-
-    fn write_usize(&mut self, value: usize) {
-        self.write_u64(value as u64);
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        // Knuth's multiplicative hash; the high bits are what a map looks at.
-        self.0 = (self.0.rotate_left(26) ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::table::CALLS;
@@ -115,6 +123,18 @@ mod tests {
         assert_ne!(one, key(&CALLS, ["issues/get", "404"]));
         let labels: Vec<_> = one.labels().map(|label| (label.key(), label.value())).collect();
         assert_eq!(labels, [("operation", "issues/get"), ("outcome", "ok")]);
+    }
+
+    #[test]
+    fn more_keys_than_the_table_has_room_for_are_found_again() {
+        let values = |number: usize| [String::leak(format!("{number}")) as &'static str, "x"];
+        let all: Vec<_> = (0..2 * SLOTS).map(values).collect();
+        let made: Vec<_> = all.iter().map(|values| key(&CALLS, *values)).collect();
+        for (values, made) in all.into_iter().zip(made) {
+            assert!(std::ptr::eq(key(&CALLS, values), made));
+            assert_eq!(made.labels().next().map(Label::value), Some(values[0]));
+        }
+        assert!(!OTHERS.lock().unwrap().is_empty());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! has installed, if it has one.
 
 use std::sync::{Arc, LazyLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use metrics::{Gauge, Key, Level, Metadata, Unit, with_recorder};
 
@@ -95,14 +95,9 @@ pub(crate) fn call(operation: &'static str, time: Duration, failed: Option<&'sta
     observe(&table::CALL_DURATION, [operation, ""], time);
 }
 
-/// What the cache had for a read. A confirmation costs nothing to who has a token.
-pub(crate) fn cached(came: CacheStatus, authorized: bool) {
+/// What the cache had for a read, and whether that saved a request that counts.
+pub(crate) fn cached(came: CacheStatus, saved: bool) {
     count(&table::CACHE, [came.name(), ""]);
-    let saved = match came {
-        CacheStatus::Hit => true,
-        CacheStatus::Revalidated => authorized,
-        _ => false,
-    };
     if saved {
         count(&table::QUOTA_SAVED, ["", ""]);
     }
@@ -142,11 +137,8 @@ pub(crate) fn told(identity: &'static str, told: &Told<'_>) {
         return;
     }
     let labels = [identity, resource(told.resource)];
-    let reset = (SystemTime::now() + told.ends_in).duration_since(UNIX_EPOCH).unwrap_or_default();
-    // GitHub tells whole seconds; what is less is the time that its answer took.
-    let reset = reset.as_secs() as f64;
     let of = [&table::RATE_LIMIT, &table::RATE_LIMIT_REMAINING, &table::RATE_LIMIT_RESET];
-    let values = [told.limit as f64, told.remaining as f64, reset];
+    let values = [told.limit as f64, told.remaining as f64, told.reset as f64];
     with_recorder(|recorder| {
         for (key, value) in keys(of, labels).iter().zip(values) {
             recorder.register_gauge(key, &ABOUT).set(value);

@@ -2,19 +2,18 @@
 //!
 //! One that is dropped, as by a timeout of the caller's own, has ended as `cancelled`.
 
-use std::sync::Arc;
-
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use tokio::time::Instant;
 use tracing::Span;
 
 use super::error_type::{error_type, status_text};
-use super::usage::Account;
 use super::{meter, spans};
 use crate::cache::CacheStatus;
+use crate::client::Client;
 use crate::error::{Error, Result};
+use crate::operation::{Label, metric_name};
 use crate::request::{Prepared, Request};
-use crate::response::{Raw, request_id};
+use crate::response::Raw;
 
 /// What ended before it was told how.
 const CANCELLED: &str = "cancelled";
@@ -28,20 +27,24 @@ pub(crate) struct Observed {
     began: Instant,
     /// Not for a call that the client makes behind the back of another.
     in_flight: Option<meter::InFlight>,
-    account: Arc<Account>,
+    client: Client,
+    /// It carries a token of its own.
+    own: bool,
     ended: bool,
 }
 
 impl Observed {
     pub(crate) fn begin(request: &Request) -> Self {
+        let (own, client) = (request.has_own_token(), request.client());
         Self {
             span: spans::call(request),
             operation: request.metric_name(),
             is_read: request.method() == Method::GET,
-            authorized: request.is_authorized(),
+            authorized: own || client.inner().auth.keeper().is_some(),
             began: Instant::now(),
             in_flight: (!request.is_behind()).then(meter::InFlight::call),
-            account: request.account(),
+            client: client.clone(),
+            own,
             ended: false,
         }
     }
@@ -53,44 +56,75 @@ impl Observed {
     /// The call ended with this answer.
     pub(crate) fn end(self, answer: &Result<Raw>) {
         match answer {
-            Ok(raw) => self.end_with((raw.status, request_id(&raw.headers), raw.came), None),
+            Ok(raw) => self.end_with((raw.status, &raw.headers, raw.came), None),
             Err(error) => self.fail(error),
         }
     }
 
     /// The call ended without an answer to decode.
     pub(crate) fn fail(self, error: &Error) {
-        self.finish((error.status(), error.request_id(), None), Some(error));
+        self.finish((error.status(), error.headers(), None), Some(error));
     }
 
     /// The call ended, and its answer was decoded, or was not.
     pub(crate) fn end_with(
         self,
-        (status, id, came): (StatusCode, Option<&str>, CacheStatus),
+        (status, headers, came): (StatusCode, &HeaderMap, CacheStatus),
         error: Option<&Error>,
     ) {
-        self.finish((Some(status), id, Some(came)), error);
+        self.finish((Some(status), Some(headers), Some(came)), error);
     }
 
     fn finish(
         mut self,
-        (status, id, came): (Option<StatusCode>, Option<&str>, Option<CacheStatus>),
+        (status, headers, came): (Option<StatusCode>, Option<&HeaderMap>, Option<CacheStatus>),
         error: Option<&Error>,
     ) {
         let failed = failure(status, error);
-        spans::ended(&self.span, status, id, failed);
+        spans::ended(&self.span, status, headers, failed);
         spans::cached(&self.span, came);
-        self.count(failed);
-        if let (true, true, Some(came)) = (self.is_read, self.in_flight.is_some(), came) {
-            meter::cached(came, self.authorized);
-        }
+        let cached = came.filter(|_| self.is_read).map(|came| {
+            let saved = match came {
+                CacheStatus::Hit => true,
+                // A confirmation costs nothing to who has a token.
+                CacheStatus::Revalidated => self.authorized,
+                _ => false,
+            };
+            (came, saved)
+        });
+        self.count(failed, cached);
+        #[cfg(feature = "dashboard")]
+        self.show(failed, error);
     }
 
-    fn count(&mut self, failed: Option<&'static str>) {
+    /// Keeps a call that failed, for people to look at.
+    #[cfg(feature = "dashboard")]
+    fn show(&self, failed: Option<&'static str>, error: Option<&Error>) {
+        use super::seconds::FailedCall;
+        let (Some(failed), Some(error), true) = (failed, error, self.in_flight.is_some()) else {
+            return;
+        };
+        let operation = error.operation().unwrap_or(self.operation);
+        let took = self.began.elapsed();
+        let failed =
+            FailedCall::new(operation, failed, took, error.request_id(), &error.to_string());
+        self.client.inner().watch.failed(failed);
+    }
+
+    fn count(&mut self, failed: Option<&'static str>, cached: Option<(CacheStatus, bool)>) {
         self.ended = true;
-        if self.in_flight.is_some() {
-            meter::call(self.operation, self.began.elapsed(), failed);
-            self.account.called(self.operation, failed.is_some());
+        if self.in_flight.is_none() {
+            return;
+        }
+        let now = Instant::now();
+        meter::call(self.operation, now.saturating_duration_since(self.began), failed);
+        if let Some((came, saved)) = cached {
+            meter::cached(came, saved);
+        }
+        self.client.inner().watch.call(now, failed, cached);
+        match self.own {
+            true => self.client.account_of_others().called(now, self.operation, failed.is_some()),
+            false => self.client.account().called(now, self.operation, failed.is_some()),
         }
     }
 }
@@ -99,7 +133,7 @@ impl Drop for Observed {
     fn drop(&mut self) {
         if !self.ended {
             spans::ended(&self.span, None, None, Some(CANCELLED));
-            self.count(Some(CANCELLED));
+            self.count(Some(CANCELLED), None);
         }
     }
 }
@@ -108,15 +142,23 @@ impl Drop for Observed {
 pub(crate) struct ObservedAttempt {
     span: Span,
     method: Method,
+    client: Client,
     began: Instant,
     ended: bool,
 }
 
 impl ObservedAttempt {
     /// `sent` went before, for whatever reason.
-    pub(crate) fn begin(prepared: &Prepared, sent: u32) -> Self {
+    pub(crate) fn begin(prepared: &Prepared, operation: &Label, sent: u32) -> Self {
         let (span, method) = (spans::attempt(prepared, sent), prepared.method().clone());
-        Self { span, method, began: Instant::now(), ended: false }
+        let (client, began) = (prepared.client(), Instant::now());
+        let operation = metric_name(operation);
+        match (prepared.is_elsewhere(), prepared.own_authorization()) {
+            (true, _) => {}
+            (false, None) => client.account().sent(began, operation),
+            (false, Some(_)) => client.account_of_others().sent(began, operation),
+        }
+        Self { span, method, client: client.clone(), began, ended: false }
     }
 
     pub(crate) fn span(&self) -> &Span {
@@ -124,18 +166,21 @@ impl ObservedAttempt {
     }
 
     pub(crate) fn end(mut self, answer: &Result<Raw>) {
-        let (status, id) = match answer {
-            Ok(answer) => (Some(answer.status), request_id(&answer.headers)),
-            Err(error) => (error.status(), error.request_id()),
+        let (status, headers) = match answer {
+            Ok(answer) => (Some(answer.status), Some(&*answer.headers)),
+            Err(error) => (error.status(), error.headers()),
         };
         let failed = failure(status, answer.as_ref().err());
-        spans::ended(&self.span, status, id, failed);
-        self.count(status.map(status_text).or(failed).unwrap_or("other"));
+        spans::ended(&self.span, status, headers, failed);
+        self.count(status.map(status_text).or(failed).unwrap_or("other"), status.is_some());
     }
 
-    fn count(&mut self, status: &'static str) {
+    fn count(&mut self, status: &'static str, answered: bool) {
         self.ended = true;
-        meter::attempt(&self.method, self.began.elapsed(), status);
+        let now = Instant::now();
+        let took = now.saturating_duration_since(self.began);
+        meter::attempt(&self.method, took, status);
+        self.client.inner().watch.attempt(now, answered.then_some(took));
     }
 }
 
@@ -143,7 +188,7 @@ impl Drop for ObservedAttempt {
     fn drop(&mut self) {
         if !self.ended {
             spans::ended(&self.span, None, None, Some(CANCELLED));
-            self.count(CANCELLED);
+            self.count(CANCELLED, false);
         }
     }
 }

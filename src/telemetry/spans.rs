@@ -1,11 +1,12 @@
 //! The spans of a call and of its attempts, by OpenTelemetry's
 //! [conventions for HTTP clients](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client-span).
 
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use tracing::{Span, debug_span, field, info_span};
 
 use crate::cache::CacheStatus;
 use crate::request::{Prepared, Request};
+use crate::response::request_id;
 
 /// The span of a call: whatever it takes, from the cache to the last attempt.
 pub(crate) fn call(request: &Request) -> Span {
@@ -53,14 +54,14 @@ pub(crate) fn attempt(prepared: &Prepared, sent: u32) -> Span {
 pub(crate) fn ended(
     span: &Span,
     status: Option<StatusCode>,
-    id: Option<&str>,
+    headers: Option<&HeaderMap>,
     failed: Option<&'static str>,
 ) {
     if span.is_disabled() {
         return;
     }
     span.record("http.response.status_code", status.map(|status| i64::from(status.as_u16())));
-    span.record("github.request_id", id);
+    span.record("github.request_id", headers.and_then(request_id));
     if let Some(failed) = failed {
         span.record("error.type", failed);
         span.record("otel.status_code", "ERROR");

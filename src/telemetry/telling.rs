@@ -43,6 +43,33 @@ impl Telling {
         Ok(Self { request, prepared, answer })
     }
 
+    /// Has a client remember ten minutes of calls of all sorts.
+    #[cfg(feature = "dashboard")]
+    pub fn remember(client: &Client) {
+        const ENDS: [Option<&str>; 9] = [
+            None,
+            Some("401"),
+            Some("403"),
+            Some("404"),
+            Some("422"),
+            Some("500"),
+            Some("502"),
+            Some("timeout"),
+            Some("transport"),
+        ];
+        const CAME: [CacheStatus; 4] =
+            [CacheStatus::Hit, CacheStatus::Revalidated, CacheStatus::Stale, CacheStatus::Miss];
+        let (watch, now) = (&client.inner().watch, tokio::time::Instant::now());
+        for second in (0..600_u32).rev() {
+            let Some(at) = now.checked_sub(Duration::from_secs(second.into())) else { continue };
+            for (number, (end, came)) in ENDS.into_iter().zip(CAME.into_iter().cycle()).enumerate()
+            {
+                watch.call(at, end, Some((came, came == CacheStatus::Hit)));
+                watch.attempt(at, Some(Duration::from_millis(number as u64 * u64::from(second))));
+            }
+        }
+    }
+
     /// Tells what one call with one attempt does.
     pub fn once(&self) {
         let call = Observed::begin(&self.request);
@@ -50,13 +77,14 @@ impl Telling {
         std::hint::black_box(&waiting);
         drop(waiting);
         let entered = call.span().clone().entered();
-        let attempt = ObservedAttempt::begin(&self.prepared, 0);
+        let attempt = ObservedAttempt::begin(&self.prepared, self.request.label(), 0);
         let inner = attempt.span().clone().entered();
         tracing::debug!(status = 200, "attempt");
         drop(inner);
         attempt.end(&self.answer);
         let ends_in = Duration::from_secs(3600);
-        let told = Told { resource: "core", limit: 5000, remaining: 4999, ends_in };
+        let told =
+            Told { resource: "core", limit: 5000, remaining: 4999, reset: 1_800_000_000, ends_in };
         meter::told(self.prepared.identity_label(), &told);
         drop(entered);
         call.end(&self.answer);

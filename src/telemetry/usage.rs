@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use lru::LruCache;
+use tokio::time::Instant;
 
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
@@ -189,6 +190,10 @@ impl Books {
         Self { place, github: github.to_owned(), environment, budgets, common, accounts }
     }
 
+    pub(crate) fn has_budgets(&self) -> bool {
+        !self.budgets.is_empty() || !self.common.is_empty()
+    }
+
     pub(crate) fn account(&self, identity: &str) -> Arc<Account> {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(account) = accounts.get(identity) {
@@ -212,16 +217,12 @@ impl Books {
 }
 
 impl Account {
-    pub(crate) fn has_budgets(&self) -> bool {
-        !self.budgets.is_empty()
-    }
-
     /// A call ended.
-    pub(crate) fn called(&self, operation: &'static str, failed: bool) {
-        self.tally.count(operation, Count { calls: 1, failed: failed.into(), requests: 0 });
+    pub(crate) fn called(&self, now: Instant, operation: &'static str, failed: bool) {
+        self.tally.count(now, operation, Count { calls: 1, failed: failed.into(), requests: 0 });
     }
 
-    /// A request is about to be sent: it is counted, unless a budget has no room for it.
+    /// A request is about to be sent: it is taken from the budgets, unless one has no room for it.
     pub(crate) async fn spend(&self, operation: &str) -> Result<Vec<Spent>> {
         let now = clock::now();
         let mut spent = Vec::with_capacity(self.budgets.len());
@@ -237,9 +238,9 @@ impl Account {
         Ok(spent)
     }
 
-    /// A request was sent.
-    pub(crate) fn sent(&self, operation: &'static str) {
-        self.tally.count(operation, Count { calls: 0, failed: 0, requests: 1 });
+    /// A request is sent.
+    pub(crate) fn sent(&self, now: Instant, operation: &'static str) {
+        self.tally.count(now, operation, Count { calls: 0, failed: 0, requests: 1 });
     }
 
     /// Gives back to those budgets for which a request was none.

@@ -1,9 +1,10 @@
 //! A store that never answers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use octowire::bytes::Bytes;
-use octowire::store::{Store, StoreFuture};
+use octowire::store::{Lease, LeaseRequest, Store, StoreFuture};
 
 #[derive(Debug)]
 pub struct Gone;
@@ -26,4 +27,7 @@ never! {
     remove(&'a str) -> ();
     release(&'a str, Bytes) -> bool;
     add(&'a str, i64, Duration) -> i64;
+    lease(&'a str, &'a LeaseRequest) -> Option<Lease>;
+    tally(&'a str, &'a [(String, u64)], Duration) -> bool;
+    tallied(&'a str) -> BTreeMap<String, u64>;
 }

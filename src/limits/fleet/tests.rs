@@ -110,6 +110,7 @@ impl Seen {
             resource: "core",
             limit: 1_000_000,
             remaining: left.unwrap_or(999_999),
+            reset: 0,
             ends_in: 60 * MINUTE,
         };
         permit.end(Outcome::Answered(Some(told)));

@@ -38,7 +38,7 @@ fn write(owner: &str) -> Cost {
 }
 
 fn told(resource: &str, remaining: u64, ends_in: Duration) -> Told<'_> {
-    Told { resource, limit: 5000, remaining, ends_in }
+    Told { resource, limit: 5000, remaining, reset: 0, ends_in }
 }
 
 async fn admit(lane: &Arc<Lane>, cost: Cost) -> Permit {

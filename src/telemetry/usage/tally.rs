@@ -1,16 +1,18 @@
 //! What was called, counted here and told to the store now and then.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde::Serialize;
+use tokio::time::Instant;
 use tracing::debug;
 
 use super::period::{Period, Window};
-use super::place::Place;
+use super::place::Place as Where;
 use crate::clock;
+use crate::telemetry::place::{ByPlace, Place};
 
 /// How much was called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -38,7 +40,7 @@ impl Count {
 
 /// What one identity calls.
 pub(super) struct Tally {
-    place: Arc<Place>,
+    place: Arc<Where>,
     /// What its keys begin with.
     prefix: String,
     /// Where identities are listed, and its name there.
@@ -50,7 +52,9 @@ pub(super) struct Tally {
 struct State {
     /// The hour that is counted, and what was called in it.
     hour: Option<Window>,
-    counts: HashMap<&'static str, Count>,
+    /// Until when it is so, or is not looked at.
+    until: Option<Instant>,
+    counts: ByPlace<Count>,
     /// What the store was not told yet, by window and by name.
     untold: BTreeMap<Window, BTreeMap<String, u64>>,
     listed: BTreeMap<Window, u64>,
@@ -60,22 +64,22 @@ struct State {
 
 /// How long the store is told nothing while there is something to tell.
 const TOLD_AFTER: Duration = Duration::from_secs(5);
+/// The time of day is looked at this often: to look costs more than to count.
+const LOOKED_AFTER: Duration = Duration::from_secs(1);
 /// Of an outage of the store, so many hours, days and months are told of later.
 const MAX_WINDOWS: usize = 200;
 
 impl Tally {
-    pub(super) fn new(place: Arc<Place>, prefix: String, listed: (String, String)) -> Self {
+    pub(super) fn new(place: Arc<Where>, prefix: String, listed: (String, String)) -> Self {
         Self { place, prefix, listed, state: Mutex::default() }
     }
 
-    pub(super) fn count(self: &Arc<Self>, operation: &'static str, count: Count) {
-        let hour = Period::Hour.at(clock::now());
+    pub(super) fn count(self: &Arc<Self>, now: Instant, operation: &'static str, count: Count) {
         let mut state = self.state();
-        if state.hour != Some(hour) {
-            state.settle();
-            state.hour = Some(hour);
+        if state.until.is_none_or(|until| until <= now) {
+            state.look(now);
         }
-        state.counts.entry(operation).or_default().add(count);
+        state.counts.entry(Place(operation)).or_default().add(count);
         if !self.place.is_shared() {
             return;
         }
@@ -167,11 +171,22 @@ impl Drop for Tally {
 }
 
 impl State {
+    /// Looks at the time of day, and begins another hour if it is one.
+    fn look(&mut self, now: Instant) {
+        let time = clock::now();
+        let hour = Period::Hour.at(time);
+        if self.hour != Some(hour) {
+            self.settle();
+            self.hour = Some(hour);
+        }
+        self.until = now.checked_add(hour.left(time).min(LOOKED_AFTER));
+    }
+
     /// Takes what was counted over to what is to be told.
     fn settle(&mut self) {
         let Some(hour) = self.hour.filter(|_| !self.counts.is_empty()) else { return };
         let windows = hour.all_around();
-        for (operation, count) in self.counts.drain() {
+        for (Place(operation), count) in self.counts.drain() {
             for (of, amount) in count.numbers().into_iter().filter(|(_, amount)| *amount > 0) {
                 for window in windows {
                     let name = format!("{operation} {of}");

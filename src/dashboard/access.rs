@@ -1,0 +1,192 @@
+//! Who may look, and what a browser is told of the page.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+
+use super::Shown;
+
+/// Lets nobody by who may not look, and adds to each answer what keeps browsers from mischief.
+pub(super) async fn guard(
+    State(shown): State<Arc<Shown>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let token = shown.dashboard.token.as_ref().map(ExposeSecret::expose_secret);
+    let allowed = match token {
+        Some(token) => has_token(request.headers(), token),
+        None => is_local(request.uri(), request.headers(), request.extensions()),
+    };
+    let mut answer = match (allowed, token) {
+        (true, _) => next.run(request).await,
+        (false, Some(_)) => unauthorized(),
+        (false, None) => (StatusCode::FORBIDDEN, FORBIDDEN).into_response(),
+    };
+    for (name, value) in HEADERS {
+        answer.headers_mut().insert(name, value);
+    }
+    answer
+}
+
+const FORBIDDEN: &str = "This page is for who is on the machine itself, by 127.0.0.1 or localhost and without a proxy: \
+    it has no token. See Dashboard::token, and Dashboard::router of how it knows.\n";
+
+/// Nothing comes from elsewhere, nothing is written into the page, and nobody frames it.
+const HEADERS: [(HeaderName, HeaderValue); 8] = [
+    (
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+             base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
+        ),
+    ),
+    (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+    (
+        HeaderName::from_static("permissions-policy"),
+        HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    ),
+];
+
+fn unauthorized() -> Response {
+    let challenge = HeaderValue::from_static("Basic realm=\"octowire\", charset=\"UTF-8\"");
+    let mut answer = (StatusCode::UNAUTHORIZED, "Give the dashboard's token.\n").into_response();
+    answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    answer.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    answer
+}
+
+/// Whether the token comes as a bearer's, or as a password.
+fn has_token(headers: &HeaderMap, token: &str) -> bool {
+    let Some(value) = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()) else {
+        return false;
+    };
+    let Some((scheme, value)) = value.split_once(' ') else { return false };
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return is_same(value.trim().as_bytes(), token);
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return false;
+    }
+    let Ok(pair) = STANDARD.decode(value.trim()) else { return false };
+    let colon = pair.iter().position(|byte| *byte == b':');
+    colon.is_some_and(|colon| is_same(pair.get(colon + 1..).unwrap_or_default(), token))
+}
+
+/// Whether these are the same, in a time that tells nothing of either, nor of their lengths.
+fn is_same(given: &[u8], token: &str) -> bool {
+    verify_slices_are_equal(&Sha256::digest(given), &Sha256::digest(token)).is_ok()
+}
+
+/// Whether it is asked on this machine, and by a name of it: a page from elsewhere that has its own name lead
+/// here is not at home.
+fn is_local(uri: &Uri, headers: &HeaderMap, extensions: &Extensions) -> bool {
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>();
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let host = host.or(uri.authority().map(http::uri::Authority::as_str));
+    let proxied = PROXIES.iter().any(|name| headers.contains_key(*name));
+    peer.is_some_and(|ConnectInfo(peer)| is_here(peer.ip()))
+        && host.is_some_and(is_name_of_here)
+        && !proxied
+}
+
+/// What a proxy adds, behind which everybody seems to be here.
+const PROXIES: [&str; 6] =
+    ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via"];
+
+pub(super) fn is_here(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
+fn is_name_of_here(host: &str) -> bool {
+    // Parsed as an authority: `127.0.0.1.example` and `localhost@example` are none of here.
+    let Ok(authority) = host.parse::<http::uri::Authority>() else { return false };
+    let name = authority.host();
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    !host.contains('@') && (name.eq_ignore_ascii_case("localhost") || address.is_ok_and(is_here))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_this_machine_are_those_and_no_others() {
+        for host in
+            ["localhost", "LocalHost:80", "127.0.0.1:9465", "127.1.2.3", "[::1]:80", "[::1]"]
+        {
+            assert!(is_name_of_here(host), "{host}");
+        }
+        for host in [
+            "",
+            "example.com",
+            "127.0.0.1.example",
+            "localhost.example",
+            "localhost@example.com",
+            "x@localhost",
+            "0.0.0.0",
+            "[::]",
+            "10.0.0.1",
+            "128.0.0.1",
+            "localhost:80:80",
+            "local host",
+        ] {
+            assert!(!is_name_of_here(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_a_bearer_or_a_password() {
+        let token = "0123456789abcdef";
+        let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
+        let given = |value: &str| {
+            let headers = HeaderMap::from_iter([(AUTHORIZATION, value.parse().unwrap())]);
+            has_token(&headers, token)
+        };
+        for value in [
+            "Bearer 0123456789abcdef",
+            "bearer  0123456789abcdef",
+            &basic(":0123456789abcdef"),
+            &basic("me:0123456789abcdef"),
+        ] {
+            assert!(given(value), "{value}");
+        }
+        for value in [
+            "0123456789abcdef",
+            "Bearer",
+            "Bearer ",
+            "Bearer 0123456789abcde",
+            "Bearer 0123456789abcdefg",
+            "Digest 0123456789abcdef",
+            "Basic 0123456789abcdef",
+            "Basic !",
+            &basic("0123456789abcdef"),
+            &basic("0123456789abcdef:"),
+        ] {
+            assert!(!given(value), "{value}");
+        }
+    }
+}

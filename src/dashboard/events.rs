@@ -1,0 +1,77 @@
+//! What the page shows, each second or once.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderName};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use super::Shown;
+use super::state::{Reader, Told};
+
+/// All there is, as JSON.
+pub(super) async fn once(State(shown): State<Arc<Shown>>) -> Response {
+    let told = shown.tell(&mut Reader::default()).await;
+    ([(CONTENT_TYPE, "application/json")], json(&told)).into_response()
+}
+
+/// All there is, and then each second what is new, as long as somebody reads: what is not read is not made.
+pub(super) async fn events(State(shown): State<Arc<Shown>>) -> Response {
+    let Ok(place) = Arc::clone(&shown.readers).try_acquire_owned() else {
+        let full = "Too many read this already: close a page, or try again later.\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, full).into_response();
+    };
+    let events =
+        stream::unfold((shown, Reader::default(), None), move |(shown, mut reader, timer)| {
+            // It is free again when the stream is dropped.
+            let _held = &place;
+            async move {
+                let name = if timer.is_none() { "start" } else { "tick" };
+                let mut timer: Interval = timer.unwrap_or_else(each_second);
+                timer.tick().await;
+                let told = shown.tell(&mut reader).await;
+                let event = Bytes::from(format!("event: {name}\ndata: {}\n\n", json(&told)));
+                Some((Ok::<_, Infallible>(event), (shown, reader, Some(timer))))
+            }
+        });
+    // Proxies would wait for more.
+    let headers =
+        [(CONTENT_TYPE, "text/event-stream"), (HeaderName::from_static("x-accel-buffering"), "no")];
+    (headers, Body::from_stream(events)).into_response()
+}
+
+/// What a reader is told at first, for benchmarks.
+#[cfg(feature = "__bench")]
+#[doc(hidden)]
+pub struct Snapshot(Arc<Shown>);
+
+#[cfg(feature = "__bench")]
+impl Snapshot {
+    pub fn new(dashboard: super::Dashboard) -> Self {
+        Self(Shown::new(dashboard))
+    }
+
+    /// All there is, as JSON.
+    pub async fn take(&self) -> String {
+        json(&self.0.tell(&mut Reader::default()).await)
+    }
+}
+
+/// The first tick is at once.
+fn each_second() -> Interval {
+    let mut timer = interval(Duration::from_secs(1));
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    timer
+}
+
+fn json(told: &Told) -> String {
+    // Numbers and text are JSON whatever they are.
+    serde_json::to_string(told).unwrap_or_default()
+}

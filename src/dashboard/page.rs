@@ -1,0 +1,61 @@
+//! The page, and what it is made of.
+
+use std::sync::Arc;
+
+use axum::extract::{OriginalUri, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+
+use super::Shown;
+
+pub(super) async fn page(
+    State(shown): State<Arc<Shown>>,
+    OriginalUri(uri): OriginalUri,
+) -> Response {
+    // Where the router is nested, if it is.
+    let base = uri.path().trim_end_matches('/');
+    let page = include_str!("page.html")
+        .replace("{title}", &escaped(&shown.dashboard.title))
+        .replace("{base}", &escaped(base))
+        .replace("{version}", env!("CARGO_PKG_VERSION"));
+    answer("text/html; charset=utf-8", page)
+}
+
+pub(super) async fn style() -> Response {
+    answer("text/css; charset=utf-8", include_str!("style.css"))
+}
+
+pub(super) async fn script() -> Response {
+    answer("text/javascript; charset=utf-8", include_str!("script.js"))
+}
+
+pub(super) async fn icon() -> Response {
+    answer("image/svg+xml", include_str!("icon.svg"))
+}
+
+pub(super) async fn missing() -> Response {
+    (StatusCode::NOT_FOUND, "There is no such page.\n").into_response()
+}
+
+fn answer(content_type: &'static str, body: impl IntoResponse) -> Response {
+    ([(CONTENT_TYPE, content_type)], body).into_response()
+}
+
+/// Text as it is written in HTML, within an attribute or without.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            // Or a title could be another's place.
+            '{' => escaped.push_str("&#123;"),
+            character => escaped.push(character),
+        }
+    }
+    escaped
+}

@@ -1,0 +1,379 @@
+// Shows what the client tells. All text is set as text: none of it is markup.
+'use strict';
+
+const base = document.body.dataset.base;
+// In seconds: as much is kept, and a chart shows at least.
+const KEPT = 600;
+const SHORTEST = 60;
+const state = { from: 0, lines: new Map(), told: null };
+
+// ---- what is told ----
+
+function begin(series) {
+  state.lines.clear();
+  state.from = series.from;
+  extend(series);
+}
+
+// Each line has a value for each second from `state.from` on.
+function extend(series) {
+  const end = series.from + series.calls.length;
+  const put = (name, values) => {
+    const line = state.lines.get(name) ?? [];
+    state.lines.set(name, line);
+    while (line.length < series.from - state.from) line.push(null);
+    line.push(...values);
+  };
+  for (const name of ['calls', 'requests', 'saved', 'p50', 'p95', 'p99']) put(name, series[name]);
+  for (const [of, values] of Object.entries(series.cache)) put('cache ' + of, values);
+  for (const [of, values] of Object.entries(series.errors)) put('error ' + of, values);
+  const over = end - state.from - KEPT;
+  for (const line of state.lines.values()) {
+    while (line.length < end - state.from) line.push(0);
+    if (over > 0) line.splice(0, over);
+  }
+  if (over > 0) state.from += over;
+}
+
+const line = (name) => state.lines.get(name) ?? [];
+const sum = (values) => values.reduce((all, value) => all + (value ?? 0), 0);
+
+// ---- how it is written ----
+
+const number = (value, digits = 0) =>
+  value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+const share = (value) => number(value * 100, 2) + ' %';
+const money = (cost) => number(cost.price / 100, 2) + ' ' + cost.currency + (cost.exceeded ? ', exceeded' : '');
+
+function time(seconds) {
+  if (seconds < 0) return 'over';
+  if (seconds < 1) return number(seconds * 1000) + ' ms';
+  if (seconds < 60) return number(seconds, seconds < 10 ? 1 : 0) + ' s';
+  if (seconds < 3600) return Math.floor(seconds / 60) + ' min ' + Math.floor(seconds % 60) + ' s';
+  if (seconds < 86400) return Math.floor(seconds / 3600) + ' h ' + Math.floor((seconds % 3600) / 60) + ' min';
+  return Math.floor(seconds / 86400) + ' d ' + Math.floor((seconds % 86400) / 3600) + ' h';
+}
+
+const clock = (text) => new Date(text).toLocaleTimeString('en-GB');
+
+// ---- what it is written into ----
+
+function make(name, properties = {}, ...children) {
+  const svg = ['svg', 'path', 'line', 'rect'].includes(name);
+  const element = svg ? document.createElementNS('http://www.w3.org/2000/svg', name) : document.createElement(name);
+  for (const [key, value] of Object.entries(properties)) element.setAttribute(key, value);
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+const figure = (name, text) => make('span', { 'data-figure': name }, text);
+
+// Writes only what differs, so that what somebody has selected stays.
+function set(name, text, kind) {
+  for (const element of document.querySelectorAll(`[data-figure="${CSS.escape(name)}"]`)) {
+    if (element.textContent !== text) element.textContent = text;
+    if (kind !== undefined) element.className = kind;
+  }
+}
+
+// Rows are made anew only if there are others; their figures are written in place.
+function fill(parent, rows, write) {
+  const key = JSON.stringify(rows.map((row) => row.key));
+  if (parent.dataset.key !== key) {
+    parent.dataset.key = key;
+    parent.replaceChildren(...rows.map((row) => row.make()).flat());
+  }
+  rows.forEach(write);
+}
+
+// ---- charts ----
+
+const WIDTH = 600;
+const HEIGHT = 100;
+const charts = new Map();
+
+function chart(id, lines, unit) {
+  const parent = document.getElementById(id);
+  let parts = charts.get(id);
+  if (!parts) {
+    const svg = make('svg', { class: 'chart', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img' });
+    for (const y of [25, 50, 75]) svg.append(make('line', { x1: 0, x2: WIDTH, y1: y, y2: y }));
+    const top = make('span', { 'data-figure': id + '-top' });
+    const above = make('div', { class: 'scale' }, top);
+    const began = make('span');
+    const below = make('div', { class: 'scale', 'aria-hidden': 'true' }, began, make('span', {}, 'now'));
+    const legend = make('ul', { class: 'legend' });
+    parent.append(above, svg, below, legend);
+    parts = { svg, top, began, legend, paths: new Map() };
+    charts.set(id, parts);
+  }
+  const span = Math.max(line('calls').length, SHORTEST);
+  parts.began.textContent = time(span) + ' ago';
+  const most = Math.max(...lines.flatMap(([, values]) => values.map((value) => value ?? 0)), 0);
+  const top = nice(most);
+  parts.top.textContent = number(top, top < 10 ? 1 : 0) + ' ' + unit;
+  for (const [name, path] of parts.paths) {
+    if (!lines.some(([of]) => of === name)) {
+      path.path.remove();
+      path.item.remove();
+      parts.paths.delete(name);
+    }
+  }
+  const told = [];
+  lines.forEach(([name, values], index) => {
+    let path = parts.paths.get(name);
+    if (!path) {
+      const value = make('span', { 'data-figure': id + ' ' + name });
+      path = { path: make('path'), key: make('path', { d: 'M0 5H30' }), value };
+      path.item = make('li', {}, make('svg', { viewBox: '0 0 30 10', 'aria-hidden': 'true' }, path.key), name + ' ', value);
+      parts.paths.set(name, path);
+    }
+    for (const of of [path.path, path.key]) of.setAttribute('class', 's' + (index % 9));
+    path.path.setAttribute('d', drawn(values, top, span));
+    if (path.path.parentNode === null) parts.svg.append(path.path);
+    if (path.item.parentNode === null) parts.legend.append(path.item);
+    const last = values.findLast((value) => value !== null) ?? 0;
+    path.value.textContent = number(last, last < 10 ? 1 : 0);
+    told.push(name + ' ' + path.value.textContent);
+  });
+  const caption = parent.querySelector('figcaption').textContent;
+  parts.svg.setAttribute('aria-label', `${caption}, now: ${told.join(', ') || 'none'}; most ${number(most, 1)}`);
+}
+
+// The newest value is at the right.
+function drawn(values, top, span) {
+  let path = '';
+  let pen = false;
+  values.forEach((value, index) => {
+    if (value === null) {
+      pen = false;
+      return;
+    }
+    const x = WIDTH - (values.length - 1 - index) * (WIDTH / (span - 1));
+    path += (pen ? 'L' : 'M') + x.toFixed(1) + ' ' + (HEIGHT - 1 - (value / top) * (HEIGHT - 4)).toFixed(1);
+    pen = true;
+  });
+  return path;
+}
+
+function nice(value) {
+  if (value <= 1) return 1;
+  const size = 10 ** Math.floor(Math.log10(value));
+  return [1, 2, 2.5, 5, 10].map((step) => step * size).find((step) => step >= value);
+}
+
+// Of five seconds each: those of one are too restless to be read.
+function smooth(values) {
+  let sum = 0;
+  return values.map((value, index) => {
+    sum += (value ?? 0) - (index >= 5 ? values[index - 5] ?? 0 : 0);
+    return sum / Math.min(index + 1, 5);
+  });
+}
+
+// ---- the page ----
+
+function draw() {
+  const told = state.told;
+  if (!told) return;
+  const of = (prefix) => [...state.lines.keys()].filter((name) => name.startsWith(prefix)).sort();
+  const named = (prefix) => of(prefix).map((name) => [name.slice(prefix.length), smooth(line(name))]);
+  chart('chart-calls', [['calls', smooth(line('calls'))], ['requests', smooth(line('requests'))]], 'a second');
+  chart('chart-latency', ['p50', 'p95', 'p99'].map((name) => [name, line(name)]), 'ms');
+  chart('chart-errors', named('error '), 'a second');
+  chart('chart-cache', named('cache '), 'a second');
+
+  const { health } = told;
+  set('identity', health.identity);
+  set('status', health.status.replace('_', ' '), 'pill ' + health.status);
+  set('time', clock(health.time));
+  const reasons = document.getElementById('reasons');
+  reasons.hidden = health.reasons.length === 0;
+  fill(reasons, health.reasons.map((reason, index) => ({ key: index, make: () => make('li', { 'data-figure': 'reason ' + index }) })),
+    (row) => set('reason ' + row.key, health.reasons[row.key]));
+
+  const last = (name) => sum(line(name).slice(-10)) / Math.max(Math.min(line(name).length, 10), 1);
+  set('calls-a-second', number(last('calls'), 1));
+  set('requests-a-second', number(last('requests'), 1));
+  const reads = ['hit', 'revalidated', 'stale', 'miss', 'bypass'].map((name) => sum(line('cache ' + name)));
+  const all = sum(reads);
+  set('cache-hit-rate', all ? share((all - reads[3] - reads[4]) / all) : '–');
+  set('quota-saved', number(sum(line('saved'))));
+  set('running', number(health.limits.running));
+  set('waiting', number(health.limits.waiting));
+  objectives(health.objectives);
+  limits(told.limits);
+  tokens(told.tokens);
+  things(health);
+  if (told.usage) usage(told.usage);
+  webhooks(told.webhooks);
+}
+
+const TITLES = { error_rate: 'Error rate', mean_response: 'Mean response', availability: 'Availability' };
+
+function objectives(all) {
+  const shown = (objective, value) => (objective === 'mean_response' ? time(value) : share(value));
+  for (const { objective, windows } of all) {
+    if (objective === 'availability') continue;
+    const { value, is_met } = windows[0];
+    const text = value === null ? '–' : shown(objective, value);
+    set(objective.replace('_', '-'), text, 'big' + (is_met === false ? ' missed' : ''));
+  }
+  const rows = all.map(({ objective, target, windows }) => ({
+    key: objective,
+    windows,
+    make: () => make('tr', {},
+      make('th', { scope: 'row' }, TITLES[objective], make('span', { class: 'quiet' },
+        (objective === 'availability' ? ' ≥ ' : ' < ') + shown(objective, target))),
+      ...windows.map((window) => make('td', {}, figure(`${objective} ${window.minutes}`, '')))),
+  }));
+  fill(document.querySelector('#objectives tbody'), rows, ({ key, windows }) => {
+    for (const { minutes, value, is_met } of windows) {
+      const text = value === null ? 'no call' : `${shown(key, value)} ${is_met ? '✓ met' : '✗ missed'}`;
+      set(`${key} ${minutes}`, text, value === null ? 'quiet' : is_met ? 'met' : 'missed');
+    }
+  });
+}
+
+// A bar with a share of it filled, and a mark.
+function bar(label) {
+  return make('svg', { class: 'bar', viewBox: '0 0 100 10', preserveAspectRatio: 'none', role: 'img', 'aria-label': label },
+    make('rect', { class: 'track', width: 100, height: 10, rx: 2 }),
+    make('rect', { class: 'fill', width: 0, height: 10, rx: 2 }));
+}
+
+function level(element, filled, kind, label, mark) {
+  const fill = element.querySelector('.fill');
+  fill.setAttribute('width', Math.min(Math.max(filled, 0), 1) * 100);
+  fill.setAttribute('class', 'fill ' + kind);
+  element.setAttribute('aria-label', label);
+  element.querySelector('.mark')?.remove();
+  if (mark !== undefined && mark <= 1) {
+    element.append(make('line', { class: 'mark', x1: mark * 100, x2: mark * 100, y1: 0, y2: 10 }));
+  }
+}
+
+function limits(all) {
+  const rows = all.flatMap(({ identity, primary, paused }) => [
+    ...(paused === null ? [] : [{ key: `${identity} pause`, identity, paused,
+      make: () => make('p', { class: 'missed' }, figure(`pause ${identity}`, '')) }]),
+    ...primary.map((limit) => ({ key: `${identity} ${limit.resource}`, limit,
+      make: () => make('div', { class: 'gauge', 'data-limit': `${identity} ${limit.resource}` },
+        make('div', {}, make('span', {}, limit.resource, make('span', { class: 'quiet' }, ' ' + identity)),
+          figure(`limit ${identity} ${limit.resource}`, '')),
+        bar(limit.resource), make('span', { class: 'quiet' }, figure(`reset ${identity} ${limit.resource}`, ''))) })),
+  ]);
+  if (rows.length === 0) return;
+  fill(document.getElementById('limits'), rows, ({ key, limit, identity, paused }) => {
+    if (!limit) {
+      set(`pause ${identity}`, `${identity}: all calls pause for ${time(paused)}, as GitHub asks`);
+      return;
+    }
+    const left = limit.remaining / limit.limit;
+    const text = `${number(limit.remaining)} of ${number(limit.limit)} left`;
+    set(`limit ${key}`, text);
+    set(`reset ${key}`, limit.reset === null ? 'a new window begins with the next call' : 'reset in ' + time(limit.reset));
+    const element = document.querySelector(`[data-limit="${CSS.escape(key)}"] .bar`);
+    level(element, left, left > 0.2 ? '' : left > 0.05 ? 'warn' : 'bad', `${limit.resource}: ${text}`);
+  });
+}
+
+function tokens(all) {
+  const rows = all.map((token) => ({ key: token.identity, token,
+    make: () => make('tr', {}, make('td', {}, token.identity),
+      make('td', {}, figure(`token ${token.identity}`, '')),
+      make('td', {}, figure(`expiry ${token.identity}`, ''))) }));
+  fill(document.querySelector('#tokens tbody'), rows, ({ key, token }) => {
+    const failed = token.failure ? `, failing: ${token.failure}` : '';
+    set(`token ${key}`, (token.is_good ? 'good' : 'none yet') + failed, failed ? 'missed' : token.is_good ? 'met' : 'quiet');
+    const left = token.expires_at && (Date.parse(token.expires_at) - Date.now()) / 1000;
+    set(`expiry ${key}`, !token.is_good ? '–' : left === null ? 'it does not' : time(left));
+  });
+}
+
+function things(health) {
+  const rows = health.circuits.map(({ server, state }) => ({ key: 'circuit ' + server, name: server,
+    text: state.replace('_', ' ') === 'closed' ? 'answers' : 'fails: circuit ' + state.replace('_', ' '),
+    kind: state === 'closed' ? 'met' : 'missed' }));
+  if (health.store) {
+    const { down, outages } = health.store;
+    rows.push({ key: 'store', name: 'Store', text: down === null ? 'answers' : `silent for ${time(down)}`, kind: down === null ? 'met' : 'missed' });
+    rows.push({ key: 'outages', name: 'Outages of the store', text: number(outages) });
+  } else {
+    rows.push({ key: 'store', name: 'Store', text: 'none', kind: 'quiet' });
+  }
+  list('health', rows);
+}
+
+function list(id, rows) {
+  for (const row of rows) {
+    row.make = () => [make('dt', {}, row.name), make('dd', {}, figure(row.key, ''))];
+  }
+  fill(document.getElementById(id), rows, ({ key, text, kind }) => set(key, text, kind));
+}
+
+const DELIVERIES = { accepted: 'Accepted', handled: 'Handled', failed_attempts: 'Failed attempts', failed: 'Given up',
+  duplicates: 'Duplicates', resumed: 'Resumed', unauthorized: 'Wrongly signed', malformed: 'Malformed',
+  busy: 'Refused, no room', store_failures: 'Refused, store failed', in_progress: 'Refused, in progress', queued: 'Waiting or handled now' };
+
+function webhooks(told) {
+  if (!told) {
+    list('webhooks', [{ key: 'deliveries', name: 'Receiver', text: 'none', kind: 'quiet' }]);
+    return;
+  }
+  list('webhooks', Object.entries(DELIVERIES).map(([key, name]) => ({ key: 'delivery ' + key, name, text: number(told[key]) })));
+}
+
+function usage({ month, budgets, operations }) {
+  set('month-requests', number(month.requests));
+  set('month-calls', number(month.calls));
+  const rows = budgets.map((budget) => ({ key: budget.name, budget,
+    make: () => make('div', { class: 'gauge', 'data-budget': budget.name },
+      make('div', {}, make('span', {}, budget.name, make('span', { class: 'quiet' }, ' each ' + budget.period)), figure(`budget ${budget.name}`, '')),
+      bar(budget.name), make('span', { class: 'quiet' }, figure(`forecast ${budget.name}`, ''))) }));
+  if (rows.length) {
+    fill(document.getElementById('budgets'), rows, ({ key, budget }) => {
+      const limit = budget.hard ?? budget.soft;
+      const text = number(budget.used) + (limit ? ' of ' + number(limit) : '') + (budget.cost ? ' · ' + money(budget.cost) : '');
+      set(`budget ${key}`, text);
+      const cost = budget.forecast_cost ? ' · ' + money(budget.forecast_cost) : '';
+      set(`forecast ${key}`, budget.forecast === null ? 'too early for a forecast' : `${number(budget.forecast)} expected by its end${cost}`);
+      const kind = { within: '', soft: 'warn', spent: 'bad' }[budget.state];
+      const element = document.querySelector(`[data-budget="${CSS.escape(key)}"] .bar`);
+      level(element, limit ? budget.used / limit : 0, kind, `${key}: ${text}`, limit && budget.forecast ? budget.forecast / limit : undefined);
+    });
+  }
+  const most = operations.map((operation) => ({ key: operation.operation, operation,
+    make: () => make('tr', {}, make('td', {}, operation.operation),
+      ...['requests', 'calls', 'failed'].map((of) => make('td', {}, figure(`${of} ${operation.operation}`, '')))) }));
+  fill(document.querySelector('#operations tbody'), most, ({ key, operation }) => {
+    for (const of of ['requests', 'calls', 'failed']) set(`${of} ${key}`, number(operation[of]));
+  });
+}
+
+function failed(calls) {
+  const rows = calls.map((call) => make('tr', {}, make('td', {}, clock(call.time)), make('td', {}, call.operation), make('td', {}, call.type),
+    make('td', {}, time(call.seconds)), make('td', {}, call.request_id ?? '–'), make('td', {}, call.message)));
+  document.querySelector('#failed tbody').replaceChildren(...rows);
+}
+
+// ---- live ----
+
+function connection(text, kind) {
+  set('connection', text);
+  document.getElementById('connection').className = 'quiet ' + kind;
+}
+
+function hear(event, take) {
+  const told = JSON.parse(event.data);
+  take(told.series);
+  state.told = { ...told, usage: told.usage ?? state.told?.usage };
+  if (told.failed) failed(told.failed);
+  draw();
+}
+
+const source = new EventSource(base + '/events');
+source.addEventListener('open', () => connection('live', 'live'));
+source.addEventListener('error', () => connection('connection lost, trying again', 'lost'));
+source.addEventListener('start', (event) => hear(event, begin));
+source.addEventListener('tick', (event) => hear(event, extend));

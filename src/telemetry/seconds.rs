@@ -1,0 +1,382 @@
+//! The last ten minutes, second by second, for the dashboard.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::ring::Ring;
+use crate::cache::CacheStatus;
+
+/// As many seconds are remembered.
+pub(crate) const SECONDS: u64 = 600;
+/// As many calls that failed are.
+const MAX_FAILED: usize = 50;
+/// The longest message of one, in characters.
+const MAX_MESSAGE: usize = 400;
+/// Percentiles are of the answers in so many seconds: those of one would jump.
+const SMOOTHED: u64 = 10;
+/// As many types of errors have a line of their own, and the others one together.
+const MAX_TYPES: usize = 8;
+
+/// The upper bounds, in milliseconds, of what answers took. What took longer has none.
+const BOUNDS: [u32; 20] = [
+    1, 2, 4, 7, 10, 15, 25, 40, 65, 100, 150, 250, 400, 650, 1_000, 1_500, 2_500, 5_000, 10_000,
+    30_000,
+];
+
+/// What happened in the last seconds.
+pub(crate) struct Seconds {
+    ring: Ring<Second>,
+    failed: VecDeque<FailedCall>,
+    /// How many there were.
+    failed_in_all: u64,
+}
+
+/// What happened in one.
+#[derive(Debug, Default)]
+pub(super) struct Second {
+    calls: u32,
+    requests: u32,
+    /// By their types, of which there are a few at a time.
+    errors: Vec<(&'static str, u32)>,
+    /// Answers by what they took; the last ones took longer than any bound.
+    answers: [u32; BOUNDS.len() + 1],
+    cache: [u32; CACHE.len()],
+    saved: u32,
+}
+
+/// What the cache had, in the order of [`Second::cache`].
+const CACHE: [CacheStatus; 5] = [
+    CacheStatus::Hit,
+    CacheStatus::Revalidated,
+    CacheStatus::Stale,
+    CacheStatus::Miss,
+    CacheStatus::Bypass,
+];
+
+/// A call that failed.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct FailedCall {
+    time: DateTime<Utc>,
+    operation: String,
+    #[serde(rename = "type")]
+    error_type: &'static str,
+    seconds: f64,
+    request_id: Option<String>,
+    message: String,
+}
+
+/// A line for each series, with a value for each second from `from` on.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Series {
+    /// The number of the first second.
+    from: u64,
+    calls: Vec<u32>,
+    requests: Vec<u32>,
+    /// In milliseconds; `None` if there was no answer.
+    p50: Vec<Option<f64>>,
+    p95: Vec<Option<f64>>,
+    p99: Vec<Option<f64>>,
+    /// By what the cache had.
+    cache: BTreeMap<&'static str, Vec<u32>>,
+    saved: Vec<u32>,
+    /// By the error's type.
+    errors: BTreeMap<&'static str, Vec<u32>>,
+}
+
+impl Second {
+    pub(super) fn call(&mut self, failed: Option<&'static str>) {
+        self.calls = self.calls.saturating_add(1);
+        let Some(failed) = failed else { return };
+        match self.errors.iter_mut().find(|(of, _)| *of == failed) {
+            Some((_, count)) => *count = count.saturating_add(1),
+            None => self.errors.push((failed, 1)),
+        }
+    }
+
+    pub(super) fn attempt(&mut self, took: Option<Duration>) {
+        self.requests = self.requests.saturating_add(1);
+        let Some(took) = took else { return };
+        let took = took.as_millis();
+        let bucket = BOUNDS.partition_point(|bound| u128::from(*bound) < took);
+        if let Some(count) = self.answers.get_mut(bucket) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    pub(super) fn cached(&mut self, came: CacheStatus, saved: bool) {
+        if let Some(index) = CACHE.iter().position(|status| *status == came)
+            && let Some(count) = self.cache.get_mut(index)
+        {
+            *count = count.saturating_add(1);
+        }
+        self.saved = self.saved.saturating_add(u32::from(saved));
+    }
+}
+
+impl FailedCall {
+    pub(super) fn new(
+        operation: &str,
+        error_type: &'static str,
+        took: Duration,
+        request_id: Option<&str>,
+        message: &str,
+    ) -> Self {
+        Self {
+            time: crate::clock::now().into(),
+            operation: operation.to_owned(),
+            error_type,
+            seconds: took.as_secs_f64(),
+            request_id: request_id.map(str::to_owned),
+            message: message.chars().take(MAX_MESSAGE).collect(),
+        }
+    }
+}
+
+impl Seconds {
+    pub(super) fn new() -> Self {
+        // With those before the first that the smoothing looks at.
+        Self { ring: Ring::new(SECONDS + SMOOTHED), failed: VecDeque::new(), failed_in_all: 0 }
+    }
+
+    pub(super) fn at(&mut self, second: u64) -> &mut Second {
+        self.ring.at(second)
+    }
+
+    pub(super) fn failed(&mut self, failed: FailedCall) {
+        if self.failed.len() >= MAX_FAILED {
+            self.failed.pop_front();
+        }
+        self.failed.push_back(failed);
+        self.failed_in_all += 1;
+    }
+
+    /// How many calls failed, of which the last ones are kept.
+    pub(crate) fn failed_in_all(&self) -> u64 {
+        self.failed_in_all
+    }
+
+    /// The calls that failed last, the latest first.
+    pub(crate) fn failed_calls(&self) -> impl Iterator<Item = &FailedCall> {
+        self.failed.iter().rev()
+    }
+
+    /// Each second from this one to before `end`.
+    pub(crate) fn series(&self, from: u64, end: u64) -> Series {
+        let from = from.max(end.saturating_sub(SECONDS));
+        let length = usize::try_from(end.saturating_sub(from)).unwrap_or_default();
+        let zeros = || vec![0; length];
+        let none = || vec![None; length];
+        let mut series = Series {
+            from,
+            calls: zeros(),
+            requests: zeros(),
+            p50: none(),
+            p95: none(),
+            p99: none(),
+            cache: CACHE.iter().map(|status| (status.name(), zeros())).collect(),
+            saved: zeros(),
+            errors: BTreeMap::new(),
+        };
+        let named = self.most_errors(from, end);
+        let mut window = Vec::from_iter(self.ring.since(from.saturating_sub(SMOOTHED)));
+        window.retain(|(at, _)| *at < end);
+        let (mut sum, mut first, mut next) = ([0_u32; BOUNDS.len() + 1], 0, 0);
+        for index in 0..length {
+            let at = from + index as u64;
+            while let Some((entered, second)) = window.get(next)
+                && *entered <= at
+            {
+                add(&mut sum, &second.answers);
+                next += 1;
+                if *entered == at {
+                    series.fill(index, length, second, &named);
+                }
+            }
+            while let Some((left, second)) = window.get(first)
+                && *left + SMOOTHED <= at
+            {
+                subtract(&mut sum, &second.answers);
+                first += 1;
+            }
+            let [p50, p95, p99] = percentiles(&sum, [0.5, 0.95, 0.99]);
+            let lines = [(&mut series.p50, p50), (&mut series.p95, p95), (&mut series.p99, p99)];
+            for (line, value) in lines {
+                if let Some(place) = line.get_mut(index) {
+                    *place = value;
+                }
+            }
+        }
+        series
+    }
+
+    /// The types of errors that there were most of.
+    fn most_errors(&self, from: u64, end: u64) -> Vec<&'static str> {
+        let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
+        for (_, second) in self.ring.since(from).filter(|(at, _)| *at < end) {
+            for (of, count) in &second.errors {
+                *counts.entry(of).or_default() += u64::from(*count);
+            }
+        }
+        let mut counts = Vec::from_iter(counts);
+        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        counts.into_iter().take(MAX_TYPES).map(|(of, _)| of).collect()
+    }
+}
+
+impl Series {
+    fn fill(&mut self, index: usize, length: usize, second: &Second, named: &[&'static str]) {
+        let set = |line: &mut Vec<u32>, value: u32| {
+            if let Some(place) = line.get_mut(index) {
+                *place = place.saturating_add(value);
+            }
+        };
+        set(&mut self.calls, second.calls);
+        set(&mut self.requests, second.requests);
+        set(&mut self.saved, second.saved);
+        for (status, count) in CACHE.iter().zip(second.cache) {
+            if let Some(line) = self.cache.get_mut(status.name()) {
+                set(line, count);
+            }
+        }
+        for (of, count) in &second.errors {
+            let of = if named.contains(of) { of } else { "other" };
+            set(self.errors.entry(of).or_insert_with(|| vec![0; length]), *count);
+        }
+    }
+}
+
+fn add(sum: &mut [u32], more: &[u32]) {
+    sum.iter_mut().zip(more).for_each(|(sum, more)| *sum = sum.saturating_add(*more));
+}
+
+fn subtract(sum: &mut [u32], less: &[u32]) {
+    sum.iter_mut().zip(less).for_each(|(sum, less)| *sum = sum.saturating_sub(*less));
+}
+
+/// What so many of all took at most, in milliseconds; between the bounds of its bucket as if those in it
+/// were spread evenly.
+fn percentiles<const N: usize>(answers: &[u32], shares: [f64; N]) -> [Option<f64>; N] {
+    let all: u64 = answers.iter().map(|count| u64::from(*count)).sum();
+    shares.map(|share| {
+        let wanted = share * all as f64;
+        let mut below = 0.0;
+        for (index, count) in answers.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let count = f64::from(*count);
+            if below + count >= wanted {
+                let bound = |index: usize| BOUNDS.get(index).copied().map(f64::from);
+                let lower = index.checked_sub(1).and_then(bound).unwrap_or(0.0);
+                // Beyond the last bound nothing is known but that.
+                let upper = bound(index).unwrap_or(lower);
+                let value = lower + (upper - lower) * ((wanted - below) / count);
+                // No page shows more digits.
+                return Some((value * 100.0).round() / 100.0);
+            }
+            below += count;
+        }
+        None
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ms(time: u64) -> Option<Duration> {
+        Some(Duration::from_millis(time))
+    }
+
+    #[test]
+    fn a_second_shows_what_happened_in_it() {
+        let mut seconds = Seconds::new();
+        for failed in [None, Some("502"), Some("502"), Some("404")] {
+            seconds.at(7).call(failed);
+            seconds.at(7).attempt(failed.is_none().then_some(Duration::from_millis(80)));
+        }
+        seconds.at(8).cached(CacheStatus::Revalidated, true);
+        let series = seconds.series(0, 9);
+        assert_eq!(series.calls, [0, 0, 0, 0, 0, 0, 0, 4, 0]);
+        assert_eq!(series.requests[7], 4);
+        assert_eq!((series.errors["502"][7], series.errors["404"][7]), (2, 1));
+        assert_eq!((series.cache["revalidated"][8], series.saved[8]), (1, 1));
+        // For ten seconds.
+        assert_eq!((series.p50[6], series.p50[7], series.p50[8]), (None, Some(82.5), Some(82.5)));
+        let later = seconds.series(0, 30);
+        assert_eq!((later.p50[16], later.p50[17]), (Some(82.5), None));
+        // What is asked for later has the same numbers.
+        let rest = seconds.series(8, 9);
+        assert_eq!((rest.from, rest.calls, rest.p50), (8, vec![0], vec![Some(82.5)]));
+    }
+
+    #[test]
+    fn of_many_types_of_errors_the_rest_is_one_line() {
+        let mut seconds = Seconds::new();
+        let all = ["500", "501", "502", "503", "504", "505", "506", "507", "508", "510"];
+        for (index, of) in all.into_iter().enumerate() {
+            for _ in index..10 {
+                seconds.at(1).call(Some(of));
+            }
+        }
+        let series = seconds.series(0, 2);
+        assert_eq!(series.errors.len(), MAX_TYPES + 1);
+        assert_eq!((series.errors["500"][1], series.errors["other"][1]), (10, 2 + 1));
+    }
+
+    #[test]
+    fn fifty_failed_calls_are_kept_and_their_messages_cut() {
+        let mut seconds = Seconds::new();
+        for number in 0..80 {
+            let operation = format!("o/{number}");
+            let took = Duration::from_secs(1);
+            seconds.failed(FailedCall::new(&operation, "404", took, None, &"é".repeat(1_000)));
+        }
+        let kept: Vec<_> = seconds.failed_calls().collect();
+        assert_eq!((kept.len(), kept[0].operation.as_str()), (MAX_FAILED, "o/79"));
+        assert_eq!(kept[0].message.chars().count(), MAX_MESSAGE);
+    }
+
+    proptest! {
+        /// Percentiles are in order, and within the bucket of the true one.
+        #[test]
+        fn percentiles_are_near(times in prop::collection::vec(0_u64..40_000, 1..200)) {
+            let mut second = Second::default();
+            times.iter().for_each(|time| second.attempt(ms(*time)));
+            let told = percentiles(&second.answers, [0.5, 0.95, 0.99]).map(Option::unwrap);
+            prop_assert!(told[0] <= told[1] && told[1] <= told[2]);
+            let mut times = times;
+            times.sort_unstable();
+            for (told, share) in told.into_iter().zip([0.5, 0.95, 0.99]) {
+                let rank = (share * times.len() as f64).ceil() as usize;
+                let real = times[rank.max(1) - 1];
+                let bucket = BOUNDS.partition_point(|bound| u64::from(*bound) < real);
+                let lower = if bucket == 0 { 0 } else { BOUNDS[bucket - 1] };
+                let upper = BOUNDS.get(bucket).copied().unwrap_or(lower);
+                prop_assert!(told >= f64::from(lower) && told <= f64::from(upper), "{told} {real}");
+            }
+        }
+
+        /// However it is asked, a second has the same numbers.
+        #[test]
+        fn a_part_is_a_part_of_the_whole(
+            calls in prop::collection::vec((0_u64..30, 0_u64..900), 1..100),
+            cut in 0_u64..900,
+        ) {
+            let (mut seconds, mut now) = (Seconds::new(), 0);
+            for (step, took) in calls {
+                now += step;
+                seconds.at(now).call(None);
+                seconds.at(now).attempt(ms(took));
+            }
+            let end = now + 1;
+            let (all, part) = (seconds.series(0, end), seconds.series(cut.min(now), end));
+            prop_assert!(all.calls.len() as u64 <= SECONDS);
+            let skip = usize::try_from(part.from - all.from).unwrap();
+            prop_assert_eq!(&all.calls[skip..], &part.calls[..]);
+            prop_assert_eq!(&all.p95[skip..], &part.p95[..]);
+        }
+    }
+}

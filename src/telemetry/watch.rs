@@ -1,0 +1,211 @@
+//! How a client's calls went lately: what its health and its dashboard are read from.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::ring::Ring;
+#[cfg(feature = "dashboard")]
+use super::seconds::Seconds;
+use crate::cache::CacheStatus;
+
+/// The last day, minute by minute.
+pub(crate) struct Watch {
+    origin: Instant,
+    state: Mutex<State>,
+}
+
+struct State {
+    minutes: Ring<Minute>,
+    #[cfg(feature = "dashboard")]
+    seconds: Seconds,
+}
+
+/// What happened in a minute, or in several.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Minute {
+    pub(super) calls: u64,
+    pub(super) failed: u64,
+    pub(super) unavailable: u64,
+    pub(super) answers: u64,
+    /// What they took together.
+    pub(super) took: Duration,
+}
+
+/// How a call ended, by its error's type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It was answered as it deserves.
+    Well,
+    /// It was not, and it is for this side or GitHub's to mend.
+    Failed,
+    /// GitHub could not be asked, or could not answer.
+    Unavailable,
+    /// Nobody waited for its end.
+    Dropped,
+}
+
+impl End {
+    /// Sorts them as the documentation of [`Objectives`](super::Objectives) says.
+    pub(super) fn of(failed: Option<&str>) -> Self {
+        match failed {
+            None => Self::Well,
+            Some("cancelled") => Self::Dropped,
+            Some("transport" | "timeout" | "circuit_open") => Self::Unavailable,
+            Some("401" | "403" | "408" | "429") => Self::Failed,
+            Some(
+                "graphql" | "invalid_request" | "not_cached" | "configuration" | "untrusted_url",
+            ) => Self::Well,
+            Some(status) if status.starts_with('5') => Self::Unavailable,
+            Some(status) if status.starts_with(['3', '4']) => Self::Well,
+            Some(_) => Self::Failed,
+        }
+    }
+}
+
+/// The minutes of a day.
+const MINUTES: u64 = 24 * 60;
+
+impl Watch {
+    pub(crate) fn new() -> Self {
+        let state = State {
+            minutes: Ring::new(MINUTES),
+            #[cfg(feature = "dashboard")]
+            seconds: Seconds::new(),
+        };
+        let now = Instant::now();
+        // Benchmarks write into the past.
+        let before = cfg!(feature = "__bench").then(|| now.checked_sub(Duration::from_secs(600)));
+        Self { origin: before.flatten().unwrap_or(now), state: Mutex::new(state) }
+    }
+
+    /// A call ended, and this is what the cache had if it was a read, and whether that saved a request.
+    pub(super) fn call(
+        &self,
+        now: Instant,
+        failed: Option<&'static str>,
+        cached: Option<(CacheStatus, bool)>,
+    ) {
+        let mut state = self.state();
+        let end = End::of(failed);
+        if end != End::Dropped {
+            let minute = state.minutes.at(self.second(now) / 60);
+            minute.calls += 1;
+            minute.failed += u64::from(end != End::Well);
+            minute.unavailable += u64::from(end == End::Unavailable);
+        }
+        #[cfg(feature = "dashboard")]
+        {
+            let second = state.seconds.at(self.second(now));
+            second.call(failed);
+            if let Some((came, saved)) = cached {
+                second.cached(came, saved);
+            }
+        }
+        #[cfg(not(feature = "dashboard"))]
+        let _ = cached;
+    }
+
+    /// A request was answered after this time, or was not.
+    pub(super) fn attempt(&self, now: Instant, took: Option<Duration>) {
+        let mut state = self.state();
+        if let Some(took) = took {
+            let minute = state.minutes.at(self.second(now) / 60);
+            minute.answers += 1;
+            minute.took += took;
+        }
+        #[cfg(feature = "dashboard")]
+        state.seconds.at(self.second(now)).attempt(took);
+    }
+
+    /// What happened in so many minutes, with the one that goes on.
+    pub(super) fn last(&self, minutes: u64) -> Minute {
+        let first = (self.second(Instant::now()) / 60 + 1).saturating_sub(minutes);
+        let state = self.state();
+        state.minutes.since(first).fold(Minute::default(), |sum, (_, minute)| Minute {
+            calls: sum.calls + minute.calls,
+            failed: sum.failed + minute.failed,
+            unavailable: sum.unavailable + minute.unavailable,
+            answers: sum.answers + minute.answers,
+            took: sum.took + minute.took,
+        })
+    }
+
+    /// The seconds since the client was built.
+    fn second(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.origin).as_secs()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(feature = "dashboard")]
+impl Watch {
+    /// A call failed, as its error says.
+    pub(super) fn failed(&self, failed: super::seconds::FailedCall) {
+        self.state().seconds.failed(failed);
+    }
+
+    /// Looks at the seconds, of which the given one goes on.
+    pub(crate) fn seconds<T>(&self, look: impl FnOnce(u64, &Seconds) -> T) -> T {
+        let now = self.second(Instant::now());
+        look(now, &self.state().seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_caller_asked_wrong_is_no_failure() {
+        let ends = [
+            (None, End::Well),
+            (Some("404"), End::Well),
+            (Some("422"), End::Well),
+            (Some("304"), End::Well),
+            (Some("401"), End::Failed),
+            (Some("403"), End::Failed),
+            (Some("429"), End::Failed),
+            (Some("decode"), End::Failed),
+            (Some("rate_limit"), End::Failed),
+            (Some("budget"), End::Failed),
+            (Some("authentication"), End::Failed),
+            (Some("502"), End::Unavailable),
+            (Some("timeout"), End::Unavailable),
+            (Some("circuit_open"), End::Unavailable),
+            (Some("cancelled"), End::Dropped),
+        ];
+        for (failed, end) in ends {
+            assert_eq!(End::of(failed), end, "{failed:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_day_is_remembered_by_the_minute() {
+        let watch = Watch::new();
+        for failed in [None, Some("502"), Some("404"), Some("decode"), Some("cancelled")] {
+            watch.call(Instant::now(), failed, None);
+            watch.attempt(Instant::now(), failed.is_none().then_some(Duration::from_millis(200)));
+        }
+        let expected = Minute {
+            calls: 4,
+            failed: 2,
+            unavailable: 1,
+            answers: 1,
+            took: Duration::from_millis(200),
+        };
+        assert_eq!(watch.last(5), expected);
+        tokio::time::advance(Duration::from_secs(5 * 60)).await;
+        assert_eq!((watch.last(5), watch.last(6)), (Minute::default(), expected));
+        tokio::time::advance(Duration::from_secs((MINUTES - 6) * 60)).await;
+        watch.call(Instant::now(), None, None);
+        assert_eq!(watch.last(MINUTES).calls, 5);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        watch.call(Instant::now(), None, None);
+        assert_eq!(watch.last(MINUTES).calls, 2);
+    }
+}

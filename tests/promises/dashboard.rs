@@ -1,0 +1,199 @@
+//! The dashboard shows what happens to who may look, and to nobody else.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use axum::Router;
+use http::header::{AUTHORIZATION, HOST};
+use octowire::dashboard::Dashboard;
+use octowire::testing::MockGitHub;
+use octowire::{Client, ErrorKind, RetryPolicy};
+use reqwest::{Response, StatusCode};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+mod browser;
+
+const TOKEN: &str = "hunter2-hunter2-hunter2";
+const PATHS: [&str; 6] = ["/", "/style.css", "/script.js", "/icon.svg", "/events", "/state.json"];
+
+async fn here() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// Serves a dashboard; the address that it is at.
+async fn serve(dashboard: Dashboard) -> SocketAddr {
+    let (listener, address) = here().await;
+    tokio::spawn(dashboard.serve(listener).unwrap());
+    address
+}
+
+async fn get(url: String, headers: &[(&str, &str)]) -> Response {
+    let client = reqwest::Client::new();
+    let request =
+        headers.iter().fold(client.get(url), |it, (name, value)| it.header(*name, *value));
+    request.send().await.unwrap()
+}
+
+fn anywhere() -> Client {
+    Client::builder().base_url("http://127.0.0.1:1").build().unwrap()
+}
+
+#[tokio::test]
+async fn without_a_token_it_is_for_who_is_on_this_machine() {
+    let address = serve(Dashboard::new(&anywhere())).await;
+    let status = async |headers: &[(&str, &str)]| {
+        let mut all = Vec::new();
+        for path in PATHS {
+            all.push(get(format!("http://{address}{path}"), headers).await.status());
+        }
+        all.dedup();
+        assert_eq!(all.len(), 1, "{headers:?}: {all:?}");
+        all[0]
+    };
+    assert_eq!(status(&[]).await, StatusCode::OK);
+    assert_eq!(status(&[(HOST.as_str(), "localhost:9465")]).await, StatusCode::OK);
+    // Another's name that leads here, and a proxy in front.
+    for headers in [
+        (HOST.as_str(), "dashboard.example"),
+        (HOST.as_str(), "127.0.0.1.example"),
+        ("x-forwarded-for", "203.0.113.7"),
+        ("forwarded", "for=203.0.113.7"),
+        ("via", "1.1 proxy"),
+    ] {
+        assert_eq!(status(&[headers]).await, StatusCode::FORBIDDEN, "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_router_that_is_not_told_who_asks_lets_nobody_in() {
+    let (listener, address) = here().await;
+    let app = Router::new().nest("/admin", Dashboard::new(&anywhere()).router().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let answer = get(format!("http://{address}/admin"), &[]).await;
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    assert!(answer.text().await.unwrap().contains("Dashboard::router"));
+}
+
+#[tokio::test]
+async fn with_a_token_it_is_for_who_has_it() {
+    use base64::Engine;
+    let basic =
+        |pair: &str| format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
+    let address = serve(Dashboard::new(&anywhere()).token(TOKEN)).await;
+    let url = |path| format!("http://{address}{path}");
+    for path in PATHS {
+        let refused = get(url(path), &[]).await;
+        assert_eq!(refused.status(), StatusCode::UNAUTHORIZED, "{path}");
+        let asks: Vec<_> = refused.headers().get_all("www-authenticate").iter().collect();
+        assert_eq!(asks.len(), 2, "{asks:?}");
+        assert!(!refused.text().await.unwrap().contains("hunter2"));
+        for wrong in ["Bearer wrong", &basic("hunter2:"), &basic("x:hunter2"), TOKEN] {
+            let refused = get(url(path), &[(AUTHORIZATION.as_str(), wrong)]).await;
+            assert_eq!(refused.status(), StatusCode::UNAUTHORIZED, "{path} {wrong}");
+        }
+        // From a proxy as well: it is the token that counts.
+        let proxied = ("x-forwarded-for", "203.0.113.7");
+        for right in [format!("Bearer {TOKEN}"), basic(&format!("me:{TOKEN}"))] {
+            let headers =
+                [(AUTHORIZATION.as_str(), &*right), proxied, (HOST.as_str(), "a.example")];
+            assert_eq!(get(url(path), &headers).await.status(), StatusCode::OK, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn it_is_not_opened_to_others_without_a_token_nor_with_one_to_guess() {
+    let open = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
+    let Err(error) = Dashboard::new(&anywhere()).serve(open) else { panic!("it is served") };
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.to_string().contains("open to whoever reaches 0.0.0.0"), "{error}");
+    let (listener, _) = here().await;
+    let Err(error) = Dashboard::new(&anywhere()).token("guess").serve(listener) else {
+        panic!("it is served")
+    };
+    assert!(error.to_string().contains("too short") && !error.to_string().contains("guess"));
+    let open = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
+    assert!(Dashboard::new(&anywhere()).token(TOKEN).serve(open).is_ok());
+    assert!(!format!("{:?}", Dashboard::new(&anywhere()).token(TOKEN)).contains("hunter2"));
+}
+
+#[tokio::test]
+async fn browsers_are_told_to_run_and_frame_nothing_else() {
+    let address = serve(Dashboard::new(&anywhere()).title("<b>\"{base}\"</b>")).await;
+    for path in PATHS.iter().copied().chain(["/nothing"]) {
+        let answer =
+            get(format!("http://{address}{path}"), &[("origin", "https://evil.example")]).await;
+        let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+        let policy = header("content-security-policy");
+        for directive in ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"] {
+            assert!(policy.contains(directive), "{path}: {policy}");
+        }
+        assert!(!policy.contains("unsafe") && !policy.contains("sha256") && !policy.contains('*'));
+        assert_eq!(header("x-frame-options"), "DENY");
+        assert_eq!(header("x-content-type-options"), "nosniff");
+        assert_eq!(header("cache-control"), "no-store");
+        assert!(!answer.headers().keys().any(|name| name.as_str().starts_with("access-control")));
+    }
+    let page = get(format!("http://{address}/"), &[]).await.text().await.unwrap();
+    assert!(page.contains("<title>&lt;b&gt;&quot;&#123;base}&quot;&lt;/b&gt;</title>"), "{page}");
+    assert!(!page.contains("<script>") && !page.contains("style=") && !page.contains("http"));
+    let post =
+        reqwest::Client::new().post(format!("http://{address}/events")).send().await.unwrap();
+    assert_eq!(post.status(), StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn it_shows_no_token_and_no_more_than_is_kept() {
+    let mock = MockGitHub::builder().token("ghs_hunter2hunter2").start().await;
+    mock.on(|github| github.issues().get()).error(404, "Not Found");
+    let github = mock.client_builder().retry(RetryPolicy::none()).build().unwrap();
+    let address = serve(Dashboard::new(&github)).await;
+    for number in 0..60 {
+        let get = github.issues().get().owner("o").repo("r").issue_number(number);
+        get.send().await.unwrap_err();
+    }
+    github
+        .request(http::Method::GET, "/repos/o/r")
+        .header("authorization", "Bearer hunter2")
+        .send::<Value>()
+        .await
+        .unwrap_err();
+    let text = get(format!("http://{address}/state.json"), &[]).await.text().await.unwrap();
+    assert!(!text.contains("hunter2"), "{text}");
+    let state: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(state["failed"].as_array().unwrap().len(), 50);
+    assert_eq!(state["failed"][1]["operation"], "issues/get");
+    assert_eq!(state["failed"][1]["type"], "404");
+    assert!(state["failed"][1]["request_id"].is_string());
+    assert_eq!(state["tokens"][0]["is_good"], true);
+    assert_eq!(state["limits"][0]["primary"][0]["resource"], "core");
+    // The last call was somebody else's.
+    assert_eq!(state["usage"]["month"]["calls"], 60);
+    // One of 61 was refused as nobody's.
+    assert_eq!(state["health"]["reasons"][0], "the error rate is not as expected");
+}
+
+#[tokio::test]
+async fn thirty_two_read_at_a_time_and_who_leaves_makes_room() {
+    let address = serve(Dashboard::new(&anywhere())).await;
+    let read = || get(format!("http://{address}/events"), &[]);
+    let mut readers = Vec::new();
+    for _ in 0..32 {
+        readers.push(read().await);
+    }
+    let full = read().await;
+    assert_eq!(full.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let first = readers[0].chunk().await.unwrap().unwrap();
+    assert!(first.starts_with(b"event: start\ndata: {"), "{first:?}");
+    readers.pop();
+    let again = timeout(Duration::from_secs(20), async {
+        while read().await.status() != StatusCode::OK {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    again.await.expect("there is room again");
+}

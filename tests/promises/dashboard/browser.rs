@@ -1,0 +1,322 @@
+//! What a browser shows of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::Method;
+use octowire::bytes::Bytes;
+use octowire::cache::{Cache, CachePolicy};
+use octowire::dashboard::Dashboard;
+use octowire::store::{Memory, Store, StoreFuture};
+use octowire::telemetry::usage::{Budget, Period, Plan, UsagePolicy};
+use octowire::testing::{Fault, MockGitHub};
+use octowire::webhooks::{Delivery, GiveUp, Receiver, Verifier, sign};
+use octowire::{CircuitBreaker, Client, RetryPolicy};
+use serde_json::Value;
+use tokio::time::sleep;
+
+use super::serve;
+use crate::browser::Browser;
+use crate::support::github_app::Key;
+
+/// A store that hangs when it is told to.
+#[derive(Clone, Debug, Default)]
+struct Moody(Memory, Arc<AtomicBool>);
+
+impl Moody {
+    fn answer<'a, T: Send + 'a>(
+        &'a self,
+        answer: impl FnOnce(&'a Memory) -> StoreFuture<'a, T>,
+    ) -> StoreFuture<'a, T> {
+        match self.1.load(Ordering::Relaxed) {
+            true => Box::pin(std::future::pending()),
+            false => answer(&self.0),
+        }
+    }
+}
+
+impl Store for Moody {
+    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        self.answer(|memory| memory.get(key))
+    }
+    fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
+        self.answer(|memory| memory.put(key, value, ttl))
+    }
+    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+        self.answer(|memory| memory.claim(key, value, ttl))
+    }
+    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+        self.answer(|memory| memory.renew(key, value, ttl))
+    }
+    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
+        self.answer(|memory| memory.remove(key))
+    }
+    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+        self.answer(|memory| memory.release(key, value))
+    }
+    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+        self.answer(|memory| memory.add(key, amount, ttl))
+    }
+    fn tally<'a>(
+        &'a self,
+        key: &'a str,
+        amounts: &'a [(String, u64)],
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
+        self.answer(|memory| memory.tally(key, amounts, ttl))
+    }
+    fn tallied<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
+        self.answer(|memory| memory.tallied(key))
+    }
+}
+
+/// Keeps each text that a figure has had.
+const WATCH: &str = r#"
+window.had = {};
+const note = () => document.querySelectorAll('[data-figure]').forEach((figure) => {
+  (window.had[figure.dataset.figure] ??= []).includes(figure.textContent) || window.had[figure.dataset.figure].push(figure.textContent);
+});
+note();
+new MutationObserver(note).observe(document.body, { subtree: true, childList: true, characterData: true });
+"#;
+
+/// Figures for which nothing happens here: whose the calls are, operations that do not fail or are fresh, tokens that were
+/// minted before anybody could see it, and deliveries that a journal resumes, for which there is no room, whose store
+/// fails, or that come while they are handled.
+const STILL: [&str; 13] = [
+    "identity",
+    "failed issues/list-for-repo",
+    "failed meta/get",
+    "failed request",
+    "failed users/get-authenticated",
+    "failed apps/create-installation-access-token",
+    "requests meta/get",
+    "token installation:2",
+    "token installation:3",
+    "delivery resumed",
+    "delivery busy",
+    "delivery store_failures",
+    "delivery in_progress",
+];
+
+fn is_still(figure: &str) -> bool {
+    // Reasons come and go, and each is a sentence of its own.
+    STILL.contains(&figure) || figure.starts_with("reason ")
+}
+
+const SECRET: &str = "It's a Secret to Everybody";
+
+async fn deliver(receiver: &Receiver, id: &str, secret: &str, content_type: &str) {
+    let body = r#"{"zen":"Keep it logically awesome."}"#;
+    let request = http::Request::post("/")
+        .header("content-type", content_type)
+        .header("x-github-event", "ping")
+        .header("x-github-delivery", id)
+        .header("x-hub-signature-256", sign(secret, body.as_bytes()).unwrap());
+    let request = request.body(http_body_util::Full::new(Bytes::from(body))).unwrap();
+    tower::ServiceExt::oneshot(receiver.clone(), request).await.unwrap();
+}
+
+async fn handle(delivery: Delivery) -> Result<(), GiveUp> {
+    sleep(Duration::from_millis(1_500)).await;
+    if delivery.id().starts_with("bad") { Err(GiveUp::because("it is of no use")) } else { Ok(()) }
+}
+
+/// Each sort of thing happens, for some seconds.
+async fn traffic(round: u64, github: &Client, receiver: &Receiver, store: &Moody) {
+    for (id, secret, content_type) in [
+        ("one", SECRET, "application/json"),
+        ("bad", SECRET, "application/json"),
+        ("two", "a guess", "application/json"),
+        ("three", SECRET, "text/plain"),
+    ] {
+        deliver(receiver, &format!("{id}-{round}"), secret, content_type).await;
+    }
+    github.installation(round + 2).unwrap().access_token().await.unwrap();
+    for round in 0..20 {
+        let get = || github.repos().get().owner("o").repo("r");
+        let slow = github.issues().list_for_repo().owner("o").repo("r");
+        let missing = github.issues().get().owner("o").repo("r").issue_number(1);
+        // Two lists at a time would be one call too many.
+        let other = github.issues().list_for_repo().owner("o").repo("other");
+        let _ = tokio::join!(get().send(), slow.send(), other.send(), missing.send());
+        // One is fresh for a while, one is not current and the server fails, and one is not stored.
+        let _ = github.meta().get().send().await;
+        let _ = github.users().get_authenticated().send().await;
+        let bypass = github.request(Method::GET, "/meta").cache(CachePolicy::bypass());
+        let _ = bypass.send::<Value>().await;
+        store.1.store((5..12).contains(&round), Ordering::Relaxed);
+    }
+    sleep(Duration::from_secs(2)).await;
+    deliver(receiver, &format!("one-{round}"), SECRET, "application/json").await;
+    // Now it fails all the time.
+    for _ in 0..30 {
+        let _ = github.meta().root().send().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_figure_changes_under_live_traffic_without_a_complaint() {
+    let key = Key::generate();
+    let mock = MockGitHub::start().await;
+    let repo = mock.on(|github| github.repos().get());
+    // Once in each round.
+    repo.pass()
+        .fault(Fault::ServerError(502))
+        .pass()
+        .times(23)
+        .fault(Fault::ServerError(502))
+        .pass();
+    mock.on(|github| github.issues().get()).error(404, "Not <b>Found</b>");
+    mock.on(|github| github.issues().list_for_repo()).delay(Duration::from_millis(200));
+    mock.on(|github| github.meta().root()).fault(Fault::ServerError(503));
+    mock.on(|github| github.users().get_authenticated()).pass().fault(Fault::ServerError(504));
+    let plan = Plan::new("gateway", Period::Month, "USD").tier(20, 0).tier(1_000, 29_00);
+    let budget = Budget::of(plan).soft(50).hard(1_000);
+    let store = Moody::default();
+    let limits = octowire::limits::Pacing::default().concurrent(2);
+    let limits = octowire::limits::RateLimits::default().pacing(limits);
+    let app = octowire::auth::App::new("Iv23liOctowire", key.pem).unwrap();
+    let minute = Duration::from_secs(60);
+    let cache = Cache::default()
+        .operation("meta/get", CachePolicy::trust(minute))
+        .operation("users/get-authenticated", CachePolicy::revalidate().stale_if_error(minute));
+    let github = mock
+        .client_builder()
+        .cache(cache)
+        .auth(app.installation(1))
+        .rate_limits(limits)
+        .store(store.clone())
+        .usage(UsagePolicy::new().budget(budget))
+        .circuit_breaker(
+            CircuitBreaker::default().attempts(20).share(0.25).open_for(Duration::from_secs(4)),
+        )
+        .retry(RetryPolicy::none())
+        .build()
+        .unwrap();
+    let receiver = Receiver::builder(Verifier::new(SECRET).unwrap()).start(handle).unwrap();
+    let dashboard = Dashboard::new(&github).title("Octowire").webhooks(&receiver);
+    // On a runtime of its own, which can be ended with all its connections.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let address = runtime.spawn(serve(dashboard)).await.unwrap();
+
+    let mut browser = Browser::start().await;
+    browser.look(1280, 900, false).await;
+    browser.open(&format!("http://{address}/")).await;
+    browser
+        .until("document.querySelector('[data-figure=connection]').textContent === 'live'")
+        .await;
+    browser.until("state.told").await;
+    browser.value(WATCH).await;
+    for round in 0..2 {
+        traffic(round, &github, &receiver, &store).await;
+        browser
+            .until("document.querySelector('[data-figure=status]').textContent === 'not ready'")
+            .await;
+        // Usage is read every five seconds.
+        sleep(Duration::from_secs(6)).await;
+    }
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+    runtime.shutdown_background();
+    browser.until("had['connection'].some((text) => text.startsWith('connection lost'))").await;
+    let had = browser.value("had").await;
+    let had: BTreeMap<String, BTreeSet<String>> = serde_json::from_value(had).unwrap();
+    let still: Vec<_> =
+        had.iter().filter(|(name, texts)| texts.len() < 2 && !is_still(name)).collect();
+    assert!(still.is_empty(), "these never changed: {still:#?}\nof {had:#?}");
+    assert!(had.len() > 60, "{} figures", had.len());
+    let text = |name: &str| had.get(name).unwrap_or_else(|| panic!("{name} of {had:#?}"));
+    assert!(text("status").contains("ready"));
+    assert!(text("store").iter().any(|text| text.starts_with("silent for ")));
+    assert!(text("delivery handled").contains("1") && text("delivery failed").contains("1"));
+    assert!(text("budget gateway").iter().any(|text| text.ends_with("29.00 USD")));
+    assert!(
+        text("running").contains("2")
+            && !text("waiting").is_disjoint(&BTreeSet::from(["1".to_owned(), "2".to_owned()]))
+    );
+
+    // What GitHub says is text, and is not run.
+    let failed = browser.value("document.querySelector('#failed tbody').innerText").await;
+    let failed = failed.as_str().unwrap();
+    assert!(failed.contains("Not <b>Found</b>") && failed.contains("issues/get"), "{failed}");
+    assert_eq!(browser.value("document.querySelectorAll('#failed b').length").await, 0);
+
+    looks(&mut browser).await;
+}
+
+const LOOKS: [(&str, u32, bool); 4] = [
+    ("light-wide", 1280, false),
+    ("dark-wide", 1280, true),
+    ("light-narrow", 375, false),
+    ("dark-narrow", 375, true),
+];
+
+/// In the light and in the dark, wide and narrow: nothing is cut off, and everything can be read.
+async fn looks(browser: &mut Browser) {
+    let mut backs = BTreeSet::new();
+    for (name, width, dark) in LOOKS {
+        browser.look(width, 900, dark).await;
+        let wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth";
+        assert_eq!(browser.value(wider).await, 0, "{name}: the page is wider than its window");
+        let back = browser.value("getComputedStyle(document.body).backgroundColor").await;
+        backs.insert(back.as_str().unwrap().to_owned());
+        let pale = browser.value(CONTRAST).await;
+        assert_eq!(pale, Value::Array(Vec::new()), "{name}: this can hardly be read");
+        let png = browser.screenshot().await;
+        assert!(png.len() > 20_000, "{name}: {} bytes", png.len());
+    }
+    assert_eq!(backs.len(), 2, "{backs:?}");
+    // Who does not see it hears it.
+    let unnamed = "[...document.querySelectorAll('svg[role=img]')].filter((it) => !it.getAttribute('aria-label')).length";
+    assert_eq!(browser.value(unnamed).await, 0);
+    assert_eq!(browser.value("document.documentElement.lang").await, "en");
+    let levels = "[...document.querySelectorAll('h1, h2')].map((it) => it.textContent).filter((it) => !it).length";
+    assert_eq!(browser.value(levels).await, 0);
+}
+
+/// With the example running for some minutes at `DASHBOARD`.
+#[tokio::test]
+#[ignore = "it makes the pictures of the documentation"]
+async fn pictures() {
+    let mut browser = Browser::start().await;
+    browser.open(&std::env::var("DASHBOARD").expect("DASHBOARD is the page's address")).await;
+    browser.until("state.told?.usage").await;
+    for (name, width, dark) in LOOKS {
+        browser.look(width, 900, dark).await;
+        sleep(Duration::from_secs(2)).await;
+        let path = format!("docs/images/dashboard-{name}.png");
+        std::fs::write(
+            Path::new(env!("CARGO_MANIFEST_DIR")).join(path),
+            browser.screenshot().await,
+        )
+        .unwrap();
+    }
+}
+
+/// Texts with less contrast to what is behind them than
+/// [WCAG 2.2 AA](https://www.w3.org/TR/WCAG22/#contrast-minimum) asks for.
+const CONTRAST: &str = r#"(() => {
+  const parse = (color) => color.match(/[\d.]+/g).map(Number);
+  const light = (color) => {
+    const [r, g, b] = parse(color).map((v) => (v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const color = getComputedStyle(at).backgroundColor;
+      if ((parse(color)[3] ?? 1) > 0) return color;
+    }
+    return 'rgb(255, 255, 255)';
+  };
+  const pale = [];
+  for (const element of document.querySelectorAll('body *')) {
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+    if (!own || element.closest('noscript, svg') || !element.getClientRects().length) continue;
+    const [one, other] = [light(getComputedStyle(element).color), light(behind(element))].sort((a, b) => b - a);
+    if ((one + 0.05) / (other + 0.05) < 4.5) pale.push(element.textContent.trim().slice(0, 40) + ' ' + getComputedStyle(element).color + ' on ' + behind(element));
+  }
+  return pale;
+})()"#;

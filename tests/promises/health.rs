@@ -1,0 +1,139 @@
+//! A client says how it is, and why.
+
+use std::time::Duration;
+
+use octowire::store::Memory;
+use octowire::telemetry::{Health, HealthStatus, Objective, Objectives};
+use octowire::testing::{Fault, MockGitHub};
+use octowire::{CircuitBreaker, Client, RetryPolicy};
+use serde_json::Value;
+
+use crate::gone::Gone;
+
+fn reasons(health: &Health) -> String {
+    health.reasons.join("; ")
+}
+
+async fn calls(github: &Client, number: usize) {
+    for _ in 0..number {
+        let _ = github.meta().root().send().await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_works_is_ready_and_meets_its_objectives() {
+    let mock = MockGitHub::start().await;
+    mock.on(|github| github.issues().get()).error(404, "Not Found");
+    let github = mock.client_builder().store(Memory::new()).build().unwrap();
+    let before = github.health();
+    assert!(before.is_ready() && before.limits.primary.is_empty());
+    assert!(before.objectives.iter().all(|it| it.windows.iter().all(|it| it.is_met.is_none())));
+    calls(&github, 30).await;
+    for _ in 0..30 {
+        let get = github.issues().get().owner("o").repo("r").issue_number(1);
+        get.send().await.unwrap_err();
+    }
+    let health = github.health();
+    assert_eq!((health.status, reasons(&health)), (HealthStatus::Ready, String::new()));
+    assert_eq!(health.to_string(), format!("{} is ready", github.identity()));
+    assert!(health.token.as_ref().unwrap().is_good);
+    assert_eq!(health.store.as_ref().unwrap().outages, 0);
+    assert_eq!((health.limits.primary[0].resource.as_str(), health.limits.running), ("core", 0));
+    for objective in &health.objectives {
+        for window in &objective.windows {
+            assert_eq!((window.count, window.is_met), (60, Some(true)), "{objective:?}");
+        }
+    }
+    let json: Value = serde_json::from_str(&health.to_json()).unwrap();
+    assert_eq!(json["status"], "ready");
+    assert_eq!(json["objectives"][2]["objective"], "availability");
+    assert_eq!(json["objectives"][2]["windows"][0]["minutes"], 5);
+    assert!(!health.to_json().contains("ghs_") && !format!("{health:?}").contains("ghp_"));
+}
+
+#[tokio::test]
+async fn a_server_that_fails_is_told_of_and_then_not_called() {
+    let mock = MockGitHub::start().await;
+    mock.on(|github| github.meta().root()).pass().times(97).fault(Fault::ServerError(503));
+    let breaker = CircuitBreaker::default().attempts(101).share(0.01);
+    let github = mock.client_builder().retry(RetryPolicy::none()).circuit_breaker(breaker);
+    let github = github.cache(octowire::cache::Cache::off()).build().unwrap();
+    calls(&github, 98).await;
+    let health = github.health();
+    assert_eq!(health.status, HealthStatus::Degraded, "{health}");
+    let told = reasons(&health);
+    assert_eq!(told, "the error rate is not as expected; the availability is not as expected");
+    let rate = &health.objectives[0];
+    assert_eq!((rate.objective, rate.windows[0].value), (Objective::ErrorRate, Some(1.0 / 98.0)));
+    calls(&github, 3).await;
+    let health = github.health();
+    assert!(!health.is_ready() && reasons(&health).contains("fails too often"), "{health}");
+}
+
+#[tokio::test]
+async fn a_client_without_a_token_to_be_had_is_not_ready() {
+    let mock = MockGitHub::start().await;
+    let missing = octowire::auth::PersonalToken::from_file("/nowhere/token");
+    let Err(error) = missing else { panic!("there is no such file") };
+    assert!(error.to_string().contains("/nowhere/token"));
+    let github = mock.client().with_auth(Never);
+    assert!(github.health().is_ready(), "nobody has asked yet");
+    calls(&github, 1).await;
+    let health = github.health();
+    assert_eq!(health.status, HealthStatus::NotReady);
+    let token = health.token.as_ref().unwrap();
+    assert_eq!((token.is_good, token.failures), (false, 1));
+    assert!(reasons(&health).starts_with("no new token can be had: "), "{health}");
+}
+
+/// Has no token.
+#[derive(Debug)]
+struct Never;
+
+impl octowire::auth::TokenSource for Never {
+    fn identity(&self) -> std::borrow::Cow<'_, str> {
+        "never".into()
+    }
+
+    fn mint<'a>(&'a self, _: octowire::auth::MintRequest<'a>) -> octowire::auth::TokenFuture<'a> {
+        Box::pin(async { octowire::auth::AccessToken::new("") })
+    }
+}
+
+#[tokio::test]
+async fn what_slows_calls_down_is_told() {
+    let mock = MockGitHub::start().await;
+    let pause = Fault::SecondaryRateLimit { retry_after: Some(Duration::from_secs(90)) };
+    mock.on(|github| github.meta().get_zen()).fault(pause);
+    let limits =
+        octowire::limits::RateLimits::default().on_limit(octowire::limits::OnLimit::FailFast);
+    let github = mock.client_builder().store(Gone).rate_limits(limits).build().unwrap();
+    github.meta().get_zen().send().await.unwrap_err();
+    let health = github.health();
+    assert_eq!(health.status, HealthStatus::Degraded);
+    let told = reasons(&health);
+    assert!(told.contains("the store has not answered for 0 s"), "{told}");
+    assert!(told.contains("a secondary rate limit is reached: "), "{told}");
+    assert!((80.0..=90.0).contains(&health.limits.paused.unwrap()), "{health:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn objectives_are_what_the_application_says_and_forget_what_is_long_ago() {
+    let mock = MockGitHub::start().await;
+    mock.on(|github| github.meta().root()).pass().times(9).fault(Fault::ServerError(503));
+    let objectives = Objectives::default().error_rate(0.2).availability(0.8);
+    let github = mock.client_builder().retry(RetryPolicy::none()).objectives(objectives);
+    let github = github.cache(octowire::cache::Cache::off()).build().unwrap();
+    calls(&github, 10).await;
+    let met = |minutes: usize| {
+        let health = github.health();
+        let of = health
+            .objectives
+            .iter()
+            .map(|it| (it.windows[minutes].count, it.windows[minutes].is_met));
+        of.collect::<Vec<_>>()
+    };
+    assert_eq!(met(0), [(10, Some(true)); 3]);
+    tokio::time::advance(Duration::from_secs(6 * 60)).await;
+    assert_eq!((met(0), met(1)), (vec![(0, None); 3], vec![(10, Some(true)); 3]));
+}
