@@ -6,18 +6,20 @@
 //!
 //! plays without a token and without a network until Ctrl-C; open the address that it prints.
 
+#[path = "support/traffic.rs"]
+mod traffic;
+
 use std::env;
 use std::error::Error;
 use std::time::Duration;
 
 use octowire::dashboard::Dashboard;
-use octowire::http::{Method, Request};
+use octowire::http::Request;
 use octowire::store::Memory;
 use octowire::telemetry::usage::{Budget, Period, Plan, UsagePolicy};
 use octowire::testing::{Fault, MockGitHub};
 use octowire::webhooks::{Delivery, Receiver, Verifier, sign};
 use octowire::{Client, bytes::Bytes};
-use serde_json::Value;
 use tokio::net::TcpListener;
 
 const SECRET: &str = "It's a Secret to Everybody";
@@ -54,7 +56,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(address).await?;
     println!("http://{}", listener.local_addr()?);
     let dashboard = Dashboard::new(&github).title("Octowire, an example").webhooks(&receiver);
-    let traffic = tokio::spawn(traffic(github.clone()));
+    let traffic = tokio::spawn(traffic::traffic(github.clone()));
     let deliveries = tokio::spawn(deliveries(receiver));
     tokio::select! {
         served = dashboard.serve(listener)? => served?,
@@ -70,24 +72,6 @@ async fn handle(delivery: Delivery) -> octowire::Result<()> {
     let fails = delivery.id().ends_with('7');
     tokio::time::sleep(Duration::from_millis(50)).await;
     if fails { Err(Client::with_token("").unwrap_err()) } else { Ok(()) }
-}
-
-/// Some reads, of which most have not changed, some writes, and a mistake now and then.
-async fn traffic(github: Client) {
-    for round in 0_u64.. {
-        let repo = github.repos().get().owner("octocat").repo("hello-world").send();
-        let issues = github.issues().list_for_repo().owner("octocat").repo("hello-world").send();
-        // What goes wrong is on the page.
-        let _ = tokio::join!(repo, issues);
-        if round % 10 == 0 {
-            let create = github.issues().create().owner("octocat").repo("hello-world");
-            let _ = create.title(format!("Round {round}")).send().await;
-            let missing = github.issues().get().owner("octocat").repo("hello-world");
-            let _ = missing.issue_number(1).send().await;
-            let _ = github.request(Method::GET, "/rate_limit").send::<Value>().await;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }
 
 /// Some deliveries, of which a few are not signed as they should be.

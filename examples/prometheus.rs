@@ -8,6 +8,9 @@
 //! plays without a token and without a network, against a mock of GitHub that fails now and then, until
 //! Ctrl-C. `dashboards/grafana.json` shows these metrics.
 
+#[path = "support/traffic.rs"]
+mod traffic;
+
 use std::env;
 use std::error::Error;
 use std::time::Duration;
@@ -15,7 +18,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
-use octowire::Client;
 use octowire::telemetry::BUCKETS;
 use octowire::testing::{Fault, MockGitHub};
 use tokio::net::TcpListener;
@@ -46,7 +48,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .delay(Duration::from_millis(300))
         .fault(Fault::Reset)
         .pass();
-    let traffic = tokio::spawn(traffic(mock.client()));
+    let traffic = tokio::spawn(traffic::traffic(mock.client()));
     let interrupted = async {
         if tokio::signal::ctrl_c().await.is_err() {
             // Without signals, it goes on until it is killed.
@@ -56,21 +58,4 @@ async fn main() -> Result<(), Box<dyn Error>> {
     axum::serve(listener, app).with_graceful_shutdown(interrupted).await?;
     traffic.abort();
     Ok(())
-}
-
-/// Some reads, of which most have not changed, some writes, and a mistake now and then.
-async fn traffic(github: Client) {
-    for round in 0_u64.. {
-        let repo = github.repos().get().owner("octocat").repo("hello-world").send();
-        let issues = github.issues().list_for_repo().owner("octocat").repo("hello-world").send();
-        // What goes wrong is in the metrics.
-        let _ = tokio::join!(repo, issues);
-        if round % 10 == 0 {
-            let create = github.issues().create().owner("octocat").repo("hello-world");
-            let _ = create.title(format!("Round {round}")).send().await;
-            let missing = github.issues().get().owner("octocat").repo("hello-world");
-            let _ = missing.issue_number(1).send().await;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }

@@ -21,6 +21,20 @@ not_checked() {
     if [ -n "${GITHUB_ACTIONS:-}" ]; then exit 3; fi
 }
 
+# Installs packages: of Debian, or of Homebrew on macOS.
+provide() {
+    if [ "$(uname)" = Linux ]; then
+        local sudo=''
+        [ "$(id -u)" = 0 ] || sudo='sudo'
+        $sudo apt-get update -qq
+        # A package may start a server of its own, which no test uses.
+        # shellcheck disable=SC2086 # they are several
+        $sudo apt-get install -y -qq --no-install-recommends $1 >/dev/null
+    else
+        brew install --quiet "$2"
+    fi
+}
+
 # Debug information is most of what is written, and no test reads it.
 export CARGO_PROFILE_DEV_DEBUG="${CARGO_PROFILE_DEV_DEBUG:-line-tables-only}"
 export CARGO_INCREMENTAL="${CARGO_INCREMENTAL:-0}"
@@ -32,48 +46,20 @@ for component in rustfmt clippy; do
 done
 # The feature `native-tls` links the platform's OpenSSL; macOS brings its own.
 if [ "$(uname)" = Linux ] && ! pkg-config --exists openssl 2>/dev/null; then
-    sudo=''
-    [ "$(id -u)" = 0 ] || sudo='sudo'
-    $sudo apt-get update -qq
-    $sudo apt-get install -y -qq --no-install-recommends pkg-config libssl-dev gcc >/dev/null
+    provide 'pkg-config libssl-dev gcc' ''
 fi
 # The tests start their own servers on free ports; none needs to run already.
-if ! command -v redis-server >/dev/null || ! command -v redis-sentinel >/dev/null; then
-    if [ "$(uname)" = Linux ]; then
-        sudo=''
-        [ "$(id -u)" = 0 ] || sudo='sudo'
-        $sudo apt-get update -qq
-        # The packages may start a server of their own, which no test uses.
-        $sudo apt-get install -y -qq --no-install-recommends redis-server redis-sentinel >/dev/null
-    else
-        brew install --quiet redis
-    fi
-fi
+command -v redis-server >/dev/null && command -v redis-sentinel >/dev/null ||
+    provide 'redis-server redis-sentinel' redis
 # It scrapes metrics in a test, which starts it on a free port.
-if ! command -v prometheus >/dev/null; then
-    if [ "$(uname)" = Linux ]; then
-        sudo=''
-        [ "$(id -u)" = 0 ] || sudo='sudo'
-        $sudo apt-get update -qq
-        $sudo apt-get install -y -qq --no-install-recommends prometheus >/dev/null
-    else
-        brew install --quiet prometheus
-    fi
-fi
+command -v prometheus >/dev/null || provide prometheus prometheus
 # The dashboard is looked at in a real browser.
-for browser in chromium google-chrome; do
+for browser in chromium google-chrome '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome'; do
     if [ -z "${CHROMIUM:-}" ] && command -v "$browser" >/dev/null; then export CHROMIUM="$browser"; fi
 done
 if [ -z "${CHROMIUM:-}" ]; then
-    if [ "$(uname)" = Linux ]; then
-        sudo=''
-        [ "$(id -u)" = 0 ] || sudo='sudo'
-        $sudo apt-get update -qq
-        $sudo apt-get install -y -qq --no-install-recommends chromium >/dev/null
-    else
-        export CHROMIUM='/Applications/Google Chrome.app/Contents/MacOS/Google Chrome'
-        [ -x "$CHROMIUM" ] || brew install --quiet --cask google-chrome
-    fi
+    provide chromium google-chrome
+    [ "$(uname)" = Linux ] || export CHROMIUM='/Applications/Google Chrome.app/Contents/MacOS/Google Chrome'
 fi
 cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked --quiet
 

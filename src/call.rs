@@ -121,6 +121,7 @@ pub(crate) async fn tried(prepared: &Prepared, operation: &Label, reading: Readi
     let mut polls = Polls::of(prepared);
     let (mut sent, mut failed) = (0_u32, false);
     loop {
+        check_budgets(prepared, operation).map_err(|error| attempts.end(error))?;
         let (admitted, asked) = {
             let _waiting = meter::InFlight::waiting();
             let asked = Instant::now();
@@ -142,9 +143,10 @@ pub(crate) async fn tried(prepared: &Prepared, operation: &Label, reading: Readi
             Ok(Err(error)) => return Err(attempts.end(error)),
             Err(late) => return Err(attempts.end(timed_out("no token", late))),
         };
-        let spent = match spend(prepared, operation).await {
-            Ok(spent) => spent,
-            Err(error) => return Err(attempts.end(error)),
+        let spent = match within([limit, limit], pin!(spend(prepared, operation))).await {
+            Ok(Ok(spent)) => spent,
+            Ok(Err(error)) => return Err(attempts.end(error)),
+            Err(late) => return Err(attempts.end(timed_out("nothing was sent", late))),
         };
         if let Some(permit) = &mut permit {
             permit.sent();
@@ -165,7 +167,7 @@ pub(crate) async fn tried(prepared: &Prepared, operation: &Label, reading: Readi
         }
         learn(prepared, permit, trial, &answer, &course);
         if let Some(spent) = spent {
-            let (unsent, confirmed) = for_free(&answer, &course);
+            let (unsent, confirmed) = for_free(prepared, &answer, &course);
             Box::pin(prepared.account().settle(spent, unsent, confirmed)).await;
         }
         let pause = match answer {
@@ -206,6 +208,14 @@ async fn admit(prepared: &Prepared, waited: Duration) -> Result<(Option<Permit>,
     Ok((Some(permit), Some(circuit.pass()?)))
 }
 
+/// Refuses early what would be refused anyway, before it waits or has a token minted.
+fn check_budgets(prepared: &Prepared, operation: &Label) -> Result<()> {
+    match prepared.is_elsewhere() || !prepared.client().inner().usage.has_budgets() {
+        true => Ok(()),
+        false => prepared.account().check(operation),
+    }
+}
+
 /// Takes a request of GitHub's API from budgets, where there are any, unless one has no room for it.
 async fn spend(prepared: &Prepared, operation: &Label) -> Result<Option<Vec<Spent>>> {
     if prepared.is_elsewhere() || !prepared.client().inner().usage.has_budgets() {
@@ -215,11 +225,11 @@ async fn spend(prepared: &Prepared, operation: &Label) -> Result<Option<Vec<Spen
     Box::pin(account.spend(operation)).await.map(Some)
 }
 
-/// Whether an attempt did not reach GitHub, and whether its answer confirmed what is stored.
-fn for_free(answer: &Result<Raw>, course: &Course) -> (bool, bool) {
+/// Whether an attempt did not reach GitHub, and whether GitHub's answer confirmed what is stored, to who has a token.
+fn for_free(prepared: &Prepared, answer: &Result<Raw>, course: &Course) -> (bool, bool) {
     let unsent = answer.as_ref().is_err_and(Error::never_reached) && !course.answered;
-    let confirmed = |raw: &Raw| raw.status == StatusCode::NOT_MODIFIED;
-    (unsent, answer.as_ref().is_ok_and(confirmed))
+    let confirmed = |raw: &Raw| raw.status == StatusCode::NOT_MODIFIED && !raw.abroad;
+    (unsent, answer.as_ref().is_ok_and(confirmed) && prepared.is_authorized())
 }
 
 /// What happened to an attempt on its way.

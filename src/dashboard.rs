@@ -27,18 +27,21 @@
 //! # Who may look
 //!
 //! Whoever has the [token](Dashboard::token): as a bearer token, or as the password of basic authentication, as which a
-//! browser asks for it. Without a token, whoever is on this machine: the connection, the name in `Host` and the absence of
-//! a proxy's headers say so. Nobody may change anything. The page may not be framed, and runs no script and no style but
-//! its own; there is no CORS.
+//! browser asks for it. Without a token, whoever is on this machine: the connection and the name in `Host` say so.
+//! **A proxy on the same machine is on this machine, and whoever it lets in as well**: where it says that it is a proxy,
+//! nobody is let in, but nginx's plain `proxy_pass` may not. Behind a proxy there has to be a token.
+//!
+//! Nobody may change anything. The page may not be framed, and runs no script and no style but its own. Pages of other
+//! sites get nothing: there is no CORS, and a layer of the application's that adds it, around the router, is not for
+//! this one.
 //!
 //! # How much is remembered
 //!
 //! Ten minutes, second by second, the fifty calls that failed last, and a day minute by minute for objectives: some
-//! 250 KB for each client, whether or not anybody looks. It is of this process; Prometheus and Grafana are for a
+//! 300 KB for each client, whether or not anybody looks. It is of this process; Prometheus and Grafana are for a
 //! fleet, see [`telemetry`](crate::telemetry).
 
 use std::fmt;
-use std::future::IntoFuture;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -48,7 +51,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
@@ -67,12 +70,13 @@ use state::Usage;
 
 /// A page that shows a client at work: see the [module](self).
 ///
-/// All handles of the client count for calls; rate limits and tokens are those of up to fifty identities that were
-/// used last, usage and budgets those of the given handle.
+/// All handles of the client count for calls. Rate limits and tokens are those of the given handle's identity, and of
+/// up to 49 more, whose handles were made last; usage and budgets are those of the given handle.
 #[must_use = "a dashboard shows nothing before it is mounted or served"]
 pub struct Dashboard {
     client: Client,
     title: String,
+    base_path: Option<String>,
     token: Option<SecretString>,
     #[cfg(feature = "webhooks-core")]
     receiver: Option<Receiver>,
@@ -82,10 +86,12 @@ pub struct Dashboard {
 struct Shown {
     dashboard: Dashboard,
     readers: Arc<Semaphore>,
+    /// Nobody is told any more.
+    ended: watch::Sender<bool>,
     usage: Usage,
 }
 
-/// As many may read events at a time.
+/// As many may read events at a time; each may for some minutes, and then comes again by itself.
 const MAX_READERS: usize = 32;
 /// A token that is shorter may be guessed.
 const MIN_TOKEN: usize = 16;
@@ -96,6 +102,7 @@ impl Dashboard {
         Self {
             client: client.clone(),
             title: "Octowire".to_owned(),
+            base_path: None,
             token: None,
             #[cfg(feature = "webhooks-core")]
             receiver: None,
@@ -108,7 +115,15 @@ impl Dashboard {
         self
     }
 
-    /// Who has this token may look, from wherever; it has 16 bytes at least. Serve the page by HTTPS then.
+    /// Where browsers see the page, such as `/tools/octowire`, if a proxy cuts off a part of the path. By default it is
+    /// where the router is nested.
+    pub fn base_path(mut self, path: impl Into<String>) -> Self {
+        self.base_path = Some(path.into());
+        self
+    }
+
+    /// Who has this token may look, from wherever; it has 16 visible characters of ASCII at least. White space around
+    /// it is dropped, since a line break at the end comes with reading a file. Serve the page by HTTPS then.
     pub fn token(mut self, token: impl Into<SecretString>) -> Self {
         self.token = Some(token.into());
         self
@@ -122,36 +137,22 @@ impl Dashboard {
         self
     }
 
-    /// The page as a router, to be merged or nested at a path.
+    /// The page as a router, to be nested at a path: `app.nest("/octowire", router)` has it at `/octowire`.
     ///
     /// Without a token, the server has to be made by
     /// [`into_make_service_with_connect_info`](Router::into_make_service_with_connect_info) for [`SocketAddr`]: it
     /// is how the page knows that who looks is on this machine.
     ///
     /// # Errors
-    /// If the token is shorter than 16 bytes ([`ErrorKind::Configuration`]).
+    /// If the token is none, or too short ([`ErrorKind::Configuration`]).
     pub fn router<S: Clone + Send + Sync + 'static>(self) -> Result<Router<S>> {
-        let short = |token: &SecretString| token.expose_secret().len() < MIN_TOKEN;
-        if self.token.as_ref().is_some_and(short) {
-            return Err(configuration(
-                "the dashboard's token is too short",
-                "give one of 16 random bytes or more",
-            ));
-        }
-        let shown = Shown::new(self);
-        Ok(Router::new()
-            .route("/", get(page::page))
-            .route("/style.css", get(page::style))
-            .route("/script.js", get(page::script))
-            .route("/icon.svg", get(page::icon))
-            .route("/events", get(events::events))
-            .route("/state.json", get(events::once))
-            .fallback(page::missing)
-            .layer(from_fn_with_state(Arc::clone(&shown), access::guard))
-            .with_state(shown))
+        Ok(Shown::new(self)?.router())
     }
 
-    /// Serves the page alone, until the future is dropped.
+    /// Serves the page alone, until the future is dropped, which ends what is read as well.
+    ///
+    /// It bounds neither the connections nor the time in which a request has to come: what is open to strangers belongs
+    /// behind a server that does.
     ///
     /// # Errors
     /// If the listener is on an address that others reach and there is no token, or the token is too short
@@ -170,15 +171,53 @@ impl Dashboard {
                 "give it a token, or bind it to 127.0.0.1",
             ));
         }
-        let service = self.router::<()>()?.into_make_service_with_connect_info::<SocketAddr>();
-        Ok(axum::serve(listener, service).into_future())
+        let shown = Shown::new(self)?;
+        let service = shown.router::<()>().into_make_service_with_connect_info::<SocketAddr>();
+        let ending = Ending(shown);
+        Ok(async move {
+            let _ending = ending;
+            axum::serve(listener, service).await
+        })
+    }
+}
+
+/// Ends what is read when it is dropped.
+struct Ending(Arc<Shown>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.ended.send_replace(true);
     }
 }
 
 impl Shown {
-    fn new(dashboard: Dashboard) -> Arc<Self> {
+    fn new(mut dashboard: Dashboard) -> Result<Arc<Self>> {
+        if let Some(token) = &mut dashboard.token {
+            let text = token.expose_secret().trim();
+            if !text.bytes().all(|byte| byte.is_ascii_graphic()) || text.len() < MIN_TOKEN {
+                return Err(configuration(
+                    "the dashboard's token is too short, or can not be sent in a header",
+                    "give one of 16 random letters and digits or more",
+                ));
+            }
+            *token = SecretString::from(text.to_owned());
+        }
         let readers = Arc::new(Semaphore::new(MAX_READERS));
-        Arc::new(Self { dashboard, readers, usage: Usage::default() })
+        let ended = watch::Sender::new(false);
+        Ok(Arc::new(Self { dashboard, readers, ended, usage: Usage::default() }))
+    }
+
+    fn router<S: Clone + Send + Sync + 'static>(self: &Arc<Self>) -> Router<S> {
+        // No fallback: where it is merged, it would be the application's.
+        Router::new()
+            .route("/", get(page::page))
+            .route("/style.css", get(page::style))
+            .route("/script.js", get(page::script))
+            .route("/icon.svg", get(page::icon))
+            .route("/events", get(events::events))
+            .route("/state.json", get(events::once))
+            .route_layer(from_fn_with_state(Arc::clone(self), access::guard))
+            .with_state(Arc::clone(self))
     }
 }
 

@@ -43,7 +43,7 @@ pub use redis::{Redis, RedisBuilder};
 
 #[cfg(feature = "webhooks-journal")]
 pub(crate) use disk::{make_folder, private};
-pub(crate) use guard::{Guard, PATIENCE as STORE_TIMEOUT};
+pub(crate) use guard::{Guard, PATIENCE as STORE_TIMEOUT, Ran};
 pub(crate) use lease::{BudgetAsk, BudgetTold, Join, Pause, VALID, WindowAsk};
 
 /// A place for state that clients share.
@@ -82,6 +82,26 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// another number.
     fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64>;
 
+    /// Adds what is `owed` to such a number, and then one more unless the sum would be above `most`; gives the
+    /// sum, and whether the one was added.
+    ///
+    /// By default it adds all and takes the one back, so that for a moment the sum is too large.
+    fn spend<'a>(
+        &'a self,
+        key: &'a str,
+        owed: i64,
+        most: i64,
+        ttl: Duration,
+    ) -> StoreFuture<'a, (i64, bool)> {
+        Box::pin(async move {
+            let sum = self.add(key, owed.saturating_add(1), ttl).await?;
+            if sum <= most {
+                return Ok((sum, true));
+            }
+            Ok((self.add(key, -1, ttl).await?, false))
+        })
+    }
+
     /// Answers a request for quota as [`Ledger::lease`] does for the ledger of this key, by the
     /// store's own clock.
     ///
@@ -96,7 +116,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Adds to numbers that are kept by name under one key, and begin at zero; says whether this store
-    /// keeps any. They last for that long from the first one's beginning.
+    /// keeps any. They last for that long from the first one's beginning. There are 10,000 names at most under a
+    /// key; what has another one is added to `other`.
     ///
     /// `false`, the default, says that it does not: [usage](crate::telemetry::usage) is each process's
     /// own then.

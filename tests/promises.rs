@@ -6,6 +6,9 @@ mod browser;
 #[path = "support/gone.rs"]
 mod gone;
 mod support;
+#[cfg(all(feature = "dashboard", feature = "app-auth", feature = "webhooks-core"))]
+#[path = "support/through.rs"]
+mod through;
 
 #[cfg(feature = "redis")]
 #[path = "support/redis_servers.rs"]

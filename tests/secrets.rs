@@ -7,6 +7,8 @@ mod flows;
 #[path = "support/redis_servers.rs"]
 mod redis_servers;
 mod support;
+#[path = "support/through.rs"]
+mod through;
 #[path = "secrets/usage.rs"]
 mod usage;
 #[path = "secrets/watch.rs"]

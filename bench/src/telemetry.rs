@@ -64,7 +64,7 @@ fn snapshot() -> Result<()> {
 async fn measure_snapshot() -> Result<(Summary, usize, usize)> {
     let client = Client::builder().token("a-token").build()?;
     Telling::remember(&client);
-    let snapshot = Snapshot::new(Dashboard::new(&client));
+    let snapshot = Snapshot::new(Dashboard::new(&client))?;
     let told = snapshot.take().await;
     let series = values(&serde_json::from_str::<Value>(&told)?["series"]);
     let mut samples = Vec::new();

@@ -22,7 +22,7 @@ use super::source::{Keep, MintRequest, Reaction, Rejection, TokenSource};
 use super::store::TokenStore;
 use super::token::AccessToken;
 use crate::client::Client;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::telemetry::health::{self, TokenHealth};
 use crate::telemetry::meter;
 
@@ -215,15 +215,17 @@ impl Keeper {
     /// How its token is.
     pub(crate) fn health(&self) -> TokenHealth {
         let state = self.state();
-        let held = self.current().filter(|held| held.is_good());
-        let failed = state.failed.as_ref().map(|(_, error)| error.to_string());
+        let held = self.current();
+        let failed = state.failed.as_ref();
+        let pause = failed.map(|(until, _)| until.saturating_duration_since(Instant::now()));
         TokenHealth {
             identity: self.source.identity().into_owned(),
-            is_good: held.is_some(),
+            is_good: held.as_ref().is_some_and(|held| held.is_good()),
             minted_at: held.as_ref().map(|held| health::time(held.token.minted_at())),
             expires_at: held.and_then(|held| held.token.expires_at()).map(health::time),
             failures: state.failures,
-            failure: failed,
+            failure: failed.map(|(_, error)| error.to_string()),
+            next_attempt: pause.map(|pause| pause.as_secs_f64()),
             credential_age: self.age().map(|age| age.as_secs_f64()),
         }
     }
@@ -326,7 +328,9 @@ impl Keeper {
     fn fail(&self, state: &mut State, error: Error) {
         state.failures = state.failures.saturating_add(1);
         let delay = self.policy.delay(state.failures);
-        let asked = error.retry_after().unwrap_or_default().min(LONGEST_PAUSE);
+        // A budget may be raised, or another process may give something back.
+        let asked = error.retry_after().filter(|_| error.kind() != ErrorKind::Budget);
+        let asked = asked.unwrap_or_default().min(LONGEST_PAUSE);
         let delay = (delay + some_of(delay / 4)).max(asked);
         let good = self.current().is_some_and(|held| held.is_good());
         warn!(%error, still_good = good, next_in = ?delay, "no token could be minted");

@@ -52,20 +52,27 @@ impl Auth {
     }
 
     /// How the tokens of this source and of the App's installations are, as many at most: this one's first, and
-    /// then those that were used last.
+    /// then those whose handles were made last.
     #[cfg(feature = "dashboard")]
     pub(crate) fn health(&self, most: usize) -> Vec<crate::telemetry::TokenHealth> {
         let mut keepers: Vec<_> = self.keeper.iter().cloned().collect();
         if let Some(app) = &self.app {
             let known = app.known();
-            let others = known.iter().map(|(_, keeper)| keeper);
-            let all = std::iter::once(&app.jwt).chain(others);
-            let new = |keeper: &&Arc<Keeper>| {
-                !self.keeper.as_ref().is_some_and(|own| Arc::ptr_eq(own, keeper))
-            };
-            keepers.extend(all.filter(new).take(most).cloned());
+            keepers.extend(known.iter().map(|(_, keeper)| keeper).take(most).cloned());
+            keepers.push(Arc::clone(&app.jwt));
         }
-        keepers.into_iter().take(most).map(|keeper| keeper.health()).collect()
+        let mut all: Vec<crate::telemetry::TokenHealth> = Vec::new();
+        for token in keepers.into_iter().map(|keeper| keeper.health()) {
+            // An App that calls as itself has two keepers of its JWT.
+            if let Some(known) = all.iter_mut().find(|known| known.identity == token.identity) {
+                if !known.is_good && token.is_good {
+                    *known = token;
+                }
+            } else if all.len() < most {
+                all.push(token);
+            }
+        }
+        all
     }
 
     pub(crate) fn keeper(&self) -> Option<&Arc<Keeper>> {

@@ -10,10 +10,10 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, WWW_AUTHENTICATE,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, ORIGIN, REFERRER_POLICY,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
@@ -26,10 +26,11 @@ pub(super) async fn guard(
     next: Next,
 ) -> Response {
     let token = shown.dashboard.token.as_ref().map(ExposeSecret::expose_secret);
-    let allowed = match token {
-        Some(token) => has_token(request.headers(), token),
-        None => is_local(request.uri(), request.headers(), request.extensions()),
-    };
+    let allowed = !is_from_elsewhere(request.method(), request.headers())
+        && match token {
+            Some(token) => has_token(request.headers(), token),
+            None => is_local(&request),
+        };
     let mut answer = match (allowed, token) {
         (true, _) => next.run(request).await,
         (false, Some(_)) => unauthorized(),
@@ -41,8 +42,8 @@ pub(super) async fn guard(
     answer
 }
 
-const FORBIDDEN: &str = "This page is for who is on the machine itself, by 127.0.0.1 or localhost and without a proxy: \
-    it has no token. See Dashboard::token, and Dashboard::router of how it knows.\n";
+const FORBIDDEN: &str = "This page is for who is on the machine itself, by 127.0.0.1 or localhost, and comes neither by a proxy \
+    nor from another page: it has no token. See Dashboard::token, and Dashboard::router of how it knows.\n";
 
 /// Nothing comes from elsewhere, nothing is written into the page, and nobody frames it.
 const HEADERS: [(HeaderName, HeaderValue); 8] = [
@@ -103,19 +104,45 @@ fn is_same(given: &[u8], token: &str) -> bool {
 
 /// Whether it is asked on this machine, and by a name of it: a page from elsewhere that has its own name lead
 /// here is not at home.
-fn is_local(uri: &Uri, headers: &HeaderMap, extensions: &Extensions) -> bool {
-    let peer = extensions.get::<ConnectInfo<SocketAddr>>();
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    let host = host.or(uri.authority().map(http::uri::Authority::as_str));
-    let proxied = PROXIES.iter().any(|name| headers.contains_key(*name));
+fn is_local<B>(request: &http::Request<B>) -> bool {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let host = request.headers().get(HOST).map(|host| host.to_str().unwrap_or_default());
+    let authority = request.uri().authority().map(http::uri::Authority::as_str);
+    let mut names = host.into_iter().chain(authority).peekable();
     peer.is_some_and(|ConnectInfo(peer)| is_here(peer.ip()))
-        && host.is_some_and(is_name_of_here)
-        && !proxied
+        && names.peek().is_some()
+        && names.all(is_name_of_here)
+        && !is_proxied(request)
 }
 
-/// What a proxy adds, behind which everybody seems to be here.
-const PROXIES: [&str; 6] =
-    ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via"];
+/// Whether a proxy says that it is one, behind which everybody seems to be here. Some do not: those that speak HTTP/1.0
+/// give themselves away.
+fn is_proxied<B>(request: &http::Request<B>) -> bool {
+    let named = |name: &HeaderName| {
+        let name = name.as_str();
+        PROXIES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    };
+    request.version() < Version::HTTP_11 || request.headers().keys().any(named)
+}
+
+const PROXIES: [&str; 5] = ["forwarded", "true-client-ip", "via", "x-client-ip", "x-real-ip"];
+const PREFIXES: [&str; 4] = ["cf-", "x-envoy-", "x-forwarded-", "x-original-"];
+
+/// Whether a page of another site has it asked, as browsers say. Only to go to the page is for everybody.
+fn is_from_elsewhere(method: &Method, headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let host = text(HOST.as_str()).unwrap_or_default();
+    let other_origin = text(ORIGIN.as_str()).is_some_and(|origin| {
+        let name = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        !name.is_some_and(|name| name.eq_ignore_ascii_case(host))
+    });
+    let goes_there = method == Method::GET
+        && text("sec-fetch-mode") == Some("navigate")
+        && text("sec-fetch-dest") == Some("document");
+    let foreign =
+        text("sec-fetch-site").is_some_and(|site| !matches!(site, "same-origin" | "none"));
+    other_origin || (foreign && !goes_there)
+}
 
 pub(super) fn is_here(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
@@ -155,6 +182,69 @@ mod tests {
             "local host",
         ] {
             assert!(!is_name_of_here(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn it_is_this_machine_that_asks_and_nobody_for_others() {
+        let asks = |peer: Option<&str>, uri: &str, version, headers: &[(&str, &str)]| {
+            let request = http::Request::get(uri).version(version);
+            let request =
+                headers.iter().fold(request, |it, (name, value)| it.header(*name, *value));
+            let mut request = request.body(()).unwrap();
+            if let Some(peer) = peer {
+                let peer: SocketAddr = peer.parse().unwrap();
+                request.extensions_mut().insert(ConnectInfo(peer));
+            }
+            is_local(&request)
+        };
+        let host = ("host", "localhost:80");
+        let (here, one) = (Some("127.0.0.1:5"), Version::HTTP_11);
+        for peer in ["127.0.0.1:5", "[::1]:5", "[::ffff:127.0.0.1]:5"] {
+            assert!(asks(Some(peer), "/", one, &[host]), "{peer}");
+        }
+        assert!(asks(here, "http://localhost/", Version::HTTP_2, &[]));
+        for peer in [None, Some("10.0.0.1:5"), Some("[::ffff:10.0.0.1]:5"), Some("[2001:db8::1]:5")]
+        {
+            assert!(!asks(peer, "/", one, &[host]), "{peer:?}");
+        }
+        assert!(!asks(here, "/", one, &[]), "nobody is named");
+        assert!(!asks(here, "http://evil.example/", Version::HTTP_2, &[]));
+        assert!(!asks(here, "http://evil.example/", one, &[host]), "one name is not of here");
+        assert!(!asks(here, "/", Version::HTTP_10, &[host]));
+        for name in [
+            "forwarded",
+            "via",
+            "x-forwarded-server",
+            "cf-connecting-ip",
+            "x-real-ip",
+            "x-envoy-peer-metadata",
+        ] {
+            assert!(!asks(here, "/", one, &[host, (name, "x")]), "{name}");
+        }
+    }
+
+    #[test]
+    fn pages_of_other_sites_ask_for_nothing_but_to_go_there() {
+        let from = |headers: &[(&'static str, &str)]| {
+            let headers = headers.iter().map(|(name, value)| {
+                (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+            });
+            is_from_elsewhere(
+                &Method::GET,
+                &headers.chain([(HOST, "a.example:80".parse().unwrap())]).collect(),
+            )
+        };
+        let (site, mode, dest) = ("sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest");
+        assert!(!from(&[]));
+        assert!(!from(&[(site, "same-origin")]) && !from(&[(site, "none")]));
+        assert!(!from(&[("origin", "http://a.example:80")]));
+        assert!(!from(&[(site, "cross-site"), (mode, "navigate"), (dest, "document")]));
+        assert!(from(&[(site, "cross-site")]) && from(&[(site, "same-site")]));
+        assert!(from(&[(site, "cross-site"), (mode, "navigate"), (dest, "iframe")]));
+        assert!(from(&[(site, "cross-site"), (mode, "cors"), (dest, "empty")]));
+        for origin in ["http://evil.example", "http://a.example", "null", "ftp://a.example:80"] {
+            assert!(from(&[("origin", origin)]), "{origin}");
         }
     }
 

@@ -8,13 +8,17 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderName};
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
 use super::Shown;
 use super::state::{Reader, Told};
+
+/// As long may somebody read.
+const LONGEST: Duration = Duration::from_secs(10 * 60);
 
 /// All there is, as JSON.
 pub(super) async fn once(State(shown): State<Arc<Shown>>) -> Response {
@@ -28,18 +32,31 @@ pub(super) async fn events(State(shown): State<Arc<Shown>>) -> Response {
         let full = "Too many read this already: close a page, or try again later.\n";
         return (StatusCode::SERVICE_UNAVAILABLE, full).into_response();
     };
-    let events =
-        stream::unfold((shown, Reader::default(), None), move |(shown, mut reader, timer)| {
-            // It is free again when the stream is dropped.
-            let _held = &place;
-            async move {
-                let name = if timer.is_none() { "start" } else { "tick" };
-                let mut timer: Interval = timer.unwrap_or_else(each_second);
-                timer.tick().await;
-                let told = shown.tell(&mut reader).await;
-                let event = Bytes::from(format!("event: {name}\ndata: {}\n\n", json(&told)));
-                Some((Ok::<_, Infallible>(event), (shown, reader, Some(timer))))
-            }
+    // It is free again when the stream is dropped, or after that time: who has ceased to read does not hold it.
+    let (reads, gone) = oneshot::channel::<()>();
+    tokio::spawn(async move {
+        let _place = place;
+        let _ = timeout(LONGEST, gone).await;
+    });
+    let mut ended = shown.ended.subscribe();
+    let began = Instant::now();
+    let begin = (shown, Reader::default(), None);
+    let events = stream::unfold(begin, move |(shown, mut reader, timer)| async move {
+        let name = if timer.is_none() { "start" } else { "tick" };
+        let mut timer: Interval = timer.unwrap_or_else(each_second);
+        timer.tick().await;
+        let told = shown.tell(&mut reader).await;
+        let event = Bytes::from(format!("event: {name}\ndata: {}\n\n", json(&told)));
+        Some((Ok::<_, Infallible>(event), (shown, reader, Some(timer))))
+    });
+    // A browser comes again by itself.
+    let events = events
+        .take_while(move |_| std::future::ready(began.elapsed() < LONGEST))
+        .take_until(async move {
+            let _ = ended.wait_for(|ended| *ended).await;
+        })
+        .inspect(move |_| {
+            let _ = &reads;
         });
     // Proxies would wait for more.
     let headers =
@@ -54,8 +71,8 @@ pub struct Snapshot(Arc<Shown>);
 
 #[cfg(feature = "__bench")]
 impl Snapshot {
-    pub fn new(dashboard: super::Dashboard) -> Self {
-        Self(Shown::new(dashboard))
+    pub fn new(dashboard: super::Dashboard) -> crate::Result<Self> {
+        Shown::new(dashboard).map(Self)
     }
 
     /// All there is, as JSON.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::extract::{OriginalUri, State};
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
 use http::header::CONTENT_TYPE;
 
 use super::Shown;
@@ -14,7 +13,8 @@ pub(super) async fn page(
     OriginalUri(uri): OriginalUri,
 ) -> Response {
     // Where the router is nested, if it is.
-    let base = uri.path().trim_end_matches('/');
+    let base = shown.dashboard.base_path.as_deref().unwrap_or(uri.path());
+    let base = base.trim_end_matches('/');
     let page = include_str!("page.html")
         .replace("{title}", &escaped(&shown.dashboard.title))
         .replace("{base}", &escaped(base))
@@ -32,10 +32,6 @@ pub(super) async fn script() -> Response {
 
 pub(super) async fn icon() -> Response {
     answer("image/svg+xml", include_str!("icon.svg"))
-}
-
-pub(super) async fn missing() -> Response {
-    (StatusCode::NOT_FOUND, "There is no such page.\n").into_response()
 }
 
 fn answer(content_type: &'static str, body: impl IntoResponse) -> Response {

@@ -5,7 +5,7 @@ const base = document.body.dataset.base;
 // In seconds: as much is kept, and a chart shows at least.
 const KEPT = 600;
 const SHORTEST = 60;
-const state = { from: 0, lines: new Map(), told: null };
+const state = { from: 0, lines: new Map(), told: null, heard: 0 };
 
 // ---- what is told ----
 
@@ -15,13 +15,19 @@ function begin(series) {
   extend(series);
 }
 
+// What a line says nothing of is nothing, if that second was told of at all.
+function fillUp(line, end) {
+  const calls = state.lines.get('calls');
+  while (line.length < end - state.from) line.push((calls[line.length] ?? null) === null ? null : 0);
+}
+
 // Each line has a value for each second from `state.from` on.
 function extend(series) {
   const end = series.from + series.calls.length;
   const put = (name, values) => {
     const line = state.lines.get(name) ?? [];
     state.lines.set(name, line);
-    while (line.length < series.from - state.from) line.push(null);
+    fillUp(line, series.from);
     line.push(...values);
   };
   for (const name of ['calls', 'requests', 'saved', 'p50', 'p95', 'p99']) put(name, series[name]);
@@ -29,10 +35,14 @@ function extend(series) {
   for (const [of, values] of Object.entries(series.errors)) put('error ' + of, values);
   const over = end - state.from - KEPT;
   for (const line of state.lines.values()) {
-    while (line.length < end - state.from) line.push(0);
+    fillUp(line, end);
     if (over > 0) line.splice(0, over);
   }
   if (over > 0) state.from += over;
+  // Errors that there were none of for ten minutes are forgotten, as the server does.
+  for (const [name, line] of state.lines) {
+    if (name.startsWith('error ') && !line.some((value) => value > 0)) state.lines.delete(name);
+  }
 }
 
 const line = (name) => state.lines.get(name) ?? [];
@@ -54,7 +64,12 @@ function time(seconds) {
   return Math.floor(seconds / 86400) + ' d ' + Math.floor((seconds % 86400) / 3600) + ' h';
 }
 
-const clock = (text) => new Date(text).toLocaleTimeString('en-GB');
+// The time of day here, with the date if it is another day's than now.
+function moment(text, now) {
+  const [at, today] = [new Date(text), new Date(now)];
+  const day = at.toDateString() === today.toDateString() ? '' : at.toLocaleDateString('en-CA') + ' ';
+  return make('time', { datetime: text, title: text }, day + at.toLocaleTimeString('en-GB'));
+}
 
 // ---- what it is written into ----
 
@@ -92,6 +107,22 @@ const WIDTH = 600;
 const HEIGHT = 100;
 const charts = new Map();
 
+// Each name keeps its colour and its dashes, whatever others come and go.
+const styles = new Map();
+
+function style(id, name) {
+  const known = styles.get(id) ?? new Map();
+  styles.set(id, known);
+  if (!known.has(name)) {
+    const used = new Set(charts.get(id)?.paths.keys() ?? []);
+    const taken = new Set([...known].filter(([of]) => used.has(of)).map(([, index]) => index));
+    let index = 0;
+    while (taken.has(index) && index < 9) index += 1;
+    known.set(name, index % 9);
+  }
+  return 's' + known.get(name);
+}
+
 function chart(id, lines, unit) {
   const parent = document.getElementById(id);
   let parts = charts.get(id);
@@ -120,7 +151,7 @@ function chart(id, lines, unit) {
     }
   }
   const told = [];
-  lines.forEach(([name, values], index) => {
+  lines.forEach(([name, values]) => {
     let path = parts.paths.get(name);
     if (!path) {
       const value = make('span', { 'data-figure': id + ' ' + name });
@@ -128,16 +159,18 @@ function chart(id, lines, unit) {
       path.item = make('li', {}, make('svg', { viewBox: '0 0 30 10', 'aria-hidden': 'true' }, path.key), name + ' ', value);
       parts.paths.set(name, path);
     }
-    for (const of of [path.path, path.key]) of.setAttribute('class', 's' + (index % 9));
+    for (const of of [path.path, path.key]) of.setAttribute('class', style(id, name));
     path.path.setAttribute('d', drawn(values, top, span));
     if (path.path.parentNode === null) parts.svg.append(path.path);
     if (path.item.parentNode === null) parts.legend.append(path.item);
-    const last = values.findLast((value) => value !== null) ?? 0;
-    path.value.textContent = number(last, last < 10 ? 1 : 0);
-    told.push(name + ' ' + path.value.textContent);
+    const last = values.at(-1) ?? null;
+    path.value.textContent = last === null ? '–' : number(last, last < 10 ? 1 : 0);
+    const all = values.filter((value) => value !== null);
+    const range = all.length ? `, from ${number(Math.min(...all), 1)} to ${number(Math.max(...all), 1)}` : '';
+    told.push(`${name} ${last === null ? 'none' : path.value.textContent}${range}`);
   });
   const caption = parent.querySelector('figcaption').textContent;
-  parts.svg.setAttribute('aria-label', `${caption}, now: ${told.join(', ') || 'none'}; most ${number(most, 1)}`);
+  parts.svg.setAttribute('aria-label', `${caption}, now and in ${time(span)}: ${told.join('; ') || 'none'}`);
 }
 
 // The newest value is at the right.
@@ -167,7 +200,7 @@ function smooth(values) {
   let sum = 0;
   return values.map((value, index) => {
     sum += (value ?? 0) - (index >= 5 ? values[index - 5] ?? 0 : 0);
-    return sum / Math.min(index + 1, 5);
+    return value === null ? null : sum / Math.min(index + 1, 5);
   });
 }
 
@@ -186,7 +219,9 @@ function draw() {
   const { health } = told;
   set('identity', health.identity);
   set('status', health.status.replace('_', ' '), 'pill ' + health.status);
-  set('time', clock(health.time));
+  const at = document.querySelector('[data-figure=time]');
+  at.textContent = moment(health.time, health.time).textContent;
+  at.setAttribute('datetime', health.time);
   const reasons = document.getElementById('reasons');
   reasons.hidden = health.reasons.length === 0;
   fill(reasons, health.reasons.map((reason, index) => ({ key: index, make: () => make('li', { 'data-figure': 'reason ' + index }) })),
@@ -203,7 +238,7 @@ function draw() {
   set('waiting', number(health.limits.waiting));
   objectives(health.objectives);
   limits(told.limits);
-  tokens(told.tokens);
+  tokens(told.tokens, Date.parse(health.time));
   things(health);
   if (told.usage) usage(told.usage);
   webhooks(told.webhooks);
@@ -220,17 +255,18 @@ function objectives(all) {
     set(objective.replace('_', '-'), text, 'big' + (is_met === false ? ' missed' : ''));
   }
   const rows = all.map(({ objective, target, windows }) => ({
-    key: objective,
+    key: `${objective} ${target}`,
+    objective,
     windows,
     make: () => make('tr', {},
       make('th', { scope: 'row' }, TITLES[objective], make('span', { class: 'quiet' },
         (objective === 'availability' ? ' ≥ ' : ' < ') + shown(objective, target))),
       ...windows.map((window) => make('td', {}, figure(`${objective} ${window.minutes}`, '')))),
   }));
-  fill(document.querySelector('#objectives tbody'), rows, ({ key, windows }) => {
+  fill(document.querySelector('#objectives tbody'), rows, ({ objective, windows }) => {
     for (const { minutes, value, is_met } of windows) {
-      const text = value === null ? 'no call' : `${shown(key, value)} ${is_met ? '✓ met' : '✗ missed'}`;
-      set(`${key} ${minutes}`, text, value === null ? 'quiet' : is_met ? 'met' : 'missed');
+      const text = value === null ? 'no call' : `${shown(objective, value)} ${is_met ? '✓ met' : '✗ missed'}`;
+      set(`${objective} ${minutes}`, text, value === null ? 'quiet' : is_met ? 'met' : 'missed');
     }
   });
 }
@@ -248,8 +284,9 @@ function level(element, filled, kind, label, mark) {
   fill.setAttribute('class', 'fill ' + kind);
   element.setAttribute('aria-label', label);
   element.querySelector('.mark')?.remove();
-  if (mark !== undefined && mark <= 1) {
-    element.append(make('line', { class: 'mark', x1: mark * 100, x2: mark * 100, y1: 0, y2: 10 }));
+  if (mark !== undefined) {
+    const x = Math.min(mark, 0.995) * 100;
+    element.append(make('line', { class: 'mark', x1: x, x2: x, y1: 0, y2: 10 }));
   }
 }
 
@@ -263,8 +300,9 @@ function limits(all) {
           figure(`limit ${identity} ${limit.resource}`, '')),
         bar(limit.resource), make('span', { class: 'quiet' }, figure(`reset ${identity} ${limit.resource}`, ''))) })),
   ]);
-  if (rows.length === 0) return;
+  if (rows.length === 0) rows.push(none('None is known yet.'));
   fill(document.getElementById('limits'), rows, ({ key, limit, identity, paused }) => {
+    if (key === '') return;
     if (!limit) {
       set(`pause ${identity}`, `${identity}: all calls pause for ${time(paused)}, as GitHub asks`);
       return;
@@ -278,15 +316,21 @@ function limits(all) {
   });
 }
 
-function tokens(all) {
+// A row that says that there is none.
+function none(text) {
+  return { key: '', make: () => make('p', { class: 'quiet' }, text) };
+}
+
+function tokens(all, now) {
   const rows = all.map((token) => ({ key: token.identity, token,
-    make: () => make('tr', {}, make('td', {}, token.identity),
+    make: () => make('tr', {}, make('th', { scope: 'row' }, token.identity),
       make('td', {}, figure(`token ${token.identity}`, '')),
       make('td', {}, figure(`expiry ${token.identity}`, ''))) }));
   fill(document.querySelector('#tokens tbody'), rows, ({ key, token }) => {
     const failed = token.failure ? `, failing: ${token.failure}` : '';
-    set(`token ${key}`, (token.is_good ? 'good' : 'none yet') + failed, failed ? 'missed' : token.is_good ? 'met' : 'quiet');
-    const left = token.expires_at && (Date.parse(token.expires_at) - Date.now()) / 1000;
+    const is = token.is_good ? 'good' : token.minted_at ? 'ended' : 'none yet';
+    set(`token ${key}`, is + failed, failed ? 'missed' : token.is_good ? 'met' : 'quiet');
+    const left = token.expires_at && (Date.parse(token.expires_at) - now) / 1000;
     set(`expiry ${key}`, !token.is_good ? '–' : left === null ? 'it does not' : time(left));
   });
 }
@@ -324,37 +368,41 @@ function webhooks(told) {
   list('webhooks', Object.entries(DELIVERIES).map(([key, name]) => ({ key: 'delivery ' + key, name, text: number(told[key]) })));
 }
 
-function usage({ month, budgets, operations }) {
+function usage({ month, budgets, operations, is_complete }) {
   set('month-requests', number(month.requests));
   set('month-calls', number(month.calls));
+  set('month-of', is_complete ? '' : ', of this process only: the store does not answer');
   const rows = budgets.map((budget) => ({ key: budget.name, budget,
     make: () => make('div', { class: 'gauge', 'data-budget': budget.name },
       make('div', {}, make('span', {}, budget.name, make('span', { class: 'quiet' }, ' each ' + budget.period)), figure(`budget ${budget.name}`, '')),
       bar(budget.name), make('span', { class: 'quiet' }, figure(`forecast ${budget.name}`, ''))) }));
-  if (rows.length) {
-    fill(document.getElementById('budgets'), rows, ({ key, budget }) => {
-      const limit = budget.hard ?? budget.soft;
-      const text = number(budget.used) + (limit ? ' of ' + number(limit) : '') + (budget.cost ? ' · ' + money(budget.cost) : '');
-      set(`budget ${key}`, text);
-      const cost = budget.forecast_cost ? ' · ' + money(budget.forecast_cost) : '';
-      set(`forecast ${key}`, budget.forecast === null ? 'too early for a forecast' : `${number(budget.forecast)} expected by its end${cost}`);
-      const kind = { within: '', soft: 'warn', spent: 'bad' }[budget.state];
-      const element = document.querySelector(`[data-budget="${CSS.escape(key)}"] .bar`);
-      level(element, limit ? budget.used / limit : 0, kind, `${key}: ${text}`, limit && budget.forecast ? budget.forecast / limit : undefined);
-    });
-  }
+  if (rows.length === 0) rows.push(none('There is none.'));
+  fill(document.getElementById('budgets'), rows, ({ key, budget }) => {
+    if (key === '') return;
+    const limit = budget.hard ?? budget.soft;
+    const text = number(budget.used) + (limit ? ' of ' + number(limit) : '') + (budget.cost ? ' · ' + money(budget.cost) : '');
+    set(`budget ${key}`, text);
+    const cost = budget.forecast_cost ? ' · ' + money(budget.forecast_cost) : '';
+    set(`forecast ${key}`, budget.forecast === null ? 'too early for a forecast' : `${number(budget.forecast)} expected by its end${cost}`);
+    const kind = { within: '', soft: 'warn', spent: 'bad' }[budget.state];
+    const element = document.querySelector(`[data-budget="${CSS.escape(key)}"] .bar`);
+    level(element, limit ? budget.used / limit : 0, kind, `${key}: ${text}`, limit && budget.forecast ? budget.forecast / limit : undefined);
+  });
   const most = operations.map((operation) => ({ key: operation.operation, operation,
-    make: () => make('tr', {}, make('td', {}, operation.operation),
+    make: () => make('tr', {}, make('th', { scope: 'row' }, operation.operation),
       ...['requests', 'calls', 'failed'].map((of) => make('td', {}, figure(`${of} ${operation.operation}`, '')))) }));
   fill(document.querySelector('#operations tbody'), most, ({ key, operation }) => {
     for (const of of ['requests', 'calls', 'failed']) set(`${of} ${key}`, number(operation[of]));
   });
 }
 
-function failed(calls) {
-  const rows = calls.map((call) => make('tr', {}, make('td', {}, clock(call.time)), make('td', {}, call.operation), make('td', {}, call.type),
-    make('td', {}, time(call.seconds)), make('td', {}, call.request_id ?? '–'), make('td', {}, call.message)));
-  document.querySelector('#failed tbody').replaceChildren(...rows);
+// The latest are on top, and the last ones go.
+function failed(calls, now) {
+  const rows = calls.map((call) => make('tr', {}, make('td', {}, moment(call.time, now)), make('th', { scope: 'row' }, call.operation),
+    make('td', {}, call.type), make('td', {}, time(call.seconds)), make('td', {}, call.request_id ?? '–'), make('td', {}, call.message)));
+  const body = document.querySelector('#failed tbody');
+  body.prepend(...rows);
+  while (body.rows.length > 50) body.deleteRow(-1);
 }
 
 // ---- live ----
@@ -362,18 +410,53 @@ function failed(calls) {
 function connection(text, kind) {
   set('connection', text);
   document.getElementById('connection').className = 'quiet ' + kind;
+  document.body.classList.toggle('stale', kind !== 'live');
 }
 
-function hear(event, take) {
-  const told = JSON.parse(event.data);
-  take(told.series);
+// All there is: what was shown before may be another process's.
+function start(told) {
+  state.told = null;
+  document.querySelector('#failed tbody').replaceChildren();
+  begin(told.series);
+  take(told);
+}
+
+function tick(told) {
+  extend(told.series);
+  take(told);
+}
+
+function take(told) {
   state.told = { ...told, usage: told.usage ?? state.told?.usage };
-  if (told.failed) failed(told.failed);
+  failed(told.failed, told.health.time);
   draw();
 }
 
-const source = new EventSource(base + '/events');
-source.addEventListener('open', () => connection('live', 'live'));
-source.addEventListener('error', () => connection('connection lost, trying again', 'lost'));
-source.addEventListener('start', (event) => hear(event, begin));
-source.addEventListener('tick', (event) => hear(event, extend));
+// What is silent for so long, in milliseconds, is not live, and then is asked anew.
+const SILENT = 5_000;
+const LOST = 15_000;
+let source = null;
+
+function connect() {
+  source?.close();
+  source = new EventSource(base + '/events');
+  state.heard = Date.now();
+  const hear = (take) => (event) => {
+    state.heard = Date.now();
+    connection('live', 'live');
+    take(JSON.parse(event.data));
+  };
+  source.addEventListener('start', hear(start));
+  source.addEventListener('tick', hear(tick));
+  source.addEventListener('error', () => connection('connection lost, trying again', 'lost'));
+}
+
+// A browser gives up for good on an answer that is no success, and does not see that nobody is there any more.
+function watch() {
+  const silent = Date.now() - state.heard;
+  if (silent > SILENT) connection(`connection lost ${time(silent / 1000)} ago, trying again`, 'lost');
+  if (silent > LOST || source.readyState === EventSource.CLOSED) connect();
+}
+
+connect();
+setInterval(watch, SILENT);

@@ -24,15 +24,15 @@ pub(super) struct Told {
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<UsageTold>,
     webhooks: Option<Deliveries>,
-    /// If there are others than were told last.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    failed: Option<Vec<FailedCall>>,
+    /// Calls that failed since it was told last, the latest first.
+    failed: Vec<FailedCall>,
 }
 
 /// What was used in a month.
 #[derive(Clone, Serialize)]
 struct UsageTold {
     month: Count,
+    is_complete: bool,
     budgets: Vec<BudgetReport>,
     /// Those with most requests.
     operations: Vec<OperationUsage>,
@@ -99,16 +99,14 @@ impl Shown {
         let (series, failed) = inner.watch.seconds(|now, seconds| {
             let series = seconds.series(reader.next, now);
             reader.next = now;
-            let total = seconds.failed_in_all();
-            let failed =
-                (total != reader.failed).then(|| seconds.failed_calls().cloned().collect());
-            reader.failed = total;
+            let failed = seconds.failed_after(reader.failed).cloned().collect();
+            reader.failed = seconds.failed_in_all();
             (series, failed)
         });
         Told {
             series,
             health: client.health(),
-            limits: inner.limits.health(MAX_IDENTITIES),
+            limits: inner.limits.health(&client.limited_as(), client.lane(), MAX_IDENTITIES),
             tokens: inner.auth.health(MAX_IDENTITIES),
             usage,
             webhooks: self.deliveries(),
@@ -124,12 +122,14 @@ impl Shown {
         // One reads, and the others take what there is.
         let Ok(_reading) = self.usage.reading.try_lock() else { return self.usage.last() };
         let report = self.dashboard.client.usage().report().await;
+        let is_complete = report.is_complete;
         let (month, mut operations) = match report.periods.into_iter().next_back() {
             Some(month) => (month.total, month.operations),
             None => (Count::default(), Vec::new()),
         };
         operations.truncate(MAX_OPERATIONS);
-        let read = (Instant::now(), UsageTold { month, budgets: report.budgets, operations });
+        let read =
+            (Instant::now(), UsageTold { month, is_complete, budgets: report.budgets, operations });
         let mut last = self.usage.read.lock().unwrap_or_else(PoisonError::into_inner);
         Some(last.insert(read).clone())
     }

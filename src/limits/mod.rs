@@ -116,13 +116,20 @@ impl Limits {
         lane
     }
 
-    /// How the limits of the identities are that were used last, as many at most.
+    /// How the limits of an identity are, and of those whose handles were made last, as many at most.
     #[cfg(feature = "dashboard")]
-    pub(crate) fn health(&self, most: usize) -> Vec<crate::telemetry::LimitsHealth> {
+    pub(crate) fn health(
+        &self,
+        first: &str,
+        own: &Lane,
+        most: usize,
+    ) -> Vec<crate::telemetry::LimitsHealth> {
         let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         // Calls with a token of their own are known by a digest, which says nothing to people.
-        let named = lanes.iter().filter(|(identity, _)| !identity.starts_with("own:"));
-        named.take(most).map(|(identity, lane)| lane.health(identity.clone())).collect()
+        let shown = |identity: &str| identity != first && !identity.starts_with("own:");
+        let others = lanes.iter().filter(|(identity, _)| shown(identity));
+        let others = others.map(|(identity, lane)| lane.health(identity.clone()));
+        std::iter::once(own.health(first.to_owned())).chain(others).take(most).collect()
     }
 
     /// The primary limit that an operation counts against: as its last answer said, else as

@@ -358,6 +358,11 @@ impl Prepared {
         }
     }
 
+    /// Whether it carries a token.
+    pub(crate) fn is_authorized(&self) -> bool {
+        self.own_authorization().is_some() || self.client.inner().auth.keeper().is_some()
+    }
+
     /// Who uses what it takes.
     pub(crate) fn account(&self) -> Arc<Account> {
         match self.own_authorization() {

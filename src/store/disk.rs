@@ -333,12 +333,28 @@ impl Store for Disk {
         let key = key.to_owned();
         self.run(move |folder| {
             folder.change(&key, |held| {
-                let number = held.as_ref().and_then(|held| {
-                    Some((std::str::from_utf8(&held.bytes).ok()?.parse::<i64>().ok()?, held.until))
-                });
-                let (before, until) = number.unwrap_or_else(|| (0, after(ttl)));
+                let (before, until) = number(held.as_ref()).unwrap_or_else(|| (0, after(ttl)));
                 let sum = before.saturating_add(amount);
                 (Some((sum.to_string().into_bytes(), until)), sum)
+            })
+        })
+    }
+
+    fn spend<'a>(
+        &'a self,
+        key: &'a str,
+        owed: i64,
+        most: i64,
+        ttl: Duration,
+    ) -> StoreFuture<'a, (i64, bool)> {
+        let key = key.to_owned();
+        self.run(move |folder| {
+            folder.change(&key, |held| {
+                let (before, until) = number(held.as_ref()).unwrap_or_else(|| (0, after(ttl)));
+                let sum = before.saturating_add(owed);
+                let goes = sum < most;
+                let sum = sum.saturating_add(i64::from(goes));
+                (Some((sum.to_string().into_bytes(), until)), (sum, goes))
             })
         })
     }
@@ -391,6 +407,12 @@ impl Store for Disk {
 struct Books {
     time: u64,
     ledger: Ledger,
+}
+
+/// A value as a number, and until when it is.
+fn number(held: Option<&Value>) -> Option<(i64, u64)> {
+    let held = held?;
+    Some((std::str::from_utf8(&held.bytes).ok()?.parse().ok()?, held.until))
 }
 
 /// In milliseconds since 1970.

@@ -30,6 +30,16 @@ struct State {
     warned: Option<Instant>,
 }
 
+/// What came of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ran<T> {
+    Done(T),
+    /// The store was not asked.
+    NotTried,
+    /// It was, and did not answer, or not well: it may have done it.
+    Unknown,
+}
+
 /// How the store is that a client shares its state in:
 /// [`Client::store_health`](crate::Client::store_health).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,19 +73,42 @@ impl Guard {
         &'a self,
         operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
     ) -> Option<T> {
+        match self.try_run(operation).await {
+            Ran::Done(value) => Some(value),
+            Ran::NotTried | Ran::Unknown => None,
+        }
+    }
+
+    /// The same, and says whether the store may have done it nevertheless.
+    pub(crate) async fn try_run<'a, T>(
+        &'a self,
+        operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
+    ) -> Ran<T> {
         if !self.may_try() {
-            return None;
+            return Ran::NotTried;
         }
         let failure = match timeout(self.patience, operation(&*self.store)).await {
             Ok(Ok(value)) => {
                 self.answered();
-                return Some(value);
+                return Ran::Done(value);
             }
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {:?}", self.patience),
         };
         self.failed(&failure);
-        None
+        Ran::Unknown
+    }
+
+    /// Reads what no call waits for, within so long. A store that is slow with much is not down.
+    pub(crate) async fn read<'a, T>(
+        &'a self,
+        patience: Duration,
+        operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
+    ) -> Option<T> {
+        if self.retry_at().is_some_and(|at| at > Instant::now()) {
+            return None;
+        }
+        timeout(patience, operation(&*self.store)).await.ok()?.ok()
     }
 
     /// When it is worth to ask again; `None` if it answers.

@@ -13,7 +13,9 @@ use super::{Lease, LeaseRequest, Ledger, Store, StoreFuture, tally};
 /// A [store](Store) in memory, for several clients of one process: clones share what it holds.
 ///
 /// Its values are bounded in bytes, 64 MiB by default: what was not used for longest makes room. A
-/// value that is larger than all of it is not kept. Ledgers are bounded by number, 15,000.
+/// value that is larger than all of it is not kept. What was added up, such as
+/// [budgets](crate::telemetry::usage), goes last, as long as it takes no more than half. Ledgers are bounded by
+/// number, 15,000.
 #[derive(Clone, Debug)]
 pub struct Memory(Arc<Mutex<State>>);
 
@@ -21,6 +23,8 @@ pub struct Memory(Arc<Mutex<State>>);
 struct State {
     values: LruCache<Box<str>, Value>,
     bytes: usize,
+    /// Those of them that were added up.
+    counted: usize,
     max_bytes: usize,
     ledgers: HashMap<Box<str>, (Instant, Ledger)>,
     /// What ledgers count their time from.
@@ -30,6 +34,8 @@ struct State {
 #[derive(Debug)]
 struct Value {
     bytes: Bytes,
+    /// It was added up, and can not be had again.
+    counts: bool,
     until: Option<Instant>,
 }
 
@@ -37,6 +43,8 @@ struct Value {
 const BEFORE: u128 = 24 * 60 * 60 * 1_000;
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 const MAX_LEDGERS: usize = 15_000;
+/// Of all bytes, this part is for what was added up.
+const COUNTED: usize = 2;
 /// What an entry takes beside its key and value, about.
 const OVERHEAD: usize = 128;
 /// As long as GitHub's longest window, and an hour more.
@@ -62,6 +70,7 @@ impl Memory {
         Self(Arc::new(Mutex::new(State {
             values: LruCache::unbounded(),
             bytes: 0,
+            counted: 0,
             max_bytes,
             ledgers: HashMap::new(),
             origin: Instant::now(),
@@ -96,25 +105,45 @@ impl State {
     }
 
     fn put(&mut self, key: &str, bytes: Bytes, until: Option<Instant>) {
+        self.keep(key, bytes, until, false);
+    }
+
+    /// Keeps a value; whether there was room.
+    fn keep(&mut self, key: &str, bytes: Bytes, until: Option<Instant>, counts: bool) -> bool {
         self.remove(key);
         let size = size(key, &bytes);
         if size > self.max_bytes {
-            return;
+            return false;
         }
         while self.bytes + size > self.max_bytes {
             let Some((key, value)) = self.values.pop_lru() else { break };
-            self.bytes -= self::size(&key, &value.bytes);
+            // Unless they are too many: another look at it comes after all the others.
+            let current = value.until.is_none_or(|until| until > Instant::now());
+            if value.counts && current && self.counted <= self.max_bytes / COUNTED {
+                self.values.put(key, value);
+            } else {
+                self.forget(&key, &value);
+            }
         }
         self.bytes += size;
+        self.counted += if counts { size } else { 0 };
         // A part of a larger buffer would keep all of it.
         let bytes = Bytes::copy_from_slice(&bytes);
-        self.values.put(key.into(), Value { bytes, until });
+        self.values.put(key.into(), Value { bytes, counts, until });
+        true
     }
 
     fn remove(&mut self, key: &str) {
         if let Some(value) = self.values.pop(key) {
-            self.bytes -= size(key, &value.bytes);
+            self.forget(key, &value);
         }
+    }
+
+    /// Takes what a value took off the books.
+    fn forget(&mut self, key: &str, value: &Value) {
+        let size = size(key, &value.bytes);
+        self.bytes -= size;
+        self.counted -= if value.counts { size } else { 0 };
     }
 
     /// Whether this is the value of the key.
@@ -130,17 +159,25 @@ impl State {
             _ => until(ttl),
         };
         let sum = before.unwrap_or_default().saturating_add(amount);
-        self.put(key, Bytes::from(sum.to_string()), until);
+        self.keep(key, Bytes::from(sum.to_string()), until, true);
         sum
     }
 
-    fn tally(&mut self, key: &str, amounts: &[(String, u64)], ttl: Duration) {
+    fn spend(&mut self, key: &str, owed: i64, most: i64, ttl: Duration) -> (i64, bool) {
+        let sum = self.add(key, owed, ttl);
+        match sum < most {
+            true => (self.add(key, 1, ttl), true),
+            false => (sum, false),
+        }
+    }
+
+    fn tally(&mut self, key: &str, amounts: &[(String, u64)], ttl: Duration) -> bool {
         let held = self.get(key);
         let until = match self.values.peek(key) {
             Some(value) => value.until,
             None => until(ttl),
         };
-        self.put(key, tally::add(held.as_deref(), amounts).into(), until);
+        self.keep(key, tally::add(held.as_deref(), amounts).into(), until, true)
     }
 
     fn lease(&mut self, key: &str, request: &LeaseRequest) -> Lease {
@@ -220,6 +257,16 @@ impl Store for Memory {
         self.done(|state| state.add(key, amount, ttl))
     }
 
+    fn spend<'a>(
+        &'a self,
+        key: &'a str,
+        owed: i64,
+        most: i64,
+        ttl: Duration,
+    ) -> StoreFuture<'a, (i64, bool)> {
+        self.done(|state| state.spend(key, owed, most, ttl))
+    }
+
     fn lease<'a>(
         &'a self,
         key: &'a str,
@@ -234,10 +281,7 @@ impl Store for Memory {
         amounts: &'a [(String, u64)],
         ttl: Duration,
     ) -> StoreFuture<'a, bool> {
-        self.done(|state| {
-            state.tally(key, amounts, ttl);
-            true
-        })
+        self.done(|state| state.tally(key, amounts, ttl))
     }
 
     fn tallied<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {

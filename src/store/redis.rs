@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis::{Cmd, FromRedisValue, Script, ScriptInvocation};
 
-use super::{Lease, LeaseRequest, Store, StoreFuture};
+use super::{Lease, LeaseRequest, Store, StoreFuture, tally};
 use crate::error::{Error, ErrorKind, Result};
 
 mod link;
@@ -236,9 +236,23 @@ static ADD: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
+static SPEND: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local sum = redis.call('INCRBY', KEYS[1], ARGV[1])
+         local goes = sum < tonumber(ARGV[2])
+         if goes then sum = redis.call('INCR', KEYS[1]) end
+         if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
+         return { sum, goes and 1 or 0 }",
+    )
+});
 static TALLY: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "for at = 2, #ARGV, 2 do redis.call('HINCRBY', KEYS[1], ARGV[at], ARGV[at + 1]) end
+        "for at = 3, #ARGV, 2 do
+           local name = ARGV[at]
+           if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[2])
+             and redis.call('HEXISTS', KEYS[1], name) == 0 then name = 'other' end
+           redis.call('HINCRBY', KEYS[1], name, ARGV[at + 1])
+         end
          if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
          return 1",
     )
@@ -306,6 +320,23 @@ impl Store for Redis {
         })
     }
 
+    fn spend<'a>(
+        &'a self,
+        key: &'a str,
+        owed: i64,
+        most: i64,
+        ttl: Duration,
+    ) -> StoreFuture<'a, (i64, bool)> {
+        Box::pin(async move {
+            let mut script = SPEND.prepare_invoke();
+            script.key(self.key(key)).arg(owed).arg(most).arg(millis(ttl));
+            // Sent twice, it would count twice.
+            let answer: (i64, i64) =
+                self.link.invoke(&script).await.map_err(|error| failed(&error))?;
+            Ok((answer.0, answer.1 == 1))
+        })
+    }
+
     fn lease<'a>(
         &'a self,
         key: &'a str,
@@ -332,7 +363,7 @@ impl Store for Redis {
     ) -> StoreFuture<'a, bool> {
         Box::pin(async move {
             let mut script = TALLY.prepare_invoke();
-            script.key(self.key(key)).arg(millis(ttl));
+            script.key(self.key(key)).arg(millis(ttl)).arg(tally::MAX_NAMES);
             for (name, amount) in amounts {
                 script.arg(name).arg(*amount);
             }

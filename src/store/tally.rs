@@ -2,6 +2,11 @@
 
 use std::collections::BTreeMap;
 
+/// As many names may be under one key.
+pub(super) const MAX_NAMES: usize = 10_000;
+/// What the others are called.
+pub(super) const OTHER: &str = "other";
+
 /// What was added up under one key, from what a store holds; nothing from nonsense.
 pub(super) fn read(held: Option<&[u8]>) -> BTreeMap<String, u64> {
     held.and_then(|held| serde_json::from_slice(held).ok()).unwrap_or_default()
@@ -11,7 +16,9 @@ pub(super) fn read(held: Option<&[u8]>) -> BTreeMap<String, u64> {
 pub(super) fn add(held: Option<&[u8]>, amounts: &[(String, u64)]) -> Vec<u8> {
     let mut numbers = read(held);
     for (name, amount) in amounts {
-        let number = numbers.entry(name.clone()).or_default();
+        let room = numbers.len() < MAX_NAMES || numbers.contains_key(name);
+        let name = if room { name } else { OTHER };
+        let number = numbers.entry(name.to_owned()).or_default();
         *number = number.saturating_add(*amount);
     }
     // Text and numbers are JSON whatever they are.

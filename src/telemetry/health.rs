@@ -15,7 +15,8 @@ use crate::clock;
 ///
 /// A call failed if it was answered with 401, 403, 408, 429 or 5xx, or ended with an error that is not the
 /// caller's own. It was unavailable if GitHub could not be reached, did not answer in time, answered 5xx, or
-/// the [circuit](crate::CircuitBreaker) was open. What the caller asked for in vain or wrongly, such as a
+/// the [circuit](crate::CircuitBreaker) was open. Fewer than twenty calls in five minutes are no reason to be
+/// [degraded](HealthStatus::Degraded), however they ended. What the caller asked for in vain or wrongly, such as a
 /// 404 or 422, is no failure, nor are the errors of a GraphQL query; what the caller dropped does not count.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[must_use = "objectives do nothing before they are given to a client"]
@@ -67,6 +68,8 @@ pub struct Health {
     pub reasons: Vec<String>,
     /// The token; `None` for a client without one.
     pub token: Option<TokenHealth>,
+    /// The token for a [gateway](crate::ClientBuilder::gateway), if there is one.
+    pub gateway: Option<TokenHealth>,
     /// The servers that it calls: the API's, and that for uploads if it is another.
     pub circuits: Vec<CircuitHealth>,
     /// The store; `None` without one.
@@ -86,7 +89,8 @@ pub enum HealthStatus {
     Ready,
     /// They may, but they wait, or something has to be looked after.
     Degraded,
-    /// They will fail: there is no token, or GitHub does not answer.
+    /// They will fail at once: no token can be had for the moment, or the circuit of the API's server is open. It ends by
+    /// itself, without a call.
     NotReady,
 }
 
@@ -96,7 +100,8 @@ pub enum HealthStatus {
 pub struct TokenHealth {
     /// Whose it is.
     pub identity: String,
-    /// Whether there is one that can be used now. There is none before the first call.
+    /// Whether there is one that can be used now, as far as is known: GitHub may have revoked it. There is none before
+    /// the first call.
     pub is_good: bool,
     /// When it was minted or found.
     pub minted_at: Option<DateTime<Utc>>,
@@ -106,6 +111,8 @@ pub struct TokenHealth {
     pub failures: u32,
     /// Why it failed last.
     pub failure: Option<String>,
+    /// In how many seconds a call may have another one minted after that; 0 if the next call does.
+    pub next_attempt: Option<f64>,
     /// The age of the credential behind it, if it is known, in seconds.
     pub credential_age: Option<f64>,
 }
@@ -189,7 +196,7 @@ pub enum Objective {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ObjectiveWindow {
-    /// How long it is, in minutes.
+    /// How long it is, in minutes, with the one that goes on.
     pub minutes: u64,
     /// The calls or requests in it.
     pub count: u64,
@@ -237,24 +244,26 @@ impl Health {
             status: HealthStatus::Ready,
             reasons: Vec::new(),
             token: inner.auth.keeper().map(|keeper| keeper.health()),
+            gateway: inner.gateway.as_ref().map(|gateway| gateway.keeper.health()),
             circuits,
             store,
             limits: client.lane().health(client.limited_as().into_owned()),
             objectives: objectives(&inner.watch, &inner.objectives),
         };
-        health.judge();
+        health.judge(client.account().spent());
         health
     }
 
     /// Says what is not as it should be.
-    fn judge(&mut self) {
+    fn judge<'a>(&mut self, spent: impl Iterator<Item = &'a str>) {
         let mut found = Vec::new();
-        if let Some(token) = &self.token
-            && let Some(failure) = &token.failure
-        {
-            let status =
-                if token.is_good { HealthStatus::Degraded } else { HealthStatus::NotReady };
-            found.push((status, format!("no new token can be had: {failure}")));
+        for (token, whose) in [(&self.token, ""), (&self.gateway, " for the gateway")] {
+            let Some(token) = token else { continue };
+            let Some(failure) = &token.failure else { continue };
+            // When the pause is over, the next call finds out: somebody has to be let in to make it.
+            let waits = !token.is_good && token.next_attempt.is_some_and(|next| next > 0.0);
+            let status = if waits { HealthStatus::NotReady } else { HealthStatus::Degraded };
+            found.push((status, format!("no new token{whose} can be had: {failure}")));
         }
         for (index, circuit) in self.circuits.iter().enumerate() {
             let status = match (circuit.state, index) {
@@ -265,6 +274,7 @@ impl Health {
             found.push((status, format!("{} fails too often", circuit.server)));
         }
         let degraded = |reason: String| (HealthStatus::Degraded, reason);
+        found.extend(spent.map(|name| degraded(format!("the budget {name:?} is spent"))));
         if let Some(down) = self.store.as_ref().and_then(|store| store.down) {
             found.push(degraded(format!("the store has not answered for {down:.0} s")));
         }
@@ -298,7 +308,8 @@ fn objectives(watch: &Watch, expected: &Objectives) -> Vec<ObjectiveHealth> {
             let (count, value) = value(sum);
             let is_met = value.map(|value| match objective {
                 Objective::Availability => value >= target,
-                _ => value < target,
+                // Nothing is less than nothing.
+                _ => value < target || value == 0.0,
             });
             ObjectiveWindow { minutes: *minutes, count, value, is_met }
         });

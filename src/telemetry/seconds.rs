@@ -13,8 +13,9 @@ use crate::cache::CacheStatus;
 pub(crate) const SECONDS: u64 = 600;
 /// As many calls that failed are.
 const MAX_FAILED: usize = 50;
-/// The longest message of one, in characters.
+/// The longest message of one, and the longest of its names, in characters.
 const MAX_MESSAGE: usize = 400;
+const MAX_NAME: usize = 200;
 /// Percentiles are of the answers in so many seconds: those of one would jump.
 const SMOOTHED: u64 = 10;
 /// As many types of errors have a line of their own, and the others one together.
@@ -124,13 +125,17 @@ impl FailedCall {
         request_id: Option<&str>,
         message: &str,
     ) -> Self {
+        let line = |text: &str, most: usize| -> String {
+            let characters = text.chars().take(most);
+            characters.map(|it| if it.is_control() { ' ' } else { it }).collect()
+        };
         Self {
-            time: crate::clock::now().into(),
-            operation: operation.to_owned(),
+            time: super::health::time(crate::clock::now()),
+            operation: line(operation, MAX_NAME),
             error_type,
             seconds: took.as_secs_f64(),
-            request_id: request_id.map(str::to_owned),
-            message: message.chars().take(MAX_MESSAGE).collect(),
+            request_id: request_id.map(|id| line(id, MAX_NAME)),
+            message: line(message, MAX_MESSAGE),
         }
     }
 }
@@ -158,9 +163,10 @@ impl Seconds {
         self.failed_in_all
     }
 
-    /// The calls that failed last, the latest first.
-    pub(crate) fn failed_calls(&self) -> impl Iterator<Item = &FailedCall> {
-        self.failed.iter().rev()
+    /// The calls that failed after so many had, the latest first.
+    pub(crate) fn failed_after(&self, number: u64) -> impl Iterator<Item = &FailedCall> {
+        let new = self.failed_in_all.saturating_sub(number);
+        self.failed.iter().rev().take(usize::try_from(new).unwrap_or(MAX_FAILED))
     }
 
     /// Each second from this one to before `end`.
@@ -180,7 +186,8 @@ impl Seconds {
             saved: zeros(),
             errors: BTreeMap::new(),
         };
-        let named = self.most_errors(from, end);
+        // Of all that is remembered, so that a part names the same.
+        let named = self.most_errors();
         let mut window = Vec::from_iter(self.ring.since(from.saturating_sub(SMOOTHED)));
         window.retain(|(at, _)| *at < end);
         let (mut sum, mut first, mut next) = ([0_u32; BOUNDS.len() + 1], 0, 0);
@@ -213,9 +220,9 @@ impl Seconds {
     }
 
     /// The types of errors that there were most of.
-    fn most_errors(&self, from: u64, end: u64) -> Vec<&'static str> {
+    fn most_errors(&self) -> Vec<&'static str> {
         let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
-        for (_, second) in self.ring.since(from).filter(|(at, _)| *at < end) {
+        for (_, second) in self.ring.since(0) {
             for (of, count) in &second.errors {
                 *counts.entry(of).or_default() += u64::from(*count);
             }
@@ -334,7 +341,8 @@ mod tests {
             let took = Duration::from_secs(1);
             seconds.failed(FailedCall::new(&operation, "404", took, None, &"é".repeat(1_000)));
         }
-        let kept: Vec<_> = seconds.failed_calls().collect();
+        assert_eq!(seconds.failed_after(78).count(), 2);
+        let kept: Vec<_> = seconds.failed_after(0).collect();
         assert_eq!((kept.len(), kept[0].operation.as_str()), (MAX_FAILED, "o/79"));
         assert_eq!(kept[0].message.chars().count(), MAX_MESSAGE);
     }

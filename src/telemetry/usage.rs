@@ -13,11 +13,16 @@
 //! ```
 //!
 //! What was counted is told to the store within 5 s, or at once by [`Usage::tell`]: a process that is killed
-//! before has not told its last calls. [Budgets](Budget) are not of that kind: each request is counted in
-//! the store before it is sent.
+//! before has not told its last calls, and what a store was told of without an answer counts once or not at all.
+//! [Budgets](Budget) are not of that kind: each request is counted in the store before it is sent.
 //!
 //! Hours are kept for 3 days, days for 40 and months for 400. Of a month, an identity has three numbers for each
-//! operation that was called, of which there are 1,240 at most.
+//! operation that was called, of which there are 1,240 at most. A client without a store has 16 MiB for that: some
+//! hundred identities, of which those that were told of longest ago make room.
+//!
+//! A personal token is known by a digest, so that another one is another identity: one that is rotated should be
+//! [named](crate::auth::PersonalToken::named). Calls that carry a token of their own, by a header, are one identity
+//! together, `own`, which [`identities`](Usage::identities) lists.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -134,15 +139,24 @@ impl<'a> Usage<'a> {
     }
 
     /// All identities that made requests in this month, in whatever environment, as far as the store was
-    /// told; those with most come first.
-    pub async fn identities(&self) -> Vec<IdentityUsage> {
+    /// told; those with most come first. There are 10,000 at most: further ones are `other` together. `None` if the
+    /// store does not answer.
+    pub async fn identities(&self) -> Option<Vec<IdentityUsage>> {
+        if !self.books.place.is_shared() {
+            self.tell().await;
+        }
         report::identities(self.books, Period::Month.at(clock::now())).await
     }
 
-    /// Tells the store what was counted: before a process ends. Whether the store heard; if it did not, it is
-    /// told later.
+    /// Tells the store what was counted for all identities of the client: before a process ends. Whether the store
+    /// heard; what it was not asked to take is told later.
     pub async fn tell(&self) -> bool {
-        self.account.tally.tell().await
+        for account in self.books.accounts() {
+            if !account.tally.tell().await {
+                return false;
+            }
+        }
+        true
     }
 }
 
@@ -182,12 +196,17 @@ impl Books {
         let place = Arc::new(Place::new(store));
         let (common, budgets): (Vec<_>, _) = budgets.into_iter().partition(|budget| budget.shared);
         let common = common.into_iter().map(|budget| {
-            let prefix = format!("budget:{github}:{environment}:{}", budget.name);
+            let prefix = key(["budget", github, &environment, &budget.name, "all"]);
             Arc::new(Spending::new(budget, prefix, "all"))
         });
         let common = common.collect();
         let accounts = Mutex::new(LruCache::new(MAX_IDENTITIES));
         Self { place, github: github.to_owned(), environment, budgets, common, accounts }
+    }
+
+    fn accounts(&self) -> Vec<Arc<Account>> {
+        let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.iter().map(|(_, account)| Arc::clone(account)).collect()
     }
 
     pub(crate) fn has_budgets(&self) -> bool {
@@ -200,12 +219,12 @@ impl Books {
             return Arc::clone(account);
         }
         let Self { github, environment, .. } = self;
-        let prefix = format!("usage:{github}:{environment}:{identity}");
-        let listed = (format!("usage:{github}"), format!("{environment}\n{identity}"));
+        let prefix = key(["usage", github, "of", environment, identity]);
+        let listed = (key(["usage", github, "all"]), format!("{environment}\n{identity}"));
         let tally = Arc::new(Tally::new(Arc::clone(&self.place), prefix, listed));
         let label = if self.budgets.is_empty() { "" } else { meter::identity(identity) };
         let own = self.budgets.iter().map(|budget| {
-            let prefix = format!("budget:{github}:{environment}:{}:{identity}", budget.name);
+            let prefix = key(["budget", github, environment, &budget.name, "of", identity]);
             Arc::new(Spending::new(budget.clone(), prefix, label))
         });
         let budgets = self.common.iter().cloned().chain(own).collect();
@@ -216,7 +235,25 @@ impl Books {
     }
 }
 
+/// The beginning of a key: its parts, none of which is taken for two.
+fn key<const N: usize>(parts: [&str; N]) -> String {
+    parts.map(|part| part.replace('%', "%25").replace(':', "%3A")).join(":")
+}
+
 impl Account {
+    /// Whether a budget is known to have no room for an operation, without asking anybody.
+    pub(crate) fn check(&self, operation: &str) -> Result<()> {
+        let now = clock::now();
+        self.budgets.iter().try_for_each(|budget| budget.check(operation, now))
+    }
+
+    /// The budgets that are spent, as far as this process knows.
+    pub(crate) fn spent(&self) -> impl Iterator<Item = &str> {
+        let now = clock::now();
+        let spent = self.budgets.iter().filter(move |budget| budget.is_spent(now));
+        spent.map(|budget| budget.budget.name.as_str())
+    }
+
     /// A call ended.
     pub(crate) fn called(&self, now: Instant, operation: &'static str, failed: bool) {
         self.tally.count(now, operation, Count { calls: 1, failed: failed.into(), requests: 0 });

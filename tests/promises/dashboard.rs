@@ -79,6 +79,59 @@ async fn a_router_that_is_not_told_who_asks_lets_nobody_in() {
 }
 
 #[tokio::test]
+async fn where_it_is_nested_its_parts_are_found_and_the_rest_is_the_applications() {
+    let (listener, address) = here().await;
+    let behind = Dashboard::new(&anywhere()).token(TOKEN).base_path("/seen/");
+    let app = Router::new()
+        .nest("/admin", Dashboard::new(&anywhere()).router().unwrap())
+        .nest("/behind", behind.router().unwrap())
+        .fallback(|| async { (StatusCode::IM_A_TEAPOT, "the application's own") });
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let page = get(format!("http://{address}/admin"), &[]).await.text().await.unwrap();
+    let links: Vec<_> = page.split('"').filter(|part| part.starts_with("/admin")).collect();
+    assert_eq!(links.len(), 5, "{links:?}");
+    for link in links.iter().filter(|link| **link != "/admin") {
+        assert_eq!(get(format!("http://{address}{link}"), &[]).await.status(), StatusCode::OK);
+    }
+    let other = get(format!("http://{address}/other"), &[]).await;
+    assert_eq!(other.status(), StatusCode::IM_A_TEAPOT);
+    let bearer = format!("Bearer {TOKEN}");
+    let behind =
+        get(format!("http://{address}/behind"), &[(AUTHORIZATION.as_str(), &bearer)]).await;
+    assert!(behind.text().await.unwrap().contains("src=\"/seen/script.js\""));
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_get_nothing() {
+    for dashboard in [Dashboard::new(&anywhere()), Dashboard::new(&anywhere()).token(TOKEN)] {
+        let address = serve(dashboard).await;
+        let bearer = format!("Bearer {TOKEN}");
+        let status = async |headers: &[(&str, &str)]| {
+            let headers = [headers, &[(AUTHORIZATION.as_str(), &*bearer)]].concat();
+            get(format!("http://{address}/state.json"), &headers).await.status()
+        };
+        assert_eq!(status(&[("sec-fetch-site", "same-origin")]).await, StatusCode::OK);
+        assert_eq!(status(&[("origin", &format!("http://{address}"))]).await, StatusCode::OK);
+        for header in [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")] {
+            assert_ne!(status(&[header]).await, StatusCode::OK, "{header:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_is_served_no_more_is_told_no_more() {
+    let (listener, address) = here().await;
+    let served = tokio::spawn(Dashboard::new(&anywhere()).serve(listener).unwrap());
+    let mut events = get(format!("http://{address}/events"), &[]).await;
+    assert!(events.chunk().await.unwrap().is_some());
+    served.abort();
+    let end =
+        timeout(Duration::from_secs(20), async { while let Ok(Some(_)) = events.chunk().await {} });
+    end.await.expect("the events end");
+}
+
+#[tokio::test]
 async fn with_a_token_it_is_for_who_has_it() {
     use base64::Engine;
     let basic =
@@ -116,6 +169,15 @@ async fn it_is_not_opened_to_others_without_a_token_nor_with_one_to_guess() {
         panic!("it is served")
     };
     assert!(error.to_string().contains("too short") && !error.to_string().contains("guess"));
+    for wrong in ["                 ", "with a space in it", "übergroße-geheimnisse"] {
+        let error = Dashboard::new(&anywhere()).token(wrong).router::<()>().unwrap_err();
+        assert!(!error.to_string().contains(wrong), "{error}");
+    }
+    // As a file has it.
+    let address = serve(Dashboard::new(&anywhere()).token(format!("{TOKEN}\n"))).await;
+    let bearer = format!("Bearer {TOKEN}");
+    let answer = get(format!("http://{address}/"), &[(AUTHORIZATION.as_str(), &bearer)]).await;
+    assert_eq!(answer.status(), StatusCode::OK);
     let open = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
     assert!(Dashboard::new(&anywhere()).token(TOKEN).serve(open).is_ok());
     assert!(!format!("{:?}", Dashboard::new(&anywhere()).token(TOKEN)).contains("hunter2"));
@@ -124,9 +186,8 @@ async fn it_is_not_opened_to_others_without_a_token_nor_with_one_to_guess() {
 #[tokio::test]
 async fn browsers_are_told_to_run_and_frame_nothing_else() {
     let address = serve(Dashboard::new(&anywhere()).title("<b>\"{base}\"</b>")).await;
-    for path in PATHS.iter().copied().chain(["/nothing"]) {
-        let answer =
-            get(format!("http://{address}{path}"), &[("origin", "https://evil.example")]).await;
+    for path in PATHS {
+        let answer = get(format!("http://{address}{path}"), &[]).await;
         let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
         let policy = header("content-security-policy");
         for directive in ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"] {
@@ -162,18 +223,21 @@ async fn it_shows_no_token_and_no_more_than_is_kept() {
         .send::<Value>()
         .await
         .unwrap_err();
+    let long = format!("/{}", "long/".repeat(1_000));
+    github.request(http::Method::GET, long).send::<Value>().await.unwrap_err();
     let text = get(format!("http://{address}/state.json"), &[]).await.text().await.unwrap();
-    assert!(!text.contains("hunter2"), "{text}");
+    assert!(!text.contains("hunter2") && text.len() < 100_000, "{text}");
     let state: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(state["failed"].as_array().unwrap().len(), 50);
-    assert_eq!(state["failed"][1]["operation"], "issues/get");
-    assert_eq!(state["failed"][1]["type"], "404");
-    assert!(state["failed"][1]["request_id"].is_string());
+    assert_eq!(state["failed"][2]["operation"], "issues/get");
+    assert_eq!(state["failed"][2]["type"], "404");
+    assert!(state["failed"][2]["request_id"].is_string());
     assert_eq!(state["tokens"][0]["is_good"], true);
     assert_eq!(state["limits"][0]["primary"][0]["resource"], "core");
-    // The last call was somebody else's.
-    assert_eq!(state["usage"]["month"]["calls"], 60);
-    // One of 61 was refused as nobody's.
+    // One call was somebody else's.
+    assert_eq!(state["usage"]["month"]["calls"], 61);
+    assert_eq!(state["usage"]["is_complete"], true);
+    // One of 62 was refused as nobody's.
     assert_eq!(state["health"]["reasons"][0], "the error rate is not as expected");
 }
 

@@ -86,6 +86,19 @@ async fn a_client_without_a_token_to_be_had_is_not_ready() {
     assert!(reasons(&health).starts_with("no new token can be had: "), "{health}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_client_that_was_not_ready_is_let_in_again_to_find_out() {
+    let mock = MockGitHub::start().await;
+    let github = mock.client().with_auth(Never);
+    calls(&github, 1).await;
+    assert!(!github.health().is_ready());
+    // Nobody calls meanwhile, since no probe lets anybody in.
+    tokio::time::advance(Duration::from_secs(60 * 60)).await;
+    let health = github.health();
+    assert_eq!((health.status, health.is_ready()), (HealthStatus::Degraded, true));
+    assert_eq!(health.token.unwrap().next_attempt, Some(0.0));
+}
+
 /// Has no token.
 #[derive(Debug)]
 struct Never;

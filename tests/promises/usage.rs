@@ -87,8 +87,9 @@ async fn identities_have_their_own_numbers() {
     let refused = one.meta().get_octocat().send().await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Budget);
     other.meta().get_octocat().send().await.unwrap();
-    assert!(one.usage().tell().await && other.usage().tell().await);
-    let all = one.usage().identities().await;
+    // One tells for all handles.
+    assert!(one.usage().tell().await);
+    let all = one.usage().identities().await.unwrap();
     let all: Vec<_> = all.iter().map(|it| (it.environment.as_str(), it.requests)).collect();
     assert_eq!(all, [("test", 2), ("test", 2)]);
 }
@@ -218,7 +219,7 @@ async fn usage_is_told_to_the_store_within_five_seconds() {
     github.meta().get_zen().send().await.unwrap_err();
     let month =
         octowire::chrono::DateTime::<octowire::chrono::Utc>::from(std::time::SystemTime::now());
-    let key = format!("usage:http://127.0.0.1:1/::anonymous:{}", month.format("%Y-%m"));
+    let key = format!("usage:http%3A//127.0.0.1%3A1/:of::anonymous:{}", month.format("%Y-%m"));
     assert!(store.tallied(&key).await.unwrap().is_empty());
     drop(github);
     tokio::time::sleep(Duration::from_secs(6)).await;
@@ -237,6 +238,56 @@ async fn a_policy_that_can_not_be_kept_is_refused() {
     assert!(build(many).to_string().contains("17 budgets"));
     let environment = UsagePolicy::new().environment("a\nb");
     assert_eq!(build(environment).kind(), ErrorKind::Configuration);
+}
+
+#[tokio::test]
+async fn a_time_of_any_year_can_be_asked_for() {
+    let github = Client::builder().base_url("http://127.0.0.1:1").build().unwrap();
+    for seconds in [0, 1, 10_000_000_000_000, u64::MAX / 4] {
+        let Some(time) = std::time::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)) else {
+            continue;
+        };
+        assert_eq!(github.usage().report_at(time).await.periods[2].total.requests, 0);
+    }
+}
+
+#[tokio::test]
+async fn names_with_colons_are_not_taken_for_others() {
+    let mock = MockGitHub::start().await;
+    let store = Memory::new();
+    let client = |environment: &str, budget: &str| {
+        let budget = Budget::new(budget, Period::Month).hard(1).across_identities();
+        let policy = UsagePolicy::new().environment(environment).budget(budget);
+        let builder = mock.client_builder().store(store.clone()).cache(Cache::off());
+        builder.usage(policy).build().unwrap()
+    };
+    for (environment, budget) in [("prod", "eu:all"), ("prod:eu", "all"), ("prod%3Aeu", "all")] {
+        assert_eq!(answered(&client(environment, budget), 2).await, 1, "{environment} {budget}");
+    }
+}
+
+#[tokio::test]
+async fn a_budget_that_is_spent_mints_no_token_and_is_no_reason_to_wait() {
+    use octowire::auth::{AccessToken, MintRequest, TokenFuture, TokenSource};
+
+    #[derive(Debug)]
+    struct Never;
+    impl TokenSource for Never {
+        fn identity(&self) -> std::borrow::Cow<'_, str> {
+            "never".into()
+        }
+        fn mint<'a>(&'a self, _: MintRequest<'a>) -> TokenFuture<'a> {
+            Box::pin(async { AccessToken::new("") })
+        }
+    }
+    let mock = MockGitHub::start().await;
+    let github = with(&mock, budget().hard(1).across_identities()).build().unwrap();
+    assert_eq!(answered(&github, 2).await, 1);
+    let error = github.with_auth(Never).meta().get_zen().send().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Budget, "{error}");
+    assert!(
+        github.health().reasons.iter().any(|reason| reason == "the budget \"a plan\" is spent")
+    );
 }
 
 #[cfg(feature = "redis")]

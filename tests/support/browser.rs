@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -32,7 +33,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 impl Browser {
     pub async fn start() -> Self {
         let program = std::env::var("CHROMIUM").unwrap_or_else(|_| "chromium".to_owned());
-        let folder = std::env::temp_dir().join(format!("octowire-browser-{}", std::process::id()));
+        static BROWSERS: AtomicU32 = AtomicU32::new(0);
+        let number = BROWSERS.fetch_add(1, Ordering::Relaxed);
+        let folder = format!("octowire-browser-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(folder);
         let mut child = Command::new(&program)
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"])
             .args(["--disable-dev-shm-usage", "--disable-background-networking"])
@@ -126,7 +130,11 @@ impl Browser {
         self.socket.send(Message::text(request.to_string())).await.unwrap();
         let answer = timeout(PATIENCE, async {
             loop {
-                let Some(Ok(Message::Text(text))) = self.socket.next().await else { continue };
+                let text = match self.socket.next().await {
+                    Some(Ok(Message::Text(text))) => text,
+                    Some(Ok(_)) => continue,
+                    ended => panic!("the browser has ended: {ended:?}"),
+                };
                 let told: Value = serde_json::from_str(&text).unwrap();
                 if told["id"] == json!(id) {
                     return told;

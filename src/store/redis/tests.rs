@@ -54,6 +54,16 @@ async fn keeps_its_promises(store: &dyn Store) {
     assert!(store.claim("begun", bytes("1000"), LONG).await.unwrap());
     assert_eq!(store.add("begun", 1, LONG).await.unwrap(), 1001);
 
+    assert_eq!(store.spend("s", 0, 2, LONG).await.unwrap(), (1, true));
+    assert_eq!(store.spend("s", 0, 2, LONG).await.unwrap(), (2, true));
+    assert_eq!(store.spend("s", 0, 2, LONG).await.unwrap(), (2, false));
+    assert_eq!(store.spend("s", -1, 2, LONG).await.unwrap(), (2, true));
+    assert_eq!(store.spend("s", 5, 2, LONG).await.unwrap(), (7, false));
+    assert_eq!(store.spend("s", 0, i64::MAX, LONG).await.unwrap(), (8, true));
+    store.spend("t", 0, 2, SHORT).await.unwrap();
+    tokio::time::sleep(2 * SHORT).await;
+    assert_eq!(store.get("t").await.unwrap(), None);
+
     let amounts = |amounts: &[(&str, u64)]| -> Vec<_> {
         amounts.iter().map(|(name, amount)| ((*name).to_owned(), *amount)).collect()
     };
@@ -62,6 +72,10 @@ async fn keeps_its_promises(store: &dyn Store) {
     assert!(store.tally("t", &amounts(&[("b c", 40), ("d", 3)]), LONG).await.unwrap());
     let all = BTreeMap::from_iter(amounts(&[("a", 1), ("b c", 42), ("d", 3)]));
     assert_eq!(store.tallied("t").await.unwrap(), all);
+    let many: Vec<_> = (0..10_005).map(|number| (format!("n{number}"), 1)).collect();
+    store.tally("many", &many, LONG).await.unwrap();
+    let held = store.tallied("many").await.unwrap();
+    assert_eq!((held.len(), held["other"]), (10_001, 5));
     store.tally("brief", &all.into_iter().collect::<Vec<_>>(), SHORT).await.unwrap();
     tokio::time::sleep(2 * SHORT).await;
     assert_eq!(store.tallied("brief").await.unwrap(), BTreeMap::new());

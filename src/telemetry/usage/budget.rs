@@ -11,6 +11,13 @@ use crate::error::{Error, ErrorKind, Result};
 /// What the cache answers, and what provably did not reach GitHub, does not count. What the client asks
 /// by itself, such as for tokens, counts as well.
 ///
+/// It is counted in the client's [store](crate::ClientBuilder::store) before it is sent, which costs a round trip for
+/// each budget, of [50 ms](crate::ClientBuilder::store_timeout) at most. While the store answers, not one request goes over
+/// a hard limit, whoever shares it. While it does not, a budget that is not [strict](Self::strict) is kept by each
+/// process for itself. A store that forgets, forgets budgets: the client's own memory when the client ends,
+/// [`Memory`](crate::store::Memory) when it is full of them, [`Disk`](crate::store::Disk) what was used least when it is
+/// full of anything, Redis if it may evict (`maxmemory-policy`).
+///
 /// ```
 /// use octowire::Client;
 /// use octowire::telemetry::usage::{Budget, Period, Plan, UsagePolicy};
@@ -68,8 +75,8 @@ impl Budget {
         Self { plan: Some(plan.clone()), ..Self::new(plan.name, plan.period) }
     }
 
-    /// The request that reaches this number is warned of, once in the period, however many processes share
-    /// the store. None by default.
+    /// A request that reaches this number is warned of, once in the period, however many processes share the store. None
+    /// by default.
     pub fn soft(mut self, requests: u64) -> Self {
         self.soft = Some(requests);
         self
@@ -95,15 +102,15 @@ impl Budget {
         self
     }
 
-    /// Requests are refused as well while the store does not answer that counts them. By default they are
-    /// let through then, if those of this process and what it heard last have room: of several processes
-    /// each may use what was left.
+    /// Requests are refused as well while the store does not answer that counts them, so that the limit holds whatever
+    /// happens. By default they are let through then, if those of this process and what it heard last have room: of
+    /// several processes each may use what was left.
     pub fn strict(mut self) -> Self {
         self.strict = true;
         self
     }
 
-    /// An answer that confirms what the cache has (304) does not count, as it does not against GitHub's
+    /// An answer to a call with a token that confirms what the cache has (304) does not count, as it does not against GitHub's
     /// [primary limit](https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#use-conditional-requests-if-appropriate).
     pub fn not_modified_is_free(mut self) -> Self {
         self.free_304 = true;

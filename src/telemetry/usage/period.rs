@@ -80,13 +80,6 @@ impl Window {
         Period::ALL.map(|period| period.at(began))
     }
 
-    /// How much of it has passed, from 0 to 1.
-    pub(super) fn passed(self, now: SystemTime) -> f64 {
-        let length = (self.ends - self.began).num_milliseconds().max(1) as f64;
-        let passed = now.duration_since(self.began.into()).unwrap_or_default();
-        (passed.as_millis() as f64 / length).min(1.0)
-    }
-
     /// How long until it ends.
     pub(super) fn left(self, now: SystemTime) -> Duration {
         SystemTime::from(self.ends).duration_since(now).unwrap_or_default()
@@ -124,10 +117,6 @@ mod tests {
         assert_eq!(
             Period::Month.at(at("2026-12-31T12:00:00Z")).left(at("2026-12-31T12:00:00Z")),
             Duration::from_secs(12 * 60 * 60)
-        );
-        assert_eq!(
-            Period::Day.at(at("2026-11-26T06:00:00Z")).passed(at("2026-11-26T06:00:00Z")),
-            0.25
         );
     }
 

@@ -3,71 +3,129 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
+
+pub(super) use crate::store::Ran;
 use crate::store::{Guard, Memory, Store, StoreFuture};
 
 /// The client's store, and what is kept without one.
 pub(super) struct Place {
     shared: Option<Arc<Guard>>,
-    own: Memory,
+    /// Sums, which nothing else may displace, and numbers by name.
+    sums: Memory,
+    tallies: Memory,
     /// The store keeps no tallies.
     apart: AtomicBool,
 }
 
-/// What a client without a store keeps of usage, in bytes: some thousand identities.
-const OWN_BYTES: usize = 16 * 1024 * 1024;
+/// What a client without a store keeps of budgets, in bytes: some ten thousand; and of usage, the latest of
+/// some hundred identities.
+const SUMS_BYTES: usize = 4 * 1024 * 1024;
+const TALLIES_BYTES: usize = 16 * 1024 * 1024;
+/// No call waits for a report.
+const READING: Duration = Duration::from_secs(2);
 
 impl Place {
     pub(super) fn new(shared: Option<Arc<Guard>>) -> Self {
-        let own = Memory::with_max_bytes(OWN_BYTES);
-        Self { shared, own, apart: AtomicBool::new(false) }
+        Self {
+            shared,
+            sums: Memory::with_max_bytes(SUMS_BYTES),
+            tallies: Memory::with_max_bytes(TALLIES_BYTES),
+            apart: AtomicBool::new(false),
+        }
     }
 
-    /// Whether others see it, so that it costs something to tell.
+    /// Whether others see tallies, so that it costs something to tell.
     pub(super) fn is_shared(&self) -> bool {
         self.shared.is_some() && !self.apart.load(Ordering::Relaxed)
     }
 
-    /// Adds to a number, and gives the sum; `None` if the store does not answer.
-    pub(super) async fn add(&self, key: &str, amount: i64, ttl: Duration) -> Option<i64> {
+    /// Adds what is owed to a sum, and one more if there is room; the sum, and whether there was.
+    pub(super) async fn spend(
+        &self,
+        key: &str,
+        owed: i64,
+        most: i64,
+        ttl: Duration,
+    ) -> Ran<(i64, bool)> {
+        self.run(|store| store.spend(key, owed, most, ttl)).await
+    }
+
+    /// Adds to a sum.
+    pub(super) async fn add(&self, key: &str, amount: i64, ttl: Duration) -> Ran<i64> {
         self.run(|store| store.add(key, amount, ttl)).await
     }
 
-    /// What a number is.
+    /// Whether nobody did this before.
+    pub(super) async fn claim(&self, key: &str, ttl: Duration) -> bool {
+        let claimed = self.run(|store| store.claim(key, Bytes::from_static(b"1"), ttl)).await;
+        // Rather twice than not at all.
+        !matches!(claimed, Ran::Done(false))
+    }
+
+    /// Notes when the first of something was.
+    pub(super) async fn remember_first(&self, key: &str, time: SystemTime, ttl: Duration) {
+        let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().to_string();
+        self.run(|store| store.claim(key, Bytes::from(seconds), ttl)).await;
+    }
+
+    /// When it was.
+    pub(super) async fn first(&self, key: &str) -> Option<SystemTime> {
+        let seconds = self.number(key).await.filter(|seconds| *seconds > 0)?;
+        UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(seconds).ok()?))
+    }
+
+    /// What a sum is.
     pub(super) async fn number(&self, key: &str) -> Option<i64> {
-        let held = self.run(|store| store.get(key)).await?;
+        let held = match &self.shared {
+            Some(guard) => guard.read(READING, |store| store.get(key)).await?,
+            None => self.sums.get(key).await.ok()?,
+        };
         let number = held.and_then(|held| std::str::from_utf8(&held).ok()?.parse().ok());
         Some(number.unwrap_or_default())
     }
 
-    /// Adds to numbers by name; whether they were taken.
-    pub(super) async fn tally(&self, key: &str, amounts: &[(String, u64)], ttl: Duration) -> bool {
-        if self.is_shared() {
-            match self.run(|store| store.tally(key, amounts, ttl)).await {
-                Some(true) => return true,
-                Some(false) => self.apart.store(true, Ordering::Relaxed),
-                None => return false,
+    /// Adds to numbers by name; whether they were taken, or may have been.
+    pub(super) async fn tally(
+        &self,
+        key: &str,
+        amounts: &[(String, u64)],
+        ttl: Duration,
+    ) -> Ran<()> {
+        if let Some(guard) = self.shared.as_ref().filter(|_| self.is_shared()) {
+            match guard.try_run(|store| store.tally(key, amounts, ttl)).await {
+                Ran::Done(true) => return Ran::Done(()),
+                Ran::Done(false) => self.apart.store(true, Ordering::Relaxed),
+                Ran::NotTried => return Ran::NotTried,
+                Ran::Unknown => return Ran::Unknown,
             }
         }
-        self.own.tally(key, amounts, ttl).await.unwrap_or_default()
+        // It takes no time, and what it has no room for is gone.
+        let _ = self.tallies.tally(key, amounts, ttl).await;
+        Ran::Done(())
     }
 
     /// The numbers by name.
     pub(super) async fn tallied(&self, key: &str) -> Option<BTreeMap<String, u64>> {
-        match self.is_shared() {
-            true => self.run(|store| store.tallied(key)).await,
-            false => self.own.tallied(key).await.ok(),
+        match self.shared.as_ref().filter(|_| self.is_shared()) {
+            Some(guard) => guard.read(READING, |store| store.tallied(key)).await,
+            None => self.tallies.tallied(key).await.ok(),
         }
     }
 
     async fn run<'a, T>(
         &'a self,
         operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
-    ) -> Option<T> {
+    ) -> Ran<T> {
         match &self.shared {
-            Some(guard) => guard.run(operation).await,
-            None => operation(&self.own).await.ok(),
+            Some(guard) => guard.try_run(operation).await,
+            None => match operation(&self.sums).await {
+                Ok(value) => Ran::Done(value),
+                // Memory does not fail.
+                Err(_) => Ran::Unknown,
+            },
         }
     }
 }

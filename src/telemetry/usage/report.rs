@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{Account, Books, Cost, Count, Period, Window};
+use crate::clock;
 
 /// What an identity used: [`Usage::report`](super::Usage::report).
 ///
@@ -75,8 +76,8 @@ pub struct BudgetReport {
     pub soft: Option<u64>,
     /// The number that is not exceeded.
     pub hard: Option<u64>,
-    /// The requests that there will be at the end of the window if they go on as they did in it; `None` in its
-    /// first hundredth.
+    /// The requests that there will be at the end of the window if they go on as they did since its first one; `None`
+    /// until that is a hundredth of the window ago, or ten minutes.
     pub forecast: Option<u64>,
     /// What was used so far costs, if the budget has a plan.
     pub cost: Option<Cost>,
@@ -142,9 +143,9 @@ pub(super) async fn report(books: &Books, account: &Arc<Account>, time: SystemTi
     for spending in &account.budgets {
         let budget = &spending.budget;
         let window = budget.period.at(time);
-        let (used, heard) = spending.used(&account.place, window).await;
+        let (used, first, heard) = spending.used(&account.place, window).await;
         is_complete &= heard;
-        let forecast = forecast(used, window.passed(time));
+        let forecast = forecast(used, first, window, clock::now());
         let cost = |requests| budget.plan.as_ref().map(|plan| plan.cost(requests));
         budgets.push(BudgetReport {
             name: budget.name.clone(),
@@ -162,33 +163,42 @@ pub(super) async fn report(books: &Books, account: &Arc<Account>, time: SystemTi
     UsageReport {
         environment: books.environment.clone(),
         identity: account.identity.clone(),
-        time: time.into(),
+        time: super::super::health::time(time),
         is_complete,
         periods,
         budgets,
     }
 }
 
-pub(super) async fn identities(books: &Books, month: Window) -> Vec<IdentityUsage> {
-    let all = books.place.tallied(&format!("usage:{}:{month}", books.github)).await;
-    let all = all.unwrap_or_default().into_iter().filter_map(|(name, requests)| {
-        let (environment, identity) = name.split_once('\n')?;
+pub(super) async fn identities(books: &Books, month: Window) -> Option<Vec<IdentityUsage>> {
+    let prefix = super::key(["usage", &books.github, "all"]);
+    let all = books.place.tallied(&format!("{prefix}:{month}")).await?;
+    let all = all.into_iter().map(|(name, requests)| {
+        // What there is no room for has no environment.
+        let (environment, identity) = name.split_once('\n').unwrap_or(("", &name));
         let (environment, identity) = (environment.to_owned(), identity.to_owned());
-        Some(IdentityUsage { environment, identity, requests })
+        IdentityUsage { environment, identity, requests }
     });
     let mut all: Vec<_> = all.collect();
     all.sort_by_key(|usage| std::cmp::Reverse(usage.requests));
-    all
+    Some(all)
 }
 
-/// Before so much of a window has passed, nothing is said of its end.
-const TELLING: f64 = 0.01;
+/// Before requests were counted for a hundredth of a window, or for so long, nothing is said of its end.
+const TELLING: Duration = Duration::from_secs(10 * 60);
 
-/// What there will be when the window ends, if the rest goes as what has passed.
-fn forecast(used: u64, passed: f64) -> Option<u64> {
-    let forecast = used as f64 / passed;
+/// What there will be when the window ends, if the rest of it goes as the time since the first request.
+fn forecast(used: u64, first: Option<SystemTime>, window: Window, now: SystemTime) -> Option<u64> {
+    let left = window.left(now);
+    if left.is_zero() {
+        return Some(used);
+    }
+    let began = SystemTime::from(window.began);
+    let seen = now.duration_since(first?.max(began)).unwrap_or_default();
+    let length = SystemTime::from(window.ends).duration_since(began).unwrap_or_default();
     // Beyond 2^64 it is that.
-    (passed >= TELLING).then_some((forecast.round() as u64).max(used))
+    let more = used as f64 * (left.as_secs_f64() / seen.as_secs_f64());
+    (seen >= TELLING.min(length / 100)).then(|| used.saturating_add(more.round() as u64))
 }
 
 fn state(used: u64, soft: Option<u64>, hard: Option<u64>) -> BudgetState {
@@ -265,16 +275,28 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_forecast_goes_on_as_before(used in 0_u64..1_000_000, passed in 0.01_f64..=1.0) {
-            let forecast = forecast(used, passed).unwrap();
+        fn a_forecast_goes_on_as_before(used in 0_u64..1_000_000, first in 0_u64..80_000, seen in 600_u64..6_000) {
+            let window = Period::Day.at(SystemTime::UNIX_EPOCH);
+            let at = |second| SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+            let forecast = forecast(used, Some(at(first)), window, at(first + seen)).unwrap();
             prop_assert!(forecast >= used);
-            let back = forecast as f64 * passed;
-            prop_assert!((back - used as f64).abs() <= 1.0, "{back} of {used}");
+            let rate = used as f64 / seen as f64;
+            let expected = rate * (86_400.0 - first as f64).max(seen as f64);
+            prop_assert!((forecast as f64 - expected).abs() <= 1.0, "{forecast} of {expected}");
         }
+    }
 
-        #[test]
-        fn the_first_hundredth_has_none(used: u64, passed in 0.0_f64..0.01) {
-            prop_assert_eq!(forecast(used, passed), None);
-        }
+    #[test]
+    fn what_was_not_seen_for_long_has_none_and_what_is_over_is_what_it_was() {
+        let at = |second| SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+        let (hour, month) = (Period::Hour.at(at(0)), Period::Month.at(at(0)));
+        assert_eq!(forecast(9, None, hour, at(1_800)), None);
+        assert_eq!(forecast(9, Some(at(1_000)), hour, at(1_035)), None);
+        assert_eq!(forecast(9, Some(at(1_000)), hour, at(1_036)), Some(9 + 641));
+        assert_eq!(forecast(9, Some(at(1_000)), month, at(1_599)), None);
+        assert!(forecast(9, Some(at(1_000)), month, at(1_600)).is_some());
+        assert_eq!(forecast(9, Some(at(1_000)), hour, at(3_600)), Some(9));
+        // A first request that is noted as before the window was after its beginning.
+        assert_eq!(forecast(9, Some(at(0)), Period::Hour.at(at(3_600)), at(5_400)), Some(18));
     }
 }

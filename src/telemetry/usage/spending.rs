@@ -8,11 +8,15 @@ use tracing::warn;
 
 use super::budget::Budget;
 use super::period::Window;
-use super::place::Place;
+use super::place::{Place, Ran};
 use crate::error::{Error, ErrorKind};
 use crate::telemetry::meter;
 
 /// One budget of one identity, or of all.
+///
+/// While the store answers, it alone decides. What it could not be told is told with the next
+/// request. What it was told without an answer is never told again, since it may have been counted: it
+/// counts here until the store answers. So nothing counts twice, and nothing is given back twice.
 pub(super) struct Spending {
     pub(super) budget: Budget,
     /// What its keys begin with.
@@ -22,35 +26,40 @@ pub(super) struct Spending {
     state: Mutex<State>,
 }
 
+/// What is known of one window.
 #[derive(Default)]
 struct State {
     window: Option<Window>,
     /// The sum that the store told last, and when.
     heard: i64,
     at: Option<Instant>,
-    /// What it was not told yet; negative if it is to be given back.
+    /// What it was not told, that is certain; negative if it is to be given back.
     untold: i64,
+    /// What it is being told of, and what it was told of without an answer since it answered last.
+    in_flight: i64,
+    unsure: i64,
+    /// It did not answer when it was told last.
+    silent: bool,
     warned: bool,
-}
-
-/// What the store is being told of. If whoever tells it is dropped, nobody knows whether it heard: rather
-/// twice than not at all.
-struct Carried<'a> {
-    spending: &'a Spending,
-    amount: i64,
-}
-
-impl Drop for Carried<'_> {
-    fn drop(&mut self) {
-        if self.amount != 0 {
-            self.spending.state().untold += self.amount;
-        }
-    }
 }
 
 /// One request that was counted, to be given back if it was none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spent(Window);
+
+/// What the store is being told. If whoever tells it is dropped, nobody knows whether it heard.
+struct Telling<'a> {
+    spending: &'a Spending,
+    window: Window,
+    amount: i64,
+}
+
+/// What the store was told of without an answer, perhaps: with one request, what was owed.
+struct Told {
+    amount: i64,
+    owed: i64,
+    perhaps: bool,
+}
 
 /// A budget that is spent is asked for again after this.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
@@ -61,6 +70,26 @@ impl Spending {
         Self { budget, prefix, labels, state: Mutex::default() }
     }
 
+    /// Whether it is known to be spent for this operation, without asking.
+    pub(super) fn check(&self, operation: &str, now: SystemTime) -> Result<(), Error> {
+        let Some(hard) = self.hard(operation) else { return Ok(()) };
+        let window = self.budget.period.at(now);
+        let state = self.state();
+        let asked = state.at.is_some_and(|at| at.elapsed() < ASK_AGAIN);
+        match state.window == Some(window) && asked && state.heard >= hard {
+            true => Err(self.spent(window, now)),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether it is spent, as far as this process knows.
+    pub(super) fn is_spent(&self, now: SystemTime) -> bool {
+        let state = self.state();
+        let hard = self.budget.hard.map(signed);
+        state.window == Some(self.budget.period.at(now))
+            && hard.is_some_and(|it| state.used() >= it)
+    }
+
     /// Counts one request.
     pub(super) async fn spend(
         &self,
@@ -68,93 +97,138 @@ impl Spending {
         operation: &str,
         now: SystemTime,
     ) -> Result<Spent, Error> {
-        let window = self.budget.period.at(now);
-        let exempt = self.budget.exempt.iter().any(|exempt| exempt == operation);
-        let hard = self.budget.hard.filter(|_| !exempt).map(signed);
-        let mut carried = {
+        self.check(operation, now)?;
+        let (window, hard) = (self.budget.period.at(now), self.hard(operation));
+        if !self.finds_out(place, window).await {
+            return self.spend_alone(window, None, hard, now);
+        }
+        let owed = {
             let mut state = self.state();
             state.turn_to(window);
-            let asked = state.at.is_some_and(|at| at.elapsed() < ASK_AGAIN);
-            if hard.is_some_and(|hard| asked && state.heard.saturating_add(state.untold) >= hard) {
-                return Err(self.spent(window, now));
-            }
-            Carried { spending: self, amount: 1 + std::mem::take(&mut state.untold) }
+            let owed = std::mem::take(&mut state.untold);
+            state.in_flight = state.in_flight.saturating_add(owed).saturating_add(1);
+            owed
         };
-        let sum = place.add(&self.key(window), carried.amount, window.period.kept()).await;
-        let amount = std::mem::take(&mut carried.amount);
-        let Some(sum) = sum else { return self.spend_alone(window, amount, hard, now) };
-        if self.budget.soft.map(signed).is_some_and(|soft| sum - amount < soft && soft <= sum) {
-            self.warn(window, sum);
-        }
-        let over = hard.is_some_and(|hard| sum > hard);
+        let mut telling = Telling { spending: self, window, amount: owed.saturating_add(1) };
+        let most = hard.unwrap_or(i64::MAX);
+        let ran = place.spend(&self.key(window), owed, most, window.period.kept()).await;
+        let amount = std::mem::take(&mut telling.amount);
+        let Ran::Done((sum, went)) = ran else {
+            let told = Told { amount, owed, perhaps: matches!(ran, Ran::Unknown) };
+            return self.spend_alone(window, Some(told), hard, now);
+        };
         {
             let mut state = self.state();
             if state.window == Some(window) {
-                (state.heard, state.at) = (sum, Some(Instant::now()));
+                state.in_flight = state.in_flight.saturating_sub(amount);
+                state.hear(sum);
             }
         }
-        if over {
-            self.give_back(place, Spent(window)).await;
+        if !went {
             return Err(self.spent(window, now));
         }
+        if sum == amount {
+            place.remember_first(&self.first_key(window), now, window.period.kept()).await;
+        }
+        self.warn(place, window, sum).await;
         self.tell(sum);
         Ok(Spent(window))
     }
 
-    /// Gives one back that was none, or was refused.
-    pub(super) async fn give_back(&self, place: &Place, Spent(window): Spent) {
-        let sum = place.add(&self.key(window), -1, window.period.kept()).await;
+    /// Whether a store that did not answer does now, if it was not told of something: it is told only if it
+    /// answers, since nobody knows else whether it was.
+    async fn finds_out(&self, place: &Place, window: Window) -> bool {
+        {
+            let mut state = self.state();
+            state.turn_to(window);
+            if !state.silent || state.untold == 0 {
+                return true;
+            }
+        }
+        let Ran::Done(sum) = place.add(&self.key(window), 0, window.period.kept()).await else {
+            return false;
+        };
         let mut state = self.state();
-        if state.window != Some(window) {
-            return;
+        if state.window == Some(window) {
+            state.hear(sum);
         }
-        match sum {
-            Some(sum) => state.heard = sum,
-            None => state.untold -= 1,
-        }
+        true
     }
 
-    /// What is spent of it in this window, and whether the store says so.
-    pub(super) async fn used(&self, place: &Place, window: Window) -> (u64, bool) {
-        let told = place.number(&self.key(window)).await;
-        let mut state = self.state();
-        state.turn_to(window);
-        if let Some(told) = told {
-            state.heard = told;
-        }
-        let used = state.heard.saturating_add(state.untold);
-        (u64::try_from(used).unwrap_or_default(), told.is_some())
-    }
-
-    /// Counts one that the store can not be told of now.
+    /// Decides about a request without the store, which was told of it without an answer, or of nothing.
     fn spend_alone(
         &self,
         window: Window,
-        amount: i64,
+        told: Option<Told>,
         hard: Option<i64>,
         now: SystemTime,
     ) -> Result<Spent, Error> {
         let mut state = self.state();
-        state.turn_to(window);
-        // Whether it was counted or not, nobody knows: rather twice than not at all.
-        state.untold = state.untold.saturating_add(amount);
-        let used = state.heard.saturating_add(state.untold);
-        let refused = match hard {
-            Some(_) if self.budget.strict => Some(self.unknown()),
-            Some(hard) if used > hard => Some(self.spent(window, now)),
-            _ => None,
-        };
-        match refused {
-            Some(error) => {
-                state.untold -= 1;
-                Err(error)
-            }
-            None => {
-                drop(state);
-                self.tell(used);
-                Ok(Spent(window))
+        let current = state.window == Some(window);
+        if let (Some(Told { amount, owed, perhaps }), true) = (&told, current) {
+            state.silent = true;
+            state.in_flight = state.in_flight.saturating_sub(*amount);
+            match perhaps {
+                true => state.unsure = state.unsure.saturating_add(*amount),
+                false => state.untold = state.untold.saturating_add(*owed),
             }
         }
+        let told = told.is_some_and(|told| told.perhaps);
+        let used = state.used().saturating_add(i64::from(!told));
+        if self.budget.strict && hard.is_some() {
+            return Err(self.unknown());
+        }
+        if hard.is_some_and(|hard| used > hard) {
+            return Err(self.spent(window, now));
+        }
+        if current && !told {
+            state.untold = state.untold.saturating_add(1);
+        }
+        drop(state);
+        self.tell(used);
+        Ok(Spent(window))
+    }
+
+    /// Gives one back that was none.
+    pub(super) async fn give_back(&self, place: &Place, Spent(window): Spent) {
+        let ran = place.add(&self.key(window), -1, window.period.kept()).await;
+        let mut state = self.state();
+        if state.window != Some(window) {
+            return;
+        }
+        match ran {
+            Ran::Done(sum) => {
+                state.hear(sum);
+                drop(state);
+                self.tell(sum);
+            }
+            Ran::NotTried => state.untold = state.untold.saturating_sub(1),
+            // It may have been given back, and may not be twice.
+            Ran::Unknown => {}
+        }
+    }
+
+    /// What is spent of it in this window, when the first was, and whether the store says so.
+    pub(super) async fn used(
+        &self,
+        place: &Place,
+        window: Window,
+    ) -> (u64, Option<SystemTime>, bool) {
+        let told = place.number(&self.key(window)).await;
+        let first = place.first(&self.first_key(window)).await;
+        let state = self.state();
+        let local = (state.window == Some(window)).then(|| {
+            let heard = told.unwrap_or(state.heard);
+            state.used().saturating_sub(state.heard).saturating_add(heard)
+        });
+        let used = local.or(told).unwrap_or_default();
+        (u64::try_from(used).unwrap_or_default(), first, told.is_some())
+    }
+
+    /// The limit that requests of an operation are refused by.
+    fn hard(&self, operation: &str) -> Option<i64> {
+        let exempt = self.budget.exempt.iter().any(|exempt| exempt == operation);
+        self.budget.hard.filter(|_| !exempt).map(signed)
     }
 
     fn tell(&self, used: i64) {
@@ -162,13 +236,19 @@ impl Spending {
         meter::budget(self.labels, used.max(0) as f64, limit);
     }
 
-    fn warn(&self, window: Window, used: i64) {
-        // What was given back is reached again.
+    /// Warns once in a window, whoever of those who share the store gets there first.
+    async fn warn(&self, place: &Place, window: Window, used: i64) {
+        let Budget { name, period, soft, hard, .. } = &self.budget;
+        if soft.is_none_or(|soft| used < signed(soft)) {
+            return;
+        }
         if std::mem::replace(&mut self.state().warned, true) {
             return;
         }
-        let Budget { name, period, hard, .. } = &self.budget;
-        warn!(budget = name, used, hard, %period, ends = %window.ends, "a budget is nearly spent");
+        let key = format!("{}:warned", self.key(window));
+        if place.claim(&key, window.period.kept()).await {
+            warn!(budget = name, used, hard, %period, ends = %window.ends, "a budget is nearly spent");
+        }
     }
 
     fn spent(&self, window: Window, now: SystemTime) -> Error {
@@ -199,16 +279,40 @@ impl Spending {
         format!("{}:{window}", self.prefix)
     }
 
+    fn first_key(&self, window: Window) -> String {
+        format!("{}:first", self.key(window))
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// Begins anew in a window that is later.
+    /// Begins anew in another window.
     fn turn_to(&mut self, window: Window) {
-        if self.window.is_none_or(|held| held.began < window.began) {
+        if self.window != Some(window) {
             *self = Self { window: Some(window), ..Self::default() };
+        }
+    }
+
+    /// The store told a sum, in which all is that it heard of.
+    fn hear(&mut self, sum: i64) {
+        (self.heard, self.at, self.unsure, self.silent) = (sum, Some(Instant::now()), 0, false);
+    }
+
+    fn used(&self) -> i64 {
+        let here = self.untold.saturating_add(self.in_flight).saturating_add(self.unsure);
+        self.heard.saturating_add(here)
+    }
+}
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        let mut state = self.spending.state();
+        if self.amount != 0 && state.window == Some(self.window) {
+            state.in_flight = state.in_flight.saturating_sub(self.amount);
+            state.unsure = state.unsure.saturating_add(self.amount);
         }
     }
 }
@@ -218,97 +322,4 @@ fn signed(number: u64) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use chrono::{DateTime, Utc};
-    use proptest::prelude::*;
-
-    use super::super::{Budget, Period};
-    use super::*;
-
-    fn at(text: &str) -> SystemTime {
-        text.parse::<DateTime<Utc>>().unwrap().into()
-    }
-
-    fn spending(budget: Budget) -> Spending {
-        Spending::new(budget, "budget:test".to_owned(), "")
-    }
-
-    #[tokio::test]
-    async fn a_budget_begins_anew_with_its_window() {
-        let place = Place::new(None);
-        let spending = spending(Budget::new("b", Period::Hour).hard(2));
-        let late = at("2026-11-26T01:59:59Z");
-        spending.spend(&place, "o/p", late).await.unwrap();
-        spending.spend(&place, "o/p", late).await.unwrap();
-        let error = spending.spend(&place, "o/p", late).await.unwrap_err();
-        assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
-        assert!(error.to_string().contains("begins at 2026-11-26T02:00:00Z"), "{error}");
-        let next = at("2026-11-26T02:00:00Z");
-        spending.spend(&place, "o/p", next).await.unwrap();
-        assert_eq!(spending.used(&place, Period::Hour.at(next)).await, (1, true));
-        // What is given back late goes to the hour that it was taken from.
-        spending.give_back(&place, Spent(Period::Hour.at(late))).await;
-        assert_eq!(spending.used(&place, Period::Hour.at(next)).await, (1, true));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_is_refused_asks_the_store_once_a_second() {
-        let place = Place::new(None);
-        let spending = spending(Budget::new("b", Period::Hour).hard(1));
-        let now = at("2026-11-26T01:00:00Z");
-        let spent = spending.spend(&place, "o/p", now).await.unwrap();
-        spending.spend(&place, "o/p", now).await.unwrap_err();
-        // Somebody else gives one back, which is not heard of before a second has passed.
-        place.add(&spending.key(spent.0), -1, ASK_AGAIN).await.unwrap();
-        spending.spend(&place, "o/p", now).await.unwrap_err();
-        tokio::time::sleep(ASK_AGAIN).await;
-        spending.spend(&place, "o/p", now).await.unwrap();
-    }
-
-    proptest! {
-        /// However often what is given back, refused and exempt is mixed: no more are let through
-        /// than the limit has room for, and what is counted is what was let through.
-        #[test]
-        fn no_more_is_let_through_than_there_is(
-            hard in 1_u64..20,
-            steps in prop::collection::vec((0_u8..4, 0_usize..2), 1..80),
-        ) {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_time()
-                .start_paused(true)
-                .build()
-                .unwrap();
-            runtime.block_on(async {
-                let place = Place::new(None);
-                let budget = Budget::new("b", Period::Hour).hard(hard).exempt("free/one");
-                let clients = [spending(budget.clone()), spending(budget)];
-                let now = at("2026-11-26T01:00:00Z");
-                let (mut held, mut counted) = (Vec::new(), 0_u64);
-                for (step, who) in steps {
-                    tokio::time::advance(ASK_AGAIN).await;
-                    match step {
-                        0 | 1 => match clients[who].spend(&place, "o/p", now).await {
-                            Ok(spent) => {
-                                prop_assert!(counted < hard);
-                                counted += 1;
-                                held.push(spent);
-                            }
-                            Err(_) => prop_assert!(counted >= hard),
-                        },
-                        2 => {
-                            clients[who].spend(&place, "free/one", now).await.unwrap();
-                            counted += 1;
-                        }
-                        _ => if let Some(spent) = held.pop() {
-                            clients[who].give_back(&place, spent).await;
-                            counted -= 1;
-                        },
-                    }
-                    let used = clients[who].used(&place, Period::Hour.at(now)).await;
-                    prop_assert_eq!(used, (counted, true));
-                }
-                Ok(())
-            })?;
-        }
-    }
-}
+mod tests;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::period::{Period, Window};
-use super::place::Place as Where;
+use super::place::{Place as Where, Ran};
 use crate::clock;
 use crate::telemetry::place::{ByPlace, Place};
 
@@ -22,7 +22,7 @@ pub struct Count {
     pub calls: u64,
     /// Those of them that failed, for whatever reason.
     pub failed: u64,
-    /// Requests that were sent, of which a call may have none or several.
+    /// Requests that were sent, or that it was tried to send; a call may have none or several.
     pub requests: u64,
 }
 
@@ -46,6 +46,8 @@ pub(super) struct Tally {
     /// Where identities are listed, and its name there.
     listed: (String, String),
     state: Mutex<State>,
+    /// Held by who tells the store: whoever comes later finds all that was told.
+    telling: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -58,12 +60,16 @@ struct State {
     /// What the store was not told yet, by window and by name.
     untold: BTreeMap<Window, BTreeMap<String, u64>>,
     listed: BTreeMap<Window, u64>,
-    /// Somebody will tell it.
-    scheduled: bool,
+    /// When somebody will have told it; past if who would is gone.
+    scheduled: Option<Instant>,
 }
 
-/// How long the store is told nothing while there is something to tell.
+/// How long the store is told nothing while there is something to tell; doubling while it does not answer, up to the
+/// longest pause.
 const TOLD_AFTER: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// For how long it is tried: whoever is not used any more ends then.
+const TRIED_FOR: Duration = Duration::from_secs(60 * 60);
 /// The time of day is looked at this often: to look costs more than to count.
 const LOOKED_AFTER: Duration = Duration::from_secs(1);
 /// Of an outage of the store, so many hours, days and months are told of later.
@@ -71,66 +77,86 @@ const MAX_WINDOWS: usize = 200;
 
 impl Tally {
     pub(super) fn new(place: Arc<Where>, prefix: String, listed: (String, String)) -> Self {
-        Self { place, prefix, listed, state: Mutex::default() }
+        let (state, telling) = (Mutex::default(), tokio::sync::Mutex::new(()));
+        Self { place, prefix, listed, state, telling }
     }
 
     pub(super) fn count(self: &Arc<Self>, now: Instant, operation: &'static str, count: Count) {
         let mut state = self.state();
-        if state.until.is_none_or(|until| until <= now) {
-            state.look(now);
-        }
+        let turned = state.until.is_none_or(|until| until <= now) && state.look(now);
         state.counts.entry(Place(operation)).or_default().add(count);
         if !self.place.is_shared() {
+            drop(state);
+            if turned {
+                // Where nobody else looks, telling takes no time.
+                let _ = self.tell().now_or_never();
+            }
             return;
         }
-        if !std::mem::replace(&mut state.scheduled, true) {
+        if state.scheduled.is_none_or(|at| at + TOLD_AFTER <= now) {
+            // Calls are made on a runtime; without one there is nobody to tell later.
+            let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+            state.scheduled = Some(now + TOLD_AFTER);
             drop(state);
-            self.schedule();
+            runtime.spawn(Arc::clone(self).tell_later());
         }
     }
 
-    fn schedule(self: &Arc<Self>) {
-        // Calls are made on a runtime; without one there is nothing to tell later.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let tally = Arc::clone(self);
-        runtime.spawn(async move {
-            tokio::time::sleep(TOLD_AFTER).await;
-            tally.state().scheduled = false;
-            if !tally.tell().await {
-                debug!("usage is told later: the store does not answer");
+    /// Tells the store, and again if it does not answer.
+    async fn tell_later(self: Arc<Self>) {
+        let (began, mut pause) = (Instant::now(), TOLD_AFTER);
+        loop {
+            tokio::time::sleep(pause).await;
+            if self.tell().await || began.elapsed() > TRIED_FOR {
+                break;
             }
-        });
+            debug!("usage is told later: the store does not answer");
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            self.state().scheduled = Some(Instant::now() + pause);
+        }
+        self.state().scheduled = None;
     }
 
-    /// Tells the store all there is; whether it heard.
+    /// Tells the store all there is; whether it heard. What it was told of without an answer it may have heard, and is
+    /// not told again.
     pub(super) async fn tell(&self) -> bool {
+        let _telling = self.telling.lock().await;
         let (untold, listed) = {
             let mut state = self.state();
             state.settle();
             (std::mem::take(&mut state.untold), std::mem::take(&mut state.listed))
         };
         let mut telling = Telling { tally: self, untold, listed };
-        while let Some((window, numbers)) = telling.untold.first_key_value() {
-            let (window, amounts) = (*window, Vec::from_iter(numbers.clone()));
-            let ttl = window.period.kept();
-            if !self.place.tally(&self.key(window), &amounts, ttl).await {
-                return false;
+        while let Some((window, numbers)) = telling.untold.pop_first() {
+            let amounts = Vec::from_iter(numbers);
+            let ran = self.place.tally(&self.key(window), &amounts, window.period.kept()).await;
+            match ran {
+                Ran::Done(()) => {}
+                Ran::NotTried => {
+                    telling.untold.insert(window, BTreeMap::from_iter(amounts));
+                    return false;
+                }
+                Ran::Unknown => return false,
             }
-            telling.untold.remove(&window);
         }
-        while let Some((month, requests)) = telling.listed.first_key_value() {
-            let (month, amounts) = (*month, [(self.listed.1.clone(), *requests)]);
+        while let Some((month, requests)) = telling.listed.pop_first() {
+            let amounts = [(self.listed.1.clone(), requests)];
             let key = format!("{}:{month}", self.listed.0);
-            if !self.place.tally(&key, &amounts, month.period.kept()).await {
-                return false;
+            match self.place.tally(&key, &amounts, month.period.kept()).await {
+                Ran::Done(()) => {}
+                Ran::NotTried => {
+                    telling.listed.insert(month, requests);
+                    return false;
+                }
+                Ran::Unknown => return false,
             }
-            telling.listed.remove(&month);
         }
         true
     }
 
     /// What was called in a window, and whether the store says so.
     pub(super) async fn counts(&self, window: Window) -> (BTreeMap<String, Count>, bool) {
+        let _telling = self.telling.lock().await;
         let told = self.place.tallied(&self.key(window)).await;
         let heard = told.is_some();
         let mut numbers = told.unwrap_or_default();
@@ -163,7 +189,7 @@ impl Tally {
 
 impl Drop for Tally {
     fn drop(&mut self) {
-        // Where nobody else looks, telling takes no time. Else somebody is about to tell, and holds it.
+        // Where nobody else looks, telling takes no time. Else whoever tells holds it.
         if !self.place.is_shared() {
             let _ = self.tell().now_or_never();
         }
@@ -171,15 +197,17 @@ impl Drop for Tally {
 }
 
 impl State {
-    /// Looks at the time of day, and begins another hour if it is one.
-    fn look(&mut self, now: Instant) {
+    /// Looks at the time of day, and begins another hour if it is one; whether it is.
+    fn look(&mut self, now: Instant) -> bool {
         let time = clock::now();
         let hour = Period::Hour.at(time);
-        if self.hour != Some(hour) {
+        let turned = self.hour != Some(hour);
+        if turned {
             self.settle();
             self.hour = Some(hour);
         }
         self.until = now.checked_add(hour.left(time).min(LOOKED_AFTER));
+        turned
     }
 
     /// Takes what was counted over to what is to be told.

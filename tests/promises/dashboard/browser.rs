@@ -10,7 +10,7 @@ use http::Method;
 use octowire::bytes::Bytes;
 use octowire::cache::{Cache, CachePolicy};
 use octowire::dashboard::Dashboard;
-use octowire::store::{Memory, Store, StoreFuture};
+use octowire::store::Store;
 use octowire::telemetry::usage::{Budget, Period, Plan, UsagePolicy};
 use octowire::testing::{Fault, MockGitHub};
 use octowire::webhooks::{Delivery, GiveUp, Receiver, Verifier, sign};
@@ -21,57 +21,7 @@ use tokio::time::sleep;
 use super::serve;
 use crate::browser::Browser;
 use crate::support::github_app::Key;
-
-/// A store that hangs when it is told to.
-#[derive(Clone, Debug, Default)]
-struct Moody(Memory, Arc<AtomicBool>);
-
-impl Moody {
-    fn answer<'a, T: Send + 'a>(
-        &'a self,
-        answer: impl FnOnce(&'a Memory) -> StoreFuture<'a, T>,
-    ) -> StoreFuture<'a, T> {
-        match self.1.load(Ordering::Relaxed) {
-            true => Box::pin(std::future::pending()),
-            false => answer(&self.0),
-        }
-    }
-}
-
-impl Store for Moody {
-    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        self.answer(|memory| memory.get(key))
-    }
-    fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
-        self.answer(|memory| memory.put(key, value, ttl))
-    }
-    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
-        self.answer(|memory| memory.claim(key, value, ttl))
-    }
-    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
-        self.answer(|memory| memory.renew(key, value, ttl))
-    }
-    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
-        self.answer(|memory| memory.remove(key))
-    }
-    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
-        self.answer(|memory| memory.release(key, value))
-    }
-    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
-        self.answer(|memory| memory.add(key, amount, ttl))
-    }
-    fn tally<'a>(
-        &'a self,
-        key: &'a str,
-        amounts: &'a [(String, u64)],
-        ttl: Duration,
-    ) -> StoreFuture<'a, bool> {
-        self.answer(|memory| memory.tally(key, amounts, ttl))
-    }
-    fn tallied<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
-        self.answer(|memory| memory.tallied(key))
-    }
-}
+use crate::through::Through;
 
 /// Keeps each text that a figure has had.
 const WATCH: &str = r#"
@@ -126,7 +76,7 @@ async fn handle(delivery: Delivery) -> Result<(), GiveUp> {
 }
 
 /// Each sort of thing happens, for some seconds.
-async fn traffic(round: u64, github: &Client, receiver: &Receiver, store: &Moody) {
+async fn traffic(round: u64, github: &Client, receiver: &Receiver, hangs: &AtomicBool) {
     for (id, secret, content_type) in [
         ("one", SECRET, "application/json"),
         ("bad", SECRET, "application/json"),
@@ -148,7 +98,7 @@ async fn traffic(round: u64, github: &Client, receiver: &Receiver, store: &Moody
         let _ = github.users().get_authenticated().send().await;
         let bypass = github.request(Method::GET, "/meta").cache(CachePolicy::bypass());
         let _ = bypass.send::<Value>().await;
-        store.1.store((5..12).contains(&round), Ordering::Relaxed);
+        hangs.store((5..12).contains(&round), Ordering::Relaxed);
     }
     sleep(Duration::from_secs(2)).await;
     deliver(receiver, &format!("one-{round}"), SECRET, "application/json").await;
@@ -176,9 +126,19 @@ async fn each_figure_changes_under_live_traffic_without_a_complaint() {
     mock.on(|github| github.users().get_authenticated()).pass().fault(Fault::ServerError(504));
     let plan = Plan::new("gateway", Period::Month, "USD").tier(20, 0).tier(1_000, 29_00);
     let budget = Budget::of(plan).soft(50).hard(1_000);
-    let store = Moody::default();
+    let hangs = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&hangs);
+    let store = Through::new(move |_| !told.load(Ordering::Relaxed));
     let limits = octowire::limits::Pacing::default().concurrent(2);
     let limits = octowire::limits::RateLimits::default().pacing(limits);
+    // The month's first request was an hour ago.
+    let now =
+        octowire::chrono::DateTime::<octowire::chrono::Utc>::from(std::time::SystemTime::now());
+    let github = mock.base_url().replace(':', "%3A");
+    let month = now.format("%Y-%m");
+    let first = format!("budget:{github}/::gateway:of:installation%3A1:{month}:first");
+    let hour_ago = Bytes::from((now.timestamp() - 3_600).to_string());
+    store.claim(&first, hour_ago, Duration::from_secs(600)).await.unwrap();
     let app = octowire::auth::App::new("Iv23liOctowire", key.pem).unwrap();
     let minute = Duration::from_secs(60);
     let cache = Cache::default()
@@ -189,7 +149,7 @@ async fn each_figure_changes_under_live_traffic_without_a_complaint() {
         .cache(cache)
         .auth(app.installation(1))
         .rate_limits(limits)
-        .store(store.clone())
+        .store(store)
         .usage(UsagePolicy::new().budget(budget))
         .circuit_breaker(
             CircuitBreaker::default().attempts(20).share(0.25).open_for(Duration::from_secs(4)),
@@ -198,10 +158,10 @@ async fn each_figure_changes_under_live_traffic_without_a_complaint() {
         .build()
         .unwrap();
     let receiver = Receiver::builder(Verifier::new(SECRET).unwrap()).start(handle).unwrap();
-    let dashboard = Dashboard::new(&github).title("Octowire").webhooks(&receiver);
+    let dashboard = || Dashboard::new(&github).title("Octowire").webhooks(&receiver);
     // On a runtime of its own, which can be ended with all its connections.
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let address = runtime.spawn(serve(dashboard)).await.unwrap();
+    let address = runtime.spawn(serve(dashboard())).await.unwrap();
 
     let mut browser = Browser::start().await;
     browser.look(1280, 900, false).await;
@@ -211,17 +171,33 @@ async fn each_figure_changes_under_live_traffic_without_a_complaint() {
         .await;
     browser.until("state.told").await;
     browser.value(WATCH).await;
+    browser.until("had['status'].includes('ready')").await;
     for round in 0..2 {
-        traffic(round, &github, &receiver, &store).await;
-        browser
-            .until("document.querySelector('[data-figure=status]').textContent === 'not ready'")
-            .await;
+        browser.value("had['status'] = []").await;
+        traffic(round, &github, &receiver, &hangs).await;
+        browser.until("had['status'].includes('not ready')").await;
         // Usage is read every five seconds.
         sleep(Duration::from_secs(6)).await;
     }
+    shows_what_is_told(&mut browser, address).await;
+    looks(&mut browser).await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());
+
+    // The server goes and comes back, and so does the page.
     runtime.shutdown_background();
     browser.until("had['connection'].some((text) => text.startsWith('connection lost'))").await;
+    browser.until("document.body.classList.contains('stale')").await;
+    let listener = loop {
+        match tokio::net::TcpListener::bind(address).await {
+            Ok(listener) => break listener,
+            Err(_) => sleep(Duration::from_millis(50)).await,
+        }
+    };
+    tokio::spawn(dashboard().serve(listener).unwrap());
+    browser
+        .until("document.querySelector('[data-figure=connection]').textContent === 'live'")
+        .await;
+    browser.until("!document.body.classList.contains('stale')").await;
     let had = browser.value("had").await;
     let had: BTreeMap<String, BTreeSet<String>> = serde_json::from_value(had).unwrap();
     let still: Vec<_> =
@@ -229,7 +205,6 @@ async fn each_figure_changes_under_live_traffic_without_a_complaint() {
     assert!(still.is_empty(), "these never changed: {still:#?}\nof {had:#?}");
     assert!(had.len() > 60, "{} figures", had.len());
     let text = |name: &str| had.get(name).unwrap_or_else(|| panic!("{name} of {had:#?}"));
-    assert!(text("status").contains("ready"));
     assert!(text("store").iter().any(|text| text.starts_with("silent for ")));
     assert!(text("delivery handled").contains("1") && text("delivery failed").contains("1"));
     assert!(text("budget gateway").iter().any(|text| text.ends_with("29.00 USD")));
@@ -243,8 +218,80 @@ async fn each_figure_changes_under_live_traffic_without_a_complaint() {
     let failed = failed.as_str().unwrap();
     assert!(failed.contains("Not <b>Found</b>") && failed.contains("issues/get"), "{failed}");
     assert_eq!(browser.value("document.querySelectorAll('#failed b').length").await, 0);
+}
 
-    looks(&mut browser).await;
+/// The figures are those that the server tells, and the charts end with the second that ended last.
+async fn shows_what_is_told(browser: &mut Browser, address: std::net::SocketAddr) {
+    // Nothing happens any more, so that both are of the same time.
+    let told = reqwest::get(format!("http://{address}/state.json")).await.unwrap();
+    let told: Value = told.json().await.unwrap();
+    let figure = async |browser: &mut Browser, name: &str| {
+        let text = format!("document.querySelector('[data-figure=\"{name}\"]').textContent");
+        browser.value(&text).await.as_str().unwrap().replace(',', "")
+    };
+    let sum = |name: &str| -> u64 {
+        told["series"][name].as_array().unwrap().iter().map(|it| it.as_u64().unwrap()).sum()
+    };
+    let saved = figure(browser, "quota-saved").await;
+    assert_eq!(saved, sum("saved").to_string());
+    assert!(sum("saved") > 20 && sum("calls") > 200, "{told}");
+    for name in ["accepted", "handled", "failed", "duplicates", "unauthorized", "malformed"] {
+        let shown = figure(browser, &format!("delivery {name}")).await;
+        assert_eq!(shown, told["webhooks"][name].to_string(), "{name}");
+    }
+    let used = told["usage"]["budgets"][0]["used"].to_string();
+    assert!(figure(browser, "budget gateway").await.starts_with(&format!("{used} of 1000")));
+    let core = told["limits"][0]["primary"][0]["remaining"].to_string();
+    assert!(figure(browser, "limit installation:1 core").await.starts_with(&format!("{core} of ")));
+    let rows = browser.value("document.querySelectorAll('#failed tbody tr').length").await;
+    assert_eq!(rows, told["failed"].as_array().unwrap().len());
+    let ends = "[...document.querySelectorAll('#chart-calls svg.chart path')].map((path) => Math.round(path.getPointAtLength(path.getTotalLength()).x))";
+    assert_eq!(browser.value(ends).await, serde_json::json!([600, 600]));
+}
+
+/// What is told in pieces is put where it belongs: seconds that were missed stay empty, a line that is new is zero
+/// before, and after ten minutes the first ones go.
+#[tokio::test]
+async fn seconds_are_shown_in_their_places() {
+    let nobody = Client::builder().base_url("http://127.0.0.1:1").build().unwrap();
+    let address = serve(Dashboard::new(&nobody)).await;
+    let mut browser = Browser::start().await;
+    browser.open(&format!("http://{address}/")).await;
+    browser.until("state.told").await;
+    let shown = browser
+        .value(
+            r#"(() => {
+  source.close();
+  const series = (from, calls, errors) => {
+    const line = (value) => calls.map(() => value);
+    return { from, calls, requests: calls, saved: line(0), p50: line(null), p95: line(1), p99: line(2), cache: { hit: line(1) }, errors };
+  };
+  begin(series(100, [1, 2, 3], {}));
+  extend(series(103, [4], { 404: [7] }));
+  // Two seconds were missed.
+  extend(series(106, [6], {}));
+  const first = { from: state.from, calls: [...line('calls')], errors: [...line('error 404')], p50: [...line('p50')], smooth: smooth([5, 0, 0, 0, 0, 10]) };
+  for (let at = 107; at < 800; at += 1) extend(series(at, [at], at === 790 ? { 502: [1] } : {}));
+  return { first, from: state.from, length: line('calls').length, last: line('calls').at(-1), names: [...state.lines.keys()].sort(), error: line('error 502').indexOf(1) };
+})()"#,
+        )
+        .await;
+    let expected = serde_json::json!({
+        "first": {
+            "from": 100,
+            "calls": [1, 2, 3, 4, null, null, 6],
+            "errors": [0, 0, 0, 7, null, null, 0],
+            "p50": [null, null, null, null, null, null, null],
+            "smooth": [5, 2.5, 5.0 / 3.0, 1.25, 1, 2],
+        },
+        "from": 200,
+        "length": 600,
+        "last": 799,
+        // Of 404 there was none for ten minutes.
+        "names": ["cache hit", "calls", "error 502", "p50", "p95", "p99", "requests", "saved"],
+        "error": 590,
+    });
+    assert_eq!(shown, expected);
 }
 
 const LOOKS: [(&str, u32, bool); 4] = [

@@ -1,0 +1,276 @@
+//! No budget is exceeded, whatever the store does.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use proptest::prelude::*;
+
+use super::super::Period;
+use super::*;
+use crate::store::{Guard, Memory, Store, StoreFuture};
+
+fn at(text: &str) -> SystemTime {
+    text.parse::<DateTime<Utc>>().unwrap().into()
+}
+
+fn spending(budget: Budget) -> Spending {
+    Spending::new(budget, "budget:test".to_owned(), "")
+}
+
+async fn used(spending: &Spending, place: &Place, now: SystemTime) -> (u64, bool) {
+    let (used, _, heard) = spending.used(place, Period::Hour.at(now)).await;
+    (used, heard)
+}
+
+#[tokio::test]
+async fn a_budget_begins_anew_with_its_window() {
+    let place = Place::new(None);
+    let spending = spending(Budget::new("b", Period::Hour).hard(2));
+    let late = at("2026-11-26T01:59:59Z");
+    spending.spend(&place, "o/p", late).await.unwrap();
+    spending.spend(&place, "o/p", late).await.unwrap();
+    let error = spending.spend(&place, "o/p", late).await.unwrap_err();
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
+    assert!(error.to_string().contains("begins at 2026-11-26T02:00:00Z"), "{error}");
+    let next = at("2026-11-26T02:00:00Z");
+    spending.spend(&place, "o/p", next).await.unwrap();
+    // Who looks at the hour before changes nothing of this one.
+    assert_eq!(used(&spending, &place, late).await, (2, true));
+    spending.spend(&place, "o/p", next).await.unwrap();
+    // What is given back late goes to the hour that it was taken from.
+    spending.give_back(&place, Spent(Period::Hour.at(late))).await;
+    assert_eq!(used(&spending, &place, next).await, (2, true));
+    assert_eq!(used(&spending, &place, late).await, (1, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_refused_asks_the_store_once_a_second() {
+    let place = Place::new(None);
+    let spending = spending(Budget::new("b", Period::Hour).hard(1));
+    let now = at("2026-11-26T01:00:00Z");
+    let spent = spending.spend(&place, "o/p", now).await.unwrap();
+    assert!(spending.check("o/p", now).is_err() && spending.is_spent(now));
+    // Somebody else gives one back, which is not heard of before a second has passed.
+    place.add(&spending.key(spent.0), -1, ASK_AGAIN).await;
+    spending.spend(&place, "o/p", now).await.unwrap_err();
+    tokio::time::sleep(ASK_AGAIN).await;
+    spending.spend(&place, "o/p", now).await.unwrap();
+}
+
+/// What a store does about an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Does {
+    Answers,
+    /// It does it, and nobody hears.
+    Keeps,
+    /// It does not do it, nor answer.
+    Loses,
+    Fails,
+}
+
+/// A store that does what it is told to, and then answers.
+#[derive(Debug, Default)]
+struct Scripted {
+    memory: Memory,
+    script: Mutex<VecDeque<Does>>,
+}
+
+impl Scripted {
+    fn act<'a, T: Send + 'a>(
+        &'a self,
+        act: impl FnOnce(&'a Memory) -> StoreFuture<'a, T>,
+    ) -> StoreFuture<'a, T> {
+        let does = self.script.lock().unwrap().pop_front().unwrap_or(Does::Answers);
+        match does {
+            Does::Answers => act(&self.memory),
+            Does::Keeps => {
+                // Memory acts at once.
+                drop(act(&self.memory));
+                Box::pin(std::future::pending())
+            }
+            Does::Loses => Box::pin(std::future::pending()),
+            Does::Fails => Box::pin(async { Err(Error::new(ErrorKind::Store, "no")) }),
+        }
+    }
+}
+
+impl Store for Arc<Scripted> {
+    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        self.memory.get(key)
+    }
+    fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
+        self.memory.put(key, value, ttl)
+    }
+    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+        self.memory.claim(key, value, ttl)
+    }
+    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+        self.memory.renew(key, value, ttl)
+    }
+    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
+        self.memory.remove(key)
+    }
+    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+        self.memory.release(key, value)
+    }
+    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+        self.act(|memory| memory.add(key, amount, ttl))
+    }
+    fn spend<'a>(
+        &'a self,
+        key: &'a str,
+        owed: i64,
+        most: i64,
+        ttl: Duration,
+    ) -> StoreFuture<'a, (i64, bool)> {
+        self.act(|memory| memory.spend(key, owed, most, ttl))
+    }
+}
+
+/// What somebody does.
+#[derive(Clone, Debug)]
+enum Step {
+    /// So many requests at once, of one of two clients.
+    Spend(usize, usize),
+    /// One that is dropped while it is counted.
+    Drop(usize),
+    GiveBack(usize),
+    /// Some milliseconds pass.
+    Wait(u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (0_usize..2, 1_usize..5).prop_map(|(who, calls)| Step::Spend(who, calls)),
+        1 => (0_usize..2).prop_map(Step::Drop),
+        1 => (0_usize..2).prop_map(Step::GiveBack),
+        2 => (1_u64..2_000).prop_map(Step::Wait),
+    ];
+    prop::collection::vec(step, 1..60)
+}
+
+fn does() -> impl Strategy<Value = Does> {
+    prop_oneof![
+        6 => Just(Does::Answers),
+        1 => Just(Does::Keeps),
+        1 => Just(Does::Loses),
+        1 => Just(Does::Fails),
+    ]
+}
+
+/// What came of it: the requests that were sent and not given back, those that it was tried to give back, and the sum in
+/// the store.
+struct Came {
+    most_sent: u64,
+    sent: u64,
+    sum: u64,
+}
+
+/// Two clients of one store take the steps, and the store does as the script says.
+fn play(budget: &Budget, steps: Vec<Step>, script: Vec<Does>) -> Came {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let store = Arc::new(Scripted { script: Mutex::new(script.into()), ..Scripted::default() });
+        let patience = Duration::from_millis(50);
+        let place = || {
+            let store: Arc<dyn Store> = Arc::new(Arc::clone(&store));
+            Place::new(Some(Arc::new(Guard::new(store, patience))))
+        };
+        let clients = [place(), place()].map(|place| (spending(budget.clone()), place));
+        let now = at("2026-11-26T01:00:00Z");
+        let (mut held, mut most_sent) = (Vec::new(), 0);
+        for step in steps {
+            match step {
+                Step::Spend(who, calls) => {
+                    let (spending, place) = &clients[who];
+                    let calls = (0..calls).map(|_| spending.spend(place, "o/p", now));
+                    held.extend(join_all(calls).await.into_iter().flatten());
+                }
+                Step::Drop(who) => {
+                    let (spending, place) = &clients[who];
+                    if let Some(Ok(spent)) = spending.spend(place, "o/p", now).now_or_never() {
+                        held.push(spent);
+                    }
+                }
+                Step::GiveBack(who) => {
+                    // It was not sent after all.
+                    if let Some(spent) = held.pop() {
+                        let (spending, place) = &clients[who];
+                        spending.give_back(place, spent).await;
+                    }
+                }
+                Step::Wait(time) => tokio::time::sleep(Duration::from_millis(time)).await,
+            }
+            most_sent = most_sent.max(held.len() as u64);
+        }
+        store.script.lock().unwrap().clear();
+        tokio::time::sleep(2 * ASK_AGAIN).await;
+        let sum = used(&clients[0].0, &clients[0].1, now).await.0;
+        Came { most_sent, sent: held.len() as u64, sum }
+    })
+}
+
+proptest! {
+    /// While the store answers, no more is let through than there is, all of it is, and what is counted is
+    /// what was let through.
+    #[test]
+    fn a_store_that_answers_lets_nothing_over_the_limit(hard in 1_u64..20, steps in steps()) {
+        let came = play(&Budget::new("b", Period::Hour).hard(hard), steps, Vec::new());
+        prop_assert!(came.most_sent <= hard, "{} of {hard}", came.most_sent);
+        prop_assert_eq!(came.sum, came.sent);
+    }
+
+    /// A strict budget holds whatever the store does, and whoever is dropped.
+    #[test]
+    fn a_strict_budget_is_never_exceeded(
+        hard in 1_u64..20,
+        steps in steps(),
+        script in prop::collection::vec(does(), 0..80),
+    ) {
+        let came = play(&Budget::new("b", Period::Hour).hard(hard).strict(), steps, script);
+        prop_assert!(came.most_sent <= hard, "{} of {hard}", came.most_sent);
+        prop_assert!(came.sent <= came.sum, "{} of {}", came.sent, came.sum);
+    }
+
+    /// Of one that is not, no more goes too far than the store lost, or the other client did not see.
+    #[test]
+    fn what_a_store_lost_is_all_that_goes_too_far(
+        hard in 1_u64..20,
+        steps in steps(),
+        script in prop::collection::vec(does(), 0..80),
+    ) {
+        let lost = script.iter().filter(|does| **does != Does::Answers).count() as u64;
+        let came = play(&Budget::new("b", Period::Hour).hard(hard), steps, script);
+        let most = if lost == 0 { hard } else { 2 * hard + 5 * lost };
+        prop_assert!(came.most_sent <= most, "{} of {hard}, {lost} lost", came.most_sent);
+    }
+}
+
+/// A store that never answers is asked now and then, by which nothing more is let through.
+#[tokio::test(start_paused = true)]
+async fn one_process_keeps_its_budget_through_an_outage() {
+    let script = VecDeque::from(vec![Does::Loses; 10_000]);
+    let store = Arc::new(Scripted { script: Mutex::new(script), ..Scripted::default() });
+    let guard = Guard::new(Arc::new(Arc::clone(&store)), Duration::from_millis(50));
+    let place = Place::new(Some(Arc::new(guard)));
+    let spending = spending(Budget::new("b", Period::Hour).hard(40));
+    let now = at("2026-11-26T01:00:00Z");
+    let mut sent = 0;
+    for _ in 0..20 {
+        let burst = (0..10).map(|_| spending.spend(&place, "o/p", now));
+        sent += join_all(burst).await.into_iter().filter(Result::is_ok).count();
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    assert_eq!(sent, 40);
+    // When it is back, it is told of what it was never asked to take.
+    store.script.lock().unwrap().clear();
+    tokio::time::sleep(2 * ASK_AGAIN).await;
+    let _ = spending.spend(&place, "o/p", now).await;
+    let sum = used(&spending, &place, now).await.0;
+    assert!((20..=40).contains(&sum), "{sum}");
+}
