@@ -1,6 +1,9 @@
 //! What a client tells of itself: spans and events by [`tracing`], and numbers by the facade
 //! [`metrics`](https://docs.rs/metrics) (feature `metrics`), to whatever the application has installed for them.
 //!
+//! Beside these, which somebody has to collect, a client keeps what is asked of it: its
+//! [health](crate::Client::health), its [usage], and with the feature `dashboard` a page.
+//!
 //! # Spans
 //!
 //! Each call has a span, and within it each attempt has one, which is one request with its redirects.

@@ -239,7 +239,7 @@ impl Health {
             outages: health.outages,
         });
         let mut health = Self {
-            time: clock::now().into(),
+            time: time(clock::now()),
             identity: client.identity().into_owned(),
             status: HealthStatus::Ready,
             reasons: Vec::new(),
