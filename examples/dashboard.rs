@@ -47,9 +47,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .tier(1_000, 0)
         .tier(10_000, 29_00)
         .tier(100_000, 99_00);
-    let hourly = Budget::of(Plan::github(5_000)).soft(4_000);
+    let hourly = Budget::of(Plan::github(15_000)).soft(14_000);
     let policy = UsagePolicy::new().environment("example");
-    let policy = policy.budget(Budget::of(plan).soft(8_000).hard(10_000)).budget(hourly);
+    let policy = policy.budget(Budget::of(plan).soft(8_000).hard(100_000)).budget(hourly);
     let github = mock.client_builder().store(Memory::new()).usage(policy).build()?;
     let receiver = Receiver::builder(Verifier::new(SECRET)?).start(handle)?;
 

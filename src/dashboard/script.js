@@ -33,12 +33,10 @@ function extend(series) {
   for (const name of ['calls', 'requests', 'saved', 'p50', 'p95', 'p99']) put(name, series[name]);
   for (const [of, values] of Object.entries(series.cache)) put('cache ' + of, values);
   for (const [of, values] of Object.entries(series.errors)) put('error ' + of, values);
-  const over = end - state.from - KEPT;
-  for (const line of state.lines.values()) {
-    fillUp(line, end);
-    if (over > 0) line.splice(0, over);
-  }
-  if (over > 0) state.from += over;
+  for (const line of state.lines.values()) fillUp(line, end);
+  const over = Math.max(end - state.from - KEPT, 0);
+  for (const line of state.lines.values()) line.splice(0, over);
+  state.from += over;
   // Errors that there were none of for ten minutes are forgotten, as the server does.
   for (const [name, line] of state.lines) {
     if (name.startsWith('error ') && !line.some((value) => value > 0)) state.lines.delete(name);

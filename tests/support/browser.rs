@@ -105,9 +105,9 @@ impl Browser {
         }
     }
 
-    /// The whole page as a PNG.
-    pub async fn screenshot(&mut self) -> Vec<u8> {
-        let ask = json!({ "format": "png", "captureBeyondViewport": true });
+    /// The page as a PNG: as much as its window shows, or all of it.
+    pub async fn screenshot(&mut self, all: bool) -> Vec<u8> {
+        let ask = json!({ "format": "png", "captureBeyondViewport": all });
         let told = self.ask("Page.captureScreenshot", ask).await;
         STANDARD.decode(told["data"].as_str().unwrap()).unwrap()
     }

@@ -272,7 +272,7 @@ async fn seconds_are_shown_in_their_places() {
   extend(series(106, [6], {}));
   const first = { from: state.from, calls: [...line('calls')], errors: [...line('error 404')], p50: [...line('p50')], smooth: smooth([5, 0, 0, 0, 0, 10]) };
   for (let at = 107; at < 800; at += 1) extend(series(at, [at], at === 790 ? { 502: [1] } : {}));
-  return { first, from: state.from, length: line('calls').length, last: line('calls').at(-1), names: [...state.lines.keys()].sort(), error: line('error 502').indexOf(1) };
+  return { first, from: state.from, length: line('calls').length, last: line('calls').at(-1), names: [...state.lines.keys()].sort(), error: line('error 502').indexOf(1), after: line('error 502').at(-1) };
 })()"#,
         )
         .await;
@@ -290,6 +290,7 @@ async fn seconds_are_shown_in_their_places() {
         // Of 404 there was none for ten minutes.
         "names": ["cache hit", "calls", "error 502", "p50", "p95", "p99", "requests", "saved"],
         "error": 590,
+        "after": 0,
     });
     assert_eq!(shown, expected);
 }
@@ -312,7 +313,7 @@ async fn looks(browser: &mut Browser) {
         backs.insert(back.as_str().unwrap().to_owned());
         let pale = browser.value(CONTRAST).await;
         assert_eq!(pale, Value::Array(Vec::new()), "{name}: this can hardly be read");
-        let png = browser.screenshot().await;
+        let png = browser.screenshot(true).await;
         assert!(png.len() > 20_000, "{name}: {} bytes", png.len());
     }
     assert_eq!(backs.len(), 2, "{backs:?}");
@@ -331,13 +332,14 @@ async fn pictures() {
     let mut browser = Browser::start().await;
     browser.open(&std::env::var("DASHBOARD").expect("DASHBOARD is the page's address")).await;
     browser.until("state.told?.usage").await;
+    browser.ask("Emulation.setScrollbarsHidden", serde_json::json!({ "hidden": true })).await;
     for (name, width, dark) in LOOKS {
-        browser.look(width, 900, dark).await;
+        browser.look(width, if width < 600 { 2_000 } else { 1_400 }, dark).await;
         sleep(Duration::from_secs(2)).await;
         let path = format!("docs/images/dashboard-{name}.png");
         std::fs::write(
             Path::new(env!("CARGO_MANIFEST_DIR")).join(path),
-            browser.screenshot().await,
+            browser.screenshot(false).await,
         )
         .unwrap();
     }
