@@ -14,6 +14,7 @@ use crate::auth::{Auth, Gateway, TokenPolicy, TokenStore};
 use crate::cache::{CacheHandle, Open as OpenCache};
 use crate::circuit::{Circuit, CircuitState};
 use crate::error::Result;
+use crate::health::{Health, Objectives};
 use crate::limits::{Lane, Limits};
 use crate::origins::Origins;
 use crate::request::Request;
@@ -21,7 +22,7 @@ use crate::retry::{RetryBudget, RetryPolicy};
 use crate::store::{Guard, StoreHealth};
 use crate::telemetry::usage::{Account, Books, Usage};
 use crate::telemetry::watch::Watch;
-use crate::telemetry::{BodyLog, Health, Objectives, meter};
+use crate::telemetry::{BodyLog, meter};
 
 mod builder;
 mod identity;

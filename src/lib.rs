@@ -42,6 +42,7 @@ pub mod contract;
 #[cfg(feature = "dashboard")]
 #[cfg_attr(docsrs, doc(cfg(feature = "dashboard")))]
 pub mod dashboard;
+pub mod health;
 pub mod limits;
 #[cfg(feature = "shadow")]
 #[cfg_attr(docsrs, doc(cfg(feature = "shadow")))]

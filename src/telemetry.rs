@@ -114,7 +114,6 @@
 
 pub(crate) mod bodies;
 pub(crate) mod error_type;
-pub(crate) mod health;
 #[cfg(feature = "metrics")]
 mod keys;
 #[cfg_attr(not(feature = "metrics"), path = "telemetry/no_meter.rs")]
@@ -133,10 +132,6 @@ pub mod usage;
 pub(crate) mod watch;
 
 pub use bodies::BodyLog;
-pub use health::{
-    CircuitHealth, Health, HealthStatus, LimitsHealth, Objective, ObjectiveHealth, ObjectiveWindow,
-    Objectives, PrimaryHealth, StoreStatus, TokenHealth,
-};
 #[cfg(feature = "__bench")]
 #[doc(hidden)]
 pub use telling::Telling;

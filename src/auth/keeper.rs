@@ -17,13 +17,14 @@ use tokio::time::{Instant, timeout};
 use tracing::{Instrument, debug, info_span, warn};
 
 use super::failure::AuthFailure;
+use super::health::TokenHealth;
 use super::policy::{TokenPolicy, some_of};
 use super::source::{Keep, MintRequest, Reaction, Rejection, TokenSource};
 use super::store::TokenStore;
 use super::token::AccessToken;
 use crate::client::Client;
+use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::telemetry::health::{self, TokenHealth};
 use crate::telemetry::meter;
 
 mod due;
@@ -221,8 +222,8 @@ impl Keeper {
         TokenHealth {
             identity: self.source.identity().into_owned(),
             is_good: held.as_ref().is_some_and(|held| held.is_good()),
-            minted_at: held.as_ref().map(|held| health::time(held.token.minted_at())),
-            expires_at: held.and_then(|held| held.token.expires_at()).map(health::time),
+            minted_at: held.as_ref().map(|held| clock::date(held.token.minted_at())),
+            expires_at: held.and_then(|held| held.token.expires_at()).map(clock::date),
             failures: state.failures,
             failure: failed.map(|(_, error)| error.to_string()),
             next_attempt: pause.map(|pause| pause.as_secs_f64()),

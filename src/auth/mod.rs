@@ -16,6 +16,7 @@ mod app;
 mod client_credentials;
 mod credentials;
 mod failure;
+mod health;
 mod installation;
 mod keeper;
 mod oauth;
@@ -30,6 +31,7 @@ pub use app::{App, AppSigner, SignatureFuture};
 pub use client_credentials::ClientCredentials;
 pub use credentials::Credentials;
 pub use failure::AuthFailure;
+pub use health::TokenHealth;
 pub use installation::{AppInstallation, Installation};
 pub use oauth::{
     Authorization, AuthorizationRequest, CheckedToken, DeviceCode, DeviceRequest, OAuthApp,

@@ -54,14 +54,14 @@ impl Auth {
     /// How the tokens of this source and of the App's installations are, as many at most: this one's first, and
     /// then those whose handles were made last.
     #[cfg(feature = "dashboard")]
-    pub(crate) fn health(&self, most: usize) -> Vec<crate::telemetry::TokenHealth> {
+    pub(crate) fn health(&self, most: usize) -> Vec<super::TokenHealth> {
         let mut keepers: Vec<_> = self.keeper.iter().cloned().collect();
         if let Some(app) = &self.app {
             let known = app.known();
             keepers.extend(known.iter().map(|(_, keeper)| keeper).take(most).cloned());
             keepers.push(Arc::clone(&app.jwt));
         }
-        let mut all: Vec<crate::telemetry::TokenHealth> = Vec::new();
+        let mut all: Vec<super::TokenHealth> = Vec::new();
         for token in keepers.into_iter().map(|keeper| keeper.health()) {
             // An App that calls as itself has two keepers of its JWT.
             if let Some(known) = all.iter_mut().find(|known| known.identity == token.identity) {

@@ -14,13 +14,14 @@ use crate::auth::{Auth, Gateway, Keeper, PersonalToken, TokenPolicy, TokenSource
 use crate::cache::Cache;
 use crate::circuit::{Circuit, CircuitBreaker};
 use crate::error::{Error, ErrorKind, Result};
+use crate::health::Objectives;
 use crate::limits::{Limits, RateLimits};
 use crate::origins::{GITHUB, Origins, origin_of, same_origin};
 use crate::retry::{RetryBudget, RetryPolicy};
 use crate::store::{Guard, STORE_TIMEOUT, Store};
 use crate::telemetry::usage::{Books, UsagePolicy};
 use crate::telemetry::watch::Watch;
-use crate::telemetry::{BodyLog, Objectives, meter};
+use crate::telemetry::{BodyLog, meter};
 
 /// The settings of a [`Client`]; every one has a default.
 ///

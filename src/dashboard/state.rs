@@ -9,9 +9,9 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::Shown;
+use crate::health::{Health, LimitsHealth, TokenHealth};
 use crate::telemetry::seconds::{FailedCall, Series};
 use crate::telemetry::usage::{BudgetReport, Count, OperationUsage};
-use crate::telemetry::{Health, LimitsHealth, TokenHealth};
 
 /// What is told at a time.
 #[derive(Serialize)]

@@ -18,12 +18,12 @@ use tracing::{debug, warn};
 use super::ask::Due;
 use super::cost::Cost;
 use super::fleet::Fleet;
+use super::health::{LimitsHealth, PrimaryHealth};
 use super::penalty::Pause;
 use super::policy::{OnLimit, RateLimits};
 use super::rules::{Blocked, Grant, Outcome, Rule, Rules};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{Guard, LeaseRequest};
-use crate::telemetry::health::{LimitsHealth, PrimaryHealth};
 
 /// How urgent a call is. Among those that wait for the same limit, interactive ones go first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

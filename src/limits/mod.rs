@@ -15,6 +15,7 @@
 mod ask;
 mod cost;
 mod fleet;
+mod health;
 mod lane;
 mod penalty;
 mod policy;
@@ -22,6 +23,7 @@ mod primary;
 mod rules;
 mod window;
 
+pub use health::{LimitsHealth, PrimaryHealth};
 pub use lane::Priority;
 pub use policy::{OnLimit, Pacing, RateLimits};
 
@@ -118,12 +120,7 @@ impl Limits {
 
     /// How the limits of an identity are, and of those whose handles were made last, as many at most.
     #[cfg(feature = "dashboard")]
-    pub(crate) fn health(
-        &self,
-        first: &str,
-        own: &Lane,
-        most: usize,
-    ) -> Vec<crate::telemetry::LimitsHealth> {
+    pub(crate) fn health(&self, first: &str, own: &Lane, most: usize) -> Vec<LimitsHealth> {
         let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         // Calls with a token of their own are known by a digest, which says nothing to people.
         let shown = |identity: &str| identity != first && !identity.starts_with("own:");

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::ring::Ring;
 use crate::cache::CacheStatus;
+use crate::clock;
 
 /// As many seconds are remembered.
 pub(crate) const SECONDS: u64 = 600;
@@ -130,7 +131,7 @@ impl FailedCall {
             characters.map(|it| if it.is_control() { ' ' } else { it }).collect()
         };
         Self {
-            time: super::health::time(crate::clock::now()),
+            time: clock::date(clock::now()),
             operation: line(operation, MAX_NAME),
             error_type,
             seconds: took.as_secs_f64(),

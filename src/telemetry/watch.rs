@@ -24,18 +24,18 @@ struct State {
 
 /// What happened in a minute, or in several.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Minute {
-    pub(super) calls: u64,
-    pub(super) failed: u64,
-    pub(super) unavailable: u64,
-    pub(super) answers: u64,
+pub(crate) struct Minute {
+    pub(crate) calls: u64,
+    pub(crate) failed: u64,
+    pub(crate) unavailable: u64,
+    pub(crate) answers: u64,
     /// What they took together.
-    pub(super) took: Duration,
+    pub(crate) took: Duration,
 }
 
 /// How a call ended, by its error's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// It was answered as it deserves.
     Well,
     /// It was not, and it is for this side or GitHub's to mend.
@@ -47,8 +47,8 @@ pub(super) enum End {
 }
 
 impl End {
-    /// Sorts them as the documentation of [`Objectives`](super::Objectives) says.
-    pub(super) fn of(failed: Option<&str>) -> Self {
+    /// Sorts them as the documentation of [`Objectives`](crate::health::Objectives) says.
+    pub(crate) fn of(failed: Option<&str>) -> Self {
         match failed {
             None => Self::Well,
             Some("cancelled") => Self::Dropped,
@@ -81,7 +81,7 @@ impl Watch {
     }
 
     /// A call ended, and this is what the cache had if it was a read, and whether that saved a request.
-    pub(super) fn call(
+    pub(crate) fn call(
         &self,
         now: Instant,
         failed: Option<&'static str>,
@@ -108,7 +108,7 @@ impl Watch {
     }
 
     /// A request was answered after this time, or was not.
-    pub(super) fn attempt(&self, now: Instant, took: Option<Duration>) {
+    pub(crate) fn attempt(&self, now: Instant, took: Option<Duration>) {
         let mut state = self.state();
         if let Some(took) = took {
             let minute = state.minutes.at(self.second(now) / 60);
@@ -120,7 +120,7 @@ impl Watch {
     }
 
     /// What happened in so many minutes, with the one that goes on.
-    pub(super) fn last(&self, minutes: u64) -> Minute {
+    pub(crate) fn last(&self, minutes: u64) -> Minute {
         let first = (self.second(Instant::now()) / 60 + 1).saturating_sub(minutes);
         let state = self.state();
         state.minutes.since(first).fold(Minute::default(), |sum, (_, minute)| Minute {
@@ -145,7 +145,7 @@ impl Watch {
 #[cfg(feature = "dashboard")]
 impl Watch {
     /// A call failed, as its error says.
-    pub(super) fn failed(&self, failed: super::seconds::FailedCall) {
+    pub(crate) fn failed(&self, failed: super::seconds::FailedCall) {
         self.state().seconds.failed(failed);
     }
 

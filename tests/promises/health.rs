@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use octowire::health::{Health, HealthStatus, Objective, Objectives};
 use octowire::store::Memory;
-use octowire::telemetry::{Health, HealthStatus, Objective, Objectives};
 use octowire::testing::{Fault, MockGitHub};
 use octowire::{CircuitBreaker, Client, RetryPolicy};
 use serde_json::Value;

@@ -163,7 +163,7 @@ pub(super) async fn report(books: &Books, account: &Arc<Account>, time: SystemTi
     UsageReport {
         environment: books.environment.clone(),
         identity: account.identity.clone(),
-        time: super::super::health::time(time),
+        time: clock::date(time),
         is_complete,
         periods,
         budgets,

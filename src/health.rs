@@ -1,15 +1,17 @@
 //! How a client is: what a readiness probe asks, and whether objectives are met.
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::watch::{Minute, Watch};
+pub use crate::auth::TokenHealth;
 use crate::circuit::CircuitState;
 use crate::client::Client;
 use crate::clock;
+pub use crate::limits::{LimitsHealth, PrimaryHealth};
+use crate::telemetry::watch::{Minute, Watch};
 
 /// What is expected of calls: [`ClientBuilder::objectives`](crate::ClientBuilder::objectives).
 ///
@@ -94,29 +96,6 @@ pub enum HealthStatus {
     NotReady,
 }
 
-/// How a token is; it is never the token itself.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct TokenHealth {
-    /// Whose it is.
-    pub identity: String,
-    /// Whether there is one that can be used now, as far as is known: GitHub may have revoked it. There is none before
-    /// the first call.
-    pub is_good: bool,
-    /// When it was minted or found.
-    pub minted_at: Option<DateTime<Utc>>,
-    /// When it ends, if it does.
-    pub expires_at: Option<DateTime<Utc>>,
-    /// How often minting the next one failed since there was one.
-    pub failures: u32,
-    /// Why it failed last.
-    pub failure: Option<String>,
-    /// In how many seconds a call may have another one minted after that; 0 if the next call does.
-    pub next_attempt: Option<f64>,
-    /// The age of the credential behind it, if it is known, in seconds.
-    pub credential_age: Option<f64>,
-}
-
 /// How a server is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -135,36 +114,6 @@ pub struct StoreStatus {
     pub down: Option<f64>,
     /// How often it stopped answering since the client was built.
     pub outages: u64,
-}
-
-/// How the rate limits of an identity are.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct LimitsHealth {
-    /// Whom GitHub limits.
-    pub identity: String,
-    /// Calls that are under way.
-    pub running: u32,
-    /// Calls that wait.
-    pub waiting: usize,
-    /// For how long all calls pause, in seconds, since a secondary limit was reached.
-    pub paused: Option<f64>,
-    /// The primary limits that answers told of.
-    pub primary: Vec<PrimaryHealth>,
-}
-
-/// What is left of a primary limit.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct PrimaryHealth {
-    /// Its name, such as `core`.
-    pub resource: String,
-    /// The requests in its window.
-    pub limit: u64,
-    /// Those that are left.
-    pub remaining: u64,
-    /// When the window ends, in seconds from now; `None` if a new one has begun that nothing is known of.
-    pub reset: Option<f64>,
 }
 
 /// Whether an objective is met.
@@ -239,7 +188,7 @@ impl Health {
             outages: health.outages,
         });
         let mut health = Self {
-            time: time(clock::now()),
+            time: clock::date(clock::now()),
             identity: client.identity().into_owned(),
             status: HealthStatus::Ready,
             reasons: Vec::new(),
@@ -352,11 +301,4 @@ impl fmt::Display for Health {
         }
         Ok(())
     }
-}
-
-/// A time that is part of a [`TokenHealth`].
-pub(crate) fn time(time: SystemTime) -> DateTime<Utc> {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
-    DateTime::from_timestamp(seconds, 0).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
