@@ -30,7 +30,7 @@ use crate::request::{Prepared, Request};
 use crate::response::{Raw, RawBody};
 use crate::retry::retry_after;
 use crate::telemetry::observed::{Observed, ObservedAttempt};
-use crate::telemetry::usage::Spent;
+use crate::telemetry::usage::{Account, Spent};
 use crate::telemetry::{bodies, meter};
 
 /// How the body of the answer is wanted.
@@ -121,7 +121,10 @@ pub(crate) async fn tried(prepared: &Prepared, operation: &Label, reading: Readi
     let mut polls = Polls::of(prepared);
     let (mut sent, mut failed) = (0_u32, false);
     loop {
-        check_budgets(prepared, operation).map_err(|error| attempts.end(error))?;
+        // What would be refused anyway neither waits nor has a token minted.
+        if let Some(account) = budgets(prepared) {
+            account.check(operation).map_err(|error| attempts.end(error))?;
+        }
         let (admitted, asked) = {
             let _waiting = meter::InFlight::waiting();
             let asked = Instant::now();
@@ -208,21 +211,18 @@ async fn admit(prepared: &Prepared, waited: Duration) -> Result<(Option<Permit>,
     Ok((Some(permit), Some(circuit.pass()?)))
 }
 
-/// Refuses early what would be refused anyway, before it waits or has a token minted.
-fn check_budgets(prepared: &Prepared, operation: &Label) -> Result<()> {
-    match prepared.is_elsewhere() || !prepared.client().inner().usage.has_budgets() {
-        true => Ok(()),
-        false => prepared.account().check(operation),
-    }
+/// Whose budgets a request of GitHub's API takes from, where there are any.
+fn budgets(prepared: &Prepared) -> Option<Arc<Account>> {
+    let any = !prepared.is_elsewhere() && prepared.client().inner().usage.has_budgets();
+    any.then(|| prepared.account())
 }
 
-/// Takes a request of GitHub's API from budgets, where there are any, unless one has no room for it.
+/// Takes a request from the budgets, where there are any, unless one has no room for it.
 async fn spend(prepared: &Prepared, operation: &Label) -> Result<Option<Vec<Spent>>> {
-    if prepared.is_elsewhere() || !prepared.client().inner().usage.has_budgets() {
-        return Ok(None);
+    match budgets(prepared) {
+        Some(account) => Box::pin(account.spend(operation)).await.map(Some),
+        None => Ok(None),
     }
-    let account = prepared.account();
-    Box::pin(account.spend(operation)).await.map(Some)
 }
 
 /// Whether an attempt did not reach GitHub, and whether GitHub's answer confirmed what is stored, to who has a token.

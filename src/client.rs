@@ -249,9 +249,12 @@ impl Client {
         self.0.account.get_or_init(|| self.0.usage.account(&self.limited_as()))
     }
 
-    /// What calls use that carry a token of their own.
-    pub(crate) fn account_of_others(&self) -> Arc<Account> {
-        self.0.usage.account("own")
+    /// What a call uses: those that carry a token of their own are somebody else's.
+    pub(crate) fn account_of(&self, own_token: bool) -> Arc<Account> {
+        match own_token {
+            true => self.0.usage.account("own"),
+            false => Arc::clone(self.account()),
+        }
     }
 
     /// Whom GitHub limits: an installation, however its tokens are narrowed.

@@ -23,7 +23,9 @@ pub(super) struct Told {
     tokens: Vec<TokenHealth>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<UsageTold>,
-    webhooks: Option<Deliveries>,
+    /// What became of deliveries, since the receiver was started.
+    #[cfg(feature = "webhooks-core")]
+    webhooks: Option<crate::webhooks::ReceiverStats>,
     /// Calls that failed since it was told last, the latest first.
     failed: Vec<FailedCall>,
 }
@@ -36,23 +38,6 @@ struct UsageTold {
     budgets: Vec<BudgetReport>,
     /// Those with most requests.
     operations: Vec<OperationUsage>,
-}
-
-/// What became of deliveries, since the receiver was started.
-#[derive(Serialize)]
-struct Deliveries {
-    accepted: u64,
-    handled: u64,
-    failed_attempts: u64,
-    failed: u64,
-    duplicates: u64,
-    resumed: u64,
-    unauthorized: u64,
-    malformed: u64,
-    busy: u64,
-    store_failures: u64,
-    in_progress: u64,
-    queued: usize,
 }
 
 /// What a reader was told last.
@@ -109,7 +94,8 @@ impl Shown {
             limits: inner.limits.health(&client.limited_as(), client.lane(), MAX_IDENTITIES),
             tokens: inner.auth.health(MAX_IDENTITIES),
             usage,
-            webhooks: self.deliveries(),
+            #[cfg(feature = "webhooks-core")]
+            webhooks: self.dashboard.receiver.as_ref().map(|receiver| receiver.stats()),
             failed,
         }
     }
@@ -132,29 +118,5 @@ impl Shown {
             (Instant::now(), UsageTold { month, is_complete, budgets: report.budgets, operations });
         let mut last = self.usage.read.lock().unwrap_or_else(PoisonError::into_inner);
         Some(last.insert(read).clone())
-    }
-
-    #[cfg(not(feature = "webhooks-core"))]
-    fn deliveries(&self) -> Option<Deliveries> {
-        None
-    }
-
-    #[cfg(feature = "webhooks-core")]
-    fn deliveries(&self) -> Option<Deliveries> {
-        let stats = self.dashboard.receiver.as_ref()?.stats();
-        Some(Deliveries {
-            accepted: stats.accepted,
-            handled: stats.handled,
-            failed_attempts: stats.failed_attempts,
-            failed: stats.failed,
-            duplicates: stats.duplicates,
-            resumed: stats.resumed,
-            unauthorized: stats.unauthorized,
-            malformed: stats.malformed,
-            busy: stats.busy,
-            store_failures: stats.store_failures,
-            in_progress: stats.in_progress,
-            queued: stats.queued,
-        })
     }
 }

@@ -365,10 +365,7 @@ impl Prepared {
 
     /// Who uses what it takes.
     pub(crate) fn account(&self) -> Arc<Account> {
-        match self.own_authorization() {
-            Some(_) => self.client.account_of_others(),
-            None => Arc::clone(self.client.account()),
-        }
+        self.client.account_of(self.own_authorization().is_some())
     }
 
     pub(crate) fn is_graphql(&self) -> bool {

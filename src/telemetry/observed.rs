@@ -23,7 +23,6 @@ pub(crate) struct Observed {
     span: Span,
     operation: &'static str,
     is_read: bool,
-    authorized: bool,
     began: Instant,
     /// Not for a call that the client makes behind the back of another.
     in_flight: Option<meter::InFlight>,
@@ -35,16 +34,14 @@ pub(crate) struct Observed {
 
 impl Observed {
     pub(crate) fn begin(request: &Request) -> Self {
-        let (own, client) = (request.has_own_token(), request.client());
         Self {
             span: spans::call(request),
             operation: request.metric_name(),
             is_read: request.method() == Method::GET,
-            authorized: own || client.inner().auth.keeper().is_some(),
             began: Instant::now(),
             in_flight: (!request.is_behind()).then(meter::InFlight::call),
-            client: client.clone(),
-            own,
+            client: request.client().clone(),
+            own: request.has_own_token(),
             ended: false,
         }
     }
@@ -87,7 +84,7 @@ impl Observed {
             let saved = match came {
                 CacheStatus::Hit => true,
                 // A confirmation costs nothing to who has a token.
-                CacheStatus::Revalidated => self.authorized,
+                CacheStatus::Revalidated => self.own || self.client.inner().auth.keeper().is_some(),
                 _ => false,
             };
             (came, saved)
@@ -122,10 +119,7 @@ impl Observed {
             meter::cached(came, saved);
         }
         self.client.inner().watch.call(now, failed, cached);
-        match self.own {
-            true => self.client.account_of_others().called(now, self.operation, failed.is_some()),
-            false => self.client.account().called(now, self.operation, failed.is_some()),
-        }
+        self.client.account_of(self.own).called(now, self.operation, failed.is_some());
     }
 }
 
@@ -152,11 +146,8 @@ impl ObservedAttempt {
     pub(crate) fn begin(prepared: &Prepared, operation: &Label, sent: u32) -> Self {
         let (span, method) = (spans::attempt(prepared, sent), prepared.method().clone());
         let (client, began) = (prepared.client(), Instant::now());
-        let operation = metric_name(operation);
-        match (prepared.is_elsewhere(), prepared.own_authorization()) {
-            (true, _) => {}
-            (false, None) => client.account().sent(began, operation),
-            (false, Some(_)) => client.account_of_others().sent(began, operation),
+        if !prepared.is_elsewhere() {
+            prepared.account().sent(began, metric_name(operation));
         }
         Self { span, method, client: client.clone(), began, ended: false }
     }

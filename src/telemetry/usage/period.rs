@@ -1,10 +1,12 @@
 //! Hours, days and months, in UTC.
 
 use std::fmt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Datelike, Months, NaiveTime, TimeDelta, Timelike, Utc};
 use serde::{Deserialize, Serialize};
+
+use crate::clock;
 
 /// A stretch of time that usage is counted by, in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -24,9 +26,7 @@ impl Period {
 
     /// The hour, day or month that a time is in.
     pub(super) fn at(self, time: SystemTime) -> Window {
-        let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let seconds = i64::try_from(seconds).unwrap_or_default();
-        let time = DateTime::from_timestamp(seconds, 0).unwrap_or_default();
+        let time = clock::date(time);
         let midnight = time.date_naive().and_time(NaiveTime::MIN).and_utc();
         let hours = TimeDelta::hours(i64::from(time.hour()));
         let days = TimeDelta::days(i64::from(time.day0()));
@@ -100,6 +100,8 @@ impl fmt::Display for Window {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use std::time::UNIX_EPOCH;
 
     use super::*;
 

@@ -122,10 +122,6 @@ impl UsageReport {
 pub(super) async fn report(books: &Books, account: &Arc<Account>, time: SystemTime) -> UsageReport {
     let mut is_complete = true;
     let mut periods = Vec::new();
-    if !account.place.is_shared() {
-        // At once, so that what it says is in order.
-        account.tally.tell().await;
-    }
     for window in Period::ALL.map(|period| period.at(time)) {
         let (counts, heard) = account.tally.counts(window).await;
         is_complete &= heard;

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::Serialize;
+
 use super::Receipt;
 use super::rooms::Rooms;
 use crate::telemetry::meter;
@@ -9,7 +11,7 @@ use crate::webhooks::refusal::Refusal;
 
 /// What a [`Receiver`](super::Receiver) has done since it was started, and has to do:
 /// [`Receiver::stats`](super::Receiver::stats).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ReceiverStats {
     /// Deliveries that were taken, to be handled.
