@@ -1,4 +1,4 @@
-//! From GitHub's OpenAPI document to Rust source, in nine stages.
+//! From GitHub's OpenAPI document to Rust source, in ten stages.
 
 #[path = "build/mod.rs"]
 mod build;
@@ -7,8 +7,8 @@ use std::{env, fs, path::PathBuf, process::ExitCode};
 
 use build::select::Choice;
 use build::{
-    Error, Result, embed, generate, model, normalize, operations, overlay, refine, select,
-    tolerate, verify, webhooks, write,
+    Error, Result, embed, generate, model, normalize, operations, overlay, refine, required,
+    select, tolerate, verify, webhooks, write,
 };
 
 fn main() -> ExitCode {
@@ -47,6 +47,7 @@ fn run() -> Result<()> {
     let schema_names = normalize::schema_names(&document);
 
     overlay::apply(&mut document, &overlay::read(&openapi.join("overlay.yaml"))?, &name)?;
+    required::relax(&mut document, &required::read(&openapi.join(required::FILE))?);
     if is_on("CARGO_FEATURE_CONTRACT") {
         save("document.json", &embed::embed(&document))?;
     }
@@ -60,7 +61,8 @@ fn run() -> Result<()> {
     let refined = refine::refine(model::read(tokens)?, operations, webhooks)?;
     save("api.rs", &write::write(&refined, &name, &version)?)?;
     save("events.rs", &write::events(&refined)?)?;
-    save("decoders.rs", &write::decoders(&refined))
+    save("decoders.rs", &write::decoders(&refined))?;
+    save("unions.rs", &write::unions(&refined))
 }
 
 fn save(name: &str, source: &str) -> Result<()> {

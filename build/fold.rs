@@ -1,4 +1,4 @@
-//! Stage 6, fold: structurally equal types become one.
+//! Stage 7, fold: structurally equal types become one.
 //!
 //! GitHub's document writes the same inline enum or object hundreds of times.
 //! One definition stays, and every other name becomes an alias of it, so that

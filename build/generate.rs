@@ -1,4 +1,4 @@
-//! Stage 7, generate: progenitor and typify turn the document into endpoint
+//! Stage 8, generate: progenitor and typify turn the document into endpoint
 //! bindings and types, as tokens.
 
 use std::cell::Cell;

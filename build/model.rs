@@ -10,7 +10,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::{Fields, GenericArgument, Item, PathArguments};
 
 use super::error::{Error, Result};
-use super::tolerate::Mark;
+use super::tolerate::{Discriminator, Mark};
 
 const STAGE: &str = "refine";
 
@@ -57,6 +57,8 @@ pub struct Field {
     pub rest: bool,
     /// The place in the document.
     pub order: usize,
+    /// Where it is a union, the property beside it that tells which variant it is.
+    pub decided_by: Option<Discriminator>,
 }
 
 /// A value of an enum.
@@ -307,6 +309,7 @@ fn field(field: &syn::Field) -> Result<Field> {
         nullable: mark.nullable,
         rest: attributes.contains("flatten"),
         order: mark.order,
+        decided_by: mark.decided_by,
     })
 }
 

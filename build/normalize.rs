@@ -1,4 +1,4 @@
-//! Stage 4, normalize: the same document in the few words that progenitor and
+//! Stage 5, normalize: the same document in the few words that progenitor and
 //! typify understand.
 //!
 //! What they trip over as GitHub publishes it, and what becomes of it here:

@@ -4,16 +4,18 @@
 //! An action that matches nothing is an error: it means that upstream mended
 //! the defect and the action can go. An action that is right for some
 //! documents only names those in `x-octowire-expected-in`; elsewhere it is
-//! applied where it matches.
+//! applied where it matches. What may be `null` by an action may be in its
+//! [`twins`].
 
+use std::collections::BTreeSet;
 use std::{fs, path::Path};
 
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
-use super::document;
 use super::error::{Error, Result};
+use super::{document, twins};
 
 const STAGE: &str = "overlay";
 
@@ -40,6 +42,13 @@ pub struct Action {
     /// The documents in which the target must exist; all, if absent.
     #[serde(rename = "x-octowire-expected-in")]
     pub expected_in: Option<Vec<String>>,
+    /// Whether what it says of `null` holds for the [`twins`] as well; it does, if absent.
+    #[serde(rename = "x-octowire-twins", default = "yes")]
+    pub twins: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Reads an overlay.
@@ -109,24 +118,27 @@ pub fn apply_what_matches(
     name: &str,
 ) -> Result<Vec<Stale>> {
     let mut stale = Vec::new();
+    let mut nullable = BTreeSet::new();
     for (index, action) in overlay.actions.iter().enumerate() {
         let about = action.description.lines().next().unwrap_or_default().to_owned();
         let target = action.target.clone();
         let says = |message, dangling| Stale { index, target, about, message, dangling };
-        match apply_one(document, action, name) {
+        match apply_one(document, action, name, &mut nullable) {
             Ok(None) => {}
             Ok(Some(Idle { message, dangling })) => stale.push(says(message, dangling)),
             Err(message) => return Err((&says(message, false)).into()),
         }
     }
+    twins::spread_nullable(document, &nullable);
     Ok(stale)
 }
 
-/// Applies an action; gives what to do about it if it does nothing.
+/// Applies an action, and adds the properties that may be `null` now to `nullable`; gives what to do about it if it does nothing.
 fn apply_one(
     document: &mut Value,
     action: &Action,
     name: &str,
+    nullable: &mut BTreeSet<String>,
 ) -> std::result::Result<Option<Idle>, String> {
     let path = JsonPath::parse(&action.target).map_err(|e| e.to_string())?;
     let mut pointers: Vec<_> =
@@ -147,6 +159,9 @@ fn apply_one(
             if let (false, Some(missing)) = (pointers.is_empty(), dangling(document, update)) {
                 let message = format!("refers to `{missing}`, which is not in {name}");
                 return Ok(Some(Idle { message, dangling: true }));
+            }
+            if update["nullable"] == true && action.twins {
+                nullable.extend(pointers.iter().cloned());
             }
             // Where it is not expected, it need not do anything.
             let mut changed = !expected;

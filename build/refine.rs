@@ -1,4 +1,4 @@
-//! Stage 8, refine: small passes over what was generated.
+//! Stage 9, refine: small passes over what was generated.
 //!
 //! - properties stand in the document's order;
 //! - what is read is tolerant: a list that is absent or `null` is empty; enums

@@ -1,4 +1,4 @@
-//! Stage 3, select: the operations of the chosen tags, the webhooks of the chosen
+//! Stage 4, select: the operations of the chosen tags, the webhooks of the chosen
 //! events, and only the component schemas that they reach.
 
 use std::collections::{BTreeMap, BTreeSet};

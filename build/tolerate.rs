@@ -1,4 +1,4 @@
-//! Stage 5, tolerate: what is read and what is sent become different schemas,
+//! Stage 6, tolerate: what is read and what is sent become different schemas,
 //! since they have different rules.
 //!
 //! A component that is sent is copied: `x` is read, `x-input` is sent, and
@@ -19,23 +19,59 @@ use super::document::{self, schema_name};
 use super::error::{Error, Result};
 use super::names::squashed;
 use super::normalize::{ID_OR_NAME, OF_OPERATION};
-use super::select;
+use super::{required, select};
 
 const STAGE: &str = "tolerate";
 
 /// What is known of a property, carried through typify in its description.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Mark {
     /// The place of the property among its siblings.
     pub order: usize,
     /// Whether the document allows `null`.
     pub nullable: bool,
+    /// What tells which variant of a union it is.
+    pub decided_by: Option<Discriminator>,
+}
+
+/// Another property of the same object that tells which variant a union is (our overlay's
+/// `x-octowire-discriminator`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Discriminator {
+    /// The name of the other property.
+    pub property: String,
+    /// For each of its values, the component that the variant is, or `object` for a map.
+    pub variants: Vec<(String, String)>,
+}
+
+/// Our overlay's key for a [`Discriminator`].
+pub const DISCRIMINATOR: &str = "x-octowire-discriminator";
+
+impl Discriminator {
+    /// Reads `{ property, mapping }`.
+    pub fn read(value: &Value) -> Option<Self> {
+        let target = |(constant, target): (&String, &Value)| {
+            Some((constant.clone(), target.as_str()?.to_owned()))
+        };
+        Some(Self {
+            property: value["property"].as_str()?.to_owned(),
+            variants: value["mapping"].as_object()?.iter().filter_map(target).collect(),
+        })
+    }
+
+    fn write(&self) -> Value {
+        let mapping: serde_json::Map<String, Value> =
+            self.variants.iter().map(|(constant, of)| (constant.clone(), json!(of))).collect();
+        json!({ "property": self.property, "mapping": mapping })
+    }
 }
 
 impl Mark {
-    fn write(self, description: &str) -> String {
+    fn write(&self, description: &str) -> String {
         let null = if self.nullable { "n" } else { "" };
-        format!("\u{E010}{}{null}\u{E011}{description}", self.order)
+        let decided = self.decided_by.as_ref().map(|by| by.write().to_string());
+        let decided = decided.unwrap_or_default();
+        format!("\u{E010}{}{null}{decided}\u{E011}{description}", self.order)
     }
 
     /// Takes the mark off a description.
@@ -45,8 +81,11 @@ impl Mark {
             .strip_prefix('\u{E010}')
             .and_then(|rest| rest.split_once('\u{E011}'));
         let Some((mark, description)) = marked else { return (Self::default(), description) };
+        let (mark, decided) = mark.split_at(mark.find('{').unwrap_or(mark.len()));
         let order = mark.trim_end_matches('n').parse().unwrap_or_default();
-        (Self { order, nullable: mark.ends_with('n') }, description)
+        let decided_by = serde_json::from_str(decided).ok();
+        let decided_by = decided_by.as_ref().and_then(Discriminator::read);
+        (Self { order, nullable: mark.ends_with('n'), decided_by }, description)
     }
 }
 
@@ -151,11 +190,16 @@ fn redirect(value: &mut Value, copies: &BTreeMap<String, String>) {
 }
 
 fn mark(schema: &mut Value, is_sent: bool) {
+    required::relax_marked(schema, is_sent);
     let required: BTreeSet<String> =
         document::array(schema, "required").filter_map(Value::as_str).map(str::to_owned).collect();
     let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
     for (order, (name, property)) in properties.into_iter().flatten().enumerate() {
-        let mark = Mark { order, nullable: property["nullable"] == true };
+        let decided_by = property.get(DISCRIMINATOR).and_then(Discriminator::read);
+        let mark = Mark { order, nullable: property["nullable"] == true, decided_by };
+        if let Some(property) = property.as_object_mut() {
+            property.shift_remove(DISCRIMINATOR);
+        }
         let description = mark.write(property["description"].as_str().unwrap_or_default());
         if let Some(reference) = property.get("$ref").cloned() {
             *property = json!({ "allOf": [{ "$ref": reference }] });

@@ -1,4 +1,4 @@
-//! Stage 9, write: the refined model as Rust source.
+//! Stage 10, write: the refined model as Rust source.
 //!
 //! One module `types`, one module of call builders for each scope (`issues`,
 //! `repos`, …) with a handle to start from, and the operation table; and, apart from these, the
@@ -8,6 +8,7 @@ mod calls;
 mod docs;
 mod events;
 mod types;
+mod unions;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -63,6 +64,12 @@ pub fn decoders(refined: &Refined) -> String {
         })
         .collect();
     format!("match operation {{\n{arms}_ => return None,\n}}\n")
+}
+
+/// Writes the unions that are read, with samples of their variants, by which the tests hold the choice
+/// between them. It is compiled by no one but them.
+pub fn unions(refined: &Refined) -> String {
+    unions::write(refined)
 }
 
 fn too_large(refined: &Refined) -> Result<()> {

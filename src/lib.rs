@@ -74,7 +74,7 @@ pub use request::Request;
 pub use response::{RateLimit, Response, ResponseFuture};
 pub use retry::RetryPolicy;
 pub use times::IntoTime;
-pub use wire::UnknownValue;
+pub use wire::{UnknownProperties, UnknownValue};
 
 // What the public interface is made of, for programs that name these types.
 pub use {bytes, chrono, http, reqwest};

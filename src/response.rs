@@ -18,6 +18,7 @@ use crate::call::Called;
 use crate::error::{Error, ErrorKind, Result, is_html};
 use crate::json_path;
 use crate::operation::Label;
+use crate::wire::EmptyBody;
 
 /// GitHub's answer to a call: the value, and what came with it.
 ///
@@ -235,12 +236,12 @@ pub(crate) enum RawBody {
 }
 
 impl Raw {
-    /// The answer as JSON. An empty body is read as `null`, so that `Option<T>` fits an
-    /// operation that answers now with 200 and a body, now with 204 and none.
+    /// The answer as JSON. An empty body is `None` for an `Option<T>`, which fits an operation that
+    /// answers now with 200 and a body, now with 204 and none.
     pub(crate) fn json<T: DeserializeOwned>(self) -> Result<Response<T>> {
-        self.decode(|body| {
-            let json = if body.is_empty() { b"null" } else { body };
-            serde_json::from_slice(json)
+        self.decode(|body| match body {
+            [] => T::deserialize(EmptyBody),
+            body => serde_json::from_slice(body),
         })
     }
 

@@ -5,9 +5,10 @@
 //! more than a table of its properties. This is what makes them cheap to
 //! compile: `serde_derive` would write some forty lines for each property.
 //!
-//! Reading is tolerant where GitHub is loose: unknown properties are skipped,
-//! an absent or `null` list is empty, an unknown value of an enum is kept, a
-//! time may be a number of seconds, and a union that nothing fits keeps the JSON.
+//! Reading is tolerant where GitHub is loose: unknown properties are kept, an
+//! absent or `null` list is empty, an item that is `null` is left out, an
+//! unknown value of an enum is kept, a time may be a number of seconds, and a
+//! union that nothing fits keeps the JSON.
 
 #![allow(dead_code, unused_imports, unused_macros, reason = "what is used depends on the tags")]
 
@@ -17,16 +18,31 @@ mod strings;
 mod tests;
 mod time;
 mod union;
+mod unknown;
 
 pub(crate) use crate::times::text as time;
-pub(crate) use record::{Fields, Record, entry, list, optional, record, value};
+pub(crate) use record::{Fields, Record, entry, list, map, optional, record, value};
 pub use strings::UnknownValue;
 pub(crate) use strings::{NamedStrings, named, unknown_value};
 pub(crate) use time::read_time;
-pub(crate) use union::{Choice, rank};
+pub(crate) use union::{Constant, Decided, Shape, Union, Variant, decide, undecided};
+pub use unknown::UnknownProperties;
+pub(crate) use unknown::{EmptyBody, Unknown};
 
 /// Implements serde's traits for generated records that are read.
 macro_rules! read_records {
+    ($($name:ident)*) => {$(
+        $crate::wire::read_record_with_rest! { $name }
+        impl $crate::UnknownProperties for $name {
+            fn unknown_properties(&self) -> &::std::collections::BTreeMap<::std::string::String, ::serde_json::Value> {
+                self.unknown_properties.properties()
+            }
+        }
+    )*};
+}
+
+/// The same for records that have a map for all properties without a field.
+macro_rules! read_record_with_rest {
     ($($name:ident)*) => {$(
         impl<'de> ::serde::Deserialize<'de> for $name {
             fn deserialize<D: ::serde::Deserializer<'de>>(from: D) -> ::core::result::Result<Self, D::Error> {
@@ -167,9 +183,9 @@ macro_rules! string_enum {
     };
 }
 
-/// A union that is read: the variant that fits best, or the JSON as it is.
+/// A union that is read: the variant that fits, or the JSON as it is. [`Union`] has the rules.
 macro_rules! read_union {
-    ($(#[$meta:meta])* $name:ident { $($ident:ident($of:ty) $(fields $fields:expr)?, $([$($key:literal: $values:expr),*])?;)* }) => {
+    ($(#[$meta:meta])* $name:ident { $($ident:ident($of:ty) $shape:ident $({ $named:ident $(; $($required:literal)* ; $($key:literal: $values:expr),*)? })?;)* }) => {
         $(#[$meta])*
         #[derive(Clone, Debug)]
         #[non_exhaustive]
@@ -181,15 +197,24 @@ macro_rules! read_union {
         impl Default for $name {
             #[inline] fn default() -> Self { Self::Other(::serde_json::Value::Null) }
         }
+        impl $crate::wire::Union for $name {
+            const VARIANTS: &'static [$crate::wire::Variant<Self>] = &[$($crate::wire::Variant {
+                shape: $crate::wire::shape!($shape $({ $named $(; $($required)*; $($key: $values),*)? })?),
+                read: |value| $crate::wire::read_variant!($shape $of, value $(, $named)?).map(Self::$ident),
+            },)*];
+            #[inline] fn raw(value: ::serde_json::Value) -> Self { Self::Other(value) }
+        }
+        impl $crate::wire::Decided for $name {
+            #[inline] fn undecided(value: ::serde_json::Value) -> Self { Self::Other(value) }
+            fn decide(&mut self, constant: Option<&str>, variants: &[(&str, usize)]) {
+                if let Self::Other(value) = self {
+                    *self = $crate::wire::decide(::core::mem::take(value), constant, variants);
+                }
+            }
+        }
         impl<'de> ::serde::Deserialize<'de> for $name {
             fn deserialize<D: ::serde::Deserializer<'de>>(from: D) -> ::core::result::Result<Self, D::Error> {
-                let mut choice = $crate::wire::Choice::read(from)?;
-                $(choice.offer::<$of>(
-                    $crate::wire::rank!($($fields)?),
-                    &[$($(($key, $values)),*)?],
-                    Self::$ident,
-                );)*
-                Ok(choice.taken().unwrap_or_else(Self::Other))
+                $crate::wire::Union::read(from)
             }
         }
         impl ::serde::Serialize for $name {
@@ -200,6 +225,28 @@ macro_rules! read_union {
                 }
             }
         }
+    };
+}
+
+/// The values that a variant of a union fits.
+macro_rules! shape {
+    (Record { $record:ident ; $($required:literal)* ; $($key:literal: $values:expr),* }) => {
+        $crate::wire::Shape::Record {
+            fields: <$record as $crate::wire::Record>::FIELDS,
+            required: &[$($required),*],
+            constants: &[$(($key, $values)),*],
+        }
+    };
+    ($shape:ident $({ $named:ident })?) => { $crate::wire::Shape::$shape };
+}
+
+/// A value as a variant of a union; `None` if it does not fit.
+macro_rules! read_variant {
+    (Union $of:ty, $value:ident, $union:ident) => {
+        <$union as $crate::wire::Union>::choose($value).map(::core::convert::Into::into)
+    };
+    ($shape:ident $of:ty, $value:ident $(, $named:ident)?) => {
+        <$of as ::serde::Deserialize>::deserialize($value).ok()
     };
 }
 
@@ -221,5 +268,6 @@ macro_rules! sent_union {
 }
 
 pub(crate) use {
-    closed_enum, open_enum, read_records, read_union, sent_records, sent_union, string_enum,
+    closed_enum, open_enum, read_record_with_rest, read_records, read_union, read_variant,
+    sent_records, sent_union, shape, string_enum,
 };

@@ -18,6 +18,8 @@ use super::{ID_OR_NAME, OF_OPERATION, STAGE, variants};
 use crate::build::document::{self, schema_name};
 use crate::build::error::{Error, Result};
 use crate::build::names::squashed;
+use crate::build::required::NOT_REQUIRED;
+use crate::build::tolerate::DISCRIMINATOR;
 
 /// How deep schemas may nest before it must be a mistake. What reads them
 /// later recurses, and a thread's stack may be as small as 1 MiB.
@@ -325,13 +327,19 @@ impl<'a> Schemas<'a> {
         let mut properties = Map::new();
         for (property, schema) in document::object(raw, "properties") {
             let at = format!("{at}{}", document::pointer(&["properties", property]));
-            let schema = self.schema(schema, &format!("{name}-{property}"), &at)?;
-            properties.insert(property.clone(), schema);
+            let mut rewritten = self.schema(schema, &format!("{name}-{property}"), &at)?;
+            if let Some(decided_by) = schema.get(DISCRIMINATOR) {
+                rewritten[DISCRIMINATOR] = decided_by.clone();
+            }
+            properties.insert(property.clone(), rewritten);
         }
         let required: Vec<&Value> = document::array(raw, "required")
             .filter(|required| required.as_str().is_some_and(|name| properties.contains_key(name)))
             .collect();
         object.insert("required".to_owned(), json!(required));
+        if let Some(marked) = raw.get(NOT_REQUIRED) {
+            object.insert(NOT_REQUIRED.to_owned(), marked.clone());
+        }
         match raw.get("additionalProperties") {
             None | Some(Value::Bool(false)) => {}
             Some(Value::Bool(true)) => {

@@ -6,10 +6,9 @@ use std::fmt::{self, Write};
 
 use super::{docs::doc, is_time, shown};
 use crate::build::model::{Definition, Field, Kind, Type, Value, Variant, resolved};
+use crate::build::names::squashed;
 use crate::build::refine::Refined;
-
-/// An enum with more values than this does not tell a union's variants apart.
-const MAX_TAGS: usize = 4;
+use crate::build::tolerate::Discriminator;
 
 /// An optional record that is read and larger than this, in bytes as [`Sizes`] counts them, is
 /// boxed.
@@ -27,7 +26,7 @@ pub fn write(out: &mut String, refined: &Refined) -> fmt::Result {
          pub mod types {{\n\
          #[allow(unused_imports)] use crate::wire;"
     )?;
-    let mut read = Vec::new();
+    let (mut read, mut with_rest) = (Vec::new(), Vec::new());
     let mut sent = Vec::new();
     let mut sizes = Sizes { refined, known: BTreeMap::new() };
     for (name, definition) in &refined.types {
@@ -43,12 +42,17 @@ pub fn write(out: &mut String, refined: &Refined) -> fmt::Result {
                 } else {
                     fields.iter().map(Cow::Borrowed).collect()
                 };
-                record(out, name, &fields, is_read)?;
-                if is_read { &mut read } else { &mut sent }.push(name.as_str());
+                record(out, refined, name, &fields, is_read)?;
+                match (is_read, fields.iter().any(|field| field.rest)) {
+                    (true, false) => read.push(name.as_str()),
+                    (true, true) => with_rest.push(name.as_str()),
+                    (false, _) => sent.push(name.as_str()),
+                }
             }
         }
     }
     writeln!(out, "wire::read_records! {{ {} }}", read.join(" "))?;
+    writeln!(out, "wire::read_record_with_rest! {{ {} }}", with_rest.join(" "))?;
     writeln!(out, "wire::sent_records! {{ {} }}", sent.join(" "))?;
     writeln!(out, "}}")
 }
@@ -149,45 +153,96 @@ fn union(
     let comment = inside(out, definition, name);
     let kind = if is_read { "read_union" } else { "sent_union" };
     writeln!(out, "wire::{kind}! {{\n{comment}{name} {{")?;
-    for Variant { ident, of } in variants {
+    let constants = constants(refined, variants);
+    for (Variant { ident, of }, constants) in variants.iter().zip(&constants) {
         write!(out, "    {ident}({})", shown(of, ""))?;
         if is_read {
-            write!(out, "{},{};", fields_of(refined, of), tags_of(refined, of))?;
+            writeln!(out, " {};", shape(refined, of, constants))?;
         } else {
-            write!(out, ",")?;
+            writeln!(out, ",")?;
         }
-        writeln!(out)?;
     }
     writeln!(out, "}}\n}}")?;
     conversions(out, refined, name, variants)
 }
 
-/// ` fields …` of a variant that is a record.
-fn fields_of(refined: &Refined, of: &Type) -> String {
-    match record_of(refined, of) {
-        Some((record, _)) => format!(" fields <{record} as wire::Record>::FIELDS"),
-        None => String::new(),
+/// The values that a variant fits, in the words of `wire::read_union!`.
+fn shape(refined: &Refined, of: &Type, constants: &[Constant]) -> String {
+    if let Some((record, fields)) = record_of(refined, of) {
+        let required: Vec<String> = fields
+            .iter()
+            .filter(|field| !field.rest)
+            .enumerate()
+            .filter(|(_, field)| field.required)
+            .map(|(index, _)| index.to_string())
+            .collect();
+        let constants: Vec<String> = constants
+            .iter()
+            .map(|(name, values)| format!("{name:?}: &[{}]", quoted(values).join(", ")))
+            .collect();
+        return format!("Record {{ {record}; {}; {} }}", required.join(" "), constants.join(", "));
     }
+    let simple = match of.unboxed() {
+        Type::Path(path) if path == "i64" => "Integer",
+        Type::Path(path) if path == "f64" => "Number",
+        Type::Path(path) if path == "bool" => "Boolean",
+        Type::Path(path) if path == "::serde_json::Value" => "Anything",
+        Type::Map(_) => "Map",
+        Type::Vec(_) => "Array",
+        Type::Named(name) => match resolved(name, &refined.types) {
+            Some((name, Kind::Union(_))) => return format!("Union {{ {name} }}"),
+            _ => "String",
+        },
+        // Times, and all else that is a string in JSON.
+        _ => "String",
+    };
+    simple.to_owned()
 }
 
-/// The properties of a record whose few values tell it from others.
-fn tags_of(refined: &Refined, of: &Type) -> String {
-    let Some((_, fields)) = record_of(refined, of) else { return String::new() };
-    let tags: Vec<String> = fields
-        .iter()
-        .filter_map(|field| {
-            let Type::Named(name) = field.of.unwrapped().unboxed() else { return None };
-            match resolved(name, &refined.types)?.1 {
-                Kind::Enum(values) if values.len() <= MAX_TAGS => {
-                    let values: Vec<String> =
-                        values.iter().map(|value| format!("{:?}", value.name)).collect();
-                    Some(format!("{:?}: &[{}]", field.name, values.join(", ")))
-                }
-                _ => None,
-            }
+/// A property and the values of which a record has one.
+type Constant<'a> = (&'a str, Vec<&'a str>);
+
+/// The properties of each variant whose values tell it from others: those that are an enum in two
+/// variants at least, without a value in common.
+fn constants<'a>(refined: &'a Refined, variants: &'a [Variant]) -> Vec<Vec<Constant<'a>>> {
+    let all: Vec<Vec<Constant<'a>>> =
+        variants.iter().map(|variant| enums_of(refined, &variant.of)).collect();
+    let tells = |property: &str| {
+        let sets: Vec<&Vec<&str>> = all
+            .iter()
+            .flatten()
+            .filter(|(name, _)| *name == property)
+            .map(|(_, values)| values)
+            .collect();
+        sets.iter().enumerate().any(|(index, one)| {
+            sets[index + 1..].iter().any(|other| !one.iter().any(|value| other.contains(value)))
         })
-        .collect();
-    if tags.is_empty() { String::new() } else { format!(" [{}]", tags.join(", ")) }
+    };
+    let telling: BTreeSet<&str> =
+        all.iter().flatten().map(|(name, _)| *name).filter(|name| tells(name)).collect();
+    let mut constants = all;
+    constants.iter_mut().for_each(|own| own.retain(|(name, _)| telling.contains(name)));
+    constants
+}
+
+/// The properties of a record that are enums, with their values.
+fn enums_of<'a>(refined: &'a Refined, of: &'a Type) -> Vec<Constant<'a>> {
+    let Some((_, fields)) = record_of(refined, of) else { return Vec::new() };
+    let values = |field: &'a Field| {
+        let Type::Named(name) = field.of.unwrapped().unboxed() else { return None };
+        match resolved(name, &refined.types)?.1 {
+            Kind::Enum(values) => {
+                let values = values.iter().map(|value| value.name.as_str()).collect();
+                Some((field.name.as_str(), values))
+            }
+            _ => None,
+        }
+    };
+    fields.iter().filter_map(values).collect()
+}
+
+fn quoted(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| format!("{text:?}")).collect()
 }
 
 fn record_of<'a>(refined: &'a Refined, of: &'a Type) -> Option<(&'a str, &'a [Field])> {
@@ -242,7 +297,13 @@ fn meant(refined: &Refined, of: &Type) -> String {
     }
 }
 
-fn record(out: &mut String, name: &str, fields: &[Cow<Field>], is_read: bool) -> fmt::Result {
+fn record(
+    out: &mut String,
+    refined: &Refined,
+    name: &str,
+    fields: &[Cow<Field>],
+    is_read: bool,
+) -> fmt::Result {
     let default =
         if is_read || fields.iter().all(|field| !field.required) { ", Default" } else { "" };
     writeln!(out, "#[derive(Clone, Debug{default})]\n#[non_exhaustive]\npub struct {name} {{")?;
@@ -252,12 +313,15 @@ fn record(out: &mut String, name: &str, fields: &[Cow<Field>], is_read: bool) ->
         doc(out, "    ", &text)?;
         writeln!(out, "    pub {}: {},", field.ident, shown(&field.of, ""))?;
     }
+    if is_read && !fields.iter().any(|field| field.rest) {
+        writeln!(out, "    unknown_properties: wire::Unknown,")?;
+    }
     writeln!(out, "}}")?;
     if !is_read {
         constructor(out, name, fields)?;
     }
     write_fields(out, name, fields, is_read)?;
-    if is_read { read_fields(out, name, fields) } else { Ok(()) }
+    if is_read { read_fields(out, refined, name, fields) } else { Ok(()) }
 }
 
 /// `new(…)` with what is required, and a setter for everything else.
@@ -334,10 +398,17 @@ fn write_fields(out: &mut String, name: &str, fields: &[Cow<Field>], is_read: bo
             writeln!(out, "wire::entry(_to, {name:?}, &self.{ident})?;")?;
         }
     }
-    writeln!(out, "Ok(()) }} }}")
+    let keeps_unknown = is_read && !fields.iter().any(|field| field.rest);
+    let end = if keeps_unknown { "self.unknown_properties.write(_to)" } else { "Ok(())" };
+    writeln!(out, "{end} }} }}")
 }
 
-fn read_fields(out: &mut String, name: &str, fields: &[Cow<Field>]) -> fmt::Result {
+fn read_fields(
+    out: &mut String,
+    refined: &Refined,
+    name: &str,
+    fields: &[Cow<Field>],
+) -> fmt::Result {
     let named: Vec<&Cow<Field>> = fields.iter().filter(|field| !field.rest).collect();
     let names: Vec<String> = named.iter().map(|field| format!("{:?}", field.name)).collect();
     let lenient = |field: &Field| matches!(field.of, Type::Option(_) | Type::Vec(_) | Type::Map(_));
@@ -355,15 +426,15 @@ fn read_fields(out: &mut String, name: &str, fields: &[Cow<Field>]) -> fmt::Resu
         names.join(", "),
         required.join(", ")
     )?;
-    if let Some(rest) = fields.iter().find(|field| field.rest) {
-        writeln!(
-            out,
-            "const REST: bool = true;\n\
-             fn read_rest<'de, A: ::serde::de::MapAccess<'de>>(&mut self, name: ::std::string::String, from: &mut A) \
-             -> ::core::result::Result<(), A::Error> {{ self.{}.insert(name, from.next_value()?); Ok(()) }}",
-            rest.ident
-        )?;
-    }
+    let rest = match fields.iter().find(|field| field.rest) {
+        Some(rest) => format!("self.{}.insert(name, from.next_value()?); Ok(())", rest.ident),
+        None => "self.unknown_properties.read(name, from)".to_owned(),
+    };
+    writeln!(
+        out,
+        "fn read_rest<'de, A: ::serde::de::MapAccess<'de>>(&mut self, name: ::std::string::String, from: &mut A) \
+         -> ::core::result::Result<(), A::Error> {{ {rest} }}"
+    )?;
     writeln!(
         out,
         "fn read<'de, A: ::serde::de::MapAccess<'de>>(&mut self, index: usize, from: &mut A) \
@@ -371,11 +442,54 @@ fn read_fields(out: &mut String, name: &str, fields: &[Cow<Field>]) -> fmt::Resu
     )?;
     for (index, field) in named.iter().enumerate() {
         let how = match &field.of {
-            Type::Vec(_) | Type::Map(_) => "list",
+            _ if field.decided_by.is_some() => "undecided",
+            Type::Vec(of) if !matches!(**of, Type::Option(_)) => "list",
+            Type::Vec(_) | Type::Map(_) => "map",
             of if is_time(of.unwrapped()) => "read_time",
             _ => "value",
         };
         writeln!(out, "{index} => wire::{how}(from, &mut self.{}),", field.ident)?;
     }
-    writeln!(out, "_ => from.next_value::<::serde::de::IgnoredAny>().map(drop) }} }} }}")
+    writeln!(out, "_ => from.next_value::<::serde::de::IgnoredAny>().map(drop) }} }}")?;
+    complete(out, refined, fields)?;
+    writeln!(out, "}}")
+}
+
+/// Chooses the variants of the unions that another property decides.
+fn complete(out: &mut String, refined: &Refined, fields: &[Cow<Field>]) -> fmt::Result {
+    let decided = fields.iter().filter_map(|field| Some((field, field.decided_by.as_ref()?)));
+    let mut lines = String::new();
+    for (field, Discriminator { property, variants }) in decided {
+        let Some(deciding) = fields.iter().find(|field| field.name == *property) else { continue };
+        let places: Vec<String> = variants
+            .iter()
+            .filter_map(|(constant, target)| {
+                let index = variant_index(refined, &field.of, target)?;
+                Some(format!("({constant:?}, {index})"))
+            })
+            .collect();
+        writeln!(
+            lines,
+            "wire::Decided::decide(&mut self.{}, wire::Constant::constant(&self.{}), &[{}]);",
+            field.ident,
+            deciding.ident,
+            places.join(", ")
+        )?;
+    }
+    if lines.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "fn complete(&mut self) {{\n{lines}}}")
+}
+
+/// The place of the variant that a discriminator means: by the name of a component, or `object` for
+/// a map.
+fn variant_index(refined: &Refined, of: &Type, target: &str) -> Option<usize> {
+    let Type::Named(name) = of.unwrapped().unboxed() else { return None };
+    let Kind::Union(variants) = resolved(name, &refined.types)?.1 else { return None };
+    variants.iter().position(|variant| match variant.of.unboxed() {
+        Type::Named(name) => squashed(name) == squashed(target),
+        Type::Map(_) => target == "object",
+        _ => false,
+    })
 }

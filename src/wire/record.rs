@@ -4,7 +4,7 @@ use std::{fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Serialize,
-    de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor},
+    de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor},
     ser::{SerializeMap, Serializer},
 };
 
@@ -26,20 +26,19 @@ pub(crate) trait Record: Default {
     const FIELDS: &'static [&'static str];
     /// The places in [`Self::FIELDS`] of properties that must be there.
     const REQUIRED: &'static [u16];
-    /// Whether properties without a name of their own are kept.
-    const REST: bool = false;
 
     /// Reads the value of one property.
     fn read<'de, A: MapAccess<'de>>(&mut self, index: usize, from: &mut A) -> Result<(), A::Error>;
 
-    /// Reads the value of a property that is not in [`Self::FIELDS`].
+    /// Reads the value of a property that is not in [`Self::FIELDS`], and keeps it.
     fn read_rest<'de, A: MapAccess<'de>>(
         &mut self,
-        _name: String,
+        name: String,
         from: &mut A,
-    ) -> Result<(), A::Error> {
-        from.next_value::<IgnoredAny>().map(drop)
-    }
+    ) -> Result<(), A::Error>;
+
+    /// Called when all properties were read.
+    fn complete(&mut self) {}
 }
 
 /// The most properties that a record may have; the build checks it.
@@ -64,7 +63,7 @@ impl<'de, R: Record> Visitor<'de> for RecordVisitor<R> {
         let mut seen = [0_u64; MAX_FIELDS / 64];
         let mut expected = 0;
         loop {
-            let key = Key { fields: R::FIELDS, expected, keep: R::REST };
+            let key = Key { fields: R::FIELDS, expected };
             match map.next_key_seed(key)? {
                 Some(Place::Field(index)) => {
                     record.read(index, &mut map)?;
@@ -72,9 +71,6 @@ impl<'de, R: Record> Visitor<'de> for RecordVisitor<R> {
                     expected = index + 1;
                 }
                 Some(Place::Rest(name)) => record.read_rest(name, &mut map)?,
-                Some(Place::Unknown) => {
-                    map.next_value::<IgnoredAny>()?;
-                }
                 None => break,
             }
         }
@@ -86,6 +82,7 @@ impl<'de, R: Record> Visitor<'de> for RecordVisitor<R> {
                 ));
             }
         }
+        record.complete();
         Ok(record)
     }
 }
@@ -94,7 +91,6 @@ impl<'de, R: Record> Visitor<'de> for RecordVisitor<R> {
 enum Place {
     Field(usize),
     Rest(String),
-    Unknown,
 }
 
 /// Finds a property by its name. GitHub sends properties in the document's
@@ -102,7 +98,6 @@ enum Place {
 struct Key {
     fields: &'static [&'static str],
     expected: usize,
-    keep: bool,
 }
 
 impl<'de> DeserializeSeed<'de> for Key {
@@ -127,8 +122,7 @@ impl Visitor<'_> for Key {
         }
         Ok(match place(self.fields, name) {
             Some(index) => Place::Field(index),
-            None if self.keep => Place::Rest(name.to_owned()),
-            None => Place::Unknown,
+            None => Place::Rest(name.to_owned()),
         })
     }
 }
@@ -152,14 +146,62 @@ pub(crate) fn value<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
     Ok(())
 }
 
-/// Reads a list or a map, of which `null` is an empty one.
+/// Reads a map, of which `null` is an empty one; or a list whose items may be `null`.
 #[inline]
-pub(crate) fn list<'de, T: Deserialize<'de> + Default, A: MapAccess<'de>>(
+pub(crate) fn map<'de, T: Deserialize<'de> + Default, A: MapAccess<'de>>(
     from: &mut A,
     to: &mut T,
 ) -> Result<(), A::Error> {
     *to = from.next_value::<Option<T>>()?.unwrap_or_default();
     Ok(())
+}
+
+/// Reads a list, of which `null` is an empty one. An item that is `null` is no item.
+#[inline]
+pub(crate) fn list<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
+    from: &mut A,
+    to: &mut Vec<T>,
+) -> Result<(), A::Error> {
+    *to = from.next_value_seed(List(PhantomData))?;
+    Ok(())
+}
+
+struct List<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for List<T> {
+    type Value = Vec<T>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Vec<T>, D::Error> {
+        from.deserialize_option(self)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Vec<T>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Vec<T>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Vec<T>, D::Error> {
+        from.deserialize_seq(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element::<Option<T>>()? {
+            list.extend(item);
+        }
+        Ok(list)
+    }
 }
 
 /// Writes a property.

@@ -3,27 +3,30 @@
 #![allow(unreachable_pub, reason = "the macros write what is public in generated code")]
 
 use proptest::prelude::*;
-use serde::de::{IgnoredAny, MapAccess};
+use serde::de::{Deserialize, IgnoredAny, MapAccess};
 use serde::ser::SerializeMap;
 use serde_json::{Value, json};
 
 use super::{Fields, Record, entry, list, optional, value};
-use crate::wire;
+use crate::{UnknownProperties, wire};
 
 #[derive(Clone, Debug, Default)]
 pub struct Label {
     id: i64,
     name: Option<String>,
     colors: Vec<Color>,
+    unknown_properties: wire::Unknown,
 }
 
-wire::read_records! { Label Extended }
+wire::read_records! { Label Loose Event }
+wire::read_record_with_rest! { Extended }
 
 impl Fields for Label {
     fn write<M: SerializeMap>(&self, to: &mut M) -> Result<(), M::Error> {
         entry(to, "id", &self.id)?;
         optional(to, "name", &self.name)?;
-        entry(to, "colors", &self.colors)
+        entry(to, "colors", &self.colors)?;
+        self.unknown_properties.write(to)
     }
 }
 
@@ -38,6 +41,93 @@ impl Record for Label {
             2 => list(from, &mut self.colors),
             _ => from.next_value::<IgnoredAny>().map(drop),
         }
+    }
+
+    fn read_rest<'de, A: MapAccess<'de>>(
+        &mut self,
+        name: String,
+        from: &mut A,
+    ) -> Result<(), A::Error> {
+        self.unknown_properties.read(name, from)
+    }
+}
+
+/// A record that requires nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Loose {
+    kind: Option<String>,
+    note: Option<String>,
+    unknown_properties: wire::Unknown,
+}
+
+impl Fields for Loose {
+    fn write<M: SerializeMap>(&self, to: &mut M) -> Result<(), M::Error> {
+        optional(to, "kind", &self.kind)?;
+        optional(to, "note", &self.note)?;
+        self.unknown_properties.write(to)
+    }
+}
+
+impl Record for Loose {
+    const FIELDS: &'static [&'static str] = &["kind", "note"];
+    const REQUIRED: &'static [u16] = &[];
+
+    fn read<'de, A: MapAccess<'de>>(&mut self, index: usize, from: &mut A) -> Result<(), A::Error> {
+        match index {
+            0 => value(from, &mut self.kind),
+            1 => value(from, &mut self.note),
+            _ => from.next_value::<IgnoredAny>().map(drop),
+        }
+    }
+
+    fn read_rest<'de, A: MapAccess<'de>>(
+        &mut self,
+        name: String,
+        from: &mut A,
+    ) -> Result<(), A::Error> {
+        self.unknown_properties.read(name, from)
+    }
+}
+
+/// A record with a union that another property decides.
+#[derive(Clone, Debug, Default)]
+pub struct Event {
+    payload: Owner,
+    of: Option<String>,
+    unknown_properties: wire::Unknown,
+}
+
+impl Fields for Event {
+    fn write<M: SerializeMap>(&self, to: &mut M) -> Result<(), M::Error> {
+        entry(to, "payload", &self.payload)?;
+        optional(to, "type", &self.of)?;
+        self.unknown_properties.write(to)
+    }
+}
+
+impl Record for Event {
+    const FIELDS: &'static [&'static str] = &["payload", "type"];
+    const REQUIRED: &'static [u16] = &[0];
+
+    fn read<'de, A: MapAccess<'de>>(&mut self, index: usize, from: &mut A) -> Result<(), A::Error> {
+        match index {
+            0 => wire::undecided(from, &mut self.payload),
+            1 => value(from, &mut self.of),
+            _ => from.next_value::<IgnoredAny>().map(drop),
+        }
+    }
+
+    fn read_rest<'de, A: MapAccess<'de>>(
+        &mut self,
+        name: String,
+        from: &mut A,
+    ) -> Result<(), A::Error> {
+        self.unknown_properties.read(name, from)
+    }
+
+    fn complete(&mut self) {
+        let of = wire::Constant::constant(&self.of);
+        wire::Decided::decide(&mut self.payload, of, &[("LabelEvent", 0), ("TextEvent", 4)]);
     }
 }
 
@@ -58,7 +148,6 @@ impl Fields for Extended {
 impl Record for Extended {
     const FIELDS: &'static [&'static str] = &["id"];
     const REQUIRED: &'static [u16] = &[0];
-    const REST: bool = true;
 
     fn read<'de, A: MapAccess<'de>>(&mut self, index: usize, from: &mut A) -> Result<(), A::Error> {
         match index {
@@ -90,9 +179,13 @@ wire::closed_enum! {
 wire::read_union! {
     /// A user or a team.
     Owner {
-        Label(Box<Label>) fields <Label as wire::Record>::FIELDS, ["name": &["label"]];
-        Extended(Extended) fields <Extended as wire::Record>::FIELDS,;
-        String(String),;
+        Label(Box<Label>) Record { Label; 0; "kind": &["label"] };
+        Extended(Extended) Record { Extended; 0; };
+        Loose(Loose) Record { Loose; ; "kind": &["loose", "looser"] };
+        Map(std::collections::BTreeMap<String, Value>) Map;
+        String(String) String;
+        Integer(i64) Integer;
+        Number(f64) Number;
     }
 }
 
@@ -106,9 +199,37 @@ fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
 }
 
 #[test]
-fn unknown_properties_are_skipped_and_absent_ones_are_nothing() {
-    let label: Label = read(json!({ "url": { "deep": [1] }, "id": 7 }));
-    assert_eq!((label.id, label.name, label.colors.len()), (7, None, 0));
+fn unknown_properties_are_kept_and_absent_ones_are_nothing() {
+    let original = json!({ "url": { "deep": [1] }, "id": 7, "note": null });
+    let label: Label = read(original.clone());
+    assert_eq!((label.id, &label.name, label.colors.len()), (7, &None, 0));
+    assert_eq!(label.unknown_properties()["url"], original["url"]);
+    let again = serde_json::to_value(&label).unwrap();
+    assert_eq!(again, json!({ "url": { "deep": [1] }, "id": 7, "note": null, "colors": [] }));
+    let plain: Label = read(json!({ "id": 7 }));
+    assert!(plain.unknown_properties().is_empty());
+}
+
+#[test]
+fn an_item_of_a_list_that_is_null_is_left_out() {
+    let label: Label = read(json!({ "id": 7, "colors": ["red", null, "+1"] }));
+    assert_eq!(label.colors, [Color::Red, Color::Plus1]);
+}
+
+#[test]
+fn an_empty_body_is_nothing_where_nothing_is_allowed_and_no_raw_union() {
+    assert_eq!(Option::<Label>::deserialize(wire::EmptyBody).unwrap().map(|label| label.id), None);
+    assert_eq!(Value::deserialize(wire::EmptyBody).unwrap(), Value::Null);
+    <()>::deserialize(wire::EmptyBody).unwrap();
+    assert!(Option::<Owner>::deserialize(wire::EmptyBody).unwrap().is_none());
+    for error in [
+        Owner::deserialize(wire::EmptyBody).map(drop).unwrap_err(),
+        Label::deserialize(wire::EmptyBody).map(drop).unwrap_err(),
+        Vec::<Label>::deserialize(wire::EmptyBody).map(drop).unwrap_err(),
+        String::deserialize(wire::EmptyBody).map(drop).unwrap_err(),
+    ] {
+        assert!(!error.to_string().is_empty());
+    }
 }
 
 #[test]
@@ -148,14 +269,70 @@ fn a_value_that_is_sent_must_be_one_that_github_takes() {
     assert_eq!(State::Closed.to_string(), "closed");
 }
 
+/// The name of the variant that a value is read as.
+fn variant(value: Value) -> String {
+    let owner: Owner = read(value);
+    let shown = format!("{owner:?}");
+    shown.split('(').next().unwrap_or_default().to_owned()
+}
+
 #[test]
-fn a_union_takes_the_variant_that_names_most_of_the_properties() {
-    let label: Owner = read(json!({ "id": 1, "name": "label" }));
-    assert!(matches!(label, Owner::Label(_)), "{label:?}");
-    let tagged: Owner = read(json!({ "id": 1, "name": "something else" }));
-    assert!(matches!(tagged, Owner::Extended(_)), "{tagged:?}");
-    let text: Owner = read(json!("octocat"));
-    assert!(matches!(text, Owner::String(_)), "{text:?}");
+fn a_constant_decides_the_variant() {
+    for (value, expected) in [
+        (json!({ "id": 1, "kind": "label", "note": "of the other" }), "Label"),
+        (json!({ "kind": "loose" }), "Loose"),
+        (json!({ "id": 1, "kind": "looser", "name": "of the other" }), "Loose"),
+        // What the constant says does not decode as such: it is nothing else for that.
+        (json!({ "kind": "label" }), "Map"),
+        (json!({ "kind": "loose", "note": 7 }), "Map"),
+        // Nothing has this constant, so that it is of a variant that has none.
+        (json!({ "id": 1, "kind": "exploded" }), "Extended"),
+        (json!({ "kind": "exploded" }), "Map"),
+    ] {
+        assert_eq!(variant(value.clone()), expected, "{value}");
+    }
+}
+
+#[test]
+fn without_a_constant_a_record_needs_what_it_requires() {
+    for (value, expected) in [
+        (json!({ "id": 1, "name": "bug" }), "Label"),
+        (json!({ "id": 1 }), "Label"),
+        (json!({ "id": "one" }), "Map"),
+        (json!({ "note": "nothing is required" }), "Loose"),
+        (json!({ "name": "of a label, which has an id" }), "Map"),
+        (json!({ "something": "else" }), "Map"),
+        (json!({}), "Map"),
+        (json!("octocat"), "String"),
+        (json!(7), "Integer"),
+        (json!(7.5), "Number"),
+        // It would be another number as a float.
+        (json!(u64::MAX), "Other"),
+        (json!(true), "Other"),
+        (json!(null), "Other"),
+        (json!([1]), "Other"),
+    ] {
+        assert_eq!(variant(value.clone()), expected, "{value}");
+    }
+}
+
+#[test]
+fn another_property_decides_wherever_it_stands() {
+    let payload = json!({ "id": 1, "name": "bug" });
+    for (body, expected) in [
+        (json!({ "type": "LabelEvent", "payload": payload }), "Label"),
+        (json!({ "payload": payload, "type": "LabelEvent" }), "Label"),
+        (json!({ "payload": payload }), "Label"),
+        // It does not fit what the other property says, or nothing has that constant.
+        (json!({ "type": "TextEvent", "payload": payload }), "Other"),
+        (json!({ "type": "NewEvent", "payload": payload }), "Other"),
+        (json!({ "type": "TextEvent", "payload": "text" }), "String"),
+    ] {
+        let event: Event = serde_json::from_str(&body.to_string()).unwrap();
+        let shown = format!("{:?}", event.payload);
+        assert!(shown.starts_with(expected), "{body}: {shown}");
+        assert_eq!(serde_json::to_value(&event).unwrap()["payload"]["id"], body["payload"]["id"]);
+    }
 }
 
 #[test]
@@ -172,7 +349,65 @@ fn a_union_that_is_sent_is_written_as_its_variant() {
     assert_eq!(serde_json::to_value(both).unwrap(), json!([1, "one"]));
 }
 
+/// Any JSON, with the names and the constants of [`Owner`]'s variants among others.
+fn any_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        prop_oneof!["label", "loose", "looser", "exploded", "[a-z]{0,3}"].prop_map(Value::from),
+    ];
+    let name = prop_oneof!["id", "name", "kind", "note", "colors", "[a-z]{1,3}"];
+    leaf.prop_recursive(3, 24, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(name.clone(), inner, 0..6)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+/// Whether all of `before` is in `after`; `null` and nothing are the same.
+fn is_kept(before: &Value, after: &Value) -> bool {
+    match (before, after) {
+        (Value::Object(before), Value::Object(after)) => before.iter().all(|(name, value)| {
+            after.get(name).map_or(value.is_null(), |after| is_kept(value, after))
+        }),
+        (Value::Null, Value::Array(after)) => after.is_empty(),
+        (Value::Array(before), Value::Array(after)) if before.len() != after.len() => {
+            let given = before.iter().filter(|value| !value.is_null());
+            given.clone().count() == after.len() && given.zip(after).all(|(a, b)| is_kept(a, b))
+        }
+        (Value::Array(before), Value::Array(after)) => {
+            before.iter().zip(after).all(|(a, b)| is_kept(a, b))
+        }
+        (before, after) => before == after,
+    }
+}
+
 proptest! {
+    #[test]
+    fn a_union_loses_nothing(value in any_value()) {
+        let owner: Owner = read(value.clone());
+        let again = serde_json::to_value(&owner).unwrap();
+        prop_assert!(is_kept(&value, &again), "{value} {owner:?} {again}");
+    }
+
+    #[test]
+    fn unknown_properties_do_not_change_the_variant(
+        value in any_value(),
+        added in prop::collection::btree_map("x_[a-z]{1,4}", any_value(), 1..4),
+    ) {
+        let before = variant(value.clone());
+        let mut more = value;
+        if let Some(object) = more.as_object_mut().filter(|object| !object.is_empty()) {
+            object.extend(added);
+            prop_assert_eq!(variant(more), before);
+        }
+    }
+
     #[test]
     fn the_order_of_properties_does_not_matter(
         order in Just(vec![

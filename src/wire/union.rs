@@ -1,64 +1,271 @@
 //! Unions: one of several types, of which JSON does not say which.
+//!
+//! The choice depends on what a value means, never on how many properties it has:
+//!
+//! 1. If a property has constant values that tell the variants apart (`event`, `type`, …), its value
+//!    decides. A value that no variant has leaves the variants without a constant there.
+//! 2. Otherwise, a record is chosen only if all properties that it requires are present. Of several, the one
+//!    that names most of the properties which any variant names is chosen, then the one that
+//!    requires most, then the first.
+//! 3. A record that requires nothing, and then a map, is the last resort before raw JSON.
+//!
+//! Properties that no variant names have no part in the choice. The chosen record keeps them.
 
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use std::cmp::Reverse;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess};
 use serde_json::Value;
 
-/// The properties that a variant names, or none if it is not a record.
-macro_rules! rank {
-    () => {
-        None
-    };
-    ($fields:expr) => {
-        Some($fields)
-    };
-}
-pub(crate) use rank;
+use super::NamedStrings;
 
-/// Finds the variant that fits a value best: the one that reads it and knows
-/// most of its properties; of equals, the first.
-pub(crate) struct Choice<U> {
+/// A union that is read from a response.
+pub(crate) trait Union: Sized + 'static {
+    /// The variants, in the order of the description.
+    const VARIANTS: &'static [Variant<Self>];
+
+    /// The variant for a value that none of [`Self::VARIANTS`] fits.
+    fn raw(value: Value) -> Self;
+
+    /// The variant that fits a value, if one does.
+    fn choose(value: &Value) -> Option<Self> {
+        let shapes: Vec<&Shape> = Self::VARIANTS.iter().map(|variant| &variant.shape).collect();
+        ranked(value, &shapes).into_iter().find_map(|index| (Self::VARIANTS[index].read)(value))
+    }
+
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        // An empty body is not JSON: see `wire::EmptyBody`.
+        if !from.is_human_readable() {
+            return Err(D::Error::custom("the body is empty"));
+        }
+        let value = Value::deserialize(from)?;
+        Ok(Self::choose(&value).unwrap_or_else(|| Self::raw(value)))
+    }
+}
+
+/// A variant of a union: what values it fits, and how it is read.
+pub(crate) struct Variant<U> {
+    pub(crate) shape: Shape,
+    pub(crate) read: fn(&Value) -> Option<U>,
+}
+
+/// The values that a variant fits.
+pub(crate) enum Shape {
+    Record {
+        /// The properties that it names.
+        fields: &'static [&'static str],
+        /// The places in `fields` of the properties that the description requires.
+        required: &'static [u16],
+        /// The properties with constant values that tell the variants apart.
+        constants: &'static [(&'static str, &'static [&'static str])],
+    },
+    /// Another union.
+    Union,
+    Map,
+    Array,
+    String,
+    Integer,
+    Number,
+    Boolean,
+    Anything,
+}
+
+/// How sure it is that a value is of a variant: the smallest is the best.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Confidence {
+    /// A constant says so, or it is the only JSON type that fits.
+    Certain,
+    /// All required properties are present.
+    Complete,
+    /// Some of its properties are present, and it requires none.
+    Loose,
+    /// It takes any value of this JSON type.
+    Free,
+}
+
+/// The variants that may fit a value, the best first.
+fn ranked(value: &Value, shapes: &[&Shape]) -> Vec<usize> {
+    let constants = Constants::of(value, shapes);
+    let mut fitting: Vec<(Confidence, Reverse<(usize, usize)>, usize)> = Vec::new();
+    for (index, shape) in shapes.iter().enumerate() {
+        let (confidence, coverage, required) = match (shape, value) {
+            (Shape::Record { fields, required, constants: own }, Value::Object(object)) => {
+                let has = |name: &&&str| object.contains_key(**name);
+                let decision = constants.decide(own);
+                let mut needed =
+                    required.iter().filter_map(|index| fields.get(usize::from(*index)));
+                let is_complete = needed.all(|name| has(&name));
+                let coverage = fields.iter().filter(has).count();
+                let confidence = match decision {
+                    Some(false) => continue,
+                    // Reading it asks for what it cannot do without.
+                    Some(true) => Confidence::Certain,
+                    None if !is_complete => continue,
+                    None if !required.is_empty() => Confidence::Complete,
+                    None if coverage > 0 => Confidence::Loose,
+                    None => continue,
+                };
+                (confidence, coverage, required.len())
+            }
+            (Shape::Union, _) => (Confidence::Complete, 0, 0),
+            (Shape::Map, Value::Object(_)) | (Shape::Anything, _) => (Confidence::Free, 0, 0),
+            (Shape::Array, Value::Array(_))
+            | (Shape::String, Value::String(_))
+            | (Shape::Boolean, Value::Bool(_)) => (Confidence::Certain, 0, 0),
+            (Shape::Integer, Value::Number(number)) if number.as_i64().is_some() => {
+                (Confidence::Certain, 0, 0)
+            }
+            (Shape::Number, Value::Number(number)) if is_exact(number) => {
+                (Confidence::Complete, 0, 0)
+            }
+            _ => continue,
+        };
+        fitting.push((confidence, Reverse((coverage, required)), index));
+    }
+    fitting.sort_unstable();
+    fitting.into_iter().map(|(.., index)| index).collect()
+}
+
+/// The properties of a value that have constant values in some variant: name and value.
+struct Constants<'a>(Vec<(&'static str, &'a str, bool)>);
+
+impl<'a> Constants<'a> {
+    fn of(value: &'a Value, shapes: &[&Shape]) -> Self {
+        let mut given: Vec<(&'static str, &'a str, bool)> = Vec::new();
+        for (name, values) in shapes.iter().flat_map(|shape| shape.constants()) {
+            let Some(value) = value.get(name).and_then(Value::as_str) else { continue };
+            let is_known = is_one_of(value, values);
+            match given.iter_mut().find(|(other, ..)| other == name) {
+                Some((_, _, known)) => *known |= is_known,
+                None => given.push((name, value, is_known)),
+            }
+        }
+        Self(given)
+    }
+
+    /// Whether the value is of the variant with these constants; `None` if nothing says so.
+    fn decide(&self, own: &[(&str, &[&str])]) -> Option<bool> {
+        let mut decision = None;
+        for (name, value, is_known) in &self.0 {
+            match own.iter().find(|(other, _)| other == name) {
+                Some((_, values)) if is_one_of(value, values) => decision = Some(true),
+                Some(_) => return Some(false),
+                // It is the constant of another variant.
+                None if *is_known => return Some(false),
+                None => {}
+            }
+        }
+        decision
+    }
+}
+
+/// Whether a value is one of these constants. Some events are written with `-` by one part of GitHub
+/// and with `_` by another: `line-commented`.
+fn is_one_of(value: &str, constants: &[&str]) -> bool {
+    let bare = |byte: u8| if byte == b'-' { b'_' } else { byte };
+    constants.iter().any(|constant| value.bytes().map(bare).eq(constant.bytes().map(bare)))
+}
+
+/// Whether the number is the same as an `f64`.
+fn is_exact(number: &serde_json::Number) -> bool {
+    #[allow(clippy::cast_precision_loss, reason = "this is what is looked at")]
+    #[allow(clippy::cast_possible_truncation, reason = "`as` saturates")]
+    #[allow(clippy::cast_sign_loss, reason = "an unsigned number is not negative")]
+    match (number.as_i64(), number.as_u64()) {
+        (Some(integer), _) => (integer as f64) as i64 == integer && integer != i64::MAX,
+        (None, Some(integer)) => (integer as f64) as u64 == integer && integer != u64::MAX,
+        (None, None) => true,
+    }
+}
+
+impl Shape {
+    fn constants(&self) -> &'static [(&'static str, &'static [&'static str])] {
+        match self {
+            Self::Record { constants, .. } => constants,
+            _ => &[],
+        }
+    }
+}
+
+/// A property that holds a union, which another property of the same record decides: the `payload`
+/// of an event by its `type`.
+///
+/// It is read as raw JSON first, since the other property may follow it.
+pub(crate) trait Decided: Sized {
+    /// The value before the variant is chosen.
+    fn undecided(value: Value) -> Self;
+
+    /// Chooses the variant. `variants` has its place in [`Union::VARIANTS`] for each constant; a
+    /// value of a constant that it does not have stays raw. Without a constant, the value's own
+    /// properties decide.
+    fn decide(&mut self, constant: Option<&str>, variants: &[(&str, usize)]);
+}
+
+/// [`Decided::decide`] for a union.
+pub(crate) fn decide<U: Union>(
     value: Value,
-    best: Option<(usize, U)>,
+    constant: Option<&str>,
+    variants: &[(&str, usize)],
+) -> U {
+    let chosen = match constant {
+        None => U::choose(&value),
+        Some(constant) => variants
+            .iter()
+            .find(|(name, _)| *name == constant)
+            .and_then(|(_, index)| (U::VARIANTS.get(*index)?.read)(&value)),
+    };
+    chosen.unwrap_or_else(|| U::raw(value))
 }
 
-impl<U> Choice<U> {
-    pub(crate) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Ok(Self { value: Value::deserialize(from)?, best: None })
+impl<T: Decided> Decided for Option<T> {
+    fn undecided(value: Value) -> Self {
+        if value.is_null() { None } else { Some(T::undecided(value)) }
     }
 
-    /// Offers a variant. `fields` are the properties it names; `tags` are
-    /// properties whose values tell it from its siblings.
-    pub(crate) fn offer<T: DeserializeOwned>(
-        &mut self,
-        fields: Option<&[&str]>,
-        tags: &[(&str, &[&str])],
-        wrap: fn(T) -> U,
-    ) {
-        let misfit = misfit(&self.value, fields, tags);
-        if self.best.as_ref().is_some_and(|(best, _)| *best <= misfit) {
-            return;
+    fn decide(&mut self, constant: Option<&str>, variants: &[(&str, usize)]) {
+        if let Some(value) = self {
+            value.decide(constant, variants);
         }
-        if let Ok(value) = T::deserialize(&self.value) {
-            self.best = Some((misfit, wrap(value)));
-        }
-    }
-
-    /// The best variant, or the value if none fits.
-    pub(crate) fn taken(self) -> Result<U, Value> {
-        self.best.map(|(_, union)| union).ok_or(self.value)
     }
 }
 
-/// How badly a value fits a record: one for each property that the record does
-/// not name, and more than all of these for a tag of another variant.
-fn misfit(value: &Value, fields: Option<&[&str]>, tags: &[(&str, &[&str])]) -> usize {
-    let (Some(object), Some(fields)) = (value.as_object(), fields) else { return 0 };
-    let unknown = object.keys().filter(|key| !fields.contains(&key.as_str())).count();
-    let wrong = tags
-        .iter()
-        .filter(|(key, values)| {
-            object.get(*key).and_then(Value::as_str).is_some_and(|tag| !values.contains(&tag))
-        })
-        .count();
-    unknown + wrong * 1_000
+impl<T: Decided> Decided for Box<T> {
+    fn undecided(value: Value) -> Self {
+        Self::new(T::undecided(value))
+    }
+
+    fn decide(&mut self, constant: Option<&str>, variants: &[(&str, usize)]) {
+        (**self).decide(constant, variants);
+    }
+}
+
+/// Reads a property whose variant [`Decided::decide`] chooses when the record is complete.
+pub(crate) fn undecided<'de, T: Decided, A: MapAccess<'de>>(
+    from: &mut A,
+    to: &mut T,
+) -> Result<(), A::Error> {
+    *to = T::undecided(from.next_value()?);
+    Ok(())
+}
+
+/// The text of a property that decides a union.
+pub(crate) trait Constant {
+    fn constant(&self) -> Option<&str>;
+}
+
+impl Constant for String {
+    fn constant(&self) -> Option<&str> {
+        Some(self)
+    }
+}
+
+impl<T: NamedStrings> Constant for T {
+    fn constant(&self) -> Option<&str> {
+        Some(self.text())
+    }
+}
+
+impl<T: Constant> Constant for Option<T> {
+    fn constant(&self) -> Option<&str> {
+        self.as_ref()?.constant()
+    }
 }

@@ -1,4 +1,4 @@
-//! Stage 9: GitHub's Markdown as rustdoc takes it.
+//! Stage 10: GitHub's Markdown as rustdoc takes it.
 
 use serde_json::json;
 

@@ -16,7 +16,7 @@ use crate::build::model::{Definition, Kind, Type};
 use crate::build::refine::{Paging, Refined};
 use crate::build::select::Choice;
 use crate::build::webhooks::Webhook;
-use crate::build::{Result, overlay, select, verify, webhooks, write};
+use crate::build::{Result, overlay, required, select, verify, webhooks, write};
 use crate::support::{
     names, normalized_tags, ok, openapi, refined_choice, refined_tags, tolerated_tags,
 };
@@ -25,7 +25,13 @@ fn corrected(path: &Path) -> Result<Value> {
     let mut document = verify::other(path)?;
     let name = overlay::document_name(&document);
     overlay::apply(&mut document, &overlay::read(&openapi().join("overlay.yaml"))?, &name)?;
+    required::relax(&mut document, &required::read(&openapi().join(required::FILE))?);
     Ok(document)
+}
+
+/// The vendored document as GitHub publishes it.
+pub fn uncorrected() -> Value {
+    ok(verify::other(&openapi().join("api.github.com.json")))
 }
 
 pub fn vendored() -> Value {

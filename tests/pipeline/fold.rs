@@ -1,4 +1,4 @@
-//! Stage 6: equal types become one.
+//! Stage 7: equal types become one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +30,7 @@ fn record(fields: &[(&str, Type)]) -> Kind {
         nullable: false,
         rest: false,
         order,
+        decided_by: None,
     };
     Kind::Struct(fields.iter().enumerate().map(field).collect())
 }

@@ -1,4 +1,4 @@
-//! Stage 7: progenitor's and typify's part.
+//! Stage 8: progenitor's and typify's part.
 
 use serde_json::{Value, json};
 

@@ -27,6 +27,8 @@ mod overlay;
 #[cfg(test)]
 mod refine;
 #[cfg(test)]
+mod required;
+#[cfg(test)]
 mod schemas;
 #[cfg(test)]
 mod select;
@@ -34,6 +36,8 @@ mod select;
 mod support;
 #[cfg(test)]
 mod tolerate;
+#[cfg(test)]
+mod twins;
 #[cfg(test)]
 mod verify;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Stage 4: bodies, parameters and media types. What becomes of schemas is in
+//! Stage 5: bodies, parameters and media types. What becomes of schemas is in
 //! `schemas.rs`.
 
 use serde_json::{Value, json};

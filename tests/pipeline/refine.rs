@@ -1,4 +1,4 @@
-//! Stage 8: tolerant and exact, paging and bodies.
+//! Stage 9: tolerant and exact, paging and bodies.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Stage 4: what becomes of schemas.
+//! Stage 5: what becomes of schemas.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Stage 3: the chosen tags, and no more.
+//! Stage 4: the chosen tags, and no more.
 
 use serde_json::{Value, json};
 

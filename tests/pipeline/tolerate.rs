@@ -1,8 +1,8 @@
-//! Stage 5: what is read and what is sent.
+//! Stage 6: what is read and what is sent.
 
 use serde_json::{Value, json};
 
-use crate::build::tolerate::{Mark, tolerate};
+use crate::build::tolerate::{Discriminator, Mark, tolerate};
 use crate::support::{
     answer, answering, body, exchanging, fails, ok, reference, schema, taking, tolerated,
 };
@@ -126,7 +126,16 @@ fn a_mark_can_be_told_from_a_description() {
         assert_eq!(Mark::read(text), (Mark::default(), text));
     }
     let (mark, text) = Mark::read(" \u{E010}12n\u{E011}Rest\u{E011}.");
-    assert_eq!((mark, text), (Mark { order: 12, nullable: true }, "Rest\u{E011}."));
+    let expected = Mark { order: 12, nullable: true, decided_by: None };
+    assert_eq!((mark, text), (expected, "Rest\u{E011}."));
+    let (mark, text) = Mark::read(
+        "\u{E010}3{\"property\":\"type\",\"mapping\":{\"PushEvent\":\"push-event\"}}\u{E011}Rest.",
+    );
+    let decided_by = Some(Discriminator {
+        property: "type".to_owned(),
+        variants: vec![("PushEvent".to_owned(), "push-event".to_owned())],
+    });
+    assert_eq!((mark, text), (Mark { order: 3, nullable: false, decided_by }, "Rest."));
 }
 
 #[test]

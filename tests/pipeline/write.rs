@@ -1,4 +1,4 @@
-//! Stage 9: the source that is included.
+//! Stage 10: the source that is included.
 
 use std::collections::BTreeMap;
 
@@ -418,4 +418,63 @@ fn a_variant_called_other_is_written_alike_in_what_is_read_and_sent() {
         assert_contains(&source, "    Team(Tests");
         parsed(&source);
     }
+}
+
+/// An object with these properties, all of them required.
+fn variant(properties: Value) -> Value {
+    let required: Vec<&String> =
+        properties.as_object().into_iter().flatten().map(|(name, _)| name).collect();
+    json!({ "type": "object", "required": required, "properties": properties })
+}
+
+#[test]
+fn a_union_knows_the_constants_that_tell_its_variants_apart() {
+    let text = json!({ "type": "string" });
+    let one_of = |values: &[&str]| json!({ "type": "string", "enum": values });
+    let schemas = json!({
+        "opened": variant(json!({ "event": one_of(&["opened"]), "side": one_of(&["a", "b"]), "id": text })),
+        "closed": variant(json!({ "event": one_of(&["closed"]), "side": one_of(&["b", "c"]) })),
+        "plain": variant(json!({ "event": text })),
+    });
+    let union = json!({ "oneOf": [reference("opened"), reference("closed"), reference("plain")] });
+    let source = ok(written(&answering(union, schemas)));
+    // Sides overlap, so that they tell nothing.
+    assert_contains(&source, "Opened(Opened) Record { Opened; 0 1 2; \"event\": &[\"opened\"] };");
+    assert_contains(&source, "Closed(Closed) Record { Closed; 0 1; \"event\": &[\"closed\"] };");
+    assert_contains(&source, "Plain(Plain) Record { Plain; 0;  };");
+}
+
+#[test]
+fn another_property_of_the_object_decides_a_union() {
+    let text = json!({ "type": "string" });
+    let schemas = json!({
+        "push": variant(json!({ "ref": text })),
+        "watch": variant(json!({ "action": text })),
+        "event": variant(json!({
+            "payload": {
+                "oneOf": [reference("push"), reference("watch"), { "type": "object" }],
+                "x-octowire-discriminator": {
+                    "property": "type",
+                    "mapping": { "WatchEvent": "watch", "PushEvent": "push", "PublicEvent": "object" },
+                },
+            },
+            "type": text,
+        })),
+    });
+    let source = ok(written(&answering(reference("event"), schemas)));
+    assert_contains(
+        &source,
+        "wire::Decided::decide(&mut self.payload, wire::Constant::constant(&self.type_), \
+         &[(\"WatchEvent\", 1), (\"PushEvent\", 0), (\"PublicEvent\", 2)]);",
+    );
+    assert_contains(&source, "0 => wire::undecided(from, &mut self.payload),");
+}
+
+#[test]
+fn a_record_that_is_read_keeps_what_it_does_not_name() {
+    let read = ok(written(&answering(reference("issue"), json!({ "issue": issue() }))));
+    assert_contains(&read, "unknown_properties: wire::Unknown,");
+    assert_contains(&read, "self.unknown_properties.write(_to)");
+    let sent = ok(written(&taking(reference("issue"), json!({ "issue": issue() }))));
+    assert!(!sent.contains("unknown_properties"), "{sent}");
 }

@@ -27,6 +27,7 @@ pub mod prune;
 pub mod records;
 pub mod refresh;
 pub mod report;
+pub mod required;
 pub mod source;
 pub mod survey;
 pub mod swap;

@@ -8,6 +8,7 @@ Replaces the vendored OpenAPI document by another edition, and says what changes
   scripts/refresh-openapi.sh [VERSION | FILE] [OPTIONS]
   scripts/refresh-openapi.sh --from rest-api-description [REF] [OPTIONS]
   scripts/refresh-openapi.sh --index
+  scripts/refresh-openapi.sh --required FOLDER
 
 Where the document comes from:
   (nothing)        the newest @octokit/openapi, by npm
@@ -24,6 +25,9 @@ Options:
                    [default: target/drift]
   --root DIR       the folder that has openapi/ [default: this repository]
   --index          write openapi/index.txt anew, and nothing else
+  --required FOLDER
+                   write openapi/not-required.tsv from all versions, which FOLDER has as
+                   VERSION/generated/*.json, and nothing else
   --survey FILE... take other documents through the build's stages, and count
   --help
 
@@ -41,6 +45,8 @@ Exit status:
 pub enum Command {
     Help,
     Index,
+    /// What not all versions in this folder require.
+    Required(PathBuf),
     /// Each of these documents through all stages.
     Survey(Vec<PathBuf>),
     Refresh(Source),
@@ -96,6 +102,7 @@ impl Options {
             match argument.as_str() {
                 "--help" | "-h" => options.command = Command::Help,
                 "--index" => options.command = Command::Index,
+                "--required" => options.command = Command::Required(folder()?),
                 "--survey" => {
                     let files: Vec<PathBuf> = arguments.by_ref().map(PathBuf::from).collect();
                     options.command = Command::Survey(files);
@@ -125,7 +132,11 @@ impl Options {
             match options.command {
                 Command::Refresh(_) => options.command = Command::Refresh(source),
                 Command::Help => {}
-                _ => return Err("--index and --survey take no document to come in".to_owned()),
+                _ => {
+                    return Err(
+                        "--index, --required and --survey take no document to come in".to_owned()
+                    );
+                }
             }
         }
         Ok(options)

@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use crate::build::overlay::{Overlay, Stale};
 use crate::build::refine::Refined;
+use crate::build::required::NotRequired;
 use crate::build::select::Choice;
 use crate::build::{
-    Result, generate, model, normalize, operations, overlay, refine, select, tolerate, verify,
-    webhooks, write,
+    Result, generate, model, normalize, operations, overlay, refine, required, select, tolerate,
+    verify, webhooks, write,
 };
 
 /// A document with the overlay's corrections.
@@ -34,8 +35,10 @@ pub fn correct_file(path: &Path, overlay: &Overlay) -> Result<Corrected> {
 }
 
 /// Takes a document with its corrections through the stages that are left, up to the source.
-pub fn generate(corrected: &Corrected) -> Result<Refined> {
+/// Responses need not have `not_required`.
+pub fn generate(corrected: &Corrected, not_required: &[NotRequired]) -> Result<Refined> {
     let mut document = corrected.document.clone();
+    required::relax(&mut document, not_required);
     let version = document["info"]["version"].as_str().unwrap_or_default().to_owned();
     let schema_names = normalize::schema_names(&document);
     select::select(&mut document, &Choice::All, &Choice::All)?;
@@ -48,5 +51,6 @@ pub fn generate(corrected: &Corrected) -> Result<Refined> {
     write::write(&refined, &corrected.name, &version)?;
     write::events(&refined)?;
     write::decoders(&refined);
+    write::unions(&refined);
     Ok(refined)
 }

@@ -13,6 +13,7 @@ use crate::examples::{self, Proposal};
 use crate::options::{Options, Source};
 use crate::pipeline::{self, Corrected};
 use crate::problem::{Problem, Result, StaleAction};
+use crate::required::{self, NotRequired, Version};
 use crate::source::{self, Published};
 use crate::swap::Staging;
 use crate::{editions, features, index, payloads, prune, records, report};
@@ -28,6 +29,7 @@ struct Vendored {
     upstream: String,
     overlay_text: String,
     overlay: Overlay,
+    not_required: Vec<NotRequired>,
 }
 
 impl Vendored {
@@ -42,6 +44,7 @@ impl Vendored {
             upstream: text(UPSTREAM)?,
             overlay: overlay::read(&folder.join(OVERLAY))?,
             overlay_text: text(OVERLAY)?,
+            not_required: required::parse(&text(required::FILE).unwrap_or_default())?,
         })
     }
 
@@ -77,19 +80,22 @@ pub fn run(options: &Options, source: &Source, out: &mut impl Write) -> Result<u
     }
     say(format!("{which}: {} bytes", published.bytes.len()))?;
 
+    let others = published.others.take();
+    let others = others.as_deref();
+    let not_required = not_required(&vendored, &published, others);
     let before = pipeline::correct(vendored.document, &vendored.overlay)?;
     let after = pipeline::correct(mem::take(&mut published.document), &vendored.overlay)?;
     let drift = drift::compare(&before.document, &after.document).map_err(Problem::failed)?;
-    report::write_drift(&options.report(), &drift)?;
+    let of_required = required::changes(&vendored.not_required, &not_required);
+    report::write_drift(&options.report(), &drift, of_required.as_deref())?;
 
-    let others = published.others.as_deref();
     let stale = editions::stale(&after, &vendored.overlay, others);
     let can_go = |action: &StaleAction| options.prune && action.can_be_pruned();
     if !stale.iter().all(can_go) {
         return Err(Problem::Stale(stale));
     }
     let overlay = prune::prune(&vendored.overlay_text, &vendored.overlay, &stale)?;
-    let refined = pipeline::generate(&after)?;
+    let refined = pipeline::generate(&after, &not_required)?;
     let proposals = examples::proposals(&after.document, &payloads::read(&options.root)?)?;
     propose(options, &proposals, &after, &vendored.overlay, others)?;
     let features = features::missing(&options.root, &after.document)?;
@@ -104,11 +110,13 @@ pub fn run(options: &Options, source: &Source, out: &mut impl Write) -> Result<u
             (UPSTREAM, upstream.into_bytes()),
             (OVERLAY, records::overlay_version(&overlay, &published.version)?.into_bytes()),
             (index::FILE, index.into_bytes()),
+            (required::FILE, required::render(&not_required).into_bytes()),
         ];
         files.extend(published.license_text.map(|text| (LICENSE, text)));
         staging.replace(&files)?;
     }
     let mut summary = report::summary(&drift);
+    summary.push_str(of_required.as_deref().unwrap_or_default());
     if !stale.is_empty() {
         let actions: String = stale.iter().map(ToString::to_string).collect();
         summary.push_str(&format!("\nThe overlay was pruned, but for the comments:\n{actions}"));
@@ -116,6 +124,28 @@ pub fn run(options: &Options, source: &Source, out: &mut impl Write) -> Result<u
     // Nobody may listen any more, but it has happened.
     let _ = say(summary + "\n" + &next(options, &drift, &proposals, &features, &which));
     Ok(report::status(&drift))
+}
+
+/// What responses need not have after the refresh: the description that was vendored so far is one
+/// of the other versions then.
+fn not_required(
+    vendored: &Vendored,
+    published: &Published,
+    others: Option<&[PathBuf]>,
+) -> Vec<NotRequired> {
+    let editions = others.into_iter().flatten().filter_map(|path| Version::edition(path));
+    let mut versions: Vec<Version> = editions.collect();
+    versions.push(Version { name: vendored.says("version"), document: vendored.document.clone() });
+    required::collect(&published.document, &versions, &vendored.not_required)
+}
+
+/// Writes what not all versions in a folder require.
+pub fn write_required(options: &Options, folder: &Path) -> Result<()> {
+    let staging = Staging::open(&options.root)?;
+    let vendored = Vendored::read(&options.root)?;
+    let version = vendored.says("version");
+    let properties = required::from_folder(&vendored.document, &version, folder)?;
+    staging.replace(&[(required::FILE, required::render(&properties).into_bytes())])
 }
 
 /// Writes the proposals down, if there are any.
@@ -200,6 +230,6 @@ pub fn write_index(options: &Options) -> Result<()> {
 pub fn index_of(root: &Path) -> Result<String> {
     let vendored = Vendored::read(root)?;
     let corrected = pipeline::correct(vendored.document, &vendored.overlay)?;
-    let refined = pipeline::generate(&corrected)?;
+    let refined = pipeline::generate(&corrected, &vendored.not_required)?;
     Ok(index::index(&refined, &webhooks::describe(&corrected.document)?))
 }

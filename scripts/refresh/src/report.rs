@@ -35,8 +35,9 @@ pub fn clear(folder: &Path) -> Result<()> {
 }
 
 /// Writes what changed, whole.
-pub fn write_drift(folder: &Path, report: &Report) -> Result<()> {
-    write(folder, MARKDOWN, Some(&report.to_markdown()))?;
+/// `more` follows it in Markdown.
+pub fn write_drift(folder: &Path, report: &Report, more: Option<&str>) -> Result<()> {
+    write(folder, MARKDOWN, Some(&(report.to_markdown() + more.unwrap_or_default())))?;
     write(folder, JSON, Some(&format!("{:#}\n", report.to_json())))
 }
 

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use crate::build::required::{self, NotRequired};
 use crate::build::{Result, document, overlay, webhooks};
 use crate::pipeline;
 use crate::problem::{self, Problem};
@@ -13,10 +14,11 @@ use crate::problem::{self, Problem};
 /// Takes each document through; gives how many failed.
 pub fn run(root: &Path, files: &[PathBuf], out: &mut impl Write) -> problem::Result<usize> {
     let overlay = overlay::read(&root.join("openapi/overlay.yaml"))?;
+    let not_required = required::read(&root.join("openapi").join(required::FILE))?;
     let mut failed = 0;
     for file in files {
         let started = Instant::now();
-        let line = catch_unwind(AssertUnwindSafe(|| one(file, &overlay)));
+        let line = catch_unwind(AssertUnwindSafe(|| one(file, &overlay, &not_required)));
         let seconds = started.elapsed().as_secs_f32();
         let line = match line {
             Ok(Ok(counts)) => counts.line(seconds),
@@ -45,9 +47,9 @@ struct Counts {
     stale: usize,
 }
 
-fn one(file: &Path, overlay: &overlay::Overlay) -> Result<Counts> {
+fn one(file: &Path, overlay: &overlay::Overlay, not_required: &[NotRequired]) -> Result<Counts> {
     let corrected = pipeline::correct_file(file, overlay)?;
-    let refined = pipeline::generate(&corrected)?;
+    let refined = pipeline::generate(&corrected, not_required)?;
     let webhooks = webhooks::describe(&corrected.document)?.len();
     let operations = document::operations(&corrected.document).count();
     assert_eq!(refined.calls.len(), operations, "operations were lost on the way");

@@ -1,0 +1,81 @@
+//! The unions that are read, with a sample for each variant, for the tests. It is compiled by no one
+//! but them.
+
+use std::fmt::Write;
+
+use serde_json::{Map, Value, json};
+
+use super::{is_time, shown};
+use crate::build::model::{Field, Kind, Type, resolved};
+use crate::build::refine::Refined;
+
+/// How deep a sample may nest; deeper is left empty.
+const MAX_DEPTH: usize = 24;
+
+/// A slice of unions: name, reader, and variants with samples, the second of which has all that is
+/// optional as well.
+pub fn write(refined: &Refined) -> String {
+    let mut out = "&[\n".to_owned();
+    let unions = refined.types.iter().filter(|(name, _)| refined.read.contains(*name));
+    for (name, definition) in unions {
+        let Kind::Union(variants) = &definition.kind else { continue };
+        let of = shown(&Type::Named(name.clone()), "octowire::types::");
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "({name:?}, read::<{of}> as Reader, &[");
+        for variant in variants {
+            let least = sample(refined, &variant.of, false, 0);
+            let most = sample(refined, &variant.of, true, 0);
+            let (least, most) = (least.to_string(), most.to_string());
+            let _ = writeln!(out, "    ({:?}, {least:?}, {most:?}),", variant.ident);
+        }
+        out.push_str("]),\n");
+    }
+    out.push_str("]\n");
+    out
+}
+
+/// A value of a type. `optional` says whether it has the optional properties; its parts never do.
+fn sample(refined: &Refined, of: &Type, optional: bool, depth: usize) -> Value {
+    if depth > MAX_DEPTH {
+        return Value::Null;
+    }
+    match of {
+        Type::Option(_) => Value::Null,
+        Type::Vec(_) => json!([]),
+        Type::Map(_) => json!({}),
+        Type::Boxed(of) => sample(refined, of, optional, depth + 1),
+        Type::Path(path) => match path.as_str() {
+            "i64" => json!(7),
+            "f64" => json!(7.5),
+            "bool" => json!(true),
+            "::chrono::NaiveDate" => json!("2020-02-29"),
+            _ if is_time(of) => json!("2020-02-29T12:00:00Z"),
+            "::serde_json::Value" => json!({ "anything": 7 }),
+            _ => json!("text"),
+        },
+        Type::Named(name) => match resolved(name, &refined.types).map(|(_, kind)| kind) {
+            Some(Kind::Enum(values)) => json!(values.first().map(|value| &value.name)),
+            Some(Kind::Alias(of)) => sample(refined, of, optional, depth + 1),
+            Some(Kind::Union(variants)) => variants
+                .first()
+                .map_or(Value::Null, |first| sample(refined, &first.of, false, depth + 1)),
+            Some(Kind::Struct(fields)) => record(refined, fields, optional, depth),
+            None => Value::Null,
+        },
+    }
+}
+
+fn record(refined: &Refined, fields: &[Field], optional: bool, depth: usize) -> Value {
+    let mut record = Map::new();
+    for field in fields.iter().filter(|field| !field.rest) {
+        let value = match &field.of {
+            // A required property is there, if only as `null`.
+            Type::Option(_) if field.required && !optional => Value::Null,
+            Type::Option(of) if optional => sample(refined, of, false, depth + 1),
+            _ if !field.required && !optional => continue,
+            of => sample(refined, of, false, depth + 1),
+        };
+        record.insert(field.name.clone(), value);
+    }
+    Value::Object(record)
+}

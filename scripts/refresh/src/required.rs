@@ -1,0 +1,295 @@
+//! `openapi/not-required.tsv`: the properties that the description requires of responses, and other
+//! supported versions of it do not.
+//!
+//! A refresh compares with the description that was vendored before and with the editions that are
+//! published with the new one, and keeps what earlier versions did not require. So the file holds
+//! for all versions since the first, without downloading them again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::build::document::{self, pointer};
+use crate::build::overlay::document_name;
+pub use crate::build::required::{FILE, NotRequired, parse};
+use crate::build::{verify, webhooks};
+use crate::problem::{Problem, Result};
+
+const PREFACE: &str = "\
+# Properties that the OpenAPI description requires of responses, and other supported versions of it do not: `Option`
+# in the types that are read, so that GitHub Enterprise Server and yesterday's github.com decode.
+# Written by `./scripts/refresh-openapi.sh`; see CONTRIBUTING.md.
+#
+# JSON pointer of the schema, property, versions of api.github.com (the oldest and the newest of several) and editions
+# that do not require it; separated by tabs.
+";
+
+/// How deep schemas may nest; deeper is a mistake that the build reports.
+const MAX_DEPTH: usize = 40;
+
+/// What the objects of a document require, by the JSON pointers of their schemas.
+type Requirements = BTreeMap<String, BTreeSet<String>>;
+
+/// A description that is still in use beside the vendored one.
+pub struct Version {
+    /// `20.0.0` for api.github.com, `ghes-3.17` for another edition.
+    pub name: String,
+    pub document: Value,
+}
+
+impl Version {
+    /// Reads an edition that is published with the vendored description; `None` if it is broken.
+    pub fn edition(path: &Path) -> Option<Self> {
+        let document = verify::other(path).ok()?;
+        Some(Self { name: document_name(&document), document })
+    }
+}
+
+/// The properties that `document` requires and one of `versions` does not, with those that `before`
+/// has of versions which are not there any more.
+pub fn collect(document: &Value, versions: &[Version], before: &[NotRequired]) -> Vec<NotRequired> {
+    let required = requirements(document);
+    let mut found: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    for entry in before {
+        let is_required =
+            required.get(&entry.schema).is_some_and(|names| names.contains(&entry.property));
+        // An edition is looked at each time, a version of api.github.com stays.
+        let versions = entry.versions.iter().filter(|name| is_version(name));
+        let versions: Vec<String> = versions.cloned().collect();
+        if is_required && !versions.is_empty() {
+            found.insert((entry.schema.clone(), entry.property.clone()), versions);
+        }
+    }
+    for version in versions {
+        let other = requirements(&version.document);
+        for (schema, names) in &required {
+            let Some(others) = other.get(schema) else { continue };
+            for property in names.difference(others) {
+                let versions = found.entry((schema.clone(), property.clone())).or_default();
+                if !versions.contains(&version.name) {
+                    versions.push(version.name.clone());
+                }
+            }
+        }
+    }
+    let entry = |((schema, property), mut versions): ((String, String), Vec<String>)| {
+        shorten(&mut versions);
+        NotRequired { schema, property, versions }
+    };
+    found.into_iter().map(entry).collect()
+}
+
+/// The text of the file.
+pub fn render(properties: &[NotRequired]) -> String {
+    let mut text = PREFACE.to_owned();
+    for NotRequired { schema, property, versions } in properties {
+        text.push_str(&format!("{schema}\t{property}\t{}\n", versions.join(", ")));
+    }
+    text
+}
+
+/// What comes and goes, for the drift report; `None` if nothing does.
+pub fn changes(before: &[NotRequired], after: &[NotRequired]) -> Option<String> {
+    let key = |entry: &NotRequired| (entry.schema.clone(), entry.property.clone());
+    let (old, new): (BTreeSet<_>, BTreeSet<_>) =
+        (before.iter().map(key).collect(), after.iter().map(key).collect());
+    if old == new {
+        return None;
+    }
+    let mut text = "\n## Required in every supported version\n\n".to_owned();
+    for (schema, property) in new.difference(&old) {
+        text.push_str(&format!(
+            "- `{property}` of `{schema}` is required now, and was not in another supported version: \
+             it is an `Option`\n"
+        ));
+    }
+    for (schema, property) in old.difference(&new) {
+        text.push_str(&format!(
+            "- `{property}` of `{schema}` is either required in every supported version or not at all\n"
+        ));
+    }
+    Some(text)
+}
+
+/// Collects from every version under `folder`, which has them as
+/// `VERSION/generated/api.github.com.json`, and from the editions beside the newest.
+pub fn from_folder(document: &Value, vendored: &str, folder: &Path) -> Result<Vec<NotRequired>> {
+    let mut versions = Vec::new();
+    for path in entries(folder)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let generated = path.join("generated");
+        if !is_version(&name) || !generated.is_dir() {
+            continue;
+        }
+        if name == vendored {
+            let editions = entries(&generated)?.into_iter().filter(|path| is_edition(path));
+            versions.extend(editions.filter_map(|path| Version::edition(&path)));
+        } else if let Ok(document) = verify::other(&generated.join("api.github.com.json")) {
+            versions.push(Version { name, document });
+        }
+    }
+    if versions.is_empty() {
+        let message = format!("no VERSION/generated/api.github.com.json in {}", folder.display());
+        return Err(Problem::failed(message));
+    }
+    Ok(collect(document, &versions, &[]))
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let read = fs::read_dir(folder).map_err(|e| Problem::at(folder, "read", &e))?;
+    let mut paths: Vec<PathBuf> = read.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+fn is_edition(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(".json") && !name.ends_with(".deref.json") && name != "api.github.com.json"
+}
+
+/// Whether this is a version of api.github.com, and no edition.
+fn is_version(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// Of several versions of api.github.com, the oldest and the newest; then the editions.
+fn shorten(versions: &mut Vec<String>) {
+    let order = |name: &String| -> Vec<u64> {
+        name.split('.').map(|number| number.parse().unwrap_or_default()).collect()
+    };
+    let (mut numbered, mut editions): (Vec<String>, Vec<String>) =
+        versions.drain(..).partition(|name| is_version(name));
+    numbered.sort_by_key(order);
+    editions.sort();
+    editions.dedup();
+    versions.extend(numbered.first().cloned());
+    versions.extend(numbered.last().filter(|last| numbered.first() != Some(last)).cloned());
+    versions.extend(editions);
+}
+
+/// What every object that responses and webhooks consist of requires.
+fn requirements(document: &Value) -> Requirements {
+    let mut found = Requirements::new();
+    for (name, schema) in document::object(&document["components"], "schemas") {
+        objects(schema, &pointer(&["components", "schemas", name]), 0, &mut found);
+    }
+    for (name, response) in document::object(&document["components"], "responses") {
+        content(response, &pointer(&["components", "responses", name]), &mut found);
+    }
+    for located in document::operations(document) {
+        for (status, response) in document::object(located.operation, "responses") {
+            let at = format!("{}{}", located.pointer(), pointer(&["responses", status]));
+            content(response, &at, &mut found);
+        }
+    }
+    for (key, item) in document::object(document, webhooks::WEBHOOKS) {
+        let at = pointer(&[webhooks::WEBHOOKS, key, "post", "requestBody"]);
+        content(&item["post"]["requestBody"], &at, &mut found);
+    }
+    found
+}
+
+fn content(body: &Value, at: &str, found: &mut Requirements) {
+    for (media, content) in document::object(body, "content") {
+        let at = format!("{at}{}", pointer(&["content", media, "schema"]));
+        objects(&content["schema"], &at, 0, found);
+    }
+}
+
+/// The objects of a schema, without those that it refers to.
+fn objects(schema: &Value, at: &str, depth: usize, found: &mut Requirements) {
+    if depth > MAX_DEPTH {
+        return;
+    }
+    if schema.get("properties").is_some() || schema.get("required").is_some() {
+        let names = document::array(schema, "required").filter_map(Value::as_str);
+        found.insert(at.to_owned(), names.map(str::to_owned).collect());
+    }
+    for (name, property) in document::object(schema, "properties") {
+        objects(property, &format!("{at}{}", pointer(&["properties", name])), depth + 1, found);
+    }
+    for key in ["items", "additionalProperties"] {
+        if let Some(schema) = schema.get(key) {
+            objects(schema, &format!("{at}/{key}"), depth + 1, found);
+        }
+    }
+    for key in ["oneOf", "anyOf", "allOf"] {
+        for (index, part) in document::array(schema, key).enumerate() {
+            objects(part, &format!("{at}/{key}/{index}"), depth + 1, found);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn description(required: &[&str]) -> Value {
+        json!({ "components": { "schemas": { "issue": {
+            "type": "object",
+            "properties": { "id": {}, "title": {}, "type": {} },
+            "required": required,
+        } } } })
+    }
+
+    fn version(name: &str, required: &[&str]) -> Version {
+        Version { name: name.to_owned(), document: description(required) }
+    }
+
+    fn entry(property: &str, versions: &[&str]) -> NotRequired {
+        NotRequired {
+            schema: "/components/schemas/issue".to_owned(),
+            property: property.to_owned(),
+            versions: versions.iter().map(|name| (*name).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn what_one_version_does_not_require_is_not_required() {
+        let current = description(&["id", "title", "type"]);
+        let versions = [
+            version("16.0.0", &["id"]),
+            version("9.0.0", &["id"]),
+            version("20.0.0", &["id", "title"]),
+            version("ghes-3.17", &["title"]),
+        ];
+        let found = collect(&current, &versions, &[]);
+        let expected = [
+            entry("id", &["ghes-3.17"]),
+            entry("title", &["9.0.0", "16.0.0"]),
+            entry("type", &["9.0.0", "20.0.0", "ghes-3.17"]),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(parse(&render(&found)).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_refresh_keeps_what_earlier_versions_did_not_require() {
+        let before = [
+            entry("id", &["ghes-3.15"]),
+            entry("title", &["16.0.0", "20.0.0"]),
+            entry("gone", &["16.0.0"]),
+        ];
+        let current = description(&["id", "title", "type"]);
+        let previous = version("23.0.2", &["id", "title"]);
+        let after = collect(&current, &[previous], &before);
+        // An edition that is not published any more is not supported any more.
+        assert_eq!(after, [entry("title", &["16.0.0", "20.0.0"]), entry("type", &["23.0.2"])]);
+        let report = changes(&before, &after).unwrap();
+        assert!(
+            report.contains("`type` of `/components/schemas/issue` is required now"),
+            "{report}"
+        );
+        assert!(changes(&after, &after).is_none());
+    }
+
+    #[test]
+    fn a_schema_that_another_version_does_not_have_says_nothing() {
+        let other = Version { name: "16.0.0".to_owned(), document: json!({}) };
+        assert_eq!(collect(&description(&["id"]), &[other], &[]), []);
+    }
+}

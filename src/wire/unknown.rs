@@ -1,0 +1,104 @@
+//! Properties of responses that the OpenAPI description does not name.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde_json::Value;
+
+/// A type that GitHub's responses are read into, and that keeps what the OpenAPI description does not
+/// name.
+///
+/// GitHub adds properties to responses before it describes them, and Enterprise Server has some of
+/// its own. They are kept as they were sent, and are there when the type is serialized.
+///
+/// ```
+/// use octowire::UnknownProperties;
+///
+/// # fn main() -> Result<(), serde_json::Error> {
+/// let user: octowire::types::SimpleUser = serde_json::from_str(
+///     // The properties that the description names are left out here.
+///     # r#"{"login":"octocat","id":1,"node_id":"","avatar_url":"https://a","gravatar_id":"","url":"https://a","html_url":"https://a","followers_url":"","following_url":"","gists_url":"","starred_url":"","subscriptions_url":"","organizations_url":"","repos_url":"","events_url":"","received_events_url":"","type":"User","site_admin":false,"hovercard":{"seen":3}}"#,
+///     # /*
+///     r#"{ "login": "octocat", …, "hovercard": { "seen": 3 } }"#,
+///     # */
+/// )?;
+/// assert_eq!(user.unknown_properties()["hovercard"]["seen"], 3);
+/// assert_eq!(serde_json::to_value(&user)?["hovercard"]["seen"], 3);
+/// # Ok(())
+/// # }
+/// ```
+pub trait UnknownProperties {
+    /// The properties that the OpenAPI description does not name, by name. They are as many as the
+    /// response had, which [`max_body_bytes`](crate::ClientBuilder::max_body_bytes) bounds.
+    fn unknown_properties(&self) -> &BTreeMap<String, Value>;
+}
+
+/// What a record keeps of them: nothing, most of the time, which is why it is one pointer.
+#[derive(Clone, Default)]
+pub(crate) struct Unknown(Option<Box<BTreeMap<String, Value>>>);
+
+static NOTHING: BTreeMap<String, Value> = BTreeMap::new();
+
+impl Unknown {
+    pub(crate) fn properties(&self) -> &BTreeMap<String, Value> {
+        self.0.as_deref().unwrap_or(&NOTHING)
+    }
+
+    /// Reads the value of a property.
+    pub(crate) fn read<'de, A: MapAccess<'de>>(
+        &mut self,
+        name: String,
+        from: &mut A,
+    ) -> Result<(), A::Error> {
+        let value = from.next_value()?;
+        self.0.get_or_insert_default().insert(name, value);
+        Ok(())
+    }
+
+    /// Writes all properties.
+    pub(crate) fn write<M: SerializeMap>(&self, to: &mut M) -> Result<(), M::Error> {
+        self.properties().iter().try_for_each(|(name, value)| to.serialize_entry(name, value))
+    }
+}
+
+impl fmt::Debug for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.properties().fmt(f)
+    }
+}
+
+/// A body without a byte. It is read as `null` where a type allows for that: an `Option`, `()` or a
+/// [`Value`]; but not by a [`Union`](super::union::Union), which would take it for a raw value.
+pub(crate) struct EmptyBody;
+
+impl<'de> Deserializer<'de> for EmptyBody {
+    type Error = serde_json::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_none()
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    /// It is no JSON: this tells a union that there is nothing.
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
+        unit_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}

@@ -1,0 +1,85 @@
+//! Stage 3: what responses must have is what they have in every supported version.
+
+use serde_json::{Value, json};
+
+use crate::build::required::{NOT_REQUIRED, parse, read, relax, relax_marked};
+use crate::documents::uncorrected;
+use crate::support::{answering, assert_contains, exchanging, fails, ok, openapi, refined};
+
+fn label() -> Value {
+    json!({ "label": {
+        "type": "object",
+        "properties": { "id": { "type": "integer" }, "name": { "type": "string" } },
+        "required": ["id", "name"],
+    } })
+}
+
+const NAME: &str = "# A comment.\n/components/schemas/label\tname\t16.0.0, 20.0.0, ghes-3.17\n";
+
+fn reference() -> Value {
+    json!({ "$ref": "#/components/schemas/label" })
+}
+
+#[test]
+fn what_another_version_does_not_require_is_an_option_where_it_is_read() {
+    let mut document = answering(reference(), label());
+    relax(&mut document, &ok(parse(NAME)));
+    assert_eq!(document["components"]["schemas"]["label"]["required"], json!(["id"]));
+}
+
+#[test]
+fn what_is_sent_still_has_to_be_given() {
+    let mut document = exchanging(reference(), label());
+    relax(&mut document, &ok(parse(NAME)));
+    let schema = &document["components"]["schemas"]["label"];
+    assert_eq!(schema["required"], json!(["id", "name"]));
+    assert_eq!(schema[NOT_REQUIRED], json!(["name"]));
+    let refined = ok(refined(&document));
+    let required = |of: &str| -> Vec<String> {
+        let fields = crate::support::fields(&refined, of);
+        fields.iter().filter(|field| field.required).map(|field| field.name.clone()).collect()
+    };
+    assert_eq!(required("Label"), ["id"]);
+    assert_eq!(required("LabelInput"), ["id", "name"]);
+}
+
+#[test]
+fn a_mark_goes_with_what_is_sent_as_well() {
+    for (is_sent, expected) in [(true, json!(["id", "name"])), (false, json!(["id"]))] {
+        let mut schema = json!({ "required": ["id", "name"], NOT_REQUIRED: ["name"] });
+        relax_marked(&mut schema, is_sent);
+        assert_eq!(schema, json!({ "required": expected }));
+    }
+}
+
+#[test]
+fn a_schema_of_another_document_is_passed_over() {
+    let mut document = answering(reference(), label());
+    let before = document.clone();
+    relax(&mut document, &ok(parse("/components/schemas/absent\tname\t16.0.0\n")));
+    assert_eq!(document, before);
+}
+
+#[test]
+fn a_line_that_cannot_be_read_is_named() {
+    for text in ["/a\tb\n", "a\tb\tc\n", "# x\n/a\t\tc\n", "/a\tb\tc\td\n"] {
+        let message = fails(parse(text), "required", "");
+        assert_contains(message, "not-required.tsv is not");
+    }
+}
+
+#[test]
+fn every_line_of_the_file_is_about_the_vendored_description() {
+    let document = uncorrected();
+    let lines = ok(read(&openapi().join("not-required.tsv")));
+    for line in &lines {
+        let schema = document.pointer(&line.schema);
+        let required = schema.and_then(|schema| schema["required"].as_array());
+        let is_required =
+            required.is_some_and(|names| names.iter().any(|name| *name == line.property.as_str()));
+        assert!(is_required, "{} of {}: write the file anew", line.property, line.schema);
+        assert!(!line.versions.is_empty());
+    }
+    println!("properties that not every version requires: {}", lines.len());
+    assert!(lines.len() > 20);
+}
