@@ -17,12 +17,22 @@ pub fn missing(original: &Value, again: &Value, path: &str, report: &mut impl Fn
                 }
             }
         }
-        (Value::Array(original), Value::Array(again)) if original.len() == again.len() => {
-            for (index, (original, again)) in original.iter().zip(again).enumerate() {
+        _ if is_nothing(original) && is_nothing(again) => {}
+        (Value::Array(original), Value::Array(again)) => {
+            // An item that is `null` is no item, unless it is one of its type.
+            let items = original.iter().enumerate();
+            let kept: Vec<(usize, &Value)> = if original.len() == again.len() {
+                items.collect()
+            } else {
+                items.filter(|(_, item)| !item.is_null()).collect()
+            };
+            if kept.len() != again.len() {
+                return report(path);
+            }
+            for ((index, original), again) in kept.into_iter().zip(again) {
                 missing(original, again, &format!("{path}[{index}]"), report);
             }
         }
-        _ if is_nothing(original) && is_nothing(again) => {}
         _ if same(original, again) => {}
         _ => report(path),
     }
