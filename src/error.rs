@@ -18,11 +18,14 @@ use crate::retry::retry_after;
 
 mod advice;
 mod api;
+mod refusal;
+mod text;
 mod transport;
 
 pub(crate) use advice::when_to_return;
+pub(crate) use api::is_html;
 pub use api::{ApiError, ApiErrorDetail};
-pub(crate) use api::{is_html, speaks_of_secondary, tells_rate_limit};
+pub(crate) use refusal::{Reason, speaks_of_secondary, tells_rate_limit};
 
 /// What a fallible function of this library returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -211,7 +214,10 @@ impl Error {
     }
 
     /// Whether GitHub refused the call because of a primary or secondary
-    /// [rate limit](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api).
+    /// [rate limit](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api):
+    /// by 429, or by 403 with a message that names a limit. If the message of a 403 names no reason,
+    /// `retry-after` or `x-ratelimit-remaining: 0` decides; if it names another reason, such as a
+    /// permission, these headers do not.
     ///
     /// [`retry_after`](Self::retry_after) and [`rate_limit`](Self::rate_limit) say when
     /// to try again.
@@ -268,6 +274,16 @@ impl Error {
     #[must_use]
     pub fn rate_limit(&self) -> Option<RateLimit> {
         RateLimit::from_headers(self.0.headers.as_ref()?)
+    }
+
+    /// The page on which the token is authorized for an organization that requires SAML single
+    /// sign-on: the URL in GitHub's header
+    /// [`X-GitHub-SSO`](https://docs.github.com/en/rest/authentication/authenticating-to-the-rest-api#authenticating-with-saml-sso).
+    ///
+    /// It is for the token's owner to open, works for an hour, and has at most 2,048 characters.
+    #[must_use]
+    pub fn sso_url(&self) -> Option<&str> {
+        advice::sso_url(self.0.headers.as_ref()?)
     }
 
     /// What GitHub said, for errors of the kind [`ErrorKind::Api`].
