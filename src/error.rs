@@ -106,7 +106,7 @@ pub enum ErrorKind {
     Decode,
     /// The connection failed before the answer was complete.
     Transport,
-    /// The answer took longer than a timeout allows.
+    /// The answer took longer than a timeout allows, or is [not ready](Error::is_not_ready) yet.
     Timeout,
     /// The request can not be sent as it is: a value is missing or malformed.
     InvalidRequest,
@@ -205,6 +205,16 @@ impl Error {
     #[must_use]
     pub fn is_not_modified(&self) -> bool {
         self.0.status == Some(StatusCode::NOT_MODIFIED)
+    }
+
+    /// Whether GitHub answered 202 Accepted to a read, since it is still computing the response, as it
+    /// does for [statistics](https://docs.github.com/en/rest/metrics/statistics).
+    ///
+    /// The kind is [`ErrorKind::Timeout`]. Ask again later, or let the call wait by
+    /// [`until_ready`](crate::Request::until_ready).
+    #[must_use]
+    pub fn is_not_ready(&self) -> bool {
+        self.0.kind == ErrorKind::Timeout && self.0.status == Some(StatusCode::ACCEPTED)
     }
 
     /// Whether a timeout ended the call.
