@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::period::{Period, Window};
-use super::place::{Place as Where, Ran};
+use super::place::{Patience, Place as Where, Ran};
 use crate::clock;
 use crate::telemetry::place::{ByPlace, Place};
 
@@ -120,6 +120,11 @@ impl Tally {
     /// Tells the store all there is; whether it heard. What it was told of without an answer it may have heard, and is
     /// not told again.
     pub(super) async fn tell(&self) -> bool {
+        self.tell_with(Patience::Guarded).await == Ran::Done(())
+    }
+
+    /// The same, with as much patience, and whether the store may have heard what it did not answer to.
+    pub(super) async fn tell_with(&self, patience: Patience) -> Ran<()> {
         let _telling = self.telling.lock().await;
         let (untold, listed) = {
             let mut state = self.state();
@@ -129,29 +134,36 @@ impl Tally {
         let mut telling = Telling { tally: self, untold, listed };
         while let Some((window, numbers)) = telling.untold.pop_first() {
             let amounts = Vec::from_iter(numbers);
-            let ran = self.place.tally(&self.key(window), &amounts, window.period.kept()).await;
-            match ran {
+            let (key, kept) = (self.key(window), window.period.kept());
+            match self.place.tally(&key, &amounts, kept, patience).await {
                 Ran::Done(()) => {}
                 Ran::NotTried => {
                     telling.untold.insert(window, BTreeMap::from_iter(amounts));
-                    return false;
+                    return Ran::NotTried;
                 }
-                Ran::Unknown => return false,
+                Ran::Unknown => return Ran::Unknown,
             }
         }
         while let Some((month, requests)) = telling.listed.pop_first() {
             let amounts = [(self.listed.1.clone(), requests)];
             let key = format!("{}:{month}", self.listed.0);
-            match self.place.tally(&key, &amounts, month.period.kept()).await {
+            match self.place.tally(&key, &amounts, month.period.kept(), patience).await {
                 Ran::Done(()) => {}
                 Ran::NotTried => {
                     telling.listed.insert(month, requests);
-                    return false;
+                    return Ran::NotTried;
                 }
-                Ran::Unknown => return false,
+                Ran::Unknown => return Ran::Unknown,
             }
         }
-        true
+        Ran::Done(())
+    }
+
+    /// Whether there is something that the store was not told, or is being told.
+    pub(super) fn is_pending(&self) -> bool {
+        let state = self.state();
+        let untold = !state.counts.is_empty() || !state.untold.is_empty();
+        untold || !state.listed.is_empty() || self.telling.try_lock().is_err()
     }
 
     /// What was called in a window, and whether the store says so.
