@@ -130,7 +130,8 @@ pub(crate) async fn tried(prepared: &Prepared, operation: &Label, reading: Readi
         let (admitted, asked) = {
             let _waiting = meter::InFlight::waiting();
             let asked = Instant::now();
-            (admit(prepared, attempts.waited()).await, asked)
+            let waited = attempts.waited().saturating_add(prepared.waited_before);
+            (admit(prepared, waited).await, asked)
         };
         let (mut permit, trial) = match admitted {
             Ok(admitted) => admitted,

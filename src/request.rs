@@ -94,6 +94,8 @@ struct Inner {
     secret: Option<SecretString>,
     /// Made by the client for another call.
     behind: bool,
+    /// How long an earlier request of the same call has waited for limits.
+    waited_before: Duration,
     /// Why the request can not be sent; the first reason wins.
     refused: Option<Box<str>>,
 }
@@ -398,6 +400,12 @@ impl Request {
         self
     }
 
+    /// Lets the time that the same call has waited for limits before count towards the longest wait.
+    pub(crate) fn having_waited(mut self, time: Duration) -> Self {
+        self.0.waited_before = time;
+        self
+    }
+
     /// Names a secret in the body, should the answer repeat it.
     pub(crate) fn hiding(mut self, secret: &str) -> Self {
         self.0.secret = Some(secret.into());
@@ -503,6 +511,7 @@ impl Inner {
             elsewhere: false,
             secret: None,
             behind: false,
+            waited_before: Duration::ZERO,
             refused: None,
         }
     }
