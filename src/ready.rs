@@ -159,6 +159,41 @@ mod tests {
         }
     }
 
+    /// For each limit of the polls there is a situation in which it is the one that ends them, or sets
+    /// the pause.
+    #[tokio::test(start_paused = true)]
+    async fn each_limit_of_the_polls_binds() {
+        const SECOND: Duration = Duration::from_secs(1);
+        let client = crate::Client::builder().build().unwrap();
+        let pauses = |until: Duration, timeout: Option<Duration>, asked: Option<&str>| {
+            let request = client.request(Method::GET, "/x").until_ready(until);
+            let request = match timeout {
+                Some(timeout) => request.timeout(timeout),
+                None => request,
+            };
+            let mut answer = raw(202, "{}");
+            if let Some(asked) = asked {
+                let headers = Arc::make_mut(&mut answer.headers);
+                headers.insert(http::header::RETRY_AFTER, asked.parse().unwrap());
+            }
+            async move {
+                let prepared = request.prepare().unwrap();
+                let (mut polls, mut pauses) = (Polls::of(&prepared).unwrap(), Vec::new());
+                while let Ok(Some(pause)) = polls.again(&prepared, &answer) {
+                    pauses.push(pause.as_secs());
+                    tokio::time::sleep(pause).await;
+                }
+                pauses
+            }
+        };
+        // The time to wait ends them, and the longest pause bounds what doubles.
+        assert_eq!(pauses(62 * SECOND, None, None).await, [1, 2, 4, 8, 15, 15, 15]);
+        // So does the call's own timeout, and GitHub may ask for longer pauses.
+        assert_eq!(pauses(62 * SECOND, Some(10 * SECOND), None).await, [1, 2, 4]);
+        assert_eq!(pauses(62 * SECOND, None, Some("30")).await, [30, 30]);
+        assert_eq!(pauses(20 * SECOND, None, Some("30")).await, [0_u64; 0]);
+    }
+
     /// Every operation that documents 202: the reads wait for a result, the rest is done by it.
     #[test]
     fn every_documented_202_means_not_ready_to_a_read_alone() {

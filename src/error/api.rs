@@ -265,7 +265,7 @@ mod tests {
         "Only organization owners are permitted; read access is not enough",
     ];
 
-    const LIMIT_HEADERS: [&[(&'static str, &str)]; 4] = [
+    const LIMIT_HEADERS: [&[(&str, &str)]; 4] = [
         &[],
         &[("x-ratelimit-remaining", "0")],
         &[("retry-after", "60")],

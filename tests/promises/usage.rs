@@ -264,6 +264,12 @@ async fn closing_without_a_store_or_with_one_that_fails_ends_and_says_so() {
     assert!(alone.close().await);
     let gone = mock.client_builder().store(Gone).cache(Cache::off()).build().unwrap();
     gone.meta().get_zen().send().await.unwrap();
+    // Telling it shows that it is gone, and the report still has what this process knows.
+    for _ in 0..2 {
+        let report = gone.usage().report().await;
+        assert_eq!((report.is_complete, report.periods[2].total.requests), (false, 1), "{report}");
+    }
+    gone.meta().get_zen().send().await.unwrap();
     let began = std::time::Instant::now();
     assert!(!gone.close().await);
     assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());

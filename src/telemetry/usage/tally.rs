@@ -59,6 +59,8 @@ struct State {
     counts: ByPlace<Count>,
     /// What the store was not told yet, by window and by name.
     untold: BTreeMap<Window, BTreeMap<String, u64>>,
+    /// What it was told without an answer since it answered last: a report without it has this.
+    unsure: BTreeMap<Window, BTreeMap<String, u64>>,
     listed: BTreeMap<Window, u64>,
     /// When somebody will have told it; past if who would is gone.
     scheduled: Option<Instant>,
@@ -141,7 +143,13 @@ impl Tally {
                     telling.untold.insert(window, BTreeMap::from_iter(amounts));
                     return Ran::NotTried;
                 }
-                Ran::Unknown => return Ran::Unknown,
+                Ran::Unknown => {
+                    let amounts = BTreeMap::from_iter(amounts);
+                    let mut state = self.state();
+                    add(state.unsure.entry(window).or_default(), Some(&amounts));
+                    trim(&mut state.unsure);
+                    return Ran::Unknown;
+                }
             }
         }
         while let Some((month, requests)) = telling.listed.pop_first() {
@@ -156,6 +164,7 @@ impl Tally {
                 Ran::Unknown => return Ran::Unknown,
             }
         }
+        self.state().unsure.clear();
         Ran::Done(())
     }
 
@@ -175,6 +184,9 @@ impl Tally {
         let mut state = self.state();
         state.settle();
         add(&mut numbers, state.untold.get(&window));
+        if !heard {
+            add(&mut numbers, state.unsure.get(&window));
+        }
         drop(state);
         let mut counts = BTreeMap::<String, Count>::new();
         for (name, amount) in numbers {
@@ -237,10 +249,14 @@ impl State {
             let requests = self.listed.entry(windows[2]).or_default();
             *requests = requests.saturating_add(count.requests);
         }
-        while self.untold.len() > MAX_WINDOWS {
-            // By period first: the oldest hour goes.
-            self.untold.pop_first();
-        }
+        trim(&mut self.untold);
+    }
+}
+
+fn trim(numbers: &mut BTreeMap<Window, BTreeMap<String, u64>>) {
+    while numbers.len() > MAX_WINDOWS {
+        // By period first: the oldest hour goes.
+        numbers.pop_first();
     }
 }
 
