@@ -391,6 +391,8 @@ mod tests {
             (r#"{"errors":[{"index":3}]}"#, ""),
             ("<html></html>", ""),
             ("\0\u{1}", ""),
+            ("no such user for Bearer ghs_hunter2", "no such user for Bearer [hidden]"),
+            ("<title>token=ghp_hunter2 failed</title>", "[hidden] failed"),
         ] {
             let error = error(404, &[], body);
             assert_eq!(error.api().unwrap().message, expected, "{body}");

@@ -18,6 +18,9 @@ const MAX_DEPTH: usize = 3;
 const PROPERTIES: [&str; 6] =
     ["message", "error_description", "error", "description", "detail", "title"];
 
+/// Beginnings of GitHub's tokens, which no message shows.
+const TOKENS: [&str; 6] = ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"];
+
 /// Elements that hold a message: of an XML error, and of a page.
 const ELEMENTS: [&str; 4] = ["message", "title", "h1", "code"];
 
@@ -119,7 +122,9 @@ fn bounded(text: &str) -> String {
         if !line.is_empty() {
             line.push(' ');
         }
-        line.push_str(word);
+        // What a proxy repeats of a request may be a token of any client.
+        let hidden = TOKENS.iter().any(|prefix| word.contains(prefix));
+        line.push_str(if hidden { "[hidden]" } else { word });
         if line.len() > MAX_TEXT_CHARS * 4 {
             break;
         }
