@@ -274,7 +274,8 @@ impl Error {
     }
 
     /// The attempts that failed before the last one, which this error is about; empty if there
-    /// was one attempt only. There are 40 at most.
+    /// was one attempt only. There are 35 at most: 19 retries, and 8 each after a refused token and a
+    /// rate limit.
     #[must_use]
     pub fn attempts(&self) -> &[Attempt] {
         &self.0.attempts

@@ -87,7 +87,7 @@ impl RetryPolicy {
     }
 
     /// The longest time before the second attempt, and before any: 500 ms and 20 s by default, an
-    /// hour at most.
+    /// hour at most. With these, the second decides from the seventh retry on.
     pub fn delays(mut self, first: Duration, longest: Duration) -> Self {
         self.longest = longest.min(HOUR);
         self.first = first.min(self.longest);
@@ -95,7 +95,8 @@ impl RetryPolicy {
     }
 
     /// How long after its beginning a call is tried again at the latest; two minutes by default. The
-    /// call's own timeout ends it as well.
+    /// call's own timeout ends it as well, and comes first by default; this decides for calls with a
+    /// longer one, and for uploads, whose progress that timeout waits for.
     pub fn within(mut self, time: Duration) -> Self {
         self.within = time;
         self
