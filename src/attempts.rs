@@ -27,8 +27,6 @@ pub(crate) struct Attempts {
 /// How often a call goes again that GitHub refused for a rate limit. Each time it waits as the
 /// limit says, so that more than a few mean that somebody else uses all there is.
 const MAX_LIMITED: u32 = 8;
-/// As many as an error tells of.
-const MAX_TOLD: usize = 40;
 
 impl Attempts {
     pub(crate) fn new() -> Self {
@@ -135,13 +133,12 @@ impl Attempts {
     }
 
     fn keep(&mut self, error: Error) {
-        if self.failed.len() < MAX_TOLD {
-            self.failed.push(Attempt {
-                kind: error.kind(),
-                status: error.status(),
-                request_id: error.request_id().map(str::to_owned),
-            });
-        }
+        // Bounded by what lets a call go again: 19 retries, 8 refusals of its token, 8 of its rate.
+        self.failed.push(Attempt {
+            kind: error.kind(),
+            status: error.status(),
+            request_id: error.request_id().map(str::to_owned),
+        });
         self.last = Some(error);
     }
 }

@@ -24,7 +24,7 @@ use crate::error::{Error, ErrorKind, Result, speaks_of_secondary};
 use crate::graphql;
 use crate::limits::{Outcome, Patience, Permit, Told};
 use crate::operation::Label;
-use crate::ready::Polls;
+use crate::ready::{self, Polls};
 use crate::redirects::{self, MAX_REDIRECTS};
 use crate::request::{Prepared, Request};
 use crate::response::{Raw, RawBody};
@@ -84,6 +84,7 @@ pub(crate) async fn observe(
 /// Policies stand in this order: look into the cache, join equal reads, retry.
 pub(crate) async fn answered(request: Request, reading: Reading) -> Result<Raw> {
     let operation = request.label().clone();
+    let awaits = ready::awaits(&request);
     // Pinned where it is made: what wraps it would copy its two kilobytes otherwise.
     let answer = pin!(async {
         let again = request.may_be_refreshed().then(|| request.clone());
@@ -107,7 +108,8 @@ pub(crate) async fn answered(request: Request, reading: Reading) -> Result<Raw> 
             }
         }
     });
-    answer.await.map_err(|error| error.with_operation(&operation))
+    let answer = answer.await.and_then(|raw| ready::checked(raw, awaits));
+    answer.map_err(|error| error.with_operation(&operation))
 }
 
 /// Attempts, until one succeeds or nothing else may help.
@@ -128,7 +130,8 @@ pub(crate) async fn tried(prepared: &Prepared, operation: &Label, reading: Readi
         let (admitted, asked) = {
             let _waiting = meter::InFlight::waiting();
             let asked = Instant::now();
-            (admit(prepared, attempts.waited()).await, asked)
+            let waited = attempts.waited().saturating_add(prepared.waited_before);
+            (admit(prepared, waited).await, asked)
         };
         let (mut permit, trial) = match admitted {
             Ok(admitted) => admitted,

@@ -91,6 +91,9 @@ pub(crate) struct Shared {
     pub(crate) contract: Option<crate::contract::Checker>,
 }
 
+/// How long [`Client::close`] waits.
+const MAX_CLOSE: Duration = Duration::from_secs(5);
+
 impl Deref for Inner {
     type Target = Shared;
 
@@ -199,6 +202,26 @@ impl Client {
     #[must_use]
     pub fn usage(&self) -> Usage<'_> {
         Usage::new(&self.0.usage, self.account())
+    }
+
+    /// Writes what is pending before a program ends: the [usage](crate::telemetry::usage) that all handles of
+    /// this client have counted and not told the [store](ClientBuilder::store) yet. Returns whether the store
+    /// has all of it; it waits for that up to 5 s. Without a store there is nothing to write.
+    ///
+    /// Nothing is shut: calls that still run, or are made later, go on and are counted as before, and another
+    /// `close` writes their usage. Quota that the client has leased for a fleet returns by itself within
+    /// seconds after its last call, and connections end with the last handle.
+    ///
+    /// ```no_run
+    /// # async fn example(github: octowire::Client) {
+    /// // … the work of a short program, and then:
+    /// if !github.close().await {
+    ///     eprintln!("some usage was not written");
+    /// }
+    /// # }
+    /// ```
+    pub async fn close(&self) -> bool {
+        self.0.usage.flush(MAX_CLOSE).await
     }
 
     pub(crate) fn new(shared: Shared, auth: Auth) -> Self {

@@ -25,6 +25,7 @@ mod response;
 mod router;
 #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "examples are for the mock"))]
 mod schema;
+mod table;
 mod traffic;
 mod undocumented;
 mod uses;

@@ -18,11 +18,14 @@ use crate::retry::retry_after;
 
 mod advice;
 mod api;
+mod refusal;
+mod text;
 mod transport;
 
 pub(crate) use advice::when_to_return;
+pub(crate) use api::is_html;
 pub use api::{ApiError, ApiErrorDetail};
-pub(crate) use api::{is_html, speaks_of_secondary, tells_rate_limit};
+pub(crate) use refusal::{Reason, speaks_of_secondary, tells_rate_limit};
 
 /// What a fallible function of this library returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -103,7 +106,7 @@ pub enum ErrorKind {
     Decode,
     /// The connection failed before the answer was complete.
     Transport,
-    /// The answer took longer than a timeout allows.
+    /// The answer took longer than a timeout allows, or is [not ready](Error::is_not_ready) yet.
     Timeout,
     /// The request can not be sent as it is: a value is missing or malformed.
     InvalidRequest,
@@ -204,6 +207,16 @@ impl Error {
         self.0.status == Some(StatusCode::NOT_MODIFIED)
     }
 
+    /// Whether GitHub answered 202 Accepted to a read, since it is still computing the response, as it
+    /// does for [statistics](https://docs.github.com/en/rest/metrics/statistics).
+    ///
+    /// The kind is [`ErrorKind::Timeout`]. Ask again later, or let the call wait by
+    /// [`until_ready`](crate::Request::until_ready).
+    #[must_use]
+    pub fn is_not_ready(&self) -> bool {
+        self.0.kind == ErrorKind::Timeout && self.0.status == Some(StatusCode::ACCEPTED)
+    }
+
     /// Whether a timeout ended the call.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
@@ -211,7 +224,10 @@ impl Error {
     }
 
     /// Whether GitHub refused the call because of a primary or secondary
-    /// [rate limit](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api).
+    /// [rate limit](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api):
+    /// by 429, or by 403 with a message that names a limit. If the message of a 403 names no reason,
+    /// `retry-after` or `x-ratelimit-remaining: 0` decides; if it names another reason, such as a
+    /// permission, these headers do not.
     ///
     /// [`retry_after`](Self::retry_after) and [`rate_limit`](Self::rate_limit) say when
     /// to try again.
@@ -258,7 +274,8 @@ impl Error {
     }
 
     /// The attempts that failed before the last one, which this error is about; empty if there
-    /// was one attempt only. There are 40 at most.
+    /// was one attempt only. There are 35 at most: 19 retries, and 8 each after a refused token and a
+    /// rate limit.
     #[must_use]
     pub fn attempts(&self) -> &[Attempt] {
         &self.0.attempts
@@ -268,6 +285,16 @@ impl Error {
     #[must_use]
     pub fn rate_limit(&self) -> Option<RateLimit> {
         RateLimit::from_headers(self.0.headers.as_ref()?)
+    }
+
+    /// The page on which the token is authorized for an organization that requires SAML single
+    /// sign-on: the URL in GitHub's header
+    /// [`X-GitHub-SSO`](https://docs.github.com/en/rest/authentication/authenticating-to-the-rest-api#authenticating-with-saml-sso).
+    ///
+    /// It is for the token's owner to open, works for an hour, and has at most 2,048 characters.
+    #[must_use]
+    pub fn sso_url(&self) -> Option<&str> {
+        advice::sso_url(self.0.headers.as_ref()?)
     }
 
     /// What GitHub said, for errors of the kind [`ErrorKind::Api`].

@@ -4,11 +4,13 @@ use std::borrow::Cow;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, Method};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::call::{Called, Reading, answered, observe};
 use crate::client::Client;
@@ -60,9 +62,12 @@ const MAX_LIMITED: u32 = 8;
 async fn through_limits(request: Request) -> Called {
     let observed = Observed::begin(&request);
     let answer = async move {
-        let mut refused = None;
+        let (mut refused, began) = (None, Instant::now());
         for _ in 0..MAX_LIMITED {
-            match (answered(request.clone(), Reading::Buffered).await, refused.take()) {
+            // The longest wait is for all of them together.
+            let waited = refused.as_ref().map_or(Duration::ZERO, |_| began.elapsed());
+            let again = request.clone().having_waited(waited);
+            match (answered(again, Reading::Buffered).await, refused.take()) {
                 (Ok(raw), _) if is_refused(&raw) => refused = Some(raw),
                 // What GitHub said tells more than that it is not asked again.
                 (Err(error), Some(before)) if error.kind() == ErrorKind::RateLimit => {
@@ -83,7 +88,7 @@ async fn through_limits(request: Request) -> Called {
 pub(crate) fn is_refused(raw: &Raw) -> bool {
     let RawBody::Bytes(body) = &raw.body else { return false };
     let speaks_of_it = || {
-        let words: [&[u8]; 2] = [b"rate_limit", b"rate limit"];
+        let words: [&[u8]; 3] = [b"rate_limit", b"rate limit", b"abuse dete"];
         let same = |part: &[u8]| words.iter().any(|word| part.eq_ignore_ascii_case(word));
         body.windows(words[0].len()).any(same)
     };

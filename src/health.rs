@@ -19,7 +19,7 @@ use crate::telemetry::watch::{Minute, Watch};
 /// caller's own. It was unavailable if GitHub could not be reached, did not answer in time, answered 5xx, or
 /// the [circuit](crate::CircuitBreaker) was open. Fewer than twenty calls in five minutes are no reason to be
 /// [degraded](HealthStatus::Degraded), however they ended. What the caller asked for in vain or wrongly, such as a
-/// 404 or 422, is no failure, nor are the errors of a GraphQL query; what the caller dropped does not count.
+/// 404 or 422, is no failure, nor is a response that is [not ready](crate::Error::is_not_ready), nor are the errors of a GraphQL query; what the caller dropped does not count.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[must_use = "objectives do nothing before they are given to a client"]
 pub struct Objectives {

@@ -25,6 +25,11 @@ mod names;
 mod operation;
 mod origins;
 mod pages;
+#[cfg(any(
+    feature = "app-auth",
+    all(feature = "redis", any(feature = "rustls", feature = "rustls-no-provider"))
+))]
+mod pem;
 mod ready;
 mod redirects;
 mod request;

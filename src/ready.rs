@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, Method, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::error::{Error, ErrorKind};
-use crate::request::Prepared;
-use crate::response::Raw;
+use crate::error::{Error, ErrorKind, Result};
+use crate::request::{Prepared, Request};
+use crate::response::{Raw, RawBody, Response};
 use crate::retry::retry_after;
 
 /// How long a call waits for what GitHub answers `202 Accepted` to.
@@ -30,11 +33,7 @@ impl Polls {
     }
 
     /// The time until it is asked for again; `None` if it is there.
-    pub(crate) fn again(
-        &mut self,
-        prepared: &Prepared,
-        answer: &Raw,
-    ) -> Result<Option<Duration>, Error> {
+    pub(crate) fn again(&mut self, prepared: &Prepared, answer: &Raw) -> Result<Option<Duration>> {
         if answer.status != StatusCode::ACCEPTED {
             return Ok(None);
         }
@@ -48,5 +47,173 @@ impl Polls {
         }
         self.pause = (self.pause * 2).min(LONGEST);
         Ok(Some(pause))
+    }
+}
+
+/// Whether 202 Accepted means "not ready" to this call: to a read of an operation. A change that is
+/// accepted is a success, and a call made by hand is given what GitHub says.
+pub(crate) fn awaits(request: &Request) -> bool {
+    request.template().is_some() && *request.method() == Method::GET
+}
+
+/// Rejects a 202 without content where a result is expected: it would be a decode error to one type,
+/// and an empty result to another.
+pub(crate) fn checked(raw: Raw, awaits: bool) -> Result<Raw> {
+    let is_not_ready = awaits
+        && raw.status == StatusCode::ACCEPTED
+        && match &raw.body {
+            RawBody::Bytes(body) => has_no_result(body),
+            RawBody::Stream(_) => has_no_length(&raw.headers),
+        };
+    if is_not_ready { Err(not_ready(raw.status, (*raw.headers).clone())) } else { Ok(raw) }
+}
+
+/// Decodes the response to a call made by hand. A 202 whose `{}` does not fit the type is not ready.
+pub(crate) fn json<T: DeserializeOwned>(raw: Raw) -> Result<Response<T>> {
+    raw.json().map_err(undecodable)
+}
+
+fn undecodable(error: Error) -> Error {
+    let is_read = error.operation().is_some_and(|operation| operation.starts_with("GET "));
+    let is_accepted =
+        error.kind() == ErrorKind::Decode && error.status() == Some(StatusCode::ACCEPTED);
+    match (error.operation(), error.headers()) {
+        (Some(operation), Some(headers))
+            if is_read && is_accepted && error.body().is_some_and(|body| has_no_result(body)) =>
+        {
+            let operation = operation.to_owned().into();
+            not_ready(StatusCode::ACCEPTED, headers.clone()).with_operation(&operation)
+        }
+        _ => error,
+    }
+}
+
+fn not_ready(status: StatusCode, headers: HeaderMap) -> Error {
+    let message = "GitHub is still computing the response (202 Accepted)";
+    Error::new(ErrorKind::Timeout, message)
+        .with_answer(status, headers)
+        .with_advice("ask again later, or wait for it by until_ready")
+}
+
+/// Whether a body holds nothing but words: it is empty, or an empty value, or a message alone.
+fn has_no_result(body: &[u8]) -> bool {
+    // A result has more to say, and is not parsed for this.
+    const LONGEST: usize = 4 * 1024;
+    let body = body.trim_ascii();
+    if body.is_empty() {
+        return true;
+    }
+    if body.len() > LONGEST {
+        return false;
+    }
+    match serde_json::from_slice(body) {
+        Ok(Value::Null) => true,
+        Ok(Value::Array(items)) => items.is_empty(),
+        Ok(Value::Object(object)) => object
+            .keys()
+            .all(|key| matches!(key.as_str(), "message" | "documentation_url" | "status")),
+        _ => false,
+    }
+}
+
+/// The same of a body that is not read yet.
+fn has_no_length(headers: &HeaderMap) -> bool {
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    length.is_some_and(|length: u64| length <= 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::api::OPERATIONS;
+    use crate::cache::CacheStatus;
+
+    fn raw(status: u16, body: &str) -> Raw {
+        Raw {
+            operation: "x/y".into(),
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: Arc::default(),
+            url: "https://api.github.com/x".parse().unwrap(),
+            body: RawBody::Bytes(body.to_owned().into()),
+            came: CacheStatus::Bypass,
+            age: None,
+            abroad: false,
+        }
+    }
+
+    #[test]
+    fn a_202_without_a_result_is_an_error_to_a_read_and_to_nothing_else() {
+        for body in ["", " ", "null", "{}", "[]", r#"{"message":"Computing"}"#] {
+            let error = checked(raw(202, body), true).err().unwrap();
+            assert_eq!(error.kind(), ErrorKind::Timeout, "{body}");
+            assert!(error.is_not_ready() && error.is_retryable());
+            assert!(error.to_string().contains("until_ready"), "{error}");
+            assert!(checked(raw(202, body), false).is_ok());
+            assert!(checked(raw(200, body), true).is_ok());
+            assert!(checked(raw(204, body), true).is_ok());
+        }
+        for body in ["[1]", r#"{"state":"pending"}"#, "1", "<html>"] {
+            assert!(checked(raw(202, body), true).is_ok(), "{body}");
+        }
+    }
+
+    /// For each limit of the polls there is a situation in which it is the one that ends them, or sets
+    /// the pause.
+    #[tokio::test(start_paused = true)]
+    async fn each_limit_of_the_polls_binds() {
+        const SECOND: Duration = Duration::from_secs(1);
+        let client = crate::Client::builder().build().unwrap();
+        let pauses = |until: Duration, timeout: Option<Duration>, asked: Option<&str>| {
+            let request = client.request(Method::GET, "/x").until_ready(until);
+            let request = match timeout {
+                Some(timeout) => request.timeout(timeout),
+                None => request,
+            };
+            let mut answer = raw(202, "{}");
+            if let Some(asked) = asked {
+                let headers = Arc::make_mut(&mut answer.headers);
+                headers.insert(http::header::RETRY_AFTER, asked.parse().unwrap());
+            }
+            async move {
+                let prepared = request.prepare().unwrap();
+                let (mut polls, mut pauses) = (Polls::of(&prepared).unwrap(), Vec::new());
+                while let Ok(Some(pause)) = polls.again(&prepared, &answer) {
+                    pauses.push(pause.as_secs());
+                    tokio::time::sleep(pause).await;
+                }
+                pauses
+            }
+        };
+        // The time to wait ends them, and the longest pause bounds what doubles.
+        assert_eq!(pauses(62 * SECOND, None, None).await, [1, 2, 4, 8, 15, 15, 15]);
+        // So does the call's own timeout, and GitHub may ask for longer pauses.
+        assert_eq!(pauses(62 * SECOND, Some(10 * SECOND), None).await, [1, 2, 4]);
+        assert_eq!(pauses(62 * SECOND, None, Some("30")).await, [30, 30]);
+        assert_eq!(pauses(20 * SECOND, None, Some("30")).await, [0_u64; 0]);
+    }
+
+    /// Every operation that documents 202: the reads wait for a result, the rest is done by it.
+    #[test]
+    fn every_documented_202_means_not_ready_to_a_read_alone() {
+        let client = crate::Client::builder().build().unwrap();
+        let mut reads = Vec::new();
+        for operation in OPERATIONS.iter().filter(|of| of.statuses.contains(&202)) {
+            let awaits = awaits(&Request::operation(&client, operation));
+            assert_eq!(awaits, operation.method == Method::GET, "{}", operation.id);
+            assert_eq!(checked(raw(202, "{}"), awaits).is_err(), awaits, "{}", operation.id);
+            reads.extend(awaits.then_some(operation.id));
+        }
+        // Which reads there are depends on the features. Another one has to be looked at.
+        const KNOWN: [&str; 5] = [
+            "dependency-graph/fetch-sbom-report",
+            "repos/get-code-frequency-stats",
+            "repos/get-commit-activity-stats",
+            "repos/get-contributors-stats",
+            "repos/get-pages-health-check",
+        ];
+        assert!(reads.iter().all(|id| KNOWN.contains(id)), "{reads:?}");
+        assert!(!awaits(&client.request(Method::GET, "/x")));
     }
 }

@@ -25,6 +25,7 @@ use crate::error::Result;
 use crate::limits::Priority;
 use crate::operation::{Label, Operation, metric_name};
 use crate::pages::{Items, Pages};
+use crate::ready;
 use crate::response::{Raw, ResponseFuture};
 use crate::retry::RetryPolicy;
 
@@ -93,6 +94,8 @@ struct Inner {
     secret: Option<SecretString>,
     /// Made by the client for another call.
     behind: bool,
+    /// How long an earlier request of the same call has waited for limits.
+    waited_before: Duration,
     /// Why the request can not be sent; the first reason wins.
     refused: Option<Box<str>>,
 }
@@ -216,8 +219,9 @@ impl Request {
 
     /// Asks again while GitHub answers `202 Accepted`, up to this time in all: that is what it says to
     /// who asks for [statistics](https://docs.github.com/en/rest/metrics/statistics) that are not worked
-    /// out yet. By default such an answer is given as it is, which for most operations is nothing
-    /// or an empty object.
+    /// out yet. By default such an answer is an error that says so
+    /// ([`Error::is_not_ready`](crate::Error::is_not_ready)), since its `{}` is no result; to a call
+    /// made by [`Client::request`](crate::Client::request) it is given as it is, if the type fits.
     ///
     /// It asks after 1 s, and then after twice as long each time, up to 15 s, or when GitHub's
     /// `Retry-After` says. Each time counts in rate limits. The pauses don't count for the client's
@@ -290,7 +294,7 @@ impl Request {
     ///
     /// An empty body is read as `null`, which an [`Option`] takes.
     pub fn send<T: DeserializeOwned>(self) -> ResponseFuture<T> {
-        ResponseFuture::new(call(self, Reading::Buffered), Raw::json)
+        ResponseFuture::new(call(self, Reading::Buffered), ready::json)
     }
 
     /// Sends the request and ignores the body that comes back.
@@ -393,6 +397,12 @@ impl Request {
     pub(crate) fn graphql(mut self, mutation: bool) -> Self {
         self.0.kind = Kind::GraphQl { mutation };
         self.0.idempotent = !mutation;
+        self
+    }
+
+    /// Lets the time that the same call has waited for limits before count towards the longest wait.
+    pub(crate) fn having_waited(mut self, time: Duration) -> Self {
+        self.0.waited_before = time;
         self
     }
 
@@ -501,6 +511,7 @@ impl Inner {
             elsewhere: false,
             secret: None,
             behind: false,
+            waited_before: Duration::ZERO,
             refused: None,
         }
     }

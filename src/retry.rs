@@ -87,7 +87,7 @@ impl RetryPolicy {
     }
 
     /// The longest time before the second attempt, and before any: 500 ms and 20 s by default, an
-    /// hour at most.
+    /// hour at most. With these, the second decides from the seventh retry on.
     pub fn delays(mut self, first: Duration, longest: Duration) -> Self {
         self.longest = longest.min(HOUR);
         self.first = first.min(self.longest);
@@ -95,7 +95,8 @@ impl RetryPolicy {
     }
 
     /// How long after its beginning a call is tried again at the latest; two minutes by default. The
-    /// call's own timeout ends it as well.
+    /// call's own timeout ends it as well, and comes first by default; this decides for calls with a
+    /// longer one, and for uploads, whose progress that timeout waits for.
     pub fn within(mut self, time: Duration) -> Self {
         self.within = time;
         self
@@ -195,23 +196,26 @@ impl Retries {
         Some(pause)
     }
 
-    /// The time to wait before another attempt at what is no call, whatever it failed for, and
-    /// without a budget.
-    #[cfg(feature = "webhooks-core")]
-    pub(crate) fn next_pause(&mut self, elapsed: Duration) -> Option<Duration> {
-        if self.made + 1 >= self.policy.attempts {
-            return None;
-        }
-        let pause = self.draw();
-        self.made += 1;
-        (elapsed.saturating_add(pause) <= self.policy.within).then_some(pause)
-    }
-
     fn draw(&mut self) -> Duration {
         // Only without a time limit of its own, which it has not, does it end.
         let pause = self.backoff.next_backoff().unwrap_or(self.policy.longest);
         pause.min(self.policy.longest)
     }
+}
+
+/// Draws a time around this one, up to this share of it shorter or longer.
+#[cfg(feature = "webhooks-core")]
+pub(crate) fn jittered(time: Duration, share: f64) -> Duration {
+    let mut backoff = ExponentialBackoff {
+        current_interval: time,
+        initial_interval: time,
+        max_interval: time,
+        multiplier: 1.0,
+        randomization_factor: share,
+        max_elapsed_time: None,
+        ..ExponentialBackoff::default()
+    };
+    backoff.next_backoff().unwrap_or(time)
 }
 
 fn may_be_repeated(failed: &Failed<'_>) -> bool {
@@ -346,6 +350,79 @@ mod tests {
         assert!(!no_reserve.spend());
         no_reserve.earn();
         assert!(no_reserve.spend());
+    }
+
+    /// One way in which a call fails, and what limits its retries.
+    #[derive(Clone, Copy, Debug)]
+    struct Situation {
+        attempts: u32,
+        within: Duration,
+        left: Duration,
+        reserve: u32,
+        /// What `Retry-After` asks for each time.
+        asked: u64,
+        /// How long an attempt takes.
+        takes: Duration,
+    }
+
+    impl Situation {
+        /// The retries that are made.
+        fn retries(self) -> u32 {
+            let policy = RetryPolicy::default().attempts(self.attempts).within(self.within);
+            let budget = RetryBudget::new(&policy.clone().budget(0.0, self.reserve));
+            let mut retries = Retries::new(policy);
+            let asked = headers(&[("retry-after", &self.asked.to_string())]);
+            let error = broken().with_answer(http::StatusCode::BAD_GATEWAY, asked);
+            let (mut made, mut elapsed) = (0, self.takes);
+            loop {
+                let left = self.left.saturating_sub(elapsed);
+                let failed =
+                    Failed { error: &error, idempotent: true, repeatable: true, elapsed, left };
+                let Some(pause) = retries.next(&failed, &budget) else { return made };
+                made += 1;
+                elapsed += pause + self.takes;
+            }
+        }
+    }
+
+    /// For each limit there is a situation in which it alone decides: with more of it there are more
+    /// retries, and with more of any other there are not.
+    #[test]
+    fn each_limit_binds_somewhere() {
+        let default = Situation {
+            attempts: 4,
+            within: 120 * SECOND,
+            left: 120 * SECOND,
+            reserve: 10,
+            asked: 0,
+            takes: Duration::ZERO,
+        };
+        let relaxed = |of: Situation, limit: &str| match limit {
+            "attempts" => Situation { attempts: 20, ..of },
+            "within" => Situation { within: 24 * HOUR, ..of },
+            "the call's timeout" => Situation { left: 24 * HOUR, ..of },
+            _ => Situation { reserve: 1_000, ..of },
+        };
+        let limits = ["attempts", "within", "the call's timeout", "the budget"];
+        for (binding, situation) in [
+            // The server fails at once each time.
+            ("attempts", default),
+            // It asks to come back after 50 s, and the caller has much time.
+            ("within", Situation { asked: 50, left: HOUR, ..default }),
+            // The caller has little time.
+            ("the call's timeout", Situation { asked: 10, left: 15 * SECOND, ..default }),
+            // The server hangs.
+            ("the call's timeout", Situation { takes: 70 * SECOND, within: HOUR, ..default }),
+            ("within", Situation { takes: 70 * SECOND, left: HOUR, ..default }),
+            // All calls fail.
+            ("the budget", Situation { reserve: 1, ..default }),
+        ] {
+            let retries = situation.retries();
+            for limit in limits {
+                let more = relaxed(situation, limit).retries();
+                assert_eq!(more > retries, limit == binding, "{limit} in {situation:?}: {more}");
+            }
+        }
     }
 
     proptest! {

@@ -87,8 +87,9 @@ impl App {
     /// `id` is the App's client id, which GitHub recommends, or its App id; both are on the App's
     /// settings page. `private_key` is the PEM file that GitHub
     /// [generates](https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/managing-private-keys-for-github-apps)
-    /// there, in PKCS#1 or PKCS#8. Line breaks written as `\n`, and a PEM that is wrapped in
-    /// Base64 as a whole, are taken as well: environment variables often carry keys so.
+    /// there, in PKCS#1 or PKCS#8. It is read as environments carry it: with line breaks written as `\n`
+    /// or turned into spaces, indented, in quotes, with CRLF or a byte order mark, or in Base64 as a
+    /// whole.
     ///
     /// # Errors
     /// If the id is empty, or the key is none that RS256 can use: the error says what it is instead.

@@ -18,7 +18,7 @@ use super::failure::AuthFailure;
 use super::source::{Keep, MintRequest, Reaction, Rejection, TokenFuture, TokenSource};
 use super::token::AccessToken;
 use crate::client::Client;
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result};
 use crate::request::Request;
 use crate::retry::RetryPolicy;
 
@@ -270,7 +270,7 @@ impl AppInstallation {
     /// a caller, a 404 would look like that of its own call.
     fn explain(&self, error: Error) -> Error {
         let target = &self.installation.target;
-        let message = error.api().map(|api| api.message.to_lowercase()).unwrap_or_default();
+        let reason = error.api().and_then(|api| Reason::read(&api.message));
         let (failure, what, advice) = match error.status() {
             Some(StatusCode::NOT_FOUND) => (
                 AuthFailure::InstallationNotFound,
@@ -278,7 +278,7 @@ impl AppInstallation {
                 "check the id, whether the App was uninstalled, and whether the client's base_url \
                  is the GitHub that it is installed on",
             ),
-            Some(StatusCode::FORBIDDEN) if message.contains("suspended") => (
+            Some(StatusCode::FORBIDDEN) if reason == Some(Reason::InstallationSuspended) => (
                 AuthFailure::InstallationSuspended,
                 format!("the installation {target} is suspended"),
                 "its owner, or the App's, has to unsuspend it on the installation's settings page",

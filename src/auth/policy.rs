@@ -60,7 +60,8 @@ impl TokenPolicy {
     }
 
     /// How often a token is asked for before the calls that wait for it fail, if the failure is
-    /// one that may pass; 3 by default, and at least 1.
+    /// one that may pass; 3 by default, and at least 1. All of them together may take five minutes: if the
+    /// [wait](Self::delays) before the next one is longer than what is left of these, the calls fail at once.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts.max(1);
         self

@@ -1,6 +1,5 @@
 //! Looks at the answers that a client gets.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +11,7 @@ use tracing::warn;
 use super::deviation::{Deviation, DeviationKind};
 use super::document::{Document, Source};
 use super::response::CheckResponse;
+use super::table::DeviationTable;
 
 /// Holds every answer that a client gets against GitHub's document, for test and staging.
 ///
@@ -45,8 +45,7 @@ struct Inner {
     document: Source,
     ignored: Vec<DeviationKind>,
     checked: AtomicU64,
-    left_out: AtomicU64,
-    seen: Mutex<HashMap<(String, DeviationKind, String), Seen>>,
+    seen: Mutex<DeviationTable>,
 }
 
 /// A deviation, and how often it was seen.
@@ -91,10 +90,14 @@ impl Checker {
         Self::of(document, self.0.ignored.iter().copied().chain(kinds).collect())
     }
 
-    /// The deviations that were seen, sorted by operation: at most 1,000 different ones.
+    /// The deviations that were seen, sorted by operation: at most 1,000 different ones. If there are
+    /// more, the most severe are kept, and of those the most frequent.
+    ///
+    /// Most severe is what a program fails at: a value of another type, or a property or a body that is
+    /// missing. Least severe is a property that is not documented.
     #[must_use]
     pub fn seen(&self) -> Vec<Seen> {
-        let mut seen: Vec<Seen> = self.lock().values().cloned().collect();
+        let mut seen: Vec<Seen> = self.lock().seen().cloned().collect();
         seen.sort_by(|a, b| a.deviation.cmp(&b.deviation));
         seen
     }
@@ -105,10 +108,11 @@ impl Checker {
         self.0.checked.load(Ordering::Relaxed)
     }
 
-    /// How many deviations were not kept, because there were 1,000 others.
+    /// How often deviations were seen that are not among [`seen`](Self::seen), because 1,000 others
+    /// are. Together with the times of those, these are all.
     #[must_use]
     pub fn left_out(&self) -> u64 {
-        self.0.left_out.load(Ordering::Relaxed)
+        self.lock().left_out()
     }
 
     /// Looks at an answer. The path is below the API's address, and encoded.
@@ -152,8 +156,7 @@ impl Checker {
             document,
             ignored,
             checked: AtomicU64::new(0),
-            left_out: AtomicU64::new(0),
-            seen: Mutex::default(),
+            seen: Mutex::new(DeviationTable::new(MAX_SEEN)),
         }))
     }
 
@@ -168,30 +171,21 @@ impl Checker {
             if self.0.ignored.contains(&deviation.kind) {
                 continue;
             }
-            let place = without_indices(&deviation.path);
-            let key = (deviation.operation.clone(), deviation.kind, place);
-            if let Some(known) = seen.get_mut(&key) {
-                known.times += 1;
-                continue;
+            let request_id = crate::response::request_id(answer.headers);
+            if seen.note(&deviation, request_id) {
+                warn!(
+                    operation = deviation.operation,
+                    path = deviation.path,
+                    request_id,
+                    "GitHub's answer is not as its document says: {}",
+                    deviation.message
+                );
             }
-            if seen.len() >= MAX_SEEN {
-                self.0.left_out.fetch_add(1, Ordering::Relaxed);
-                continue;
-            }
-            let request_id = crate::response::request_id(answer.headers).map(str::to_owned);
-            warn!(
-                operation = deviation.operation,
-                path = deviation.path,
-                request_id,
-                "GitHub's answer is not as its document says: {}",
-                deviation.message
-            );
-            seen.insert(key, Seen { deviation, request_id, times: 1 });
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(String, DeviationKind, String), Seen>> {
-        // Whoever panicked left a map that is still whole.
+    fn lock(&self) -> MutexGuard<'_, DeviationTable> {
+        // A panic leaves a table that is still whole.
         self.0.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -204,19 +198,6 @@ impl fmt::Debug for Checker {
             .field("seen", &self.lock().len())
             .finish_non_exhaustive()
     }
-}
-
-/// A path with `[]` for each index, so that all items of a list are one place.
-fn without_indices(path: &str) -> String {
-    let mut place = String::with_capacity(path.len());
-    let mut rest = path;
-    while let Some((before, after)) = rest.split_once('[') {
-        place.push_str(before);
-        place.push('[');
-        rest = after.trim_start_matches(|character: char| character.is_ascii_digit());
-    }
-    place.push_str(rest);
-    place
 }
 
 #[cfg(test)]
@@ -258,6 +239,23 @@ mod tests {
         let ignoring = checker.ignoring([DeviationKind::WrongType]);
         check(&ignoring, &format!("[{}]", label("7")));
         assert!(ignoring.seen().is_empty());
+    }
+
+    #[test]
+    fn a_severe_deviation_is_kept_whenever_it_comes() {
+        let checker = Checker::new();
+        let method = Method::GET;
+        let headers = HeaderMap::new();
+        for number in 0..1_500 {
+            let answer = CheckResponse::new(&method, StatusCode::OK, &headers, b"");
+            checker.check(&method, &format!("/nowhere/{number}"), answer);
+        }
+        check(&checker, "[{\"id\": \"one\"}]");
+        let severe = |seen: &Seen| seen.deviation.kind == DeviationKind::WrongType;
+        assert!(checker.seen().iter().any(severe));
+        let times: u64 = checker.seen().iter().map(|seen| seen.times).sum();
+        assert_eq!(checker.seen().len(), 1_000);
+        assert!(times + checker.left_out() > 1_500);
     }
 
     #[test]

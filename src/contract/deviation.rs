@@ -58,6 +58,27 @@ pub enum DeviationKind {
     NoVariant,
 }
 
+impl DeviationKind {
+    /// How much it matters, from 0 to 3: what a program fails at matters most, and what it does not
+    /// see least.
+    pub(super) fn severity(self) -> u8 {
+        match self {
+            Self::NotJson
+            | Self::MissingBody
+            | Self::MissingParameter
+            | Self::MissingProperty
+            | Self::WrongType
+            | Self::NoVariant => 3,
+            Self::UnknownOperation | Self::UndocumentedStatus | Self::UndocumentedMediaType => 2,
+            Self::UnexpectedBody
+            | Self::UnknownParameter
+            | Self::UnknownValue
+            | Self::OutOfBounds => 1,
+            Self::UndocumentedProperty => 0,
+        }
+    }
+}
+
 impl Deviation {
     pub(super) fn new(
         operation: &str,

@@ -4,32 +4,37 @@ use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 
-use super::Line;
 use super::api::ApiError;
+use super::refusal::Reason;
+use super::{LINE_CHARS, Line};
 use crate::response::RateLimit;
 use crate::retry::retry_after;
 
-/// The end of the error's line: what the status usually means, and the page to read.
+/// The end of the error's line: what to do about the refusal, and the page to read.
 pub(super) fn advice(api: &ApiError, headers: &HeaderMap, rate_limited: bool) -> String {
-    let mut advice = match api.status.as_u16() {
-        _ if rate_limited => when_to_return(headers),
-        401 if api.message.contains("JSON web token") => {
-            "the endpoint is for the App itself: call it by Client::as_app".to_owned()
+    let status = api.status.as_u16();
+    let mut advice = if rate_limited {
+        when_to_return(headers)
+    } else if let Some(advice) = of_reason(api, headers) {
+        advice
+    } else {
+        match status {
+            401 => "the token is missing, wrong, expired or revoked".to_owned(),
+            403 => permission(headers),
+            404 => "a private resource that the token cannot see also answers 404".to_owned(),
+            409 => "the resource is in a state that does not allow this now".to_owned(),
+            410 => "the resource is gone, or its feature is switched off".to_owned(),
+            422 => "correct the values that GitHub names".to_owned(),
+            451 => advice_for(Reason::Blocked).to_owned(),
+            304 => "what you have from the earlier answer, whose etag or date this request \
+                    carries, is still current"
+                .to_owned(),
+            300..=399 => "the answer was not followed as a redirect".to_owned(),
+            500..=599 => "the failure is on GitHub's side or in a proxy: try again later, \
+                          and see https://www.githubstatus.com"
+                .to_owned(),
+            _ => String::new(),
         }
-        401 => "the token is missing, wrong, expired or revoked".to_owned(),
-        403 => permission(headers),
-        404 => "a private resource that the token cannot see also answers 404".to_owned(),
-        409 => "the resource is in a state that does not allow this now".to_owned(),
-        410 => "the resource is gone, or its feature is switched off".to_owned(),
-        422 => "correct the values that GitHub names".to_owned(),
-        304 => "what you have from the earlier answer, whose etag or date this request carries, \
-                is still current"
-            .to_owned(),
-        300..=399 => "the answer was not followed as a redirect".to_owned(),
-        500..=599 => "the failure is on GitHub's side or in a proxy: try again later, \
-                      and see https://www.githubstatus.com"
-            .to_owned(),
-        _ => String::new(),
     };
     if let Some(page) = &api.documentation_url {
         if !advice.is_empty() {
@@ -38,6 +43,102 @@ pub(super) fn advice(api: &ApiError, headers: &HeaderMap, rate_limited: bool) ->
         advice.push_str(&format!("see {}", Line(page)));
     }
     advice
+}
+
+/// The advice for the reason that a refusal names, where it is one of who may call.
+fn of_reason(api: &ApiError, headers: &HeaderMap) -> Option<String> {
+    let status = api.status.as_u16();
+    if !matches!(status, 401 | 403 | 410 | 451) {
+        return None;
+    }
+    if status == 403 && requires_sso(headers) {
+        return Some(single_sign_on(headers));
+    }
+    match Reason::read(&api.message)? {
+        // These reasons are vague, and the status says as much.
+        Reason::Permission if status == 403 => Some(permission(headers)),
+        Reason::Permission | Reason::RateLimit | Reason::ServerFault => None,
+        Reason::Disabled if status == 410 => None,
+        Reason::SingleSignOn => Some(single_sign_on(headers)),
+        reason => Some(advice_for(reason).to_owned()),
+    }
+}
+
+/// What to do about each reason.
+fn advice_for(reason: Reason) -> &'static str {
+    match reason {
+        Reason::RateLimit => "a rate limit is reached: wait at least a minute, then slow down",
+        Reason::SingleSignOn => {
+            "the organization requires single sign-on: authorize the token for it"
+        }
+        Reason::IpAllowList => {
+            "the organization has an IP allow list without this machine's address: an owner has to \
+             add it, or, for a GitHub App, the App's own list has to be allowed"
+        }
+        Reason::InstallationSuspended => {
+            "the App's installation is suspended: its owner has to unsuspend it"
+        }
+        Reason::AccountSuspended => "the account is suspended: ask GitHub's support",
+        Reason::LoginAttempts => {
+            "too many calls with wrong credentials came before: correct them, then wait"
+        }
+        Reason::Archived => "the repository is archived and read-only: unarchive it first",
+        Reason::Billing => "the account has a billing issue: an owner has to resolve it",
+        Reason::Plan => "the account's plan does not include this",
+        Reason::AppNotApproved => {
+            "the organization restricts OAuth apps: an owner has to approve this one"
+        }
+        Reason::TokenPolicy => {
+            "the organization's policy does not allow this kind or lifetime of token: use another"
+        }
+        Reason::Unverified => "the account's email address has to be verified first",
+        Reason::TwoFactor => {
+            "the account uses two-factor authentication: use a token instead of a password"
+        }
+        Reason::UserAgent => "GitHub requires a valid User-Agent header",
+        Reason::Blocked => {
+            "GitHub or the owner has blocked access: another token or permission does not help"
+        }
+        Reason::Disabled => "the feature is switched off for this resource: enable it first",
+        Reason::Jwt => "the endpoint is for the App itself: call it by Client::as_app",
+        Reason::JwtClaim => "check the machine's clock, and the signer of the App's JWT",
+        Reason::UnknownApp => "check the App's id, its private key and the client's base_url",
+        Reason::NoCredentials => "the call carries no token: give the client one",
+        Reason::Permission => "the token lacks a permission for this",
+        Reason::ServerFault => "try again later, and see https://www.githubstatus.com",
+    }
+}
+
+/// Whether a refusal asks for single sign-on by its header.
+fn requires_sso(headers: &HeaderMap) -> bool {
+    let value = headers.get(SSO).map_or(&b""[..], |value| value.as_bytes()).trim_ascii_start();
+    value.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"required"))
+}
+
+/// GitHub names the page on which the token is authorized:
+/// <https://docs.github.com/en/rest/authentication/authenticating-to-the-rest-api#authenticating-with-saml-sso>.
+fn single_sign_on(headers: &HeaderMap) -> String {
+    let advice = advice_for(Reason::SingleSignOn);
+    match sso_url(headers) {
+        // A part of the URL would lead nowhere.
+        Some(url) if url.len() > LINE_CHARS => format!("{advice} at Error::sso_url"),
+        Some(url) => format!("{advice} at {}", Line(url)),
+        None => advice.to_owned(),
+    }
+}
+
+const SSO: &str = "x-github-sso";
+/// The longest URL that is believed, in bytes.
+const MAX_SSO_URL: usize = 2048;
+
+/// The URL in `X-GitHub-SSO: required; url=…`.
+pub(super) fn sso_url(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(SSO).filter(|_| requires_sso(headers))?.to_str().ok()?;
+    let (_, url) = value.split_once("url=")?;
+    let url = url.trim().trim_matches('"');
+    let is_web = url.starts_with("https://") || url.starts_with("http://");
+    let is_plain = url.bytes().all(|byte| byte.is_ascii_graphic());
+    (is_web && is_plain && url.len() <= MAX_SSO_URL).then_some(url)
 }
 
 /// When a rate limit lets calls through again.
@@ -60,14 +161,12 @@ fn permission(headers: &HeaderMap) -> String {
         let value = headers.get(name)?.to_str().ok()?;
         (!value.is_empty()).then_some(value)
     };
-    if named("x-github-sso").is_some_and(|value| value.starts_with("required")) {
-        "the organization requires single sign-on: authorize the token for it".to_owned()
-    } else if let Some(permissions) = named("x-accepted-github-permissions") {
+    if let Some(permissions) = named("x-accepted-github-permissions") {
         format!("the token needs the permission {}", Line(permissions))
     } else if let Some(scopes) = named("x-accepted-oauth-scopes") {
         format!("the token needs the scope {}", Line(scopes))
     } else {
-        "the token lacks a permission for this".to_owned()
+        advice_for(Reason::Permission).to_owned()
     }
 }
 

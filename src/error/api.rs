@@ -1,11 +1,12 @@
 //! What GitHub says when it refuses a call, read tolerantly from whatever came back.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
 use super::advice::advice;
+use super::refusal::tells_rate_limit;
+use super::text::{self, Markup};
 use super::{Error, ErrorKind, Line};
 use crate::operation::Label;
 
@@ -20,7 +21,9 @@ pub struct ApiError {
     #[cfg_attr(test, schemars(skip))]
     pub status: StatusCode,
     #[cfg_attr(test, schemars(default))]
-    /// GitHub's message; empty if the body has none, as when a proxy answered.
+    /// GitHub's message. If the body has none under that name, the best text that it has: an OAuth
+    /// or problem description, the entries of `errors`, plain text, or the title of a page. Empty
+    /// if there is none.
     pub message: String,
     #[cfg_attr(test, schemars(default))]
     /// What exactly is wrong, where GitHub says so, as it does for 422.
@@ -76,7 +79,9 @@ impl Error {
 
 impl ApiError {
     fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
-        let value: Value = serde_json::from_slice(body).unwrap_or_default();
+        let json: Option<Value> = serde_json::from_slice(body).ok();
+        let is_json = json.is_some();
+        let value = json.unwrap_or_default();
         let errors = match value.get("errors").or_else(|| value.get("error")) {
             None | Some(Value::Null) => Vec::new(),
             Some(Value::Array(errors)) => errors.iter().map(ApiErrorDetail::read).collect(),
@@ -84,9 +89,12 @@ impl ApiError {
         };
         Self {
             status,
-            message: text(&value, "message").unwrap_or_default(),
+            message: match is_json {
+                true => text::of_json(&value, &errors),
+                false => text::of_other(headers, body),
+            },
             errors,
-            documentation_url: text(&value, "documentation_url").filter(|url| !url.is_empty()),
+            documentation_url: string(&value, "documentation_url").filter(|url| !url.is_empty()),
             request_id: crate::response::request_id(headers).map(str::to_owned),
         }
     }
@@ -95,16 +103,16 @@ impl ApiError {
 impl ApiErrorDetail {
     fn read(value: &Value) -> Self {
         Self {
-            resource: text(value, "resource"),
-            field: text(value, "field"),
-            code: text(value, "code"),
-            message: text(value, "message").or_else(|| value.as_str().map(str::to_owned)),
+            resource: string(value, "resource"),
+            field: string(value, "field"),
+            code: string(value, "code"),
+            message: string(value, "message").or_else(|| value.as_str().map(str::to_owned)),
             value: value.clone(),
         }
     }
 
     /// The entry in a few words: `title: missing_field`.
-    fn summary(&self) -> String {
+    pub(super) fn summary(&self) -> String {
         let what = match (&self.message, &self.code) {
             (Some(message), _) if !message.is_empty() => message.clone(),
             (_, Some(code)) => code.clone(),
@@ -120,30 +128,32 @@ impl ApiErrorDetail {
 /// What happened, for the beginning of the line.
 fn describe(api: &ApiError, headers: &HeaderMap, body: &[u8]) -> String {
     let mut line = format!("GitHub answered {}", api.status);
-    if !api.message.is_empty() {
-        line.push_str(&format!(": \"{}\"", Line(&api.message)));
-    } else if body.is_empty() {
+    let markup = Markup::of(headers, body).filter(|_| !body.is_empty());
+    let said = !api.message.is_empty();
+    match markup {
+        Some(Markup::Html) => line.push_str(" with an HTML page instead of JSON"),
+        Some(Markup::Xml) => line.push_str(" with an XML document instead of JSON"),
+        None if said => {}
         // A 304 never has one.
-        if api.status != StatusCode::NOT_MODIFIED {
-            line.push_str(" with an empty body");
-        }
-    } else if is_html(headers, body) {
-        line.push_str(" with an HTML page instead of JSON");
-    } else {
-        line.push_str(" with a body that carries no message");
+        None if body.is_empty() && api.status == StatusCode::NOT_MODIFIED => {}
+        None if body.is_empty() => line.push_str(" with an empty body"),
+        None => line.push_str(" with a body that carries no message"),
     }
-    if !api.errors.is_empty() {
-        let details: Vec<_> = api.errors.iter().map(ApiErrorDetail::summary).collect();
-        line.push_str(&format!(" [{}]", Line(&details.join(", "))));
+    if said {
+        line.push_str(&format!(": \"{}\"", Line(&api.message)));
+    }
+    let details: Vec<_> = api.errors.iter().map(ApiErrorDetail::summary).collect();
+    let details = details.join(", ");
+    // They may be all that there is to say, and said already.
+    if !api.errors.is_empty() && details != api.message {
+        line.push_str(&format!(" [{}]", Line(&details)));
     }
     line
 }
 
 /// Whether the body is a page for people, as proxies and load balancers send.
 pub(crate) fn is_html(headers: &HeaderMap, body: &[u8]) -> bool {
-    let says_html =
-        headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/html"));
-    says_html || body.trim_ascii_start().starts_with(b"<")
+    Markup::of(headers, body).is_some()
 }
 
 /// GitHub signals its limits in several ways:
@@ -156,26 +166,11 @@ fn is_rate_limited(api: &ApiError, headers: &HeaderMap) -> bool {
     }
 }
 
-/// Whether a refusal with this message and these headers is due to a rate limit.
-pub(crate) fn tells_rate_limit(message: &str, headers: &HeaderMap) -> bool {
-    let message = message.to_ascii_lowercase();
-    headers.contains_key(RETRY_AFTER)
-        || headers.get("x-ratelimit-remaining").is_some_and(|value| value == "0")
-        || message.contains("rate limit")
-        || message.contains("abuse detection")
-}
-
-/// Whether a refusal is due to a secondary limit, whatever its headers say of the primary one.
-pub(crate) fn speaks_of_secondary(message: &str) -> bool {
-    let message = message.to_ascii_lowercase();
-    message.contains("secondary rate limit") || message.contains("abuse detection")
-}
-
 fn is_temporary(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
 
-fn text(value: &Value, name: &str) -> Option<String> {
+fn string(value: &Value, name: &str) -> Option<String> {
     value.get(name)?.as_str().map(str::to_owned)
 }
 
@@ -224,6 +219,256 @@ mod tests {
         let forbidden = error(403, &[("x-ratelimit-remaining", "12")], forbidden);
         assert!(!forbidden.is_rate_limited());
         assert!(!forbidden.is_retryable());
+    }
+
+    /// GitHub's refusals for reasons other than a limit, as its API, its documentation, its SDKs
+    /// and recorded traffic have them.
+    const OTHER_REASONS: [&str; 32] = [
+        "Resource not accessible by integration",
+        "Resource not accessible by personal access token",
+        "Resource not accessible by fine-grained personal access token",
+        "Must have admin rights to Repository.",
+        "Must have push access to repository",
+        "Must have push access to view collaborator permission.",
+        "You must be an organization owner or have the permission to do this.",
+        "You do not have permission to create webhooks on this repository.",
+        "You need to be an admin of the organization.",
+        "Not authorized to perform this action",
+        "This resource is inaccessible to this token",
+        "Resource protected by organization SAML enforcement. You must grant your Personal Access \
+         token access to this organization.",
+        "Although you appear to have the correct authorization credentials, the `octo` \
+         organization has an IP allow list enabled, and your IP address is not permitted to \
+         access this resource.",
+        "This installation has been suspended",
+        "Sorry. Your account was suspended.",
+        "Repository was archived so is read-only.",
+        "Repository access blocked",
+        "User is blocked",
+        "You have been blocked by this user.",
+        "Maximum number of login attempts exceeded. Please try again later.",
+        "Repository access has a billing issue",
+        "Upgrade to GitHub Pro or make this repository public to enable this feature.",
+        "Although you appear to have the correct authorization credentials, the `octo` \
+         organization has enabled OAuth App access restrictions, meaning that data access to \
+         third-parties is limited.",
+        "`octo` forbids access via a personal access token (classic).",
+        "The 'octo' organization forbids access via a fine-grained personal access tokens if the \
+         token's lifetime is greater than 366 days.",
+        "At least one email address must be verified to do that.",
+        "Must specify two-factor authentication OTP code.",
+        "Request forbidden by administrative rules. Please make sure your request has a \
+         User-Agent header.",
+        "Advanced Security must be enabled for this repository to use code scanning.",
+        "Dependabot alerts are disabled for this repository.",
+        "Requires authentication",
+        "Only organization owners are permitted; read access is not enough",
+    ];
+
+    const LIMIT_HEADERS: [&[(&str, &str)]; 4] = [
+        &[],
+        &[("x-ratelimit-remaining", "0")],
+        &[("retry-after", "60")],
+        &[("x-ratelimit-remaining", "0"), ("retry-after", "60")],
+    ];
+
+    fn said(message: &str) -> String {
+        serde_json::json!({ "message": message }).to_string()
+    }
+
+    #[test]
+    fn a_message_that_names_another_reason_is_no_rate_limit_whatever_the_headers() {
+        for message in OTHER_REASONS {
+            for headers in LIMIT_HEADERS {
+                let error = error(403, headers, &said(message));
+                assert!(!error.is_rate_limited(), "{message} {headers:?}");
+                assert!(!error.is_retryable(), "{message}");
+                assert!(!error.to_string().contains("a rate limit is reached"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_that_names_a_limit_is_one_whatever_the_headers() {
+        for message in [
+            "API rate limit exceeded for user ID 1.",
+            "API rate limit exceeded for installation ID 2. If you reach out to GitHub Support for \
+             help, please include the request ID 1.",
+            "API rate limit exceeded for 1.2.3.4. (But here's the good news: Authenticated requests \
+             get a higher rate limit. Check out the documentation for more details.)",
+            "You have exceeded a secondary rate limit. Please wait a few minutes before you try \
+             again.",
+            "You have exceeded a secondary rate limit and have been temporarily blocked from \
+             content creation. Please retry your request again later.",
+            "You have triggered an abuse detection mechanism. Please wait a few minutes before you \
+             try again.",
+            "was submitted too quickly",
+            "Too many requests",
+        ] {
+            for headers in LIMIT_HEADERS {
+                let error = error(403, headers, &said(message));
+                assert!(error.is_rate_limited() && error.is_retryable(), "{message} {headers:?}");
+                assert!(error.to_string().contains("a rate limit is reached"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn headers_decide_for_a_message_that_names_no_reason() {
+        let bodies = [
+            String::new(),
+            "{}".to_owned(),
+            said(""),
+            said("Forbidden"),
+            said("Quota of this endpoint used up"),
+            said("You are not allowed more than this limit"),
+            "<html><title>Sorry</title></html>".to_owned(),
+        ];
+        for body in &bodies {
+            for headers in LIMIT_HEADERS {
+                let error = error(403, headers, body);
+                assert_eq!(error.is_rate_limited(), !headers.is_empty(), "{body} {headers:?}");
+            }
+            assert!(!error(403, &[("x-ratelimit-remaining", "1")], body).is_rate_limited());
+        }
+        // A page says so by its title.
+        let page = "<html><title>Rate limit &middot; GitHub</title></html>";
+        assert!(error(403, &[], page).is_rate_limited());
+    }
+
+    #[test]
+    fn no_status_but_403_and_429_is_a_rate_limit() {
+        let messages = OTHER_REASONS.into_iter().chain(["", "API rate limit exceeded"]);
+        for message in messages {
+            for headers in LIMIT_HEADERS {
+                for status in [400, 401, 404, 409, 410, 422, 451, 500, 503] {
+                    let error = error(status, headers, &said(message));
+                    assert!(!error.is_rate_limited(), "{status} {message} {headers:?}");
+                }
+                assert!(error(429, headers, &said(message)).is_rate_limited());
+            }
+        }
+    }
+
+    #[test]
+    fn the_best_text_of_any_body_is_the_message() {
+        for (body, expected) in [
+            (r#"{"message":"Not Found"}"#, "Not Found"),
+            (r#"{"message":"", "error":"Not Found"}"#, "Not Found"),
+            (r#"{"error":"Not Found"}"#, "Not Found"),
+            (r#"{"error":{"message":"No such job","code":7}}"#, "No such job"),
+            (r#"{"error":{"error":{"message":"deep"}}}"#, "deep"),
+            (
+                r#"{"error":"bad_verification_code","error_description":"The code is incorrect"}"#,
+                "The code is incorrect",
+            ),
+            (r#"{"error_description":"Wrong grant"}"#, "Wrong grant"),
+            (r#"{"errors":["Name is taken"]}"#, "Name is taken"),
+            (r#"{"errors":["One","Two"]}"#, "One, Two"),
+            (r#"{"errors":"Only thing"}"#, "Only thing"),
+            (r#"{"errors":[{"field":"title","code":"missing_field"}]}"#, "title: missing_field"),
+            (r#"{"errors":[{"message":"Wrong"}]}"#, "Wrong"),
+            (r#"{"type":"about:blank","title":"Bad Gateway","status":502}"#, "Bad Gateway"),
+            (r#"{"title":"Bad Gateway","detail":"No backend"}"#, "No backend"),
+            (r#""Server Error""#, "Server Error"),
+            ("Bad credentials", "Bad credentials"),
+            ("Not Found\r\n", "Not Found"),
+            ("upstream connect error or\n\tdisconnect", "upstream connect error or disconnect"),
+            ("<html><head><title>502 Bad\n Gateway</title></head></html>", "502 Bad Gateway"),
+            ("<!DOCTYPE html><TITLE id=a>Unicorn! &middot; GitHub</TITLE>", "Unicorn! · GitHub"),
+            ("<html><body><h1>Whoa <b>there</b>!</h1></body></html>", "Whoa there!"),
+            (
+                "<?xml version=\"1.0\"?><Error><Code>NoSuchKey</Code><Message>The key &quot;a&quot; \
+                 does not exist.</Message></Error>",
+                "The key \"a\" does not exist.",
+            ),
+            ("<?xml version=\"1.0\"?><Error><Code>Denied</Code></Error>", "Denied"),
+            ("", ""),
+            ("{}", ""),
+            ("null", ""),
+            ("[1]", ""),
+            (r#"{"message":"broken of"#, ""),
+            (r#"{"errors":[{"index":3}]}"#, ""),
+            ("<html></html>", ""),
+            ("\0\u{1}", ""),
+            ("no such user for Bearer ghs_hunter2", "no such user for Bearer [hidden]"),
+            ("<title>token=ghp_hunter2 failed</title>", "[hidden] failed"),
+        ] {
+            let error = error(404, &[], body);
+            assert_eq!(error.api().unwrap().message, expected, "{body}");
+            let line = error.to_string();
+            assert!(
+                line.contains(expected) && line.matches("Name is taken").count() <= 1,
+                "{line}"
+            );
+        }
+        let long = error(500, &[], &"long ".repeat(100_000));
+        assert!(long.api().unwrap().message.chars().count() <= 401);
+        let latin = ApiError::read(StatusCode::NOT_FOUND, &HeaderMap::new(), b"caf\xe9");
+        assert_eq!(latin.message, "");
+    }
+
+    proptest::proptest! {
+        /// Whatever the body, the error is one line of bounded length.
+        #[test]
+        fn any_body_makes_one_line(body in "(<[a-z!?/]{0,7}>|title|[{}\"':a-zé\n\u{1b}]){0,60}") {
+            let line = error(403, &[], &body).to_string();
+            proptest::prop_assert!(!line.contains('\n') && line.chars().count() < 1_200, "{}", line);
+        }
+    }
+
+    #[test]
+    fn single_sign_on_names_the_page_on_which_to_authorize() {
+        const URL: &str = "https://github.com/orgs/octo/sso?authorization_request=AZSCK";
+        let refusal = said("Resource protected by organization SAML enforcement.");
+        let sso = |value: &str| error(403, &[("x-github-sso", value)], &refusal);
+        let long =
+            format!("https://github.com/orgs/octo/sso?authorization_request={}", "a".repeat(900));
+        for (value, url, shown) in [
+            (format!("required; url={URL}"), Some(URL), true),
+            (format!("Required;url=\"{URL}\""), Some(URL), true),
+            (format!("required; url={long}"), Some(long.as_str()), false),
+            ("required; url=javascript:alert(1)".to_owned(), None, false),
+            (format!("required; url={URL}{}", "a".repeat(2_048)), None, false),
+            ("required".to_owned(), None, false),
+            ("partial-results; organizations=1,2".to_owned(), None, false),
+        ] {
+            let error = sso(&value);
+            assert_eq!(error.sso_url(), url, "{value}");
+            let line = error.to_string();
+            assert_eq!(line.contains(URL), shown, "{line}");
+            assert!(line.contains("requires single sign-on"), "{line}");
+            assert!(line.chars().count() < 900, "{line}");
+        }
+        assert_eq!(error(403, &[], "{}").sso_url(), None);
+    }
+
+    #[test]
+    fn advice_fits_the_reason_that_the_message_names() {
+        for (status, message, expected) in [
+            (403, OTHER_REASONS[12], "IP allow list"),
+            (403, "This installation has been suspended", "unsuspend"),
+            (403, "Sorry. Your account was suspended", "support"),
+            (403, "Repository was archived so is read-only.", "unarchive"),
+            (403, "Repository access blocked", "blocked access"),
+            (403, "Resource not accessible by integration", "lacks a permission"),
+            (403, "Forbidden", "lacks a permission"),
+            (403, "`octo` forbids access via a personal access token (classic).", "policy"),
+            (403, "Dependabot alerts are disabled for this repository.", "enable it"),
+            (401, "A JSON web token could not be decoded", "as_app"),
+            (401, "'Issued at' claim ('iat') must be an Integer", "clock"),
+            (401, "Requires authentication", "no token"),
+            (401, "Bad credentials", "wrong, expired or revoked"),
+            (404, "Not Found", "also answers 404"),
+            (410, "Issues are disabled for this repo", "switched off"),
+            (451, "Repository unavailable due to DMCA takedown.", "blocked access"),
+            (451, "", "blocked access"),
+        ] {
+            let line = error(status, &[], &said(message)).to_string();
+            assert!(line.contains(expected), "{line}");
+            let is_permission = line.contains("lacks a permission");
+            assert_eq!(is_permission, expected == "lacks a permission", "{line}");
+        }
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub(crate) struct Prepared {
     pub(crate) limit: Limit,
     /// Time that does not count for an attempt.
     pub(crate) slack: Option<Slack>,
+    /// How long an earlier request of the same call has waited for limits.
+    pub(crate) waited_before: Duration,
     broken: Broken,
     /// What the request is conditional on, for the cache.
     pub(crate) conditional: Option<Conditional>,
@@ -126,6 +128,7 @@ impl Request {
             strict: request.timeout.is_some(),
             limit,
             slack,
+            waited_before: request.waited_before,
             broken: Broken::default(),
             conditional: None,
             cache: request.cache,

@@ -99,6 +99,16 @@ impl Guard {
         Ran::Unknown
     }
 
+    /// Does something with the store however long that takes, and whatever it did before: for what
+    /// is written last, by a caller that bounds the time itself. No timer is needed, so that it works
+    /// while a runtime ends.
+    pub(crate) async fn run_last<'a, T>(
+        &'a self,
+        operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
+    ) -> Ran<T> {
+        operation(&*self.store).await.map_or(Ran::Unknown, Ran::Done)
+    }
+
     /// Reads what no call waits for, within so long. A store that is slow with much is not down.
     pub(crate) async fn read<'a, T>(
         &'a self,

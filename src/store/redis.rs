@@ -133,7 +133,8 @@ impl RedisBuilder {
     }
 
     /// The certificates in PEM that are trusted instead of the platform's roots: those of a server
-    /// with an authority of its own. The URLs have to begin with `rediss://`.
+    /// with an authority of its own. The URLs have to begin with `rediss://`. PEM is read as environments
+    /// carry it, as an App's private key is.
     #[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.tls.roots = Some(pem.into());

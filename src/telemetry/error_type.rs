@@ -5,10 +5,12 @@ use http::StatusCode;
 use crate::error::{Error, ErrorKind};
 
 /// OpenTelemetry's `error.type`: the status where GitHub answered with one that is no success, such
-/// as `404`, and else the sort of the error, such as `timeout`. There are some eighty of them.
+/// as `404`, or by one that is not ready (`202`), and else the sort of the error, such as `timeout`. There are some eighty of them.
 pub(crate) fn error_type(error: &Error) -> &'static str {
     match (error.kind(), error.status()) {
         (ErrorKind::Api, Some(status)) => status_text(status),
+        // GitHub did answer, and no timeout ended the call.
+        (_, Some(status)) if error.is_not_ready() => status_text(status),
         (kind, _) => kind.name(),
     }
 }

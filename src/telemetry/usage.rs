@@ -12,8 +12,11 @@
 //! # }
 //! ```
 //!
-//! What was counted is told to the store within 5 s, or at once by [`Usage::tell`]: a process that is killed
-//! before has not told its last calls, and what a store was told of without an answer counts once or not at all.
+//! What was counted is told to the store within 5 s, and at once by [`Usage::report`], [`Usage::tell`] and
+//! [`Client::close`](crate::Client::close): a process that is killed before has not told its last calls, and what a
+//! store was told of without an answer counts once or not at all. A program that ends calls `close`. If it does not,
+//! the last handle of a client that is dropped within a runtime tells the store then, for which the drop waits up to
+//! 500 ms (100 ms on a runtime of one thread, on which a store over the network cannot answer meanwhile).
 //! [Budgets](Budget) are not of that kind: each request is counted in the store before it is sent.
 //!
 //! Hours are kept for 3 days, days for 40 and months for 400. Of a month, an identity has three numbers for each
@@ -27,8 +30,9 @@
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use futures_util::FutureExt;
 use lru::LruCache;
 use tokio::time::Instant;
 
@@ -54,7 +58,7 @@ pub use report::{
 pub use tally::Count;
 
 use period::Window;
-use place::Place;
+use place::{Patience, Place, Ran};
 use spending::Spending;
 pub(crate) use spending::Spent;
 use tally::Tally;
@@ -125,7 +129,8 @@ impl<'a> Usage<'a> {
         Self { books, account }
     }
 
-    /// What was used in this hour, on this day and in this month, and how the budgets are.
+    /// What was used in this hour, on this day and in this month, and how the budgets are. What this process has
+    /// counted of the identity is told to the store before.
     ///
     /// It does not fail: if the store does not answer, it has what this process knows, and says so by
     /// [`is_complete`](UsageReport::is_complete).
@@ -204,6 +209,26 @@ impl Books {
         Self { place, github: github.to_owned(), environment, budgets, common, accounts }
     }
 
+    /// Tells the store all that was counted, again and again until it has heard all or the time is over. Returns
+    /// whether it has.
+    pub(crate) async fn flush(&self, within: Duration) -> bool {
+        let flush = async {
+            let mut heard = true;
+            for account in self.accounts() {
+                while account.tally.is_pending() {
+                    match account.tally.tell_with(Patience::Guarded).await {
+                        Ran::Done(()) => break,
+                        // It may have been counted, and is not told again.
+                        Ran::Unknown => heard = false,
+                        Ran::NotTried => tokio::time::sleep(BETWEEN_FLUSHES).await,
+                    }
+                }
+            }
+            heard
+        };
+        tokio::time::timeout(within, flush).await.unwrap_or(false)
+    }
+
     fn accounts(&self) -> Vec<Arc<Account>> {
         let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         accounts.iter().map(|(_, account)| Arc::clone(account)).collect()
@@ -232,6 +257,52 @@ impl Books {
         let account = Arc::new(Account { identity: identity.to_owned(), place, tally, budgets });
         accounts.put(identity.to_owned(), Arc::clone(&account));
         account
+    }
+}
+
+/// The pause before the store is told again at the end.
+const BETWEEN_FLUSHES: Duration = Duration::from_millis(100);
+/// How long the drop of a client waits for its store, where others drive what that needs.
+const DROP_PATIENCE: Duration = Duration::from_millis(500);
+/// The same on a runtime of one thread, which stands still meanwhile.
+const DROP_PATIENCE_ALONE: Duration = Duration::from_millis(100);
+
+impl Drop for Books {
+    /// Tells the store what was counted since it was told last: a short program ends here.
+    fn drop(&mut self) {
+        if !self.place.is_shared() {
+            return;
+        }
+        let pending = self.accounts().into_iter().filter(|account| account.tally.is_pending());
+        let pending: Vec<_> = pending.collect();
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if pending.is_empty() {
+            return;
+        }
+        let mut flush = Box::pin(async move {
+            for account in pending {
+                account.tally.tell_with(Patience::Last).await;
+            }
+        });
+        if flush.as_mut().now_or_never().is_some() {
+            return;
+        }
+        let patience = match runtime.runtime_flavor() {
+            tokio::runtime::RuntimeFlavor::CurrentThread => DROP_PATIENCE_ALONE,
+            _ => DROP_PATIENCE,
+        };
+        // A thread of its own may wait, whatever runtime this is and wherever in it.
+        let (end, ended) = std::sync::mpsc::channel();
+        let (give_up, given_up) = tokio::sync::oneshot::channel::<()>();
+        let waits = move || {
+            runtime.block_on(futures_util::future::select(flush, given_up));
+            let _ = end.send(());
+        };
+        if std::thread::Builder::new().name("octowire-usage".to_owned()).spawn(waits).is_ok() {
+            let _ = ended.recv_timeout(patience);
+        }
+        // The thread ends with this, whatever the store does. If the runtime lives on, a task tells the rest.
+        drop(give_up);
     }
 }
 

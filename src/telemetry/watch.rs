@@ -54,6 +54,8 @@ impl End {
             Some("cancelled") => Self::Dropped,
             Some("transport" | "timeout" | "circuit_open") => Self::Unavailable,
             Some("401" | "403" | "408" | "429") => Self::Failed,
+            // GitHub is well, and still computing.
+            Some("202") => Self::Well,
             Some(
                 "graphql" | "invalid_request" | "not_cached" | "configuration" | "untrusted_url",
             ) => Self::Well,
@@ -164,6 +166,7 @@ mod tests {
     fn what_the_caller_asked_wrong_is_no_failure() {
         let ends = [
             (None, End::Well),
+            (Some("202"), End::Well),
             (Some("404"), End::Well),
             (Some("422"), End::Well),
             (Some("304"), End::Well),

@@ -51,7 +51,7 @@ pub use journal::{FailedDelivery, Journal, JournalBuilder};
 pub use layer::{Verify, VerifyLayer};
 pub use once::{Claim, Once, Taken};
 pub use outgoing::OutgoingDelivery;
-pub use receiver::{GiveUp, Receipt, Receiver, ReceiverBuilder, ReceiverStats};
+pub use receiver::{GiveUp, Receipt, Receiver, ReceiverBuilder, ReceiverStats, RetrySchedule};
 #[cfg(any(feature = "apps", feature = "repos", feature = "orgs"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "apps", feature = "repos", feature = "orgs"))))]
 pub use reconciler::{Reconciler, Reconciliation};

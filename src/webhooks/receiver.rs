@@ -25,6 +25,7 @@ mod intake;
 #[cfg(feature = "webhooks-journal")]
 mod resume;
 mod rooms;
+mod schedule;
 mod service;
 mod work;
 
@@ -35,6 +36,7 @@ pub use handler::GiveUp;
 use handler::Handler;
 use inbox::Inbox;
 use rooms::Rooms;
+pub use schedule::RetrySchedule;
 
 /// Receives deliveries: verifies them, answers GitHub, and has each handled once.
 ///
@@ -58,9 +60,10 @@ use rooms::Rooms;
 /// and is answered within 9, whatever hangs. It does not deliver again by itself what failed: a
 /// [`Reconciler`](super::Reconciler) asks it to.
 ///
-/// Then the handler is called, for 16 deliveries at a time, and tried again if it fails: up to five
-/// times within ten minutes, with growing random pauses. For GitHub, what was acknowledged is done. So
-/// what fails to the end, or is left when the program ends, is kept by a
+/// Then the handler is called, for 16 deliveries at a time, and tried again if it fails: five times in
+/// all, after about 5 s, 30 s, 2 min and 5 min ([`RetrySchedule`]), beside the room for new deliveries
+/// ([`retry_queue`](ReceiverBuilder::retry_queue)). For GitHub, what was acknowledged is done. So what
+/// fails to the end, or is left when the program ends, is kept by a
 /// [journal](ReceiverBuilder::journal) only; without one it is lost unless somebody has it
 /// delivered again, as which it is accepted.
 ///
@@ -199,7 +202,7 @@ impl Receiver {
         });
         // Whoever is handled or waits has a place.
         let _ = timeout(within, self.0.rooms.all_free()).await;
-        let left = self.0.rooms.taken();
+        let left = self.0.rooms.taken() + self.0.rooms.left();
         self.0.phase.send_replace(Phase::Ended);
         // What is ended lets go of its claims, and is left in the journal.
         let _ = timeout(LETTING_GO, async {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::support::{Server, json as answer};
 use http::Method;
+use octowire::limits::RateLimits;
 use octowire::{Client, Error, ErrorKind};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -189,4 +190,28 @@ async fn a_refused_call_is_an_api_error() {
     let error = server.client().graphql::<Data>("{}", ()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Api);
     assert_eq!(error.operation(), Some("POST /graphql"));
+}
+
+/// GitHub refuses all the time, by a 200 or a 403, and says when to come back, or does not: the number of
+/// refusals ends the call, or the longest wait, which is for all of them together.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_refused_for_ever_ends_by_whichever_limit_comes_first() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let refusal = r#"{"message":"You have exceeded a secondary rate limit."}"#;
+    for (status, headers, requests, waits) in [
+        ("200 OK", "retry-after: 1\r\n", 8, 0..1_u64),
+        ("403 Forbidden", "retry-after: 1\r\n", 9, 0..1),
+        // 1, 2, 4, 8, 16 and 32 minutes: the next wait would be too long.
+        ("200 OK", "", 7, 62..71),
+        ("403 Forbidden", "", 7, 62..71),
+    ] {
+        let server = Server::saying(answer(status, headers, refusal)).await;
+        let client = server.unattended().rate_limits(RateLimits::default()).build().unwrap();
+        let began = tokio::time::Instant::now();
+        let error = client.graphql::<Value>("{ viewer { login } }", ()).await.unwrap_err();
+        assert!(error.is_rate_limited(), "{error}");
+        let minutes = began.elapsed().as_secs() / MINUTE.as_secs();
+        assert!(waits.contains(&minutes), "{status} {headers}: {minutes} minutes");
+        assert_eq!(server.requests().len(), requests, "{status} {headers}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::Method;
 use octowire::{Body, CircuitBreaker, Client, ErrorKind, Request, Response, RetryPolicy};
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::support::{Received, Reply, Server, json as answer};
 
 const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// Tries again at once, and in spite of any `Retry-After`.
 fn at_once() -> RetryPolicy {
@@ -289,6 +290,135 @@ async fn statistics_are_asked_for_until_they_are_there_if_one_says_so() {
     let took = start.elapsed();
     assert!(took >= 15 * SECOND && took < 20 * SECOND, "{took:?}");
     assert_eq!(server.requests().len(), 6);
+}
+
+/// What becomes of a call that is not ready: polled to its end, and without that an error that says
+/// so, never a decode error or an empty list.
+macro_rules! not_ready_then_ready {
+    ($body:expr, $ready:expr, $call:expr) => {{
+        let (body, ready): (&'static str, &'static str) = ($body, $ready);
+        let server = Server::start(move |received: Received| {
+            let polled = received.headers.get("x-test").is_some();
+            let (status, body) = if polled { ("200 OK", ready) } else { ("202 Accepted", body) };
+            async move { Reply::Raw(answer(status, "", body)) }
+        })
+        .await;
+        let client = server.builder().build().unwrap();
+        let call = $call;
+        let error = call(&client).send().await.err().expect("it is not ready");
+        assert!(error.is_not_ready() && error.is_retryable(), "{error:?}");
+        assert_eq!(error.status().unwrap().as_u16(), 202);
+        assert!(error.to_string().contains("until_ready"), "{error}");
+        let ready = call(&client).with(|request| request.header("x-test", "1")).send().await;
+        assert_eq!(ready.unwrap().status(), 200);
+    }};
+}
+
+#[tokio::test]
+async fn a_202_is_not_ready_to_every_statistic_whatever_its_body() {
+    for body in ["{}", "", "[]", "null"] {
+        not_ready_then_ready!(body, "[]", |client: &Client| client
+            .repos()
+            .get_contributors_stats()
+            .owner("o")
+            .repo("r"));
+        not_ready_then_ready!(body, "[[1,2,3]]", |client: &Client| client
+            .repos()
+            .get_code_frequency_stats()
+            .owner("o")
+            .repo("r"));
+        not_ready_then_ready!(body, "[]", |client: &Client| client
+            .repos()
+            .get_commit_activity_stats()
+            .owner("o")
+            .repo("r"));
+        not_ready_then_ready!(body, "[[0,0,5]]", |client: &Client| client
+            .repos()
+            .get_punch_card_stats()
+            .owner("o")
+            .repo("r"));
+        not_ready_then_ready!(body, r#"{"all":[1],"owner":[1]}"#, |client: &Client| client
+            .repos()
+            .get_participation_stats()
+            .owner("o")
+            .repo("r"));
+        not_ready_then_ready!(body, "{}", |client: &Client| client
+            .repos()
+            .get_pages_health_check()
+            .owner("o")
+            .repo("r"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_statistic_with_until_ready_is_polled_and_then_typed() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let server = Server::start(move |_: Received| {
+        let ready = count.fetch_add(1, Ordering::Relaxed) >= 3;
+        let (status, body) = if ready { ("200 OK", "[[0,0,5]]") } else { ("202 Accepted", "{}") };
+        async move { Reply::Raw(answer(status, "", body)) }
+    })
+    .await;
+    let client = server.builder().build().unwrap();
+    let call = client.repos().get_punch_card_stats().owner("o").repo("r");
+    let card = call.with(|request| request.until_ready(60 * SECOND)).send().await.unwrap();
+    assert_eq!(card.into_inner(), Some(vec![vec![0, 0, 5]]));
+    assert_eq!(server.requests().len(), 4);
+}
+
+#[tokio::test]
+async fn a_202_that_does_not_fit_the_type_of_a_call_by_hand_is_not_ready() {
+    let server = working_on_it(100).await;
+    let client = server.builder().build().unwrap();
+    let call = client.request(Method::GET, "/repos/o/r/stats/punch_card");
+    let error = call.send::<Vec<Vec<i64>>>().await.unwrap_err();
+    assert!(error.is_not_ready(), "{error:?}");
+    assert_eq!(error.operation(), Some("GET /repos/o/r/stats/punch_card"));
+    // To a change, 202 is its success.
+    let call = client.request(Method::POST, "/x");
+    let error = call.send::<Vec<i64>>().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Decode);
+    assert!(!error.is_not_ready());
+}
+
+/// The document's reads with 202, which a refresh may add to: each is tested above or in the crate.
+#[test]
+fn the_document_has_no_other_read_that_may_not_be_ready() {
+    let document = std::fs::read("openapi/api.github.com.json").unwrap();
+    let document: Value = serde_json::from_slice(&document).unwrap();
+    let mut reads: Vec<_> = document["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(_, path)| path["get"]["responses"].get("202").is_some())
+        .map(|(path, _)| path.rsplit('/').next().unwrap())
+        .collect();
+    reads.sort_unstable();
+    assert_eq!(
+        reads,
+        ["code_frequency", "commit_activity", "contributors", "health", "{sbom_uuid}"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permission_is_refused_at_once_though_nothing_remains_of_the_limit() {
+    for (status, waits) in [("403 Forbidden", false), ("404 Not Found", false)] {
+        let reset = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() + HOUR;
+        let headers = format!(
+            "x-ratelimit-limit: 5000\r\nx-ratelimit-remaining: 0\r\nx-ratelimit-used: 5000\r\n\
+             x-ratelimit-reset: {}\r\nx-ratelimit-resource: core\r\nretry-after: 60\r\n",
+            reset.as_secs()
+        );
+        let body = r#"{"message":"Resource not accessible by integration"}"#;
+        let server = Server::saying(answer(status, &headers, body)).await;
+        let client = server.builder().build().unwrap();
+        let start = tokio::time::Instant::now();
+        let error = send(client.request(Method::GET, "/x")).await.unwrap_err();
+        assert_eq!(error.is_rate_limited(), waits, "{error}");
+        assert_eq!(error.kind(), ErrorKind::Api);
+        assert!(start.elapsed() < SECOND, "{:?}", start.elapsed());
+        assert_eq!(server.requests().len(), 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]

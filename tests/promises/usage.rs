@@ -196,6 +196,86 @@ async fn a_budget_outlives_the_process() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
+/// The requests of this month that a store in this folder was told of.
+async fn told(mock: &MockGitHub, folder: &std::path::Path) -> u64 {
+    let client = mock.client_builder().store(Disk::open(folder).unwrap());
+    let client = client.store_timeout(Duration::from_secs(5)).build().unwrap();
+    client.usage().report().await.periods[2].total.requests
+}
+
+fn folder(name: &str) -> std::path::PathBuf {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    folder.join(format!("usage-{name}-{}", std::process::id()))
+}
+
+/// Short programs in turn, each with a runtime of its own, add up in one store however they end.
+#[test]
+fn short_programs_in_turn_add_up_exactly() {
+    let outer = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let mock = outer.block_on(MockGitHub::start());
+    let folder = folder("short");
+    let runtimes: [fn() -> tokio::runtime::Builder; 2] =
+        [tokio::runtime::Builder::new_current_thread, tokio::runtime::Builder::new_multi_thread];
+    let mut expected = 0;
+    for builder in runtimes {
+        for closes in [true, false, false] {
+            let program = async {
+                let builder = mock.client_builder().store(Disk::open(&folder).unwrap());
+                let builder = builder.cache(Cache::off()).rate_limits(RateLimits::none());
+                let client = builder.store_timeout(Duration::from_secs(5)).build().unwrap();
+                for _ in 0..3 {
+                    client.meta().get_zen().send().await.unwrap();
+                }
+                if closes {
+                    assert!(client.close().await);
+                    // It is still a client.
+                    client.meta().get_zen().send().await.unwrap();
+                    assert!(client.close().await);
+                }
+            };
+            builder().enable_all().build().unwrap().block_on(program);
+            expected += 3 + u64::from(closes);
+            assert_eq!(outer.block_on(told(&mock, &folder)), expected, "{closes}");
+        }
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
+async fn a_report_tells_the_store_what_it_says() {
+    let mock = MockGitHub::start().await;
+    let folder = folder("report");
+    let client = mock.client_builder().store(Disk::open(&folder).unwrap()).cache(Cache::off());
+    let client = client.store_timeout(Duration::from_secs(5)).build().unwrap();
+    for requests in 1..4 {
+        client.meta().get_zen().send().await.unwrap();
+        assert_eq!(client.usage().report().await.periods[2].total.requests, requests);
+        assert_eq!(told(&mock, &folder).await, requests);
+    }
+    drop(client);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
+async fn closing_without_a_store_or_with_one_that_fails_ends_and_says_so() {
+    let mock = MockGitHub::start().await;
+    let alone = mock.client_builder().build().unwrap();
+    alone.meta().get_zen().send().await.unwrap();
+    assert!(alone.close().await);
+    let gone = mock.client_builder().store(Gone).cache(Cache::off()).build().unwrap();
+    gone.meta().get_zen().send().await.unwrap();
+    // Telling it shows that it is gone, and the report still has what this process knows.
+    for _ in 0..2 {
+        let report = gone.usage().report().await;
+        assert_eq!((report.is_complete, report.periods[2].total.requests), (false, 1), "{report}");
+    }
+    gone.meta().get_zen().send().await.unwrap();
+    let began = std::time::Instant::now();
+    assert!(!gone.close().await);
+    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    drop(gone);
+}
+
 #[tokio::test]
 async fn a_budget_is_kept_without_its_store_and_refused_if_it_is_strict() {
     let mock = MockGitHub::start().await;

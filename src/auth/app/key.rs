@@ -7,8 +7,6 @@ use std::time::SystemTime;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeyPair;
 use aws_lc_rs::signature::RSA_PKCS1_SHA256;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
 use secrecy::{ExposeSecret, SecretString};
@@ -18,6 +16,7 @@ use super::signer::{AppSigner, SignatureFuture};
 use crate::auth::failure::AuthFailure;
 use crate::auth::token::Looks;
 use crate::error::{Error, Result};
+use crate::pem::{self, PemError};
 
 /// A private key that signs by RS256. aws-lc overwrites its memory when it is dropped.
 pub(super) struct PrivateKey {
@@ -31,7 +30,11 @@ const ADVICE: &str = "give the .pem file that the App's settings page generates,
 
 impl PrivateKey {
     pub(super) fn read(pem: &SecretString) -> Result<Self> {
-        let pem = tidy(pem.expose_secret())?;
+        Self::read_bytes(pem.expose_secret().as_bytes())
+    }
+
+    fn read_bytes(bytes: &[u8]) -> Result<Self> {
+        let pem = tidy(bytes)?;
         let mut der = PrivateKeyDer::from_pem_slice(pem.as_bytes())
             .map_err(|_| refuse(&pem).unwrap_or_else(|| invalid("is no PEM of a private key")))?;
         let key = match &der {
@@ -56,8 +59,7 @@ impl PrivateKey {
                 )
                 .with_source(error)
         })?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| invalid("is no text"))?;
-        let mut key = Self::read(&text.into())?;
+        let mut key = Self::read_bytes(&bytes)?;
         key.created_at = std::fs::metadata(path).and_then(|file| file.modified()).ok();
         Ok(key)
     }
@@ -90,29 +92,24 @@ impl fmt::Debug for PrivateKey {
 }
 
 /// The PEM as it was before it went through environment variables and YAML.
-fn tidy(text: &str) -> Result<Zeroizing<String>> {
-    let text = text.trim().trim_matches('"');
-    if text.is_empty() {
-        return Err(AuthFailure::Empty.error("the App's private key is empty", ADVICE));
-    }
-    if text.contains("-----BEGIN ") {
-        let text = Zeroizing::new(text.replace("\\r", ""));
-        return Ok(Zeroizing::new(text.replace("\\n", "\n")));
-    }
-    if let Some(kind) = Looks::of(text).access_token() {
-        return Err(AuthFailure::WrongKind.error(
-            format!("what was given as an App's private key looks like {kind}"),
-            "a token is given by ClientBuilder::token; an App signs with its .pem file",
-        ));
-    }
-    let packed: Zeroizing<String> =
-        Zeroizing::new(text.chars().filter(|character| !character.is_whitespace()).collect());
-    let bytes = STANDARD.decode(packed.as_bytes()).map(Zeroizing::new).ok();
-    let inner = bytes.as_ref().and_then(|bytes| std::str::from_utf8(bytes).ok());
-    match inner.filter(|inner| inner.contains("-----BEGIN ")) {
-        Some(inner) => Ok(Zeroizing::new(inner.to_owned())),
-        None => Err(invalid("has no line -----BEGIN …-----")),
-    }
+fn tidy(text: &[u8]) -> Result<Zeroizing<String>> {
+    pem::normalize(text).map_err(|error| match error {
+        PemError::Empty => AuthFailure::Empty.error("the App's private key is empty", ADVICE),
+        PemError::NotText => invalid("is no text"),
+        PemError::NoEnd => invalid("is PEM without the line -----END …-----: it was cut off"),
+        PemError::NoBegin => {
+            let token = std::str::from_utf8(text).ok().map(|text| {
+                text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\''))
+            });
+            match token.and_then(|text| Looks::of(text).access_token()) {
+                Some(kind) => AuthFailure::WrongKind.error(
+                    format!("what was given as an App's private key looks like {kind}"),
+                    "a token is given by ClientBuilder::token; an App signs with its .pem file",
+                ),
+                None => invalid("has no line -----BEGIN …-----"),
+            }
+        }
+    })
 }
 
 /// What a PEM is, if it is known to be something else than a private key.
@@ -137,4 +134,145 @@ fn refuse(pem: &str) -> Option<Error> {
 
 fn invalid(what: &str) -> Error {
     AuthFailure::InvalidKey.error(format!("the App's private key {what}"), ADVICE)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+    use aws_lc_rs::rsa::KeySize;
+    use base64::Engine;
+    use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A key in PKCS#8, and the same in PKCS#1, which PKCS#8 holds.
+    fn generated() -> [(&'static str, Vec<u8>); 2] {
+        let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
+        let der: Pkcs8V1Der<'_> = key.as_der().unwrap();
+        let der = der.as_ref().to_vec();
+        [("RSA PRIVATE KEY", der[26..].to_vec()), ("PRIVATE KEY", der)]
+    }
+
+    fn module(pem: &[u8]) -> Vec<u8> {
+        use aws_lc_rs::signature::KeyPair as _;
+        PrivateKey::read_bytes(pem).unwrap().key.public_key().as_ref().to_vec()
+    }
+
+    /// How a PEM may be changed on its way.
+    #[derive(Clone, Debug)]
+    struct Mangling {
+        breaks: &'static str,
+        width: usize,
+        quotes: &'static str,
+        before: &'static str,
+        after: &'static str,
+        encoded: usize,
+        wide: bool,
+    }
+
+    fn manglings() -> impl Strategy<Value = Mangling> {
+        let breaks = [
+            "\n", "\r\n", "\r", " ", "  ", "", "\t", "\n    ", "\r\n\t", "\\n", "\\r\\n", "\\\\n",
+            "\\n\n", " \\\n", "\u{a0}", "\"\n\"",
+        ];
+        (
+            proptest::sample::select(breaks.to_vec()),
+            proptest::sample::select(vec![16_usize, 64, 76, 10_000]),
+            proptest::sample::select(vec!["", "\"", "'", "\"'", "\\\""]),
+            proptest::sample::select(vec!["", " ", "\n\n", "\u{feff}", "key: |\n  ", "\\n"]),
+            proptest::sample::select(vec!["", "\n", "\r\n", "   ", "\\n", ",\n"]),
+            0..5_usize,
+            any::<bool>(),
+        )
+            .prop_map(|(breaks, width, quotes, before, after, encoded, wide)| Mangling {
+                breaks,
+                width,
+                quotes,
+                before,
+                after,
+                encoded,
+                wide,
+            })
+    }
+
+    impl Mangling {
+        fn mangle(&self, label: &str, der: &[u8]) -> Vec<u8> {
+            let body = STANDARD.encode(der);
+            let lines =
+                body.as_bytes().chunks(self.width).map(|line| std::str::from_utf8(line).unwrap());
+            let first = format!("-----BEGIN {label}-----");
+            let last = format!("-----END {label}-----");
+            let lines: Vec<&str> =
+                std::iter::once(first.as_str()).chain(lines).chain([last.as_str()]).collect();
+            let Self { quotes, before, after, .. } = self;
+            let text = format!("{before}{quotes}{}{quotes}{after}", lines.join(self.breaks));
+            match self.encoded {
+                0 => STANDARD.encode(&text).into_bytes(),
+                1 => format!("'{}'\n", STANDARD_NO_PAD.encode(&text)).into_bytes(),
+                2 => {
+                    let encoded = STANDARD.encode(&text);
+                    let lines: Vec<_> = encoded.as_bytes().chunks(76).collect();
+                    lines.join(&b"\r\n"[..])
+                }
+                3 => STANDARD.encode(URL_SAFE.encode(&text)).into_bytes(),
+                _ if self.wide => {
+                    let units = text.trim_start_matches('\u{feff}').encode_utf16();
+                    [0xff, 0xfe].into_iter().chain(units.flat_map(u16::to_le_bytes)).collect()
+                }
+                _ => text.into_bytes(),
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_is_the_same_however_it_arrives() {
+        let keys = generated();
+        let expected = module(&Mangling::plain().mangle(keys[1].0, &keys[1].1));
+        let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(600));
+        let result = runner.run(&(manglings(), 0..2_usize), |(mangling, kind)| {
+            let (label, der) = &keys[kind];
+            let mangled = mangling.mangle(label, der);
+            prop_assert_eq!(module(&mangled), expected.clone());
+            Ok(())
+        });
+        result.unwrap();
+    }
+
+    impl Mangling {
+        fn plain() -> Self {
+            Self {
+                breaks: "\n",
+                width: 64,
+                quotes: "",
+                before: "",
+                after: "\n",
+                encoded: 9,
+                wide: false,
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_never_shows_what_it_is() {
+        let [(label, der), _] = generated();
+        let whole = String::from_utf8(Mangling::plain().mangle(label, &der)).unwrap();
+        let cut = &whole[..whole.len() / 2];
+        let damaged = whole.replacen("MII", "M!I", 1);
+        let short = whole.replacen(&whole[100..140], "", 1);
+        let certificate = whole.replace(label, "CERTIFICATE");
+        let bare = STANDARD.encode(&der);
+        let body: Vec<&str> = whole.lines().filter(|line| !line.starts_with('-')).collect();
+        for text in [cut, &damaged, &short, &certificate, &bare, "-----BEGIN", "", "\u{0}"] {
+            let Err(error) = PrivateKey::read_bytes(text.as_bytes()) else {
+                panic!("it is read: {text}");
+            };
+            let shown = format!("{error} {error:?}");
+            assert!(
+                body.iter().all(|line| !shown.contains(&line[..16.min(line.len())])),
+                "{shown}"
+            );
+            assert!(shown.contains(".pem"), "{shown}");
+        }
+    }
 }

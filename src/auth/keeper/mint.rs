@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tracing::{debug, error, warn};
 
-use super::{Keeper, MintRequest};
+use super::{Keeper, LONGEST_FLIGHT, MintRequest};
 use crate::auth::policy::some_of;
 use crate::auth::source::Keep;
 use crate::auth::store::TokenStore;
@@ -79,7 +79,7 @@ impl Keeper {
 
     /// Asks the source, again if the failure may pass.
     async fn ask(&self, client: &Client, previous: Option<&AccessToken>) -> Result<AccessToken> {
-        let mut failures = 0;
+        let (mut failures, began) = (0, Instant::now());
         loop {
             match self.source.mint(MintRequest { client, previous }).await {
                 Err(error) if error.is_retryable() && failures + 1 < self.policy.attempts => {
@@ -90,8 +90,13 @@ impl Keeper {
                         return Err(error);
                     }
                     let delay = delay.max(asked);
+                    let delay = delay.saturating_add(some_of(delay / 4));
+                    // Later attempts are made by later calls, which do not wait as long as that.
+                    if began.elapsed().saturating_add(delay) >= LONGEST_FLIGHT {
+                        return Err(error);
+                    }
                     debug!(%error, ?delay, "minting failed and is tried again");
-                    sleep(delay + some_of(delay / 4)).await;
+                    sleep(delay).await;
                 }
                 outcome => return outcome,
             }

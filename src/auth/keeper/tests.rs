@@ -219,6 +219,31 @@ async fn attempts_are_bounded_and_every_waiter_gets_the_same_error() {
     assert!(room.error().await.to_string().contains("failure 6"));
 }
 
+/// The attempts, the waits and the time for all of them: which of them binds, and that the error is the
+/// source's in each case.
+#[tokio::test(start_paused = true)]
+async fn each_limit_of_the_attempts_binds_somewhere() {
+    for (attempts, first, longest, made, at_most) in [
+        // The attempts, within seconds.
+        (3, 1, 60, 3, 10),
+        // The longest wait: without it, these attempts would take more than eight minutes.
+        (8, 1, 4, 8, 60),
+        // The five minutes: the next wait is longer than what is left of them.
+        (3, 600, 600, 1, 2),
+        (20, 30, 3_600, 4, 300),
+    ] {
+        let delays = (first * SECOND, longest * SECOND);
+        let policy = TokenPolicy::default().attempts(attempts).delays(delays.0, delays.1);
+        let room = Room::with(Source::default(), policy.jitter(Duration::ZERO), None);
+        room.source.failures.lock().unwrap().extend([true; 100]);
+        let began = Instant::now();
+        let error = room.error().await;
+        assert!(error.to_string().contains(&format!("failure {made}")), "{made}: {error}");
+        assert_eq!(room.minted(), made);
+        assert!(began.elapsed() <= at_most * SECOND, "{made}: {:?}", began.elapsed());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failure_that_does_not_pass_is_tried_once() {
     let room = Room::new(Source::default());

@@ -17,7 +17,7 @@ use crate::auth::failure::AuthFailure;
 use crate::auth::token::AccessToken;
 use crate::call::{Reading, call};
 use crate::client::Client;
-use crate::error::{Error, ErrorKind, Line, Result, is_html};
+use crate::error::{Error, ErrorKind, Line, Result, is_html, tells_rate_limit};
 use crate::request::Request;
 use crate::response::RawBody;
 
@@ -97,7 +97,14 @@ impl Heard {
     pub(crate) fn is_temporary(&self) -> bool {
         match self.code() {
             Some(code) => matches!(code, "server_error" | "temporarily_unavailable"),
-            None => matches!(self.status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504),
+            None => match self.status.as_u16() {
+                // GitHub refuses a caller that exceeds a limit by 403 as well, and did nothing then.
+                403 => {
+                    let message = self.fields.text("message").unwrap_or_default();
+                    tells_rate_limit(message, &self.headers)
+                }
+                status => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
+            },
         }
     }
 

@@ -1,10 +1,11 @@
 //! TLS to Redis: whom to trust, and who this is.
 
 use redis::{ClientTlsConfig, ConnectionAddr, ConnectionInfo, TlsCertificates};
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::pem;
 
 /// What was said of TLS beyond the URLs.
 #[derive(Clone, Default)]
@@ -30,13 +31,14 @@ impl Tls {
             };
         }
         provide()?;
-        for pem in self.roots.iter().chain(self.client.iter().map(|(chain, _)| chain)) {
-            let mut certificates = CertificateDer::pem_slice_iter(pem).peekable();
-            if certificates.peek().is_none() || certificates.any(|one| one.is_err()) {
-                return Err(wrong("what is given as a certificate is none")
-                    .with_advice("give PEM: -----BEGIN CERTIFICATE-----"));
-            }
-        }
+        let root_cert = self.roots.as_deref().map(certificates).transpose()?;
+        let client_tls = match &self.client {
+            Some((chain, key)) => Some(ClientTlsConfig {
+                client_cert: certificates(chain)?,
+                client_key: private_key(key)?,
+            }),
+            None => None,
+        };
         // With both, the connections are by rustls, without the platform's roots.
         if cfg!(feature = "native-tls") && self.roots.is_none() {
             return Err(wrong("with rustls and native-tls, nobody says whom to trust")
@@ -44,13 +46,33 @@ impl Tls {
                     "leave one of the two features out, or name the roots by `root_certificates`",
                 ));
         }
-        Ok(given.then(|| TlsCertificates {
-            root_cert: self.roots.clone(),
-            client_tls: self
-                .client
-                .clone()
-                .map(|(chain, key)| ClientTlsConfig { client_cert: chain, client_key: key }),
-        }))
+        Ok(given.then_some(TlsCertificates { root_cert, client_tls }))
+    }
+}
+
+/// The certificates of a PEM, however it arrived.
+fn certificates(pem: &[u8]) -> Result<Vec<u8>> {
+    let pem = pem::normalize(pem).ok();
+    let is_valid = |pem: &str| {
+        let mut certificates = CertificateDer::pem_slice_iter(pem.as_bytes()).peekable();
+        certificates.peek().is_some() && certificates.all(|one| one.is_ok())
+    };
+    match pem.filter(|pem| is_valid(pem)) {
+        Some(pem) => Ok(pem.as_bytes().to_vec()),
+        None => {
+            Err(wrong("invalid PEM certificate")
+                .with_advice("give PEM: -----BEGIN CERTIFICATE-----"))
+        }
+    }
+}
+
+/// The private key of a PEM, however it arrived.
+fn private_key(pem: &[u8]) -> Result<Vec<u8>> {
+    let pem = pem::normalize(pem).ok();
+    match pem.filter(|pem| PrivateKeyDer::from_pem_slice(pem.as_bytes()).is_ok()) {
+        Some(pem) => Ok(pem.as_bytes().to_vec()),
+        None => Err(wrong("invalid PEM private key of the client's certificate")
+            .with_advice("give PEM without a passphrase: -----BEGIN PRIVATE KEY-----")),
     }
 }
 

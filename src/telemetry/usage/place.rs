@@ -20,6 +20,15 @@ pub(super) struct Place {
     apart: AtomicBool,
 }
 
+/// How long the store is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// As long as a call may lose by it, and not at all while it is known not to answer.
+    Guarded,
+    /// Until it answers: the caller bounds the time.
+    Last,
+}
+
 /// What a client without a store keeps of budgets, in bytes: some ten thousand; and of usage, the latest of
 /// some hundred identities.
 const SUMS_BYTES: usize = 4 * 1024 * 1024;
@@ -40,6 +49,12 @@ impl Place {
     /// Whether others see tallies, so that it costs something to tell.
     pub(super) fn is_shared(&self) -> bool {
         self.shared.is_some() && !self.apart.load(Ordering::Relaxed)
+    }
+
+    /// Whether others see tallies, and the store is not known to fail.
+    pub(super) fn answers(&self) -> bool {
+        let answers = self.shared.as_ref().is_some_and(|guard| guard.retry_at().is_none());
+        answers && self.is_shared()
     }
 
     /// Adds what is owed to a sum, and one more if there is room; the sum, and whether there was.
@@ -93,9 +108,14 @@ impl Place {
         key: &str,
         amounts: &[(String, u64)],
         ttl: Duration,
+        patience: Patience,
     ) -> Ran<()> {
         if let Some(guard) = self.shared.as_ref().filter(|_| self.is_shared()) {
-            match guard.try_run(|store| store.tally(key, amounts, ttl)).await {
+            let ran = match patience {
+                Patience::Guarded => guard.try_run(|store| store.tally(key, amounts, ttl)).await,
+                Patience::Last => guard.run_last(|store| store.tally(key, amounts, ttl)).await,
+            };
+            match ran {
                 Ran::Done(true) => return Ran::Done(()),
                 Ran::Done(false) => self.apart.store(true, Ordering::Relaxed),
                 Ran::NotTried => return Ran::NotTried,

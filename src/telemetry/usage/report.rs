@@ -121,6 +121,10 @@ impl UsageReport {
 
 pub(super) async fn report(books: &Books, account: &Arc<Account>, time: SystemTime) -> UsageReport {
     let mut is_complete = true;
+    // What a store that fails is told of is lost to this report.
+    if account.place.answers() {
+        account.tally.tell().await;
+    }
     let mut periods = Vec::new();
     for window in Period::ALL.map(|period| period.at(time)) {
         let (counts, heard) = account.tally.counts(window).await;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::period::{Period, Window};
-use super::place::{Place as Where, Ran};
+use super::place::{Patience, Place as Where, Ran};
 use crate::clock;
 use crate::telemetry::place::{ByPlace, Place};
 
@@ -59,6 +59,8 @@ struct State {
     counts: ByPlace<Count>,
     /// What the store was not told yet, by window and by name.
     untold: BTreeMap<Window, BTreeMap<String, u64>>,
+    /// What it was told without an answer since it answered last: a report without it has this.
+    unsure: BTreeMap<Window, BTreeMap<String, u64>>,
     listed: BTreeMap<Window, u64>,
     /// When somebody will have told it; past if who would is gone.
     scheduled: Option<Instant>,
@@ -120,6 +122,11 @@ impl Tally {
     /// Tells the store all there is; whether it heard. What it was told of without an answer it may have heard, and is
     /// not told again.
     pub(super) async fn tell(&self) -> bool {
+        self.tell_with(Patience::Guarded).await == Ran::Done(())
+    }
+
+    /// The same, with as much patience, and whether the store may have heard what it did not answer to.
+    pub(super) async fn tell_with(&self, patience: Patience) -> Ran<()> {
         let _telling = self.telling.lock().await;
         let (untold, listed) = {
             let mut state = self.state();
@@ -129,29 +136,43 @@ impl Tally {
         let mut telling = Telling { tally: self, untold, listed };
         while let Some((window, numbers)) = telling.untold.pop_first() {
             let amounts = Vec::from_iter(numbers);
-            let ran = self.place.tally(&self.key(window), &amounts, window.period.kept()).await;
-            match ran {
+            let (key, kept) = (self.key(window), window.period.kept());
+            match self.place.tally(&key, &amounts, kept, patience).await {
                 Ran::Done(()) => {}
                 Ran::NotTried => {
                     telling.untold.insert(window, BTreeMap::from_iter(amounts));
-                    return false;
+                    return Ran::NotTried;
                 }
-                Ran::Unknown => return false,
+                Ran::Unknown => {
+                    let amounts = BTreeMap::from_iter(amounts);
+                    let mut state = self.state();
+                    add(state.unsure.entry(window).or_default(), Some(&amounts));
+                    trim(&mut state.unsure);
+                    return Ran::Unknown;
+                }
             }
         }
         while let Some((month, requests)) = telling.listed.pop_first() {
             let amounts = [(self.listed.1.clone(), requests)];
             let key = format!("{}:{month}", self.listed.0);
-            match self.place.tally(&key, &amounts, month.period.kept()).await {
+            match self.place.tally(&key, &amounts, month.period.kept(), patience).await {
                 Ran::Done(()) => {}
                 Ran::NotTried => {
                     telling.listed.insert(month, requests);
-                    return false;
+                    return Ran::NotTried;
                 }
-                Ran::Unknown => return false,
+                Ran::Unknown => return Ran::Unknown,
             }
         }
-        true
+        self.state().unsure.clear();
+        Ran::Done(())
+    }
+
+    /// Whether there is something that the store was not told, or is being told.
+    pub(super) fn is_pending(&self) -> bool {
+        let state = self.state();
+        let untold = !state.counts.is_empty() || !state.untold.is_empty();
+        untold || !state.listed.is_empty() || self.telling.try_lock().is_err()
     }
 
     /// What was called in a window, and whether the store says so.
@@ -163,6 +184,9 @@ impl Tally {
         let mut state = self.state();
         state.settle();
         add(&mut numbers, state.untold.get(&window));
+        if !heard {
+            add(&mut numbers, state.unsure.get(&window));
+        }
         drop(state);
         let mut counts = BTreeMap::<String, Count>::new();
         for (name, amount) in numbers {
@@ -225,10 +249,14 @@ impl State {
             let requests = self.listed.entry(windows[2]).or_default();
             *requests = requests.saturating_add(count.requests);
         }
-        while self.untold.len() > MAX_WINDOWS {
-            // By period first: the oldest hour goes.
-            self.untold.pop_first();
-        }
+        trim(&mut self.untold);
+    }
+}
+
+fn trim(numbers: &mut BTreeMap<Window, BTreeMap<String, u64>>) {
+    while numbers.len() > MAX_WINDOWS {
+        // By period first: the oldest hour goes.
+        numbers.pop_first();
     }
 }
 

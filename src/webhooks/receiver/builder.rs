@@ -9,9 +9,8 @@ use tokio::sync::watch;
 use super::counts::Counts;
 use super::handler::{Handler, Handling};
 use super::inbox::Inbox;
-use super::rooms::Rooms;
-use super::{Mode, Phase, Receiver, Shared, Signed};
-use crate::RetryPolicy;
+use super::rooms::{Bounds, Rooms};
+use super::{Mode, Phase, Receiver, RetrySchedule, Shared, Signed};
 use crate::error::{Error, ErrorKind, Result};
 #[cfg(feature = "webhooks-journal")]
 use crate::webhooks::Journal;
@@ -30,9 +29,10 @@ pub struct ReceiverBuilder {
     answered_within: Duration,
     queue: u32,
     queue_bytes: u32,
+    retry_queue: (u32, u32),
     concurrency: u32,
     handled_within: Duration,
-    retry: RetryPolicy,
+    retry: RetrySchedule,
 }
 
 /// Longer times can not be told from for ever, and not be added to the time of now.
@@ -49,12 +49,10 @@ impl ReceiverBuilder {
             answered_within: WITHIN,
             queue: 1_000,
             queue_bytes: 256 * 1024 * 1024,
+            retry_queue: (1_000, 256 * 1024 * 1024),
             concurrency: 16,
             handled_within: Duration::from_secs(60),
-            retry: RetryPolicy::default()
-                .attempts(5)
-                .delays(Duration::from_secs(1), Duration::from_secs(60))
-                .within(Duration::from_secs(600)),
+            retry: RetrySchedule::default(),
         }
     }
 
@@ -111,11 +109,23 @@ impl ReceiverBuilder {
         self
     }
 
-    /// When the handler is called again after it failed: by default up to five times within ten
-    /// minutes, with random pauses of at most a second to a minute. Of the policy, the attempts, the
-    /// delays and the time count.
-    pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.retry = policy;
+    /// Sets when the handler is called again after it failed: by default after about 5 s, 30 s, 2 min
+    /// and 5 min, so five times over more than seven minutes.
+    ///
+    /// A delivery that waits to be tried again takes no turn of
+    /// [`concurrency`](Self::concurrency), and room of [`retry_queue`](Self::retry_queue). If the
+    /// receiver is [shut down](super::Receiver::shutdown) meanwhile, the delivery stays in the journal;
+    /// without a journal, its attempts follow each other within a second.
+    pub fn retry(mut self, schedule: RetrySchedule) -> Self {
+        self.retry = schedule;
+        self
+    }
+
+    /// How many deliveries that failed may wait to be tried again, and the bytes of their payloads,
+    /// beside those of [`queue`](Self::queue): 1,000 and 256 MiB by default. What does not fit keeps its
+    /// room in the queue, so that new deliveries are refused (503) once both are full.
+    pub fn retry_queue(mut self, deliveries: u32, bytes: u32) -> Self {
+        self.retry_queue = (deliveries, bytes);
         self
     }
 
@@ -174,7 +184,11 @@ impl ReceiverBuilder {
             mode: self.mode,
             answered_within: self.answered_within,
             runtime,
-            rooms: Rooms::new(self.queue, self.queue_bytes, self.concurrency),
+            rooms: Rooms::new(Bounds {
+                queue: (self.queue, self.queue_bytes),
+                retries: self.retry_queue,
+                running: self.concurrency,
+            }),
             counts: Counts::new(secrets),
             phase: watch::Sender::new(Phase::Open),
             #[cfg(feature = "webhooks-journal")]

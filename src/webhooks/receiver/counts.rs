@@ -46,6 +46,9 @@ pub struct ReceiverStats {
     pub queued_bytes: usize,
     /// Those of them that are handled now.
     pub running: usize,
+    /// Those of them that failed before and have room of their own:
+    /// [`ReceiverBuilder::retry_queue`](super::ReceiverBuilder::retry_queue).
+    pub retrying: usize,
 }
 
 pub(super) struct Counts {
@@ -164,6 +167,7 @@ impl Counts {
             queued: rooms.taken(),
             queued_bytes: rooms.taken_bytes(),
             running: rooms.running(),
+            retrying: rooms.retries(),
         }
     }
 }

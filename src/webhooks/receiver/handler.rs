@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::time::timeout;
 
-use crate::RetryPolicy;
+use super::RetrySchedule;
 use crate::webhooks::Delivery;
 use crate::webhooks::body::BoxError;
 
@@ -43,7 +43,7 @@ struct Reason(BoxError);
 #[derive(Clone, Debug)]
 pub(super) struct Handling {
     pub(super) within: Duration,
-    pub(super) retry: RetryPolicy,
+    pub(super) retry: RetrySchedule,
 }
 
 /// The handler, of whatever type.

@@ -11,9 +11,20 @@ pub(super) struct Rooms {
     places: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     running: Semaphore,
+    /// The places and bytes of deliveries that are tried again.
+    retry_places: Arc<Semaphore>,
+    retry_bytes: Arc<Semaphore>,
     taken: Arc<Taken>,
     most_bytes: u32,
     most_running: usize,
+}
+
+/// The bounds that a receiver is built with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) queue: (u32, u32),
+    pub(super) retries: (u32, u32),
+    pub(super) running: u32,
 }
 
 /// The place of a delivery and its bytes, until it is dropped.
@@ -21,6 +32,9 @@ pub(super) struct Room {
     _place: OwnedSemaphorePermit,
     _bytes: OwnedSemaphorePermit,
     size: u32,
+    retries: bool,
+    /// It is given up unhandled, since the receiver ends.
+    left: bool,
     taken: Arc<Taken>,
     _queued: meter::InFlight,
 }
@@ -30,21 +44,50 @@ pub(super) struct Room {
 struct Taken {
     places: AtomicUsize,
     bytes: AtomicUsize,
+    retries: AtomicUsize,
+    /// Deliveries that gave up their place unhandled, since the receiver ends.
+    left: AtomicUsize,
     free: Notify,
 }
 
 impl Rooms {
-    pub(super) fn new(places: u32, bytes: u32, running: u32) -> Self {
+    pub(super) fn new(bounds: Bounds) -> Self {
         // As many as a semaphore takes, of whatever machine.
         let semaphore = |most: u32| Semaphore::new((most as usize).min(Semaphore::MAX_PERMITS));
         Self {
-            places: Arc::new(semaphore(places)),
-            bytes: Arc::new(semaphore(bytes)),
-            running: semaphore(running),
+            places: Arc::new(semaphore(bounds.queue.0)),
+            bytes: Arc::new(semaphore(bounds.queue.1)),
+            running: semaphore(bounds.running),
+            retry_places: Arc::new(semaphore(bounds.retries.0)),
+            retry_bytes: Arc::new(semaphore(bounds.retries.1)),
             taken: Arc::default(),
-            most_bytes: bytes,
-            most_running: running as usize,
+            most_bytes: bounds.queue.1,
+            most_running: bounds.running as usize,
         }
+    }
+
+    /// Moves a delivery that failed out of the queue, if there is room for it among the retries, so
+    /// that it takes no room from new ones while it waits.
+    pub(super) fn set_aside(&self, room: &mut Room) {
+        if room.retries {
+            return;
+        }
+        let place = Arc::clone(&self.retry_places).try_acquire_owned();
+        let bytes = Arc::clone(&self.retry_bytes).try_acquire_many_owned(room.size);
+        if let (Ok(place), Ok(bytes)) = (place, bytes) {
+            (room._place, room._bytes, room.retries) = (place, bytes, true);
+            self.taken.retries.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// How many gave up their room with [`Room::leave`].
+    pub(super) fn left(&self) -> usize {
+        self.taken.left.load(Ordering::Acquire)
+    }
+
+    /// How many of those that have a place were set aside.
+    pub(super) fn retries(&self) -> usize {
+        self.taken.retries.load(Ordering::Acquire)
     }
 
     /// Room for a delivery of this size, if there is.
@@ -68,7 +111,8 @@ impl Rooms {
         self.taken.places.fetch_add(1, Ordering::AcqRel);
         self.taken.bytes.fetch_add(size as usize, Ordering::AcqRel);
         let taken = Arc::clone(&self.taken);
-        Room { _place: place, _bytes: bytes, size, taken, _queued: meter::InFlight::delivery() }
+        let _queued = meter::InFlight::delivery();
+        Room { _place: place, _bytes: bytes, size, retries: false, left: false, taken, _queued }
     }
 
     /// What it takes of the bytes: all of them, if it has more.
@@ -106,9 +150,22 @@ impl Rooms {
     }
 }
 
+impl Room {
+    /// Notes that the delivery is left to who opens the journal next.
+    pub(super) fn leave(&mut self) {
+        self.left = true;
+    }
+}
+
 impl Drop for Room {
     fn drop(&mut self) {
         self.taken.bytes.fetch_sub(self.size as usize, Ordering::AcqRel);
+        if self.left {
+            self.taken.left.fetch_add(1, Ordering::AcqRel);
+        }
+        if self.retries {
+            self.taken.retries.fetch_sub(1, Ordering::AcqRel);
+        }
         if self.taken.places.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.taken.free.notify_waiters();
         }

@@ -6,13 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{Instrument, Span, debug, error, info_span, warn};
 
 use super::handler::{Failure, in_one_line};
 use super::rooms::Room;
 use super::{Phase, Receipt, Shared};
-use crate::retry::Retries;
 use crate::telemetry::meter;
 use crate::webhooks::delivery::Delivery;
 use crate::webhooks::once::{Claim, Taken};
@@ -24,6 +23,8 @@ const RENEWALS: u32 = 3;
 const NOTES: u32 = 3;
 /// The time between the end of an attempt and that of the request.
 const TO_ANSWER: Duration = Duration::from_millis(200);
+/// The pause between attempts at what a receiver that ends has no journal for.
+const LAST_PAUSE: Duration = Duration::from_secs(1);
 const BETWEEN_NOTES: Duration = Duration::from_millis(200);
 
 /// How it ended.
@@ -37,10 +38,11 @@ enum End {
 }
 
 /// Handles a delivery, as often as it takes.
-pub(super) async fn handle(shared: &Arc<Shared>, delivery: Delivery, claim: Claim, room: Room) {
+pub(super) async fn handle(shared: &Arc<Shared>, delivery: Delivery, claim: Claim, mut room: Room) {
     let span = span(&delivery);
     let lost = AtomicBool::new(false);
-    let work = renewing(shared, &claim, &lost, attempts(shared, &delivery, &claim, &lost));
+    let attempts = attempts(shared, &delivery, &claim, &lost, &mut room);
+    let work = renewing(shared, &claim, &lost, attempts);
     let end = unless_ended(shared, work).instrument(span.clone()).await;
     finish(shared, &delivery, claim, end).instrument(span).await;
     drop(room);
@@ -133,10 +135,14 @@ async fn renewing<T>(
     }
 }
 
-async fn attempts(shared: &Shared, delivery: &Delivery, claim: &Claim, lost: &AtomicBool) -> End {
+async fn attempts(
+    shared: &Shared,
+    delivery: &Delivery,
+    claim: &Claim,
+    lost: &AtomicBool,
+    room: &mut Room,
+) -> End {
     let how = &shared.handler.how;
-    // Most need no second attempt.
-    let mut retries: Option<(Retries, Instant)> = None;
     let mut number = 1;
     loop {
         let turn = shared.rooms.turn().await;
@@ -148,20 +154,32 @@ async fn attempts(shared: &Shared, delivery: &Delivery, claim: &Claim, lost: &At
                 Err(error) => warn!(%error, "whether others handle a delivery can not be known"),
             }
         }
-        // Waiting for the first turn is no trying.
-        let (retries, began) =
-            retries.get_or_insert_with(|| (Retries::new(how.retry.clone()), Instant::now()));
         let Err(failure) = attempt(shared, delivery, number, how.within).await else {
             return End::Handled;
         };
         drop(turn);
-        let pause = if failure.last { None } else { retries.next_pause(began.elapsed()) };
+        let pause = if failure.last { None } else { how.retry.pause(number) };
         let Some(pause) = pause else { return End::Failed(failure) };
         let error = in_one_line(&*failure.error);
         warn!(attempt = number, %error, ?pause, "a delivery was not handled, and is tried again");
-        sleep(pause).await;
+        shared.rooms.set_aside(room);
+        if !rested(shared, pause).await {
+            // With a journal, the next start handles it; without one, this is the last chance.
+            if shared.inbox.is_there() {
+                room.leave();
+                return End::Left;
+            }
+            sleep(pause.min(LAST_PAUSE)).await;
+        }
         number = number.saturating_add(1);
     }
+}
+
+/// Waits for so long. Returns whether the receiver is open all the time.
+async fn rested(shared: &Shared, pause: Duration) -> bool {
+    let mut phase = shared.phase.subscribe();
+    let closed = phase.wait_for(|phase| *phase != Phase::Open);
+    timeout(pause, closed).await.is_err()
 }
 
 async fn attempt(

@@ -243,6 +243,27 @@ async fn an_answer_without_a_token_is_an_error_that_explains_itself() {
         (answer("500 Oops", "", "gho_hunter2"), AuthFailure::OAuth, true, "try again"),
         (answer("429 Slow", "", "{}"), AuthFailure::OAuth, true, "try again"),
         (answer("403 Forbidden", "", "no"), AuthFailure::OAuth, false, "403"),
+        (answer("403 Forbidden", "retry-after: 60\r\n", "{}"), AuthFailure::OAuth, true, "403"),
+        (
+            answer(
+                "403 Forbidden",
+                "",
+                r#"{"message":"You have exceeded a secondary rate limit."}"#,
+            ),
+            AuthFailure::OAuth,
+            true,
+            "403",
+        ),
+        (
+            answer(
+                "403 Forbidden",
+                "retry-after: 60\r\nx-ratelimit-remaining: 0\r\n",
+                r#"{"message":"Sorry. Your account was suspended"}"#,
+            ),
+            AuthFailure::OAuth,
+            false,
+            "403",
+        ),
     ] {
         let error = refused(bytes).await;
         assert_eq!(error.auth_failure(), Some(failure), "{error}");

@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::get;
-use octowire::RetryPolicy;
-use octowire::webhooks::{Delivery, Journal, OutgoingDelivery};
+use octowire::webhooks::{Delivery, Journal, OutgoingDelivery, RetrySchedule};
 use sha2::{Digest, Sha256};
 
 use super::journal::Folder;
@@ -79,7 +78,7 @@ async fn the_program_that_is_flooded() {
     let receiver = builder()
         .journal(journal.clone())
         .concurrency(64)
-        .retry(RetryPolicy::default().attempts(20).delays(at_once, 10 * at_once))
+        .retry(RetrySchedule::new(vec![5 * at_once; 19]).jitter(1.0))
         .start(handler)
         .unwrap();
     let left = move || async move { journal.pending().to_string() };

@@ -199,6 +199,28 @@ async fn a_receiver_that_begins_before_another_ends_has_what_that_leaves() {
 }
 
 #[tokio::test]
+async fn what_waits_to_be_tried_again_is_left_at_once_to_the_next_receiver() {
+    let folder = Folder::new();
+    let journal = folder.open().await;
+    let fails = |_| async { Err::<(), _>("the database is down") };
+    let receiver = builder().journal(journal.clone()).start(fails).unwrap();
+    assert_eq!(
+        (deliver(&receiver, "a").await, deliver(&receiver, "b").await),
+        (ACCEPTED, ACCEPTED)
+    );
+    while receiver.stats().failed_attempts < 2 {
+        turns().await;
+    }
+    let began = std::time::Instant::now();
+    assert_eq!(receiver.shutdown(std::time::Duration::from_secs(60)).await, 2);
+    assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+    let handled = Handled::default();
+    let next = handled.start(builder().journal(journal.clone()));
+    assert_eq!(both(&next, &handled).await, ["a", "b"]);
+    assert!(journal.failed().await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn what_is_given_up_is_kept_aside_and_can_be_handled_later() {
     let folder = Folder::new();
     let journal = folder.open().await;

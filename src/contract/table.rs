@@ -1,0 +1,252 @@
+//! The deviations that a checker keeps: bounded, the most severe and most frequent ones.
+
+use std::cmp::Reverse;
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{Hash, Hasher};
+
+use super::checker::Seen;
+use super::deviation::{Deviation, DeviationKind};
+
+/// Deviations by operation, kind and place, of which so many are kept.
+///
+/// If one more arrives, the least severe is left out, and of those the least frequent, and of those
+/// the latest. What is left out is still counted, by a digest, so that it is kept as soon as it is
+/// more frequent than what is kept. These counts are bounded as well: if there are too many, the half
+/// that matters least is forgotten.
+#[derive(Debug)]
+pub(super) struct DeviationTable {
+    capacity: usize,
+    kept: HashMap<Key, Kept>,
+    /// The ranks of all that is kept, the lowest first.
+    ranks: BTreeSet<Rank>,
+    candidates: HashMap<u64, Candidate>,
+    /// How many entries were made, which numbers them.
+    made: u64,
+    left_out: u64,
+}
+
+type Key = (String, DeviationKind, String);
+
+/// The severity, the times, and the number of the entry, of which a later one ranks lower.
+type Rank = (u8, u64, Reverse<u64>, Key);
+
+#[derive(Debug)]
+struct Kept {
+    seen: Seen,
+    number: u64,
+}
+
+/// What is known of a deviation that is left out.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    severity: u8,
+    times: u64,
+    logged: bool,
+}
+
+/// Counts of deviations that are left out, for each one that is kept.
+const CANDIDATES: usize = 8;
+
+impl DeviationTable {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            capacity: capacity.max(1),
+            kept: HashMap::new(),
+            ranks: BTreeSet::new(),
+            candidates: HashMap::new(),
+            made: 0,
+            left_out: 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    pub(super) fn seen(&self) -> impl Iterator<Item = &Seen> {
+        self.kept.values().map(|kept| &kept.seen)
+    }
+
+    /// How often deviations were seen that are not kept.
+    pub(super) fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
+    /// Counts a deviation. Returns whether it is kept for the first time, and is to be logged.
+    pub(super) fn note(&mut self, deviation: &Deviation, request_id: Option<&str>) -> bool {
+        let place = without_indices(&deviation.path);
+        let key: Key = (deviation.operation.clone(), deviation.kind, place);
+        let severity = deviation.kind.severity();
+        if let Some(kept) = self.kept.get_mut(&key) {
+            let number = Reverse(kept.number);
+            let mut rank = (severity, kept.seen.times, number, key);
+            self.ranks.remove(&rank);
+            kept.seen.times += 1;
+            rank.1 += 1;
+            self.ranks.insert(rank);
+            return false;
+        }
+        let digest = digest(&key);
+        let known = self.candidates.get(&digest).copied();
+        let times = known.map_or(0, |known| known.times) + 1;
+        if self.kept.len() >= self.capacity {
+            let lowest = self.ranks.first().map(|(severity, times, ..)| (*severity, *times));
+            if lowest.is_some_and(|lowest| (severity, times) <= lowest) {
+                self.left_out += 1;
+                let logged = known.is_some_and(|known| known.logged);
+                self.remember(digest, Candidate { severity, times, logged });
+                return false;
+            }
+            self.leave_out_lowest();
+        }
+        self.candidates.remove(&digest);
+        // All but this time were left out until now.
+        self.left_out -= times - 1;
+        self.made += 1;
+        self.ranks.insert((severity, times, Reverse(self.made), key.clone()));
+        let seen =
+            Seen { deviation: deviation.clone(), request_id: request_id.map(str::to_owned), times };
+        self.kept.insert(key, Kept { seen, number: self.made });
+        !known.is_some_and(|known| known.logged)
+    }
+
+    fn leave_out_lowest(&mut self) {
+        let Some((severity, times, _, key)) = self.ranks.pop_first() else { return };
+        self.kept.remove(&key);
+        self.left_out += times;
+        self.remember(digest(&key), Candidate { severity, times, logged: true });
+    }
+
+    fn remember(&mut self, digest: u64, candidate: Candidate) {
+        let most = self.capacity.saturating_mul(CANDIDATES);
+        if self.candidates.len() >= most && !self.candidates.contains_key(&digest) {
+            let mut all: Vec<_> = self.candidates.drain().collect();
+            all.sort_unstable_by_key(|(digest, known)| {
+                Reverse((known.severity, known.times, *digest))
+            });
+            all.truncate(most / 2);
+            self.candidates.extend(all);
+        }
+        self.candidates.insert(digest, candidate);
+    }
+}
+
+/// The same in every run, unlike that of a map.
+fn digest(key: &Key) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A path with `[]` for each index, so that all items of a list are one place.
+fn without_indices(path: &str) -> String {
+    let mut place = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((before, after)) = rest.split_once('[') {
+        place.push_str(before);
+        place.push('[');
+        rest = after.trim_start_matches(|character: char| character.is_ascii_digit());
+    }
+    place.push_str(rest);
+    place
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KINDS: [DeviationKind; 4] = [
+        DeviationKind::UndocumentedProperty,
+        DeviationKind::UnknownValue,
+        DeviationKind::UndocumentedStatus,
+        DeviationKind::WrongType,
+    ];
+
+    fn deviation(kind: DeviationKind, place: usize) -> Deviation {
+        Deviation::new("issues/get", kind, format!("$.p{place}"), "it differs")
+    }
+
+    fn kept(table: &DeviationTable) -> Vec<(u8, u64)> {
+        let mut kept: Vec<_> =
+            table.seen().map(|seen| (seen.deviation.kind.severity(), seen.times)).collect();
+        kept.sort_unstable();
+        kept
+    }
+
+    #[test]
+    fn a_severe_deviation_that_comes_late_replaces_the_least_severe_and_least_frequent() {
+        let mut table = DeviationTable::new(3);
+        for (place, times) in [(1, 5), (2, 2), (3, 9), (4, 1)] {
+            for _ in 0..times {
+                table.note(&deviation(DeviationKind::UndocumentedProperty, place), None);
+            }
+        }
+        assert_eq!((kept(&table), table.left_out()), (vec![(0, 2), (0, 5), (0, 9)], 1));
+        assert!(table.note(&deviation(DeviationKind::WrongType, 9), Some("AB:1")));
+        assert_eq!((kept(&table), table.left_out()), (vec![(0, 5), (0, 9), (3, 1)], 3));
+        // What was left out comes back when it is more frequent, with all its times.
+        for _ in 0..3 {
+            table.note(&deviation(DeviationKind::UndocumentedProperty, 2), None);
+        }
+        assert_eq!((kept(&table), table.left_out()), (vec![(0, 5), (0, 9), (3, 1)], 6));
+        assert!(!table.note(&deviation(DeviationKind::UndocumentedProperty, 2), None));
+        assert_eq!((kept(&table), table.left_out()), (vec![(0, 6), (0, 9), (3, 1)], 6));
+    }
+
+    #[test]
+    fn what_breaks_a_program_is_more_severe_than_what_is_new() {
+        use DeviationKind as Kind;
+        for (severe, mild) in [
+            (Kind::WrongType, Kind::UndocumentedProperty),
+            (Kind::MissingProperty, Kind::UnknownValue),
+            (Kind::NotJson, Kind::UndocumentedStatus),
+            (Kind::UnknownOperation, Kind::UnknownParameter),
+        ] {
+            assert!(severe.severity() > mild.severity(), "{severe:?} {mild:?}");
+        }
+    }
+
+    proptest! {
+        /// Of any sequence, the most severe and most frequent are kept, nothing is counted twice or
+        /// lost, and the same sequence gives the same.
+        #[test]
+        fn the_most_severe_and_most_frequent_are_kept(
+            notes in proptest::collection::vec((0..4_usize, 0..12_usize), 0..300),
+            capacity in 1..10_usize,
+        ) {
+            let mut table = DeviationTable::new(capacity);
+            let mut again = DeviationTable::new(capacity);
+            let mut exact = HashMap::<(usize, usize), u64>::new();
+            let mut logged = 0;
+            for (kind, place) in &notes {
+                let deviation = deviation(KINDS[*kind], *place);
+                logged += usize::from(table.note(&deviation, None));
+                again.note(&deviation, None);
+                *exact.entry((*kind, *place)).or_default() += 1;
+                prop_assert!(table.len() <= capacity);
+                prop_assert!(table.candidates.len() <= capacity * CANDIDATES);
+                prop_assert_eq!(table.ranks.len(), table.len());
+            }
+            let told: u64 = table.seen().map(|seen| seen.times).sum();
+            prop_assert_eq!(told + table.left_out(), notes.len() as u64);
+            let paths = |table: &DeviationTable| {
+                let mut all: Vec<_> = table.seen().map(|seen| seen.deviation.clone()).collect();
+                all.sort();
+                all
+            };
+            prop_assert_eq!(paths(&table), paths(&again));
+            prop_assert!(logged >= table.len());
+            // As long as all that is left out is counted, what is kept is exact.
+            if exact.len() <= capacity * CANDIDATES {
+                let mut expected: Vec<_> =
+                    exact.iter().map(|((kind, _), times)| (KINDS[*kind].severity(), *times)).collect();
+                expected.sort_unstable();
+                let expected = expected.split_off(expected.len().saturating_sub(capacity));
+                prop_assert_eq!(kept(&table), expected);
+            }
+        }
+    }
+}

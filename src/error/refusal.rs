@@ -1,0 +1,177 @@
+//! Classification of GitHub's refusals by their message.
+//!
+//! Headers say what is left of the rate limit, not why a call was refused: the call that uses the
+//! last request of a window can be refused for a permission as well. So the message decides where
+//! it names a reason.
+
+use http::HeaderMap;
+use http::header::RETRY_AFTER;
+
+/// Reason for a refusal, as far as its message names one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// A primary or secondary rate limit.
+    RateLimit,
+    SingleSignOn,
+    IpAllowList,
+    InstallationSuspended,
+    AccountSuspended,
+    LoginAttempts,
+    Archived,
+    Billing,
+    Plan,
+    AppNotApproved,
+    TokenPolicy,
+    Unverified,
+    TwoFactor,
+    UserAgent,
+    Blocked,
+    Disabled,
+    Jwt,
+    JwtClaim,
+    UnknownApp,
+    NoCredentials,
+    /// A permission, role or scope is missing.
+    Permission,
+    /// The server failed, so the message says nothing of the caller.
+    ServerFault,
+}
+
+/// Phrases by which a message names its reason, in lower case. The first match decides: specific
+/// reasons stand before the general ones.
+const PHRASES: &[(Reason, &[&str])] = &[
+    (
+        Reason::RateLimit,
+        &["rate limit", "abuse detection", "submitted too quickly", "too many requests"],
+    ),
+    (Reason::LoginAttempts, &["login attempts exceeded"]),
+    (Reason::SingleSignOn, &["saml enforcement", "saml sso", "single sign-on"]),
+    (Reason::IpAllowList, &["ip allow list", "ip allowlist", "ip address is not permitted"]),
+    (
+        Reason::InstallationSuspended,
+        &["installation has been suspended", "installation is suspended", "suspended your access"],
+    ),
+    (
+        Reason::AccountSuspended,
+        &["account was suspended", "account is suspended", "account has been suspended"],
+    ),
+    (Reason::Archived, &["was archived", "is archived", "archived repositor", "been archived"]),
+    (Reason::Billing, &["billing issue", "billing problem"]),
+    (Reason::Plan, &["upgrade to github", "upgrade your plan", "your plan does not"]),
+    (Reason::AppNotApproved, &["app access restrictions", "third-party application"]),
+    (Reason::TokenPolicy, &["forbids access via"]),
+    (Reason::Unverified, &["must be verified", "verify your email", "verified email"]),
+    (Reason::TwoFactor, &["two-factor"]),
+    (Reason::UserAgent, &["administrative rules", "user-agent header"]),
+    (
+        Reason::Blocked,
+        &[
+            "access blocked",
+            "is blocked",
+            "are blocked",
+            "been blocked",
+            "has blocked",
+            "blocked by",
+            "blocked you",
+            "was blocked",
+            "dmca",
+        ],
+    ),
+    (
+        Reason::Disabled,
+        &[
+            "is disabled",
+            "are disabled",
+            "been disabled",
+            "not enabled",
+            "must be enabled",
+            "is not available",
+            "are not available",
+        ],
+    ),
+    (Reason::Jwt, &["json web token"]),
+    (Reason::JwtClaim, &["' claim ("]),
+    (Reason::UnknownApp, &["integration not found", "integration must generate a public key"]),
+    (Reason::NoCredentials, &["requires authentication", "must authenticate"]),
+    (
+        Reason::Permission,
+        &[
+            "not accessible",
+            "inaccessible",
+            "must have",
+            "must be",
+            "need to be",
+            "needs to be",
+            "you need",
+            "not authorized",
+            "unauthorized",
+            "not permitted",
+            "not allowed",
+            "does not allow",
+            "permission",
+            "access denied",
+            "permitted only",
+            "admin rights",
+            "admin access",
+            "push access",
+            "write access",
+            "read access",
+            "have access",
+            "access to this",
+            "required scope",
+            "requires the",
+            "not a member",
+            "only members",
+            "only the",
+            "only owners",
+            "not the owner",
+            "protected branch",
+            "read-only",
+            "insufficient",
+        ],
+    ),
+    (Reason::ServerFault, &["something went wrong", "server error", "internal error"]),
+];
+
+/// Words of a message that leave the possibility of a limit open, although it names something that
+/// reads like a permission.
+const LIMIT_WORDS: [&str; 7] =
+    ["limit", "quota", "too many", "too quickly", "slow down", "try again", "throttl"];
+
+impl Reason {
+    /// Reads the reason that a message names. Returns `None` if it names none.
+    pub(crate) fn read(message: &str) -> Option<Self> {
+        let message = message.to_ascii_lowercase();
+        let names = |(_, phrases): &&(Self, &[&str])| phrases.iter().any(|p| message.contains(p));
+        let reason = PHRASES.iter().find(names).map(|(reason, _)| *reason)?;
+        let vague = matches!(reason, Self::Permission | Self::Blocked | Self::Disabled);
+        (!(vague && LIMIT_WORDS.iter().any(|word| message.contains(word)))).then_some(reason)
+    }
+}
+
+/// Whether a refusal with this message and these headers is due to a rate limit.
+///
+/// If the message names a reason, that decides. Otherwise either header of
+/// [GitHub's rules](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit)
+/// does: `retry-after`, or `x-ratelimit-remaining: 0`. GitHub describes both as parts of a rate
+/// limit error. Beside a message that names another reason, such as a missing permission, they do
+/// not make one: no wait would change the outcome.
+pub(crate) fn tells_rate_limit(message: &str, headers: &HeaderMap) -> bool {
+    match Reason::read(message) {
+        Some(reason) => reason == Reason::RateLimit,
+        None => {
+            headers.contains_key(RETRY_AFTER)
+                || headers
+                    .get("x-ratelimit-remaining")
+                    .is_some_and(|value| value.as_bytes().trim_ascii() == b"0")
+        }
+    }
+}
+
+/// Whether a refusal is due to a secondary limit, whatever its headers say of the primary one.
+pub(crate) fn speaks_of_secondary(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    ["secondary rate limit", "abuse detection", "submitted too quickly"]
+        .iter()
+        .any(|phrase| message.contains(phrase))
+}

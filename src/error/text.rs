@@ -1,0 +1,136 @@
+//! The message of an error's body, whatever format the body has.
+
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use serde_json::Value;
+
+use super::api::ApiErrorDetail;
+
+/// Length of a message that is read from plain text or from a page, in characters.
+const MAX_TEXT_CHARS: usize = 400;
+/// As much of a page as is searched for its title, in bytes.
+const MAX_SEARCHED_BYTES: usize = 64 * 1024;
+/// How deep a message may be nested in a JSON body.
+const MAX_DEPTH: usize = 3;
+
+/// Properties that hold a message, the best one first: GitHub's REST API, OAuth, other services
+/// behind GitHub's addresses, and problem details (RFC 9457).
+const PROPERTIES: [&str; 6] =
+    ["message", "error_description", "error", "description", "detail", "title"];
+
+/// Beginnings of GitHub's tokens, which no message shows.
+const TOKENS: [&str; 6] = ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"];
+
+/// Elements that hold a message: of an XML error, and of a page.
+const ELEMENTS: [&str; 4] = ["message", "title", "h1", "code"];
+
+/// Format of a body that is no JSON, as its beginning or its headers tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Markup {
+    Html,
+    Xml,
+}
+
+impl Markup {
+    pub(crate) fn of(headers: &HeaderMap, body: &[u8]) -> Option<Self> {
+        let says = |part: &[u8]| {
+            let value = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+            value.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part))
+        };
+        let body = body.trim_ascii_start();
+        if body.starts_with(b"<?xml") || (says(b"xml") && !says(b"html")) {
+            Some(Self::Xml)
+        } else {
+            (says(b"text/html") || body.starts_with(b"<")).then_some(Self::Html)
+        }
+    }
+}
+
+/// The best text of a JSON body; empty if it has none.
+pub(super) fn of_json(value: &Value, details: &[ApiErrorDetail]) -> String {
+    said(value, MAX_DEPTH).unwrap_or_else(|| {
+        let told =
+            details.iter().filter(|detail| detail.message.is_some() || detail.code.is_some());
+        told.map(ApiErrorDetail::summary).collect::<Vec<_>>().join(", ")
+    })
+}
+
+fn said(value: &Value, depth: usize) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.trim()).filter(|t| !t.is_empty()).map(str::to_owned),
+        Value::Object(_) => {
+            let depth = depth.checked_sub(1)?;
+            PROPERTIES.iter().find_map(|name| said(value.get(name)?, depth))
+        }
+        _ => None,
+    }
+}
+
+/// The text of a body that is no JSON; empty if it has none.
+pub(super) fn of_other(headers: &HeaderMap, body: &[u8]) -> String {
+    if Markup::of(headers, body).is_some() {
+        let page = String::from_utf8_lossy(&body[..body.len().min(MAX_SEARCHED_BYTES)]);
+        let lower = page.to_ascii_lowercase();
+        let texts = ELEMENTS.iter().filter_map(|name| element(&page, &lower, name));
+        return texts.map(|text| bounded(&text)).find(|text| !text.is_empty()).unwrap_or_default();
+    }
+    match std::str::from_utf8(body) {
+        // JSON that broke off, and what is no text at all.
+        Ok(text) if !text.trim_start().starts_with(['{', '[', '"']) && !text.contains('\0') => {
+            bounded(text)
+        }
+        _ => String::new(),
+    }
+}
+
+/// The text within the first element of this name, without the tags in it.
+fn element(page: &str, lower: &str, name: &str) -> Option<String> {
+    let open = format!("<{name}");
+    let starts = lower.match_indices(&open).map(|(at, _)| at + open.len());
+    let start = starts.into_iter().find(|at| {
+        lower[*at..].starts_with(|next: char| next == '>' || next.is_ascii_whitespace())
+    })?;
+    let start = start + lower[start..].find('>')? + 1;
+    let end = start + lower[start..].find(&format!("</{name}"))?;
+    let (mut text, mut tag) = (String::new(), false);
+    for character in page[start..end].chars() {
+        match character {
+            '<' => tag = true,
+            '>' if tag => tag = false,
+            _ if !tag => text.push(character),
+            _ => {}
+        }
+    }
+    const ENTITIES: [(&str, &str); 8] = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#39;", "'"),
+        ("&apos;", "'"),
+        ("&middot;", "·"),
+        ("&nbsp;", " "),
+        ("&amp;", "&"),
+    ];
+    Some(ENTITIES.iter().fold(text, |text, (entity, meant)| text.replace(entity, meant)))
+}
+
+/// On one line, with one space between words, of bounded length.
+fn bounded(text: &str) -> String {
+    let mut line = String::new();
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty())
+    {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        // What a proxy repeats of a request may be a token of any client.
+        let hidden = TOKENS.iter().any(|prefix| word.contains(prefix));
+        line.push_str(if hidden { "[hidden]" } else { word });
+        if line.len() > MAX_TEXT_CHARS * 4 {
+            break;
+        }
+    }
+    match line.char_indices().nth(MAX_TEXT_CHARS) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
