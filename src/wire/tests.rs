@@ -149,6 +149,18 @@ fn a_value_that_is_sent_must_be_one_that_github_takes() {
 }
 
 #[test]
+fn a_value_that_the_document_does_not_name_is_sent_by_name_only() {
+    let archived = State::Other("archived".to_owned());
+    assert_eq!((archived.as_str(), archived.to_string().as_str()), ("archived", "archived"));
+    assert_eq!(
+        serde_json::to_value([archived.clone(), State::Open]).unwrap(),
+        json!(["archived", "open"])
+    );
+    assert!(State::try_from("archived").is_err() && "archived".parse::<State>().is_err());
+    assert!(!State::KNOWN.contains(&archived));
+}
+
+#[test]
 fn a_union_takes_the_variant_that_names_most_of_the_properties() {
     let label: Owner = read(json!({ "id": 1, "name": "label" }));
     assert!(matches!(label, Owner::Label(_)), "{label:?}");
