@@ -5,6 +5,7 @@
 mod broken;
 mod compare;
 mod document;
+mod requests;
 
 use std::collections::BTreeSet;
 
