@@ -13,7 +13,7 @@
 //! - `nullable` moves from a component to each `$ref` to it; `nullable-x` is
 //!   `x`, nullable; see [`schema`] for the rest.
 
-mod schema;
+pub mod schema;
 mod variants;
 
 use std::collections::BTreeSet;

@@ -52,7 +52,22 @@ pub struct Parameter {
     pub multi_segment: bool,
     /// The value is a list, which GitHub takes as `name[]=a&name[]=b`.
     pub brackets: bool,
+    /// What else than text GitHub takes where the value is sent as text.
+    pub text: Text,
     pub description: String,
+}
+
+/// What a parameter that is sent as text stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Text {
+    /// Text.
+    Plain,
+    /// Text, an integer or a boolean: an id, or one of several types of the document.
+    Mixed,
+    /// `a,b,c`.
+    List,
+    /// A date, or a range of dates in GitHub's search syntax.
+    TimeRange,
 }
 
 /// What the operation answers when it succeeds.
@@ -196,16 +211,17 @@ fn parameters(document: &Value, located: Located<'_>) -> Result<Vec<Parameter>> 
                 ));
             }
         };
+        let at = located.pointer();
+        let schema = document::resolve(document, &parameter["schema"], STAGE, &at)?;
+        let description = parameter["description"].as_str().unwrap_or_default();
         parameters.push(Parameter {
             name: name.to_owned(),
             location,
             required: location == "path" || parameter["required"].as_bool().unwrap_or_default(),
             multi_segment: parameter["x-multi-segment"].as_bool().unwrap_or_default(),
-            brackets: location == "query"
-                && !name.ends_with("[]")
-                && document::resolve(document, &parameter["schema"], STAGE, &located.pointer())?["type"]
-                    == "array",
-            description: parameter["description"].as_str().unwrap_or_default().to_owned(),
+            brackets: location == "query" && !name.ends_with("[]") && schema["type"] == "array",
+            text: text(name, location, schema, description),
+            description: description.to_owned(),
         });
     }
     let order = |parameter: &Parameter| {
@@ -231,6 +247,29 @@ fn parameters(document: &Value, located: Located<'_>) -> Result<Vec<Parameter>> 
         ));
     }
     Ok(parameters)
+}
+
+/// What a parameter stands for if it is sent as text. The document's types are too narrow here, so
+/// that its words count.
+fn text(name: &str, location: &str, schema: &Value, description: &str) -> Text {
+    let variants = ["oneOf", "anyOf"].into_iter().flat_map(|key| document::array(schema, key));
+    let types: BTreeSet<&str> = variants.filter_map(|variant| variant["type"].as_str()).collect();
+    let words = description.to_ascii_lowercase().replace('-', " ");
+    if words.contains("#query for dates") {
+        Text::TimeRange
+    } else if location == "query" && (types.contains("array") || words.contains("comma separated"))
+    {
+        Text::List
+    } else if types.len() > 1 || is_id(name) {
+        Text::Mixed
+    } else {
+        Text::Plain
+    }
+}
+
+/// Whether a value of this name is an id.
+pub fn is_id(name: &str) -> bool {
+    name == "id" || name.ends_with("_id")
 }
 
 /// The success responses with their statuses, resolved.

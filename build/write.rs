@@ -89,6 +89,19 @@ fn is_time(of: &Type) -> bool {
     matches!(of, Type::Path(path) if path.starts_with("::chrono::DateTime"))
 }
 
+/// Whether this is a date without a time.
+fn is_date(of: &Type) -> bool {
+    matches!(of, Type::Path(path) if path == "::chrono::NaiveDate" || path == "::chrono::naive::NaiveDate")
+}
+
+fn is_integer(of: &Type) -> bool {
+    matches!(of, Type::Path(path) if path == "i64")
+}
+
+fn is_text(of: &Type) -> bool {
+    matches!(of, Type::Path(path) if path == "String")
+}
+
 /// A type as it is written; `types` leads to the module of generated types.
 /// Rust's own are written by their whole path, since operations and components
 /// may be called as they are.

@@ -51,6 +51,12 @@ impl From<i32> for IdOrName {
     }
 }
 
+impl From<usize> for IdOrName {
+    fn from(id: usize) -> Self {
+        u64::try_from(id).map_or_else(|_| Self::Name(id.to_string()), Self::Id)
+    }
+}
+
 impl From<&str> for IdOrName {
     fn from(name: &str) -> Self {
         match name.parse::<u64>() {

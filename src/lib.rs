@@ -20,6 +20,7 @@ mod deadline;
 mod error;
 mod graphql;
 mod id_or_name;
+mod integers;
 mod json_path;
 mod names;
 mod operation;
@@ -35,6 +36,7 @@ mod redirects;
 mod request;
 mod response;
 mod retry;
+mod texts;
 mod times;
 mod wire;
 
@@ -73,12 +75,14 @@ pub use client::{Client, ClientBuilder};
 pub use error::{ApiError, ApiErrorDetail, Attempt, Error, ErrorKind, Result};
 pub use graphql::{GraphQlError, GraphQlErrors, GraphQlLocation};
 pub use id_or_name::IdOrName;
+pub use integers::{IntoInteger, InvalidInteger};
 pub use operation::{Location, NoBody, Operation, Parameter};
 pub use pages::{Items, Pages};
 pub use request::Request;
 pub use response::{RateLimit, Response, ResponseFuture};
 pub use retry::RetryPolicy;
-pub use times::IntoTime;
+pub use texts::{IntoList, IntoText};
+pub use times::{IntoDate, IntoTime, IntoTimeRange};
 pub use wire::{UnknownProperties, UnknownValue};
 
 // What the public interface is made of, for programs that name these types.

@@ -32,6 +32,7 @@ use crate::retry::RetryPolicy;
 mod address;
 mod lists;
 mod prepared;
+mod scalars;
 mod setters;
 #[cfg(feature = "testing")]
 mod wanted;

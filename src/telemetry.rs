@@ -80,6 +80,7 @@
 //! | `octowire_store_available` | gauge | state |  | Whether the store answers: 1 or 0 |
 //! | `octowire_webhook_deliveries_total` | counter | count | `event`, `outcome` | What happened to deliveries of webhooks: one is `accepted` and then `handled` or `failed`, with as many of `failed_attempt`, or is not taken |
 //! | `octowire_webhook_handler_duration_seconds` | histogram | seconds | `event` | Attempts at handling a delivery |
+//! | `octowire_webhook_undecoded_total` | counter | count | `action`, `event` | Payloads of webhooks that do not fit the type of their event |
 //! | `octowire_webhook_queue_length` | gauge | count |  | Deliveries that wait or are handled |
 //!
 //! # How many series there may be
@@ -95,6 +96,7 @@
 //! | `budget` | names of [budgets](usage::Budget) | 101 |
 //! | `server` | addresses of servers | 101 |
 //! | `event` | events of webhooks, as the headers of verified deliveries name them; `none` for what was not verified | 102 |
+//! | `action` | actions of webhooks, as GitHub's description names them; `none` for an event without actions | 120 |
 //!
 //! Of what GitHub or the application names, the first hundred are told apart, and the others are `other`, for
 //! whom the gauges of rate limits are not set.

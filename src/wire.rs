@@ -7,11 +7,12 @@
 //!
 //! Reading is tolerant where GitHub is loose: unknown properties are kept, an
 //! absent or `null` list is empty, an item that is `null` is left out, an
-//! unknown value of an enum is kept, a time may be a number of seconds, and a
-//! union that nothing fits keeps the JSON.
+//! unknown value of an enum is kept, a time may be a number of seconds, an
+//! integer may be written `1.0`, and a union that nothing fits keeps the JSON.
 
 #![allow(dead_code, unused_imports, unused_macros, reason = "what is used depends on the tags")]
 
+mod integer;
 mod record;
 mod strings;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod union;
 mod unknown;
 
 pub(crate) use crate::times::text as time;
+pub(crate) use integer::{read_integer, read_integers};
 pub(crate) use record::{Fields, Record, entry, list, map, optional, record, value};
 pub use strings::UnknownValue;
 pub(crate) use strings::{NamedStrings, named, unknown_value};
@@ -112,13 +114,21 @@ macro_rules! open_enum {
     };
 }
 
-/// An enum that is sent: exactly the values that the document names.
+/// An enum that is sent: the values that the document names, and others by name only.
 macro_rules! closed_enum {
     ($(#[$meta:meta])* $name:ident { $($ident:ident = $text:literal,)* }) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        ///
+        /// Text is converted only if it is one of [`KNOWN`](Self::KNOWN). To send another value, use
+        /// [`Other`](Self::Other).
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
-        pub enum $name { $(#[doc = concat!("`", $text, "`")] $ident,)* }
+        pub enum $name {
+            $(#[doc = concat!("`", $text, "`")] $ident,)*
+            /// A value that GitHub's description does not name, sent as it is: for GitHub Enterprise
+            /// and for previews.
+            Other(String),
+        }
         impl $name {
             /// The values that GitHub's document names.
             pub const KNOWN: &'static [Self] = &[$(Self::$ident,)*];
@@ -126,8 +136,8 @@ macro_rules! closed_enum {
             /// The value as GitHub writes it.
             #[must_use]
             #[inline]
-            pub fn as_str(&self) -> &'static str {
-                match self { $(Self::$ident => $text,)* }
+            pub fn as_str(&self) -> &str {
+                match self { $(Self::$ident => $text,)* Self::Other(other) => other }
             }
         }
         impl $crate::wire::NamedStrings for $name {

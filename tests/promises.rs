@@ -37,6 +37,7 @@ mod promises {
     mod oauth;
     mod pages;
     mod redirects;
+    mod requests;
     mod retries;
     mod shadow;
     #[cfg(all(feature = "token-store", feature = "app-auth", feature = "redis"))]

@@ -8,7 +8,8 @@
 //! - limits (lengths, patterns, ranges), defaults, examples and titles go:
 //!   GitHub checks limits, sends defaults itself, and titles collide;
 //! - enum values that differ only in `+` and `-` are spelled out, see
-//!   [`unescape_enum_value`].
+//!   [`unescape_enum_value`];
+//! - a `number` that is an id or a count is an integer, see [`is_whole`].
 
 use std::collections::BTreeSet;
 
@@ -301,6 +302,7 @@ impl<'a> Schemas<'a> {
                 _ => json!({ "type": "string" }),
             },
             Some("integer") => json!({ "type": "integer", "format": "int64" }),
+            Some("number") if is_whole(raw, at) => json!({ "type": "integer", "format": "int64" }),
             Some("number") => json!({ "type": "number", "format": "double" }),
             Some("boolean") => json!({ "type": "boolean" }),
             Some("array") => self.array(raw, name, at)?,
@@ -356,6 +358,24 @@ impl<'a> Schemas<'a> {
         }
         Ok(Value::Object(object))
     }
+}
+
+/// Ends of the names of properties that count or identify something.
+const WHOLE: [&str; 7] = ["id", "ids", "number", "count", "size", "line", "column"];
+
+/// Whether a `number` is an integer: it is called as ids, counts and places are, and the document
+/// has no fraction for it.
+pub fn is_whole(raw: &Value, at: &str) -> bool {
+    let name = at.strip_suffix("/items").unwrap_or(at);
+    let Some((_, name)) = name.rsplit_once("/properties/") else { return false };
+    let last = name.rsplit('_').next().unwrap_or(name);
+    let values = ["example", "default", "minimum", "maximum", "multipleOf"]
+        .into_iter()
+        .filter_map(|key| raw.get(key))
+        .chain(document::array(raw, "enum"))
+        .chain(document::array(raw, "examples"));
+    let mut fractions = values.filter_map(Value::as_f64).filter(|value| value.fract() != 0.0);
+    WHOLE.contains(&last) && fractions.next().is_none()
 }
 
 /// The schema, or `null`.

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
 use super::docs::{doc, summary};
-use super::{STAGE, is_time, shown};
+use super::{STAGE, is_date, is_integer, is_text, is_time, shown};
 use crate::build::document;
 use crate::build::error::{Error, Result};
 use crate::build::model::Type;
 use crate::build::names::{pascal, snake};
-use crate::build::operations::{Operation, Output, Parameter};
+use crate::build::operations::{Operation, Output, Parameter, Text, is_id};
 use crate::build::refine::{Argument, Body, Call, Paging, Property, Refined};
 
 const LINTS: &str = "#[allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links, \
@@ -106,21 +106,64 @@ fn argument_setter(
     doc(out, "    ", &format!("{need}{text}"))?;
     let name = &wire_name(parameter);
     let ident = &argument.ident;
-    match (parameter.location, &argument.of) {
-        ("path", of) => {
-            one(out, ident, of, &format!("set_path::<{}>({index}, ", shown(of, "types::")))
+    match (parameter.location, &argument.of, parameter.text) {
+        ("path", of, _) if is_integer(of) => {
+            one(out, ident, INTEGER, &format!("set_path_integer({index}, "))
         }
-        ("query", Type::Vec(of)) => {
-            many(out, ident, of, &format!("set_query_each::<{}>({name:?}, ", shown(of, "types::")))
+        ("path", of, Text::Mixed) if is_text(of) => {
+            one(out, ident, TEXT, &format!("set_path_text({index}, "))
         }
-        ("query", of) if is_time(of) => time(out, ident, &format!("set_query_time({name:?}, ")),
-        ("query", of) => {
-            one(out, ident, of, &format!("set_query::<{}>({name:?}, ", shown(of, "types::")))
+        ("path", of, _) => {
+            let of = shown(of, "types::");
+            one(out, ident, &into(&of), &format!("set_path::<{of}>({index}, "))
         }
-        (_, of) => {
-            one(out, ident, of, &format!("set_header::<{}>({name:?}, ", shown(of, "types::")))
+        ("query", Type::Vec(of), _) if is_integer(of) => {
+            many(out, ident, INTEGER, &format!("set_query_integers({name:?}, "))
+        }
+        ("query", Type::Vec(of), _) => {
+            let of = shown(of, "types::");
+            many(out, ident, &into(&of), &format!("set_query_each::<{of}>({name:?}, "))
+        }
+        ("query", of, _) if is_integer(of) => {
+            one(out, ident, INTEGER, &format!("set_query_integer({name:?}, "))
+        }
+        ("query", of, _) if is_time(of) => {
+            one(out, ident, TIME, &format!("set_query_time({name:?}, "))
+        }
+        ("query", of, _) if is_date(of) => {
+            one(out, ident, DATE, &format!("set_query_date({name:?}, "))
+        }
+        ("query", of, Text::Mixed) if is_text(of) => {
+            one(out, ident, TEXT, &format!("set_query_text({name:?}, "))
+        }
+        ("query", of, Text::List) if is_text(of) => {
+            one(out, ident, LIST, &format!("set_query_joined({name:?}, "))
+        }
+        ("query", of, Text::TimeRange) if is_text(of) => {
+            one(out, ident, TIME_RANGE, &format!("set_query_time_range({name:?}, "))
+        }
+        ("query", of, _) => {
+            let of = shown(of, "types::");
+            one(out, ident, &into(&of), &format!("set_query::<{of}>({name:?}, "))
+        }
+        (_, of, _) => {
+            let of = shown(of, "types::");
+            one(out, ident, &into(&of), &format!("set_header::<{of}>({name:?}, "))
         }
     }
+}
+
+/// What setters take of which GitHub or Rust has several forms.
+const INTEGER: &str = "crate::IntoInteger";
+const TEXT: &str = "crate::IntoText";
+const LIST: &str = "crate::IntoList";
+const TIME: &str = "crate::IntoTime";
+const DATE: &str = "crate::IntoDate";
+const TIME_RANGE: &str = "crate::IntoTimeRange";
+
+/// What setters of other types take.
+fn into(of: &str) -> String {
+    format!("::core::convert::TryInto<{of}, Error: ::core::fmt::Display>")
 }
 
 /// The name that a parameter is sent by.
@@ -171,16 +214,25 @@ fn property_setter(out: &mut String, property: &Property) -> fmt::Result {
     let text = if property.doc.is_empty() { &fallback } else { &property.doc };
     doc(out, "    ", &format!("{need}{text}"))?;
     match of {
-        Type::Vec(of) => {
-            many(
-                out,
-                ident,
-                of,
-                &format!("set_field_each::<{}>({name:?}, ", shown(of, "types::")),
-            )?;
+        Type::Vec(of) if is_integer(of) => {
+            many(out, ident, INTEGER, &format!("set_field_integers({name:?}, "))?;
         }
-        of if is_time(of) => time(out, ident, &format!("set_field_time({name:?}, "))?,
-        of => one(out, ident, of, &format!("set_field::<{}>({name:?}, ", shown(of, "types::")))?,
+        Type::Vec(of) => {
+            let of = shown(of, "types::");
+            many(out, ident, &into(&of), &format!("set_field_each::<{of}>({name:?}, "))?;
+        }
+        of if is_integer(of) => {
+            one(out, ident, INTEGER, &format!("set_field_integer({name:?}, "))?;
+        }
+        of if is_time(of) => one(out, ident, TIME, &format!("set_field_time({name:?}, "))?,
+        of if is_date(of) => one(out, ident, DATE, &format!("set_field_date({name:?}, "))?,
+        of if is_text(of) && is_id(name) => {
+            one(out, ident, TEXT, &format!("set_field_text({name:?}, "))?;
+        }
+        of => {
+            let of = shown(of, "types::");
+            one(out, ident, &into(&of), &format!("set_field::<{of}>({name:?}, "))?;
+        }
     }
     if property.nullable {
         let clear = &property.clear;
@@ -193,28 +245,20 @@ fn property_setter(out: &mut String, property: &Property) -> fmt::Result {
     Ok(())
 }
 
-fn one(out: &mut String, ident: &str, of: &Type, set: &str) -> fmt::Result {
+/// A setter of one value, which may be anything that is `from`.
+fn one(out: &mut String, ident: &str, from: &str, set: &str) -> fmt::Result {
     writeln!(
         out,
-        "    #[inline] pub fn {ident}(mut self, value: impl ::core::convert::TryInto<{}, Error: ::core::fmt::Display>) -> Self \
-         {{ self.0.{set}value); self }}",
-        shown(of, "types::")
+        "    #[inline] pub fn {ident}(mut self, value: impl {from}) -> Self {{ self.0.{set}value); self }}"
     )
 }
 
-fn time(out: &mut String, ident: &str, set: &str) -> fmt::Result {
+/// A setter of a list, whose items may be anything that is `from`.
+fn many(out: &mut String, ident: &str, from: &str, set: &str) -> fmt::Result {
     writeln!(
         out,
-        "    #[inline] pub fn {ident}(mut self, value: impl crate::IntoTime) -> Self {{ self.0.{set}value); self }}"
-    )
-}
-
-fn many(out: &mut String, ident: &str, of: &Type, set: &str) -> fmt::Result {
-    writeln!(
-        out,
-        "    #[inline] pub fn {ident}(mut self, values: impl ::core::iter::IntoIterator<Item: ::core::convert::TryInto<{}, Error: ::core::fmt::Display>>) \
-         -> Self {{ self.0.{set}values); self }}",
-        shown(of, "types::")
+        "    #[inline] pub fn {ident}(mut self, values: impl ::core::iter::IntoIterator<Item: {from}>) \
+         -> Self {{ self.0.{set}values); self }}"
     )
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
-use super::{docs::doc, is_time, shown};
+use super::{docs::doc, is_integer, is_time, shown};
 use crate::build::model::{Definition, Field, Kind, Type, Value, Variant, resolved};
 use crate::build::names::squashed;
 use crate::build::refine::Refined;
@@ -134,12 +134,22 @@ fn string_enum(
     let comment = inside(out, definition, name);
     let kind = if is_read { "open_enum" } else { "closed_enum" };
     writeln!(out, "wire::{kind}! {{\n{comment}{name} {{")?;
+    // The enum has a variant of this name for what the document does not name.
+    let reserved = if is_read { "Unknown" } else { "Other" };
     for Value { ident, name } in values {
-        // The open enum has a variant of this name for what it does not know.
-        let ident = if is_read && ident == "Unknown" { "UnknownValue" } else { ident };
+        let ident = if ident == reserved { renamed(ident, values) } else { ident.clone() };
         writeln!(out, "    {ident} = {name:?},")?;
     }
     writeln!(out, "}}\n}}")
+}
+
+/// `OtherValue` of `Other`, or longer if another value is called so.
+fn renamed(ident: &str, values: &[Value]) -> String {
+    let mut renamed = format!("{ident}Value");
+    while values.iter().any(|value| value.ident == renamed) {
+        renamed.push_str("Value");
+    }
+    renamed
 }
 
 fn union(
@@ -443,9 +453,11 @@ fn read_fields(
     for (index, field) in named.iter().enumerate() {
         let how = match &field.of {
             _ if field.decided_by.is_some() => "undecided",
+            Type::Vec(of) if is_integer(of) => "read_integers",
             Type::Vec(of) if !matches!(**of, Type::Option(_)) => "list",
             Type::Vec(_) | Type::Map(_) => "map",
             of if is_time(of.unwrapped()) => "read_time",
+            of if is_integer(of.unwrapped()) => "read_integer",
             _ => "value",
         };
         writeln!(out, "{index} => wire::{how}(from, &mut self.{}),", field.ident)?;

@@ -19,6 +19,7 @@ use super::source::{Keep, MintRequest, Reaction, Rejection, TokenFuture, TokenSo
 use super::token::AccessToken;
 use crate::client::Client;
 use crate::error::{Error, Reason, Result};
+use crate::integers::{IntoInteger, InvalidInteger};
 use crate::request::Request;
 use crate::retry::RetryPolicy;
 
@@ -40,6 +41,8 @@ pub struct Installation {
     repositories: BTreeSet<String>,
     repository_ids: BTreeSet<u64>,
     permissions: BTreeMap<String, String>,
+    /// The first id that is not one.
+    invalid_id: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,9 +54,21 @@ enum Target {
 }
 
 impl Installation {
-    /// The installation of this id, which webhooks and the App's pages name.
-    pub fn id(id: u64) -> Self {
-        Self::new(Target::Id(id))
+    /// The installation of this id, which webhooks and the App's pages name: any
+    /// [integer](IntoInteger), such as what
+    /// [`Event::installation`](https://docs.rs/octowire/latest/octowire/webhooks/enum.Event.html#method.installation)
+    /// returns, or text.
+    ///
+    /// If the id is negative or not an integer, there is no token: an
+    /// [`AuthFailure::Malformed`] before anything is sent.
+    pub fn id(id: impl IntoInteger) -> Self {
+        match whole(id) {
+            Ok(id) => Self::new(Target::Id(id)),
+            Err(reason) => Self {
+                invalid_id: Some(format!("installation id: {reason}")),
+                ..Self::new(Target::Id(0))
+            },
+        }
     }
 
     /// The one [of an organization](https://docs.github.com/en/rest/apps/apps#get-an-organization-installation-for-the-authenticated-app),
@@ -82,8 +97,20 @@ impl Installation {
     }
 
     /// Narrows the tokens to these repositories, by their ids; GitHub takes 500 at most.
-    pub fn repository_ids(mut self, ids: impl IntoIterator<Item = u64>) -> Self {
-        self.repository_ids.extend(ids);
+    ///
+    /// If an id is negative or not an integer, there is no token: an
+    /// [`AuthFailure::Malformed`] before anything is sent.
+    pub fn repository_ids(mut self, ids: impl IntoIterator<Item: IntoInteger>) -> Self {
+        for id in ids {
+            match whole(id) {
+                Ok(id) => {
+                    self.repository_ids.insert(id);
+                }
+                Err(reason) => {
+                    self.invalid_id.get_or_insert(format!("repository id: {reason}"));
+                }
+            }
+        }
         self
     }
 
@@ -102,6 +129,7 @@ impl Installation {
             repositories: BTreeSet::new(),
             repository_ids: BTreeSet::new(),
             permissions: BTreeMap::new(),
+            invalid_id: None,
         }
     }
 
@@ -129,6 +157,7 @@ impl Installation {
                 .iter()
                 .map(|(name, level)| format!("{}:{}", encoded(name), encoded(level))),
         );
+        add("invalid", &mut self.invalid_id.iter().map(|reason| encoded(reason)));
         identity
     }
 }
@@ -152,11 +181,23 @@ impl Target {
     }
 }
 
-impl From<u64> for Installation {
-    fn from(id: u64) -> Self {
-        Self::id(id)
-    }
+/// An id, which is not negative.
+fn whole(id: impl IntoInteger) -> std::result::Result<u64, InvalidInteger> {
+    let id = id.into_integer()?;
+    u64::try_from(id).map_err(|_| InvalidInteger::new(format!("{id} is negative")))
 }
+
+macro_rules! from_ids {
+    ($($of:ty)*) => {$(
+        impl From<$of> for Installation {
+            fn from(id: $of) -> Self {
+                Self::id(id)
+            }
+        }
+    )*};
+}
+
+from_ids! { i32 i64 u32 u64 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -192,6 +233,10 @@ impl AppInstallation {
     }
 
     async fn obtain(&self, client: &Client) -> Result<AccessToken> {
+        if let Some(reason) = &self.installation.invalid_id {
+            let advice = "an id is what webhooks and GitHub's responses name it by";
+            return Err(AuthFailure::Malformed.error(reason.clone(), advice));
+        }
         let client = client.as_app()?;
         let known = self.found_id();
         let id = match known {

@@ -20,7 +20,8 @@ impl Client {
     /// # async fn example(client: octowire::Client) -> octowire::Result<()> {
     /// use octowire::auth::Installation;
     ///
-    /// let one = client.installation(42)?;
+    /// let id: i64 = 42; // such as `Event::installation` of a webhook
+    /// let one = client.installation(id)?;
     /// let narrow = client.installation(Installation::of_org("octo-org").permission("issues", "read"))?;
     /// # let _ = (one, narrow);
     /// # Ok(())

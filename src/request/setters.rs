@@ -23,14 +23,17 @@ impl Request {
     ) {
         match value.try_into() {
             Ok(value) => self.0.set_path(index, value.to_string()),
-            Err(reason) => {
-                let operation = self.0.operation;
-                let name = operation
-                    .and_then(|operation| operation.path_parameter(index))
-                    .map_or("?", |parameter| parameter.name);
-                self.0.refuse(format_args!("path parameter {name:?}: {reason}"));
-            }
+            Err(reason) => self.refuse_path(index, &reason),
         }
+    }
+
+    /// Says why the value at this place of the path's template cannot be sent.
+    pub(super) fn refuse_path(&mut self, index: usize, reason: &dyn Display) {
+        let operation = self.0.operation;
+        let name = operation
+            .and_then(|operation| operation.path_parameter(index))
+            .map_or("?", |parameter| parameter.name);
+        self.0.refuse(format_args!("path parameter {name:?}: {reason}"));
     }
 
     /// Sets a parameter of the query, and replaces what it was set to before.

@@ -219,6 +219,12 @@ pub(crate) fn handled(event: &str, time: Duration) {
     observe(&table::WEBHOOK_DURATION, [self::event(Some(event)), ""], time);
 }
 
+/// A payload does not fit the type of its event. Both names are of GitHub's description.
+#[cfg(feature = "webhooks-core")]
+pub(crate) fn undecoded(event: &'static str, action: Option<&'static str>) {
+    count(&table::WEBHOOK_UNDECODED, [action.unwrap_or("none"), event]);
+}
+
 #[cfg(feature = "webhooks-core")]
 fn event(name: Option<&str>) -> &'static str {
     static EVENTS: LazyLock<Names> = LazyLock::new(Names::default);

@@ -50,3 +50,5 @@ pub(crate) fn store(_: bool) {}
 pub(crate) fn delivery(_: Option<&str>, _: &'static str) {}
 #[cfg(feature = "webhooks-core")]
 pub(crate) fn handled(_: &str, _: Duration) {}
+#[cfg(feature = "webhooks-core")]
+pub(crate) fn undecoded(_: &'static str, _: Option<&'static str>) {}

@@ -84,5 +84,6 @@ metrics! {
     STORE_AVAILABLE = "store_available": Gauge, "state", [], "Whether the store answers: 1 or 0";
     WEBHOOKS = "webhook_deliveries_total": Counter, "count", ["event", "outcome"], "What happened to deliveries of webhooks: one is `accepted` and then `handled` or `failed`, with as many of `failed_attempt`, or is not taken";
     WEBHOOK_DURATION = "webhook_handler_duration_seconds": Histogram, "seconds", ["event"], "Attempts at handling a delivery";
+    WEBHOOK_UNDECODED = "webhook_undecoded_total": Counter, "count", ["action", "event"], "Payloads of webhooks that do not fit the type of their event";
     WEBHOOK_QUEUE = "webhook_queue_length": Gauge, "count", [], "Deliveries that wait or are handled";
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -11,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 
 use super::envelope::Envelope;
-use super::event::read::misfit;
+use super::event::UnknownEvent;
+use super::event::read::{self, misfit};
 use super::refusal::Refusal;
 use super::verify::{Verified, Verifier};
 use super::{EnvelopeScheme, Event};
@@ -36,12 +38,16 @@ pub struct Delivery {
     /// Which attempt at handling it this is, from 1.
     attempt: u32,
     resumed: bool,
+    /// Where the receiver counts payloads that do not fit their type.
+    undecoded: Option<Arc<AtomicU64>>,
 }
 
 #[derive(Debug)]
 struct Inner {
     about: About,
     payload: Bytes,
+    /// Whether it was reported that the payload does not fit its type.
+    reported: AtomicBool,
 }
 
 /// What a delivery says of itself, beside its payload.
@@ -104,7 +110,8 @@ impl Delivery {
     }
 
     pub(super) fn new(about: About, payload: Bytes) -> Self {
-        Self { inner: Arc::new(Inner { about, payload }), attempt: 1, resumed: false }
+        let inner = Inner { about, payload, reported: AtomicBool::new(false) };
+        Self { inner: Arc::new(inner), attempt: 1, resumed: false, undecoded: None }
     }
 
     /// The delivery's name, a GUID: `X-GitHub-Delivery`. It repeats when GitHub
@@ -175,11 +182,24 @@ impl Delivery {
 
     /// The event, typed.
     ///
+    /// If the payload does not fit the type of its event, that is logged and counted once for each
+    /// delivery, however often it is asked for, and
+    /// [`UnknownEvent::mismatch`](super::UnknownEvent::mismatch) says where.
+    ///
     /// # Errors
     /// If the payload is no JSON: of the kind [`Decode`](crate::ErrorKind::Decode). What no type fits is
     /// [`Event::Unknown`], and no error.
     pub fn event(&self) -> Result<Event> {
-        Event::read(self.event_name(), self.payload())
+        let event = read::read(self.event_name(), self.payload())?;
+        if let Some(mismatch) = event.unknown().and_then(UnknownEvent::mismatch)
+            && !self.inner.reported.swap(true, Ordering::Relaxed)
+        {
+            read::report(mismatch);
+            if let Some(undecoded) = &self.undecoded {
+                undecoded.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        Ok(event)
     }
 
     /// The payload as a type of your own.
@@ -199,8 +219,10 @@ impl Delivery {
         &self.inner.about
     }
 
-    pub(super) fn attempted(&self, attempt: u32) -> Self {
-        Self { attempt, ..self.clone() }
+    /// The delivery for an attempt at handling it, with the receiver's count of payloads that do not
+    /// fit their type.
+    pub(super) fn attempted(&self, attempt: u32, undecoded: Arc<AtomicU64>) -> Self {
+        Self { attempt, undecoded: Some(undecoded), ..self.clone() }
     }
 
     #[cfg(feature = "webhooks-journal")]

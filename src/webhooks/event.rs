@@ -54,7 +54,22 @@ pub struct EnterpriseRef<'a> {
 pub struct UnknownEvent {
     event: String,
     payload: Value,
-    error: Option<Error>,
+    mismatch: Option<Box<Mismatch>>,
+}
+
+/// Where a payload does not fit the type that GitHub's description has for its event and action:
+/// [`UnknownEvent::mismatch`].
+///
+/// Each is logged at the level WARN and counted as `octowire_webhook_undecoded_total`, with event,
+/// action and JSON path, and without values of the payload.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Mismatch {
+    event: &'static str,
+    action: Option<&'static str>,
+    expected: &'static str,
+    reason: String,
+    error: Error,
 }
 
 impl<'a> RepositoryRef<'a> {
@@ -96,11 +111,69 @@ impl UnknownEvent {
         self.payload
     }
 
+    /// The type that the payload should have fitted, and where it does not. `None` if this build
+    /// has no type for the event and action: GitHub's description does not name them, or the
+    /// event's feature is off.
+    ///
+    /// ```
+    /// # #[cfg(feature = "webhook-ping")]
+    /// # fn main() -> octowire::Result<()> {
+    /// use octowire::webhooks::Event;
+    ///
+    /// let event = Event::read("ping", br#"{ "zen": { "text": "Keep it logically awesome." } }"#)?;
+    /// let mismatch = event.unknown().and_then(|unknown| unknown.mismatch()).unwrap();
+    /// assert_eq!((mismatch.expected(), mismatch.json_path()), ("WebhookPing", "$.zen"));
+    ///
+    /// let event = Event::read("newer_than_this", b"{}")?;
+    /// assert!(event.unknown().is_some_and(|unknown| unknown.mismatch().is_none()));
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "webhook-ping"))]
+    /// # fn main() {}
+    /// ```
+    #[must_use]
+    pub fn mismatch(&self) -> Option<&Mismatch> {
+        self.mismatch.as_deref()
+    }
+
     /// Why the type does not fit that the document has for this event and action: with the JSON
     /// path at which it does not. `None` if it has none.
     #[must_use]
     pub fn error(&self) -> Option<&Error> {
-        self.error.as_ref()
+        self.mismatch().map(|mismatch| &mismatch.error)
+    }
+}
+
+impl Mismatch {
+    /// Returns the name of the type in [`types`](crate::types) that the payload does not fit.
+    #[must_use]
+    pub fn expected(&self) -> &'static str {
+        self.expected
+    }
+
+    /// Returns the action that the type is for; `None` if the event has no actions.
+    #[must_use]
+    pub fn action(&self) -> Option<&'static str> {
+        self.action
+    }
+
+    /// Returns the JSON path of the value that does not fit, such as `$.issue.title`; of the object
+    /// if a property is missing, and `$` if the payload has none of several shapes.
+    #[must_use]
+    pub fn json_path(&self) -> &str {
+        self.error.json_path().unwrap_or("$")
+    }
+
+    /// Returns why the value does not fit. It can repeat the value.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "payload does not fit {} at {}: {}", self.expected, self.json_path(), self.reason)
     }
 }
 
@@ -108,7 +181,8 @@ impl Event {
     /// Reads the payload of an event, by its name in `X-GitHub-Event`.
     ///
     /// An event or an action without a type of its own, or whose type does not fit, is `Unknown`,
-    /// with the JSON as it came.
+    /// with the JSON as it came. If the type does not fit, that is logged and counted, and
+    /// [`UnknownEvent::mismatch`] says where.
     ///
     /// ```
     /// use octowire::webhooks::Event;
@@ -125,7 +199,11 @@ impl Event {
     /// # Errors
     /// If it is no JSON: of the kind [`Decode`](crate::ErrorKind::Decode).
     pub fn read(name: &str, payload: &[u8]) -> Result<Self> {
-        read::read(name, payload)
+        let event = read::read(name, payload)?;
+        if let Some(mismatch) = event.unknown().and_then(UnknownEvent::mismatch) {
+            read::report(mismatch);
+        }
+        Ok(event)
     }
 }
 

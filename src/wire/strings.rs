@@ -51,7 +51,8 @@ impl<T: NamedStrings> Visitor<'_> for Strings<T> {
 
 /// A string that is not one of the values which GitHub's document allows.
 ///
-/// Its message names the values that are.
+/// Its message names the values that are. A value that the document does not name is sent by the
+/// variant `Other` of its enum, such as `ReposCreateInOrgBodyVisibility::Other("internal".into())`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownValue {
     message: String,

@@ -336,6 +336,18 @@ fn another_property_decides_wherever_it_stands() {
 }
 
 #[test]
+fn a_value_that_the_document_does_not_name_is_sent_by_name_only() {
+    let archived = State::Other("archived".to_owned());
+    assert_eq!((archived.as_str(), archived.to_string().as_str()), ("archived", "archived"));
+    assert_eq!(
+        serde_json::to_value([archived.clone(), State::Open]).unwrap(),
+        json!(["archived", "open"])
+    );
+    assert!(State::try_from("archived").is_err() && "archived".parse::<State>().is_err());
+    assert!(!State::KNOWN.contains(&archived));
+}
+
+#[test]
 fn a_union_that_nothing_fits_keeps_the_json() {
     let original = json!([{ "id": "not a number" }]);
     let other: Owner = read(original.clone());

@@ -7,6 +7,7 @@ mod compare;
 mod document;
 mod nulls;
 mod recordings;
+mod requests;
 mod unions;
 
 use std::collections::BTreeSet;

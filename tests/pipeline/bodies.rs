@@ -160,7 +160,8 @@ fn takes(document: &Value, refined: &Refined, of: &Type, schema: &Value) -> bool
             is("String") || schema["format"] == "date-time" || schema["format"] == "date"
         }
         (Some("integer"), ..) => is("i64") || is("f64"),
-        (Some("number"), ..) => is("f64"),
+        // An id or a count is an integer: `numbers.rs` has them all.
+        (Some("number"), ..) => is("i64") || is("f64"),
         (Some("boolean"), ..) => is("bool"),
         (Some("array"), Type::Vec(of), _) => takes(document, refined, of, &schema["items"]),
         (Some("object") | None, _, Some(Kind::Struct(fields))) => {

@@ -21,9 +21,13 @@ mod mutations;
 #[cfg(test)]
 mod normalize;
 #[cfg(test)]
+mod numbers;
+#[cfg(test)]
 mod operations;
 #[cfg(test)]
 mod overlay;
+#[cfg(test)]
+mod parameters;
 #[cfg(test)]
 mod refine;
 #[cfg(test)]

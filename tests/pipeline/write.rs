@@ -214,6 +214,107 @@ fn what_is_sent_has_only_the_documents_values() {
 }
 
 #[test]
+fn a_value_called_other_is_told_from_values_that_the_document_does_not_name() {
+    let kind = |values: Value| json!({ "type": "string", "enum": values });
+    let schema = json!({ "type": "object", "properties": {
+        "kind": kind(json!(["other", "x"])), "more": kind(json!(["other", "OtherValue"])),
+    } });
+    let source = ok(written(&exchanging(reference("thing"), json!({ "thing": schema }))));
+    let body = |name: &str| {
+        let (_, rest) = source.split_once(&format!("\n{name} {{\n")).expect("an enum");
+        rest.split('}').next().unwrap_or_default().to_owned()
+    };
+    assert_contains(body("ThingKind"), "    Other = \"other\",");
+    assert_contains(body("ThingKindInput"), "    OtherValue = \"other\",\n    X = \"x\",");
+    let more = body("ThingMoreInput");
+    assert_contains(&more, "    OtherValueValue = \"other\",\n    OtherValue = \"OtherValue\",");
+    parsed(&source);
+}
+
+#[test]
+fn a_parameter_takes_what_its_words_say() {
+    let search = "See [the syntax](https://docs.github.com/search#query-for-dates).";
+    let source = ok(written(&asking(
+        "/answer/{number}/{team_id}",
+        json!([
+            { "name": "number", "in": "path", "schema": { "type": "integer" } },
+            { "name": "team_id", "in": "path", "schema": { "type": "string" } },
+            { "name": "ids", "in": "query",
+              "schema": { "type": "array", "items": { "type": "integer" } } },
+            { "name": "created", "in": "query", "description": search,
+              "schema": { "type": "string" } },
+            { "name": "labels", "in": "query", "description": "A comma-separated list.",
+              "schema": { "type": "string" } },
+            { "name": "fields", "in": "query", "schema": { "oneOf": [
+                { "type": "string" }, { "type": "array", "items": { "type": "string" } } ] } },
+            { "name": "recursive", "in": "query",
+              "schema": { "oneOf": [{ "type": "boolean" }, { "type": "string" }] } },
+            { "name": "day", "in": "query", "schema": { "type": "string", "format": "date" } },
+            { "name": "since", "in": "query", "schema": { "type": "string", "format": "date-time" } },
+            { "name": "q", "in": "query", "schema": { "type": "string" } },
+        ]),
+    )));
+    for (setter, of, call) in [
+        ("number", "value: impl crate::IntoInteger", "set_path_integer(0, value)"),
+        ("team_id", "value: impl crate::IntoText", "set_path_text(1, value)"),
+        (
+            "ids",
+            "values: impl ::core::iter::IntoIterator<Item: crate::IntoInteger>",
+            "set_query_integers(\"ids[]\", values)",
+        ),
+        ("created", "value: impl crate::IntoTimeRange", "set_query_time_range(\"created\", value)"),
+        ("labels", "value: impl crate::IntoList", "set_query_joined(\"labels\", value)"),
+        ("fields", "value: impl crate::IntoList", "set_query_joined(\"fields\", value)"),
+        ("recursive", "value: impl crate::IntoText", "set_query_text(\"recursive\", value)"),
+        ("day", "value: impl crate::IntoDate", "set_query_date(\"day\", value)"),
+        ("since", "value: impl crate::IntoTime", "set_query_time(\"since\", value)"),
+    ] {
+        let line = format!("pub fn {setter}(mut self, {of}) -> Self {{ self.0.{call}; self }}");
+        assert_contains(&source, &line);
+    }
+    assert_contains(&source, "pub fn q(mut self, value: impl ::core::convert::TryInto<");
+    parsed(&source);
+}
+
+#[test]
+fn a_property_of_a_body_takes_what_rust_and_github_write_it_as() {
+    let schema = json!({ "type": "object", "properties": {
+        "count": { "type": "number" }, "ratio": { "type": "number" },
+        "team_ids": { "type": "array", "items": { "type": "integer" } },
+        "external_id": { "type": "string" }, "day": { "type": "string", "format": "date" },
+    } });
+    let source = ok(written(&taking(schema, json!({}))));
+    for line in [
+        "pub fn count(mut self, value: impl crate::IntoInteger) -> Self { self.0.set_field_integer(\"count\", value); self }",
+        "pub fn ratio(mut self, value: impl ::core::convert::TryInto<f64, Error: ::core::fmt::Display>) -> Self",
+        "pub fn team_ids(mut self, values: impl ::core::iter::IntoIterator<Item: crate::IntoInteger>) -> Self { self.0.set_field_integers(\"team_ids\", values); self }",
+        "pub fn external_id(mut self, value: impl crate::IntoText) -> Self { self.0.set_field_text(\"external_id\", value); self }",
+        "pub fn day(mut self, value: impl crate::IntoDate) -> Self { self.0.set_field_date(\"day\", value); self }",
+    ] {
+        assert_contains(&source, line);
+    }
+    parsed(&source);
+}
+
+#[test]
+fn integers_are_read_with_the_reader_of_integers() {
+    let schema = json!({ "type": "object", "properties": {
+        "run_id": { "type": "number" }, "score": { "type": "number" },
+        "sizes": { "type": "array", "items": { "type": "integer" } },
+    } });
+    let source = ok(written(&answering(reference("run"), json!({ "run": schema }))));
+    for line in [
+        "pub run_id: ::core::option::Option<i64>,",
+        "pub score: ::core::option::Option<f64>,",
+        "0 => wire::read_integer(from, &mut self.run_id),",
+        "1 => wire::value(from, &mut self.score),",
+        "2 => wire::read_integers(from, &mut self.sizes),",
+    ] {
+        assert_contains(&source, line);
+    }
+}
+
+#[test]
 fn the_operation_table_is_sorted_and_says_what_a_call_needs() {
     let source = ok(written(&small()));
     assert_contains(&source, "pub static OPERATIONS: &[crate::Operation] = &[");

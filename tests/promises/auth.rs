@@ -304,6 +304,40 @@ async fn tokens_are_narrowed_to_what_is_asked_for_and_kept_apart() {
 }
 
 #[tokio::test]
+async fn an_installation_is_named_by_an_integer_of_any_type_or_text() {
+    let github = GitHub::knowing(&[&KEY]).await;
+    let client = github.client(&app());
+    // As webhooks and generated types have ids.
+    let (event, repository): (i64, i64) = (42, 3);
+    let narrow = |installation: Installation| installation.repository_ids([repository]);
+    for installation in [
+        narrow(Installation::from(event)),
+        narrow(Installation::id(event)),
+        narrow(Installation::id(42_u64)),
+        narrow(Installation::id("42")),
+    ] {
+        get(&client.installation(installation).unwrap()).await.unwrap();
+    }
+    assert_eq!(github.state().minted, [json!({ "repository_ids": [3] })]);
+    for (installation, said) in [
+        (Installation::id(-1), "installation id: -1 is negative"),
+        (Installation::id("octo-org"), "installation id: `octo-org` is not an integer"),
+        (Installation::id(1).repository_ids(["a"]), "repository id: `a` is not an integer"),
+    ] {
+        let error = get(&client.installation(installation).unwrap()).await.unwrap_err();
+        assert_eq!(error.auth_failure(), Some(AuthFailure::Malformed), "{error}");
+        let mut shown = error.to_string();
+        let mut source = std::error::Error::source(&error);
+        while let Some(error) = source {
+            shown = format!("{shown}: {error}");
+            source = error.source();
+        }
+        assert!(shown.contains(said), "{shown}");
+    }
+    assert_eq!(github.state().minted.len(), 1);
+}
+
+#[tokio::test]
 async fn the_app_itself_is_a_handle_away_and_its_token_is_not_mixed_up() {
     let github = GitHub::knowing(&[&KEY]).await;
     let client = github.client(&app());

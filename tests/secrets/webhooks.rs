@@ -13,7 +13,7 @@ use tower::ServiceExt;
 use crate::watch::{Log, Shown};
 
 const SECRET: &str = "w3bh00k-c4n4ry";
-const PAYLOAD: &str = r#"{"action":"opened","text":"p4yl04d-c4n4ry"}"#;
+const PAYLOAD: &str = r#"{"action":"opened","issue":"p4yl04d-c4n4ry"}"#;
 
 /// Notes what it is given.
 #[derive(Debug, Default)]
@@ -69,6 +69,8 @@ async fn neither_the_secret_nor_a_signature_nor_a_payload_shows() {
     let store = Watched::default();
     let given = Arc::clone(&store.given);
     let handler = |delivery: Delivery| async move {
+        // It does not fit the event's type, which is logged.
+        let _ = delivery.event();
         match delivery.id() {
             "fails" => Err("the handler's own words"),
             "panics" => panic!("in a test"),
@@ -109,6 +111,13 @@ async fn neither_the_secret_nor_a_signature_nor_a_payload_shows() {
 
     let log = log.text();
     assert!(log.contains("webhook.delivery") && log.contains("the handler's own words"));
+    if cfg!(feature = "webhook-issues") {
+        let line = log.lines().find(|line| line.contains("webhook payload does not fit its type"));
+        let line = line.unwrap();
+        for part in ["WARN", "issues", "opened", "WebhookIssuesOpened", "$.issue"] {
+            assert!(line.contains(part), "{line}");
+        }
+    }
     let own: String = log.lines().filter(|line| line.contains("octowire")).collect();
     let given = given.lock().unwrap().clone();
     assert!(given.contains("delivery:fine"), "{given}");

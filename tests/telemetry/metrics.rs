@@ -42,13 +42,14 @@ impl Seen {
 async fn delivery() {
     use octowire::webhooks::{Delivery, Receiver, Verifier};
 
-    async fn handle(_: Delivery) -> octowire::Result<()> {
-        Ok(())
+    async fn handle(delivery: Delivery) -> octowire::Result<()> {
+        delivery.event().map(drop)
     }
 
     let receiver =
         Receiver::builder(Verifier::new("a secret").unwrap()).inline().start(handle).unwrap();
-    let body = "{\"zen\":\"x\"}";
+    // It does not fit the event's type.
+    let body = "{\"zen\":7}";
     let signature = octowire::webhooks::sign("a secret", body.as_bytes()).unwrap();
     let request = octowire::http::Request::post("/")
         .header("content-type", "application/json")
@@ -114,6 +115,8 @@ async fn metrics_are_those_that_are_documented_with_their_labels_and_no_others()
     assert_eq!(value("circuit_state", &[]), 2.0, "one is open, the others closed");
     let open = ("outcome", "handled");
     assert_eq!(value("webhook_deliveries_total", &[("event", "ping"), open]), 1.0);
+    let undecoded = [("event", "ping"), ("action", "none")];
+    assert_eq!(value("webhook_undecoded_total", &undecoded), 1.0);
 }
 
 #[test]

@@ -104,8 +104,8 @@ impl Drop for Prometheus {
     }
 }
 
-async fn handle(_: Delivery) -> octowire::Result<()> {
-    Ok(())
+async fn handle(delivery: Delivery) -> octowire::Result<()> {
+    delivery.event().map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,7 +136,7 @@ async fn prometheus_answers_for_each_metric_and_each_panel() {
     // A rate needs two scrapes with traffic between them.
     for round in 0..60 {
         scenes::traffic().await;
-        let delivery = OutgoingDelivery::new("ping", "{\"zen\":\"x\"}").id(format!("d-{round}"));
+        let delivery = OutgoingDelivery::new("ping", "{\"zen\":7}").id(format!("d-{round}"));
         delivery.send("a secret", &format!("http://{address}/webhooks")).await.unwrap();
         let mut left = Vec::new();
         for query in open {

@@ -1,6 +1,7 @@
 //! What an event is whatever comes: typed as far as a type fits, and never less than the JSON.
 
 use octowire::ErrorKind;
+use octowire::auth::Installation;
 use octowire::types::WebhookIssuesOpened;
 use octowire::webhooks::{Event, IssuesEvent, PullRequestEvent, RepositoryRef};
 use proptest::prelude::*;
@@ -103,6 +104,82 @@ fn a_payload_that_github_changes_is_the_json_with_the_place_that_does_not_fit() 
 }
 
 #[test]
+fn a_payload_that_does_not_fit_says_which_type_it_misses_and_where() {
+    let mut payload = published("issues", Some("opened"));
+    payload["issue"]["title"] = json!(7);
+    let event = read("issues", &payload);
+    let mismatch = event.unknown().unwrap().mismatch().unwrap();
+    assert_eq!(mismatch.expected(), "WebhookIssuesOpened");
+    assert_eq!((mismatch.action(), mismatch.json_path()), (Some("opened"), "$.issue.title"));
+    assert!(mismatch.reason().contains("expected a string"), "{}", mismatch.reason());
+    let shown = mismatch.to_string();
+    assert!(
+        shown.starts_with("payload does not fit WebhookIssuesOpened at $.issue.title"),
+        "{shown}"
+    );
+
+    payload["issue"].as_object_mut().unwrap().remove("title");
+    let event = read("issues", &payload);
+    let mismatch = event.unknown().unwrap().mismatch().unwrap();
+    assert_eq!(mismatch.json_path(), "$.issue");
+    assert!(mismatch.reason().contains("missing field `title`"), "{}", mismatch.reason());
+
+    let mut payload = published("push", None);
+    payload["ref"] = json!(null);
+    let event = read("push", &payload);
+    let mismatch = event.unknown().unwrap().mismatch().unwrap();
+    assert_eq!((mismatch.expected(), mismatch.action()), ("WebhookPush", None));
+}
+
+#[test]
+fn an_event_or_an_action_without_a_type_misses_none() {
+    let mut payload = published("issues", Some("opened"));
+    assert!(read("issue_types", &payload).unknown().unwrap().mismatch().is_none());
+    payload["action"] = json!("sublimated");
+    assert!(read("issues", &payload).unknown().unwrap().mismatch().is_none());
+}
+
+/// An id of a payload is given to the setter that it is for, without a cast: that it compiles is the
+/// test.
+fn ids_of_payloads_fit(
+    client: &octowire::Client,
+    event: &Event,
+    blocked: &octowire::types::WebhookIssueDependenciesBlockedByAdded,
+    queued: &octowire::types::WebhookWorkflowJobQueued,
+) -> octowire::Result<()> {
+    if let Some(installation) = event.installation() {
+        let _ = client.installation(installation)?;
+        let _ = client.installation(Installation::id(installation).repository_ids([1_i64]))?;
+        let _ = client.apps().get_installation().installation_id(installation);
+    }
+    let issues = client.issues();
+    let _ = blocked.blocking_issue_id.map(|id| issues.remove_dependency_blocked_by().issue_id(id));
+    let _: i64 = queued.workflow_job.run_id;
+    Ok(())
+}
+
+#[test]
+fn ids_of_payloads_are_given_as_they_are() {
+    let client = octowire::Client::builder().build().unwrap();
+    let event = read("issues", &published("issues", Some("opened")));
+    let blocked = octowire::types::WebhookIssueDependenciesBlockedByAdded::default();
+    let queued = octowire::types::WebhookWorkflowJobQueued::default();
+    assert!(ids_of_payloads_fit(&client, &event, &blocked, &queued).is_ok());
+}
+
+#[test]
+fn a_number_without_a_fraction_is_an_integer() {
+    let published = published("workflow_job", Some("queued"));
+    let mut payload = published.clone();
+    payload["workflow_job"]["run_id"] =
+        json!(published["workflow_job"]["run_id"].as_f64().unwrap());
+    let event = read("workflow_job", &payload);
+    let again = serde_json::to_value(&event).unwrap();
+    assert!(!event.is_unknown(), "{event:?}");
+    assert_eq!(again["workflow_job"]["run_id"], published["workflow_job"]["run_id"]);
+}
+
+#[test]
 fn the_action_counts_wherever_it_stands() {
     let payload = published("issues", Some("opened"));
     let rest = serde_json::to_string(&payload).unwrap().replacen("\"action\":\"opened\",", "", 1);
@@ -163,6 +240,16 @@ proptest! {
         prop_assert_eq!(event.name(), &payload.event);
         if let Some(unknown) = event.unknown() {
             prop_assert_eq!(unknown.payload(), &body);
+            // Either the type is missed, with a place within the payload, or there is none.
+            let known = payload.body["action"] == body["action"];
+            match unknown.mismatch() {
+                Some(mismatch) => {
+                    prop_assert!(mismatch.json_path().starts_with('$'));
+                    prop_assert!(mismatch.expected().starts_with("Webhook"));
+                    prop_assert!(!mismatch.reason().is_empty() && unknown.error().is_some());
+                }
+                None => prop_assert!(!known || Event::read(&payload.event, &payload.bytes).unwrap().is_unknown()),
+            }
         }
     }
 

@@ -236,7 +236,8 @@ macro_rules! questions {
         }
 
         /// The id of the App's installation that the delivery is for, if it is an App's webhook: what
-        /// [`Client::installation`](crate::Client::installation) takes to act as it.
+        /// [`Client::installation`](crate::Client::installation) and
+        /// [`Installation::id`](crate::auth::Installation::id) take as it is.
         #[must_use]
         pub fn installation(&self) -> Option<i64> {
             self.payload().installation()
@@ -283,7 +284,7 @@ macro_rules! actions {
             }
 
             pub(crate) fn read(action: &str, payload: &$crate::webhooks::event::generated::Source<'_>) -> $crate::webhooks::event::generated::Known<Self> {
-                match action { $($action => payload.read().map(Self::$variant),)* _ => $crate::webhooks::event::generated::Known::No }
+                match action { $($action => payload.read(stringify!($of), Some($action)).map(Self::$variant),)* _ => $crate::webhooks::event::generated::Known::No }
             }
         }
         impl ::serde::Serialize for $name {
@@ -339,6 +340,9 @@ macro_rules! events {
             }
 
             /// The JSON as it came, where no type fits it.
+            ///
+            /// Its [`mismatch`](crate::webhooks::UnknownEvent::mismatch) tells a payload that does not
+            /// fit its type from an event or an action that has none in this build.
             #[must_use]
             pub fn unknown(&self) -> Option<&$crate::webhooks::UnknownEvent> {
                 match self {
@@ -420,7 +424,7 @@ macro_rules! payload_of {
 
 macro_rules! read {
     (payload $of:ident $payload:ident) => {
-        $payload.read::<$crate::api::types::$of>()
+        $payload.read::<$crate::api::types::$of>(stringify!($of), None)
     };
     (actions $of:ident $payload:ident) => {
         match $payload.action() {

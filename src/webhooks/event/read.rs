@@ -7,11 +7,13 @@ use std::fmt;
 
 use serde::de::{DeserializeOwned, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
+use tracing::warn;
 
 use super::generated::Payload;
-use super::{Event, UnknownEvent};
+use super::{Event, Mismatch, UnknownEvent};
 use crate::error::{Error, ErrorKind, Result};
 use crate::json_path;
+use crate::telemetry::meter;
 
 /// A payload that is read.
 pub(crate) struct Source<'a> {
@@ -24,7 +26,14 @@ pub(crate) enum Known<T> {
     /// There is no type for it.
     No,
     /// The type does not fit.
-    Misfit(serde_json::Error),
+    Misfit(Misfit),
+}
+
+/// A type that a payload does not fit.
+pub(crate) struct Misfit {
+    expected: &'static str,
+    action: Option<&'static str>,
+    error: serde_json::Error,
 }
 
 impl<T> Known<T> {
@@ -32,24 +41,47 @@ impl<T> Known<T> {
         match self {
             Self::Yes(value) => Known::Yes(wrap(value)),
             Self::No => Known::No,
-            Self::Misfit(error) => Known::Misfit(error),
+            Self::Misfit(misfit) => Known::Misfit(misfit),
         }
     }
 }
 
-pub(super) fn read(name: &str, payload: &[u8]) -> Result<Event> {
+pub(crate) fn read(name: &str, payload: &[u8]) -> Result<Event> {
     let text = std::str::from_utf8(payload).map_err(|error| {
         Error::new(ErrorKind::Decode, format!("the payload of `{name}` is no UTF-8: {error}"))
     })?;
-    let error = match Event::read_known(name, &Source { text }) {
+    let mismatch = match Event::read_known(name, &Source { text }) {
         Known::Yes(event) => return Ok(event),
         Known::No => None,
-        Known::Misfit(error) => Some(error),
+        Known::Misfit(misfit) => Some(misfit),
     };
-    let describe = |error: serde_json::Error, what: &str| misfit(name, payload, &error, what);
-    let json: Value = serde_json::from_str(text).map_err(|error| describe(error, "is no JSON"))?;
-    let error = error.map(|error| describe(error, "is not what GitHub's document says"));
-    Ok(Event::from_unknown(UnknownEvent { event: name.to_owned(), payload: json, error }))
+    let json: Value = serde_json::from_str(text)
+        .map_err(|error| self::misfit(name, payload, &error, "is no JSON"))?;
+    let mismatch = mismatch.map(|misfit| Box::new(mismatched(name, payload, misfit)));
+    Ok(Event::from_unknown(UnknownEvent { event: name.to_owned(), payload: json, mismatch }))
+}
+
+fn mismatched(name: &str, payload: &[u8], misfit: Misfit) -> Mismatch {
+    let Misfit { expected, action, error } = misfit;
+    Mismatch {
+        event: Event::KNOWN.iter().find(|known| **known == name).copied().unwrap_or_default(),
+        action,
+        expected,
+        error: self::misfit(name, payload, &error, "is not what GitHub's document says"),
+        reason: error.to_string(),
+    }
+}
+
+/// Logs and counts a payload that does not fit its type. What the payload holds is not logged.
+pub(crate) fn report(mismatch: &Mismatch) {
+    warn!(
+        event = mismatch.event,
+        action = mismatch.action,
+        expected = mismatch.expected,
+        json_path = mismatch.json_path(),
+        "webhook payload does not fit its type"
+    );
+    meter::undecoded(mismatch.event, mismatch.action);
 }
 
 /// Says what is wrong with the payload of an event, and where.
@@ -60,13 +92,18 @@ pub(crate) fn misfit(name: &str, payload: &[u8], error: &serde_json::Error, what
 }
 
 impl<'a> Source<'a> {
-    /// Reads the payload as what it should be.
-    pub(crate) fn read<T: DeserializeOwned + Payload>(&self) -> Known<Box<T>> {
-        match serde_json::from_str::<Box<T>>(self.text) {
-            Ok(payload) if payload.fits() => Known::Yes(payload),
-            Ok(_) => Known::Misfit(serde_json::Error::custom("it has none of its shapes")),
-            Err(error) => Known::Misfit(error),
-        }
+    /// Reads the payload as what it should be: a type of this name, for this action.
+    pub(crate) fn read<T: DeserializeOwned + Payload>(
+        &self,
+        expected: &'static str,
+        action: Option<&'static str>,
+    ) -> Known<Box<T>> {
+        let error = match serde_json::from_str::<Box<T>>(self.text) {
+            Ok(payload) if payload.fits() => return Known::Yes(payload),
+            Ok(_) => serde_json::Error::custom("it has none of its shapes"),
+            Err(error) => error,
+        };
+        Known::Misfit(Misfit { expected, action, error })
     }
 
     /// The payload's `action`. GitHub writes it first, so that hardly more than it is read.

@@ -1,5 +1,6 @@
 //! What a receiver has done.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
@@ -37,6 +38,9 @@ pub struct ReceiverStats {
     pub store_failures: u64,
     /// Deliveries that were refused since they were being handled (503).
     pub in_progress: u64,
+    /// Deliveries whose payload does not fit the type of their event. Each is counted once, when the
+    /// handler asks for [`Delivery::event`](crate::webhooks::Delivery::event).
+    pub undecoded: u64,
     /// For each secret, in the order in which they were given, the deliveries that were signed with it:
     /// one that is not used any more can be removed.
     pub by_secret: Vec<u64>,
@@ -53,6 +57,7 @@ pub struct ReceiverStats {
 
 pub(super) struct Counts {
     counts: [AtomicU64; 11],
+    undecoded: Arc<AtomicU64>,
     by_secret: Vec<AtomicU64>,
 }
 
@@ -94,7 +99,7 @@ impl Count {
 impl Counts {
     pub(super) fn new(secrets: usize) -> Self {
         let by_secret = (0..secrets).map(|_| AtomicU64::new(0)).collect();
-        Self { counts: Default::default(), by_secret }
+        Self { counts: Default::default(), undecoded: Arc::default(), by_secret }
     }
 
     /// What a delivery or a request is answered; the event is known of what was verified.
@@ -125,6 +130,11 @@ impl Counts {
         if let Some(count) = self.by_secret.get(secret) {
             count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// The count of payloads that do not fit their type, for deliveries to add to.
+    pub(super) fn undecoded(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.undecoded)
     }
 
     pub(super) fn handled(&self, event: &str) {
@@ -163,6 +173,7 @@ impl Counts {
             busy: of(Count::Busy),
             store_failures: of(Count::StoreFailures),
             in_progress: of(Count::InProgress),
+            undecoded: self.undecoded.load(Ordering::Relaxed),
             by_secret: self.by_secret.iter().map(|n| n.load(Ordering::Relaxed)).collect(),
             queued: rooms.taken(),
             queued_bytes: rooms.taken_bytes(),

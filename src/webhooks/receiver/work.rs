@@ -189,7 +189,8 @@ async fn attempt(
     within: Duration,
 ) -> Result<(), Failure> {
     let began = Instant::now();
-    let result = shared.handler.attempt(delivery.attempted(number), within).await;
+    let delivered = delivery.attempted(number, shared.counts.undecoded());
+    let result = shared.handler.attempt(delivered, within).await;
     meter::handled(delivery.event_name(), began.elapsed());
     if result.is_err() {
         shared.counts.failed_attempt(delivery.event_name());

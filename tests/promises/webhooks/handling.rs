@@ -541,3 +541,32 @@ fn it_has_to_be_started_in_a_runtime() {
     let started = builder().start(|_| async { Ok::<_, std::convert::Infallible>(()) });
     assert_eq!(started.unwrap_err().kind(), ErrorKind::Configuration);
 }
+
+#[cfg(feature = "webhook-issues")]
+#[tokio::test(start_paused = true)]
+async fn a_delivery_that_does_not_fit_its_type_is_counted_once() {
+    let calls = AtomicU32::new(0);
+    let handler = move |delivery: Delivery| {
+        let fails = calls.fetch_add(1, Ordering::Relaxed) == 0;
+        async move {
+            // However often it is asked for, and tried again.
+            for _ in 0..2 {
+                assert!(delivery.clone().event().is_ok_and(|event| event.is_unknown()));
+            }
+            if fails { Err("it fails once") } else { Ok(()) }
+        }
+    };
+    let receiver = builder().start(handler).unwrap();
+    deliver(&receiver, "misses").await;
+    settled(&receiver).await;
+    assert_eq!(receiver.stats().undecoded, 1);
+    deliver(&receiver, "misses as well").await;
+    settled(&receiver).await;
+    // An action that has no type misses none.
+    let unknown =
+        super::OutgoingDelivery::new("issues", "{\"action\":\"sublimated\"}").id("unknown");
+    send(&receiver, signed(unknown)).await;
+    settled(&receiver).await;
+    let stats = receiver.stats();
+    assert_eq!((stats.undecoded, stats.accepted), (2, 3));
+}
