@@ -2,9 +2,10 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::{join_all, poll_immediate};
 use futures_util::{StreamExt, stream};
 use http::Method;
@@ -14,11 +15,15 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::body::ByteStream;
-use crate::client::Client;
+use crate::cache::Cache;
+use crate::circuit::{CircuitBreaker, CircuitState};
 use crate::client::transport::response;
+use crate::client::{Client, ClientBuilder};
 use crate::limits::{Pacing, RateLimits};
 use crate::pages::Items;
 use crate::response::ResponseFuture;
+use crate::retry::RetryPolicy;
+use crate::store::{Memory, Store, StoreFuture};
 
 /// SplitMix64.
 struct Random(u64);
@@ -82,7 +87,7 @@ enum Step {
 }
 
 fn program(random: &mut Random, depth: u64) -> Vec<Step> {
-    (0..1 + random.below(3)).map(|_| step(random, depth)).collect()
+    (0..1 + random.below(1 + depth)).map(|_| step(random, depth)).collect()
 }
 
 fn step(random: &mut Random, depth: u64) -> Step {
@@ -101,7 +106,7 @@ fn step(random: &mut Random, depth: u64) -> Step {
         10..13 => Step::Walk {
             pages: 1 + random.below(5),
             prefetch: random.below(5) as usize,
-            items: 1 + random.below(4),
+            items: 1 + random.below(3),
             each: program(random, depth - 1),
         },
         13 => Step::Zip { items: 1 + random.below(3), each: program(random, depth - 1) },
@@ -123,7 +128,7 @@ fn step(random: &mut Random, depth: u64) -> Step {
 /// What a program has left, and may come back to.
 enum Left {
     Call(ResponseFuture<Value>),
-    Walk(Items<u64>),
+    Walk(Box<Items<u64>>),
     /// It is kept for its connection's sake alone.
     Body(#[allow(dead_code)] Option<ByteStream>),
 }
@@ -207,7 +212,7 @@ fn run<'a>(client: &'a Client, steps: &'a [Step], left: &'a mut Vec<Left>) -> Ru
                 Step::LeaveWalk { pages } => {
                     let mut list = walk(client, *pages, 4);
                     let _ = list.try_next().await;
-                    left.push(Left::Walk(list));
+                    left.push(Left::Walk(Box::new(list)));
                 }
                 Step::Drop => drop(left.pop()),
                 Step::Resume => match left.pop() {
@@ -266,14 +271,7 @@ async fn random_programs_of_calls_that_are_left_unpolled_always_finish() {
     let sent = Arc::new(AtomicU64::new(0));
     let clients: Vec<_> = (0..=4).map(|permits| client(permits, 7, &sent)).collect();
     let (mut detached, mut longest) = (0, Duration::ZERO);
-    let only: Option<u64> = std::env::var("PROGRAM").ok().map(|seed| seed.parse().unwrap());
-    if only.is_some() {
-        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).init();
-    }
     for seed in 0..PROGRAMS {
-        if only.is_some_and(|only| only != seed) {
-            continue;
-        }
         let mut random = Random(seed);
         let permits = random.below(5);
         let client = clients[permits as usize].named(&format!("program-{seed}"));
@@ -323,4 +321,96 @@ async fn a_page_that_waits_is_not_timed_out_by_the_time_before_it_was_detached()
     tokio::time::advance(Duration::from_secs(3600)).await;
     get(&client, "/call").await.unwrap();
     assert_eq!(list.collect_all(10).await.unwrap().len(), 3);
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A client whose responses take 10 ms.
+fn plain() -> ClientBuilder {
+    let builder = Client::builder().http_client(reqwest::Client::new());
+    builder.transport(|request| async move {
+        sleep(SECOND / 100).await;
+        response(&request, 200, &[], "1")
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_probes_an_open_circuit_ends_though_nothing_polls_it() {
+    let fails = Arc::new(AtomicBool::new(true));
+    let failing = Arc::clone(&fails);
+    let breaker = CircuitBreaker::default().attempts(1).probes(1);
+    let client = plain().circuit_breaker(breaker).retry(RetryPolicy::none());
+    let client = client.transport(move |request| {
+        let status = if failing.load(Ordering::Relaxed) { 500 } else { 200 };
+        async move {
+            sleep(SECOND / 100).await;
+            response(&request, status, &[], "1")
+        }
+    });
+    let client = client.build().unwrap();
+    get(&client, "/fails").await.unwrap_err();
+    assert_eq!(client.circuit_state(), CircuitState::Open);
+    fails.store(false, Ordering::Relaxed);
+    sleep(11 * SECOND).await;
+    let mut probe = get(&client, "/probe");
+    assert!(poll_immediate(&mut probe).await.is_none());
+    sleep(SECOND).await;
+    get(&client, "/other").await.unwrap();
+    probe.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unpolled_call_does_not_keep_the_places_that_a_fleet_shares() {
+    let store = Memory::new();
+    let limits = RateLimits::default().pacing(Pacing::none().concurrent(1));
+    let member = || {
+        let member = plain().rate_limits(limits.clone()).cache(Cache::off());
+        member.store(store.clone()).build().unwrap()
+    };
+    let (one, other) = (member(), member());
+    let mut left = get(&one, "/left");
+    assert!(poll_immediate(&mut left).await.is_none());
+    sleep(SECOND).await;
+    timeout(30 * SECOND, get(&other, "/other")).await.expect("it waits for a place").unwrap();
+    left.await.unwrap();
+}
+
+/// A store that takes 10 ms to read.
+#[derive(Debug)]
+struct Slow(Memory);
+
+impl Store for Slow {
+    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        Box::pin(async move {
+            sleep(SECOND / 100).await;
+            self.0.get(key).await
+        })
+    }
+    fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
+        self.0.put(key, value, ttl)
+    }
+    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+        self.0.claim(key, value, ttl)
+    }
+    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+        self.0.renew(key, value, ttl)
+    }
+    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
+        self.0.remove(key)
+    }
+    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+        self.0.release(key, value)
+    }
+    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+        self.0.add(key, amount, ttl)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unpolled_call_does_not_keep_the_log_of_a_shared_cache() {
+    let client = plain().cache(Cache::store(Slow(Memory::new()))).build().unwrap();
+    let mut left = get(&client, "/left");
+    assert!(poll_immediate(&mut left).await.is_none());
+    timeout(30 * SECOND, get(&client, "/other")).await.expect("it waits for the log").unwrap();
+    left.await.unwrap();
 }

@@ -485,11 +485,9 @@ impl ClientBuilder {
                 "switch on one of its features: rustls, native-tls or rustls-no-provider",
             ));
         }
-        let builder = reqwest::Client::builder()
+        let builder = with_http2_windows(reqwest::Client::builder())
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
-            .http2_initial_stream_window_size(STREAM_WINDOW)
-            .http2_initial_connection_window_size(CONNECTION_WINDOW)
             .connect_timeout(self.connect_timeout.unwrap_or(CONNECT_TIMEOUT));
         let proxies = std::mem::take(&mut self.proxies);
         let builder = proxies.into_iter().fold(builder, |b, proxy| b.proxy(proxy));
@@ -534,6 +532,12 @@ impl fmt::Debug for ClientBuilder {
     }
 }
 
+fn with_http2_windows(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+    builder
+        .http2_initial_stream_window_size(STREAM_WINDOW)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW)
+}
+
 fn api_version(version: &str) -> Result<HeaderValue> {
     let date = version.len() == 10
         && version.bytes().enumerate().all(|(index, byte)| match index {
@@ -562,3 +566,6 @@ fn user_agent(user_agent: &str) -> Result<HeaderValue> {
 fn configuration(message: impl Into<Cow<'static, str>>, advice: &'static str) -> Error {
     Error::new(ErrorKind::Configuration, message).with_advice(advice)
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;
