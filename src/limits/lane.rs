@@ -10,13 +10,11 @@
 //! it to its end.
 
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::ask::Due;
@@ -31,6 +29,14 @@ use super::rules::{Blocked, Grant, Outcome, Rule, Rules};
 use crate::detachable::DetachHandle;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{Guard, LeaseRequest};
+
+mod driver;
+mod permit;
+mod waiting;
+
+use driver::{Driver, keep_time};
+pub(crate) use permit::Permit;
+use waiting::Waiting;
 
 /// How urgent a call is. Among those that wait for the same limit, interactive ones go first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -528,195 +534,6 @@ impl State {
     fn forget_idle_blocks(&mut self) {
         if self.queue.is_empty() {
             self.blocked.clear();
-        }
-    }
-}
-
-/// Lets calls go when their time has come, until nobody waits.
-async fn keep_time(mut driver: Driver) {
-    let lane = &Arc::clone(&driver.lane);
-    loop {
-        let (next, request) = {
-            let mut state = lane.state();
-            let (due, request) = lane.ask(&mut state);
-            if state.queue.is_empty() && due.is_none() && request.is_none() {
-                state.driven = false;
-                driver.done = true;
-                return;
-            }
-            let next = if state.queue.is_empty() { None } else { state.next() };
-            ([next, due].into_iter().flatten().min(), request)
-        };
-        if let (Some(request), Some((guard, key))) = (request, &lane.shared) {
-            let lease = guard.lease(key, &request).await;
-            let now = Instant::now();
-            let mut then = FollowUp::default();
-            {
-                let mut state = lane.state();
-                state.rules.answered(now, lease);
-                state.pump(now, lane, &mut then);
-                // Calls of other members may wait for their places.
-                then.detached.extend(state.holders.take_older(now, DETACHED_AFTER));
-            }
-            then.run();
-            continue;
-        }
-        let alarm = async {
-            match next {
-                Some(next) => sleep_until(next).await,
-                None => std::future::pending().await,
-            }
-        };
-        select(pin!(alarm), pin!(lane.changed.notified())).await;
-        let now = Instant::now();
-        let mut then = FollowUp::default();
-        {
-            let mut state = lane.state();
-            if state.is_due(now) {
-                state.pump(now, lane, &mut then);
-            }
-        }
-        then.run();
-    }
-}
-
-/// In a fleet, a call that is under way for so long is detached with the next request for leases:
-/// what calls of other members wait for is not known here.
-const DETACHED_AFTER: Duration = Duration::from_secs(1);
-
-/// The task that keeps the time. If its runtime is shut down, or it panics in somebody's store,
-/// whoever waits on another runtime or calls next starts it anew.
-struct Driver {
-    lane: Arc<Lane>,
-    /// It has ended by itself, and there may be another one by now.
-    done: bool,
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        if self.done {
-            return;
-        }
-        let mut state = self.lane.state();
-        state.driven = false;
-        for waiter in state.queue.values() {
-            waiter.wake.notify_one();
-        }
-    }
-}
-
-/// A call in the queue; its place is free when it is dropped.
-struct Waiting {
-    lane: Arc<Lane>,
-    place: Place,
-    granted: oneshot::Receiver<Permit>,
-    wake: Arc<Notify>,
-}
-
-impl Waiting {
-    async fn wait(mut self, start: Instant, patience: Patience) -> Result<Permit> {
-        let end = start.checked_add(self.lane.at_most(patience));
-        let wake = Arc::clone(&self.wake);
-        let late = async {
-            match end {
-                Some(end) => sleep_until(end).await,
-                None => std::future::pending().await,
-            }
-        };
-        let mut late = pin!(late);
-        loop {
-            match select(&mut self.granted, select(late.as_mut(), pin!(wake.notified()))).await {
-                Either::Left((Ok(permit), _)) => return Ok(permit),
-                Either::Right((Either::Left(_), _)) => return self.too_late(),
-                Either::Right((Either::Right(_), _)) => {
-                    let mut state = self.lane.state();
-                    if !state.driven && state.queue.contains_key(&self.place) {
-                        self.lane.drive(&mut state);
-                    }
-                }
-                // The sender lives in the lane, which this future holds, until it goes.
-                Either::Left((Err(_), _)) => return Err(self.displaced()),
-            }
-        }
-    }
-
-    /// A call that is more urgent has its place.
-    fn displaced(&self) -> Error {
-        let state = self.lane.state();
-        let blocked = state.blocked.first().cloned();
-        let blocked = blocked.unwrap_or(NO_SLOT);
-        full(&blocked, self.lane.policy.queue, Instant::now())
-    }
-
-    fn too_late(&mut self) -> Result<Permit> {
-        let state = self.lane.state();
-        // It may have been let through at this very moment.
-        if let Ok(permit) = self.granted.try_recv() {
-            return Ok(permit);
-        }
-        let cost = state.queue.get(&self.place).map(|waiter| &waiter.cost);
-        let blocked = cost.and_then(|cost| state.blocker(cost));
-        let blocked = blocked.unwrap_or(NO_SLOT);
-        Err(too_long(&blocked, Instant::now()))
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        let waiter = {
-            let mut state = self.lane.state();
-            let waiter = state.queue.remove(&self.place);
-            state.forget_idle_blocks();
-            waiter
-        };
-        if waiter.is_some() {
-            self.lane.changed.notify_one();
-        }
-        // Its place is for another call of its batch, once the lock is free.
-        drop(waiter);
-    }
-}
-
-/// A place among the calls that are under way; dropped, it is free for the next.
-#[derive(Debug)]
-pub(crate) struct Permit {
-    lane: Arc<Lane>,
-    cost: Cost,
-    grant: Grant,
-    outcome: Option<Outcome<'static>>,
-    /// Its key among the holders.
-    holder: u64,
-    slot: Option<BatchSlot>,
-    /// How long it waited.
-    pub(crate) waited: Duration,
-    /// How much of that for other calls of its batch, before it was in the queue.
-    pub(crate) parked: Duration,
-}
-
-impl Permit {
-    /// From here on GitHub may have heard of it.
-    pub(crate) fn sent(&mut self) {
-        self.outcome = Some(Outcome::Unanswered);
-    }
-
-    /// Ends with what is known of the call.
-    pub(crate) fn end(mut self, outcome: Outcome<'_>) {
-        self.outcome = None;
-        self.settle(outcome);
-    }
-
-    fn settle(&mut self, outcome: Outcome<'_>) {
-        self.lane.settle(&self.cost, self.grant, self.holder, outcome);
-        if let Some(slot) = self.slot.take() {
-            slot.end_send().offer();
-        }
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        if let Some(outcome) = self.outcome.take() {
-            self.settle(outcome);
         }
     }
 }

@@ -10,7 +10,8 @@
 //! | a secondary limit that was reached | GitHub says so: all calls of the identity pause |
 //!
 //! A call that can not go now waits in order, by its [`Priority`], or fails with the time to come
-//! back at: [`OnLimit`].
+//! back at: [`OnLimit`]. It never waits for a call that nothing polls: if it waits for the end of
+//! another one, as of a page that is fetched ahead, a task runs that one to its end.
 
 mod ask;
 mod batch_slots;

@@ -20,13 +20,13 @@ const PER_PAGE: u64 = 4;
 async fn server(time: Duration) -> Server {
     Server::start(move |request: Received| async move {
         tokio::time::sleep(time).await;
-        if !request.target.starts_with("/repos/o/r/issues?") {
+        let Some((path, _)) = request.target.split_once("/issues?") else {
             return Reply::Raw(json("200 OK", "", "{}"));
-        }
+        };
         let page = request.number("page").unwrap_or(1);
         let host = &request.headers["host"];
         let link = |page: u64, rel: &str| {
-            format!("<http://{host}/repos/o/r/issues?per_page=4&page={page}>; rel=\"{rel}\"")
+            format!("<http://{host}{path}/issues?per_page=4&page={page}>; rel=\"{rel}\"")
         };
         let links = match page < PAGES {
             true => format!("link: {}, {}\r\n", link(page + 1, "next"), link(PAGES, "last")),
@@ -45,8 +45,9 @@ fn client(server: &Server, concurrent: u32) -> Client {
     server.unattended().rate_limits(limits).build().unwrap()
 }
 
-fn issues(client: &Client) -> Items<u64> {
-    let list = client.request(Method::GET, "/repos/o/r/issues").query("per_page", PER_PAGE);
+fn issues(client: &Client, repo: u64) -> Items<u64> {
+    let list = client.request(Method::GET, format!("/repos/o/{repo}/issues"));
+    let list = list.query("per_page", PER_PAGE);
     list.items(|page: Vec<u64>| page)
 }
 
@@ -55,25 +56,38 @@ async fn get(client: &Client, path: &str) {
 }
 
 /// Walks the list and makes one call for each item; gives how many there were.
-async fn walk(client: Client, task: u64) -> u64 {
-    let mut items = issues(&client);
+async fn walk(client: Client, repo: u64, method: Method) -> u64 {
+    let mut items = issues(&client, repo);
     let mut walked = 0;
     while let Some(item) = items.try_next().await.unwrap() {
-        get(&client, &format!("/items/{task}/{item}")).await;
+        let call = client.request(method.clone(), format!("/repos/o/{repo}/issues/{item}"));
+        call.send::<Value>().await.unwrap();
         walked += 1;
     }
     walked
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn forty_tasks_that_make_a_call_for_each_item_of_a_stream_finish() {
-    // All pages that are fetched ahead are under way at a time.
-    let server = server(Duration::from_millis(10)).await;
-    let client = client(&server, 100);
-    let tasks = (0..40).map(|task| tokio::spawn(walk(client.clone(), task)));
+/// Forty tasks walk a list each.
+async fn forty(time: Duration, pacing: Pacing, method: Method) {
+    let server = server(time).await;
+    let limits = RateLimits::default().pacing(pacing.points(None));
+    let client = server.unattended().rate_limits(limits).build().unwrap();
+    let tasks = (0..40).map(|repo| tokio::spawn(walk(client.clone(), repo, method.clone())));
     let all = timeout(Duration::from_secs(60), join_all(tasks)).await.expect("it hangs");
     let walked: u64 = all.into_iter().map(|walked| walked.unwrap()).sum();
     assert_eq!(walked, 40 * PAGES * PER_PAGE);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forty_tasks_that_make_a_call_for_each_item_of_a_stream_finish() {
+    forty(Duration::from_millis(5), Pacing::default(), Method::GET).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forty_tasks_that_write_for_each_item_of_a_stream_finish() {
+    // The pages ahead take all 100 permits while the writes wait for each other.
+    let pacing = Pacing::default().between_writes(Duration::from_millis(1));
+    forty(Duration::ZERO, pacing, Method::PATCH).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -81,7 +95,8 @@ async fn one_task_on_four_permits_finishes() {
     let server = server(Duration::ZERO).await;
     for concurrent in 1..=4 {
         let client = client(&server, concurrent);
-        let walked = timeout(Duration::from_secs(60), walk(client, 0)).await.expect("it hangs");
+        let walked =
+            timeout(Duration::from_secs(60), walk(client, 0, Method::GET)).await.expect("it hangs");
         assert_eq!(walked, PAGES * PER_PAGE);
     }
 }
@@ -118,7 +133,7 @@ async fn a_users_own_buffer_finishes_beside_calls_in_its_loop() {
     let client = client(&server, 2);
     let calls = stream::iter(0..20)
         .map(|number| client.request(Method::GET, format!("/buffer/{number}")).send::<Value>());
-    let mut results = pin!(calls.buffer_unordered(8).zip(issues(&client)));
+    let mut results = pin!(calls.buffer_unordered(8).zip(issues(&client, 0)));
     let walk = async {
         while let Some((result, _)) = results.next().await {
             result.unwrap();
