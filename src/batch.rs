@@ -1,13 +1,15 @@
 //! Many calls at a time.
 
 use std::fmt;
+use std::task::Poll;
 
 use futures_core::Stream;
 use futures_util::StreamExt;
-use futures_util::stream;
+use futures_util::stream::{self, FuturesUnordered};
 
 use crate::client::Client;
 use crate::error::Result;
+use crate::limits::BatchSlots;
 
 impl Client {
     /// Runs many calls, a bounded number of them at a time, and gives their results in the order
@@ -16,6 +18,11 @@ impl Client {
     /// A call is made when there is room for it, so that `calls` may be a long iterator. Rate limits
     /// hold as for any call; a batch of [background](crate::limits::Priority::Background) calls
     /// leaves the way free for others.
+    ///
+    /// A call that waits for a rate limit, or for an equal read, has no part in that number: the batch
+    /// starts further calls meanwhile, which may be of identities whose limits leave room. Up to 1,000
+    /// calls of a batch wait so at a time. A call with a [`timeout`](crate::Request::timeout) of its
+    /// own keeps its part.
     ///
     /// ```no_run
     /// # async fn example(github: octowire::Client) -> octowire::Result<()> {
@@ -79,8 +86,8 @@ where
     I: Iterator<Item = F>,
     F: Future<Output = Result<T>>,
 {
-    /// How many calls are under way at a time; 10 by default, from 1 to 100, which is GitHub's
-    /// limit for all of an identity's.
+    /// How many calls are sent at a time; 10 by default, from 1 to 100, which is GitHub's limit for
+    /// all of an identity's.
     pub fn concurrency(mut self, calls: usize) -> Self {
         self.concurrency = calls.clamp(1, MOST);
         self
@@ -107,9 +114,9 @@ where
         results.into_iter().flatten().collect()
     }
 
-    /// Runs the calls and gives each one's place and result as it ends. Nothing goes on while the
-    /// stream is not polled: a call of the same client that is awaited between two items waits for
-    /// the places that the batch holds, if it holds all.
+    /// Runs the calls and gives each one's place and result as it ends. No further call starts while
+    /// the stream is not polled; calls of the same client that are awaited between two items do not
+    /// wait for the batch.
     pub fn stream(self) -> impl Stream<Item = (usize, Result<T>)> {
         let Self { calls, concurrency, mut on_progress } = self;
         let total = match calls.size_hint() {
@@ -117,8 +124,28 @@ where
             _ => None,
         };
         let (mut done, mut failed) = (0, 0);
-        let calls = calls.enumerate().map(|(index, call)| async move { (index, call.await) });
-        stream::iter(calls).buffer_unordered(concurrency).inspect(move |(_, result)| {
+        let mut calls = calls.enumerate().fuse();
+        let slots = BatchSlots::new(concurrency);
+        let mut running = FuturesUnordered::new();
+        let results = stream::poll_fn(move |context| {
+            slots.wake_later(context.waker());
+            loop {
+                let mut started = false;
+                while slots.has_room()
+                    && let Some((index, call)) = calls.next()
+                {
+                    let slot = slots.start();
+                    running.push(async move { (index, slot.run(call).await) });
+                    started = true;
+                }
+                match running.poll_next_unpin(context) {
+                    // A call may have given its slot up in this poll.
+                    Poll::Pending if started && slots.has_room() => {}
+                    polled => return polled,
+                }
+            }
+        });
+        results.inspect(move |(_, result)| {
             done += 1;
             failed += usize::from(result.is_err());
             if let Some(on_progress) = &mut on_progress {
@@ -133,3 +160,6 @@ impl<I> fmt::Debug for Batch<I> {
         f.debug_struct("Batch").field("concurrency", &self.concurrency).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use http::StatusCode;
 use tokio::time::timeout;
 use tracing::debug;
 
+use crate::auth::keep_flights;
 use crate::cache::CachePolicy;
 use crate::cache::CacheStatus;
 use crate::cache::Open;
@@ -17,7 +18,9 @@ use crate::cache::plan::{Base, Exchange, Plan, Use};
 use crate::cache::rules::Times;
 use crate::call::{Reading, tried};
 use crate::clock;
+use crate::detachable::DetachableCall;
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::{BatchSlot, BatchWait, CallHandle};
 use crate::operation::Label;
 use crate::request::{Changes, Prepared, Request};
 use crate::response::Raw;
@@ -78,18 +81,27 @@ async fn join(
     loop {
         // For who follows. A wait for a limit is not its own, unless it says how long it has.
         let patience = prepared.as_ref().and_then(Prepared::strict_limit);
-        let flight = flights.join(route, |flight| {
+        let own_slot = BatchSlot::current();
+        let (flight, slot) = flights.join(route, own_slot.clone(), |flight| {
             let (plan, base, operation) = (Arc::clone(plan), base.clone(), operation.clone());
             // It is there until somebody leads.
-            let prepared = prepared.take();
+            let (prepared, slot) = (prepared.take(), own_slot.clone());
             Box::pin(async move {
                 let Some(mut prepared) = prepared else { return Err(not_cached()) };
-                let landed = ask(&plan, &mut prepared, base, number, &operation).await;
-                plan.cache.flights.land(route, flight);
-                landed
+                let asked = DetachableCall::new(prepared.slack.clone(), |detach| {
+                    let call = CallHandle::new(detach, slot);
+                    keep_flights(Box::pin(async move {
+                        let landed =
+                            ask(&plan, &mut prepared, base, number, &operation, &call).await;
+                        plan.cache.flights.land(route, flight);
+                        landed
+                    }))
+                });
+                asked.await
             })
         });
         let leads = prepared.is_none();
+        let _waits = if leads { None } else { follow(own_slot, slot) };
         let landed = match patience.filter(|_| !leads) {
             None => flight.await,
             Some(patience) => match timeout(patience, flight).await {
@@ -109,6 +121,19 @@ async fn join(
     }
 }
 
+/// Waits for a read that another call sends. Its batch may start a further call meanwhile; and if the
+/// read is of another batch, it does not wait for that one.
+fn follow(own: Option<BatchSlot>, of_read: Option<BatchSlot>) -> Option<BatchWait> {
+    if let Some(of_read) = of_read
+        && own.as_ref().is_none_or(|own| !own.is_beside(&of_read))
+    {
+        of_read.leave();
+    }
+    let (wait, free) = own?.wait();
+    free.offer();
+    Some(wait)
+}
+
 /// Asks GitHub, with what is stored in mind if something is.
 async fn ask(
     plan: &Plan,
@@ -116,6 +141,7 @@ async fn ask(
     base: Base,
     number: Option<u64>,
     operation: &Label,
+    call: &CallHandle,
 ) -> Landed {
     let base = match base {
         Base::Nothing if number.is_some() => plan.anothers(prepared).await,
@@ -123,7 +149,7 @@ async fn ask(
     };
     prepared.conditional = Some(plan.conditional(&base));
     let requested = clock::now();
-    let answer = tried(prepared, operation, Reading::Buffered).await;
+    let answer = tried(prepared, operation, Reading::Buffered, call).await;
     let times = Times { requested, received: clock::now() };
     let sent = prepared.conditional.as_ref().and_then(Conditional::sent);
     let exchange = Exchange { times, number, sent };

@@ -13,16 +13,17 @@ use tokio::time::{Instant, sleep};
 use tracing::{Instrument, debug, field};
 
 use crate::attempts::Attempts;
-use crate::auth::Passes;
+use crate::auth::{Passes, keep_flights};
 use crate::body::{ByteStream, collect, too_large};
 use crate::cache::CacheStatus;
 use crate::cache::plan::Plan;
 use crate::cached::{Writing, cached, not_cached};
 use crate::circuit::{Trial, is_failure};
 use crate::deadline::{Limit, within};
+use crate::detachable::DetachableCall;
 use crate::error::{Error, ErrorKind, Result, speaks_of_secondary};
 use crate::graphql;
-use crate::limits::{Outcome, Patience, Permit, Told};
+use crate::limits::{BatchSlot, CallHandle, Outcome, Patience, Permit, Told};
 use crate::operation::Label;
 use crate::ready::{self, Polls};
 use crate::redirects::{self, MAX_REDIRECTS};
@@ -99,12 +100,7 @@ pub(crate) async fn answered(request: Request, reading: Reading) -> Result<Raw> 
                 if prepared.is_only_if_cached() {
                     return Err(not_cached());
                 }
-                let writing = Writing::of(&prepared);
-                let answer = tried(&prepared, &operation, reading).await;
-                if let Some(writing) = writing {
-                    writing.end(&answer).await;
-                }
-                answer
+                uncached(prepared, operation.clone(), reading).await
             }
         }
     });
@@ -112,16 +108,39 @@ pub(crate) async fn answered(request: Request, reading: Reading) -> Result<Raw> 
     answer.map_err(|error| error.with_operation(&operation))
 }
 
-/// Attempts, until one succeeds or nothing else may help.
+/// A call that goes to GitHub whatever is stored.
+fn uncached(prepared: Prepared, operation: Label, reading: Reading) -> DetachableCall<Result<Raw>> {
+    DetachableCall::new(prepared.slack.clone(), |detach| {
+        let call = CallHandle::new(detach, BatchSlot::current());
+        keep_flights(Box::pin(async move {
+            let writing = Writing::of(&prepared);
+            let answer = tried(&prepared, &operation, reading, &call).await;
+            if let Some(writing) = writing {
+                writing.end(&answer).await;
+            }
+            answer
+        }))
+    })
+}
+
+/// Attempts, until one succeeds or nothing else may help. They hold permits: `call` is the handle of
+/// the [`DetachableCall`] that they are a part of.
 ///
 /// Policies stand in this order in each: limits admit, auth signs, the transport sends, limits
 /// learn.
-pub(crate) async fn tried(prepared: &Prepared, operation: &Label, reading: Reading) -> Result<Raw> {
+pub(crate) async fn tried(
+    prepared: &Prepared,
+    operation: &Label,
+    reading: Reading,
+    call: &CallHandle,
+) -> Result<Raw> {
     prepared.client().inner().retry_budget.earn();
     let limit = &prepared.limit;
     let mut attempts = Attempts::new();
     let mut polls = Polls::of(prepared);
     let (mut sent, mut failed) = (0_u32, false);
+    // What it waited for other calls of its batch, which `OnLimit` does not bound.
+    let mut parked = Duration::ZERO;
     loop {
         // What would be refused anyway neither waits nor has a token minted.
         if let Some(account) = budgets(prepared) {
@@ -131,7 +150,7 @@ pub(crate) async fn tried(prepared: &Prepared, operation: &Label, reading: Readi
             let _waiting = meter::InFlight::waiting();
             let asked = Instant::now();
             let waited = attempts.waited().saturating_add(prepared.waited_before);
-            (admit(prepared, waited).await, asked)
+            (admit(prepared, waited.saturating_sub(parked), call).await, asked)
         };
         let (mut permit, trial) = match admitted {
             Ok(admitted) => admitted,
@@ -141,6 +160,7 @@ pub(crate) async fn tried(prepared: &Prepared, operation: &Label, reading: Readi
             }
         };
         let waited = permit.as_ref().map_or(Duration::ZERO, |permit| permit.waited);
+        parked += permit.as_ref().map_or(Duration::ZERO, |permit| permit.parked);
         meter::waited("rate_limit", waited);
         attempts.wait(waited);
         let passes = pin!(Passes::of(prepared));
@@ -201,7 +221,11 @@ pub(crate) async fn tried(prepared: &Prepared, operation: &Label, reading: Readi
 }
 
 /// Waits until limits let the call through, unless its server fails all the time.
-async fn admit(prepared: &Prepared, waited: Duration) -> Result<(Option<Permit>, Option<Trial>)> {
+async fn admit(
+    prepared: &Prepared,
+    waited: Duration,
+    call: &CallHandle,
+) -> Result<(Option<Permit>, Option<Trial>)> {
     if prepared.is_elsewhere() {
         return Ok((None, None));
     }
@@ -209,9 +233,14 @@ async fn admit(prepared: &Prepared, waited: Duration) -> Result<(Option<Permit>,
     circuit.check()?;
     let lane = prepared.lane();
     let patience = Patience { waited, ..Patience::new(prepared.patience()) };
-    let permit = pin!(lane.admit(prepared.cost(), prepared.priority, patience)).await?;
+    let permit = pin!(lane.admit(prepared.cost(), prepared.priority, patience, call)).await?;
     prepared.waited(permit.waited);
-    Ok((Some(permit), Some(circuit.pass()?)))
+    let trial = circuit.pass()?;
+    if trial.is_probe() {
+        // Until it ends, other calls fail: it must not depend on being polled by its caller.
+        call.detach();
+    }
+    Ok((Some(permit), Some(trial)))
 }
 
 /// Whose budgets a request of GitHub's API takes from, where there are any.
@@ -351,7 +380,7 @@ async fn send(
     for _ in 0..=MAX_REDIRECTS {
         let (method, with_body) = (hop.method.clone(), hop.with_body);
         let request = prepared.request(hop, passes)?;
-        let answer = client.http.execute(request).await;
+        let answer = client.execute(request).await;
         let answer = answer.map_err(|error| match course().answered {
             // The request itself did.
             true => prepared.unsent(error).with_reached(),
@@ -432,3 +461,6 @@ fn timed_out(what: &str, late: &Limit) -> Error {
     Error::new(ErrorKind::Timeout, message)
         .with_advice("try again, or allow more by attempt_timeout, call_timeout or timeout")
 }
+
+#[cfg(test)]
+mod tests;

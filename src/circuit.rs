@@ -324,6 +324,11 @@ pub(crate) struct Trial {
 }
 
 impl Trial {
+    /// Whether it is one of the few that find out whether the server is back.
+    pub(crate) fn is_probe(&self) -> bool {
+        self.probe.is_some()
+    }
+
     pub(crate) fn end(mut self, failed: bool) {
         if let Some(circuit) = self.circuit.take() {
             circuit.record(self.probe, failed);

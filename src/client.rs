@@ -26,6 +26,8 @@ use crate::telemetry::{BodyLog, meter};
 
 mod builder;
 mod identity;
+#[cfg(test)]
+pub(crate) mod transport;
 
 pub use builder::ClientBuilder;
 
@@ -89,6 +91,23 @@ pub(crate) struct Shared {
     pub(crate) body_log: Option<BodyLog>,
     #[cfg(feature = "contract")]
     pub(crate) contract: Option<crate::contract::Checker>,
+    /// What unit tests have in place of a network.
+    #[cfg(test)]
+    pub(crate) transport: Option<transport::Transport>,
+}
+
+impl Shared {
+    /// Sends a request over the network.
+    pub(crate) async fn execute(
+        &self,
+        request: reqwest::Request,
+    ) -> reqwest::Result<reqwest::Response> {
+        #[cfg(test)]
+        if let Some(transport) = &self.transport {
+            return Ok(transport(request).await);
+        }
+        self.http.execute(request).await
+    }
 }
 
 /// How long [`Client::close`] waits.

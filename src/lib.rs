@@ -17,6 +17,7 @@ mod circuit;
 mod client;
 mod clock;
 mod deadline;
+mod detachable;
 mod error;
 mod graphql;
 mod id_or_name;

@@ -42,6 +42,7 @@ mod promises {
     mod shadow;
     #[cfg(all(feature = "token-store", feature = "app-auth", feature = "redis"))]
     mod shared_tokens;
+    mod streams;
 
     #[cfg(all(feature = "token-store", feature = "app-auth"))]
     mod token_file;

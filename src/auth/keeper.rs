@@ -24,6 +24,7 @@ use super::store::TokenStore;
 use super::token::AccessToken;
 use crate::client::Client;
 use crate::clock;
+use crate::detachable::BoxFuture;
 use crate::error::{Error, ErrorKind, Result};
 use crate::telemetry::meter;
 
@@ -409,6 +410,14 @@ fn flying_now(own: usize) -> Vec<usize> {
     let mut flying = FLYING.try_with(Clone::clone).unwrap_or_default();
     flying.push(own);
     flying
+}
+
+/// Keeps this in the flights that the task is a part of now, in whichever task it is polled later.
+pub(crate) fn keep_flights<T: 'static>(future: BoxFuture<T>) -> BoxFuture<T> {
+    match FLYING.try_with(Clone::clone) {
+        Ok(flying) => Box::pin(FLYING.scope(flying, future)),
+        Err(_) => future,
+    }
 }
 
 impl fmt::Debug for Keeper {

@@ -46,7 +46,7 @@ pub use store::{EncryptedFile, EncryptedStore, SealingKey};
 pub use store::{MemoryTokenStore, StoreFuture, StoreLock, TokenStore};
 pub use token::AccessToken;
 
-pub(crate) use keeper::Keeper;
+pub(crate) use keeper::{Keeper, keep_flights};
 pub(crate) use pass::{Auth, Gateway, Passes};
 pub(crate) use personal::digest;
 

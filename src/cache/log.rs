@@ -13,6 +13,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
+use tracing::Instrument;
+use tracing::instrument::WithSubscriber;
 
 use super::entry::{About, Entry};
 use crate::store::Guard;
@@ -47,7 +49,10 @@ pub(crate) enum Verdict {
 }
 
 #[derive(Debug)]
-pub(crate) struct Log {
+pub(crate) struct Log(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     marks: Mutex<Marks>,
     /// The marks that this process made.
     made: AtomicU64,
@@ -63,7 +68,7 @@ struct Shared {
     every: Duration,
     /// How long a mark is kept: longer than any answer.
     keep: Duration,
-    /// Held by the one that reads or writes.
+    /// Held by the task that reads or writes: a call might not be polled while it does.
     syncing: AsyncMutex<()>,
 }
 
@@ -122,27 +127,32 @@ impl Log {
     }
 
     fn new(shared: Option<Shared>) -> Self {
-        Self { marks: Mutex::default(), made: AtomicU64::new(0), shared }
+        Self(Arc::new(Inner { marks: Mutex::default(), made: AtomicU64::new(0), shared }))
     }
 
     /// The number of the last mark, as far as is known; `None` if it can not be known, so that
     /// nothing may be stored.
     pub(crate) async fn number(&self) -> Option<u64> {
-        let Some(shared) = &self.shared else { return Some(self.marks().last) };
-        if let Some(last) = self.fresh(shared) {
+        let Some(shared) = &self.0.shared else { return Some(self.0.marks().last) };
+        if let Some(last) = self.0.fresh(shared) {
             return Some(last);
         }
-        let _alone = shared.syncing.lock().await;
-        if let Some(last) = self.fresh(shared) {
-            return Some(last);
-        }
-        self.send(shared).await;
-        self.read(shared).await
+        let inner = Arc::clone(&self.0);
+        in_task(async move {
+            let shared = inner.shared.as_ref()?;
+            let _alone = shared.syncing.lock().await;
+            if let Some(last) = inner.fresh(shared) {
+                return Some(last);
+            }
+            inner.send(shared).await;
+            inner.read(shared).await
+        })
+        .await?
     }
 
     /// What is to be done with an answer. Call [`number`](Self::number) before.
     pub(crate) fn verdict(&self, entry: &Entry) -> Verdict {
-        let marks = self.marks();
+        let marks = self.0.marks();
         let later = marks.known.iter().rev().take_while(|(number, _)| *number > entry.number);
         let own = marks.own.iter();
         let own = own.filter(|(number, _)| number.is_none_or(|number| number > entry.number));
@@ -160,21 +170,34 @@ impl Log {
 
     /// How many marks this process made.
     pub(crate) fn made(&self) -> u64 {
-        self.made.load(Ordering::Acquire)
+        self.0.made.load(Ordering::Acquire)
     }
 
     /// Marks what is not as it was: at once for this process, and for others that share a store when
     /// it answers.
     pub(crate) async fn mark(&self, mark: Mark) {
         self.note(mark);
-        if let Some(shared) = &self.shared {
-            let _alone = shared.syncing.lock().await;
-            self.send(shared).await;
+        if self.0.shared.is_none() {
+            return;
         }
+        let inner = Arc::clone(&self.0);
+        in_task(async move {
+            if let Some(shared) = &inner.shared {
+                let _alone = shared.syncing.lock().await;
+                inner.send(shared).await;
+            }
+        })
+        .await;
     }
 
     /// The same, and others are told with the next read.
     pub(crate) fn note(&self, mark: Mark) {
+        self.0.note(mark);
+    }
+}
+
+impl Inner {
+    fn note(&self, mark: Mark) {
         let mut marks = self.marks();
         if self.shared.is_some() {
             marks.hold(mark);
@@ -249,6 +272,11 @@ impl Log {
     fn marks(&self) -> MutexGuard<'_, Marks> {
         self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Runs this in a task of its own; `None` if its runtime shuts down.
+async fn in_task<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    tokio::spawn(work.in_current_span().with_current_subscriber()).await.ok()
 }
 
 impl Marks {

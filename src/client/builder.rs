@@ -68,6 +68,8 @@ pub struct ClientBuilder {
     objectives: Objectives,
     #[cfg(feature = "contract")]
     contract: Option<crate::contract::Checker>,
+    #[cfg(test)]
+    pub(crate) transport: Option<super::transport::Transport>,
     /// The first setting that can not be used.
     refused: Option<Error>,
 }
@@ -80,6 +82,11 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 const CALL_TIMEOUT: Duration = Duration::from_secs(120);
 /// Several times the largest answer which GitHub documents for a JSON endpoint.
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
+/// As much of a body as a server sends over HTTP/2 before it is read: 20 MB/s at 50 ms.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+/// The same for all bodies of a connection. A body that is not read keeps its part: 100 of them, as
+/// many as GitHub allows at a time, leave room for other responses.
+const CONNECTION_WINDOW: u32 = 128 * STREAM_WINDOW;
 const API_VERSION: &str = "2022-11-28";
 const USER_AGENT_DEFAULT: &str = concat!("octowire/", env!("CARGO_PKG_VERSION"));
 const JSON: HeaderValue = HeaderValue::from_static("application/vnd.github+json");
@@ -113,6 +120,8 @@ impl Default for ClientBuilder {
             objectives: Objectives::default(),
             #[cfg(feature = "contract")]
             contract: None,
+            #[cfg(test)]
+            transport: None,
             refused: None,
         }
     }
@@ -376,6 +385,11 @@ impl ClientBuilder {
     /// Build it with `redirect(reqwest::redirect::Policy::none())`, so that this library decides
     /// who gets the token, and with `retry(reqwest::retry::never())`. Headers which it adds by
     /// itself go to every server that GitHub redirects to.
+    ///
+    /// Over HTTP/2, set `http2_initial_connection_window_size` to 128 times
+    /// `http2_initial_stream_window_size`, as the client's own does with 128 MiB: the windows bound
+    /// the memory of a connection, and bodies that are not read keep their part of it from others.
+    ///
     /// [`proxy`](Self::proxy) and [`connect_timeout`](Self::connect_timeout) are its business
     /// then, and giving them beside it is an error.
     pub fn http_client(mut self, client: reqwest::Client) -> Self {
@@ -437,6 +451,8 @@ impl ClientBuilder {
             body_log: self.body_log,
             #[cfg(feature = "contract")]
             contract: self.contract.take(),
+            #[cfg(test)]
+            transport: self.transport.take(),
         };
         Ok(Client::new(shared, auth))
     }
@@ -469,7 +485,7 @@ impl ClientBuilder {
                 "switch on one of its features: rustls, native-tls or rustls-no-provider",
             ));
         }
-        let builder = reqwest::Client::builder()
+        let builder = with_http2_windows(reqwest::Client::builder())
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .connect_timeout(self.connect_timeout.unwrap_or(CONNECT_TIMEOUT));
@@ -516,6 +532,12 @@ impl fmt::Debug for ClientBuilder {
     }
 }
 
+fn with_http2_windows(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+    builder
+        .http2_initial_stream_window_size(STREAM_WINDOW)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW)
+}
+
 fn api_version(version: &str) -> Result<HeaderValue> {
     let date = version.len() == 10
         && version.bytes().enumerate().all(|(index, byte)| match index {
@@ -544,3 +566,6 @@ fn user_agent(user_agent: &str) -> Result<HeaderValue> {
 fn configuration(message: impl Into<Cow<'static, str>>, advice: &'static str) -> Error {
     Error::new(ErrorKind::Configuration, message).with_advice(advice)
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;

@@ -4,26 +4,39 @@
 //! overtakes a call that waits for the same thing, and nobody waits for a thing that only others
 //! want. While somebody waits, a task of the lane's own keeps the time for all: a call that waits
 //! may be a future that nobody polls for a while, and must not hold up the others.
+//!
+//! A call that holds a permit may not be polled either. If a call waits for what only the end of
+//! another one gives back, the lane detaches every call that holds a permit: a task of its own runs
+//! it to its end.
 
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::ask::Due;
+use super::batch_slots::{BatchSlot, BatchWait, FreeSlot, Parking, QueuePlace, Turn};
 use super::cost::Cost;
 use super::fleet::Fleet;
 use super::health::{LimitsHealth, PrimaryHealth};
+use super::holders::{CallHandle, Holders};
 use super::penalty::Pause;
 use super::policy::{OnLimit, RateLimits};
 use super::rules::{Blocked, Grant, Outcome, Rule, Rules};
+use crate::detachable::DetachHandle;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{Guard, LeaseRequest};
+
+mod driver;
+mod permit;
+mod waiting;
+
+use driver::{Driver, keep_time};
+pub(crate) use permit::Permit;
+use waiting::Waiting;
 
 /// How urgent a call is. Among those that wait for the same limit, interactive ones go first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,6 +84,7 @@ struct State {
     blocked: Vec<Blocked>,
     /// Whether the task that keeps the time is there.
     driven: bool,
+    holders: Holders,
 }
 
 /// A place in the queue: smaller ones go first.
@@ -81,6 +95,53 @@ struct Waiter {
     cost: Cost,
     grant: oneshot::Sender<Permit>,
     wake: Arc<Notify>,
+    call: CallHandle,
+    batch_place: Option<QueuePlace>,
+}
+
+/// A call that asks to be let through.
+struct AdmissionRequest<'a> {
+    cost: Cost,
+    priority: Priority,
+    patience: Patience,
+    call: &'a CallHandle,
+}
+
+/// How far a call comes at once.
+enum Entered<'a> {
+    Admitted(Permit),
+    Queued(Waiting),
+    /// Enough calls of its batch are in the queue: it waits for the place of one.
+    Parked(Parking, AdmissionRequest<'a>),
+}
+
+/// The part of a call of a batch in the wait for a lane.
+#[derive(Default)]
+struct BatchLine {
+    wait: Option<BatchWait>,
+    place: Option<QueuePlace>,
+}
+
+/// What follows from a look at the queue, and is done when its lock is free.
+#[derive(Default)]
+#[must_use = "permits are handed over by `run`"]
+struct FollowUp {
+    granted: Vec<(oneshot::Sender<Permit>, Permit)>,
+    detached: Vec<DetachHandle>,
+    places: Vec<QueuePlace>,
+    slots: Vec<FreeSlot>,
+}
+
+impl FollowUp {
+    fn run(self) {
+        for (waiter, permit) in self.granted {
+            // Who gave up meanwhile leaves the permit, which gives its place back.
+            let _ = waiter.send(permit);
+        }
+        self.detached.iter().for_each(DetachHandle::detach);
+        drop(self.places);
+        self.slots.into_iter().for_each(FreeSlot::offer);
+    }
 }
 
 impl Lane {
@@ -107,8 +168,14 @@ impl Lane {
         rules: Rules,
         shared: Option<(Arc<Guard>, String)>,
     ) -> Arc<Self> {
-        let state =
-            State { rules, queue: BTreeMap::new(), tickets: 0, blocked: Vec::new(), driven: false };
+        let state = State {
+            rules,
+            queue: BTreeMap::new(),
+            tickets: 0,
+            blocked: Vec::new(),
+            driven: false,
+            holders: Holders::default(),
+        };
         Arc::new(Self { policy, state: Mutex::new(state), shared, changed: Notify::new() })
     }
 
@@ -121,72 +188,136 @@ impl Lane {
         cost: Cost,
         priority: Priority,
         patience: Patience,
+        call: &CallHandle,
     ) -> Result<Permit> {
-        let now = Instant::now();
-        let waiting = {
-            let mut state = self.state();
-            if state.is_due(now) {
-                let granted = state.pump(now, self);
-                drop(state);
-                send(granted);
-                state = self.state();
-            }
-            let blocker = if state.outranks_all(priority) { None } else { state.blocker(&cost) };
-            let blocked = match blocker {
-                Some(blocked) => blocked,
-                None => match state.rules.take(now, &cost, &self.policy) {
-                    Ok(grant) => {
-                        // Somebody has to give back what is left, or to ask whether the store is
-                        // back.
-                        if self.shared.is_some() && !state.driven {
-                            self.drive(&mut state);
-                        }
-                        return Ok(self.permit(cost, grant));
-                    }
-                    Err(blocked) => {
-                        state.blocked.push(blocked.clone());
-                        blocked
-                    }
-                },
+        let (began, mut parked) = (Instant::now(), Duration::ZERO);
+        let mut line = BatchLine::default();
+        let mut asked = AdmissionRequest { cost, priority, patience, call };
+        loop {
+            let now = Instant::now();
+            let parking = match self.enter(now, asked, &mut line)? {
+                Entered::Admitted(mut permit) => {
+                    permit.waited = now.saturating_duration_since(began);
+                    permit.parked = parked;
+                    return Ok(permit);
+                }
+                Entered::Queued(waiting) => {
+                    let mut permit = waiting.wait(now, patience).await?;
+                    permit.waited = began.elapsed();
+                    permit.parked = parked;
+                    return Ok(permit);
+                }
+                Entered::Parked(parking, again) => {
+                    asked = again;
+                    parking
+                }
             };
-            let refused = self.refuse(&mut state, &blocked, now, priority, patience);
-            if let Some(error) = refused {
-                state.forget_idle_blocks();
-                return Err(error);
-            }
-            let wait = blocked.until.map(|until| until.saturating_duration_since(now));
-            debug!(limit = %blocked.rule, ?wait, "a call waits for a rate limit");
-            self.enqueue(&mut state, cost, priority)
-        };
-        let mut permit = waiting.wait(now, patience).await?;
-        permit.waited = now.elapsed();
-        Ok(permit)
+            line.place = parking.wait().await;
+            parked += now.elapsed();
+        }
     }
 
-    /// Whether a call fails rather than waits for this. If there is no place left, one goes that
-    /// is less urgent.
-    fn refuse(
-        &self,
-        state: &mut State,
-        blocked: &Blocked,
+    /// Lets a call through, or else has it wait.
+    fn enter<'a>(
+        self: &Arc<Self>,
         now: Instant,
-        priority: Priority,
-        patience: Patience,
-    ) -> Option<Error> {
-        let wait = blocked.until.map(|until| until.saturating_duration_since(now));
-        if wait.is_some_and(|wait| wait > self.at_most(patience)) {
-            return Some(too_long(blocked, now));
+        asked: AdmissionRequest<'a>,
+        line: &mut BatchLine,
+    ) -> Result<Entered<'a>> {
+        let mut then = FollowUp::default();
+        let entered = {
+            let mut state = self.state();
+            if state.is_due(now) {
+                state.pump(now, self, &mut then);
+            }
+            self.enter_locked(&mut state, now, asked, line, &mut then)
+        };
+        then.run();
+        entered
+    }
+
+    fn enter_locked<'a>(
+        self: &Arc<Self>,
+        state: &mut State,
+        now: Instant,
+        asked: AdmissionRequest<'a>,
+        line: &mut BatchLine,
+        then: &mut FollowUp,
+    ) -> Result<Entered<'a>> {
+        let cost = &asked.cost;
+        let outranks = state.outranks_all(asked.priority);
+        let looked = match state.blocker(cost).filter(|_| !outranks) {
+            Some(blocked) => Err((blocked, false)),
+            None => state.rules.look(now, cost, &self.policy).map_err(|blocked| (blocked, true)),
+        };
+        let turn = looked.map(|()| self.turn(asked.call));
+        let (blocked, is_new) = match turn.map(Turn::into_slot) {
+            Ok(Some(slot)) => {
+                let grant = state.rules.grant(now, cost, &self.policy);
+                // Somebody has to give back what is left, or to ask whether the store is back.
+                if self.shared.is_some() && !state.driven {
+                    self.drive(state);
+                }
+                let permit = self.permit(state, asked.cost, grant, asked.call, slot);
+                state.detach_if_needed(then);
+                return Ok(Entered::Admitted(permit));
+            }
+            // Its batch sends as many as it may. That is no concern of other calls.
+            Ok(None) => (NO_SLOT, false),
+            Err(blocked) => blocked,
+        };
+        if let Some(error) = self.refuse(&blocked, now, asked.patience) {
+            return Err(error);
         }
+        // A call with a time limit of its own has no time for other calls of its batch.
+        let slot = asked.call.slot.as_ref().filter(|slot| !slot.has_left());
+        if let Some(slot) = slot.filter(|_| asked.patience.at_most == Duration::MAX) {
+            if line.wait.is_none() {
+                let (wait, free) = slot.wait();
+                line.wait = Some(wait);
+                then.slots.push(free);
+            }
+            if line.place.is_none() {
+                match slot.enter_queue(self) {
+                    Ok(place) => line.place = Some(place),
+                    Err(parking) => return Ok(Entered::Parked(parking, asked)),
+                }
+            }
+        }
+        if !self.make_room(state, asked.priority, then) {
+            return Err(full(&blocked, self.policy.queue, now));
+        }
+        let wait = blocked.until.map(|until| until.saturating_duration_since(now));
+        debug!(limit = %blocked.rule, ?wait, "a call waits for a rate limit");
+        if is_new {
+            state.blocked.push(blocked);
+        }
+        let waiting = self.enqueue(state, asked, line.place.take());
+        state.detach_if_needed(then);
+        Ok(Entered::Queued(waiting))
+    }
+
+    /// Takes a slot of the call's batch, if it is of one and has none.
+    fn turn(self: &Arc<Self>, call: &CallHandle) -> Turn {
+        call.slot.as_ref().map_or(Turn::Free, |slot| slot.try_send(self))
+    }
+
+    /// Whether a call fails rather than waits for this.
+    fn refuse(&self, blocked: &Blocked, now: Instant, patience: Patience) -> Option<Error> {
+        let wait = blocked.until.map(|until| until.saturating_duration_since(now));
+        wait.is_some_and(|wait| wait > self.at_most(patience)).then(|| too_long(blocked, now))
+    }
+
+    /// Whether there is a place in the queue. If none is left, one goes that is less urgent.
+    fn make_room(&self, state: &mut State, priority: Priority, then: &mut FollowUp) -> bool {
         if state.queue.len() < self.policy.queue {
-            return None;
+            return true;
         }
         let last = state.queue.last_entry().filter(|last| last.key().0 > priority);
-        match last {
-            // Without its sender, it knows.
-            Some(last) => drop(last.remove()),
-            None => return Some(full(blocked, self.policy.queue, now)),
-        }
-        None
+        let Some(last) = last else { return false };
+        // Without its sender, it knows.
+        then.places.extend(last.remove().batch_place);
+        true
     }
 
     fn at_most(&self, patience: Patience) -> Duration {
@@ -197,27 +328,57 @@ impl Lane {
         policy.saturating_sub(patience.waited).min(patience.at_most)
     }
 
-    fn enqueue(self: &Arc<Self>, state: &mut State, cost: Cost, priority: Priority) -> Waiting {
-        let place = (priority, state.tickets);
+    fn enqueue(
+        self: &Arc<Self>,
+        state: &mut State,
+        asked: AdmissionRequest<'_>,
+        batch_place: Option<QueuePlace>,
+    ) -> Waiting {
+        let place = (asked.priority, state.tickets);
         state.tickets += 1;
         let (grant, granted) = oneshot::channel();
         let wake = Arc::new(Notify::new());
-        state.queue.insert(place, Waiter { cost, grant, wake: Arc::clone(&wake) });
+        let waiter = Waiter {
+            cost: asked.cost,
+            grant,
+            wake: Arc::clone(&wake),
+            call: asked.call.clone(),
+            batch_place,
+        };
+        state.queue.insert(place, waiter);
         self.drive(state);
         Waiting { lane: Arc::clone(self), place, granted, wake }
     }
 
-    fn permit(self: &Arc<Self>, cost: Cost, grant: Grant) -> Permit {
-        let outcome = Some(Outcome::Unsent);
-        Permit { lane: Arc::clone(self), cost, grant, outcome, waited: Duration::ZERO }
+    fn permit(
+        self: &Arc<Self>,
+        state: &mut State,
+        cost: Cost,
+        grant: Grant,
+        call: &CallHandle,
+        slot: Option<BatchSlot>,
+    ) -> Permit {
+        let holder = state.holders.add(call, grant.at);
+        Permit {
+            lane: Arc::clone(self),
+            cost,
+            grant,
+            outcome: Some(Outcome::Unsent),
+            holder,
+            slot,
+            waited: Duration::ZERO,
+            parked: Duration::ZERO,
+        }
     }
 
     /// A call ends: others may go.
-    fn settle(self: &Arc<Self>, cost: &Cost, grant: Grant, outcome: Outcome<'_>) {
+    fn settle(self: &Arc<Self>, cost: &Cost, grant: Grant, holder: u64, outcome: Outcome<'_>) {
         let now = Instant::now();
         let mut pause_told = false;
-        let granted = {
+        let mut then = FollowUp::default();
+        {
             let mut state = self.state();
+            state.holders.remove(holder);
             if let Some(pause) = state.rules.settle(now, cost, grant, outcome) {
                 warn!(?pause, "GitHub says that a secondary rate limit was reached: calls wait");
                 pause_told = self.shared.is_some();
@@ -230,10 +391,24 @@ impl Lane {
                 }
                 return;
             }
-            state.pump(now, self)
-        };
+            state.pump(now, self, &mut then);
+        }
         self.changed.notify_one();
-        send(granted);
+        then.run();
+    }
+
+    /// Lets calls go that were skipped, since their batch has a slot.
+    pub(super) fn look_again(self: &Arc<Self>) {
+        let mut then = FollowUp::default();
+        {
+            let mut state = self.state();
+            if state.queue.is_empty() {
+                return;
+            }
+            state.pump(Instant::now(), self, &mut then);
+        }
+        self.changed.notify_one();
+        then.run();
     }
 
     /// The request to the store, if it is due, or when it will be.
@@ -289,6 +464,8 @@ impl Lane {
 
 /// What `FailFast` waits for nevertheless: a free place, or the time between two writes.
 const SHORT: Duration = Duration::from_secs(1);
+/// What a call waits for that its batch may not send yet.
+const NO_SLOT: Blocked = Blocked { rule: Rule::Concurrency, until: None, shared: false };
 
 impl State {
     /// What keeps a call back because others wait for it already.
@@ -312,15 +489,21 @@ impl State {
     }
 
     /// Lets all go that may. The permits are handed over when the lock is free.
-    fn pump(&mut self, now: Instant, lane: &Arc<Lane>) -> Vec<(oneshot::Sender<Permit>, Permit)> {
+    fn pump(&mut self, now: Instant, lane: &Arc<Lane>, then: &mut FollowUp) {
         self.blocked.clear();
         let mut going = Vec::new();
         for (place, waiter) in &self.queue {
             if self.blocked.iter().any(|blocked| blocked.rule.concerns(&waiter.cost)) {
                 continue;
             }
-            match self.rules.take(now, &waiter.cost, &lane.policy) {
-                Ok(grant) => going.push((*place, grant)),
+            match self.rules.look(now, &waiter.cost, &lane.policy) {
+                Ok(()) => {
+                    // One that its batch may not send yet is skipped, and keeps no other call back.
+                    if let Some(slot) = lane.turn(&waiter.call).into_slot() {
+                        let grant = self.rules.grant(now, &waiter.cost, &lane.policy);
+                        going.push((*place, grant, slot));
+                    }
+                }
                 Err(blocked) => {
                     let all = blocked.rule.concerns_all();
                     self.blocked.push(blocked);
@@ -330,187 +513,27 @@ impl State {
                 }
             }
         }
-        let going = going.into_iter().filter_map(|(place, grant)| {
-            let waiter = self.queue.remove(&place)?;
-            Some((waiter.grant, lane.permit(waiter.cost, grant)))
-        });
-        going.collect()
+        for (place, grant, slot) in going {
+            let Some(waiter) = self.queue.remove(&place) else { continue };
+            let permit = lane.permit(self, waiter.cost, grant, &waiter.call, slot);
+            then.granted.push((waiter.grant, permit));
+            then.places.extend(waiter.batch_place);
+        }
+        self.detach_if_needed(then);
+    }
+
+    /// If a call waits for the end of another one, those that hold a permit must not depend on
+    /// being polled by their callers.
+    fn detach_if_needed(&mut self, then: &mut FollowUp) {
+        if self.blocked.iter().any(Blocked::ends_with_a_call) {
+            then.detached.extend(self.holders.take());
+        }
     }
 
     /// Drops what nobody waits for.
     fn forget_idle_blocks(&mut self) {
         if self.queue.is_empty() {
             self.blocked.clear();
-        }
-    }
-}
-
-/// Lets calls go when their time has come, until nobody waits.
-async fn keep_time(mut driver: Driver) {
-    let lane = &Arc::clone(&driver.lane);
-    loop {
-        let (next, request) = {
-            let mut state = lane.state();
-            let (due, request) = lane.ask(&mut state);
-            if state.queue.is_empty() && due.is_none() && request.is_none() {
-                state.driven = false;
-                driver.done = true;
-                return;
-            }
-            let next = if state.queue.is_empty() { None } else { state.next() };
-            ([next, due].into_iter().flatten().min(), request)
-        };
-        if let (Some(request), Some((guard, key))) = (request, &lane.shared) {
-            let lease = guard.lease(key, &request).await;
-            let now = Instant::now();
-            let granted = {
-                let mut state = lane.state();
-                state.rules.answered(now, lease);
-                state.pump(now, lane)
-            };
-            send(granted);
-            continue;
-        }
-        let alarm = async {
-            match next {
-                Some(next) => sleep_until(next).await,
-                None => std::future::pending().await,
-            }
-        };
-        select(pin!(alarm), pin!(lane.changed.notified())).await;
-        let now = Instant::now();
-        let granted = {
-            let mut state = lane.state();
-            if state.is_due(now) { state.pump(now, lane) } else { Vec::new() }
-        };
-        send(granted);
-    }
-}
-
-/// The task that keeps the time. If its runtime is shut down, or it panics in somebody's store,
-/// whoever waits on another runtime or calls next starts it anew.
-struct Driver {
-    lane: Arc<Lane>,
-    /// It has ended by itself, and there may be another one by now.
-    done: bool,
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        if self.done {
-            return;
-        }
-        let mut state = self.lane.state();
-        state.driven = false;
-        for waiter in state.queue.values() {
-            waiter.wake.notify_one();
-        }
-    }
-}
-
-fn send(granted: Vec<(oneshot::Sender<Permit>, Permit)>) {
-    for (waiter, permit) in granted {
-        // Who gave up meanwhile leaves the permit, which gives its place back.
-        let _ = waiter.send(permit);
-    }
-}
-
-/// A call in the queue; its place is free when it is dropped.
-struct Waiting {
-    lane: Arc<Lane>,
-    place: Place,
-    granted: oneshot::Receiver<Permit>,
-    wake: Arc<Notify>,
-}
-
-impl Waiting {
-    async fn wait(mut self, start: Instant, patience: Patience) -> Result<Permit> {
-        let end = start.checked_add(self.lane.at_most(patience));
-        let wake = Arc::clone(&self.wake);
-        let late = async {
-            match end {
-                Some(end) => sleep_until(end).await,
-                None => std::future::pending().await,
-            }
-        };
-        let mut late = pin!(late);
-        loop {
-            match select(&mut self.granted, select(late.as_mut(), pin!(wake.notified()))).await {
-                Either::Left((Ok(permit), _)) => return Ok(permit),
-                Either::Right((Either::Left(_), _)) => return self.too_late(),
-                Either::Right((Either::Right(_), _)) => {
-                    let mut state = self.lane.state();
-                    if !state.driven && state.queue.contains_key(&self.place) {
-                        self.lane.drive(&mut state);
-                    }
-                }
-                // The sender lives in the lane, which this future holds, until it goes.
-                Either::Left((Err(_), _)) => return Err(self.displaced()),
-            }
-        }
-    }
-
-    /// A call that is more urgent has its place.
-    fn displaced(&self) -> Error {
-        let state = self.lane.state();
-        let blocked = state.blocked.first().cloned();
-        let blocked =
-            blocked.unwrap_or(Blocked { rule: Rule::Concurrency, until: None, shared: false });
-        full(&blocked, self.lane.policy.queue, Instant::now())
-    }
-
-    fn too_late(&mut self) -> Result<Permit> {
-        let state = self.lane.state();
-        // It may have been let through at this very moment.
-        if let Ok(permit) = self.granted.try_recv() {
-            return Ok(permit);
-        }
-        let cost = state.queue.get(&self.place).map(|waiter| &waiter.cost);
-        let blocked = cost.and_then(|cost| state.blocker(cost));
-        let blocked =
-            blocked.unwrap_or(Blocked { rule: Rule::Concurrency, until: None, shared: false });
-        Err(too_long(&blocked, Instant::now()))
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        let mut state = self.lane.state();
-        if state.queue.remove(&self.place).is_some() {
-            state.forget_idle_blocks();
-            self.lane.changed.notify_one();
-        }
-    }
-}
-
-/// A place among the calls that are under way; dropped, it is free for the next.
-#[derive(Debug)]
-pub(crate) struct Permit {
-    lane: Arc<Lane>,
-    cost: Cost,
-    grant: Grant,
-    outcome: Option<Outcome<'static>>,
-    /// How long it waited.
-    pub(crate) waited: Duration,
-}
-
-impl Permit {
-    /// From here on GitHub may have heard of it.
-    pub(crate) fn sent(&mut self) {
-        self.outcome = Some(Outcome::Unanswered);
-    }
-
-    /// Ends with what is known of the call.
-    pub(crate) fn end(mut self, outcome: Outcome<'_>) {
-        self.outcome = None;
-        self.lane.settle(&self.cost, self.grant, outcome);
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        if let Some(outcome) = self.outcome.take() {
-            self.lane.settle(&self.cost, self.grant, outcome);
         }
     }
 }

@@ -10,12 +10,15 @@
 //! | a secondary limit that was reached | GitHub says so: all calls of the identity pause |
 //!
 //! A call that can not go now waits in order, by its [`Priority`], or fails with the time to come
-//! back at: [`OnLimit`].
+//! back at: [`OnLimit`]. It never waits for a call that nothing polls: if it waits for the end of
+//! another one, as of a page that is fetched ahead, a task runs that one to its end.
 
 mod ask;
+mod batch_slots;
 mod cost;
 mod fleet;
 mod health;
+mod holders;
 mod lane;
 mod penalty;
 mod policy;
@@ -34,7 +37,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use lru::LruCache;
 
+#[cfg(test)]
+pub(crate) use batch_slots::MAX_WAITING;
+pub(crate) use batch_slots::{BatchSlot, BatchSlots, BatchWait};
 pub(crate) use cost::Cost;
+pub(crate) use holders::CallHandle;
 pub(crate) use lane::{Lane, Patience, Permit};
 pub(crate) use primary::Told;
 pub(crate) use rules::Outcome;
@@ -66,7 +73,8 @@ impl Admission {
     pub async fn once(&self) -> crate::Result<()> {
         let cost = Cost::rest(&http::Method::GET, "/repos/o/r", Cow::Borrowed("core"), false);
         let patience = Patience::new(std::time::Duration::MAX);
-        let mut permit = self.0.admit(cost, Priority::Interactive, patience).await?;
+        let call = CallHandle::default();
+        let mut permit = self.0.admit(cost, Priority::Interactive, patience, &call).await?;
         permit.sent();
         let ends_in = std::time::Duration::from_secs(3600);
         let told =

@@ -55,6 +55,13 @@ pub(crate) enum Rule {
     Primary(Cow<'static, str>),
 }
 
+impl Blocked {
+    /// Whether only the end of a call under way, and no time, lets a call through.
+    pub(super) fn ends_with_a_call(&self) -> bool {
+        self.until.is_none() || (self.shared && self.rule == Rule::Concurrency)
+    }
+}
+
 impl Rule {
     /// Whether a call like this is kept back by it.
     pub(crate) fn concerns(&self, cost: &Cost) -> bool {
@@ -138,14 +145,8 @@ impl Rules {
         }
     }
 
-    /// Lets a call through, and counts it; or says what keeps it back.
-    pub(crate) fn take(
-        &mut self,
-        now: Instant,
-        cost: &Cost,
-        policy: &RateLimits,
-    ) -> Result<Grant, Blocked> {
-        self.look(now, cost, policy)?;
+    /// Counts a call that is let through: nothing keeps it back, as [`look`](Self::look) says.
+    pub(crate) fn grant(&mut self, now: Instant, cost: &Cost, policy: &RateLimits) -> Grant {
         let time = self.time(now);
         for (_, window, amount) in self.windows(cost) {
             window.add(time, amount);
@@ -166,10 +167,16 @@ impl Rules {
             budget.take(now, policy);
         }
         self.running += 1;
-        Ok(Grant { at: now, probe: self.penalty.probe() })
+        Grant { at: now, probe: self.penalty.probe() }
     }
 
-    fn look(&mut self, now: Instant, cost: &Cost, policy: &RateLimits) -> Result<(), Blocked> {
+    /// Says what keeps a call back, if something does.
+    pub(crate) fn look(
+        &mut self,
+        now: Instant,
+        cost: &Cost,
+        policy: &RateLimits,
+    ) -> Result<(), Blocked> {
         let blocked = |rule, until| Err(Blocked { rule, until, shared: false });
         let share = self.fleet.as_ref().map_or(1, |fleet| fleet.share());
         match self.penalty.pause(now) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use http::Method;
+use octowire::auth::PersonalToken;
 use octowire::{Client, Progress};
 use serde_json::Value;
 
@@ -76,6 +77,38 @@ async fn calls_are_made_as_there_is_room_for_them() {
     places.sort_unstable();
     places.dedup();
     assert_eq!(places.len(), 20);
+}
+
+#[tokio::test]
+async fn calls_of_an_idle_identity_do_not_wait_behind_those_of_an_exhausted_one() {
+    let server = Server::start(|request: Received| async move {
+        let exhausted = request.headers["authorization"] == "Bearer exhausted";
+        let left = if exhausted { 0 } else { 4_000 };
+        let reset = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() + 1800;
+        let told = format!(
+            "x-ratelimit-limit: 5000\r\nx-ratelimit-remaining: {left}\r\n\
+             x-ratelimit-reset: {reset}\r\nx-ratelimit-resource: core\r\n"
+        );
+        Reply::Raw(answer("200 OK", &told, "1"))
+    })
+    .await;
+    let exhausted = server.unattended().token("exhausted").build().unwrap();
+    let idle = exhausted.with_auth(PersonalToken::new("idle").unwrap());
+    call(&exhausted, 0).await.unwrap();
+    let calls = (0..14).map(|number| match number {
+        0..12 => call(&exhausted, number),
+        _ => call(&idle, number),
+    });
+    let mut results = std::pin::pin!(exhausted.batch(calls).concurrency(10).stream());
+    let mut answered = Vec::new();
+    for _ in 0..2 {
+        let next = tokio::time::timeout(Duration::from_secs(20), results.next()).await;
+        let (index, result) = next.expect("the idle identity waits").unwrap();
+        result.unwrap();
+        answered.push(index);
+    }
+    answered.sort_unstable();
+    assert_eq!(answered, [12, 13]);
 }
 
 #[tokio::test]

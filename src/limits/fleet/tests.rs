@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::Method;
 
 use super::*;
+use crate::limits::holders::UNTRACKED;
 use crate::limits::{Lane, Outcome, Patience, Priority, RateLimits, Told};
 use crate::store::{Guard, LeaseRequest, Memory, STORE_TIMEOUT, Store, StoreFuture};
 
@@ -92,7 +93,8 @@ impl Seen {
     async fn call(&self, lane: &Arc<Lane>, cost: Cost, latency: u64) {
         let patience = Patience::new(Duration::MAX);
         let points = cost.points;
-        let mut permit = lane.admit(cost, Priority::Interactive, patience).await.unwrap();
+        let mut permit =
+            lane.admit(cost, Priority::Interactive, patience, &UNTRACKED).await.unwrap();
         permit.sent();
         self.calls.lock().unwrap().push((Instant::now(), points));
         let running = 1 + self.running.fetch_add(1, Ordering::Relaxed);
@@ -279,7 +281,8 @@ async fn a_secondary_limit_that_one_client_hits_stops_the_others() {
     let lanes = fleet(&store, 2);
     seen.call(&lanes[1], read(), 10).await;
     let patience = Patience::new(Duration::MAX);
-    let mut permit = lanes[0].admit(read(), Priority::Interactive, patience).await.unwrap();
+    let mut permit =
+        lanes[0].admit(read(), Priority::Interactive, patience, &UNTRACKED).await.unwrap();
     permit.sent();
     permit.end(Outcome::Limited(None, Some(Duration::from_secs(30))));
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -301,7 +304,8 @@ async fn a_pause_outlives_the_store_and_ends_for_all() {
     let patience = Patience::new(Duration::MAX);
     let mut permits = Vec::new();
     for lane in &lanes {
-        permits.push(lane.admit(read(), Priority::Interactive, patience).await.unwrap());
+        permits
+            .push(lane.admit(read(), Priority::Interactive, patience, &UNTRACKED).await.unwrap());
     }
     for mut permit in permits {
         permit.sent();

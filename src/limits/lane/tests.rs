@@ -8,6 +8,7 @@ use tokio::time::{advance, timeout};
 
 use super::*;
 use crate::limits::Pacing;
+use crate::limits::holders::UNTRACKED;
 use crate::limits::primary::Told;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -42,13 +43,15 @@ fn told(resource: &str, remaining: u64, ends_in: Duration) -> Told<'_> {
 }
 
 async fn admit(lane: &Arc<Lane>, cost: Cost) -> Permit {
-    lane.admit(cost, Priority::Interactive, FOREVER).await.unwrap()
+    lane.admit(cost, Priority::Interactive, FOREVER, &UNTRACKED).await.unwrap()
 }
 
 /// Whether a call is let through at this moment.
 async fn goes_now(lane: &Arc<Lane>, cost: Cost) -> bool {
     let mut permit =
-        match timeout(Duration::ZERO, lane.admit(cost, Priority::Interactive, FOREVER)).await {
+        match timeout(Duration::ZERO, lane.admit(cost, Priority::Interactive, FOREVER, &UNTRACKED))
+            .await
+        {
             Ok(permit) => permit.unwrap(),
             Err(_) => return false,
         };
@@ -59,7 +62,7 @@ async fn goes_now(lane: &Arc<Lane>, cost: Cost) -> bool {
 
 fn waits(lane: &Arc<Lane>, cost: Cost, priority: Priority) -> JoinHandle<Result<Permit>> {
     let lane = Arc::clone(lane);
-    tokio::spawn(async move { lane.admit(cost, priority, FOREVER).await })
+    tokio::spawn(async move { lane.admit(cost, priority, FOREVER, &UNTRACKED).await })
 }
 
 async fn settle_down() {
@@ -108,7 +111,7 @@ async fn a_call_that_gives_up_gives_its_place_back() {
     let first = admit(&lane, read()).await;
     let waiting: Vec<_> = (0..3).map(|_| waits(&lane, read(), Priority::Interactive)).collect();
     settle_down().await;
-    let error = lane.admit(read(), Priority::Interactive, FOREVER).await.unwrap_err();
+    let error = lane.admit(read(), Priority::Interactive, FOREVER, &UNTRACKED).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::QueueFull);
     assert!(error.to_string().contains("3 calls wait already"), "{error}");
     for call in &waiting {
@@ -126,7 +129,7 @@ async fn a_call_that_gives_up_gives_its_place_back() {
 async fn one_that_is_let_through_and_never_takes_it_up_gives_it_back() {
     let lane = lane(one_at_a_time());
     let first = admit(&lane, read()).await;
-    let mut unpolled = Box::pin(lane.admit(read(), Priority::Interactive, FOREVER));
+    let mut unpolled = Box::pin(lane.admit(read(), Priority::Interactive, FOREVER, &UNTRACKED));
     assert!(timeout(Duration::ZERO, &mut unpolled).await.is_err());
     drop(first);
     settle_down().await;
@@ -248,7 +251,8 @@ async fn a_limit_that_is_too_far_away_is_an_error_with_its_time() {
         let permit = admit(&lane, read()).await;
         permit.end(Outcome::Answered(Some(told("core", 0, 100 * SECOND))));
         let start = Instant::now();
-        let error = lane.admit(read(), Priority::Interactive, FOREVER).await.unwrap_err();
+        let error =
+            lane.admit(read(), Priority::Interactive, FOREVER, &UNTRACKED).await.unwrap_err();
         assert_eq!(start.elapsed(), Duration::ZERO);
         assert_eq!((error.kind(), error.retry_after()), (ErrorKind::RateLimit, Some(101 * SECOND)));
         assert!(error.is_rate_limited() && error.is_retryable());
@@ -256,7 +260,7 @@ async fn a_limit_that_is_too_far_away_is_an_error_with_its_time() {
         // The call's own patience counts as well.
         advance(50 * SECOND).await;
         let short = Patience::new(10 * SECOND);
-        let error = lane.admit(read(), Priority::Interactive, short).await.unwrap_err();
+        let error = lane.admit(read(), Priority::Interactive, short, &UNTRACKED).await.unwrap_err();
         assert_eq!(error.retry_after(), Some(51 * SECOND));
     }
 }
@@ -267,7 +271,7 @@ async fn a_wait_ends_with_the_callers_patience() {
     let _first = admit(&lane, read()).await;
     let start = Instant::now();
     let short = Patience::new(5 * SECOND);
-    let error = lane.admit(read(), Priority::Interactive, short).await.unwrap_err();
+    let error = lane.admit(read(), Priority::Interactive, short, &UNTRACKED).await.unwrap_err();
     assert_eq!((start.elapsed(), error.kind()), (5 * SECOND, ErrorKind::RateLimit));
     assert!(error.to_string().contains("the limit of requests at a time"), "{error}");
 }

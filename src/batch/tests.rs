@@ -1,0 +1,224 @@
+//! Which calls of a batch are sent at a time; time is paused.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use http::Method;
+use http::header::AUTHORIZATION;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::*;
+use crate::client::transport::{rate_limit, response};
+use crate::limits::{MAX_WAITING, OnLimit, Pacing, RateLimits};
+use crate::response::ResponseFuture;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How many requests are under way, and how many were at most.
+#[derive(Default)]
+struct UnderWay {
+    now: AtomicUsize,
+    most: AtomicUsize,
+    sent: AtomicUsize,
+}
+
+/// One of them, until it is dropped.
+struct Counted<'a>(&'a UnderWay);
+
+impl<'a> Counted<'a> {
+    fn new(under_way: &'a UnderWay) -> Self {
+        let now = under_way.now.fetch_add(1, Ordering::Relaxed) + 1;
+        under_way.most.fetch_max(now, Ordering::Relaxed);
+        Self(under_way)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A client whose requests take so long. Nothing is left of the limit of the identity `exhausted`.
+fn client(limits: RateLimits, time: Duration) -> (Client, Arc<UnderWay>) {
+    let under_way = Arc::new(UnderWay::default());
+    let counted = Arc::clone(&under_way);
+    let builder = Client::builder().http_client(reqwest::Client::new()).rate_limits(limits);
+    let builder = builder.transport(move |request| {
+        let counted = Arc::clone(&counted);
+        async move {
+            counted.sent.fetch_add(1, Ordering::Relaxed);
+            let _counted = Counted::new(&counted);
+            sleep(time).await;
+            let exhausted =
+                request.headers().get(AUTHORIZATION).is_some_and(|it| it == "Bearer exhausted");
+            let headers = rate_limit(if exhausted { 0 } else { 4000 }, 1800);
+            response(&request, 200, &headers, "1")
+        }
+    });
+    (builder.build().unwrap(), under_way)
+}
+
+fn unpaced() -> RateLimits {
+    RateLimits::default().pacing(Pacing::none())
+}
+
+/// Each of another path, so that none is equal to another one.
+fn get(client: &Client) -> ResponseFuture<u64> {
+    static PATHS: AtomicUsize = AtomicUsize::new(0);
+    let path = format!("/x/{}", PATHS.fetch_add(1, Ordering::Relaxed));
+    client.request(Method::GET, path).send()
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_of_an_idle_identity_do_not_wait_behind_those_of_an_exhausted_one() {
+    let (client, _) = client(unpaced(), SECOND / 10);
+    let (exhausted, idle) = (client.named("exhausted"), client.named("idle"));
+    get(&exhausted).await.unwrap();
+    get(&idle).await.unwrap();
+    let began = Instant::now();
+    let calls = (0..14).map(|number| get(if number < 12 { &exhausted } else { &idle }));
+    let mut results = std::pin::pin!(client.batch(calls).concurrency(10).stream());
+    for _ in 0..2 {
+        let (index, result) = results.next().await.unwrap();
+        result.unwrap();
+        assert!(index >= 12);
+    }
+    assert_eq!(began.elapsed(), SECOND / 10, "at once");
+    // The others go when their limit is reset.
+    assert_eq!(results.map(|(_, result)| result.unwrap()).count().await, 12);
+    assert!(began.elapsed() > 1700 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_calls_than_the_concurrency_are_sent_at_a_time() {
+    for concurrency in [1, 2, 3, 10] {
+        for permits in [1, 2, 5] {
+            let pacing = Pacing::none().concurrent(permits);
+            let (client, under_way) = client(RateLimits::default().pacing(pacing), SECOND);
+            let identities: Vec<_> = (0..7).map(|n| client.named(&format!("id-{n}"))).collect();
+            // Long runs of each identity, so that many wait while others are sent.
+            let calls = (0..700).map(|number| get(&identities[number / 50 % 7]));
+            let results = client.batch(calls).concurrency(concurrency).run().await;
+            assert_eq!(results.len(), 700);
+            assert!(results.iter().all(Result::is_ok));
+            let most = under_way.most.load(Ordering::Relaxed);
+            // As many as the seven identities have permits for.
+            let permits = permits as usize * identities.len();
+            assert_eq!(most, concurrency.min(permits));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_calls_than_the_bound_wait() {
+    let (client, under_way) = client(unpaced(), SECOND / 10);
+    let exhausted = client.named("exhausted");
+    get(&exhausted).await.unwrap();
+    let made = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&made);
+    let calls = (0..3_000).map(|_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        get(&exhausted)
+    });
+    let mut results = std::pin::pin!(client.batch(calls).concurrency(10).stream());
+    assert!(timeout(60 * SECOND, results.next()).await.is_err());
+    assert_eq!(made.load(Ordering::Relaxed), MAX_WAITING + 10);
+    assert_eq!(under_way.sent.load(Ordering::Relaxed), 1);
+    println!("{} of 3,000 calls wait, 10 of them with a slot", made.load(Ordering::Relaxed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_takes_no_more_places_of_the_queue_than_calls_it_may_send() {
+    let limits = RateLimits::default().queue(4).pacing(Pacing::none().concurrent(1));
+    let (client, _) = client(limits, SECOND);
+    let results = client.batch((0..200).map(|_| get(&client))).concurrency(4).run().await;
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_for_other_calls_of_the_batch_is_not_bounded_by_the_longest_wait_for_a_limit() {
+    let pacing = Pacing::none().between_writes(SECOND);
+    let limits = RateLimits::default().pacing(pacing);
+    let limits = limits.on_limit(OnLimit::Wait { at_most: 10 * SECOND });
+    let (client, _) = client(limits, SECOND / 10);
+    let writes = (0..100).map(|_| client.request(Method::POST, "/repos/o/r/issues").send::<u64>());
+    let began = Instant::now();
+    let results = client.batch(writes).concurrency(4).run().await;
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 100);
+    assert!(began.elapsed() >= 99 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_with_a_time_limit_of_its_own_is_not_started_before_its_turn() {
+    let pacing = Pacing::none().between_writes(SECOND);
+    let (client, _) = client(RateLimits::default().pacing(pacing), SECOND / 10);
+    let writes = (0..100).map(|_| {
+        let write = client.request(Method::POST, "/repos/o/r/issues");
+        write.timeout(10 * SECOND).send::<u64>()
+    });
+    let results = client.batch(writes).concurrency(4).run().await;
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn equal_reads_that_wait_for_one_of_them_take_no_part() {
+    let (client, _) = client(unpaced(), SECOND / 10);
+    let (exhausted, idle) = (client.named("exhausted"), client.named("idle"));
+    get(&exhausted).await.unwrap();
+    let calls = (0..14).map(|number| {
+        let client = if number < 12 { &exhausted } else { &idle };
+        client.request(Method::GET, "/same").send::<u64>()
+    });
+    let began = Instant::now();
+    let mut results = std::pin::pin!(client.batch(calls).concurrency(4).stream());
+    for _ in 0..2 {
+        assert!(results.next().await.unwrap().0 >= 12);
+    }
+    assert!(began.elapsed() <= SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_is_shared_with_a_call_outside_does_not_wait_for_its_batch() {
+    let limits = RateLimits::default().pacing(Pacing::none().concurrent(1));
+    let (client, _) = client(limits, SECOND / 10);
+    let calls = (0..6).map(|n| client.request(Method::GET, format!("/shared/{n}")).send::<u64>());
+    let mut results = std::pin::pin!(client.batch(calls).concurrency(1).stream());
+    results.next().await.unwrap().1.unwrap();
+    // The batch is not polled, and has started the others.
+    for number in (1..6).rev() {
+        let equal = client.request(Method::GET, format!("/shared/{number}")).send::<u64>();
+        timeout(10 * SECOND, equal).await.expect("it waits for the batch").unwrap();
+    }
+    assert_eq!(results.count().await, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_is_dropped_gives_all_back() {
+    let limits = RateLimits::default().pacing(Pacing::none().concurrent(2));
+    let (client, under_way) = client(limits, SECOND);
+    let mut results = Box::pin(client.batch((0..100).map(|_| get(&client))).stream());
+    results.next().await.unwrap().1.unwrap();
+    drop(results);
+    let began = Instant::now();
+    get(&client).await.unwrap();
+    assert!(began.elapsed() <= 2 * SECOND);
+    assert_eq!(under_way.most.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_within_a_batch_counts_its_own_calls() {
+    let limits = RateLimits::default().pacing(Pacing::none().concurrent(3));
+    let (client, _) = client(limits, SECOND / 10);
+    let batches = (0..20).map(|_| {
+        let client = client.clone();
+        async move {
+            let results = client.batch((0..10).map(|_| get(&client))).concurrency(2).run().await;
+            results.into_iter().collect::<Result<Vec<_>>>()
+        }
+    });
+    let results = timeout(600 * SECOND, client.batch(batches).concurrency(3).run()).await.unwrap();
+    assert!(results.iter().all(|result| result.as_ref().is_ok_and(|calls| calls.len() == 10)));
+}

@@ -1,0 +1,416 @@
+//! Calls that are not polled hold up no other call: small random programs always finish.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::{join_all, poll_immediate};
+use futures_util::{StreamExt, stream};
+use http::Method;
+use reqwest::{Request, Response};
+use serde_json::Value;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::body::ByteStream;
+use crate::cache::Cache;
+use crate::circuit::{CircuitBreaker, CircuitState};
+use crate::client::transport::response;
+use crate::client::{Client, ClientBuilder};
+use crate::limits::{Pacing, RateLimits};
+use crate::pages::Items;
+use crate::response::ResponseFuture;
+use crate::retry::RetryPolicy;
+use crate::store::{Memory, Store, StoreFuture};
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+}
+
+/// What a program does, one after the other.
+#[derive(Debug)]
+enum Step {
+    Call,
+    /// One of a few reads that the cache may share.
+    Read(u64),
+    Write,
+    Query,
+    /// The body is left unread.
+    Download,
+    /// Walks a list, up to so many items, with these steps for each.
+    Walk {
+        pages: u64,
+        prefetch: usize,
+        items: u64,
+        each: Vec<Step>,
+    },
+    /// Two lists at a time.
+    Zip {
+        items: u64,
+        each: Vec<Step>,
+    },
+    Batch {
+        calls: u64,
+        concurrency: usize,
+        results: u64,
+        each: Vec<Step>,
+    },
+    Buffer {
+        calls: u64,
+        width: usize,
+        results: u64,
+        each: Vec<Step>,
+    },
+    Join {
+        calls: u64,
+    },
+    /// Polls a call once and leaves it.
+    Leave(u64),
+    /// Reads one item of a list and leaves it.
+    LeaveWalk {
+        pages: u64,
+    },
+    /// Drops what was left last, or awaits it.
+    Drop,
+    Resume,
+}
+
+fn program(random: &mut Random, depth: u64) -> Vec<Step> {
+    (0..1 + random.below(1 + depth)).map(|_| step(random, depth)).collect()
+}
+
+fn step(random: &mut Random, depth: u64) -> Step {
+    let kinds = if depth > 0 { 16 } else { 10 };
+    match random.below(kinds) {
+        0 => Step::Call,
+        1 => Step::Read(random.below(3)),
+        2 => Step::Write,
+        3 => Step::Query,
+        4 => Step::Download,
+        5 => Step::Join { calls: 1 + random.below(4) },
+        6 => Step::Leave(random.below(4)),
+        7 => Step::LeaveWalk { pages: 2 + random.below(5) },
+        8 => Step::Drop,
+        9 => Step::Resume,
+        10..13 => Step::Walk {
+            pages: 1 + random.below(5),
+            prefetch: random.below(5) as usize,
+            items: 1 + random.below(3),
+            each: program(random, depth - 1),
+        },
+        13 => Step::Zip { items: 1 + random.below(3), each: program(random, depth - 1) },
+        14 => Step::Batch {
+            calls: 1 + random.below(6),
+            concurrency: 1 + random.below(5) as usize,
+            results: 1 + random.below(3),
+            each: program(random, depth - 1),
+        },
+        _ => Step::Buffer {
+            calls: 1 + random.below(6),
+            width: 1 + random.below(5) as usize,
+            results: 1 + random.below(3),
+            each: program(random, depth - 1),
+        },
+    }
+}
+
+/// What a program has left, and may come back to.
+enum Left {
+    Call(ResponseFuture<Value>),
+    Walk(Box<Items<u64>>),
+    /// It is kept for its connection's sake alone.
+    Body(#[allow(dead_code)] Option<ByteStream>),
+}
+
+fn get(client: &Client, path: &str) -> ResponseFuture<Value> {
+    client.request(Method::GET, path).send()
+}
+
+fn walk(client: &Client, pages: u64, prefetch: usize) -> Items<u64> {
+    let list = client.request(Method::GET, format!("/list/{pages}")).prefetch(prefetch);
+    list.items(|page: Vec<u64>| page)
+}
+
+/// A few reads that are shared, and others.
+fn some_call(client: &Client, number: u64) -> ResponseFuture<Value> {
+    match number {
+        0..3 => get(client, &format!("/read/{number}")),
+        _ => get(client, "/call"),
+    }
+}
+
+type Run<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// Errors are results as well: it is about the end of each call, not about how it ends.
+fn run<'a>(client: &'a Client, steps: &'a [Step], left: &'a mut Vec<Left>) -> Run<'a> {
+    Box::pin(async move {
+        for step in steps {
+            match step {
+                Step::Call => drop(get(client, "/call").await),
+                Step::Read(number) => drop(get(client, &format!("/read/{number}")).await),
+                Step::Write => {
+                    let write = client.request(Method::POST, "/write").send_empty();
+                    drop(write.await);
+                }
+                Step::Query => drop(client.graphql::<Value>("{ viewer }", ()).await),
+                Step::Download => {
+                    let body = client.request(Method::GET, "/body").send_stream().await;
+                    left.push(Left::Body(body.ok().map(|body| body.into_inner())));
+                }
+                Step::Walk { pages, prefetch, items, each } => {
+                    let mut list = walk(client, *pages, *prefetch);
+                    for _ in 0..*items {
+                        let Ok(Some(_)) = list.try_next().await else { break };
+                        run(client, each, left).await;
+                    }
+                }
+                Step::Zip { items, each } => {
+                    let mut lists = walk(client, 3, 2).zip(walk(client, 4, 4));
+                    for _ in 0..*items {
+                        let Some(_) = lists.next().await else { break };
+                        run(client, each, left).await;
+                    }
+                }
+                Step::Batch { calls, concurrency, results, each } => {
+                    let calls = (0..*calls).map(|number| some_call(client, number));
+                    let mut batch =
+                        Box::pin(client.batch(calls).concurrency(*concurrency).stream());
+                    for _ in 0..*results {
+                        let Some(_) = batch.next().await else { break };
+                        run(client, each, left).await;
+                    }
+                }
+                Step::Buffer { calls, width, results, each } => {
+                    let calls = (0..*calls).map(|number| some_call(client, number));
+                    let mut buffer = stream::iter(calls).buffer_unordered(*width);
+                    for _ in 0..*results {
+                        let Some(_) = buffer.next().await else { break };
+                        run(client, each, left).await;
+                    }
+                }
+                Step::Join { calls } => {
+                    let calls = (0..*calls).map(|number| some_call(client, number));
+                    drop(join_all(calls).await);
+                }
+                Step::Leave(number) => {
+                    let mut call = some_call(client, *number);
+                    if poll_immediate(&mut call).await.is_none() {
+                        left.push(Left::Call(call));
+                    }
+                }
+                Step::LeaveWalk { pages } => {
+                    let mut list = walk(client, *pages, 4);
+                    let _ = list.try_next().await;
+                    left.push(Left::Walk(Box::new(list)));
+                }
+                Step::Drop => drop(left.pop()),
+                Step::Resume => match left.pop() {
+                    Some(Left::Call(call)) => drop(call.await),
+                    Some(Left::Walk(list)) => drop(list.collect_all(100).await),
+                    Some(Left::Body(_)) | None => {}
+                },
+            }
+        }
+    })
+}
+
+/// Responds after up to 20 ms. One of 64 responses is a secondary rate limit.
+async fn respond(request: Request, number: u64) -> Response {
+    let mut random = Random(number);
+    sleep(Duration::from_millis(random.below(20))).await;
+    if random.below(64) == 0 {
+        let headers = [("retry-after", "1".to_owned())];
+        let body = r#"{"message": "You have exceeded a secondary rate limit"}"#;
+        return response(&request, 403, &headers, body);
+    }
+    let Some(pages) = request.url().path().strip_prefix("/list/") else {
+        return response(&request, 200, &[], r#"{"data": {}}"#);
+    };
+    let pages: u64 = pages.parse().unwrap();
+    let page = request.url().query_pairs().find(|(name, _)| name == "page");
+    let page: u64 = page.map_or(1, |(_, page)| page.parse().unwrap());
+    let link = |page: u64, rel: &str| {
+        format!("<https://api.github.com/list/{pages}?page={page}>; rel=\"{rel}\"")
+    };
+    let links = format!("{}, {}", link(page + 1, "next"), link(pages, "last"));
+    let headers = [("link", links)];
+    response(&request, 200, if page < pages { &headers } else { &[] }, "[1, 2]")
+}
+
+/// A client with so many permits, or one that only finds out about an unknown limit.
+fn client(permits: u64, seed: u64, sent: &Arc<AtomicU64>) -> Client {
+    let pacing = Pacing::none().concurrent(u32::try_from(permits).ok().filter(|one| *one > 0));
+    let sent = Arc::clone(sent);
+    let builder = Client::builder().http_client(reqwest::Client::new());
+    let builder = builder.rate_limits(RateLimits::default().pacing(pacing));
+    let builder = builder.transport(move |request| {
+        let number = seed.wrapping_add(sent.fetch_add(1, Ordering::Relaxed));
+        respond(request, number)
+    });
+    builder.build().unwrap()
+}
+
+/// So many programs, a quarter of them beside another one in its own task.
+const PROGRAMS: u64 = 10_000;
+/// In tokio's time: a program makes a hundred calls of milliseconds, and waits for a few pauses.
+const AT_MOST: Duration = Duration::from_secs(600);
+
+#[tokio::test(start_paused = true)]
+async fn random_programs_of_calls_that_are_left_unpolled_always_finish() {
+    let sent = Arc::new(AtomicU64::new(0));
+    let clients: Vec<_> = (0..=4).map(|permits| client(permits, 7, &sent)).collect();
+    let (mut detached, mut longest) = (0, Duration::ZERO);
+    for seed in 0..PROGRAMS {
+        let mut random = Random(seed);
+        let permits = random.below(5);
+        let client = clients[permits as usize].named(&format!("program-{seed}"));
+        let steps = program(&mut random, 2);
+        let beside = (random.below(4) == 0).then(|| program(&mut random, 1));
+        let began = Instant::now();
+        let shown = format!("{permits} permits: {steps:?}, beside {beside:?}");
+        let beside = beside.map(|steps| {
+            let client = client.clone();
+            tokio::spawn(async move { run(&client, &steps, &mut Vec::new()).await })
+        });
+        let mut left = Vec::new();
+        let ends = async {
+            run(&client, &steps, &mut left).await;
+            if let Some(beside) = beside {
+                beside.await.unwrap();
+            }
+        };
+        let ended = timeout(AT_MOST, ends).await;
+        assert!(ended.is_ok(), "program {seed} hangs: {shown}");
+        longest = longest.max(began.elapsed());
+        detached += Handle::current().metrics().num_alive_tasks();
+    }
+    let sent = sent.load(Ordering::Relaxed);
+    println!(
+        "{PROGRAMS} programs, {sent} requests; {detached} tasks at their ends, the longest took {longest:?}"
+    );
+    assert!(sent > 5 * PROGRAMS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_holds_up_no_other_is_not_spawned() {
+    let client = client(4, 1, &Arc::default());
+    let mut list = walk(&client, 5, 3);
+    for _ in 0..10 {
+        list.try_next().await.unwrap();
+        assert_eq!(Handle::current().metrics().num_alive_tasks(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_waits_is_not_timed_out_by_the_time_before_it_was_detached() {
+    let client = client(1, 1, &Arc::default());
+    let mut list = walk(&client, 2, 1);
+    list.try_next().await.unwrap().unwrap();
+    // The second page is under way, and nothing polls it for longer than an attempt may take.
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    get(&client, "/call").await.unwrap();
+    assert_eq!(list.collect_all(10).await.unwrap().len(), 3);
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A client whose responses take 10 ms.
+fn plain() -> ClientBuilder {
+    let builder = Client::builder().http_client(reqwest::Client::new());
+    builder.transport(|request| async move {
+        sleep(SECOND / 100).await;
+        response(&request, 200, &[], "1")
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_probes_an_open_circuit_ends_though_nothing_polls_it() {
+    let fails = Arc::new(AtomicBool::new(true));
+    let failing = Arc::clone(&fails);
+    let breaker = CircuitBreaker::default().attempts(1).probes(1);
+    let client = plain().circuit_breaker(breaker).retry(RetryPolicy::none());
+    let client = client.transport(move |request| {
+        let status = if failing.load(Ordering::Relaxed) { 500 } else { 200 };
+        async move {
+            sleep(SECOND / 100).await;
+            response(&request, status, &[], "1")
+        }
+    });
+    let client = client.build().unwrap();
+    get(&client, "/fails").await.unwrap_err();
+    assert_eq!(client.circuit_state(), CircuitState::Open);
+    fails.store(false, Ordering::Relaxed);
+    sleep(11 * SECOND).await;
+    let mut probe = get(&client, "/probe");
+    assert!(poll_immediate(&mut probe).await.is_none());
+    sleep(SECOND).await;
+    get(&client, "/other").await.unwrap();
+    probe.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unpolled_call_does_not_keep_the_places_that_a_fleet_shares() {
+    let store = Memory::new();
+    let limits = RateLimits::default().pacing(Pacing::none().concurrent(1));
+    let member = || {
+        let member = plain().rate_limits(limits.clone()).cache(Cache::off());
+        member.store(store.clone()).build().unwrap()
+    };
+    let (one, other) = (member(), member());
+    let mut left = get(&one, "/left");
+    assert!(poll_immediate(&mut left).await.is_none());
+    sleep(SECOND).await;
+    timeout(30 * SECOND, get(&other, "/other")).await.expect("it waits for a place").unwrap();
+    left.await.unwrap();
+}
+
+/// A store that takes 10 ms to read.
+#[derive(Debug)]
+struct Slow(Memory);
+
+impl Store for Slow {
+    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        Box::pin(async move {
+            sleep(SECOND / 100).await;
+            self.0.get(key).await
+        })
+    }
+    fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
+        self.0.put(key, value, ttl)
+    }
+    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+        self.0.claim(key, value, ttl)
+    }
+    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+        self.0.renew(key, value, ttl)
+    }
+    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
+        self.0.remove(key)
+    }
+    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+        self.0.release(key, value)
+    }
+    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+        self.0.add(key, amount, ttl)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unpolled_call_does_not_keep_the_log_of_a_shared_cache() {
+    let client = plain().cache(Cache::store(Slow(Memory::new()))).build().unwrap();
+    let mut left = get(&client, "/left");
+    assert!(poll_immediate(&mut left).await.is_none());
+    timeout(30 * SECOND, get(&client, "/other")).await.expect("it waits for the log").unwrap();
+    left.await.unwrap();
+}

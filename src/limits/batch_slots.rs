@@ -1,0 +1,398 @@
+//! Which calls of a batch count as sent at a time, and which wait for a limit.
+//!
+//! A call that waits for a limit gives its slot up, so that the batch starts further ones: they may
+//! be of an identity whose limits leave room. Before it is sent it takes a slot again. The admission
+//! queue skips it until there is one, so that no permit waits for a slot.
+//!
+//! A read may be shared with a caller outside of the batch, which does not wait for the batch: then
+//! the read leaves it.
+
+use std::cell::Cell;
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Waker;
+
+use futures_util::future::{Either, select};
+use tokio::sync::{Notify, oneshot};
+
+use super::lane::Lane;
+
+/// As many calls of a batch may wait without a slot. The others keep theirs while they wait.
+pub(crate) const MAX_WAITING: usize = 1_000;
+
+thread_local! {
+    /// The slot of the batch's call that this thread polls.
+    static CURRENT: Cell<Option<BatchSlot>> = const { Cell::new(None) };
+}
+
+/// The slots of one batch.
+pub(crate) struct BatchSlots {
+    concurrency: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    calls: HashMap<u64, Started>,
+    next: u64,
+    /// The calls that have a slot.
+    taken: usize,
+    /// The calls that an admission queue skipped for lack of a slot, and those queues.
+    skipped: usize,
+    lanes: Vec<Weak<Lane>>,
+    /// By the address of the lane.
+    queues: HashMap<usize, Queued>,
+    batch: Option<Waker>,
+}
+
+/// A call of the batch that has not ended. It may make several requests at a time.
+#[derive(Default)]
+struct Started {
+    has_slot: bool,
+    waiting: usize,
+    sending: usize,
+    skipped: bool,
+}
+
+/// The calls of a batch that wait for one lane: as many in its queue as the batch has slots, the
+/// others behind them, where neither the length of the queue nor the longest wait concerns them.
+#[derive(Default)]
+struct Queued {
+    places: usize,
+    parked: VecDeque<oneshot::Sender<QueuePlace>>,
+}
+
+impl BatchSlots {
+    pub(crate) fn new(concurrency: usize) -> Arc<Self> {
+        Arc::new(Self { concurrency, state: Mutex::default() })
+    }
+
+    /// Whether another call may be started. One slot is left for calls that were skipped.
+    pub(crate) fn has_room(&self) -> bool {
+        let state = self.state();
+        let kept = usize::from(state.skipped > 0 && self.concurrency > 1);
+        state.taken + kept < self.concurrency
+    }
+
+    /// Wakes the batch the next time that a slot is given up.
+    pub(crate) fn wake_later(&self, batch: &Waker) {
+        let mut state = self.state();
+        match &mut state.batch {
+            Some(known) => known.clone_from(batch),
+            None => state.batch = Some(batch.clone()),
+        }
+    }
+
+    /// Takes a slot for another call.
+    pub(crate) fn start(self: &Arc<Self>) -> BatchCall {
+        let mut state = self.state();
+        let call = state.next;
+        state.next += 1;
+        state.taken += 1;
+        state.calls.insert(call, Started { has_slot: true, ..Started::default() });
+        drop(state);
+        BatchCall(BatchSlot { slots: Arc::clone(self), call, left: Arc::default() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// A slot is free: calls that were skipped go first.
+    fn free(&mut self) -> FreeSlot {
+        self.taken = self.taken.saturating_sub(1);
+        FreeSlot { lanes: std::mem::take(&mut self.lanes), batch: None }
+    }
+
+    /// Takes the slot of a call that only waits.
+    fn give_up(&mut self, call: u64) -> FreeSlot {
+        let without = self.calls.len() - self.taken;
+        let Some(started) = self.calls.get_mut(&call) else { return FreeSlot::default() };
+        if !started.has_slot
+            || started.sending > 0
+            || started.waiting == 0
+            || without >= MAX_WAITING
+        {
+            return FreeSlot::default();
+        }
+        started.has_slot = false;
+        let batch = self.batch.take();
+        FreeSlot { batch, ..self.free() }
+    }
+}
+
+/// A call of a batch from its start to its end.
+pub(crate) struct BatchCall(BatchSlot);
+
+impl BatchCall {
+    /// Runs the call. What it sends, and waits for, counts for its batch.
+    pub(crate) async fn run<F: Future>(self, call: F) -> F::Output {
+        let mut call = pin!(call);
+        poll_fn(|context| {
+            let _current = Current::enter(self.0.clone());
+            call.as_mut().poll(context)
+        })
+        .await
+    }
+}
+
+impl Drop for BatchCall {
+    fn drop(&mut self) {
+        let free = {
+            let mut state = self.0.slots.state();
+            let Some(ended) = state.calls.remove(&self.0.call) else { return };
+            if ended.skipped {
+                state.skipped = state.skipped.saturating_sub(1);
+            }
+            if ended.has_slot { state.free() } else { FreeSlot::default() }
+        };
+        free.offer();
+    }
+}
+
+/// Restores the slot of an outer batch.
+struct Current(Option<BatchSlot>);
+
+impl Current {
+    fn enter(slot: BatchSlot) -> Self {
+        Self(CURRENT.try_with(|current| current.replace(Some(slot))).ok().flatten())
+    }
+}
+
+impl Drop for Current {
+    fn drop(&mut self) {
+        let outer = self.0.take();
+        let _ = CURRENT.try_with(|current| current.set(outer));
+    }
+}
+
+/// The slot of one call of a batch, for one request at a time.
+#[derive(Clone)]
+pub(crate) struct BatchSlot {
+    slots: Arc<BatchSlots>,
+    call: u64,
+    left: Arc<Left>,
+}
+
+/// Whether a request is another caller's as well, and no longer of the batch.
+#[derive(Default)]
+struct Left {
+    flag: AtomicBool,
+    changed: Notify,
+}
+
+/// Whether a call may be sent, as far as its batch goes.
+pub(super) enum Turn {
+    /// It takes a slot, which [`BatchSlot::end_send`] gives back.
+    Slot(BatchSlot),
+    /// It is of no batch.
+    Free,
+    /// All slots are taken.
+    Skipped,
+}
+
+impl Turn {
+    /// The slot to give back, if there is one; the outer `None` says that the call is skipped.
+    #[allow(clippy::option_option)]
+    pub(super) fn into_slot(self) -> Option<Option<BatchSlot>> {
+        match self {
+            Self::Slot(slot) => Some(Some(slot)),
+            Self::Free => Some(None),
+            Self::Skipped => None,
+        }
+    }
+}
+
+impl BatchSlot {
+    /// The slot of the call that is polled now, for a new request; `None` outside of a batch.
+    pub(crate) fn current() -> Option<Self> {
+        let current = CURRENT.try_with(|current| {
+            let slot = current.take();
+            current.set(slot.clone());
+            slot
+        });
+        current.ok().flatten().map(|slot| Self { left: Arc::default(), ..slot })
+    }
+
+    /// Whether both are of the same batch.
+    pub(crate) fn is_beside(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.slots, &other.slots)
+    }
+
+    /// The request is another caller's as well: it does not wait for its batch any longer.
+    pub(crate) fn leave(&self) {
+        if self.left.flag.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let lanes = std::mem::take(&mut self.slots.state().lanes);
+        self.left.changed.notify_one();
+        FreeSlot { lanes, batch: None }.offer();
+    }
+
+    pub(super) fn has_left(&self) -> bool {
+        self.left.flag.load(Ordering::Acquire)
+    }
+
+    /// Begins to wait. Call [`FreeSlot::offer`] when no lock is held.
+    pub(crate) fn wait(&self) -> (BatchWait, FreeSlot) {
+        let mut state = self.slots.state();
+        if let Some(started) = state.calls.get_mut(&self.call) {
+            started.waiting += 1;
+        }
+        let free = state.give_up(self.call);
+        (BatchWait(self.clone()), free)
+    }
+
+    /// Takes a slot, unless the call has one. If there is none, the lane tries again when there is.
+    pub(super) fn try_send(&self, lane: &Arc<Lane>) -> Turn {
+        let mut state = self.slots.state();
+        let state = &mut *state;
+        // If the batch dropped it, others wait for its response.
+        let Some(started) = state.calls.get_mut(&self.call) else { return Turn::Free };
+        if self.has_left() {
+            if std::mem::take(&mut started.skipped) {
+                state.skipped = state.skipped.saturating_sub(1);
+            }
+            return Turn::Free;
+        }
+        if !started.has_slot {
+            if state.taken >= self.slots.concurrency {
+                if !std::mem::replace(&mut started.skipped, true) {
+                    state.skipped += 1;
+                }
+                if !state.lanes.iter().any(|known| known.as_ptr() == Arc::as_ptr(lane)) {
+                    state.lanes.push(Arc::downgrade(lane));
+                }
+                return Turn::Skipped;
+            }
+            started.has_slot = true;
+            state.taken += 1;
+        }
+        if std::mem::take(&mut started.skipped) {
+            state.skipped = state.skipped.saturating_sub(1);
+        }
+        started.sending += 1;
+        Turn::Slot(self.clone())
+    }
+
+    /// A request has ended. If the call waits with another one, it gives its slot up.
+    pub(super) fn end_send(&self) -> FreeSlot {
+        let mut state = self.slots.state();
+        if let Some(started) = state.calls.get_mut(&self.call) {
+            started.sending = started.sending.saturating_sub(1);
+        }
+        state.give_up(self.call)
+    }
+
+    /// Takes a place in the queue of a lane, or else a channel that gives one.
+    pub(super) fn enter_queue(&self, lane: &Arc<Lane>) -> Result<QueuePlace, Parking> {
+        let lane = Arc::as_ptr(lane) as usize;
+        let mut state = self.slots.state();
+        let queued = state.queues.entry(lane).or_default();
+        if queued.places < self.slots.concurrency {
+            queued.places += 1;
+            return Ok(QueuePlace { slots: Arc::clone(&self.slots), lane });
+        }
+        if queued.parked.len() >= 2 * MAX_WAITING {
+            queued.parked.retain(|parked| !parked.is_closed());
+        }
+        let (sender, receiver) = oneshot::channel();
+        queued.parked.push_back(sender);
+        Err(Parking { slot: self.clone(), place: receiver })
+    }
+}
+
+impl fmt::Debug for BatchSlot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BatchSlot").field("call", &self.call).finish_non_exhaustive()
+    }
+}
+
+/// A call that waits, until this is dropped.
+pub(crate) struct BatchWait(BatchSlot);
+
+impl Drop for BatchWait {
+    fn drop(&mut self) {
+        let mut state = self.0.slots.state();
+        if let Some(started) = state.calls.get_mut(&self.0.call) {
+            started.waiting = started.waiting.saturating_sub(1);
+        }
+    }
+}
+
+/// A call that waits for a place of its batch in the queue of a lane.
+pub(super) struct Parking {
+    slot: BatchSlot,
+    place: oneshot::Receiver<QueuePlace>,
+}
+
+impl Parking {
+    /// Waits for the place; `None` if the call leaves its batch.
+    pub(super) async fn wait(self) -> Option<QueuePlace> {
+        match select(self.place, pin!(self.slot.left.changed.notified())).await {
+            Either::Left((place, _)) => place.ok(),
+            Either::Right(_) => None,
+        }
+    }
+}
+
+/// A place of a batch in the queue of a lane; dropped, it is the next one's.
+pub(super) struct QueuePlace {
+    slots: Arc<BatchSlots>,
+    lane: usize,
+}
+
+impl Drop for QueuePlace {
+    fn drop(&mut self) {
+        loop {
+            let next = {
+                let mut state = self.slots.state();
+                let Some(queued) = state.queues.get_mut(&self.lane) else { return };
+                let Some(next) = queued.parked.pop_front() else {
+                    queued.places = queued.places.saturating_sub(1);
+                    if queued.places == 0 {
+                        state.queues.remove(&self.lane);
+                    }
+                    return;
+                };
+                next
+            };
+            if !next.is_closed() {
+                // If it is closed by now, the place is dropped, and is the one's after it.
+                let _ = next.send(Self { slots: Arc::clone(&self.slots), lane: self.lane });
+                return;
+            }
+        }
+    }
+}
+
+impl fmt::Debug for QueuePlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueuePlace").finish_non_exhaustive()
+    }
+}
+
+/// A slot that was given up: for a call that was skipped, or for the next one of the batch.
+#[derive(Default)]
+#[must_use = "call `offer` when no lock is held"]
+pub(crate) struct FreeSlot {
+    lanes: Vec<Weak<Lane>>,
+    batch: Option<Waker>,
+}
+
+impl FreeSlot {
+    pub(crate) fn offer(self) {
+        for lane in self.lanes.iter().filter_map(Weak::upgrade) {
+            lane.look_again();
+        }
+        if let Some(batch) = self.batch {
+            batch.wake();
+        }
+    }
+}

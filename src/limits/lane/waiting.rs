@@ -1,0 +1,83 @@
+//! The wait of a call in the queue.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures_util::future::{Either, select};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, sleep_until};
+
+use super::{Lane, NO_SLOT, Patience, Permit, Place, full, too_long};
+use crate::error::{Error, Result};
+
+/// A call in the queue; its place is free when it is dropped.
+pub(super) struct Waiting {
+    pub(super) lane: Arc<Lane>,
+    pub(super) place: Place,
+    pub(super) granted: oneshot::Receiver<Permit>,
+    pub(super) wake: Arc<Notify>,
+}
+
+impl Waiting {
+    pub(super) async fn wait(mut self, start: Instant, patience: Patience) -> Result<Permit> {
+        let end = start.checked_add(self.lane.at_most(patience));
+        let wake = Arc::clone(&self.wake);
+        let late = async {
+            match end {
+                Some(end) => sleep_until(end).await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut late = pin!(late);
+        loop {
+            match select(&mut self.granted, select(late.as_mut(), pin!(wake.notified()))).await {
+                Either::Left((Ok(permit), _)) => return Ok(permit),
+                Either::Right((Either::Left(_), _)) => return self.too_late(),
+                Either::Right((Either::Right(_), _)) => {
+                    let mut state = self.lane.state();
+                    if !state.driven && state.queue.contains_key(&self.place) {
+                        self.lane.drive(&mut state);
+                    }
+                }
+                // The sender lives in the lane, which this future holds, until it goes.
+                Either::Left((Err(_), _)) => return Err(self.displaced()),
+            }
+        }
+    }
+
+    /// A call that is more urgent has its place.
+    fn displaced(&self) -> Error {
+        let state = self.lane.state();
+        let blocked = state.blocked.first().cloned();
+        let blocked = blocked.unwrap_or(NO_SLOT);
+        full(&blocked, self.lane.policy.queue, Instant::now())
+    }
+
+    fn too_late(&mut self) -> Result<Permit> {
+        let state = self.lane.state();
+        // It may have been let through at this very moment.
+        if let Ok(permit) = self.granted.try_recv() {
+            return Ok(permit);
+        }
+        let cost = state.queue.get(&self.place).map(|waiter| &waiter.cost);
+        let blocked = cost.and_then(|cost| state.blocker(cost));
+        let blocked = blocked.unwrap_or(NO_SLOT);
+        Err(too_long(&blocked, Instant::now()))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let waiter = {
+            let mut state = self.lane.state();
+            let waiter = state.queue.remove(&self.place);
+            state.forget_idle_blocks();
+            waiter
+        };
+        if waiter.is_some() {
+            self.lane.changed.notify_one();
+        }
+        // Its place is for another call of its batch, once the lock is free.
+        drop(waiter);
+    }
+}
