@@ -20,6 +20,7 @@ mod deadline;
 mod error;
 mod graphql;
 mod id_or_name;
+mod id_path;
 mod json_path;
 mod names;
 mod operation;
