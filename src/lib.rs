@@ -66,11 +66,13 @@ pub use batch::{Batch, Progress};
 pub use body::{Body, ByteStream};
 pub use circuit::{CircuitBreaker, CircuitState};
 pub use client::{Client, ClientBuilder};
-pub use error::{ApiError, ApiErrorDetail, Attempt, Error, ErrorKind, Result};
+pub use error::{
+    ApiError, ApiErrorDetail, Attempt, Error, ErrorKind, Incomplete, IncompleteReason, Result,
+};
 pub use graphql::{GraphQlError, GraphQlErrors, GraphQlLocation};
 pub use id_or_name::IdOrName;
 pub use operation::{Location, NoBody, Operation, Parameter};
-pub use pages::{Items, Pages};
+pub use pages::{Items, OnItemError, Pages};
 pub use request::Request;
 pub use response::{RateLimit, Response, ResponseFuture};
 pub use retry::RetryPolicy;
