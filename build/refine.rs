@@ -89,9 +89,21 @@ pub enum Paging {
     /// no page at all.
     List {
         item: Type,
-        field: Option<String>,
+        field: Option<ListField>,
         optional: bool,
     },
+}
+
+/// The field of a page that has its list, and what stands beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListField {
+    pub ident: String,
+    /// The name in JSON.
+    pub name: String,
+    /// The field that counts the items of all pages: the number `total_count`.
+    pub total: Option<String>,
+    /// The field that says whether results are missing: the boolean `incomplete_results`.
+    pub incomplete_results: Option<String>,
 }
 
 /// Names that setters may not take.
@@ -344,9 +356,9 @@ fn paging(
         return Paging::None;
     };
     let optional = matches!(output, Type::Option(_));
-    let list = |item: &Type, field: Option<&str>| Paging::List {
+    let list = |item: &Type, field: Option<ListField>| Paging::List {
         item: item.clone(),
-        field: field.map(str::to_owned),
+        field,
         optional,
     };
     let fields = match resolve(output.unwrapped(), types) {
@@ -354,21 +366,32 @@ fn paging(
         Resolved::Fields(fields) => fields,
         Resolved::Other => return Paging::Pages,
     };
-    let lists: Vec<(&str, &Type)> = fields
+    let lists: Vec<(&Field, &Type)> = fields
         .iter()
         .filter_map(|field| match &field.of {
-            Type::Vec(of) => Some((field.ident.as_str(), &**of)),
+            Type::Vec(of) => Some((field, &**of)),
             _ => None,
         })
         .collect();
+    let beside = |name: &str, paths: &[&str]| {
+        let field = fields.iter().find(|field| field.name == name)?;
+        let fits = matches!(field.of.unwrapped(), Type::Path(path) if paths.contains(&&**path));
+        fits.then(|| field.ident.clone())
+    };
+    let in_field = |field: &Field| ListField {
+        ident: field.ident.clone(),
+        name: field.name.clone(),
+        total: beside("total_count", &["i64", "f64"]),
+        incomplete_results: beside("incomplete_results", &["bool"]),
+    };
     // The list that the overlay names, or the one that there is; of several,
     // the one that the path is named after.
     let last = operation.path.rsplit('/').find(|segment| !segment.starts_with('{'));
     let wanted = operation.items.as_deref().or(last).map(squashed).unwrap_or_default();
-    match lists.iter().find(|(ident, _)| *ident == "items" || squashed(ident) == wanted) {
-        Some((ident, item)) => list(item, Some(ident)),
-        None if lists.len() == 1 => list(lists[0].1, Some(lists[0].0)),
-        None => Paging::Pages,
+    let is_wanted = |field: &Field| field.ident == "items" || squashed(&field.ident) == wanted;
+    match (lists.iter().find(|(field, _)| is_wanted(field)), lists.as_slice()) {
+        (Some((field, item)), _) | (None, [(field, item)]) => list(item, Some(in_field(field))),
+        _ => Paging::Pages,
     }
 }
 

@@ -20,6 +20,7 @@ use crate::call::{Reading, tried};
 use crate::clock;
 use crate::detachable::DetachableCall;
 use crate::error::{Error, ErrorKind, Result};
+use crate::id_path;
 use crate::limits::{BatchSlot, BatchWait, CallHandle};
 use crate::operation::Label;
 use crate::request::{Changes, Prepared, Request};
@@ -223,7 +224,10 @@ impl<'a> Writing<'a> {
             Changes::Anything => What::All,
             Changes::Path => {
                 let path = prepared.path().to_ascii_lowercase();
-                What::Paths { below: vec![scope(&path).to_owned()], at: Vec::new() }
+                // The same resources can be stored by their ids.
+                let by_id = id_path::counterpart(&path).map(str::to_owned);
+                let below = [scope(&path).to_owned()].into_iter().chain(by_id).collect();
+                What::Paths { below, at: Vec::new() }
             }
         };
         Some(Self { cache, mark: Some(Mark { forget: false, what }) })

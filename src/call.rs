@@ -58,6 +58,28 @@ pub(crate) struct Called {
 }
 
 impl Called {
+    /// Decodes the response, and records the call as what it then was. `fault` says what failed in
+    /// a value that decoded in part.
+    pub(crate) fn decode<T>(
+        self,
+        decode: impl FnOnce(Raw) -> Result<T>,
+        fault: impl FnOnce(&T) -> Option<Error>,
+    ) -> Result<T> {
+        let raw = match self.answer {
+            Ok(raw) => raw,
+            Err(error) => {
+                self.observed.fail(&error);
+                return Err(error);
+            }
+        };
+        let (status, headers, came) = (raw.status, Arc::clone(&raw.headers), raw.came);
+        let decoded = decode(raw);
+        let fault = decoded.as_ref().ok().and_then(fault);
+        let error = decoded.as_ref().err().or(fault.as_ref());
+        self.observed.end_with((status, &headers, came), error);
+        decoded
+    }
+
     /// The answer of a call that has ended with it.
     pub(crate) fn end(self) -> Result<Raw> {
         self.observed.end(&self.answer);

@@ -18,6 +18,7 @@ use crate::retry::retry_after;
 
 mod advice;
 mod api;
+mod incomplete;
 mod refusal;
 mod text;
 mod transport;
@@ -25,6 +26,7 @@ mod transport;
 pub(crate) use advice::when_to_return;
 pub(crate) use api::is_html;
 pub use api::{ApiError, ApiErrorDetail};
+pub use incomplete::{Incomplete, IncompleteReason};
 pub(crate) use refusal::{Reason, speaks_of_secondary, tells_rate_limit};
 
 /// What a fallible function of this library returns.
@@ -74,6 +76,7 @@ struct Inner {
     graphql: Option<GraphQlErrors>,
     body: Option<Bytes>,
     json_path: Option<String>,
+    incomplete: Option<Incomplete>,
     auth: Option<AuthFailure>,
     retry_after: Option<Duration>,
     /// GitHub can not have heard of the call.
@@ -120,6 +123,9 @@ pub enum ErrorKind {
     /// The pages of a list do not end: their links run in a circle, or the list is longer
     /// than the limit which the caller gave.
     Pagination,
+    /// The pages of a list ended, and GitHub says that there are more items than they had, or that
+    /// some are missing: see [`Error::incomplete`]. It comes after the items that were delivered.
+    Incomplete,
     /// The client held the call back, since it would have gone over one of GitHub's rate limits:
     /// see [`Error::retry_after`]. Nothing was sent, unless [`Error::attempts`] tells of earlier
     /// attempts.
@@ -139,7 +145,8 @@ pub enum ErrorKind {
     /// Nothing is stored for a call that may be answered from the [cache](crate::cache) only. Nothing
     /// was sent.
     NotCached,
-    /// A URL leads to a server that the client does not trust with its token.
+    /// A URL leads to a server that the client does not trust with its token, or the link to the next
+    /// page of a list leads out of the API's base path.
     UntrustedUrl,
     /// A redirect that can not be followed.
     Redirect,
@@ -163,6 +170,7 @@ impl ErrorKind {
             Self::Authentication => "authentication",
             Self::GraphQl => "graphql",
             Self::Pagination => "pagination",
+            Self::Incomplete => "incomplete",
             Self::RateLimit => "rate_limit",
             Self::CircuitOpen => "circuit_open",
             Self::QueueFull => "queue_full",
@@ -310,7 +318,8 @@ impl Error {
     }
 
     /// The body of the answer, for errors of the kinds [`ErrorKind::Api`],
-    /// [`ErrorKind::Decode`] and [`ErrorKind::GraphQl`].
+    /// [`ErrorKind::Decode`] and [`ErrorKind::GraphQl`]. For one item of a [list](crate::Items), it is
+    /// the item's JSON.
     #[must_use]
     pub fn body(&self) -> Option<&Bytes> {
         self.0.body.as_ref()
@@ -344,6 +353,7 @@ impl Error {
             graphql: None,
             body: None,
             json_path: None,
+            incomplete: None,
             auth: None,
             retry_after: None,
             never_reached: false,

@@ -26,6 +26,15 @@ fn offset(body: &[u8], line: usize, column: usize) -> usize {
     (start + column).min(body.len())
 }
 
+/// The step to a property, such as `.items`; nothing for `None`.
+pub(crate) fn key(name: Option<&str>) -> String {
+    let mut path = String::new();
+    if let Some(name) = name {
+        push_key(&mut path, format!("\"{name}\"").as_bytes());
+    }
+    path
+}
+
 struct Scanner<'a> {
     body: &'a [u8],
     at: usize,

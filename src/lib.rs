@@ -21,6 +21,7 @@ mod detachable;
 mod error;
 mod graphql;
 mod id_or_name;
+mod id_path;
 mod integers;
 mod json_path;
 mod names;
@@ -73,12 +74,14 @@ pub use batch::{Batch, Progress};
 pub use body::{Body, ByteStream};
 pub use circuit::{CircuitBreaker, CircuitState};
 pub use client::{Client, ClientBuilder};
-pub use error::{ApiError, ApiErrorDetail, Attempt, Error, ErrorKind, Result};
+pub use error::{
+    ApiError, ApiErrorDetail, Attempt, Error, ErrorKind, Incomplete, IncompleteReason, Result,
+};
 pub use graphql::{GraphQlError, GraphQlErrors, GraphQlLocation};
 pub use id_or_name::IdOrName;
 pub use integers::{IntoInteger, InvalidInteger};
 pub use operation::{Location, NoBody, Operation, Parameter};
-pub use pages::{Items, Pages};
+pub use pages::{Items, OnItemError, Pages};
 pub use request::Request;
 pub use response::{RateLimit, Response, ResponseFuture};
 pub use retry::RetryPolicy;

@@ -98,6 +98,38 @@ impl Origins {
         .with_advice("the request was not sent, and no token left; check the client's base_url"))
     }
 
+    /// The address at which this client fetches the page that `link` names, on a page from `from`.
+    ///
+    /// A proxy in front of an Enterprise Server answers with links to the server's public name. The
+    /// path and query of such a link are fetched at the API's own address, so that no credential goes
+    /// to another host. A user name, a password and a fragment are left out.
+    ///
+    /// # Errors
+    /// If the link is not HTTP or leaves the API's base path, or if the page that has it came from
+    /// another server.
+    pub(crate) fn page(&self, link: &Url, from: &Url) -> Result<Url> {
+        const WHAT: &str = "the link to the next page";
+        if !matches!(link.scheme(), "http" | "https") || !self.trusts(from) {
+            self.require_trusted(link, WHAT)?;
+        }
+        let base = match same_origin(&self.upload.url, link) && !same_origin(&self.api.url, link) {
+            true => &self.upload.url,
+            false => &self.api.url,
+        };
+        let mut page = base.clone();
+        page.set_path(link.path());
+        page.set_query(link.query());
+        if self.contains(&page) || !self.contains(from) {
+            return Ok(page);
+        }
+        let base = base.path();
+        Err(Error::new(
+            ErrorKind::UntrustedUrl,
+            format!("{WHAT} leads out of {base}, where this client has its API"),
+        )
+        .with_advice("the request was not sent; check the client's base_url"))
+    }
+
     /// Whether the path of `url` lies below that of the server it goes to.
     ///
     /// `..` in a path given by hand could leave `/api/v3` otherwise.
@@ -280,6 +312,65 @@ mod tests {
             ("https://github.com/user", false),
         ] {
             assert_eq!(origins.trusts(&Url::parse(url).unwrap()), trusted, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_fetched_below_the_base_path_of_a_known_address_only() {
+        let ghes = origins("https://ghe.internal/api/v3");
+        let from = Url::parse("https://ghe.internal/api/v3/list").unwrap();
+        let host = Url::parse("https://ghe.internal/manage/v1/x").unwrap();
+        for (link, from, expected) in [
+            (
+                "https://ghe.example/api/v3/x?page=2",
+                &from,
+                Some("https://ghe.internal/api/v3/x?page=2"),
+            ),
+            ("https://a:b@ghe.internal/api/v3/x#y", &from, Some("https://ghe.internal/api/v3/x")),
+            (
+                "http://ghe.internal:81/api/v3//evil.example/x",
+                &from,
+                Some("https://ghe.internal/api/v3//evil.example/x"),
+            ),
+            (
+                "https://ghe.internal/api/uploads/x",
+                &from,
+                Some("https://ghe.internal/api/uploads/x"),
+            ),
+            ("https://ghe.internal/x", &from, None),
+            ("https://ghe.example/x", &from, None),
+            ("ftp://ghe.internal/api/v3/x", &from, None),
+            ("data:/api/v3/x", &from, None),
+            // The management API is not below the base path.
+            (
+                "https://ghe.internal/manage/v1/x?page=2",
+                &host,
+                Some("https://ghe.internal/manage/v1/x?page=2"),
+            ),
+        ] {
+            let page = ghes.page(&Url::parse(link).unwrap(), from);
+            assert_eq!(page.as_ref().ok().map(Url::as_str), expected, "{link}");
+        }
+        let stranger = Url::parse("https://stranger.example/list").unwrap();
+        let link = Url::parse("https://stranger.example/api/v3/x").unwrap();
+        assert!(ghes.page(&link, &stranger).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_link_leads_to_another_host(
+            base in "(|/api/v3|/a/b)",
+            link in "(https?|ftp|HTTP)://([a-z:@]{0,5})?[a-z.]{1,12}(:[0-9]{1,4})?/[a-z0-9./%?#@:\\\\]{0,40}",
+        ) {
+            let origins = origins(&format!("https://ghe.internal{base}"));
+            let from = Url::parse(&format!("https://ghe.internal{base}/list")).unwrap();
+            if let Ok(link) = Url::parse(&link)
+                && let Ok(page) = origins.page(&link, &from)
+            {
+                proptest::prop_assert!(origins.trusts(&page) && origins.contains(&page), "{page}");
+                proptest::prop_assert!(!has_credentials(&page), "{page}");
+                proptest::prop_assert_eq!(page.query(), link.query());
+            }
         }
     }
 

@@ -1,53 +1,107 @@
 //! Lists across pages, as streams.
 //!
-//! Which pages are fetched, and when, is in [`fetch`]; what a `Link` header says in [`link`].
+//! [`fetch`] starts and orders the calls, [`plan`] decides which page comes next, [`link`] reads the
+//! `Link` header, [`page`] decodes a page, and [`completeness`] compares what a list delivered with
+//! what GitHub says that it holds.
 
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::vec;
 
 use futures_core::Stream;
 use serde::de::DeserializeOwned;
+use tracing::warn;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::Request;
 use crate::response::{Raw, Response};
 
+mod completeness;
 mod fetch;
 mod link;
+mod page;
+mod plan;
 mod visited;
 
+use completeness::Completeness;
 use fetch::Fetch;
+use page::{Entries, Page, Reader};
+// Generated code uses it, if a feature has such a list.
+pub(crate) use page::Listed;
+#[allow(unused_imports)]
+pub(crate) use page::TotalCount;
 
 /// The pages of a list, in order.
 ///
 /// It is a [`Stream`]; [`next`](Self::next) and [`try_next`](Self::try_next) read it without an
-/// import. Pages are fetched [ahead](Request::prefetch) while it is polled, and nothing is fetched
-/// before that. An error comes after the pages before it and ends the stream.
+/// import. Pages are fetched and decoded [ahead](Request::prefetch) while it is polled, and nothing
+/// is fetched before that. An error comes after the pages before it and ends the stream.
+///
+/// Pages are given as GitHub sends them. Whether a list is complete is for the caller to compare;
+/// [`Items`] does so by itself.
 #[must_use = "nothing is sent until the stream is read"]
 pub struct Pages<T> {
-    fetch: Fetch,
-    decode: fn(Raw) -> Result<Response<T>>,
+    fetch: Fetch<Response<T>>,
 }
 
 /// The items of a list across its pages, in order.
 ///
 /// It is a [`Stream`]; [`next`](Self::next) and [`try_next`](Self::try_next) read it without an
-/// import. Pages are fetched [ahead](Request::prefetch) while it is polled, and nothing is fetched
-/// before that. Memory holds the pages fetched ahead, however long the list is. An error comes
-/// after the items before it and ends the stream.
+/// import. Pages are fetched and decoded [ahead](Request::prefetch) while it is polled, and nothing
+/// is fetched before that. Memory holds the pages fetched ahead, however long the list is.
+///
+/// # Errors
+/// - An item that does not decode is an error of the kind [`ErrorKind::Decode`] in its place, and the
+///   items after it follow. [`Error::json_path`] says where in the page it is, and
+///   [`Error::body`] is the item's JSON. [`on_item_error`](Self::on_item_error) changes this.
+///   Lists made by [`Request::items`] do so if the page is a JSON array.
+/// - A list that ends short of what GitHub says that it holds ends with an error of the kind
+///   [`ErrorKind::Incomplete`], after all items that were delivered: see [`Error::incomplete`].
+/// - Any other error comes after the items before it and ends the stream.
+///
+/// ```no_run
+/// # #[cfg(feature = "search")]
+/// # async fn example(github: octowire::Client) -> octowire::Result<()> {
+/// use octowire::ErrorKind;
+///
+/// let mut found = github.search().repos().q("tetris").per_page(100).stream();
+/// while let Some(repository) = found.next().await {
+///     match repository {
+///         Ok(repository) => println!("{}", repository.full_name),
+///         Err(error) if error.kind() == ErrorKind::Decode => eprintln!("{error}"),
+///         Err(error) => return Err(error),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "nothing is sent until the stream is read"]
 pub struct Items<I> {
-    fetch: Fetch,
-    decode: Box<dyn Fn(Raw) -> Result<Vec<I>> + Send + Sync>,
-    current: vec::IntoIter<I>,
+    fetch: Fetch<Page<I>>,
+    current: Option<Entries<I>>,
+    completeness: Completeness,
+    on_item_error: OnItemError,
+    pages_read: u64,
+    ended: bool,
 }
 
-impl<T: DeserializeOwned> Pages<T> {
+/// What a stream of items does with an item that does not decode: [`Items::on_item_error`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OnItemError {
+    /// Yields the error, and then the items after it.
+    #[default]
+    Yield,
+    /// Yields the error and ends the stream.
+    Stop,
+    /// Leaves the item out, with a warning in the log.
+    Skip,
+}
+
+impl<T: DeserializeOwned + 'static> Pages<T> {
     pub(crate) fn new(request: Request) -> Self {
-        Self { fetch: Fetch::new(request), decode: Raw::json }
+        Self { fetch: Fetch::new(request, Raw::json, |_| None) }
     }
 }
 
@@ -60,7 +114,7 @@ impl<T> Pages<T> {
     /// The next page; `None` at the end.
     ///
     /// # Errors
-    /// If the page can not be fetched or decoded; then the stream is at its end.
+    /// If the page cannot be fetched or decoded; then the stream is at its end.
     pub async fn try_next(&mut self) -> Result<Option<Response<T>>> {
         self.next().await.transpose()
     }
@@ -70,29 +124,73 @@ impl<T> Stream for Pages<T> {
     type Item = Result<Response<T>>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let raw = ready!(self.fetch.poll_next(context));
-        let page = raw.map(|raw| raw.and_then(self.decode));
-        if let Some(Err(_)) = page {
-            self.fetch.end();
+        self.fetch.poll_next(context)
+    }
+}
+
+// Pages are stored, never pinned.
+impl<T> Unpin for Pages<T> {}
+
+impl<I: 'static> Items<I> {
+    /// The items of a list of an operation. `field` is the property of the page that has the list;
+    /// `None` if the page is the list.
+    pub(crate) fn of_operation<T>(
+        request: Request,
+        field: Option<&'static str>,
+        open: fn(T) -> Listed<I>,
+    ) -> Self
+    where
+        T: DeserializeOwned + 'static,
+        I: DeserializeOwned,
+    {
+        Self::read_by(request, Reader::of_operation(field, open))
+    }
+
+    /// The items of a list that the caller takes out of its pages.
+    pub(crate) fn extracted<T>(request: Request, extract: fn(T) -> Vec<I>) -> Self
+    where
+        T: DeserializeOwned + 'static,
+    {
+        Self::read_by(request, Reader::extracting(extract))
+    }
+
+    fn read_by<T>(request: Request, reader: Reader<T, I>) -> Self
+    where
+        T: DeserializeOwned + 'static,
+    {
+        Self {
+            fetch: Fetch::new(request, move |raw| reader.read(raw), Page::fault),
+            current: None,
+            completeness: Completeness::default(),
+            on_item_error: OnItemError::default(),
+            pages_read: 0,
+            ended: false,
         }
-        Poll::Ready(page)
     }
 }
 
 impl<I> Items<I> {
-    pub(crate) fn new<T>(request: Request, extract: fn(T) -> Vec<I>) -> Self
-    where
-        T: DeserializeOwned + 'static,
-        I: 'static,
-    {
-        Self {
-            fetch: Fetch::new(request),
-            decode: Box::new(move |raw| Ok(extract(raw.json::<T>()?.into_inner()))),
-            current: Vec::new().into_iter(),
-        }
+    /// Sets what happens to an item that does not decode: by default, its error is
+    /// [yielded](OnItemError::Yield).
+    pub fn on_item_error(mut self, on_item_error: OnItemError) -> Self {
+        self.on_item_error = on_item_error;
+        self
+    }
+
+    /// Returns the number of items of the whole list, if GitHub says it: by the property
+    /// `total_count` of the latest page that was read. `None` before the first page, and for lists
+    /// without it, which are most.
+    ///
+    /// A [search](https://docs.github.com/en/rest/search/search#about-search) delivers at most 1,000
+    /// items, however many there are.
+    #[must_use]
+    pub fn total(&self) -> Option<u64> {
+        self.completeness.total()
     }
 
     /// The next item; `None` at the end.
+    ///
+    /// After the error of one item, the items after it follow; see the [type](Self#errors).
     pub async fn next(&mut self) -> Option<Result<I>> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
@@ -100,7 +198,9 @@ impl<I> Items<I> {
     /// The next item; `None` at the end.
     ///
     /// # Errors
-    /// If a page can not be fetched or decoded; then the stream is at its end.
+    /// - If an item does not decode; the next call has the item after it.
+    /// - If a page cannot be fetched or decoded as a whole, or if the list ended
+    ///   [short](ErrorKind::Incomplete); then the stream is at its end.
     pub async fn try_next(&mut self) -> Result<Option<I>> {
         self.next().await.transpose()
     }
@@ -108,8 +208,12 @@ impl<I> Items<I> {
     /// All items that are left, if they are not more than `limit`.
     ///
     /// # Errors
-    /// If a page can not be fetched or decoded, or if the list is longer than `limit`
-    /// ([`ErrorKind::Pagination`]): a list cut off in silence would be taken for the whole.
+    /// The first error ends it, and the items before are lost:
+    /// - if a page cannot be fetched or decoded;
+    /// - if an item does not decode: the error says which item of which page. With
+    ///   [`OnItemError::Skip`], such an item is left out instead;
+    /// - if the list ended short of what GitHub says that it holds ([`ErrorKind::Incomplete`]);
+    /// - if the list is longer than `limit` ([`ErrorKind::Pagination`]).
     pub async fn collect_all(mut self, limit: usize) -> Result<Vec<I>> {
         let mut all = Vec::new();
         while let Some(item) = self.try_next().await? {
@@ -125,6 +229,36 @@ impl<I> Items<I> {
         }
         Ok(all)
     }
+
+    /// The next item of the current page, or its error.
+    fn next_of_page(&mut self) -> Option<Result<I>> {
+        loop {
+            match (self.current.as_mut()?.next()?, self.on_item_error) {
+                (Err(error), OnItemError::Skip) => {
+                    let operation = &**self.fetch.label();
+                    warn!(operation, %error, "item skipped");
+                }
+                (Err(error), OnItemError::Stop) => {
+                    self.end();
+                    return Some(Err(error));
+                }
+                (item, _) => return Some(item),
+            }
+        }
+    }
+
+    /// Ends the stream; without an error if the list is complete.
+    fn finish(&mut self) -> Option<Error> {
+        self.end();
+        let incomplete = self.completeness.incomplete()?;
+        Some(Error::new_incomplete(incomplete).with_operation(self.fetch.label()))
+    }
+
+    fn end(&mut self) {
+        self.ended = true;
+        self.current = None;
+        self.fetch.end();
+    }
 }
 
 impl<I> Stream for Items<I> {
@@ -133,20 +267,26 @@ impl<I> Stream for Items<I> {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         loop {
-            if let Some(item) = this.current.next() {
-                // The pages ahead go on while this one is read.
+            if let Some(item) = this.next_of_page() {
+                // The pages ahead make progress while this one is read.
                 this.fetch.go_on(context);
-                return Poll::Ready(Some(Ok(item)));
+                return Poll::Ready(Some(item));
             }
-            let Some(raw) = ready!(this.fetch.poll_next(context)) else {
+            if this.ended {
                 return Poll::Ready(None);
-            };
-            match raw.and_then(&this.decode) {
-                Ok(items) => this.current = items.into_iter(),
-                Err(error) => {
-                    this.fetch.end();
+            }
+            match ready!(this.fetch.poll_next(context)) {
+                Some(Ok(page)) => {
+                    this.completeness.add(&page);
+                    this.pages_read = this.pages_read.saturating_add(1);
+                    let number = page.place.number.unwrap_or(this.pages_read);
+                    this.current = Some(page.entries.of_page(number));
+                }
+                Some(Err(error)) => {
+                    this.end();
                     return Poll::Ready(Some(Err(error)));
                 }
+                None => return Poll::Ready(this.finish().map(Err)),
             }
         }
     }

@@ -24,7 +24,7 @@ use crate::deadline::Slack;
 use crate::error::Result;
 use crate::limits::Priority;
 use crate::operation::{Label, Operation, metric_name};
-use crate::pages::{Items, Pages};
+use crate::pages::{Items, Listed, Pages};
 use crate::ready;
 use crate::response::{Raw, ResponseFuture};
 use crate::retry::RetryPolicy;
@@ -312,11 +312,14 @@ impl Request {
 
     /// The pages of a list, as GitHub's `Link` headers
     /// [connect them](https://docs.github.com/en/rest/using-the-rest-api/using-pagination-in-the-rest-api).
-    pub fn pages<T: DeserializeOwned>(self) -> Pages<T> {
+    pub fn pages<T: DeserializeOwned + 'static>(self) -> Pages<T> {
         Pages::new(self)
     }
 
     /// The items of a list across its pages; `extract` takes them out of a page.
+    ///
+    /// If a page is an object with a `total_count` and one list, or a list called `items`, the stream
+    /// compares what it delivered with that count: see [`Items`].
     ///
     /// ```no_run
     /// # async fn example(client: octowire::Client) -> octowire::Result<()> {
@@ -337,7 +340,7 @@ impl Request {
         T: DeserializeOwned + 'static,
         I: 'static,
     {
-        Items::new(self, extract)
+        Items::extracted(self, extract)
     }
 }
 
@@ -411,6 +414,21 @@ impl Request {
     pub(crate) fn hiding(mut self, secret: &str) -> Self {
         self.0.secret = Some(secret.into());
         self
+    }
+
+    /// The items of an operation's list. `field` is the property of the page that has the list;
+    /// `None` if the page is the list.
+    #[inline]
+    pub(crate) fn list<T, I>(
+        self,
+        field: Option<&'static str>,
+        open: fn(T) -> Listed<I>,
+    ) -> Items<I>
+    where
+        T: DeserializeOwned + 'static,
+        I: DeserializeOwned + 'static,
+    {
+        Items::of_operation(self, field, open)
     }
 
     /// The same request to another URL, which carries its own query.

@@ -194,19 +194,7 @@ impl<T> Future for ResponseFuture<T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let decode = self.decode;
-        self.answer.as_mut().poll(context).map(|Called { answer, observed }| {
-            let raw = match answer {
-                Ok(raw) => raw,
-                Err(error) => {
-                    observed.fail(&error);
-                    return Err(error);
-                }
-            };
-            let (status, headers, came) = (raw.status, Arc::clone(&raw.headers), raw.came);
-            let response = decode(raw);
-            observed.end_with((status, &headers, came), response.as_ref().err());
-            response
-        })
+        self.answer.as_mut().poll(context).map(|called| called.decode(decode, |_| None))
     }
 }
 
@@ -239,10 +227,17 @@ impl Raw {
     /// The answer as JSON. An empty body is `None` for an `Option<T>`, which fits an operation that
     /// answers now with 200 and a body, now with 204 and none.
     pub(crate) fn json<T: DeserializeOwned>(self) -> Result<Response<T>> {
-        self.decode(|body| match body {
+        let value = self.parse();
+        self.decode(|_| value)
+    }
+
+    /// The value of the JSON. An empty body is `None` for an `Option`, and no value of a type that
+    /// needs one.
+    pub(crate) fn parse<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        match &self.bytes()[..] {
             [] => T::deserialize(EmptyBody),
             body => serde_json::from_slice(body),
-        })
+        }
     }
 
     /// The answer without its body.
@@ -323,6 +318,31 @@ impl Raw {
         }
         result
     }
+
+    /// The error for one item of the page with this number.
+    pub(crate) fn undecodable_item(&self, item: &BadItem, page: Option<u64>) -> Error {
+        let BadItem { index, json_path, json, reason } = item;
+        let reason = without_value(&reason.to_string());
+        let page = page.map_or_else(String::new, |page| format!(" of page {page}"));
+        let message = format!("item {index}{page} does not decode at {json_path}: {reason}");
+        Error::new(ErrorKind::Decode, message)
+            .with_operation(&self.operation)
+            .with_advice("Error::body() has the item; the items after it follow")
+            .with_answer(self.status, HeaderMap::clone(&self.headers))
+            .with_body(json.clone())
+            .with_json_path(json_path.clone())
+            .with_source(Reason(reason))
+    }
+}
+
+/// An item of a page that does not decode.
+#[derive(Debug)]
+pub(crate) struct BadItem {
+    pub(crate) index: usize,
+    /// Where decoding stopped, from the root of the page.
+    pub(crate) json_path: String,
+    pub(crate) json: Bytes,
+    pub(crate) reason: serde_json::Error,
 }
 
 /// Why a body did not decode, in serde_json's words.

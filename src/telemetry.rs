@@ -62,6 +62,7 @@
 //! | `octowire_call_duration_seconds` | histogram | seconds | `operation` | From the beginning of a call to its end, with all waits and attempts |
 //! | `octowire_calls_in_flight` | gauge | count |  | Calls that are under way, waiting or not |
 //! | `octowire_calls_waiting` | gauge | count |  | Calls that ask to be let through by a rate limit |
+//! | `octowire_undecodable_items_total` | counter | count | `operation` | Items of lists that did not decode, whether they were yielded as errors or skipped |
 //! | `octowire_attempt_duration_seconds` | histogram | seconds | `method`, `status` | From sending a request to its answer; without an answer, the status is the error's type |
 //! | `octowire_retries_total` | counter | count | `reason` | Attempts after the first of a call, by the error's type before |
 //! | `octowire_wait_seconds` | histogram | seconds | `reason` | Times that calls waited: for a `rate_limit`, before a `retry`, or for what is `not_ready` |

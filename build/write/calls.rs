@@ -11,7 +11,7 @@ use crate::build::error::{Error, Result};
 use crate::build::model::Type;
 use crate::build::names::{pascal, snake};
 use crate::build::operations::{Operation, Output, Parameter, Text, is_id};
-use crate::build::refine::{Argument, Body, Call, Paging, Property, Refined};
+use crate::build::refine::{Argument, Body, Call, ListField, Paging, Property, Refined};
 
 const LINTS: &str = "#[allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links, \
     rustdoc::invalid_html_tags)]\n#[allow(clippy::all, clippy::pedantic, deprecated)]\n";
@@ -293,18 +293,44 @@ fn sending(out: &mut String, call: &Call) -> fmt::Result {
         )?;
     }
     let Paging::List { item, field, optional } = &call.paging else { return Ok(()) };
-    let list = match (field, optional) {
-        (None, false) => "page".to_owned(),
-        (None, true) => "page.unwrap_or_default()".to_owned(),
-        (Some(field), false) => format!("page.{field}"),
-        (Some(field), true) => format!("page.map(|page| page.{field}).unwrap_or_default()"),
+    let name = field.as_ref().map(|field| &field.name);
+    let listed = match (field, optional) {
+        (None, false) => "crate::pages::Listed::items(page)".to_owned(),
+        (None, true) => "crate::pages::Listed::items(page.unwrap_or_default())".to_owned(),
+        (Some(field), false) => listed(field),
+        (Some(field), true) => {
+            format!("page.map(|page| {}).unwrap_or_default()", listed(field))
+        }
     };
     writeln!(
         out,
         "    /// What all pages list, item by item.\n    \
-         #[inline] pub fn stream(self) -> crate::Items<{item}> {{ self.0.items(|page: {answer}| {list}) }}",
+         #[inline] pub fn stream(self) -> crate::Items<{item}> {{ self.0.list({}, |page: {answer}| {listed}) }}",
+        option(name),
         item = shown(item, "types::")
     )
+}
+
+/// What a page with the list in a field says.
+fn listed(field: &ListField) -> String {
+    let total = field.total.as_ref();
+    let total = total.map(|total| format!("crate::pages::TotalCount::total(page.{total})"));
+    let missing = field.incomplete_results.as_ref().map(|missing| format!("page.{missing}.into()"));
+    let none = || "::core::option::Option::None".to_owned();
+    format!(
+        "crate::pages::Listed {{ items: page.{}, total: {}, incomplete_results: {} }}",
+        field.ident,
+        total.unwrap_or_else(none),
+        missing.unwrap_or_else(none),
+    )
+}
+
+/// An optional text, as Rust.
+fn option(text: Option<&String>) -> String {
+    match text {
+        Some(text) => format!("::core::option::Option::Some({text:?})"),
+        None => "::core::option::Option::None".to_owned(),
+    }
 }
 
 fn handle(out: &mut String, scope: &str, calls: &[(usize, &Call)]) -> fmt::Result {

@@ -4,6 +4,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::log::What;
+use crate::id_path;
 
 /// The paths that an event concerns; `None` if it names none of this GitHub's.
 ///
@@ -11,6 +12,7 @@ use super::log::What;
 pub(crate) fn changed(event: &str, payload: &Value, api: &Url) -> Option<What> {
     let path = |value: &Value| path_below(value.get("url")?.as_str()?, api);
     let (mut at, mut below) = (Vec::new(), Vec::new());
+    let ids = ById::all(payload);
     for (name, value) in payload.as_object()? {
         // A push's repository has the URL of its page, and not the API's.
         let path = match name.as_str() {
@@ -31,8 +33,46 @@ pub(crate) fn changed(event: &str, payload: &Value, api: &Url) -> Option<What> {
             }
         }
     }
+    // The same resources can be stored by the ids of their repository or organization.
+    let by_id = |paths: &[String]| {
+        let found = paths.iter().flat_map(|path| ids.iter().filter_map(move |id| id.of(path)));
+        found.collect::<Vec<_>>()
+    };
+    at.extend(by_id(&at));
+    below.extend(by_id(&below));
     // The comment of an issue is in a list below the issue, and changes the issue's count.
     (!at.is_empty() || !below.is_empty()).then_some(What::Paths { below, at })
+}
+
+/// A path by name, and the same by id.
+struct ById {
+    name: String,
+    id: String,
+}
+
+impl ById {
+    /// What a payload says of its repository and its organization.
+    fn all(payload: &Value) -> Vec<Self> {
+        let of = |what: &str| {
+            let value = payload.get(what)?;
+            Some((value, value.get("id")?.as_u64()?))
+        };
+        let repository = of("repository").and_then(|(repository, id)| {
+            let name = named(repository.get("full_name")?.as_str()?)?;
+            Some(Self { name, id: id_path::of_repository(id) })
+        });
+        let organization = of("organization").and_then(|(organization, id)| {
+            let login = organization.get("login")?.as_str()?.to_ascii_lowercase();
+            Some(Self { name: format!("/orgs/{login}"), id: id_path::of_organization(id) })
+        });
+        repository.into_iter().chain(organization).collect()
+    }
+
+    /// The path by id of the same resource, if it is one of theirs.
+    fn of(&self, path: &str) -> Option<String> {
+        let rest = path.strip_prefix(&*self.name)?;
+        (rest.is_empty() || rest.starts_with('/')).then(|| format!("{}{rest}", self.id))
+    }
 }
 
 fn named(repository: &str) -> Option<String> {
@@ -82,6 +122,21 @@ mod tests {
         let all = What::Paths { below: vec!["/repos/o/r".to_owned()], at: vec![] };
         assert_eq!(changed("push", &push, &api), Some(all));
         assert_eq!(changed("ping", &json!({ "zen": "x" }), &api), None);
+    }
+
+    #[test]
+    fn what_is_stored_by_the_id_of_its_repository_changes_as_well() {
+        let api: Url = "https://api.github.com/".parse().unwrap();
+        let payload = json!({
+            "issue": { "url": "https://api.github.com/repos/O/r/issues/7" },
+            "repository": { "id": 5, "full_name": "O/r" },
+            "organization": { "id": 6, "login": "O", "url": "https://api.github.com/orgs/O" },
+        });
+        let Some(What::Paths { below, at }) = changed("issues", &payload, &api) else { panic!() };
+        assert_eq!(below, ["/repos/o/r/issues/7", "/repositories/5/issues/7"]);
+        for path in ["/repositories/5/issues", "/repositories/5", "/organizations/6"] {
+            assert!(at.contains(&path.to_owned()), "{path} in {at:?}");
+        }
     }
 
     #[test]

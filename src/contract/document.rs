@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::operation::{DocumentedOperation, PathItem, Raw};
 use super::router::{Router, Target};
 use super::schema::Schemas;
+use crate::id_path;
 
 /// A document of GitHub's API: of github.com, or of GitHub Enterprise.
 ///
@@ -134,12 +135,10 @@ impl Document {
 
     pub(super) fn route(&self, method: &Method, path: &str) -> Option<Target> {
         let found = self.router.find(method.as_str(), path);
-        // GitHub's own links name a repository by its id: `/repositories/1296269/issues?page=2`.
         found.or_else(|| {
-            let rest = path.strip_prefix("/repositories/")?;
-            let (id, below) =
-                rest.split_once('/').map_or((rest, ""), |(id, _)| (id, &rest[id.len()..]));
-            self.router.find(method.as_str(), &format!("/repos/{id}/{id}{below}"))
+            let alias = id_path::resolve(path)?;
+            let target = self.router.find(method.as_str(), &alias.path)?;
+            Some(Target { by_id: alias.names, ..target })
         })
     }
 

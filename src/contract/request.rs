@@ -65,10 +65,14 @@ pub struct Matched<'a> {
     pub body: Option<Value>,
     /// What is not as the document says.
     pub deviations: Vec<Deviation>,
+    /// The parameters in the path that have an id instead of a name, as in GitHub's own links.
+    #[cfg_attr(not(feature = "testing"), allow(dead_code))]
+    pub(crate) by_id: &'static [&'static str],
 }
 
 impl Document {
-    /// Finds the operation that a request is for, and what is not as the document says.
+    /// Finds the operation that a request is for, and what is not as the document says. Paths by id,
+    /// such as `/repositories/1296269/issues`, are those of the operation that they stand for.
     ///
     /// Checked are the parameters of the path and the query (which the document must know, with their
     /// types and values), the ones it requires, and the JSON body with all its properties.
@@ -92,6 +96,7 @@ impl Document {
             query: pairs(request.query),
             body: None,
             deviations: Vec::new(),
+            by_id: target.by_id,
         };
         let Matched { path, query, body, deviations, .. } = &mut matched;
         let mut check = Check { operation, schemas: self.schemas(), deviations };

@@ -18,6 +18,8 @@ pub(super) struct Router {
 pub(super) struct Target {
     pub(super) index: usize,
     pub(super) parameters: Vec<(String, String)>,
+    /// The parameters that have an id instead of a name.
+    pub(super) by_id: &'static [&'static str],
 }
 
 #[derive(Default)]
@@ -75,6 +77,7 @@ impl Router {
         Some(Target {
             index: leaf.index,
             parameters: leaf.names.iter().cloned().zip(values).collect(),
+            by_id: &[],
         })
     }
 }

@@ -1,90 +1,87 @@
 //! Fetches the pages of a list in order, a bounded number of them ahead.
 //!
-//! Nothing is spawned: the calls make progress while the stream is polled. The `Link` header of
-//! each page decides what comes next. Where it numbers the pages and names the last one, pages are
-//! fetched concurrently; what they say in turn is checked against what was assumed.
+//! Nothing is spawned: the calls make progress while the stream is polled. A page is decoded as soon
+//! as it is there, so that its call is recorded as what it was.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use futures_util::stream::FuturesOrdered;
+use http::HeaderMap;
 use tokio::time::Instant;
 use url::Url;
 
-use super::link::{Links, Numbered};
-use super::visited::Visited;
+use super::plan::Plan;
 use crate::call::{Reading, call};
 use crate::deadline::Slack;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::operation::Label;
 use crate::request::Request;
 use crate::response::Raw;
 
-type Call = Pin<Box<dyn Future<Output = Result<Raw>> + Send>>;
+type Call<P> = Pin<Box<dyn Future<Output = Result<Fetched<P>>> + Send>>;
+type Decode<P> = dyn Fn(Raw) -> Result<P> + Send + Sync;
 
 /// The pages of one list.
-pub(super) struct Fetch {
-    request: Request,
+pub(super) struct Fetch<P> {
     plan: Plan,
-    calls: FuturesOrdered<Call>,
+    call: Box<dyn Fn(Request) -> Call<P> + Send + Sync>,
+    calls: FuturesOrdered<Call<P>>,
     /// Pages that have arrived and were not asked for yet; an error is the last.
-    arrived: VecDeque<Result<Raw>>,
-    visited: Visited,
-    /// The time in which nobody polled, which is not held against the calls.
+    arrived: VecDeque<Result<P>>,
+    /// The time in which nothing was polled, which does not count as the calls'.
     slack: Slack,
     resting: Option<Instant>,
 }
 
-/// Which page to ask for next.
-enum Plan {
-    First,
-    /// The page that the last one links to.
-    Link(Url),
-    /// All pages up to the last; `next` is the number of the next one to ask for, and
-    /// `expected` of the next one to arrive.
-    Numbers {
-        pages: Numbered,
-        next: u64,
-        expected: u64,
-    },
-    /// The one page in flight will tell.
-    Wait,
-    End,
+/// A page, and where it says that the list goes on.
+struct Fetched<P> {
+    page: P,
+    url: Url,
+    headers: Arc<HeaderMap>,
 }
 
-impl Fetch {
-    pub(super) fn new(mut request: Request) -> Self {
+impl<P: 'static> Fetch<P> {
+    /// `fault` says what failed in a page that decoded in part.
+    pub(super) fn new(
+        mut request: Request,
+        decode: impl Fn(Raw) -> Result<P> + Send + Sync + 'static,
+        fault: fn(&P) -> Option<Error>,
+    ) -> Self {
         let slack = Slack::default();
         request.set_slack(slack.clone());
+        let decode: Arc<Decode<P>> = Arc::new(decode);
         Self {
-            request,
-            plan: Plan::First,
+            plan: Plan::new(request),
+            call: Box::new(move |request| Box::pin(fetched(request, Arc::clone(&decode), fault))),
             calls: FuturesOrdered::new(),
             arrived: VecDeque::new(),
-            visited: Visited::default(),
             slack,
             resting: None,
         }
     }
+}
 
+impl<P> Fetch<P> {
     pub(super) fn label(&self) -> &Label {
-        self.request.label()
+        self.plan.label()
     }
 
     /// The next page; an error ends the list.
-    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Raw>>> {
+    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<P>>> {
         self.wake();
-        // Whoever waits needs one page, even if none is to be fetched ahead.
-        self.advance(context, self.request.pages_ahead().max(1));
+        // The reader waits for one page, even if none is to be fetched ahead.
+        self.advance(context, self.plan.pages_ahead().max(1));
         match self.arrived.pop_front() {
             Some(Err(error)) => {
                 self.end();
                 Poll::Ready(Some(Err(error)))
             }
             Some(Ok(page)) => {
-                self.advance(context, self.request.pages_ahead());
+                self.advance(context, self.plan.pages_ahead());
                 self.rest();
                 Poll::Ready(Some(Ok(page)))
             }
@@ -97,24 +94,24 @@ impl Fetch {
     pub(super) fn go_on(&mut self, context: &mut Context<'_>) {
         if !self.calls.is_empty() {
             self.wake();
-            self.advance(context, self.request.pages_ahead());
+            self.advance(context, self.plan.pages_ahead());
             self.rest();
         }
     }
 
     /// Drops what is under way.
     pub(super) fn end(&mut self) {
-        self.plan = Plan::End;
+        self.plan.end();
         self.calls = FuturesOrdered::new();
         self.arrived.clear();
     }
 
-    /// Starts calls and takes in answers, until nothing more can be done now.
+    /// Starts calls and takes in pages, until nothing more can be done now.
     fn advance(&mut self, context: &mut Context<'_>, ahead: usize) {
         loop {
             self.start(ahead);
             match Pin::new(&mut self.calls).poll_next(context) {
-                Poll::Ready(Some(Ok(page))) => self.learn(page),
+                Poll::Ready(Some(Ok(fetched))) => self.learn(fetched),
                 Poll::Ready(Some(Err(error))) => self.fail(error),
                 Poll::Ready(None) | Poll::Pending => return,
             }
@@ -124,96 +121,36 @@ impl Fetch {
     /// Starts the calls that the plan and the bound allow.
     fn start(&mut self, ahead: usize) {
         loop {
-            let bound = match self.plan {
-                Plan::Numbers { .. } => ahead,
-                _ => ahead.min(1),
-            };
+            let bound = if self.plan.is_numbered() { ahead } else { ahead.min(1) };
             if self.calls.len() + self.arrived.len() >= bound {
                 return;
             }
-            let request = match std::mem::replace(&mut self.plan, Plan::Wait) {
-                Plan::First => self.request.clone(),
-                Plan::Link(url) => self.request.page(url),
-                Plan::Numbers { pages, next, expected } => {
-                    let request = (next <= pages.last).then(|| self.request.page(pages.url(next)));
-                    let next = next.saturating_add(u64::from(request.is_some()));
-                    self.plan = Plan::Numbers { pages, next, expected };
-                    match request {
-                        Some(request) => request,
-                        None => return,
-                    }
-                }
-                idle @ (Plan::Wait | Plan::End) => {
-                    self.plan = idle;
-                    return;
-                }
-            };
-            self.calls.push_back(Box::pin(async { call(request, Reading::Buffered).await.end() }));
+            let Some(request) = self.plan.next_request() else { return };
+            self.calls.push_back((self.call)(request));
         }
     }
 
     /// Takes a page in, and plans by its links.
-    fn learn(&mut self, page: Raw) {
-        self.visited.insert(&page.url);
-        let links = self.links(&page);
+    fn learn(&mut self, fetched: Fetched<P>) {
+        let Fetched { page, url, headers } = fetched;
         self.arrived.push_back(Ok(page));
-        match links {
-            Ok(links) => self.plan_by(links),
+        match self.plan.learn(&url, &headers) {
+            Ok(true) => {}
+            // The pages in flight are not those that this page links to.
+            Ok(false) => self.calls = FuturesOrdered::new(),
             Err(error) => self.fail(error),
         }
     }
 
-    fn links(&self, page: &Raw) -> Result<Links> {
-        let links = Links::read(&page.headers, &page.url)?;
-        if let Some(next) = &links.next {
-            let origins = &self.request.client().inner().origins;
-            origins.require_trusted(next, "the link to the next page")?;
-            if self.visited.contains(next) {
-                return Err(Error::new(
-                    ErrorKind::Pagination,
-                    "the link to the next page leads to a page that was fetched already",
-                )
-                .with_advice("the list was left there, since it would never end"));
-            }
-        }
-        Ok(links)
-    }
-
-    fn plan_by(&mut self, links: Links) {
-        let Some(url) = links.next else {
-            // Pages beyond the end were asked for if the list became shorter.
-            self.plan = Plan::End;
-            self.calls = FuturesOrdered::new();
-            return;
-        };
-        let numbered = Numbered::of(&url, links.last.as_ref());
-        if let Plan::Numbers { pages, next, expected } = &mut self.plan {
-            *expected += 1;
-            if *expected < *next && pages.url(*expected) == url {
-                // As assumed. The list may have become longer meanwhile.
-                if let Some((_, now)) = numbered {
-                    pages.last = now.last.max(*next - 1);
-                }
-                return;
-            }
-        }
-        // Whatever is in flight is not what this page links to.
-        self.calls = FuturesOrdered::new();
-        self.plan = match numbered {
-            Some((next, pages)) => Plan::Numbers { pages, next, expected: next },
-            None => Plan::Link(url),
-        };
-    }
-
     /// Ends the list with an error, after the pages that have arrived.
     fn fail(&mut self, error: Error) {
-        self.plan = Plan::End;
+        self.plan.end();
         self.calls = FuturesOrdered::new();
-        let error = error.with_operation(self.request.label());
+        let error = error.with_operation(self.plan.label());
         self.arrived.push_back(Err(error));
     }
 
-    /// From here on nobody polls, until [`wake`](Self::wake).
+    /// From here on nothing is polled, until [`wake`](Self::wake).
     fn rest(&mut self) {
         self.resting = (!self.calls.is_empty()).then(Instant::now);
     }
@@ -223,4 +160,20 @@ impl Fetch {
             self.slack.add(since.elapsed());
         }
     }
+}
+
+/// Fetches and decodes one page.
+async fn fetched<P>(
+    request: Request,
+    decode: Arc<Decode<P>>,
+    fault: fn(&P) -> Option<Error>,
+) -> Result<Fetched<P>> {
+    let called = call(request, Reading::Buffered).await;
+    called.decode(
+        |raw| {
+            let (url, headers) = (raw.url.clone(), Arc::clone(&raw.headers));
+            Ok(Fetched { page: decode(raw)?, url, headers })
+        },
+        |fetched| fault(&fetched.page),
+    )
 }

@@ -71,6 +71,29 @@ impl Numbered {
     }
 }
 
+/// Where in its list a page is, as its URL says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Place {
+    /// Whether pages come before it.
+    pub(super) is_later: bool,
+    pub(super) has_cursor: bool,
+    /// The number that the URL gives it.
+    pub(super) number: Option<u64>,
+}
+
+impl Place {
+    pub(super) fn of(url: &Url) -> Self {
+        let has_cursor = has_cursor(url);
+        let mut numbers = parts(url).filter_map(|part| part.strip_prefix("page="));
+        // GitHub gives the first page for what is no number.
+        let is_later = numbers.any(|number| {
+            let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+            is_number && number.parse::<u64>().map_or(true, |number| number > 1)
+        });
+        Self { is_later: is_later || has_cursor, has_cursor, number: number(url) }
+    }
+}
+
 /// The `page` of a query, if there is exactly one.
 fn number(url: &Url) -> Option<u64> {
     let mut numbers = parts(url).filter_map(|part| part.strip_prefix("page="));
@@ -209,5 +232,26 @@ mod tests {
         }
         let cursor = url("https://a/x?after=abc&page=2");
         assert_eq!(Numbered::of(&cursor, Some(&cursor)), None);
+    }
+
+    #[test]
+    fn a_page_after_the_first_is_told_by_its_url() {
+        for (query, is_later, has_cursor) in [
+            ("", false, false),
+            ("?page=1&per_page=5", false, false),
+            ("?page=0", false, false),
+            ("?page=", false, false),
+            ("?page=x", false, false),
+            ("?page=-3", false, false),
+            ("?per_page=7", false, false),
+            ("?page=2", true, false),
+            ("?page=99999999999999999999999", true, false),
+            ("?after=abc", true, true),
+            ("?per_page=5&before=abc", true, true),
+            ("?cursor=abc&page=1", true, true),
+        ] {
+            let place = Place::of(&url(&format!("https://a/x{query}")));
+            assert_eq!((place.is_later, place.has_cursor), (is_later, has_cursor), "{query}");
+        }
     }
 }

@@ -95,6 +95,13 @@ pub(crate) fn call(operation: &'static str, time: Duration, failed: Option<&'sta
     observe(&table::CALL_DURATION, [operation, ""], time);
 }
 
+/// So many items of one page did not decode.
+pub(crate) fn undecodable_items(operation: &'static str, items: usize) {
+    let key = key(&table::UNDECODABLE_ITEMS, [operation, ""]);
+    let items = u64::try_from(items).unwrap_or(u64::MAX);
+    with_recorder(|recorder| recorder.register_counter(key, &ABOUT).increment(items));
+}
+
 /// What the cache had for a read, and whether that saved a request that counts.
 pub(crate) fn cached(came: CacheStatus, saved: bool) {
     count(&table::CACHE, [came.name(), ""]);

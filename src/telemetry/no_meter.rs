@@ -29,6 +29,7 @@ impl InFlight {
 pub(crate) fn describe_metrics() {}
 pub(crate) fn built(_: &[Arc<Circuit>]) {}
 pub(crate) fn call(_: &'static str, _: Duration, _: Option<&'static str>) {}
+pub(crate) fn undecodable_items(_: &'static str, _: usize) {}
 pub(crate) fn cached(_: CacheStatus, _: bool) {}
 pub(crate) fn attempt(_: &http::Method, _: Duration, _: &'static str) {}
 pub(crate) fn retry(_: &Error) {}

@@ -66,6 +66,7 @@ metrics! {
     CALL_DURATION = "call_duration_seconds": Histogram, "seconds", ["operation"], "From the beginning of a call to its end, with all waits and attempts";
     CALLS_IN_FLIGHT = "calls_in_flight": Gauge, "count", [], "Calls that are under way, waiting or not";
     CALLS_WAITING = "calls_waiting": Gauge, "count", [], "Calls that ask to be let through by a rate limit";
+    UNDECODABLE_ITEMS = "undecodable_items_total": Counter, "count", ["operation"], "Items of lists that did not decode, whether they were yielded as errors or skipped";
     ATTEMPT_DURATION = "attempt_duration_seconds": Histogram, "seconds", ["method", "status"], "From sending a request to its answer; without an answer, the status is the error's type";
     RETRIES = "retries_total": Counter, "count", ["reason"], "Attempts after the first of a call, by the error's type before";
     WAIT = "wait_seconds": Histogram, "seconds", ["reason"], "Times that calls waited: for a `rate_limit`, before a `retry`, or for what is `not_ready`";

@@ -105,6 +105,7 @@ impl Shared {
         if let Ok(matched) = &checked {
             request.operation_id = Some(matched.operation.id().to_owned());
             request.path_parameters.clone_from(&matched.path);
+            request.by_id = matched.by_id;
             request.query_pairs.clone_from(&matched.query);
         }
         request.resource = resource(&request, &checked);

@@ -19,7 +19,13 @@ pub(super) struct Listing {
     style: Style,
     default_per_page: usize,
     max_per_page: usize,
+    /// How many items of the list can be had, however many there are.
+    max_items: usize,
 }
+
+/// As many results of a search can be had:
+/// <https://docs.github.com/en/rest/search/search#about-search>
+const MAX_RESULTS: usize = 1_000;
 
 /// What a list holds.
 pub(super) enum Items {
@@ -88,6 +94,10 @@ impl Listing {
             style,
             default_per_page: number(default, 30),
             max_per_page: number(longest, 100),
+            max_items: match example.get("incomplete_results") {
+                Some(_) => MAX_RESULTS,
+                None => usize::MAX,
+            },
         })
     }
 
@@ -105,7 +115,8 @@ impl Listing {
             Items::Repeated(total) => *total,
             Items::These(items) => items.len(),
         };
-        let range = self.range(query, per_page, total);
+        let served = total.min(self.max_items);
+        let range = self.range(query, per_page, served);
         let page: Vec<Value> = match items {
             Items::OfTheExample => shown[range.clone()].to_vec(),
             Items::Repeated(_) => range.clone().filter_map(|at| item(shown, at)).collect(),
@@ -120,13 +131,13 @@ impl Listing {
                     }
                 }
                 if body.get("has_next_page").is_some() {
-                    body["has_next_page"] = json!(range.end < total);
+                    body["has_next_page"] = json!(range.end < served);
                 }
                 body[name] = page.into();
             }
             None => body = page.into(),
         }
-        Page { body, links: self.links(request, range, per_page, total) }
+        Page { body, links: self.links(request, range, per_page, served) }
     }
 
     fn per_page(&self, query: &[(String, String)]) -> usize {

@@ -134,6 +134,8 @@ impl MockGitHub {
     /// apart by their ids, numbers or names. Without it, a list has those of the example, or what was
     /// created.
     ///
+    /// Of a search, the first 1,000 items can be had, as at GitHub.
+    ///
     /// Lists of a repository's issues and labels, and of an issue's comments, are what each
     /// repository begins with: the items are there, can be changed, and are numbered from 1. What
     /// was created before is forgotten.

@@ -20,6 +20,8 @@ pub struct Received {
     pub(super) body: Bytes,
     pub(super) operation_id: Option<String>,
     pub(super) path_parameters: Vec<(String, String)>,
+    /// The path parameters that have an id instead of a name.
+    pub(super) by_id: &'static [&'static str],
     pub(super) query_pairs: Vec<(String, String)>,
     /// The primary rate limit that it counts against.
     pub(super) resource: String,
@@ -80,6 +82,12 @@ impl Received {
     #[must_use]
     pub fn query_parameter(&self, name: &str) -> Option<&str> {
         value_of(&self.query_pairs, name)
+    }
+
+    /// Whether the path has an id for this parameter, as GitHub's own links have: it can be that of
+    /// any name.
+    pub(super) fn is_by_id(&self, parameter: &str) -> bool {
+        self.by_id.contains(&parameter)
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {

@@ -104,6 +104,7 @@ async fn answer(
         body,
         operation_id: None,
         path_parameters: Vec::new(),
+        by_id: &[],
         query_pairs: Vec::new(),
         resource: String::new(),
         address: shared.address(),

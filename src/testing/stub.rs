@@ -379,7 +379,7 @@ impl Matcher {
                     && parameters.iter().all(|(name, value)| {
                         let is = request.path_parameter(name);
                         is.or_else(|| request.query_parameter(name))
-                            .is_some_and(|is| same(name, is, value))
+                            .is_some_and(|is| same(name, is, value) || request.is_by_id(name))
                     })
             }
         }
@@ -391,7 +391,7 @@ impl Matcher {
         let mut found = Vec::new();
         for (name, value) in &wanted.path {
             let is = request.path_parameter(name).unwrap_or_default();
-            if !same(name, is, value) {
+            if !same(name, is, value) && !request.is_by_id(name) {
                 found.push(format!("{name} is {is:?}, not {value:?}"));
             }
         }

@@ -82,10 +82,14 @@ enum Confidence {
     Free,
 }
 
+/// How well a variant fits, the smaller the better: how sure it is, how many of the value's properties
+/// it names, and how many it requires.
+type Rank = (Confidence, Reverse<usize>, Reverse<usize>);
+
 /// The variants that may fit a value, the best first.
 fn ranked(value: &Value, shapes: &[&Shape]) -> Vec<usize> {
     let constants = Constants::of(value, shapes);
-    let mut fitting: Vec<(Confidence, Reverse<(usize, usize)>, usize)> = Vec::new();
+    let mut fitting: Vec<(Rank, usize)> = Vec::new();
     for (index, shape) in shapes.iter().enumerate() {
         let (confidence, coverage, required) = match (shape, value) {
             (Shape::Record { fields, required, constants: own }, Value::Object(object)) => {
@@ -119,10 +123,10 @@ fn ranked(value: &Value, shapes: &[&Shape]) -> Vec<usize> {
             }
             _ => continue,
         };
-        fitting.push((confidence, Reverse((coverage, required)), index));
+        fitting.push(((confidence, Reverse(coverage), Reverse(required)), index));
     }
     fitting.sort_unstable();
-    fitting.into_iter().map(|(.., index)| index).collect()
+    fitting.into_iter().map(|(_, index)| index).collect()
 }
 
 /// The properties of a value that have constant values in some variant: name and value.

@@ -37,6 +37,7 @@ pub trait UnknownProperties {
 
 /// What a record keeps of them: nothing, most of the time, which is why it is one pointer.
 #[derive(Clone, Default)]
+#[allow(clippy::box_collection, reason = "a map is three times as large as a box, in every record")]
 pub(crate) struct Unknown(Option<Box<BTreeMap<String, Value>>>);
 
 static NOTHING: BTreeMap<String, Value> = BTreeMap::new();

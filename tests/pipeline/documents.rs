@@ -172,6 +172,58 @@ fn whatever_has_pages_streams_their_items() {
     assert_eq!(found, maps);
 }
 
+#[test]
+fn the_total_count_of_a_page_counts_the_items_of_its_list() {
+    let document = vendored();
+    let refined = ok(refined_tags(&document, &Choice::All));
+    let resolved = |value: &Value| match value["$ref"].as_str() {
+        Some(reference) => document.pointer(reference.trim_start_matches('#')).cloned(),
+        None => Some(value.clone()),
+    };
+    let (mut counted, mut searches, mut examples, mut without) = (0, 0, 0, Vec::new());
+    for call in &refined.calls {
+        let Paging::List { field: Some(field), .. } = &call.paging else { continue };
+        if field.total.is_none() {
+            continue;
+        }
+        counted += 1;
+        searches += usize::from(field.incomplete_results.is_some());
+        let operation = &call.operation;
+        let operation = &document["paths"][&operation.path][&operation.method];
+        let response = resolved(&operation["responses"]["200"]).expect("a response");
+        let content = &response["content"]["application/json"]["examples"];
+        let shown: Vec<Value> = content
+            .as_object()
+            .into_iter()
+            .flat_map(|it| it.values())
+            .filter_map(resolved)
+            .collect();
+        let mut seen = 0;
+        for example in &shown {
+            let page = &example["value"];
+            let Some(total) = page["total_count"].as_u64() else { continue };
+            let listed = page[&field.name].as_array().map_or(0, Vec::len) as u64;
+            seen += 1;
+            // The examples of searches are cut; of all others, they are whole.
+            let fits = match field.incomplete_results {
+                Some(_) => total >= listed,
+                None => total == listed,
+            };
+            assert!(fits, "{}: {listed} of {total}", call.operation.id);
+        }
+        examples += seen;
+        if seen == 0 {
+            without.push(call.operation.id.as_str());
+        }
+    }
+    println!(
+        "lists with a total_count: {counted}, of which searches: {searches}; examples that it fits: \
+         {examples}; without an example: {without:?}"
+    );
+    assert!(counted >= 73 && examples >= 73, "{counted} lists, {examples} examples");
+    assert_eq!(searches, 7);
+}
+
 /// How each tag alone, taken through some stages, differs from all tags.
 fn differences(stages: fn(&Value, &Choice) -> Result<Value>) -> Vec<String> {
     let document = vendored();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::build::model::{Kind, Model, Type};
 use crate::build::names::snake;
 use crate::build::operations::describe;
-use crate::build::refine::{Body, Paging, Property, Refined, refine};
+use crate::build::refine::{Body, ListField, Paging, Property, Refined, refine};
 use crate::support::{
     answering, asking, assert_contains, call, content, definition, document, exchanging, fails,
     field, fields, ok, reference, refined, taking,
@@ -188,11 +188,16 @@ fn the_list_in_a_page_is_found() {
     let item = Type::path("String");
     let found = |field: &str| Paging::List {
         item: item.clone(),
-        field: Some(field.to_owned()),
+        field: Some(ListField {
+            ident: field.to_owned(),
+            name: field.to_owned(),
+            total: None,
+            incomplete_results: None,
+        }),
         optional: false,
     };
     // The only one.
-    let one = object(json!({ "total_count": number(), "anything": list(string()) }));
+    let one = object(json!({ "count": number(), "anything": list(string()) }));
     assert_eq!(paging(one, json!({}), "page"), found("anything"));
     // Of several: `items`, what the path is named after, what the overlay says.
     let several = object(json!({ "errors": list(number()), "items": list(string()) }));
@@ -202,6 +207,43 @@ fn the_list_in_a_page_is_found() {
     let of = |items| paging_of("/other", several.clone(), json!({}), "page", items);
     assert_eq!(of(Some("things")), found("things"));
     assert_eq!(of(None), Paging::Pages);
+}
+
+#[test]
+fn what_a_page_says_of_its_whole_list_is_found() {
+    let of = |properties: Value| match paging(object(properties), json!({}), "page") {
+        Paging::List { field: Some(field), .. } => (field.total, field.incomplete_results),
+        other => panic!("{other:?}"),
+    };
+    let total = || Some("total_count".to_owned());
+    let missing = || Some("incomplete_results".to_owned());
+    for count in ["integer", "number"] {
+        let page = json!({
+            "total_count": { "type": count }, "incomplete_results": { "type": "boolean" },
+            "items": list(string()),
+        });
+        assert_eq!(of(page), (total(), missing()), "{count}");
+        let nullable = json!({
+            "total_count": { "type": count, "nullable": true }, "items": list(string()),
+        });
+        assert_eq!(of(nullable), (total(), None), "{count}");
+    }
+    // Other counts, and what is none.
+    for other in ["total_seats", "total_active_count", "count"] {
+        let page = json!({ other: { "type": "integer" }, "items": list(string()) });
+        assert_eq!(of(page), (None, None), "{other}");
+    }
+    let page =
+        json!({ "total_count": string(), "incomplete_results": string(), "items": list(string()) });
+    assert_eq!(of(page), (None, None));
+}
+
+#[test]
+fn the_list_of_a_page_has_the_name_that_it_has_in_json() {
+    let page = object(json!({ "total_count": { "type": "integer" }, "type": list(string()) }));
+    let Paging::List { field: Some(field), .. } = paging(page, json!({}), "page") else { panic!() };
+    assert_eq!(field.name, "type");
+    assert_ne!(field.ident, "type");
 }
 
 #[test]

@@ -180,7 +180,8 @@ fn a_call_answers_its_type() {
         "ResponseFuture<types::Issue> { self.0.send() }",
         "ResponseFuture<()> { self.0.send_empty() }",
         "crate::ResponseFuture<crate::ByteStream> { self.0.send_stream() }",
-        "crate::Items<types::Issue> { self.0.items(|page: ::std::vec::Vec<types::Issue>| page) }",
+        "crate::Items<types::Issue> { self.0.list(::core::option::Option::None, \
+         |page: ::std::vec::Vec<types::Issue>| crate::pages::Listed::items(page)) }",
     ] {
         assert_contains(&source, answer);
     }

@@ -231,6 +231,31 @@ async fn a_write_makes_doubtful_what_it_changes_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_write_makes_doubtful_what_is_stored_under_the_other_path_of_its_resource() {
+    for (write, doubtful, good) in [
+        ("/repos/o/r/issues", ["/repositories/7/issues", "/repositories/8"], "/organizations/7"),
+        ("/repositories/7/issues", ["/repositories/7", "/repos/o/r"], "/repositories/8"),
+        ("/orgs/o", ["/organizations/7/repos", "/orgs/o/teams"], "/orgs/other"),
+        ("/organizations/7/x", ["/orgs/o", "/organizations/7"], "/repos/o/r"),
+        ("/users/u/x", ["/user/7/followers", "/users/u"], "/users/other"),
+        ("/user/7/x", ["/users/u", "/user/7"], "/repos/o/r"),
+    ] {
+        let github = Resources::start().await;
+        let client = client(&github, Cache::default().policy(CachePolicy::moderate()));
+        for path in doubtful.into_iter().chain([good]) {
+            get(&client, path).await;
+        }
+        let write = client.request(Method::PATCH, write).json(&json!({}));
+        let label = format!("{write:?}");
+        write.send_empty().await.unwrap();
+        for path in doubtful {
+            assert_ne!(status(&client, path).await, CacheStatus::Hit, "{path}: {label}");
+        }
+        assert_eq!(status(&client, good).await, CacheStatus::Hit, "{good}: {label}");
+    }
+}
+
+#[tokio::test]
 async fn a_write_that_was_refused_changes_nothing_and_one_that_may_have_been_done_does() {
     let server = Server::start(|request| async move {
         Reply::Raw(match (request.method.as_str(), request.target.as_str()) {

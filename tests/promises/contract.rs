@@ -282,3 +282,41 @@ fn http_headers() -> octowire::http::HeaderMap {
     headers.insert("content-type", "application/json".parse().unwrap());
     headers
 }
+
+#[test]
+fn a_path_by_id_is_checked_as_the_operation_that_it_stands_for() {
+    let document = Document::built_in();
+    for (path, operation) in [
+        ("/repositories/7/issues", "issues/list-for-repo"),
+        ("/repositories/7", "repos/get"),
+        ("/repositories/7/commits/main/check-runs", "checks/list-for-ref"),
+        ("/organizations/7/repos", "repos/list-for-org"),
+        ("/organizations/7/team/9/members", "teams/list-members-in-org"),
+        ("/user/7/followers", "users/list-followers-for-user"),
+        // Paths that the document has by itself.
+        ("/user/7", "users/get-by-id"),
+        ("/user/followers", "users/list-followers-for-authenticated-user"),
+        ("/repositories", "repos/list-public"),
+        ("/organizations/7/settings/billing/usage", "billing/get-github-billing-usage-report-org"),
+    ] {
+        let found = document.operation_at(&Method::GET, path).map(|operation| operation.id());
+        assert_eq!(found, Some(operation), "{path}");
+    }
+    for path in ["/repositories/x/issues", "/organizations/7/nothing", "/user/7/keys/9/x"] {
+        assert!(document.operation_at(&Method::GET, path).is_none(), "{path}");
+    }
+
+    let headers = http::HeaderMap::new();
+    let request = CheckRequest::new(&Method::GET, "/repositories/7/issues?stat=open", &headers);
+    let matched = document.check_request(request).unwrap();
+    assert_eq!(matched.operation.id(), "issues/list-for-repo");
+    assert_eq!(matched.deviations.len(), 1, "{:?}", matched.deviations);
+
+    let checker = Checker::new();
+    let mut headers = http::HeaderMap::new();
+    headers.insert("content-type", "application/json".parse().unwrap());
+    let answer = CheckResponse::new(&Method::GET, http::StatusCode::OK, &headers, b"[7]");
+    checker.check(&Method::GET, "/user/7/followers", answer);
+    let seen = checker.seen();
+    assert_eq!(seen[0].deviation.operation, "users/list-followers-for-user");
+}

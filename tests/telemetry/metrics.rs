@@ -6,9 +6,9 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use metrics_util::{CompositeKey, MetricKind as Kind};
 use octowire::telemetry::{METRICS, Metric, MetricKind};
 use octowire::testing::{Fault, MockGitHub};
-use octowire::{CircuitBreaker, RetryPolicy};
+use octowire::{CircuitBreaker, OnItemError, RetryPolicy};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::scenes;
 use crate::spans::documented;
@@ -157,6 +157,41 @@ async fn a_call_is_counted_as_it_really_ended_and_once() {
     assert_eq!(seen.value("octowire_call_duration_seconds", &[]), 3.0);
     assert_eq!(seen.value("octowire_attempt_duration_seconds", &[("status", "cancelled")]), 1.0);
     assert_eq!(seen.value("octowire_calls_in_flight", &[]), 0.0);
+}
+
+#[tokio::test]
+async fn a_page_is_counted_as_what_it_was_once_it_was_decoded() {
+    let label = json!({ "id": 1, "node_id": "x", "url": "https://x", "name": "x", "description": null,
+        "color": "fff", "default": false });
+    for (body, outcome, undecodable) in [
+        (json!([label, label]), "ok", 0.0),
+        (json!([label, 7, label, {}]), "decode", 2.0),
+        (json!({ "message": "x" }), "decode", 0.0),
+    ] {
+        let mock = MockGitHub::start().await;
+        let text = body.to_string();
+        mock.on(|github| github.issues().list_labels_for_repo()).raw(200, "application/json", text);
+        let github = mock.client();
+        let call = github.issues().list_labels_for_repo().owner("a").repo("b");
+        let seen = recorded(async {
+            let mut items = call.clone().stream().on_item_error(OnItemError::Skip);
+            while items.next().await.is_some() {}
+        })
+        .await;
+        let labels = [("operation", "issues/list-labels-for-repo"), ("outcome", outcome)];
+        assert_eq!(seen.value("octowire_calls_total", &labels), 1.0, "{body}");
+        assert_eq!(seen.value("octowire_calls_total", &[]), 1.0, "{body}");
+        let items = seen.value("octowire_undecodable_items_total", &labels[..1]);
+        assert_eq!(items, undecodable, "{body}");
+        let seen = recorded(async {
+            let mut pages = call.pages();
+            while pages.next().await.is_some() {}
+        })
+        .await;
+        assert_eq!(seen.value("octowire_calls_total", &labels), 1.0, "{body}");
+        assert_eq!(seen.value("octowire_calls_total", &[]), 1.0, "{body}");
+        assert_eq!(seen.value("octowire_undecodable_items_total", &[]), 0.0, "{body}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

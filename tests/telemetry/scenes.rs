@@ -28,6 +28,9 @@ pub(crate) async fn traffic() {
     let get = github.issues().get().owner("acme").repo("rocket").issue_number(1);
     get.send().await.unwrap_err();
     github.users().get_authenticated().send().await.unwrap();
+    mock.on(|github| github.issues().list_labels_for_repo()).raw(200, "application/json", "[7]");
+    let labels = github.issues().list_labels_for_repo().owner("acme").repo("rocket").stream();
+    labels.collect_all(1).await.unwrap_err();
 
     let policy = UsagePolicy::new().budget(Budget::new("a plan", Period::Month).hard(1));
     let thrifty = mock.client_builder().usage(policy).build().unwrap();

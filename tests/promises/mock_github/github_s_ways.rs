@@ -69,6 +69,9 @@ async fn an_enterprise_server_s_paths_and_the_links_by_id_are_answered() {
     for path in [
         "/repositories/1296269/issues?page=2",
         "/repositories/1296269",
+        "/organizations/1/repos?page=2",
+        "/organizations/1/team/2/members",
+        "/user/583231/followers?page=2",
         "/repos/acme/rocket/contents",
         "/repos/acme/rocket/contents/",
     ] {
@@ -77,6 +80,28 @@ async fn an_enterprise_server_s_paths_and_the_links_by_id_are_answered() {
     }
     let root = github.repos().get_content().owner("acme").repo("rocket").path("");
     root.into_request().send::<Value>().await.unwrap();
+    assert!(mock.deviations().is_empty(), "{:?}", mock.deviations());
+}
+
+#[tokio::test]
+async fn a_stub_for_a_name_answers_the_link_by_id() {
+    let mock = MockGitHub::start().await;
+    let label = |name: &str| {
+        json!({ "id": 1, "node_id": "x", "url": "https://x", "name": name, "description": null,
+                "color": "fff", "default": false })
+    };
+    let next = "</repositories/7/labels?page=2>; rel=\"next\"";
+    let list = |github: &octowire::Client| {
+        github.issues().list_labels_for_repo().owner("acme").repo("rocket")
+    };
+    mock.on(list).json(json!([label("one")])).header("link", next);
+    mock.on(|github| list(github).page(2)).json(json!([label("two")]));
+    let labels = list(&mock.client()).stream().collect_all(9).await.unwrap();
+    let names: Vec<&str> = labels.iter().map(|label| label.name.as_str()).collect();
+    assert_eq!(names, ["one", "two"]);
+    let second = &mock.received()[1];
+    assert_eq!(second.path(), "/repositories/7/labels");
+    assert_eq!(second.operation_id(), Some("issues/list-labels-for-repo"));
     assert!(mock.deviations().is_empty(), "{:?}", mock.deviations());
 }
 

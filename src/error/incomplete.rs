@@ -1,0 +1,92 @@
+//! Lists that ended short.
+
+use super::{Error, ErrorKind};
+
+/// How much of a list was delivered, and why it is not all: [`Error::incomplete`](crate::Error::incomplete).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Incomplete {
+    /// The number of items that the pages had, items that did not decode included.
+    pub delivered: u64,
+    /// The number of items of the whole list, if GitHub says it. It can be `delivered` or less if
+    /// the [reason](Self::reason) is another than [`IncompleteReason::PagesEnded`].
+    pub total: Option<u64>,
+    /// Why items are missing.
+    pub reason: IncompleteReason,
+}
+
+/// Why a list is [`Incomplete`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IncompleteReason {
+    /// The pages ended before as many items were delivered as the property `total_count` says.
+    /// GitHub delivers at most
+    /// [1,000 results of a search](https://docs.github.com/en/rest/search/search#about-search), and as
+    /// many of some lists with filters, such as
+    /// [workflow runs](https://docs.github.com/en/rest/actions/workflow-runs#list-workflow-runs-for-a-repository).
+    PagesEnded,
+    /// A page says `incomplete_results`: the search
+    /// [timed out](https://docs.github.com/en/rest/search/search#timeouts-and-incomplete-results) at
+    /// GitHub, and there may be more results.
+    SearchTimeout,
+    /// A page says that the results of some organizations are missing, since the token is not
+    /// authorized for their
+    /// [single sign-on](https://docs.github.com/en/rest/authentication/authenticating-to-the-rest-api#personal-access-tokens-and-saml-sso):
+    /// the header `X-GitHub-SSO: partial-results`.
+    SingleSignOn {
+        /// The ids of these organizations, sorted: at most 1,000. Empty if the header names none.
+        organizations: Vec<u64>,
+    },
+}
+
+impl Error {
+    pub(crate) fn new_incomplete(incomplete: Incomplete) -> Self {
+        let Incomplete { delivered, total, reason } = &incomplete;
+        let (why, advice) = match reason {
+            IncompleteReason::PagesEnded => (
+                "the pages ended early".to_owned(),
+                "GitHub delivers at most 1,000 results of a search or of a filtered list: divide the \
+                 query, such as by date",
+            ),
+            IncompleteReason::SearchTimeout => {
+                ("the search timed out at GitHub".to_owned(), "try again, or narrow the query")
+            }
+            IncompleteReason::SingleSignOn { organizations } => (
+                format!("results of {} are missing", named(organizations)),
+                "authorize the token for the single sign-on of these organizations",
+            ),
+        };
+        let message = match total {
+            Some(total) => {
+                format!(
+                    "the list is incomplete: {why}; {delivered} of {total} items were delivered"
+                )
+            }
+            None => format!("the list is incomplete: {why}; {delivered} items were delivered"),
+        };
+        let retryable = matches!(reason, IncompleteReason::SearchTimeout);
+        let mut error =
+            Self::new(ErrorKind::Incomplete, message).with_advice(advice).with_retryable(retryable);
+        error.0.incomplete = Some(incomplete);
+        error
+    }
+
+    /// How much of a list was delivered, and why it is not all, for errors of the kind
+    /// [`ErrorKind::Incomplete`].
+    #[must_use]
+    pub fn incomplete(&self) -> Option<&Incomplete> {
+        self.0.incomplete.as_ref()
+    }
+}
+
+/// The organizations for a message: the first ten.
+fn named(organizations: &[u64]) -> String {
+    const SHOWN: usize = 10;
+    let shown: Vec<String> = organizations.iter().take(SHOWN).map(u64::to_string).collect();
+    let more = if organizations.len() > SHOWN { ", …" } else { "" };
+    match organizations.len() {
+        0 => "some organizations".to_owned(),
+        1 => format!("the organization {}", shown.join(", ")),
+        _ => format!("the organizations {}{more}", shown.join(", ")),
+    }
+}
