@@ -1,7 +1,7 @@
 //! Fetches the pages of a list in order, a bounded number of them ahead.
 //!
-//! Nothing is spawned: the calls make progress while the stream is polled. A page is decoded as soon
-//! as it is there, so that its call is recorded as what it was.
+//! The calls make progress while the stream is polled, and without it once another call waits for what
+//! they hold. A page is decoded as soon as it is there, so that its call is recorded as what it was.
 
 use std::collections::VecDeque;
 use std::pin::Pin;

@@ -17,7 +17,7 @@ use crate::limits::Priority;
 use crate::names;
 use crate::store::Store;
 use crate::times::Sealed;
-use crate::{Client, Items};
+use crate::{Client, Items, OnItemError};
 
 type Redelivery = std::pin::Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 type List = dyn Fn(&Client) -> Items<HookDeliveryItem> + Send + Sync;
@@ -367,7 +367,9 @@ impl Reconciler {
     ) -> Result<(BTreeMap<String, Seen>, Option<DateTime<Utc>>)> {
         let mut seen: BTreeMap<String, Seen> = BTreeMap::new();
         let mut newest = None;
-        let mut items = (self.0.hook.list)(&self.0.client);
+        // One attempt that does not decode must not keep the others from being delivered again.
+        let items = (self.0.hook.list)(&self.0.client);
+        let mut items = items.on_item_error(OnItemError::Skip);
         while let Some(item) = items.try_next().await? {
             if item.delivered_at < from {
                 break;

@@ -7,6 +7,8 @@ mod compare;
 mod document;
 mod events;
 mod payloads;
+#[path = "../examples/unions.rs"]
+mod unions;
 
 use compare::missing;
 use document::Document;
