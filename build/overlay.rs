@@ -15,6 +15,7 @@ use serde_json::Value;
 use serde_json_path::JsonPath;
 
 use super::error::{Error, Result};
+use super::tolerate::{DISCRIMINATOR, OBJECT};
 use super::{document, twins};
 
 const STAGE: &str = "overlay";
@@ -133,7 +134,8 @@ pub fn apply_what_matches(
     Ok(stale)
 }
 
-/// Applies an action, and adds the properties that may be `null` now to `nullable`; gives what to do about it if it does nothing.
+/// Applies an action, and adds the properties that may be `null` now to `nullable`; gives what to do
+/// about it if it does nothing.
 fn apply_one(
     document: &mut Value,
     action: &Action,
@@ -223,7 +225,7 @@ fn merge(target: &mut Value, update: &Value) {
 
 /// A `$ref` of the update that leads nowhere.
 fn dangling<'a>(document: &Value, update: &'a Value) -> Option<&'a str> {
-    let mut found = None;
+    let mut found = undefined_variant(document, update);
     document::references(update, &mut |reference| {
         let there = reference.strip_prefix('#').and_then(|pointer| document.pointer(pointer));
         if there.is_none() {
@@ -231,6 +233,14 @@ fn dangling<'a>(document: &Value, update: &'a Value) -> Option<&'a str> {
         }
     });
     found
+}
+
+/// A variant of a discriminator that is no component.
+fn undefined_variant<'a>(document: &Value, update: &'a Value) -> Option<&'a str> {
+    let mapping = update.get(DISCRIMINATOR)?["mapping"].as_object()?;
+    let schemas = &document["components"]["schemas"];
+    let mut targets = mapping.values().filter_map(Value::as_str);
+    targets.find(|target| *target != OBJECT && schemas.get(target).is_none())
 }
 
 /// A pointer's steps, so that indices are in the order of numbers.

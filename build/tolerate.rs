@@ -44,6 +44,9 @@ pub struct Discriminator {
     pub variants: Vec<(String, String)>,
 }
 
+/// The variant of a [`Discriminator`] that is a map.
+pub const OBJECT: &str = "object";
+
 /// Our overlay's key for a [`Discriminator`].
 pub const DISCRIMINATOR: &str = "x-octowire-discriminator";
 

@@ -26,6 +26,7 @@ const MAX_FIELDS: usize = 256;
 /// Writes everything. `document` names the document it was made from.
 pub fn write(refined: &Refined, document: &str, version: &str) -> Result<String> {
     calls::check(refined)?;
+    types::check(refined)?;
     let mut out = String::with_capacity(1 << 22);
     // Writing to a string cannot fail, so neither can any of the stages below.
     let result = types::write(&mut out, refined).and_then(|()| calls::write(&mut out, refined));

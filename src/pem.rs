@@ -110,8 +110,9 @@ fn is_padding(character: char) -> bool {
 fn unwrap_base64(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     const CONFIG: GeneralPurposeConfig =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    let packed: Zeroizing<String> =
-        Zeroizing::new(text.chars().filter(|character| !is_padding(*character)).collect());
+    // In one piece, since what a string leaves behind as it grows is not overwritten.
+    let mut packed = Zeroizing::new(String::with_capacity(text.len()));
+    packed.extend(text.chars().filter(|character| !is_padding(*character)));
     let url_safe = packed.contains(['-', '_']);
     let alphabet = if url_safe { &alphabet::URL_SAFE } else { &alphabet::STANDARD };
     let engine = GeneralPurpose::new(alphabet, CONFIG);
@@ -119,11 +120,17 @@ fn unwrap_base64(text: &str) -> Option<Zeroizing<Vec<u8>>> {
 }
 
 fn blocks(text: &str) -> Result<Zeroizing<String>, PemError> {
-    let mut pem = Zeroizing::new(String::with_capacity(text.len() + text.len() / LINE + 2));
+    // Line breaks, and what is added to the labels of each block.
+    let added = text.len() / LINE + 2 + 64 * text.matches(BEGIN).count();
+    let mut pem = Zeroizing::new(String::with_capacity(text.len() + added));
     let mut rest = text;
     while let Some((_, after)) = rest.split_once(BEGIN) {
         let (name, after) = after.split_once(DASHES).ok_or(PemError::NoEnd)?;
         let (body, after) = after.split_once(END).ok_or(PemError::NoEnd)?;
+        // Another block begins before this one ends.
+        if body.contains(BEGIN) {
+            return Err(PemError::NoEnd);
+        }
         // The end's label says the same, and may be cut off.
         rest = after.split_once(DASHES).map_or("", |(_, after)| after);
         let name = label(name);

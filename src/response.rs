@@ -143,6 +143,7 @@ pub struct RateLimit {
     /// The calls left in this window.
     pub remaining: u64,
     /// The calls made in this window.
+    #[cfg_attr(test, schemars(default))]
     pub used: u64,
     /// When the window ends.
     #[cfg_attr(test, schemars(with = "u64"))]

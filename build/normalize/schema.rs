@@ -467,7 +467,7 @@ fn merge_schema(merged: &mut Value, part: Value) {
                     }
                 }
             }
-            ("required" | "oneOf" | "anyOf", Some(Value::Array(old))) => {
+            ("required" | "oneOf" | "anyOf" | NOT_REQUIRED, Some(Value::Array(old))) => {
                 let Value::Array(added) = value else { continue };
                 for item in added {
                     if !old.contains(&item) {

@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
-use super::{docs::doc, is_integer, is_time, shown};
+use super::{STAGE, docs::doc, is_integer, is_time, shown};
+use crate::build::error::{Error, Result};
 use crate::build::model::{Definition, Field, Kind, Type, Value, Variant, resolved};
 use crate::build::names::squashed;
 use crate::build::refine::Refined;
-use crate::build::tolerate::Discriminator;
+use crate::build::tolerate::{Discriminator, OBJECT};
 
 /// An optional record that is read and larger than this, in bytes as [`Sizes`] counts them, is
 /// boxed.
@@ -55,6 +56,30 @@ pub fn write(out: &mut String, refined: &Refined) -> fmt::Result {
     writeln!(out, "wire::read_record_with_rest! {{ {} }}", with_rest.join(" "))?;
     writeln!(out, "wire::sent_records! {{ {} }}", sent.join(" "))?;
     writeln!(out, "}}")
+}
+
+/// Refuses a discriminator that decides nothing: the build would go on, and every value would be raw
+/// JSON.
+pub fn check(refined: &Refined) -> Result<()> {
+    let read = refined.types.iter().filter(|(name, _)| refined.read.contains(*name));
+    for (name, definition) in read {
+        let Kind::Struct(fields) = &definition.kind else { continue };
+        for field in fields {
+            let Some(Discriminator { property, variants }) = &field.decided_by else { continue };
+            let undefined = variants
+                .iter()
+                .find(|(_, target)| variant_index(refined, &field.of, target).is_none());
+            let message = if let Some((constant, target)) = undefined {
+                format!("`{constant}` means `{target}`, which is no variant")
+            } else if fields.iter().any(|other| other.name == *property) {
+                continue;
+            } else {
+                format!("`{property}`, which decides it, is not there")
+            };
+            return Err(Error::new(STAGE, "", format!("{name}.{}: {message}", field.ident)));
+        }
+    }
+    Ok(())
 }
 
 /// About how many bytes a value takes, on a machine of 64 bits.
@@ -454,7 +479,7 @@ fn read_fields(
         let how = match &field.of {
             _ if field.decided_by.is_some() => "undecided",
             Type::Vec(of) if is_integer(of) => "read_integers",
-            Type::Vec(of) if !matches!(**of, Type::Option(_)) => "list",
+            Type::Vec(of) if !takes_null(of) => "list",
             Type::Vec(_) | Type::Map(_) => "map",
             of if is_time(of.unwrapped()) => "read_time",
             of if is_integer(of.unwrapped()) => "read_integer",
@@ -465,6 +490,11 @@ fn read_fields(
     writeln!(out, "_ => from.next_value::<::serde::de::IgnoredAny>().map(drop) }} }}")?;
     complete(out, refined, fields)?;
     writeln!(out, "}}")
+}
+
+/// Whether `null` is a value of the type.
+fn takes_null(of: &Type) -> bool {
+    matches!(of, Type::Option(_)) || *of == Type::path("::serde_json::Value")
 }
 
 /// Chooses the variants of the unions that another property decides.
@@ -501,7 +531,7 @@ fn variant_index(refined: &Refined, of: &Type, target: &str) -> Option<usize> {
     let Kind::Union(variants) = resolved(name, &refined.types)?.1 else { return None };
     variants.iter().position(|variant| match variant.of.unboxed() {
         Type::Named(name) => squashed(name) == squashed(target),
-        Type::Map(_) => target == "object",
+        Type::Map(_) => target == OBJECT,
         _ => false,
     })
 }

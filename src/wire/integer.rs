@@ -78,9 +78,9 @@ impl Visitor<'_> for WholeVisitor {
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
-        // Above 2^53 a number of this type stands for several integers.
+        // From 2^53 on a number of this type stands for several integers.
         const EXACT: f64 = 9_007_199_254_740_992.0;
-        if number.fract() == 0.0 && number.abs() <= EXACT {
+        if number.fract() == 0.0 && number.abs() < EXACT {
             #[allow(clippy::cast_possible_truncation, reason = "it has no fraction and fits")]
             return Ok(Some(number as i64));
         }
@@ -127,7 +127,16 @@ mod tests {
 
     #[test]
     fn what_is_not_an_integer_is_refused() {
-        for text in ["1.5", "1e300", "9223372036854775808", "\"1\"", "null", "true", "{}"] {
+        for text in [
+            "1.5",
+            "9007199254740993.0",
+            "1e300",
+            "9223372036854775808",
+            "\"1\"",
+            "null",
+            "true",
+            "{}",
+        ] {
             let error = integer::<i64>(text).unwrap_err();
             assert!(error.contains("expected an integer"), "{text}: {error}");
         }

@@ -12,8 +12,10 @@
 //! Properties that no variant names have no part in the choice. The chosen record keeps them.
 
 use std::cmp::Reverse;
+use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::NamedStrings;
@@ -33,12 +35,60 @@ pub(crate) trait Union: Sized + 'static {
     }
 
     fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        // An empty body is not JSON: see `wire::EmptyBody`.
-        if !from.is_human_readable() {
-            return Err(D::Error::custom("the body is empty"));
-        }
-        let value = Value::deserialize(from)?;
+        let value = from.deserialize_newtype_struct(UNION, AnyValue)?;
         Ok(Self::choose(&value).unwrap_or_else(|| Self::raw(value)))
+    }
+}
+
+/// By this name, [`EmptyBody`](super::EmptyBody) knows a union, which is no `null`.
+pub(super) const UNION: &str = "octowire::Union";
+
+/// Reads any value.
+struct AnyValue;
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, from: D) -> Result<Value, D::Error> {
+        Value::deserialize(from)
+    }
+
+    // Of deserializers that do not know newtypes.
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Value, A::Error> {
+        Value::deserialize(SeqAccessDeserializer::new(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, properties: A) -> Result<Value, A::Error> {
+        Value::deserialize(MapAccessDeserializer::new(properties))
     }
 }
 

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde_json::Value;
+
+use super::union::UNION;
 
 /// A type that GitHub's responses are read into, and that keeps what the OpenAPI description does not
 /// name.
@@ -87,15 +89,13 @@ impl<'de> Deserializer<'de> for EmptyBody {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _name: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Self::Error> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    /// It is no JSON: this tells a union that there is nothing.
-    fn is_human_readable(&self) -> bool {
-        false
+        match name {
+            UNION => Err(Self::Error::custom("the body is empty")),
+            _ => visitor.visit_newtype_struct(self),
+        }
     }
 
     serde::forward_to_deserialize_any! {

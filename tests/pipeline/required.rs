@@ -77,7 +77,7 @@ fn every_line_of_the_file_is_about_the_vendored_description() {
         let required = schema.and_then(|schema| schema["required"].as_array());
         let is_required =
             required.is_some_and(|names| names.iter().any(|name| *name == line.property.as_str()));
-        assert!(is_required, "{} of {}: write the file anew", line.property, line.schema);
+        assert!(is_required, "{} of {}: write the file again", line.property, line.schema);
         assert!(!line.versions.is_empty());
     }
     println!("properties that not every version requires: {}", lines.len());

@@ -573,6 +573,29 @@ fn another_property_of_the_object_decides_a_union() {
 }
 
 #[test]
+fn a_discriminator_that_decides_nothing_is_an_error() {
+    let text = json!({ "type": "string" });
+    let event = |property: &str, target: &str| {
+        let schemas = json!({
+            "push": variant(json!({ "ref": text })),
+            "watch": variant(json!({ "action": text })),
+            "event": variant(json!({
+                "payload": {
+                    "oneOf": [reference("push"), reference("watch")],
+                    "x-octowire-discriminator": { "property": property, "mapping": { "A": target } },
+                },
+                "type": text,
+            })),
+        });
+        written(&answering(reference("event"), schemas))
+    };
+    ok(event("type", "push"));
+    let message = fails(event("type", "star"), "write", "");
+    assert_contains(message, "`A` means `star`, which is no variant");
+    assert_contains(fails(event("kind", "push"), "write", ""), "`kind`, which decides it");
+}
+
+#[test]
 fn a_record_that_is_read_keeps_what_it_does_not_name() {
     let read = ok(written(&answering(reference("issue"), json!({ "issue": issue() }))));
     assert_contains(&read, "unknown_properties: wire::Unknown,");

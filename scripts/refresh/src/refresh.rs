@@ -1,19 +1,20 @@
 //! The refresh, from the old document to the new one.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::{fs, mem};
 
 use serde_json::Value;
 
 use crate::build::overlay::{self, Overlay};
+use crate::build::required::relax;
 use crate::build::{verify, webhooks};
 use crate::drift::{self, Report};
 use crate::examples::{self, Proposal};
 use crate::options::{Options, Source};
 use crate::pipeline::{self, Corrected};
 use crate::problem::{Problem, Result, StaleAction};
-use crate::required::{self, NotRequired, Version};
+use crate::required::{self, Editions, NotRequired, Version};
 use crate::source::{self, Published};
 use crate::swap::Staging;
 use crate::{editions, features, index, payloads, prune, records, report};
@@ -44,7 +45,7 @@ impl Vendored {
             upstream: text(UPSTREAM)?,
             overlay: overlay::read(&folder.join(OVERLAY))?,
             overlay_text: text(OVERLAY)?,
-            not_required: required::parse(&text(required::FILE).unwrap_or_default())?,
+            not_required: not_required_before(&folder.join(required::FILE))?,
         })
     }
 
@@ -85,7 +86,17 @@ pub fn run(options: &Options, source: &Source, out: &mut impl Write) -> Result<u
     let not_required = not_required(&vendored, &published, others);
     let before = pipeline::correct(vendored.document, &vendored.overlay)?;
     let after = pipeline::correct(mem::take(&mut published.document), &vendored.overlay)?;
-    let drift = drift::compare(&before.document, &after.document).map_err(Problem::failed)?;
+    // As the types are: what not every version requires is an `Option`.
+    let relaxed = |document: &Value, list: &[NotRequired]| {
+        let mut document = document.clone();
+        relax(&mut document, list);
+        document
+    };
+    let drift = drift::compare(
+        &relaxed(&before.document, &vendored.not_required),
+        &relaxed(&after.document, &not_required),
+    );
+    let drift = drift.map_err(Problem::failed)?;
     let of_required = required::changes(&vendored.not_required, &not_required);
     report::write_drift(&options.report(), &drift, of_required.as_deref())?;
 
@@ -133,10 +144,19 @@ fn not_required(
     published: &Published,
     others: Option<&[PathBuf]>,
 ) -> Vec<NotRequired> {
-    let editions = others.into_iter().flatten().filter_map(|path| Version::edition(path));
-    let mut versions: Vec<Version> = editions.collect();
-    versions.push(Version { name: vendored.says("version"), document: vendored.document.clone() });
-    required::collect(&published.document, &versions, &vendored.not_required)
+    let editions = others.map(Editions::read);
+    let before = Version { name: vendored.says("version"), document: vendored.document.clone() };
+    let known = &vendored.not_required;
+    required::collect(&published.document, &[before], editions.as_ref(), known)
+}
+
+/// What the file has; nothing, if there is none yet.
+fn not_required_before(path: &Path) -> Result<Vec<NotRequired>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(required::parse(&text)?),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(Problem::at(path, "read", &error)),
+    }
 }
 
 /// Writes what not all versions in a folder require.

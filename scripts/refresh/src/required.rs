@@ -30,7 +30,15 @@ const PREFACE: &str = "\
 const MAX_DEPTH: usize = 40;
 
 /// What the objects of a document require, by the JSON pointers of their schemas.
-type Requirements = BTreeMap<String, BTreeSet<String>>;
+type Requirements = BTreeMap<String, Requirement>;
+
+/// What an object requires.
+struct Requirement {
+    names: BTreeSet<String>,
+    /// The variants of the unions and the parts of the `allOf`s that the object stands in: where another
+    /// version has others, their places do not mean the same.
+    within: String,
+}
 
 /// A description that is still in use beside the vendored one.
 pub struct Version {
@@ -39,34 +47,66 @@ pub struct Version {
     pub document: Value,
 }
 
-impl Version {
-    /// Reads an edition that is published with the vendored description; `None` if it is broken.
-    pub fn edition(path: &Path) -> Option<Self> {
-        let document = verify::other(path).ok()?;
-        Some(Self { name: document_name(&document), document })
+/// The editions that are published with a description.
+#[derive(Default)]
+pub struct Editions {
+    read: Vec<Version>,
+    /// The names of those that are broken, so that nothing is known of them.
+    broken: BTreeSet<String>,
+}
+
+impl Editions {
+    /// Reads these files.
+    pub fn read(paths: &[PathBuf]) -> Self {
+        let mut editions = Self::default();
+        for path in paths {
+            match verify::other(path) {
+                Ok(document) => {
+                    editions.read.push(Version { name: document_name(&document), document });
+                }
+                Err(_) => {
+                    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+                    editions.broken.insert(name.into_owned());
+                }
+            }
+        }
+        editions
     }
 }
 
-/// The properties that `document` requires and one of `versions` does not, with those that `before`
-/// has of versions which are not there any more.
-pub fn collect(document: &Value, versions: &[Version], before: &[NotRequired]) -> Vec<NotRequired> {
+/// The properties that `document` requires and one of `versions` or of its editions does not, with
+/// those that `before` has of versions which are not there any more.
+///
+/// What `before` has of an edition stays if the editions are not there (`None`), or if this one is
+/// broken; it goes if the edition is not published any more.
+pub fn collect(
+    document: &Value,
+    versions: &[Version],
+    editions: Option<&Editions>,
+    before: &[NotRequired],
+) -> Vec<NotRequired> {
+    let stays = |name: &String| {
+        is_version(name) || editions.is_none_or(|editions| editions.broken.contains(name))
+    };
     let required = requirements(document);
     let mut found: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
     for entry in before {
         let is_required =
-            required.get(&entry.schema).is_some_and(|names| names.contains(&entry.property));
-        // An edition is looked at each time, a version of api.github.com stays.
-        let versions = entry.versions.iter().filter(|name| is_version(name));
-        let versions: Vec<String> = versions.cloned().collect();
+            required.get(&entry.schema).is_some_and(|it| it.names.contains(&entry.property));
+        let versions: Vec<String> =
+            entry.versions.iter().filter(|name| stays(name)).cloned().collect();
         if is_required && !versions.is_empty() {
             found.insert((entry.schema.clone(), entry.property.clone()), versions);
         }
     }
-    for version in versions {
+    let editions = editions.into_iter().flat_map(|editions| &editions.read);
+    for version in versions.iter().chain(editions) {
         let other = requirements(&version.document);
-        for (schema, names) in &required {
-            let Some(others) = other.get(schema) else { continue };
-            for property in names.difference(others) {
+        for (schema, own) in &required {
+            let Some(others) = other.get(schema).filter(|it| it.within == own.within) else {
+                continue;
+            };
+            for property in own.names.difference(&others.names) {
                 let versions = found.entry((schema.clone(), property.clone())).or_default();
                 if !versions.contains(&version.name) {
                     versions.push(version.name.clone());
@@ -101,13 +141,14 @@ pub fn changes(before: &[NotRequired], after: &[NotRequired]) -> Option<String> 
     let mut text = "\n## Required in every supported version\n\n".to_owned();
     for (schema, property) in new.difference(&old) {
         text.push_str(&format!(
-            "- `{property}` of `{schema}` is required now, and was not in another supported version: \
-             it is an `Option`\n"
+            "- `{property}` of `{schema}` is not required in every supported version: it is an `Option` \
+             now\n"
         ));
     }
     for (schema, property) in old.difference(&new) {
         text.push_str(&format!(
-            "- `{property}` of `{schema}` is either required in every supported version or not at all\n"
+            "- `{property}` of `{schema}` is not on the list any longer: every supported version requires \
+             it, or the description does not\n"
         ));
     }
     Some(text)
@@ -117,6 +158,7 @@ pub fn changes(before: &[NotRequired], after: &[NotRequired]) -> Option<String> 
 /// `VERSION/generated/api.github.com.json`, and from the editions beside the newest.
 pub fn from_folder(document: &Value, vendored: &str, folder: &Path) -> Result<Vec<NotRequired>> {
     let mut versions = Vec::new();
+    let mut editions = None;
     for path in entries(folder)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let generated = path.join("generated");
@@ -124,17 +166,29 @@ pub fn from_folder(document: &Value, vendored: &str, folder: &Path) -> Result<Ve
             continue;
         }
         if name == vendored {
-            let editions = entries(&generated)?.into_iter().filter(|path| is_edition(path));
-            versions.extend(editions.filter_map(|path| Version::edition(&path)));
-        } else if let Ok(document) = verify::other(&generated.join("api.github.com.json")) {
+            let paths: Vec<PathBuf> =
+                entries(&generated)?.into_iter().filter(|path| is_edition(path)).collect();
+            editions = Some(Editions::read(&paths));
+        } else {
+            let document = verify::other(&generated.join("api.github.com.json"))?;
             versions.push(Version { name, document });
         }
     }
-    if versions.is_empty() {
-        let message = format!("no VERSION/generated/api.github.com.json in {}", folder.display());
+    let Some(editions) =
+        editions.filter(|editions| !versions.is_empty() && !editions.read.is_empty())
+    else {
+        let message = format!(
+            "{} needs {vendored}/generated with all editions, and other versions as \
+             VERSION/generated/api.github.com.json",
+            folder.display()
+        );
+        return Err(Problem::failed(message));
+    };
+    if let Some(name) = editions.broken.first() {
+        let message = format!("{vendored}/generated/{name}.json cannot be read: fetch it again");
         return Err(Problem::failed(message));
     }
-    Ok(collect(document, &versions, &[]))
+    Ok(collect(document, &versions, Some(&editions), &[]))
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -149,19 +203,20 @@ fn is_edition(path: &Path) -> bool {
     name.ends_with(".json") && !name.ends_with(".deref.json") && name != "api.github.com.json"
 }
 
-/// Whether this is a version of api.github.com, and no edition.
+/// Whether this is a version of api.github.com, or a commit of GitHub's repository, and no edition.
 fn is_version(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_digit())
+    name != "ghec" && !name.starts_with("ghes-")
 }
 
 /// Of several versions of api.github.com, the oldest and the newest; then the editions.
 fn shorten(versions: &mut Vec<String>) {
-    let order = |name: &String| -> Vec<u64> {
-        name.split('.').map(|number| number.parse().unwrap_or_default()).collect()
+    let order = |name: &String| -> Option<Vec<u64>> {
+        name.split('.').map(|number| number.parse().ok()).collect()
     };
     let (mut numbered, mut editions): (Vec<String>, Vec<String>) =
         versions.drain(..).partition(|name| is_version(name));
-    numbered.sort_by_key(order);
+    // A commit has no number; it is from after those that have one.
+    numbered.sort_by_key(|name| (order(name).is_none(), order(name)));
     editions.sort();
     editions.dedup();
     versions.extend(numbered.first().cloned());
@@ -173,7 +228,7 @@ fn shorten(versions: &mut Vec<String>) {
 fn requirements(document: &Value) -> Requirements {
     let mut found = Requirements::new();
     for (name, schema) in document::object(&document["components"], "schemas") {
-        objects(schema, &pointer(&["components", "schemas", name]), 0, &mut found);
+        objects(schema, &pointer(&["components", "schemas", name]), "", 0, &mut found);
     }
     for (name, response) in document::object(&document["components"], "responses") {
         content(response, &pointer(&["components", "responses", name]), &mut found);
@@ -194,30 +249,39 @@ fn requirements(document: &Value) -> Requirements {
 fn content(body: &Value, at: &str, found: &mut Requirements) {
     for (media, content) in document::object(body, "content") {
         let at = format!("{at}{}", pointer(&["content", media, "schema"]));
-        objects(&content["schema"], &at, 0, found);
+        objects(&content["schema"], &at, "", 0, found);
     }
 }
 
 /// The objects of a schema, without those that it refers to.
-fn objects(schema: &Value, at: &str, depth: usize, found: &mut Requirements) {
+fn objects(schema: &Value, at: &str, within: &str, depth: usize, found: &mut Requirements) {
     if depth > MAX_DEPTH {
         return;
     }
     if schema.get("properties").is_some() || schema.get("required").is_some() {
         let names = document::array(schema, "required").filter_map(Value::as_str);
-        found.insert(at.to_owned(), names.map(str::to_owned).collect());
+        let names = names.map(str::to_owned).collect();
+        found.insert(at.to_owned(), Requirement { names, within: within.to_owned() });
     }
     for (name, property) in document::object(schema, "properties") {
-        objects(property, &format!("{at}{}", pointer(&["properties", name])), depth + 1, found);
+        let at = format!("{at}{}", pointer(&["properties", name]));
+        objects(property, &at, within, depth + 1, found);
     }
     for key in ["items", "additionalProperties"] {
         if let Some(schema) = schema.get(key) {
-            objects(schema, &format!("{at}/{key}"), depth + 1, found);
+            objects(schema, &format!("{at}/{key}"), within, depth + 1, found);
         }
     }
     for key in ["oneOf", "anyOf", "allOf"] {
-        for (index, part) in document::array(schema, key).enumerate() {
-            objects(part, &format!("{at}/{key}/{index}"), depth + 1, found);
+        let parts: Vec<&Value> = document::array(schema, key).collect();
+        let shown = |part: &&Value| match part["$ref"].as_str().or(part["title"].as_str()) {
+            Some(name) => name.to_owned(),
+            None => "inline".to_owned(),
+        };
+        let parts_are: Vec<String> = parts.iter().map(shown).collect();
+        let within = format!("{within}{key}({})", parts_are.join(","));
+        for (index, part) in parts.iter().enumerate() {
+            objects(part, &format!("{at}/{key}/{index}"), &within, depth + 1, found);
         }
     }
 }
@@ -248,6 +312,10 @@ mod tests {
         }
     }
 
+    fn editions(read: Vec<Version>, broken: &[&str]) -> Editions {
+        Editions { read, broken: broken.iter().map(|name| (*name).to_owned()).collect() }
+    }
+
     #[test]
     fn what_one_version_does_not_require_is_not_required() {
         let current = description(&["id", "title", "type"]);
@@ -255,9 +323,9 @@ mod tests {
             version("16.0.0", &["id"]),
             version("9.0.0", &["id"]),
             version("20.0.0", &["id", "title"]),
-            version("ghes-3.17", &["title"]),
         ];
-        let found = collect(&current, &versions, &[]);
+        let editions = editions(vec![version("ghes-3.17", &["title"])], &[]);
+        let found = collect(&current, &versions, Some(&editions), &[]);
         let expected = [
             entry("id", &["ghes-3.17"]),
             entry("title", &["9.0.0", "16.0.0"]),
@@ -276,20 +344,50 @@ mod tests {
         ];
         let current = description(&["id", "title", "type"]);
         let previous = version("23.0.2", &["id", "title"]);
-        let after = collect(&current, &[previous], &before);
+        let editions = Editions::default();
+        let after = collect(&current, &[previous], Some(&editions), &before);
         // An edition that is not published any more is not supported any more.
         assert_eq!(after, [entry("title", &["16.0.0", "20.0.0"]), entry("type", &["23.0.2"])]);
         let report = changes(&before, &after).unwrap();
-        assert!(
-            report.contains("`type` of `/components/schemas/issue` is required now"),
-            "{report}"
-        );
+        let says =
+            "`type` of `/components/schemas/issue` is not required in every supported version";
+        assert!(report.contains(says), "{report}");
         assert!(changes(&after, &after).is_none());
+    }
+
+    #[test]
+    fn what_is_known_of_an_edition_that_is_not_at_hand_stays() {
+        let before = [entry("id", &["ghec", "ghes-3.17"])];
+        let current = description(&["id"]);
+        assert_eq!(collect(&current, &[], None, &before), before);
+        let broken = editions(vec![version("ghec", &["id"])], &["ghes-3.17"]);
+        assert_eq!(collect(&current, &[], Some(&broken), &before), [entry("id", &["ghes-3.17"])]);
+    }
+
+    #[test]
+    fn a_commit_is_a_version_and_newer_than_those_with_a_number() {
+        let current = description(&["id", "title"]);
+        let before = [entry("title", &["16.0.0"])];
+        let commit = version("0d1f3a", &["id"]);
+        let after = collect(&current, &[commit], Some(&Editions::default()), &before);
+        assert_eq!(after, [entry("title", &["16.0.0", "0d1f3a"])]);
+        let later = collect(&current, &[], Some(&Editions::default()), &after);
+        assert_eq!(later, after);
+    }
+
+    #[test]
+    fn variants_are_compared_only_if_they_are_the_same() {
+        let union = |variants: Value| json!({ "components": { "schemas": { "x": { "oneOf": variants } } } });
+        let one = json!({ "title": "One", "required": ["a", "b"] });
+        let other = json!({ "title": "Other", "required": ["a"] });
+        let current = union(json!([one, other]));
+        let before = Version { name: "1.0.0".to_owned(), document: union(json!([other, one])) };
+        assert_eq!(collect(&current, &[before], None, &[]), []);
     }
 
     #[test]
     fn a_schema_that_another_version_does_not_have_says_nothing() {
         let other = Version { name: "16.0.0".to_owned(), document: json!({}) };
-        assert_eq!(collect(&description(&["id"]), &[other], &[]), []);
+        assert_eq!(collect(&description(&["id"]), &[other], None, &[]), []);
     }
 }

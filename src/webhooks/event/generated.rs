@@ -429,7 +429,7 @@ macro_rules! read {
     (actions $of:ident $payload:ident) => {
         match $payload.action() {
             Some(action) => $of::read(&action, $payload),
-            None => $crate::webhooks::event::generated::Known::No,
+            None => $payload.without_action(stringify!($of)),
         }
     };
 }

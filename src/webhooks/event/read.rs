@@ -106,6 +106,12 @@ impl<'a> Source<'a> {
         Known::Misfit(Misfit { expected, action, error })
     }
 
+    /// What becomes of a payload of an event with actions that does not say which one it is.
+    pub(crate) fn without_action<T>(&self, expected: &'static str) -> Known<T> {
+        let error = serde_json::Error::custom("`action` is missing, or is not text");
+        Known::Misfit(Misfit { expected, action: None, error })
+    }
+
     /// The payload's `action`. GitHub writes it first, so that hardly more than it is read.
     pub(crate) fn action(&self) -> Option<Cow<'a, str>> {
         let mut action = None;
