@@ -236,7 +236,9 @@ impl<T: Send + 'static> Driver<T> {
             Ok(Poll::Ready(outcome)) => Ok(outcome),
             Err(panic) => Err(panic),
         };
-        drop(future);
+        // What the future holds can panic as well when it is dropped.
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(future)));
+        let outcome = outcome.and_then(|outcome| dropped.map(|()| outcome));
         let caller = {
             let mut stage = self.0.stage();
             let Stage::Detached { caller, .. } = &mut *stage else { return Poll::Ready(()) };
@@ -275,9 +277,11 @@ impl<T: Send + 'static> Drop for Driver<T> {
             match &mut *stage {
                 Stage::Detached { future, caller, .. } => {
                     let (future, caller) = (future.take(), caller.take());
-                    if let Some(future) = future {
-                        *stage = Stage::Attached { future, caller: caller.clone(), polled };
-                    }
+                    *stage = match future {
+                        Some(future) => Stage::Attached { future, caller: caller.clone(), polled },
+                        // The task ended within a poll. The caller must not wait for ever.
+                        None => Stage::Done(Err(Box::new("the task of a call ended early"))),
+                    };
                     caller
                 }
                 _ => None,
