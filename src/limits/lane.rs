@@ -9,7 +9,7 @@
 //! another one gives back, the lane detaches every call that holds a permit: a task of its own runs
 //! it to its end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -79,6 +79,8 @@ pub(crate) struct Lane {
 struct State {
     rules: Rules,
     queue: BTreeMap<Place, Waiter>,
+    /// The places of those that the last look at the queue skipped: only their batch lacks a slot.
+    skipped: BTreeSet<Place>,
     tickets: u64,
     /// What those who wait are kept back by.
     blocked: Vec<Blocked>,
@@ -97,6 +99,31 @@ struct Waiter {
     wake: Arc<Notify>,
     call: CallHandle,
     batch_place: Option<QueuePlace>,
+    skipped: Skipped,
+}
+
+/// The time in which a call in the queue waits for a slot of its batch alone, which `OnLimit` does
+/// not bound.
+#[derive(Debug, Default)]
+struct Skipped {
+    since: Option<Instant>,
+    before: Duration,
+}
+
+impl Skipped {
+    fn begin(&mut self, now: Instant) {
+        self.since.get_or_insert(now);
+    }
+
+    fn end(&mut self, now: Instant) {
+        self.before = self.total(now);
+        self.since = None;
+    }
+
+    fn total(&self, now: Instant) -> Duration {
+        let current = self.since.map(|since| now.saturating_duration_since(since));
+        self.before + current.unwrap_or_default()
+    }
 }
 
 /// A call that asks to be let through.
@@ -171,6 +198,7 @@ impl Lane {
         let state = State {
             rules,
             queue: BTreeMap::new(),
+            skipped: BTreeSet::new(),
             tickets: 0,
             blocked: Vec::new(),
             driven: false,
@@ -191,10 +219,10 @@ impl Lane {
         call: &CallHandle,
     ) -> Result<Permit> {
         let (began, mut parked) = (Instant::now(), Duration::ZERO);
+        let mut now = began;
         let mut line = BatchLine::default();
         let mut asked = AdmissionRequest { cost, priority, patience, call };
         loop {
-            let now = Instant::now();
             let parking = match self.enter(now, asked, &mut line)? {
                 Entered::Admitted(mut permit) => {
                     permit.waited = now.saturating_duration_since(began);
@@ -204,7 +232,7 @@ impl Lane {
                 Entered::Queued(waiting) => {
                     let mut permit = waiting.wait(now, patience).await?;
                     permit.waited = began.elapsed();
-                    permit.parked = parked;
+                    permit.parked += parked;
                     return Ok(permit);
                 }
                 Entered::Parked(parking, again) => {
@@ -213,7 +241,9 @@ impl Lane {
                 }
             };
             line.place = parking.wait().await;
-            parked += now.elapsed();
+            let until = Instant::now();
+            parked += until.saturating_duration_since(now);
+            now = until;
         }
     }
 
@@ -251,6 +281,7 @@ impl Lane {
             None => state.rules.look(now, cost, &self.policy).map_err(|blocked| (blocked, true)),
         };
         let turn = looked.map(|()| self.turn(asked.call));
+        let mut is_skipped = false;
         let (blocked, is_new) = match turn.map(Turn::into_slot) {
             Ok(Some(slot)) => {
                 let grant = state.rules.grant(now, cost, &self.policy);
@@ -263,7 +294,10 @@ impl Lane {
                 return Ok(Entered::Admitted(permit));
             }
             // Its batch sends as many as it may. That is no concern of other calls.
-            Ok(None) => (NO_SLOT, false),
+            Ok(None) => {
+                is_skipped = true;
+                (NO_SLOT, false)
+            }
             Err(blocked) => blocked,
         };
         if let Some(error) = self.refuse(&blocked, now, asked.patience) {
@@ -293,6 +327,9 @@ impl Lane {
             state.blocked.push(blocked);
         }
         let waiting = self.enqueue(state, asked, line.place.take());
+        if is_skipped {
+            state.skip(now, waiting.place);
+        }
         state.detach_if_needed(then);
         Ok(Entered::Queued(waiting))
     }
@@ -315,17 +352,24 @@ impl Lane {
         }
         let last = state.queue.last_entry().filter(|last| last.key().0 > priority);
         let Some(last) = last else { return false };
+        let (place, waiter) = last.remove_entry();
+        state.skipped.remove(&place);
         // Without its sender, it knows.
-        then.places.extend(last.remove().batch_place);
+        then.places.extend(waiter.batch_place);
         true
     }
 
     fn at_most(&self, patience: Patience) -> Duration {
+        self.allowed(patience).min(patience.at_most)
+    }
+
+    /// The longest wait for limits that the policy still allows.
+    fn allowed(&self, patience: Patience) -> Duration {
         let policy = match self.policy.on_limit {
             OnLimit::Wait { at_most } => at_most,
             OnLimit::FailFast => SHORT,
         };
-        policy.saturating_sub(patience.waited).min(patience.at_most)
+        policy.saturating_sub(patience.waited)
     }
 
     fn enqueue(
@@ -344,6 +388,7 @@ impl Lane {
             wake: Arc::clone(&wake),
             call: asked.call.clone(),
             batch_place,
+            skipped: Skipped::default(),
         };
         state.queue.insert(place, waiter);
         self.drive(state);
@@ -491,7 +536,7 @@ impl State {
     /// Lets all go that may. The permits are handed over when the lock is free.
     fn pump(&mut self, now: Instant, lane: &Arc<Lane>, then: &mut FollowUp) {
         self.blocked.clear();
-        let mut going = Vec::new();
+        let (mut going, mut skipped) = (Vec::new(), BTreeSet::new());
         for (place, waiter) in &self.queue {
             if self.blocked.iter().any(|blocked| blocked.rule.concerns(&waiter.cost)) {
                 continue;
@@ -499,9 +544,12 @@ impl State {
             match self.rules.look(now, &waiter.cost, &lane.policy) {
                 Ok(()) => {
                     // One that its batch may not send yet is skipped, and keeps no other call back.
-                    if let Some(slot) = lane.turn(&waiter.call).into_slot() {
-                        let grant = self.rules.grant(now, &waiter.cost, &lane.policy);
-                        going.push((*place, grant, slot));
+                    match lane.turn(&waiter.call).into_slot() {
+                        Some(slot) => {
+                            let grant = self.rules.grant(now, &waiter.cost, &lane.policy);
+                            going.push((*place, grant, slot));
+                        }
+                        None => drop(skipped.insert(*place)),
                     }
                 }
                 Err(blocked) => {
@@ -514,12 +562,37 @@ impl State {
             }
         }
         for (place, grant, slot) in going {
+            self.skipped.remove(&place);
             let Some(waiter) = self.queue.remove(&place) else { continue };
-            let permit = lane.permit(self, waiter.cost, grant, &waiter.call, slot);
+            let mut permit = lane.permit(self, waiter.cost, grant, &waiter.call, slot);
+            permit.parked = waiter.skipped.total(now);
             then.granted.push((waiter.grant, permit));
             then.places.extend(waiter.batch_place);
         }
+        self.skip_only(now, skipped);
         self.detach_if_needed(then);
+    }
+
+    /// Notes which calls are skipped from here on. Those that a limit keeps back again look at how
+    /// long they may still wait.
+    fn skip_only(&mut self, now: Instant, skipped: BTreeSet<Place>) {
+        for place in std::mem::take(&mut self.skipped).difference(&skipped) {
+            if let Some(waiter) = self.queue.get_mut(place) {
+                waiter.skipped.end(now);
+                waiter.wake.notify_one();
+            }
+        }
+        for place in skipped {
+            self.skip(now, place);
+        }
+    }
+
+    /// Notes that a call waits for a slot of its batch alone.
+    fn skip(&mut self, now: Instant, place: Place) {
+        if let Some(waiter) = self.queue.get_mut(&place) {
+            waiter.skipped.begin(now);
+            self.skipped.insert(place);
+        }
     }
 
     /// If a call waits for the end of another one, those that hold a permit must not depend on
