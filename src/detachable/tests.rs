@@ -1,4 +1,4 @@
-//! Who polls a call, and what becomes of it.
+//! Whether the caller or a task polls a call, and how the call ends.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;

@@ -1,9 +1,9 @@
-//! The one way out for all calls of an identity: whoever may not go yet waits here, in order.
+//! Admission queue of one identity: attempts that exceed a limit wait here in order of priority.
 //!
-//! A call that has to wait stands in a queue by its priority and the time of its coming. Nobody
-//! overtakes a call that waits for the same thing, and nobody waits for a thing that only others
-//! want. While somebody waits, a task of the lane's own keeps the time for all: a call that waits
-//! may be a future that nobody polls for a while, and must not hold up the others.
+//! Calls of the same priority wait in the order of their arrival. No call overtakes one that waits
+//! for the same limit, and no call waits for a limit that concerns only others. While a call waits, a
+//! task of the queue keeps the time for all of them: the caller of a waiting call can stop polling
+//! it, which must not delay the others.
 //!
 //! A call that holds a permit may not be polled either. If a call waits for what only the end of
 //! another one gives back, the lane detaches every call that holds a permit: a task of its own runs
@@ -42,11 +42,11 @@ use waiting::Waiting;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Priority {
-    /// Somebody waits for it; the default.
+    /// A user waits for the result; the default.
     #[default]
     Interactive,
-    /// Nobody does: a sweep, a backfill. It goes when no interactive call waits for the same
-    /// limit.
+    /// No user waits for it: a sweep, a backfill. It is sent when no interactive call waits for the
+    /// same limit.
     Background,
 }
 
@@ -82,7 +82,7 @@ struct State {
     /// The places of those that the last look at the queue skipped: only their batch lacks a slot.
     skipped: BTreeSet<Place>,
     tickets: u64,
-    /// What those who wait are kept back by.
+    /// The limits that the calls in the queue wait for.
     blocked: Vec<Blocked>,
     /// Whether the task that keeps the time is there.
     driven: bool,
@@ -162,7 +162,7 @@ struct FollowUp {
 impl FollowUp {
     fn run(self) {
         for (waiter, permit) in self.granted {
-            // Who gave up meanwhile leaves the permit, which gives its place back.
+            // If the call gave up meanwhile, the permit is dropped and gives its place back.
             let _ = waiter.send(permit);
         }
         self.detached.iter().for_each(DetachHandle::detach);
@@ -178,7 +178,7 @@ impl Lane {
     }
 
     /// The lane of an identity whose limits are shared with others, by the ledger of this key.
-    /// `member` is who this client is among them.
+    /// `member` is the name of this client among them.
     pub(crate) fn in_fleet(
         policy: Arc<RateLimits>,
         guard: Arc<Guard>,
@@ -285,7 +285,7 @@ impl Lane {
         let (blocked, is_new) = match turn.map(Turn::into_slot) {
             Ok(Some(slot)) => {
                 let grant = state.rules.grant(now, cost, &self.policy);
-                // Somebody has to give back what is left, or to ask whether the store is back.
+                // The task gives back what is left, and asks whether the store is back.
                 if self.shared.is_some() && !state.driven {
                     self.drive(state);
                 }
@@ -471,7 +471,7 @@ impl Lane {
         }
     }
 
-    /// Sees to it that somebody keeps the time.
+    /// Starts the task that keeps the time, or tells it to look again.
     fn drive(self: &Arc<Self>, state: &mut State) {
         if state.driven {
             // It may be another rule that ends first now.
@@ -518,17 +518,17 @@ impl State {
         self.blocked.iter().find(|blocked| blocked.rule.concerns(cost)).cloned()
     }
 
-    /// Whether all who wait are less urgent.
+    /// Whether all calls in the queue are less urgent.
     fn outranks_all(&self, priority: Priority) -> bool {
         self.queue.first_key_value().is_none_or(|((first, _), _)| priority < *first)
     }
 
-    /// Whether somebody in the queue may go by now.
+    /// Whether the limit of a call in the queue has ended by now.
     fn is_due(&self, now: Instant) -> bool {
         self.next().is_some_and(|next| next <= now)
     }
 
-    /// When somebody in the queue may go, if nothing else happens.
+    /// The time at which the first limit ends that a call in the queue waits for.
     fn next(&self) -> Option<Instant> {
         self.blocked.iter().filter_map(|blocked| blocked.until).min()
     }
@@ -603,7 +603,7 @@ impl State {
         }
     }
 
-    /// Drops what nobody waits for.
+    /// Forgets the limits if the queue is empty.
     fn forget_idle_blocks(&mut self) {
         if self.queue.is_empty() {
             self.blocked.clear();
