@@ -3,8 +3,8 @@
 //! Time is tokio's, so that tests can pause it. What a late answer means is not decided here.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -22,7 +22,7 @@ pub(crate) struct Limit {
 }
 
 /// What pushes a limit on: the progress of an upload, from which on the limit counts anew, and
-/// time that does not count, in which nobody asks for the pages that were fetched ahead.
+/// time that does not count, in which nothing polls the call. Each call has its own.
 #[derive(Clone, Debug)]
 pub(crate) struct Slack(Arc<Pushes>);
 
@@ -33,6 +33,18 @@ struct Pushes {
     progress: AtomicU64,
     /// The time that does not count, in milliseconds.
     idle: AtomicU64,
+    polling: Mutex<Polling>,
+}
+
+/// Which side polls the call, as far as it is known.
+#[derive(Debug, Default)]
+struct Polling {
+    /// A reader tells when it rests; without one, the time since the last poll is idle.
+    has_reader: bool,
+    /// Since when the reader rests.
+    resting: Option<Instant>,
+    /// A task polls the call, so that no time is idle.
+    detached: bool,
 }
 
 /// Longer than any call; an `Instant` can not hold every `Duration`.
@@ -73,8 +85,54 @@ impl Limit {
 }
 
 impl Slack {
+    /// Creates the slack of a call that a reader polls, unless it [rests](Self::rest).
+    pub(crate) fn with_reader() -> Self {
+        let slack = Self::default();
+        slack.polling().has_reader = true;
+        slack
+    }
+
+    /// Says that the reader polls nothing from here on, until it [resumes](Self::resume).
+    pub(crate) fn rest(&self, now: Instant) {
+        let mut polling = self.polling();
+        if !polling.detached {
+            polling.resting = Some(now);
+        }
+    }
+
+    /// Says that the reader polls the call again. The time of its rest does not count.
+    pub(crate) fn resume(&self, now: Instant) {
+        let mut polling = self.polling();
+        if let Some(since) = polling.resting.take() {
+            self.add(now.saturating_duration_since(since));
+        }
+    }
+
+    /// Says that a task polls the call from here on. The time before, in which nothing did, does not
+    /// count; `polled` is the time of the last poll.
+    pub(crate) fn detach(&self, now: Instant, polled: Instant) {
+        let mut polling = self.polling();
+        let idle_since = match polling.resting.take() {
+            None if !polling.has_reader => Some(polled),
+            resting => resting,
+        };
+        polling.detached = true;
+        if let Some(since) = idle_since {
+            self.add(now.saturating_duration_since(since));
+        }
+    }
+
+    /// Says that no task polls the call any longer.
+    pub(crate) fn attach(&self) {
+        self.polling().detached = false;
+    }
+
+    fn polling(&self) -> MutexGuard<'_, Polling> {
+        self.0.polling.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Adds a time that does not count.
-    pub(crate) fn add(&self, time: Duration) {
+    fn add(&self, time: Duration) {
         self.0.idle.fetch_add(milliseconds(time), Ordering::Relaxed);
     }
 
@@ -96,7 +154,8 @@ impl Slack {
 impl Default for Slack {
     fn default() -> Self {
         let (progress, idle) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self(Arc::new(Pushes { origin: Instant::now(), progress, idle }))
+        let (origin, polling) = (Instant::now(), Mutex::default());
+        Self(Arc::new(Pushes { origin, progress, idle, polling }))
     }
 }
 

@@ -1,4 +1,4 @@
-//! A future that its caller polls until somebody else needs what it holds: then a task polls it.
+//! A future that its caller polls until another call needs what it holds: then a task polls it.
 //!
 //! A call can hold a permit of the rate limits while its caller does not poll it, as a page that is
 //! fetched ahead does while the loop over its items awaits another call. If that call needs the
@@ -128,6 +128,10 @@ impl<T: Send + 'static> Future for DetachableCall<T> {
             }
         };
         let polled = future.as_mut().poll(context);
+        let now = match (&polled, &cell.slack) {
+            (Poll::Pending, Some(_)) => Some(Instant::now()),
+            _ => None,
+        };
         let detach = {
             let mut stage = cell.stage();
             match (&polled, std::mem::replace(&mut *stage, Stage::Ended)) {
@@ -136,15 +140,14 @@ impl<T: Send + 'static> Future for DetachableCall<T> {
                     true
                 }
                 (Poll::Pending, Stage::Polling { caller, detach: false }) => {
-                    let polled = cell.slack.as_ref().map(|_| Instant::now());
-                    *stage = Stage::Attached { future, caller, polled };
+                    *stage = Stage::Attached { future, caller, polled: now };
                     false
                 }
                 _ => false,
             }
         };
         if detach {
-            cell.spawn();
+            cell.spawn(now.zip(now));
         }
         polled
     }
@@ -166,14 +169,13 @@ impl<T: Send + 'static> Detach for CallCell<T> {
         if self.runtime.is_none() {
             return;
         }
-        {
+        let now = self.slack.as_ref().map(|_| Instant::now());
+        let polled = {
             let mut stage = self.stage();
             match std::mem::replace(&mut *stage, Stage::Ended) {
                 Stage::Attached { future, caller, polled } => {
-                    if let (Some(slack), Some(polled)) = (&self.slack, polled) {
-                        slack.add(polled.elapsed());
-                    }
                     *stage = Stage::Detached { future: Some(future), caller, task: None };
+                    polled
                 }
                 Stage::Polling { caller, .. } => {
                     *stage = Stage::Polling { caller, detach: true };
@@ -184,15 +186,20 @@ impl<T: Send + 'static> Detach for CallCell<T> {
                     return;
                 }
             }
-        }
-        self.spawn();
+        };
+        // One that was never polled was not idle either.
+        self.spawn(now.map(|now| (now, polled.unwrap_or(now))));
     }
 }
 
 impl<T: Send + 'static> CallCell<T> {
-    /// Starts the task. No lock is held: if its runtime is shut down, it is dropped right here.
-    fn spawn(self: &Arc<Self>) {
+    /// Starts the task, with the present time and that of the last poll if there is a slack. No lock
+    /// is held: if its runtime is shut down, it is dropped right here.
+    fn spawn(self: &Arc<Self>, times: Option<(Instant, Instant)>) {
         let Some(runtime) = &self.runtime else { return };
+        if let (Some(slack), Some((now, polled))) = (&self.slack, times) {
+            slack.detach(now, polled);
+        }
         let driver = Driver(Arc::clone(self));
         let task = poll_fn(move |context| driver.poll(context))
             .instrument(self.span.clone())
@@ -229,7 +236,9 @@ impl<T: Send + 'static> Driver<T> {
             Ok(Poll::Ready(outcome)) => Ok(outcome),
             Err(panic) => Err(panic),
         };
-        drop(future);
+        // What the future holds can panic as well when it is dropped.
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(future)));
+        let outcome = outcome.and_then(|outcome| dropped.map(|()| outcome));
         let caller = {
             let mut stage = self.0.stage();
             let Stage::Detached { caller, .. } = &mut *stage else { return Poll::Ready(()) };
@@ -259,15 +268,20 @@ impl<T: Send + 'static> Driver<T> {
 impl<T: Send + 'static> Drop for Driver<T> {
     /// If the runtime of the task shuts down, the caller polls the future again.
     fn drop(&mut self) {
+        let polled = self.0.slack.as_ref().map(|slack| {
+            slack.attach();
+            Instant::now()
+        });
         let caller = {
             let mut stage = self.0.stage();
             match &mut *stage {
                 Stage::Detached { future, caller, .. } => {
                     let (future, caller) = (future.take(), caller.take());
-                    if let Some(future) = future {
-                        let polled = self.0.slack.as_ref().map(|_| Instant::now());
-                        *stage = Stage::Attached { future, caller: caller.clone(), polled };
-                    }
+                    *stage = match future {
+                        Some(future) => Stage::Attached { future, caller: caller.clone(), polled },
+                        // The task ended within a poll. The caller must not wait for ever.
+                        None => Stage::Done(Err(Box::new("the task of a call ended early"))),
+                    };
                     caller
                 }
                 _ => None,

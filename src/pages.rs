@@ -38,6 +38,10 @@ pub(crate) use page::TotalCount;
 /// import. Pages are fetched and decoded [ahead](Request::prefetch) while it is polled, and nothing
 /// is fetched before that. An error comes after the pages before it and ends the stream.
 ///
+/// If another call waits for what a page fetched ahead holds, such as a permit of the
+/// [rate limits](crate::limits::RateLimits), a task of the Tokio runtime fetches that page.
+/// Task-local values of the application are not visible in that task.
+///
 /// Pages are given as GitHub sends them. Whether a list is complete is for the caller to compare;
 /// [`Items`] does so by itself.
 #[must_use = "nothing is sent until the stream is read"]
@@ -50,6 +54,10 @@ pub struct Pages<T> {
 /// It is a [`Stream`]; [`next`](Self::next) and [`try_next`](Self::try_next) read it without an
 /// import. Pages are fetched and decoded [ahead](Request::prefetch) while it is polled, and nothing
 /// is fetched before that. Memory holds the pages fetched ahead, however long the list is.
+///
+/// If another call waits for what a page fetched ahead holds, such as a permit of the
+/// [rate limits](crate::limits::RateLimits), a task of the Tokio runtime fetches that page.
+/// Task-local values of the application are not visible in that task.
 ///
 /// # Errors
 /// - An item that does not decode is an error of the kind [`ErrorKind::Decode`] in its place, and the

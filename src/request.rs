@@ -446,7 +446,7 @@ impl Request {
         request
     }
 
-    /// Lets the time that this slack is given not count as the call's.
+    /// Sets what pushes the time limits of the call on.
     pub(crate) fn set_slack(&mut self, slack: Slack) {
         self.0.slack = Some(slack);
     }

@@ -174,6 +174,10 @@ impl RateLimit {
 ///
 /// Nothing is sent before it is polled, and dropping it ends the call.
 /// It is `Send + 'static`, so that it can be spawned.
+///
+/// If another call waits for what this call holds, such as a permit of the
+/// [rate limits](crate::limits::RateLimits), a task of the Tokio runtime runs this one to its end.
+/// Task-local values of the application are not visible in that task.
 #[must_use = "nothing is sent until the future is awaited"]
 pub struct ResponseFuture<T> {
     answer: Pin<Box<dyn Future<Output = Called> + Send>>,

@@ -222,3 +222,52 @@ async fn a_batch_within_a_batch_counts_its_own_calls() {
     let results = timeout(600 * SECOND, client.batch(batches).concurrency(3).run()).await.unwrap();
     assert!(results.iter().all(|result| result.as_ref().is_ok_and(|calls| calls.len() == 10)));
 }
+
+/// A client with one permit for each identity, whose calls fail rather than wait. Those of paths that
+/// begin with `/slow` take 5 s, of `/slower` a minute more, and others 0.1 s.
+fn failing_fast() -> Client {
+    let limits = RateLimits::default().pacing(Pacing::none().concurrent(1));
+    let builder = Client::builder().http_client(reqwest::Client::new());
+    let builder = builder.rate_limits(limits.on_limit(OnLimit::FailFast));
+    let builder = builder.transport(move |request| async move {
+        let slow = request.url().path().starts_with("/slow");
+        sleep(if slow { 5 * SECOND } else { SECOND / 10 }).await;
+        if request.url().path() == "/slower" {
+            sleep(60 * SECOND).await;
+        }
+        response(&request, 200, &rate_limit(4000, 1800), "1")
+    });
+    builder.build().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_for_a_slot_of_the_batch_is_not_bounded_by_the_longest_wait_for_a_limit() {
+    for then_limited in [false, true] {
+        let client = failing_fast();
+        let (one, another, third) = (client.named("a"), client.named("b"), client.named("c"));
+        let call = |client: &Client, path: &str| client.request(Method::GET, path).send::<u64>();
+        let outside = tokio::spawn(call(&one, "/outside"));
+        tokio::task::yield_now().await;
+        let began = Instant::now();
+        let calls = [call(&one, "/x"), call(&another, "/slow/1"), call(&third, "/slow/2")];
+        let batch = client.batch(calls).concurrency(2).run();
+        let batch = tokio::spawn(async move { (batch.await, began.elapsed()) });
+        outside.await.unwrap().unwrap();
+        if then_limited {
+            // It is of no batch, and takes the permit of the identity.
+            sleep(3 * SECOND).await;
+            let slower = tokio::spawn(call(&one, "/slower"));
+            let (results, elapsed) = batch.await.unwrap();
+            let error = results[0].as_ref().unwrap_err();
+            assert_eq!(error.kind(), crate::error::ErrorKind::RateLimit);
+            // It waited 0.1 s for its limit before, and 4.9 s for a slot.
+            let expected = 5_900;
+            assert!(elapsed.as_millis().abs_diff(expected) <= 5, "{elapsed:?}");
+            slower.abort();
+        } else {
+            let (results, elapsed) = batch.await.unwrap();
+            assert!(results.iter().all(Result::is_ok), "{results:?}");
+            assert!(elapsed < 6 * SECOND, "{elapsed:?}");
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! Who polls a call, and what becomes of it.
+//! Whether the caller or a task polls a call, and how the call ends.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -239,4 +239,28 @@ async fn a_call_that_is_detached_and_dropped_on_other_threads_is_dropped_once() 
     })
     .await
     .expect("each future is dropped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_a_destructor_reaches_the_caller() {
+    struct Panics;
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("on drop");
+        }
+    }
+    let held = Panics;
+    let mut polls = 0;
+    // It is dropped with the future, after its end.
+    let (mut call, handle) = call(poll_fn(move |context| {
+        let _held = &held;
+        polls += 1;
+        context.waker().wake_by_ref();
+        if polls > 1 { Poll::Ready(7) } else { Poll::Pending }
+    }));
+    assert!(poll_immediate(&mut call).await.is_none());
+    handle.detach();
+    let caller = timeout(SECOND, tokio::spawn(call)).await.expect("it is told");
+    let panic = caller.unwrap_err().into_panic();
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"on drop"));
 }

@@ -64,6 +64,8 @@ struct Started {
 struct Queued {
     places: usize,
     parked: VecDeque<oneshot::Sender<QueuePlace>>,
+    /// More than these are looked through for those that have ended.
+    sweep_above: usize,
 }
 
 impl BatchSlots {
@@ -299,8 +301,9 @@ impl BatchSlot {
             queued.places += 1;
             return Ok(QueuePlace { slots: Arc::clone(&self.slots), lane });
         }
-        if queued.parked.len() >= 2 * MAX_WAITING {
+        if queued.parked.len() >= queued.sweep_above.max(2 * MAX_WAITING) {
             queued.parked.retain(|parked| !parked.is_closed());
+            queued.sweep_above = 2 * queued.parked.len();
         }
         let (sender, receiver) = oneshot::channel();
         queued.parked.push_back(sender);

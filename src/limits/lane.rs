@@ -1,15 +1,15 @@
-//! The one way out for all calls of an identity: whoever may not go yet waits here, in order.
+//! Admission queue of one identity: attempts that exceed a limit wait here in order of priority.
 //!
-//! A call that has to wait stands in a queue by its priority and the time of its coming. Nobody
-//! overtakes a call that waits for the same thing, and nobody waits for a thing that only others
-//! want. While somebody waits, a task of the lane's own keeps the time for all: a call that waits
-//! may be a future that nobody polls for a while, and must not hold up the others.
+//! Calls of the same priority wait in the order of their arrival. No call overtakes one that waits
+//! for the same limit, and no call waits for a limit that concerns only others. While a call waits, a
+//! task of the queue keeps the time for all of them: the caller of a waiting call can stop polling
+//! it, which must not delay the others.
 //!
 //! A call that holds a permit may not be polled either. If a call waits for what only the end of
 //! another one gives back, the lane detaches every call that holds a permit: a task of its own runs
 //! it to its end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -42,11 +42,11 @@ use waiting::Waiting;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Priority {
-    /// Somebody waits for it; the default.
+    /// A user waits for the result; the default.
     #[default]
     Interactive,
-    /// Nobody does: a sweep, a backfill. It goes when no interactive call waits for the same
-    /// limit.
+    /// No user waits for it: a sweep, a backfill. It is sent when no interactive call waits for the
+    /// same limit.
     Background,
 }
 
@@ -79,8 +79,10 @@ pub(crate) struct Lane {
 struct State {
     rules: Rules,
     queue: BTreeMap<Place, Waiter>,
+    /// The places of those that the last look at the queue skipped: only their batch lacks a slot.
+    skipped: BTreeSet<Place>,
     tickets: u64,
-    /// What those who wait are kept back by.
+    /// The limits that the calls in the queue wait for.
     blocked: Vec<Blocked>,
     /// Whether the task that keeps the time is there.
     driven: bool,
@@ -97,6 +99,31 @@ struct Waiter {
     wake: Arc<Notify>,
     call: CallHandle,
     batch_place: Option<QueuePlace>,
+    skipped: Skipped,
+}
+
+/// The time in which a call in the queue waits for a slot of its batch alone, which `OnLimit` does
+/// not bound.
+#[derive(Debug, Default)]
+struct Skipped {
+    since: Option<Instant>,
+    before: Duration,
+}
+
+impl Skipped {
+    fn begin(&mut self, now: Instant) {
+        self.since.get_or_insert(now);
+    }
+
+    fn end(&mut self, now: Instant) {
+        self.before = self.total(now);
+        self.since = None;
+    }
+
+    fn total(&self, now: Instant) -> Duration {
+        let current = self.since.map(|since| now.saturating_duration_since(since));
+        self.before + current.unwrap_or_default()
+    }
 }
 
 /// A call that asks to be let through.
@@ -135,7 +162,7 @@ struct FollowUp {
 impl FollowUp {
     fn run(self) {
         for (waiter, permit) in self.granted {
-            // Who gave up meanwhile leaves the permit, which gives its place back.
+            // If the call gave up meanwhile, the permit is dropped and gives its place back.
             let _ = waiter.send(permit);
         }
         self.detached.iter().for_each(DetachHandle::detach);
@@ -151,7 +178,7 @@ impl Lane {
     }
 
     /// The lane of an identity whose limits are shared with others, by the ledger of this key.
-    /// `member` is who this client is among them.
+    /// `member` is the name of this client among them.
     pub(crate) fn in_fleet(
         policy: Arc<RateLimits>,
         guard: Arc<Guard>,
@@ -171,6 +198,7 @@ impl Lane {
         let state = State {
             rules,
             queue: BTreeMap::new(),
+            skipped: BTreeSet::new(),
             tickets: 0,
             blocked: Vec::new(),
             driven: false,
@@ -191,10 +219,10 @@ impl Lane {
         call: &CallHandle,
     ) -> Result<Permit> {
         let (began, mut parked) = (Instant::now(), Duration::ZERO);
+        let mut now = began;
         let mut line = BatchLine::default();
         let mut asked = AdmissionRequest { cost, priority, patience, call };
         loop {
-            let now = Instant::now();
             let parking = match self.enter(now, asked, &mut line)? {
                 Entered::Admitted(mut permit) => {
                     permit.waited = now.saturating_duration_since(began);
@@ -204,7 +232,7 @@ impl Lane {
                 Entered::Queued(waiting) => {
                     let mut permit = waiting.wait(now, patience).await?;
                     permit.waited = began.elapsed();
-                    permit.parked = parked;
+                    permit.parked += parked;
                     return Ok(permit);
                 }
                 Entered::Parked(parking, again) => {
@@ -213,7 +241,9 @@ impl Lane {
                 }
             };
             line.place = parking.wait().await;
-            parked += now.elapsed();
+            let until = Instant::now();
+            parked += until.saturating_duration_since(now);
+            now = until;
         }
     }
 
@@ -251,10 +281,11 @@ impl Lane {
             None => state.rules.look(now, cost, &self.policy).map_err(|blocked| (blocked, true)),
         };
         let turn = looked.map(|()| self.turn(asked.call));
+        let mut is_skipped = false;
         let (blocked, is_new) = match turn.map(Turn::into_slot) {
             Ok(Some(slot)) => {
                 let grant = state.rules.grant(now, cost, &self.policy);
-                // Somebody has to give back what is left, or to ask whether the store is back.
+                // The task gives back what is left, and asks whether the store is back.
                 if self.shared.is_some() && !state.driven {
                     self.drive(state);
                 }
@@ -263,7 +294,10 @@ impl Lane {
                 return Ok(Entered::Admitted(permit));
             }
             // Its batch sends as many as it may. That is no concern of other calls.
-            Ok(None) => (NO_SLOT, false),
+            Ok(None) => {
+                is_skipped = true;
+                (NO_SLOT, false)
+            }
             Err(blocked) => blocked,
         };
         if let Some(error) = self.refuse(&blocked, now, asked.patience) {
@@ -293,6 +327,9 @@ impl Lane {
             state.blocked.push(blocked);
         }
         let waiting = self.enqueue(state, asked, line.place.take());
+        if is_skipped {
+            state.skip(now, waiting.place);
+        }
         state.detach_if_needed(then);
         Ok(Entered::Queued(waiting))
     }
@@ -315,17 +352,24 @@ impl Lane {
         }
         let last = state.queue.last_entry().filter(|last| last.key().0 > priority);
         let Some(last) = last else { return false };
+        let (place, waiter) = last.remove_entry();
+        state.skipped.remove(&place);
         // Without its sender, it knows.
-        then.places.extend(last.remove().batch_place);
+        then.places.extend(waiter.batch_place);
         true
     }
 
     fn at_most(&self, patience: Patience) -> Duration {
+        self.allowed(patience).min(patience.at_most)
+    }
+
+    /// The longest wait for limits that the policy still allows.
+    fn allowed(&self, patience: Patience) -> Duration {
         let policy = match self.policy.on_limit {
             OnLimit::Wait { at_most } => at_most,
             OnLimit::FailFast => SHORT,
         };
-        policy.saturating_sub(patience.waited).min(patience.at_most)
+        policy.saturating_sub(patience.waited)
     }
 
     fn enqueue(
@@ -344,6 +388,7 @@ impl Lane {
             wake: Arc::clone(&wake),
             call: asked.call.clone(),
             batch_place,
+            skipped: Skipped::default(),
         };
         state.queue.insert(place, waiter);
         self.drive(state);
@@ -426,7 +471,7 @@ impl Lane {
         }
     }
 
-    /// Sees to it that somebody keeps the time.
+    /// Starts the task that keeps the time, or tells it to look again.
     fn drive(self: &Arc<Self>, state: &mut State) {
         if state.driven {
             // It may be another rule that ends first now.
@@ -473,17 +518,17 @@ impl State {
         self.blocked.iter().find(|blocked| blocked.rule.concerns(cost)).cloned()
     }
 
-    /// Whether all who wait are less urgent.
+    /// Whether all calls in the queue are less urgent.
     fn outranks_all(&self, priority: Priority) -> bool {
         self.queue.first_key_value().is_none_or(|((first, _), _)| priority < *first)
     }
 
-    /// Whether somebody in the queue may go by now.
+    /// Whether the limit of a call in the queue has ended by now.
     fn is_due(&self, now: Instant) -> bool {
         self.next().is_some_and(|next| next <= now)
     }
 
-    /// When somebody in the queue may go, if nothing else happens.
+    /// The time at which the first limit ends that a call in the queue waits for.
     fn next(&self) -> Option<Instant> {
         self.blocked.iter().filter_map(|blocked| blocked.until).min()
     }
@@ -491,7 +536,7 @@ impl State {
     /// Lets all go that may. The permits are handed over when the lock is free.
     fn pump(&mut self, now: Instant, lane: &Arc<Lane>, then: &mut FollowUp) {
         self.blocked.clear();
-        let mut going = Vec::new();
+        let (mut going, mut skipped) = (Vec::new(), BTreeSet::new());
         for (place, waiter) in &self.queue {
             if self.blocked.iter().any(|blocked| blocked.rule.concerns(&waiter.cost)) {
                 continue;
@@ -499,9 +544,12 @@ impl State {
             match self.rules.look(now, &waiter.cost, &lane.policy) {
                 Ok(()) => {
                     // One that its batch may not send yet is skipped, and keeps no other call back.
-                    if let Some(slot) = lane.turn(&waiter.call).into_slot() {
-                        let grant = self.rules.grant(now, &waiter.cost, &lane.policy);
-                        going.push((*place, grant, slot));
+                    match lane.turn(&waiter.call).into_slot() {
+                        Some(slot) => {
+                            let grant = self.rules.grant(now, &waiter.cost, &lane.policy);
+                            going.push((*place, grant, slot));
+                        }
+                        None => drop(skipped.insert(*place)),
                     }
                 }
                 Err(blocked) => {
@@ -514,12 +562,37 @@ impl State {
             }
         }
         for (place, grant, slot) in going {
+            self.skipped.remove(&place);
             let Some(waiter) = self.queue.remove(&place) else { continue };
-            let permit = lane.permit(self, waiter.cost, grant, &waiter.call, slot);
+            let mut permit = lane.permit(self, waiter.cost, grant, &waiter.call, slot);
+            permit.parked = waiter.skipped.total(now);
             then.granted.push((waiter.grant, permit));
             then.places.extend(waiter.batch_place);
         }
+        self.skip_only(now, skipped);
         self.detach_if_needed(then);
+    }
+
+    /// Notes which calls are skipped from here on. Those that a limit keeps back again look at how
+    /// long they may still wait.
+    fn skip_only(&mut self, now: Instant, skipped: BTreeSet<Place>) {
+        for place in std::mem::take(&mut self.skipped).difference(&skipped) {
+            if let Some(waiter) = self.queue.get_mut(place) {
+                waiter.skipped.end(now);
+                waiter.wake.notify_one();
+            }
+        }
+        for place in skipped {
+            self.skip(now, place);
+        }
+    }
+
+    /// Notes that a call waits for a slot of its batch alone.
+    fn skip(&mut self, now: Instant, place: Place) {
+        if let Some(waiter) = self.queue.get_mut(&place) {
+            waiter.skipped.begin(now);
+            self.skipped.insert(place);
+        }
     }
 
     /// If a call waits for the end of another one, those that hold a permit must not depend on
@@ -530,7 +603,7 @@ impl State {
         }
     }
 
-    /// Drops what nobody waits for.
+    /// Forgets the limits if the queue is empty.
     fn forget_idle_blocks(&mut self) {
         if self.queue.is_empty() {
             self.blocked.clear();

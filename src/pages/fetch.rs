@@ -29,12 +29,16 @@ type Decode<P> = dyn Fn(Raw) -> Result<P> + Send + Sync;
 pub(super) struct Fetch<P> {
     plan: Plan,
     call: Box<dyn Fn(Request) -> Call<P> + Send + Sync>,
-    calls: FuturesOrdered<Call<P>>,
+    calls: Calls<P>,
     /// Pages that have arrived and were not asked for yet; an error is the last.
     arrived: VecDeque<Result<P>>,
-    /// The time in which nothing was polled, which does not count as the calls'.
-    slack: Slack,
-    resting: Option<Instant>,
+}
+
+/// The pages in flight, in order.
+struct Calls<P> {
+    futures: FuturesOrdered<Call<P>>,
+    /// One for each: time in which nothing polls a call does not count as the call's.
+    slacks: VecDeque<Slack>,
 }
 
 /// A page, and where it says that the list goes on.
@@ -47,20 +51,16 @@ struct Fetched<P> {
 impl<P: 'static> Fetch<P> {
     /// `fault` says what failed in a page that decoded in part.
     pub(super) fn new(
-        mut request: Request,
+        request: Request,
         decode: impl Fn(Raw) -> Result<P> + Send + Sync + 'static,
         fault: fn(&P) -> Option<Error>,
     ) -> Self {
-        let slack = Slack::default();
-        request.set_slack(slack.clone());
         let decode: Arc<Decode<P>> = Arc::new(decode);
         Self {
             plan: Plan::new(request),
             call: Box::new(move |request| Box::pin(fetched(request, Arc::clone(&decode), fault))),
-            calls: FuturesOrdered::new(),
+            calls: Calls::new(),
             arrived: VecDeque::new(),
-            slack,
-            resting: None,
         }
     }
 }
@@ -72,7 +72,7 @@ impl<P> Fetch<P> {
 
     /// The next page; an error ends the list.
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<P>>> {
-        self.wake();
+        self.calls.resume();
         // The reader waits for one page, even if none is to be fetched ahead.
         self.advance(context, self.plan.pages_ahead().max(1));
         match self.arrived.pop_front() {
@@ -82,7 +82,7 @@ impl<P> Fetch<P> {
             }
             Some(Ok(page)) => {
                 self.advance(context, self.plan.pages_ahead());
-                self.rest();
+                self.calls.rest();
                 Poll::Ready(Some(Ok(page)))
             }
             None if self.calls.is_empty() => Poll::Ready(None),
@@ -93,16 +93,16 @@ impl<P> Fetch<P> {
     /// Lets the pages ahead make progress.
     pub(super) fn go_on(&mut self, context: &mut Context<'_>) {
         if !self.calls.is_empty() {
-            self.wake();
+            self.calls.resume();
             self.advance(context, self.plan.pages_ahead());
-            self.rest();
+            self.calls.rest();
         }
     }
 
     /// Drops what is under way.
     pub(super) fn end(&mut self) {
         self.plan.end();
-        self.calls = FuturesOrdered::new();
+        self.calls = Calls::new();
         self.arrived.clear();
     }
 
@@ -110,7 +110,7 @@ impl<P> Fetch<P> {
     fn advance(&mut self, context: &mut Context<'_>, ahead: usize) {
         loop {
             self.start(ahead);
-            match Pin::new(&mut self.calls).poll_next(context) {
+            match self.calls.poll_next(context) {
                 Poll::Ready(Some(Ok(fetched))) => self.learn(fetched),
                 Poll::Ready(Some(Err(error))) => self.fail(error),
                 Poll::Ready(None) | Poll::Pending => return,
@@ -125,8 +125,10 @@ impl<P> Fetch<P> {
             if self.calls.len() + self.arrived.len() >= bound {
                 return;
             }
-            let Some(request) = self.plan.next_request() else { return };
-            self.calls.push_back((self.call)(request));
+            let Some(mut request) = self.plan.next_request() else { return };
+            let slack = Slack::with_reader();
+            request.set_slack(slack.clone());
+            self.calls.push((self.call)(request), slack);
         }
     }
 
@@ -137,7 +139,7 @@ impl<P> Fetch<P> {
         match self.plan.learn(&url, &headers) {
             Ok(true) => {}
             // The pages in flight are not those that this page links to.
-            Ok(false) => self.calls = FuturesOrdered::new(),
+            Ok(false) => self.calls = Calls::new(),
             Err(error) => self.fail(error),
         }
     }
@@ -145,19 +147,50 @@ impl<P> Fetch<P> {
     /// Ends the list with an error, after the pages that have arrived.
     fn fail(&mut self, error: Error) {
         self.plan.end();
-        self.calls = FuturesOrdered::new();
+        self.calls = Calls::new();
         let error = error.with_operation(self.plan.label());
         self.arrived.push_back(Err(error));
     }
+}
 
-    /// From here on nothing is polled, until [`wake`](Self::wake).
-    fn rest(&mut self) {
-        self.resting = (!self.calls.is_empty()).then(Instant::now);
+impl<P> Calls<P> {
+    fn new() -> Self {
+        Self { futures: FuturesOrdered::new(), slacks: VecDeque::new() }
     }
 
-    fn wake(&mut self) {
-        if let Some(since) = self.resting.take() {
-            self.slack.add(since.elapsed());
+    fn len(&self) -> usize {
+        self.slacks.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.slacks.is_empty()
+    }
+
+    fn push(&mut self, call: Call<P>, slack: Slack) {
+        self.futures.push_back(call);
+        self.slacks.push_back(slack);
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Fetched<P>>>> {
+        let polled = Pin::new(&mut self.futures).poll_next(context);
+        if let Poll::Ready(Some(_)) = &polled {
+            self.slacks.pop_front();
+        }
+        polled
+    }
+
+    /// From here on the reader polls nothing, until it [resumes](Self::resume).
+    fn rest(&self) {
+        if !self.is_empty() {
+            let now = Instant::now();
+            self.slacks.iter().for_each(|slack| slack.rest(now));
+        }
+    }
+
+    fn resume(&self) {
+        if !self.is_empty() {
+            let now = Instant::now();
+            self.slacks.iter().for_each(|slack| slack.resume(now));
         }
     }
 }
@@ -177,3 +210,6 @@ async fn fetched<P>(
         |fetched| fault(&fetched.page),
     )
 }
+
+#[cfg(test)]
+mod tests;

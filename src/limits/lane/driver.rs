@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{FollowUp, Lane};
 
-/// Lets calls go when their time has come, until nobody waits.
+/// Admits calls when their limits end, until no call waits.
 pub(super) async fn keep_time(mut driver: Driver) {
     let lane = &Arc::clone(&driver.lane);
     loop {
@@ -61,8 +61,8 @@ pub(super) async fn keep_time(mut driver: Driver) {
 /// what calls of other members wait for is not known here.
 const DETACHED_AFTER: Duration = Duration::from_secs(1);
 
-/// The task that keeps the time. If its runtime is shut down, or it panics in somebody's store,
-/// whoever waits on another runtime or calls next starts it anew.
+/// The task that keeps the time. If its runtime is shut down, or a store of the application panics in
+/// it, a call that waits on another runtime, or the next call, starts it anew.
 pub(super) struct Driver {
     pub(super) lane: Arc<Lane>,
     /// It has ended by itself, and there may be another one by now.

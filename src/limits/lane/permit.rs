@@ -20,7 +20,7 @@ pub(crate) struct Permit {
     pub(super) slot: Option<BatchSlot>,
     /// How long it waited.
     pub(crate) waited: Duration,
-    /// How much of that for other calls of its batch, before it was in the queue.
+    /// How much of that for other calls of its batch: for a place in the queue, or a slot.
     pub(crate) parked: Duration,
 }
 

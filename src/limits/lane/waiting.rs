@@ -20,20 +20,26 @@ pub(super) struct Waiting {
 
 impl Waiting {
     pub(super) async fn wait(mut self, start: Instant, patience: Patience) -> Result<Permit> {
-        let end = start.checked_add(self.lane.at_most(patience));
+        let mut end = start.checked_add(self.lane.at_most(patience));
         let wake = Arc::clone(&self.wake);
-        let late = async {
-            match end {
-                Some(end) => sleep_until(end).await,
-                None => std::future::pending().await,
-            }
-        };
-        let mut late = pin!(late);
         loop {
-            match select(&mut self.granted, select(late.as_mut(), pin!(wake.notified()))).await {
+            let late = async move {
+                match end {
+                    Some(end) => sleep_until(end).await,
+                    None => std::future::pending().await,
+                }
+            };
+            match select(&mut self.granted, select(pin!(late), pin!(wake.notified()))).await {
                 Either::Left((Ok(permit), _)) => return Ok(permit),
-                Either::Right((Either::Left(_), _)) => return self.too_late(),
+                Either::Right((Either::Left(_), _)) => {
+                    let now = Instant::now();
+                    end = self.end(start, now, patience);
+                    if end.is_some_and(|end| end <= now) {
+                        return self.too_late();
+                    }
+                }
                 Either::Right((Either::Right(_), _)) => {
+                    end = self.end(start, Instant::now(), patience);
                     let mut state = self.lane.state();
                     if !state.driven && state.queue.contains_key(&self.place) {
                         self.lane.drive(&mut state);
@@ -43,6 +49,20 @@ impl Waiting {
                 Either::Left((Err(_), _)) => return Err(self.displaced()),
             }
         }
+    }
+
+    /// When the wait ends at the latest, as far as it is known now: not by what the policy allows
+    /// while the call is skipped, and later by the time in which it was.
+    fn end(&self, start: Instant, now: Instant, patience: Patience) -> Option<Instant> {
+        let own = start.checked_add(patience.at_most);
+        let state = self.lane.state();
+        let skipped = state.queue.get(&self.place).map(|waiter| &waiter.skipped);
+        if skipped.is_some_and(|skipped| skipped.since.is_some()) {
+            return own;
+        }
+        let skipped = skipped.map(|skipped| skipped.total(now)).unwrap_or_default();
+        let allowed = self.lane.allowed(patience).saturating_add(skipped);
+        [start.checked_add(allowed), own].into_iter().flatten().min()
     }
 
     /// A call that is more urgent has its place.
@@ -71,6 +91,7 @@ impl Drop for Waiting {
         let waiter = {
             let mut state = self.lane.state();
             let waiter = state.queue.remove(&self.place);
+            state.skipped.remove(&self.place);
             state.forget_idle_blocks();
             waiter
         };
