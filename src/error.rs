@@ -23,7 +23,7 @@ mod refusal;
 mod text;
 mod transport;
 
-pub(crate) use advice::when_to_return;
+pub(crate) use advice::{SSO, when_to_return};
 pub(crate) use api::is_html;
 pub use api::{ApiError, ApiErrorDetail};
 pub use incomplete::{Incomplete, IncompleteReason};
