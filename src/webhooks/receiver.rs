@@ -64,8 +64,8 @@ pub use schedule::RetrySchedule;
 /// all, after about 5 s, 30 s, 2 min and 5 min ([`RetrySchedule`]), beside the room for new deliveries
 /// ([`retry_queue`](ReceiverBuilder::retry_queue)). For GitHub, what was acknowledged is done. So what
 /// fails to the end, or is left when the program ends, is kept by a
-/// [journal](ReceiverBuilder::journal) only; without one it is lost unless it is
-/// delivered again at the request of a person or a [`Reconciler`](super::Reconciler), as which it is accepted.
+/// [journal](ReceiverBuilder::journal) only; without one it is lost unless GitHub is asked by hand to
+/// deliver it again, as which it is accepted.
 ///
 /// There is no CORS: a browser is not told that it may send anything.
 ///
