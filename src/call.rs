@@ -21,7 +21,7 @@ use crate::cached::{Writing, cached, not_cached};
 use crate::circuit::{Trial, is_failure};
 use crate::deadline::{Limit, within};
 use crate::detachable::DetachableCall;
-use crate::error::{Error, ErrorKind, Result, speaks_of_secondary};
+use crate::error::{Error, ErrorKind, Result, SSO, speaks_of_secondary};
 use crate::graphql;
 use crate::limits::{BatchSlot, CallHandle, Outcome, Patience, Permit, Told};
 use crate::operation::Label;
@@ -369,7 +369,11 @@ async fn attempt(
 ) -> Result<Raw> {
     let client = prepared.client().inner();
     let exchange = pin!(async {
-        let answer = send(prepared, passes, course).await?;
+        let mut answer = send(prepared, passes, course).await?;
+        if course.lock().unwrap_or_else(PoisonError::into_inner).left.is_some() {
+            // An error tells the user to authorize the token at the URL in it: only GitHub may name that.
+            answer.headers_mut().remove(SSO);
+        }
         read(answer, prepared, passes, operation, reading).await
     });
     let limit = Limit::new(client.attempt_timeout, prepared.slack.as_ref());

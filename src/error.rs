@@ -23,11 +23,11 @@ mod refusal;
 mod text;
 mod transport;
 
-pub(crate) use advice::when_to_return;
-pub(crate) use api::is_html;
+pub(crate) use advice::{SSO, when_to_return};
 pub use api::{ApiError, ApiErrorDetail};
 pub use incomplete::{Incomplete, IncompleteReason};
 pub(crate) use refusal::{Reason, speaks_of_secondary, tells_rate_limit};
+pub(crate) use text::Markup;
 
 /// What a fallible function of this library returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -499,7 +499,8 @@ impl std::error::Error for Error {
     }
 }
 
-/// Text from elsewhere on one line of bounded length: control characters become spaces.
+/// Text from elsewhere on one line of bounded length: control characters become spaces, and words with a token of
+/// GitHub's formats are hidden.
 pub(crate) struct Line<'a>(pub(crate) &'a str);
 
 /// As much of a foreign text as one line of an error shows.
@@ -508,13 +509,11 @@ const LINE_CHARS: usize = 400;
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use fmt::Write;
-        for (count, character) in self.0.chars().enumerate() {
-            if count == LINE_CHARS {
-                return f.write_char('…');
-            }
+        let end = self.0.char_indices().nth(LINE_CHARS).map(|(end, _)| end);
+        for character in text::without_tokens(&self.0[..end.unwrap_or(self.0.len())]).chars() {
             f.write_char(if character.is_control() { ' ' } else { character })?;
         }
-        Ok(())
+        if end.is_some() { f.write_char('…') } else { Ok(()) }
     }
 }
 
@@ -537,5 +536,13 @@ mod tests {
     fn foreign_text_stays_on_one_line() {
         assert_eq!(Line("a\nb\u{1b}c").to_string(), "a b c");
         assert_eq!(Line(&"x".repeat(500)).to_string().chars().count(), LINE_CHARS + 1);
+    }
+
+    #[test]
+    fn foreign_text_shows_no_token() {
+        assert_eq!(Line("a \"ghp_hunter2\"\nb").to_string(), "a [hidden] b");
+        // Also if the line ends within it.
+        let long = format!("{} github_pat_hunter2", "x".repeat(LINE_CHARS - 14));
+        assert!(!Line(&long).to_string().contains("github_pat_"));
     }
 }

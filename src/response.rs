@@ -15,7 +15,7 @@ use url::Url;
 use crate::body::ByteStream;
 use crate::cache::CacheStatus;
 use crate::call::Called;
-use crate::error::{Error, ErrorKind, Result, is_html};
+use crate::error::{Error, ErrorKind, Markup, Result};
 use crate::json_path;
 use crate::operation::Label;
 use crate::wire::EmptyBody;
@@ -296,9 +296,9 @@ impl Raw {
                 None,
                 "expect an Option, or use send_empty for what answers without a body",
             )
-        } else if is_html(&self.headers, &body) {
+        } else if let Some(markup) = Markup::unless_json(&self.headers, &body) {
             (
-                format!("GitHub answered {status} with an HTML page instead of JSON"),
+                format!("GitHub answered {status} with {} instead of JSON", markup.name()),
                 None,
                 "a proxy or a login page probably answered: check the client's base_url",
             )
@@ -386,7 +386,33 @@ pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::RateLimit;
+    use http::header::CONTENT_TYPE;
+
+    use super::*;
+
+    #[test]
+    fn a_body_that_does_not_decode_is_called_what_it_is() {
+        for (kind, body, expected) in [
+            ("text/html", "<html>", "with an HTML page instead of JSON"),
+            ("application/xml", "<Result/>", "with an XML document instead of JSON"),
+            ("application/json", "<?xml version=\"1.0\"?><a/>", "with an XML document"),
+            ("text/html", r#"{"id":"x"}"#, "does not decode at"),
+        ] {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, kind.parse().unwrap())]);
+            let raw = Raw {
+                operation: Label::Borrowed("issues/get"),
+                status: StatusCode::OK,
+                headers: Arc::new(headers),
+                url: "https://api.github.com/a".parse().unwrap(),
+                body: RawBody::Bytes(Bytes::from_static(body.as_bytes())),
+                came: CacheStatus::Bypass,
+                age: None,
+                abroad: false,
+            };
+            let error = raw.json::<Vec<u64>>().unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
 
     #[test]
     fn a_rate_limit_is_read_as_it_is_documented() {

@@ -127,7 +127,8 @@ fn single_sign_on(headers: &HeaderMap) -> String {
     }
 }
 
-const SSO: &str = "x-github-sso";
+/// The header by which GitHub asks for single sign-on.
+pub(crate) const SSO: &str = "x-github-sso";
 /// The longest URL that is believed, in bytes.
 const MAX_SSO_URL: usize = 2048;
 

@@ -21,7 +21,7 @@ pub struct ApiError {
     #[cfg_attr(test, schemars(skip))]
     pub status: StatusCode,
     #[cfg_attr(test, schemars(default))]
-    /// GitHub's message. If the body has none under that name, the best text that it has: an OAuth
+    /// GitHub's message, in which words with a token of GitHub's are hidden. If the body has none under that name, the best text that it has: an OAuth
     /// or problem description, the entries of `errors`, plain text, or the title of a page. Empty
     /// if there is none.
     pub message: String,
@@ -62,9 +62,12 @@ impl Error {
         headers: HeaderMap,
         body: Bytes,
     ) -> Self {
-        let api = ApiError::read(status, &headers, &body);
+        let json: Option<Value> = serde_json::from_slice(&body).ok();
+        let is_markup = json.is_none() && !body.is_empty();
+        let markup = Markup::of(&headers, &body).filter(|_| is_markup);
+        let api = ApiError::read(status, &headers, &body, json);
         let rate_limited = is_rate_limited(&api, &headers);
-        let message = describe(&api, &headers, &body);
+        let message = describe(&api, markup, &body);
         let advice = advice(&api, &headers, rate_limited);
         Error::new(ErrorKind::Api, message)
             .with_operation(operation)
@@ -78,8 +81,8 @@ impl Error {
 }
 
 impl ApiError {
-    fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
-        let json: Option<Value> = serde_json::from_slice(body).ok();
+    /// Reads the body, which is `json` if it is JSON.
+    fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], json: Option<Value>) -> Self {
         let is_json = json.is_some();
         let value = json.unwrap_or_default();
         let errors = match value.get("errors").or_else(|| value.get("error")) {
@@ -106,7 +109,7 @@ impl ApiErrorDetail {
             resource: string(value, "resource"),
             field: string(value, "field"),
             code: string(value, "code"),
-            message: string(value, "message").or_else(|| value.as_str().map(str::to_owned)),
+            message: value.get("message").unwrap_or(value).as_str().map(text::shown),
             value: value.clone(),
         }
     }
@@ -126,13 +129,11 @@ impl ApiErrorDetail {
 }
 
 /// What happened, for the beginning of the line.
-fn describe(api: &ApiError, headers: &HeaderMap, body: &[u8]) -> String {
+fn describe(api: &ApiError, markup: Option<Markup>, body: &[u8]) -> String {
     let mut line = format!("GitHub answered {}", api.status);
-    let markup = Markup::of(headers, body).filter(|_| !body.is_empty());
     let said = !api.message.is_empty();
     match markup {
-        Some(Markup::Html) => line.push_str(" with an HTML page instead of JSON"),
-        Some(Markup::Xml) => line.push_str(" with an XML document instead of JSON"),
+        Some(markup) => line.push_str(&format!(" with {} instead of JSON", markup.name())),
         None if said => {}
         // A 304 never has one.
         None if body.is_empty() && api.status == StatusCode::NOT_MODIFIED => {}
@@ -143,17 +144,12 @@ fn describe(api: &ApiError, headers: &HeaderMap, body: &[u8]) -> String {
         line.push_str(&format!(": \"{}\"", Line(&api.message)));
     }
     let details: Vec<_> = api.errors.iter().map(ApiErrorDetail::summary).collect();
-    let details = details.join(", ");
+    let details = text::shown(&details.join(", "));
     // They may be all that there is to say, and said already.
     if !api.errors.is_empty() && details != api.message {
         line.push_str(&format!(" [{}]", Line(&details)));
     }
     line
-}
-
-/// Whether the body is a page for people, as proxies and load balancers send.
-pub(crate) fn is_html(headers: &HeaderMap, body: &[u8]) -> bool {
-    Markup::of(headers, body).is_some()
 }
 
 /// GitHub signals its limits in several ways:
@@ -393,6 +389,12 @@ mod tests {
             ("\0\u{1}", ""),
             ("no such user for Bearer ghs_hunter2", "no such user for Bearer [hidden]"),
             ("<title>token=ghp_hunter2 failed</title>", "[hidden] failed"),
+            (
+                r#"{"message":"rejected header: token ghp_hunter2"}"#,
+                "rejected header: token [hidden]",
+            ),
+            (r#"{"errors":["Bearer github_pat_hunter2 is wrong"]}"#, "Bearer [hidden] is wrong"),
+            (r#"{"errors":[{"field":"ghs_hunter2","code":"invalid"}]}"#, "[hidden] invalid"),
         ] {
             let error = error(404, &[], body);
             assert_eq!(error.api().unwrap().message, expected, "{body}");
@@ -404,8 +406,34 @@ mod tests {
         }
         let long = error(500, &[], &"long ".repeat(100_000));
         assert!(long.api().unwrap().message.chars().count() <= 401);
-        let latin = ApiError::read(StatusCode::NOT_FOUND, &HeaderMap::new(), b"caf\xe9");
+        let latin = ApiError::read(StatusCode::NOT_FOUND, &HeaderMap::new(), b"caf\xe9", None);
         assert_eq!(latin.message, "");
+    }
+
+    #[test]
+    fn json_is_called_no_page_whatever_its_headers_say() {
+        for kind in ["text/html", "application/xml"] {
+            let line = error(404, &[("content-type", kind)], &said("Not Found")).to_string();
+            assert!(line.contains("404 Not Found: \"Not Found\""), "{line}");
+            let line = error(404, &[("content-type", kind)], "").to_string();
+            assert!(line.contains("an empty body"), "{line}");
+        }
+        let xml = error(404, &[("content-type", "application/xml")], "<Error/>").to_string();
+        assert!(xml.contains("with an XML document instead of JSON"), "{xml}");
+        let html = error(404, &[("content-type", "text/html")], "Sorry").to_string();
+        assert!(html.contains("with an HTML page instead of JSON"), "{html}");
+    }
+
+    #[test]
+    fn no_text_of_an_error_shows_a_token_and_all_are_bounded() {
+        let body = r#"{"message":"no ghp_hunter2","documentation_url":"https://a/?t=gho_hunter2",
+            "errors":[{"message":"nor ghs_hunter2"},{"index":"ghu_hunter2"},{"code":"ghr_hunter2"}]}"#;
+        let error = self::error(422, &[], body);
+        let api = error.api().unwrap();
+        assert_eq!(api.errors[0].message.as_deref(), Some("nor [hidden]"));
+        assert!(!format!("{error} {}", api.message).contains("hunter2"), "{error}");
+        let long = self::error(422, &[], &said(&"long ".repeat(100_000)));
+        assert!(long.api().unwrap().message.chars().count() <= 8_193);
     }
 
     proptest::proptest! {

@@ -1,13 +1,18 @@
 //! The message of an error's body, whatever format the body has.
 
+use std::borrow::Cow;
+
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::api::ApiErrorDetail;
 
 /// Length of a message that is read from plain text or from a page, in characters.
 const MAX_TEXT_CHARS: usize = 400;
+/// Length of a message that is read from JSON, in characters.
+const MAX_JSON_CHARS: usize = 8_192;
 /// As much of a page as is searched for its title, in bytes.
 const MAX_SEARCHED_BYTES: usize = 64 * 1024;
 /// How deep a message may be nested in a JSON body.
@@ -23,6 +28,8 @@ const TOKENS: [&str; 6] = ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"
 
 /// Elements that hold a message: of an XML error, and of a page.
 const ELEMENTS: [&str; 4] = ["message", "title", "h1", "code"];
+
+const HIDDEN: &str = "[hidden]";
 
 /// Format of a body that is no JSON, as its beginning or its headers tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,15 +51,60 @@ impl Markup {
             (says(b"text/html") || body.starts_with(b"<")).then_some(Self::Html)
         }
     }
+
+    /// Returns the same, and `None` if the body is JSON whatever the headers say.
+    pub(crate) fn unless_json(headers: &HeaderMap, body: &[u8]) -> Option<Self> {
+        let is_json = || serde_json::from_slice::<IgnoredAny>(body).is_ok();
+        Self::of(headers, body).filter(|_| !is_json())
+    }
+
+    /// Returns what an error calls the body.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Html => "an HTML page",
+            Self::Xml => "an XML document",
+        }
+    }
 }
 
 /// The best text of a JSON body; empty if it has none.
 pub(super) fn of_json(value: &Value, details: &[ApiErrorDetail]) -> String {
-    said(value, MAX_DEPTH).unwrap_or_else(|| {
+    let text = said(value, MAX_DEPTH).unwrap_or_else(|| {
         let told =
             details.iter().filter(|detail| detail.message.is_some() || detail.code.is_some());
         told.map(ApiErrorDetail::summary).collect::<Vec<_>>().join(", ")
-    })
+    });
+    shown(&text)
+}
+
+/// Text out of JSON as an error has it: of bounded length, and without tokens.
+pub(super) fn shown(text: &str) -> String {
+    match text.char_indices().nth(MAX_JSON_CHARS) {
+        Some((end, _)) => format!("{}…", without_tokens(&text[..end])),
+        None => without_tokens(text).into_owned(),
+    }
+}
+
+/// Hides each word that has a token in it: what a proxy repeats of a request may be one of any client.
+pub(super) fn without_tokens(text: &str) -> Cow<'_, str> {
+    if !has_token(text) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for part in text.split_inclusive(is_space) {
+        let word = part.trim_end_matches(is_space);
+        shown.push_str(if has_token(word) { HIDDEN } else { word });
+        shown.push_str(&part[word.len()..]);
+    }
+    Cow::Owned(shown)
+}
+
+fn has_token(text: &str) -> bool {
+    TOKENS.iter().any(|prefix| text.contains(prefix))
+}
+
+fn is_space(character: char) -> bool {
+    character.is_whitespace() || character.is_control()
 }
 
 fn said(value: &Value, depth: usize) -> Option<String> {
@@ -117,14 +169,11 @@ fn element(page: &str, lower: &str, name: &str) -> Option<String> {
 /// On one line, with one space between words, of bounded length.
 fn bounded(text: &str) -> String {
     let mut line = String::new();
-    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty())
-    {
+    for word in text.split(is_space).filter(|word| !word.is_empty()) {
         if !line.is_empty() {
             line.push(' ');
         }
-        // What a proxy repeats of a request may be a token of any client.
-        let hidden = TOKENS.iter().any(|prefix| word.contains(prefix));
-        line.push_str(if hidden { "[hidden]" } else { word });
+        line.push_str(if has_token(word) { HIDDEN } else { word });
         if line.len() > MAX_TEXT_CHARS * 4 {
             break;
         }

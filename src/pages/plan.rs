@@ -63,13 +63,15 @@ impl Plan {
         match std::mem::replace(&mut self.step, Step::Wait) {
             Step::First => Some(self.request.clone()),
             Step::Link(url) => Some(self.request.page(url)),
-            Step::Numbers { pages, next, expected } => {
-                let request = (next <= pages.last).then(|| self.request.page(pages.url(next)));
-                let next = next.saturating_add(u64::from(request.is_some()));
-                self.step = Step::Numbers { pages, next, expected };
-                request
+            Step::Numbers { pages, next, expected } if next <= pages.last => {
+                let request = self.request.page(pages.url(next));
+                // After the page with the greatest number, its own link decides.
+                if let Some(next) = next.checked_add(1) {
+                    self.step = Step::Numbers { pages, next, expected };
+                }
+                Some(request)
             }
-            idle @ (Step::Wait | Step::End) => {
+            idle @ (Step::Numbers { .. } | Step::Wait | Step::End) => {
                 self.step = idle;
                 None
             }
@@ -87,11 +89,12 @@ impl Plan {
         };
         let numbered = Numbered::of(&url, links.last.as_ref());
         if let Step::Numbers { pages, next, expected } = &mut self.step {
-            *expected += 1;
-            if *expected < *next && pages.url(*expected) == url {
+            let following = expected.checked_add(1).filter(|following| following < next);
+            if let Some(following) = following.filter(|number| pages.url(*number) == url) {
                 // As assumed. The list may have become longer meanwhile.
+                *expected = following;
                 if let Some((_, now)) = numbered {
-                    pages.last = now.last.max(*next - 1);
+                    pages.last = now.last.max(next.saturating_sub(1));
                 }
                 return Ok(true);
             }
@@ -117,5 +120,87 @@ impl Plan {
             .with_advice("the list was left there, since it would never end"));
         }
         Ok(Links { next, last })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use http::Method;
+    use http::header::LINK;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::client::Client;
+
+    fn number() -> impl Strategy<Value = u64> {
+        prop_oneof![0_u64..4, (0_u64..4).prop_map(|less| u64::MAX - less), any::<u64>()]
+    }
+
+    proptest! {
+        /// Whatever the numbers of pages are, none is asked for twice, and nothing overflows.
+        #[test]
+        fn extreme_numbers_ask_for_no_page_twice(
+            links in proptest::collection::vec((number(), number()), 1..6),
+            ahead in 1_usize..6,
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let _entered = runtime.enter();
+            let client = Client::builder().token("t0ken").build().unwrap();
+            let mut plan = Plan::new(client.request(Method::GET, "/list"));
+            let (mut page, mut flight) = (None, Vec::new());
+            plan.next_request();
+            for (next, last) in links {
+                let from = page.take().unwrap_or_else(|| url(0, "first"));
+                let link = format!(
+                    "<{}>; rel=\"next\", <{}>; rel=\"last\"",
+                    url(next, "page"), url(last, "page"),
+                );
+                let headers = HeaderMap::from_iter([(LINK, link.parse().unwrap())]);
+                match plan.learn(&from, &headers) {
+                    Ok(true) => {}
+                    // What was asked for is not what follows.
+                    Ok(false) => flight.clear(),
+                    // It was there already.
+                    Err(_) => break,
+                }
+                while flight.len() < ahead {
+                    let Some(request) = plan.next_request() else { break };
+                    flight.push(asked(request));
+                }
+                let unique: HashSet<_> = flight.iter().collect();
+                prop_assert_eq!(unique.len(), flight.len(), "{:?}", flight);
+                if flight.is_empty() {
+                    break;
+                }
+                page = Some(flight.remove(0));
+            }
+        }
+    }
+
+    fn asked(request: Request) -> Url {
+        request.prepare().unwrap().first_hop().url
+    }
+
+    fn url(number: u64, name: &str) -> Url {
+        format!("https://api.github.com/list?{name}={number}").parse().unwrap()
+    }
+
+    #[test]
+    fn the_page_with_the_greatest_number_is_asked_for_once() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _entered = runtime.enter();
+        let client = Client::builder().token("t0ken").build().unwrap();
+        let mut plan = Plan::new(client.request(Method::GET, "/list"));
+        plan.next_request();
+        let greatest = url(u64::MAX, "page");
+        let link = format!("<{greatest}>; rel=\"next\", <{greatest}>; rel=\"last\"");
+        let headers = HeaderMap::from_iter([(LINK, link.parse().unwrap())]);
+        plan.learn(&url(1, "page"), &headers).unwrap();
+        assert_eq!(asked(plan.next_request().unwrap()), greatest);
+        assert!(plan.next_request().is_none());
+        // Its own link decides, and leads back to it.
+        assert!(plan.learn(&greatest, &headers).is_err());
     }
 }

@@ -5,7 +5,8 @@ use http::StatusCode;
 use crate::error::{Error, ErrorKind};
 
 /// OpenTelemetry's `error.type`: the status where GitHub answered with one that is no success, such
-/// as `404`, or by one that is not ready (`202`), and else the sort of the error, such as `timeout`. There are some eighty of them.
+/// as `404`, or by one that is not ready (`202`), and else the sort of the error, such as `timeout`.
+/// There are some eighty of them.
 pub(crate) fn error_type(error: &Error) -> &'static str {
     match (error.kind(), error.status()) {
         (ErrorKind::Api, Some(status)) => status_text(status),

@@ -157,7 +157,7 @@ impl<'a> Usage<'a> {
     /// heard; what it was not asked to take is told later.
     pub async fn tell(&self) -> bool {
         for account in self.books.accounts() {
-            if !account.tally.tell().await {
+            if !account.tally.tell().await || account.tally.is_unsure() {
                 return false;
             }
         }
@@ -223,6 +223,8 @@ impl Books {
                         Ran::NotTried => tokio::time::sleep(BETWEEN_FLUSHES).await,
                     }
                 }
+                // So may what it was told earlier, if it has not answered since.
+                heard &= !account.tally.is_unsure();
             }
             heard
         };
@@ -262,7 +264,7 @@ impl Books {
 
 /// The pause before the store is told again at the end.
 const BETWEEN_FLUSHES: Duration = Duration::from_millis(100);
-/// How long the drop of a client waits for its store, where others drive what that needs.
+/// How long the drop of a client waits for its store, where other threads drive what that needs.
 const DROP_PATIENCE: Duration = Duration::from_millis(500);
 /// The same on a runtime of one thread, which stands still meanwhile.
 const DROP_PATIENCE_ALONE: Duration = Duration::from_millis(100);
@@ -287,8 +289,9 @@ impl Drop for Books {
         if flush.as_mut().now_or_never().is_some() {
             return;
         }
-        let patience = match runtime.runtime_flavor() {
-            tokio::runtime::RuntimeFlavor::CurrentThread => DROP_PATIENCE_ALONE,
+        let patience = match runtime.metrics().num_workers() {
+            // Whatever its flavor is, it may be this very thread.
+            1 => DROP_PATIENCE_ALONE,
             _ => DROP_PATIENCE,
         };
         // A thread of its own may wait, whatever runtime this is and wherever in it.
@@ -312,7 +315,7 @@ fn key<const N: usize>(parts: [&str; N]) -> String {
 }
 
 impl Account {
-    /// Whether a budget is known to have no room for an operation, without asking anybody.
+    /// Whether a budget is known to have no room for an operation, without a request to the store.
     pub(crate) fn check(&self, operation: &str) -> Result<()> {
         let now = clock::now();
         self.budgets.iter().try_for_each(|budget| budget.check(operation, now))

@@ -50,8 +50,8 @@ pub use schedule::RetrySchedule;
 /// | it is signed with a known secret | 401 |
 /// | it is JSON or a form, and has GitHub's headers | 415, 400 |
 /// | there is room for it: 1,000 deliveries and 256 MiB | 503 |
-/// | nobody has handled it, by its [key](Delivery::key) | 200 |
-/// | nobody is handling it | 503 |
+/// | it was not handled before, by its [key](Delivery::key) | 200 |
+/// | it is not being handled | 503 |
 /// | it is on the disk, if there is a [journal](ReceiverBuilder::journal) | 503 |
 /// | it waits for its turn: 202 | |
 ///
@@ -64,8 +64,8 @@ pub use schedule::RetrySchedule;
 /// all, after about 5 s, 30 s, 2 min and 5 min ([`RetrySchedule`]), beside the room for new deliveries
 /// ([`retry_queue`](ReceiverBuilder::retry_queue)). For GitHub, what was acknowledged is done. So what
 /// fails to the end, or is left when the program ends, is kept by a
-/// [journal](ReceiverBuilder::journal) only; without one it is lost unless somebody has it
-/// delivered again, as which it is accepted.
+/// [journal](ReceiverBuilder::journal) only; without one it is lost unless GitHub is asked by hand to
+/// deliver it again, as which it is accepted.
 ///
 /// There is no CORS: a browser is not told that it may send anything.
 ///
@@ -80,7 +80,7 @@ pub use schedule::RetrySchedule;
 ///   in the middle of an attempt, when Redis loses its data, when
 ///   [memory](crate::store::Memory) is full or ends with the process. A journal remembers what its own
 ///   process has handled;
-/// - if somebody who has recorded a delivery sends it under another name: GitHub signs the body alone.
+/// - if a recorded delivery is sent under another name: GitHub signs the body alone.
 ///   Deliveries should come by HTTPS.
 ///
 /// ```no_run
@@ -137,7 +137,7 @@ struct Shared {
     mode: Mode,
     /// How long a request may take.
     answered_within: Duration,
-    /// Where deliveries are handled, whoever brings them.
+    /// Where deliveries are handled, whatever runtime they arrive on.
     runtime: Handle,
     rooms: Rooms,
     counts: Counts,
@@ -191,7 +191,7 @@ impl Receiver {
     /// whatever goes on is ended, which may take 2 s more. Returns how many were left.
     ///
     /// With a journal these are handled after the next start, or by the next receiver of the same
-    /// journal; without one they are lost, unless somebody has GitHub deliver them again by hand.
+    /// journal; without one they are lost, unless GitHub is asked by hand to deliver them again.
     pub async fn shutdown(&self, within: Duration) -> usize {
         self.0.phase.send_if_modified(|phase| {
             let open = *phase == Phase::Open;
@@ -200,9 +200,9 @@ impl Receiver {
             }
             open
         });
-        // Whoever is handled or waits has a place.
+        // A delivery that waits or is handled has a place.
         let _ = timeout(within, self.0.rooms.all_free()).await;
-        let left = self.0.rooms.taken() + self.0.rooms.left();
+        let left = self.0.rooms.unhandled();
         self.0.phase.send_replace(Phase::Ended);
         // What is ended lets go of its claims, and is left in the journal.
         let _ = timeout(LETTING_GO, async {

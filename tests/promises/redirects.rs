@@ -172,3 +172,28 @@ async fn what_a_303_says_is_done_is_not_done_again() {
     call.json(&json!({})).send_empty().await.unwrap_err();
     assert_eq!(server.requests().len(), 1);
 }
+
+#[tokio::test]
+async fn only_github_names_the_page_on_which_a_token_is_authorized() {
+    const SSO: &str = "x-github-sso: required; url=https://evil.example/authorize\r\n";
+    for (status, body) in [("403 Forbidden", "{}"), ("200 OK", "no JSON")] {
+        let storage =
+            Server::start(move |_| async move { Reply::Raw(answer(status, SSO, body)) }).await;
+        let location = format!("location: {}/file\r\n", storage.url);
+        let github = Server::start(move |_| {
+            let location = location.clone();
+            async move { Reply::Raw(answer("302 Found", &location, "")) }
+        })
+        .await;
+        let call = github.client().request(Method::GET, "/from");
+        let error = call.send::<Value>().await.unwrap_err();
+        assert_eq!(storage.requests().len(), 1, "{error}");
+        assert_eq!(error.sso_url(), None);
+        assert!(!error.to_string().contains("evil.example"), "{error}");
+        assert!(!error.to_string().contains("single sign-on"), "{error}");
+    }
+    // What GitHub itself says is believed.
+    let github = Server::start(|_| async { Reply::Raw(answer("403 Forbidden", SSO, "{}")) }).await;
+    let error = github.client().request(Method::GET, "/a").send::<Value>().await.unwrap_err();
+    assert_eq!(error.sso_url(), Some("https://evil.example/authorize"));
+}

@@ -17,7 +17,7 @@ use crate::auth::failure::AuthFailure;
 use crate::auth::token::AccessToken;
 use crate::call::{Reading, call};
 use crate::client::Client;
-use crate::error::{Error, ErrorKind, Line, Result, is_html, tells_rate_limit};
+use crate::error::{Error, ErrorKind, Line, Markup, Result, tells_rate_limit};
 use crate::request::Request;
 use crate::response::RawBody;
 
@@ -63,13 +63,13 @@ impl Ask {
             // It was not asked for.
             RawBody::Stream(_) => &[],
         };
-        let html = is_html(&raw.headers, body);
+        let markup = Markup::of(&raw.headers, body);
         Ok(Heard {
             who: self.who,
             label: self.label,
             status: raw.status,
-            html,
-            fields: if html { Fields::default() } else { Fields::read(body) },
+            html: markup == Some(Markup::Html),
+            fields: if markup.is_some() { Fields::default() } else { Fields::read(body) },
             headers: std::sync::Arc::unwrap_or_clone(raw.headers),
             secrets,
         })

@@ -1,4 +1,4 @@
-//! How much may be used, as somebody decides.
+//! How much may be used, as the owner of a budget decides.
 
 use super::period::Period;
 use super::plan::Plan;
@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 ///
 /// It is counted in the client's [store](crate::ClientBuilder::store) before it is sent, which costs a round trip for
 /// each budget, of [50 ms](crate::ClientBuilder::store_timeout) at most. While the store answers, not one request goes over
-/// a hard limit, whoever shares it. While it does not, a budget that is not [strict](Self::strict) is kept by each
+/// a hard limit, whatever clients share it. While it does not, a budget that is not [strict](Self::strict) is kept by each
 /// process for itself. A store that forgets, forgets budgets: the client's own memory when the client ends,
 /// [`Memory`](crate::store::Memory) when it is full of them, [`Disk`](crate::store::Disk) what was used least when it is
 /// full of anything, Redis if it may evict (`maxmemory-policy`).

@@ -73,7 +73,7 @@ impl Place {
         self.run(|store| store.add(key, amount, ttl)).await
     }
 
-    /// Whether nobody did this before.
+    /// Whether this was not done before.
     pub(super) async fn claim(&self, key: &str, ttl: Duration) -> bool {
         let claimed = self.run(|store| store.claim(key, Bytes::from_static(b"1"), ttl)).await;
         // Rather twice than not at all.

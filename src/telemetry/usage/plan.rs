@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::period::Period;
 use crate::error::{Error, ErrorKind, Result};
 
-/// What somebody charges for requests, as data: it is `serde`'s to read and write.
+/// What a provider charges for requests, as data: it is `serde`'s to read and write.
 ///
 /// ```
 /// use octowire::telemetry::usage::{Period, Plan};

@@ -47,7 +47,7 @@ struct State {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spent(Window);
 
-/// What the store is being told. If whoever tells it is dropped, nobody knows whether it heard.
+/// What the store is being told. If the task that tells it is dropped, it is unknown whether it heard.
 struct Telling<'a> {
     spending: &'a Spending,
     window: Window,
@@ -136,7 +136,7 @@ impl Spending {
     }
 
     /// Whether a store that did not answer does now, if it was not told of something: it is told only if it
-    /// answers, since nobody knows else whether it was.
+    /// answers, since it is unknown otherwise whether it was.
     async fn finds_out(&self, place: &Place, window: Window) -> bool {
         {
             let mut state = self.state();
@@ -236,7 +236,7 @@ impl Spending {
         meter::budget(self.labels, used.max(0) as f64, limit);
     }
 
-    /// Warns once in a window, whoever of those who share the store gets there first.
+    /// Warns once in a window, by the first of the clients that share the store.
     async fn warn(&self, place: &Place, window: Window, used: i64) {
         let Budget { name, period, soft, hard, .. } = &self.budget;
         if soft.is_none_or(|soft| used < signed(soft)) {

@@ -46,7 +46,7 @@ pub(super) struct Tally {
     /// Where identities are listed, and its name there.
     listed: (String, String),
     state: Mutex<State>,
-    /// Held by who tells the store: whoever comes later finds all that was told.
+    /// Held while the store is told: the next task to take it finds all that was told.
     telling: tokio::sync::Mutex<()>,
 }
 
@@ -61,8 +61,10 @@ struct State {
     untold: BTreeMap<Window, BTreeMap<String, u64>>,
     /// What it was told without an answer since it answered last: a report without it has this.
     unsure: BTreeMap<Window, BTreeMap<String, u64>>,
+    /// The same of the list of identities, which no report shows.
+    is_listing_unsure: bool,
     listed: BTreeMap<Window, u64>,
-    /// When somebody will have told it; past if who would is gone.
+    /// When a task will have told it; past if that task is gone.
     scheduled: Option<Instant>,
 }
 
@@ -70,7 +72,7 @@ struct State {
 /// longest pause.
 const TOLD_AFTER: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// For how long it is tried: whoever is not used any more ends then.
+/// For how long it is tried: an identity that is not used any more ends then.
 const TRIED_FOR: Duration = Duration::from_secs(60 * 60);
 /// The time of day is looked at this often: to look costs more than to count.
 const LOOKED_AFTER: Duration = Duration::from_secs(1);
@@ -90,13 +92,13 @@ impl Tally {
         if !self.place.is_shared() {
             drop(state);
             if turned {
-                // Where nobody else looks, telling takes no time.
+                // Where no other process looks, telling takes no time.
                 let _ = self.tell().now_or_never();
             }
             return;
         }
         if state.scheduled.is_none_or(|at| at + TOLD_AFTER <= now) {
-            // Calls are made on a runtime; without one there is nobody to tell later.
+            // Calls are made on a runtime; without one no task can tell it later.
             let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
             state.scheduled = Some(now + TOLD_AFTER);
             drop(state);
@@ -133,39 +135,50 @@ impl Tally {
             state.settle();
             (std::mem::take(&mut state.untold), std::mem::take(&mut state.listed))
         };
-        let mut telling = Telling { tally: self, untold, listed };
+        let mut telling = Telling { tally: self, untold, listed, asked: None, is_listing: false };
+        // If nothing is left to tell, the store is not asked, and has confirmed nothing.
+        let mut heard = false;
         while let Some((window, numbers)) = telling.untold.pop_first() {
-            let amounts = Vec::from_iter(numbers);
             let (key, kept) = (self.key(window), window.period.kept());
+            let amounts = Vec::from_iter(numbers.clone());
+            telling.asked = Some((window, numbers));
             match self.place.tally(&key, &amounts, kept, patience).await {
-                Ran::Done(()) => {}
+                Ran::Done(()) => heard = true,
                 Ran::NotTried => {
-                    telling.untold.insert(window, BTreeMap::from_iter(amounts));
+                    telling.untold.extend(telling.asked.take());
                     return Ran::NotTried;
                 }
-                Ran::Unknown => {
-                    let amounts = BTreeMap::from_iter(amounts);
-                    let mut state = self.state();
-                    add(state.unsure.entry(window).or_default(), Some(&amounts));
-                    trim(&mut state.unsure);
-                    return Ran::Unknown;
-                }
+                Ran::Unknown => return Ran::Unknown,
             }
+            telling.asked = None;
         }
         while let Some((month, requests)) = telling.listed.pop_first() {
             let amounts = [(self.listed.1.clone(), requests)];
             let key = format!("{}:{month}", self.listed.0);
+            telling.is_listing = true;
             match self.place.tally(&key, &amounts, month.period.kept(), patience).await {
-                Ran::Done(()) => {}
+                Ran::Done(()) => heard = true,
                 Ran::NotTried => {
+                    telling.is_listing = false;
                     telling.listed.insert(month, requests);
                     return Ran::NotTried;
                 }
                 Ran::Unknown => return Ran::Unknown,
             }
+            telling.is_listing = false;
         }
-        self.state().unsure.clear();
+        if heard {
+            let mut state = self.state();
+            state.unsure.clear();
+            state.is_listing_unsure = false;
+        }
         Ran::Done(())
+    }
+
+    /// Returns whether the store was told something without an answer, and has not answered since.
+    pub(super) fn is_unsure(&self) -> bool {
+        let state = self.state();
+        !state.unsure.is_empty() || state.is_listing_unsure
     }
 
     /// Whether there is something that the store was not told, or is being told.
@@ -213,7 +226,7 @@ impl Tally {
 
 impl Drop for Tally {
     fn drop(&mut self) {
-        // Where nobody else looks, telling takes no time. Else whoever tells holds it.
+        // Where no other process looks, telling takes no time. Else the task that tells holds it.
         if !self.place.is_shared() {
             let _ = self.tell().now_or_never();
         }
@@ -260,20 +273,26 @@ fn trim(numbers: &mut BTreeMap<Window, BTreeMap<String, u64>>) {
     }
 }
 
-/// What the store is being told. What it has not heard of when whoever tells it gives up is told
-/// again.
+/// What the store is being told. If that ends early, what the store was not asked to take is told again, and what
+/// it was asked to take without an answer is unsure.
 struct Telling<'a> {
     tally: &'a Tally,
     untold: BTreeMap<Window, BTreeMap<String, u64>>,
     listed: BTreeMap<Window, u64>,
+    /// The numbers that the store was asked to take, until it answers.
+    asked: Option<(Window, BTreeMap<String, u64>)>,
+    /// Whether the store was asked to list the identity, until it answers.
+    is_listing: bool,
 }
 
 impl Drop for Telling<'_> {
     fn drop(&mut self) {
-        if self.untold.is_empty() && self.listed.is_empty() {
-            return;
-        }
         let mut state = self.tally.state();
+        if let Some((window, numbers)) = self.asked.take() {
+            add(state.unsure.entry(window).or_default(), Some(&numbers));
+            trim(&mut state.unsure);
+        }
+        state.is_listing_unsure |= self.is_listing;
         for (window, numbers) in &self.untold {
             add(state.untold.entry(*window).or_default(), Some(numbers));
         }
@@ -289,3 +308,6 @@ fn add(numbers: &mut BTreeMap<String, u64>, more: Option<&BTreeMap<String, u64>>
         *number = number.saturating_add(*amount);
     }
 }
+
+#[cfg(test)]
+mod tests;

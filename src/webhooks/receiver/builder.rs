@@ -75,7 +75,7 @@ impl ReceiverBuilder {
 
     /// Answers once the delivery is handled (200) or is not (500), rather than once it is accepted
     /// (202). The handler has one attempt then, and what is left of
-    /// [`answered_within`](Self::answered_within); whoever has no turn in that time is refused (503).
+    /// [`answered_within`](Self::answered_within); a delivery that has no turn in that time is refused (503).
     pub fn inline(mut self) -> Self {
         self.mode = Mode::Inline;
         self
@@ -148,7 +148,7 @@ impl ReceiverBuilder {
     ///
     /// # Errors
     /// Of the kind [`Configuration`](ErrorKind::Configuration): outside of a Tokio runtime, in which
-    /// deliveries are handled whoever brings them; if it answers [`inline`](Self::inline) and has a
+    /// deliveries are handled, whatever runtime they arrive on; if it answers [`inline`](Self::inline) and has a
     /// journal, which has nothing to keep then; and if no body of the largest size could be held.
     pub fn start<F, R, E>(self, handler: F) -> Result<Receiver>
     where

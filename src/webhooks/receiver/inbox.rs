@@ -34,7 +34,7 @@ impl Inbox {
         self.0.is_some()
     }
 
-    /// Leaves a delivery to who has the journal; says whether there is one.
+    /// Leaves a delivery to the owner of the journal; says whether there is one.
     pub(super) fn leave(&self, delivery: &Delivery) -> bool {
         if let Some(journal) = &self.0 {
             journal.leave(delivery.key());

@@ -38,7 +38,7 @@ pub(super) async fn take(
         return shared.counts.answered(Some(delivery.event_name()), Err(Refusal::Busy));
     };
     let (tell, told) = oneshot::channel();
-    // A task of its own: whoever sends may hang up, and what is begun for a delivery has to be ended.
+    // A task of its own: the sender may hang up, and what is begun for a delivery has to be ended.
     let work = take_and_handle(Arc::clone(shared), delivery, room, by, tell);
     shared.runtime.spawn(work);
     // It only goes without a word if the runtime ends, or the store or the disk hangs.
@@ -58,7 +58,7 @@ async fn take_and_handle(
 ) {
     let event = delivery.event_name().to_owned();
     let tell = |answer| {
-        // Whether or not anybody listens still.
+        // Also if the request is gone meanwhile.
         let _ = tell.send(shared.counts.answered(Some(&event), answer));
     };
     let claim = match claim(&shared, &delivery).await {
@@ -67,7 +67,7 @@ async fn take_and_handle(
     };
     match shared.mode {
         Mode::Queued if *shared.phase.borrow() == Phase::Ended => {
-            // Nobody was told that it is accepted, and nobody will be.
+            // The sender was not told that it is accepted, and will not be.
             tell(Err(Refusal::Busy));
             work::leave(&shared, &delivery, claim).await;
         }

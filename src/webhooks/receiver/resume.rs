@@ -1,4 +1,4 @@
-//! What is in the journal and handled by nobody is taken up: what an earlier process left, an earlier
+//! What is in the journal and not handled is taken up: what an earlier process left, an earlier
 //! receiver, or one that could not go on.
 
 use std::pin::pin;
@@ -20,7 +20,7 @@ use crate::webhooks::once::Taken;
 
 /// What can not be taken up since the store or the disk fails is tried again after so long.
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
-/// What somebody else has is looked at so often while a claim lasts.
+/// What another receiver has is looked at so often while a claim lasts.
 const LOOKS: u32 = 10;
 
 impl Receiver {
@@ -35,7 +35,7 @@ impl Receiver {
     pub async fn retry_failed(&self, id: &str) -> Result<bool> {
         let Some(journal) = self.0.inbox.journal() else { return Ok(false) };
         let (shared, journal, id) = (Arc::clone(&self.0), journal.clone(), id.to_owned());
-        // A task of its own: whoever waits may be dropped, and what is begun has to be ended.
+        // A task of its own: the future that waits may be dropped, and what is begun has to be ended.
         let retried = self.0.runtime.spawn(async move { retry(&shared, &journal, &id).await });
         // The runtime ends.
         retried.await.unwrap_or(Ok(false))
@@ -100,12 +100,12 @@ fn task_of(shared: &Shared) -> MutexGuard<'_, Option<JoinHandle<()>>> {
     shared.taking_up.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Looks later at what is in the journal and handled by nobody here.
+/// Looks later at what is in the journal and not handled here.
 pub(super) fn take_up_later(shared: &Arc<Shared>, id: String) {
     leave_after(shared, id, AFTER_FAILURE);
 }
 
-/// Leaves a delivery in the journal to who takes up what is left, after this time.
+/// Leaves a delivery in the journal to the task that takes up what is left, after this time.
 fn leave_after(shared: &Arc<Shared>, id: String, time: Duration) {
     let Some(journal) = shared.inbox.journal().cloned() else { return };
     let mut phase = shared.phase.subscribe();
@@ -150,7 +150,7 @@ async fn take_up(shared: Weak<Shared>, journal: Journal, mut phase: watch::Recei
             };
             match taken {
                 Ok(true) => {}
-                // Whoever has it may end before it is handled, and then its claim does.
+                // The process that has it may end before it is handled, and then its claim does.
                 Ok(false) => leave_after(&shared, id, shared.once.lasts() / LOOKS),
                 Err(error) => {
                     warn!(delivery = id, %error, "a delivery that was accepted earlier can not be taken up yet");
@@ -187,7 +187,7 @@ async fn take_up_one(
         }
     };
     let key = delivery.key();
-    // The claim of who had it is this one's as well: nobody else has the journal.
+    // The claim of its last process is this one's as well: no other has the journal.
     let claim = match shared.once.resume(&key, token).await? {
         Taken::Claimed(claim) => claim,
         Taken::Done => return journal.done(&key).await.map(|()| true),

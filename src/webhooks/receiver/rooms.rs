@@ -39,14 +39,15 @@ pub(super) struct Room {
     _queued: meter::InFlight,
 }
 
-/// What is taken, which the semaphores do not say while somebody waits for much of them.
+/// What is taken, which the semaphores do not say while a delivery waits for much of them.
 #[derive(Default)]
 struct Taken {
     places: AtomicUsize,
     bytes: AtomicUsize,
     retries: AtomicUsize,
-    /// Deliveries that gave up their place unhandled, since the receiver ends.
-    left: AtomicUsize,
+    /// Deliveries that have a place, or gave it up with [`Room::leave`]: one number, so that none is counted twice
+    /// on its way from the one to the other.
+    unhandled: AtomicUsize,
     free: Notify,
 }
 
@@ -80,9 +81,9 @@ impl Rooms {
         }
     }
 
-    /// How many gave up their room with [`Room::leave`].
-    pub(super) fn left(&self) -> usize {
-        self.taken.left.load(Ordering::Acquire)
+    /// Returns how many have a place, or gave it up with [`Room::leave`].
+    pub(super) fn unhandled(&self) -> usize {
+        self.taken.unhandled.load(Ordering::Acquire)
     }
 
     /// How many of those that have a place were set aside.
@@ -108,6 +109,7 @@ impl Rooms {
     }
 
     fn room(&self, place: OwnedSemaphorePermit, bytes: OwnedSemaphorePermit, size: u32) -> Room {
+        self.taken.unhandled.fetch_add(1, Ordering::AcqRel);
         self.taken.places.fetch_add(1, Ordering::AcqRel);
         self.taken.bytes.fetch_add(size as usize, Ordering::AcqRel);
         let taken = Arc::clone(&self.taken);
@@ -125,7 +127,7 @@ impl Rooms {
         self.running.acquire().await.ok()
     }
 
-    /// Waits until nobody has a place.
+    /// Waits until no delivery has a place.
     pub(super) async fn all_free(&self) {
         loop {
             let free = self.taken.free.notified();
@@ -151,7 +153,7 @@ impl Rooms {
 }
 
 impl Room {
-    /// Notes that the delivery is left to who opens the journal next.
+    /// Notes that the delivery is left to the next receiver that opens the journal.
     pub(super) fn leave(&mut self) {
         self.left = true;
     }
@@ -160,8 +162,9 @@ impl Room {
 impl Drop for Room {
     fn drop(&mut self) {
         self.taken.bytes.fetch_sub(self.size as usize, Ordering::AcqRel);
-        if self.left {
-            self.taken.left.fetch_add(1, Ordering::AcqRel);
+        // Before the place is free: `all_free` then knows that the number is final.
+        if !self.left {
+            self.taken.unhandled.fetch_sub(1, Ordering::AcqRel);
         }
         if self.retries {
             self.taken.retries.fetch_sub(1, Ordering::AcqRel);
@@ -169,5 +172,49 @@ impl Drop for Room {
         if self.taken.places.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.taken.free.notify_waiters();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    fn rooms(places: u32) -> Rooms {
+        Rooms::new(Bounds { queue: (places, 1_000), retries: (1, 1_000), running: 1 })
+    }
+
+    #[test]
+    fn a_delivery_that_is_left_is_unhandled_and_one_that_ended_is_not() {
+        let rooms = rooms(3);
+        let (ended, mut left) = (rooms.now(1).unwrap(), rooms.now(1).unwrap());
+        let kept = rooms.now(1).unwrap();
+        drop(ended);
+        left.leave();
+        drop(left);
+        assert_eq!((rooms.taken(), rooms.unhandled()), (1, 2));
+        drop(kept);
+        assert_eq!((rooms.taken(), rooms.unhandled()), (0, 1));
+    }
+
+    #[test]
+    fn no_delivery_is_counted_twice_while_it_is_left() {
+        const ALL: usize = 200;
+        let rooms = rooms(ALL as u32);
+        let taken: Vec<_> = (0..ALL).map(|_| rooms.now(1).unwrap()).collect();
+        let ends = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for mut room in taken {
+                    room.leave();
+                    drop(room);
+                }
+                ends.store(true, Ordering::Release);
+            });
+            while !ends.load(Ordering::Acquire) {
+                assert_eq!(rooms.unhandled(), ALL);
+            }
+        });
     }
 }

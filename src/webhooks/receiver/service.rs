@@ -60,7 +60,7 @@ where
         return Err(Refusal::Method);
     }
     if let Signed::ByGitHub(verifier) = &shared.signed {
-        // Whoever does not even try to sign has no body read.
+        // The body of a request that is not signed at all is not read.
         verifier.check(&parts.headers).map_err(Refusal::Signature)?;
     }
     // Held until it is verified.

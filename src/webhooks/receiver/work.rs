@@ -33,7 +33,7 @@ enum End {
     Failed(Failure),
     /// The receiver ended before.
     Left,
-    /// Somebody else has handled it, or does.
+    /// Another receiver has handled it, or does.
     Elsewhere(Taken),
 }
 
@@ -60,7 +60,7 @@ pub(super) async fn handle_once(
     // What is found out at the last moment has to be said as well.
     let by = by.checked_sub(TO_ANSWER).unwrap_or(by);
     let once = async {
-        // Whoever has no turn in time was not begun with.
+        // A delivery that has no turn in time was not begun with.
         let Ok(_turn) = timeout_at(by, shared.rooms.turn()).await else { return End::Left };
         let within = by.saturating_duration_since(Instant::now());
         if within.is_zero() {
@@ -86,7 +86,7 @@ pub(super) async fn handle_once(
 
 /// Lets go of a delivery that is not handled here.
 pub(super) async fn leave(shared: &Shared, delivery: &Delivery, claim: Claim) {
-    // With a journal it stays claimed for who opens that next.
+    // With a journal it stays claimed for the next receiver that opens it.
     if !shared.inbox.leave(delivery) {
         release(claim).await;
     }
@@ -146,7 +146,7 @@ async fn attempts(
     let mut number = 1;
     loop {
         let turn = shared.rooms.turn().await;
-        // Who had to stand still for longer than a claim lasts may not be the only one any more.
+        // A process that stood still for longer than a claim lasts may not be the only one any more.
         if lost.load(Ordering::Relaxed) {
             match shared.once.retake(claim).await {
                 Ok(Taken::Claimed(_)) => lost.store(false, Ordering::Relaxed),
@@ -213,7 +213,7 @@ async fn finish(shared: &Arc<Shared>, delivery: &Delivery, claim: Claim, end: En
         }
         End::Elsewhere(Taken::Done) => done(shared, &key).await,
         End::Elsewhere(_) => {
-            warn!("a delivery is left to who has claimed it meanwhile");
+            warn!("a delivery is left to the receiver that has claimed it meanwhile");
             take_up_later(shared, key);
         }
         End::Failed(failure) => {
