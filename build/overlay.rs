@@ -159,13 +159,13 @@ fn apply_one(
     match (&action.update, action.remove) {
         (Some(update), false) => {
             if let (false, Some(missing)) = (pointers.is_empty(), dangling(document, update)) {
+                // Where it is not expected, it need not do anything.
                 let message = format!("refers to `{missing}`, which is not in {name}");
-                return Ok(Some(Idle { message, dangling: true }));
+                return Ok(expected.then_some(Idle { message, dangling: true }));
             }
             if update["nullable"] == true && action.twins {
                 nullable.extend(pointers.iter().cloned());
             }
-            // Where it is not expected, it need not do anything.
             let mut changed = !expected;
             for pointer in &pointers {
                 if let Some(target) = document.pointer_mut(pointer) {

@@ -238,8 +238,24 @@ fn an_update_that_refers_to_nothing_is_not_applied() {
     let overlay = json!({ "overlay": "1.0.0", "actions": actions });
     let mut same = document.clone();
     let stale = ok(apply_what_matches(&mut same, &ok(parse(&overlay.to_string())), "ghes-3.9"));
-    assert_eq!((stale.len(), same), (1, document));
+    assert_eq!((stale.len(), &same), (1, &document));
     assert!(stale[0].dangling);
+    // Where it is not expected, that is no mistake.
+    let mut elsewhere = actions;
+    elsewhere[0]["x-octowire-expected-in"] = json!(["ghec"]);
+    assert_eq!(ok(overlaid(document.clone(), elsewhere)), document);
+}
+
+#[test]
+fn a_discriminator_of_a_component_that_is_not_there_is_not_applied() {
+    let mapping =
+        |target: &str| json!({ "x-octowire-discriminator": { "mapping": { "A": target } } });
+    let document = json!({ "a": {}, "components": { "schemas": { "there": {} } } });
+    ok(overlaid(document.clone(), update("$.a", mapping("there"))));
+    ok(overlaid(document.clone(), update("$.a", mapping("object"))));
+    let message =
+        fails(overlaid(document, update("$.a", mapping("gone"))), "overlay", "/actions/0");
+    assert_contains(message, "refers to `gone`, which is not in api.github.com");
 }
 
 #[test]
