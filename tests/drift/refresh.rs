@@ -54,6 +54,34 @@ fn every_file_is_replaced_and_comments_stay() {
 }
 
 #[test]
+fn what_not_every_version_requires_is_listed_and_stays_listed() {
+    let small = Small::new();
+    let grown = |version: &str| {
+        let mut new = document(version);
+        let thing = &mut new["components"]["schemas"]["thing"];
+        thing["properties"]["size"] = json!({ "type": "integer" });
+        thing["required"] = json!(["id", "name", "size"]);
+        new
+    };
+    let mut edition = grown("2.0.0");
+    edition["info"]["x-github-plan"] = json!("ghes");
+    edition["info"]["x-github-release"] = json!("3.17");
+    edition["components"]["schemas"]["thing"]["required"] = json!(["name", "size"]);
+    small.publish_as("ghes-3.17", &edition);
+    let said = small.run(&[&small.publish(&grown("2.0.0"))]);
+    let listed = small.read("openapi/not-required.tsv");
+    let (schema, size) = ("/components/schemas/thing", "size\t1.0.0\n");
+    assert!(listed.ends_with(&format!("\n{schema}\tid\tghes-3.17\n{schema}\t{size}")), "{listed}");
+    assert_contains(&said.text, "## Required in every supported version");
+    assert_contains(&small.read("target/drift/drift.md"), "it is an `Option` now");
+    // The edition is not supported any longer; the version that was vendored before is.
+    std::fs::remove_file(small.path("package/generated/ghes-3.17.json")).unwrap();
+    small.run(&[&small.publish(&grown("3.0.0"))]);
+    let listed = small.read("openapi/not-required.tsv");
+    assert!(listed.ends_with(&format!("separated by tabs.\n{schema}\t{size}")), "{listed}");
+}
+
+#[test]
 fn a_second_run_changes_nothing_and_says_so() {
     let small = Small::new();
     let path = small.publish(&reworded("2.0.0"));

@@ -62,6 +62,7 @@ impl Small {
         small.write("openapi/upstream.toml", &upstream);
         small.write("openapi/overlay.yaml", OVERLAY);
         small.write("openapi/LICENSE", "Old licence");
+        small.write("openapi/not-required.tsv", "# None yet.\n");
         assert_eq!(small.run(&["--index"]).status, 0);
         small
     }
