@@ -100,7 +100,7 @@ where
     }
 
     /// Runs the calls and gives each one's result, in the order of the calls. What fails does not
-    /// end the others. Dropped, it ends the calls that are under way and begins no more.
+    /// end the others. Dropped, it ends the calls that are in flight and begins no more.
     pub async fn run(self) -> Vec<Result<T>> {
         let mut results = Vec::new();
         let mut stream = std::pin::pin!(self.stream());

@@ -16,7 +16,7 @@ use crate::response::ResponseFuture;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How many requests are under way, and how many were at most.
+/// How many requests are in flight, and how many were at most.
 #[derive(Default)]
 struct UnderWay {
     now: AtomicUsize,

@@ -1,4 +1,4 @@
-//! Equal reads that are under way at the same time are one.
+//! Equal reads that are in flight at the same time are one.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -22,7 +22,7 @@ pub(crate) type Flight = Shared<Reading>;
 
 pub(crate) type Reading = Pin<Box<dyn Future<Output = Landed> + Send>>;
 
-/// The reads that are under way; as many as there are calls.
+/// The reads that are in flight; as many as there are calls.
 #[derive(Default)]
 pub(crate) struct Flights(Mutex<State>);
 
@@ -44,7 +44,7 @@ struct Known {
 }
 
 impl Flights {
-    /// The read that is under way, with its slot, or else a new one with this slot, which `begin`
+    /// The read that is in flight, with its slot, or else a new one with this slot, which `begin`
     /// makes of its number.
     pub(crate) fn join(
         &self,
@@ -74,7 +74,7 @@ impl Flights {
         (flight, slot)
     }
 
-    /// Whether such a read is under way.
+    /// Whether such a read is in flight.
     pub(crate) fn is_flying(&self, route: Route) -> bool {
         let state = self.state();
         state.flights.get(&route).is_some_and(|known| known.flight.upgrade().is_some())

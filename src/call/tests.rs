@@ -317,7 +317,7 @@ async fn a_page_that_waits_is_not_timed_out_by_the_time_before_it_was_detached()
     let client = client(1, 1, &Arc::default());
     let mut list = walk(&client, 2, 1);
     list.try_next().await.unwrap().unwrap();
-    // The second page is under way, and nothing polls it for longer than an attempt may take.
+    // The second page is in flight, and nothing polls it for longer than an attempt may take.
     tokio::time::advance(Duration::from_secs(3600)).await;
     get(&client, "/call").await.unwrap();
     assert_eq!(list.collect_all(10).await.unwrap().len(), 3);

@@ -126,7 +126,7 @@ impl Skipped {
     }
 }
 
-/// A call that asks to be let through.
+/// A call that asks for admission.
 struct AdmissionRequest<'a> {
     cost: Cost,
     priority: Priority,

@@ -56,7 +56,7 @@ pub(crate) enum Rule {
 }
 
 impl Blocked {
-    /// Whether only the end of a call under way, and no time, lets a call through.
+    /// Whether only the end of a call in flight, and no time, admits a call.
     pub(super) fn ends_with_a_call(&self) -> bool {
         self.until.is_none() || (self.shared && self.rule == Rule::Concurrency)
     }
@@ -145,7 +145,7 @@ impl Rules {
         }
     }
 
-    /// Counts a call that is let through: nothing keeps it back, as [`look`](Self::look) says.
+    /// Counts a call that is admitted: nothing keeps it back, as [`look`](Self::look) says.
     pub(crate) fn grant(&mut self, now: Instant, cost: &Cost, policy: &RateLimits) -> Grant {
         let time = self.time(now);
         for (_, window, amount) in self.windows(cost) {

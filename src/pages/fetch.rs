@@ -99,7 +99,7 @@ impl<P> Fetch<P> {
         }
     }
 
-    /// Drops what is under way.
+    /// Drops what is in flight.
     pub(super) fn end(&mut self) {
         self.plan.end();
         self.calls = Calls::new();

@@ -78,7 +78,7 @@ impl Store for Handle {
     }
 }
 
-/// What GitHub saw: when each call came, its points, and how many were under way.
+/// What GitHub saw: when each call came, its points, and how many were in flight.
 #[derive(Debug, Default)]
 struct Seen {
     calls: Mutex<Vec<(Instant, u32)>>,
@@ -297,7 +297,7 @@ async fn a_secondary_limit_that_one_client_hits_stops_the_others() {
 async fn a_pause_outlives_the_store_and_ends_for_all() {
     let (store, seen) = (Handle::default(), Arc::new(Seen::default()));
     let lanes = fleet(&store, 4);
-    // Each has a call under way that is refused.
+    // Each has a call in flight that is refused.
     for lane in &lanes {
         seen.call(lane, read(), 10).await;
     }

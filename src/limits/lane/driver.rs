@@ -57,12 +57,12 @@ pub(super) async fn keep_time(mut driver: Driver) {
     }
 }
 
-/// In a fleet, a call that is under way for so long is detached with the next request for leases:
+/// In a fleet, a call that is in flight for so long is detached with the next request for leases:
 /// what calls of other members wait for is not known here.
 const DETACHED_AFTER: Duration = Duration::from_secs(1);
 
 /// The task that keeps the time. If its runtime is shut down, or a store of the application panics in
-/// it, a call that waits on another runtime, or the next call, starts it anew.
+/// it, a call that waits on another runtime, or the next call, starts it again.
 pub(super) struct Driver {
     pub(super) lane: Arc<Lane>,
     /// It has ended by itself, and there may be another one by now.

@@ -8,7 +8,7 @@ use crate::limits::batch_slots::BatchSlot;
 use crate::limits::cost::Cost;
 use crate::limits::rules::{Grant, Outcome};
 
-/// A place among the calls that are under way; dropped, it is free for the next.
+/// A place among the calls that are in flight; dropped, it is free for the next.
 #[derive(Debug)]
 pub(crate) struct Permit {
     pub(super) lane: Arc<Lane>,

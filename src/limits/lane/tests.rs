@@ -195,7 +195,7 @@ async fn a_primary_limit_is_waited_for_and_only_by_those_who_use_it() {
     let permit = admit(&lane, search()).await;
     permit.end(Outcome::Answered(Some(told("search", 1, 30 * SECOND))));
     let permit = admit(&lane, search()).await;
-    assert!(!goes_now(&lane, search()).await, "the last one is under way");
+    assert!(!goes_now(&lane, search()).await, "the last one is in flight");
     assert!(goes_now(&lane, read()).await);
     permit.end(Outcome::Answered(Some(told("search", 0, 30 * SECOND))));
     let start = Instant::now();

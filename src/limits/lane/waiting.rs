@@ -75,7 +75,7 @@ impl Waiting {
 
     fn too_late(&mut self) -> Result<Permit> {
         let state = self.lane.state();
-        // It may have been let through at this very moment.
+        // It may have been admitted at this very moment.
         if let Ok(permit) = self.granted.try_recv() {
             return Ok(permit);
         }

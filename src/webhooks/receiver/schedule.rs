@@ -9,7 +9,7 @@ use crate::retry::jittered;
 /// There is one attempt more than there are pauses, and nothing else bounds their number or their
 /// time: the schedule ends with its last pause. The default is 5 s, 30 s, 2 min and 5 min, which
 /// makes five attempts over more than seven minutes, so that a restart of what the handler depends
-/// on, such as its database, loses no delivery. Each pause is drawn anew, up to 20 % shorter or
+/// on, such as its database, loses no delivery. Each pause is drawn again, up to 20 % shorter or
 /// longer, so that deliveries that failed together are not tried again together.
 ///
 /// ```
