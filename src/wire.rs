@@ -27,7 +27,7 @@ pub(crate) use record::{Fields, Record, entry, list, map, optional, record, valu
 pub use strings::UnknownValue;
 pub(crate) use strings::{NamedStrings, named, unknown_value};
 pub(crate) use time::read_time;
-pub(crate) use union::{Constant, Decided, Shape, Union, Variant, decide, undecided};
+pub(crate) use union::{Constant, Decided, Shape, Union, decide, undecided};
 pub use unknown::UnknownProperties;
 pub(crate) use unknown::{EmptyBody, Unknown};
 
@@ -208,10 +208,10 @@ macro_rules! read_union {
             #[inline] fn default() -> Self { Self::Other(::serde_json::Value::Null) }
         }
         impl $crate::wire::Union for $name {
-            const VARIANTS: &'static [$crate::wire::Variant<Self>] = &[$($crate::wire::Variant {
-                shape: $crate::wire::shape!($shape $({ $named $(; $($required)*; $($key: $values),*)? })?),
-                read: |value| $crate::wire::read_variant!($shape $of, value $(, $named)?).map(Self::$ident),
-            },)*];
+            const SHAPES: &'static [$crate::wire::Shape] =
+                &[$($crate::wire::shape!($shape $({ $named $(; $($required)*; $($key: $values),*)? })?),)*];
+            const READERS: &'static [fn(&::serde_json::Value) -> Option<Self>] =
+                &[$(|value| $crate::wire::read_variant!($shape $of, value $(, $named)?).map(Self::$ident),)*];
             #[inline] fn raw(value: ::serde_json::Value) -> Self { Self::Other(value) }
         }
         impl $crate::wire::Decided for $name {

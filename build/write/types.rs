@@ -44,9 +44,9 @@ pub fn write(out: &mut String, refined: &Refined) -> fmt::Result {
                     fields.iter().map(Cow::Borrowed).collect()
                 };
                 record(out, refined, name, &fields, is_read)?;
-                match (is_read, fields.iter().any(|field| field.rest)) {
-                    (true, false) => read.push(name.as_str()),
-                    (true, true) => with_rest.push(name.as_str()),
+                match (is_read, rest_of(&fields)) {
+                    (true, None) => read.push(name.as_str()),
+                    (true, Some(_)) => with_rest.push(name.as_str()),
                     (false, _) => sent.push(name.as_str()),
                 }
             }
@@ -348,7 +348,7 @@ fn record(
         doc(out, "    ", &text)?;
         writeln!(out, "    pub {}: {},", field.ident, shown(&field.of, ""))?;
     }
-    if is_read && !fields.iter().any(|field| field.rest) {
+    if is_read && rest_of(fields).is_none() {
         writeln!(out, "    unknown_properties: wire::Unknown,")?;
     }
     writeln!(out, "}}")?;
@@ -433,7 +433,7 @@ fn write_fields(out: &mut String, name: &str, fields: &[Cow<Field>], is_read: bo
             writeln!(out, "wire::entry(_to, {name:?}, &self.{ident})?;")?;
         }
     }
-    let keeps_unknown = is_read && !fields.iter().any(|field| field.rest);
+    let keeps_unknown = is_read && rest_of(fields).is_none();
     let end = if keeps_unknown { "self.unknown_properties.write(_to)" } else { "Ok(())" };
     writeln!(out, "{end} }} }}")
 }
@@ -461,7 +461,7 @@ fn read_fields(
         names.join(", "),
         required.join(", ")
     )?;
-    let rest = match fields.iter().find(|field| field.rest) {
+    let rest = match rest_of(fields) {
         Some(rest) => format!("self.{}.insert(name, from.next_value()?); Ok(())", rest.ident),
         None => "self.unknown_properties.read(name, from)".to_owned(),
     };
@@ -490,6 +490,12 @@ fn read_fields(
     writeln!(out, "_ => from.next_value::<::serde::de::IgnoredAny>().map(drop) }} }}")?;
     complete(out, refined, fields)?;
     writeln!(out, "}}")
+}
+
+/// The map of all properties without a field, if a record has one. One that is read and has none keeps
+/// them as unknown properties.
+fn rest_of<'a>(fields: &'a [Cow<'_, Field>]) -> Option<&'a Field> {
+    fields.iter().map(|field| &**field).find(|field| field.rest)
 }
 
 /// Whether `null` is a value of the type.

@@ -10,6 +10,19 @@ use serde_json::{Value, json};
 use super::{Fields, Record, entry, list, optional, value};
 use crate::{UnknownProperties, wire};
 
+/// [`Record::read_rest`] as generated records have it.
+macro_rules! keep_unknown_properties {
+    () => {
+        fn read_rest<'de, A: MapAccess<'de>>(
+            &mut self,
+            name: String,
+            from: &mut A,
+        ) -> Result<(), A::Error> {
+            self.unknown_properties.read(name, from)
+        }
+    };
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Label {
     id: i64,
@@ -43,13 +56,7 @@ impl Record for Label {
         }
     }
 
-    fn read_rest<'de, A: MapAccess<'de>>(
-        &mut self,
-        name: String,
-        from: &mut A,
-    ) -> Result<(), A::Error> {
-        self.unknown_properties.read(name, from)
-    }
+    keep_unknown_properties! {}
 }
 
 /// A record that requires nothing.
@@ -80,13 +87,7 @@ impl Record for Loose {
         }
     }
 
-    fn read_rest<'de, A: MapAccess<'de>>(
-        &mut self,
-        name: String,
-        from: &mut A,
-    ) -> Result<(), A::Error> {
-        self.unknown_properties.read(name, from)
-    }
+    keep_unknown_properties! {}
 }
 
 /// A record with a union that another property decides.
@@ -117,13 +118,7 @@ impl Record for Event {
         }
     }
 
-    fn read_rest<'de, A: MapAccess<'de>>(
-        &mut self,
-        name: String,
-        from: &mut A,
-    ) -> Result<(), A::Error> {
-        self.unknown_properties.read(name, from)
-    }
+    keep_unknown_properties! {}
 
     fn complete(&mut self) {
         let of = wire::Constant::constant(&self.of);

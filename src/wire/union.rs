@@ -4,8 +4,8 @@
 //!
 //! 1. If a property has constant values that tell the variants apart (`event`, `type`, …), its value
 //!    decides. A value that no variant has leaves the variants without a constant there.
-//! 2. Otherwise, a record is chosen only if all properties that it requires are present. Of several, the one
-//!    that names most of the properties which any variant names is chosen, then the one that
+//! 2. Otherwise, a record is chosen only if all properties that it requires are present. Of several,
+//!    the one that names most of the properties which any variant names is chosen, then the one that
 //!    requires most, then the first.
 //! 3. A record that requires nothing, and then a map, is the last resort before raw JSON.
 //!
@@ -22,16 +22,19 @@ use super::NamedStrings;
 
 /// A union that is read from a response.
 pub(crate) trait Union: Sized + 'static {
-    /// The variants, in the order of the description.
-    const VARIANTS: &'static [Variant<Self>];
+    /// The values that each variant fits, in the order of the description.
+    const SHAPES: &'static [Shape];
 
-    /// The variant for a value that none of [`Self::VARIANTS`] fits.
+    /// Reads each variant, in the same order; `None` if the value does not fit.
+    const READERS: &'static [fn(&Value) -> Option<Self>];
+
+    /// The variant for a value that none of the others fits.
     fn raw(value: Value) -> Self;
 
     /// The variant that fits a value, if one does.
     fn choose(value: &Value) -> Option<Self> {
-        let shapes: Vec<&Shape> = Self::VARIANTS.iter().map(|variant| &variant.shape).collect();
-        ranked(value, &shapes).into_iter().find_map(|index| (Self::VARIANTS[index].read)(value))
+        let mut places = ranked(value, Self::SHAPES).into_iter();
+        places.find_map(|place| Self::READERS.get(place)?(value))
     }
 
     fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -92,12 +95,6 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 }
 
-/// A variant of a union: what values it fits, and how it is read.
-pub(crate) struct Variant<U> {
-    pub(crate) shape: Shape,
-    pub(crate) read: fn(&Value) -> Option<U>,
-}
-
 /// The values that a variant fits.
 pub(crate) enum Shape {
     Record {
@@ -137,7 +134,7 @@ enum Confidence {
 type Rank = (Confidence, Reverse<usize>, Reverse<usize>);
 
 /// The variants that may fit a value, the best first.
-fn ranked(value: &Value, shapes: &[&Shape]) -> Vec<usize> {
+fn ranked(value: &Value, shapes: &[Shape]) -> Vec<usize> {
     let constants = Constants::of(value, shapes);
     let mut fitting: Vec<(Rank, usize)> = Vec::new();
     for (index, shape) in shapes.iter().enumerate() {
@@ -183,7 +180,7 @@ fn ranked(value: &Value, shapes: &[&Shape]) -> Vec<usize> {
 struct Constants<'a>(Vec<(&'static str, &'a str, bool)>);
 
 impl<'a> Constants<'a> {
-    fn of(value: &'a Value, shapes: &[&Shape]) -> Self {
+    fn of(value: &'a Value, shapes: &[Shape]) -> Self {
         let mut given: Vec<(&'static str, &'a str, bool)> = Vec::new();
         for (name, values) in shapes.iter().flat_map(|shape| shape.constants()) {
             let Some(value) = value.get(name).and_then(Value::as_str) else { continue };
@@ -248,8 +245,8 @@ pub(crate) trait Decided: Sized {
     /// The value before the variant is chosen.
     fn undecided(value: Value) -> Self;
 
-    /// Chooses the variant. `variants` has its place in [`Union::VARIANTS`] for each constant; a
-    /// value of a constant that it does not have stays raw. Without a constant, the value's own
+    /// Chooses the variant. `variants` has its place in [`Union::READERS`] for each constant; a value
+    /// of a constant that it does not have stays raw. Without a constant, the value's own
     /// properties decide.
     fn decide(&mut self, constant: Option<&str>, variants: &[(&str, usize)]);
 }
@@ -265,7 +262,7 @@ pub(crate) fn decide<U: Union>(
         Some(constant) => variants
             .iter()
             .find(|(name, _)| *name == constant)
-            .and_then(|(_, index)| (U::VARIANTS.get(*index)?.read)(&value)),
+            .and_then(|(_, place)| U::READERS.get(*place)?(&value)),
     };
     chosen.unwrap_or_else(|| U::raw(value))
 }
