@@ -22,6 +22,10 @@ const SMALL: usize = 10;
 /// How deep schemas may nest; deeper is a mistake that a later stage reports.
 const MAX_DEPTH: usize = 40;
 
+/// Where a schema has others.
+const NESTING: [&str; 6] =
+    ["properties", "items", "additionalProperties", "oneOf", "anyOf", "allOf"];
+
 /// An object that the description writes out.
 #[derive(Debug)]
 pub struct Object<'a> {
@@ -99,7 +103,9 @@ fn collect<'a>(schema: &'a Value, at: &str, role: &str, depth: usize, found: &mu
     }
     let properties: BTreeMap<&str, &Value> =
         document::object(schema, "properties").map(|(name, of)| (name.as_str(), of)).collect();
-    for (name, property) in &properties {
+    // Most are plain: no pointer is written for these.
+    let nests = |schema: &Value| NESTING.iter().any(|key| schema.get(key).is_some());
+    for (name, property) in properties.iter().filter(|(_, property)| nests(property)) {
         let at = format!("{at}{}", pointer(&["properties", name]));
         collect(property, &at, name, depth + 1, found);
     }
@@ -120,8 +126,12 @@ fn collect<'a>(schema: &'a Value, at: &str, role: &str, depth: usize, found: &mu
 
 fn are_twins(one: &Object<'_>, other: &Object<'_>) -> bool {
     let smaller = one.properties.len().min(other.properties.len());
+    // Asked first, since it is cheap.
+    if smaller < SMALL && one.role != other.role {
+        return false;
+    }
     let shared = one.properties.keys().filter(|name| other.properties.contains_key(*name)).count();
-    shared > 1 && shared * 100 >= smaller * SHARED && (smaller >= SMALL || one.role == other.role)
+    shared > 1 && shared * 100 >= smaller * SHARED
 }
 
 /// Roughly what a schema describes: `string`, `object`, …
