@@ -38,6 +38,8 @@ mod redirects;
 mod request;
 mod response;
 mod retry;
+#[allow(dead_code, unused_imports)] // Its callers follow.
+mod sanitize;
 mod texts;
 mod times;
 mod wire;

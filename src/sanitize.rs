@@ -1,0 +1,233 @@
+//! Text of other machines, made fit to be kept and shown.
+//!
+//! Bodies, header values, names and paths that come from outside pass through this module before
+//! they reach an error, a log, a span, a metric, a store or the dashboard. It escapes characters that
+//! could forge lines or reorder text, hides secrets, and bounds the length.
+//!
+//! [Known secrets](secrets) are those that this process has used: the module remembers keyed
+//! fingerprints of them, not the secrets. Tokens of GitHub's formats are hidden also if they are not
+//! known, since a proxy can repeat a token of another client.
+//!
+//! A secret of fewer than [`MIN_SECRET_BYTES`] bytes, or one that a server encodes in another way
+//! than those in [`forms`] and [`encoded`], is not recognized.
+
+use std::borrow::Cow;
+use std::fmt::{self, Display, Write};
+use std::ops::Range;
+
+use bytes::Bytes;
+use http::HeaderValue;
+
+mod characters;
+mod encoded;
+mod formats;
+mod forms;
+mod secrets;
+
+pub(crate) use secrets::{MIN_SECRET_BYTES, pin, remember};
+
+/// Replaces a secret.
+pub(crate) const HIDDEN: &str = "[hidden]";
+
+/// Ends a text that was cut.
+const ELLIPSIS: char = '…';
+
+/// Bytes after the shown part in which a secret that begins within it ends: the longest piece of
+/// a secret in its longest encoding.
+const LOOKAHEAD_BYTES: usize = secrets::MAX_PIECE_BYTES * 6;
+
+/// Returns the text on one line of at most `max_chars` characters, without secrets.
+///
+/// Control, bidirectional and invisible characters are escaped as Rust escapes them (`\n`,
+/// `\u{202e}`). A text that is longer ends in `…`. The cost depends on `max_chars`, not on the length of
+/// the text.
+pub(crate) fn text(text: &str, max_chars: usize) -> Cow<'_, str> {
+    let (shown, complete) = beginning(text, max_chars);
+    let read = floor_char_boundary(text, shown.saturating_add(LOOKAHEAD_BYTES));
+    let ranges = hidden_ranges(&text[..read]);
+    if complete && ranges.is_empty() && !text.chars().any(characters::is_hazard) {
+        return Cow::Borrowed(text);
+    }
+    let mut line = Line::new(max_chars);
+    let mut next = 0;
+    for range in ranges {
+        if range.start >= shown {
+            break;
+        }
+        line.escaped(&text[next..range.start]);
+        line.part(HIDDEN);
+        next = range.end;
+    }
+    if next < shown {
+        line.escaped(&text[next..shown]);
+        next = shown;
+    }
+    line.finish(next < text.len())
+}
+
+/// Returns the end of the part of a text that can show, in bytes, and whether that is the whole.
+fn beginning(text: &str, max_chars: usize) -> (usize, bool) {
+    if text.len() <= max_chars {
+        return (text.len(), true);
+    }
+    match text.char_indices().nth(max_chars) {
+        Some((end, _)) => (end, false),
+        None => (text.len(), true),
+    }
+}
+
+/// Returns the same for bytes, of which those that are no UTF-8 show as `U+FFFD`.
+pub(crate) fn bytes(bytes: &[u8], max_chars: usize) -> Cow<'_, str> {
+    // A character has four bytes at most.
+    let read = max_chars.saturating_mul(4).saturating_add(LOOKAHEAD_BYTES);
+    match String::from_utf8_lossy(&bytes[..bytes.len().min(read)]) {
+        Cow::Borrowed(lossy) => text(lossy, max_chars),
+        Cow::Owned(lossy) => Cow::Owned(text(&lossy, max_chars).into_owned()),
+    }
+}
+
+/// Returns the same for a header's value.
+pub(crate) fn header(value: &HeaderValue, max_chars: usize) -> Cow<'_, str> {
+    bytes(value.as_bytes(), max_chars)
+}
+
+/// Returns the same for what prints, of which no more is formatted than can show.
+pub(crate) fn display(value: &dyn Display, max_chars: usize) -> String {
+    let limit = max_chars.saturating_mul(4).saturating_add(LOOKAHEAD_BYTES);
+    let mut beginning = Beginning { text: String::new(), limit };
+    // It fails when there is enough.
+    let _ = write!(beginning, "{value}");
+    text(&beginning.text, max_chars).into_owned()
+}
+
+/// Returns a body with its known secrets replaced by `[hidden]`, and otherwise as it was sent.
+pub(crate) fn body(body: Bytes) -> Bytes {
+    let ranges = secrets::find(&body);
+    if ranges.is_empty() {
+        return body;
+    }
+    let mut clean = Vec::with_capacity(body.len());
+    let mut next = 0;
+    for range in ranges {
+        clean.extend_from_slice(&body[next..range.start]);
+        clean.extend_from_slice(HIDDEN.as_bytes());
+        next = range.end;
+    }
+    clean.extend_from_slice(&body[next..]);
+    clean.into()
+}
+
+/// Whether a known secret is in the bytes.
+pub(crate) fn has_secret(bytes: &[u8]) -> bool {
+    !secrets::find(bytes).is_empty()
+}
+
+/// Returns where the text has known secrets and tokens of GitHub's formats, in order and apart.
+fn hidden_ranges(text: &str) -> Vec<Range<usize>> {
+    let mut ranges = secrets::find(text.as_bytes());
+    for range in &mut ranges {
+        range.start = floor_char_boundary(text, range.start);
+        while !text.is_char_boundary(range.end) {
+            range.end += 1;
+        }
+    }
+    formats::find(text.as_bytes(), &mut ranges);
+    merge(&mut ranges);
+    ranges
+}
+
+/// Returns the last boundary of a character that is not after `at`.
+fn floor_char_boundary(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+/// Sorts ranges, and joins those that overlap or touch.
+fn merge(ranges: &mut Vec<Range<usize>>) {
+    ranges.sort_unstable_by_key(|range| range.start);
+    ranges.dedup_by(|next, range| {
+        let joined = next.start <= range.end;
+        if joined {
+            range.end = range.end.max(next.end);
+        }
+        joined
+    });
+}
+
+/// A line that is being written, of bounded length.
+struct Line {
+    text: String,
+    chars: usize,
+    max_chars: usize,
+    /// Where to cut if more follows, so that the ellipsis fits.
+    cut: usize,
+    full: bool,
+}
+
+impl Line {
+    fn new(max_chars: usize) -> Self {
+        Self { text: String::new(), chars: 0, max_chars, cut: 0, full: false }
+    }
+
+    /// Adds what shows whole or not at all.
+    fn part(&mut self, part: &str) {
+        let chars = part.chars().count();
+        if self.full || self.chars + chars > self.max_chars {
+            self.full = true;
+            return;
+        }
+        self.chars += chars;
+        self.text.push_str(part);
+        if self.chars < self.max_chars {
+            self.cut = self.text.len();
+        }
+    }
+
+    fn escaped(&mut self, text: &str) {
+        let mut buffer = [0; 4];
+        for character in text.chars() {
+            if self.full {
+                return;
+            }
+            if characters::is_hazard(character) {
+                self.part(&characters::escape(character));
+            } else {
+                self.part(character.encode_utf8(&mut buffer));
+            }
+        }
+    }
+
+    fn finish(mut self, more: bool) -> Cow<'static, str> {
+        if self.full || more {
+            self.text.truncate(self.cut);
+            if self.max_chars > 0 {
+                self.text.push(ELLIPSIS);
+            }
+        }
+        Cow::Owned(self.text)
+    }
+}
+
+/// The beginning of what is written to it.
+struct Beginning {
+    text: String,
+    limit: usize,
+}
+
+impl Write for Beginning {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        let room = self.limit - self.text.len();
+        if part.len() > room {
+            self.text.push_str(&part[..floor_char_boundary(part, room)]);
+            return Err(fmt::Error);
+        }
+        self.text.push_str(part);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

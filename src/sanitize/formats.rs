@@ -1,0 +1,55 @@
+//! Tokens that are recognized by their form: those of GitHub, and JSON Web Tokens.
+
+use std::ops::Range;
+
+/// Last letters of the prefixes `ghp_`, `gho_`, `ghu_`, `ghs_` and `ghr_`.
+const KINDS: &[u8] = b"pousr";
+const FINE_GRAINED: &[u8] = b"github_pat_";
+/// Beginning of a JSON object in base64url, as a JWT's header and claims begin.
+const OBJECT: &[u8] = b"eyJ";
+
+/// Adds where the text has such tokens.
+pub(super) fn find(text: &[u8], ranges: &mut Vec<Range<usize>>) {
+    let mut next = 0;
+    while let Some(found) = text[next..].iter().position(|byte| matches!(byte, b'_' | b'.')) {
+        let at = next + found;
+        next = at + 1;
+        let start = match text[at] {
+            b'_' => prefix(text, at),
+            _ => jwt(text, at),
+        };
+        if let Some(start) = start {
+            let end = at + run(&text[at..]);
+            if end > at + 1 {
+                ranges.push(start..end);
+            }
+            next = end;
+        }
+    }
+}
+
+/// Returns the start of a token whose prefix has an underscore at `at`.
+fn prefix(text: &[u8], at: usize) -> Option<usize> {
+    if let [.., b'g', b'h', kind] = &text[..at]
+        && KINDS.contains(kind)
+    {
+        return Some(at - 3);
+    }
+    text[..=at].ends_with(FINE_GRAINED).then(|| at + 1 - FINE_GRAINED.len())
+}
+
+/// Returns the start of a JWT whose first point is at `at`.
+fn jwt(text: &[u8], at: usize) -> Option<usize> {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if !text[at + 1..].starts_with(OBJECT) {
+        return None;
+    }
+    let start = text[..at].iter().rposition(|byte| !is_part(byte)).map_or(0, |before| before + 1);
+    text[start..at].starts_with(OBJECT).then_some(start)
+}
+
+/// Returns the length of the characters that a token can have.
+fn run(text: &[u8]) -> usize {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    text.iter().position(|byte| !is_part(byte)).unwrap_or(text.len())
+}
