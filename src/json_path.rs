@@ -3,6 +3,11 @@
 //! serde_json tells the line and column up to which it has read. The body is scanned, not decoded,
 //! up to there. It is done for errors only, and needs no valid JSON.
 
+use crate::sanitize;
+
+/// Maximum length of a key in a path, in characters.
+const MAX_KEY_CHARS: usize = 100;
+
 /// The path of the value that was being read at this line and column of serde_json.
 pub(crate) fn locate(body: &[u8], line: usize, column: usize) -> String {
     let read = offset(body, line, column);
@@ -158,12 +163,13 @@ fn string_length(rest: &[u8]) -> usize {
 fn push_key(path: &mut String, quoted: &[u8]) {
     let name = quoted.strip_prefix(b"\"").unwrap_or(quoted);
     let name = name.strip_suffix(b"\"").unwrap_or(name);
+    let shown = sanitize::bytes(name, MAX_KEY_CHARS);
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     if !name.is_empty() && !name[0].is_ascii_digit() && name.iter().all(plain) {
         path.push('.');
-        path.push_str(&String::from_utf8_lossy(name));
+        path.push_str(&shown);
     } else {
-        path.push_str(&format!("[{}]", String::from_utf8_lossy(quoted)));
+        path.push_str(&format!("[\"{shown}\"]"));
     }
 }
 

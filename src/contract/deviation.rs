@@ -4,6 +4,13 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::sanitize;
+
+/// Maximum lengths, in characters.
+const MAX_OPERATION_CHARS: usize = 300;
+const MAX_PATH_CHARS: usize = 1_000;
+const MAX_MESSAGE_CHARS: usize = 1_000;
+
 /// Something that is not as GitHub's document says.
 ///
 /// It carries no value of a body, which may hold secrets, but for a short word where the document lists
@@ -86,7 +93,13 @@ impl Deviation {
         path: impl Into<String>,
         message: impl Into<String>,
     ) -> Self {
-        Self { operation: operation.to_owned(), kind, path: path.into(), message: message.into() }
+        let shown = |text: String, max| sanitize::text(&text, max).into_owned();
+        Self {
+            operation: shown(operation.to_owned(), MAX_OPERATION_CHARS),
+            kind,
+            path: shown(path.into(), MAX_PATH_CHARS),
+            message: shown(message.into(), MAX_MESSAGE_CHARS),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use http::header::DATE;
 use tokio::time::Instant;
 
 use super::policy::RateLimits;
+use crate::sanitize;
 
 /// What is left of one `x-ratelimit-resource` for one identity.
 #[derive(Clone, Debug)]
@@ -64,9 +65,25 @@ impl<'a> Told<'a> {
         let now = date.and_then(|date| httpdate::parse_http_date(date).ok());
         let now = now.unwrap_or_else(SystemTime::now);
         let ends_in = ends.duration_since(now).unwrap_or_default().min(LONGEST);
-        let resource = text("x-ratelimit-resource").unwrap_or("core");
+        let resource = text("x-ratelimit-resource").map_or("core", resource);
         Some(Self { resource, limit, remaining, reset, ends_in })
     }
+}
+
+/// The name of all limits whose own name is none, or comes after [`MAX_RESOURCES`] others.
+pub(super) const OTHER: &str = "other";
+/// Maximum length of the name of a primary limit. GitHub's have up to 30 characters.
+const MAX_RESOURCE_CHARS: usize = 64;
+/// Maximum number of primary limits of one identity, with [`OTHER`]. GitHub has a dozen.
+pub(super) const MAX_RESOURCES: usize = 64;
+
+/// Returns a name as it is tracked: lower-case letters, digits, `_` and `-`, or else [`OTHER`].
+fn resource(name: &str) -> &str {
+    let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+    let is_name =
+        !name.is_empty() && name.len() <= MAX_RESOURCE_CHARS && name.bytes().all(is_plain);
+    // A token of GitHub's can be made of the same letters.
+    if is_name && sanitize::text(name, MAX_RESOURCE_CHARS) == name { name } else { OTHER }
 }
 
 impl Budget {

@@ -11,7 +11,7 @@ use super::cost::Cost;
 use super::fleet::{Contact, Fleet, NAMES, alone};
 use super::penalty::{Pause, Penalty};
 use super::policy::RateLimits;
-use super::primary::{Budget, Heard, Spent, Told};
+use super::primary::{Budget, Heard, MAX_RESOURCES, OTHER, Spent, Told};
 use super::window::Window;
 
 #[derive(Debug)]
@@ -124,8 +124,6 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 /// More than this are not paced one by one.
 const MAX_OWNERS: usize = 10_000;
-/// GitHub has a dozen.
-const MAX_RESOURCES: usize = 64;
 
 impl Rules {
     pub(crate) fn new(policy: &RateLimits) -> Self {
@@ -340,17 +338,22 @@ impl Rules {
     }
 
     fn add(&mut self, name: &str) {
-        if name != NO_LIMIT && self.budgets.len() < MAX_RESOURCES {
-            self.budgets.push((Cow::Owned(name.to_owned()), Budget::unknown()));
+        if name == NO_LIMIT || self.budgets.len() >= MAX_RESOURCES {
+            return;
         }
+        // The last place is for all that come later.
+        let name = if self.budgets.len() + 1 < MAX_RESOURCES { name } else { OTHER };
+        self.budgets.push((Cow::Owned(name.to_owned()), Budget::unknown()));
     }
 
     fn budget(&mut self, name: &str) -> Option<&mut Budget> {
         if name == NO_LIMIT {
             return None;
         }
-        let found = self.budgets.iter_mut().find(|(known, _)| known == name);
-        found.map(|(_, budget)| budget)
+        let position = |name: &str| self.budgets.iter().position(|(known, _)| known == name);
+        let is_full = self.budgets.len() >= MAX_RESOURCES;
+        let found = position(name).or_else(|| position(OTHER).filter(|_| is_full))?;
+        self.budgets.get_mut(found).map(|(_, budget)| budget)
     }
 
     /// The windows that a call counts in, and how much.

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::sanitize;
+
 /// A place where the answers of the two sides differ.
 ///
 /// It carries no value unless [`Rules::keep_values`](super::Rules::keep_values) says so; the names of
@@ -84,10 +86,6 @@ impl fmt::Display for Difference {
 const LONGEST: usize = 200;
 
 /// A text as far as it is kept.
-pub(super) fn cut(mut text: String) -> String {
-    if let Some((end, _)) = text.char_indices().nth(LONGEST) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text
+pub(super) fn cut(text: String) -> String {
+    sanitize::text(&text, LONGEST).into_owned()
 }

@@ -11,6 +11,7 @@ use metrics::{Key, Label};
 
 use super::place::{Mix, Place};
 use super::table::Metric;
+use crate::sanitize;
 
 /// Keys, and the name and up to two values that they are of.
 struct Entry {
@@ -84,6 +85,9 @@ static UNKNOWN: Key = Key::from_static_name("octowire_unknown");
 /// As many names of identities, servers and so on are told apart; the others are `other`.
 const MAX_NAMES: usize = 100;
 
+/// Longer names are not told apart either.
+const MAX_NAME_BYTES: usize = 200;
+
 /// What the others are called.
 pub(super) const OTHER: &str = "other";
 
@@ -103,10 +107,12 @@ impl Names {
             return known;
         }
         let mut names = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if names.len() >= MAX_NAMES {
+        if names.len() >= MAX_NAMES || name.len() > MAX_NAME_BYTES {
             return OTHER;
         }
-        names.entry(name.to_owned()).or_insert_with(|| String::leak(name.to_owned()))
+        names
+            .entry(name.to_owned())
+            .or_insert_with(|| String::leak(sanitize::text(name, MAX_NAME_BYTES).into_owned()))
     }
 }
 

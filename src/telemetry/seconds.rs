@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::ring::Ring;
 use crate::cache::CacheStatus;
 use crate::clock;
+use crate::sanitize;
 
 /// As many seconds are remembered.
 pub(crate) const SECONDS: u64 = 600;
@@ -126,10 +127,7 @@ impl FailedCall {
         request_id: Option<&str>,
         message: &str,
     ) -> Self {
-        let line = |text: &str, most: usize| -> String {
-            let characters = text.chars().take(most);
-            characters.map(|it| if it.is_control() { ' ' } else { it }).collect()
-        };
+        let line = |text: &str, most: usize| sanitize::text(text, most).into_owned();
         Self {
             time: clock::date(clock::now()),
             operation: line(operation, MAX_NAME),

@@ -4,6 +4,8 @@ use std::{error::Error, fmt, marker::PhantomData};
 
 use serde::de::{self, Deserializer, Visitor};
 
+use crate::sanitize;
+
 /// An enum whose values are strings that the document names.
 pub(crate) trait NamedStrings: Clone + 'static {
     /// The values that the document names.
@@ -23,6 +25,9 @@ pub(crate) trait NamedStrings: Clone + 'static {
     }
 }
 
+/// Maximum length of a value in a message, in characters.
+const MAX_VALUE_CHARS: usize = 200;
+
 /// The value of this name.
 pub(crate) fn named<T: NamedStrings>(text: &str) -> Option<T> {
     T::KNOWN.iter().find(|known| known.text() == text).cloned()
@@ -32,6 +37,7 @@ pub(crate) fn named<T: NamedStrings>(text: &str) -> Option<T> {
 #[cold]
 pub(crate) fn unknown_value<T: NamedStrings>(text: &str) -> UnknownValue {
     let known: Vec<&str> = T::KNOWN.iter().map(NamedStrings::text).collect();
+    let text = sanitize::text(text, MAX_VALUE_CHARS);
     UnknownValue { message: format!("`{text}` is none of `{}`", known.join("`, `")) }
 }
 

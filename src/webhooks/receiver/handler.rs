@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use tokio::time::timeout;
 
 use super::RetrySchedule;
+use crate::sanitize;
 use crate::webhooks::Delivery;
 use crate::webhooks::body::BoxError;
 
@@ -115,6 +116,9 @@ fn said(panic: &(dyn std::any::Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it did not say why")
 }
 
+/// Maximum length of the reason for which a delivery failed, in characters.
+const MAX_REASON_CHARS: usize = 2_048;
+
 /// An error with its sources, in one line.
 pub(super) fn in_one_line(error: &(dyn std::error::Error + 'static)) -> String {
     let mut line = error.to_string();
@@ -123,7 +127,7 @@ pub(super) fn in_one_line(error: &(dyn std::error::Error + 'static)) -> String {
         line = format!("{line}: {error}");
         source = error.source();
     }
-    line.replace(['\n', '\r'], " ")
+    sanitize::text(&line, MAX_REASON_CHARS).into_owned()
 }
 
 impl fmt::Display for GiveUp {
