@@ -15,11 +15,13 @@ use crate::graphql::GraphQlErrors;
 use crate::operation::Label;
 use crate::response::RateLimit;
 use crate::retry::retry_after;
+use crate::sanitize;
 
 mod advice;
 mod api;
 mod incomplete;
 mod refusal;
+mod source;
 mod text;
 mod transport;
 
@@ -40,7 +42,8 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// and the questions beside it (`is_not_found`, `is_rate_limited`, …) answer what a program
 /// usually decides by.
 ///
-/// Its [`Display`](fmt::Display) is one line without a secret in it:
+/// Its [`Display`](fmt::Display) is one line of at most 4,096 characters, without a secret in it.
+/// Control and invisible characters of foreign text are escaped, and its parts are cut:
 ///
 /// ```text
 /// issues/get: GitHub answered 404 Not Found: "Not Found" (request id 8F2A:1B); a private
@@ -320,6 +323,9 @@ impl Error {
     /// The body of the answer, for errors of the kinds [`ErrorKind::Api`],
     /// [`ErrorKind::Decode`] and [`ErrorKind::GraphQl`]. For one item of a [list](crate::Items), it is
     /// the item's JSON.
+    ///
+    /// It is as GitHub sent it, but for secrets that this process has used, such as tokens, which a
+    /// server may repeat: `[hidden]` stands for each.
     #[must_use]
     pub fn body(&self) -> Option<&Bytes> {
         self.0.body.as_ref()
@@ -331,7 +337,7 @@ impl Error {
         self.0.auth
     }
 
-    /// Where in the body decoding stopped, such as `$.items[3].user`.
+    /// Where in the body decoding stopped, such as `$.items[3].user`; cut to 1,000 characters.
     #[must_use]
     pub fn json_path(&self) -> Option<&str> {
         self.0.json_path.as_deref()
@@ -340,10 +346,14 @@ impl Error {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        let message = match message.into() {
+            Cow::Owned(message) => sanitize::text(&message, MAX_MESSAGE_CHARS).into_owned().into(),
+            own => own,
+        };
         Self(Box::new(Inner {
             kind,
             operation: None,
-            message: message.into(),
+            message,
             advice: Cow::Borrowed(""),
             retryable: matches!(kind, ErrorKind::Transport | ErrorKind::Timeout),
             rate_limited: false,
@@ -377,7 +387,13 @@ impl Error {
     }
 
     pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
-        self.0.source = Some(Arc::from(source.into()));
+        self.0.source = Some(source::sanitized(source.into()));
+        self
+    }
+
+    /// The same for a source that the application made itself, which stays as it is.
+    pub(crate) fn with_own_source(mut self, source: BoxError) -> Self {
+        self.0.source = Some(Arc::from(source));
         self
     }
 
@@ -444,7 +460,7 @@ impl Error {
     }
 
     pub(crate) fn with_body(mut self, body: Bytes) -> Self {
-        self.0.body = Some(body);
+        self.0.body = Some(sanitize::body(body));
         self
     }
 
@@ -455,27 +471,30 @@ impl Error {
     }
 
     pub(crate) fn with_json_path(mut self, path: String) -> Self {
-        self.0.json_path = Some(path);
+        self.0.json_path = Some(sanitize::text(&path, MAX_PATH_CHARS).into_owned());
         self
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write;
+        let mut line = String::new();
         if let Some(operation) = self.operation() {
-            write!(f, "{operation}: ")?;
+            write!(line, "{}: ", sanitize::text(operation, MAX_OPERATION_CHARS))?;
         }
-        f.write_str(&self.0.message)?;
+        line.push_str(&self.0.message);
         if !self.0.attempts.is_empty() {
-            write!(f, " after {} attempts", self.0.attempts.len() + 1)?;
+            write!(line, " after {} attempts", self.0.attempts.len() + 1)?;
         }
         if let Some(id) = self.request_id() {
-            write!(f, " (request id {})", Line(id))?;
+            write!(line, " (request id {id})")?;
         }
         if !self.0.advice.is_empty() {
-            write!(f, "; {}", self.0.advice)?;
+            write!(line, "; {}", self.0.advice)?;
         }
-        Ok(())
+        // Whatever came into it: a secret can have become known since.
+        f.write_str(&sanitize::text(&line, MAX_ERROR_CHARS))
     }
 }
 
@@ -499,21 +518,23 @@ impl std::error::Error for Error {
     }
 }
 
-/// Text from elsewhere on one line of bounded length: control characters become spaces, and words with a token of
-/// GitHub's formats are hidden.
+/// Text from elsewhere on one line of bounded length, without secrets.
 pub(crate) struct Line<'a>(pub(crate) &'a str);
 
-/// As much of a foreign text as one line of an error shows.
+/// Maximum length of a foreign text in the line of an error, in characters.
 const LINE_CHARS: usize = 400;
+/// Maximum length of an error's line, in characters.
+const MAX_ERROR_CHARS: usize = 4_096;
+/// Maximum length of an error's message, which is one part of the line.
+const MAX_MESSAGE_CHARS: usize = 2_048;
+/// Maximum length of the method and path of a call that was made by hand.
+const MAX_OPERATION_CHARS: usize = 300;
+/// Maximum length of a JSON path.
+const MAX_PATH_CHARS: usize = 1_000;
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use fmt::Write;
-        let end = self.0.char_indices().nth(LINE_CHARS).map(|(end, _)| end);
-        for character in text::without_tokens(&self.0[..end.unwrap_or(self.0.len())]).chars() {
-            f.write_char(if character.is_control() { ' ' } else { character })?;
-        }
-        if end.is_some() { f.write_char('…') } else { Ok(()) }
+        f.write_str(&sanitize::text(self.0, LINE_CHARS))
     }
 }
 
@@ -534,13 +555,13 @@ mod tests {
 
     #[test]
     fn foreign_text_stays_on_one_line() {
-        assert_eq!(Line("a\nb\u{1b}c").to_string(), "a b c");
-        assert_eq!(Line(&"x".repeat(500)).to_string().chars().count(), LINE_CHARS + 1);
+        assert_eq!(Line("a\nb\u{1b}c").to_string(), r"a\nb\u{1b}c");
+        assert_eq!(Line(&"x".repeat(500)).to_string().chars().count(), LINE_CHARS);
     }
 
     #[test]
     fn foreign_text_shows_no_token() {
-        assert_eq!(Line("a \"ghp_hunter2\"\nb").to_string(), "a [hidden] b");
+        assert_eq!(Line("a \"ghp_hunter2\"\nb").to_string(), r#"a "[hidden]"\nb"#);
         // Also if the line ends within it.
         let long = format!("{} github_pat_hunter2", "x".repeat(LINE_CHARS - 14));
         assert!(!Line(&long).to_string().contains("github_pat_"));

@@ -18,6 +18,7 @@ use crate::call::Called;
 use crate::error::{Error, ErrorKind, Markup, Result};
 use crate::json_path;
 use crate::operation::Label;
+use crate::sanitize;
 use crate::wire::EmptyBody;
 
 /// GitHub's answer to a call: the value, and what came with it.
@@ -47,7 +48,8 @@ impl<T> Response<T> {
         &self.headers
     }
 
-    /// GitHub's id of the request, which its support asks for.
+    /// GitHub's id of the request, which its support asks for. One of more than 128 characters, or
+    /// with others than those of visible ASCII, is none.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         request_id(&self.headers)
@@ -379,9 +381,14 @@ fn without_value(reason: &str) -> String {
     format!("{before}a string{after}")
 }
 
-/// GitHub's id of a request.
+/// GitHub's ids of requests have some thirty characters. A longer one is none.
+const MAX_REQUEST_ID: usize = 128;
+
+/// GitHub's id of a request, if it is fit to be shown.
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
-    headers.get("x-github-request-id")?.to_str().ok()
+    let id = headers.get("x-github-request-id")?.to_str().ok()?;
+    let is_shown = sanitize::text(id, MAX_REQUEST_ID) == id && !id.is_empty();
+    is_shown.then_some(id)
 }
 
 #[cfg(test)]

@@ -236,7 +236,7 @@ impl Error {
             .error(message, "the token source of the application reports it")
             .with_retryable(retryable);
         match source {
-            Some(source) => error.with_source(source),
+            Some(source) => error.with_own_source(source),
             None => error,
         }
     }

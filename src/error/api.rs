@@ -9,6 +9,12 @@ use super::refusal::tells_rate_limit;
 use super::text::{self, Markup};
 use super::{Error, ErrorKind, Line};
 use crate::operation::Label;
+use crate::sanitize;
+
+/// Maximum length of the name of a resource, a field or a code, in characters.
+const MAX_NAME_CHARS: usize = 200;
+/// Maximum length of a documentation URL, in characters.
+const MAX_URL_CHARS: usize = 2_048;
 
 /// An error that GitHub answered with, as its
 /// [troubleshooting page](https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api)
@@ -21,14 +27,14 @@ pub struct ApiError {
     #[cfg_attr(test, schemars(skip))]
     pub status: StatusCode,
     #[cfg_attr(test, schemars(default))]
-    /// GitHub's message, in which words with a token of GitHub's are hidden. If the body has none under that name, the best text that it has: an OAuth
+    /// GitHub's message on one line of at most 8,192 characters, without secrets. If the body has none under that name, the best text that it has: an OAuth
     /// or problem description, the entries of `errors`, plain text, or the title of a page. Empty
     /// if there is none.
     pub message: String,
     #[cfg_attr(test, schemars(default))]
     /// What exactly is wrong, where GitHub says so, as it does for 422.
     pub errors: Vec<ApiErrorDetail>,
-    /// The page that GitHub points to.
+    /// The page that GitHub points to, cut to 2,048 characters.
     pub documentation_url: Option<String>,
     /// GitHub's id of the request, which its support asks for.
     #[cfg_attr(test, schemars(skip))]
@@ -40,7 +46,7 @@ pub struct ApiError {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ApiErrorDetail {
-    /// The kind of thing that is wrong, such as `Issue`.
+    /// The kind of thing that is wrong, such as `Issue`; cut to 200 characters, as are the next two.
     pub resource: Option<String>,
     /// The field that is wrong, such as `title`.
     pub field: Option<String>,
@@ -62,6 +68,7 @@ impl Error {
         headers: HeaderMap,
         body: Bytes,
     ) -> Self {
+        let body = sanitize::body(body);
         let json: Option<Value> = serde_json::from_slice(&body).ok();
         let is_markup = json.is_none() && !body.is_empty();
         let markup = Markup::of(&headers, &body).filter(|_| is_markup);
@@ -97,7 +104,8 @@ impl ApiError {
                 false => text::of_other(headers, body),
             },
             errors,
-            documentation_url: string(&value, "documentation_url").filter(|url| !url.is_empty()),
+            documentation_url: string(&value, "documentation_url", MAX_URL_CHARS)
+                .filter(|url| !url.is_empty()),
             request_id: crate::response::request_id(headers).map(str::to_owned),
         }
     }
@@ -106,9 +114,9 @@ impl ApiError {
 impl ApiErrorDetail {
     fn read(value: &Value) -> Self {
         Self {
-            resource: string(value, "resource"),
-            field: string(value, "field"),
-            code: string(value, "code"),
+            resource: string(value, "resource", MAX_NAME_CHARS),
+            field: string(value, "field", MAX_NAME_CHARS),
+            code: string(value, "code", MAX_NAME_CHARS),
             message: value.get("message").unwrap_or(value).as_str().map(text::shown),
             value: value.clone(),
         }
@@ -119,7 +127,7 @@ impl ApiErrorDetail {
         let what = match (&self.message, &self.code) {
             (Some(message), _) if !message.is_empty() => message.clone(),
             (_, Some(code)) => code.clone(),
-            _ => self.value.to_string(),
+            _ => sanitize::display(&self.value, MAX_URL_CHARS),
         };
         match &self.field {
             Some(field) => format!("{field}: {what}"),
@@ -166,8 +174,8 @@ fn is_temporary(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
 
-fn string(value: &Value, name: &str) -> Option<String> {
-    value.get(name)?.as_str().map(str::to_owned)
+fn string(value: &Value, name: &str, max_chars: usize) -> Option<String> {
+    value.get(name)?.as_str().map(|text| sanitize::text(text, max_chars).into_owned())
 }
 
 #[cfg(test)]
@@ -388,13 +396,13 @@ mod tests {
             ("<html></html>", ""),
             ("\0\u{1}", ""),
             ("no such user for Bearer ghs_hunter2", "no such user for Bearer [hidden]"),
-            ("<title>token=ghp_hunter2 failed</title>", "[hidden] failed"),
+            ("<title>token=ghp_hunter2 failed</title>", "token=[hidden] failed"),
             (
                 r#"{"message":"rejected header: token ghp_hunter2"}"#,
                 "rejected header: token [hidden]",
             ),
             (r#"{"errors":["Bearer github_pat_hunter2 is wrong"]}"#, "Bearer [hidden] is wrong"),
-            (r#"{"errors":[{"field":"ghs_hunter2","code":"invalid"}]}"#, "[hidden] invalid"),
+            (r#"{"errors":[{"field":"ghs_hunter2","code":"invalid"}]}"#, "[hidden]: invalid"),
         ] {
             let error = error(404, &[], body);
             assert_eq!(error.api().unwrap().message, expected, "{body}");

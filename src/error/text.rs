@@ -1,17 +1,16 @@
 //! The message of an error's body, whatever format the body has.
 
-use std::borrow::Cow;
-
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::api::ApiErrorDetail;
+use crate::sanitize;
 
-/// Length of a message that is read from plain text or from a page, in characters.
+/// Maximum length of a message that is read from plain text or from a page, in characters.
 const MAX_TEXT_CHARS: usize = 400;
-/// Length of a message that is read from JSON, in characters.
+/// Maximum length of a message that is read from JSON, in characters.
 const MAX_JSON_CHARS: usize = 8_192;
 /// As much of a page as is searched for its title, in bytes.
 const MAX_SEARCHED_BYTES: usize = 64 * 1024;
@@ -23,13 +22,8 @@ const MAX_DEPTH: usize = 3;
 const PROPERTIES: [&str; 6] =
     ["message", "error_description", "error", "description", "detail", "title"];
 
-/// Beginnings of GitHub's tokens, which no message shows.
-const TOKENS: [&str; 6] = ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"];
-
 /// Elements that hold a message: of an XML error, and of a page.
 const ELEMENTS: [&str; 4] = ["message", "title", "h1", "code"];
-
-const HIDDEN: &str = "[hidden]";
 
 /// Format of a body that is no JSON, as its beginning or its headers tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,30 +71,9 @@ pub(super) fn of_json(value: &Value, details: &[ApiErrorDetail]) -> String {
     shown(&text)
 }
 
-/// Text out of JSON as an error has it: of bounded length, and without tokens.
+/// Text out of JSON as an error has it: on one line, of bounded length, and without secrets.
 pub(super) fn shown(text: &str) -> String {
-    match text.char_indices().nth(MAX_JSON_CHARS) {
-        Some((end, _)) => format!("{}…", without_tokens(&text[..end])),
-        None => without_tokens(text).into_owned(),
-    }
-}
-
-/// Hides each word that has a token in it: what a proxy repeats of a request may be one of any client.
-pub(super) fn without_tokens(text: &str) -> Cow<'_, str> {
-    if !has_token(text) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len());
-    for part in text.split_inclusive(is_space) {
-        let word = part.trim_end_matches(is_space);
-        shown.push_str(if has_token(word) { HIDDEN } else { word });
-        shown.push_str(&part[word.len()..]);
-    }
-    Cow::Owned(shown)
-}
-
-fn has_token(text: &str) -> bool {
-    TOKENS.iter().any(|prefix| text.contains(prefix))
+    sanitize::text(text, MAX_JSON_CHARS).into_owned()
 }
 
 fn is_space(character: char) -> bool {
@@ -173,13 +146,11 @@ fn bounded(text: &str) -> String {
         if !line.is_empty() {
             line.push(' ');
         }
-        line.push_str(if has_token(word) { HIDDEN } else { word });
-        if line.len() > MAX_TEXT_CHARS * 4 {
+        line.push_str(word);
+        // A secret in what shows ends within this.
+        if line.len() > MAX_SEARCHED_BYTES {
             break;
         }
     }
-    match line.char_indices().nth(MAX_TEXT_CHARS) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
+    sanitize::text(&line, MAX_TEXT_CHARS).into_owned()
 }

@@ -52,6 +52,6 @@ impl Error {
             None => Self::new(ErrorKind::InvalidRequest, "the stream to send ended in an error")
                 .with_advice("the source of this error is the stream's; GitHub got only a part"),
         };
-        error.with_source(reason)
+        error.with_own_source(reason)
     }
 }
