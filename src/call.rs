@@ -30,6 +30,7 @@ use crate::redirects::{self, MAX_REDIRECTS};
 use crate::request::{Prepared, Request};
 use crate::response::{Raw, RawBody};
 use crate::retry::retry_after;
+use crate::sanitize;
 use crate::telemetry::observed::{Observed, ObservedAttempt};
 use crate::telemetry::usage::{Account, Spent};
 use crate::telemetry::{bodies, meter};
@@ -374,7 +375,7 @@ async fn attempt(
             // An error tells the user to authorize the token at the URL in it: only GitHub may name that.
             answer.headers_mut().remove(SSO);
         }
-        read(answer, prepared, passes, operation, reading).await
+        read(answer, prepared, operation, reading).await
     });
     let limit = Limit::new(client.attempt_timeout, prepared.slack.as_ref());
     bodies::request(prepared);
@@ -403,15 +404,17 @@ async fn send(
     let client = prepared.client().inner();
     let course = || course.lock().unwrap_or_else(PoisonError::into_inner);
     let mut hop = prepared.first_hop();
-    for _ in 0..=MAX_REDIRECTS {
+    for hops in 0..=MAX_REDIRECTS {
         let (method, with_body) = (hop.method.clone(), hop.with_body);
         let request = prepared.request(hop, passes)?;
+        sanitize::sent(request.headers(), request.url(), prepared.is_operation() && hops == 0);
         let answer = client.execute(request).await;
-        let answer = answer.map_err(|error| match course().answered {
+        let mut answer = answer.map_err(|error| match course().answered {
             // The request itself did.
             true => prepared.unsent(error).with_reached(),
             false => prepared.unsent(error),
         })?;
+        sanitize::received(answer.headers_mut());
         if prepared.is_elsewhere() {
             return Ok(answer);
         }
@@ -437,7 +440,6 @@ async fn send(
 async fn read(
     mut answer: reqwest::Response,
     prepared: &Prepared,
-    passes: &Passes,
     operation: &Label,
     reading: Reading,
 ) -> Result<Raw> {
@@ -452,8 +454,7 @@ async fn read(
         let body = collect(&mut answer, limit).await.unwrap_or_default().0;
         #[cfg(feature = "contract")]
         prepared.show(&url, status, &headers, &body);
-        let body = passes.conceal(prepared, body);
-        bodies::answer(prepared, passes, status, &body);
+        bodies::answer(prepared, status, &body);
         return Err(Error::from_answer(operation, status, headers, body));
     }
     let body = match reading {
@@ -464,7 +465,7 @@ async fn read(
             Ok((body, false)) => {
                 #[cfg(feature = "contract")]
                 prepared.show(&url, status, &headers, &body);
-                bodies::answer(prepared, passes, status, &body);
+                bodies::answer(prepared, status, &body);
                 RawBody::Bytes(body)
             }
             Ok((_, true)) => {

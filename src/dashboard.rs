@@ -200,6 +200,7 @@ impl Shown {
                     "give one of 16 random letters and digits or more",
                 ));
             }
+            crate::sanitize::pin(text.as_bytes());
             *token = SecretString::from(text.to_owned());
         }
         let readers = Arc::new(Semaphore::new(MAX_READERS));

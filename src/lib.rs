@@ -38,7 +38,6 @@ mod redirects;
 mod request;
 mod response;
 mod retry;
-#[allow(dead_code, unused_imports)] // Its callers follow.
 mod sanitize;
 mod texts;
 mod times;

@@ -11,7 +11,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, HeaderName};
 use http::{HeaderMap, HeaderValue, Method};
-use secrecy::SecretString;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -28,6 +27,7 @@ use crate::pages::{Items, Listed, Pages};
 use crate::ready;
 use crate::response::{Raw, ResponseFuture};
 use crate::retry::RetryPolicy;
+use crate::sanitize;
 
 mod address;
 mod lists;
@@ -92,7 +92,6 @@ struct Inner {
     /// headers, and without following redirects.
     elsewhere: bool,
     /// What the body carries and no error may repeat.
-    secret: Option<SecretString>,
     /// Made by the client for another call.
     behind: bool,
     /// How long an earlier request of the same call has waited for limits.
@@ -344,6 +343,9 @@ impl Request {
     }
 }
 
+/// Maximum length of the method and path by which a call made by hand is known, in characters.
+const MAX_LABEL_CHARS: usize = 300;
+
 /// What generated code and the other rooms of this crate call.
 // Some setters are only called by operations whose feature may be off.
 #[allow(dead_code)]
@@ -363,7 +365,7 @@ impl Request {
             None => format!("{method} {}", path.split(['?', '#']).next().unwrap_or("")),
         };
         let mut inner = Inner::new(client, method, Target::Given(path));
-        inner.label = Cow::Owned(shown);
+        inner.label = Cow::Owned(sanitize::text(&shown, MAX_LABEL_CHARS).into_owned());
         Self(Box::new(inner))
     }
 
@@ -407,12 +409,6 @@ impl Request {
     /// Lets the time that the same call has waited for limits before count towards the longest wait.
     pub(crate) fn having_waited(mut self, time: Duration) -> Self {
         self.0.waited_before = time;
-        self
-    }
-
-    /// Names a secret in the body, should the answer repeat it.
-    pub(crate) fn hiding(mut self, secret: &str) -> Self {
-        self.0.secret = Some(secret.into());
         self
     }
 
@@ -528,7 +524,6 @@ impl Inner {
             cache: None,
             list_path: None,
             elsewhere: false,
-            secret: None,
             behind: false,
             waited_before: Duration::ZERO,
             refused: None,

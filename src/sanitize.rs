@@ -16,15 +16,17 @@ use std::fmt::{self, Display, Write};
 use std::ops::Range;
 
 use bytes::Bytes;
-use http::HeaderValue;
 
 mod characters;
 mod encoded;
+mod exchange;
 mod formats;
 mod forms;
 mod secrets;
 
-pub(crate) use secrets::{MIN_SECRET_BYTES, pin, remember};
+pub(crate) use exchange::{received, sent};
+use secrets::MIN_SECRET_BYTES;
+pub(crate) use secrets::{pin, remember};
 
 /// Replaces a secret.
 pub(crate) const HIDDEN: &str = "[hidden]";
@@ -86,10 +88,6 @@ pub(crate) fn bytes(bytes: &[u8], max_chars: usize) -> Cow<'_, str> {
     }
 }
 
-/// Returns the same for a header's value.
-pub(crate) fn header(value: &HeaderValue, max_chars: usize) -> Cow<'_, str> {
-    bytes(value.as_bytes(), max_chars)
-}
 
 /// Returns the same for what prints, of which no more is formatted than can show.
 pub(crate) fn display(value: &dyn Display, max_chars: usize) -> String {

@@ -15,6 +15,7 @@ use super::token::AccessToken;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::origins::{has_credentials, origin_of};
+use crate::sanitize;
 
 /// The client credentials grant of OAuth
 /// ([RFC 6749, section 4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)).
@@ -75,6 +76,7 @@ impl ClientCredentials {
                 ));
             }
         }
+        sanitize::pin(client_secret.expose_secret().trim().as_bytes());
         Ok(Self {
             token_url,
             client_id: client_id.trim().to_owned(),

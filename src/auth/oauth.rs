@@ -13,6 +13,7 @@ use super::failure::AuthFailure;
 use super::token::{AccessToken, Looks};
 use crate::client::Client;
 use crate::error::Result;
+use crate::sanitize;
 
 mod answer;
 mod device;
@@ -81,6 +82,7 @@ impl OAuthApp {
         let mut app = Self::public(client_id)?;
         let secret = client_secret.into();
         check("client secret", secret.expose_secret().trim(), |looks| looks == Looks::ClientId)?;
+        sanitize::pin(secret.expose_secret().trim().as_bytes());
         app.client_secret = Some(secret.expose_secret().trim().into());
         Ok(app)
     }

@@ -3,9 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName};
 use lru::LruCache;
 
 use super::app::App;
@@ -150,9 +149,6 @@ pub(crate) struct Passes {
 /// for another token, and for an App once for each key and once for its clock.
 pub(crate) const MAX_REFUSALS: u32 = 8;
 
-/// What is shorter is a placeholder, and may be a part of any word.
-const SHORTEST_SECRET: usize = 8;
-
 impl Passes {
     /// The tokens of an attempt: none for a server that is not GitHub's API, and only the
     /// gateway's for a call with an authorization of its own.
@@ -184,26 +180,6 @@ impl Passes {
         }
     }
 
-    /// Takes the tokens out of an answer that repeats what was sent, as a debugging proxy might:
-    /// what it says goes into errors.
-    pub(crate) fn conceal(&self, prepared: &Prepared, mut text: Bytes) -> Bytes {
-        let github = self.github.iter().map(|held| held.header());
-        let gateway = self.gateway.iter().map(|(_, held)| held.header());
-        let own: Vec<_> = github.chain(gateway).collect();
-        let own = own.iter().map(HeaderValue::as_bytes);
-        // Whatever a proxy is given may well be a key.
-        let defaults = prepared.client().inner().headers.values();
-        let defaults = defaults.filter(|value| value.is_sensitive()).map(HeaderValue::as_bytes);
-        for secret in own.chain(prepared.secrets()).chain(defaults) {
-            // Without the scheme, such as `Bearer`.
-            let secret = secret.rsplit(|byte| *byte == b' ').next().unwrap_or(secret);
-            if secret.len() >= SHORTEST_SECRET {
-                text = without(text, secret);
-            }
-        }
-        text
-    }
-
     /// What to do after a 401: to send again after this time, or to fail.
     pub(crate) fn refused(
         &self,
@@ -224,42 +200,5 @@ impl Passes {
             let (held, keeper) = self.github.as_ref().zip(inner.auth.keeper())?;
             ask(keeper, held)
         })
-    }
-}
-
-/// The text with each occurrence of the secret replaced.
-fn without(text: Bytes, secret: &[u8]) -> Bytes {
-    const INSTEAD: &[u8] = b"[token]";
-    let find = |text: &[u8]| text.windows(secret.len()).position(|part| part == secret);
-    let Some(mut at) = find(&text) else { return text };
-    let (mut kept, mut rest) = (Vec::with_capacity(text.len()), &text[..]);
-    loop {
-        kept.extend_from_slice(&rest[..at]);
-        kept.extend_from_slice(INSTEAD);
-        rest = &rest[at + secret.len()..];
-        match find(rest) {
-            Some(next) => at = next,
-            None => break,
-        }
-    }
-    kept.extend_from_slice(rest);
-    kept.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_secret_is_taken_out_wherever_it_stands() {
-        for (text, expected) in [
-            ("", ""),
-            ("ab", "ab"),
-            ("abc", "[token]"),
-            ("xabcabcyabc", "x[token][token]y[token]"),
-            ("ababc", "ab[token]"),
-        ] {
-            assert_eq!(without(Bytes::from(text), b"abc"), expected);
-        }
     }
 }

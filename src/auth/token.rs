@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::failure::AuthFailure;
 use crate::error::Result;
+use crate::sanitize;
 
 /// A token, when it ends, and what renews it.
 ///
@@ -80,6 +81,7 @@ impl AccessToken {
             )
         })?;
         header.set_sensitive(true);
+        sanitize::remember(token.as_bytes());
         Ok(Self {
             header,
             minted_at: SystemTime::now(),
@@ -123,7 +125,9 @@ impl AccessToken {
         token: impl Into<SecretString>,
         expires_at: Option<SystemTime>,
     ) -> Self {
-        self.renewal = Some(Renewal { refresh_token: token.into(), expires_at });
+        let refresh_token = token.into();
+        sanitize::remember(refresh_token.expose_secret().as_bytes());
+        self.renewal = Some(Renewal { refresh_token, expires_at });
         self
     }
 

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::rules::Times;
+use crate::sanitize;
 
 /// A stored answer to a GET: always a 200.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +41,14 @@ pub(crate) struct About {
 }
 
 impl Entry {
+    /// Whether a server repeated a secret in it, or its URL has one.
+    pub(crate) fn has_secret(&self) -> bool {
+        // Of headers, those that are followed keep a secret, and are marked.
+        self.headers.values().any(HeaderValue::is_sensitive)
+            || sanitize::has_secret(self.about.url.as_str().as_bytes())
+            || sanitize::has_secret(&self.body)
+    }
+
     /// The memory that it takes, about.
     pub(crate) fn weight(&self) -> usize {
         let headers = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len());

@@ -76,7 +76,8 @@ impl Storage {
             Self::Memory(held) => lock(held).put(key, Arc::clone(entry)),
             Self::Store(shelf) => {
                 let Some(bytes) = entry.encode(shelf.compress_above) else { return };
-                if bytes.len() > shelf.max_value {
+                // A server that repeats secrets must not tell them to others.
+                if bytes.len() > shelf.max_value || entry.has_secret() {
                     return shelf.remove(key).await;
                 }
                 let name = shelf.name(key);

@@ -10,7 +10,6 @@ use http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, IF_RANGE, RANGE, USER_AGENT,
 };
 use http::{HeaderMap, HeaderValue, Method};
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
 
@@ -39,7 +38,6 @@ pub(crate) struct Prepared {
     headers: HeaderMap,
     payload: Payload,
     elsewhere: bool,
-    secret: Option<SecretString>,
     kind: Kind,
     pub(crate) priority: Priority,
     idempotent: bool,
@@ -119,7 +117,6 @@ impl Request {
             headers: request.headers,
             payload: request.body,
             elsewhere: request.elsewhere,
-            secret: request.secret,
             kind: request.kind,
             priority: request.priority,
             idempotent: request.idempotent,
@@ -230,11 +227,9 @@ impl Prepared {
         self.headers.get(AUTHORIZATION)
     }
 
-    /// What this request itself carries and no error may repeat.
-    pub(crate) fn secrets(&self) -> impl Iterator<Item = &[u8]> {
-        let authorization = self.own_authorization().map(HeaderValue::as_bytes);
-        let secret = self.secret.as_ref().map(|secret| secret.expose_secret().as_bytes());
-        authorization.into_iter().chain(secret)
+    /// Whether it is an operation of GitHub's description.
+    pub(crate) fn is_operation(&self) -> bool {
+        self.operation.is_some()
     }
 
     /// The circuit of the server that it goes to first.

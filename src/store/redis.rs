@@ -10,6 +10,7 @@ use redis::{Cmd, FromRedisValue, Script, ScriptInvocation};
 
 use super::{Lease, LeaseRequest, Store, StoreFuture, tally};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sanitize;
 
 mod link;
 mod server;
@@ -128,7 +129,9 @@ impl RedisBuilder {
     /// The user, if there is one, and the password for the servers themselves, where the URLs do not
     /// say.
     pub fn login(mut self, user: Option<&str>, password: impl Into<String>) -> Self {
-        self.login = Some((user.map(str::to_owned), password.into()));
+        let password = password.into();
+        sanitize::pin(password.as_bytes());
+        self.login = Some((user.map(str::to_owned), password));
         self
     }
 

@@ -5,8 +5,8 @@ use http::StatusCode;
 use serde_json::Value;
 use tracing::debug;
 
-use crate::auth::Passes;
 use crate::request::Prepared;
+use crate::sanitize::{self, HIDDEN};
 
 /// What of the bodies of requests and answers is logged: see
 /// [`ClientBuilder::log_bodies`](crate::ClientBuilder::log_bodies).
@@ -19,7 +19,8 @@ use crate::request::Prepared;
 /// `code`, `credential`, `authorization`, `jwt`, `signature`, `cookie`, `passphrase` and `content` (of
 /// files), alone or in a longer name, and
 /// whatever [`hide`](Self::hide) names; any text that looks like a token of GitHub's, a JWT or a key; and the
-/// queries of URLs. What the client itself sends as its token is hidden wherever it stands. That is a best
+/// queries of URLs. A secret that this process has used is hidden wherever it stands, and control and invisible
+/// characters are escaped. That is a best
 /// effort: what people write, such as the text of an issue, is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "it does nothing before it is given to a client"]
@@ -48,8 +49,6 @@ const SECRET: [&str; 13] = [
 /// Larger bodies are not read again to be shown.
 const MAX_READ: usize = 1024 * 1024;
 
-const HIDDEN: &str = "[hidden]";
-
 impl Default for BodyLog {
     fn default() -> Self {
         Self { max_bytes: 4096, names: Vec::new() }
@@ -75,7 +74,7 @@ impl BodyLog {
         let json = (size <= MAX_READ).then(|| serde_json::from_slice::<Value>(body).ok()).flatten();
         let Some(mut json) = json else { return format!("[{size} bytes]") };
         self.redact(&mut json);
-        let mut text = json.to_string();
+        let mut text = sanitize::text(&json.to_string(), usize::MAX).into_owned();
         if text.len() > self.max_bytes {
             let end = (0..=self.max_bytes).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
             text.truncate(end);
@@ -137,12 +136,10 @@ pub(crate) fn request(prepared: &Prepared) {
 }
 
 /// Logs what came back.
-pub(crate) fn answer(prepared: &Prepared, passes: &Passes, status: StatusCode, body: &Bytes) {
+pub(crate) fn answer(prepared: &Prepared, status: StatusCode, body: &Bytes) {
     let Some(log) = &prepared.client().inner().body_log else { return };
-    // A proxy may repeat what it was given.
-    let body = passes.conceal(prepared, body.clone());
     let status = status.as_u16();
-    debug!(target: "octowire::body", status, body = log.shown(&body), "answer");
+    debug!(target: "octowire::body", status, body = log.shown(body), "answer");
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use url::form_urlencoded;
 use super::delivery::{DELIVERY, EVENT, HOOK};
 use super::verify::{SIGNATURE, sign};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sanitize;
 
 /// A delivery as GitHub sends it, to be signed and sent.
 ///
@@ -172,6 +173,7 @@ impl OutgoingDelivery {
             .build()
             .map_err(failed)?;
         let request = reqwest::Request::try_from(request).map_err(failed)?;
+        sanitize::sent(request.headers(), request.url(), false);
         Ok(client.execute(request).await.map_err(failed)?.status())
     }
 }

@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::hex;
+use crate::sanitize;
 
 /// The header that carries the signature. `X-Hub-Signature`, of SHA-1, is not looked at.
 pub(super) const SIGNATURE: &str = "x-hub-signature-256";
@@ -153,6 +154,7 @@ fn key(secret: &SecretString) -> Result<Key> {
         return Err(Error::new(ErrorKind::Configuration, "the secret of a webhook is empty")
             .with_advice("set a random one of 32 bytes or more, here and at GitHub"));
     }
+    sanitize::pin(secret.as_bytes());
     Ok(Key::new(HMAC_SHA256, secret.as_bytes()))
 }
 

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::signer::AppSigner;
 use crate::auth::failure::AuthFailure;
 use crate::error::Result;
+use crate::sanitize;
 
 /// How long a JWT may be used: with the time that it is set back, just GitHub's ten minutes.
 pub(super) const LIFETIME: Duration = Duration::from_secs(9 * 60);
@@ -37,7 +38,9 @@ pub(super) async fn sign(issuer: &str, skew: i64, signer: &dyn AppSigner) -> Res
             "a KMS has to return the RSASSA-PKCS1-v1_5 SHA-256 signature of the message",
         ));
     }
-    Ok(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)).into())
+    let jwt = format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature));
+    sanitize::remember(jwt.as_bytes());
+    Ok(jwt.into())
 }
 
 /// An App id is a number, a client id is text.

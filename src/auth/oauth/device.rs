@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::debug;
 use url::Url;
@@ -16,6 +16,7 @@ use crate::auth::failure::AuthFailure;
 use crate::auth::token::AccessToken;
 use crate::client::Client;
 use crate::error::{Error, Result};
+use crate::sanitize;
 
 /// What the user shall be asked; [`OAuthApp::device`] makes it.
 ///
@@ -97,10 +98,12 @@ impl Code {
             let url = Url::parse(fields.text(name)?).ok()?;
             matches!(url.scheme(), "https" | "http").then_some(url)
         };
+        let device_code = fields.secret("device_code")?.clone();
+        sanitize::remember(device_code.expose_secret().as_bytes());
         let expires_in = fields.seconds("expires_in").unwrap_or(LIFE).min(LONGEST_LIFE);
         let interval = fields.seconds("interval").unwrap_or(INTERVAL);
         Some(Self {
-            device_code: fields.secret("device_code")?.clone(),
+            device_code,
             user_code: fields.text("user_code").filter(|code| !code.is_empty())?.to_owned(),
             verification_uri: page("verification_uri")?,
             verification_uri_complete: page("verification_uri_complete"),

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::auth::failure::AuthFailure;
 use crate::error::Result;
+use crate::sanitize;
 
 /// A form as RFC 6749 sends it (appendix B), and the secrets in it.
 pub(crate) struct Form {
@@ -36,12 +37,14 @@ impl Form {
     }
 
     pub(crate) fn with_secret(mut self, name: &str, value: &SecretString) -> Self {
+        sanitize::remember(value.expose_secret().as_bytes());
         self.secrets.push(value.clone());
         self.with(name, value.expose_secret())
     }
 
     /// Names a secret that is sent beside the form.
     pub(crate) fn hiding(mut self, secret: &SecretString) -> Self {
+        sanitize::remember(secret.expose_secret().as_bytes());
         self.secrets.push(secret.clone());
         self
     }

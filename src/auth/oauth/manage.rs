@@ -155,7 +155,7 @@ impl OAuthApp {
         let body = secret_json(&Body { access_token: token.expose_secret() })?;
         let request =
             Request::known(client, method, label, &["applications", &self.client_id, what]);
-        let request = request?.hiding(token.expose_secret()).header(AUTHORIZATION, authorization);
+        let request = request?.header(AUTHORIZATION, authorization);
         Ok(request.body("application/json", body))
     }
 }

@@ -18,6 +18,7 @@ use crate::auth::token::AccessToken;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Line, Result};
 use crate::origins::{origin_of, same_origin};
+use crate::sanitize;
 
 /// What GitHub's page shall ask the user; [`OAuthApp::authorization`] makes it.
 ///
@@ -94,7 +95,7 @@ impl AuthorizationRequest {
                 query.append_pair(name, value);
             }
         }
-        Ok(Authorization { app: self.app, url, state, verifier })
+        Ok(Authorization::new(self.app, url, state, verifier))
     }
 }
 
@@ -114,6 +115,13 @@ pub struct Authorization {
 const SESSION: &str = "octowire-sign-in-1";
 
 impl Authorization {
+    fn new(app: OAuthApp, url: Url, state: SecretString, verifier: SecretString) -> Self {
+        for secret in [&state, &verifier] {
+            sanitize::remember(secret.expose_secret().as_bytes());
+        }
+        Self { app, url, state, verifier }
+    }
+
     /// The address to send the user to.
     #[must_use]
     pub fn url(&self) -> &Url {
@@ -166,7 +174,7 @@ impl Authorization {
         // The code is bound to the redirect URI that it was asked with.
         let mut app = app.clone();
         app.redirect_uri = of("redirect_uri").map(|uri| (&*uri).into());
-        Ok(Self { app, url, state, verifier })
+        Ok(Self::new(app, url, state, verifier))
     }
 
     /// Takes the code out of the callback and exchanges it for the user's token.
@@ -224,7 +232,11 @@ impl Authorization {
         if let Some(code) = get("error") {
             return Err(self.refused(code.expose_secret(), get("error_description")));
         }
-        get("code").cloned().ok_or_else(|| invalid("the callback has neither a code nor an error"))
+        let code = get("code").cloned();
+        if let Some(code) = &code {
+            sanitize::remember(code.expose_secret().as_bytes());
+        }
+        code.ok_or_else(|| invalid("the callback has neither a code nor an error"))
     }
 
     fn refused(&self, code: &str, description: Option<&SecretString>) -> Error {

@@ -31,6 +31,7 @@ use zeroize::Zeroizing;
 use crate::auth::failure::AuthFailure;
 use crate::auth::personal::read_variable;
 use crate::error::{Error, Result};
+use crate::sanitize;
 
 /// The key that a token store is encrypted with: 256 random bits.
 ///
@@ -115,7 +116,10 @@ impl SealingKey {
     /// A key of these bytes, which have to be random: a password is no key.
     #[must_use]
     pub fn from_bytes(bytes: [u8; KEY_LEN]) -> Self {
-        Self { first: Key::new(Zeroizing::new(bytes)), older: Vec::new() }
+        let key = Self { first: Key::new(Zeroizing::new(bytes)), older: Vec::new() };
+        sanitize::pin(key.to_base64().expose_secret().as_bytes());
+        sanitize::pin(&*key.first.bytes);
+        key
     }
 
     /// A new key. Keep it: without it nobody reads what it sealed.
@@ -129,7 +133,7 @@ impl SealingKey {
                 .error("no key could be made: the system gives no randomness", "try again later")
                 .with_source(error)
         })?;
-        Ok(Self { first: Key::new(bytes), older: Vec::new() })
+        Ok(Self::from_bytes(*bytes))
     }
 
     /// Reads what this older key sealed, too. What is written is sealed with the first key, so

@@ -11,6 +11,7 @@ use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisRes
 use tokio::sync::Mutex;
 
 use super::link::Connection;
+use crate::sanitize;
 
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
@@ -40,7 +41,14 @@ type Certificates = Option<std::convert::Infallible>;
 
 /// What the URLs name.
 pub(super) fn nodes(urls: &[String]) -> RedisResult<Vec<ConnectionInfo>> {
-    urls.iter().map(|url| url.as_str().into_connection_info()).collect()
+    let node = |url: &String| {
+        let node = url.as_str().into_connection_info()?;
+        if let Some(password) = node.redis_settings().password() {
+            sanitize::pin(password.as_bytes());
+        }
+        Ok(node)
+    };
+    urls.iter().map(node).collect()
 }
 
 impl Server {
