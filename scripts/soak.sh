@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Runs the soak for MINUTES (10 by default): clients, a cache and limits in a Redis that fails, a
+# webhook receiver that is killed, and a GitHub that fails in every way. See tests/soak/main.rs.
+#
+#   ./scripts/soak.sh [MINUTES]
+#
+# A run is repeated by OCTOWIRE_SOAK_SEED, which each run prints. It needs redis-server, which
+# scripts/test.sh installs.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+minutes="${1:-10}"
+case $minutes in
+    '' | *[!0-9]* | 0) printf 'soak.sh: MINUTES is a number of at least 1, not %s\n' "$minutes" >&2; exit 2 ;;
+esac
+export CARGO_PROFILE_DEV_DEBUG="${CARGO_PROFILE_DEV_DEBUG:-line-tables-only}"
+OCTOWIRE_SOAK_SECONDS=$((minutes * 60)) cargo test --locked --test soak \
+    --features redis,webhooks-axum,webhooks-journal -- --nocapture
