@@ -38,6 +38,8 @@ const MAX_STEP: Duration = Duration::from_secs(90);
 /// limits, and the circuit breaker's pause.
 const RECOVERY: Duration = Duration::from_secs(120);
 const LAST_CALLS: usize = 50;
+/// How long a worker waits at most after a call that is not worth repeating at once.
+const MAX_PAUSE: Duration = Duration::from_millis(500);
 const SUMMARY: &str = "summary of the clients: ";
 
 /// What the clients of a process saw.
@@ -87,8 +89,11 @@ async fn the_clients() {
             workers.push(tokio::spawn(async move {
                 while began.elapsed() < length {
                     let step = timeout(MAX_STEP, step(&client, &shared, &mut random)).await;
-                    if step.is_err() {
-                        shared.violation("a step hangs");
+                    match step {
+                        Ok(None) => {}
+                        // An application would wait for longer.
+                        Ok(Some(retry_after)) => sleep(retry_after.min(MAX_PAUSE)).await,
+                        Err(_) => shared.violation("a step hangs"),
                     }
                 }
             }));
@@ -134,8 +139,8 @@ fn worked(github: &str, token: &'static str, store: &Redis, cache: Cache) -> Arc
     Arc::new(Worked { client, token, written: Mutex::default() })
 }
 
-/// One thing that an application does.
-async fn step(worked: &Worked, shared: &Shared, random: &mut Random) {
+/// One thing that an application does; returns the time that an error asks to wait.
+async fn step(worked: &Worked, shared: &Shared, random: &mut Random) -> Option<Duration> {
     let item = random.below(ITEMS);
     match random.below(100) {
         0..=49 => shared.count("read", read(worked, shared, item).await),
@@ -143,23 +148,21 @@ async fn step(worked: &Worked, shared: &Shared, random: &mut Random) {
             let patience = Duration::from_millis(random.below(60));
             match timeout(patience, read(worked, shared, item)).await {
                 Ok(result) => shared.count("read", result),
-                Err(_) => shared.summary.lock().unwrap().cancelled += 1,
+                Err(_) => shared.cancelled(),
             }
         }
         65..=74 => {
             let marker = format!("{:x}", random.next());
             let body = json!({ "marker": marker });
-            shared.count("write", write(worked, Method::POST, "/comments", item, &body).await);
+            shared.count("write", write(worked, Method::POST, "/comments", item, &body).await)
         }
-        75..=79 => {
-            shared.count("put", write(worked, Method::PUT, "", item, &json!({})).await);
-        }
+        75..=79 => shared.count("put", write(worked, Method::PUT, "", item, &json!({})).await),
         80..=86 => shared.count("list", list(worked, shared, random).await),
         87..=93 => {
             let calls = (0..8).map(|number| worked.get((item + number) % ITEMS).send::<Value>());
-            for result in worked.client.batch(calls).concurrency(4).run().await {
-                shared.count("batch", result.map(drop));
-            }
+            let results = worked.client.batch(calls).concurrency(4).run().await;
+            let counted = results.into_iter().map(|result| shared.count("batch", result.map(drop)));
+            counted.fold(None, Option::max)
         }
         _ => shared.count("download", download(worked, shared, item, random).await),
     }
@@ -285,10 +288,19 @@ impl Shared {
         process::report(&self.folder, text);
     }
 
-    fn count(&self, what: &str, result: Result<()>) {
+    fn cancelled(&self) -> Option<Duration> {
+        self.summary.lock().unwrap_or_else(PoisonError::into_inner).cancelled += 1;
+        None
+    }
+
+    /// Counts a result; returns the time that an error asks to wait.
+    fn count(&self, what: &str, result: Result<()>) -> Option<Duration> {
         let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
-            Ok(()) => *summary.succeeded.entry(what.to_owned()).or_default() += 1,
+            Ok(()) => {
+                *summary.succeeded.entry(what.to_owned()).or_default() += 1;
+                None
+            }
             Err(error) => {
                 let kind = error.kind().name().to_owned();
                 *summary.failed.entry(kind).or_default() += 1;
@@ -296,6 +308,7 @@ impl Shared {
                 if !is_expected(&error) {
                     self.violation(&format!("{what}: {error}"));
                 }
+                error.retry_after()
             }
         }
     }
