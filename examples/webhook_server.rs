@@ -107,17 +107,16 @@ async fn serve(address: &str) -> Result<(), BoxError> {
         builder = builder.journal(Journal::open(path).await?);
     }
     let receiver = start(builder, Client::from_env()?)?;
-    let app = axum::Router::new().merge(receiver.router("/webhooks"));
     let listener = TcpListener::bind(address).await?;
     println!("Listening at http://{}/webhooks.", listener.local_addr()?);
-    let interrupted = async {
+    let server = tokio::spawn(receiver.serve(listener));
+    if tokio::signal::ctrl_c().await.is_err() {
         // Without signals, it serves until it is killed.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    axum::serve(listener, app).with_graceful_shutdown(interrupted).await?;
+        std::future::pending::<()>().await;
+    }
     let left = receiver.shutdown(Duration::from_secs(30)).await;
+    // Its last responses are sent.
+    server.await?;
     println!("{left} deliveries are left; {:?}", receiver.stats());
     Ok(())
 }

@@ -26,10 +26,21 @@
 //!
 //! # Who may look
 //!
-//! Whoever has the [token](Dashboard::token): as a bearer token, or as the password of basic authentication, as which a
-//! browser asks for it. Without a token, whoever is on this machine: the connection and the name in `Host` say so.
-//! **A proxy on the same machine is on this machine, and whoever it lets in as well**: where it says that it is a proxy,
-//! nobody is let in, but nginx's plain `proxy_pass` may not. Behind a proxy there has to be a token.
+//! With a [token](Dashboard::token), a client that has it: as a bearer token, or as the password of basic
+//! authentication, as which a browser asks for it.
+//!
+//! Without a token, a browser on this machine, and the default is to deny. A request is served only if
+//!
+//! - the connection comes from a loopback address;
+//! - there is exactly one `Host`, and it is `localhost` or a loopback address (the name of another site that leads
+//!   here is neither);
+//! - it is not HTTP/1.0, and does not have the form of requests to a proxy;
+//! - it has no header but those that browsers and `curl` send by themselves. Whatever a proxy adds, such as
+//!   `Forwarded`, `X-Real-IP` or `X-Request-Id`, leads to 403, which names the header.
+//!
+//! **A proxy or a tunnel on the same machine that adds nothing looks like a browser on it, and so does everyone that it
+//! lets in**: `ssh -R`, `kubectl port-forward`, TCP proxies, and nginx's `proxy_pass` over HTTP/1.1 with no
+//! further line. Behind a proxy or a tunnel there has to be a token.
 //!
 //! Nobody may change anything. The page may not be framed, and runs no script and no style but its own. Pages of other
 //! sites get nothing: there is no CORS, and a layer of the application's that adds it, around the router, is not for
@@ -45,21 +56,25 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::Router;
+use axum::extract::ConnectInfo;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
+use axum::{Extension, Router};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
+use crate::server::{self, ServerLimits};
 #[cfg(feature = "webhooks-core")]
 use crate::webhooks::Receiver;
 
 mod access;
 mod events;
+mod local;
 mod page;
 mod state;
 
@@ -86,13 +101,18 @@ pub struct Dashboard {
 struct Shown {
     dashboard: Dashboard,
     readers: Arc<Semaphore>,
-    /// Nobody is told any more.
-    ended: watch::Sender<bool>,
     usage: Usage,
 }
 
 /// As many may read events at a time; each may for some minutes, and then comes again by itself.
 const MAX_READERS: usize = 32;
+/// Readers, and browsers that load the page.
+const LIMITS: ServerLimits = ServerLimits {
+    max_connections: 128,
+    header_timeout: Duration::from_secs(10),
+    write_timeout: Duration::from_secs(30),
+    max_age: Duration::from_secs(15 * 60),
+};
 /// A token that is shorter may be guessed.
 const MIN_TOKEN: usize = 16;
 
@@ -149,14 +169,15 @@ impl Dashboard {
         Ok(Shown::new(self)?.router())
     }
 
-    /// Serves the page alone, until the future is dropped, which ends what is read as well.
+    /// Serves the page alone by HTTP/1.1, until the future is dropped, which ends all connections as well.
     ///
-    /// It bounds neither the connections nor the time in which a request has to come: what is open to strangers belongs
-    /// behind a server that does.
+    /// At most 128 connections are open at a time; further ones wait in the operating system's backlog. A connection
+    /// ends if the headers of its next request are not complete within 10 s or have more than 32 KiB, if its client
+    /// reads nothing for 30 s, and after 15 minutes.
     ///
     /// # Errors
     /// If the listener is on an address that others reach and there is no token, or the token is too short
-    /// ([`ErrorKind::Configuration`]). The future ends with an error if the listener fails.
+    /// ([`ErrorKind::Configuration`]). The future does not end by itself.
     pub fn serve(
         self,
         listener: TcpListener,
@@ -165,28 +186,19 @@ impl Dashboard {
             configuration("the dashboard's listener has no address", "bind it first")
                 .with_source(error)
         })?;
-        if self.token.is_none() && !access::is_here(address.ip()) {
+        if self.token.is_none() && !local::is_loopback(address.ip()) {
             return Err(configuration(
                 format!("the dashboard would be open to whoever reaches {address}"),
                 "give it a token, or bind it to 127.0.0.1",
             ));
         }
         let shown = Shown::new(self)?;
-        let service = shown.router::<()>().into_make_service_with_connect_info::<SocketAddr>();
-        let ending = Ending(shown);
+        let router = shown.router::<()>();
+        let service = move |peer| router.clone().layer(Extension(ConnectInfo::<SocketAddr>(peer)));
         Ok(async move {
-            let _ending = ending;
-            axum::serve(listener, service).await
+            server::serve(listener, service, LIMITS, std::future::pending()).await;
+            Ok(())
         })
-    }
-}
-
-/// Ends what is read when it is dropped.
-struct Ending(Arc<Shown>);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.0.ended.send_replace(true);
     }
 }
 
@@ -204,8 +216,7 @@ impl Shown {
             *token = SecretString::from(text.to_owned());
         }
         let readers = Arc::new(Semaphore::new(MAX_READERS));
-        let ended = watch::Sender::new(false);
-        Ok(Arc::new(Self { dashboard, readers, ended, usage: Usage::default() }))
+        Ok(Arc::new(Self { dashboard, readers, usage: Usage::default() }))
     }
 
     fn router<S: Clone + Send + Sync + 'static>(self: &Arc<Self>) -> Router<S> {

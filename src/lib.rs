@@ -39,6 +39,8 @@ mod request;
 mod response;
 mod retry;
 mod sanitize;
+#[cfg(any(feature = "dashboard", feature = "webhooks-axum"))]
+mod server;
 mod texts;
 mod times;
 mod wire;

@@ -38,7 +38,6 @@ pub(super) async fn events(State(shown): State<Arc<Shown>>) -> Response {
         let _place = place;
         let _ = timeout(LONGEST, gone).await;
     });
-    let mut ended = shown.ended.subscribe();
     let began = Instant::now();
     let begin = (shown, Reader::default(), None);
     let events = stream::unfold(begin, move |(shown, mut reader, timer)| async move {
@@ -50,14 +49,11 @@ pub(super) async fn events(State(shown): State<Arc<Shown>>) -> Response {
         Some((Ok::<_, Infallible>(event), (shown, reader, Some(timer))))
     });
     // A browser comes again by itself.
-    let events = events
-        .take_while(move |_| std::future::ready(began.elapsed() < LONGEST))
-        .take_until(async move {
-            let _ = ended.wait_for(|ended| *ended).await;
-        })
-        .inspect(move |_| {
+    let events = events.take_while(move |_| std::future::ready(began.elapsed() < LONGEST)).inspect(
+        move |_| {
             let _ = &reads;
-        });
+        },
+    );
     // Proxies would wait for more.
     let headers =
         [(CONTENT_TYPE, "text/event-stream"), (HeaderName::from_static("x-accel-buffering"), "no")];

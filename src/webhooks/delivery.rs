@@ -6,14 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use url::form_urlencoded;
 
 use super::envelope::Envelope;
 use super::event::UnknownEvent;
 use super::event::read::{self, misfit};
+use super::payload::{check_json, payload};
 use super::refusal::Refusal;
 use super::verify::{Verified, Verifier};
 use super::{EnvelopeScheme, Event};
@@ -68,15 +67,14 @@ impl Delivery {
     /// Verifies and reads a delivery by its headers and its body, byte for byte as it came: JSON, or
     /// a form that has it in `payload`, by `Content-Type`.
     ///
+    /// The payload is any JSON that [`serde_json::Value`] can hold, whatever the event; names may repeat, and up to 127
+    /// levels are read.
+    ///
     /// # Errors
-    /// If it is not signed with one of the secrets, or is not what GitHub sends.
+    /// If it is not signed with one of the secrets, is compressed (any `Content-Encoding` but `identity`), is not
+    /// valid JSON, or is not what GitHub sends otherwise.
     pub fn read(verifier: &Verifier, headers: &HeaderMap, body: Bytes) -> Result<Self, Refusal> {
         let verified = verifier.verify(headers, &body).map_err(Refusal::Signature)?;
-        let payload = match media_type(headers).as_deref() {
-            Some("application/json") => body,
-            Some("application/x-www-form-urlencoded") => form_payload(&body)?,
-            _ => return Err(Refusal::MediaType),
-        };
         let text = |name: &'static str| text(headers, name).map(str::to_owned);
         let number = |name: &'static str| self::text(headers, name)?.parse().ok();
         let about = About {
@@ -87,14 +85,15 @@ impl Delivery {
             target: number(TARGET),
             secret: verified.secret,
         };
-        Ok(Self::new(about, payload))
+        Ok(Self::new(about, payload(headers, body)?))
     }
 
     /// Verifies and reads a delivery that a gateway has signed anew. Its name is the signature, since
     /// no other part of it tells it from another and can not be changed.
     ///
     /// # Errors
-    /// If it is not signed with one of the secrets, is too old, or is no envelope.
+    /// If it is not signed with one of the secrets, is too old, or is no envelope; and if its payload cannot be read
+    /// as JSON, such as for more than 127 levels.
     pub fn read_envelope(scheme: &EnvelopeScheme, body: &[u8]) -> Result<Self, Refusal> {
         let Envelope { event, data, verified, signature, .. } =
             scheme.open(body).map_err(Refusal::Envelope)?;
@@ -106,6 +105,7 @@ impl Delivery {
             target: None,
             secret: verified.secret,
         };
+        check_json(data.as_bytes())?;
         Ok(Self::new(about, Bytes::from(String::from(data))))
     }
 
@@ -187,8 +187,8 @@ impl Delivery {
     /// [`UnknownEvent::mismatch`](super::UnknownEvent::mismatch) says where.
     ///
     /// # Errors
-    /// If the payload is no JSON: of the kind [`Decode`](crate::ErrorKind::Decode). What no type fits is
-    /// [`Event::Unknown`], and no error.
+    /// If the payload is not JSON, of the kind [`Decode`](crate::ErrorKind::Decode): only if an earlier version has
+    /// left it in a journal. What no type fits is [`Event::Unknown`], and no error.
     pub fn event(&self) -> Result<Event> {
         let event = read::read(self.event_name(), self.payload())?;
         if let Some(mismatch) = event.unknown().and_then(UnknownEvent::mismatch)
@@ -244,24 +244,9 @@ impl fmt::Debug for Delivery {
     }
 }
 
-/// The media type, without parameters and in lower case.
-fn media_type(headers: &HeaderMap) -> Option<String> {
-    let value = text(headers, CONTENT_TYPE.as_str())?;
-    Some(value.split(';').next()?.trim().to_ascii_lowercase())
-}
-
 /// The value of a header that is there once, and is text of a reasonable length.
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?.to_str().ok()?;
     (values.next().is_none() && !value.is_empty() && value.len() <= MAX_NAME).then_some(value)
-}
-
-/// The JSON in a form's `payload`, which is there once.
-fn form_payload(body: &[u8]) -> Result<Bytes, Refusal> {
-    let mut payloads = form_urlencoded::parse(body).filter(|(name, _)| name == "payload");
-    match (payloads.next(), payloads.next()) {
-        (Some((_, payload)), None) => Ok(Bytes::from(payload.into_owned())),
-        _ => Err(Refusal::Form),
-    }
 }

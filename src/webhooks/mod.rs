@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`Verifier`], [`VerifyLayer`]: whether a delivery is GitHub's | `webhooks-core` |
 //! | [`Event`]: what it says, typed | `webhook-issues`, `webhook-push`, …; `webhooks` is all |
-//! | [`Receiver`]: a service that answers at once, and has each delivery handled once | `webhooks-core`; a router and an extractor for axum: `webhooks-axum` |
+//! | [`Receiver`]: a service that answers at once, and has each delivery handled once | `webhooks-core`; a server, and a router and an extractor for axum: `webhooks-axum` |
 //! | `Journal`: none is lost, whatever ends | `webhooks-journal` |
 //! | `Reconciler`: what never arrived is delivered again | one of `apps`, `repos`, `orgs` |
 //! | [`OutgoingDelivery`]: deliveries that are sent, in tests and by gateways | `webhooks-core` |
@@ -36,6 +36,7 @@ mod journal;
 mod layer;
 mod once;
 mod outgoing;
+mod payload;
 mod receiver;
 #[cfg(any(feature = "apps", feature = "repos", feature = "orgs"))]
 mod reconciler;

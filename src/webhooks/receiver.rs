@@ -26,6 +26,8 @@ mod intake;
 mod resume;
 mod rooms;
 mod schedule;
+#[cfg(feature = "webhooks-axum")]
+mod serve;
 mod service;
 mod work;
 
@@ -48,7 +50,8 @@ pub use schedule::RetrySchedule;
 /// | it is a `POST` | 405 |
 /// | its body comes whole within 9 s, and has at most 25 MiB | 408, 413 |
 /// | it is signed with a known secret | 401 |
-/// | it is JSON or a form, and has GitHub's headers | 415, 400 |
+/// | it is JSON or a form, is not compressed, and has GitHub's headers | 415, 400 |
+/// | its payload is valid JSON, whatever the event | 400 |
 /// | there is room for it: 1,000 deliveries and 256 MiB | 503 |
 /// | it was not handled before, by its [key](Delivery::key) | 200 |
 /// | it is not being handled | 503 |

@@ -22,8 +22,12 @@ pub enum Refusal {
     Method,
     /// It is neither JSON nor a form: 415.
     MediaType,
+    /// Its body is compressed, or encoded in another way (`Content-Encoding`): 415. GitHub encodes nothing.
+    ContentEncoding,
     /// It is a form without a `payload`, or with several: 400.
     Form,
+    /// Its payload is not valid JSON, or has more than 127 levels: 400.
+    Json,
     /// This header is missing, is there twice or is no text: 400.
     Header(&'static str),
     /// Its body is larger than the limit: 413.
@@ -50,8 +54,8 @@ impl Refusal {
         match self {
             Self::Signature(_) | Self::Envelope(_) => StatusCode::UNAUTHORIZED,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Form | Self::Header(_) | Self::Broken => StatusCode::BAD_REQUEST,
+            Self::MediaType | Self::ContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Form | Self::Json | Self::Header(_) | Self::Broken => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Busy | Self::Store | Self::InProgress => StatusCode::SERVICE_UNAVAILABLE,
@@ -65,7 +69,9 @@ impl Refusal {
             Self::Signature(_) | Self::Envelope(_) => "unauthorized\n",
             Self::Method => "only POST is allowed\n",
             Self::MediaType => "the content type is neither JSON nor a form\n",
+            Self::ContentEncoding => "the body is compressed or encoded; send it as it is\n",
             Self::Form => "the form has not exactly one payload\n",
+            Self::Json => "the payload is not valid JSON\n",
             Self::Header(_) => "a header is missing\n",
             Self::TooLarge => "the body is too large\n",
             Self::TooSlow => "the body did not come in time\n",

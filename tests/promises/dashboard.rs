@@ -10,8 +10,9 @@ use octowire::testing::MockGitHub;
 use octowire::{Client, ErrorKind, RetryPolicy};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
-use tokio::net::TcpListener;
-use tokio::time::timeout;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, timeout};
 
 mod browser;
 
@@ -56,15 +57,89 @@ async fn without_a_token_it_is_for_who_is_on_this_machine() {
     };
     assert_eq!(status(&[]).await, StatusCode::OK);
     assert_eq!(status(&[(HOST.as_str(), "localhost:9465")]).await, StatusCode::OK);
-    // Another's name that leads here, and a proxy in front.
+    // Another's name that leads here, a proxy in front, and a header that nobody knows.
     for headers in [
         (HOST.as_str(), "dashboard.example"),
         (HOST.as_str(), "127.0.0.1.example"),
         ("x-forwarded-for", "203.0.113.7"),
         ("forwarded", "for=203.0.113.7"),
         ("via", "1.1 proxy"),
+        ("x-cluster-client-ip", "203.0.113.7"),
+        ("proxy-connection", "keep-alive"),
+        ("x-no-one-knows-this", "1"),
     ] {
         assert_eq!(status(&[headers]).await, StatusCode::FORBIDDEN, "{headers:?}");
+    }
+}
+
+/// Sends these bytes and returns the status of the response.
+async fn raw(address: SocketAddr, request: &str) -> u16 {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut start = [0; 12];
+    stream.read_exact(&mut start).await.unwrap();
+    String::from_utf8_lossy(&start[9..]).parse().unwrap()
+}
+
+#[tokio::test]
+async fn without_a_token_a_request_has_one_host_and_is_not_one_to_a_proxy() {
+    let address = serve(Dashboard::new(&anywhere())).await;
+    let curl = format!(
+        "GET /state.json HTTP/1.1\r\nHost: {address}\r\nUser-Agent: curl/8.14.1\r\nAccept: */*\r\n\r\n"
+    );
+    let firefox = format!(
+        "GET / HTTP/1.1\r\nHost: localhost:{}\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0\r\n\
+         Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\nAccept-Language: en-US,en;q=0.5\r\n\
+         Accept-Encoding: gzip, deflate, br, zstd\r\nDNT: 1\r\nSec-GPC: 1\r\nConnection: keep-alive\r\nCookie: a=b\r\n\
+         Upgrade-Insecure-Requests: 1\r\nSec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Site: none\r\n\
+         Sec-Fetch-User: ?1\r\nPriority: u=0, i\r\n\r\n",
+        address.port()
+    );
+    for request in [&curl, &firefox] {
+        assert_eq!(raw(address, request).await, 200, "{request}");
+    }
+    for (first, headers) in [
+        ("GET / HTTP/1.1", "Host: localhost\r\nHost: localhost"),
+        ("GET / HTTP/1.1", "Host: localhost\r\nHost: evil.example"),
+        ("GET / HTTP/1.1", "Host: evil.example\r\nHost: localhost"),
+        ("GET / HTTP/1.1", "Host: localhost, evil.example"),
+        ("GET / HTTP/1.1", "Host: localhost\r\nX_Forwarded_For: 203.0.113.7"),
+        ("GET / HTTP/1.1", "Host: localhost\r\nConnection: close, X-Forwarded-For"),
+        ("GET http://localhost/ HTTP/1.1", "Host: localhost"),
+        ("GET http://evil.example/ HTTP/1.1", "Host: localhost"),
+        ("GET / HTTP/1.0", "Host: localhost"),
+    ] {
+        let request = format!("{first}\r\n{headers}\r\n\r\n");
+        assert!(matches!(raw(address, &request).await, 400 | 403), "{request}");
+    }
+    assert_ne!(raw(address, "GET / HTTP/1.1\r\nAccept: */*\r\n\r\n").await, 200, "no host");
+}
+
+/// As many connections as are documented.
+const MAX_CONNECTIONS: usize = 128;
+
+#[tokio::test(start_paused = true)]
+async fn slow_connections_are_bounded_and_ended_and_requests_are_served_after() {
+    let address = serve(Dashboard::new(&anywhere())).await;
+    let began = Instant::now();
+    let mut slow = Vec::new();
+    for number in 0..2 * MAX_CONNECTIONS {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        // Some send nothing, and some a part of the headers.
+        if number % 2 == 0 {
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept: ").await.unwrap();
+        }
+        slow.push(stream);
+    }
+    let request = format!("GET /state.json HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    assert_eq!(raw(address, &request).await, 200);
+    // The first half had all the room, and the second half came after it: 10 s each.
+    let waited = began.elapsed().as_secs();
+    assert!((20..25).contains(&waited), "{waited} s");
+    for mut stream in slow {
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+        assert!(!rest.starts_with(b"HTTP/1.1 200"));
     }
 }
 

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
@@ -84,6 +84,7 @@ fn answer(result: Result<Receipt, Refusal>) -> Response<Full<Bytes>> {
         Ok(Receipt::Duplicate) => (StatusCode::OK, "known\n"),
         Err(refusal) => (refusal.status(), refusal.told()),
     };
+    let encoded = matches!(result, Err(Refusal::ContentEncoding));
     let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -94,6 +95,10 @@ fn answer(result: Result<Receipt, Refusal>) -> Response<Full<Bytes>> {
         }
         StatusCode::SERVICE_UNAVAILABLE => {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("60"));
+        }
+        // RFC 9110, 15.5.16: it says that the coding is what is not supported.
+        StatusCode::UNSUPPORTED_MEDIA_TYPE if encoded => {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         _ => {}
     }

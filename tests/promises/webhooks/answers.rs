@@ -5,7 +5,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CONTENT_TYPE, ORIGIN, RETRY_AFTER};
+use http::header::{
+    ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, ORIGIN,
+    RETRY_AFTER,
+};
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
@@ -130,6 +133,128 @@ async fn what_is_signed_and_no_delivery_is_told_what_it_lacks() {
         assert!(!text.is_empty() && !text.contains("unauthorized"), "{text}");
     }
     assert_eq!(receiver.stats().malformed, 8);
+}
+
+/// A delivery with a right signature over this body.
+fn signed_body(media_type: &str, encoding: Option<&str>, body: &[u8]) -> Request<Full<Bytes>> {
+    let mut request = signed(delivery("d")).map(|_| Full::from(body.to_vec()));
+    let headers = request.headers_mut();
+    headers.insert(SIGNATURE, sign(SECRET, body).unwrap().parse().unwrap());
+    headers.insert(CONTENT_TYPE, media_type.parse().unwrap());
+    if let Some(encoding) = encoding {
+        headers.insert(CONTENT_ENCODING, encoding.parse().unwrap());
+    }
+    request
+}
+
+#[tokio::test]
+async fn what_is_signed_and_can_never_be_read_is_refused_counted_and_not_handled() {
+    let handled = Handled::default();
+    let receiver = handled.start(builder());
+    let (json, form) = ("application/json", "application/x-www-form-urlencoded");
+    let gzip: Vec<u8> = {
+        use std::io::Write;
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(br#"{"action":"opened"}"#).unwrap();
+        gzip.finish().unwrap()
+    };
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    let nested = format!("{{\"a\":{}1{}}}", "{\"b\":".repeat(200), "}".repeat(200));
+    let cases: [(&str, Option<&str>, &[u8], u16); 25] = [
+        (json, Some("gzip"), &gzip, 415),
+        (form, Some("gzip"), &gzip, 415),
+        (json, Some("br"), b"{}", 415),
+        (json, Some("identity, gzip"), &gzip, 415),
+        (json, None, &gzip, 400),
+        (json, None, b"", 400),
+        (json, None, b"  ", 400),
+        (json, None, b"{", 400),
+        (json, None, b"{} {}", 400),
+        (json, None, b"{}garbage", 400),
+        (json, None, b"{\"a\":NaN}", 400),
+        (json, None, b"{\"a\":1e999}", 400),
+        (json, None, b"{\"a\":\"\xff\"}", 400),
+        (json, None, b"{\"a\":\"\\ud800\"}", 400),
+        (json, None, b"\xef\xbb\xbf{}", 400),
+        (json, None, b"payload=%7B%7D", 400),
+        (json, None, deep.as_bytes(), 400),
+        (json, None, nested.as_bytes(), 400),
+        (form, None, b"payload=", 400),
+        (form, None, b"payload=%7B", 400),
+        (form, None, b"payload=%7B%7D%7D", 400),
+        (form, None, b"payload=%22%FF%22", 400),
+        (form, None, b"payload=%7B%7D&payload=%7B%7D", 400),
+        (form, None, b"{}", 400),
+        (form, None, b"", 400),
+    ];
+    for (number, (media_type, encoding, body, status)) in cases.into_iter().enumerate() {
+        let response = receiver.clone().oneshot(signed_body(media_type, encoding, body));
+        let response = response.await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{number}");
+        let named = response.headers().get(ACCEPT_ENCODING).map(HeaderValue::as_bytes);
+        assert_eq!(named, (status == 415).then_some(&b"identity"[..]), "{number}");
+    }
+    let stats = receiver.stats();
+    assert_eq!((stats.malformed, stats.accepted, stats.queued), (25, 0, 0));
+    // Nobody who cannot sign learns any of this.
+    let mut unsigned = signed_body(json, Some("gzip"), &gzip);
+    unsigned.headers_mut().insert(SIGNATURE, sign("another", &gzip).unwrap().parse().unwrap());
+    assert_eq!(send(&receiver, unsigned).await.0, StatusCode::UNAUTHORIZED);
+    assert!(handled.ids().is_empty());
+}
+
+#[cfg(feature = "webhooks-journal")]
+#[tokio::test]
+async fn what_can_never_be_read_is_not_kept() {
+    let folder = super::journal::Folder::new();
+    let journal = octowire::webhooks::Journal::open(folder.file()).await.unwrap();
+    let receiver = Handled::default().start(builder().journal(journal.clone()));
+    let broken = signed_body("application/json", None, b"{");
+    assert_eq!(send(&receiver, broken).await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(journal.pending(), 0);
+    // It can come again as it should have been, under the same name.
+    assert_eq!(super::deliver(&receiver, "d").await, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn any_json_is_accepted_whatever_the_event() {
+    let handled = Handled::default();
+    let receiver = handled.start(builder());
+    let bodies = [
+        "{}",
+        " {\"a\": 1, \"a\": 2} \n",
+        "[]",
+        "null",
+        "\"text\"",
+        "{\"n\":123456789012345678901234567890}",
+        "{\"zen\":\"\\ud83d\\ude00\"}",
+    ];
+    for (number, body) in bodies.iter().enumerate() {
+        let mut request = signed_body("application/json", Some("identity"), body.as_bytes());
+        let headers = request.headers_mut();
+        headers.insert("x-github-event", HeaderValue::from_static("an_event_of_tomorrow"));
+        headers.insert("x-github-delivery", HeaderValue::from(number));
+        assert_eq!(send(&receiver, request).await.0, StatusCode::ACCEPTED, "{body}");
+    }
+    settled(&receiver).await;
+    for delivery in handled.0.lock().unwrap().iter() {
+        let event = delivery.event().unwrap();
+        assert_eq!(event.unknown().unwrap().event(), "an_event_of_tomorrow");
+    }
+    assert_eq!(receiver.stats().handled, bodies.len() as u64);
+}
+
+#[tokio::test]
+async fn an_envelope_whose_payload_can_never_be_read_is_refused() {
+    let receiver = Handled::default().start(Receiver::envelopes(EnvelopeScheme::new(verifier())));
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    for data in [&*deep, "1e999", "\"\\ud800\""] {
+        // It is JSON by its grammar, so that it can be signed.
+        let sealed = EnvelopeScheme::new(verifier()).seal("issues", data).unwrap();
+        let request = Request::post(URL).body(Full::from(sealed)).unwrap();
+        assert_eq!(send(&receiver, request).await.0, StatusCode::BAD_REQUEST, "{data}");
+    }
+    assert_eq!(receiver.stats().malformed, 3);
 }
 
 #[tokio::test]

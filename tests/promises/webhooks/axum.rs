@@ -91,3 +91,29 @@ async fn a_handler_of_axum_may_take_a_verified_delivery() {
         (401, "unauthorized\n")
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_of_its_own_ends_slow_connections_and_serves_until_the_receiver_ends() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    let handled = Handled::default();
+    let receiver = handled.start(builder());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(receiver.serve(listener));
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    slow.write_all(b"POST / HTTP/1.1\r\nhost: localhost\r\nx-hub-").await.unwrap();
+    let url = format!("http://{address}/any/path");
+    assert_eq!(delivery("1").send(SECRET, &url).await.unwrap().as_u16(), 202);
+    let began = tokio::time::Instant::now();
+    let mut rest = Vec::new();
+    let _ = slow.read_to_end(&mut rest).await;
+    assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 408"), "{rest:?}");
+    assert!(began.elapsed().as_secs() <= 75);
+    settled(&receiver).await;
+    assert_eq!(handled.ids(), ["1"]);
+    assert_eq!(receiver.shutdown(std::time::Duration::from_secs(5)).await, 0);
+    server.await.unwrap();
+    assert!(TcpStream::connect(address).await.is_err());
+}

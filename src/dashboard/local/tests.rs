@@ -1,0 +1,444 @@
+//! Requests of browsers, of proxies, and of neither.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const HERE: &str = "127.0.0.1:5";
+
+fn request(
+    peer: Option<&str>,
+    uri: &str,
+    version: Version,
+    headers: &[(&str, &str)],
+) -> http::Request<()> {
+    let request = http::Request::get(uri).version(version);
+    let request = headers.iter().fold(request, |it, (name, value)| it.header(*name, *value));
+    let mut request = request.body(()).unwrap();
+    if let Some(peer) = peer {
+        let peer: SocketAddr = peer.parse().unwrap();
+        request.extensions_mut().insert(ConnectInfo(peer));
+    }
+    request
+}
+
+/// What becomes of a request from this machine with these headers.
+fn checked(headers: &[(&str, &str)]) -> Result<(), NotLocal> {
+    check(&request(Some(HERE), "/", Version::HTTP_11, headers))
+}
+
+#[test]
+fn names_of_this_machine_are_those_and_no_others() {
+    for host in ["localhost", "LocalHost:80", "127.0.0.1:9465", "127.1.2.3", "[::1]:80", "[::1]"] {
+        assert!(is_local_name(host), "{host}");
+    }
+    for host in [
+        "",
+        "example.com",
+        "127.0.0.1.example",
+        "localhost.example",
+        "localhost@example.com",
+        "x@localhost",
+        "0.0.0.0",
+        "[::]",
+        "10.0.0.1",
+        "128.0.0.1",
+        "localhost:80:80",
+        "local host",
+        "localhost,evil.example",
+    ] {
+        assert!(!is_local_name(host), "{host}");
+    }
+}
+
+#[test]
+fn the_peer_has_to_be_this_machine() {
+    let host = ("host", "localhost:80");
+    for peer in [HERE, "[::1]:5", "[::ffff:127.0.0.1]:5"] {
+        assert_eq!(check(&request(Some(peer), "/", Version::HTTP_11, &[host])), Ok(()), "{peer}");
+    }
+    for peer in [None, Some("10.0.0.1:5"), Some("[::ffff:10.0.0.1]:5"), Some("[2001:db8::1]:5")] {
+        let checked = check(&request(peer, "/", Version::HTTP_11, &[host]));
+        assert_eq!(checked, Err(NotLocal::Peer), "{peer:?}");
+    }
+}
+
+#[test]
+fn a_request_has_one_name_of_this_machine_and_the_form_of_a_client() {
+    let (local, other) = (("host", "localhost:80"), ("host", "evil.example"));
+    for headers in [
+        &[][..],
+        &[other],
+        &[local, local],
+        &[local, other],
+        &[other, local],
+        &[("host", "localhost, localhost")],
+        &[("host", "")],
+    ] {
+        assert_eq!(checked(headers), Err(NotLocal::Host), "{headers:?}");
+    }
+    let at = |uri, version, headers: &[_]| check(&request(Some(HERE), uri, version, headers));
+    assert_eq!(at("http://localhost/", Version::HTTP_2, &[]), Ok(()));
+    assert_eq!(at("http://localhost/", Version::HTTP_2, &[local]), Ok(()));
+    assert_eq!(at("http://evil.example/", Version::HTTP_2, &[]), Err(NotLocal::Host));
+    assert_eq!(at("http://evil.example/", Version::HTTP_2, &[local]), Err(NotLocal::Host));
+    assert_eq!(at("http://localhost/", Version::HTTP_2, &[other]), Err(NotLocal::Host));
+    assert_eq!(at("http://localhost/", Version::HTTP_2, &[local, local]), Err(NotLocal::Host));
+    // As a request to a proxy, and as one of a proxy.
+    assert_eq!(at("http://localhost/", Version::HTTP_11, &[local]), Err(NotLocal::Form));
+    assert_eq!(at("/", Version::HTTP_10, &[local]), Err(NotLocal::Form));
+}
+
+/// What browsers and command-line clients send to `http://127.0.0.1`, by name: a visit, a script or style, an event
+/// stream, and a page that is loaded again.
+const CLIENTS: &[(&str, &[&str])] = &[
+    (
+        "Chrome, Edge, Opera and Brave",
+        &[
+            "connection",
+            "cache-control",
+            "sec-ch-ua",
+            "sec-ch-ua-mobile",
+            "sec-ch-ua-platform",
+            "upgrade-insecure-requests",
+            "user-agent",
+            "accept",
+            "sec-fetch-site",
+            "sec-fetch-mode",
+            "sec-fetch-user",
+            "sec-fetch-dest",
+            "sec-fetch-storage-access",
+            "accept-encoding",
+            "accept-language",
+            "cookie",
+            "dnt",
+            "sec-gpc",
+            "referer",
+            "purpose",
+            "sec-purpose",
+            "if-none-match",
+            "if-modified-since",
+            "save-data",
+            "last-event-id",
+            "pragma",
+        ],
+    ),
+    (
+        "Chrome with every client hint",
+        &[
+            "sec-ch-ua-arch",
+            "sec-ch-ua-bitness",
+            "sec-ch-ua-form-factors",
+            "sec-ch-ua-full-version",
+            "sec-ch-ua-full-version-list",
+            "sec-ch-ua-model",
+            "sec-ch-ua-platform-version",
+            "sec-ch-ua-wow64",
+            "sec-ch-device-memory",
+            "sec-ch-dpr",
+            "sec-ch-prefers-color-scheme",
+            "sec-ch-prefers-reduced-motion",
+            "sec-ch-prefers-reduced-transparency",
+            "sec-ch-viewport-height",
+            "sec-ch-viewport-width",
+            "sec-ch-width",
+            "device-memory",
+            "dpr",
+            "viewport-width",
+            "width",
+            "rtt",
+            "downlink",
+            "ect",
+        ],
+    ),
+    (
+        "Firefox",
+        &[
+            "user-agent",
+            "accept",
+            "accept-language",
+            "accept-encoding",
+            "connection",
+            "cookie",
+            "upgrade-insecure-requests",
+            "sec-fetch-dest",
+            "sec-fetch-mode",
+            "sec-fetch-site",
+            "sec-fetch-user",
+            "sec-gpc",
+            "dnt",
+            "priority",
+            "te",
+            "pragma",
+            "cache-control",
+            "referer",
+            "if-modified-since",
+            "x-moz",
+        ],
+    ),
+    (
+        "Safari",
+        &[
+            "upgrade-insecure-requests",
+            "accept",
+            "sec-fetch-site",
+            "sec-fetch-mode",
+            "sec-fetch-dest",
+            "user-agent",
+            "accept-language",
+            "accept-encoding",
+            "connection",
+            "priority",
+            "cookie",
+            "x-purpose",
+            "if-range",
+            "range",
+        ],
+    ),
+    (
+        "curl and wget",
+        &["user-agent", "accept", "accept-encoding", "connection", "range", "authorization"],
+    ),
+    ("a web view of Android", &["user-agent", "accept", "x-requested-with"]),
+];
+
+#[test]
+fn what_clients_send_is_served() {
+    for (client, names) in CLIENTS {
+        let mut headers = vec![("host", "127.0.0.1:9465")];
+        // A value that each of them may have.
+        headers.extend(names.iter().map(|name| (*name, "keep-alive")));
+        assert_eq!(checked(&headers), Ok(()), "{client}");
+    }
+}
+
+/// What proxies add to requests by themselves, or as their manuals say how to.
+const PROXIES: &[(&str, &[&str])] = &[
+    (
+        "nginx, with the lines of its guide",
+        &["x-real-ip", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"],
+    ),
+    (
+        "nginx, ingress of Kubernetes",
+        &[
+            "x-request-id",
+            "x-forwarded-port",
+            "x-forwarded-scheme",
+            "x-scheme",
+            "x-original-forwarded-for",
+        ],
+    ),
+    (
+        "HAProxy, option forwardfor, originalto and forwarded",
+        &["x-forwarded-for", "x-original-to", "forwarded", "x-unique-id"],
+    ),
+    (
+        "Envoy and Istio",
+        &[
+            "x-forwarded-proto",
+            "x-request-id",
+            "x-envoy-external-address",
+            "x-envoy-expected-rq-timeout-ms",
+            "x-envoy-attempt-count",
+            "x-envoy-peer-metadata",
+            "x-forwarded-client-cert",
+            "x-b3-traceid",
+            "traceparent",
+            "tracestate",
+        ],
+    ),
+    (
+        "Traefik",
+        &[
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-port",
+            "x-forwarded-proto",
+            "x-forwarded-server",
+            "x-real-ip",
+        ],
+    ),
+    (
+        "Apache",
+        &["x-forwarded-for", "x-forwarded-host", "x-forwarded-server", "via", "max-forwards"],
+    ),
+    ("Caddy", &["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "via"]),
+    ("Squid", &["via", "x-forwarded-for", "x-cache-lookup", "surrogate-capability"]),
+    ("Varnish", &["x-forwarded-for", "x-varnish", "via"]),
+    (
+        "AWS ALB and CloudFront",
+        &[
+            "x-forwarded-for",
+            "x-forwarded-port",
+            "x-amzn-trace-id",
+            "x-amz-cf-id",
+            "cloudfront-viewer-address",
+            "cloudfront-forwarded-proto",
+        ],
+    ),
+    (
+        "Google Cloud",
+        &[
+            "via",
+            "x-cloud-trace-context",
+            "x-forwarded-for",
+            "x-client-region",
+            "x-goog-iap-jwt-assertion",
+        ],
+    ),
+    (
+        "Cloudflare",
+        &[
+            "cf-connecting-ip",
+            "cf-ray",
+            "cf-visitor",
+            "cf-ipcountry",
+            "cf-warp-tag-id",
+            "true-client-ip",
+            "cdn-loop",
+            "cf-connecting-ipv6",
+            "cf-pseudo-ipv4",
+        ],
+    ),
+    (
+        "Fastly",
+        &["fastly-client-ip", "fastly-ff", "fastly-ssl", "fastly-client", "x-timer", "cdn-loop"],
+    ),
+    (
+        "Akamai",
+        &[
+            "true-client-ip",
+            "akamai-origin-hop",
+            "x-akamai-edgescape",
+            "x-akamai-config-log-detail",
+        ],
+    ),
+    (
+        "Azure",
+        &[
+            "x-azure-clientip",
+            "x-azure-socketip",
+            "x-azure-ref",
+            "x-azure-requestchain",
+            "x-azure-fdid",
+            "x-fd-healthprobe",
+            "x-original-host",
+            "x-appgw-trace-id",
+            "x-arr-ssl",
+            "x-arr-log-id",
+            "client-ip",
+            "disguised-host",
+            "x-site-deployment-id",
+            "was-default-hostname",
+            "x-ms-client-principal",
+        ],
+    ),
+    (
+        "Heroku, Fly.io and Vercel",
+        &[
+            "x-request-start",
+            "connect-time",
+            "total-route-time",
+            "fly-client-ip",
+            "fly-forwarded-port",
+            "x-vercel-id",
+            "x-vercel-forwarded-for",
+        ],
+    ),
+    (
+        "ngrok, localtunnel and Tailscale",
+        &[
+            "x-forwarded-for",
+            "ngrok-skip-browser-warning",
+            "ngrok-auth-user-email",
+            "bypass-tunnel-reminder",
+            "tailscale-user-login",
+            "tailscale-headers-info",
+        ],
+    ),
+    (
+        "Zscaler, Blue Coat and WebLogic",
+        &[
+            "x-bluecoat-via",
+            "x-zscaler-client",
+            "wl-proxy-client-ip",
+            "proxy-client-ip",
+            "x-wcproxy-clientip",
+        ],
+    ),
+    (
+        "older ones",
+        &[
+            "forwarded-for",
+            "x-forwarded",
+            "x-cluster-client-ip",
+            "x-proxyuser-ip",
+            "x-client-ip",
+            "x-originating-ip",
+            "x-remote-ip",
+            "x-remote-addr",
+            "client-ip",
+            "x-host",
+            "x-original-url",
+            "x-rewrite-url",
+            "x-http-host-override",
+            "proxy",
+            "proxy-connection",
+            "proxy-authorization",
+            "front-end-https",
+            "early-data",
+            "upgrade",
+            "transfer-encoding",
+            "expect",
+            "http2-settings",
+            "trailer",
+        ],
+    ),
+];
+
+#[test]
+fn what_proxies_add_is_denied() {
+    for (proxy, names) in PROXIES {
+        for name in *names {
+            let headers = [("host", "127.0.0.1:9465"), ("accept", "*/*"), (*name, "203.0.113.7")];
+            assert_eq!(checked(&headers), Err(NotLocal::Header((*name).to_owned())), "{proxy}");
+        }
+    }
+}
+
+#[test]
+fn what_is_for_the_next_hop_alone_is_denied() {
+    let with = |value| checked(&[("host", "localhost"), ("connection", value)]);
+    for value in ["keep-alive", "Keep-Alive", "close"] {
+        assert_eq!(with(value), Ok(()), "{value}");
+    }
+    for value in ["upgrade", "close, x-forwarded-for", "keep-alive, te", "", "x-real-ip"] {
+        assert_eq!(with(value), Err(NotLocal::Header("connection".to_owned())), "{value}");
+    }
+}
+
+#[test]
+fn the_text_says_which_header_it_was_within_bounds() {
+    let name = "x".repeat(1_000);
+    let text = checked(&[("host", "localhost"), (&name, "1")]).unwrap_err().text();
+    assert!(text.contains(&name[..MAX_SHOWN]) && text.len() < 500, "{text}");
+}
+
+proptest! {
+    #[test]
+    fn a_header_that_is_not_known_is_denied(
+        name in "[!#$%&'*+.^_`|~0-9a-z-]{1,40}",
+        value in "[ -~]{0,40}",
+        like in prop::sample::select(CLIENT_HEADERS),
+        at in any::<prop::sample::Index>(),
+    ) {
+        // Any name, and names that resemble known ones.
+        let cut = at.index(like.len() + 1);
+        for name in [name.clone(), format!("x-{like}"), format!("{like}{name}"), format!("{}{name}{}", &like[..cut], &like[cut..])] {
+            let parsed = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            prop_assume!(!is_of_a_client(&parsed));
+            let checked = checked(&[("host", "localhost"), (&name, &value), ("accept", "*/*")]);
+            prop_assert!(matches!(checked, Err(NotLocal::Header(_))), "{name}");
+        }
+    }
+}
