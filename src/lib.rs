@@ -54,6 +54,9 @@ pub mod contract;
 #[cfg(feature = "dashboard")]
 #[cfg_attr(docsrs, doc(cfg(feature = "dashboard")))]
 pub mod dashboard;
+#[cfg(any(test, feature = "__fuzz"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod health;
 pub mod limits;
 #[cfg(feature = "shadow")]

@@ -19,6 +19,8 @@ use crate::response::{Raw, Response};
 
 mod completeness;
 mod fetch;
+#[cfg(any(test, feature = "__fuzz"))]
+pub(crate) mod fuzzing;
 mod link;
 mod page;
 mod plan;

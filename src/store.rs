@@ -25,6 +25,8 @@ use bytes::Bytes;
 use crate::error::Result;
 
 mod disk;
+#[cfg(any(test, feature = "__fuzz"))]
+pub(crate) mod fuzzing;
 mod guard;
 mod lease;
 mod ledger;

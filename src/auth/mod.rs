@@ -16,6 +16,8 @@ mod app;
 mod client_credentials;
 mod credentials;
 mod failure;
+#[cfg(any(test, feature = "__fuzz"))]
+pub(crate) mod fuzzing;
 mod health;
 mod installation;
 mod keeper;

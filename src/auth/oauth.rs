@@ -18,6 +18,8 @@ use crate::sanitize;
 mod answer;
 mod device;
 mod form;
+#[cfg(any(test, feature = "__fuzz"))]
+pub(super) mod fuzzing;
 mod manage;
 mod refusal;
 mod user;

@@ -19,6 +19,8 @@ mod disk;
 mod entries;
 #[cfg(feature = "token-store")]
 mod file;
+#[cfg(all(feature = "token-store", any(test, feature = "__fuzz")))]
+pub(super) mod fuzzing;
 #[cfg(feature = "token-store")]
 mod lock;
 #[cfg(feature = "token-store")]

@@ -164,6 +164,14 @@ fn checksum(form: u8, length: u64, content: &[u8]) -> [u8; CHECKSUM] {
     sum
 }
 
+/// Any content in the form of what [`Entry::encode`] writes, for fuzzers.
+#[cfg(any(test, feature = "__fuzz"))]
+pub(super) fn framed(form: u8, content: &[u8]) -> Bytes {
+    let length = content.len() as u64;
+    let sum = checksum(form, length, content);
+    [&MAGIC[..], &[form], &length.to_le_bytes(), &sum, content].concat().into()
+}
+
 fn millis(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)

@@ -40,6 +40,8 @@ mod etag;
 mod events;
 mod flights;
 pub(crate) mod found;
+#[cfg(any(test, feature = "__fuzz"))]
+pub(crate) mod fuzzing;
 mod handle;
 mod key;
 pub(crate) mod log;

@@ -17,6 +17,8 @@ use super::{Lease, LeaseRequest, Ledger, Store, StoreFuture, tally};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::hex;
 
+#[cfg(any(test, feature = "__fuzz"))]
+pub(super) mod fuzzing;
 mod value;
 
 use value::Value;

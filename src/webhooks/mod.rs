@@ -31,6 +31,8 @@ mod body;
 mod delivery;
 mod envelope;
 pub(crate) mod event;
+#[cfg(any(test, feature = "__fuzz"))]
+pub(crate) mod fuzzing;
 #[cfg(feature = "webhooks-journal")]
 mod journal;
 mod layer;

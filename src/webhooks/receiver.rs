@@ -37,6 +37,8 @@ pub use counts::ReceiverStats;
 pub use handler::GiveUp;
 use handler::Handler;
 use inbox::Inbox;
+#[cfg(all(feature = "webhooks-journal", any(test, feature = "__fuzz")))]
+pub(super) use inbox::decode as decode_record;
 use rooms::Rooms;
 pub use schedule::RetrySchedule;
 

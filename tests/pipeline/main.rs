@@ -14,6 +14,7 @@ mod docs;
 mod documents;
 #[cfg(test)]
 mod fold;
+pub mod fuzzing;
 #[cfg(test)]
 mod generate;
 #[cfg(test)]

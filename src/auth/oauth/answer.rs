@@ -63,20 +63,27 @@ impl Ask {
             // It was not asked for.
             RawBody::Stream(_) => &[],
         };
-        let markup = Markup::of(&raw.headers, body);
-        Ok(Heard {
-            who: self.who,
-            label: self.label,
-            status: raw.status,
-            html: markup == Some(Markup::Html),
-            fields: if markup.is_some() { Fields::default() } else { Fields::read(body) },
-            headers: std::sync::Arc::unwrap_or_clone(raw.headers),
-            secrets,
-        })
+        let headers = std::sync::Arc::unwrap_or_clone(raw.headers);
+        Ok(Heard::read(self.who, self.label, raw.status, headers, &body, secrets))
     }
 }
 
 impl Heard {
+    /// Reads a response; `secrets` were sent, and must not be shown if it repeats them.
+    pub(super) fn read(
+        who: &'static str,
+        label: &'static str,
+        status: StatusCode,
+        headers: HeaderMap,
+        body: &[u8],
+        secrets: Vec<SecretString>,
+    ) -> Self {
+        let markup = Markup::of(&headers, body);
+        let html = markup == Some(Markup::Html);
+        let fields = if markup.is_some() { Fields::default() } else { Fields::read(body) };
+        Self { who, label, status, headers, html, fields, secrets }
+    }
+
     /// The OAuth error in the answer, such as `slow_down`.
     ///
     /// GitHub's 404 says `{"error":"Not Found"}`, which is none.

@@ -83,7 +83,7 @@ fn encode(delivery: &Delivery, claim: &Claim) -> Result<Bytes> {
     Ok(record.freeze())
 }
 
-pub(super) fn decode(record: &Bytes) -> Result<(Delivery, Bytes)> {
+pub(in crate::webhooks) fn decode(record: &Bytes) -> Result<(Delivery, Bytes)> {
     let end = record.iter().position(|byte| *byte == b'\n').unwrap_or(record.len());
     let head: Head = serde_json::from_slice(&record[..end]).map_err(|error| unreadable(&error))?;
     let payload = record.slice((end + 1).min(record.len())..);

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Fuzzes every parser of bytes that others write, each target for some seconds (60 by default), with overflow checks
+# and debug assertions. Installs what is missing: a nightly toolchain and cargo-fuzz.
+#
+#   ./scripts/fuzz.sh [seconds] [target ...]
+#
+# FUZZ_RUNS bounds the inputs of a target as well. New inputs that reach new code are added to fuzz/corpus/; keep them
+# few by `FUZZ_MINIMIZE=1 ./scripts/fuzz.sh 0`. An input that fails is in fuzz/artifacts/, and belongs into the corpus
+# with the fix: the normal tests replay it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+seconds="${1:-60}"
+shift || true
+export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
+# Sanitizers find misuse of memory, and the crate has no unsafe code.
+sanitizer="${FUZZ_SANITIZER:-none}"
+
+cargo +nightly --version >/dev/null 2>&1 || rustup toolchain install nightly --profile minimal
+cargo fuzz --version >/dev/null 2>&1 || cargo install cargo-fuzz --locked --quiet
+
+targets=("$@")
+if [ ${#targets[@]} = 0 ]; then
+    mapfile -t targets < <(cargo +nightly fuzz list)
+fi
+cargo +nightly fuzz build --sanitizer "$sanitizer"
+
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+failed=0
+for target in "${targets[@]}"; do
+    mkdir -p "$work/$target" "fuzz/corpus/$target"
+    if [ "$seconds" != 0 ]; then
+        # New inputs go into the work folder first: most of them are not worth keeping.
+        log="$work/$target.log"
+        if cargo +nightly fuzz run --sanitizer "$sanitizer" "$target" "$work/$target" "fuzz/corpus/$target" -- \
+            -max_total_time="$seconds" -runs="${FUZZ_RUNS:--1}" -timeout=10 -rss_limit_mb=2048 -max_len=4096 \
+            -print_final_stats=1 >"$log" 2>&1; then
+            printf '%-16s %12s inputs, no failure\n' "$target" "$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")"
+        else
+            printf '%-16s FAILED\n' "$target"
+            tail -n 40 "$log"
+            failed=1
+        fi
+    fi
+    if [ -n "${FUZZ_MINIMIZE:-}" ]; then
+        mkdir "$work/$target.min"
+        cargo +nightly fuzz run --sanitizer "$sanitizer" "$target" "$work/$target.min" "fuzz/corpus/$target" "$work/$target" -- \
+            -merge=1 -max_len=1024 >/dev/null 2>&1
+        # The smallest ones, up to 12 KB a target.
+        size=0
+        while read -r bytes input; do
+            size=$((size + bytes))
+            [ "$size" -le 12000 ] || break
+            cp "$input" "fuzz/corpus/$target/"
+        done < <(find "$work/$target.min" -type f -printf '%s %p\n' | sort -n)
+    fi
+done
+exit "$failed"

@@ -1,0 +1,14 @@
+//! Entry points for fuzzers.
+
+use super::value::{Value, encode};
+
+/// A file's bytes, read as the value of a key; and a value, written and read.
+pub(crate) fn value(key: &str, bytes: &[u8]) {
+    if let Some(read) = Value::decode(bytes, key) {
+        assert_eq!(encode(key, &read.bytes, read.until), bytes);
+    }
+    let written = encode(key, bytes, 1);
+    let read = Value::decode(&written, key).expect("what is written is read");
+    assert_eq!((&*read.bytes, read.until), (bytes, 1));
+    assert!(Value::decode(&written, &format!("{key}x")).is_none(), "it is another key's");
+}
