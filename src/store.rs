@@ -24,6 +24,7 @@ use bytes::Bytes;
 
 use crate::error::Result;
 
+mod counter;
 mod disk;
 #[cfg(any(test, feature = "__fuzz"))]
 pub(crate) mod fuzzing;
@@ -34,6 +35,7 @@ mod memory;
 #[cfg(feature = "redis")]
 mod redis;
 mod tally;
+mod unreadable;
 
 pub use disk::Disk;
 pub use guard::StoreHealth;
@@ -43,10 +45,12 @@ pub use memory::Memory;
 #[cfg(feature = "redis")]
 pub use redis::{Redis, RedisBuilder};
 
+pub(crate) use counter::read as read_sum;
 #[cfg(feature = "webhooks-journal")]
 pub(crate) use disk::{make_folder, private};
 pub(crate) use guard::{Guard, PATIENCE as STORE_TIMEOUT, Ran};
 pub(crate) use lease::{BudgetAsk, BudgetTold, Join, Pause, VALID, WindowAsk};
+pub(crate) use unreadable::report as report_unreadable;
 
 /// A place for state that clients share.
 ///
@@ -58,6 +62,10 @@ pub(crate) use lease::{BudgetAsk, BudgetTold, Join, Pause, VALID, WindowAsk};
 /// # Errors
 /// Every method fails if the store can not be reached or answers with nonsense. The client goes on
 /// without it then.
+///
+/// A value that cannot be read is no outage. The stores of this crate report it and treat it as missing,
+/// but for a number, which [`add`](Self::add) and [`spend`](Self::spend) leave as it is: they fail, and
+/// the client repairs it by [`repair_sum`](Self::repair_sum).
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// The value of a key, if there is one that is not over.
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>>;
@@ -101,6 +109,22 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
                 return Ok((sum, true));
             }
             Ok((self.add(key, -1, ttl).await?, false))
+        })
+    }
+
+    /// Replaces a number that [`add`](Self::add) and [`spend`](Self::spend) cannot read by `at_least`, for
+    /// that long, and raises one that they can read to it. Returns the number.
+    ///
+    /// By default it sets the number, whatever it was.
+    fn repair_sum<'a>(
+        &'a self,
+        key: &'a str,
+        at_least: i64,
+        ttl: Duration,
+    ) -> StoreFuture<'a, i64> {
+        Box::pin(async move {
+            self.put(key, Bytes::from(at_least.to_string()), ttl).await?;
+            Ok(at_least)
         })
     }
 

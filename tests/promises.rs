@@ -46,6 +46,8 @@ mod promises {
 
     #[cfg(all(feature = "token-store", feature = "app-auth"))]
     mod token_file;
+    #[cfg(feature = "redis")]
+    mod unreadable;
     mod usage;
     #[cfg(feature = "webhooks-core")]
     mod webhooks;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::cost::Cost;
-use super::fleet::{Contact, Demand, HEARTBEAT, LEASE, NAMES, alone};
+use super::fleet::{Contact, Demand, HEARTBEAT, LATER, LEASE, NAMES, alone};
 use super::policy::RateLimits;
 use super::rules::{Blocked, Rules};
 use crate::store::{BudgetAsk, BudgetTold, Join, Lease, LeaseRequest, Pause, WindowAsk};
@@ -37,7 +37,9 @@ impl Rules {
         let active = queued || self.running > 0;
         let at = match fleet.contact {
             Contact::Apart => return Due::Never,
-            Contact::Never | Contact::Lost(_) if active => Some(now),
+            Contact::Never if active => Some(now),
+            // Also of a store that responds, and whose ledger is unreadable.
+            Contact::Lost(_) if active => Some(fleet.asked + LATER),
             Contact::Never | Contact::Lost(_) => None,
             Contact::Held => self.due_by_leases(now, active, blocked),
         };

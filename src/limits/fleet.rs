@@ -96,7 +96,7 @@ enum Write {
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(4);
 /// Who was there so long ago may be gone.
 const MEMBERS_KNOWN: Duration = Duration::from_secs(70);
-const LATER: Duration = Duration::from_millis(100);
+pub(super) const LATER: Duration = Duration::from_millis(100);
 /// A write that was let through goes at once.
 const WRITE_VALID: Duration = Duration::from_millis(200);
 /// GitHub gives up on a request after that, so that nobody else's are under way by then.

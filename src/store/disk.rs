@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tracing::debug;
 
-use super::{Lease, LeaseRequest, Ledger, Store, StoreFuture, tally};
+use super::ledger::bounds::LedgerProblem;
+use super::unreadable::{report, unreadable};
+use super::{Lease, LeaseRequest, Ledger, Store, StoreFuture, counter, tally};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::hex;
 
@@ -112,6 +113,14 @@ impl Disk {
         &self,
         act: impl FnOnce(&Folder) -> io::Result<T> + Send + 'static,
     ) -> StoreFuture<'a, T> {
+        self.run_on_value(move |folder| act(folder).map(Ok))
+    }
+
+    /// The same for what an unreadable value can stand in the way of.
+    fn run_on_value<'a, T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Folder) -> io::Result<Result<T>> + Send + 'static,
+    ) -> StoreFuture<'a, T> {
         let folder = Arc::clone(&self.0);
         Box::pin(async move {
             let failed = |error: &dyn std::fmt::Display| {
@@ -131,7 +140,7 @@ impl Disk {
                 });
             }
             match done {
-                Ok(result) => result.map_err(|error| failed(&error)),
+                Ok(result) => result.unwrap_or_else(|error| Err(failed(&error))),
                 Err(error) => Err(failed(&error)),
             }
         })
@@ -139,16 +148,23 @@ impl Disk {
 }
 
 impl Folder {
+    /// The value of a key; one that is damaged is not there.
     fn get(&self, key: &str) -> io::Result<Option<Value>> {
+        Ok(self.find(key)?.unwrap_or_default())
+    }
+
+    /// The value of a key, or that there is one that is damaged.
+    fn find(&self, key: &str) -> io::Result<Found> {
         let path = self.place(key);
         let mut bytes = Vec::new();
         let mut file = match File::open(&path) {
             Ok(file) => file,
-            Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(Ok(None)),
             Err(error) => return Err(error),
         };
         file.read_to_end(&mut bytes)?;
-        let value = Value::decode(&bytes, key).filter(|value| value.until > now());
+        let Some(value) = Value::decode(&bytes, key) else { return Ok(Err(Damaged)) };
+        let value = Some(value).filter(|value| value.until > now());
         let used = file.metadata().and_then(|metadata| metadata.modified());
         let since = used.ok().and_then(|used| used.elapsed().ok());
         if value.is_some() && since.is_some_and(|since| since > TOUCHED_AFTER) {
@@ -158,7 +174,7 @@ impl Folder {
                 .open(&path)
                 .and_then(|file| file.set_modified(SystemTime::now()));
         }
-        Ok(value)
+        Ok(Ok(value))
     }
 
     fn put(&self, key: &str, value: &[u8], until: u64) -> io::Result<()> {
@@ -213,8 +229,17 @@ impl Folder {
         key: &str,
         change: impl FnOnce(Option<Value>) -> (Option<(Vec<u8>, u64)>, T),
     ) -> io::Result<T> {
+        self.change_found(key, |found| change(found.unwrap_or_default()))
+    }
+
+    /// The same for what minds whether a value is damaged.
+    fn change_found<T>(
+        &self,
+        key: &str,
+        change: impl FnOnce(Found) -> (Option<(Vec<u8>, u64)>, T),
+    ) -> io::Result<T> {
         let _lock = self.lock()?;
-        let (value, result) = change(self.get(key)?);
+        let (value, result) = change(self.find(key)?);
         if let Some((value, until)) = value {
             self.put(key, &value, until)?;
         }
@@ -333,11 +358,13 @@ impl Store for Disk {
 
     fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
         let key = key.to_owned();
-        self.run(move |folder| {
-            folder.change(&key, |held| {
-                let (before, until) = number(held.as_ref()).unwrap_or_else(|| (0, after(ttl)));
-                let sum = before.saturating_add(amount);
-                (Some((sum.to_string().into_bytes(), until)), sum)
+        self.run_on_value(move |folder| {
+            folder.change_found(&key, |found| match sum(found, ttl) {
+                Ok((before, until)) => {
+                    let sum = counter::add(before, amount);
+                    (Some((sum.to_string().into_bytes(), until)), Ok(sum))
+                }
+                Err(Damaged) => (None, Err(unreadable("no sum"))),
             })
         })
     }
@@ -350,13 +377,32 @@ impl Store for Disk {
         ttl: Duration,
     ) -> StoreFuture<'a, (i64, bool)> {
         let key = key.to_owned();
+        self.run_on_value(move |folder| {
+            folder.change_found(&key, |found| match sum(found, ttl) {
+                Ok((before, until)) => {
+                    let (sum, goes) = counter::spend(before, owed, most);
+                    (Some((sum.to_string().into_bytes(), until)), Ok((sum, goes)))
+                }
+                Err(Damaged) => (None, Err(unreadable("no sum"))),
+            })
+        })
+    }
+
+    fn repair_sum<'a>(
+        &'a self,
+        key: &'a str,
+        at_least: i64,
+        ttl: Duration,
+    ) -> StoreFuture<'a, i64> {
+        let key = key.to_owned();
         self.run(move |folder| {
-            folder.change(&key, |held| {
-                let (before, until) = number(held.as_ref()).unwrap_or_else(|| (0, after(ttl)));
-                let sum = before.saturating_add(owed);
-                let goes = sum < most;
-                let sum = sum.saturating_add(i64::from(goes));
-                (Some((sum.to_string().into_bytes(), until)), (sum, goes))
+            folder.change_found(&key, |found| {
+                let (sum, until) = sum(found, ttl).unwrap_or_else(|Damaged| {
+                    report(&key, "no sum", "rebuilt");
+                    (at_least, after(ttl))
+                });
+                let sum = counter::add(sum.max(at_least), 0);
+                (Some((sum.to_string().into_bytes(), until)), sum)
             })
         })
     }
@@ -367,15 +413,24 @@ impl Store for Disk {
         request: &'a LeaseRequest,
     ) -> StoreFuture<'a, Option<Lease>> {
         let (key, request) = (key.to_owned(), request.clone());
-        self.run(move |folder| {
-            folder.change(&key, |held| {
-                let held = held.and_then(|held| serde_json::from_slice::<Books>(&held.bytes).ok());
-                let mut books = held.unwrap_or_default();
-                // The time of day may go back, and the books' may not.
-                books.time = books.time.max(now());
-                let lease = books.ledger.lease(books.time, &request);
-                let bytes = serde_json::to_vec(&books).ok();
-                (bytes.map(|bytes| (bytes, after(LEDGER_TTL))), Some(lease))
+        self.run_on_value(move |folder| {
+            folder.change_found(&key, |found| {
+                let mut ledger = match found.map(|held| held.map(|held| Ledger::read(&held.bytes)))
+                {
+                    Ok(None) => Ledger::default(),
+                    Ok(Some(Ok(ledger))) => ledger,
+                    Ok(Some(Err(LedgerProblem::Newer))) => {
+                        report(&key, "a newer version", "left as it is");
+                        return (None, Err(unreadable("a newer version")));
+                    }
+                    Ok(Some(Err(LedgerProblem::Damaged))) | Err(Damaged) => {
+                        report(&key, "no ledger", "begun anew");
+                        Ledger::default()
+                    }
+                };
+                let lease = ledger.lease(now(), &request);
+                let bytes = serde_json::to_vec(&ledger).ok();
+                (bytes.map(|bytes| (bytes, after(LEDGER_TTL))), Ok(Some(lease)))
             })
         })
     }
@@ -388,33 +443,44 @@ impl Store for Disk {
     ) -> StoreFuture<'a, bool> {
         let (key, amounts) = (key.to_owned(), amounts.to_vec());
         self.run(move |folder| {
-            folder.change(&key, |held| {
-                let until = held.as_ref().map_or_else(|| after(ttl), |held| held.until);
-                let held = held.as_ref().map(|held| &*held.bytes);
-                (Some((tally::add(held, &amounts), until)), true)
+            folder.change_found(&key, |found| {
+                let until = |held: &Option<Value>| Some(held.as_ref()?.until);
+                let until = found.as_ref().ok().and_then(until).unwrap_or_else(|| after(ttl));
+                (Some((tally::add(numbers(&key, found), &amounts), until)), true)
             })
         })
     }
 
     fn tallied<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
         let key = key.to_owned();
-        self.run(move |folder| {
-            let held = folder.get(&key)?;
-            Ok(tally::read(held.as_ref().map(|held| &*held.bytes)))
-        })
+        self.run(move |folder| Ok(numbers(&key, folder.find(&key)?)))
     }
 }
 
-#[derive(Default, Serialize, Deserialize)]
-struct Books {
-    time: u64,
-    ledger: Ledger,
+/// A value that is there and not whole.
+#[derive(Debug)]
+struct Damaged;
+
+type Found = std::result::Result<Option<Value>, Damaged>;
+
+/// A sum, and until when it is: zero, if there is none.
+fn sum(found: Found, ttl: Duration) -> std::result::Result<(i64, u64), Damaged> {
+    match found? {
+        Some(held) => counter::read(&held.bytes).map(|sum| (sum, held.until)).ok_or(Damaged),
+        None => Ok((0, after(ttl))),
+    }
 }
 
-/// A value as a number, and until when it is.
-fn number(held: Option<&Value>) -> Option<(i64, u64)> {
-    let held = held?;
-    Some((std::str::from_utf8(&held.bytes).ok()?.parse().ok()?, held.until))
+/// Numbers by name; none instead of what cannot be read.
+fn numbers(key: &str, found: Found) -> BTreeMap<String, u64> {
+    match found {
+        Ok(Some(held)) => tally::read_or_report(key, &held.bytes),
+        Ok(None) => BTreeMap::new(),
+        Err(Damaged) => {
+            report(key, "no numbers by name", "begun anew");
+            BTreeMap::new()
+        }
+    }
 }
 
 /// In milliseconds since 1970.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
+use super::unreadable::is_unreadable;
 use super::{Lease, LeaseRequest, Store, StoreFuture};
 use crate::telemetry::meter;
 
@@ -38,6 +39,8 @@ pub(crate) enum Ran<T> {
     NotTried,
     /// It was, and did not answer, or not well: it may have done it.
     Unknown,
+    /// It answered that it did nothing, since the value cannot be read.
+    Unreadable,
 }
 
 /// How the store is that a client shares its state in:
@@ -65,7 +68,8 @@ impl Guard {
     /// Asks for quota. The inner `None` says that the store does not share any, the outer one
     /// that it is not to be had in time.
     pub(crate) async fn lease(&self, key: &str, request: &LeaseRequest) -> Option<Option<Lease>> {
-        self.run(|store| store.lease(key, request)).await
+        let lease = self.run(|store| store.lease(key, request)).await?;
+        Some(lease.map(|lease| lease.bounded(request)))
     }
 
     /// Does something with the store, within the time that a call may lose by it.
@@ -75,7 +79,7 @@ impl Guard {
     ) -> Option<T> {
         match self.try_run(operation).await {
             Ran::Done(value) => Some(value),
-            Ran::NotTried | Ran::Unknown => None,
+            Ran::NotTried | Ran::Unknown | Ran::Unreadable => None,
         }
     }
 
@@ -92,6 +96,10 @@ impl Guard {
                 self.answered();
                 return Ran::Done(value);
             }
+            Ok(Err(error)) if is_unreadable(&error) => {
+                self.answered();
+                return Ran::Unreadable;
+            }
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {:?}", self.patience),
         };
@@ -106,7 +114,11 @@ impl Guard {
         &'a self,
         operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
     ) -> Ran<T> {
-        operation(&*self.store).await.map_or(Ran::Unknown, Ran::Done)
+        match operation(&*self.store).await {
+            Ok(value) => Ran::Done(value),
+            Err(error) if is_unreadable(&error) => Ran::Unreadable,
+            Err(_) => Ran::Unknown,
+        }
     }
 
     /// Reads what no call waits for, within so long. A store that is slow with much is not down.

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::ledger::bounds::{LONGEST_BETWEEN_WRITES, LONGEST_PAUSE, MAX_LEVEL, MAX_TEXT};
+use super::ledger::{AFTER_RESET, LONGEST, MAX_MEMBERS, kept};
+
 /// What one client of a fleet asks of the limits of one identity: a block of quota to spend on its
 /// own for half a second, so that a call costs no round trip.
 ///
@@ -154,6 +157,51 @@ pub(crate) struct WindowGrant {
 pub(crate) struct BudgetGrant {
     pub(crate) granted: u32,
     pub(crate) wait: u64,
+}
+
+impl Lease {
+    /// Takes the lease into the bounds of any answer to this request, whatever a store has made of it:
+    /// no more than was asked for, and no wait that no limit has.
+    pub(crate) fn bounded(mut self, ask: &LeaseRequest) -> Self {
+        if self.epoch.len() > 2 * MAX_TEXT || self.unknown {
+            let epoch = if self.epoch.len() > 2 * MAX_TEXT { String::new() } else { self.epoch };
+            return Self { unknown: true, epoch, ..Self::default() };
+        }
+        self.members = self.members.clamp(1, u32::try_from(MAX_MEMBERS).unwrap_or(u32::MAX));
+        let wanted = ask.running.saturating_add(ask.waiting).max(1);
+        self.slots = self.slots.min(wanted).min(ask.concurrent.unwrap_or(u32::MAX));
+        self.windows.retain(|name, grant| {
+            ask.windows.get(name).is_some_and(|window| {
+                grant.granted = grant.granted.min(window.want);
+                grant.free = grant.free.min(window.limit);
+                grant.wait = wait(grant.wait, grant.granted, window.want, kept(window.length));
+                true
+            })
+        });
+        self.budgets.retain(|name, grant| {
+            ask.budgets.get(name).is_some_and(|budget| {
+                grant.granted = grant.granted.min(budget.want);
+                let most = LONGEST + AFTER_RESET;
+                grant.wait = wait(grant.wait, grant.granted, budget.want, most);
+                true
+            })
+        });
+        let most = ask.between_writes.max(LONGEST_BETWEEN_WRITES);
+        self.owners.retain(|owner, wait| {
+            *wait = (*wait).min(most);
+            ask.owners.contains(owner)
+        });
+        if let Some(pause) = &mut self.pause {
+            pause.ends_in = pause.ends_in.min(LONGEST_PAUSE);
+            pause.level = pause.level.min(MAX_LEVEL);
+        }
+        self
+    }
+}
+
+/// A wait of at most so long, and of some time where nothing was granted.
+fn wait(wait: u64, granted: u32, wanted: u32, most: u64) -> u64 {
+    if wait == 0 && granted == 0 && wanted > 0 { LATER } else { wait.min(most) }
 }
 
 /// How long a lease is good for, in milliseconds.

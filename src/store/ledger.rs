@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use self::counted::{Change, Counted, kept, part};
+use self::bounds::{LONGEST_PAUSE, MAX_LEVEL, MAX_NUMBER, Version, is_name};
+pub(super) use self::counted::kept;
+use self::counted::{Change, Counted, part};
 use self::gathering::Gathering;
 use super::lease::{
     BudgetAsk, BudgetGrant, BudgetTold, Join, LATER, Lease, LeaseRequest, Pause, VALID, WindowAsk,
@@ -15,12 +17,18 @@ use super::lease::{
 ///
 /// It is the arithmetic behind [`Store::lease`](super::Store::lease), and holds no clock and no
 /// lock. A store of one's own that can change a value atomically reads the ledger (it is `serde`'s
-/// to write and read), calls [`lease`](Self::lease) with its server's time, and writes it back.
+/// to write and read), calls [`lease`](Self::lease) with its server's time, and writes it back. It carries
+/// the version of its form, and is not read if that is another one. A ledger that cannot be read
+/// is begun anew by [`Ledger::default`]: clients tell it what they spent.
 ///
 /// Whatever is asked in whatever order, and whoever dies meanwhile: no stretch of a window's length
 /// has more than its limit, and no more calls go out than GitHub told are left.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Ledger {
+    version: Version,
+    /// The time of the last request.
+    time: u64,
     epoch: String,
     gathering: Gathering,
     members: BTreeMap<String, Member>,
@@ -32,6 +40,7 @@ pub struct Ledger {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Member {
     seen: u64,
     /// What it was told of each window that it may spend if it hears no more.
@@ -49,6 +58,7 @@ struct Member {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Changes {
     /// The slots that it told when it was counted among those who are back.
     told: Option<u32>,
@@ -56,6 +66,7 @@ struct Changes {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Budget {
     /// Zero while it is not known.
     limit: u64,
@@ -67,6 +78,7 @@ struct Budget {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Penalty {
     until: u64,
     level: u32,
@@ -84,32 +96,41 @@ const SCOUTS: u64 = 10;
 /// Ends of a primary limit's window that differ less are the same.
 const SAME_WINDOW: u64 = 10_000;
 /// GitHub tells whole seconds, and its servers' clocks differ by as much.
-const AFTER_RESET: u64 = 1_000;
+pub(super) const AFTER_RESET: u64 = 1_000;
 /// Who waits for a window waits until so much of it is free, rather than asks for each bit.
 const WORTHWHILE: u32 = 60;
 /// A pause that nobody found the end of is forgotten.
 const FORGOTTEN: u64 = 600_000;
 /// What was spent counts no longer than this in any window.
-const LONGEST: u64 = 2 * 60 * 60 * 1_000;
+pub(super) const LONGEST: u64 = 2 * 60 * 60 * 1_000;
 /// More than these are not kept.
 const MAX_OWNERS: usize = 10_000;
-const MAX_MEMBERS: usize = 1_000;
+pub(super) const MAX_MEMBERS: usize = 1_000;
 const MAX_NAMES: usize = 64;
 
 impl Ledger {
-    /// Answers a request, at this time in milliseconds: by any clock that never goes back, but one
-    /// for all.
+    /// Answers a request, at this time in milliseconds: by any clock, but one for all. If the clock was
+    /// set back since the last request, times are counted as if none had passed.
+    ///
+    /// A ledger with numbers out of bounds is begun anew.
     pub fn lease(&mut self, now: u64, ask: &LeaseRequest) -> Lease {
-        self.forget(now);
+        let now = now.min(MAX_NUMBER);
+        if !self.is_sound() {
+            *self = Self::default();
+        }
         let known = ask.epoch.as_ref() == Some(&self.epoch) && !self.epoch.is_empty();
-        let before = self.members.get(&ask.member);
         // A request that was overtaken has nobody to answer it to.
-        let late = before.is_some_and(|member| ask.serial < member.serial);
-        // Who was forgotten may have given it back already, and nobody knows what to undo.
-        let gives_back = known && before.is_some_and(|member| ask.heard >= member.first);
+        let late = self.members.get(&ask.member).is_some_and(|member| {
+            ask.serial < member.serial && now < member.seen.saturating_add(GONE)
+        });
         if late || (ask.join.is_none() && !known) {
             return Lease { unknown: true, epoch: self.epoch.clone(), ..Lease::default() };
         }
+        self.settle(now, ask);
+        self.forget(now);
+        // Who was forgotten may have given it back already, and nobody knows what to undo.
+        let before = self.members.get(&ask.member);
+        let gives_back = known && before.is_some_and(|member| ask.heard >= member.first);
         self.undo(ask);
         let mut changes = Changes::default();
         if let Some(join) = &ask.join {
@@ -152,14 +173,15 @@ impl Ledger {
             lease.owners.insert(owner.clone(), wait);
         }
         if let Some(member) = self.members.get_mut(&ask.member) {
-            (member.serial, member.last) = (ask.serial, changes);
+            (member.serial, member.last) = (ask.serial.min(MAX_NUMBER), changes);
         }
         lease
     }
 
     /// Drops who is gone and what is over.
     fn forget(&mut self, now: u64) {
-        let gone = self.members.iter().filter(|(_, member)| member.seen + GONE <= now);
+        let gone =
+            self.members.iter().filter(|(_, member)| member.seen.saturating_add(GONE) <= now);
         let gone: Vec<_> = gone.map(|(name, _)| name.clone()).collect();
         for name in gone {
             let Some(member) = self.members.remove(&name) else { continue };
@@ -171,7 +193,7 @@ impl Ledger {
             }
         }
         self.owners.retain(|_, next| *next > now);
-        if self.pause.as_ref().is_some_and(|pause| pause.until + FORGOTTEN <= now) {
+        if self.pause.as_ref().is_some_and(|pause| pause.until.saturating_add(FORGOTTEN) <= now) {
             self.pause = None;
         }
     }
@@ -242,7 +264,7 @@ impl Ledger {
         if ask.epoch.is_none() {
             // Who is new was not there before.
             if gathering.expected > 0 && gathering.count(&ask.member) {
-                gathering.expected += 1;
+                gathering.expected = gathering.expected.saturating_add(1);
             }
             return;
         }
@@ -268,7 +290,7 @@ impl Ledger {
                 self.members.remove(&oldest);
             }
         }
-        let new = || Member { first: ask.serial, ..Member::default() };
+        let new = || Member { first: ask.serial.min(MAX_NUMBER), ..Member::default() };
         let member = self.members.entry(ask.member.clone()).or_insert_with(new);
         member.seen = now;
         if self.gathering.expected > 0 {
@@ -279,16 +301,17 @@ impl Ledger {
         for (name, window) in &ask.windows {
             let Some(counted) = of(&mut self.windows, name) else { continue };
             counted.forget(now, window.length);
+            let granted_in = window.part.min(now / part(window.length));
             let change = changes.windows.entry(name.clone()).or_default();
             let unspent = if gives_back { window.unspent } else { 0 };
-            let unspent = counted.give_back(window.part, unspent, change);
+            let unspent = counted.give_back(granted_in, unspent, change);
             if self.gathering.lost {
                 counted.add_spare(unspent, change);
             }
         }
         for (name, budget) in &ask.budgets {
-            member.outstanding.insert(name.clone(), budget.outstanding);
             let Some(known) = of(&mut self.budgets, name) else { continue };
+            member.outstanding.insert(name.clone(), budget.outstanding.min(MAX_NUMBER));
             known.begin_anew(now);
             if let Some(told) = &budget.told {
                 known.learn(now, told);
@@ -298,8 +321,8 @@ impl Ledger {
             (Some(told), pause) => {
                 let before = pause.take().unwrap_or_default();
                 *pause = Some(Penalty {
-                    until: before.until.max(now + told.ends_in),
-                    level: before.level.max(told.level),
+                    until: before.until.max(now.saturating_add(told.ends_in.min(LONGEST_PAUSE))),
+                    level: before.level.max(told.level.min(MAX_LEVEL)),
                     ..Penalty::default()
                 });
             }
@@ -318,7 +341,7 @@ impl Ledger {
         if pause.prober_until <= now && ask.waiting > 0 {
             pause.prober.clone_from(&ask.member);
             // GitHub gives up on a call after as long.
-            pause.prober_until = now + GONE;
+            pause.prober_until = now.saturating_add(GONE);
         }
         if pause.prober == ask.member && pause.prober_until > now {
             return None;
@@ -337,7 +360,8 @@ impl Ledger {
         let held = others().fold(0_u32, |sum, (_, member)| {
             sum.saturating_add(member.running.max(member.slots).max(least))
         });
-        let starved = others().any(|(_, member)| member.starved && member.seen + STARVED > now);
+        let starved =
+            others().any(|(_, member)| member.starved && member.seen.saturating_add(STARVED) > now);
         let wanted = if !open {
             0
         } else if probe {
@@ -370,7 +394,9 @@ impl Ledger {
         let limit = ask.limit;
         let absent = self.gathering.absent(now, kept(ask.length));
         let Some(counted) = of(&mut self.windows, name) else { return WindowGrant::default() };
-        let free = limit.saturating_sub(counted.sum());
+        // Not more than the limit, which a u32 holds.
+        let free = u64::from(limit).saturating_sub(counted.sum());
+        let free = u32::try_from(free).unwrap_or(limit);
         let free = self.gathering.free(free, counted.spare, absent);
         let free = free.saturating_sub(left_to_others);
         let least = ask.least.min(limit.max(1));
@@ -428,22 +454,29 @@ impl Ledger {
     ) -> BudgetGrant {
         let held = self.members.values().filter_map(|member| member.outstanding.get(name));
         let held = held.fold(0_u64, |sum, amount| sum.saturating_add(*amount));
-        let Some(budget) = of(&mut self.budgets, name) else { return BudgetGrant::default() };
-        let left = if budget.limit == 0 { SCOUTS } else { budget.remaining };
-        let kept = if budget.limit == 0 { 0 } else { ask.keep };
+        let Some(budget) = of(&mut self.budgets, name) else {
+            // There is no room to share it: as many as find out about a limit.
+            let granted = u64::from(ask.want.min(most)).min(SCOUTS);
+            let wait = if granted < u64::from(ask.want) { LATER } else { 0 };
+            return BudgetGrant { granted: u32::try_from(granted).unwrap_or(u32::MAX), wait };
+        };
+        // Nothing is known of it, or only that nothing is left of a window whose end is not known.
+        let is_known = budget.limit > 0 && (budget.reset > 0 || budget.remaining > ask.keep);
+        let left = if is_known { budget.remaining } else { SCOUTS };
+        let kept = if is_known { ask.keep } else { 0 };
         let free = left.saturating_sub(kept).saturating_sub(held);
         let share = (free / u64::from(members.max(1))).max(1).min(free);
         let mut granted = u64::from(ask.want.min(most)).min(share);
         let mut wait = LATER;
         if left <= kept && budget.reset > now {
-            wait = budget.reset + AFTER_RESET - now;
+            wait = budget.reset.saturating_add(AFTER_RESET) - now;
         }
         if ask.spread && budget.reset > now && granted > 0 {
             if budget.next > now {
                 (granted, wait) = (0, budget.next - now);
             } else {
                 granted = 1;
-                budget.next = now + (budget.reset - now) / free.max(1);
+                budget.next = now.saturating_add((budget.reset - now) / free.max(1));
                 wait = budget.next - now;
             }
         }
@@ -458,7 +491,7 @@ impl Ledger {
         if let Some(member) = self.members.get_mut(&request.member)
             && let Some(outstanding) = member.outstanding.get_mut(name)
         {
-            *outstanding += granted;
+            *outstanding = outstanding.saturating_add(granted).min(MAX_NUMBER);
         }
         // Not more than was wanted, which a u32 holds.
         BudgetGrant { granted: u32::try_from(granted).unwrap_or(u32::MAX), wait }
@@ -472,8 +505,8 @@ impl Ledger {
         if !enough {
             return LATER;
         }
-        if self.owners.len() < MAX_OWNERS && between > 0 {
-            self.owners.insert(owner.to_owned(), now + between);
+        if self.owners.len() < MAX_OWNERS && between > 0 && is_name(owner) {
+            self.owners.insert(owner.to_owned(), now.saturating_add(between).min(MAX_NUMBER));
         }
         0
     }
@@ -481,7 +514,7 @@ impl Ledger {
 
 impl Budget {
     fn begin_anew(&mut self, now: u64) {
-        if self.reset > 0 && self.reset + AFTER_RESET <= now {
+        if self.reset > 0 && self.reset.saturating_add(AFTER_RESET) <= now {
             *self = Self { limit: self.limit, remaining: self.limit, ..Self::default() };
         }
     }
@@ -489,12 +522,13 @@ impl Budget {
     /// Within a window less is left with each call, so that the smallest number counts; a window
     /// that ends later is a new one.
     fn learn(&mut self, now: u64, told: &BudgetTold) {
-        let ends = now + told.ends_in;
-        self.limit = told.limit;
-        if self.reset > 0 && ends < self.reset + SAME_WINDOW {
-            self.remaining = self.remaining.min(told.remaining);
+        let ends = now.saturating_add(told.ends_in.min(LONGEST));
+        let remaining = told.remaining.min(MAX_NUMBER);
+        self.limit = told.limit.min(MAX_NUMBER);
+        if self.reset > 0 && ends < self.reset.saturating_add(SAME_WINDOW) {
+            self.remaining = self.remaining.min(remaining);
         } else {
-            self.remaining = told.remaining;
+            self.remaining = remaining;
             self.next = 0;
         }
         self.reset = self.reset.max(ends);
@@ -503,12 +537,14 @@ impl Budget {
 
 /// The entry of a name, if there is room for it.
 fn of<'a, T: Default>(entries: &'a mut BTreeMap<String, T>, name: &str) -> Option<&'a mut T> {
-    if entries.len() >= MAX_NAMES && !entries.contains_key(name) {
+    let room = entries.len() < MAX_NAMES && is_name(name);
+    if !room && !entries.contains_key(name) {
         return None;
     }
     Some(entries.entry(name.to_owned()).or_default())
 }
 
+pub(super) mod bounds;
 mod counted;
 mod gathering;
 #[cfg(test)]

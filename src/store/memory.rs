@@ -8,7 +8,9 @@ use bytes::Bytes;
 use lru::LruCache;
 use tokio::time::Instant;
 
-use super::{Lease, LeaseRequest, Ledger, Store, StoreFuture, tally};
+use super::unreadable::{report, unreadable};
+use super::{Lease, LeaseRequest, Ledger, Store, StoreFuture, counter, tally};
+use crate::error::Result;
 
 /// A [store](Store) in memory, for several clients of one process: clones share what it holds.
 ///
@@ -89,8 +91,16 @@ impl Memory {
 
     /// Acts on the state now, and gives a future that has nothing left to do.
     fn done<'a, T: Send + 'a>(&self, act: impl FnOnce(&mut State) -> T) -> StoreFuture<'a, T> {
+        self.tried(|state| Ok(act(state)))
+    }
+
+    /// The same for what can fail.
+    fn tried<'a, T: Send + 'a>(
+        &self,
+        act: impl FnOnce(&mut State) -> Result<T>,
+    ) -> StoreFuture<'a, T> {
         let result = act(&mut self.state());
-        Box::pin(std::future::ready(Ok(result)))
+        Box::pin(std::future::ready(result))
     }
 }
 
@@ -151,24 +161,39 @@ impl State {
         self.get(key).is_some_and(|held| held == *value)
     }
 
-    fn add(&mut self, key: &str, amount: i64, ttl: Duration) -> i64 {
-        let held = self.get(key);
-        let before = held.and_then(|held| std::str::from_utf8(&held).ok()?.parse::<i64>().ok());
-        let until = match (before, self.values.peek(key)) {
-            (Some(_), Some(value)) => value.until,
-            _ => until(ttl),
-        };
-        let sum = before.unwrap_or_default().saturating_add(amount);
-        self.keep(key, Bytes::from(sum.to_string()), until, true);
-        sum
+    /// A sum, and until when it is: zero, if there is none.
+    fn sum(&mut self, key: &str, ttl: Duration) -> Result<(i64, Option<Instant>)> {
+        let Some(held) = self.get(key) else { return Ok((0, until(ttl))) };
+        let sum = counter::read(&held).ok_or_else(|| unreadable("no sum"))?;
+        Ok((sum, self.values.peek(key).and_then(|value| value.until)))
     }
 
-    fn spend(&mut self, key: &str, owed: i64, most: i64, ttl: Duration) -> (i64, bool) {
-        let sum = self.add(key, owed, ttl);
-        match sum < most {
-            true => (self.add(key, 1, ttl), true),
-            false => (sum, false),
-        }
+    fn keep_sum(&mut self, key: &str, sum: i64, until: Option<Instant>) {
+        self.keep(key, Bytes::from(sum.to_string()), until, true);
+    }
+
+    fn add(&mut self, key: &str, amount: i64, ttl: Duration) -> Result<i64> {
+        let (before, until) = self.sum(key, ttl)?;
+        let sum = counter::add(before, amount);
+        self.keep_sum(key, sum, until);
+        Ok(sum)
+    }
+
+    fn spend(&mut self, key: &str, owed: i64, most: i64, ttl: Duration) -> Result<(i64, bool)> {
+        let (before, until) = self.sum(key, ttl)?;
+        let (sum, goes) = counter::spend(before, owed, most);
+        self.keep_sum(key, sum, until);
+        Ok((sum, goes))
+    }
+
+    fn repair_sum(&mut self, key: &str, at_least: i64, ttl: Duration) -> i64 {
+        let (sum, until) = self.sum(key, ttl).unwrap_or_else(|_| {
+            report(key, "no sum", "rebuilt");
+            (at_least, until(ttl))
+        });
+        let sum = counter::add(sum.max(at_least), 0);
+        self.keep_sum(key, sum, until);
+        sum
     }
 
     fn tally(&mut self, key: &str, amounts: &[(String, u64)], ttl: Duration) -> bool {
@@ -177,7 +202,8 @@ impl State {
             Some(value) => value.until,
             None => until(ttl),
         };
-        self.keep(key, tally::add(held.as_deref(), amounts).into(), until, true)
+        let held = held.map(|held| tally::read_or_report(key, &held)).unwrap_or_default();
+        self.keep(key, tally::add(held, amounts).into(), until, true)
     }
 
     fn lease(&mut self, key: &str, request: &LeaseRequest) -> Lease {
@@ -254,7 +280,7 @@ impl Store for Memory {
     }
 
     fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
-        self.done(|state| state.add(key, amount, ttl))
+        self.tried(|state| state.add(key, amount, ttl))
     }
 
     fn spend<'a>(
@@ -264,7 +290,16 @@ impl Store for Memory {
         most: i64,
         ttl: Duration,
     ) -> StoreFuture<'a, (i64, bool)> {
-        self.done(|state| state.spend(key, owed, most, ttl))
+        self.tried(|state| state.spend(key, owed, most, ttl))
+    }
+
+    fn repair_sum<'a>(
+        &'a self,
+        key: &'a str,
+        at_least: i64,
+        ttl: Duration,
+    ) -> StoreFuture<'a, i64> {
+        self.done(|state| state.repair_sum(key, at_least, ttl))
     }
 
     fn lease<'a>(
@@ -285,6 +320,9 @@ impl Store for Memory {
     }
 
     fn tallied<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
-        self.done(|state| tally::read(state.get(key).as_deref()))
+        self.done(|state| {
+            let held = state.get(key);
+            held.map(|held| tally::read_or_report(key, &held)).unwrap_or_default()
+        })
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis::{Cmd, FromRedisValue, Script, ScriptInvocation};
 
+use super::unreadable::{is_unreadable, report, unreadable};
 use super::{Lease, LeaseRequest, Store, StoreFuture, tally};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sanitize;
@@ -206,6 +207,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const ADVICE: &str = "see that the server runs and lets this client in; calls go on without it";
 
 fn failed(error: &redis::RedisError) -> Error {
+    if error.code() == Some("WRONGTYPE") {
+        return unreadable("a value of another type");
+    }
     Error::new(ErrorKind::Store, format!("Redis: {error}")).with_advice(ADVICE).with_retryable(true)
 }
 
@@ -218,57 +222,70 @@ fn millis(ttl: Duration) -> u64 {
 const LONGEST: u64 = 100 * 366 * 24 * 60 * 60 * 1000;
 
 static LEDGER: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(include_str!("redis/clock.lua"), include_str!("redis/ledger.lua")))
+    Script::new(concat!(
+        include_str!("redis/clock.lua"),
+        include_str!("redis/ledger_form.lua"),
+        include_str!("redis/ledger.lua")
+    ))
 });
 static RENEW: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+        "if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
          return redis.call('PEXPIRE', KEYS[1], ARGV[2])",
     )
 });
 static RELEASE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+        "if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
          return redis.call('DEL', KEYS[1])",
     )
 });
-static ADD: LazyLock<Script> = LazyLock::new(|| {
+/// Removes what is no text.
+static CLEAR: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "local sum = redis.call('INCRBY', KEYS[1], ARGV[1])
-         if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-         return sum",
+        "local kind = redis.call('TYPE', KEYS[1]).ok
+         if kind == 'string' or kind == 'none' then return '' end
+         redis.call('UNLINK', KEYS[1])
+         return 'a ' .. kind",
     )
 });
+static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/claim.lua")));
+static COUNTER: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/counter.lua")));
+static TALLY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/tally.lua")));
+static TALLIED: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/tallied.lua")));
 
-static SPEND: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "local sum = redis.call('INCRBY', KEYS[1], ARGV[1])
-         local goes = sum < tonumber(ARGV[2])
-         if goes then sum = redis.call('INCR', KEYS[1]) end
-         if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
-         return { sum, goes and 1 or 0 }",
-    )
-});
-static TALLY: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "for at = 3, #ARGV, 2 do
-           local name = ARGV[at]
-           if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[2])
-             and redis.call('HEXISTS', KEYS[1], name) == 0 then name = 'other' end
-           redis.call('HINCRBY', KEYS[1], name, ARGV[at + 1])
-         end
-         if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
-         return 1",
-    )
-});
+impl Redis {
+    /// Does something with a sum: gives it, whether one was spent, and what is wrong with the value.
+    async fn counter(
+        &self,
+        key: &str,
+        ttl: Duration,
+        operation: &str,
+        numbers: &[i64],
+    ) -> Result<(i64, bool, String)> {
+        let mut script = COUNTER.prepare_invoke();
+        script.key(self.key(key)).arg(millis(ttl)).arg(operation).arg(numbers);
+        // Sent twice, it would count twice.
+        self.link.invoke(&script).await.map_err(|error| failed(&error))
+    }
+}
 
 impl Store for Redis {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
             let mut command = redis::cmd("GET");
             command.arg(self.key(key));
-            let value: Option<Vec<u8>> = self.query(command).await?;
-            Ok(value.map(Bytes::from))
+            let value: Result<Option<Vec<u8>>> = self.query(command).await;
+            match value {
+                Err(error) if is_unreadable(&error) => {
+                    let mut script = CLEAR.prepare_invoke();
+                    script.key(self.key(key));
+                    let problem: String = self.script(&script).await?;
+                    report(key, &problem, "removed");
+                    Ok(None)
+                }
+                value => Ok(value?.map(Bytes::from)),
+            }
         })
     }
 
@@ -282,12 +299,15 @@ impl Store for Redis {
 
     fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
         Box::pin(async move {
-            let mut command = redis::cmd("SET");
-            command.arg(self.key(key)).arg(&value[..]).arg("PX").arg(millis(ttl)).arg("NX");
+            let mut script = CLAIM.prepare_invoke();
+            script.key(self.key(key)).arg(&value[..]).arg(millis(ttl));
             // Sent twice, it would lose to itself.
-            let set: Option<String> =
-                self.link.query(&command).await.map_err(|error| failed(&error))?;
-            Ok(set.is_some())
+            let (claimed, problem): (bool, String) =
+                self.link.invoke(&script).await.map_err(|error| failed(&error))?;
+            if !problem.is_empty() {
+                report(key, &problem, if claimed { "replaced" } else { "given an end" });
+            }
+            Ok(claimed)
         })
     }
 
@@ -317,10 +337,10 @@ impl Store for Redis {
 
     fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
         Box::pin(async move {
-            let mut script = ADD.prepare_invoke();
-            script.key(self.key(key)).arg(amount).arg(millis(ttl));
-            // Sent twice, it would count twice.
-            self.link.invoke(&script).await.map_err(|error| failed(&error))
+            match self.counter(key, ttl, "add", &[amount]).await? {
+                (sum, _, problem) if problem.is_empty() => Ok(sum),
+                (.., problem) => Err(unreadable(&problem)),
+            }
         })
     }
 
@@ -332,12 +352,25 @@ impl Store for Redis {
         ttl: Duration,
     ) -> StoreFuture<'a, (i64, bool)> {
         Box::pin(async move {
-            let mut script = SPEND.prepare_invoke();
-            script.key(self.key(key)).arg(owed).arg(most).arg(millis(ttl));
-            // Sent twice, it would count twice.
-            let answer: (i64, i64) =
-                self.link.invoke(&script).await.map_err(|error| failed(&error))?;
-            Ok((answer.0, answer.1 == 1))
+            match self.counter(key, ttl, "spend", &[owed, most]).await? {
+                (sum, went, problem) if problem.is_empty() => Ok((sum, went)),
+                (.., problem) => Err(unreadable(&problem)),
+            }
+        })
+    }
+
+    fn repair_sum<'a>(
+        &'a self,
+        key: &'a str,
+        at_least: i64,
+        ttl: Duration,
+    ) -> StoreFuture<'a, i64> {
+        Box::pin(async move {
+            let (sum, _, problem) = self.counter(key, ttl, "repair", &[at_least]).await?;
+            if !problem.is_empty() {
+                report(key, &problem, "rebuilt");
+            }
+            Ok(sum)
         })
     }
 
@@ -347,15 +380,21 @@ impl Store for Redis {
         request: &'a LeaseRequest,
     ) -> StoreFuture<'a, Option<Lease>> {
         Box::pin(async move {
-            let nonsense = |error: serde_json::Error| {
-                Error::new(ErrorKind::Store, format!("Redis: the script's answer: {error}"))
-            };
+            let nonsense = |_| unreadable("no lease");
             let request = serde_json::to_string(request).map_err(nonsense)?;
             let mut script = LEDGER.prepare_invoke();
             script.key(self.key(key)).arg(request);
             // Sent twice, it leases twice: the second lease says what this client holds.
-            let answer: String = self.script(&script).await?;
-            serde_json::from_str(&answer).map(Some).map_err(nonsense)
+            let (lease, problem): (String, String) = self.script(&script).await?;
+            match &*problem {
+                "" => {}
+                "newer" => {
+                    report(key, "a newer version", "left as it is");
+                    return Err(unreadable("a newer version"));
+                }
+                problem => report(key, problem, "begun anew"),
+            }
+            serde_json::from_str(&lease).map(Some).map_err(nonsense)
         })
     }
 
@@ -368,19 +407,40 @@ impl Store for Redis {
         Box::pin(async move {
             let mut script = TALLY.prepare_invoke();
             script.key(self.key(key)).arg(millis(ttl)).arg(tally::MAX_NAMES);
+            script.arg(tally::MAX_NAME).arg(tally::MAX_NUMBER);
             for (name, amount) in amounts {
                 script.arg(name).arg(*amount);
             }
             // Sent twice, it would count twice.
-            self.link.invoke(&script).await.map_err(|error| failed(&error))
+            let problem: String =
+                self.link.invoke(&script).await.map_err(|error| failed(&error))?;
+            if !problem.is_empty() {
+                report(key, &problem, "begun anew");
+            }
+            Ok(true)
         })
     }
 
     fn tallied<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
         Box::pin(async move {
-            let mut command = redis::cmd("HGETALL");
-            command.arg(self.key(key));
-            self.query(command).await
+            let mut script = TALLIED.prepare_invoke();
+            script.key(self.key(key)).arg(tally::MAX_NAMES);
+            let answer: Vec<Vec<u8>> = self.script(&script).await?;
+            let Some((problem, held)) = answer.split_first() else { return Ok(BTreeMap::new()) };
+            if !problem.is_empty() {
+                report(key, &String::from_utf8_lossy(problem), "removed");
+            }
+            let (pairs, _) = held.as_chunks::<2>();
+            let number = |[name, number]: &[Vec<u8>; 2]| {
+                let name = std::str::from_utf8(name).ok()?;
+                let number = std::str::from_utf8(number).ok()?.parse().ok()?;
+                tally::is_sound(name, number).then(|| (name.to_owned(), number))
+            };
+            let numbers: BTreeMap<_, _> = pairs.iter().filter_map(number).collect();
+            if numbers.len() < pairs.len() {
+                report(key, "a number that is none", "left out");
+            }
+            Ok(numbers)
         })
     }
 }

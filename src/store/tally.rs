@@ -2,25 +2,79 @@
 
 use std::collections::BTreeMap;
 
+use super::counter::MAX_SUM;
+use super::unreadable::report;
+
 /// As many names may be under one key.
 pub(super) const MAX_NAMES: usize = 10_000;
 /// What the others are called.
 pub(super) const OTHER: &str = "other";
+/// The longest name that is read, in bytes.
+pub(super) const MAX_NAME: usize = 1_024;
+/// The largest number: as of [sums](super::counter).
+pub(super) const MAX_NUMBER: u64 = MAX_SUM.unsigned_abs();
 
-/// What was added up under one key, from what a store holds; nothing from nonsense.
-pub(super) fn read(held: Option<&[u8]>) -> BTreeMap<String, u64> {
-    held.and_then(|held| serde_json::from_slice(held).ok()).unwrap_or_default()
+/// Returns what was added up under a key, from what a store holds; nothing from garbage, which is
+/// reported.
+pub(super) fn read_or_report(key: &str, held: &[u8]) -> BTreeMap<String, u64> {
+    read(held).unwrap_or_else(|| {
+        report(key, "no numbers by name", "begun anew");
+        BTreeMap::new()
+    })
 }
 
-/// The same with more added, as a store holds it.
-pub(super) fn add(held: Option<&[u8]>, amounts: &[(String, u64)]) -> Vec<u8> {
-    let mut numbers = read(held);
+/// Reads the numbers by name; `None` if [`add`] cannot have written them.
+fn read(held: &[u8]) -> Option<BTreeMap<String, u64>> {
+    let numbers: BTreeMap<String, u64> = serde_json::from_slice(held).ok()?;
+    let sound = numbers.iter().all(|(name, number)| is_sound(name, *number));
+    (numbers.len() <= MAX_NAMES + 1 && sound).then_some(numbers)
+}
+
+/// Returns whether a name and its number are within bounds.
+pub(super) fn is_sound(name: &str, number: u64) -> bool {
+    name.len() <= MAX_NAME && number <= MAX_NUMBER
+}
+
+/// Returns the numbers with more added, as a store holds them.
+pub(super) fn add(mut numbers: BTreeMap<String, u64>, amounts: &[(String, u64)]) -> Vec<u8> {
     for (name, amount) in amounts {
         let room = numbers.len() < MAX_NAMES || numbers.contains_key(name);
-        let name = if room { name } else { OTHER };
+        let name = if room && name.len() <= MAX_NAME { name } else { OTHER };
         let number = numbers.entry(name.to_owned()).or_default();
-        *number = number.saturating_add(*amount);
+        *number = number.saturating_add(*amount).min(MAX_NUMBER);
     }
     // Text and numbers are JSON whatever they are.
     serde_json::to_vec(&numbers).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn garbage_is_not_read() {
+        let many = (0..=MAX_NAMES + 1).map(|name| (name.to_string(), 1)).collect();
+        let long = BTreeMap::from([("n".repeat(MAX_NAME + 1), 1)]);
+        for numbers in [many, long, BTreeMap::from([("n".to_owned(), MAX_NUMBER + 1)])] {
+            assert_eq!(read(&serde_json::to_vec::<BTreeMap<String, u64>>(&numbers).unwrap()), None);
+        }
+        for held in ["", "[]", "1", r#"{"a":-1}"#, r#"{"a":1e300}"#, r#"{"a":"1"}"#, "\u{fffd}"] {
+            assert_eq!(read(held.as_bytes()), None, "{held}");
+        }
+    }
+
+    proptest! {
+        /// Whatever is added, what was written can be read again.
+        #[test]
+        fn what_is_written_is_read(
+            amounts in prop::collection::vec((".{0,9}", any::<u64>()), 0..20),
+        ) {
+            let amounts: Vec<_> = amounts.into_iter().collect();
+            let once = add(BTreeMap::new(), &amounts);
+            let twice = add(read(&once).unwrap(), &amounts);
+            prop_assert!(read(&twice).is_some());
+        }
+    }
 }

@@ -214,6 +214,11 @@ pub(crate) fn store(available: bool) {
     }
 }
 
+/// Counts a value in the store that cannot be read.
+pub(crate) fn unreadable(kind: &'static str) {
+    count(&table::STORE_UNREADABLE, [kind, ""]);
+}
+
 /// What became of a delivery of a webhook. An event is only told of one that was verified.
 #[cfg(feature = "webhooks-core")]
 pub(crate) fn delivery(event: Option<&str>, outcome: &'static str) {

@@ -47,6 +47,7 @@ pub(crate) fn budget_name(_: &str) -> &'static str {
 pub(crate) fn budget(_: [&'static str; 2], _: f64, _: Option<u64>) {}
 pub(crate) fn budget_refused(_: &'static str) {}
 pub(crate) fn store(_: bool) {}
+pub(crate) fn unreadable(_: &'static str) {}
 #[cfg(feature = "webhooks-core")]
 pub(crate) fn delivery(_: Option<&str>, _: &'static str) {}
 #[cfg(feature = "webhooks-core")]

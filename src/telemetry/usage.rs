@@ -219,7 +219,7 @@ impl Books {
                     match account.tally.tell_with(Patience::Guarded).await {
                         Ran::Done(()) => break,
                         // It may have been counted, and is not told again.
-                        Ran::Unknown => heard = false,
+                        Ran::Unknown | Ran::Unreadable => heard = false,
                         Ran::NotTried => tokio::time::sleep(BETWEEN_FLUSHES).await,
                     }
                 }

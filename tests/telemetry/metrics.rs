@@ -109,6 +109,7 @@ async fn metrics_are_those_that_are_documented_with_their_labels_and_no_others()
     assert_eq!(value("budget_limit", &[budget]), 1.0);
     assert_eq!(value("budget_refused_total", &[budget]), 1.0);
     assert_eq!(value("store_available", &[]), 0.0);
+    assert_eq!(value("store_unreadable_total", &[("kind", "usage")]), 1.0);
     assert_eq!(value("calls_in_flight", &[]), 0.0);
     assert_eq!(value("calls_waiting", &[]), 0.0);
     assert!(value("rate_limit_remaining", &[("resource", "core")]) > 0.0);

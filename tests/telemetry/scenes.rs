@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use octowire::auth::{AccessToken, MintRequest, TokenFuture, TokenSource};
+use octowire::bytes::Bytes;
+use octowire::store::{Memory, Store};
 use octowire::telemetry::usage::{Budget, Period, UsagePolicy};
 use octowire::testing::{Fault, MockGitHub};
 use octowire::{CircuitBreaker, RetryPolicy};
@@ -46,6 +48,12 @@ pub(crate) async fn traffic() {
     for _ in 0..2 {
         broken.users().get_authenticated().send().await.unwrap_err();
     }
+
+    // A value in the store cannot be read.
+    let memory = Memory::new();
+    let garbage = Bytes::from_static(b"garbage");
+    memory.put("usage:x", garbage, Duration::from_secs(60)).await.unwrap();
+    assert!(memory.tallied("usage:x").await.unwrap().is_empty());
 
     let github = github.with_auth(Once(true.into()));
     github.access_token().await.unwrap();

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::super::lease::VALID;
+use super::bounds::{MAX_NUMBER, MAX_PARTS};
 
 /// What was granted, by parts of the window.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Counted {
     parts: BTreeMap<u64, u32>,
     /// While somebody is absent: what those who returned might spend without these books, if the
@@ -21,6 +23,7 @@ pub(super) struct Counted {
 
 /// What one request changed of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Change {
     parts: BTreeMap<u64, i64>,
     spare: i64,
@@ -32,14 +35,26 @@ const SLOP: u64 = 1_000;
 const PARTS: u64 = 240;
 
 impl Counted {
-    pub(super) fn sum(&self) -> u32 {
-        self.parts.values().fold(0, |sum, amount| sum.saturating_add(*amount))
+    /// All that is counted.
+    pub(super) fn sum(&self) -> u64 {
+        self.parts.values().fold(0, |sum, amount| sum.saturating_add(u64::from(*amount)))
+    }
+
+    pub(super) fn is_sound(&self) -> bool {
+        self.low_since <= MAX_NUMBER && are_sound(&self.parts, |_| true)
+    }
+
+    /// Takes over the times that `past` gives.
+    pub(super) fn settle(&mut self, past: impl Fn(u64) -> u64) {
+        if self.low_since > 0 {
+            self.low_since = past(self.low_since).max(1);
+        }
     }
 
     pub(super) fn add(&mut self, part: u64, amount: u32, change: &mut Change) {
         if amount > 0 {
             self.put(part, amount);
-            *change.parts.entry(part).or_default() += i64::from(amount);
+            change.add(part, i64::from(amount));
         }
     }
 
@@ -47,20 +62,21 @@ impl Counted {
     pub(super) fn give_back(&mut self, part: u64, amount: u32, change: &mut Change) -> u32 {
         let amount = self.remove(part, amount);
         if amount > 0 {
-            *change.parts.entry(part).or_default() -= i64::from(amount);
+            change.add(part, -i64::from(amount));
         }
         amount
     }
 
     pub(super) fn add_spare(&mut self, amount: u32, change: &mut Change) {
-        self.spare = self.spare.saturating_add(amount);
-        change.spare += i64::from(amount);
+        let before = self.spare;
+        self.spare = before.saturating_add(amount);
+        change.spare = within(change.spare.saturating_add(i64::from(self.spare - before)));
     }
 
     pub(super) fn take_spare(&mut self, amount: u32, change: &mut Change) {
         let amount = amount.min(self.spare);
         self.spare -= amount;
-        change.spare -= i64::from(amount);
+        change.spare = within(change.spare.saturating_sub(i64::from(amount)));
     }
 
     /// Makes undone what a request did whose answer was lost.
@@ -95,20 +111,26 @@ impl Counted {
         amount
     }
 
+    /// Drops the parts that are over. What was counted later than now, before the clock was set back, counts
+    /// now: for as long as if it was granted now, which is longer than it has to.
     pub(super) fn forget(&mut self, now: u64, length: u64) {
         self.parts.retain(|part, _| ends(*part, length) > now);
+        let newest = now / part(length);
+        for amount in self.parts.split_off(&newest.saturating_add(1)).into_values() {
+            self.put(newest, amount);
+        }
     }
 
     /// What was granted in the parts that begin after this time.
-    pub(super) fn since(&self, time: u64, length: u64) -> u32 {
+    pub(super) fn since(&self, time: u64, length: u64) -> u64 {
         let newest = self.parts.iter().rev();
-        let newest = newest.take_while(|(index, _)| **index * part(length) > time);
-        newest.fold(0, |sum, (_, amount)| sum.saturating_add(*amount))
+        let newest = newest.take_while(|(index, _)| index.saturating_mul(part(length)) > time);
+        newest.fold(0, |sum, (_, amount)| sum.saturating_add(u64::from(*amount)))
     }
 
     /// The least that was free for a while, with what is free now.
     pub(super) fn low(&mut self, now: u64, length: u64, free: u32) -> u32 {
-        if self.low_since == 0 || self.low_since + length <= now {
+        if self.low_since == 0 || self.low_since.saturating_add(length) <= now {
             self.low_before = if self.low_since == 0 { free } else { self.low };
             (self.low, self.low_since) = (free, now.max(1));
         }
@@ -118,18 +140,45 @@ impl Counted {
 
     /// How long until so much is free.
     pub(super) fn wait(&self, now: u64, length: u64, limit: u32, amount: u32) -> u64 {
-        let mut excess = (self.sum() + amount.min(limit)).saturating_sub(limit);
+        let taken = self.sum().saturating_add(u64::from(amount.min(limit)));
+        let mut excess = taken.saturating_sub(u64::from(limit));
         for (part, count) in &self.parts {
             if excess == 0 {
                 break;
             }
-            if *count >= excess {
+            if u64::from(*count) >= excess {
                 return ends(*part, length).saturating_sub(now);
             }
-            excess -= count;
+            excess -= u64::from(*count);
         }
         0
     }
+}
+
+impl Change {
+    pub(super) fn is_sound(&self) -> bool {
+        is_within(self.spare) && are_sound(&self.parts, |amount| is_within(*amount))
+    }
+
+    fn add(&mut self, part: u64, amount: i64) {
+        let sum = self.parts.entry(part).or_default();
+        *sum = within(sum.saturating_add(amount));
+    }
+}
+
+const MOST: i64 = MAX_NUMBER.cast_signed();
+
+fn is_within(amount: i64) -> bool {
+    within(amount) == amount
+}
+
+fn within(amount: i64) -> i64 {
+    amount.clamp(-MOST, MOST)
+}
+
+fn are_sound<T>(parts: &BTreeMap<u64, T>, is_sound: impl Fn(&T) -> bool) -> bool {
+    parts.len() <= MAX_PARTS
+        && parts.iter().all(|(part, amount)| *part <= MAX_NUMBER && is_sound(amount))
 }
 
 pub(super) fn part(length: u64) -> u64 {
@@ -138,11 +187,11 @@ pub(super) fn part(length: u64) -> u64 {
 
 /// How long what was granted counts at most: what is granted may be spent as long as the lease is
 /// good, and requests take unequal times to arrive.
-pub(super) fn kept(length: u64) -> u64 {
-    part(length) + length + VALID + SLOP
+pub(in crate::store) fn kept(length: u64) -> u64 {
+    part(length).saturating_add(length).saturating_add(VALID + SLOP)
 }
 
 /// When what was granted in a part does not count any longer.
 fn ends(index: u64, length: u64) -> u64 {
-    index * part(length) + kept(length)
+    index.saturating_mul(part(length)).saturating_add(kept(length))
 }

@@ -8,6 +8,7 @@ use super::{GONE, MAX_MEMBERS};
 
 /// Clients come back from an outage one by one, and what the absent ones spent is not known yet.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Gathering {
     pub(super) since: u64,
     /// As many clients as there were before.
@@ -35,7 +36,11 @@ impl Gathering {
     /// How many may yet come back and tell what counts for so long.
     pub(super) fn absent(&self, now: u64, kept: u64) -> u32 {
         let returned = u32::try_from(self.returned.len()).unwrap_or(u32::MAX);
-        if self.since + kept <= now { 0 } else { self.expected.saturating_sub(returned) }
+        if self.since.saturating_add(kept) <= now {
+            0
+        } else {
+            self.expected.saturating_sub(returned)
+        }
     }
 
     /// What may be given out of a window of which so much is free.

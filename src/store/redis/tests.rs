@@ -64,6 +64,29 @@ async fn keeps_its_promises(store: &dyn Store) {
     tokio::time::sleep(2 * SHORT).await;
     assert_eq!(store.get("t").await.unwrap(), None);
 
+    for garbage in ["", "garbage", "007", "1e300", "9223372036854775807", "-9007199254740993"] {
+        store.put("g", bytes(garbage), LONG).await.unwrap();
+        for failed in
+            [store.add("g", 1, LONG).await, store.spend("g", 0, 9, LONG).await.map(|it| it.0)]
+        {
+            assert!(is_unreadable(&failed.unwrap_err()), "{garbage}");
+        }
+        assert_eq!(store.get("g").await.unwrap().unwrap(), garbage.as_bytes(), "left as it is");
+        assert_eq!(store.repair_sum("g", 3, LONG).await.unwrap(), 3);
+        assert_eq!(store.spend("g", 0, 4, LONG).await.unwrap(), (4, true));
+        assert_eq!(store.repair_sum("g", 3, LONG).await.unwrap(), 4, "it is raised only");
+        assert_eq!(store.repair_sum("g", 9, LONG).await.unwrap(), 9);
+        store.put("g", bytes(garbage), LONG).await.unwrap();
+        assert_eq!(store.tallied("g").await.unwrap(), BTreeMap::new());
+        assert!(store.tally("g", &[("a".to_owned(), 7)], LONG).await.unwrap());
+        assert_eq!(store.tallied("g").await.unwrap(), BTreeMap::from([("a".to_owned(), 7)]));
+    }
+    let most = 1 << 53;
+    assert_eq!(store.add("large", i64::MAX, LONG).await.unwrap(), most);
+    assert_eq!(store.add("large", i64::MAX, LONG).await.unwrap(), most, "it can be read again");
+    assert_eq!(store.add("large", i64::MIN, LONG).await.unwrap(), -most);
+    assert_eq!(store.spend("large", 0, 9, LONG).await.unwrap(), (1, true), "nothing is below zero");
+
     let amounts = |amounts: &[(&str, u64)]| -> Vec<_> {
         amounts.iter().map(|(name, amount)| ((*name).to_owned(), *amount)).collect()
     };
@@ -241,6 +264,8 @@ async fn a_server_that_is_not_there_is_told_and_one_is_built_without() {
     assert_eq!(error.kind(), ErrorKind::Configuration);
 }
 
+mod hostile;
+
 fn requests() -> impl Strategy<Value = Vec<(u64, LeaseRequest)>> {
     let window = (0_u32..80, 1_u32..6, 0_u32..20, 0_u64..3)
         .prop_map(|(want, least, unspent, ago)| (want, least, unspent, ago));
@@ -267,8 +292,10 @@ fn requests() -> impl Strategy<Value = Vec<(u64, LeaseRequest)>> {
         (0_u32..40, prop::option::of(0_u32..80)),
     ));
     let pause = prop::option::weighted(0.05, (1_u64..20_000, 1_u32..4));
+    let back = prop_oneof![1_u64..10_000, Just(3_600_000)];
+    let back = prop::option::weighted(0.05, back);
     let step = (
-        0_u64..9_000,
+        (0_u64..9_000, back),
         0_u8..4,
         (0_u32..30, 0_u32..60, prop::option::of(10_u32..60)),
         window,
@@ -280,8 +307,9 @@ fn requests() -> impl Strategy<Value = Vec<(u64, LeaseRequest)>> {
         let mut now = 1_790_000_000_000;
         let mut requests = Vec::new();
         let (mut serial, mut last) = (0, [0; 4]);
-        for (passed, member, slots, window, budgets, join, other) in steps {
-            now += passed;
+        for ((passed, back), member, slots, window, budgets, join, other) in steps {
+            // Clocks are set, now and then.
+            now = now + passed - back.unwrap_or_default();
             let (want, least, unspent, ago) = window;
             let part = now / 250 - ago;
             let ask = WindowAsk { limit: 100, length: 60_000, want, least, unspent, part };
@@ -323,14 +351,43 @@ fn requests() -> impl Strategy<Value = Vec<(u64, LeaseRequest)>> {
     })
 }
 
-/// The script and [`Ledger::lease`] answer alike, whatever is asked.
+/// The script, by a clock that the test holds.
+struct Clocked {
+    _server: RedisServer,
+    connection: RefCell<redis::Connection>,
+    script: Script,
+}
+
+impl Clocked {
+    fn start() -> Self {
+        let server = RedisServer::start();
+        let client = redis::Client::open(server.url()).unwrap();
+        let connection = RefCell::new(client.get_connection().unwrap());
+        let script = Script::new(concat!(
+            "local now = tonumber(ARGV[2])\n",
+            include_str!("ledger_form.lua"),
+            include_str!("ledger.lua")
+        ));
+        Self { _server: server, connection, script }
+    }
+
+    /// The lease, and what is wrong with the value that was there.
+    fn lease(&self, key: &str, now: u64, request: &LeaseRequest) -> (Lease, String) {
+        let (lease, problem): (String, String) = self
+            .script
+            .key(key)
+            .arg(serde_json::to_string(request).unwrap())
+            .arg(now)
+            .invoke(&mut *self.connection.borrow_mut())
+            .unwrap();
+        (serde_json::from_str(&lease).unwrap(), problem)
+    }
+}
+
+/// The script and [`Ledger::lease`] answer alike, whatever is asked, and whenever the clock is set.
 #[test]
 fn the_script_answers_as_the_ledger_does() {
-    let server = RedisServer::start();
-    let client = redis::Client::open(server.url()).unwrap();
-    let connection = RefCell::new(client.get_connection().unwrap());
-    let script = concat!("local now = tonumber(ARGV[2])\n", include_str!("ledger.lua"));
-    let script = Script::new(script);
+    let clocked = Clocked::start();
     let case = Cell::new(0);
     let mut runner = TestRunner::new(Config::with_cases(300));
     let result = runner.run(&requests(), |requests| {
@@ -342,14 +399,10 @@ fn the_script_answers_as_the_ledger_does() {
                 request.epoch.clone_from(&epoch);
             }
             let expected = ledger.lease(now, &request);
-            let answer: String = script
-                .key(format!("case{}", case.get()))
-                .arg(serde_json::to_string(&request).unwrap())
-                .arg(now)
-                .invoke(&mut *connection.borrow_mut())
-                .unwrap();
-            let answer: Lease = serde_json::from_str(&answer).unwrap();
-            prop_assert_eq!(&answer, &expected, "{:?}", request);
+            let answer = clocked.lease(&format!("case{}", case.get()), now, &request);
+            prop_assert_eq!(&answer, &(expected.clone(), String::new()), "{:?}", request);
+            let written = Ledger::read(&serde_json::to_vec(&ledger).unwrap());
+            prop_assert_eq!(written, Ok(ledger.clone()), "what is written can be read");
             epoch = Some(expected.epoch).filter(|epoch| !epoch.is_empty());
         }
         Ok(())

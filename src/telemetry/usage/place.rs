@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 
 pub(super) use crate::store::Ran;
-use crate::store::{Guard, Memory, Store, StoreFuture};
+use crate::store::{Guard, Memory, Store, StoreFuture, read_sum, report_unreadable};
 
 /// The client's store, and what is kept without one.
 pub(super) struct Place {
@@ -73,6 +73,11 @@ impl Place {
         self.run(|store| store.add(key, amount, ttl)).await
     }
 
+    /// Raises a sum to this, also one that cannot be read; the sum.
+    pub(super) async fn repair(&self, key: &str, at_least: i64, ttl: Duration) -> Ran<i64> {
+        self.run(|store| store.repair_sum(key, at_least, ttl)).await
+    }
+
     /// Whether this was not done before.
     pub(super) async fn claim(&self, key: &str, ttl: Duration) -> bool {
         let claimed = self.run(|store| store.claim(key, Bytes::from_static(b"1"), ttl)).await;
@@ -98,8 +103,12 @@ impl Place {
             Some(guard) => guard.read(READING, |store| store.get(key)).await?,
             None => self.sums.get(key).await.ok()?,
         };
-        let number = held.and_then(|held| std::str::from_utf8(&held).ok()?.parse().ok());
-        Some(number.unwrap_or_default())
+        let Some(held) = held else { return Some(0) };
+        let number = read_sum(&held);
+        if number.is_none() {
+            report_unreadable(key, "no sum", "not read");
+        }
+        number
     }
 
     /// Adds to numbers by name; whether they were taken, or may have been.
@@ -119,7 +128,7 @@ impl Place {
                 Ran::Done(true) => return Ran::Done(()),
                 Ran::Done(false) => self.apart.store(true, Ordering::Relaxed),
                 Ran::NotTried => return Ran::NotTried,
-                Ran::Unknown => return Ran::Unknown,
+                Ran::Unknown | Ran::Unreadable => return Ran::Unknown,
             }
         }
         // It takes no time, and what it has no room for is gone.

@@ -102,17 +102,11 @@ impl Spending {
         if !self.finds_out(place, window).await {
             return self.spend_alone(window, None, hard, now);
         }
-        let owed = {
-            let mut state = self.state();
-            state.turn_to(window);
-            let owed = std::mem::take(&mut state.untold);
-            state.in_flight = state.in_flight.saturating_add(owed).saturating_add(1);
-            owed
-        };
-        let mut telling = Telling { spending: self, window, amount: owed.saturating_add(1) };
-        let most = hard.unwrap_or(i64::MAX);
-        let ran = place.spend(&self.key(window), owed, most, window.period.kept()).await;
-        let amount = std::mem::take(&mut telling.amount);
+        let (mut amount, mut owed, mut ran) = self.ask(place, window, hard).await;
+        if matches!(ran, Ran::Unreadable) && self.repair(place, window).await {
+            self.take_back(window, amount, owed);
+            (amount, owed, ran) = self.ask(place, window, hard).await;
+        }
         let Ran::Done((sum, went)) = ran else {
             let told = Told { amount, owed, perhaps: matches!(ran, Ran::Unknown) };
             return self.spend_alone(window, Some(told), hard, now);
@@ -135,6 +129,56 @@ impl Spending {
         Ok(Spent(window))
     }
 
+    /// Asks the store to count one request and what is owed: what it was told, what of it was owed, and what
+    /// came of it.
+    async fn ask(
+        &self,
+        place: &Place,
+        window: Window,
+        hard: Option<i64>,
+    ) -> (i64, i64, Ran<(i64, bool)>) {
+        let owed = {
+            let mut state = self.state();
+            state.turn_to(window);
+            let owed = std::mem::take(&mut state.untold);
+            state.in_flight = state.in_flight.saturating_add(owed).saturating_add(1);
+            owed
+        };
+        let mut telling = Telling { spending: self, window, amount: owed.saturating_add(1) };
+        let most = hard.unwrap_or(i64::MAX);
+        let ran = place.spend(&self.key(window), owed, most, window.period.kept()).await;
+        (std::mem::take(&mut telling.amount), owed, ran)
+    }
+
+    /// Replaces a sum that the store cannot read by what this client knows: what it heard last, and what the
+    /// store may have counted since. Others may have spent more, so that a strict budget with a limit is closed
+    /// until its window ends. Returns whether the store has a sum again.
+    async fn repair(&self, place: &Place, window: Window) -> bool {
+        let closed = self.budget.hard.filter(|_| self.budget.strict).map(signed);
+        let known = {
+            let state = self.state();
+            let current = state.window == Some(window);
+            if current { state.heard.saturating_add(state.unsure).max(0) } else { 0 }
+        };
+        let at_least = known.max(closed.unwrap_or_default());
+        let key = self.key(window);
+        let ran = place.repair(&key, at_least, window.period.kept()).await;
+        if closed.is_some() {
+            let (budget, ends) = (&self.budget.name, window.ends);
+            warn!(budget, %ends, "strict budget closed until its window ends: its count was unreadable");
+        }
+        matches!(ran, Ran::Done(_))
+    }
+
+    /// Takes back what the store was told, which it did not count.
+    fn take_back(&self, window: Window, amount: i64, owed: i64) {
+        let mut state = self.state();
+        if state.window == Some(window) {
+            state.in_flight = state.in_flight.saturating_sub(amount);
+            state.untold = state.untold.saturating_add(owed);
+        }
+    }
+
     /// Whether a store that did not answer does now, if it was not told of something: it is told only if it
     /// answers, since it is unknown otherwise whether it was.
     async fn finds_out(&self, place: &Place, window: Window) -> bool {
@@ -145,8 +189,11 @@ impl Spending {
                 return true;
             }
         }
-        let Ran::Done(sum) = place.add(&self.key(window), 0, window.period.kept()).await else {
-            return false;
+        let sum = match place.add(&self.key(window), 0, window.period.kept()).await {
+            Ran::Done(sum) => sum,
+            // It answers, and is repaired with the next request.
+            Ran::Unreadable => return true,
+            Ran::NotTried | Ran::Unknown => return false,
         };
         let mut state = self.state();
         if state.window == Some(window) {
@@ -202,7 +249,7 @@ impl Spending {
                 drop(state);
                 self.tell(sum);
             }
-            Ran::NotTried => state.untold = state.untold.saturating_sub(1),
+            Ran::NotTried | Ran::Unreadable => state.untold = state.untold.saturating_sub(1),
             // It may have been given back, and may not be twice.
             Ran::Unknown => {}
         }

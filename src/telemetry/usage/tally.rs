@@ -148,7 +148,7 @@ impl Tally {
                     telling.untold.extend(telling.asked.take());
                     return Ran::NotTried;
                 }
-                Ran::Unknown => return Ran::Unknown,
+                Ran::Unknown | Ran::Unreadable => return Ran::Unknown,
             }
             telling.asked = None;
         }
@@ -163,7 +163,7 @@ impl Tally {
                     telling.listed.insert(month, requests);
                     return Ran::NotTried;
                 }
-                Ran::Unknown => return Ran::Unknown,
+                Ran::Unknown | Ran::Unreadable => return Ran::Unknown,
             }
             telling.is_listing = false;
         }
@@ -297,7 +297,8 @@ impl Drop for Telling<'_> {
             add(state.untold.entry(*window).or_default(), Some(numbers));
         }
         for (month, requests) in &self.listed {
-            *state.listed.entry(*month).or_default() += requests;
+            let listed = state.listed.entry(*month).or_default();
+            *listed = listed.saturating_add(*requests);
         }
     }
 }

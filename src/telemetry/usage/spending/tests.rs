@@ -274,3 +274,82 @@ async fn one_process_keeps_its_budget_through_an_outage() {
     let sum = used(&spending, &place, now).await.0;
     assert!((20..=40).contains(&sum), "{sum}");
 }
+
+/// What no client has written.
+const GARBAGE: [&str; 5] =
+    ["garbage", "9223372036854775807", "-9223372036854775808", "1e300", "9007199254740993"];
+
+/// Spends 3 of 10 by one client and 1 by another, writes garbage, and spends all there is by both. Returns what
+/// they spent afterwards, and in the next hour; and how often the store was taken for down.
+async fn spent_after(garbage: &'static str, strict: bool) -> (u32, u32, u64) {
+    let memory = Memory::new();
+    let client = || {
+        let budget = Budget::new("b", Period::Hour).hard(10);
+        let guard = Guard::new(Arc::new(memory.clone()), Duration::from_millis(50));
+        let guard = Arc::new(guard);
+        let place = Place::new(Some(Arc::clone(&guard)));
+        (spending(if strict { budget.strict() } else { budget }), place, guard)
+    };
+    let clients = [client(), client()];
+    let (now, next) = (at("2026-11-26T01:00:00Z"), at("2026-11-26T02:00:00Z"));
+    for who in [0, 0, 0, 1] {
+        let (spending, place, _) = &clients[who];
+        spending.spend(place, "o/p", now).await.unwrap();
+    }
+    let key = clients[0].0.key(Period::Hour.at(now));
+    memory.put(&key, Bytes::from_static(garbage.as_bytes()), ASK_AGAIN).await.unwrap();
+    let mut sent = [0, 0];
+    for (time, sent) in [now, next].into_iter().zip(&mut sent) {
+        for _ in 0..20 {
+            for (spending, place, _) in clients.iter().rev() {
+                *sent += u32::from(spending.spend(place, "o/p", time).await.is_ok());
+            }
+        }
+    }
+    (sent[0], sent[1], clients.iter().map(|(.., guard)| guard.health().outages).sum())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sum_that_cannot_be_read_is_rebuilt_from_what_the_client_knows() {
+    for garbage in GARBAGE {
+        assert_eq!(spent_after(garbage, false).await, (6, 10, 0), "{garbage}");
+    }
+}
+
+/// Others may have spent more than this client knows.
+#[tokio::test(start_paused = true)]
+async fn a_strict_budget_whose_sum_cannot_be_read_is_closed_for_its_own_window_only() {
+    for garbage in GARBAGE {
+        assert_eq!(spent_after(garbage, true).await, (0, 10, 0), "{garbage}");
+    }
+}
+
+/// A sum below zero has no room for more than the limit.
+#[tokio::test(start_paused = true)]
+async fn a_sum_below_zero_gives_no_more_than_the_limit() {
+    let memory = Memory::new();
+    memory.put("budget:test:2026-11-26T01", Bytes::from_static(b"-1000"), ASK_AGAIN).await.unwrap();
+    let place = Place::new(Some(Arc::new(Guard::new(Arc::new(memory), ASK_AGAIN))));
+    let spending = spending(Budget::new("b", Period::Hour).hard(10).strict());
+    let now = at("2026-11-26T01:00:00Z");
+    let mut sent = 0;
+    for _ in 0..20 {
+        sent += u32::from(spending.spend(&place, "o/p", now).await.is_ok());
+    }
+    assert_eq!(sent, 10);
+}
+
+#[tokio::test]
+async fn a_report_does_not_take_garbage_for_a_number() {
+    let memory = Memory::new();
+    let place = Place::new(Some(Arc::new(Guard::new(Arc::new(memory.clone()), ASK_AGAIN))));
+    let spending = spending(Budget::new("b", Period::Hour).hard(10));
+    let now = at("2026-11-26T01:00:00Z");
+    spending.spend(&place, "o/p", now).await.unwrap();
+    memory.put("budget:test:2026-11-26T01", Bytes::from_static(b"1e9"), ASK_AGAIN).await.unwrap();
+    memory
+        .put("budget:test:2026-11-26T01:first", Bytes::from_static(b"9"), ASK_AGAIN)
+        .await
+        .unwrap();
+    assert_eq!(used(&spending, &place, now).await, (1, false), "what this client knows");
+}

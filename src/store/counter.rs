@@ -1,0 +1,74 @@
+//! Sums that clients add to, as stores keep them: decimal text, and within bounds.
+
+/// The largest sum, and the smallest with a minus: what a number in a script of Redis is exact to.
+/// No budget has a larger limit.
+pub(super) const MAX_SUM: i64 = 1 << 53;
+
+/// Reads a sum; `None` if it is none that [`add`] or [`spend`] can have written.
+pub(crate) fn read(held: &[u8]) -> Option<i64> {
+    let sum = std::str::from_utf8(held).ok()?.parse::<i64>().ok()?;
+    let canonical = sum.to_string().as_bytes() == held;
+    (canonical && (-MAX_SUM..=MAX_SUM).contains(&sum)).then_some(sum)
+}
+
+pub(super) fn add(sum: i64, amount: i64) -> i64 {
+    sum.saturating_add(amount).clamp(-MAX_SUM, MAX_SUM)
+}
+
+/// Adds what is owed, and one more unless the sum would be above `most`. A sum below zero has lost what
+/// was spent before: it gives nothing to spend.
+pub(super) fn spend(sum: i64, owed: i64, most: i64) -> (i64, bool) {
+    let sum = add(sum.max(0), owed);
+    let goes = sum < most;
+    (add(sum, i64::from(goes)), goes)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn only_what_was_written_is_read() {
+        for (text, sum) in [("0", 0), ("17", 17), ("-3", -3), ("9007199254740992", MAX_SUM)] {
+            assert_eq!(read(text.as_bytes()), Some(sum));
+        }
+        let garbage = [
+            "",
+            " 1",
+            "1 ",
+            "+1",
+            "007",
+            "-0",
+            "1.0",
+            "1e3",
+            "NaN",
+            "9007199254740993",
+            "9223372036854775807",
+            "-9223372036854775808",
+            "99999999999999999999",
+            "one",
+        ];
+        for text in garbage {
+            assert_eq!(read(text.as_bytes()), None, "{text:?}");
+        }
+        assert_eq!(read(&[0xff, 0x31]), None);
+    }
+
+    proptest! {
+        /// Whatever is added, the sum can be read again, and no spending goes above the limit.
+        #[test]
+        fn sums_stay_within_bounds(
+            sum in -MAX_SUM..=MAX_SUM,
+            amount in any::<i64>(),
+            most in any::<i64>(),
+        ) {
+            for sum in [add(sum, amount), spend(sum, amount, most).0] {
+                prop_assert_eq!(read(sum.to_string().as_bytes()), Some(sum));
+            }
+            let (after, goes) = spend(sum, amount, most);
+            prop_assert!(!goes || after <= most);
+        }
+    }
+}

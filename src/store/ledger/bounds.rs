@@ -1,0 +1,178 @@
+//! What a ledger that was stored may hold: whatever was written there, reading it ends soon, and no
+//! answer is out of bounds.
+
+use std::collections::BTreeMap;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{Budget, GONE, LONGEST, Ledger, MAX_MEMBERS, MAX_NAMES, MAX_OWNERS, Member, Penalty};
+use crate::store::LeaseRequest;
+
+/// The largest number: scripts of Redis count exactly up to it.
+pub(super) const MAX_NUMBER: u64 = 1 << 53;
+/// The longest name of a member, an owner, a window or a primary limit, in bytes.
+pub(in crate::store) const MAX_TEXT: usize = 512;
+/// The most parts of one window that are kept.
+pub(super) const MAX_PARTS: usize = 2_000;
+/// The longest pause that GitHub is believed to ask for, in milliseconds: a day.
+pub(in crate::store) const LONGEST_PAUSE: u64 = 24 * 60 * 60 * 1_000;
+/// Pauses that followed each other.
+pub(in crate::store) const MAX_LEVEL: u32 = 64;
+/// The longest time between two writes that one member can impose on the others, in milliseconds.
+pub(in crate::store) const LONGEST_BETWEEN_WRITES: u64 = 60 * 60 * 1_000;
+/// The largest ledger that is read, in bytes.
+const MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// The version of a ledger's form: a ledger of another one is not read.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Version;
+
+const VERSION: u64 = 1;
+
+impl Serialize for Version {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(VERSION)
+    }
+}
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u64::deserialize(deserializer)? {
+            VERSION => Ok(Self),
+            version => Err(D::Error::custom(format_args!("a ledger of version {version}"))),
+        }
+    }
+}
+
+/// Why a stored ledger is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum LedgerProblem {
+    /// It is of a later version, which other clients know.
+    Newer,
+    /// It is none, or of an earlier version.
+    Damaged,
+}
+
+impl Ledger {
+    /// Reads a ledger from JSON.
+    pub(in crate::store) fn read(bytes: &[u8]) -> Result<Self, LedgerProblem> {
+        #[derive(Deserialize)]
+        struct Head {
+            version: u64,
+        }
+        if bytes.len() > MAX_BYTES {
+            return Err(LedgerProblem::Damaged);
+        }
+        match serde_json::from_slice::<Self>(bytes) {
+            Ok(ledger) if ledger.is_sound() => Ok(ledger),
+            Ok(_) => Err(LedgerProblem::Damaged),
+            Err(_) => match serde_json::from_slice::<Head>(bytes) {
+                Ok(Head { version }) if version > VERSION => Err(LedgerProblem::Newer),
+                _ => Err(LedgerProblem::Damaged),
+            },
+        }
+    }
+
+    /// Returns whether the ledger is one that [`lease`](Self::lease) can have left.
+    pub(super) fn is_sound(&self) -> bool {
+        // Clients are told the epoch, and others are named in it.
+        let epoch = self.epoch.len() <= 2 * MAX_TEXT
+            && self.epoch.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+        let gathering = &self.gathering;
+        epoch
+            && self.time <= MAX_NUMBER
+            && gathering.since <= MAX_NUMBER
+            && gathering.returned.len() <= MAX_MEMBERS
+            && gathering.returned.iter().all(|name| is_name(name))
+            && are_sound(&self.members, MAX_MEMBERS, Member::is_sound)
+            && are_sound(&self.windows, MAX_NAMES, super::counted::Counted::is_sound)
+            && are_sound(&self.budgets, MAX_NAMES, Budget::is_sound)
+            && are_sound(&self.owners, MAX_OWNERS, |next| *next <= MAX_NUMBER)
+            && self.pause.as_ref().is_none_or(Penalty::is_sound)
+    }
+
+    /// Takes the ledger to this time. If the clock was set back since the last request, as much is taken
+    /// off each time in it, as if no time had passed; what still lies further ahead than it may is
+    /// dropped.
+    pub(super) fn settle(&mut self, now: u64, ask: &LeaseRequest) {
+        let back = self.time.saturating_sub(now);
+        self.time = now;
+        let past = |time: u64| time.saturating_sub(back).min(now);
+        self.gathering.since = past(self.gathering.since);
+        // No more than are told apart can come back.
+        let most = u32::try_from(MAX_MEMBERS).unwrap_or(u32::MAX);
+        self.gathering.expected = self.gathering.expected.min(most);
+        for member in self.members.values_mut() {
+            member.seen = past(member.seen);
+        }
+        for counted in self.windows.values_mut() {
+            counted.settle(past);
+        }
+        for budget in self.budgets.values_mut() {
+            budget.settle(now, back);
+        }
+        let farthest = now.saturating_add(ask.between_writes.max(LONGEST_BETWEEN_WRITES));
+        self.owners.retain(|_, next| {
+            *next = next.saturating_sub(back);
+            *next <= farthest
+        });
+        if let Some(pause) = &mut self.pause {
+            pause.until = pause.until.saturating_sub(back);
+            pause.prober_until = pause.prober_until.saturating_sub(back);
+            if pause.prober_until > now.saturating_add(GONE) {
+                pause.prober_until = 0;
+            }
+        }
+        let farthest = now.saturating_add(LONGEST_PAUSE);
+        self.pause.take_if(|pause| pause.until > farthest);
+    }
+}
+
+impl Member {
+    fn is_sound(&self) -> bool {
+        let numbers = [self.seen, self.first, self.serial];
+        numbers.iter().all(|number| *number <= MAX_NUMBER)
+            && are_sound(&self.alone, MAX_NAMES, |_| true)
+            && are_sound(&self.outstanding, MAX_NAMES, |amount| *amount <= MAX_NUMBER)
+            && are_sound(&self.last.windows, MAX_NAMES, super::counted::Change::is_sound)
+    }
+}
+
+impl Budget {
+    fn is_sound(&self) -> bool {
+        let numbers = [self.limit, self.remaining, self.reset, self.next];
+        numbers.iter().all(|number| *number <= MAX_NUMBER)
+    }
+
+    fn settle(&mut self, now: u64, back: u64) {
+        if self.reset > 0 {
+            self.reset = self.reset.saturating_sub(back).max(1);
+        }
+        self.next = self.next.saturating_sub(back).min(self.reset);
+        if self.reset > now.saturating_add(LONGEST) {
+            *self = Self::default();
+        }
+    }
+}
+
+impl Penalty {
+    fn is_sound(&self) -> bool {
+        self.until <= MAX_NUMBER
+            && self.prober_until <= MAX_NUMBER
+            && self.level <= MAX_LEVEL
+            && is_name(&self.prober)
+    }
+}
+
+/// Returns whether text is short enough for a name.
+pub(super) fn is_name(text: &str) -> bool {
+    text.len() <= MAX_TEXT
+}
+
+fn are_sound<T>(entries: &BTreeMap<String, T>, most: usize, is_sound: impl Fn(&T) -> bool) -> bool {
+    entries.len() <= most && entries.iter().all(|(name, entry)| is_name(name) && is_sound(entry))
+}
+
+#[cfg(test)]
+mod tests;

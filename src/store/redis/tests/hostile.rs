@@ -1,0 +1,260 @@
+//! Whatever others wrote to a ledger: the script and the ledger answer alike, soon and within bounds, and work
+//! again afterwards.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+/// What is done to one node of a ledger.
+#[derive(Clone, Debug)]
+enum Mutation {
+    Replace(Value),
+    Remove,
+    Add(u64),
+    /// So many entries more, like the first.
+    Entries(usize),
+}
+
+fn mutations() -> impl Strategy<Value = Vec<(prop::sample::Index, Mutation)>> {
+    let values = vec![
+        json!(0),
+        json!(1),
+        json!(u32::MAX),
+        json!(1_u64 << 32),
+        json!(1_u64 << 53),
+        json!(1_u64 << 54),
+        json!(u64::MAX),
+        json!(-1),
+        json!(i64::MIN),
+        json!(0.5),
+        json!(1e300),
+        json!(-1e300),
+        json!(true),
+        json!(false),
+        json!("text"),
+        json!("1e300"),
+        json!("NaN"),
+        json!("x".repeat(100_000)),
+        json!([1]),
+        json!([[[[[["deep"]]]]]]),
+        json!({ "a": 1 }),
+    ];
+    let mutation = prop_oneof![
+        4 => prop::sample::select(values).prop_map(Mutation::Replace),
+        1 => Just(Mutation::Remove),
+        // An hour, a day and a bit, ten years; in milliseconds.
+        3 => prop::sample::select(vec![3_600_000, 90_000_000, 315_360_000_000]).prop_map(Mutation::Add),
+        1 => prop::sample::select(vec![2, 70, 3_000, 20_000]).prop_map(Mutation::Entries),
+    ];
+    prop::collection::vec((any::<prop::sample::Index>(), mutation), 0..3)
+}
+
+/// The places of all nodes, but for the version, which the script has elsewhere.
+fn places(value: &Value, place: &str, all: &mut Vec<String>) {
+    if !place.is_empty() && place != "/version" {
+        all.push(place.to_owned());
+    }
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                places(value, &format!("{place}/{name}"), all);
+            }
+        }
+        Value::Array(items) => {
+            for (index, value) in items.iter().enumerate() {
+                places(value, &format!("{place}/{index}"), all);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn mutate(ledger: &mut Value, at: prop::sample::Index, mutation: &Mutation) {
+    let mut all = Vec::new();
+    places(ledger, "", &mut all);
+    if all.is_empty() {
+        return;
+    }
+    let place = &all[at.index(all.len())];
+    let Some(node) = ledger.pointer_mut(place) else { return };
+    match (mutation, node) {
+        (Mutation::Replace(value), node) => *node = value.clone(),
+        (Mutation::Add(more), node) => {
+            if let Some(number) = node.as_u64() {
+                *node = json!(number.saturating_add(*more));
+            }
+        }
+        (Mutation::Entries(number), Value::Object(fields)) => {
+            // MessagePack in the script has no null.
+            let like = fields.values().find(|value| !value.is_null()).cloned();
+            let like = like.unwrap_or_else(|| json!(7));
+            fields.extend((0..*number).map(|index| (format!("x{index}"), like.clone())));
+        }
+        (Mutation::Entries(number), Value::Array(items)) => {
+            items.extend((0..*number).map(|index| json!(format!("x{index}"))));
+        }
+        (Mutation::Remove, _) => {
+            let (parent, name) = place.rsplit_once('/').unwrap();
+            if let Some(Value::Object(fields)) = ledger.pointer_mut(parent) {
+                fields.remove(name);
+            }
+        }
+        (Mutation::Entries(_), _) => {}
+    }
+}
+
+/// The same as the script keeps it: a set is a table there.
+fn as_kept(ledger: &Value) -> Value {
+    let mut kept = ledger.clone();
+    if let Some(fields) = kept.as_object_mut() {
+        fields.remove("version");
+    }
+    if let Some(Value::Array(returned)) = ledger.pointer("/gathering/returned")
+        && returned.iter().all(Value::is_string)
+    {
+        let names = returned.iter().filter_map(Value::as_str);
+        kept["gathering"]["returned"] = names.map(|name| (name.to_owned(), json!(true))).collect();
+    }
+    kept
+}
+
+const SOON: Duration = Duration::from_secs(2);
+const DAY: u64 = 24 * 60 * 60 * 1_000;
+
+#[test]
+fn a_ledger_that_others_wrote_to_bounds_every_answer() {
+    let clocked = Clocked::start();
+    let write = Script::new(
+        "return redis.call('SET', KEYS[1], 'octowire-ledger:1\\n' .. cmsgpack.pack(cjson.decode(ARGV[1])))",
+    );
+    let (case, unreadable, slowest) = (Cell::new(0), Cell::new(0), Cell::new(Duration::ZERO));
+    let timed = |key: &str, now, request: &LeaseRequest| {
+        let start = Instant::now();
+        let answer = clocked.lease(key, now, request);
+        slowest.set(slowest.get().max(start.elapsed()));
+        assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+        answer
+    };
+    let mut runner = TestRunner::new(Config::with_cases(600));
+    let cases = (requests(), mutations(), requests());
+    let result = runner.run(&cases, |(before, mutations, after)| {
+        case.set(case.get() + 1);
+        let key = format!("case{}", case.get());
+        let (mut ledger, mut epoch, mut last) = (Ledger::default(), None, 0);
+        let mut prepare = |ledger: &mut Ledger, now, mut request: LeaseRequest| {
+            if request.epoch.as_deref() == Some("") {
+                request.epoch.clone_from(&epoch);
+            }
+            let start = Instant::now();
+            let lease = ledger.lease(now, &request);
+            assert!(start.elapsed() < SOON);
+            epoch = Some(lease.epoch.clone()).filter(|epoch| !epoch.is_empty());
+            (request, lease)
+        };
+        for (now, request) in before.into_iter().take(8) {
+            prepare(&mut ledger, now, request);
+        }
+        let mut json = serde_json::to_value(&ledger).unwrap();
+        for (at, mutation) in &mutations {
+            mutate(&mut json, *at, mutation);
+        }
+        let start = Instant::now();
+        let read = Ledger::read(&serde_json::to_vec(&json).unwrap());
+        assert!(start.elapsed() < SOON);
+        let kept = serde_json::to_string(&as_kept(&json)).unwrap();
+        write.key(&key).arg(kept).invoke::<()>(&mut *clocked.connection.borrow_mut()).unwrap();
+        let mut problem = read.is_err();
+        unreadable.set(unreadable.get() + u32::from(problem));
+        let mut ledger = read.unwrap_or_default();
+        for (now, request) in after {
+            last = now;
+            let (request, expected) = prepare(&mut ledger, now, request);
+            let (lease, told) = timed(&key, now, &request);
+            prop_assert_eq!(&lease, &expected, "{:?} of {}", request, json);
+            prop_assert_eq!(!told.is_empty(), std::mem::take(&mut problem), "{}", json);
+            prop_assert_eq!(lease.clone().bounded(&request), lease, "{:?}", request);
+        }
+        // When all that can count is over, somebody new has what it asks for.
+        let window =
+            WindowAsk { limit: 100, length: 60_000, want: 9, least: 1, unspent: 0, part: 0 };
+        let fresh = LeaseRequest {
+            member: "fresh".to_owned(),
+            serial: 1,
+            join: Some(Join { members: 1, ..Join::default() }),
+            waiting: 9,
+            concurrent: Some(100),
+            windows: BTreeMap::from([("points".to_owned(), window)]),
+            budgets: BTreeMap::from([(
+                "core".to_owned(),
+                BudgetAsk { want: 1, ..BudgetAsk::default() },
+            )]),
+            owners: vec!["a".to_owned()],
+            between_writes: 1_000,
+            ..LeaseRequest::default()
+        };
+        let now = last + 25 * DAY / 24;
+        let (fresh, expected) = prepare(&mut ledger, now, fresh);
+        let (lease, _) = timed(&key, now, &fresh);
+        prop_assert_eq!(&lease, &expected, "{}", json);
+        prop_assert_eq!(lease.pause, None);
+        prop_assert_eq!(lease.windows["points"].granted, 9, "{}", json);
+        prop_assert_eq!(lease.budgets["core"].granted, 1, "{}", json);
+        prop_assert_eq!((lease.slots, lease.owners["a"]), (9, 0), "{}", json);
+        Ok(())
+    });
+    println!(
+        "{} of {} unreadable, the slowest took {:?}",
+        unreadable.get(),
+        case.get(),
+        slowest.get()
+    );
+    result.unwrap();
+    assert!(unreadable.get() > 50, "some are not readable: {}", unreadable.get());
+    assert!(case.get() - unreadable.get() > 50, "some are");
+}
+
+fn joining(member: &str) -> LeaseRequest {
+    LeaseRequest {
+        member: member.to_owned(),
+        serial: 1,
+        join: Some(Join { members: 1, ..Join::default() }),
+        waiting: 3,
+        ..LeaseRequest::default()
+    }
+}
+
+#[test]
+fn what_is_no_ledger_is_begun_anew() {
+    let clocked = Clocked::start();
+    let now = 1_790_000_000_000;
+    let case = Cell::new(0);
+    let mut runner = TestRunner::new(Config::with_cases(300));
+    let bytes = (any::<bool>(), prop::collection::vec(any::<u8>(), 0..200));
+    let result = runner.run(&bytes, |(named, mut bytes)| {
+        case.set(case.get() + 1);
+        let key = format!("case{}", case.get());
+        if named {
+            bytes.splice(0..0, *b"octowire-ledger:1\n");
+        }
+        redis::cmd("SET").arg(&key).arg(bytes).exec(&mut *clocked.connection.borrow_mut()).unwrap();
+        let (lease, problem) = clocked.lease(&key, now, &joining("a"));
+        prop_assert_eq!((lease.slots, &*problem), (3, "no ledger"));
+        let (_, problem) = clocked.lease(&key, now, &joining("b"));
+        prop_assert_eq!(problem, "");
+        Ok(())
+    });
+    result.unwrap();
+}
+
+#[tokio::test]
+async fn a_ledger_of_a_newer_form_is_left_as_it_is_and_is_no_outage() {
+    let server = RedisServer::start();
+    let redis = Redis::connect(server.url()).await.unwrap();
+    let guard = Guard::new(Arc::new(redis), Duration::from_millis(500));
+    server.ask(&["SET", "octowire:limits:x", "octowire-ledger:2\nof another client"]);
+    assert_eq!(guard.lease("limits:x", &joining("a")).await, None);
+    assert_eq!((guard.health().down, guard.health().outages), (None, 0));
+    assert!(server.ask(&["GET", "octowire:limits:x"]).ends_with("of another client"));
+    let left = server.ask(&["PTTL", "octowire:limits:x"]).parse::<i64>().unwrap();
+    assert!((1..=7_200_000).contains(&left), "it ends: {left}");
+}

@@ -1,0 +1,111 @@
+//! A value in the store that cannot be read is no outage: only its own rule suffers.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use octowire::cache::Cache;
+use octowire::store::Redis;
+use octowire::telemetry::usage::{Budget, Period, UsagePolicy};
+use octowire::testing::MockGitHub;
+use octowire::{Client, ErrorKind, RetryPolicy};
+
+use crate::redis_servers::RedisServer;
+
+/// What the strict budget allows.
+const HARD: usize = 60;
+const BEFORE: usize = 20;
+const WRONG: [(&str, &[&str]); 12] = [
+    ("garbage", &["SET", "KEY", "garbage"]),
+    ("empty", &["SET", "KEY", ""]),
+    ("the largest number", &["SET", "KEY", "9223372036854775807"]),
+    ("the smallest number", &["SET", "KEY", "-9223372036854775808"]),
+    ("a large float", &["SET", "KEY", "1e300"]),
+    ("JSON", &["SET", "KEY", "{\"epoch\":1e300,\"members\":{\"a\":{\"seen\":1e300}}}"]),
+    ("bytes", &["SETRANGE", "KEY", "70000", "\u{1}\u{fffd}"]),
+    ("a list", &["RPUSH", "KEY", "1", "2"]),
+    ("a hash", &["HSET", "KEY", "a", "nonsense", "calls", "9223372036854775807"]),
+    ("a set", &["SADD", "KEY", "1"]),
+    ("a sorted set", &["ZADD", "KEY", "1", "a"]),
+    ("a stream", &["XADD", "KEY", "*", "a", "1"]),
+];
+
+async fn client(mock: &MockGitHub, redis: &RedisServer) -> Client {
+    let policy = UsagePolicy::new()
+        .environment("test")
+        .budget(Budget::new("strict", Period::Month).hard(HARD as u64).strict())
+        .budget(Budget::new("loose", Period::Month).hard(1_000));
+    mock.client_builder()
+        .store(Redis::connect(redis.url()).await.unwrap())
+        // A debug build on a machine that has other work.
+        .store_timeout(Duration::from_secs(2))
+        .cache(Cache::default())
+        .retry(RetryPolicy::none())
+        .usage(policy)
+        .build()
+        .unwrap()
+}
+
+/// How many of so many calls at once are made; the others are refused by the budget.
+async fn made(github: &Client, calls: usize) -> usize {
+    static NUMBER: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+    let call = || {
+        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        github.repos().get().owner("acme").repo(format!("repo-{number}")).send()
+    };
+    let all = join_all((0..calls).map(|_| call())).await;
+    let is_made = |result: Result<_, octowire::Error>| match result {
+        Ok(_) => 1,
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::Budget, "{error}");
+            0
+        }
+    };
+    all.into_iter().map(is_made).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_unreadable_value_is_no_outage_and_concerns_its_own_rule_only() {
+    let mock = MockGitHub::start().await;
+    let redis = RedisServer::start();
+    let first = client(&mock, &redis).await;
+    assert_eq!(made(&first, BEFORE).await, BEFORE);
+    assert!(first.usage().flush(Duration::from_secs(5)).await);
+    let of_type = |kind: &str| {
+        let all = redis.ask(&["--no-raw", "--scan", "--type", kind]);
+        all.lines().map(|key| key.trim_matches('"').to_owned()).collect::<BTreeSet<_>>()
+    };
+    // Entries of the cache have a test of their own; one of them will do.
+    let is_entry = |key: &&String| key.contains("cache:") && !key.ends_with("marks");
+    let texts = of_type("string");
+    let entry = texts.iter().find(is_entry).cloned();
+    let keys: BTreeSet<_> = texts.iter().filter(|key| !is_entry(key)).cloned().collect();
+    let keys: BTreeSet<_> = keys.union(&of_type("hash")).cloned().chain(entry).collect();
+    println!("{keys:#?}");
+    for part in [":limits:", ":budget:", ":usage:"] {
+        assert!(keys.iter().any(|key| key.contains(part)), "{part} in {keys:?}");
+    }
+    for key in &keys {
+        for (wrong, command) in WRONG {
+            redis.ask(&["FLUSHALL"]);
+            let (one, two) = (client(&mock, &redis).await, client(&mock, &redis).await);
+            assert_eq!(made(&one, BEFORE - 5).await + made(&two, 5).await, BEFORE);
+            redis.ask(&["DEL", key]);
+            let command: Vec<_> =
+                command.iter().map(|word| if *word == "KEY" { key } else { *word }).collect();
+            redis.ask(&command);
+            let (here, there) = tokio::join!(made(&one, HARD / 2), made(&two, HARD / 2));
+            let after = here + there + made(&one, HARD).await;
+            // The strict budget is closed, since nobody knows all that was spent of it.
+            let is_count =
+                key.contains(":budget:") && key.contains("strict") && !key.ends_with("first");
+            let expected = if is_count { 0 } else { HARD - BEFORE };
+            assert_eq!(after, expected, "{wrong} at {key}");
+            one.usage().flush(Duration::from_secs(5)).await;
+            for github in [&one, &two] {
+                let health = github.store_health().unwrap();
+                assert_eq!((health.down, health.outages), (None, 0), "{wrong} at {key}");
+            }
+        }
+    }
+}
