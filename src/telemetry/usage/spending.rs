@@ -102,11 +102,17 @@ impl Spending {
         if !self.finds_out(place, window).await {
             return self.spend_alone(window, None, hard, now);
         }
-        let (mut amount, mut owed, mut ran) = self.ask(place, window, hard).await;
-        if matches!(ran, Ran::Unreadable) && self.repair(place, window).await {
-            self.take_back(window, amount, owed);
-            (amount, owed, ran) = self.ask(place, window, hard).await;
-        }
+        let owed = {
+            let mut state = self.state();
+            state.turn_to(window);
+            let owed = std::mem::take(&mut state.untold);
+            state.in_flight = state.in_flight.saturating_add(owed).saturating_add(1);
+            owed
+        };
+        let mut telling = Telling { spending: self, window, amount: owed.saturating_add(1) };
+        let most = hard.unwrap_or(i64::MAX);
+        let ran = self.count(place, window, owed, most).await;
+        let amount = std::mem::take(&mut telling.amount);
         let Ran::Done((sum, went)) = ran else {
             let told = Told { amount, owed, perhaps: matches!(ran, Ran::Unknown) };
             return self.spend_alone(window, Some(told), hard, now);
@@ -129,25 +135,33 @@ impl Spending {
         Ok(Spent(window))
     }
 
-    /// Asks the store to count one request and what is owed: what it was told, what of it was owed, and what
-    /// came of it.
-    async fn ask(
+    /// Has the store count one request and what is owed. A sum that it cannot read is repaired before; if that
+    /// fails, nothing is counted.
+    async fn count(
         &self,
         place: &Place,
         window: Window,
-        hard: Option<i64>,
-    ) -> (i64, i64, Ran<(i64, bool)>) {
-        let owed = {
-            let mut state = self.state();
-            state.turn_to(window);
-            let owed = std::mem::take(&mut state.untold);
-            state.in_flight = state.in_flight.saturating_add(owed).saturating_add(1);
-            owed
-        };
-        let mut telling = Telling { spending: self, window, amount: owed.saturating_add(1) };
-        let most = hard.unwrap_or(i64::MAX);
-        let ran = place.spend(&self.key(window), owed, most, window.period.kept()).await;
-        (std::mem::take(&mut telling.amount), owed, ran)
+        owed: i64,
+        most: i64,
+    ) -> Ran<(i64, bool)> {
+        let (key, kept) = (self.key(window), window.period.kept());
+        match place.spend(&key, owed, most, kept).await {
+            Ran::Unreadable if self.repair(place, window).await => {
+                place.spend(&key, owed, most, kept).await
+            }
+            ran => ran,
+        }
+    }
+
+    /// The same for what is added in any case.
+    async fn add(&self, place: &Place, window: Window, amount: i64) -> Ran<i64> {
+        let (key, kept) = (self.key(window), window.period.kept());
+        match place.add(&key, amount, kept).await {
+            Ran::Unreadable if self.repair(place, window).await => {
+                place.add(&key, amount, kept).await
+            }
+            ran => ran,
+        }
     }
 
     /// Replaces a sum that the store cannot read by what this client knows: what it heard last, and what the
@@ -161,22 +175,12 @@ impl Spending {
             if current { state.heard.saturating_add(state.unsure).max(0) } else { 0 }
         };
         let at_least = known.max(closed.unwrap_or_default());
-        let key = self.key(window);
-        let ran = place.repair(&key, at_least, window.period.kept()).await;
+        let ran = place.repair(&self.key(window), at_least, window.period.kept()).await;
         if closed.is_some() {
             let (budget, ends) = (&self.budget.name, window.ends);
             warn!(budget, %ends, "strict budget closed until its window ends: its count was unreadable");
         }
         matches!(ran, Ran::Done(_))
-    }
-
-    /// Takes back what the store was told, which it did not count.
-    fn take_back(&self, window: Window, amount: i64, owed: i64) {
-        let mut state = self.state();
-        if state.window == Some(window) {
-            state.in_flight = state.in_flight.saturating_sub(amount);
-            state.untold = state.untold.saturating_add(owed);
-        }
     }
 
     /// Whether a store that did not answer does now, if it was not told of something: it is told only if it
@@ -189,11 +193,8 @@ impl Spending {
                 return true;
             }
         }
-        let sum = match place.add(&self.key(window), 0, window.period.kept()).await {
-            Ran::Done(sum) => sum,
-            // It answers, and is repaired with the next request.
-            Ran::Unreadable => return true,
-            Ran::NotTried | Ran::Unknown => return false,
+        let Ran::Done(sum) = self.add(place, window, 0).await else {
+            return false;
         };
         let mut state = self.state();
         if state.window == Some(window) {
@@ -238,7 +239,7 @@ impl Spending {
 
     /// Gives one back that was none.
     pub(super) async fn give_back(&self, place: &Place, Spent(window): Spent) {
-        let ran = place.add(&self.key(window), -1, window.period.kept()).await;
+        let ran = self.add(place, window, -1).await;
         let mut state = self.state();
         if state.window != Some(window) {
             return;
