@@ -70,7 +70,7 @@ async fn one_unreadable_value_is_no_outage_and_concerns_its_own_rule_only() {
     let redis = RedisServer::start();
     let first = client(&mock, &redis).await;
     assert_eq!(made(&first, BEFORE).await, BEFORE);
-    assert!(first.usage().flush(Duration::from_secs(5)).await);
+    assert!(first.close().await);
     let of_type = |kind: &str| {
         let all = redis.ask(&["--no-raw", "--scan", "--type", kind]);
         all.lines().map(|key| key.trim_matches('"').to_owned()).collect::<BTreeSet<_>>()
@@ -101,7 +101,7 @@ async fn one_unreadable_value_is_no_outage_and_concerns_its_own_rule_only() {
                 key.contains(":budget:") && key.contains("strict") && !key.ends_with("first");
             let expected = if is_count { 0 } else { HARD - BEFORE };
             assert_eq!(after, expected, "{wrong} at {key}");
-            one.usage().flush(Duration::from_secs(5)).await;
+            one.close().await;
             for github in [&one, &two] {
                 let health = github.store_health().unwrap();
                 assert_eq!((health.down, health.outages), (None, 0), "{wrong} at {key}");

@@ -137,13 +137,7 @@ impl Spending {
 
     /// Has the store count one request and what is owed. A sum that it cannot read is repaired before; if that
     /// fails, nothing is counted.
-    async fn count(
-        &self,
-        place: &Place,
-        window: Window,
-        owed: i64,
-        most: i64,
-    ) -> Ran<(i64, bool)> {
+    async fn count(&self, place: &Place, window: Window, owed: i64, most: i64) -> Ran<(i64, bool)> {
         let (key, kept) = (self.key(window), window.period.kept());
         match place.spend(&key, owed, most, kept).await {
             Ran::Unreadable if self.repair(place, window).await => {

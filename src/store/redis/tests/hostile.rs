@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::store::Ran;
 
 /// What is done to one node of a ledger.
 #[derive(Clone, Debug)]
@@ -257,4 +258,107 @@ async fn a_ledger_of_a_newer_form_is_left_as_it_is_and_is_no_outage() {
     assert!(server.ask(&["GET", "octowire:limits:x"]).ends_with("of another client"));
     let left = server.ask(&["PTTL", "octowire:limits:x"]).parse::<i64>().unwrap();
     assert!((1..=7_200_000).contains(&left), "it ends: {left}");
+}
+
+/// How to make a key of each type, and garbage of the right one.
+const WRONG: [(&str, &[&str]); 8] = [
+    ("a list", &["RPUSH", "KEY", "1"]),
+    ("a hash", &["HSET", "KEY", "a", "nonsense", "b", "9223372036854775807", "c", "3"]),
+    ("a set", &["SADD", "KEY", "1"]),
+    ("a zset", &["ZADD", "KEY", "1", "a"]),
+    ("a stream", &["XADD", "KEY", "*", "a", "1"]),
+    ("garbage", &["SET", "KEY", "garbage"]),
+    ("the largest number", &["SET", "KEY", "9223372036854775807"]),
+    ("many bytes", &["SETRANGE", "KEY", "9000000", "x"]),
+];
+
+/// Whatever type a key has: each operation answers, what is repaired works, and nothing counts as an outage.
+#[tokio::test]
+async fn a_key_of_any_type_is_no_outage() {
+    let server = RedisServer::start();
+    let redis = Redis::connect(server.url()).await.unwrap();
+    let guard = Guard::new(Arc::new(redis), Duration::from_secs(5));
+    let me = || bytes("me");
+    for (wrong, command) in WRONG {
+        let is_text = command[0].starts_with("SET");
+        let plant = || {
+            server.ask(&["DEL", "octowire:k"]);
+            let words =
+                command.iter().map(|word| if *word == "KEY" { "octowire:k" } else { *word });
+            server.ask(&words.collect::<Vec<_>>());
+            assert_eq!(server.ask(&["EXISTS", "octowire:k"]), "1", "{wrong}");
+        };
+        plant();
+        let found = guard.run(|store| store.get("k")).await.unwrap();
+        assert_eq!(found.is_some(), is_text, "{wrong}");
+        assert_eq!(server.ask(&["EXISTS", "octowire:k"]) == "1", is_text, "it is removed: {wrong}");
+        plant();
+        assert_eq!(guard.run(|store| store.renew("k", me(), LONG)).await, Some(false), "{wrong}");
+        assert_eq!(guard.run(|store| store.release("k", me())).await, Some(false), "{wrong}");
+        let claimed = guard.run(|store| store.claim("k", me(), LONG)).await;
+        assert_eq!(claimed, Some(!is_text), "text is somebody's claim: {wrong}");
+        let left = server.ask(&["PTTL", "octowire:k"]).parse::<u64>().unwrap();
+        assert!((1..=60_000).contains(&left), "each claim ends: {wrong}");
+        plant();
+        guard.run(|store| store.put("k", me(), LONG)).await.unwrap();
+        assert_eq!(guard.run(|store| store.release("k", me())).await, Some(true), "{wrong}");
+
+        plant();
+        assert_eq!(
+            guard.try_run(|store| store.add("k", 1, LONG)).await,
+            Ran::Unreadable,
+            "{wrong}"
+        );
+        let spent = guard.try_run(|store| store.spend("k", 0, 9, LONG)).await;
+        assert_eq!(spent, Ran::Unreadable, "{wrong}");
+        assert_eq!(guard.run(|store| store.repair_sum("k", 7, LONG)).await, Some(7), "{wrong}");
+        assert_eq!(guard.run(|store| store.spend("k", 0, 8, LONG)).await, Some((8, true)));
+        assert_ne!(server.ask(&["PTTL", "octowire:k"]), "-1", "{wrong}");
+
+        plant();
+        let amounts = [("b".to_owned(), 2), ("c".to_owned(), 4)];
+        assert_eq!(
+            guard.run(|store| store.tally("k", &amounts, LONG)).await,
+            Some(true),
+            "{wrong}"
+        );
+        let held = guard.run(|store| store.tallied("k")).await.unwrap();
+        let is_hash = wrong == "a hash";
+        // Of a hash, what is a number still is.
+        let c = if is_hash { 7 } else { 4 };
+        let expected = BTreeMap::from([("b".to_owned(), 2), ("c".to_owned(), c)]);
+        assert_eq!(held, expected, "{wrong}");
+        plant();
+        let held = guard.run(|store| store.tallied("k")).await.unwrap();
+        assert_eq!(
+            held.into_iter().collect::<Vec<_>>(),
+            match is_hash {
+                true => vec![("c".to_owned(), 3)],
+                false => Vec::new(),
+            }
+        );
+
+        plant();
+        let lease = guard.lease("k", &joining("a")).await.unwrap().unwrap();
+        assert_eq!((lease.slots, lease.unknown), (3, false), "{wrong}");
+        assert!(!guard.lease("k", &joining("b")).await.unwrap().unwrap().unknown);
+        assert_ne!(server.ask(&["PTTL", "octowire:k"]), "-1", "{wrong}");
+    }
+    assert_eq!((guard.health().down, guard.health().outages), (None, 0));
+}
+
+#[tokio::test]
+async fn a_hash_with_too_many_names_is_begun_anew() {
+    let server = RedisServer::start();
+    let redis = Redis::connect(server.url()).await.unwrap();
+    let plant = || {
+        let fill = "for i = 1, 10002 do redis.call('HSET', KEYS[1], i, 1) end";
+        server.ask(&["EVAL", fill, "1", "octowire:k"]);
+    };
+    plant();
+    assert_eq!(redis.tallied("k").await.unwrap(), BTreeMap::new());
+    plant();
+    let one = BTreeMap::from([("a".to_owned(), 1)]);
+    redis.tally("k", &[("a".to_owned(), 1)], LONG).await.unwrap();
+    assert_eq!(redis.tallied("k").await.unwrap(), one);
 }
