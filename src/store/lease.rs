@@ -169,7 +169,7 @@ impl Lease {
         }
         self.members = self.members.clamp(1, u32::try_from(MAX_MEMBERS).unwrap_or(u32::MAX));
         let wanted = ask.running.saturating_add(ask.waiting).max(1);
-        self.slots = self.slots.min(wanted).min(ask.concurrent.unwrap_or(u32::MAX));
+        self.slots = self.slots.min(wanted).min(ask.concurrent.map_or(u32::MAX, |all| all.max(1)));
         self.windows.retain(|name, grant| {
             ask.windows.get(name).is_some_and(|window| {
                 grant.granted = grant.granted.min(window.want);

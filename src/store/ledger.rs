@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use self::bounds::{LONGEST_PAUSE, MAX_LEVEL, MAX_NUMBER, Version, is_name};
+use self::bounds::{LONGEST_PAUSE, MAX_LEVEL, MAX_NUMBER, Version, is_member, is_name};
 pub(super) use self::counted::kept;
-use self::counted::{Change, Counted, part};
+use self::counted::{Change, Counted, ends, part};
 use self::gathering::Gathering;
 use super::lease::{
     BudgetAsk, BudgetGrant, BudgetTold, Join, LATER, Lease, LeaseRequest, Pause, VALID, WindowAsk,
@@ -123,7 +123,7 @@ impl Ledger {
         let late = self.members.get(&ask.member).is_some_and(|member| {
             ask.serial < member.serial && now < member.seen.saturating_add(GONE)
         });
-        if late || (ask.join.is_none() && !known) {
+        if late || !is_member(&ask.member) || (ask.join.is_none() && !known) {
             return Lease { unknown: true, epoch: self.epoch.clone(), ..Lease::default() };
         }
         self.settle(now, ask);
@@ -232,7 +232,11 @@ impl Ledger {
             let part = part(window.length);
             let change = changes.windows.entry(name.clone()).or_default();
             for (age, amount) in spent {
-                counted.add(now.saturating_sub(*age) / part, *amount, change);
+                let index = now.saturating_sub(*age) / part;
+                // What does not count any longer is not counted.
+                if ends(index, window.length) > now {
+                    counted.add(index, *amount, change);
+                }
             }
         }
     }

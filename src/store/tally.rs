@@ -24,7 +24,7 @@ pub(super) fn read_or_report(key: &str, held: &[u8]) -> BTreeMap<String, u64> {
 }
 
 /// Reads the numbers by name; `None` if [`add`] cannot have written them.
-fn read(held: &[u8]) -> Option<BTreeMap<String, u64>> {
+pub(super) fn read(held: &[u8]) -> Option<BTreeMap<String, u64>> {
     let numbers: BTreeMap<String, u64> = serde_json::from_slice(held).ok()?;
     let sound = numbers.iter().all(|(name, number)| is_sound(name, *number));
     (numbers.len() <= MAX_NAMES + 1 && sound).then_some(numbers)

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::error::{Error, ErrorKind};
+use crate::sanitize;
 use crate::telemetry::meter;
 
 /// The source of an error that says: the store responds, and the value of this key cannot be read.
@@ -30,6 +31,8 @@ const KINDS: [&str; 8] =
 const OTHER: &str = "other";
 /// The shortest time between two warnings about one kind of key. The metric counts all.
 const BETWEEN_WARNINGS: Duration = Duration::from_secs(1);
+/// The most of a key that a warning shows.
+const MAX_KEY_CHARS: usize = 200;
 
 /// Returns the error of an operation that a value stands in the way of.
 pub(super) fn unreadable(problem: &str) -> Error {
@@ -57,7 +60,8 @@ pub(crate) fn report(key: &str, problem: &str, repair: &str) {
         }
         warned.put(kind, now);
     }
-    warn!(kind, ?key, problem, repair, "stored value is unreadable");
+    let key = &*sanitize::text(key, MAX_KEY_CHARS);
+    warn!(kind, key, problem, repair, "stored value is unreadable");
 }
 
 fn kind(key: &str) -> &'static str {

@@ -76,9 +76,7 @@ impl Ledger {
 
     /// Returns whether the ledger is one that [`lease`](Self::lease) can have left.
     pub(super) fn is_sound(&self) -> bool {
-        // Clients are told the epoch, and others are named in it.
-        let epoch = self.epoch.len() <= 2 * MAX_TEXT
-            && self.epoch.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+        let epoch = self.epoch.len() <= 2 * MAX_TEXT && is_printable(&self.epoch);
         let gathering = &self.gathering;
         epoch
             && self.time <= MAX_NUMBER
@@ -163,6 +161,15 @@ impl Penalty {
             && self.level <= MAX_LEVEL
             && is_name(&self.prober)
     }
+}
+
+/// Returns whether a member can have this name, which is a part of epochs.
+pub(super) fn is_member(name: &str) -> bool {
+    is_name(name) && is_printable(name)
+}
+
+fn is_printable(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
 }
 
 /// Returns whether text is short enough for a name.

@@ -192,6 +192,6 @@ pub(in crate::store) fn kept(length: u64) -> u64 {
 }
 
 /// When what was granted in a part does not count any longer.
-fn ends(index: u64, length: u64) -> u64 {
+pub(super) fn ends(index: u64, length: u64) -> u64 {
     index.saturating_mul(part(length)).saturating_add(kept(length))
 }

@@ -165,7 +165,8 @@ local function answer()
   local before = book.members[ask.member]
   -- A request that was overtaken has nobody to answer it to.
   local late = before and ask.serial < before.serial and now < before.seen + GONE
-  if late or (not ask.join and not known) then
+  local is_member = #ask.member <= MAX_TEXT and not find(ask.member, '[^\32-\126]')
+  if late or not is_member or (not ask.join and not known) then
     return { unknown = true, epoch = book.epoch, members = 0, slots = 0 }, false
   end
   settle()
@@ -234,7 +235,9 @@ local function answer()
       local window = about and window_of(name)
       if window then
         for _, pair in ipairs(spent) do
-          add(name, window, floor(max(now - pair[1], 0) / part_of(about.length)), pair[2])
+          local index = floor(max(now - pair[1], 0) / part_of(about.length))
+          -- What does not count any longer is not counted.
+          if ends(index, about.length) > now then add(name, window, index, pair[2]) end
         end
       end
     end
