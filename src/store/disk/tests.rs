@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::store::lease::Join;
+use crate::store::unreadable::is_unreadable;
 
 struct Temporary(PathBuf);
 
@@ -155,4 +157,44 @@ proptest! {
         changed[at] ^= flip;
         prop_assert_eq!(Value::decode(&changed, &key), None);
     }
+}
+
+#[tokio::test]
+async fn a_ledger_that_cannot_be_read_is_begun_anew_and_a_newer_one_is_left() {
+    let folder = Temporary::new("ledgers");
+    let disk = Disk::open(&folder.0).unwrap();
+    let ask = LeaseRequest {
+        member: "m".to_owned(),
+        join: Some(Join::default()),
+        waiting: 3,
+        ..LeaseRequest::default()
+    };
+    for garbage in ["", "garbage", "{}", r#"{"version":1,"time":1e300}"#] {
+        disk.put("l", Bytes::from_static(garbage.as_bytes()), LONG).await.unwrap();
+        for _ in 0..2 {
+            let lease = disk.lease("l", &ask).await.unwrap().unwrap();
+            assert_eq!((lease.unknown, lease.slots), (false, 3), "{garbage}");
+        }
+        let held = disk.get("l").await.unwrap().unwrap();
+        assert!(Ledger::read(&held).is_ok(), "{garbage}");
+    }
+    let newer = Bytes::from_static(br#"{"version":2,"what":["else"]}"#);
+    disk.put("l", newer.clone(), LONG).await.unwrap();
+    assert!(is_unreadable(&disk.lease("l", &ask).await.unwrap_err()));
+    assert_eq!(disk.get("l").await.unwrap(), Some(newer));
+}
+
+#[tokio::test]
+async fn a_sum_that_is_damaged_is_not_taken_for_none() {
+    let folder = Temporary::new("sums");
+    let disk = Disk::open(&folder.0).unwrap();
+    disk.add("n", 5, LONG).await.unwrap();
+    let path = disk.0.place("n");
+    let mut bytes = fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&path, bytes).unwrap();
+    assert!(is_unreadable(&disk.spend("n", 0, 9, LONG).await.unwrap_err()));
+    assert!(is_unreadable(&disk.add("n", 1, LONG).await.unwrap_err()));
+    assert_eq!(disk.repair_sum("n", 7, LONG).await.unwrap(), 7);
+    assert_eq!(disk.spend("n", 0, 9, LONG).await.unwrap(), (8, true));
 }
