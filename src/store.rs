@@ -43,8 +43,6 @@ pub use memory::Memory;
 #[cfg(feature = "redis")]
 pub use redis::{Redis, RedisBuilder};
 
-#[cfg(feature = "webhooks-journal")]
-pub(crate) use disk::{make_folder, private};
 pub(crate) use guard::{Guard, PATIENCE as STORE_TIMEOUT, Ran};
 pub(crate) use lease::{BudgetAsk, BudgetTold, Join, Pause, VALID, WindowAsk};
 

@@ -1,8 +1,17 @@
 //! Whole or not there, and no more than is allowed.
 
+use std::fs;
+
 use proptest::prelude::*;
 
 use super::*;
+
+impl Folder {
+    fn place(&self, key: &str) -> PathBuf {
+        let (shard, name) = place(key);
+        self.path.join(shard).join(name)
+    }
+}
 
 struct Temporary(PathBuf);
 
