@@ -1,6 +1,5 @@
 //! The file: opened, made, and changed all at once or not at all.
 
-use std::collections::HashSet;
 use std::io::{self, ErrorKind as IoErrorKind, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -14,14 +13,16 @@ use redb::{
 use tracing::{debug, warn};
 
 use super::Limits;
-use super::inbox::{Inbox, Totals, make_tables};
+use super::inbox::{InMemory, Inbox, Totals, make_tables};
 use crate::error::{Error, ErrorKind, Result};
 use crate::private_files::{Access, FileRole, PrivateFolder, fault};
 
 /// Tells the file from those of other programs, and of later versions.
 const META: TableDefinition<&str, u64> = TableDefinition::new("octowire-journal");
 /// The name and the number of the format.
-const FORMAT: (&str, u64) = ("format", 1);
+const FORMAT: (&str, u64) = ("format", 2);
+/// A format whose records are not sealed: they are set aside when they are taken up.
+const UNSEALED_FORMAT: u64 = 1;
 /// redb's own, for what it reads and has not written. A delivery is written once and read once at most.
 const CACHE: usize = 32 * 1024 * 1024;
 /// A file is made smaller if it is this many times as large as what is in it …
@@ -92,19 +93,21 @@ impl File {
         self.totals
     }
 
-    /// One transaction, which is on the disk when this returns, or nothing of it if it fails.
+    /// One transaction, which is on the disk when this returns, or nothing of it if it fails. Returns
+    /// whether anything was to be written.
     pub(super) fn change(
         &mut self,
         limits: &Limits,
         now: Duration,
-        unclaimed: &mut HashSet<String>,
+        in_memory: &mut InMemory,
         act: impl FnOnce(&mut Inbox<'_>) -> Result<(), redb::Error>,
-    ) -> Result<(), redb::Error> {
+    ) -> Result<bool, redb::Error> {
         let transaction = begin(&self.database)?;
-        let mut inbox = Inbox::open(&transaction, self.totals, limits, now, unclaimed)?;
+        let mut inbox = Inbox::open(&transaction, self.totals, limits, now, in_memory)?;
         act(&mut inbox)?;
         let Some((totals, given_up)) = inbox.close()? else {
-            return Ok(transaction.abort()?);
+            transaction.abort()?;
+            return Ok(false);
         };
         transaction.commit()?;
         self.totals = totals;
@@ -114,7 +117,7 @@ impl File {
                 "more webhook deliveries failed than are kept, and the oldest are gone"
             );
         }
-        Ok(())
+        Ok(true)
     }
 
     /// What is there, in a file that is ours or empty.
@@ -123,6 +126,12 @@ impl File {
         match transaction.open_table(META) {
             Ok(meta) => match meta.get(FORMAT.0)?.map(|format| format.value()) {
                 Some(format) if format == FORMAT.1 => {}
+                Some(UNSEALED_FORMAT) => {
+                    drop(meta);
+                    let transaction = begin(&database)?;
+                    transaction.open_table(META)?.insert(FORMAT.0, FORMAT.1)?;
+                    transaction.commit()?;
+                }
                 Some(format) => return Err(Unreadable::Later(format)),
                 None => return Err(Unreadable::Strange),
             },

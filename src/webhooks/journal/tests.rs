@@ -379,7 +379,7 @@ async fn the_files_of_others_and_of_later_versions_are_refused() {
         fs::create_dir_all(&folder.0).unwrap();
         let database = redb::Database::create(folder.file()).unwrap();
         let transaction = database.begin_write().unwrap();
-        transaction.open_table(table).unwrap().insert(key, 2).unwrap();
+        transaction.open_table(table).unwrap().insert(key, 3).unwrap();
         transaction.commit().unwrap();
         drop(database);
         let error = Journal::open(folder.file()).await.unwrap_err();

@@ -70,6 +70,14 @@ impl Inbox {
             None => Ok(()),
         }
     }
+
+    /// Tries once to record what was handled and could not be recorded.
+    pub(super) async fn flush(&self) -> Result<()> {
+        match &self.0 {
+            Some(journal) => journal.flush().await,
+            None => Ok(()),
+        }
+    }
 }
 
 fn encode(delivery: &Delivery, claim: &Claim) -> Result<Bytes> {

@@ -20,6 +20,8 @@ use crate::webhooks::once::Taken;
 
 /// What can not be taken up since the store or the disk fails is tried again after so long.
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
+/// While as much as can be remembered could not be recorded, the disk is looked at so often.
+const DISK_POLL: Duration = Duration::from_secs(1);
 /// What another receiver has is looked at so often while a claim lasts.
 const LOOKS: u32 = 10;
 
@@ -164,6 +166,9 @@ async fn take_up(shared: Weak<Shared>, journal: Journal, mut phase: watch::Recei
 
 /// Room for a delivery that is in the journal; `None` if it is not.
 async fn room(shared: &Shared, journal: &Journal, id: &str) -> Result<Option<Room>> {
+    while !journal.can_remember() {
+        sleep(DISK_POLL).await;
+    }
     match journal.load(id).await? {
         Some(record) => Ok(shared.rooms.later(record.len()).await),
         None => Ok(None),
