@@ -24,6 +24,8 @@ mod inbox;
 mod inbox;
 mod intake;
 #[cfg(feature = "webhooks-journal")]
+mod record;
+#[cfg(feature = "webhooks-journal")]
 mod resume;
 mod rooms;
 mod schedule;
@@ -39,7 +41,7 @@ pub use handler::GiveUp;
 use handler::Handler;
 use inbox::Inbox;
 #[cfg(all(feature = "webhooks-journal", any(test, feature = "__fuzz")))]
-pub(super) use inbox::decode as decode_record;
+pub(super) use record::{fuzz_content, fuzz_record};
 use rooms::Rooms;
 pub use schedule::RetrySchedule;
 
@@ -123,6 +125,17 @@ pub enum Receipt {
 enum Signed {
     ByGitHub(Verifier),
     ByGateway(EnvelopeScheme),
+}
+
+#[cfg(feature = "webhooks-journal")]
+impl Signed {
+    /// The one that has the secrets.
+    fn verifier(&self) -> &Verifier {
+        match self {
+            Self::ByGitHub(verifier) => verifier,
+            Self::ByGateway(scheme) => scheme.verifier(),
+        }
+    }
 }
 
 /// When the sender is answered.

@@ -10,6 +10,9 @@ use super::*;
 use crate::error::{Error, ErrorKind};
 
 mod crash;
+mod damage;
+#[cfg(target_os = "linux")]
+mod full;
 mod model;
 
 struct Temporary(PathBuf);

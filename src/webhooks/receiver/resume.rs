@@ -11,7 +11,6 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::inbox::decode;
 use super::rooms::Room;
 use super::{Phase, Receiver, Shared, work};
 use crate::error::Result;
@@ -55,7 +54,7 @@ async fn retry(shared: &Arc<Shared>, journal: &Journal, id: &str) -> Result<bool
         Taken::InProgress => return Ok(false),
     };
     let revived = match journal.revive(id).await {
-        Ok(Some(record)) => decode(&record).map(Some),
+        Ok(Some(record)) => shared.inbox.read(id, &record).transpose(),
         other => other.map(|_| None),
     };
     let result = match revived {
@@ -183,13 +182,16 @@ async fn take_up_one(
     room: Room,
 ) -> Result<bool> {
     let Some(record) = journal.load(id).await? else { return Ok(true) };
-    let (delivery, token) = match decode(&record) {
-        Ok(read) => read,
-        Err(error) => {
-            warn!(delivery = id, %error, "a delivery that was accepted earlier can not be read");
+    let (delivery, token) = match shared.inbox.read(id, &record) {
+        Some(Ok(read)) => read,
+        Some(Err(error)) => {
+            warn!(delivery = id, %error, "journal record rejected and set aside");
             journal.fail(id, &error.to_string()).await?;
+            shared.counts.rejected_record();
             return Ok(true);
         }
+        // There is no journal, and so no record.
+        None => return Ok(true),
     };
     let key = delivery.key();
     // The claim of its last process is this one's as well: no other has the journal.
