@@ -33,6 +33,7 @@ mod pages;
     all(feature = "redis", any(feature = "rustls", feature = "rustls-no-provider"))
 ))]
 mod pem;
+mod private_files;
 mod ready;
 mod redirects;
 mod request;

@@ -46,8 +46,6 @@ pub use memory::Memory;
 pub use redis::{Redis, RedisBuilder};
 
 pub(crate) use counter::read as read_sum;
-#[cfg(feature = "webhooks-journal")]
-pub(crate) use disk::{make_folder, private};
 pub(crate) use guard::{Guard, PATIENCE as STORE_TIMEOUT, Ran};
 pub(crate) use lease::{BudgetAsk, BudgetTold, Join, Pause, VALID, WindowAsk};
 pub(crate) use unreadable::report as report_unreadable;

@@ -28,6 +28,8 @@ mod promises {
     #[cfg(feature = "app-auth")]
     mod environments;
     mod errors;
+    #[cfg(all(unix, feature = "token-store", feature = "webhooks-journal"))]
+    mod files;
     #[cfg(feature = "redis")]
     mod fleet;
     mod graphql;

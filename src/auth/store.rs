@@ -14,8 +14,6 @@ use super::token::AccessToken;
 use crate::error::Result;
 
 #[cfg(feature = "token-store")]
-mod disk;
-#[cfg(feature = "token-store")]
 mod entries;
 #[cfg(feature = "token-store")]
 mod file;

@@ -355,7 +355,7 @@ function list(id, rows) {
 }
 
 const DELIVERIES = { accepted: 'Accepted', handled: 'Handled', failed_attempts: 'Failed attempts', failed: 'Given up',
-  duplicates: 'Duplicates', resumed: 'Resumed', unauthorized: 'Wrongly signed', malformed: 'Malformed',
+  duplicates: 'Duplicates', resumed: 'Resumed', rejected_records: 'Journal records rejected', unauthorized: 'Wrongly signed', malformed: 'Malformed',
   busy: 'Refused, no room', store_failures: 'Refused, store failed', in_progress: 'Refused, in progress', undecoded: 'Not of their type', queued: 'Waiting or handled now' };
 
 function webhooks(told) {

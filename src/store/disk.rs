@@ -1,22 +1,23 @@
 //! A store for the processes of a machine, which outlives them.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind as IoErrorKind, Read, Write};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, ErrorKind as IoErrorKind, Read};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::ledger::bounds::LedgerProblem;
 use super::unreadable::{report, unreadable};
 use super::{Lease, LeaseRequest, Ledger, Store, StoreFuture, counter, tally};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::hex;
+use crate::private_files::{Access, Durability, FileRole, PrivateFolder, fault};
 
 #[cfg(any(test, feature = "__fuzz"))]
 pub(super) mod fuzzing;
@@ -32,7 +33,12 @@ use value::Value;
 ///
 /// It is bounded, by 1 GiB unless [`with_max_bytes`](Self::with_max_bytes) says otherwise: when
 /// a process has written a 16th of that, it removes what is over, and then what was not used for
-/// longest. It keeps to a folder `octowire-store` in the one that is given. Values are not encrypted; on Unix, only the user who runs the program can read them.
+/// longest. It keeps to a folder `octowire-store` in the one that is given.
+///
+/// Values are not encrypted. On Unix, only the user of the process can read them. If other users can
+/// write to the folder, that is repaired, with a warning; a folder that belongs to another user or is a
+/// symbolic link is refused. A value that belongs to another user, that other users can write to, that
+/// has a second name (a hard link) or is not a regular file is removed, with a warning, and is not there.
 ///
 /// It has to be on a file system that knows locks and renames: a local one, not every network one.
 ///
@@ -98,12 +104,18 @@ impl Disk {
             written: AtomicU64::new(max_bytes),
             clearing: AtomicBool::new(false),
         };
-        let ready = make_folder(&folder.path).and_then(|()| folder.lock()).map(drop);
-        ready.map_err(|error| {
-            let message = format!("the store in {} can not be opened", folder.path.display());
-            Error::new(ErrorKind::Configuration, message)
-                .with_advice("name a folder that this program may make and write to")
-                .with_source(error)
+        folder.lock().map_err(|error| {
+            let path = folder.path.display();
+            let (message, advice) = match fault(&error) {
+                Some(fault) => {
+                    (format!("the store in {path} cannot be opened: {fault}"), fault.advice())
+                }
+                None => (
+                    format!("the store in {path} cannot be opened"),
+                    "name a folder that this program may create and write to",
+                ),
+            };
+            Error::new(ErrorKind::Configuration, message).with_advice(advice).with_source(error)
         })?;
         Ok(Self(Arc::new(folder)))
     }
@@ -155,23 +167,25 @@ impl Folder {
 
     /// The value of a key, or that there is one that is damaged.
     fn find(&self, key: &str) -> io::Result<Found> {
-        let path = self.place(key);
-        let mut bytes = Vec::new();
-        let mut file = match File::open(&path) {
-            Ok(file) => file,
+        let Some((shard, name)) = self.existing(key)? else { return Ok(Ok(None)) };
+        let mut file = match shard.file(&name, FileRole::StoreValue, Access::Read) {
             Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(Ok(None)),
-            Err(error) => return Err(error),
+            Err(error) if fault(&error).is_some() => {
+                discard(&shard, &name, &error);
+                return Ok(Err(Damaged));
+            }
+            opened => opened?,
         };
-        file.read_to_end(&mut bytes)?;
+        let used = file.metadata().and_then(|metadata| metadata.modified());
+        let mut bytes = Vec::new();
+        file.by_ref().take(self.max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
         let Some(value) = Value::decode(&bytes, key) else { return Ok(Err(Damaged)) };
         let value = Some(value).filter(|value| value.until > now());
-        let used = file.metadata().and_then(|metadata| metadata.modified());
         let since = used.ok().and_then(|used| used.elapsed().ok());
         if value.is_some() && since.is_some_and(|since| since > TOUCHED_AFTER) {
             // If it can not be, it goes earlier than it might.
-            let _ = File::options()
-                .write(true)
-                .open(&path)
+            let _ = shard
+                .file(&name, FileRole::StoreValue, Access::Write)
                 .and_then(|file| file.set_modified(SystemTime::now()));
         }
         Ok(Ok(value))
@@ -182,34 +196,43 @@ impl Folder {
         if bytes.len() as u64 > self.max_bytes {
             return self.remove(key);
         }
-        let path = self.place(key);
-        let draft = self.draft()?;
-        let written = (|| {
-            let mut file = create(&draft)?;
-            file.write_all(&bytes)?;
-            drop(file);
-            match fs::rename(&draft, &path) {
-                Err(error) if error.kind() == IoErrorKind::NotFound => {
-                    // One of 256 folders, when it is used for the first time.
-                    path.parent().map_or(Ok(()), make_folder)?;
-                    fs::rename(&draft, &path)
-                }
-                renamed => renamed,
+        let root = PrivateFolder::create(&self.path)?;
+        let (shard, name) = place(key);
+        let shard = match root.subfolder(&shard, true) {
+            Err(error) if fault(&error).is_some() => {
+                discard(&root, &shard, &error);
+                root.subfolder(&shard, true)?
             }
-        })();
-        if written.is_err() {
-            let _ = fs::remove_file(&draft);
+            opened => opened?,
+        };
+        let shard = shard.ok_or(IoErrorKind::NotFound)?;
+        let draft = draft()?;
+        let replace = || shard.replace(&name, &draft, &bytes, Durability::Deferred);
+        match replace() {
+            Err(error) if error.kind() == IoErrorKind::IsADirectory => {
+                discard(&shard, &name, &error);
+                replace()?;
+            }
+            outcome => outcome?,
         }
-        written?;
         self.written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         Ok(())
     }
 
-    /// The name of what is being written, which no other process and no other store here uses.
-    fn draft(&self) -> io::Result<PathBuf> {
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(io::Error::other)?;
-        Ok(self.path.join(format!("{}.tmp", hex(random))))
+    /// Where a key's value is, if its folder exists.
+    fn existing(&self, key: &str) -> io::Result<Option<(PrivateFolder, String)>> {
+        let root = match PrivateFolder::open(&self.path) {
+            Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        let (shard, name) = place(key);
+        match root.subfolder(&shard, false) {
+            Err(error) if fault(&error).is_some() => {
+                discard(&root, &shard, &error);
+                Ok(None)
+            }
+            opened => Ok(opened?.map(|shard| (shard, name))),
+        }
     }
 
     /// Whether somebody has to make room, and nobody does.
@@ -219,7 +242,10 @@ impl Folder {
     }
 
     fn remove(&self, key: &str) -> io::Result<()> {
-        gone(fs::remove_file(self.place(key)))
+        match self.existing(key)? {
+            Some((shard, name)) => shard.discard(&name),
+            None => Ok(()),
+        }
     }
 
     /// Changes a value while nobody else does. `change` gives the new value and until when it is, or
@@ -249,9 +275,8 @@ impl Folder {
     /// Held by who changes something that it has read. It is let go when the file is closed, however
     /// the process ends.
     fn lock(&self) -> io::Result<File> {
-        let mut options = OpenOptions::new();
-        options.create(true).truncate(false).write(true);
-        let file = private(&mut options).open(self.path.join("lock"))?;
+        let root = PrivateFolder::create(&self.path)?;
+        let file = root.file("lock", FileRole::Lock, Access::Create)?;
         file.lock()?;
         Ok(file)
     }
@@ -259,52 +284,86 @@ impl Folder {
     /// Removes what is over, what was not ended, and what is too much.
     fn make_room(&self) -> io::Result<()> {
         self.written.store(0, Ordering::Relaxed);
+        let root = PrivateFolder::open(&self.path)?;
+        remove_drafts(&root, &root.names()?)?;
         let (mut files, mut bytes) = (Vec::new(), 0);
-        for entry in fs::read_dir(&self.path)? {
-            let entry = entry?;
-            let path = entry.path();
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            let kind = entry.file_type()?;
-            let is_draft = name.strip_suffix(".tmp").is_some_and(|name| is_hex(name, 32));
-            if kind.is_file() && is_draft && age(&path) > ABANDONED {
-                gone(fs::remove_file(&path))?;
-            }
-            if !kind.is_dir() || !is_hex(&name, 2) {
-                continue;
-            }
-            for entry in fs::read_dir(&path)? {
-                let entry = entry?;
-                let is_value = is_hex(&entry.file_name().to_string_lossy(), 62);
-                if !is_value || !entry.file_type()?.is_file() {
+        for shard in root.names()?.into_iter().filter(|name| is_hex(name, 2)) {
+            let folder = match root.subfolder(&shard, false) {
+                Err(error) if fault(&error).is_some() => {
+                    discard(&root, &shard, &error);
                     continue;
                 }
+                Ok(Some(folder)) => folder,
                 // Others remove, too.
-                let Ok(metadata) = entry.metadata() else { continue };
-                let path = entry.path();
-                if value::until(&path).is_some_and(|until| until > now()) {
+                _ => continue,
+            };
+            let names = folder.names()?;
+            remove_drafts(&folder, &names)?;
+            for name in names.into_iter().filter(|name| is_hex(name, 62)) {
+                let mut file = match folder.file(&name, FileRole::StoreValue, Access::Read) {
+                    Err(error) if fault(&error).is_some() => {
+                        discard(&folder, &name, &error);
+                        continue;
+                    }
+                    Ok(file) => file,
+                    Err(_) => continue,
+                };
+                if value::until(&mut file).is_some_and(|until| until > now()) {
+                    let metadata = file.metadata()?;
                     bytes += metadata.len();
-                    files.push((metadata.modified()?, metadata.len(), path));
+                    files.push((metadata.modified()?, metadata.len(), shard.clone(), name));
                 } else {
-                    gone(fs::remove_file(&path))?;
+                    folder.remove(&name)?;
                 }
             }
         }
         files.sort_unstable();
-        for (_, size, path) in files {
+        for (_, size, shard, name) in files {
             if bytes <= self.max_bytes {
                 break;
             }
-            gone(fs::remove_file(&path))?;
-            bytes -= size;
+            if let Some(shard) = root.subfolder(&shard, false)? {
+                shard.remove(&name)?;
+            }
+            bytes = bytes.saturating_sub(size);
         }
         Ok(())
     }
+}
 
-    /// Where a key's value is: its name tells nothing of it.
-    fn place(&self, key: &str) -> PathBuf {
-        let name = hex(Sha256::digest(key));
-        self.path.join(&name[..2]).join(&name[2..])
+/// Where a key's value is, as the names of a folder and a file, which tell nothing of it.
+fn place(key: &str) -> (String, String) {
+    let mut shard = hex(Sha256::digest(key));
+    let name = shard.split_off(2);
+    (shard, name)
+}
+
+/// The name of what is being written, which no other process and no other store here uses.
+fn draft() -> io::Result<String> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(io::Error::other)?;
+    Ok(format!("{}.tmp", hex(random)))
+}
+
+/// Removes drafts whose writers have ended without them.
+fn remove_drafts(folder: &PrivateFolder, names: &[String]) -> io::Result<()> {
+    for name in names {
+        let is_draft = name.strip_suffix(".tmp").is_some_and(|name| is_hex(name, 32));
+        if is_draft
+            && let Ok(file) = folder.file(name, FileRole::StoreValue, Access::Read)
+            && age(&file) > ABANDONED
+        {
+            folder.remove(name)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what is not trusted.
+fn discard(folder: &PrivateFolder, name: &str, reason: &io::Error) {
+    match folder.discard(name) {
+        Ok(()) => warn!(%reason, "disk store entry not trusted; removed"),
+        Err(error) => warn!(%reason, %error, "disk store entry not trusted, and not removable"),
     }
 }
 
@@ -498,39 +557,9 @@ fn after(ttl: Duration) -> u64 {
     now().saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX))
 }
 
-fn age(path: &Path) -> Duration {
-    let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+fn age(file: &File) -> Duration {
+    let modified = file.metadata().and_then(|metadata| metadata.modified());
     modified.ok().and_then(|time| time.elapsed().ok()).unwrap_or_default()
-}
-
-/// What somebody else removed is removed.
-fn gone(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if error.kind() == IoErrorKind::NotFound => Ok(()),
-        result => result,
-    }
-}
-
-/// Makes a folder that only this user can look into.
-pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    private(&mut options).open(path)
-}
-
-/// What is made with these options, only this user can read.
-pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-    options
 }
 
 #[cfg(test)]

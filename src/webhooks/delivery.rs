@@ -63,6 +63,14 @@ pub(super) struct About {
     secret: usize,
 }
 
+#[cfg(feature = "webhooks-journal")]
+impl About {
+    /// The same, verified with the secret of this index.
+    pub(super) fn verified_with(self, secret: usize) -> Self {
+        Self { secret, ..self }
+    }
+}
+
 impl Delivery {
     /// Verifies and reads a delivery by its headers and its body, byte for byte as it came: JSON, or
     /// a form that has it in `payload`, by `Content-Type`.

@@ -100,6 +100,11 @@ impl EnvelopeScheme {
         self.verifier.secrets()
     }
 
+    #[cfg(feature = "webhooks-journal")]
+    pub(super) fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+
     /// Signs a payload in this form, with the verifier's first secret and the time of now: what a
     /// gateway sends on, and for tests.
     ///

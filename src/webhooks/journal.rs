@@ -12,10 +12,14 @@ use crate::error::Result;
 
 mod file;
 mod inbox;
+mod job;
+mod thread;
 mod writer;
 
-use inbox::{Inbox, key};
-use writer::{Job, Writer};
+use inbox::Inbox;
+pub(crate) use inbox::key;
+use job::Job;
+use writer::Writer;
 
 /// The inbox of a program that receives webhooks, in a file: what it accepts is on the disk before
 /// GitHub is told so, and stays there until it is handled, however the program ends. So GitHub, which
@@ -29,11 +33,21 @@ use writer::{Job, Writer};
 ///
 /// Clones share one journal, and a file belongs to one process at a time. It has to be on a local disk
 /// that keeps what it says is written. Deliveries that come at the same time are written together, with
-/// one wait for the disk. What is in the file is not encrypted; on Unix, only the user who runs the
-/// program can read it. It takes up to twice the space of the bodies, and room that is free again is used
+/// one wait for the disk. It takes up to twice the space of the bodies, and room that is free again is used
 /// again, and given back when the journal is closed or opened.
 ///
 /// The last clone to be dropped waits until the file is closed, for some milliseconds.
+///
+/// What is in the file is not encrypted. Each record is sealed with a key that is derived from the
+/// webhook's secret: one that was changed, or was not written by a receiver with one of the secrets, is
+/// never handled, and is kept among those that [failed](Self::failed). So a secret that is replaced has to
+/// stay among the [`Verifier`](super::Verifier)'s until what it signed is handled.
+///
+/// On Unix, only the user of the process can read the file (mode 0600); if other users can, that is
+/// repaired, with a warning, and so is a folder of this user that others can write to. A file that belongs
+/// to another user, is a symbolic link, has a second name (a hard link) or is not a regular file is
+/// refused, and so is a folder that is a symbolic link, belongs to another user than this one and root, or
+/// is root's and everyone can write to it.
 ///
 /// ```no_run
 /// # async fn example() -> octowire::Result<()> {
@@ -116,12 +130,12 @@ const MAX_FAILED: u64 = 1_000;
 impl Journal {
     /// Opens the journal in this file, which is made, with its folder, if it is not there.
     ///
-    /// After a crash, the whole file is read once before it is used, which takes a second or so for a
-    /// gigabyte.
+    /// The whole file is read once, to verify its checksums, which takes a second or so for a gigabyte.
     ///
     /// # Errors
     /// Of the kind [`Configuration`](crate::ErrorKind::Configuration), if another process uses the file,
-    /// if it is no journal or is damaged, or if it can not be made or written to.
+    /// if it is not a journal or is damaged, if it cannot be created or written to, or if other users could
+    /// exchange it.
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self> {
         Self::builder(path).open().await
     }
@@ -150,6 +164,15 @@ impl Journal {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.writer.bytes()
+    }
+
+    /// Returns how many deliveries were handled of which that is not on the disk yet, since the disk is
+    /// full or fails. The journal tries again until it succeeds, after 200 ms at first and 30 s at last,
+    /// and once more when it is closed. Meanwhile they are not handled again; if the process ends before,
+    /// the next one handles them once more.
+    #[must_use]
+    pub fn unrecorded(&self) -> u64 {
+        self.writer.unrecorded()
     }
 
     /// The deliveries that could not be handled, from who failed first to who failed last.
@@ -182,10 +205,32 @@ impl Journal {
         self.run(job.of_size(size)).await
     }
 
-    /// It is handled, and remembered as such, on the disk when this resolves.
+    /// It is handled, and recorded as such: on the disk when this resolves.
+    ///
+    /// If that fails, the journal tries again until it succeeds, and treats the delivery as handled
+    /// meanwhile.
     pub(crate) async fn done(&self, id: &str) -> Result<()> {
         let id = key(id);
-        self.run(Job::new(move |inbox| inbox.done(&id))).await
+        let job = Job::recording(&id, {
+            let id = id.clone();
+            move |inbox: &mut Inbox<'_>| inbox.done(&id)
+        });
+        self.run(job).await
+    }
+
+    /// Tries once to record what was handled and is [not recorded](Self::unrecorded) yet.
+    pub(crate) async fn flush(&self) -> Result<()> {
+        if self.unrecorded() == 0 {
+            return Ok(());
+        }
+        self.writer.request_flush();
+        self.run(Job::new(|_| Ok(()))).await
+    }
+
+    /// Returns whether there is room to remember one more delivery that was handled, should it not be
+    /// possible to record that.
+    pub(crate) fn can_remember(&self) -> bool {
+        self.unrecorded() < inbox::MAX_UNRECORDED as u64
     }
 
     /// It could not be handled. It is kept aside, and accepted again if it is delivered again.
@@ -287,7 +332,10 @@ impl JournalBuilder {
             Err(error) => return Err(file::unusable(&path).with_source(error)),
         };
         let journal = Journal { writer: Arc::new(writer), left: Arc::default() };
-        let left = journal.unfinished().await?;
+        let left = journal.unfinished().await.map_err(|error| match error.is_retryable() {
+            true => file::unusable(&path).with_source(error),
+            false => file::damaged(&path).with_source(error),
+        })?;
         *journal.left_ids() = left;
         Ok(journal)
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
+use tracing::warn;
 
 use super::body::Bodies;
 use super::delivery::Delivery;
@@ -23,6 +24,8 @@ mod inbox;
 mod inbox;
 mod intake;
 #[cfg(feature = "webhooks-journal")]
+mod record;
+#[cfg(feature = "webhooks-journal")]
 mod resume;
 mod rooms;
 mod schedule;
@@ -38,7 +41,7 @@ pub use handler::GiveUp;
 use handler::Handler;
 use inbox::Inbox;
 #[cfg(all(feature = "webhooks-journal", any(test, feature = "__fuzz")))]
-pub(super) use inbox::decode as decode_record;
+pub(super) use record::{fuzz_content, fuzz_record};
 use rooms::Rooms;
 pub use schedule::RetrySchedule;
 
@@ -79,8 +82,8 @@ pub use schedule::RetrySchedule;
 /// Each delivery is handled by one process, and as soon as that has succeeded and is noted, never
 /// again. It is handled a second time
 ///
-/// - if the process ends after the handler and before that is noted; with a journal the delivery
-///   then says that it is [resumed](Delivery::is_resumed);
+/// - if the process ends after the handler and before that is noted, such as while the disk is full;
+///   with a journal the delivery then says that it is [resumed](Delivery::is_resumed);
 /// - if [`Once`]'s store forgets or fails: when a process stands still for longer than a claim lasts
 ///   in the middle of an attempt, when Redis loses its data, when
 ///   [memory](crate::store::Memory) is full or ends with the process. A journal remembers what its own
@@ -122,6 +125,17 @@ pub enum Receipt {
 enum Signed {
     ByGitHub(Verifier),
     ByGateway(EnvelopeScheme),
+}
+
+#[cfg(feature = "webhooks-journal")]
+impl Signed {
+    /// The one that has the secrets.
+    fn verifier(&self) -> &Verifier {
+        match self {
+            Self::ByGitHub(verifier) => verifier,
+            Self::ByGateway(scheme) => scheme.verifier(),
+        }
+    }
 }
 
 /// When the sender is answered.
@@ -212,6 +226,10 @@ impl Receiver {
         // What is ended lets go of its claims, and is left in the journal.
         let _ = timeout(LETTING_GO, async {
             self.0.rooms.all_free().await;
+            // The disk may have room by now. If it has none, the next process handles them once more.
+            if let Err(error) = self.0.inbox.flush().await {
+                warn!(%error, "handled deliveries not recorded, and handled again after the next start");
+            }
             #[cfg(feature = "webhooks-journal")]
             resume::ended(&self.0).await;
         })

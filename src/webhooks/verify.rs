@@ -121,6 +121,13 @@ impl Verifier {
         hmac::sign(&self.first, bytes)
     }
 
+    /// Derives a key for this purpose from each secret, in their order.
+    #[cfg(feature = "webhooks-journal")]
+    pub(super) fn derive(&self, purpose: &[u8]) -> Vec<hmac::Tag> {
+        let secrets = std::iter::once(&self.first).chain(&self.others);
+        secrets.map(|secret| hmac::sign(secret, purpose)).collect()
+    }
+
     /// How many secrets there are.
     pub(super) fn secrets(&self) -> usize {
         1 + self.others.len()

@@ -1,5 +1,6 @@
 //! Tokens in an encrypted file, for several processes.
 
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,9 +9,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
-use tracing::warn;
 
-use super::disk;
 use super::entries::{Entries, drop_spent, from_json, to_json};
 use super::lock::{FileLock, Lasts};
 use super::seal::{Broken, SealingKey};
@@ -20,14 +19,20 @@ use crate::auth::policy::some_of;
 use crate::auth::token::AccessToken;
 use crate::error::{Error, Result};
 use crate::names::hex;
+use crate::private_files::{Durability, FileRole, PrivateFolder, fault};
 
 /// Tokens in one encrypted file, which the processes of one user on one machine may share.
 ///
 /// They outlive a restart, and a token that several processes need is minted once. The file is
 /// sealed by AES-256-GCM as a whole: without the [`SealingKey`] neither a token nor whose it is can
 /// be read, and what was changed is an error. It is replaced in one step, so that a crash leaves
-/// the old tokens or the new ones; only its owner may read it (mode 0600), and one that others may
-/// read is mended when it is opened, with a warning. An error never alters the file.
+/// the old tokens or the new ones. An error never alters the file.
+///
+/// On Unix, only the user of the process can read the file (mode 0600); if other users can, that is
+/// repaired, with a warning. What belongs to another user, is a symbolic link, has a second name (a
+/// hard link) or is not a regular file is refused, and so is a folder that is a symbolic link, belongs
+/// to another user than this one and root, or is root's and everyone can write to it. If other users
+/// can write to a folder of this user, that is repaired as well.
 ///
 /// Beside it there are, while they are needed, `….lock` files and a `….tmp`. The folder has to be
 /// on a file system that knows locks: a local one, not every network one.
@@ -55,8 +60,13 @@ pub struct EncryptedFile {
 
 struct Place {
     path: PathBuf,
+    folder: PathBuf,
+    name: OsString,
     key: SealingKey,
 }
+
+/// The limit of the file's size: tens of thousands of tokens.
+const MAX_BYTES: u64 = 16 << 20;
 
 /// How long a lock is waited for, unless the application says otherwise: longer than a token takes
 /// to be minted by the default policy and time limits, three attempts of 30 seconds each.
@@ -77,21 +87,8 @@ impl EncryptedFile {
     /// file, `StoreVersion` if a later version of this library wrote it, and `Store` if it can not
     /// be read.
     pub fn open(path: impl AsRef<Path>, key: SealingKey) -> Result<Self> {
-        let path = path.as_ref();
-        let place = match disk::resolve(path) {
-            Ok(path) => Place { path, key },
-            Err(error) => {
-                let place = Place { path: path.to_owned(), key };
-                return Err(place.failed("found", error));
-            }
-        };
+        let place = Place::new(path.as_ref(), key)?;
         place.read()?;
-        let shown = place.path.display();
-        match disk::make_private(&place.path) {
-            Ok(false) => {}
-            Ok(true) => warn!(path = %shown, "others could read the token store: not any more"),
-            Err(error) => warn!(path = %shown, %error, "others can read the token store"),
-        }
         Ok(Self { place: Arc::new(place), lock_wait: LOCK_WAIT })
     }
 
@@ -107,7 +104,7 @@ impl EncryptedFile {
     /// Reads the file, changes what was read, and replaces the file: one at a time, so that no
     /// process undoes what another has done.
     async fn change(&self, act: impl FnOnce(&mut Entries) + Send + 'static) -> Result<()> {
-        let lock = self.take_lock(disk::sibling(&self.place.path, ".lock"), Lasts::Stays).await?;
+        let lock = self.take_lock(self.place.sibling(".lock"), Lasts::Stays).await?;
         self.blocking(move |place| {
             let mut entries = place.read()?;
             act(&mut entries);
@@ -121,19 +118,22 @@ impl EncryptedFile {
 
     /// Waits for a lock. Nothing blocks meanwhile, so a call that is dropped leaves no thread
     /// behind.
-    async fn take_lock(&self, path: PathBuf, lasts: Lasts) -> Result<FileLock> {
+    async fn take_lock(&self, name: OsString, lasts: Lasts) -> Result<FileLock> {
         let start = Instant::now();
         let mut pause = FIRST_PAUSE;
         loop {
-            let tried = path.clone();
+            let tried = name.clone();
             let taken = self.blocking(move |place| {
-                FileLock::try_take(&tried, lasts).map_err(|error| place.failed("locked", error))
+                let folder = PrivateFolder::open(&place.folder);
+                let taken = folder.and_then(|folder| FileLock::try_take(folder, &tried, lasts));
+                taken.map_err(|error| place.failed("locked", error))
             });
             if let Some(lock) = taken.await? {
                 return Ok(lock);
             }
             let left = self.lock_wait.saturating_sub(start.elapsed());
             if left.is_zero() {
+                let path = self.place.folder.join(name);
                 return Err(AuthFailure::Store.error(
                     format!("{} was locked for {:?}", path.display(), self.lock_wait),
                     "another process mints a token or hangs: find out which one has this file \
@@ -180,8 +180,8 @@ impl TokenStore for EncryptedFile {
     fn lock<'a>(&'a self, key: &'a str) -> StoreFuture<'a, StoreLock> {
         // A digest, since a key may hold what no name of a file can.
         let digest = hex(&Sha256::digest(key)[..8]);
-        let path = disk::sibling(&self.place.path, &format!(".{digest}.lock"));
-        Box::pin(async move { Ok(StoreLock::new(self.take_lock(path, Lasts::Goes).await?)) })
+        let name = self.place.sibling(&format!(".{digest}.lock"));
+        Box::pin(async move { Ok(StoreLock::new(self.take_lock(name, Lasts::Goes).await?)) })
     }
 }
 
@@ -195,8 +195,30 @@ impl fmt::Debug for EncryptedFile {
 }
 
 impl Place {
+    fn new(path: &Path, key: SealingKey) -> Result<Self> {
+        // Absolute, since the process may change its working directory.
+        let absolute = std::path::absolute(path);
+        let path = absolute.as_deref().unwrap_or(path).to_owned();
+        let name = path.file_name().map(OsStr::to_owned);
+        let folder = path.parent().map(Path::to_owned);
+        let (Some(name), Some(folder), Ok(_)) = (name, folder, absolute) else {
+            let message = format!("the token store {} is not the path of a file", path.display());
+            return Err(AuthFailure::Store.error(message, "name a file in an existing folder"));
+        };
+        Ok(Self { path, folder, name, key })
+    }
+
+    /// The name of a file beside this one.
+    fn sibling(&self, suffix: &str) -> OsString {
+        let mut name = self.name.clone();
+        name.push(suffix);
+        name
+    }
+
     fn read(&self) -> Result<Entries> {
-        let sealed = disk::read(&self.path).map_err(|error| self.failed("read", error))?;
+        let sealed = PrivateFolder::open(&self.folder)
+            .and_then(|folder| folder.read(&self.name, FileRole::TokenFile, MAX_BYTES))
+            .map_err(|error| self.failed("read", error))?;
         let Some(sealed) = sealed else { return Ok(Entries::new()) };
         let json = self.key.open(SEALED_AS, &sealed).map_err(|broken| self.broken(broken))?;
         // Sealed, and yet nothing that is written here: by who else has the key.
@@ -207,7 +229,16 @@ impl Place {
         let failed = |error| self.failed("written", error);
         let json = to_json(entries).map_err(|error| failed(error.into()))?;
         let sealed = self.key.seal(SEALED_AS, &json).map_err(|broken| self.broken(broken))?;
-        disk::replace(&self.path, &sealed).map_err(failed)
+        if sealed.len() as u64 > MAX_BYTES {
+            return Err(failed(io::ErrorKind::FileTooLarge.into()));
+        }
+        // One draft, since the file is locked for one writer at a time.
+        PrivateFolder::open(&self.folder)
+            .and_then(|folder| {
+                let draft = self.sibling(".tmp");
+                folder.replace(&self.name, draft, &sealed, Durability::Synced)
+            })
+            .map_err(failed)
     }
 
     fn broken(&self, broken: Broken) -> Error {
@@ -215,7 +246,8 @@ impl Place {
     }
 
     fn failed(&self, done: &str, error: io::Error) -> Error {
-        let advice = match error.kind() {
+        let fault_advice = fault(&error).map(|fault| fault.advice());
+        let advice = fault_advice.unwrap_or_else(|| match error.kind() {
             io::ErrorKind::NotFound => "make the folder that it is to be in",
             io::ErrorKind::PermissionDenied => {
                 "let the user of this process write the file and its folder"
@@ -227,7 +259,7 @@ impl Place {
             }
             io::ErrorKind::Unsupported => "put it on a local file system: this one knows no locks",
             _ => "check the path and the file system it is on",
-        };
+        });
         let message = format!("{} could not be {done}: {error}", self.name());
         AuthFailure::Store.error(message, advice).with_source(error)
     }

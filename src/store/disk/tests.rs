@@ -1,10 +1,19 @@
 //! Whole or not there, and no more than is allowed.
 
+use std::fs;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::store::lease::Join;
 use crate::store::unreadable::is_unreadable;
+
+impl Folder {
+    fn place(&self, key: &str) -> PathBuf {
+        let (shard, name) = place(key);
+        self.path.join(shard).join(name)
+    }
+}
 
 struct Temporary(PathBuf);
 

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
@@ -42,9 +41,9 @@ impl Value {
 }
 
 /// Until when the value in a file is, if it says.
-pub(super) fn until(path: &Path) -> Option<u64> {
+pub(super) fn until(file: &mut File) -> Option<u64> {
     let mut start = [0; MAGIC.len() + 8];
-    File::open(path).ok()?.read_exact(&mut start).ok()?;
+    file.read_exact(&mut start).ok()?;
     let (until, _) = start.strip_prefix(MAGIC)?.split_first_chunk::<8>()?;
     Some(u64::from_le_bytes(*until))
 }

@@ -1,10 +1,8 @@
 //! The file: opened, made, and changed all at once or not at all.
 
-use std::collections::HashSet;
-use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind as IoErrorKind, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use redb::backends::FileBackend;
@@ -12,17 +10,19 @@ use redb::{
     Database, DatabaseError, ReadableDatabase, StorageError, TableDefinition, TableError,
     WriteTransaction,
 };
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
 use super::Limits;
-use super::inbox::{Inbox, Totals, make_tables};
+use super::inbox::{InMemory, Inbox, Totals, make_tables};
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::{make_folder, private};
+use crate::private_files::{Access, FileRole, PrivateFolder, fault};
 
 /// Tells the file from those of other programs, and of later versions.
 const META: TableDefinition<&str, u64> = TableDefinition::new("octowire-journal");
 /// The name and the number of the format.
-const FORMAT: (&str, u64) = ("format", 1);
+const FORMAT: (&str, u64) = ("format", 2);
+/// A format whose records are not sealed: they are set aside when they are taken up.
+const UNSEALED_FORMAT: u64 = 1;
 /// redb's own, for what it reads and has not written. A delivery is written once and read once at most.
 const CACHE: usize = 32 * 1024 * 1024;
 /// A file is made smaller if it is this many times as large as what is in it …
@@ -40,12 +40,13 @@ pub(super) struct File {
     totals: Totals,
 }
 
+/// What to do about a file that cannot be used any more.
+pub(super) const MOVE_AWAY: &str = "name another file, or move this one away: a new one is created then. What was pending in this one \
+     is not handled; have GitHub deliver it again, on the page of the webhook or by a Reconciler";
+
 pub(super) fn damaged(path: &Path) -> Error {
-    let message = format!("{} is no journal, or is damaged", path.display());
-    Error::new(ErrorKind::Configuration, message).with_advice(
-        "name another file, or move this one away: a new one is begun then, and what was pending in this \
-         one has to be delivered again",
-    )
+    let message = format!("{} is not a journal, or is damaged", path.display());
+    Error::new(ErrorKind::Configuration, message).with_advice(MOVE_AWAY)
 }
 
 impl File {
@@ -72,7 +73,7 @@ impl File {
         let Self { mut database, totals } = self;
         let remembered = totals.remembered.saturating_mul(REMEMBERED_BYTES);
         let used = totals.bytes.saturating_add(remembered);
-        let length = fs::metadata(path).map_or(0, |metadata| metadata.len());
+        let length = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
         if length <= used.saturating_mul(MOSTLY_FREE).saturating_add(WORTH_IT) {
             return Ok(Self { database, totals });
         }
@@ -92,18 +93,22 @@ impl File {
         self.totals
     }
 
-    /// One transaction, which is on the disk when this returns, or nothing of it if it fails.
+    /// One transaction, which is on the disk when this returns, or nothing of it if it fails. Returns
+    /// whether anything was to be written.
     pub(super) fn change(
         &mut self,
         limits: &Limits,
         now: Duration,
-        unclaimed: &mut HashSet<String>,
+        in_memory: &mut InMemory,
         act: impl FnOnce(&mut Inbox<'_>) -> Result<(), redb::Error>,
-    ) -> Result<(), redb::Error> {
+    ) -> Result<bool, redb::Error> {
         let transaction = begin(&self.database)?;
-        let mut inbox = Inbox::open(&transaction, self.totals, limits, now, unclaimed)?;
+        let mut inbox = Inbox::open(&transaction, self.totals, limits, now, in_memory)?;
         act(&mut inbox)?;
-        let Some((totals, given_up)) = inbox.close()? else { return Ok(transaction.abort()?) };
+        let Some((totals, given_up)) = inbox.close()? else {
+            transaction.abort()?;
+            return Ok(false);
+        };
         transaction.commit()?;
         self.totals = totals;
         if given_up > 0 {
@@ -112,7 +117,7 @@ impl File {
                 "more webhook deliveries failed than are kept, and the oldest are gone"
             );
         }
-        Ok(())
+        Ok(true)
     }
 
     /// What is there, in a file that is ours or empty.
@@ -121,6 +126,12 @@ impl File {
         match transaction.open_table(META) {
             Ok(meta) => match meta.get(FORMAT.0)?.map(|format| format.value()) {
                 Some(format) if format == FORMAT.1 => {}
+                Some(UNSEALED_FORMAT) => {
+                    drop(meta);
+                    let transaction = begin(&database)?;
+                    transaction.open_table(META)?.insert(FORMAT.0, FORMAT.1)?;
+                    transaction.commit()?;
+                }
                 Some(format) => return Err(Unreadable::Later(format)),
                 None => return Err(Unreadable::Strange),
             },
@@ -163,37 +174,46 @@ fn open_database(path: &Path) -> Result<Database, DatabaseError> {
 }
 
 fn open_file(path: &Path) -> Result<Database, DatabaseError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    make_folder(folder)?;
-    let is_new = !path.try_exists()?;
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    let file = private(&mut options).open(path)?;
+    let (folder, file) = private_file(path)?;
+    let is_new = file.metadata()?.len() == 0;
     let mut builder = Database::builder();
+    // What fell over on the disk, or was changed there, is an error, and not a panic later.
+    builder.set_check_integrity_on_open(true);
     builder.set_cache_size(CACHE).set_repair_callback({
         let path = path.to_owned();
         move |session| {
             if session.progress() == 0.0 {
-                info!(path = %path.display(), "the journal was not closed, and is looked through");
+                debug!(path = %path.display(), "the journal is verified");
             }
         }
     });
     let database = builder.create_with_backend(FileBackend::new(file)?)?;
     if is_new {
         // That the file is there is on the disk, too. Not every system can say so.
-        let above = folder.parent().filter(|above| !above.as_os_str().is_empty());
-        for folder in [Some(folder), above].into_iter().flatten() {
-            let _ = fs::File::open(folder).and_then(|folder| folder.sync_all());
-        }
+        let _ = folder.sync();
+        let above = folder_of(&folder_of(path));
+        let _ = PrivateFolder::open(&above).and_then(|folder| folder.sync());
     }
     Ok(database)
+}
+
+/// Opens the file, which is created, with its folder, if it is not there.
+fn private_file(path: &Path) -> io::Result<(PrivateFolder, std::fs::File)> {
+    let name = path.file_name().ok_or(IoErrorKind::IsADirectory)?;
+    let folder = PrivateFolder::create(&folder_of(path))?;
+    let file = folder.file(name, FileRole::Journal, Access::Create)?;
+    Ok((folder, file))
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new(".")).to_owned()
 }
 
 /// Empties a file that has nothing in it but the beginning of a header: whoever made it came no further.
 /// Says whether it did.
 fn clear_unmade(path: &Path) -> io::Result<bool> {
-    let mut file = fs::File::options().read(true).write(true).open(path)?;
+    let (_, mut file) = private_file(path)?;
     if file.try_lock().is_err() || file.metadata()?.len() > UNMADE_BYTES {
         return Ok(false);
     }
@@ -227,6 +247,12 @@ fn lay_out(database: &Database) -> Result<(), redb::Error> {
 
 fn refused(path: &Path, error: DatabaseError) -> Error {
     let refused = match &error {
+        DatabaseError::Storage(StorageError::Io(error)) if fault(error).is_some() => {
+            let fault = fault(error).map(|fault| (fault.to_string(), fault.advice()));
+            let (fault, advice) = fault.unwrap_or_default();
+            let message = format!("the journal {} cannot be opened: {fault}", path.display());
+            Error::new(ErrorKind::Configuration, message).with_advice(advice)
+        }
         DatabaseError::DatabaseAlreadyOpen => {
             let message = format!("the journal {} is in use", path.display());
             Error::new(ErrorKind::Configuration, message)
@@ -239,9 +265,10 @@ fn refused(path: &Path, error: DatabaseError) -> Error {
 }
 
 pub(super) fn unusable(path: &Path) -> Error {
-    let message = format!("the journal {} can not be opened", path.display());
-    Error::new(ErrorKind::Configuration, message)
-        .with_advice("name a file that this program may make and write to, on a disk that has room")
+    let message = format!("the journal {} cannot be opened", path.display());
+    Error::new(ErrorKind::Configuration, message).with_advice(
+        "name a file that this program may create and write to, on a disk that has room",
+    )
 }
 
 /// Whether what is in the file makes no sense.

@@ -30,6 +30,9 @@ const LONGEST_ID: usize = 128;
 const LONGEST_ERROR: usize = 2_000;
 /// redb takes 3 GiB at most.
 const LARGEST_RECORD: usize = 1024 * 1024 * 1024;
+/// The limit of handled deliveries that cannot be recorded: 20 MB of ids. While it is reached, no delivery
+/// is accepted or taken up.
+pub(super) const MAX_UNRECORDED: usize = 100_000;
 /// So many that are over go with one transaction: more than can come with one.
 const FORGOTTEN_AT_ONCE: u64 = 1024;
 
@@ -45,6 +48,15 @@ pub(super) struct Totals {
     next: u64,
 }
 
+/// Knowledge of this process that is not in the file.
+#[derive(Default)]
+pub(super) struct InMemory {
+    /// Pending deliveries that no caller owns.
+    pub(super) unclaimed: HashSet<String>,
+    /// Handled deliveries that the file does not record as handled yet.
+    pub(super) unrecorded: HashSet<String>,
+}
+
 /// A transaction, with all tables.
 pub(super) struct Inbox<'a> {
     pending: Table<'a, &'static str, (u64, u64)>,
@@ -57,14 +69,14 @@ pub(super) struct Inbox<'a> {
     limits: &'a Limits,
     /// In milliseconds since 1970.
     now: u64,
-    unclaimed: &'a mut HashSet<String>,
+    in_memory: &'a mut InMemory,
     changed: bool,
     /// How many that failed were given up.
     given_up: u64,
 }
 
 /// A delivery's name as it is, or its digest if it is longer than a name is.
-pub(super) fn key(id: &str) -> String {
+pub(crate) fn key(id: &str) -> String {
     if id.len() <= LONGEST_ID {
         return id.to_owned();
     }
@@ -131,7 +143,7 @@ impl<'a> Inbox<'a> {
         totals: Totals,
         limits: &'a Limits,
         now: Duration,
-        unclaimed: &'a mut HashSet<String>,
+        in_memory: &'a mut InMemory,
     ) -> Result<Self, redb::Error> {
         Ok(Self {
             pending: transaction.open_table(PENDING)?,
@@ -143,7 +155,7 @@ impl<'a> Inbox<'a> {
             totals,
             limits,
             now: milliseconds(now),
-            unclaimed,
+            in_memory,
             changed: false,
             given_up: 0,
         })
@@ -161,8 +173,14 @@ impl<'a> Inbox<'a> {
     }
 
     pub(super) fn accept(&mut self, id: &str, record: &[u8]) -> Result<Accepted, redb::Error> {
+        if self.is_unrecorded(id) {
+            return Ok(Accepted::Done);
+        }
+        if self.in_memory.unrecorded.len() >= MAX_UNRECORDED {
+            return Ok(Accepted::Full);
+        }
         if self.pending.get(id)?.is_some() {
-            let was_nobodys = self.unclaimed.remove(id);
+            let was_nobodys = self.in_memory.unclaimed.remove(id);
             return Ok(if was_nobodys { Accepted::New } else { Accepted::Pending });
         }
         if self.is_handled(id)? {
@@ -179,7 +197,7 @@ impl<'a> Inbox<'a> {
         self.forget(id)?;
         while self.totals.bytes.saturating_add(size) > self.limits.max_bytes && self.give_up()? {}
         let bytes = self.totals.bytes.saturating_add(size);
-        self.unclaimed.remove(id);
+        self.in_memory.unclaimed.remove(id);
         let number = self.totals.take_number();
         self.pending.insert(id, (number, size))?;
         self.records.insert(number, record)?;
@@ -210,10 +228,13 @@ impl<'a> Inbox<'a> {
     }
 
     pub(super) fn revive(&mut self, id: &str) -> Result<Option<Bytes>, redb::Error> {
-        if self.pending.get(id)?.is_some() {
-            return if self.unclaimed.remove(id) { self.load(id) } else { Ok(None) };
+        if self.is_unrecorded(id) {
+            return Ok(None);
         }
-        self.unclaimed.remove(id);
+        if self.pending.get(id)?.is_some() {
+            return if self.in_memory.unclaimed.remove(id) { self.load(id) } else { Ok(None) };
+        }
+        self.in_memory.unclaimed.remove(id);
         let Some((record, size)) = self.take_failed(id)? else { return Ok(None) };
         self.pending.insert(id, (record, size))?;
         self.load(id)
@@ -233,6 +254,9 @@ impl<'a> Inbox<'a> {
     }
 
     pub(super) fn load(&self, id: &str) -> Result<Option<Bytes>, redb::Error> {
+        if self.is_unrecorded(id) {
+            return Ok(None);
+        }
         let Some((number, _)) = self.pending.get(id)?.map(|value| value.value()) else {
             return Ok(None);
         };
@@ -243,7 +267,9 @@ impl<'a> Inbox<'a> {
         let mut all = Vec::new();
         for entry in self.pending.iter()? {
             let (id, value) = entry?;
-            all.push((value.value().0, id.value().to_owned()));
+            if !self.is_unrecorded(id.value()) {
+                all.push((value.value().0, id.value().to_owned()));
+            }
         }
         all.sort_unstable();
         Ok(all.into_iter().map(|(_, id)| id).collect())
@@ -264,12 +290,12 @@ impl<'a> Inbox<'a> {
     /// Of what was handed over to nobody, what was not written is nobody's.
     pub(super) fn review_unclaimed(&mut self) -> Result<(), redb::Error> {
         let mut kept = HashSet::new();
-        for id in self.unclaimed.drain() {
+        for id in self.in_memory.unclaimed.drain() {
             if self.pending.get(id.as_str())?.is_some() {
                 kept.insert(id);
             }
         }
-        *self.unclaimed = kept;
+        self.in_memory.unclaimed = kept;
         Ok(())
     }
 
@@ -317,6 +343,15 @@ impl<'a> Inbox<'a> {
         Ok(bytes)
     }
 
+    #[cfg(test)]
+    pub(super) fn pretend_unrecorded(&mut self, ids: impl Iterator<Item = String>) {
+        self.in_memory.unrecorded.extend(ids);
+    }
+
+    fn is_unrecorded(&self, id: &str) -> bool {
+        self.in_memory.unrecorded.contains(id)
+    }
+
     fn is_handled(&self, id: &str) -> Result<bool, redb::Error> {
         let Some(number) = self.handled.get(digest(id))?.map(|number| number.value()) else {
             return Ok(false);
@@ -333,7 +368,7 @@ impl<'a> Inbox<'a> {
     fn take_pending(&mut self, id: &str) -> Result<Option<(u64, u64)>, redb::Error> {
         let taken = self.pending.remove(id)?.map(|value| value.value());
         if taken.is_some() {
-            self.unclaimed.remove(id);
+            self.in_memory.unclaimed.remove(id);
             self.changed = true;
         }
         Ok(taken)

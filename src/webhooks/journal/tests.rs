@@ -10,6 +10,9 @@ use super::*;
 use crate::error::{Error, ErrorKind};
 
 mod crash;
+mod damage;
+#[cfg(target_os = "linux")]
+mod full;
 mod model;
 
 struct Temporary(PathBuf);
@@ -347,7 +350,7 @@ async fn what_is_no_journal_is_refused_and_left_as_it_is() {
     nearly_empty[99_999] = 1;
     for content in [b"notes".as_slice(), b"notes".repeat(10_000).as_slice(), &nearly_empty] {
         let error = folder.refusal(content).await.to_string();
-        assert!(error.contains("is no journal, or is damaged; name another file"), "{error}");
+        assert!(error.contains("is not a journal, or is damaged; name another file"), "{error}");
         assert_eq!(fs::read(folder.file()).unwrap(), content);
     }
 }
@@ -361,7 +364,7 @@ async fn a_journal_that_is_cut_off_is_refused() {
     let content = fs::read(folder.file()).unwrap();
     for length in [5, 100, 4_096, content.len() / 2, content.len() - 4_096] {
         let error = folder.refusal(&content[..length]).await.to_string();
-        assert!(error.contains("is no journal, or is damaged"), "{length}: {error}");
+        assert!(error.contains("is not a journal, or is damaged"), "{length}: {error}");
     }
 }
 
@@ -370,14 +373,16 @@ async fn the_files_of_others_and_of_later_versions_are_refused() {
     const OTHER: redb::TableDefinition<&str, u64> = redb::TableDefinition::new("settings");
     const META: redb::TableDefinition<&str, u64> = redb::TableDefinition::new("octowire-journal");
     let folder = Temporary::new("others");
-    for (table, key, expected) in
-        [(OTHER, "x", "is no journal"), (META, "x", "is no journal"), (META, "format", "later")]
-    {
+    for (table, key, expected) in [
+        (OTHER, "x", "is not a journal"),
+        (META, "x", "is not a journal"),
+        (META, "format", "later"),
+    ] {
         let _ = fs::remove_dir_all(&folder.0);
         fs::create_dir_all(&folder.0).unwrap();
         let database = redb::Database::create(folder.file()).unwrap();
         let transaction = database.begin_write().unwrap();
-        transaction.open_table(table).unwrap().insert(key, 2).unwrap();
+        transaction.open_table(table).unwrap().insert(key, 3).unwrap();
         transaction.commit().unwrap();
         drop(database);
         let error = Journal::open(folder.file()).await.unwrap_err();
@@ -409,7 +414,7 @@ async fn a_place_that_can_not_be_written_to_is_refused() {
     for path in [folder.0.clone(), folder.0.join("file").join("inbox")] {
         let error = Journal::open(path).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration);
-        assert!(error.to_string().contains("can not be opened; name a file that"), "{error}");
+        assert!(error.to_string().contains("cannot be opened: "), "{error}");
     }
 }
 

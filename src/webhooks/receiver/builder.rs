@@ -69,7 +69,7 @@ impl ReceiverBuilder {
     #[cfg(feature = "webhooks-journal")]
     #[cfg_attr(docsrs, doc(cfg(feature = "webhooks-journal")))]
     pub fn journal(mut self, journal: Journal) -> Self {
-        self.inbox = Inbox::new(journal);
+        self.inbox = Inbox::new(journal, &self.signed);
         self
     }
 

@@ -28,6 +28,9 @@ pub struct ReceiverStats {
     /// Deliveries that an earlier process or an earlier receiver left in the journal, and that were taken
     /// up.
     pub resumed: u64,
+    /// Records of the journal that failed verification: they were changed, or were signed with a secret that
+    /// is not known any more. They are not handled, and kept among the journal's failed ones.
+    pub rejected_records: u64,
     /// Requests that were not signed with a known secret (401).
     pub unauthorized: u64,
     /// Requests that were no deliveries (400, 405, 408, 413, 415).
@@ -56,7 +59,7 @@ pub struct ReceiverStats {
 }
 
 pub(super) struct Counts {
-    counts: [AtomicU64; 11],
+    counts: [AtomicU64; 12],
     undecoded: Arc<AtomicU64>,
     by_secret: Vec<AtomicU64>,
 }
@@ -70,6 +73,11 @@ enum Count {
     FailedAttempts,
     Failed,
     Resumed,
+    #[cfg_attr(
+        not(feature = "webhooks-journal"),
+        allow(dead_code, reason = "a journal has records")
+    )]
+    RejectedRecords,
     Unauthorized,
     Malformed,
     Busy,
@@ -87,6 +95,7 @@ impl Count {
             Self::FailedAttempts => "failed_attempt",
             Self::Failed => "failed",
             Self::Resumed => "resumed",
+            Self::RejectedRecords => "rejected_record",
             Self::Unauthorized => "unauthorized",
             Self::Malformed => "malformed",
             Self::Busy => "busy",
@@ -154,6 +163,11 @@ impl Counts {
         self.add(Some(event), Count::Resumed);
     }
 
+    #[cfg(feature = "webhooks-journal")]
+    pub(super) fn rejected_record(&self) {
+        self.add(None, Count::RejectedRecords);
+    }
+
     fn add(&self, event: Option<&str>, count: Count) {
         meter::delivery(event, count.name());
         self.counts[count as usize].fetch_add(1, Ordering::Relaxed);
@@ -168,6 +182,7 @@ impl Counts {
             failed_attempts: of(Count::FailedAttempts),
             failed: of(Count::Failed),
             resumed: of(Count::Resumed),
+            rejected_records: of(Count::RejectedRecords),
             unauthorized: of(Count::Unauthorized),
             malformed: of(Count::Malformed),
             busy: of(Count::Busy),

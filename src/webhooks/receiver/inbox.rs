@@ -1,24 +1,24 @@
 //! The journal, if there is one: what was accepted is in it until it is handled.
 
-use bytes::{BufMut, Bytes, BytesMut};
-use serde::{Deserialize, Serialize};
+use bytes::Bytes;
 
+use super::Signed;
 use super::intake::Kept;
-use crate::error::{Error, ErrorKind, Result};
+use super::record::RecordKeys;
+use crate::error::Result;
 use crate::webhooks::Journal;
-use crate::webhooks::delivery::{About, Delivery};
-use crate::webhooks::journal::Accepted;
+use crate::webhooks::delivery::Delivery;
+use crate::webhooks::journal::{Accepted, key};
 use crate::webhooks::once::Claim;
 
 #[derive(Clone, Debug)]
-pub(super) struct Inbox(Option<Journal>);
+pub(super) struct Inbox(Option<Sealed>);
 
-/// What stands before the payload in a record, in a line.
-#[derive(Serialize, Deserialize)]
-struct Head {
-    about: About,
-    /// What shows that a claim is this one.
-    claim: String,
+/// A journal, and the keys of its records.
+#[derive(Clone, Debug)]
+struct Sealed {
+    journal: Journal,
+    keys: RecordKeys,
 }
 
 impl Inbox {
@@ -26,8 +26,8 @@ impl Inbox {
         Self(None)
     }
 
-    pub(super) fn new(journal: Journal) -> Self {
-        Self(Some(journal))
+    pub(super) fn new(journal: Journal, signed: &Signed) -> Self {
+        Self(Some(Sealed { journal, keys: RecordKeys::new(signed.verifier()) }))
     }
 
     pub(super) fn is_there(&self) -> bool {
@@ -36,20 +36,26 @@ impl Inbox {
 
     /// Leaves a delivery to the owner of the journal; says whether there is one.
     pub(super) fn leave(&self, delivery: &Delivery) -> bool {
-        if let Some(journal) = &self.0 {
+        if let Some(journal) = self.journal() {
             journal.leave(delivery.key());
         }
         self.is_there()
     }
 
     pub(super) fn journal(&self) -> Option<&Journal> {
-        self.0.as_ref()
+        self.0.as_ref().map(|sealed| &sealed.journal)
+    }
+
+    /// Verifies and reads a record of the journal, which is kept under this id.
+    pub(super) fn read(&self, id: &str, record: &Bytes) -> Option<Result<(Delivery, Bytes)>> {
+        self.0.as_ref().map(|sealed| sealed.keys.decode(id, record))
     }
 
     pub(super) async fn keep(&self, delivery: &Delivery, claim: &Claim) -> Result<Kept> {
-        let Some(journal) = &self.0 else { return Ok(Kept::New) };
-        let record = encode(delivery, claim)?;
-        Ok(match journal.accept(&delivery.key(), record).await? {
+        let Some(Sealed { journal, keys }) = &self.0 else { return Ok(Kept::New) };
+        let id = key(&delivery.key());
+        let record = keys.encode(&id, delivery, claim)?;
+        Ok(match journal.accept(&id, record).await? {
             Accepted::New => Kept::New,
             Accepted::Pending => Kept::Already,
             Accepted::Done => Kept::Done,
@@ -58,38 +64,24 @@ impl Inbox {
     }
 
     pub(super) async fn done(&self, id: &str) -> Result<()> {
-        match &self.0 {
+        match self.journal() {
             Some(journal) => journal.done(id).await,
             None => Ok(()),
         }
     }
 
     pub(super) async fn failed(&self, id: &str, error: &str) -> Result<()> {
-        match &self.0 {
+        match self.journal() {
             Some(journal) => journal.fail(id, error).await,
             None => Ok(()),
         }
     }
-}
 
-fn encode(delivery: &Delivery, claim: &Claim) -> Result<Bytes> {
-    let claim = String::from_utf8_lossy(claim.token()).into_owned();
-    let head = Head { about: delivery.about().clone(), claim };
-    let head = serde_json::to_vec(&head).map_err(|error| unreadable(&error))?;
-    let mut record = BytesMut::with_capacity(head.len() + 1 + delivery.payload().len());
-    record.put_slice(&head);
-    record.put_u8(b'\n');
-    record.put_slice(delivery.payload());
-    Ok(record.freeze())
-}
-
-pub(in crate::webhooks) fn decode(record: &Bytes) -> Result<(Delivery, Bytes)> {
-    let end = record.iter().position(|byte| *byte == b'\n').unwrap_or(record.len());
-    let head: Head = serde_json::from_slice(&record[..end]).map_err(|error| unreadable(&error))?;
-    let payload = record.slice((end + 1).min(record.len())..);
-    Ok((Delivery::new(head.about, payload), Bytes::from(head.claim)))
-}
-
-fn unreadable(error: &serde_json::Error) -> Error {
-    Error::new(ErrorKind::Store, format!("a record of the journal can not be read: {error}"))
+    /// Tries once to record what was handled and could not be recorded.
+    pub(super) async fn flush(&self) -> Result<()> {
+        match self.journal() {
+            Some(journal) => journal.flush().await,
+            None => Ok(()),
+        }
+    }
 }

@@ -32,4 +32,8 @@ impl Inbox {
     pub(super) async fn failed(&self, _: &str, _: &str) -> Result<()> {
         Ok(())
     }
+
+    pub(super) async fn flush(&self) -> Result<()> {
+        Ok(())
+    }
 }

@@ -11,7 +11,6 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::inbox::decode;
 use super::rooms::Room;
 use super::{Phase, Receiver, Shared, work};
 use crate::error::Result;
@@ -20,6 +19,8 @@ use crate::webhooks::once::Taken;
 
 /// What can not be taken up since the store or the disk fails is tried again after so long.
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
+/// While as much as can be remembered could not be recorded, the disk is looked at so often.
+const DISK_POLL: Duration = Duration::from_secs(1);
 /// What another receiver has is looked at so often while a claim lasts.
 const LOOKS: u32 = 10;
 
@@ -53,7 +54,7 @@ async fn retry(shared: &Arc<Shared>, journal: &Journal, id: &str) -> Result<bool
         Taken::InProgress => return Ok(false),
     };
     let revived = match journal.revive(id).await {
-        Ok(Some(record)) => decode(&record).map(Some),
+        Ok(Some(record)) => shared.inbox.read(id, &record).transpose(),
         other => other.map(|_| None),
     };
     let result = match revived {
@@ -164,6 +165,9 @@ async fn take_up(shared: Weak<Shared>, journal: Journal, mut phase: watch::Recei
 
 /// Room for a delivery that is in the journal; `None` if it is not.
 async fn room(shared: &Shared, journal: &Journal, id: &str) -> Result<Option<Room>> {
+    while !journal.can_remember() {
+        sleep(DISK_POLL).await;
+    }
     match journal.load(id).await? {
         Some(record) => Ok(shared.rooms.later(record.len()).await),
         None => Ok(None),
@@ -178,13 +182,16 @@ async fn take_up_one(
     room: Room,
 ) -> Result<bool> {
     let Some(record) = journal.load(id).await? else { return Ok(true) };
-    let (delivery, token) = match decode(&record) {
-        Ok(read) => read,
-        Err(error) => {
-            warn!(delivery = id, %error, "a delivery that was accepted earlier can not be read");
+    let (delivery, token) = match shared.inbox.read(id, &record) {
+        Some(Ok(read)) => read,
+        Some(Err(error)) => {
+            warn!(delivery = id, %error, "journal record rejected and set aside");
             journal.fail(id, &error.to_string()).await?;
+            shared.counts.rejected_record();
             return Ok(true);
         }
+        // There is no journal, and so no record.
+        None => return Ok(true),
     };
     let key = delivery.key();
     // The claim of its last process is this one's as well: no other has the journal.

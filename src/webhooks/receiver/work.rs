@@ -242,13 +242,15 @@ fn take_up_later(shared: &Arc<Shared>, key: String) {
 }
 
 async fn done(shared: &Shared, key: &str) {
-    if let Err(error) = noted(|| shared.inbox.done(key)).await {
-        warn!(%error, "a delivery is handled, and may be handled again after the next start");
+    if let Err(error) = shared.inbox.done(key).await {
+        // By the journal, for as long as the process runs.
+        warn!(%error, "delivery handled, but not recorded yet; recording is retried");
     }
 }
 
 /// Tells the store or the journal something, as often as makes sense: a connection that was cut has a
-/// successor, and a disk that was full may have room.
+/// successor, and a disk that was full may have room. That a delivery was handled, the journal records
+/// by itself as soon as it can.
 async fn noted<F>(note: impl Fn() -> F) -> crate::Result<()>
 where
     F: Future<Output = crate::Result<()>>,

@@ -7,17 +7,17 @@ use std::process::{Child, Command, Stdio};
 use super::*;
 
 /// Set for a process that a test starts of itself: the folder of the journal.
-const FOLDER: &str = "OCTOWIRE_TEST_JOURNAL";
+pub(super) const FOLDER: &str = "OCTOWIRE_TEST_JOURNAL";
 
-/// This test program again, for one test of this file.
-fn again(program: &mut Command, test: &str, folder: &Temporary) -> Child {
-    let name = format!("{}::{test}", module_path!().split_once("::").unwrap().1);
-    program.args(["--exact", &name, "--nocapture", "--test-threads=1"]);
+/// This test program again, for one test, by its whole path.
+pub(super) fn again(program: &mut Command, test: &str, folder: &Temporary) -> Child {
+    let name = test.split_once("::").unwrap().1;
+    program.args(["--exact", name, "--nocapture", "--test-threads=1"]);
     program.env(FOLDER, &folder.0).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// Says something to the process that started this one, in one write.
-fn say(line: String) {
+pub(super) fn say(line: String) {
     std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
@@ -30,7 +30,7 @@ fn body(id: &str) -> Bytes {
 
 #[test]
 fn what_was_accepted_outlives_a_program_that_is_killed() {
-    let test = "what_was_accepted_outlives_a_program_that_is_killed";
+    let test = concat!(module_path!(), "::what_was_accepted_outlives_a_program_that_is_killed");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     if let Some(folder) = std::env::var_os(FOLDER) {
         return runtime.block_on(accept_until_killed(folder.into()));
@@ -97,7 +97,7 @@ async fn accept_until_killed(folder: PathBuf) {
 #[cfg(unix)]
 #[test]
 fn a_full_disk_is_an_error_until_there_is_room() {
-    let test = "a_full_disk_is_an_error_until_there_is_room";
+    let test = concat!(module_path!(), "::a_full_disk_is_an_error_until_there_is_room");
     if let Some(folder) = std::env::var_os(FOLDER) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         return runtime.block_on(fill(folder.into()));

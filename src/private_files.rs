@@ -1,0 +1,329 @@
+//! Files and folders that only the user of this process may change.
+//!
+//! The token file, the webhook journal, the values of the disk store and all lock files are opened,
+//! created, replaced and removed here, and nowhere else. On Unix:
+//!
+//! - Files are looked up relative to the descriptor of a checked folder, and the descriptor of the
+//!   opened file is checked, not its path. So no other process can exchange a file between the check
+//!   and the use.
+//! - A symbolic link is never followed, neither in place of the file nor of its folder. Links further
+//!   up in the path are the operator's, and are followed.
+//! - Only regular files are used. The opening does not block, so a FIFO in place of a file is an error
+//!   and not a hang.
+//! - A file belongs to the effective user of the process, and has no second name (hard link).
+//! - A folder belongs to that user or to root, since root can read and change everything anyway.
+//!
+//! A mode that admits other users is repaired, with a warning, or the file is refused:
+//!
+//! | | other users can read it | other users can write it |
+//! |---|---|---|
+//! | token file | repaired | repaired: it is sealed, so that a change shows |
+//! | journal | repaired | repaired: each record is verified before it is handled |
+//! | value of the disk store | repaired | refused: a change does not show, and a store may forget |
+//! | lock | repaired | repaired: it has no content |
+//! | folder of this user | accepted | repaired, unless it has the sticky bit |
+//! | folder of root | accepted | refused if everyone can, unless it has the sticky bit |
+//!
+//! Most modes are repaired rather than refused, because some volumes widen them at every mount (the
+//! `fsGroup` of a pod), and a service that does not start is the worse outcome. For the same reason a
+//! folder of root that a group can write to is accepted: other members of the group can remove a file
+//! there, but their own file in its place is refused.
+//!
+//! On other systems than Unix, the access list of the folder protects its files. Only links, folders and
+//! special files are refused there.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use tracing::warn;
+
+mod fault;
+#[cfg(not(unix))]
+#[path = "private_files/portable.rs"]
+mod system;
+#[cfg(unix)]
+#[path = "private_files/unix.rs"]
+mod system;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+pub(crate) use fault::fault;
+use fault::{Fault, Problem};
+use system::Directory;
+use verdict::{GROUP_AND_OTHERS, Kind, Verdict, WRITABLE_BY_OTHERS, file_verdict, folder_verdict};
+
+/// A folder that was checked. Its files are looked up relative to it.
+#[derive(Debug)]
+pub(crate) struct PrivateFolder {
+    directory: Directory,
+    path: PathBuf,
+}
+
+/// The purpose of a file, which decides whether a mode that admits other users is repaired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FileRole {
+    #[cfg(feature = "token-store")]
+    TokenFile,
+    #[cfg(feature = "webhooks-journal")]
+    Journal,
+    StoreValue,
+    Lock,
+}
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// It exists, and is read.
+    Read,
+    /// It exists, and is read and written.
+    Write,
+    /// It is created if it does not exist, and is read and written.
+    Create,
+    /// It does not exist, and is created and written.
+    CreateNew,
+}
+
+/// When a replaced file is known to be on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// Some time later. A crash of the system can lose the new file.
+    Deferred,
+    /// Before [`PrivateFolder::replace`] returns.
+    #[cfg(feature = "token-store")]
+    Synced,
+}
+
+impl FileRole {
+    /// Returns whether a change by another user is detected when the file is read.
+    fn shows_changes(self) -> bool {
+        self != Self::StoreValue
+    }
+}
+
+impl PrivateFolder {
+    /// Opens an existing folder.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        // Without a slash at the end, which would make the system follow a link.
+        let mut path: PathBuf = path.components().collect();
+        if path.as_os_str().is_empty() {
+            path.push(".");
+        }
+        let directory = Directory::open(&path).map_err(|error| {
+            let kind = fs::symlink_metadata(&path).map(|metadata| system::kind(&metadata));
+            explain(path.clone(), kind.ok(), Kind::Folder, error)
+        })?;
+        Self::checked(directory, path)
+    }
+
+    /// Opens a folder, which is created with those above it if it does not exist.
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        match Self::open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            outcome => return outcome,
+        }
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(path)?;
+        Self::open(path)
+    }
+
+    /// Opens a folder in this one. Returns `None` if it does not exist and is not to be created.
+    pub(crate) fn subfolder(&self, name: &str, create: bool) -> io::Result<Option<Self>> {
+        if create {
+            self.directory.create_directory(name.as_ref())?;
+        }
+        let directory = match self.directory.open_directory(name.as_ref()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(|error| self.explain(name.as_ref(), Kind::Folder, error))?,
+        };
+        Self::checked(directory, self.path.join(name)).map(Some)
+    }
+
+    /// Opens a file of this folder, and repairs its mode if other users are admitted.
+    pub(crate) fn file(
+        &self,
+        name: impl AsRef<OsStr>,
+        role: FileRole,
+        access: Access,
+    ) -> io::Result<File> {
+        let name = name.as_ref();
+        let file = self
+            .directory
+            .open_file(name, access)
+            .map_err(|error| self.explain(name, Kind::File, error))?;
+        self.check_file(&file, name, role)?;
+        Ok(file)
+    }
+
+    /// Reads a whole file of up to this many bytes. Returns `None` if it does not exist.
+    #[cfg(any(test, feature = "token-store"))]
+    pub(crate) fn read(
+        &self,
+        name: impl AsRef<OsStr>,
+        role: FileRole,
+        max_bytes: u64,
+    ) -> io::Result<Option<Vec<u8>>> {
+        let file = match self.file(name, role, Access::Read) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        let mut bytes = Vec::new();
+        let mut limited = io::Read::take(file, max_bytes.saturating_add(1));
+        io::Read::read_to_end(&mut limited, &mut bytes)?;
+        if bytes.len() as u64 > max_bytes {
+            return Err(ErrorKind::FileTooLarge.into());
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Puts these bytes in the place of a file: after a crash there is either the old file or the new
+    /// one, whole.
+    ///
+    /// They are first written to the file `draft`, which only one writer at a time may use. A draft that
+    /// a crash left is removed.
+    pub(crate) fn replace(
+        &self,
+        name: impl AsRef<OsStr>,
+        draft: impl AsRef<OsStr>,
+        bytes: &[u8],
+        durability: Durability,
+    ) -> io::Result<()> {
+        let (name, draft) = (name.as_ref(), draft.as_ref());
+        let is_synced = durability != Durability::Deferred;
+        self.remove(draft)?;
+        let written = || {
+            let mut file = self.directory.open_file(draft, Access::CreateNew)?;
+            file.write_all(bytes)?;
+            if is_synced {
+                file.sync_all()?;
+            }
+            drop(file);
+            self.directory.rename(draft, name)
+        };
+        if let Err(error) = written() {
+            // The first error is the one to report.
+            let _ = self.remove(draft);
+            return Err(error);
+        }
+        if is_synced { self.sync() } else { Ok(()) }
+    }
+
+    /// Removes a file. One that does not exist is not an error.
+    pub(crate) fn remove(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
+        match self.directory.remove(name.as_ref()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// Removes a file, a link or a folder of this name. A folder that is not empty is renamed instead.
+    pub(crate) fn discard(&self, name: &str) -> io::Result<()> {
+        let Err(error) = self.remove(name) else { return Ok(()) };
+        if self.directory.kind(name.as_ref())? != Kind::Folder {
+            return Err(error);
+        }
+        if self.directory.remove_directory(name.as_ref()).is_ok() {
+            return Ok(());
+        }
+        let aside = format!("{name}.discarded-{}", crate::names::unique());
+        self.directory.rename(name.as_ref(), aside.as_ref())
+    }
+
+    /// Returns the names in this folder, without those that are not Unicode.
+    pub(crate) fn names(&self) -> io::Result<Vec<String>> {
+        self.directory.names()
+    }
+
+    /// Returns whether this name is still that of the opened file.
+    #[cfg(feature = "token-store")]
+    pub(crate) fn has(&self, name: impl AsRef<OsStr>, file: &File) -> io::Result<bool> {
+        self.directory.has(name.as_ref(), file)
+    }
+
+    /// Waits until the names in this folder are on the disk.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        match self.directory.sync() {
+            // Some network file systems cannot; they write names at once.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) =>
+            {
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn checked(directory: Directory, path: PathBuf) -> io::Result<Self> {
+        let mode = directory.facts()?.mode;
+        let refused = |problem| Err(Fault::new(path.clone(), problem).into());
+        match folder_verdict(&directory.facts()?) {
+            Verdict::Use => {}
+            Verdict::Refuse(problem) => return refused(problem),
+            Verdict::Restrict => {
+                // The mode that is there afterwards decides, not the result of the call.
+                let _ = directory.set_mode(mode & !WRITABLE_BY_OTHERS);
+                if directory.facts()?.mode & WRITABLE_BY_OTHERS != 0 {
+                    return refused(Problem::FolderOpen(mode));
+                }
+                warn_restricted(&path, mode);
+            }
+        }
+        Ok(Self { directory, path })
+    }
+
+    fn check_file(&self, file: &File, name: &OsStr, role: FileRole) -> io::Result<()> {
+        let facts = system::facts(file)?;
+        let refused = |problem| Err(Fault::new(self.path.join(name), problem).into());
+        match file_verdict(&facts, role) {
+            Verdict::Use => return Ok(()),
+            Verdict::Refuse(problem) => return refused(problem),
+            Verdict::Restrict => {}
+        }
+        // The mode that is there afterwards decides, not the result of the call.
+        let _ = system::set_mode(file, facts.mode & !GROUP_AND_OTHERS);
+        let mode = system::facts(file)?.mode;
+        if mode & WRITABLE_BY_OTHERS != 0 {
+            return refused(Problem::FileOpen(mode));
+        }
+        let path = self.path.join(name);
+        if mode & GROUP_AND_OTHERS == 0 {
+            warn_restricted(&path, facts.mode);
+        } else {
+            warn!(path = %path.display(), mode = %octal(mode), "file is readable by other users");
+        }
+        Ok(())
+    }
+
+    fn explain(&self, name: &OsStr, expected: Kind, error: io::Error) -> io::Error {
+        explain(self.path.join(name), self.directory.kind(name).ok(), expected, error)
+    }
+}
+
+/// Replaces an error of the system by the fault behind it, if something else than expected is there.
+fn explain(path: PathBuf, found: Option<Kind>, expected: Kind, error: io::Error) -> io::Error {
+    let problem = match found {
+        None => return error,
+        Some(Kind::Link) => Problem::Link,
+        Some(kind) if kind == expected => return error,
+        Some(_) if expected == Kind::Folder => Problem::NotAFolder,
+        Some(_) => Problem::NotAFile,
+    };
+    Fault::new(path, problem).into()
+}
+
+fn warn_restricted(path: &Path, mode: u32) {
+    warn!(
+        path = %path.display(),
+        mode = %octal(mode),
+        "accessible to other users; permissions restricted"
+    );
+}
+
+fn octal(mode: u32) -> String {
+    format!("{:04o}", mode & 0o7777)
+}

@@ -1,0 +1,122 @@
+//! Other systems than Unix: names are looked up by path, and the folder's access list protects its files.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use super::Access;
+use super::verdict::{Facts, Kind, Owner};
+
+/// The path of a folder that exists.
+#[derive(Debug)]
+pub(super) struct Directory(PathBuf);
+
+impl Directory {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        if kind(&fs::symlink_metadata(path)?) != Kind::Folder {
+            return Err(ErrorKind::NotADirectory.into());
+        }
+        Ok(Self(path.to_owned()))
+    }
+
+    pub(super) fn open_directory(&self, name: &OsStr) -> io::Result<Self> {
+        Self::open(&self.0.join(name))
+    }
+
+    /// Creates a folder in this one, unless the name exists.
+    pub(super) fn create_directory(&self, name: &OsStr) -> io::Result<()> {
+        match fs::create_dir(self.0.join(name)) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    pub(super) fn open_file(&self, name: &OsStr, access: Access) -> io::Result<File> {
+        // Only a user who can write to the folder can exchange the file after this check.
+        match self.kind(name) {
+            Ok(Kind::File) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Ok(_) => return Err(ErrorKind::InvalidInput.into()),
+            Err(error) => return Err(error),
+        }
+        let mut options = OpenOptions::new();
+        match access {
+            Access::Read => options.read(true),
+            Access::Write => options.read(true).write(true),
+            Access::Create => options.read(true).write(true).create(true).truncate(false),
+            Access::CreateNew => options.write(true).create_new(true),
+        };
+        options.open(self.0.join(name))
+    }
+
+    /// Returns the type of the entry of this name. A link is not followed.
+    pub(super) fn kind(&self, name: &OsStr) -> io::Result<Kind> {
+        Ok(kind(&fs::symlink_metadata(self.0.join(name))?))
+    }
+
+    pub(super) fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        fs::rename(self.0.join(from), self.0.join(to))
+    }
+
+    pub(super) fn remove(&self, name: &OsStr) -> io::Result<()> {
+        fs::remove_file(self.0.join(name))
+    }
+
+    pub(super) fn remove_directory(&self, name: &OsStr) -> io::Result<()> {
+        fs::remove_dir(self.0.join(name))
+    }
+
+    pub(super) fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.0)? {
+            names.extend(entry?.file_name().into_string());
+        }
+        Ok(names)
+    }
+
+    /// The name of an open file is not reused on these systems.
+    #[cfg(feature = "token-store")]
+    #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "it is so on Unix")]
+    pub(super) fn has(&self, _: &OsStr, _: &File) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    /// A rename is on the disk when it returns.
+    #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "it is so on Unix")]
+    pub(super) fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "it is so on Unix")]
+    pub(super) fn facts(&self) -> io::Result<Facts> {
+        Ok(Facts { kind: Kind::Folder, owner: Owner::ThisUser, mode: 0, links: 1 })
+    }
+
+    #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "it is so on Unix")]
+    pub(super) fn set_mode(&self, _: u32) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+pub(super) fn facts(file: &File) -> io::Result<Facts> {
+    let kind = kind(&file.metadata()?);
+    Ok(Facts { kind, owner: Owner::ThisUser, mode: 0, links: 1 })
+}
+
+#[allow(clippy::unnecessary_wraps, reason = "it is so on Unix")]
+pub(super) fn set_mode(_: &File, _: u32) -> io::Result<()> {
+    Ok(())
+}
+
+pub(super) fn kind(metadata: &Metadata) -> Kind {
+    if metadata.is_file() {
+        Kind::File
+    } else if metadata.is_dir() {
+        Kind::Folder
+    } else if metadata.is_symlink() {
+        Kind::Link
+    } else {
+        Kind::Special
+    }
+}

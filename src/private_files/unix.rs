@@ -1,0 +1,136 @@
+//! Unix: names are looked up relative to an open folder.
+
+use std::ffi::OsStr;
+use std::fs::{File, Metadata, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::Access;
+use super::verdict::{Facts, Kind, Owner};
+
+/// An open folder.
+#[derive(Debug)]
+pub(super) struct Directory(File);
+
+const FOLDER: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+impl Directory {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self(rustix::fs::open(path, FOLDER, Mode::empty())?.into()))
+    }
+
+    pub(super) fn open_directory(&self, name: &OsStr) -> io::Result<Self> {
+        Ok(Self(rustix::fs::openat(&self.0, name, FOLDER, Mode::empty())?.into()))
+    }
+
+    /// Creates a folder in this one, unless the name exists.
+    pub(super) fn create_directory(&self, name: &OsStr) -> io::Result<()> {
+        match rustix::fs::mkdirat(&self.0, name, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(super) fn open_file(&self, name: &OsStr, access: Access) -> io::Result<File> {
+        // Without NONBLOCK, the opening of a FIFO waits for its other end.
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let access = match access {
+            Access::Read => OFlags::RDONLY,
+            Access::Write => OFlags::RDWR,
+            Access::Create => OFlags::RDWR | OFlags::CREATE,
+            Access::CreateNew => OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL,
+        };
+        let mode = Mode::RUSR | Mode::WUSR;
+        Ok(rustix::fs::openat(&self.0, name, flags | access, mode)?.into())
+    }
+
+    /// Returns the type of the entry of this name. A link is not followed.
+    pub(super) fn kind(&self, name: &OsStr) -> io::Result<Kind> {
+        let found = rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(match FileType::from_raw_mode(found.st_mode) {
+            FileType::RegularFile => Kind::File,
+            FileType::Directory => Kind::Folder,
+            FileType::Symlink => Kind::Link,
+            _ => Kind::Special,
+        })
+    }
+
+    pub(super) fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.0, from, &self.0, to)?)
+    }
+
+    pub(super) fn remove(&self, name: &OsStr) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
+    }
+
+    pub(super) fn remove_directory(&self, name: &OsStr) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::REMOVEDIR)?)
+    }
+
+    pub(super) fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&self.0)? {
+            let entry = entry?;
+            let name = entry.file_name().to_str();
+            names.extend(name.ok().filter(|name| !matches!(*name, "." | "..")).map(str::to_owned));
+        }
+        Ok(names)
+    }
+
+    #[cfg(feature = "token-store")]
+    pub(super) fn has(&self, name: &OsStr, file: &File) -> io::Result<bool> {
+        use std::os::fd::AsFd;
+
+        let there = match rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => return Ok(false),
+            found => found?,
+        };
+        let file = rustix::fs::fstat(file.as_fd())?;
+        Ok((file.st_dev, file.st_ino) == (there.st_dev, there.st_ino))
+    }
+
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+
+    pub(super) fn facts(&self) -> io::Result<Facts> {
+        facts(&self.0)
+    }
+
+    pub(super) fn set_mode(&self, mode: u32) -> io::Result<()> {
+        set_mode(&self.0, mode)
+    }
+}
+
+pub(super) fn facts(file: &File) -> io::Result<Facts> {
+    let metadata = file.metadata()?;
+    let owner = match metadata.uid() {
+        owner if owner == rustix::process::geteuid().as_raw() => Owner::ThisUser,
+        0 => Owner::Root,
+        owner => Owner::Other(owner),
+    };
+    let mode = metadata.mode() & 0o7777;
+    Ok(Facts { kind: kind(&metadata), owner, mode, links: metadata.nlink() })
+}
+
+pub(super) fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+    file.set_permissions(Permissions::from_mode(mode))
+}
+
+pub(super) fn kind(metadata: &Metadata) -> Kind {
+    let kind = metadata.file_type();
+    if kind.is_file() {
+        Kind::File
+    } else if kind.is_dir() {
+        Kind::Folder
+    } else if kind.is_symlink() {
+        Kind::Link
+    } else {
+        Kind::Special
+    }
+}

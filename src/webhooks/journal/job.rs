@@ -1,0 +1,162 @@
+//! One part of a transaction, and the caller that waits for its outcome.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::oneshot;
+
+use super::inbox::Inbox;
+use crate::error::{Error, Result};
+
+/// Something to do with the file, and who waits for it.
+pub(super) struct Job<T> {
+    act: Option<Act<T>>,
+    outcome: Option<T>,
+    answer: Option<oneshot::Sender<Result<Answer<T>>>>,
+    hands_over: Option<HandsOver<T>>,
+    /// The delivery that the job records as handled.
+    records: Option<String>,
+    size: usize,
+}
+
+type Act<T> = Box<dyn FnOnce(&mut Inbox<'_>) -> Result<T, redb::Error> + Send>;
+
+/// A delivery that is the caller's if the outcome says so.
+struct HandsOver<T> {
+    id: String,
+    does: fn(&T) -> bool,
+}
+
+/// The outcome of a job.
+pub(super) struct Answer<T> {
+    outcome: T,
+    yours: Option<Yours>,
+}
+
+/// A delivery on its way to the caller, who may have gone: dropped, it says that nobody has it.
+struct Yours {
+    id: Option<String>,
+    left: Left,
+}
+
+/// The names of deliveries that nobody has.
+pub(super) type Left = Arc<Mutex<Vec<String>>>;
+
+impl<T> Answer<T> {
+    /// Returns the outcome to the caller, which owns the delivery from then on.
+    pub(super) fn take(self) -> T {
+        if let Some(yours) = self.yours {
+            yours.take();
+        }
+        self.outcome
+    }
+}
+
+impl Yours {
+    fn take(mut self) {
+        self.id = None;
+    }
+}
+
+impl Drop for Yours {
+    fn drop(&mut self) {
+        if let Some(id) = self.id.take() {
+            self.left.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+        }
+    }
+}
+
+impl<T> Job<T> {
+    pub(super) fn new(
+        act: impl FnOnce(&mut Inbox<'_>) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Self {
+        let act: Act<T> = Box::new(act);
+        Self {
+            act: Some(act),
+            outcome: None,
+            answer: None,
+            hands_over: None,
+            records: None,
+            size: 0,
+        }
+    }
+
+    /// The same, where an outcome of which `does` is true makes a delivery the caller's.
+    pub(super) fn handing_over(
+        id: &str,
+        does: fn(&T) -> bool,
+        act: impl FnOnce(&mut Inbox<'_>) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Self {
+        Self { hands_over: Some(HandsOver { id: id.to_owned(), does }), ..Self::new(act) }
+    }
+
+    /// The same, where the job records a handled delivery. If it fails, the thread records it later.
+    pub(super) fn recording(
+        id: &str,
+        act: impl FnOnce(&mut Inbox<'_>) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Self {
+        Self { records: Some(id.to_owned()), ..Self::new(act) }
+    }
+
+    /// Returns the receiver of the outcome.
+    pub(super) fn answered(&mut self) -> oneshot::Receiver<Result<Answer<T>>> {
+        let (answer, answered) = oneshot::channel();
+        self.answer = Some(answer);
+        answered
+    }
+
+    /// With so many bytes to write.
+    pub(super) fn of_size(self, bytes: usize) -> Self {
+        Self { size: bytes, ..self }
+    }
+}
+
+/// A [`Job`] of any outcome.
+pub(super) trait Work: Send {
+    fn size(&self) -> usize;
+
+    /// The delivery that the job records as handled.
+    fn take_recorded(&mut self) -> Option<String>;
+
+    fn act(&mut self, inbox: &mut Inbox<'_>) -> Result<(), redb::Error>;
+
+    /// Says what came of it. A delivery that was to be the caller's is left if they are not there, or if
+    /// nobody knows whether it is on the disk.
+    fn answer(self: Box<Self>, error: Option<&Error>, left: &Left);
+}
+
+impl<T: Send> Work for Job<T> {
+    fn size(&self) -> usize {
+        self.size
+    }
+
+    fn take_recorded(&mut self) -> Option<String> {
+        self.records.take()
+    }
+
+    fn act(&mut self, inbox: &mut Inbox<'_>) -> Result<(), redb::Error> {
+        let is_left = self.answer.as_ref().is_none_or(oneshot::Sender::is_closed);
+        if is_left && self.hands_over.is_some() {
+            return Ok(());
+        }
+        if let Some(act) = self.act.take() {
+            self.outcome = Some(act(inbox)?);
+        }
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, error: Option<&Error>, left: &Left) {
+        let Self { outcome, answer, hands_over, .. } = *self;
+        let yours = hands_over.zip(outcome.as_ref()).and_then(|(hands_over, outcome)| {
+            let id = (hands_over.does)(outcome).then_some(hands_over.id);
+            id.map(|id| Yours { id: Some(id), left: Arc::clone(left) })
+        });
+        let said = match (error, outcome) {
+            (Some(error), _) => Err(error.clone()),
+            (None, Some(outcome)) => Ok(Answer { outcome, yours }),
+            (None, None) => return,
+        };
+        if let Some(answer) = answer {
+            let _ = answer.send(said);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! A disk that takes nothing, and then does again: what was handled meanwhile is recorded.
+//!
+//! The limit of the size of files stands for the disk. It is set from outside, by `prlimit`, so that it
+//! can be raised again.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::crash::{FOLDER, again, say};
+use super::damage::{Seen, delivery, receiver};
+use super::*;
+use crate::webhooks::{Delivery, Receipt, Receiver};
+
+/// Sets how large a file may become by what this process writes.
+fn set_limit(bytes: &str) {
+    let limit = format!("--fsize={bytes}:unlimited");
+    let process = std::process::id().to_string();
+    let set = Command::new("prlimit").args(["--pid", &process, &limit]).status();
+    assert!(set.unwrap().success());
+}
+
+fn disk_is_full() {
+    set_limit("1");
+}
+
+fn disk_has_room() {
+    set_limit("unlimited");
+}
+
+/// Runs a test in a process of its own, which is not ended by the signal that comes with the limit.
+fn in_process(test: &str, act: impl AsyncFnOnce(PathBuf)) {
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        let runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = { runtime }.worker_threads(2).enable_time().build().unwrap();
+        return runtime.block_on(act(PathBuf::from(folder).join("inbox")));
+    }
+    if Command::new("prlimit").arg("--version").stdout(Stdio::null()).status().is_err() {
+        eprintln!("skipped: there is no prlimit, by which the disk becomes full");
+        return;
+    }
+    let name = test.rsplit("::").next().unwrap();
+    let folder = Temporary::new(name);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
+    let child = again(shell.arg(std::env::current_exe().unwrap()), test, &folder);
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("it was full"), "{said}");
+}
+
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    for _ in 0..2_000 {
+        if is_so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("it did not come to that: {what}");
+}
+
+/// Opens the journal once the tasks of a receiver that was dropped have let go of it.
+async fn reopen(file: &Path) -> Journal {
+    for _ in 0..400 {
+        match Journal::open(file).await {
+            Err(error) if error.to_string().contains("is in use") => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            opened => return opened.unwrap(),
+        }
+    }
+    panic!("the journal stays in use");
+}
+
+/// Has 11 deliveries handled while the disk takes nothing.
+async fn handled_while_full(journal: &Journal) -> (Receiver, Seen) {
+    let (gate, seen) = (Arc::new(tokio::sync::Semaphore::new(0)), Seen::default());
+    let receiver = seen.start_behind(journal, Arc::clone(&gate));
+    for number in 0..11 {
+        assert_eq!(receiver.receive(delivery(number)).await, Ok(Receipt::Accepted));
+    }
+    disk_is_full();
+    gate.add_permits(100);
+    until("all are handled", || receiver.stats().handled == 11).await;
+    until("it is known that this is not recorded", || journal.unrecorded() == 11).await;
+    assert_eq!((journal.pending(), seen.ids().len()), (0, 11));
+    say("it was full".to_owned());
+    (receiver, seen)
+}
+
+/// Every delivery is a duplicate for this receiver.
+async fn all_are_known(receiver: &Receiver) {
+    for number in 0..11 {
+        assert_eq!(receiver.receive(delivery(number)).await, Ok(Receipt::Duplicate), "{number}");
+    }
+}
+
+#[test]
+fn what_was_handled_while_the_disk_was_full_is_recorded_once_there_is_room() {
+    let test = concat!(
+        module_path!(),
+        "::what_was_handled_while_the_disk_was_full_is_recorded_once_there_is_room"
+    );
+    in_process(test, async |file| {
+        let journal = Journal::open(&file).await.unwrap();
+        let (first, seen) = handled_while_full(&journal).await;
+        all_are_known(&first).await;
+        // Nor by a receiver that remembers nothing, and takes up what is pending.
+        assert_eq!(first.shutdown(Duration::from_secs(1)).await, 0);
+        assert_eq!(journal.unrecorded(), 11);
+        let second = receiver(&journal, &seen);
+        for number in 0..11 {
+            let again = second.receive(delivery(number)).await;
+            assert_ne!(again, Ok(Receipt::Accepted), "{number}");
+        }
+        assert!(journal.unfinished().await.is_err() || seen.ids().len() == 11);
+        disk_has_room();
+        until("all is recorded", || journal.unrecorded() == 0).await;
+        all_are_known(&second).await;
+        assert_eq!((journal.pending(), seen.ids().len()), (0, 11));
+        second.shutdown(Duration::from_secs(1)).await;
+        drop((first, second, journal));
+        // The next process.
+        let journal = reopen(&file).await;
+        assert_eq!((journal.pending(), journal.bytes()), (0, 0));
+        let third = receiver(&journal, &seen);
+        all_are_known(&third).await;
+        assert_eq!(seen.ids().len(), 11);
+    });
+}
+
+#[test]
+fn what_was_not_recorded_is_recorded_when_the_receiver_or_the_journal_is_closed() {
+    let test = concat!(
+        module_path!(),
+        "::what_was_not_recorded_is_recorded_when_the_receiver_or_the_journal_is_closed"
+    );
+    in_process(test, async |file| {
+        let journal = Journal::open(&file).await.unwrap();
+        let (first, _) = handled_while_full(&journal).await;
+        // So long that the next attempt by itself is far away.
+        tokio::time::sleep(Duration::from_millis(1_000)).await;
+        assert_eq!(journal.unrecorded(), 11);
+        disk_has_room();
+        assert_eq!(first.shutdown(Duration::from_secs(1)).await, 0);
+        assert_eq!(journal.unrecorded(), 0);
+        journal.accept("a", record("body")).await.unwrap();
+        disk_is_full();
+        assert!(journal.done("a").await.is_err());
+        assert!(journal.flush().await.is_err());
+        assert_eq!((journal.unrecorded(), journal.pending()), (1, 0));
+        disk_has_room();
+        drop((first, journal));
+        let journal = reopen(&file).await;
+        assert_eq!(journal.accept("a", record("body")).await.unwrap(), Accepted::Done);
+    });
+}
+
+#[test]
+fn what_cannot_be_recorded_to_the_end_is_handled_once_more_by_the_next_process() {
+    let test = concat!(
+        module_path!(),
+        "::what_cannot_be_recorded_to_the_end_is_handled_once_more_by_the_next_process"
+    );
+    in_process(test, async |file| {
+        let journal = Journal::open(&file).await.unwrap();
+        let (first, _) = handled_while_full(&journal).await;
+        assert_eq!(first.shutdown(Duration::from_secs(1)).await, 0);
+        drop((first, journal));
+        disk_has_room();
+        let (journal, seen) = (reopen(&file).await, Seen::default());
+        assert_eq!(journal.pending(), 11);
+        let next = receiver(&journal, &seen);
+        until("they are handled", || next.stats().handled == 11).await;
+        assert!(seen.all().iter().all(Delivery::is_resumed));
+        all_are_known(&next).await;
+    });
+}
+
+#[tokio::test]
+async fn as_many_as_can_be_remembered_are_and_then_none_is_accepted() {
+    let folder = Temporary::new("remembered");
+    let journal = folder.open().await;
+    journal.accept("pending", record("body")).await.unwrap();
+    let fill = Job::new(|inbox: &mut Inbox<'_>| {
+        inbox.pretend_unrecorded((0..inbox::MAX_UNRECORDED).map(|number| number.to_string()));
+        Ok(())
+    });
+    journal.run(fill).await.unwrap();
+    assert_eq!(journal.accept("new", record("body")).await.unwrap(), Accepted::Full);
+    assert_eq!(journal.accept("7", record("body")).await.unwrap(), Accepted::Done);
+    assert_eq!(journal.accept("pending", record("body")).await.unwrap(), Accepted::Full);
+    assert!(!journal.can_remember());
+}

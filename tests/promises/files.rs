@@ -1,0 +1,371 @@
+//! What other users could have put in the place of a file, or done to one.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, mpsc};
+use std::time::Duration;
+
+use bytes::Bytes;
+use octowire::auth::{AccessToken, EncryptedFile, SealingKey, TokenStore};
+use octowire::store::{Disk, LeaseRequest, Store};
+use octowire::webhooks::Journal;
+use sha2::{Digest, Sha256};
+
+/// A file that the library keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    TokenFile,
+    TokenLock,
+    /// The lock of one identity, which goes with its holder.
+    IdentityLock,
+    Journal,
+    CacheEntry,
+    Ledger,
+    StoreLock,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    /// Everybody can read and write it.
+    Mode666,
+    /// Everybody can read it.
+    Mode644,
+    /// Everybody can write to its folder.
+    Folder777,
+    /// The same, but only remove what is theirs.
+    Folder1777,
+    OtherOwner,
+    FolderOfOther,
+    Link,
+    DanglingLink,
+    FolderLink,
+    Fifo,
+    Socket,
+    Folder,
+    HardLink,
+}
+
+/// What becomes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// It is used as it is.
+    Used,
+    /// It is used, and only this user can use it from then on.
+    Repaired,
+    /// It is an error with these words.
+    Refused(&'static str),
+    /// It is as if it were not there, and can be written anew.
+    Removed,
+}
+
+const KINDS: [Kind; 7] = [
+    Kind::TokenFile,
+    Kind::TokenLock,
+    Kind::IdentityLock,
+    Kind::Journal,
+    Kind::CacheEntry,
+    Kind::Ledger,
+    Kind::StoreLock,
+];
+
+const FAULTS: [Fault; 13] = [
+    Fault::Mode666,
+    Fault::Mode644,
+    Fault::Folder777,
+    Fault::Folder1777,
+    Fault::OtherOwner,
+    Fault::FolderOfOther,
+    Fault::Link,
+    Fault::DanglingLink,
+    Fault::FolderLink,
+    Fault::Fifo,
+    Fault::Socket,
+    Fault::Folder,
+    Fault::HardLink,
+];
+
+fn expected(kind: Kind, fault: Fault) -> Outcome {
+    let is_value = matches!(kind, Kind::CacheEntry | Kind::Ledger);
+    match fault {
+        // A value that was changed does not show it, and a store may forget.
+        Fault::Mode666 if is_value => Outcome::Removed,
+        Fault::Mode666 | Fault::Mode644 | Fault::Folder777 => Outcome::Repaired,
+        Fault::Folder1777 => Outcome::Used,
+        _ if is_value => Outcome::Removed,
+        Fault::OtherOwner | Fault::FolderOfOther => Outcome::Refused("belongs to the user 12345"),
+        Fault::Link | Fault::DanglingLink | Fault::FolderLink => {
+            Outcome::Refused("is a symbolic link")
+        }
+        Fault::Fifo | Fault::Socket | Fault::Folder => Outcome::Refused("is not a regular file"),
+        Fault::HardLink => Outcome::Refused("has 2 names"),
+    }
+}
+
+const CACHE_KEY: &str = "cache-entry";
+const LEDGER_KEY: &str = "ledger";
+const IDENTITY: &str = "installation:42";
+const LONG: Duration = Duration::from_secs(600);
+
+/// A folder with all of them, which goes with the test.
+struct Place {
+    root: PathBuf,
+    /// Tells the ledger from one that was begun anew.
+    epoch: Mutex<Option<String>>,
+}
+
+impl Place {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("octowire-files-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(path.join("own")).unwrap();
+        Self { root: path, epoch: Mutex::default() }
+    }
+
+    fn own(&self) -> PathBuf {
+        self.root.join("own")
+    }
+
+    fn value(&self, key: &str) -> PathBuf {
+        let name: String = Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect();
+        self.own().join("octowire-store").join(&name[..2]).join(&name[2..])
+    }
+
+    fn path(&self, kind: Kind) -> PathBuf {
+        match kind {
+            Kind::TokenFile => self.own().join("tokens"),
+            Kind::TokenLock => self.own().join("tokens.lock"),
+            Kind::IdentityLock => {
+                let digest = Sha256::digest(IDENTITY);
+                let digest: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+                self.own().join(format!("tokens.{digest}.lock"))
+            }
+            Kind::Journal => self.own().join("journal"),
+            Kind::CacheEntry => self.value(CACHE_KEY),
+            Kind::Ledger => self.value(LEDGER_KEY),
+            Kind::StoreLock => self.own().join("octowire-store").join("lock"),
+        }
+    }
+
+    fn tokens(&self) -> octowire::Result<EncryptedFile> {
+        let store = EncryptedFile::open(self.own().join("tokens"), SealingKey::from_bytes([1; 32]));
+        Ok(store?.lock_wait(Duration::from_secs(1)))
+    }
+
+    fn disk(&self) -> octowire::Result<Disk> {
+        Disk::open(self.own())
+    }
+
+    /// Writes what is there before the fault.
+    async fn prepare(&self, kind: Kind) {
+        match kind {
+            Kind::TokenFile | Kind::TokenLock => self.save().await.unwrap(),
+            Kind::IdentityLock => {
+                self.save().await.unwrap();
+                fs::write(self.path(kind), "").unwrap();
+                fs::set_permissions(self.path(kind), Permissions::from_mode(0o600)).unwrap();
+            }
+            Kind::Journal => drop(Journal::open(self.path(kind)).await.unwrap()),
+            Kind::CacheEntry | Kind::StoreLock => self.put().await.unwrap(),
+            Kind::Ledger => {
+                let epoch = self.epoch().await.unwrap();
+                assert!(!epoch.is_empty());
+                *self.epoch.lock().unwrap() = Some(epoch);
+            }
+        }
+        assert!(self.path(kind).exists(), "{kind:?}");
+    }
+
+    async fn save(&self) -> octowire::Result<()> {
+        self.tokens()?.save(IDENTITY, &AccessToken::new("ghs_hunter2").unwrap()).await
+    }
+
+    async fn put(&self) -> octowire::Result<()> {
+        let disk = self.disk()?;
+        disk.put(CACHE_KEY, Bytes::from_static(b"value"), LONG).await?;
+        disk.claim("other", Bytes::from_static(b"value"), LONG).await.map(drop)
+    }
+
+    async fn epoch(&self) -> octowire::Result<String> {
+        static MEMBER: AtomicU32 = AtomicU32::new(0);
+        let request = serde_json::json!({
+            // By which an epoch is named, beside the time.
+            "member": MEMBER.fetch_add(1, Ordering::Relaxed).to_string(),
+            "join": { "members": 0 },
+            "running": 1,
+            "waiting": 1,
+            "between_writes": 0,
+        });
+        let request: LeaseRequest = serde_json::from_value(request).unwrap();
+        let lease = self.disk()?.lease(LEDGER_KEY, &request).await?.unwrap();
+        Ok(serde_json::to_value(lease).unwrap()["epoch"].as_str().unwrap().to_owned())
+    }
+
+    /// Uses it: whether what was written is there.
+    async fn is_there(&self, kind: Kind) -> octowire::Result<bool> {
+        match kind {
+            Kind::TokenFile => Ok(self.tokens()?.load(IDENTITY).await?.is_some()),
+            Kind::TokenLock => self.save().await.map(|()| true),
+            Kind::IdentityLock => self.tokens()?.lock(IDENTITY).await.map(|_| true),
+            Kind::Journal => Journal::open(self.path(kind)).await.map(|_| true),
+            Kind::CacheEntry => Ok(self.disk()?.get(CACHE_KEY).await?.is_some()),
+            Kind::Ledger => Ok(Some(self.epoch().await?) == *self.epoch.lock().unwrap()),
+            Kind::StoreLock => self.disk()?.claim("new", Bytes::new(), LONG).await.map(|_| true),
+        }
+    }
+
+    /// What a link that was followed would have changed.
+    fn bait(&self) -> PathBuf {
+        self.root.join("bait")
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.root);
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+/// Does it to the file or its folder. Returns why it cannot be done here, if so.
+fn inject(place: &Place, kind: Kind, fault: Fault) -> Result<(), &'static str> {
+    const NOT_ROOT: &str = "only root can give a file to another user";
+    let path = place.path(kind);
+    let folder = path.parent().unwrap();
+    let set = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    let replace = |act: &dyn Fn(&Path)| {
+        fs::remove_file(&path).unwrap();
+        act(&path);
+    };
+    match fault {
+        Fault::Mode666 => set(&path, 0o666),
+        Fault::Mode644 => set(&path, 0o644),
+        Fault::Folder777 => set(folder, 0o777),
+        Fault::Folder1777 => set(folder, 0o1777),
+        Fault::OtherOwner => chown(&path, Some(12345), None).map_err(|_| NOT_ROOT)?,
+        Fault::FolderOfOther => chown(folder, Some(12345), None).map_err(|_| NOT_ROOT)?,
+        Fault::Link => {
+            fs::rename(&path, place.bait()).unwrap();
+            symlink(place.bait(), &path).unwrap();
+        }
+        Fault::DanglingLink => replace(&|path| symlink(place.bait(), path).unwrap()),
+        Fault::FolderLink => {
+            fs::rename(folder, place.bait()).unwrap();
+            symlink(place.bait(), folder).unwrap();
+        }
+        Fault::Fifo => replace(&|path| {
+            assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+        }),
+        Fault::Socket => replace(&|path| {
+            // The path of a socket has 107 bytes at most when it is bound.
+            let short = place.root.join("s");
+            drop(UnixListener::bind(&short).unwrap());
+            fs::rename(short, path).unwrap();
+        }),
+        Fault::Folder => replace(&|path| fs::create_dir_all(path.join("content")).unwrap()),
+        Fault::HardLink => fs::hard_link(&path, place.bait()).unwrap(),
+    }
+    Ok(())
+}
+
+async fn check(kind: Kind, fault: Fault) {
+    let place = Place::new();
+    place.prepare(kind).await;
+    if let Err(reason) = inject(&place, kind, fault) {
+        eprintln!("skipped: {kind:?} with {fault:?}: {reason}");
+        return;
+    }
+    let (case, path) = (format!("{kind:?} with {fault:?}"), place.path(kind));
+    let bait = || fs::read(place.bait()).ok();
+    let before = bait();
+    let found = place.is_there(kind).await;
+    let again = place.is_there(kind).await;
+    match expected(kind, fault) {
+        Outcome::Used => assert!(found.unwrap() && again.unwrap(), "{case}"),
+        Outcome::Repaired => {
+            assert!(found.unwrap(), "{case}");
+            let folder = mode(path.parent().unwrap());
+            assert_eq!(folder & 0o022, 0, "{case}: the folder has {folder:o}");
+            if kind != Kind::IdentityLock {
+                assert_eq!(mode(&path), 0o600, "{case}");
+            }
+        }
+        Outcome::Refused(words) => {
+            for outcome in [found, again] {
+                let said = outcome.map(|_| ()).expect_err(&case).to_string();
+                assert!(said.contains(words), "{case}: {said}");
+                // What is to be done about it stands after what it is.
+                assert!(said.rsplit("; ").next().unwrap().len() > 20, "{case}: {said}");
+            }
+        }
+        Outcome::Removed => {
+            assert!(!found.unwrap_or_else(|error| panic!("{case}: {error}")), "{case}");
+            // And there is a new one, which is this user's.
+            place.prepare(kind).await;
+            assert!(place.is_there(kind).await.unwrap(), "{case}");
+            assert_eq!(mode(&path), 0o600, "{case}");
+            assert!(fs::symlink_metadata(&path).unwrap().is_file(), "{case}");
+            assert!(fs::symlink_metadata(path.parent().unwrap()).unwrap().is_dir(), "{case}");
+        }
+    }
+    assert_eq!(bait(), before, "{case}: a link was followed");
+    if fault == Fault::DanglingLink {
+        assert!(!place.bait().exists(), "{case}: a file was made where a link pointed");
+    }
+}
+
+#[test]
+fn what_others_could_have_done_to_a_file_is_repaired_refused_or_removed() {
+    for kind in KINDS {
+        for fault in FAULTS {
+            // In a thread of its own, since what opens a FIFO may never return.
+            let (done, is_done) = mpsc::channel();
+            let case = std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                runtime.unwrap().block_on(check(kind, fault));
+                done.send(()).unwrap();
+            });
+            match is_done.recv_timeout(Duration::from_secs(20)) {
+                Err(mpsc::RecvTimeoutError::Timeout) => panic!("{kind:?} with {fault:?} hangs"),
+                _ => case.join().unwrap(),
+            }
+        }
+    }
+}
+
+/// The folder that the store creates.
+#[test]
+fn the_folder_of_the_store_is_not_followed_or_shared() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let place = Place::new();
+        place.put().await.unwrap();
+        let store = place.own().join("octowire-store");
+        fs::set_permissions(&store, Permissions::from_mode(0o777)).unwrap();
+        assert!(place.is_there(Kind::CacheEntry).await.unwrap());
+        assert_eq!(mode(&store), 0o755);
+
+        fs::rename(&store, place.bait()).unwrap();
+        symlink(place.bait(), &store).unwrap();
+        let error = place.disk().unwrap_err();
+        assert_eq!(error.kind(), octowire::ErrorKind::Configuration);
+        assert!(error.to_string().contains("is a symbolic link"), "{error}");
+        fs::remove_file(&store).unwrap();
+        fs::rename(place.bait(), &store).unwrap();
+
+        if chown(&store, Some(12345), None).is_err() {
+            eprintln!("skipped: only root can give a folder to another user");
+            return;
+        }
+        let error = place.disk().unwrap_err().to_string();
+        assert!(error.contains("belongs to the user 12345"), "{error}");
+    });
+}
