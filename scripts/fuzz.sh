@@ -20,9 +20,8 @@ cargo +nightly --version >/dev/null 2>&1 || rustup toolchain install nightly --p
 cargo fuzz --version >/dev/null 2>&1 || cargo install cargo-fuzz --locked --quiet
 
 targets=("$@")
-if [ ${#targets[@]} = 0 ]; then
-    mapfile -t targets < <(cargo +nightly fuzz list)
-fi
+# shellcheck disable=SC2207 # names have no spaces
+[ ${#targets[@]} != 0 ] || targets=($(cargo +nightly fuzz list))
 cargo +nightly fuzz build --sanitizer "$sanitizer"
 
 work="$(mktemp -d)"
@@ -49,11 +48,12 @@ for target in "${targets[@]}"; do
             -merge=1 -max_len=1024 >/dev/null 2>&1
         # The smallest ones, up to 12 KB a target.
         size=0
-        while read -r bytes input; do
-            size=$((size + bytes))
+        # shellcheck disable=SC2012 # names are digests
+        while read -r input; do
+            size=$((size + $(wc -c <"$work/$target.min/$input")))
             [ "$size" -le 12000 ] || break
-            cp "$input" "fuzz/corpus/$target/"
-        done < <(find "$work/$target.min" -type f -printf '%s %p\n' | sort -n)
+            cp "$work/$target.min/$input" "fuzz/corpus/$target/"
+        done < <(ls -Sr "$work/$target.min")
     fi
 done
 exit "$failed"

@@ -15,7 +15,7 @@ use crate::cache::CacheStatus;
 use crate::operation::Label;
 use crate::origins::GITHUB;
 use crate::response::{Raw, RawBody};
-use crate::{json_path, types};
+use crate::{json_path, sanitize, types};
 
 /// Errors are lines for people, however large the response is.
 const MAX_MESSAGE: usize = 16 * 1024;
@@ -33,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     ("link", crate::pages::fuzzing::link),
     ("oauth_response", crate::auth::fuzzing::oauth_response),
     ("rate_limit", rate_limit),
+    ("sanitize", sanitize),
     ("stored_value", crate::store::fuzzing::stored_value),
     ("union", union),
     #[cfg(feature = "contract")]
@@ -147,6 +148,24 @@ fn check_error(error: &crate::Error, body: &[u8]) {
     assert!(shown.len() <= MAX_MESSAGE, "{} bytes of message", shown.len());
     assert!(!shown.contains(['\n', '\r', '\u{1b}', '\0']), "{shown:?}");
     assert_eq!(error.body().map(|body| &body[..]), Some(body));
+}
+
+/// A text that is shown: the first byte is its longest length.
+pub fn sanitize(input: &[u8]) {
+    let Some((max, rest)) = input.split_first() else { return };
+    let max = usize::from(*max).max(1);
+    let shown = sanitize::bytes(rest, max);
+    assert!(shown.chars().count() <= max, "{shown:?}");
+    assert!(!shown.chars().any(char::is_control), "{shown:?}");
+    assert!(!shown.contains(['\u{200e}', '\u{202e}', '\u{2066}', '\u{2028}']), "{shown:?}");
+    if let Ok(text) = std::str::from_utf8(rest) {
+        assert_eq!(sanitize::text(text, max), shown);
+    }
+    // A token that is found stays hidden wherever the text is cut.
+    let token = "ghp_0123456789abcdefghijklmnopqrstuvwxyz";
+    let with_token = [rest, b" ", token.as_bytes(), b" "].concat();
+    assert!(!sanitize::bytes(&with_token, usize::MAX / 8).contains(token));
+    assert!(sanitize::body(Bytes::copy_from_slice(rest)).len() <= rest.len() * 4 + 64);
 }
 
 /// The place of an error in a body: two bytes of a line and a column, and the body.

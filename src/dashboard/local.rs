@@ -8,6 +8,8 @@ use axum::extract::ConnectInfo;
 use http::header::{CONNECTION, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
+use crate::sanitize;
+
 /// Names of headers that browsers and command-line clients send by themselves, whatever the page is: Chromium,
 /// Firefox, Safari and those made of them, `curl` and `wget`. Headers by which a proxy describes the connection in
 /// front of it are not among them, whatever they are called.
@@ -65,7 +67,7 @@ const CLIENT_HEADERS: &[&str] = &[
 /// Families of such headers, which grow. Scripts cannot set headers that begin with `sec-`.
 const CLIENT_PREFIXES: [&str; 2] = ["sec-ch-", "sec-fetch-"];
 
-/// Longer names of headers are cut in responses.
+/// Characters of a header's name in a response.
 const MAX_SHOWN: usize = 64;
 
 /// Why a request is not taken for one of a browser on this machine.
@@ -128,7 +130,7 @@ fn check_headers(headers: &HeaderMap) -> Result<(), NotLocal> {
     // What is named in `Connection` is for the next hop alone, and browsers name nothing in it.
     let named = headers.get_all(CONNECTION).iter().any(|value| !is_plain_connection(value));
     match unknown.or(named.then_some(CONNECTION.as_str())) {
-        Some(name) => Err(NotLocal::Header(name.chars().take(MAX_SHOWN).collect())),
+        Some(name) => Err(NotLocal::Header(sanitize::text(name, MAX_SHOWN).into_owned())),
         None => Ok(()),
     }
 }
