@@ -7,6 +7,7 @@
 //! A stage that cannot go on says which stage it is and the JSON pointer that
 //! it stood at; it never panics.
 
+pub mod circles;
 pub mod document;
 pub mod embed;
 pub mod error;

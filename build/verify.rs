@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::circles;
 use super::error::{Error, Result};
 
 const STAGE: &str = "verify";
@@ -89,7 +90,7 @@ pub fn check(document: &Value) -> Result<()> {
         }
     }
     match document.get("paths").map(Value::as_object) {
-        Some(Some(paths)) if !paths.is_empty() => Ok(()),
+        Some(Some(paths)) if !paths.is_empty() => circles::check(document),
         _ => Err(Error::new(STAGE, "/paths", "the document has no `paths`, so no operations")),
     }
 }

@@ -11,17 +11,26 @@
 //! All of it needs the feature `contract`. Checking costs memory and time: some 30 MB, and for each
 //! operation that is looked at up to 1 MB and some milliseconds the first time. It is meant for tests
 //! and staging.
+//!
+//! What is read and checked comes from elsewhere: every check is bounded in time, memory and depth, and
+//! what cannot be checked within these bounds is told once, see [`Document::unchecked`].
+
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod checker;
+mod convert;
 mod deviation;
 mod document;
+mod extent;
 #[cfg(test)]
 pub(crate) mod mirrors;
+mod nesting;
 #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "examples are for the mock"))]
 mod operation;
 mod pointer;
 pub(crate) mod request;
 mod response;
+mod room;
 mod router;
 #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "examples are for the mock"))]
 mod schema;
@@ -47,9 +56,11 @@ pub use uses::{PinError, Uses};
 #[cfg(feature = "testing")]
 pub(crate) use {
     document::Source,
+    nesting::{MAX_NESTING, is_too_deep},
     operation::{Content, MediaType},
     pointer::unescaped,
     request::value_of,
+    router::MAX_PATH_BYTES,
     schema::{Schema, Schemas},
     undocumented::parts_at,
 };

@@ -2,6 +2,8 @@
 //!
 //! What GitHub itself says in an error is in [`api`]; this file holds the shell around it.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -485,7 +487,7 @@ impl fmt::Display for Error {
         }
         line.push_str(&self.0.message);
         if !self.0.attempts.is_empty() {
-            write!(line, " after {} attempts", self.0.attempts.len() + 1)?;
+            write!(line, " after {} attempts", self.0.attempts.len().saturating_add(1))?;
         }
         if let Some(id) = self.request_id() {
             write!(line, " (request id {id})")?;

@@ -1,5 +1,7 @@
 //! GitHub's GraphQL API, over the same request path as everything else.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::borrow::Cow;
 use std::fmt;
 use std::pin::pin;
@@ -132,7 +134,7 @@ fn is_mutation(document: &str) -> bool {
                     }
                 }
             }
-            '{' | '(' => depth += 1,
+            '{' | '(' => depth = depth.saturating_add(1),
             '}' | ')' => depth = depth.saturating_sub(1),
             _ => {}
         }
@@ -316,7 +318,7 @@ fn failed(raw: Raw, errors: GraphQlErrors) -> Error {
     let shown: Vec<_> = errors.errors.iter().take(3).map(ToString::to_string).collect();
     let more = match errors.errors.len() {
         0..=3 => String::new(),
-        count => format!(", and {} more", count - 3),
+        count => format!(", and {} more", count.saturating_sub(3)),
     };
     let message = format!("GitHub answered with errors: {}{more}", shown.join(", "));
     let error = Error::new(ErrorKind::GraphQl, message)

@@ -4,6 +4,8 @@
 //! `/repositories/1296269/issues?page=2`. GitHub's description does not have these paths. This table is
 //! the one place that knows them; the cache, the contract checker and the mock ask it.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 /// A kind of resource that has paths by name and paths by id.
 struct Family {
     by_name: &'static str,

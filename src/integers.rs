@@ -1,5 +1,7 @@
 //! Integers as setters take them.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;

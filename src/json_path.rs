@@ -3,6 +3,8 @@
 //! serde_json tells the line and column up to which it has read. The body is scanned, not decoded,
 //! up to there. It is done for errors only, and needs no valid JSON.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use crate::sanitize;
 
 /// Maximum length of a key in a path, in characters.
@@ -26,9 +28,9 @@ fn offset(body: &[u8], line: usize, column: usize) -> usize {
             .enumerate()
             .filter(|(_, byte)| **byte == b'\n')
             .nth(breaks)
-            .map_or(body.len(), |(index, _)| index + 1),
+            .map_or(body.len(), |(index, _)| index.saturating_add(1)),
     };
-    (start + column).min(body.len())
+    start.saturating_add(column).min(body.len())
 }
 
 /// The step to a property, such as `.items`; nothing for `None`.
@@ -78,7 +80,7 @@ impl<'a> Scanner<'a> {
                     self.steps.pop();
                 }
                 b',' => match self.steps.last_mut() {
-                    Some(Step::Index(index)) => *index += 1,
+                    Some(Step::Index(index)) => *index = index.saturating_add(1),
                     Some(step) => *step = Step::BeforeKey,
                     None => {}
                 },
@@ -125,14 +127,14 @@ impl<'a> Scanner<'a> {
                 rest.iter().position(ends).unwrap_or(rest.len())
             }
         };
-        self.at = start + length;
+        self.at = start.saturating_add(length);
         Some(&rest[..length])
     }
 
     fn skip_whitespace(&mut self) {
         let rest = self.body.get(self.at..).unwrap_or_default();
         let blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
-        self.at += rest.iter().take_while(blank).count();
+        self.at = self.at.saturating_add(rest.iter().take_while(blank).count());
     }
 
     fn path(&self) -> String {
@@ -156,7 +158,7 @@ fn string_length(rest: &[u8]) -> usize {
         escaped = *byte == b'\\' && !escaped;
         closes
     });
-    end.map_or(rest.len(), |end| end + 2)
+    end.map_or(rest.len(), |end| end.saturating_add(2))
 }
 
 /// Writes `.name`, or `["any other key"]` as JSON spells it.

@@ -2,6 +2,8 @@
 //!
 //! The table itself is written by the build; nothing here knows how a call is made.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::borrow::Cow;
 
 use http::Method;

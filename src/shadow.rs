@@ -64,6 +64,8 @@
 //! places of 200 operations; what is beyond is counted together. Each mirrored call holds two answers
 //! until they are compared.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;

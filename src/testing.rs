@@ -41,9 +41,14 @@
 //!   [`MockGitHub::rate_limit`].
 //! - **What came in** is kept: [`MockGitHub::received`].
 //!
+//! - **Bounds**: a body has at most 100 MiB (413), a path 16 KiB (414), the head of a request 128 KiB
+//!   and 256 headers (431); of more than 1,024 connections, the one that was idle for longest is closed.
+//!
 //! It speaks plain HTTP/1.1 on a local port, so that any client in any language can use it: see the
 //! example `mock_github`. It needs the feature `testing`, is meant for tests alone, and what a test
 //! gets wrong in using it is a panic that says so.
+
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod access;
 mod answer;
@@ -56,6 +61,7 @@ mod example;
 mod exchange;
 mod fault;
 mod fit;
+mod intake;
 mod limits;
 mod listing;
 mod minimal;
@@ -64,6 +70,7 @@ mod received;
 mod reply;
 mod resources;
 mod server;
+mod socket;
 mod stub;
 
 pub use answer::Answer;

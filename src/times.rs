@@ -1,5 +1,7 @@
 //! Times as setters take them and as GitHub writes them.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::borrow::Cow;
 use std::ops::{RangeFrom, RangeInclusive, RangeTo, RangeToInclusive};
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -10,6 +10,7 @@
 //! unknown value of an enum is kept, a time may be a number of seconds, an
 //! integer may be written `1.0`, and a union that nothing fits keeps the JSON.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 #![allow(dead_code, unused_imports, unused_macros, reason = "what is used depends on the tags")]
 
 mod integer;

@@ -15,6 +15,7 @@ mod through;
 mod redis_servers;
 
 mod promises {
+    mod arithmetic;
     #[cfg(feature = "app-auth")]
     mod auth;
     mod batch;

@@ -11,6 +11,7 @@
 //!   [`unescape_enum_value`];
 //! - a `number` that is an id or a count is an integer, see [`is_whole`].
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
@@ -26,6 +27,10 @@ use crate::build::tolerate::DISCRIMINATOR;
 /// later recurses, and a thread's stack may be as small as 1 MiB.
 const MAX_DEPTH: usize = 30;
 
+/// How many schemas may be rewritten, with those that are merged into others. All of GitHub's are some
+/// 100,000.
+const MAX_REWRITTEN: usize = 2_000_000;
+
 /// Component names that would hide what generated code and its readers mean by
 /// them.
 const RESERVED: [&str; 15] = [
@@ -40,6 +45,8 @@ pub struct Schemas<'a> {
     done: Map<String, Value>,
     hoisted: BTreeSet<String>,
     depth: usize,
+    /// How many schemas were rewritten, or merged into another.
+    rewritten: Cell<usize>,
     /// Whether what is hoisted belongs to a single operation.
     of_operation: bool,
 }
@@ -54,6 +61,7 @@ impl<'a> Schemas<'a> {
             done,
             hoisted: BTreeSet::new(),
             depth: 0,
+            rewritten: Cell::new(0),
             of_operation: true,
         }
     }
@@ -135,9 +143,19 @@ impl<'a> Schemas<'a> {
         if self.depth > MAX_DEPTH {
             return Err(Error::new(STAGE, at, "schemas nest too deeply"));
         }
+        self.count(at)?;
         let schema = self.any(raw, name, at);
         self.depth -= 1;
         schema
+    }
+
+    /// Counts a schema, up to a bound.
+    fn count(&self, at: &str) -> Result<()> {
+        self.rewritten.set(self.rewritten.get().saturating_add(1));
+        match self.rewritten.get() > MAX_REWRITTEN {
+            true => Err(Error::new(STAGE, at, "schemas that become too many once they are merged")),
+            false => Ok(()),
+        }
     }
 
     fn any(&mut self, raw: &Value, name: &str, at: &str) -> Result<Value> {
@@ -202,6 +220,7 @@ impl<'a> Schemas<'a> {
         if depth > MAX_DEPTH {
             return Err(Error::new(STAGE, at, "an `allOf` that is part of itself"));
         }
+        self.count(at)?;
         let mut merged = raw.clone();
         let parts = merged.as_object_mut().and_then(|map| map.shift_remove("allOf"));
         for part in parts.as_ref().and_then(Value::as_array).into_iter().flatten() {

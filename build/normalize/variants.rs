@@ -64,6 +64,10 @@ const MAX_DEPTH: usize = 30;
 
 fn collect<'a>(document: &'a Value, raw: &'a Value, parts: &mut Vec<&'a Value>, depth: usize) {
     let Ok(schema) = document::resolve(document, raw, STAGE, "") else { return };
+    // A part that is there already says no more.
+    if parts.iter().any(|part| std::ptr::eq(*part, schema)) {
+        return;
+    }
     parts.push(schema);
     if depth < MAX_DEPTH {
         for part in document::array(schema, "allOf") {

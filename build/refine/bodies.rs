@@ -5,7 +5,7 @@
 //! which the document allows is out of its reach: the values of all enums, or
 //! a union of its own, named after the body and the property.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Property, name_variants};
 use crate::build::model::{Definition, Field, Kind, Type, Value, Variant};
@@ -17,7 +17,7 @@ type Types = BTreeMap<String, Definition>;
 /// own are added to `types`.
 pub fn properties(body: &Type, types: &mut Types) -> Vec<Property> {
     let mut found = Vec::new();
-    gather(body, types, true, &mut found);
+    gather(body, types, true, &mut BTreeSet::new(), &mut found);
     let Type::Named(body) = body.unboxed() else { return Vec::new() };
     let united = found.into_iter().map(|(mut property, all)| {
         let name = format!("{body}{}", names::pascal(&property.name).unwrap_or_default());
@@ -28,8 +28,18 @@ pub fn properties(body: &Type, types: &mut Types) -> Vec<Property> {
 }
 
 /// Finds the properties, each with the types that it has in the variants.
-fn gather(of: &Type, types: &Types, all: bool, found: &mut Vec<(Property, Vec<Type>)>) {
+fn gather<'t>(
+    of: &'t Type,
+    types: &'t Types,
+    all: bool,
+    seen: &mut BTreeSet<&'t str>,
+    found: &mut Vec<(Property, Vec<Type>)>,
+) {
     let Type::Named(name) = of.unboxed() else { return };
+    // A union may have itself as a variant, or another one that has it.
+    if !seen.insert(name) {
+        return;
+    }
     match types.get(name).map(|definition| &definition.kind) {
         Some(Kind::Struct(fields)) => {
             for field in fields.iter().filter(|field| !field.rest) {
@@ -51,9 +61,9 @@ fn gather(of: &Type, types: &Types, all: bool, found: &mut Vec<(Property, Vec<Ty
             }
         }
         Some(Kind::Union(variants)) => {
-            variants.iter().for_each(|variant| gather(&variant.of, types, false, found));
+            variants.iter().for_each(|variant| gather(&variant.of, types, false, seen, found));
         }
-        Some(Kind::Alias(of)) => gather(of, types, all, found),
+        Some(Kind::Alias(of)) => gather(of, types, all, seen, found),
         _ => {}
     }
 }

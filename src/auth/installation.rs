@@ -405,7 +405,7 @@ fn lifetime(end: DateTime<Utc>, headers: &HeaderMap) -> Duration {
     let date = headers.get(DATE).and_then(|date| date.to_str().ok());
     let date = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok());
     let now = date.map_or_else(|| DateTime::<Utc>::from(SystemTime::now()), |date| date.to_utc());
-    (end - now).to_std().unwrap_or_default()
+    end.signed_duration_since(now).to_std().unwrap_or_default()
 }
 
 /// What GitHub answers with a new token, as far as it is read.

@@ -136,7 +136,7 @@ impl Keeper {
     /// Takes a token that is at hand before any was minted.
     fn begin_with(&self, token: AccessToken) {
         let mut state = self.state();
-        state.serial += 1;
+        state.serial = state.serial.saturating_add(1);
         self.set(Some(Arc::new(self.hold(token, state.serial, false))));
     }
 
@@ -254,7 +254,8 @@ impl Keeper {
         // A flight takes itself off when it arrives: one whose channel is closed was lost.
         // So was one that takes longer than any may: nobody drives its runtime.
         let lost = |(flight, since): &(watch::Receiver<_>, Instant)| {
-            flight.has_changed().is_err() || since.elapsed() > LONGEST_FLIGHT + SETTLE_DELAY
+            flight.has_changed().is_err()
+                || since.elapsed() > LONGEST_FLIGHT.saturating_add(SETTLE_DELAY)
         };
         if state.flight.as_ref().is_some_and(lost) {
             state.flight = None;
@@ -310,7 +311,7 @@ impl Keeper {
             Ok(Minted { token, stored }) => {
                 state.failures = 0;
                 state.failed = None;
-                state.serial += 1;
+                state.serial = state.serial.saturating_add(1);
                 let held = Arc::new(self.hold(token, state.serial, !stored));
                 self.warn_of_age(&mut state);
                 debug!(expires_at = ?held.token.expires_at(), stored, "token minted");
@@ -333,10 +334,12 @@ impl Keeper {
         // A budget may be raised, or another process may give something back.
         let asked = error.retry_after().filter(|_| error.kind() != ErrorKind::Budget);
         let asked = asked.unwrap_or_default().min(LONGEST_PAUSE);
-        let delay = (delay + some_of(delay / 4)).max(asked);
+        let delay =
+            delay.saturating_add(some_of(delay.checked_div(4).unwrap_or_default())).max(asked);
         let good = self.current().is_some_and(|held| held.is_good());
         warn!(%error, still_good = good, next_in = ?delay, "no token could be minted");
-        state.failed = Some((Instant::now() + delay, error));
+        let now = Instant::now();
+        state.failed = Some((now.checked_add(delay).unwrap_or(now), error));
     }
 
     fn hangs(&self) -> Error {
@@ -369,7 +372,7 @@ impl Keeper {
         let lifetime = token.lifetime();
         let renew = lifetime.map(|lifetime| {
             let ahead = self.policy.margin.saturating_add(some_of(self.policy.jitter));
-            lifetime - ahead.min(lifetime / 2)
+            lifetime.saturating_sub(ahead.min(lifetime.checked_div(2).unwrap_or_default()))
         });
         // One that never ends is looked at for its age.
         let age = self.policy.max_age.and(self.source.created_at()).map(|_| AGE_INTERVAL);

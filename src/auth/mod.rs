@@ -12,6 +12,8 @@
 //! A source says how one token is had; the client keeps it ([`TokenPolicy`]). Neither knows where a
 //! request goes: whether a server may see the token is decided in one other place.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod app;
 mod client_credentials;
 mod credentials;

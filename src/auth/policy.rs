@@ -38,7 +38,7 @@ impl Default for TokenPolicy {
             attempts: 3,
             first_delay: Duration::from_secs(1),
             longest_delay: Duration::from_secs(60),
-            max_age: Some(90 * DAY),
+            max_age: Some(DAY.saturating_mul(90)),
             max_installations: 15_000,
         }
     }

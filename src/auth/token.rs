@@ -68,7 +68,8 @@ impl AccessToken {
             return Err(AuthFailure::WrongKind
                 .error(format!("what was given as a token looks like {}", kind.0), kind.1));
         }
-        let mut bytes = Zeroizing::new(Vec::with_capacity(BEARER.len() + token.len()));
+        let mut bytes =
+            Zeroizing::new(Vec::with_capacity(BEARER.len().saturating_add(token.len())));
         bytes.extend_from_slice(BEARER.as_bytes());
         bytes.extend_from_slice(token.as_bytes());
         // The error of `http` is dropped on purpose: nothing of the token may leave.

@@ -8,8 +8,10 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::nesting::{MAX_NESTING, is_text_too_deep};
 use super::operation::{DocumentedOperation, PathItem, Raw};
-use super::router::{Router, Target};
+use super::room::Room;
+use super::router::{MAX_PATH_BYTES, Router, Target};
 use super::schema::Schemas;
 use crate::id_path;
 
@@ -56,8 +58,8 @@ impl Source {
     }
 }
 
-/// Why a document can not be read: it is no OpenAPI 3.0 document, or one of its operations is not
-/// described in full. The message says where.
+/// Why a document cannot be read: it is no OpenAPI 3.0 document, one of its operations is not
+/// described in full, or it is larger or nests more deeply than what is read. The message says where.
 #[derive(Debug)]
 pub struct DocumentError(String);
 
@@ -87,9 +89,30 @@ impl Document {
     /// [those that GitHub publishes](https://github.com/github/rest-api-description).
     ///
     /// # Errors
-    /// If the text is no JSON, or no OpenAPI 3.0 document.
+    /// - If the text is no JSON, or no OpenAPI 3.0 document.
+    /// - If it nests more than 127 levels deep, or a path has more than 64 segments.
+    /// - If its operations refer to the same parts so often that they have more than 20 million values
+    ///   altogether.
     pub fn from_slice(json: &[u8]) -> Result<Self, DocumentError> {
+        if is_text_too_deep(json) {
+            return Err(DocumentError(format!("it nests more than {MAX_NESTING} levels deep")));
+        }
         Self::read(json, Text::Given(json.into()))
+    }
+
+    /// Returns what is not checked, as far as it came up: one line for each, of at most 100.
+    ///
+    /// - Patterns with look-around or back-references, which take unbounded time to match, and those
+    ///   that take more than 256 KiB. GitHub's documents have none.
+    /// - Schemas that OpenAPI 3.0 does not have, and references that lead to no component.
+    /// - Schemas that refer to others again and again, and values that repeat themselves in one
+    ///   that contains itself, which would take unbounded time.
+    ///
+    /// All else of the document is checked. Each line is logged once as well, as a warning of the target
+    /// `octowire::contract`.
+    #[must_use]
+    pub fn unchecked(&self) -> Vec<String> {
+        self.schemas.unchecked()
     }
 
     /// The version, such as `1.1.4`: GitHub's documents have kept one for years.
@@ -134,6 +157,9 @@ impl Document {
     }
 
     pub(super) fn route(&self, method: &Method, path: &str) -> Option<Target> {
+        if path.len() > MAX_PATH_BYTES {
+            return None;
+        }
         let found = self.router.find(method.as_str(), path);
         found.or_else(|| {
             let alias = id_path::resolve(path)?;
@@ -150,23 +176,24 @@ impl Document {
             return Err(DocumentError(message));
         }
         let Parsed { info, paths, components, .. } = document;
+        let mut room = Room::default();
         let mut operations: Vec<DocumentedOperation> = Vec::new();
         for (path, item) in paths {
             let shared = item.parameters;
             for (method, raw) in item.operations {
-                operations.push(DocumentedOperation::read(
-                    &path,
-                    method,
-                    raw,
-                    &shared,
-                    &components,
-                ));
+                let read =
+                    DocumentedOperation::read(&path, method, raw, &shared, &components, &mut room);
+                operations.push(read.ok_or_else(|| {
+                    DocumentError(format!(
+                        "its operations are too large altogether, at {path:.100}"
+                    ))
+                })?);
             }
         }
         operations.sort_by(|a, b| a.id().cmp(b.id()));
         let mut router = Router::default();
         for (index, operation) in operations.iter().enumerate() {
-            router.add(index, operation);
+            router.add(index, operation).map_err(DocumentError)?;
         }
         let schemas = Schemas::new(components.schemas);
         Ok(Self { json: text, version: info.version, operations, router, schemas })
@@ -194,7 +221,7 @@ impl fmt::Debug for Document {
 
 impl fmt::Display for DocumentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the document can not be read: {}", self.0)
+        write!(f, "the document cannot be read: {}", self.0)
     }
 }
 
@@ -235,6 +262,22 @@ pub(super) struct Components {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_schema_of_the_built_in_document_is_checked() {
+        let document = Document::built_in();
+        let none = Value::Null;
+        for operation in document.operations() {
+            let content = operation.responses.values().flat_map(|of| of.content.values());
+            let sent = operation.request_body.iter().flat_map(|body| body.content.values());
+            let media_types = content.chain(sent).map(|media_type| &media_type.schema);
+            let parameters = operation.parameters().iter().map(|parameter| &parameter.schema);
+            media_types.chain(parameters).for_each(|schema| {
+                schema.fits(&none, document.schemas());
+            });
+        }
+        assert_eq!(document.unchecked(), [""; 0]);
+    }
 
     #[test]
     fn every_operation_of_the_built_in_document_is_read() {

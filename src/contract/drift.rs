@@ -171,10 +171,13 @@ pub use slice::slice;
 /// Compares two documents, by operation and by webhook.
 ///
 /// # Errors
-/// If one of the two is not an OpenAPI 3.0 document.
+/// If one of the two is not an OpenAPI 3.0 document or nests more than 127 levels deep, or if the
+/// components of the two refer to one another in more than 200,000 pairs.
 pub fn compare(old: &Value, new: &Value) -> Result<Report, NotADocument> {
     let old = Document::new(old).map_err(|wrong| NotADocument { which: Which::Old, wrong })?;
     let new = Document::new(new).map_err(|wrong| NotADocument { which: Which::New, wrong })?;
     let editions = (old.edition(), new.edition());
-    Ok(Report::new(editions.0, editions.1, Differ::new(old, new).run()))
+    let changes = Differ::new(old, new).run();
+    let changes = changes.map_err(|wrong| NotADocument { which: Which::New, wrong })?;
+    Ok(Report::new(editions.0, editions.1, changes))
 }

@@ -9,6 +9,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::document::Components;
+use super::room::Room;
 use super::schema::Schema;
 use crate::operation::Location;
 
@@ -154,31 +155,38 @@ impl DocumentedOperation {
         parameter.is_some_and(|parameter| parameter.multi_segment)
     }
 
+    /// Reads an operation; `None` if there is no room for it.
     pub(super) fn read(
         path: &str,
         method: Method,
         raw: RawOperation,
         shared: &[Raw],
         components: &Components,
-    ) -> Self {
+        room: &mut Room,
+    ) -> Option<Self> {
         let mut parameters: Vec<DocumentedParameter> = Vec::new();
         for parameter in shared.iter().chain(&raw.parameters) {
             let parameter = resolve(&parameter.0, &components.parameters);
-            let Some(parameter) = DocumentedParameter::read(parameter) else { continue };
+            let Some(parameter) = DocumentedParameter::read(parameter, room)? else { continue };
             // What an operation says of a parameter goes before what its path says.
             parameters.retain(|p| p.name != parameter.name || p.location != parameter.location);
             parameters.push(parameter);
         }
-        let body = raw.request_body.map(|body| {
-            let body = resolve(&body.0, &components.request_bodies);
-            RequestBody { required: body["required"] == true, content: content(body, components) }
-        });
+        let body = match &raw.request_body {
+            Some(body) => {
+                let body = resolve(&body.0, &components.request_bodies);
+                let content = content(body, components, room)?;
+                Some(RequestBody { required: body["required"] == true, content })
+            }
+            None => None,
+        };
         let responses = raw.responses.into_iter().map(|(status, response)| {
             let response = resolve(&response.0, &components.responses);
-            (status, Response::read(response, components))
+            Some((status, Response::read(response, components, room)?))
         });
+        let responses = responses.collect::<Option<_>>()?;
         let docs = raw.external_docs.map(|docs| docs.url);
-        Self {
+        Some(Self {
             id: raw.operation_id.unwrap_or_else(|| format!("{method} {path}")),
             method,
             path: path.to_owned(),
@@ -187,8 +195,8 @@ impl DocumentedOperation {
             rate_limit: raw.rate_limit.unwrap_or_else(|| usual_limit(path).to_owned()),
             parameters,
             request_body: body.filter(|body| !body.content.is_empty()),
-            responses: responses.collect(),
-        }
+            responses,
+        })
     }
 }
 
@@ -217,33 +225,39 @@ impl DocumentedParameter {
         self.multi_segment
     }
 
-    fn read(parameter: &Value) -> Option<Self> {
-        let location = match parameter["in"].as_str()? {
-            "path" => Location::Path,
-            "query" => Location::Query,
-            "header" => Location::Header,
-            _ => return None,
+    /// Reads a parameter, unless it is none; `None` if there is no room for it.
+    fn read(parameter: &Value, room: &mut Room) -> Option<Option<Self>> {
+        let location = match parameter["in"].as_str() {
+            Some("path") => Location::Path,
+            Some("query") => Location::Query,
+            Some("header") => Location::Header,
+            _ => return Some(None),
         };
-        Some(Self {
-            name: parameter["name"].as_str()?.to_owned(),
+        let Some(name) = parameter["name"].as_str() else { return Some(None) };
+        Some(Some(Self {
+            name: name.to_owned(),
             location,
             required: parameter["required"] == true,
             multi_segment: parameter["x-multi-segment"] == true,
             max_per_page: parameter["x-octowire-max-per-page"].as_u64(),
-            schema: Schema::new(parameter["schema"].clone()),
-            example: parameter.get("example").cloned(),
-        })
+            schema: Schema::new(room.copy(&parameter["schema"])?),
+            example: match parameter.get("example") {
+                Some(example) => Some(room.copy(example)?),
+                None => None,
+            },
+        }))
     }
 }
 
 impl Response {
-    fn read(response: &Value, components: &Components) -> Self {
+    fn read(response: &Value, components: &Components, room: &mut Room) -> Option<Self> {
         let headers = response["headers"].as_object().into_iter().flatten();
         let headers = headers.map(|(name, header)| {
             let header = resolve(header, &components.headers);
-            (name.to_ascii_lowercase(), Schema::new(header["schema"].clone()))
+            Some((name.to_ascii_lowercase(), Schema::new(room.copy(&header["schema"])?)))
         });
-        Self { headers: headers.collect(), content: content(response, components) }
+        let headers = headers.collect::<Option<_>>()?;
+        Some(Self { headers, content: content(response, components, room)? })
     }
 }
 
@@ -257,26 +271,26 @@ fn usual_limit(path: &str) -> &'static str {
     }
 }
 
-fn content(body: &Value, components: &Components) -> Content {
+fn content(body: &Value, components: &Components, room: &mut Room) -> Option<Content> {
     let media_types = body["content"].as_object().into_iter().flatten();
     media_types
         .map(|(name, media_type)| {
+            let also = media_type["x-octowire-also-accepts"].as_array().into_iter().flatten();
+            let also = also.map(|schema| Some(Schema::new(room.copy(schema)?)));
             let read = MediaType {
-                schema: Schema::new(media_type["schema"].clone()),
-                also: media_type["x-octowire-also-accepts"]
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .map(|schema| Schema::new(schema.clone()))
-                    .collect(),
-                example: example(media_type, components),
+                also: also.collect::<Option<_>>()?,
+                schema: Schema::new(room.copy(&media_type["schema"])?),
+                example: match example(media_type, components) {
+                    Some(example) => Some(room.copy(example)?),
+                    None => None,
+                },
             };
-            (name.to_ascii_lowercase(), read)
+            Some((name.to_ascii_lowercase(), read))
         })
         .collect()
 }
 
-fn example(media_type: &Value, components: &Components) -> Option<Value> {
+fn example<'a>(media_type: &'a Value, components: &'a Components) -> Option<&'a Value> {
     let examples = media_type["examples"].as_object();
     // `build/embed.rs` says which is the first; a sorted map does not.
     let named = media_type["x-octowire-first-example"].as_str();
@@ -285,7 +299,7 @@ fn example(media_type: &Value, components: &Components) -> Option<Value> {
         None => examples.values().next(),
     });
     let first = first.and_then(|first| resolve(first, &components.examples).get("value"));
-    first.or_else(|| media_type.get("example")).filter(|example| !example.is_null()).cloned()
+    first.or_else(|| media_type.get("example")).filter(|example| !example.is_null())
 }
 
 /// What `#/components/…/name` points at.

@@ -1,5 +1,8 @@
 //! A request held against the document.
 
+use std::collections::{BTreeSet, HashSet};
+use std::ptr;
+
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
@@ -10,6 +13,7 @@ use super::document::Document;
 use super::operation::{DocumentedOperation, DocumentedParameter, MediaType};
 use super::pointer::json_path;
 use super::response::is_json;
+use super::router::MAX_PATH_BYTES;
 use super::schema::Schemas;
 use crate::operation::Location;
 
@@ -113,6 +117,9 @@ impl Document {
 
     /// What could have been meant by a path that is known with another method.
     fn other_methods(&self, path: &str) -> String {
+        if path.len() > MAX_PATH_BYTES {
+            return format!("no path is longer than {MAX_PATH_BYTES} bytes");
+        }
         let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
         let known: Vec<String> = methods
             .iter()
@@ -146,6 +153,9 @@ pub(crate) fn value_of<'a>(pairs: &'a [(String, String)], name: &str) -> Option<
     Some(value)
 }
 
+/// As many unknown parameters of one request are told.
+const MAX_UNKNOWN: usize = 64;
+
 struct Check<'a> {
     operation: &'a DocumentedOperation,
     schemas: &'a Schemas,
@@ -177,25 +187,20 @@ impl Check<'_> {
                 values => self.value("query", parameter, values),
             }
         }
-        let mut unknown: Vec<&String> = Vec::new();
+        let mut unknown: BTreeSet<&str> = BTreeSet::new();
+        let parameters = self.operation.parameters.iter();
+        let parameters = parameters.filter(|parameter| parameter.location() == Location::Query);
+        let known: Vec<&str> = parameters.map(DocumentedParameter::name).collect();
         for (name, _) in query {
-            let mut parameters = self.operation.parameters.iter();
-            let known = parameters.any(|p| p.location() == Location::Query && is_named(p, name));
-            if !known && !unknown.contains(&name) {
-                unknown.push(name);
-                let known: Vec<&str> = self
-                    .operation
-                    .parameters
-                    .iter()
-                    .filter(|parameter| parameter.location() == Location::Query)
-                    .map(DocumentedParameter::name)
-                    .collect();
-                let message = match known.is_empty() {
-                    true => "is no parameter: the operation has none".to_owned(),
-                    false => format!("is no parameter: there are {}", known.join(", ")),
-                };
-                self.add(DeviationKind::UnknownParameter, format!("query {name}"), message);
+            let is_known = known.iter().any(|known| is_called(known, name));
+            if is_known || unknown.len() >= MAX_UNKNOWN || !unknown.insert(name) {
+                continue;
             }
+            let message = match known.is_empty() {
+                true => "is no parameter: the operation has none".to_owned(),
+                false => format!("is no parameter: there are {}", known.join(", ")),
+            };
+            self.add(DeviationKind::UnknownParameter, format!("query {name}"), message);
         }
     }
 
@@ -278,24 +283,42 @@ impl Check<'_> {
 
 /// Lists are sent as `a[]` as well.
 fn is_named(parameter: &DocumentedParameter, name: &str) -> bool {
-    parameter.name() == name || name.strip_suffix("[]") == Some(parameter.name())
+    is_called(parameter.name(), name)
+}
+
+fn is_called(parameter: &str, name: &str) -> bool {
+    parameter == name || name.strip_suffix("[]") == Some(parameter)
 }
 
 /// Text from a URL or a header as the type that its schema asks for; as text if it is none.
 pub(super) fn typed(text: &str, schema: &Value, schemas: &Schemas) -> Value {
-    let schema = schemas.resolve(schema);
-    let variants =
-        ["oneOf", "anyOf", "allOf"].iter().find_map(|keyword| schema[keyword].as_array());
-    if let Some(variants) = variants {
-        let mut typed = variants.iter().map(|variant| typed(text, variant, schemas));
-        return typed.find(|value| !value.is_string()).unwrap_or_else(|| json!(text));
+    // Of variants, the first that asks for a type which the text has.
+    let asked =
+        leaves(schema, schemas).into_iter().find_map(|schema| match schema["type"].as_str() {
+            Some("integer" | "number") => serde_json::from_str(text).ok().filter(Value::is_number),
+            Some("boolean") => serde_json::from_str(text).ok().filter(Value::is_boolean),
+            _ => None,
+        });
+    asked.unwrap_or_else(|| json!(text))
+}
+
+/// The schema, or all its variants, in their order: each once, since variants may refer to one
+/// another in a circle.
+fn leaves<'a>(schema: &'a Value, schemas: &'a Schemas) -> Vec<&'a Value> {
+    let (mut leaves, mut seen, mut open) = (Vec::new(), HashSet::new(), vec![schema]);
+    while let Some(schema) = open.pop() {
+        let schema = schemas.resolve(schema);
+        if !seen.insert(ptr::from_ref(schema)) {
+            continue;
+        }
+        let variants =
+            ["oneOf", "anyOf", "allOf"].iter().find_map(|keyword| schema[keyword].as_array());
+        match variants {
+            Some(variants) => open.extend(variants.iter().rev()),
+            None => leaves.push(schema),
+        }
     }
-    let parsed = match schema["type"].as_str() {
-        Some("integer" | "number") => serde_json::from_str(text).ok().filter(Value::is_number),
-        Some("boolean") => serde_json::from_str(text).ok().filter(Value::is_boolean),
-        _ => None,
-    };
-    parsed.unwrap_or_else(|| json!(text))
+    leaves
 }
 
 fn pairs(query: &str) -> Vec<(String, String)> {

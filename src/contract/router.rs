@@ -2,12 +2,24 @@
 //!
 //! A tree over the segments of the path templates. Where several templates fit, the more literal
 //! one wins, segment by segment: `releases/latest` before `releases/{release_id}`.
+//!
+//! A search takes at most some steps for each node of the tree and each segment of the path: what
+//! failed once is not tried again.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::ptr;
 
 use percent_encoding::percent_decode_str;
 
 use super::operation::DocumentedOperation;
+
+/// The longest path that is looked up, in bytes. The longest of GitHub's have the path of a file,
+/// of at most 4,096 bytes, each of which percent-encoding may make three.
+pub(crate) const MAX_PATH_BYTES: usize = 16 * 1024;
+
+/// The most segments of a template: a search is as deep as the longest one. GitHub's have 12.
+pub(super) const MAX_TEMPLATE_SEGMENTS: usize = 64;
 
 #[derive(Default)]
 pub(super) struct Router {
@@ -40,103 +52,194 @@ struct Leaf {
 }
 
 impl Router {
-    pub(super) fn add(&mut self, index: usize, operation: &DocumentedOperation) {
+    /// Adds an operation.
+    ///
+    /// # Errors
+    /// If its template has too many segments.
+    pub(super) fn add(
+        &mut self,
+        index: usize,
+        operation: &DocumentedOperation,
+    ) -> Result<(), String> {
+        let is_multi_segment = |name: &str| operation.is_multi_segment(name);
+        self.add_template(index, operation.path(), operation.method().as_str(), is_multi_segment)
+    }
+
+    fn add_template(
+        &mut self,
+        index: usize,
+        template: &str,
+        method: &str,
+        is_multi_segment: impl Fn(&str) -> bool,
+    ) -> Result<(), String> {
+        if segments(template).count() > MAX_TEMPLATE_SEGMENTS {
+            let start: String = template.chars().take(100).collect();
+            return Err(format!(
+                "the path {start}… has more than {MAX_TEMPLATE_SEGMENTS} segments"
+            ));
+        }
         let mut names = Vec::new();
         let mut node = &mut self.root;
-        for segment in segments(operation.path()) {
+        for segment in segments(template) {
             let pattern = Pattern::of(segment);
             node = match pattern.names.as_slice() {
                 [] => node.literals.entry(segment.to_owned()).or_default(),
                 [name] if pattern.is_whole_segment() => {
-                    if operation.is_multi_segment(name) {
+                    if is_multi_segment(name) {
                         node.multi_segment.get_or_insert_default()
                     } else {
                         node.parameter.get_or_insert_default()
                     }
                 }
                 _ => {
-                    node.patterns.push((pattern.clone(), Node::default()));
-                    let last = node.patterns.len() - 1;
-                    &mut node.patterns[last].1
+                    let known = node.patterns.iter().position(|(known, _)| pattern.is_like(known));
+                    let at = known.unwrap_or_else(|| {
+                        node.patterns.push((pattern.clone(), Node::default()));
+                        node.patterns.len().saturating_sub(1)
+                    });
+                    &mut node.patterns[at].1
                 }
             };
             names.extend(pattern.names);
         }
-        node.leaves.insert(operation.method().to_string(), Leaf { index, names });
+        node.leaves.insert(method.to_owned(), Leaf { index, names });
+        Ok(())
     }
 
-    /// `path` is as it was sent: still percent-encoded, so that `%2F` does not end a segment.
+    /// `path` is as it was sent: still percent-encoded, so that `%2F` does not end a segment. One
+    /// that is longer than [`MAX_PATH_BYTES`] is no path of any operation.
     pub(super) fn find(&self, method: &str, path: &str) -> Option<Target> {
+        self.search(method, path).0
+    }
+
+    /// Returns how many steps the search took as well.
+    fn search(&self, method: &str, path: &str) -> (Option<Target>, usize) {
+        if path.len() > MAX_PATH_BYTES {
+            return (None, 0);
+        }
         // GitHub answers HEAD wherever it answers GET; the HTTP server leaves the body out.
         let method = if method == "HEAD" { "GET" } else { method };
-        let segments: Vec<String> = segments(path)
-            .map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned())
-            .collect();
-        let mut values = Vec::new();
-        let leaf = self.root.find(method, &segments, &mut values)?;
-        Some(Target {
+        let segments: Vec<Cow<'_, str>> =
+            segments(path).map(|segment| percent_decode_str(segment).decode_utf8_lossy()).collect();
+        let mut search = Search {
+            method,
+            segments: &segments,
+            values: Vec::new(),
+            failed: HashSet::new(),
+            fails_from: HashMap::new(),
+            steps: 0,
+        };
+        let target = search.below(&self.root, 0).map(|leaf| Target {
             index: leaf.index,
-            parameters: leaf.names.iter().cloned().zip(values).collect(),
+            parameters: leaf.names.iter().cloned().zip(search.values).collect(),
             by_id: &[],
-        })
+        });
+        (target, search.steps)
     }
 }
 
-impl Node {
-    /// The leaf for `segments` below this node; `values` grows by what its parameters stand for.
-    fn find(&self, method: &str, segments: &[String], values: &mut Vec<String>) -> Option<&Leaf> {
-        let Some((segment, rest)) = segments.split_first() else {
-            return self.leaves.get(method).or_else(|| self.root_of_files(method, values));
+/// One look at a path.
+struct Search<'s> {
+    method: &'s str,
+    segments: &'s [Cow<'s, str>],
+    /// What the parameters of the way to the node at hand stand for.
+    values: Vec<String>,
+    /// Nodes below which no leaf is for the segments from this one on. Which values led to the
+    /// node does not matter to that.
+    failed: HashSet<(*const Node, usize)>,
+    /// Nodes behind a parameter with `/` in its value, with the first of the segments from which
+    /// on the search below them fails, however many segments the value takes.
+    fails_from: HashMap<*const Node, usize>,
+    /// How often a node was looked at.
+    steps: usize,
+}
+
+impl<'s> Search<'s> {
+    /// The leaf for the segments from `at` on, below this node; `values` grows by what its
+    /// parameters stand for.
+    fn below<'r>(&mut self, node: &'r Node, at: usize) -> Option<&'r Leaf> {
+        self.steps = self.steps.saturating_add(1);
+        if self.failed.contains(&(ptr::from_ref(node), at)) {
+            return None;
+        }
+        let leaf = self.look(node, at);
+        if leaf.is_none() {
+            self.failed.insert((ptr::from_ref(node), at));
+        }
+        leaf
+    }
+
+    fn look<'r>(&mut self, node: &'r Node, at: usize) -> Option<&'r Leaf> {
+        let all = self.segments;
+        let Some(segment) = all.get(at) else {
+            return node.leaves.get(self.method).or_else(|| self.root_of_files(node));
         };
-        if let Some(node) = self.literals.get(segment)
-            && let Some(leaf) = node.find(method, rest, values)
+        let next = at.saturating_add(1);
+        if let Some(literal) = node.literals.get(&**segment)
+            && let Some(leaf) = self.below(literal, next)
         {
             return Some(leaf);
         }
-        for (pattern, node) in &self.patterns {
+        for (pattern, below) in &node.patterns {
             if let Some(captured) = pattern.captures(segment)
-                && let Some(leaf) = node.find_with(method, rest, values, captured)
+                && let Some(leaf) = self.below_with(below, next, captured)
             {
                 return Some(leaf);
             }
         }
         if segment.is_empty() {
-            return if rest.is_empty() { self.root_of_files(method, values) } else { None };
+            return if next == all.len() { self.root_of_files(node) } else { None };
         }
-        if let Some(node) = &self.parameter
-            && let Some(leaf) = node.find_with(method, rest, values, vec![segment.clone()])
+        if let Some(parameter) = &node.parameter
+            && let Some(leaf) = self.below_with(parameter, next, vec![segment.to_string()])
         {
             return Some(leaf);
         }
-        // The shortest value first, so that `branches/a/b/protection` is the protection of `a/b`
-        // and not a branch of that name.
-        let node = self.multi_segment.as_ref()?;
-        (1..=segments.len()).find_map(|length| {
-            let (value, rest) = segments.split_at(length);
-            node.find_with(method, rest, values, vec![value.join("/")])
-        })
+        self.multi_segment(node.multi_segment.as_deref()?, at)
+    }
+
+    /// The shortest value first, so that `branches/a/b/protection` is the protection of `a/b` and
+    /// not a branch of that name.
+    fn multi_segment<'r>(&mut self, node: &'r Node, at: usize) -> Option<&'r Leaf> {
+        let first = at.saturating_add(1);
+        let known = self.fails_from.get(&ptr::from_ref(node)).copied();
+        let ends = known.unwrap_or_else(|| self.segments.len().saturating_add(1));
+        let place = self.values.len();
+        for end in first..ends {
+            // The value is made once it is known how long it is.
+            self.values.push(String::new());
+            if let Some(leaf) = self.below(node, end) {
+                let value = self.segments.get(at..end).unwrap_or_default().join("/");
+                if let Some(known) = self.values.get_mut(place) {
+                    *known = value;
+                }
+                return Some(leaf);
+            }
+            self.values.truncate(place);
+        }
+        self.fails_from.insert(ptr::from_ref(node), first.min(ends));
+        None
     }
 
     /// The root of a repository's files, whose path is empty: `contents` and `contents/`.
-    fn root_of_files(&self, method: &str, values: &mut Vec<String>) -> Option<&Leaf> {
-        let leaf = self.multi_segment.as_ref()?.leaves.get(method)?;
-        values.push(String::new());
+    fn root_of_files<'r>(&mut self, node: &'r Node) -> Option<&'r Leaf> {
+        let leaf = node.multi_segment.as_ref()?.leaves.get(self.method)?;
+        self.values.push(String::new());
         Some(leaf)
     }
 
-    /// As `find`, with `captured` taken back when nothing fits.
-    fn find_with(
-        &self,
-        method: &str,
-        segments: &[String],
-        values: &mut Vec<String>,
+    /// As `below`, with `captured` taken back when nothing fits.
+    fn below_with<'r>(
+        &mut self,
+        node: &'r Node,
+        at: usize,
         captured: Vec<String>,
-    ) -> Option<&Leaf> {
-        let before = values.len();
-        values.extend(captured);
-        let leaf = self.find(method, segments, values);
+    ) -> Option<&'r Leaf> {
+        let before = self.values.len();
+        self.values.extend(captured);
+        let leaf = self.below(node, at);
         if leaf.is_none() {
-            values.truncate(before);
+            self.values.truncate(before);
         }
         leaf
     }
@@ -169,6 +272,11 @@ impl Pattern {
         self.names.len() == 1 && self.literals.iter().all(String::is_empty)
     }
 
+    /// Whether it is the same but for the names of its parameters.
+    fn is_like(&self, other: &Self) -> bool {
+        self.literals == other.literals
+    }
+
     fn captures(&self, segment: &str) -> Option<Vec<String>> {
         let (first, between) = self.literals.split_first()?;
         let mut rest = segment.strip_prefix(first.as_str())?;
@@ -191,3 +299,7 @@ impl Pattern {
 fn segments(path: &str) -> impl Iterator<Item = &str> {
     path.strip_prefix('/').unwrap_or(path).split('/')
 }
+
+#[cfg(test)]
+#[path = "router/tests.rs"]
+mod tests;

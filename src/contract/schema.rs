@@ -5,33 +5,38 @@
 //! formats are not checked (GitHub's own examples break them), and of `oneOf` at least one variant has
 //! to fit, and not exactly one: GitHub's variants overlap.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
-use jsonschema::{Draft, ValidationError, Validator};
+use jsonschema::{ValidationError, Validator};
 use serde_json::{Map, Value, json};
 
+use super::convert::{Compiler, component};
 use super::deviation::DeviationKind;
+use super::extent::{Converted, Extent};
+use super::nesting::{MAX_NESTING, is_too_deep};
 use super::pointer::escaped;
 use super::undocumented::undocumented;
 
 /// A schema, and what checks values against it, made when it is first needed.
 pub(crate) struct Schema {
     pub(crate) value: Value,
-    checker: OnceLock<Option<Box<Validator>>>,
+    checker: OnceLock<Option<Box<Checker>>>,
+}
+
+/// What checks values.
+struct Checker {
+    validator: Validator,
+    /// The schema, if it contains itself: whether a value can be checked has to be looked at first.
+    recursive: Option<Converted>,
 }
 
 /// The component schemas: as the document has them, and for the checks.
 pub(crate) struct Schemas {
     components: Map<String, Value>,
     converted: OnceLock<BTreeMap<String, Converted>>,
-}
-
-struct Converted {
-    schema: Value,
-    /// The components that it refers to.
-    references: BTreeSet<String>,
+    compiler: Compiler,
 }
 
 /// Where a value does not fit, and how.
@@ -55,9 +60,14 @@ impl Schema {
 
     /// Where `value` does not fit; nowhere if there is no schema.
     pub(crate) fn misfits(&self, value: &Value, schemas: &Schemas) -> Vec<Misfit> {
-        let Some(checker) = self.checker(schemas) else { return Vec::new() };
+        if is_too_deep(value) {
+            let message = format!("nests more than {MAX_NESTING} levels deep");
+            let (kind, pointer) = (DeviationKind::OutOfBounds, String::new());
+            return vec![Misfit { kind, pointer, message }];
+        }
+        let Some(validator) = self.validator(value, schemas) else { return Vec::new() };
         let mut misfits = Vec::new();
-        for error in checker.iter_errors(value) {
+        for error in validator.iter_errors(value) {
             tell(&error, 0, &mut misfits);
             if misfits.len() >= MAX_MISFITS {
                 break;
@@ -72,27 +82,40 @@ impl Schema {
     }
 
     pub(crate) fn fits(&self, value: &Value, schemas: &Schemas) -> bool {
-        self.checker(schemas).is_none_or(|checker| checker.is_valid(value))
+        !is_too_deep(value)
+            && self.validator(value, schemas).is_none_or(|validator| validator.is_valid(value))
     }
 
-    /// Nothing for an absent schema, and for one that can not be compiled, such as one with a
-    /// pattern that is no regular expression here. `every_schema_is_checked` says that no schema of
-    /// the built-in document is of that sort.
-    fn checker(&self, schemas: &Schemas) -> Option<&Validator> {
-        let checker = self.checker.get_or_init(|| compile(&self.value, schemas).ok().map(Box::new));
-        checker.as_deref()
+    /// What checks this value. Nothing for an absent schema, and for what cannot be checked, which
+    /// is noted: see [`Schemas::unchecked`]. `every_schema_of_the_built_in_document_is_checked`
+    /// says that no schema of the built-in document is of that sort.
+    fn validator(&self, value: &Value, schemas: &Schemas) -> Option<&Validator> {
+        let checker = self.checker.get_or_init(|| schemas.checker(&self.value).map(Box::new));
+        let checker = checker.as_deref()?;
+        if let Some(schema) = &checker.recursive
+            && !schema.can_check(value, schemas.converted())
+        {
+            schemas.compiler.note("a value that repeats itself too often or too deeply");
+            return None;
+        }
+        Some(&checker.validator)
     }
 }
 
 impl Schemas {
     pub(crate) fn new(components: Map<String, Value>) -> Self {
-        Self { components, converted: OnceLock::new() }
+        Self { components, converted: OnceLock::new(), compiler: Compiler::default() }
     }
 
     /// `#/components/schemas`.
     #[cfg(test)]
     pub(crate) fn components(&self) -> &Map<String, Value> {
         &self.components
+    }
+
+    /// What is not checked, as far as it is known.
+    pub(super) fn unchecked(&self) -> Vec<String> {
+        self.compiler.unchecked()
     }
 
     /// Follows `$ref`s to the schema itself.
@@ -110,101 +133,51 @@ impl Schemas {
 
     fn converted(&self) -> &BTreeMap<String, Converted> {
         self.converted.get_or_init(|| {
-            let components = self.components.iter();
-            components.map(|(name, schema)| (name.clone(), Converted::of(schema))).collect()
+            let converted = self.components.iter().map(|(name, schema)| {
+                let schema = self.compiler.convert(schema, &self.components);
+                (name.clone(), Converted::of(schema))
+            });
+            converted.collect()
         })
     }
-}
 
-impl Converted {
-    fn of(schema: &Value) -> Self {
-        let schema = convert(schema);
-        let mut references = BTreeSet::new();
-        collect(&schema, &mut references);
-        Self { schema, references }
-    }
-}
-
-fn compile(schema: &Value, schemas: &Schemas) -> Result<Validator, ValidationError<'static>> {
-    let root = Converted::of(schema);
-    let converted = schemas.converted();
-    let mut components = Map::new();
-    let mut open: Vec<&String> = root.references.iter().collect();
-    while let Some(name) = open.pop() {
-        if let (false, Some(component)) = (components.contains_key(name), converted.get(name)) {
-            components.insert(name.clone(), component.schema.clone());
-            open.extend(&component.references);
+    /// What checks values against a schema, if that can be done.
+    fn checker(&self, schema: &Value) -> Option<Checker> {
+        // There is none.
+        if schema.is_null() {
+            return None;
         }
-    }
-    let root = json!({ "allOf": [root.schema], "components": { "schemas": components } });
-    jsonschema::options()
-        .with_draft(Draft::Draft4)
-        .should_validate_formats(false)
-        .offline()
-        .build(&root)
-}
-
-/// The schema in draft 4.
-fn convert(schema: &Value) -> Value {
-    let Some(object) = schema.as_object() else { return schema.clone() };
-    let mut converted = Map::new();
-    for (key, value) in object {
-        let value = match key.as_str() {
-            "properties" => each(value),
-            "items" | "not" | "additionalProperties" => convert(value),
-            "allOf" | "anyOf" | "oneOf" => all(value),
-            "nullable" | "example" | "examples" | "discriminator" | "default" | "xml" => continue,
-            _ if key.starts_with("x-") => continue,
-            _ => value.clone(),
+        let root = Converted::of(self.compiler.convert(schema, &self.components));
+        let converted = self.converted();
+        let extent = root.extent(converted);
+        let why = match extent {
+            Extent::Bounded | Extent::Recursive => None,
+            Extent::Circular => Some("a schema that consists of itself"),
+            Extent::Excessive => Some("a schema that refers to others too often or too deeply"),
         };
-        let key = if key == "oneOf" && !object.contains_key("anyOf") { "anyOf" } else { key };
-        converted.insert(key.to_owned(), value);
-    }
-    match object.get("nullable") == Some(&Value::Bool(true)) {
-        true => nullable(converted),
-        false => Value::Object(converted),
-    }
-}
-
-fn each(properties: &Value) -> Value {
-    let properties = properties.as_object().into_iter().flatten();
-    properties.map(|(name, schema)| (name.clone(), convert(schema))).collect()
-}
-
-fn all(variants: &Value) -> Value {
-    variants.as_array().into_iter().flatten().map(convert).collect()
-}
-
-fn nullable(mut schema: Map<String, Value>) -> Value {
-    if let Some(Value::Array(values)) = schema.get_mut("enum")
-        && !values.contains(&Value::Null)
-    {
-        values.push(Value::Null);
-    }
-    let within = ["$ref", "allOf", "anyOf", "oneOf", "not"];
-    if within.iter().any(|keyword| schema.contains_key(*keyword)) {
-        return json!({ "anyOf": [{ "type": "null" }, schema] });
-    }
-    if let Some(of) = schema.get_mut("type") {
-        *of = json!([of.clone(), "null"]);
-    }
-    Value::Object(schema)
-}
-
-fn component(reference: &str) -> Option<&str> {
-    reference.strip_prefix("#/components/schemas/")
-}
-
-fn collect(value: &Value, references: &mut BTreeSet<String>) {
-    match value {
-        Value::Object(map) => {
-            if let Some(name) = map.get("$ref").and_then(Value::as_str).and_then(component) {
-                references.insert(name.to_owned());
-            }
-            map.values().for_each(|value| collect(value, references));
+        if let Some(why) = why {
+            self.compiler.note(why);
+            return None;
         }
-        Value::Array(items) => items.iter().for_each(|value| collect(value, references)),
-        _ => {}
+        let mut components = Map::new();
+        let mut open: Vec<&str> = root.references().collect();
+        while let Some(name) = open.pop() {
+            if let (false, Some(component)) = (components.contains_key(name), converted.get(name)) {
+                components.insert(name.to_owned(), component.schema.clone());
+                open.extend(component.references());
+            }
+        }
+        let whole = json!({ "allOf": [root.schema], "components": { "schemas": components } });
+        match self.compiler.compile(&whole) {
+            Ok(validator) => {
+                let recursive = (extent == Extent::Recursive).then_some(root);
+                Some(Checker { validator, recursive })
+            }
+            Err(_) => {
+                self.compiler.note("a schema that is not as OpenAPI 3.0 has them");
+                None
+            }
+        }
     }
 }
 
@@ -220,8 +193,8 @@ fn tell(error: &ValidationError<'_>, depth: usize, misfits: &mut Vec<Misfit>) {
             }
             let nearest = nearest(context);
             if let Some(nearest) = nearest.filter(|_| depth < MAX_DEPTH) {
-                for error in nearest {
-                    tell(error, depth + 1, misfits);
+                for error in nearest.iter().take(MAX_MISFITS) {
+                    tell(error, depth.saturating_add(1), misfits);
                 }
                 return;
             }

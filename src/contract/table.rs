@@ -82,18 +82,18 @@ impl DeviationTable {
             let number = Reverse(kept.number);
             let mut rank = (severity, kept.seen.times, number, key);
             self.ranks.remove(&rank);
-            kept.seen.times += 1;
-            rank.1 += 1;
+            kept.seen.times = kept.seen.times.saturating_add(1);
+            rank.1 = rank.1.saturating_add(1);
             self.ranks.insert(rank);
             return false;
         }
         let digest = digest(&key);
         let known = self.candidates.get(&digest).copied();
-        let times = known.map_or(0, |known| known.times) + 1;
+        let times = known.map_or(0, |known| known.times).saturating_add(1);
         if self.kept.len() >= self.capacity {
             let lowest = self.ranks.first().map(|(severity, times, ..)| (*severity, *times));
             if lowest.is_some_and(|lowest| (severity, times) <= lowest) {
-                self.left_out += 1;
+                self.left_out = self.left_out.saturating_add(1);
                 let logged = known.is_some_and(|known| known.logged);
                 self.remember(digest, Candidate { severity, times, logged });
                 return false;
@@ -102,8 +102,8 @@ impl DeviationTable {
         }
         self.candidates.remove(&digest);
         // All but this time were left out until now.
-        self.left_out -= times - 1;
-        self.made += 1;
+        self.left_out = self.left_out.saturating_sub(times.saturating_sub(1));
+        self.made = self.made.saturating_add(1);
         self.ranks.insert((severity, times, Reverse(self.made), key.clone()));
         let seen =
             Seen { deviation: deviation.clone(), request_id: request_id.map(str::to_owned), times };
@@ -114,7 +114,7 @@ impl DeviationTable {
     fn leave_out_lowest(&mut self) {
         let Some((severity, times, _, key)) = self.ranks.pop_first() else { return };
         self.kept.remove(&key);
-        self.left_out += times;
+        self.left_out = self.left_out.saturating_add(times);
         self.remember(digest(&key), Candidate { severity, times, logged: true });
     }
 

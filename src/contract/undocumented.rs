@@ -1,6 +1,9 @@
 //! Properties that a body has and the document does not name: JSON Schema allows them, and for the
 //! reader of a document they are news.
 
+use std::collections::HashSet;
+use std::ptr;
+
 use serde_json::Value;
 
 use super::pointer::escaped;
@@ -14,51 +17,61 @@ const MAX_DEPTH: usize = 32;
 /// As many are told of one body.
 const MAX_FOUND: usize = 64;
 
+/// As many parts of schemas are held against parts of one body. GitHub's largest bodies take less than
+/// a tenth.
+const MAX_PARTS: usize = 10_000_000;
+
 /// The JSON pointers (RFC 6901) of properties that no part of the schema names.
 pub(super) fn undocumented(value: &Value, schema: &Value, schemas: &Schemas) -> Vec<String> {
-    let mut found = Vec::new();
-    look(value, &[schema], schemas, "", 0, &mut found);
-    found
+    let mut look = Look { schemas, parts: 0, found: Vec::new() };
+    look.at(value, &[schema], "", 0);
+    look.found
 }
 
-fn look(
-    value: &Value,
-    parts: &[&Value],
-    schemas: &Schemas,
-    path: &str,
-    depth: usize,
-    found: &mut Vec<String>,
-) {
-    if depth > MAX_DEPTH || found.len() >= MAX_FOUND {
-        return;
-    }
-    let mut all = Vec::new();
-    parts.iter().for_each(|part| flatten(part, schemas, 0, &mut all));
-    match value {
-        Value::Object(properties) => {
-            let named = |name: &str| -> Vec<&Value> {
-                all.iter().filter_map(|part| part["properties"].get(name)).collect()
-            };
-            let free: Vec<&Value> = all.iter().filter_map(|part| additional(part)).collect();
-            // Without any property named, the document does not say what is in it.
-            let open = !free.is_empty() || all.iter().all(|part| !part["properties"].is_object());
-            for (name, value) in properties {
-                let path = format!("{path}/{}", escaped(name));
-                let parts = named(name);
-                match (parts.is_empty(), open) {
-                    (false, _) => look(value, &parts, schemas, &path, depth + 1, found),
-                    (true, true) => look(value, &free, schemas, &path, depth + 1, found),
-                    (true, false) => found.push(path),
+/// One look at a body.
+struct Look<'a> {
+    schemas: &'a Schemas,
+    /// How many parts of schemas were held against parts of the body.
+    parts: usize,
+    found: Vec<String>,
+}
+
+impl Look<'_> {
+    fn at(&mut self, value: &Value, parts: &[&Value], path: &str, depth: usize) {
+        if depth > MAX_DEPTH || self.found.len() >= MAX_FOUND || self.parts >= MAX_PARTS {
+            return;
+        }
+        let all = flatten(parts, self.schemas);
+        self.parts = self.parts.saturating_add(all.len());
+        let depth = depth.saturating_add(1);
+        match value {
+            Value::Object(properties) => {
+                let named = |name: &str| -> Vec<&Value> {
+                    all.iter().filter_map(|part| part["properties"].get(name)).collect()
+                };
+                let free: Vec<&Value> = all.iter().filter_map(|part| additional(part)).collect();
+                // Without any property named, the document does not say what is in it.
+                let open =
+                    !free.is_empty() || all.iter().all(|part| !part["properties"].is_object());
+                for (name, value) in properties {
+                    let path = format!("{path}/{}", escaped(name));
+                    let parts = named(name);
+                    match (parts.is_empty(), open) {
+                        (false, _) => self.at(value, &parts, &path, depth),
+                        (true, true) => self.at(value, &free, &path, depth),
+                        (true, false) if self.found.len() < MAX_FOUND => self.found.push(path),
+                        (true, false) => return,
+                    }
                 }
             }
-        }
-        Value::Array(items) => {
-            let parts: Vec<&Value> = all.iter().filter_map(|part| part.get("items")).collect();
-            for (index, item) in items.iter().enumerate() {
-                look(item, &parts, schemas, &format!("{path}/{index}"), depth + 1, found);
+            Value::Array(items) => {
+                let parts: Vec<&Value> = all.iter().filter_map(|part| part.get("items")).collect();
+                for (index, item) in items.iter().enumerate() {
+                    self.at(item, &parts, &format!("{path}/{index}"), depth);
+                }
             }
+            _ => {}
         }
-        _ => {}
     }
 }
 
@@ -72,8 +85,7 @@ pub(crate) fn parts_at<'a>(
     let mut parts = vec![schema];
     for step in pointer.split('/').skip(1) {
         let step = unescaped(step);
-        let mut all = Vec::new();
-        parts.iter().for_each(|part| flatten(part, schemas, 0, &mut all));
+        let all = flatten(&parts, schemas);
         let named: Vec<&Value> = all.iter().filter_map(|p| p["properties"].get(&step)).collect();
         parts = match (named.is_empty(), step.parse::<usize>()) {
             (false, _) => named,
@@ -91,17 +103,22 @@ fn additional(part: &Value) -> Option<&Value> {
     part.get("additionalProperties").filter(|additional| **additional != Value::Bool(false))
 }
 
-/// The schema, and all that it is put together from.
-fn flatten<'a>(schema: &'a Value, schemas: &'a Schemas, depth: usize, all: &mut Vec<&'a Value>) {
-    if depth > MAX_DEPTH {
-        return;
+/// The schemas, and all that they are put together from: each once, since they may refer to one
+/// another in a circle.
+fn flatten<'a>(parts: &[&'a Value], schemas: &'a Schemas) -> Vec<&'a Value> {
+    let (mut all, mut seen) = (Vec::new(), HashSet::new());
+    let mut open: Vec<&'a Value> = parts.iter().rev().copied().collect();
+    while let Some(part) = open.pop() {
+        let schema = schemas.resolve(part);
+        if !seen.insert(ptr::from_ref(schema)) {
+            continue;
+        }
+        all.push(schema);
+        for keyword in ["oneOf", "anyOf", "allOf"] {
+            open.extend(schema[keyword].as_array().into_iter().flatten().rev());
+        }
     }
-    let schema = schemas.resolve(schema);
-    all.push(schema);
-    for keyword in ["allOf", "anyOf", "oneOf"] {
-        let parts = schema[keyword].as_array().into_iter().flatten();
-        parts.for_each(|part| flatten(part, schemas, depth + 1, all));
-    }
+    all
 }
 
 #[cfg(test)]

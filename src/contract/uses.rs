@@ -252,7 +252,7 @@ pub const fn __is_known(id: &str) -> bool {
         if is_same(crate::api::OPERATIONS[index].id.as_bytes(), id) {
             return true;
         }
-        index += 1;
+        index = index.saturating_add(1);
     }
     false
 }
@@ -263,7 +263,7 @@ const fn contains(text: &[u8], byte: u8) -> bool {
         if text[index] == byte {
             return true;
         }
-        index += 1;
+        index = index.saturating_add(1);
     }
     false
 }
@@ -277,7 +277,7 @@ const fn is_same(one: &[u8], other: &[u8]) -> bool {
         if one[index] != other[index] {
             return false;
         }
-        index += 1;
+        index = index.saturating_add(1);
     }
     true
 }

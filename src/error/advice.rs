@@ -173,5 +173,5 @@ fn permission(headers: &HeaderMap) -> String {
 
 /// Whole seconds, rounded up: to return too early is to be refused again.
 fn seconds(wait: Duration) -> u64 {
-    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))
 }

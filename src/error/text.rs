@@ -111,12 +111,12 @@ pub(super) fn of_other(headers: &HeaderMap, body: &[u8]) -> String {
 /// The text within the first element of this name, without the tags in it.
 fn element(page: &str, lower: &str, name: &str) -> Option<String> {
     let open = format!("<{name}");
-    let starts = lower.match_indices(&open).map(|(at, _)| at + open.len());
+    let starts = lower.match_indices(&open).map(|(at, _)| at.saturating_add(open.len()));
     let start = starts.into_iter().find(|at| {
         lower[*at..].starts_with(|next: char| next == '>' || next.is_ascii_whitespace())
     })?;
-    let start = start + lower[start..].find('>')? + 1;
-    let end = start + lower[start..].find(&format!("</{name}"))?;
+    let start = start.checked_add(lower.get(start..)?.find('>')?)?.checked_add(1)?;
+    let end = start.checked_add(lower.get(start..)?.find(&format!("</{name}"))?)?;
     let (mut text, mut tag) = (String::new(), false);
     for character in page[start..end].chars() {
         match character {

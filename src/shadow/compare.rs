@@ -211,7 +211,7 @@ impl<'a> Walk<'a> {
                 Some(millis) => {
                     text.push_str(&format!(
                         "time {:020}",
-                        i128::from(millis) - i128::from(i64::MIN)
+                        i128::from(millis).saturating_sub(i128::from(i64::MIN))
                     ));
                 }
                 None => text.push_str(&value.to_string()),

@@ -175,7 +175,7 @@ impl Control {
 
     /// Begins the stage anew.
     pub(super) fn restart(&mut self, now: Instant) {
-        self.epoch += 1;
+        self.epoch = self.epoch.saturating_add(1);
         self.window.clear();
         self.lately.clear();
         self.since = now;
@@ -241,7 +241,9 @@ impl Control {
 
     /// What is wrong in the window. Unless they are wanted, latencies are looked at once a second.
     fn trouble(&mut self, now: Instant, latencies: bool) -> Option<Reason> {
-        let due = self.latencies_at.is_none_or(|then| now >= then + LATENCIES_EVERY);
+        let due = self
+            .latencies_at
+            .is_none_or(|then| now.saturating_duration_since(then) >= LATENCIES_EVERY);
         let latencies = (latencies || due) && self.step_back.latency_ratio.is_some();
         if latencies {
             self.latencies_at = Some(now);
@@ -286,7 +288,7 @@ impl StepBack {
         }
         let ratio = self.latency_ratio?;
         let (old, new) = counts.latencies()?;
-        let slower = new > old.mul_f64(ratio.min(1e6)) && new > old + NO_MATTER;
+        let slower = new > old.mul_f64(ratio.min(1e6)) && new > old.saturating_add(NO_MATTER);
         slower.then_some(Reason::Latency { old, new })
     }
 }

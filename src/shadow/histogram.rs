@@ -57,7 +57,7 @@ impl Histogram {
         let wanted = (share.clamp(0.0, 1.0) * self.total as f64).ceil().max(1.0) as u64;
         let mut seen = 0_u64;
         for (index, count) in self.counts.iter().enumerate() {
-            seen += u64::from(*count);
+            seen = seen.saturating_add(u64::from(*count));
             if seen >= wanted {
                 return Some(Duration::from_micros(middle(index).min(self.longest)));
             }
@@ -80,8 +80,10 @@ fn bucket(micros: u64) -> usize {
         return micros as usize;
     }
     let power = micros.ilog2();
-    let part = (micros >> (power - PARTS_LOG)) as usize - PARTS;
-    (power - PARTS_LOG + 1) as usize * PARTS + part
+    // At least 0: what is smaller is above.
+    let shift = power.saturating_sub(PARTS_LOG);
+    let part = (micros.wrapping_shr(shift) as usize).saturating_sub(PARTS);
+    (shift.saturating_add(1) as usize).saturating_mul(PARTS).saturating_add(part)
 }
 
 /// The middle of a bucket.
@@ -89,9 +91,10 @@ fn middle(bucket: usize) -> u64 {
     if bucket < PARTS {
         return bucket as u64;
     }
-    let shift = bucket / PARTS - 1;
-    let least = ((PARTS + bucket % PARTS) as u64) << shift;
-    least + (1_u64 << shift) / 2
+    let shift = u32::try_from((bucket / PARTS).saturating_sub(1)).unwrap_or(u32::MAX);
+    let least = PARTS.saturating_add(bucket % PARTS) as u64;
+    let middle = least.checked_shl(shift).zip(1_u64.checked_shl(shift));
+    middle.map_or(u64::MAX, |(least, width)| least.saturating_add(width / 2))
 }
 
 #[cfg(test)]

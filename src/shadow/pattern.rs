@@ -62,12 +62,12 @@ impl Pattern {
             match self.0.get(token) {
                 Some(Token::Deep) => {
                     retry = Some((token, step));
-                    token += 1;
+                    token = token.saturating_add(1);
                     continue;
                 }
                 Some(one) if path.get(step).is_some_and(|step| one.takes(step)) => {
-                    token += 1;
-                    step += 1;
+                    token = token.saturating_add(1);
+                    step = step.saturating_add(1);
                     continue;
                 }
                 None if step == path.len() => return true,
@@ -75,8 +75,8 @@ impl Pattern {
             }
             match &mut retry {
                 Some((deep, from)) if *from < path.len() => {
-                    *from += 1;
-                    (token, step) = (*deep + 1, *from);
+                    *from = from.saturating_add(1);
+                    (token, step) = (deep.saturating_add(1), *from);
                 }
                 _ => return false,
             }

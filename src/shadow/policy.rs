@@ -130,7 +130,7 @@ impl Mirroring {
 impl Default for StepBack {
     fn default() -> Self {
         Self {
-            window: 5 * MINUTE,
+            window: MINUTE.saturating_mul(5),
             minimum: 100,
             error_rate: Some(0.01),
             mismatch_rate: Some(0.01),

@@ -118,24 +118,24 @@ impl Record {
 
     pub(super) fn skip(&mut self, skip: Skip) {
         match skip {
-            Skip::Full => self.full += 1,
-            Skip::Abandoned => self.abandoned += 1,
-            Skip::NoRuntime => self.no_runtime += 1,
+            Skip::Full => self.full = self.full.saturating_add(1),
+            Skip::Abandoned => self.abandoned = self.abandoned.saturating_add(1),
+            Skip::NoRuntime => self.no_runtime = self.no_runtime.saturating_add(1),
         }
     }
 
     pub(super) fn compared(&mut self, differences: Vec<Difference>) {
-        self.compared += 1;
-        self.mismatched += u64::from(!differences.is_empty());
+        self.compared = self.compared.saturating_add(1);
+        self.mismatched = self.mismatched.saturating_add(u64::from(!differences.is_empty()));
         for difference in differences {
             let key = (difference.pattern.clone(), difference.kind);
             let full = self.samples.len() >= SAMPLES;
             match self.samples.get_mut(&key) {
                 Some((count, newest)) => {
-                    *count += 1;
+                    *count = count.saturating_add(1);
                     *newest = difference;
                 }
-                None if full => self.left_out += 1,
+                None if full => self.left_out = self.left_out.saturating_add(1),
                 None => {
                     self.samples.insert(key, (1, difference));
                 }
@@ -148,19 +148,21 @@ impl SideRecord {
     pub(super) fn ended(&mut self, now: Instant, part: Part, ended: &Ended, latency: Duration) {
         match part {
             Part::Served { write } => {
-                self.served += 1;
-                self.writes += u64::from(write);
+                self.served = self.served.saturating_add(1);
+                self.writes = self.writes.saturating_add(u64::from(write));
             }
-            Part::Fallback => self.served += 1,
-            Part::Mirrored => self.mirrored += 1,
+            Part::Fallback => self.served = self.served.saturating_add(1),
+            Part::Mirrored => self.mirrored = self.mirrored.saturating_add(1),
         }
         match ended {
             Ended::Answered => {}
-            Ended::Failed(failure) if failure.is_answer() => self.answers += 1,
-            Ended::Failed(_) => self.failed += 1,
-            Ended::TimedOut => self.timed_out += 1,
-            Ended::Panicked => self.panicked += 1,
-            Ended::Abandoned => self.abandoned += 1,
+            Ended::Failed(failure) if failure.is_answer() => {
+                self.answers = self.answers.saturating_add(1)
+            }
+            Ended::Failed(_) => self.failed = self.failed.saturating_add(1),
+            Ended::TimedOut => self.timed_out = self.timed_out.saturating_add(1),
+            Ended::Panicked => self.panicked = self.panicked.saturating_add(1),
+            Ended::Abandoned => self.abandoned = self.abandoned.saturating_add(1),
         }
         if !matches!(ended, Ended::Panicked | Ended::Abandoned) {
             self.latency.record(latency);

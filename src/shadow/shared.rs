@@ -124,8 +124,8 @@ impl Core {
             let record = state.records.of(about.operation.clone());
             record.side(side).ended(now, part, ended, latency);
             if part == Part::Fallback {
-                record.fallbacks += 1;
-                record.saved += u64::from(!ended.is_failure());
+                record.fallbacks = record.fallbacks.saturating_add(1);
+                record.saved = record.saved.saturating_add(u64::from(!ended.is_failure()));
                 // Only calls that went wrong come here: they would make the old side look bad.
                 None
             } else {
@@ -163,7 +163,9 @@ impl Core {
     }
 
     pub(super) fn uncompared(&self, about: &About) {
-        self.state().records.of(about.operation.clone()).uncompared += 1;
+        let mut state = self.state();
+        let record = state.records.of(about.operation.clone());
+        record.uncompared = record.uncompared.saturating_add(1);
     }
 
     pub(super) fn skipped(&self, about: &About, skip: Skip) {

@@ -39,8 +39,8 @@ impl Results {
     }
 
     fn add(&mut self, other: Self) {
-        self.all += other.all;
-        self.failed += other.failed;
+        self.all = self.all.saturating_add(other.all);
+        self.failed = self.failed.saturating_add(other.failed);
     }
 }
 
@@ -55,8 +55,8 @@ impl Counts {
                 results.add(Results { all: 1, failed: u64::from(failed) });
             }
             Observation::Compared { equal, latencies } => {
-                self.compared += 1;
-                self.mismatched += u64::from(!equal);
+                self.compared = self.compared.saturating_add(1);
+                self.mismatched = self.mismatched.saturating_add(u64::from(!equal));
                 if let Some((old, new)) = latencies {
                     self.old_latency.record(old);
                     self.new_latency.record(new);
@@ -84,8 +84,8 @@ impl Counts {
     fn add(&mut self, other: &Self) {
         self.old.add(other.old);
         self.new.add(other.new);
-        self.compared += other.compared;
-        self.mismatched += other.mismatched;
+        self.compared = self.compared.saturating_add(other.compared);
+        self.mismatched = self.mismatched.saturating_add(other.mismatched);
     }
 
     fn add_latencies(&mut self, other: &Self) {
@@ -114,7 +114,7 @@ impl Window {
     pub(super) fn new(length: Duration) -> Self {
         Self {
             origin: Instant::now(),
-            part: (length / PARTS as u32).max(Duration::from_millis(1)),
+            part: length.checked_div(PARTS as u32).unwrap_or(length).max(Duration::from_millis(1)),
             parts: Default::default(),
             newest: 0,
             sum: Counts::default(),
@@ -148,9 +148,11 @@ impl Window {
     /// Empties the parts that have become too old. Time that goes back changes nothing.
     fn move_to(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.origin).as_nanos();
-        let current = u64::try_from(passed / self.part.as_nanos()).unwrap_or(u64::MAX);
+        let current =
+            passed.checked_div(self.part.as_nanos()).and_then(|current| current.try_into().ok());
+        let current = current.unwrap_or(u64::MAX);
         for old in 0..current.saturating_sub(self.newest).min(PARTS as u64) {
-            if let Some(part) = self.parts.get_mut(slot(current - old)) {
+            if let Some(part) = self.parts.get_mut(slot(current.saturating_sub(old))) {
                 part.clear();
             }
         }
@@ -161,5 +163,5 @@ impl Window {
 /// The place of a part in the ring.
 fn slot(part: u64) -> usize {
     // The remainder is smaller than the ring.
-    (part % PARTS as u64) as usize
+    part.checked_rem(PARTS as u64).unwrap_or_default() as usize
 }

@@ -1,5 +1,7 @@
 //! Numbers of the last minutes or seconds, each of its own.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::collections::VecDeque;
 
 /// What happened in each of the last parts of time. Parts in which nothing happened take no room.
@@ -19,11 +21,15 @@ impl<T: Default> Ring<T> {
     pub(super) fn at(&mut self, part: u64) -> &mut T {
         if self.parts.back().is_none_or(|(last, _)| *last < part) {
             self.parts.push_back((part, T::default()));
-            while self.parts.front().is_some_and(|(first, _)| first + self.most <= part) {
+            while self
+                .parts
+                .front()
+                .is_some_and(|(first, _)| first.saturating_add(self.most) <= part)
+            {
                 self.parts.pop_front();
             }
         }
-        let last = self.parts.len() - 1;
+        let last = self.parts.len().saturating_sub(1);
         // It holds one at least, which was just put there or was there before.
         &mut self.parts[last].1
     }

@@ -1,5 +1,7 @@
 //! The last ten minutes, second by second, for the dashboard.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -154,7 +156,7 @@ impl Seconds {
             self.failed.pop_front();
         }
         self.failed.push_back(failed);
-        self.failed_in_all += 1;
+        self.failed_in_all = self.failed_in_all.saturating_add(1);
     }
 
     /// How many calls failed, of which the last ones are kept.
@@ -191,21 +193,21 @@ impl Seconds {
         window.retain(|(at, _)| *at < end);
         let (mut sum, mut first, mut next) = ([0_u32; BOUNDS.len() + 1], 0, 0);
         for index in 0..length {
-            let at = from + index as u64;
+            let at = from.saturating_add(index as u64);
             while let Some((entered, second)) = window.get(next)
                 && *entered <= at
             {
                 add(&mut sum, &second.answers);
-                next += 1;
+                next = next.saturating_add(1);
                 if *entered == at {
                     series.fill(index, length, second, &named);
                 }
             }
             while let Some((left, second)) = window.get(first)
-                && *left + SMOOTHED <= at
+                && left.saturating_add(SMOOTHED) <= at
             {
                 subtract(&mut sum, &second.answers);
-                first += 1;
+                first = first.saturating_add(1);
             }
             let [p50, p95, p99] = percentiles(&sum, [0.5, 0.95, 0.99]);
             let lines = [(&mut series.p50, p50), (&mut series.p95, p95), (&mut series.p99, p99)];
@@ -223,7 +225,8 @@ impl Seconds {
         let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
         for (_, second) in self.ring.since(0) {
             for (of, count) in &second.errors {
-                *counts.entry(of).or_default() += u64::from(*count);
+                let sum = counts.entry(of).or_default();
+                *sum = sum.saturating_add(u64::from(*count));
             }
         }
         let mut counts = Vec::from_iter(counts);

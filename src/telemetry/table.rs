@@ -1,5 +1,7 @@
 //! The metrics that this crate gives, as data: for exporters, dashboards and tests.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 /// One metric, as [`METRICS`] lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -1,5 +1,7 @@
 //! How a client's calls went lately: what its health and its dashboard are read from.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -93,9 +95,10 @@ impl Watch {
         let end = End::of(failed);
         if end != End::Dropped {
             let minute = state.minutes.at(self.second(now) / 60);
-            minute.calls += 1;
-            minute.failed += u64::from(end != End::Well);
-            minute.unavailable += u64::from(end == End::Unavailable);
+            minute.calls = minute.calls.saturating_add(1);
+            minute.failed = minute.failed.saturating_add(u64::from(end != End::Well));
+            minute.unavailable =
+                minute.unavailable.saturating_add(u64::from(end == End::Unavailable));
         }
         #[cfg(feature = "dashboard")]
         {
@@ -114,8 +117,8 @@ impl Watch {
         let mut state = self.state();
         if let Some(took) = took {
             let minute = state.minutes.at(self.second(now) / 60);
-            minute.answers += 1;
-            minute.took += took;
+            minute.answers = minute.answers.saturating_add(1);
+            minute.took = minute.took.saturating_add(took);
         }
         #[cfg(feature = "dashboard")]
         state.seconds.at(self.second(now)).attempt(took);
@@ -123,14 +126,14 @@ impl Watch {
 
     /// What happened in so many minutes, with the one that goes on.
     pub(crate) fn last(&self, minutes: u64) -> Minute {
-        let first = (self.second(Instant::now()) / 60 + 1).saturating_sub(minutes);
+        let first = (self.second(Instant::now()) / 60).saturating_add(1).saturating_sub(minutes);
         let state = self.state();
         state.minutes.since(first).fold(Minute::default(), |sum, (_, minute)| Minute {
-            calls: sum.calls + minute.calls,
-            failed: sum.failed + minute.failed,
-            unavailable: sum.unavailable + minute.unavailable,
-            answers: sum.answers + minute.answers,
-            took: sum.took + minute.took,
+            calls: sum.calls.saturating_add(minute.calls),
+            failed: sum.failed.saturating_add(minute.failed),
+            unavailable: sum.unavailable.saturating_add(minute.unavailable),
+            answers: sum.answers.saturating_add(minute.answers),
+            took: sum.took.saturating_add(minute.took),
         })
     }
 

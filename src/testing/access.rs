@@ -43,7 +43,9 @@ impl Access {
         if minted.len() >= MAX_TOKENS {
             minted.remove(0);
         }
-        minted.push((token.clone().into(), clock.now() + TOKEN_LIFETIME));
+        let now = clock.now();
+        let ends = now.checked_add(TOKEN_LIFETIME).unwrap_or(now);
+        minted.push((token.clone().into(), ends));
         (token, clock.text(TOKEN_LIFETIME))
     }
 
@@ -105,13 +107,13 @@ fn is_jwt(given: &str, clock: &Clock) -> Result<(), &'static str> {
         return Err("'Issuer' claim ('iss') must be provided");
     }
     match (time("iat"), time("exp")) {
-        (_, Some(exp)) if exp + SKEW <= now => {
+        (_, Some(exp)) if exp.saturating_add(SKEW) <= now => {
             Err("'Expiration time' claim ('exp') is in the past")
         }
-        (_, Some(exp)) if exp > now + JWT_LIFETIME + SKEW => {
+        (_, Some(exp)) if exp > now.saturating_add(JWT_LIFETIME.saturating_add(SKEW)) => {
             Err("'Expiration time' claim ('exp') is too far in the future")
         }
-        (Some(iat), Some(_)) if iat > now + SKEW => Err(
+        (Some(iat), Some(_)) if iat > now.saturating_add(SKEW) => Err(
             "'Issued at' claim ('iat') must be an Integer representing the time that the assertion was issued",
         ),
         (Some(_), Some(_)) => Ok(()),

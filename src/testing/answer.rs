@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::fault::Fault;
 use super::reply::Reply;
 use super::stub::accept;
-use crate::contract::{CheckResponse, Document, DocumentedOperation};
+use crate::contract::{CheckResponse, Document, DocumentedOperation, MAX_NESTING, is_too_deep};
 
 /// What a function answers to a request: see [`Stub::with`](super::Stub::with).
 ///
@@ -52,11 +52,12 @@ impl Answer {
     /// A status and a body of JSON, which have to be as GitHub's document says.
     ///
     /// # Panics
-    /// If the status is none.
+    /// If the status is none, or if the body nests more than 127 levels deep.
     #[must_use]
     #[track_caller]
     pub fn json(status: u16, body: &Value) -> Self {
         accept(check_status(status));
+        accept(check_nesting(body));
         Self(What::Reply(Reply::json(status, body), true))
     }
 
@@ -152,6 +153,14 @@ impl From<Fault> for Answer {
 pub(super) fn check_status(status: u16) -> Result<(), String> {
     let known = StatusCode::from_u16(status);
     known.map(drop).map_err(|_| format!("{status} is no status"))
+}
+
+/// What nests more deeply is read by no client, and writing it takes more stack than there is.
+fn check_nesting(body: &Value) -> Result<(), String> {
+    match is_too_deep(body) {
+        true => Err(format!("the body nests more than {MAX_NESTING} levels deep")),
+        false => Ok(()),
+    }
 }
 
 pub(super) fn check_header(name: &str, value: &str) -> Result<(), String> {

@@ -8,6 +8,9 @@ use crate::contract::{Document, DocumentedOperation, Matched};
 /// The repository of the document's examples.
 const EXAMPLE: &str = "octocat/Hello-World";
 
+/// The longest name of a repository, with its owner's, that is written into an example, in bytes.
+const MAX_NAME: usize = 256;
+
 /// The example with what the path says, where that keeps to the document.
 pub(super) fn as_asked(
     example: &Value,
@@ -22,6 +25,8 @@ pub(super) fn as_asked(
     let mut asked = example.clone();
     if let (Some(owner), Some(repo)) =
         (matched.path_parameter("owner"), matched.path_parameter("repo"))
+        // Long names in many places would make a long answer.
+        && owner.len().saturating_add(repo.len()) <= MAX_NAME
     {
         of_repository(&mut asked, owner, repo);
     }

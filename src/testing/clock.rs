@@ -22,19 +22,20 @@ impl Clock {
 
     pub(super) fn at(&self, instant: Instant) -> SystemTime {
         let (clock, started) = self.started;
-        clock + instant.saturating_duration_since(started)
+        clock.checked_add(instant.saturating_duration_since(started)).unwrap_or(clock)
     }
 
     /// So long from now, as GitHub writes times in bodies.
     pub(super) fn text(&self, later: Duration) -> String {
-        let time = DateTime::<Utc>::from(self.now() + later);
+        let now = self.now();
+        let time = DateTime::<Utc>::from(now.checked_add(later).unwrap_or(now));
         time.to_rfc3339_opts(SecondsFormat::Secs, true)
     }
 
     /// Seconds since 1970 at an instant: the first that lies after it, so that nobody comes too early.
     pub(super) fn seconds(&self, instant: Instant) -> u64 {
         let at = self.at(instant).duration_since(UNIX_EPOCH).unwrap_or_default();
-        at.as_secs() + u64::from(at.subsec_nanos() > 0)
+        at.as_secs().saturating_add(u64::from(at.subsec_nanos() > 0))
     }
 
     /// The `Date` of an answer.

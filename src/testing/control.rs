@@ -17,6 +17,9 @@ use super::stub::{Matcher, Stub};
 
 const PREFIX: &str = "/octowire-mock/";
 
+/// The most stubs that are added by request. Each is looked at for each request.
+const MAX_STUBS: usize = 10_000;
+
 /// The answer to such a request.
 pub(super) fn answer(shared: &Arc<Shared>, request: &Received) -> Option<Reply> {
     let path = request.path.strip_prefix(PREFIX)?;
@@ -135,6 +138,9 @@ enum NewFault {
 
 impl NewStub {
     fn add(self, shared: &Arc<Shared>) -> Result<(), String> {
+        if shared.stubs().len() >= MAX_STUBS {
+            return Err(format!("there are {MAX_STUBS} stubs already: reset them"));
+        }
         let matcher = match (self.operation, self.method, self.path) {
             (Some(id), None, None) => {
                 shared.operation(&id)?;

@@ -15,6 +15,7 @@ use super::asked::as_asked;
 use super::clock::Clock;
 use super::contents::{self, Sources};
 use super::control;
+use super::intake::Intake;
 use super::limits::Limits;
 use super::listing::Items;
 use super::received::Received;
@@ -25,7 +26,7 @@ use crate::contract::{
     CheckRequest, Deviation, DeviationKind, Document, DocumentedOperation, Matched, Source,
 };
 
-/// As many requests are remembered, and as many bytes of their bodies; the oldest go first.
+/// As many requests are remembered, and as many bytes of them; the oldest go first.
 const MAX_RECEIVED: usize = 10_000;
 const MAX_RECEIVED_BYTES: usize = 64 * 1024 * 1024;
 
@@ -44,6 +45,8 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) resources: Resources,
     pub(super) access: Access,
+    /// The bodies that come in.
+    pub(super) intake: Intake,
     lenient: bool,
     /// What a test got wrong, and has to be told.
     pub(super) mistakes: Mutex<Vec<String>>,
@@ -74,6 +77,7 @@ impl Shared {
             limits: Limits::new(clock),
             resources: Resources::default(),
             access,
+            intake: Intake::default(),
             lenient,
             mistakes: Mutex::default(),
         }
@@ -242,17 +246,17 @@ impl Shared {
             Err(_) if by_path || request.path.starts_with(reply::DOWNLOADS) => &[],
             Err(unknown) => std::slice::from_ref(unknown),
         };
-        if received.deviations.len() < MAX_NOTES {
-            received.deviations.extend_from_slice(found);
-        }
+        let room = MAX_NOTES.saturating_sub(received.deviations.len());
+        received.deviations.extend(found.iter().take(room).cloned());
         if let Some(id) = &request.operation_id {
-            *received.by_operation.entry(id.clone()).or_default() += 1;
+            let count = received.by_operation.entry(id.clone()).or_default();
+            *count = count.saturating_add(1);
         }
-        received.bytes += request.body.len();
+        received.bytes = received.bytes.saturating_add(request.size());
         received.requests.push_back(request.clone());
         while received.requests.len() > MAX_RECEIVED || received.bytes > MAX_RECEIVED_BYTES {
             let Some(oldest) = received.requests.pop_front() else { break };
-            received.bytes -= oldest.body.len();
+            received.bytes = received.bytes.saturating_sub(oldest.size());
         }
     }
 

@@ -44,6 +44,9 @@ const MAX_BUCKETS: usize = 10_000;
 const HOUR: Duration = Duration::from_secs(3600);
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// The longest window: ten years. An instant further away is none that a program has.
+const MAX_WINDOW: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// What a client gets that does not say which version it wants.
 const API_VERSION: &str = "2022-11-28";
 
@@ -59,7 +62,7 @@ impl Limits {
 
     /// Lets a resource have so many requests in a window, for each identity; the first begins now.
     pub(super) fn set(&self, resource: &str, limit: u64, window: Duration) {
-        lock(&self.set).insert(resource.to_owned(), (limit, window, Instant::now() + window));
+        lock(&self.set).insert(resource.to_owned(), (limit, window, after(Instant::now(), window)));
         lock(&self.buckets).retain(|(_, of), _| of != resource);
     }
 
@@ -80,7 +83,7 @@ impl Limits {
 
     /// Uses a limit up until its window ends, and refuses.
     pub(super) fn exhaust(&self, request: &Received, window: Duration) -> Reply {
-        let reset = Instant::now() + window;
+        let reset = after(Instant::now(), window);
         self.with(request, &request.resource, |bucket| {
             *bucket = Bucket { used: bucket.limit, reset, enforced: true, ..*bucket };
         });
@@ -96,7 +99,7 @@ impl Limits {
                 json!({
                     "limit": bucket.limit,
                     "used": bucket.used,
-                    "remaining": bucket.limit - bucket.used,
+                    "remaining": bucket.limit.saturating_sub(bucket.used),
                     "reset": self.clock.seconds(bucket.reset),
                 })
             });
@@ -115,7 +118,7 @@ impl Limits {
         let free = (reply.status == 304 && request.is_authorized()) || request.path == OVERVIEW;
         let Bucket { limit, used, reset, .. } = self.with(request, &request.resource, |bucket| {
             if !free {
-                bucket.used = (bucket.used + 1).min(bucket.limit);
+                bucket.used = bucket.used.saturating_add(1).min(bucket.limit);
                 if !bucket.enforced && bucket.used == bucket.limit {
                     bucket.used = 0;
                 }
@@ -129,7 +132,7 @@ impl Limits {
             .header("x-github-api-version-selected", version)
             .header("x-github-media-type", "github.v3; format=json")
             .header("x-ratelimit-limit", limit.to_string())
-            .header("x-ratelimit-remaining", (limit - used).to_string())
+            .header("x-ratelimit-remaining", limit.saturating_sub(used).to_string())
             .header("x-ratelimit-used", used.to_string())
             .header("x-ratelimit-reset", self.clock.seconds(reset).to_string())
             .header("x-ratelimit-resource", &request.resource);
@@ -159,12 +162,12 @@ impl Limits {
             }
             None => {
                 let (limit, window) = usual(resource, request.is_authorized());
-                Bucket { limit, used: 0, window, reset: now + window, enforced: false }
+                Bucket { limit, used: 0, window, reset: after(now, window), enforced: false }
             }
         });
         if now >= bucket.reset {
             bucket.used = 0;
-            bucket.reset = now + bucket.window;
+            bucket.reset = after(now, bucket.window);
         }
         change(bucket)
     }
@@ -175,6 +178,11 @@ impl Limits {
         let now = self.clock.seconds(Instant::now());
         format!("{:04X}:{:06X}:{now:08X}", number >> 24, number & 0xFF_FFFF)
     }
+}
+
+/// The end of a window that begins now.
+fn after(now: Instant, window: Duration) -> Instant {
+    now.checked_add(window.min(MAX_WINDOW)).unwrap_or(now)
 }
 
 /// Whom a request is by, without its token.
@@ -207,7 +215,7 @@ pub(super) fn secondary(retry_after: Option<Duration>) -> Reply {
     let reply = Reply::error(403, message, &format!("{DOCS}#about-secondary-rate-limits"));
     match retry_after {
         Some(wait) => {
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
             reply.header("retry-after", seconds.to_string())
         }
         None => reply,

@@ -92,8 +92,9 @@ impl Listing {
         Some(Self {
             envelope: envelope(example)?,
             style,
-            default_per_page: number(default, 30),
-            max_per_page: number(longest, 100),
+            // A page of nothing would have no next one.
+            default_per_page: number(default, 30).max(1),
+            max_per_page: number(longest, 100).max(1),
             max_items: match example.get("incomplete_results") {
                 Some(_) => MAX_RESULTS,
                 None => usize::MAX,
@@ -182,12 +183,12 @@ impl Listing {
         match self.style {
             Style::Page => {
                 let last = total.div_ceil(per_page).max(1);
-                let page = range.start / per_page + 1;
+                let before = range.start.checked_div(per_page).unwrap_or_default();
                 if has_previous {
-                    link("page", (page - 1).to_string(), "prev");
+                    link("page", before.max(1).to_string(), "prev");
                 }
                 if has_next {
-                    link("page", (page + 1).to_string(), "next");
+                    link("page", before.saturating_add(2).to_string(), "next");
                     link("page", last.to_string(), "last");
                 }
                 if has_previous {
@@ -247,7 +248,7 @@ fn envelope(example: &Value) -> Option<Option<String>> {
 /// The item at `position`: the examples in turn, told apart by what tells them apart at GitHub.
 pub(super) fn item(examples: &[Value], position: usize) -> Option<Value> {
     let mut item = examples.get(position.checked_rem(examples.len())?)?.clone();
-    let n = position + 1;
+    let n = position.saturating_add(1);
 
     if let Value::String(text) = &item {
         return Some(json!(format!("{text}-{n}")));

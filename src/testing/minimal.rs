@@ -9,46 +9,101 @@ use crate::contract::Schemas;
 /// Where a schema that contains itself is cut off. GitHub's required properties nest less deeply.
 const MAX_DEPTH: usize = 12;
 
+/// The most parts of a value. GitHub's largest have some hundreds.
+const MAX_PARTS: usize = 10_000;
+
 /// The smallest value that fits `schema`, which may refer to those of `schemas`.
+///
+/// Where there is none of at most 10,000 parts, and none that nests 12 levels deep, what is missing
+/// is `null`, or left out of a list.
 pub(super) fn minimal_value(schema: &Value, schemas: &Schemas) -> Value {
-    value(schema, schemas, 0)
+    Maker { schemas, left: MAX_PARTS }.value(schema, 0)
 }
 
-fn value(schema: &Value, schemas: &Schemas, depth: usize) -> Value {
-    let schema = schemas.resolve(schema);
-    if let Some(known) = given(schema) {
-        return known;
-    }
-    if depth > MAX_DEPTH {
-        return Value::Null;
-    }
-    if let Some(parts) = schema["allOf"].as_array() {
-        return all_of(schema, parts, schemas, depth);
-    }
-    for choice in ["oneOf", "anyOf"] {
-        if let Some(first) = schema[choice].get(0) {
-            let chosen = value(first, schemas, depth + 1);
-            // `anyOf` beside properties only says which of them are required.
-            return merge(chosen, object(schema, schemas, depth));
+struct Maker<'a> {
+    schemas: &'a Schemas,
+    /// As many parts may still be made.
+    left: usize,
+}
+
+impl Maker<'_> {
+    fn value(&mut self, schema: &Value, depth: usize) -> Value {
+        let schemas = self.schemas;
+        let schema = schemas.resolve(schema);
+        if let Some(known) = given(schema) {
+            let size = size(known);
+            if size > self.left {
+                return Value::Null;
+            }
+            self.left = self.left.saturating_sub(size);
+            return known.clone();
+        }
+        if depth > MAX_DEPTH || self.left == 0 {
+            return Value::Null;
+        }
+        self.left = self.left.saturating_sub(1);
+        let below = depth.saturating_add(1);
+        if let Some(parts) = schema["allOf"].as_array() {
+            let all =
+                parts.iter().take(self.left).map(|part| self.value(part, below)).reduce(merge);
+            return all.map_or(Value::Null, |all| merge(all, self.object(schema, depth)));
+        }
+        for choice in ["oneOf", "anyOf"] {
+            if let Some(first) = schema[choice].get(0) {
+                let chosen = self.value(first, below);
+                // `anyOf` beside properties only says which of them are required.
+                return merge(chosen, self.object(schema, depth));
+            }
+        }
+        match schema_type(schema) {
+            "object" => self.object(schema, depth),
+            "array" => self.array(schema, depth),
+            "string" => json!(string(schema)),
+            // 1 rather than 0: ids, numbers and counts of what exists start there.
+            "integer" | "number" => schema.get("minimum").cloned().unwrap_or(json!(1)),
+            "boolean" => json!(false),
+            _ => json!({}),
         }
     }
-    match schema_type(schema) {
-        "object" => object(schema, schemas, depth),
-        "array" => array(schema, schemas, depth),
-        "string" => json!(string(schema)),
-        // 1 rather than 0: ids, numbers and counts of what exists start there.
-        "integer" | "number" => schema.get("minimum").cloned().unwrap_or(json!(1)),
-        "boolean" => json!(false),
-        _ => json!({}),
+
+    fn object(&mut self, schema: &Value, depth: usize) -> Value {
+        let required = schema["required"].as_array().into_iter().flatten();
+        let properties = required.filter_map(|name| {
+            let name = name.as_str().filter(|_| self.left > 0)?;
+            let property = schema["properties"].get(name).unwrap_or(&Value::Null);
+            Some((name.to_owned(), self.value(property, depth.saturating_add(1))))
+        });
+        Value::Object(properties.collect())
+    }
+
+    fn array(&mut self, schema: &Value, depth: usize) -> Value {
+        let mut items = Vec::new();
+        let least = schema["minItems"].as_u64().unwrap_or(0);
+        let least = usize::try_from(least).unwrap_or(usize::MAX).min(self.left);
+        for _ in 0..least {
+            items.push(self.value(&schema["items"], depth.saturating_add(1)));
+        }
+        Value::Array(items)
     }
 }
 
 /// A value that the schema itself gives.
-fn given(schema: &Value) -> Option<Value> {
+fn given(schema: &Value) -> Option<&Value> {
     let example = schema.get("example").filter(|_| is_scalar(schema));
     let first_value = schema["enum"].get(0);
-    let known = schema.get("const").or(first_value).or(example)?;
-    Some(known.clone())
+    schema.get("const").or(first_value).or(example)
+}
+
+/// How many parts a value has; a long text counts as several.
+fn size(value: &Value) -> usize {
+    let below =
+        |values: &mut dyn Iterator<Item = &Value>| values.map(size).fold(1, usize::saturating_add);
+    match value {
+        Value::String(text) => (text.len() / 256).saturating_add(1),
+        Value::Array(items) => below(&mut items.iter()),
+        Value::Object(properties) => below(&mut properties.values()),
+        _ => 1,
+    }
 }
 
 /// Whether the schema's own example is taken: only for texts, and only if it is one.
@@ -71,22 +126,6 @@ fn schema_type(schema: &Value) -> &str {
         _ if schema.get("items").is_some() => "array",
         _ => "",
     }
-}
-
-fn object(schema: &Value, schemas: &Schemas, depth: usize) -> Value {
-    let required = schema["required"].as_array().into_iter().flatten();
-    let properties = required.filter_map(|name| {
-        let name = name.as_str()?;
-        let property = schema["properties"].get(name).unwrap_or(&Value::Null);
-        Some((name.to_owned(), value(property, schemas, depth + 1)))
-    });
-    Value::Object(properties.collect())
-}
-
-fn array(schema: &Value, schemas: &Schemas, depth: usize) -> Value {
-    let length = schema["minItems"].as_u64().unwrap_or(0);
-    let items = (0..length).map(|_| value(&schema["items"], schemas, depth + 1));
-    Value::Array(items.collect())
 }
 
 fn string(schema: &Value) -> String {
@@ -127,14 +166,6 @@ fn formatted(schema: &Value) -> &'static str {
         Some("byte") => "",
         _ => "octocat",
     }
-}
-
-fn all_of(schema: &Value, parts: &[Value], schemas: &Schemas, depth: usize) -> Value {
-    parts
-        .iter()
-        .map(|part| value(part, schemas, depth + 1))
-        .reduce(merge)
-        .map_or(Value::Null, |all| merge(all, object(schema, schemas, depth)))
 }
 
 /// Both objects in one; what is not an object stays as it is.
@@ -202,6 +233,39 @@ mod tests {
         assert_eq!(node["parent"]["parent"]["id"], 1);
     }
 
+    #[test]
+    fn a_value_has_a_bounded_number_of_parts() {
+        let node = json!({ "$ref": "#/components/schemas/node" });
+        for schema in [
+            json!({ "type": "array", "minItems": u64::MAX, "items": { "type": "integer" } }),
+            json!({ "type": "array", "minItems": u64::MAX, "items": { "enum": ["a"] } }),
+            json!({ "type": "array", "minItems": 1000, "items": { "type": "array", "minItems": 1000,
+                "items": { "type": "array", "minItems": 1000 } } }),
+            json!({ "allOf": vec![&node; 1_000] }),
+            json!({ "$ref": "#/components/schemas/wide" }),
+            json!({ "$ref": "#/components/schemas/circle" }),
+        ] {
+            let wide = json!({ "allOf": vec![json!({ "$ref": "#/components/schemas/wide" }); 20] });
+            let circle = json!({ "$ref": "#/components/schemas/circle" });
+            let components = json!({ "node": minimal_node(), "wide": wide, "circle": circle });
+            let schemas = Schemas::new(components.as_object().unwrap().clone());
+            let length = minimal_value(&schema, &schemas).to_string().len();
+            assert!(length < 1_000_000, "{length} of {schema:.60}");
+        }
+    }
+
+    fn minimal_node() -> Value {
+        json!({
+            "type": "object",
+            "required": ["a", "b", "c"],
+            "properties": {
+                "a": { "$ref": "#/components/schemas/node" },
+                "b": { "$ref": "#/components/schemas/node" },
+                "c": { "type": "string" },
+            },
+        })
+    }
+
     fn has_null(value: &Value) -> bool {
         match value {
             Value::Object(properties) => properties.values().any(has_null),
@@ -229,7 +293,7 @@ mod tests {
         for schema in patterns {
             // Patterns of what secrets look like stand in examples, as texts.
             let Some(pattern) = schema["pattern"].as_str() else { continue };
-            let text = value(schema, &Schemas::new(Map::new()), 0);
+            let text = minimal_value(schema, &Schemas::new(Map::new()));
             let check = jsonschema::options().build(schema).unwrap();
             assert!(check.is_valid(&text), "{text} for {pattern}");
         }

@@ -159,7 +159,8 @@ impl MockGitHub {
 
     /// Lets a rate limit, such as `core` or `search`, have so many requests of each token in a window
     /// that begins now, by tokio's clock. Requests beyond it are refused by 403, as GitHub does, until
-    /// the window ends; then the next one begins. Without it, limits are told and never refuse.
+    /// the window ends; then the next one begins. A window is at most ten years long. Without it, limits
+    /// are told and never refuse.
     ///
     /// # Panics
     /// If GitHub has no such limit.

@@ -90,6 +90,16 @@ impl Received {
         self.by_id.contains(&parameter)
     }
 
+    /// What it takes up, in bytes.
+    pub(super) fn size(&self) -> usize {
+        let pairs = self.path_parameters.iter().chain(&self.query_pairs);
+        let pairs = pairs.map(|(name, value)| name.len().saturating_add(value.len()));
+        let headers = self.headers.iter();
+        let headers = headers.map(|(name, value)| name.as_str().len().saturating_add(value.len()));
+        let texts = [self.body.len(), self.path.len(), self.query.len()].into_iter();
+        texts.chain(pairs).chain(headers).fold(size_of::<Self>(), usize::saturating_add)
+    }
+
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }

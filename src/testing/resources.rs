@@ -6,6 +6,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -32,10 +33,24 @@ const FIRST_ID: u64 = 1_000_000_000;
 /// As many things are remembered of a repository; what comes after is refused.
 const MAX_THINGS: u64 = 100_000;
 
+/// The longest name of a repository with its owner's, in bytes, that anything is remembered of.
+/// GitHub's have 140.
+const MAX_NAME: usize = 256;
+
+/// As many bytes of requests that create or change things are taken; what comes after is refused.
+const MAX_BYTES: usize = 256 * 1024 * 1024;
+
+/// The largest body of one, in bytes, and the most items of a list in it. At GitHub, a body of an
+/// issue has 65,536 characters, and an issue 100 labels.
+const MAX_BODY: usize = 1024 * 1024;
+const MAX_LIST: usize = 100;
+
 #[derive(Default)]
 pub(super) struct Resources {
     repositories: Mutex<HashMap<String, Repository>>,
     seeds: Mutex<Seeds>,
+    /// The bytes of the requests that created or changed things.
+    bytes: AtomicUsize,
 }
 
 /// With how many things a repository begins, if not with the examples'.
@@ -119,6 +134,9 @@ impl Resources {
         let name = operation.id().strip_prefix("issues/")?;
         let (owner, repo) = (matched.path_parameter("owner")?, matched.path_parameter("repo")?);
         let full_name = format!("{owner}/{repo}");
+        if full_name.len() > MAX_NAME {
+            return Some(Reply::error(404, "Not Found", operation.documentation_url()));
+        }
         let key = full_name.to_lowercase();
         let seeds = *lock(&self.seeds);
         let mut all = lock(&self.repositories);
@@ -132,7 +150,12 @@ impl Resources {
         let nothing = Value::Null;
         let body = matched.body.as_ref().unwrap_or(&nothing);
         let ask = Ask { request, operation, answers, clock, body };
-        if repository.things >= MAX_THINGS && request.method == http::Method::POST {
+        if request.body.len() > MAX_BODY || has_long_list(body) {
+            return Some(ask.invalid("Repository", "body", "too_large"));
+        }
+        let bytes = self.bytes.fetch_add(request.body.len(), Ordering::Relaxed);
+        let is_full = repository.things >= MAX_THINGS && request.method == http::Method::POST;
+        if is_full || bytes > MAX_BYTES {
             return Some(Reply::error(
                 403,
                 "the mock remembers no more",
@@ -215,14 +238,14 @@ impl Repository {
 
     /// The number of a new issue.
     fn next_number(&mut self) -> u64 {
-        self.last_number += 1;
+        self.last_number = self.last_number.saturating_add(1);
         self.last_number
     }
 
     /// An id that nothing has.
     fn next_id(&mut self) -> u64 {
-        self.things += 1;
-        self.last_id += 1;
+        self.things = self.things.saturating_add(1);
+        self.last_id = self.last_id.saturating_add(1);
         self.last_id
     }
 
@@ -307,6 +330,12 @@ impl Ask<'_> {
         });
         Reply::json(422, &body)
     }
+}
+
+/// Whether a body is, or has, a list of more items than GitHub takes.
+fn has_long_list(body: &Value) -> bool {
+    let is_long = |value: &Value| value.as_array().is_some_and(|list| list.len() > MAX_LIST);
+    is_long(body) || body.as_object().is_some_and(|body| body.values().any(is_long))
 }
 
 /// What stands for a parameter of a path, so that it leads to something that is there.

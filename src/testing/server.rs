@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,21 +12,29 @@ use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
 use super::exchange::Shared;
+use super::intake::{MAX_BODY, NotTaken};
 use super::received::Received;
 use super::reply::{Broken, Reply};
+use super::socket::{Connection, Socket};
+use crate::contract::MAX_PATH_BYTES;
 
-/// As large as the largest body that is taken: GitHub's webhooks and blobs have less.
-const MAX_BODY: usize = 100 * 1024 * 1024;
+/// The most connections at the same time. For one more, the one that nothing was read from or written
+/// to for longest is closed: no client can keep the others out by being slow, and none that only
+/// waits is closed while there is room.
+const MAX_CONNECTIONS: usize = 1_024;
+
+/// The longest head of a request, in bytes, and the most headers of one. What has more is answered
+/// by 431.
+const MAX_HEAD_BYTES: usize = 128 * 1024;
+const MAX_HEADERS: usize = 256;
 
 /// Listens, and answers until the task is aborted.
 pub(super) async fn listen(
@@ -41,11 +49,11 @@ pub(super) async fn listen(
 
 /// Whoever was there before may be about to go: a mock that was dropped a moment ago.
 async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let mut tries = 0;
+    let mut tries = 0_u32;
     loop {
         match TcpListener::bind(address).await {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries < 20 => {
-                tries += 1;
+                tries = tries.saturating_add(1);
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             bound => return bound,
@@ -55,46 +63,72 @@ async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     // Aborted with this task, which owns it.
-    let mut connections = JoinSet::new();
+    let mut tasks = JoinSet::new();
+    let mut open: Vec<(AbortHandle, Arc<Connection>)> = Vec::new();
     loop {
-        while connections.try_join_next().is_some() {}
-        match listener.accept().await {
-            Ok((stream, _)) => drop(connections.spawn(serve(stream, Arc::clone(&shared)))),
+        let accepted = listener.accept().await;
+        while tasks.try_join_next().is_some() {}
+        open.retain(|(task, _)| !task.is_finished());
+        match accepted {
+            Ok((stream, _)) => {
+                if open.len() >= MAX_CONNECTIONS
+                    && let Some((task, _)) = open.iter().max_by_key(|(_, it)| it.idle())
+                {
+                    task.abort();
+                }
+                let connection = Arc::new(Connection::new());
+                let served = serve(stream, Arc::clone(&connection), Arc::clone(&shared));
+                open.push((tasks.spawn(served), connection));
+            }
             // Too many open files, most likely: some are closed by and by.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
 }
 
-async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+async fn serve(stream: TcpStream, connection: Arc<Connection>, shared: Arc<Shared>) {
     // Answers are written at once; waiting for more only makes tests slow.
     let _ = stream.set_nodelay(true);
-    let reset = Arc::new(AtomicBool::new(false));
-    let socket = Socket { stream, reset: Arc::clone(&reset) };
+    let socket = Socket::new(stream, Arc::clone(&connection));
     let service = service_fn(move |request| {
-        let (shared, reset) = (Arc::clone(&shared), Arc::clone(&reset));
-        async move { answer(request, &shared, &reset).await }
+        let (shared, connection) = (Arc::clone(&shared), Arc::clone(&connection));
+        async move { answer(request, &shared, &connection).await }
     });
     // Without a timer: an idle connection is not closed when a test lets time pass. A client that
     // breaks off is no news here.
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(socket), service).await;
+    let _ = http1::Builder::new()
+        .max_buf_size(MAX_HEAD_BYTES)
+        .max_headers(MAX_HEADERS)
+        .serve_connection(TokioIo::new(socket), service)
+        .await;
+}
+
+/// The answer to a request that is not read as a whole, and the end of its connection.
+fn turned_away(status: u16, message: &str) -> Response<Wire> {
+    let reply = Reply::error(status, message, "https://docs.github.com/rest");
+    written(reply.header("connection", "close"))
 }
 
 async fn answer(
     request: Request<Incoming>,
     shared: &Arc<Shared>,
-    reset: &AtomicBool,
+    connection: &Connection,
 ) -> io::Result<Response<Wire>> {
     let (head, body) = request.into_parts();
-    let body = match Limited::new(body, MAX_BODY).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
+    if head.uri.path().len() > MAX_PATH_BYTES {
+        let message = format!("the mock takes paths of up to {MAX_PATH_BYTES} bytes");
+        return Ok(turned_away(414, &message));
+    }
+    let body = match shared.intake.take(body).await {
+        Ok(body) => body,
+        Err(NotTaken::TooLarge) => {
             let message = format!("the mock takes bodies of up to {MAX_BODY} bytes");
-            let reply = Reply::error(413, &message, "https://docs.github.com/rest");
-            return Ok(written(reply.header("connection", "close")));
+            return Ok(turned_away(413, &message));
         }
-        // The client broke off.
-        Err(error) => return Err(io::Error::other(error)),
+        Err(NotTaken::NoRoom) => {
+            return Ok(turned_away(503, "the mock has no room for this body now"));
+        }
+        Err(NotTaken::Broken(error)) => return Err(io::Error::other(error)),
     };
     let request = Received {
         method: head.method,
@@ -116,7 +150,7 @@ async fn answer(
     match reply.broken {
         Some(Broken::Silent) => std::future::pending().await,
         Some(Broken::Reset) => {
-            reset.store(true, Ordering::Relaxed);
+            connection.reset.store(true, Ordering::Relaxed);
             Err(io::ErrorKind::ConnectionReset.into())
         }
         Some(Broken::Closed) => Err(io::ErrorKind::ConnectionAborted.into()),
@@ -165,7 +199,7 @@ impl Body for Wire {
             Some(body) if !body.is_empty() => Poll::Ready(Some(Ok(Frame::data(body)))),
             _ if self.whole => Poll::Ready(None),
             _ if self.turns < TURNS => {
-                self.turns += 1;
+                self.turns = self.turns.saturating_add(1);
                 context.waker().wake_by_ref();
                 Poll::Pending
             }
@@ -179,51 +213,5 @@ impl Body for Wire {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.length as u64)
-    }
-}
-
-/// A connection that can be reset: closed so that the other side gets an error, and no end.
-struct Socket {
-    stream: TcpStream,
-    reset: Arc<AtomicBool>,
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        if self.reset.load(Ordering::Relaxed) {
-            // Without it, the connection ends in order, which is the next best.
-            let _ = self.stream.set_zero_linger();
-        }
-    }
-}
-
-impl AsyncRead for Socket {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, buffer)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.reset.load(Ordering::Relaxed) {
-            return Poll::Ready(Ok(()));
-        }
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

@@ -344,7 +344,7 @@ impl State {
             let (act, delay, headers) = (Act::Pass, Duration::ZERO, Vec::new());
             return Some(Taken { act, delay, headers, is_by_path });
         }
-        step.taken += 1;
+        step.taken = step.taken.saturating_add(1);
         let Step { act, delay, headers, .. } = step.clone();
         Some(Taken { act, delay, headers, is_by_path })
     }

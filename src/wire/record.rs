@@ -51,6 +51,11 @@ pub(crate) fn record<'de, R: Record, D: Deserializer<'de>>(from: D) -> Result<R,
 
 struct RecordVisitor<R>(PhantomData<R>);
 
+/// The bit of a field among the 64 of its word.
+fn bit(index: usize) -> u64 {
+    1_u64.wrapping_shl((index % 64) as u32)
+}
+
 impl<'de, R: Record> Visitor<'de> for RecordVisitor<R> {
     type Value = R;
 
@@ -67,8 +72,10 @@ impl<'de, R: Record> Visitor<'de> for RecordVisitor<R> {
             match map.next_key_seed(key)? {
                 Some(Place::Field(index)) => {
                     record.read(index, &mut map)?;
-                    seen[(index / 64) % seen.len()] |= 1 << (index % 64);
-                    expected = index + 1;
+                    if let Some(word) = seen.get_mut(index / 64) {
+                        *word |= bit(index);
+                    }
+                    expected = index.saturating_add(1);
                 }
                 Some(Place::Rest(name)) => record.read_rest(name, &mut map)?,
                 None => break,
@@ -76,7 +83,7 @@ impl<'de, R: Record> Visitor<'de> for RecordVisitor<R> {
         }
         for &index in R::REQUIRED {
             let index = usize::from(index);
-            if seen[(index / 64) % seen.len()] & (1 << (index % 64)) == 0 {
+            if seen.get(index / 64).is_none_or(|word| word & bit(index) == 0) {
                 return Err(A::Error::missing_field(
                     R::FIELDS.get(index).copied().unwrap_or_default(),
                 ));

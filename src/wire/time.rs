@@ -89,7 +89,9 @@ fn usual(text: &str) -> Option<DateTime<Utc>> {
     }
     let number = |from: usize, to: usize| {
         bytes[from..to].iter().try_fold(0_u32, |number, byte| match byte {
-            b'0'..=b'9' => Some(number * 10 + u32::from(byte - b'0')),
+            b'0'..=b'9' => {
+                Some(number.checked_mul(10)?.checked_add(u32::from(byte.checked_sub(b'0')?))?)
+            }
             _ => None,
         })
     };

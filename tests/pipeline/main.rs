@@ -9,6 +9,8 @@ mod build;
 #[cfg(test)]
 mod bodies;
 #[cfg(test)]
+mod circles;
+#[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod documents;

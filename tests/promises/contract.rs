@@ -1,5 +1,8 @@
 //! What is used is pinned, and answers are held against GitHub's document.
 
+#[path = "contract/hostile.rs"]
+mod hostile;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::{env, fs, process};

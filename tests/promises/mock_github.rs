@@ -7,6 +7,8 @@ mod access;
 mod control;
 #[path = "mock_github/github_s_ways.rs"]
 mod github_s_ways;
+#[path = "mock_github/hostile.rs"]
+mod hostile;
 #[path = "mock_github/resources.rs"]
 mod resources;
 #[path = "mock_github/stubs.rs"]

@@ -5,6 +5,7 @@ mod check;
 mod proposal;
 mod shape;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -98,7 +99,7 @@ fn responses<'a>(
             name: format!("{} {status} {key}", located.id()),
             evidence: format!("{} ({status} {key})", located.id()),
             side: Side::Read,
-            body: inlined(document, body, 0)?,
+            body: inlined(document, body, 0, &Cell::new(MAX_VALUES))?,
             schemas: schemas.clone(),
             nullable,
         });
@@ -122,7 +123,7 @@ fn requests<'a>(
                 name: format!("{} {key}", located.id()),
                 evidence: format!("{} (request, {key})", located.id()),
                 side: Side::Sent,
-                body: inlined(document, body, 0)?,
+                body: inlined(document, body, 0, &Cell::new(MAX_VALUES))?,
                 schemas: vec![(schema, at.clone())],
                 nullable: request["required"] != true,
             });
@@ -169,21 +170,29 @@ fn bodies<'a>(document: &'a Value, content: &'a Value) -> Result<Vec<(&'a str, &
 /// How deep an example may nest; deeper, it refers to itself.
 const MAX_DEPTH: usize = 100;
 
-/// The value with the examples that it refers to: GitHub writes `$ref`s within examples, too.
-fn inlined(document: &Value, value: &Value, depth: usize) -> Result<Value> {
+/// How many values an example may have, with those that it refers to.
+const MAX_VALUES: usize = 1_000_000;
+
+/// The value with the examples that it refers to: GitHub writes `$ref`s within examples, too. `left`
+/// are as many values as it may still have.
+fn inlined(document: &Value, value: &Value, depth: usize, left: &Cell<usize>) -> Result<Value> {
     if depth > MAX_DEPTH {
         return Err(Error::new(STAGE, "", "an example that is part of itself"));
     }
+    let less = left.get().checked_sub(1);
+    left.set(less.ok_or_else(|| Error::new(STAGE, "", "an example that is too large"))?);
     let reference = value.get("$ref").and_then(Value::as_str);
     if reference.is_some_and(|reference| reference.starts_with('#')) {
         let example = document::resolve(document, value, STAGE, "")?;
-        return inlined(document, &example["value"], depth + 1);
+        return inlined(document, &example["value"], depth + 1, left);
     }
     match value {
-        Value::Array(items) => items.iter().map(|it| inlined(document, it, depth + 1)).collect(),
+        Value::Array(items) => {
+            items.iter().map(|it| inlined(document, it, depth + 1, left)).collect()
+        }
         Value::Object(map) => map
             .iter()
-            .map(|(name, value)| Ok((name.clone(), inlined(document, value, depth + 1)?)))
+            .map(|(name, value)| Ok((name.clone(), inlined(document, value, depth + 1, left)?)))
             .collect(),
         other => Ok(other.clone()),
     }

@@ -26,8 +26,8 @@ pub(super) async fn sign(issuer: &str, skew: i64, signer: &dyn AppSigner) -> Res
     let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX / 2).saturating_add(skew);
     let header = json!({ "alg": "RS256", "typ": "JWT" });
     let claims = json!({
-        "iat": now - SET_BACK,
-        "exp": now + LIFETIME.as_secs() as i64,
+        "iat": now.saturating_sub(SET_BACK),
+        "exp": now.saturating_add(LIFETIME.as_secs() as i64),
         "iss": claim(issuer),
     });
     let message = format!("{}.{}", part(&header), part(&claims));

@@ -87,7 +87,9 @@ impl AppSigner for PrivateKey {
 
 impl fmt::Debug for PrivateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PrivateKey").field("bits", &(self.key.public_modulus_len() * 8)).finish()
+        f.debug_struct("PrivateKey")
+            .field("bits", &self.key.public_modulus_len().saturating_mul(8))
+            .finish()
     }
 }
 

@@ -102,6 +102,7 @@ impl Code {
         sanitize::remember(device_code.expose_secret().as_bytes());
         let expires_in = fields.seconds("expires_in").unwrap_or(LIFE).min(LONGEST_LIFE);
         let interval = fields.seconds("interval").unwrap_or(INTERVAL);
+        let now = Instant::now();
         Some(Self {
             device_code,
             user_code: fields.text("user_code").filter(|code| !code.is_empty())?.to_owned(),
@@ -109,7 +110,7 @@ impl Code {
             verification_uri_complete: page("verification_uri_complete"),
             expires_in,
             interval: interval.clamp(SHORTEST_INTERVAL, LONGEST_LIFE),
-            end: Instant::now() + expires_in,
+            end: now.checked_add(expires_in)?,
         })
     }
 }
@@ -176,7 +177,8 @@ impl DeviceCode {
                         failures = 0;
                         let given = heard.fields().seconds("interval");
                         let given = given.filter(|given| *given > interval);
-                        interval = given.unwrap_or(interval + SLOWER).min(LONGEST_LIFE);
+                        interval =
+                            given.unwrap_or(interval.saturating_add(SLOWER)).min(LONGEST_LIFE);
                         debug!(?interval, "GitHub asks to be asked less often");
                     }
                     _ if heard.is_temporary() => {

@@ -112,7 +112,7 @@ struct Count(usize);
 
 impl Write for Count {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
+        self.0 = self.0.saturating_add(bytes.len());
         Ok(bytes.len())
     }
 

@@ -141,8 +141,9 @@ impl EncryptedFile {
                 ));
             }
             // Some of it by chance, so that many who wait do not try at once.
-            sleep((pause / 2 + some_of(pause / 2)).min(left)).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            let half = pause.checked_div(2).unwrap_or_default();
+            sleep(half.saturating_add(some_of(half)).min(left)).await;
+            pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
         }
     }
 

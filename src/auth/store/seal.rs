@@ -153,10 +153,13 @@ impl SealingKey {
 
     /// Seals this under the name, with the first key.
     pub(super) fn seal(&self, name: &str, plaintext: &[u8]) -> Result<Vec<u8>, Broken> {
-        let header = self.first.header(NONCE_LEN + plaintext.len() + TAG_LEN);
+        let header =
+            self.first.header(NONCE_LEN.saturating_add(plaintext.len()).saturating_add(TAG_LEN));
         let start = HEADER_LEN + NONCE_LEN;
         // Of its final length, since a vector that grows leaves its bytes behind.
-        let mut sealed = Zeroizing::new(Vec::with_capacity(start + plaintext.len() + TAG_LEN));
+        let mut sealed = Zeroizing::new(Vec::with_capacity(
+            start.saturating_add(plaintext.len()).saturating_add(TAG_LEN),
+        ));
         sealed.extend_from_slice(&header);
         sealed.extend_from_slice(&[0; NONCE_LEN]);
         sealed.extend_from_slice(plaintext);

@@ -102,8 +102,9 @@ impl EncryptedStore {
                 ));
             }
             // Some of it by chance, so that many who wait do not try at once.
-            sleep((pause / 2 + some_of(pause / 2)).min(left)).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            let half = pause.checked_div(2).unwrap_or_default();
+            sleep(half.saturating_add(some_of(half)).min(left)).await;
+            pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
         }
         let (lock, dropped) = oneshot::channel::<()>();
         tokio::spawn(hold(Arc::clone(&self.store), place, holder, dropped));

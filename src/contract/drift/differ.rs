@@ -31,6 +31,10 @@ pub(super) struct Differ<'a> {
     pub(super) depth: usize,
 }
 
+/// The most pairs of components that are compared. Of two of GitHub's documents there are some 3,000;
+/// circles of components of which no two have the same length make pairs of all with all.
+const MAX_PAIRS: usize = 200_000;
+
 /// Whether a user of a component has an `Option`, a list and a setter of its own.
 type Use = (bool, bool, bool);
 
@@ -70,10 +74,18 @@ impl<'a> Differ<'a> {
     }
 
     /// Compares all there is.
-    pub(super) fn run(mut self) -> Vec<Change> {
+    ///
+    /// # Errors
+    /// If that is too much: what.
+    pub(super) fn run(mut self) -> Result<Vec<Change>, String> {
         self.operations();
         self.webhooks();
         while let Some(open) = self.open.pop_front() {
+            if self.pairs.len() > MAX_PAIRS {
+                return Err(format!(
+                    "its components make more than {MAX_PAIRS} pairs with the old"
+                ));
+            }
             self.start();
             let Open { part, at, old, new } = open;
             match part {
@@ -84,7 +96,7 @@ impl<'a> Differ<'a> {
                 Part::Header => self.header(&old, &new, &at),
             }
         }
-        self.found.into_changes()
+        Ok(self.found.into_changes())
     }
 
     /// Starts with another owner.

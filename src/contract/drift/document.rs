@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::report::Edition;
+use crate::contract::nesting::{MAX_NESTING, is_too_deep};
 
 /// The methods that OpenAPI 3.0 gives a path item.
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
@@ -83,6 +84,9 @@ impl<'a> Node<'a> {
 impl<'a> Document<'a> {
     /// The document, or what is wrong with it.
     pub(super) fn new(root: &'a Value) -> Result<Self, String> {
+        if is_too_deep(root) {
+            return Err(format!("it nests more than {MAX_NESTING} levels deep"));
+        }
         let object = root.as_object().ok_or("it is not an object")?;
         match object.get("openapi").map(Value::as_str) {
             None => return Err("it has no `openapi`".to_owned()),

@@ -53,7 +53,7 @@ impl Found {
     pub(super) fn owner(&mut self, place: Place) -> Owner {
         self.places.push(place);
         self.refers_to.push(BTreeSet::new());
-        self.places.len() - 1
+        self.places.len().saturating_sub(1)
     }
 
     /// What `to` changes reaches whoever `from` reaches.
@@ -107,7 +107,8 @@ impl Found {
     /// A text differs. Texts are counted, and make one change for each owner and direction.
     pub(super) fn text(&mut self, at: &At, pointer: &str) {
         let first = || (0, pointer.to_owned());
-        self.texts.entry((at.owner, at.direction)).or_insert_with(first).0 += 1;
+        let (count, _) = self.texts.entry((at.owner, at.direction)).or_insert_with(first);
+        *count = count.saturating_add(1);
     }
 
     /// All changes, with those whom they reach.

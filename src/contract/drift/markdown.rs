@@ -88,7 +88,9 @@ impl Section<'_> {
             ),
             false => (format!("\n## {} ({count})\n", self.heading), ""),
         };
-        let Some(mut room) = room.checked_sub(head.chars().count() + tail.len() + RESERVE) else {
+        let frame =
+            [tail.len(), RESERVE].into_iter().fold(head.chars().count(), usize::saturating_add);
+        let Some(mut room) = room.checked_sub(frame) else {
             return match room.checked_sub(RESERVE / 2) {
                 Some(_) => format!("\n{}: {count} changes are left out.\n", self.heading),
                 None => String::new(),
@@ -103,14 +105,15 @@ impl Section<'_> {
                 if length > room {
                     break 'groups;
                 }
-                room -= length;
+                room = room.saturating_sub(length);
                 out.push_str(&text);
                 text.clear();
-                written += line.changes.len();
+                written = line.changes.len().saturating_add(written);
             }
         }
         if written < count {
-            let _ = writeln!(out, "\n…and {} more, which are left out.", count - written);
+            let _ =
+                writeln!(out, "\n…and {} more, which are left out.", count.saturating_sub(written));
         }
         out.push_str(tail);
         out
@@ -215,7 +218,7 @@ fn some(words: Vec<String>, most: usize) -> String {
 fn code(text: &str) -> String {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
-    let fence = "`".repeat(longest + 1);
+    let fence = "`".repeat(longest.saturating_add(1));
     match longest {
         0 => format!("{fence}{text}{fence}"),
         _ => format!("{fence} {text} {fence}"),

@@ -66,7 +66,8 @@ impl Report {
         });
         let mut counts = Counts::default();
         for change in &changes {
-            *counts.of_mut(change.severity) += 1;
+            let count = counts.of_mut(change.severity);
+            *count = count.saturating_add(1);
         }
         Self { old, new, counts, changes }
     }
@@ -139,7 +140,8 @@ impl Counts {
     /// All of them.
     #[must_use]
     pub const fn total(self) -> usize {
-        self.breaking + self.notice + self.compatible + self.documentation
+        let grave = self.breaking.saturating_add(self.notice);
+        grave.saturating_add(self.compatible).saturating_add(self.documentation)
     }
 
     const fn of_mut(&mut self, severity: Severity) -> &mut usize {

@@ -31,12 +31,12 @@ impl<'a> Differ<'a> {
         if self.is_unchanged(old.value, new.value) {
             return self.unchanged(new.value, at);
         }
-        self.depth += 1;
+        self.depth = self.depth.saturating_add(1);
         self.notes(old, new, at);
         let parts = (Parts::of(&self.old, old), Parts::of(&self.new, new));
         self.nullable((old, &parts.0), (new, &parts.1), at, held);
         self.parts(parts.0, parts.1, (&old.pointer, &new.pointer), at);
-        self.depth -= 1;
+        self.depth = self.depth.saturating_sub(1);
     }
 
     /// Whether `null` is one of the values.

@@ -140,7 +140,7 @@ impl<'a> Variant<'a> {
     fn label(&self) -> String {
         match &self.reference {
             Some(name) => format!("({})", name.strip_prefix(SCHEMAS).unwrap_or(name)),
-            None => format!("(variant {})", self.index + 1),
+            None => format!("(variant {})", self.index.saturating_add(1)),
         }
     }
 }
@@ -180,7 +180,8 @@ fn likeness(old: &Shape<'_>, new: &Shape<'_>) -> usize {
             let names: (BTreeSet<_>, BTreeSet<_>) =
                 (old.properties.keys().collect(), new.properties.keys().collect());
             let both = names.0.intersection(&names.1).count();
-            both * 1000 / names.0.union(&names.1).count().max(1)
+            let all = names.0.union(&names.1).count();
+            both.saturating_mul(1000).checked_div(all).unwrap_or_default()
         }
         (Type::Any, _) | (_, Type::Any) => 0,
         (a, b) if a == b => 600,

@@ -71,7 +71,9 @@ impl Report {
 }
 
 fn side(f: &mut fmt::Formatter<'_>, name: &str, side: &SideReport) -> fmt::Result {
-    let failed = side.failed + side.timed_out + side.panicked + side.abandoned;
+    let failed = [side.timed_out, side.panicked, side.abandoned]
+        .into_iter()
+        .fold(side.failed, u64::saturating_add);
     write!(f, " {name:>9} {:>9} {:>9} {failed:>9}", side.served, side.mirrored)?;
     write!(f, " {:>9} {:>9}", shown(side.p50), shown(side.p95))
 }
@@ -82,7 +84,9 @@ fn shown(time: Option<Duration>) -> String {
 
 /// What is seldom, and worth knowing then.
 fn remarks(f: &mut fmt::Formatter<'_>, of: &OperationReport) -> fmt::Result {
-    let skipped = of.skipped.full + of.skipped.abandoned + of.skipped.no_runtime;
+    let skipped = [of.skipped.abandoned, of.skipped.no_runtime]
+        .into_iter()
+        .fold(of.skipped.full, u64::saturating_add);
     for (count, what) in [
         (of.fallbacks, "fell back to the old side"),
         (skipped, "were not mirrored"),

@@ -1,0 +1,72 @@
+//! Part of stage 1, verify: schemas that consist of themselves.
+//!
+//! A list of itself, or a schema that is all of itself and more, has no Rust type, and what reads such a
+//! document recurses without an end. A schema may have itself in a property: that is a tree.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::document;
+use super::error::{Error, Result};
+
+const STAGE: &str = "verify";
+
+/// The most parts of a schema, with all that it consists of written in its place. The largest of
+/// GitHub's have some hundreds.
+const MAX_PARTS: u64 = 100_000;
+
+/// What is known of what a reference leads to: its parts, once all that it consists of is known.
+type Known<'a> = BTreeMap<&'a str, Option<u64>>;
+
+/// Refuses schemas that consist of themselves, or of others again and again.
+pub fn check(document: &Value) -> Result<()> {
+    let mut all = Vec::new();
+    document::references(document, &mut |reference| all.push(reference));
+    let mut known = Known::new();
+    // Each is looked at twice: before and after what it consists of. There is no recursion, since a
+    // chain of references may be as long as the document.
+    let mut open: Vec<(&str, bool)> = all.into_iter().map(|reference| (reference, false)).collect();
+    while let Some((reference, is_after)) = open.pop() {
+        let pointer = reference.strip_prefix('#').unwrap_or_default();
+        // What leads nowhere is reported by the stage that needs it.
+        let Some(target) = document.pointer(pointer).filter(|_| !pointer.is_empty()) else {
+            continue;
+        };
+        let (parts, references) = consists_of(target);
+        if is_after {
+            let below = references.iter().map(|other| known.get(other).copied().flatten());
+            let parts = below.fold(parts, |all, below| all.saturating_add(below.unwrap_or(0)));
+            if parts > MAX_PARTS {
+                let message = format!("a schema that has more than {MAX_PARTS} parts");
+                return Err(Error::new(STAGE, pointer, message));
+            }
+            known.insert(reference, Some(parts));
+            continue;
+        }
+        match known.get(reference) {
+            Some(Some(_)) => continue,
+            Some(None) => {
+                return Err(Error::new(STAGE, pointer, "a schema that is part of itself"));
+            }
+            None => {}
+        }
+        known.insert(reference, None);
+        open.push((reference, true));
+        open.extend(references.into_iter().map(|reference| (reference, false)));
+    }
+    Ok(())
+}
+
+/// How many parts a schema has, and what these refer to; without those of its properties.
+fn consists_of(schema: &Value) -> (u64, Vec<&str>) {
+    let (mut parts, mut references, mut open) = (0_u64, Vec::new(), vec![schema]);
+    while let Some(schema) = open.pop() {
+        parts = parts.saturating_add(1);
+        references.extend(schema.get("$ref").and_then(Value::as_str));
+        open.extend(["items", "not"].iter().filter_map(|key| schema.get(key)));
+        let lists = ["allOf", "anyOf", "oneOf"].into_iter();
+        open.extend(lists.flat_map(|key| document::array(schema, key)));
+    }
+    (parts, references)
+}

@@ -1,0 +1,206 @@
+//! How much it takes to check a value against a schema, found out before it is done.
+//!
+//! A schema that refers to itself, or to others that refer to the same ones again, says in a few
+//! lines what takes for ever to check, or more stack than there is. What takes too much is not
+//! checked.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ptr;
+
+use serde_json::Value;
+
+use super::convert::component;
+
+/// The most parts of a schema, with all that it refers to written in its place. The largest of
+/// GitHub's has 4,443.
+const MAX_PARTS: u64 = 100_000;
+
+/// How deep these may nest. GitHub's nest 16 levels deep.
+const MAX_DEPTH: usize = 128;
+
+/// How deep parts of a schema that contains itself may be applied within one another, for one value.
+const MAX_APPLIED_DEPTH: usize = 384;
+
+/// How often they may be applied to one value.
+const MAX_APPLIED: u64 = 1_000_000;
+
+/// A schema that was converted, with what is known of it.
+pub(super) struct Converted {
+    pub(super) schema: Value,
+    parts: u64,
+    depth: usize,
+    references: Vec<Reference>,
+}
+
+/// A reference to a component.
+struct Reference {
+    name: String,
+    /// How deep it stands.
+    depth: usize,
+    /// Whether it is about the same value, and not about a property or an item of it.
+    is_here: bool,
+}
+
+/// What a schema is made of altogether.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// A check takes at most so many steps for each part of a value.
+    Bounded,
+    /// It contains itself in a property or an item: what a check takes depends on the value.
+    Recursive,
+    /// It consists of itself, and says nothing by it.
+    Circular,
+    /// A check may take too much.
+    Excessive,
+}
+
+impl Converted {
+    pub(super) fn of(schema: Value) -> Self {
+        let (mut parts, mut deepest, mut references) = (0_u64, 0_usize, Vec::new());
+        let mut open = vec![(&schema, 1_usize, true)];
+        while let Some((part, depth, is_here)) = open.pop() {
+            parts = parts.saturating_add(1);
+            deepest = deepest.max(depth);
+            if let Some(name) = part.get("$ref").and_then(Value::as_str).and_then(component) {
+                references.push(Reference { name: name.to_owned(), depth, is_here });
+            }
+            let depth = depth.saturating_add(1);
+            open.extend(here(part).into_iter().map(|part| (part, depth, is_here)));
+            let below = properties(part).map(|(_, part)| part).chain(part.get("items"));
+            let below = below.chain(part.get("additionalProperties"));
+            open.extend(below.map(|part| (part, depth, false)));
+        }
+        Self { parts, depth: deepest, references, schema }
+    }
+
+    /// The components that it refers to.
+    pub(super) fn references(&self) -> impl Iterator<Item = &str> {
+        self.references.iter().map(|reference| reference.name.as_str())
+    }
+
+    /// What it is made of, with the components that it refers to.
+    pub(super) fn extent(&self, components: &BTreeMap<String, Self>) -> Extent {
+        if self.followed(components, |reference| reference.is_here).is_none() {
+            return Extent::Circular;
+        }
+        match self.followed(components, |_| true) {
+            None => Extent::Recursive,
+            Some((parts, depth)) if parts > MAX_PARTS || depth > MAX_DEPTH => Extent::Excessive,
+            Some(_) => Extent::Bounded,
+        }
+    }
+
+    /// Its parts and depth, with those of the components that it refers to; `None` if one of these
+    /// is within itself. Only some references are followed.
+    fn followed<'s>(
+        &'s self,
+        components: &'s BTreeMap<String, Self>,
+        follows: impl Fn(&Reference) -> bool + Copy,
+    ) -> Option<(u64, usize)> {
+        let next = |of: &'s Self| {
+            let followed = of.references.iter().filter(move |reference| follows(reference));
+            followed.map(|reference| (reference.name.as_str(), false))
+        };
+        let mut known: HashMap<&str, Option<(u64, usize)>> = HashMap::new();
+        // Each component is looked at twice: before and after what it refers to. There is no
+        // recursion, since a chain of references may be as long as the document.
+        let mut open: Vec<(&str, bool)> = next(self).collect();
+        while let Some((name, is_after)) = open.pop() {
+            let Some(component) = components.get(name) else { continue };
+            if is_after {
+                known.insert(name, Some(component.taken(&known, follows)));
+                continue;
+            }
+            match known.get(name) {
+                Some(Some(_)) => continue,
+                Some(None) => return None,
+                None => {}
+            }
+            known.insert(name, None);
+            open.push((name, true));
+            open.extend(next(component));
+        }
+        Some(self.taken(&known, follows))
+    }
+
+    /// The parts and depth, with what is known of the components that it refers to.
+    fn taken(
+        &self,
+        known: &HashMap<&str, Option<(u64, usize)>>,
+        follows: impl Fn(&Reference) -> bool,
+    ) -> (u64, usize) {
+        let followed = self.references.iter().filter(|reference| follows(reference));
+        followed.fold((self.parts, self.depth), |(parts, depth), reference| {
+            let below = known.get(reference.name.as_str()).copied().flatten().unwrap_or_default();
+            let deepest = reference.depth.saturating_add(below.1);
+            (parts.saturating_add(below.0), depth.max(deepest))
+        })
+    }
+
+    /// Whether a value can be checked, by a schema that contains itself.
+    pub(super) fn can_check(&self, value: &Value, components: &BTreeMap<String, Self>) -> bool {
+        let mut measure = Measure { components, known: HashMap::new() };
+        measure.applied(&self.schema, value, 0).is_some_and(|applied| applied <= MAX_APPLIED)
+    }
+}
+
+/// Counts how often parts of a schema are applied to parts of a value. The schema does not consist of
+/// itself, so that this ends.
+struct Measure<'a> {
+    components: &'a BTreeMap<String, Converted>,
+    /// By schema and value.
+    known: HashMap<(*const Value, *const Value), u64>,
+}
+
+impl Measure<'_> {
+    /// `None` if it is too much.
+    fn applied(&mut self, schema: &Value, value: &Value, depth: usize) -> Option<u64> {
+        let key = (ptr::from_ref(schema), ptr::from_ref(value));
+        if let Some(known) = self.known.get(&key) {
+            return Some(*known);
+        }
+        if depth > MAX_APPLIED_DEPTH || self.known.len() as u64 > MAX_APPLIED {
+            return None;
+        }
+        let depth = depth.saturating_add(1);
+        let mut applied = 1_u64;
+        let components = self.components;
+        let target = schema.get("$ref").and_then(Value::as_str).and_then(component);
+        let target = target.and_then(|name| components.get(name)).map(|known| &known.schema);
+        for part in here(schema).into_iter().chain(target) {
+            applied = applied.saturating_add(self.applied(part, value, depth)?);
+        }
+        match value {
+            Value::Object(object) => {
+                let named = schema.get("properties");
+                let other = schema.get("additionalProperties");
+                for (name, value) in object {
+                    let part = named.and_then(|named| named.get(name)).or(other);
+                    if let Some(part) = part {
+                        applied = applied.saturating_add(self.applied(part, value, depth)?);
+                    }
+                }
+            }
+            Value::Array(items) => {
+                for (value, part) in items.iter().zip(std::iter::repeat(schema.get("items"))) {
+                    let Some(part) = part else { break };
+                    applied = applied.saturating_add(self.applied(part, value, depth)?);
+                }
+            }
+            _ => {}
+        }
+        self.known.insert(key, applied);
+        (applied <= MAX_APPLIED).then_some(applied)
+    }
+}
+
+/// The parts that are applied to the same value.
+fn here(schema: &Value) -> Vec<&Value> {
+    let lists = ["allOf", "anyOf", "oneOf"].into_iter();
+    let lists = lists.filter_map(|key| schema.get(key)?.as_array()).flatten();
+    lists.chain(schema.get("not")).collect()
+}
+
+fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    schema.get("properties").and_then(Value::as_object).into_iter().flatten()
+}

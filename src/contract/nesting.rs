@@ -1,0 +1,122 @@
+//! How deep JSON nests. What reads it recurses, and a thread's stack is finite.
+
+use serde_json::Value;
+
+/// The deepest nesting of a document or of a value that is checked: what serde_json reads.
+pub(crate) const MAX_NESTING: usize = 127;
+
+/// Whether objects and lists nest more deeply than [`MAX_NESTING`]. It does not recurse itself.
+pub(crate) fn is_too_deep(value: &Value) -> bool {
+    let mut open = vec![(value, 1_usize)];
+    while let Some((value, depth)) = open.pop() {
+        let (items, properties) = match value {
+            Value::Array(items) => (Some(items.iter()), None),
+            Value::Object(properties) => (None, Some(properties.values())),
+            _ => continue,
+        };
+        if depth > MAX_NESTING {
+            return true;
+        }
+        let below = items.into_iter().flatten().chain(properties.into_iter().flatten());
+        open.extend(below.map(|value| (value, depth.saturating_add(1))));
+    }
+    false
+}
+
+/// The same of JSON text, before it is read. What is no JSON may be either.
+pub(super) fn is_text_too_deep(json: &[u8]) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'{' | b'[' => {
+                depth = depth.saturating_add(1);
+                if depth > MAX_NESTING {
+                    return true;
+                }
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Counts the parts of a value, up to a bound: `None` if there are more.
+pub(super) fn count_up_to(value: &Value, most: usize) -> Option<usize> {
+    let (mut open, mut count) = (vec![value], 0_usize);
+    while let Some(value) = open.pop() {
+        count = count.checked_add(1).filter(|count| *count <= most)?;
+        match value {
+            Value::Array(items) => open.extend(items),
+            Value::Object(properties) => open.extend(properties.values()),
+            _ => {}
+        }
+    }
+    Some(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn nested(levels: usize) -> Value {
+        // Moved, since a copy recurses.
+        (1..levels).fold(json!([]), |value, level| match level % 2 {
+            0 => Value::Array(vec![json!(1), value]),
+            _ => Value::Object(
+                [("a".to_owned(), value), ("b".to_owned(), json!(1))].into_iter().collect(),
+            ),
+        })
+    }
+
+    /// The drop of what nests deeply recurses.
+    fn forget(mut value: Value) {
+        loop {
+            let below = match &mut value {
+                Value::Array(items) => items.pop(),
+                Value::Object(properties) => properties.remove("a"),
+                _ => None,
+            };
+            match below {
+                Some(below) => value = below,
+                None => return,
+            }
+        }
+    }
+
+    #[test]
+    fn what_serde_json_reads_is_not_too_deep() {
+        let deepest = nested(MAX_NESTING);
+        assert!(!is_too_deep(&deepest) && !is_text_too_deep(deepest.to_string().as_bytes()));
+        assert!(serde_json::from_str::<Value>(&deepest.to_string()).is_ok());
+        let deeper = nested(MAX_NESTING + 1);
+        assert!(is_too_deep(&deeper) && is_text_too_deep(deeper.to_string().as_bytes()));
+        assert!(serde_json::from_str::<Value>(&deeper.to_string()).is_err());
+    }
+
+    #[test]
+    fn a_hundred_thousand_levels_are_counted_without_recursion() {
+        let deep = nested(100_000);
+        assert!(is_too_deep(&deep));
+        forget(deep);
+        let deep = (1..100_000).fold(json!([]), |value, _| Value::Array(vec![value]));
+        assert_eq!(count_up_to(&deep, 1_000_000), Some(100_000));
+        assert_eq!(count_up_to(&deep, 99_999), None);
+        forget(deep);
+    }
+
+    proptest! {
+        #[test]
+        fn brackets_in_strings_are_no_nesting(text in "[\\[\\]{}\"\\\\a]{0,300}") {
+            let value = json!({ text.clone(): [text] });
+            prop_assert!(!is_text_too_deep(value.to_string().as_bytes()));
+        }
+    }
+}

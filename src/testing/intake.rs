@@ -1,0 +1,161 @@
+//! The bodies of requests, while they come in.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::{Buf, Bytes};
+use http_body::Body;
+
+/// The largest body that is taken: GitHub's webhooks and blobs have less.
+pub(super) const MAX_BODY: usize = 100 * 1024 * 1024;
+
+/// The most bytes of the bodies that come in at the same time.
+const MAX_TOGETHER: usize = 512 * 1024 * 1024;
+
+/// Why a body was not taken.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NotTaken<E> {
+    /// It is larger than [`MAX_BODY`].
+    TooLarge,
+    /// Others take up all the room.
+    NoRoom,
+    /// The client broke off.
+    Broken(E),
+}
+
+/// The room for bodies that come in, of all connections.
+#[derive(Debug, Default)]
+pub(super) struct Intake(Arc<AtomicUsize>);
+
+/// A part of the room, until it is dropped.
+struct Held {
+    room: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Intake {
+    /// Takes a body as a whole.
+    ///
+    /// It is copied: a body may come in parts of one byte, and each of them would keep the memory
+    /// that it was read into.
+    pub(super) async fn take<B>(&self, body: B) -> Result<Bytes, NotTaken<B::Error>>
+    where
+        B: Body + Unpin,
+    {
+        let mut body = body;
+        // Known from the first, so that it need not be sent in vain.
+        if body.size_hint().lower() > MAX_BODY as u64 {
+            return Err(NotTaken::TooLarge);
+        }
+        let mut held = Held { room: Arc::clone(&self.0), bytes: 0 };
+        let mut taken = Vec::new();
+        while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+            let Ok(mut data) = frame.map_err(NotTaken::Broken)?.into_data() else { continue };
+            if data.remaining() > MAX_BODY.saturating_sub(taken.len()) {
+                return Err(NotTaken::TooLarge);
+            }
+            if !held.grow(data.remaining()) {
+                return Err(NotTaken::NoRoom);
+            }
+            while data.has_remaining() {
+                let length = data.chunk().len();
+                taken.extend_from_slice(data.chunk());
+                data.advance(length);
+            }
+        }
+        Ok(taken.into())
+    }
+}
+
+impl Held {
+    fn grow(&mut self, more: usize) -> bool {
+        let fits = |room: usize| room.checked_add(more).filter(|room| *room <= MAX_TOGETHER);
+        let fits = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok();
+        if fits {
+            self.bytes = self.bytes.saturating_add(more);
+        }
+        fits
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.room.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll};
+
+    use http_body::{Frame, SizeHint};
+
+    use super::*;
+
+    /// So many parts of a size, and what is known of them.
+    struct Parts {
+        left: usize,
+        part: Bytes,
+        known: u64,
+        breaks: bool,
+    }
+
+    impl Body for Parts {
+        type Data = Bytes;
+        type Error = &'static str;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
+            match self.left.checked_sub(1) {
+                Some(left) => {
+                    self.left = left;
+                    Poll::Ready(Some(Ok(Frame::data(self.part.clone()))))
+                }
+                None if self.breaks => Poll::Ready(Some(Err("broken"))),
+                None => Poll::Ready(None),
+            }
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            let mut hint = SizeHint::new();
+            hint.set_lower(self.known);
+            hint
+        }
+    }
+
+    fn parts(left: usize, size: usize) -> Parts {
+        Parts { left, part: vec![b'x'; size].into(), known: 0, breaks: false }
+    }
+
+    #[tokio::test]
+    async fn a_body_is_taken_up_to_its_bound() {
+        let (intake, mebibyte) = (Intake::default(), 1024 * 1024);
+        let taken = intake.take(parts(100, mebibyte)).await.unwrap();
+        assert_eq!(taken.len(), MAX_BODY);
+        assert_eq!(intake.0.load(Ordering::Relaxed), 0);
+        // It has no end.
+        let endless = parts(usize::MAX, mebibyte);
+        assert_eq!(intake.take(endless).await, Err(NotTaken::TooLarge));
+        assert_eq!(intake.take(parts(1, MAX_BODY + 1)).await, Err(NotTaken::TooLarge));
+        let known = Parts { known: MAX_BODY as u64 + 1, breaks: true, ..parts(0, 1) };
+        assert_eq!(intake.take(known).await, Err(NotTaken::TooLarge));
+        let known = Parts { known: u64::MAX, ..parts(0, 1) };
+        assert_eq!(intake.take(known).await, Err(NotTaken::TooLarge));
+        let broken = Parts { breaks: true, ..parts(3, 1) };
+        assert_eq!(intake.take(broken).await, Err(NotTaken::Broken("broken")));
+        assert_eq!(intake.0.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn bodies_share_their_room() {
+        let intake = Intake::default();
+        intake.0.store(MAX_TOGETHER - 10, Ordering::Relaxed);
+        assert_eq!(intake.take(parts(10, 1)).await.unwrap().len(), 10);
+        assert_eq!(intake.take(parts(11, 1)).await, Err(NotTaken::NoRoom));
+        assert_eq!(intake.0.load(Ordering::Relaxed), MAX_TOGETHER - 10);
+    }
+}

@@ -1,0 +1,121 @@
+//! A connection of the mock: its end, and when it was last used.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// As much is read and thrown away of what still comes in after the last answer. A client that sends
+/// its whole body before it reads gets its answer; one that sends for ever is broken off.
+const MAX_DISCARDED: usize = 256 * 1024 * 1024;
+
+/// What the connection's task and the server know of it.
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// Whether it ends with a reset: so that the other side gets an error, and no end.
+    pub(super) reset: AtomicBool,
+    opened: Instant,
+    /// When something was last read or written, in microseconds after it was opened.
+    used: AtomicU64,
+}
+
+impl Connection {
+    pub(super) fn new() -> Self {
+        Self { reset: AtomicBool::new(false), opened: Instant::now(), used: AtomicU64::new(0) }
+    }
+
+    /// For how many microseconds nothing was read or written. By the machine's clock: a test may
+    /// stop tokio's.
+    pub(super) fn idle(&self) -> u64 {
+        self.age().saturating_sub(self.used.load(Ordering::Relaxed))
+    }
+
+    fn age(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn note_use(&self) {
+        self.used.store(self.age(), Ordering::Relaxed);
+    }
+}
+
+pub(super) struct Socket {
+    stream: TcpStream,
+    connection: Arc<Connection>,
+    /// Whether its own side is closed.
+    closed: bool,
+    discarded: usize,
+}
+
+impl Socket {
+    pub(super) fn new(stream: TcpStream, connection: Arc<Connection>) -> Self {
+        Self { stream, connection, closed: false, discarded: 0 }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if self.connection.reset.load(Ordering::Relaxed) {
+            // Without it, the connection ends in order, which is the next best.
+            let _ = self.stream.set_zero_linger();
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
+        self.connection.note_use();
+        Poll::Ready(read)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write(context, buffer));
+        self.connection.note_use();
+        Poll::Ready(written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    /// Closes its own side, and reads what the other side still sends until that closes as well. A
+    /// socket that is closed with unread bytes is reset, and the other side may lose the answer.
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.connection.reset.load(Ordering::Relaxed) {
+            return Poll::Ready(Ok(()));
+        }
+        if !self.closed {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+            self.closed = true;
+        }
+        let mut space = [0; 16 * 1024];
+        while self.discarded < MAX_DISCARDED {
+            let mut buffer = ReadBuf::new(&mut space);
+            // Whatever goes wrong now, the answer was sent.
+            let read = ready!(self.as_mut().poll_read(context, &mut buffer));
+            match buffer.filled().len() {
+                length if length > 0 && read.is_ok() => {
+                    self.discarded = self.discarded.saturating_add(length);
+                }
+                _ => break,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
