@@ -169,7 +169,7 @@ impl App {
     }
 
     fn active(&self) -> usize {
-        self.state.active.load(Ordering::Relaxed).min(self.signers.len() - 1)
+        self.state.active.load(Ordering::Relaxed).min(self.signers.len().saturating_sub(1))
     }
 
     /// Goes back to the newest key after a while.
@@ -185,7 +185,7 @@ impl App {
         let mut changed = self.state.changed.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.state.skew.load(Ordering::Relaxed);
         let lately = changed.clock.is_some_and(|at| at.elapsed() < CLOCK_INTERVAL);
-        if lately || (ahead - known).abs() <= CLOCK_TOLERANCE {
+        if lately || ahead.saturating_sub(known).saturating_abs() <= CLOCK_TOLERANCE {
             return false;
         }
         warn!(seconds = ahead, "this machine's clock is off; GitHub's is ahead by so much");
@@ -200,11 +200,15 @@ impl App {
         let mut changed = self.state.changed.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let (began, tried) = match changed.round {
-            Some((began, tried)) if now - began < ROUND_INTERVAL => (began, tried + 1),
+            Some((began, tried)) if now.saturating_duration_since(began) < ROUND_INTERVAL => {
+                (began, tried.saturating_add(1))
+            }
             _ => (now, 1),
         };
         changed.round = Some((began, tried));
-        let next = (self.state.signed.load(Ordering::Relaxed) + 1) % self.signers.len();
+        // After the last comes the first.
+        let next = self.state.signed.load(Ordering::Relaxed).saturating_add(1);
+        let next = if next < self.signers.len() { next } else { 0 };
         self.state.active.store(next, Ordering::Relaxed);
         changed.key = (next > 0).then_some(now);
         if tried >= self.signers.len() {
@@ -262,5 +266,6 @@ impl fmt::Debug for App {
 /// Seconds by which the answer's `Date` is ahead of this machine's clock.
 fn ahead_of_us(headers: &HeaderMap) -> Option<i64> {
     let date = DateTime::parse_from_rfc2822(headers.get(DATE)?.to_str().ok()?).ok()?;
-    Some(date.timestamp() - DateTime::<chrono::Utc>::from(SystemTime::now()).timestamp())
+    let now = DateTime::<chrono::Utc>::from(SystemTime::now());
+    Some(date.timestamp().saturating_sub(now.timestamp()))
 }

@@ -1,5 +1,7 @@
 //! An installation of a GitHub App: how it is named, and how its tokens are had.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -405,7 +407,7 @@ fn lifetime(end: DateTime<Utc>, headers: &HeaderMap) -> Duration {
     let date = headers.get(DATE).and_then(|date| date.to_str().ok());
     let date = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok());
     let now = date.map_or_else(|| DateTime::<Utc>::from(SystemTime::now()), |date| date.to_utc());
-    (end - now).to_std().unwrap_or_default()
+    end.signed_duration_since(now).to_std().unwrap_or_default()
 }
 
 /// What GitHub answers with a new token, as far as it is read.

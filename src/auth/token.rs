@@ -1,5 +1,7 @@
 //! One token: the `Authorization` header that it makes, and how long it lasts.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -68,7 +70,8 @@ impl AccessToken {
             return Err(AuthFailure::WrongKind
                 .error(format!("what was given as a token looks like {}", kind.0), kind.1));
         }
-        let mut bytes = Zeroizing::new(Vec::with_capacity(BEARER.len() + token.len()));
+        let mut bytes =
+            Zeroizing::new(Vec::with_capacity(BEARER.len().saturating_add(token.len())));
         bytes.extend_from_slice(BEARER.as_bytes());
         bytes.extend_from_slice(token.as_bytes());
         // The error of `http` is dropped on purpose: nothing of the token may leave.

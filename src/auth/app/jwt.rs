@@ -3,6 +3,8 @@
 //! GitHub's rules for it:
 //! <https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/generating-a-json-web-token-jwt-for-a-github-app>.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
@@ -26,8 +28,8 @@ pub(super) async fn sign(issuer: &str, skew: i64, signer: &dyn AppSigner) -> Res
     let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX / 2).saturating_add(skew);
     let header = json!({ "alg": "RS256", "typ": "JWT" });
     let claims = json!({
-        "iat": now - SET_BACK,
-        "exp": now + LIFETIME.as_secs() as i64,
+        "iat": now.saturating_sub(SET_BACK),
+        "exp": now.saturating_add(LIFETIME.as_secs() as i64),
         "iss": claim(issuer),
     });
     let message = format!("{}.{}", part(&header), part(&claims));

@@ -15,6 +15,7 @@ use super::{Form, OAuthApp, ask_for_token, page};
 use crate::auth::failure::AuthFailure;
 use crate::auth::token::AccessToken;
 use crate::client::Client;
+use crate::clock::after;
 use crate::error::{Error, Result};
 use crate::sanitize;
 
@@ -109,7 +110,7 @@ impl Code {
             verification_uri_complete: page("verification_uri_complete"),
             expires_in,
             interval: interval.clamp(SHORTEST_INTERVAL, LONGEST_LIFE),
-            end: Instant::now() + expires_in,
+            end: after(Instant::now(), expires_in),
         })
     }
 }
@@ -176,7 +177,8 @@ impl DeviceCode {
                         failures = 0;
                         let given = heard.fields().seconds("interval");
                         let given = given.filter(|given| *given > interval);
-                        interval = given.unwrap_or(interval + SLOWER).min(LONGEST_LIFE);
+                        interval =
+                            given.unwrap_or(interval.saturating_add(SLOWER)).min(LONGEST_LIFE);
                         debug!(?interval, "GitHub asks to be asked less often");
                     }
                     _ if heard.is_temporary() => {
