@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{debug, error, warn};
 
 use super::{Keeper, LONGEST_FLIGHT, MintRequest};
-use crate::auth::policy::some_of;
+use crate::auth::policy::{half, with_jitter};
 use crate::auth::source::Keep;
 use crate::auth::store::TokenStore;
 use crate::auth::token::AccessToken;
@@ -79,18 +79,21 @@ impl Keeper {
 
     /// Asks the source, again if the failure may pass.
     async fn ask(&self, client: &Client, previous: Option<&AccessToken>) -> Result<AccessToken> {
-        let (mut failures, began) = (0, Instant::now());
+        let (mut failures, began) = (0_u32, Instant::now());
         loop {
             match self.source.mint(MintRequest { client, previous }).await {
-                Err(error) if error.is_retryable() && failures + 1 < self.policy.attempts => {
-                    failures += 1;
+                Err(error)
+                    if error.is_retryable()
+                        && failures.saturating_add(1) < self.policy.attempts =>
+                {
+                    failures = failures.saturating_add(1);
                     let delay = self.policy.delay(failures);
                     let asked = error.retry_after().unwrap_or_default();
                     if asked > self.policy.longest_delay() {
                         return Err(error);
                     }
                     let delay = delay.max(asked);
-                    let delay = delay.saturating_add(some_of(delay / 4));
+                    let delay = with_jitter(delay);
                     // Later attempts are made by later calls, which do not wait as long as that.
                     if began.elapsed().saturating_add(delay) >= LONGEST_FLIGHT {
                         return Err(error);
@@ -116,7 +119,7 @@ impl Keeper {
     fn margin(&self, stored: &AccessToken, left: Duration) -> Duration {
         let margin = self.policy.margin.max(Duration::from_secs(1));
         let age = SystemTime::now().duration_since(stored.minted_at()).unwrap_or_default();
-        margin.min(age.saturating_add(left) / 2)
+        margin.min(half(age.saturating_add(left)))
     }
 
     /// The last token of this keeper: what is held, or what GitHub refused.
