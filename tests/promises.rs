@@ -32,6 +32,7 @@ mod promises {
     mod fleet;
     mod graphql;
     mod health;
+    mod hostile;
     mod limits;
     mod mock_github;
     mod oauth;
