@@ -1,9 +1,13 @@
 //! Bodies that are bytes rather than JSON: what is uploaded, and what is downloaded.
 
 mod download;
+mod gzip;
+mod layers;
+mod response_body;
 mod upload;
 
 pub use download::ByteStream;
-pub(crate) use download::{collect, too_large};
+pub(crate) use download::{BodyCollector, too_large};
+pub(crate) use response_body::{ACCEPTED_ENCODING, ResponseBody};
 pub use upload::Body;
 pub(crate) use upload::{BodyTaken, Broken, WrongLength};

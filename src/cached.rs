@@ -83,7 +83,7 @@ async fn join(
         // For who follows. A wait for a limit is not its own, unless it says how long it has.
         let patience = prepared.as_ref().and_then(Prepared::strict_limit);
         let own_slot = BatchSlot::current();
-        let (flight, slot) = flights.join(route, own_slot.clone(), |flight| {
+        let mut joined = flights.join(route, own_slot.clone(), |flight| {
             let (plan, base, operation) = (Arc::clone(plan), base.clone(), operation.clone());
             // It is there until somebody leads.
             let (prepared, slot) = (prepared.take(), own_slot.clone());
@@ -102,10 +102,11 @@ async fn join(
             })
         });
         let leads = prepared.is_none();
-        let _waits = if leads { None } else { follow(own_slot, slot) };
+        let _waits = if leads { None } else { follow(own_slot, joined.slot.take()) };
+        let landed = flights.landed(route, joined);
         let landed = match patience.filter(|_| !leads) {
-            None => flight.await,
-            Some(patience) => match timeout(patience, flight).await {
+            None => landed.await,
+            Some(patience) => match timeout(patience, landed).await {
                 Ok(landed) => landed,
                 Err(_) => {
                     let message = format!("an equal call is not answered within {patience:?}");
@@ -115,9 +116,12 @@ async fn join(
             },
         };
         match landed {
+            // The runtime that it depends on stands still.
+            None => {}
+            Some(landed) if leads => return landed,
             // It says something of who led: this one asks for itself.
-            Err(error) if !leads && is_of_the_caller(&error) => {}
-            landed => return landed,
+            Some(Err(error)) if is_of_the_caller(&error) => {}
+            Some(landed) => return landed,
         }
     }
 }
@@ -149,8 +153,15 @@ async fn ask(
         base => base,
     };
     prepared.conditional = Some(plan.conditional(&base));
-    let requested = clock::now();
-    let answer = tried(prepared, operation, Reading::Buffered, call).await;
+    let mut requested = clock::now();
+    let mut answer = tried(prepared, operation, Reading::Buffered, call).await;
+    let refused = answer.as_ref().err().zip(prepared.conditional.as_ref());
+    if refused.is_some_and(|(error, conditional)| conditional.is_refused(error)) {
+        debug!("the conditional request was refused: asking without the condition");
+        prepared.conditional = Some(plan.conditional(&Base::Nothing));
+        requested = clock::now();
+        answer = tried(prepared, operation, Reading::Buffered, call).await;
+    }
     let times = Times { requested, received: clock::now() };
     let sent = prepared.conditional.as_ref().and_then(Conditional::sent);
     let exchange = Exchange { times, number, sent };

@@ -7,14 +7,15 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::RETRY_AFTER;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use tokio::time::{Instant, sleep};
 use tracing::{Instrument, debug, field};
 
 use crate::attempts::Attempts;
 use crate::auth::{Passes, keep_flights};
-use crate::body::{ByteStream, collect, too_large};
+use crate::body::{BodyCollector, ByteStream, ResponseBody, too_large};
 use crate::cache::CacheStatus;
 use crate::cache::plan::Plan;
 use crate::cached::{Writing, cached, not_cached};
@@ -26,7 +27,7 @@ use crate::graphql;
 use crate::limits::{BatchSlot, CallHandle, Outcome, Patience, Permit, Told};
 use crate::operation::Label;
 use crate::ready::{self, Polls};
-use crate::redirects::{self, MAX_REDIRECTS};
+use crate::redirects::{self, MAX_REDIRECTS, VisitedHops};
 use crate::request::{Prepared, Request};
 use crate::response::{Raw, RawBody};
 use crate::retry::retry_after;
@@ -369,17 +370,17 @@ async fn attempt(
     course: &Mutex<Course>,
 ) -> Result<Raw> {
     let client = prepared.client().inner();
+    let limit = &Limit::new(client.attempt_timeout, prepared.slack.as_ref());
     let exchange = pin!(async {
         let mut answer = send(prepared, passes, course).await?;
         if course.lock().unwrap_or_else(PoisonError::into_inner).left.is_some() {
             // An error tells the user to authorize the token at the URL in it: only GitHub may name that.
             answer.headers_mut().remove(SSO);
         }
-        read(answer, prepared, operation, reading).await
+        read(answer, prepared, passes, operation, reading, limit).await
     });
-    let limit = Limit::new(client.attempt_timeout, prepared.slack.as_ref());
     bodies::request(prepared);
-    let answer = match within([&limit, &prepared.limit], exchange).await {
+    let answer = match within([limit, &prepared.limit], exchange).await {
         Ok(answer) => answer,
         Err(late) => Err(timed_out(reading.awaited(), late)),
     };
@@ -404,7 +405,9 @@ async fn send(
     let client = prepared.client().inner();
     let course = || course.lock().unwrap_or_else(PoisonError::into_inner);
     let mut hop = prepared.first_hop();
+    let mut visited = VisitedHops::default();
     for hops in 0..=MAX_REDIRECTS {
+        visited.enter(&hop)?;
         let (method, with_body) = (hop.method.clone(), hop.with_body);
         let request = prepared.request(hop, passes)?;
         sanitize::sent(request.headers(), request.url(), prepared.is_operation() && hops == 0);
@@ -436,52 +439,76 @@ async fn send(
     Err(redirects::too_many())
 }
 
-/// Reads the answer: a success as it is wanted, anything else as an error.
+/// Reads the response: a success as the caller wants it, anything else as an error. `limit` is that of
+/// the attempt.
 async fn read(
-    mut answer: reqwest::Response,
+    response: reqwest::Response,
     prepared: &Prepared,
+    passes: &Passes,
     operation: &Label,
     reading: Reading,
+    limit: &Limit,
 ) -> Result<Raw> {
     let client = prepared.client().inner();
-    let (status, url) = (answer.status(), answer.url().clone());
-    let headers = std::mem::take(answer.headers_mut());
-    // What another server refuses is read by whoever asked: it may repeat a secret.
+    let (status, url) = (response.status(), response.url().clone());
+    let (headers, mut body) = ResponseBody::new(response, *prepared.method() == Method::HEAD);
     let is_current = status == StatusCode::NOT_MODIFIED && prepared.conditional.is_some();
-    if !status.is_success() && !is_current && !prepared.is_elsewhere() {
-        let limit = client.max_body_bytes.min(MAX_ERROR_BYTES);
-        // The status says more than a body that broke off.
-        let body = collect(&mut answer, limit).await.unwrap_or_default().0;
+    let body = if !status.is_success() && !is_current {
+        let (body, is_whole) = read_of_error(&mut body, prepared, limit).await;
         #[cfg(feature = "contract")]
-        prepared.show(&url, status, &headers, &body);
-        bodies::answer(prepared, status, &body);
-        return Err(Error::from_answer(operation, status, headers, body));
-    }
-    let body = match reading {
-        Reading::Streamed => {
-            RawBody::Stream(ByteStream::new(answer, operation.clone(), client.attempt_timeout))
+        if is_whole {
+            prepared.show(&url, status, &headers, &body);
         }
-        Reading::Buffered => match collect(&mut answer, client.max_body_bytes).await {
-            Ok((body, false)) => {
+        let body = if is_whole { body } else { passes.without_cut_token(prepared, body) };
+        bodies::answer(prepared, status, &body);
+        // The caller reads what another server refuses: it can repeat a secret.
+        if !prepared.is_elsewhere() {
+            return Err(Error::from_answer(operation, status, headers, body));
+        }
+        RawBody::Bytes(body)
+    } else if reading == Reading::Streamed {
+        RawBody::Stream(ByteStream::new(body, operation.clone(), client.attempt_timeout))
+    } else {
+        let mut collector = BodyCollector::new(client.max_body_bytes);
+        match collector.read(&mut body).await {
+            Ok(false) => {
+                let body = collector.finish();
                 #[cfg(feature = "contract")]
                 prepared.show(&url, status, &headers, &body);
                 bodies::answer(prepared, status, &body);
                 RawBody::Bytes(body)
             }
-            Ok((_, true)) => {
+            Ok(true) => {
                 return Err(too_large(client.max_body_bytes)
                     .with_answer(status, headers)
                     .with_advice("raise max_body_bytes, or read it by send_stream"));
             }
             Err(error) => return Err(error.with_answer(status, headers)),
-        },
+        }
     };
     let (operation, headers, came) = (operation.clone(), Arc::new(headers), CacheStatus::Bypass);
     Ok(Raw { operation, status, headers, url, body, came, age: None, abroad: false })
 }
 
-/// As much as is read of an error's body; GitHub's are a few hundred bytes.
+/// Reads as much of an error's body as arrives in time, and returns whether that is all of it. The status
+/// is known already, and says more than a body that stalls or breaks off.
+async fn read_of_error(
+    body: &mut ResponseBody,
+    prepared: &Prepared,
+    limit: &Limit,
+) -> (Bytes, bool) {
+    // Half of the time, so that the wait ends before the attempt does.
+    let half = limit.left().min(prepared.limit.left()) / 2;
+    let limit = prepared.client().inner().max_body_bytes.min(MAX_ERROR_BYTES);
+    let mut collector = BodyCollector::new(limit);
+    let is_whole = collector.read_within(body, half.min(MAX_ERROR_BODY_WAIT)).await;
+    (collector.finish(), is_whole)
+}
+
+/// The bound of what is read of an error's body; GitHub's are a few hundred bytes.
 const MAX_ERROR_BYTES: usize = 1024 * 1024;
+/// The bound of the wait for an error's body; GitHub's arrive with the status.
+const MAX_ERROR_BODY_WAIT: Duration = Duration::from_secs(3);
 
 fn timed_out(what: &str, late: &Limit) -> Error {
     let message = format!("{what} within {:?}", late.length());

@@ -1,5 +1,7 @@
 //! A circuit breaker for each server: while nearly everything fails, calls fail at once.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +11,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use crate::clock::after;
 use crate::error::{Error, ErrorKind};
 use crate::telemetry::meter;
 
@@ -55,7 +58,6 @@ pub enum CircuitState {
     HalfOpen,
 }
 
-const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 /// The longest time that a circuit stays open before somebody tries.
 const LONGEST: Duration = Duration::from_secs(5 * 60);
@@ -65,7 +67,7 @@ impl Default for CircuitBreaker {
         Self {
             share: 0.5,
             attempts: 20,
-            window: MINUTE / 2,
+            window: Duration::from_secs(30),
             open_for: Duration::from_secs(10),
             probes: 3,
             off: false,
@@ -189,7 +191,9 @@ impl Circuit {
         let mut state = self.state();
         match state.phase {
             Phase::Closed => Ok(trial(None)),
-            Phase::Open { until } if now < until => Err(self.open(until - now)),
+            Phase::Open { until } if now < until => {
+                Err(self.open(until.saturating_duration_since(now)))
+            }
             Phase::Open { .. } => {
                 info!(server = self.server, "calls are tried again");
                 state.phase = Phase::HalfOpen { under_way: 1, succeeded: 0, since: now };
@@ -197,10 +201,11 @@ impl Circuit {
                 Ok(trial(Some(now)))
             }
             Phase::HalfOpen { under_way, succeeded, since } => {
-                if under_way + succeeded >= self.policy.probes {
+                if under_way.saturating_add(succeeded) >= self.policy.probes {
                     return Err(self.open(Duration::from_secs(1)));
                 }
-                state.phase = Phase::HalfOpen { under_way: under_way + 1, succeeded, since };
+                let under_way = under_way.saturating_add(1);
+                state.phase = Phase::HalfOpen { under_way, succeeded, since };
                 Ok(trial(Some(since)))
             }
         }
@@ -226,7 +231,7 @@ impl Circuit {
         )
         .with_advice(format!(
             "nothing was sent: try again in {} s; see https://www.githubstatus.com",
-            wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+            wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))
         ))
         .with_retry_after(wait)
         .with_retryable(true)
@@ -246,7 +251,7 @@ impl Circuit {
             (Some(then), Phase::HalfOpen { under_way, succeeded, since }) if then == since => {
                 if failed {
                     self.trip(&mut state, now);
-                } else if succeeded + 1 >= self.policy.probes {
+                } else if succeeded.saturating_add(1) >= self.policy.probes {
                     info!(server = self.server, "the circuit is closed");
                     meter::circuit(&self.server, CircuitState::Closed);
                     state.phase = Phase::Closed;
@@ -255,7 +260,8 @@ impl Circuit {
                     self.troubled.store(false, Ordering::Release);
                 } else {
                     let under_way = under_way.saturating_sub(1);
-                    state.phase = Phase::HalfOpen { under_way, succeeded: succeeded + 1, since };
+                    let succeeded = succeeded.saturating_add(1);
+                    state.phase = Phase::HalfOpen { under_way, succeeded, since };
                 }
             }
             // It was let through before the circuit opened, or closed.
@@ -279,7 +285,7 @@ impl Circuit {
         let time = self.policy.open_for.saturating_mul(doubled).min(LONGEST);
         warn!(server = self.server, ?time, "too many calls fail: the circuit is open");
         meter::circuit(&self.server, CircuitState::Open);
-        state.phase = Phase::Open { until: now + time };
+        state.phase = Phase::Open { until: after(now, time) };
         state.level = state.level.saturating_add(1);
         self.troubled.store(true, Ordering::Release);
     }
@@ -292,12 +298,12 @@ impl Circuit {
 impl State {
     /// Counts an attempt, and gives the attempts and failures of the window.
     fn count(&mut self, now: Instant, window: Duration, failed: bool) -> (u32, u32) {
-        let part = (window.as_millis() / PARTS as u128).max(1);
-        let current = now.saturating_duration_since(self.origin).as_millis() / part;
-        let current = u64::try_from(current).unwrap_or(u64::MAX);
+        let part = window.as_millis().checked_div(PARTS as u128).unwrap_or_default().max(1);
+        let current = now.saturating_duration_since(self.origin).as_millis().checked_div(part);
+        let current = u64::try_from(current.unwrap_or_default()).unwrap_or(u64::MAX);
         let passed = current.saturating_sub(self.newest).min(PARTS as u64);
         for old in 0..passed {
-            self.counts[slot(current - old)] = (0, 0);
+            self.counts[slot(current.saturating_sub(old))] = (0, 0);
         }
         self.newest = self.newest.max(current);
         let count = &mut self.counts[slot(self.newest)];
@@ -312,7 +318,7 @@ impl State {
 /// The place of a part in the ring.
 fn slot(part: u64) -> usize {
     // The remainder is smaller than the ring.
-    (part % PARTS as u64) as usize
+    part.checked_rem(PARTS as u64).unwrap_or_default() as usize
 }
 
 /// An attempt that was let through. One that is dropped says nothing of the server.

@@ -6,11 +6,13 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::{HeaderMap, Method};
+use ::http::header::{ACCEPT_ENCODING, RANGE};
+use ::http::{HeaderMap, Method};
 use secrecy::SecretString;
 use url::Url;
 
 use crate::auth::{Auth, Gateway, TokenPolicy, TokenStore};
+use crate::body::ACCEPTED_ENCODING;
 use crate::cache::{CacheHandle, Open as OpenCache};
 use crate::circuit::{Circuit, CircuitState};
 use crate::error::Result;
@@ -25,11 +27,13 @@ use crate::telemetry::watch::Watch;
 use crate::telemetry::{BodyLog, meter};
 
 mod builder;
+mod http;
 mod identity;
 #[cfg(test)]
 pub(crate) mod transport;
 
 pub use builder::ClientBuilder;
+use http::HttpClients;
 
 /// A client of one GitHub: github.com, a data residency, or an Enterprise Server.
 ///
@@ -68,7 +72,7 @@ pub(crate) struct Inner {
 
 /// What the handles of a client share.
 pub(crate) struct Shared {
-    pub(crate) http: reqwest::Client,
+    http: HttpClients,
     pub(crate) origins: Origins,
     /// What every request to GitHub carries, but for the token.
     pub(crate) headers: HeaderMap,
@@ -100,13 +104,18 @@ impl Shared {
     /// Sends a request over the network.
     pub(crate) async fn execute(
         &self,
-        request: reqwest::Request,
+        mut request: reqwest::Request,
     ) -> reqwest::Result<reqwest::Response> {
+        let headers = request.headers_mut();
+        // A part of a body is wanted as it is.
+        if !headers.contains_key(ACCEPT_ENCODING) && !headers.contains_key(RANGE) {
+            headers.insert(ACCEPT_ENCODING, ACCEPTED_ENCODING);
+        }
         #[cfg(test)]
         if let Some(transport) = &self.transport {
             return Ok(transport(request).await);
         }
-        self.http.execute(request).await
+        self.http.current().execute(request).await
     }
 }
 

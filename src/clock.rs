@@ -1,7 +1,7 @@
-//! The time of day, for how old answers are.
+//! The time of day, for how old answers are, and moments to come.
 
 use std::sync::LazyLock;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
@@ -19,9 +19,34 @@ pub(crate) fn now() -> SystemTime {
     time.checked_add(passed).map_or_else(SystemTime::now, |time| time.max(SystemTime::now()))
 }
 
+/// Returns the moment this time after another one. What no clock can hold is thirty years.
+pub(crate) fn after(moment: Instant, time: Duration) -> Instant {
+    const LONGEST: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+    let later = moment.checked_add(time.min(LONGEST));
+    // A clock that does not reach as far is at its end.
+    later.unwrap_or(moment)
+}
+
 /// A time in whole seconds, as people write it. What is beyond the calendar is its last day.
 pub(crate) fn date(time: SystemTime) -> DateTime<Utc> {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
     DateTime::from_timestamp(seconds, 0).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_to_come_is_within_what_a_clock_holds() {
+        let now = Instant::now();
+        for time in [0, 1, 3600, 86_400 * 365].map(Duration::from_secs) {
+            assert_eq!(after(now, time) - now, time);
+        }
+        for time in [Duration::MAX, Duration::from_secs(u64::MAX), Duration::from_millis(u64::MAX)]
+        {
+            assert!(after(now, time) - now > Duration::from_secs(86_400 * 365 * 29));
+        }
+    }
 }

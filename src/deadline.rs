@@ -2,12 +2,16 @@
 //!
 //! Time is tokio's, so that tests can pause it. What a late answer means is not decided here.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
+
+use crate::clock::after;
 
 /// A stretch of time from a beginning, which may be pushed on while it runs.
 #[derive(Debug)]
@@ -78,9 +82,10 @@ impl Limit {
 
     fn due(&self) -> Instant {
         let put_off = Duration::from_millis(self.put_off.load(Ordering::Relaxed)).min(FOREVER);
-        let Some(slack) = &self.slack else { return self.start + self.length + put_off };
+        let time = self.length.saturating_add(put_off);
+        let Some(slack) = &self.slack else { return after(self.start, time) };
         let start = self.start.max(slack.last_progress());
-        start + self.length + put_off + slack.idle().saturating_sub(self.before).min(FOREVER)
+        after(start, time.saturating_add(slack.idle().saturating_sub(self.before).min(FOREVER)))
     }
 }
 
@@ -147,7 +152,7 @@ impl Slack {
     }
 
     fn last_progress(&self) -> Instant {
-        self.0.origin + Duration::from_millis(self.0.progress.load(Ordering::Relaxed))
+        after(self.0.origin, Duration::from_millis(self.0.progress.load(Ordering::Relaxed)))
     }
 }
 

@@ -125,8 +125,8 @@ pub enum ErrorKind {
     Authentication,
     /// The GraphQL API answered with errors: see [`Error::graphql`].
     GraphQl,
-    /// The pages of a list do not end: their links run in a circle, or the list is longer
-    /// than the limit which the caller gave.
+    /// The pages of a list do not end: their links run in a circle, a hundred pages in a row bring
+    /// nothing new, or the list is longer than the limit which the caller gave.
     Pagination,
     /// The pages of a list ended, and GitHub says that there are more items than they had, or that
     /// some are missing: see [`Error::incomplete`]. It comes after the items that were delivered.

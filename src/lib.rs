@@ -39,6 +39,7 @@ mod redirects;
 mod request;
 mod response;
 mod retry;
+mod runtimes;
 mod sanitize;
 #[cfg(any(feature = "dashboard", feature = "webhooks-axum"))]
 mod server;

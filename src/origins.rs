@@ -2,6 +2,9 @@
 //!
 //! Everything that may send a token asks [`Origins::trusts`]: calls, redirects and page links.
 
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -135,13 +138,34 @@ impl Origins {
     /// `..` in a path given by hand could leave `/api/v3` otherwise.
     pub(crate) fn contains(&self, url: &Url) -> bool {
         [&self.api, &self.upload].iter().any(|base| {
+            let below = base.url.path().trim_end_matches('/');
             same_origin(&base.url, url)
-                && url
-                    .path()
-                    .strip_prefix(base.url.path().trim_end_matches('/'))
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                && url.path().strip_prefix(below).is_some_and(|rest| {
+                    (rest.is_empty() || rest.starts_with('/'))
+                        && (below.is_empty() || !has_hidden_dots(rest))
+                })
         })
     }
+}
+
+/// Whether a path has `.` or `..` between encoded slashes or backslashes, such as `/..%2Fadmin`. `Url`
+/// resolves what stands between plain slashes; a server that decodes first would resolve these as well.
+fn has_hidden_dots(path: &str) -> bool {
+    // A server can decode more than once, but not for ever.
+    const MAX_DECODED: usize = 4;
+    let mut path = Cow::Borrowed(path);
+    for _ in 0..MAX_DECODED {
+        let decoded = percent_decode_str(&path).decode_utf8_lossy().into_owned();
+        if decoded == path {
+            return false;
+        }
+        if decoded.split(['/', '\\']).any(|segment| matches!(segment, "." | "..")) {
+            return true;
+        }
+        path = Cow::Owned(decoded);
+    }
+    // What is encoded that often has no other purpose.
+    true
 }
 
 impl Base {
@@ -339,6 +363,20 @@ mod tests {
             ),
             ("https://ghe.internal/x", &from, None),
             ("https://ghe.example/x", &from, None),
+            ("https://ghe.internal/api/v3/..%2fx", &from, None),
+            ("https://ghe.internal/api/v3/..%2F..%2Fetc?page=2", &from, None),
+            ("https://ghe.internal/api/v3/a/%2e%2e%5c..%5cetc", &from, None),
+            ("https://ghe.internal/api/v3/..%5Cetc", &from, None),
+            ("https://ghe.internal/api/v3/%252e%252e%252fetc", &from, None),
+            ("https://ghe.internal/api/v3/%25252e%25252e/etc", &from, None),
+            ("https://ghe.internal/api/v3\\..\\..\\etc", &from, None),
+            ("https://ghe.internal/api/v3/.%2e/etc", &from, None),
+            // A name with an encoded slash, a percent sign, or dots is a name.
+            (
+                "https://ghe.internal/api/v3/a%2Fb/100%25/..c/x...y",
+                &from,
+                Some("https://ghe.internal/api/v3/a%2Fb/100%25/..c/x...y"),
+            ),
             ("ftp://ghe.internal/api/v3/x", &from, None),
             ("data:/api/v3/x", &from, None),
             // The management API is not below the base path.
@@ -360,7 +398,7 @@ mod tests {
         #[test]
         fn no_link_leads_to_another_host(
             base in "(|/api/v3|/a/b)",
-            link in "(https?|ftp|HTTP)://([a-z:@]{0,5})?[a-z.]{1,12}(:[0-9]{1,4})?/[a-z0-9./%?#@:\\\\]{0,40}",
+            link in "(https?|ftp|HTTP)://([a-z:@]{0,5})?[a-z.]{1,12}(:[0-9]{1,4})?/([a-z0-9./%?#@:\\\\]|%2e|%2f|%5c|%25){0,40}",
         ) {
             let origins = origins(&format!("https://ghe.internal{base}"));
             let from = Url::parse(&format!("https://ghe.internal{base}/list")).unwrap();

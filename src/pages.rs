@@ -1,8 +1,10 @@
 //! Lists across pages, as streams.
 //!
 //! [`fetch`] starts and orders the calls, [`plan`] decides which page comes next, [`link`] reads the
-//! `Link` header, [`page`] decodes a page, and [`completeness`] compares what a list delivered with
-//! what GitHub says that it holds.
+//! `Link` header, [`page`] decodes a page, [`progress`] notices pages that bring nothing new, and
+//! [`completeness`] compares what a list delivered with what GitHub says that it holds.
+
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::fmt;
 use std::future::poll_fn;
@@ -24,6 +26,7 @@ pub(crate) mod fuzzing;
 mod link;
 mod page;
 mod plan;
+mod progress;
 mod visited;
 
 use completeness::Completeness;
@@ -45,7 +48,8 @@ pub(crate) use page::TotalCount;
 /// Task-local values of the application are not visible in that task.
 ///
 /// Pages are given as GitHub sends them. Whether a list is complete is for the caller to compare;
-/// [`Items`] does so by itself.
+/// [`Items`] does so by itself. After 100 pages in a row that are empty, or equal to earlier ones, the
+/// stream ends with an error of the kind [`ErrorKind::Pagination`].
 #[must_use = "nothing is sent until the stream is read"]
 pub struct Pages<T> {
     fetch: Fetch<Response<T>>,
@@ -68,6 +72,9 @@ pub struct Pages<T> {
 ///   Lists made by [`Request::items`] do so if the page is a JSON array.
 /// - A list that ends short of what GitHub says that it holds ends with an error of the kind
 ///   [`ErrorKind::Incomplete`], after all items that were delivered: see [`Error::incomplete`].
+/// - If 100 pages in a row are empty, or equal to earlier pages of the list, and link to further ones,
+///   the stream ends with an error of the kind [`ErrorKind::Pagination`]: the list would never end.
+///   Fewer empty pages, as GitHub has them in filtered lists, are passed over.
 /// - Any other error comes after the items before it and ends the stream.
 ///
 /// ```no_run
@@ -223,7 +230,8 @@ impl<I> Items<I> {
     /// - if an item does not decode: the error says which item of which page. With
     ///   [`OnItemError::Skip`], such an item is left out instead;
     /// - if the list ended short of what GitHub says that it holds ([`ErrorKind::Incomplete`]);
-    /// - if the list is longer than `limit` ([`ErrorKind::Pagination`]).
+    /// - if the list is longer than `limit`, or [does not end](Self#errors)
+    ///   ([`ErrorKind::Pagination`]).
     pub async fn collect_all(mut self, limit: usize) -> Result<Vec<I>> {
         let mut all = Vec::new();
         while let Some(item) = self.try_next().await? {

@@ -1,5 +1,7 @@
 //! Answers that GitHub is still working out, asked for until they are there.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::time::Duration;
 
 use http::header::CONTENT_LENGTH;
@@ -8,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::clock::after;
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::{Prepared, Request};
 use crate::response::{Raw, RawBody, Response};
@@ -26,10 +29,7 @@ impl Polls {
     /// For a call that waits until then, if it is to.
     pub(crate) fn of(prepared: &Prepared) -> Option<Self> {
         let at_most = prepared.until_ready?;
-        let start = Instant::now();
-        // A year stands for what no clock can hold.
-        let until = start.checked_add(at_most).unwrap_or(start + Duration::from_secs(31_536_000));
-        Some(Self { until, pause: FIRST })
+        Some(Self { until: after(Instant::now(), at_most), pause: FIRST })
     }
 
     /// The time until it is asked for again; `None` if it is there.
@@ -45,7 +45,7 @@ impl Polls {
                 .with_answer(answer.status, (*answer.headers).clone())
                 .with_advice("ask again later, or allow more by until_ready"));
         }
-        self.pause = (self.pause * 2).min(LONGEST);
+        self.pause = self.pause.saturating_mul(2).min(LONGEST);
         Ok(Some(pause))
     }
 }

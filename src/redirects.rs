@@ -11,6 +11,29 @@ use crate::request::Hop;
 /// Redirects followed in a row, as browsers and curl bound them to a similar number.
 pub(crate) const MAX_REDIRECTS: usize = 10;
 
+/// The requests of one attempt, which follow each other by redirects.
+#[derive(Debug, Default)]
+pub(crate) struct VisitedHops(Vec<(Method, Url)>);
+
+impl VisitedHops {
+    /// Notes a request that is about to be sent.
+    ///
+    /// # Errors
+    /// If it was sent before: its response would be the same redirect, and a write would be repeated.
+    pub(crate) fn enter(&mut self, hop: &Hop) -> Result<()> {
+        let mut url = hop.url.clone();
+        // It is not sent.
+        url.set_fragment(None);
+        let request = (hop.method.clone(), url);
+        if self.0.contains(&request) {
+            return Err(Error::new(ErrorKind::Redirect, "the redirects run in a circle")
+                .with_advice("they were not followed again: check the client's base_url"));
+        }
+        self.0.push(request);
+        Ok(())
+    }
+}
+
 /// The request that an answer redirects to; `None` for an answer that is none.
 ///
 /// 303 turns any method into a GET without a body (RFC 9110). All others keep the method and

@@ -4,6 +4,8 @@
 //! [`ExponentialBackoff`] is used: the loop, the clock, the number of attempts and the deadline are
 //! this library's own.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -125,16 +127,20 @@ const RETRY: u32 = 1000;
 
 impl RetryBudget {
     pub(crate) fn new(policy: &RetryPolicy) -> Self {
-        let most = policy.reserve * RETRY;
+        let most = policy.reserve.saturating_mul(RETRY);
         // Not more than 1000, which a u32 holds.
         let earned = (policy.share * f64::from(RETRY)) as u32;
-        Self { tokens: AtomicU32::new(most), most: most.max(RETRY * u32::from(earned > 0)), earned }
+        Self {
+            tokens: AtomicU32::new(most),
+            most: most.max(if earned > 0 { RETRY } else { 0 }),
+            earned,
+        }
     }
 
     /// A call is made, and earns a part of a retry.
     pub(crate) fn earn(&self) {
         let (earned, most) = (self.earned, self.most);
-        let add = |tokens: u32| (tokens < most).then(|| (tokens + earned).min(most));
+        let add = |tokens: u32| (tokens < most).then(|| tokens.saturating_add(earned).min(most));
         let _ = self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 
@@ -169,9 +175,9 @@ impl Retries {
     pub(crate) fn new(policy: RetryPolicy) -> Self {
         // It draws from between nothing and twice the interval.
         let backoff = ExponentialBackoff {
-            current_interval: policy.first / 2,
-            initial_interval: policy.first / 2,
-            max_interval: policy.longest / 2,
+            current_interval: half(policy.first),
+            initial_interval: half(policy.first),
+            max_interval: half(policy.longest),
             multiplier: 2.0,
             randomization_factor: 1.0,
             max_elapsed_time: None,
@@ -182,7 +188,7 @@ impl Retries {
 
     /// The time to wait before another attempt; `None` if there is none.
     pub(crate) fn next(&mut self, failed: &Failed<'_>, budget: &RetryBudget) -> Option<Duration> {
-        if self.made + 1 >= self.policy.attempts || !may_be_repeated(failed) {
+        if self.made.saturating_add(1) >= self.policy.attempts || !may_be_repeated(failed) {
             return None;
         }
         let asked = failed.error.headers().and_then(retry_after).unwrap_or_default();
@@ -192,7 +198,7 @@ impl Retries {
         if !in_time || !budget.spend() {
             return None;
         }
-        self.made += 1;
+        self.made = self.made.saturating_add(1);
         Some(pause)
     }
 
@@ -201,6 +207,10 @@ impl Retries {
         let pause = self.backoff.next_backoff().unwrap_or(self.policy.longest);
         pause.min(self.policy.longest)
     }
+}
+
+fn half(time: Duration) -> Duration {
+    time.checked_div(2).unwrap_or_default()
 }
 
 /// Draws a time around this one, up to this share of it shorter or longer.

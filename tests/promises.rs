@@ -35,6 +35,7 @@ mod promises {
     mod fleet;
     mod graphql;
     mod health;
+    mod hostile;
     mod limits;
     mod mock_github;
     mod oauth;

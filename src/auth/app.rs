@@ -185,7 +185,7 @@ impl App {
         let mut changed = self.state.changed.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.state.skew.load(Ordering::Relaxed);
         let lately = changed.clock.is_some_and(|at| at.elapsed() < CLOCK_INTERVAL);
-        if lately || ahead.abs_diff(known) <= CLOCK_TOLERANCE {
+        if lately || ahead.saturating_sub(known).saturating_abs() <= CLOCK_TOLERANCE {
             return false;
         }
         warn!(seconds = ahead, "this machine's clock is off; GitHub's is ahead by so much");
@@ -206,8 +206,9 @@ impl App {
             _ => (now, 1),
         };
         changed.round = Some((began, tried));
+        // After the last comes the first.
         let next = self.state.signed.load(Ordering::Relaxed).saturating_add(1);
-        let next = next.checked_rem(self.signers.len()).unwrap_or_default();
+        let next = if next < self.signers.len() { next } else { 0 };
         self.state.active.store(next, Ordering::Relaxed);
         changed.key = (next > 0).then_some(now);
         if tried >= self.signers.len() {
@@ -266,5 +267,5 @@ impl fmt::Debug for App {
 fn ahead_of_us(headers: &HeaderMap) -> Option<i64> {
     let date = DateTime::parse_from_rfc2822(headers.get(DATE)?.to_str().ok()?).ok()?;
     let now = DateTime::<chrono::Utc>::from(SystemTime::now());
-    date.timestamp().checked_sub(now.timestamp())
+    Some(date.timestamp().saturating_sub(now.timestamp()))
 }

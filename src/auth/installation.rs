@@ -1,5 +1,7 @@
 //! An installation of a GitHub App: how it is named, and how its tokens are had.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

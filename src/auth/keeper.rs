@@ -5,12 +5,17 @@
 //! reference. A token is minted in a task of its own, the *flight*, so that a call which is
 //! dropped while it waits takes nothing from the others.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::fmt;
+use std::future::pending;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
+use futures_util::future::{Either, select};
 use http::HeaderValue;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -18,7 +23,7 @@ use tracing::{Instrument, debug, info_span, warn};
 
 use super::failure::AuthFailure;
 use super::health::TokenHealth;
-use super::policy::{TokenPolicy, some_of};
+use super::policy::{TokenPolicy, half, some_of, with_jitter};
 use super::source::{Keep, MintRequest, Reaction, Rejection, TokenSource};
 use super::store::TokenStore;
 use super::token::AccessToken;
@@ -26,6 +31,7 @@ use crate::client::Client;
 use crate::clock;
 use crate::detachable::BoxFuture;
 use crate::error::{Error, ErrorKind, Result};
+use crate::runtimes::HomeRuntime;
 use crate::telemetry::meter;
 
 mod due;
@@ -79,8 +85,9 @@ impl Held {
 
 #[derive(Default)]
 struct State {
-    /// The mint under way, and since when.
-    flight: Option<(watch::Receiver<Option<Outcome>>, Instant)>,
+    /// The mint under way.
+    flight: Option<Flight>,
+    flights: u64,
     serial: u64,
     /// Failures since the last token, and when the next attempt may begin.
     failures: u32,
@@ -93,10 +100,21 @@ struct State {
 
 type Outcome = Result<Arc<Held>>;
 
+/// A mint under way.
+#[derive(Clone)]
+struct Flight {
+    /// Tells it from others.
+    number: u64,
+    since: Instant,
+    outcome: watch::Receiver<Option<Outcome>>,
+    /// The runtime of its task.
+    runtime: Option<HomeRuntime>,
+}
+
 /// What a call does about its turn.
 enum Turn {
     Go(Arc<Held>),
-    Wait(watch::Receiver<Option<Outcome>>),
+    Wait(Flight),
     Fail(Error),
 }
 
@@ -136,7 +154,7 @@ impl Keeper {
     /// Takes a token that is at hand before any was minted.
     fn begin_with(&self, token: AccessToken) {
         let mut state = self.state();
-        state.serial = state.serial.saturating_add(1);
+        state.serial = state.serial.wrapping_add(1);
         self.set(Some(Arc::new(self.hold(token, state.serial, false))));
     }
 
@@ -162,14 +180,38 @@ impl Keeper {
                 Turn::Fail(error) => return Err(error),
                 Turn::Wait(flight) => flight,
             };
-            // A flight is lost if the runtime that flew it was shut down.
-            if let Ok(outcome) = flight.wait_for(Option::is_some).await
-                && let Some(outcome) = &*outcome
-            {
-                return outcome.clone();
+            // A flight is lost if the runtime that flew it was shut down, or stands still.
+            let outcome = pin!(flight.outcome.wait_for(Option::is_some));
+            let stalled = pin!(self.stalled(flight.runtime.as_ref()));
+            match select(outcome, stalled).await {
+                Either::Left((Ok(outcome), _)) => {
+                    if let Some(outcome) = &*outcome {
+                        return outcome.clone();
+                    }
+                }
+                Either::Left((Err(_), _)) => {}
+                Either::Right(_) => self.give_up(flight.number),
             }
         }
         Err(self.lost())
+    }
+
+    /// Waits until the runtime of a flight stands still, if another flight may begin then. A token that can
+    /// be renewed once must not be renewed twice at a time.
+    async fn stalled(&self, runtime: Option<&HomeRuntime>) {
+        match runtime.filter(|_| self.source.keep() != Keep::Must) {
+            Some(runtime) => runtime.stalled().await,
+            None => pending().await,
+        }
+    }
+
+    /// Does not wait for a flight any longer.
+    fn give_up(&self, number: u64) {
+        let mut state = self.state();
+        if state.flight.as_ref().is_some_and(|flight| flight.number == number) {
+            debug!(identity = &*self.source.identity(), "token request stalled: starting another");
+            state.flight = None;
+        }
     }
 
     /// What a call does whose token GitHub refused: sends again after this time, or, for `None`,
@@ -253,9 +295,9 @@ impl Keeper {
         }
         // A flight takes itself off when it arrives: one whose channel is closed was lost.
         // So was one that takes longer than any may: nobody drives its runtime.
-        let lost = |(flight, since): &(watch::Receiver<_>, Instant)| {
-            flight.has_changed().is_err()
-                || since.elapsed() > LONGEST_FLIGHT.saturating_add(SETTLE_DELAY)
+        let lost = |flight: &Flight| {
+            flight.outcome.has_changed().is_err()
+                || flight.since.elapsed() > LONGEST_FLIGHT.saturating_add(SETTLE_DELAY)
         };
         if state.flight.as_ref().is_some_and(lost) {
             state.flight = None;
@@ -263,7 +305,7 @@ impl Keeper {
                 self.fail(&mut state, self.lost());
             }
         }
-        let flying = state.flight.as_ref().map(|(flight, _)| flight.clone());
+        let flying = state.flight.clone();
         let failed = state.failed.as_ref().filter(|(until, _)| Instant::now() < *until);
         match (current, flying, failed) {
             (Some(held), None, None) => {
@@ -278,17 +320,17 @@ impl Keeper {
     }
 
     /// Starts the flight.
-    fn depart(
-        self: &Arc<Self>,
-        state: &mut State,
-        client: &Client,
-    ) -> watch::Receiver<Option<Outcome>> {
-        let (sender, receiver) = watch::channel(None);
-        state.flight = Some((receiver.clone(), Instant::now()));
+    fn depart(self: &Arc<Self>, state: &mut State, client: &Client) -> Flight {
+        let (sender, outcome) = watch::channel(None);
+        state.flights = state.flights.wrapping_add(1);
+        let number = state.flights;
+        let flight =
+            Flight { number, since: Instant::now(), outcome, runtime: HomeRuntime::current() };
+        state.flight = Some(flight.clone());
         let flying = flying_now(Arc::as_ptr(self) as usize);
         let (keeper, client) = (Arc::clone(self), client.clone());
         let span = info_span!(parent: None, "github_token", identity = &*self.source.identity());
-        let flight = async move {
+        let flown = async move {
             // A source that panics is one that fails.
             let mint = AssertUnwindSafe(timeout(LONGEST_FLIGHT, keeper.mint(&client)));
             let outcome = match mint.catch_unwind().await {
@@ -296,22 +338,27 @@ impl Keeper {
                 Ok(Err(_)) => Err(keeper.hangs()),
                 Err(_) => Err(keeper.lost()),
             };
-            let outcome = keeper.arrive(outcome);
+            let outcome = keeper.arrive(number, outcome);
             sender.send_replace(Some(outcome));
         };
-        tokio::spawn(FLYING.scope(flying, flight.instrument(span)));
-        receiver
+        tokio::spawn(FLYING.scope(flying, flown.instrument(span)));
+        flight
     }
 
     /// Takes the outcome of a flight over.
-    fn arrive(&self, outcome: Result<Minted>) -> Outcome {
+    fn arrive(&self, number: u64, outcome: Result<Minted>) -> Outcome {
         let mut state = self.state();
-        state.flight = None;
+        if state.flight.as_ref().is_some_and(|flight| flight.number == number) {
+            state.flight = None;
+        } else if let Some(held) = self.current().filter(|held| held.is_good()) {
+            // Another flight took its place, and has arrived.
+            return Ok(held);
+        }
         match outcome {
             Ok(Minted { token, stored }) => {
                 state.failures = 0;
                 state.failed = None;
-                state.serial = state.serial.saturating_add(1);
+                state.serial = state.serial.wrapping_add(1);
                 let held = Arc::new(self.hold(token, state.serial, !stored));
                 self.warn_of_age(&mut state);
                 debug!(expires_at = ?held.token.expires_at(), stored, "token minted");
@@ -334,12 +381,10 @@ impl Keeper {
         // A budget may be raised, or another process may give something back.
         let asked = error.retry_after().filter(|_| error.kind() != ErrorKind::Budget);
         let asked = asked.unwrap_or_default().min(LONGEST_PAUSE);
-        let delay =
-            delay.saturating_add(some_of(delay.checked_div(4).unwrap_or_default())).max(asked);
+        let delay = with_jitter(delay).max(asked);
         let good = self.current().is_some_and(|held| held.is_good());
         warn!(%error, still_good = good, next_in = ?delay, "no token could be minted");
-        let now = Instant::now();
-        state.failed = Some((now.checked_add(delay).unwrap_or(now), error));
+        state.failed = Some((clock::after(Instant::now(), delay), error));
     }
 
     fn hangs(&self) -> Error {
@@ -372,7 +417,7 @@ impl Keeper {
         let lifetime = token.lifetime();
         let renew = lifetime.map(|lifetime| {
             let ahead = self.policy.margin.saturating_add(some_of(self.policy.jitter));
-            lifetime.saturating_sub(ahead.min(lifetime.checked_div(2).unwrap_or_default()))
+            lifetime.saturating_sub(ahead.min(half(lifetime)))
         });
         // One that never ends is looked at for its age.
         let age = self.policy.max_age.and(self.source.created_at()).map(|_| AGE_INTERVAL);

@@ -3,6 +3,8 @@
 //! It follows RFC 6749, 7636 (PKCE) and 8628 (devices) as far as GitHub does, by its page
 //! [Authorizing OAuth apps](https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps).
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
 use lru::LruCache;
@@ -180,6 +181,19 @@ impl Passes {
         }
     }
 
+    /// Removes the beginning of a token from the end of a body that was cut there: elsewhere, whole tokens
+    /// are recognized only.
+    pub(crate) fn without_cut_token(&self, prepared: &Prepared, mut body: Bytes) -> Bytes {
+        let github = self.github.iter().map(|held| held.header());
+        let gateway = self.gateway.iter().map(|(_, held)| held.header());
+        for header in github.chain(gateway).chain(prepared.own_authorization().cloned()) {
+            // Without the scheme, such as `Bearer`.
+            let token = header.as_bytes().rsplit(|byte| *byte == b' ').next();
+            body = without_beginning_at_end(body, token.unwrap_or_default());
+        }
+        body
+    }
+
     /// What to do after a 401: to send again after this time, or to fail.
     pub(crate) fn refused(
         &self,
@@ -200,5 +214,35 @@ impl Passes {
             let (held, keeper) = self.github.as_ref().zip(inner.auth.keeper())?;
             ask(keeper, held)
         })
+    }
+}
+
+/// The text without the beginning of the secret that it ends with.
+fn without_beginning_at_end(mut text: Bytes, secret: &[u8]) -> Bytes {
+    // A few bytes tell nothing.
+    const TELLING: usize = 4;
+    let longest = secret.len().min(text.len());
+    let found = (TELLING..=longest).rev().find(|length| text.ends_with(&secret[..*length]));
+    text.truncate(text.len().saturating_sub(found.unwrap_or(0)));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginning_of_a_secret_is_taken_off_the_end() {
+        for (text, expected) in [
+            ("", ""),
+            ("x: secret-", "x: "),
+            ("x: secr", "x: "),
+            ("secret-1", ""),
+            ("x: sec", "x: sec"),
+            ("x: secret-2", "x: secret-2"),
+        ] {
+            let text = Bytes::from(text);
+            assert_eq!(without_beginning_at_end(text, b"secret-1"), expected);
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! How tokens are kept: when they are renewed, and what happens when that fails.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::time::Duration;
 
 /// How a client keeps its tokens. Every value has a default that suits GitHub.
@@ -28,7 +30,7 @@ pub struct TokenPolicy {
     pub(crate) max_installations: usize,
 }
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_AGE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 impl Default for TokenPolicy {
     fn default() -> Self {
@@ -38,7 +40,7 @@ impl Default for TokenPolicy {
             attempts: 3,
             first_delay: Duration::from_secs(1),
             longest_delay: Duration::from_secs(60),
-            max_age: Some(DAY.saturating_mul(90)),
+            max_age: Some(MAX_AGE),
             max_installations: 15_000,
         }
     }
@@ -111,6 +113,16 @@ pub(crate) fn some_of(duration: Duration) -> Duration {
     // Without randomness the jitter is none: what it spreads works without it.
     let random = getrandom::u32().unwrap_or(0);
     duration.min(YEAR).mul_f64(f64::from(random) / f64::from(u32::MAX))
+}
+
+/// The duration, and a random part of it, of up to a quarter.
+pub(crate) fn with_jitter(duration: Duration) -> Duration {
+    duration.saturating_add(some_of(half(half(duration))))
+}
+
+/// Half of the duration.
+pub(crate) fn half(duration: Duration) -> Duration {
+    duration.checked_div(2).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -50,7 +50,9 @@ use crate::error::{Error, Result};
 pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
     /// Obtains a token now.
     ///
-    /// The client never runs two of these at a time for one source. An error that is
+    /// The client runs one of these at a time for one source. Only if the runtime of the first stands still
+    /// while a call on another one waits, and the source does not [keep](Self::keep) its tokens as
+    /// [`Keep::Must`], a second one runs. An error that is
     /// [retryable](Error::is_retryable) is tried again a few times; an error of the source's own
     /// is made by [`Error::token_source`]. Neither the error nor anything that is logged may
     /// hold a secret.

@@ -1,5 +1,7 @@
 //! One token: the `Authorization` header that it makes, and how long it lasts.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

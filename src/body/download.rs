@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
-use http_body::Body as _;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Sleep, sleep, timeout};
 
+use super::response_body::ResponseBody;
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Label;
 
@@ -19,7 +19,9 @@ use crate::operation::Label;
 /// It is a [`Stream`] of chunks; [`next`](Self::next) and [`try_next`](Self::try_next) read it
 /// without an import. Chunks must follow each other within the client's
 /// [`attempt_timeout`](crate::ClientBuilder::attempt_timeout). A body that breaks off ends in an
-/// error of the kind [`ErrorKind::Transport`], never in a silent end.
+/// error of the kind [`ErrorKind::Transport`], never in a silent end: also if an HTTP/2 server resets
+/// the stream and calls that no error. Only an HTTP/1 body with neither a length nor chunks ends with
+/// its connection, whatever ended that.
 ///
 /// ```no_run
 /// # async fn example(client: octowire::Client) -> octowire::Result<()> {
@@ -43,14 +45,13 @@ pub struct ByteStream {
 }
 
 enum Source {
-    Network(reqwest::Body),
+    Network(ResponseBody),
     Memory(Bytes),
     Done,
 }
 
 impl ByteStream {
-    pub(crate) fn new(response: reqwest::Response, operation: Label, patience: Duration) -> Self {
-        let body = http::Response::from(response).into_body();
+    pub(crate) fn new(body: ResponseBody, operation: Label, patience: Duration) -> Self {
         Self { source: Source::Network(body), operation, patience, waiting: None }
     }
 
@@ -78,7 +79,7 @@ impl ByteStream {
     pub async fn bytes(&mut self, limit: usize) -> Result<Bytes> {
         let mut all = BytesMut::new();
         while let Some(chunk) = self.try_next().await? {
-            if chunk.len() > limit - all.len() {
+            if chunk.len() > limit.saturating_sub(all.len()) {
                 self.source = Source::Done;
                 return Err(too_large(limit).with_operation(&self.operation));
             }
@@ -102,38 +103,23 @@ impl ByteStream {
     }
 
     fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        loop {
-            let body = match &mut self.source {
-                Source::Network(body) => Pin::new(body),
-                Source::Memory(bytes) => {
-                    let bytes = std::mem::take(bytes);
-                    self.source = Source::Done;
-                    return Poll::Ready((!bytes.is_empty()).then_some(Ok(bytes)));
-                }
-                Source::Done => return Poll::Ready(None),
-            };
-            match body.poll_frame(context) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    self.waiting = None;
-                    match frame.into_data() {
-                        Ok(data) if !data.is_empty() => return Poll::Ready(Some(Ok(data))),
-                        _ => {}
-                    }
-                }
-                Poll::Ready(Some(Err(error))) => {
-                    return Poll::Ready(Some(Err(Error::from_transport(error))));
-                }
-                Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Pending => {
-                    ready!(self.poll_patience(context));
-                    return Poll::Ready(Some(Err(Error::new(
-                        ErrorKind::Timeout,
-                        format!("the body stalled for {:?}", self.patience),
-                    )
-                    .with_advice("try again, or allow more by attempt_timeout"))));
-                }
+        let body = match &mut self.source {
+            Source::Network(body) => body,
+            Source::Memory(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.source = Source::Done;
+                return Poll::Ready((!bytes.is_empty()).then_some(Ok(bytes)));
             }
+            Source::Done => return Poll::Ready(None),
+        };
+        if let Poll::Ready(chunk) = body.poll_chunk(context) {
+            self.waiting = None;
+            return Poll::Ready(chunk);
         }
+        ready!(self.poll_patience(context));
+        let message = format!("the body stalled for {:?}", self.patience);
+        let error = Error::new(ErrorKind::Timeout, message);
+        Poll::Ready(Some(Err(error.with_advice("try again, or allow more by attempt_timeout"))))
     }
 
     /// The wait is counted from the first poll that finds nothing, so that a slow reader
@@ -180,33 +166,67 @@ pub(crate) fn too_large(limit: usize) -> Error {
 /// As much memory as is set aside for a body before it is there.
 const MAX_RESERVED: usize = 4 * 1024 * 1024;
 
-/// Collects a body of at most `limit` bytes, and tells whether it was longer.
+/// Collects a body of at most `limit` bytes. What has arrived stays in it if the body breaks off.
 ///
 /// A body that arrives in one piece is not copied.
-pub(crate) async fn collect(
-    response: &mut reqwest::Response,
+#[derive(Debug)]
+pub(crate) struct BodyCollector {
     limit: usize,
-) -> Result<(Bytes, bool)> {
-    let expected = response.content_length().unwrap_or(0);
-    let Some(first) = response.chunk().await.map_err(Error::from_transport)? else {
-        return Ok((Bytes::new(), false));
-    };
-    let Some(second) = response.chunk().await.map_err(Error::from_transport)? else {
-        let too_long = first.len() > limit;
-        return Ok((first.slice(..first.len().min(limit)), too_long));
-    };
-    // The length is what the server says: more is taken only as it comes.
-    let expected = usize::try_from(expected).unwrap_or(limit).min(limit).min(MAX_RESERVED);
-    let mut all = BytesMut::with_capacity(expected.max(first.len() + second.len()));
-    all.extend_from_slice(&first);
-    let mut next = Some(second);
-    while let Some(chunk) = next {
-        all.extend_from_slice(&chunk);
-        if all.len() > limit {
-            all.truncate(limit);
-            return Ok((all.freeze(), true));
-        }
-        next = response.chunk().await.map_err(Error::from_transport)?;
+    first: Option<Bytes>,
+    /// All of the body, if it arrives in several pieces.
+    all: BytesMut,
+}
+
+impl BodyCollector {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, first: None, all: BytesMut::new() }
     }
-    Ok((all.freeze(), false))
+
+    /// Reads to the end of the body. Returns whether the body is longer than the limit.
+    ///
+    /// # Errors
+    /// If the body breaks off.
+    pub(crate) async fn read(&mut self, body: &mut ResponseBody) -> Result<bool> {
+        let expected = body.length();
+        while let Some(chunk) = poll_fn(|context| body.poll_chunk(context)).await {
+            if self.push(chunk?, expected) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Reads for this time at most. Returns whether the whole body has arrived.
+    pub(crate) async fn read_within(&mut self, body: &mut ResponseBody, time: Duration) -> bool {
+        matches!(timeout(time, self.read(body)).await, Ok(Ok(false)))
+    }
+
+    /// Returns what has arrived.
+    pub(crate) fn finish(self) -> Bytes {
+        match self.first {
+            Some(first) => first,
+            None => self.all.freeze(),
+        }
+    }
+
+    /// Adds a piece. Returns whether the body is longer than the limit.
+    fn push(&mut self, chunk: Bytes, expected: Option<u64>) -> bool {
+        let room =
+            self.limit.saturating_sub(self.first.as_ref().map_or(self.all.len(), Bytes::len));
+        let is_too_long = chunk.len() > room;
+        let chunk = if is_too_long { chunk.slice(..room) } else { chunk };
+        match self.first.take() {
+            None if self.all.is_empty() => self.first = Some(chunk),
+            None => self.all.extend_from_slice(&chunk),
+            Some(first) => {
+                // The length is what the server says: more is taken only as it comes.
+                let expected = expected.and_then(|expected| usize::try_from(expected).ok());
+                let expected = expected.unwrap_or(0).min(self.limit).min(MAX_RESERVED);
+                self.all.reserve(expected.max(first.len().saturating_add(chunk.len())));
+                self.all.extend_from_slice(&first);
+                self.all.extend_from_slice(&chunk);
+            }
+        }
+        is_too_long
+    }
 }

@@ -8,6 +8,11 @@ use http::{HeaderMap, HeaderValue};
 
 use super::entry::Entry;
 use super::etag::{Signature, weak};
+use crate::error::{Error, ErrorKind};
+
+/// The bound of a validator, in bytes: a longer one is neither stored nor sent. GitHub's have fewer than
+/// 80. Servers refuse requests whose headers are too large, commonly beyond 8 KiB, with the status 431.
+pub(crate) const MAX_VALIDATOR: usize = 1024;
 
 /// The validators of a request, which depend on the token that it is signed with
 /// ([RFC 9110, 13.1](https://www.rfc-editor.org/rfc/rfc9110#section-13.1)).
@@ -27,6 +32,8 @@ pub(crate) struct Sent {
     pub(crate) signature: Signature,
     /// The tag that was computed, if one was.
     pub(crate) computed: Option<HeaderValue>,
+    /// Whether the request was conditional at all.
+    pub(crate) has_validator: bool,
 }
 
 impl Conditional {
@@ -37,10 +44,12 @@ impl Conditional {
 
     /// On an answer that this identity was given.
     pub(crate) fn own(salt: [u8; 16], entry: &Entry, compute: bool) -> Self {
+        let validator =
+            |name| entry.headers.get(name).filter(|value| value.len() <= MAX_VALIDATOR).cloned();
         Self {
             salt,
-            tag: entry.headers.get(ETAG).cloned(),
-            last_modified: entry.headers.get(LAST_MODIFIED).cloned(),
+            tag: validator(ETAG),
+            last_modified: validator(LAST_MODIFIED),
             body: compute.then(|| (entry.body.clone(), Some(entry.print))),
             sent: Mutex::default(),
         }
@@ -55,6 +64,7 @@ impl Conditional {
     /// Adds the validators to headers that are complete otherwise.
     pub(crate) fn apply(&self, headers: &mut HeaderMap) {
         let signature = Signature::of(headers, &self.salt);
+        let mut has_validator = false;
         let computed = self.body.as_ref().filter(|(_, print)| *print != Some(signature.print));
         let computed = computed.and_then(|(body, _)| weak(&signature.tag(body)));
         for tag in self.tag.iter().chain(&computed) {
@@ -66,13 +76,24 @@ impl Conditional {
             };
             if let Ok(list) = HeaderValue::from_bytes(&list) {
                 headers.insert(IF_NONE_MATCH, list);
+                has_validator = true;
             }
         }
         if let Some(date) = self.last_modified.as_ref().filter(|_| self.tag.is_none()) {
             headers.insert(IF_MODIFIED_SINCE, date.clone());
+            has_validator = true;
         }
         *self.sent.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Sent { signature, computed });
+            Some(Sent { signature, computed, has_validator });
+    }
+
+    /// Whether the server refused the condition, rather than what was asked for: with 431 or 400 for
+    /// headers that are too large, or with 412. The same request without the condition may succeed.
+    pub(crate) fn is_refused(&self, error: &Error) -> bool {
+        let status = error.status().map_or(0, |status| status.as_u16());
+        error.kind() == ErrorKind::Api
+            && matches!(status, 400 | 412 | 431)
+            && self.sent().is_some_and(|sent| sent.has_validator)
     }
 
     /// What was sent last, if anything was.

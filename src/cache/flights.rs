@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::pin::Pin;
+use std::future::pending;
+use std::pin::{Pin, pin};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
-use futures_util::future::{Shared, WeakShared};
+use futures_util::future::{Either, Shared, WeakShared, select};
 
 use super::found::Landed;
 use super::key::Key;
 use crate::limits::{BatchSlot, Priority};
+use crate::runtimes::HomeRuntime;
 
 /// What is read, how urgently, and how many writes there were before: who reads after a write of its
 /// own is not told what was so before it.
@@ -38,40 +40,73 @@ struct State {
 /// A read that was begun.
 struct Known {
     number: u64,
+    /// The runtime whose connections and timers it depends on.
+    runtime: Option<HomeRuntime>,
     flight: WeakShared<Reading>,
     /// Of the batch that it was begun in.
     slot: Option<BatchSlot>,
 }
 
+/// The read that a call has joined.
+pub(crate) struct Joined {
+    pub(crate) flight: Flight,
+    number: u64,
+    /// Of the batch that it was begun in.
+    pub(crate) slot: Option<BatchSlot>,
+    /// The runtime that it depends on, if another call began it.
+    runtime: Option<HomeRuntime>,
+}
+
 impl Flights {
-    /// The read that is in flight, with its slot, or else a new one with this slot, which `begin`
-    /// makes of its number.
+    /// The read that is in flight, or else a new one with this slot, which `begin` makes of its number.
     pub(crate) fn join(
         &self,
         route: Route,
         slot: Option<BatchSlot>,
         begin: impl FnOnce(u64) -> Reading,
-    ) -> (Flight, Option<BatchSlot>) {
+    ) -> Joined {
         let mut state = self.state();
         let known = state.flights.get(&route);
         if let Some((known, flight)) =
             known.and_then(|known| Some((known, known.flight.upgrade()?)))
         {
-            return (flight, known.slot.clone());
+            let (slot, runtime) = (known.slot.clone(), known.runtime.clone());
+            return Joined { flight, number: known.number, slot, runtime };
         }
-        state.number += 1;
+        state.number = state.number.wrapping_add(1);
         let number = state.number;
         let flight = begin(number).shared();
         // It has not ended, so that it can be pointed to.
         if let Some(pointer) = flight.downgrade() {
-            state.flights.insert(route, Known { number, flight: pointer, slot: slot.clone() });
+            let (slot, runtime) = (slot.clone(), HomeRuntime::current());
+            state.flights.insert(route, Known { number, runtime, flight: pointer, slot });
         }
         // Those that everybody left.
         if state.flights.len() > state.sweep_above.max(64) {
             state.flights.retain(|_, known| known.flight.upgrade().is_some());
-            state.sweep_above = 2 * state.flights.len();
+            state.sweep_above = state.flights.len().saturating_mul(2);
         }
-        (flight, slot)
+        // The call that begins it depends on no other one.
+        Joined { flight, number, slot, runtime: None }
+    }
+
+    /// Waits for the read. `None` if its runtime stands still: then it is no longer in flight for calls
+    /// that join.
+    pub(crate) async fn landed(&self, route: Route, joined: Joined) -> Option<Landed> {
+        let Joined { flight, number, runtime, .. } = joined;
+        let stalled = pin!(async {
+            match runtime {
+                Some(runtime) => runtime.stalled().await,
+                None => pending().await,
+            }
+        });
+        match select(flight, stalled).await {
+            Either::Left((landed, _)) => Some(landed),
+            Either::Right(_) => {
+                self.land(route, number);
+                None
+            }
+        }
     }
 
     /// Whether such a read is in flight.

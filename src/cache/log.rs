@@ -17,6 +17,7 @@ use tracing::Instrument;
 use tracing::instrument::WithSubscriber;
 
 use super::entry::{About, Entry};
+use crate::runtimes::PerRuntime;
 use crate::store::Guard;
 
 /// Something that is not as it was.
@@ -68,8 +69,9 @@ struct Shared {
     every: Duration,
     /// How long a mark is kept: longer than any answer.
     keep: Duration,
-    /// Held by the task that reads or writes: a call might not be polled while it does.
-    syncing: AsyncMutex<()>,
+    /// Held by the task that reads or writes: a call might not be polled while it does. Tasks of other
+    /// runtimes do not wait for it, since that runtime might not be polled either.
+    syncing: PerRuntime<Arc<AsyncMutex<()>>>,
 }
 
 #[derive(Debug, Default)]
@@ -123,7 +125,7 @@ impl Log {
         every: Duration,
         keep: Duration,
     ) -> Self {
-        Self::new(Some(Shared { guard, prefix, every, keep, syncing: AsyncMutex::new(()) }))
+        Self::new(Some(Shared { guard, prefix, every, keep, syncing: PerRuntime::default() }))
     }
 
     fn new(shared: Option<Shared>) -> Self {
@@ -140,7 +142,8 @@ impl Log {
         let inner = Arc::clone(&self.0);
         in_task(async move {
             let shared = inner.shared.as_ref()?;
-            let _alone = shared.syncing.lock().await;
+            let syncing = shared.syncing();
+            let _alone = syncing.lock().await;
             if let Some(last) = inner.fresh(shared) {
                 return Some(last);
             }
@@ -183,7 +186,8 @@ impl Log {
         let inner = Arc::clone(&self.0);
         in_task(async move {
             if let Some(shared) = &inner.shared {
-                let _alone = shared.syncing.lock().await;
+                let syncing = shared.syncing();
+                let _alone = syncing.lock().await;
                 inner.send(shared).await;
             }
         })
@@ -193,6 +197,13 @@ impl Log {
     /// The same, and others are told with the next read.
     pub(crate) fn note(&self, mark: Mark) {
         self.0.note(mark);
+    }
+}
+
+impl Shared {
+    /// The lock of the caller's runtime.
+    fn syncing(&self) -> Arc<AsyncMutex<()>> {
+        self.syncing.get_or_make(|_, _| Arc::default())
     }
 }
 

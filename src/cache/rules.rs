@@ -1,13 +1,17 @@
 //! What RFC 9111 says of stored answers, for a private cache.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::header::{
-    AGE, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, EXPIRES,
-    HeaderName, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY,
+    AGE, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG,
+    EXPIRES, HeaderName, LAST_MODIFIED, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
+
+use super::conditional::MAX_VALIDATOR;
 
 /// The directives of a `Cache-Control` header that a private cache minds
 /// ([RFC 9111, 5.2](https://www.rfc-editor.org/rfc/rfc9111#section-5.2),
@@ -67,7 +71,7 @@ fn split(text: &str) -> Vec<(&str, Option<String>)> {
             ends
         });
         let (one, after) = match end {
-            Some(end) => (&rest[..end], &rest[end + 1..]),
+            Some(end) => (&rest[..end], rest.get(end.saturating_add(1)..).unwrap_or_default()),
             None => (rest, ""),
         };
         rest = after;
@@ -167,9 +171,11 @@ pub(crate) fn storable_headers(headers: &HeaderMap) -> HeaderMap {
         .flat_map(|value| value.split(','))
         .map(|name| name.trim().to_ascii_lowercase())
         .collect();
-    let kept = headers
-        .iter()
-        .filter(|(name, _)| is_kept(name) && !named.iter().any(|known| known == name.as_str()));
+    let kept = headers.iter().filter(|(name, value)| {
+        is_kept(name)
+            && !is_unusable(name, value)
+            && !named.iter().any(|known| known == name.as_str())
+    });
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
@@ -177,6 +183,11 @@ fn is_kept(name: &HeaderName) -> bool {
     !OF_THE_EXCHANGE.contains(name)
         && !name.as_str().starts_with("x-ratelimit-")
         && !NOT_KEPT.contains(&name.as_str())
+}
+
+/// Whether a header is a validator that is too long to be sent.
+fn is_unusable(name: &HeaderName, value: &HeaderValue) -> bool {
+    (name == ETAG || name == LAST_MODIFIED) && value.len() > MAX_VALIDATOR
 }
 
 /// What is stored, updated by the answer that it is still good
@@ -190,7 +201,7 @@ pub(crate) fn merged(mut stored: Arc<HeaderMap>, told: &HeaderMap) -> Arc<Header
         }
         let stored = Arc::make_mut(&mut stored);
         stored.remove(name);
-        for value in told.get_all(name) {
+        for value in told.get_all(name).iter().filter(|value| !is_unusable(name, value)) {
             stored.append(name.clone(), value.clone());
         }
     }

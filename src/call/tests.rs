@@ -414,3 +414,66 @@ async fn an_unpolled_call_does_not_keep_the_log_of_a_shared_cache() {
     timeout(30 * SECOND, get(&client, "/other")).await.expect("it waits for the log").unwrap();
     left.await.unwrap();
 }
+
+/// A body that never comes.
+struct Never;
+
+impl http_body::Body for Never {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        std::task::Poll::Pending
+    }
+}
+
+/// A client of a server that answers with this status and never with a body, and the number of requests.
+fn without_bodies(status: u16) -> (ClientBuilder, Arc<AtomicU64>) {
+    let sent = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&sent);
+    let builder = Client::builder().http_client(reqwest::Client::new());
+    let builder = builder.transport(move |request| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        async move { response(&request, status, &[], reqwest::Body::wrap(Never)) }
+    });
+    (builder, sent)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_body_of_an_error_is_waited_for_three_seconds_or_half_of_what_is_left() {
+    const SECOND: Duration = Duration::from_secs(1);
+    for (attempt, call, waited) in
+        [(30 * SECOND, None, 3000), (4 * SECOND, None, 2000), (30 * SECOND, Some(SECOND), 500)]
+    {
+        for status in [401, 403, 404, 422] {
+            let (builder, sent) = without_bodies(status);
+            let client = builder.attempt_timeout(attempt).build().unwrap();
+            let request = client.request(Method::GET, "/x");
+            let request = match call {
+                Some(call) => request.timeout(call),
+                None => request,
+            };
+            let began = Instant::now();
+            let error = request.send::<Value>().await.unwrap_err();
+            assert_eq!(error.status().unwrap().as_u16(), status);
+            assert_eq!(error.body().unwrap(), "");
+            assert_eq!(began.elapsed().as_millis(), waited, "{status}");
+            assert_eq!(sent.load(Ordering::Relaxed), 1, "{status}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_of_the_server_without_its_body_is_tried_again_as_one() {
+    let (builder, sent) = without_bodies(503);
+    let retry = RetryPolicy::default().delays(Duration::ZERO, Duration::ZERO);
+    let call = builder.retry(retry).build().unwrap().request(Method::GET, "/x");
+    let error = call.send::<Value>().await.unwrap_err();
+    assert_eq!(error.status().unwrap(), 503);
+    assert_eq!(error.attempts().len(), 3);
+    assert!(error.attempts().iter().all(|attempt| attempt.status.unwrap() == 503));
+    assert_eq!(sent.load(Ordering::Relaxed), 4);
+}

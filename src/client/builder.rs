@@ -9,6 +9,7 @@ use http::header::{ACCEPT, AUTHORIZATION, HeaderName, USER_AGENT};
 use http::{HeaderMap, HeaderValue};
 use secrecy::SecretString;
 
+use super::http::{HttpClients, HttpSettings};
 use super::{Client, Shared};
 use crate::auth::{Auth, Gateway, Keeper, PersonalToken, TokenPolicy, TokenSource, TokenStore};
 use crate::cache::Cache;
@@ -82,11 +83,6 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 const CALL_TIMEOUT: Duration = Duration::from_secs(120);
 /// Several times the largest answer which GitHub documents for a JSON endpoint.
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
-/// As much of a body as a server sends over HTTP/2 before it is read: 20 MB/s at 50 ms.
-const STREAM_WINDOW: u32 = 1024 * 1024;
-/// The same for all bodies of a connection. A body that is not read keeps its part: 100 of them, as
-/// many as GitHub allows at a time, leave room for other responses.
-const CONNECTION_WINDOW: u32 = 128 * STREAM_WINDOW;
 const API_VERSION: &str = "2022-11-28";
 const USER_AGENT_DEFAULT: &str = concat!("octowire/", env!("CARGO_PKG_VERSION"));
 const JSON: HeaderValue = HeaderValue::from_static("application/vnd.github+json");
@@ -390,6 +386,10 @@ impl ClientBuilder {
     /// `http2_initial_stream_window_size`, as the client's own does with 128 MiB: the windows bound
     /// the memory of a connection, and bodies that are not read keep their part of it from others.
     ///
+    /// If the program has several Tokio runtimes, all share this client, and a runtime that is not polled
+    /// holds up the requests of others on the connections that it made. The client's own has connections
+    /// for each runtime.
+    ///
     /// [`proxy`](Self::proxy) and [`connect_timeout`](Self::connect_timeout) are its business
     /// then, and giving them beside it is an error.
     pub fn http_client(mut self, client: reqwest::Client) -> Self {
@@ -467,7 +467,7 @@ impl ClientBuilder {
         Ok(headers)
     }
 
-    fn http(&mut self, origins: &Origins) -> Result<reqwest::Client> {
+    fn http(&mut self, origins: &Origins) -> Result<HttpClients> {
         if let Some(client) = self.http_client.take() {
             if !self.proxies.is_empty() || self.connect_timeout.is_some() {
                 return Err(configuration(
@@ -475,7 +475,7 @@ impl ClientBuilder {
                     "set them on the reqwest client",
                 ));
             }
-            return Ok(client);
+            return Ok(HttpClients::given(client));
         }
         let tls =
             cfg!(any(feature = "rustls", feature = "native-tls", feature = "rustls-no-provider"));
@@ -485,13 +485,11 @@ impl ClientBuilder {
                 "switch on one of its features: rustls, native-tls or rustls-no-provider",
             ));
         }
-        let builder = with_http2_windows(reqwest::Client::builder())
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .connect_timeout(self.connect_timeout.unwrap_or(CONNECT_TIMEOUT));
-        let proxies = std::mem::take(&mut self.proxies);
-        let builder = proxies.into_iter().fold(builder, |b, proxy| b.proxy(proxy));
-        builder.build().map_err(|error| {
+        let settings = HttpSettings {
+            connect_timeout: self.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
+            proxies: std::mem::take(&mut self.proxies),
+        };
+        HttpClients::build(settings).map_err(|error| {
             configuration("the HTTP client can not be built", "see its source").with_source(error)
         })
     }
@@ -530,12 +528,6 @@ impl fmt::Debug for ClientBuilder {
             .field("refused", &self.refused)
             .finish_non_exhaustive()
     }
-}
-
-fn with_http2_windows(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
-    builder
-        .http2_initial_stream_window_size(STREAM_WINDOW)
-        .http2_initial_connection_window_size(CONNECTION_WINDOW)
 }
 
 fn api_version(version: &str) -> Result<HeaderValue> {

@@ -31,7 +31,7 @@ impl Error {
                 .with_advice("the source of this error names the part")
                 .with_source(error);
         } else if error.is_body() || error.is_decode() {
-            (ErrorKind::Transport, "the body broke off before its end", "try again")
+            return Self::broken_off(error);
         } else {
             (
                 ErrorKind::Transport,
@@ -42,6 +42,13 @@ impl Error {
         let never_reached = error.is_connect();
         let error = Self::new(kind, message).with_advice(advice).with_source(error);
         if never_reached { error.with_never_reached() } else { error }
+    }
+
+    /// The error for a body that arrived in part, or does not decompress.
+    pub(crate) fn broken_off(reason: impl Into<BoxError>) -> Self {
+        Self::new(ErrorKind::Transport, "the body broke off before its end")
+            .with_advice("try again")
+            .with_source(reason)
     }
 
     /// The error for a body to send that failed; it is the caller's, and would fail again.

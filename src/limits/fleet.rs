@@ -1,5 +1,7 @@
 //! What a client holds of the limits that it shares with a fleet, and what it asks for.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -10,6 +12,7 @@ use super::cost::Cost;
 use super::policy::RateLimits;
 use super::rules::{Blocked, Rule};
 use super::window::Window;
+use crate::clock::after;
 use crate::store::{Lease, Pause, VALID};
 
 /// Leases of one client, of one identity.
@@ -94,6 +97,7 @@ enum Write {
 /// The time between two requests while calls are under way. The ledger forgets who is silent for
 /// 10 s.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(4);
+const TWO_HEARTBEATS: Duration = Duration::from_secs(2 * HEARTBEAT.as_secs());
 /// Who was there so long ago may be gone.
 const MEMBERS_KNOWN: Duration = Duration::from_secs(70);
 pub(super) const LATER: Duration = Duration::from_millis(100);
@@ -168,7 +172,7 @@ impl Fleet {
                 _ => return blocked(Rule::Writes(owner.clone()), self.fruitless),
             }
         }
-        let heard_of = now < self.asked + 2 * HEARTBEAT;
+        let heard_of = now < after(self.asked, TWO_HEARTBEATS);
         if policy.pacing.concurrent.is_some() && (running >= self.slots || !heard_of) {
             return blocked(Rule::Concurrency, self.slots_wait.or(self.fruitless));
         }
@@ -213,11 +217,11 @@ impl Fleet {
     /// How many calls may be under way while the store does not answer: what it granted, until the
     /// others' calls have ended that were more than their share; then the share.
     pub(super) fn slots_alone(&self, now: Instant, all: u32) -> u32 {
-        let share = (all / self.share()).max(1);
+        let share = all.checked_div(self.share()).unwrap_or(all).max(1);
         match self.contact {
-            Contact::Lost(since) if self.epoch.is_some() && now < since + OTHERS_END => {
+            Contact::Lost(since) if self.epoch.is_some() && now < after(since, OTHERS_END) => {
                 // The ledger leaves one to each that it knows, where there are as many.
-                let known = since < self.heard + OTHERS_END && all / self.share() > 1;
+                let known = since < after(self.heard, OTHERS_END) && share > 1;
                 share.min(self.allotted.max(u32::from(!known)))
             }
             Contact::Lost(_) => share,
@@ -235,13 +239,13 @@ impl Fleet {
         kept: Duration,
     ) -> Option<Instant> {
         let Contact::Lost(since) = self.contact else { return None };
-        let end = since + kept;
+        let end = after(since, kept);
         (now < end && self.windows[index].alone < amount).then_some(end)
     }
 
     /// Leaves nothing to spend while a request is under way that gives it back.
     pub(super) fn freeze(&mut self, now: Instant, running: u32, slots_asked: u32) {
-        self.serial += 1;
+        self.serial = self.serial.saturating_add(1);
         self.asked = now;
         self.slots_asked = slots_asked;
         self.slots = self.slots.min(running);
@@ -269,8 +273,8 @@ impl Fleet {
 
     /// Takes over what the store answers. Gives the pause of the identity, if there is one.
     pub(super) fn apply(&mut self, now: Instant, lease: Lease) -> Option<Pause> {
-        let until = Some(self.asked + LEASE);
-        let after = |wait: u64| Some(now + Duration::from_millis(wait));
+        let until = Some(after(self.asked, LEASE));
+        let wait_until = |wait: u64| Some(after(now, Duration::from_millis(wait)));
         self.unknown = lease.unknown;
         let budgets = self.budgets.iter_mut().map(|(_, held)| held);
         for held in self.windows.iter_mut().chain(budgets) {
@@ -292,10 +296,10 @@ impl Fleet {
             || lease.windows.values().any(|window| window.granted > 0)
             || lease.budgets.values().any(|budget| budget.granted > 0)
             || lease.owners.values().any(|wait| *wait == 0);
-        self.fruitless = (!fruitful).then_some(now + LATER);
+        self.fruitless = (!fruitful).then(|| after(now, LATER));
         self.slots = lease.slots;
         self.allotted = lease.slots;
-        self.slots_wait = (lease.slots < self.slots_asked).then_some(now + LATER);
+        self.slots_wait = (lease.slots < self.slots_asked).then(|| after(now, LATER));
         for (index, (name, _)) in NAMES.iter().enumerate() {
             if let Some(granted) = lease.windows.get(*name) {
                 let held = &mut self.windows[index];
@@ -303,28 +307,28 @@ impl Fleet {
                 held.part = granted.part;
                 held.free = Some(granted.free);
                 held.until = until;
-                held.wait = after(granted.wait);
+                held.wait = wait_until(granted.wait);
             }
         }
         for (name, granted) in lease.budgets {
             let position = self.budgets.iter().position(|(known, _)| *known == *name);
             let position = position.unwrap_or_else(|| {
                 self.budgets.push((Cow::Owned(name), Held::default()));
-                self.budgets.len() - 1
+                self.budgets.len().saturating_sub(1)
             });
             let held = &mut self.budgets[position].1;
             held.units = granted.granted;
             // They count as spent for as long as the ledger remembers this client.
-            held.until = Some(self.asked + 2 * HEARTBEAT);
-            held.wait = after(granted.wait);
+            held.until = Some(after(self.asked, TWO_HEARTBEATS));
+            held.wait = wait_until(granted.wait);
         }
         self.owners.retain(|_, write| match write {
             Write::Granted(until) | Write::Waits(until) => *until > now,
         });
         for (owner, wait) in lease.owners {
             let write = match wait {
-                0 => Write::Granted(now + WRITE_VALID),
-                wait => Write::Waits(now + Duration::from_millis(wait)),
+                0 => Write::Granted(after(now, WRITE_VALID)),
+                wait => Write::Waits(after(now, Duration::from_millis(wait))),
             };
             if self.owners.len() < MAX_OWNERS {
                 self.owners.insert(owner.into(), write);
@@ -347,7 +351,7 @@ impl Fleet {
 
     /// How many clients there were when it heard last; one, if it made no call for long.
     pub(super) fn expected(&self, now: Instant) -> u32 {
-        let idle = self.leads() && self.heard + MEMBERS_KNOWN <= now;
+        let idle = self.leads() && after(self.heard, MEMBERS_KNOWN) <= now;
         if idle { 1 } else { self.members }
     }
 
@@ -360,7 +364,7 @@ impl Fleet {
     pub(super) fn spare(&self, now: Instant, index: usize, kept: Duration) -> Option<u32> {
         let held = &self.windows[index];
         match self.contact {
-            Contact::Lost(since) if now < since + kept => held.free.map(|_| held.alone),
+            Contact::Lost(since) if now < after(since, kept) => held.free.map(|_| held.alone),
             Contact::Lost(_) => None,
             _ => held.free_share(self.members),
         }
@@ -378,7 +382,7 @@ impl Fleet {
 impl Held {
     /// One client's part of what nobody had.
     fn free_share(&self, members: u32) -> Option<u32> {
-        self.free.map(|free| free / members.max(1))
+        self.free.map(|free| free.checked_div(members).unwrap_or(free))
     }
 
     /// What is given back with the next request.
@@ -397,10 +401,10 @@ impl Held {
 
     /// As much as is asked for: what waits, but no more than can be spent while the lease is good.
     pub(super) fn want(&self, waiting: u32, least: u32, asked: Duration) -> u32 {
-        let spent = u64::from(self.spent) * VALID;
+        let spent = u64::from(self.spent).saturating_mul(VALID);
         // In half a second as much as since the last request, or as it was asked for.
         let passed = u64::try_from(asked.as_millis()).unwrap_or(u64::MAX).max(VALID);
-        let likely = u32::try_from(spent / passed).unwrap_or(u32::MAX);
+        let likely = u32::try_from(spent.checked_div(passed).unwrap_or(spent)).unwrap_or(u32::MAX);
         waiting.min(likely.saturating_mul(2).max(ENOUGH)).max(likely).max(least)
     }
 }
@@ -419,7 +423,7 @@ pub(super) const NAMES: [(&str, Duration); 4] = [
 /// How long a client that is on its own minds what others may have spent of a window before.
 pub(super) fn alone(length: Duration) -> Duration {
     // As long as requests may take to arrive.
-    length + Duration::from_secs(2)
+    length.saturating_add(Duration::from_secs(2))
 }
 
 /// What calls that wait need, of the limits that leases are for.
@@ -454,7 +458,8 @@ impl Demand {
                 *first = *amount;
             }
         }
-        *self.budgets.entry(cost.resource.clone()).or_default() += 1;
+        let calls = self.budgets.entry(cost.resource.clone()).or_default();
+        *calls = calls.saturating_add(1);
     }
 }
 

@@ -34,7 +34,7 @@ mod driver;
 mod permit;
 mod waiting;
 
-use driver::{Driver, keep_time};
+use driver::{Driver, LatestDriver, keep_time};
 pub(crate) use permit::Permit;
 use waiting::Waiting;
 
@@ -86,6 +86,8 @@ struct State {
     blocked: Vec<Blocked>,
     /// Whether the task that keeps the time is there.
     driven: bool,
+    /// The latest of these tasks.
+    latest_driver: LatestDriver,
     holders: Holders,
 }
 
@@ -202,6 +204,7 @@ impl Lane {
             tickets: 0,
             blocked: Vec::new(),
             driven: false,
+            latest_driver: LatestDriver::default(),
             holders: Holders::default(),
         };
         Arc::new(Self { policy, state: Mutex::new(state), shared, changed: Notify::new() })
@@ -479,7 +482,8 @@ impl Lane {
             return;
         }
         state.driven = true;
-        tokio::spawn(keep_time(Driver { lane: Arc::clone(self), done: false }));
+        let number = state.latest_driver.replace();
+        tokio::spawn(keep_time(Driver { lane: Arc::clone(self), number, done: false }));
     }
 
     /// How it is, for whom it is.

@@ -1,8 +1,12 @@
 //! What follows when GitHub says that a secondary limit was reached.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::clock::after;
 
 /// The pause of an identity, and how it ends: by one call that is let through alone.
 ///
@@ -59,7 +63,7 @@ impl Penalty {
         // One of many that were under way: they are one overrun.
         let known = self.began.is_some_and(|began| let_through <= began);
         if known {
-            let until = asked.map(|time| now + time);
+            let until = asked.map(|time| after(now, time));
             self.until = self.until.max(until);
             return None;
         }
@@ -67,7 +71,7 @@ impl Penalty {
         let pause = asked.unwrap_or(doubled.min(LONGEST));
         self.level = self.level.saturating_add(1);
         self.began = Some(now);
-        self.until = self.until.max(Some(now + pause));
+        self.until = self.until.max(Some(after(now, pause)));
         self.probing = false;
         Some(pause)
     }
@@ -80,7 +84,7 @@ impl Penalty {
 
     /// Somebody else who calls as this identity was told to pause.
     pub(crate) fn adopt(&mut self, now: Instant, ends_in: Duration, level: u32) {
-        self.until = self.until.max(Some(now + ends_in.min(LONGEST_ASKED)));
+        self.until = self.until.max(Some(after(now, ends_in.min(LONGEST_ASKED))));
         self.began = self.began.max(Some(now));
         self.level = self.level.max(level);
     }

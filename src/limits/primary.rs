@@ -1,5 +1,7 @@
 //! A primary limit, as the headers of answers tell it.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
@@ -7,6 +9,7 @@ use http::header::DATE;
 use tokio::time::Instant;
 
 use super::policy::RateLimits;
+use crate::clock::after;
 use crate::sanitize;
 
 /// What is left of one `x-ratelimit-resource` for one identity.
@@ -108,7 +111,7 @@ impl Budget {
         self.begin_anew(now);
         if self.free_for_share(policy, share) == 0 {
             return match self.reset {
-                Some(reset) => Some(Spent::Until(reset + AFTER_RESET)),
+                Some(reset) => Some(Spent::Until(after(reset, AFTER_RESET))),
                 // Somebody has to go for anything to be known.
                 None => (self.pending > 0).then_some(Spent::Answer),
             };
@@ -126,10 +129,12 @@ impl Budget {
         if let Some(reset) = self.reset.filter(|_| policy.spread) {
             // A window has some thousand calls, a u32 holds four billion.
             let share = u32::try_from(self.free(policy).max(1)).unwrap_or(u32::MAX);
-            let step = reset.saturating_duration_since(now) / share;
-            self.next = Some(self.next.filter(|next| *next + step > now).unwrap_or(now) + step);
+            let left = reset.saturating_duration_since(now);
+            let step = left.checked_div(share).unwrap_or(left);
+            let last = self.next.filter(|next| after(*next, step) > now).unwrap_or(now);
+            self.next = Some(after(last, step));
         }
-        self.pending += 1;
+        self.pending = self.pending.saturating_add(1);
     }
 
     /// A call ends that was let through.
@@ -150,11 +155,11 @@ impl Budget {
     /// Within a window less is left with each call, so that the smallest number counts, in
     /// whatever order answers come; a window that ends later is a new one.
     pub(crate) fn learn(&mut self, now: Instant, told: Told<'_>) {
-        let ends = now + told.ends_in;
+        let ends = after(now, told.ends_in);
         self.news = true;
         self.limit = told.limit;
         self.unlimited = false;
-        let same = self.reset.is_some_and(|reset| ends < reset + SAME_WINDOW);
+        let same = self.reset.is_some_and(|reset| ends < after(reset, SAME_WINDOW));
         if same {
             self.remaining = self.remaining.min(told.remaining);
         } else {
@@ -201,7 +206,7 @@ impl Budget {
     fn free_for_share(&self, policy: &RateLimits, share: u32) -> u64 {
         let free = self.free(policy);
         let least = u64::from(self.limit == 0 && free > 0 && self.pending == 0);
-        (free / u64::from(share.max(1))).max(least)
+        free.checked_div(share.into()).unwrap_or(free).max(least)
     }
 
     /// How many calls may go.
@@ -217,7 +222,7 @@ impl Budget {
 
     /// When a window has ended, the next one has as much as it had.
     fn begin_anew(&mut self, now: Instant) {
-        if self.reset.is_some_and(|reset| reset + AFTER_RESET <= now) {
+        if self.reset.is_some_and(|reset| after(reset, AFTER_RESET) <= now) {
             self.reset = None;
             self.next = None;
             self.remaining = self.limit;

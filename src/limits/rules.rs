@@ -1,5 +1,7 @@
 //! All limits of one identity, and whether a call may go now.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
@@ -13,6 +15,7 @@ use super::penalty::{Pause, Penalty};
 use super::policy::RateLimits;
 use super::primary::{Budget, Heard, MAX_RESOURCES, OTHER, Spent, Told};
 use super::window::Window;
+use crate::clock::after;
 
 #[derive(Debug)]
 pub(crate) struct Rules {
@@ -158,13 +161,13 @@ impl Rules {
                 self.writes.retain(|_, next| *next > now);
             }
             if self.writes.len() < MAX_OWNERS {
-                self.writes.insert(owner.clone(), now + between);
+                self.writes.insert(owner.clone(), after(now, between));
             }
         }
         if let Some(budget) = self.budget_or_new(&cost.resource) {
             budget.take(now, policy);
         }
-        self.running += 1;
+        self.running = self.running.saturating_add(1);
         Grant { at: now, probe: self.penalty.probe() }
     }
 
@@ -199,7 +202,7 @@ impl Rules {
         let time = self.time(now);
         for (rule, window, amount) in self.windows(cost) {
             if let Some(wait) = window.wait_for_share(time, amount, share) {
-                return blocked(rule, Some(now + wait));
+                return blocked(rule, Some(after(now, wait)));
             }
         }
         let budget = self.budget(&cost.resource);
@@ -342,7 +345,7 @@ impl Rules {
             return;
         }
         // The last place is for all that come later.
-        let name = if self.budgets.len() + 1 < MAX_RESOURCES { name } else { OTHER };
+        let name = if self.budgets.len().saturating_add(1) < MAX_RESOURCES { name } else { OTHER };
         self.budgets.push((Cow::Owned(name.to_owned()), Budget::unknown()));
     }
 

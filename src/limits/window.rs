@@ -1,5 +1,7 @@
 //! How much was let through in the last minute or hour.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::time::Duration;
 
 /// A sliding window: never more than its limit in *any* stretch of its length.
@@ -32,16 +34,16 @@ impl Window {
     pub(crate) fn wait_for_share(&mut self, now: u64, amount: u32, share: u32) -> Option<Duration> {
         self.forget(now);
         let amount = amount.min(self.limit);
-        let limit = (self.limit / share).max(amount);
-        let mut excess = (self.sum + amount).checked_sub(limit).filter(|excess| *excess > 0)?;
-        let oldest = (self.newest + 1).saturating_sub(KEPT as u64);
-        for part in oldest..=self.newest {
+        let limit = self.limit.checked_div(share).unwrap_or(self.limit).max(amount);
+        let mut excess =
+            self.sum.saturating_add(amount).checked_sub(limit).filter(|excess| *excess > 0)?;
+        for part in self.oldest()..=self.newest {
             let count = self.counts[slot(part)];
             if count >= excess {
-                let free_at = (part + KEPT as u64) * self.part;
+                let free_at = part.saturating_add(KEPT as u64).saturating_mul(self.part);
                 return Some(Duration::from_millis(free_at.saturating_sub(now)));
             }
-            excess -= count;
+            excess = excess.saturating_sub(count);
         }
         // The sum is that of the parts, so that it ends above.
         None
@@ -51,26 +53,27 @@ impl Window {
     pub(crate) fn add(&mut self, now: u64, amount: u32) {
         self.forget(now);
         let amount = amount.min(self.limit);
-        self.counts[slot(self.newest)] += amount;
-        self.sum += amount;
+        let count = &mut self.counts[slot(self.newest)];
+        *count = count.saturating_add(amount);
+        self.sum = self.sum.saturating_add(amount);
     }
 
     /// Takes back what was counted at that time and did not happen.
     pub(crate) fn give_back(&mut self, then: u64, amount: u32) {
-        let part = then / self.part;
-        if part + (KEPT as u64) <= self.newest {
+        let part = self.part_of(then);
+        if part.saturating_add(KEPT as u64) <= self.newest {
             return;
         }
         let count = &mut self.counts[slot(part)];
         let amount = amount.min(self.limit).min(*count);
-        *count -= amount;
-        self.sum -= amount;
+        *count = count.saturating_sub(amount);
+        self.sum = self.sum.saturating_sub(amount);
     }
 
     /// What is left now to one of so many who share the limit.
     pub(crate) fn left_of_share(&mut self, now: u64, share: u32) -> u32 {
         self.forget(now);
-        (self.limit / share.max(1)).saturating_sub(self.sum)
+        self.limit.checked_div(share).unwrap_or(self.limit).saturating_sub(self.sum)
     }
 
     pub(crate) fn limit(&self) -> u32 {
@@ -80,31 +83,44 @@ impl Window {
     /// What was counted, by how long ago in milliseconds.
     pub(crate) fn history(&mut self, now: u64) -> Vec<(u64, u32)> {
         self.forget(now);
-        let oldest = (self.newest + 1).saturating_sub(KEPT as u64);
-        let counts = (oldest..=self.newest).map(|part| (part, self.counts[slot(part)]));
+        let counts = (self.oldest()..=self.newest).map(|part| (part, self.counts[slot(part)]));
         let counts = counts.filter(|(_, count)| *count > 0);
-        counts.map(|(part, count)| (now.saturating_sub((part + 1) * self.part), count)).collect()
+        counts
+            .map(|(part, count)| {
+                (now.saturating_sub(part.saturating_add(1).saturating_mul(self.part)), count)
+            })
+            .collect()
     }
 
     /// Drops the parts that are out of the window.
     fn forget(&mut self, now: u64) {
-        let current = now / self.part;
+        let current = self.part_of(now);
         if current <= self.newest {
             return;
         }
-        let passed = (current - self.newest).min(KEPT as u64);
-        for part in current + 1 - passed..=current {
+        let first = self.newest.max(current.saturating_sub(KEPT as u64)).saturating_add(1);
+        for part in first..=current {
             let count = std::mem::take(&mut self.counts[slot(part)]);
-            self.sum -= count;
+            self.sum = self.sum.saturating_sub(count);
         }
         self.newest = current;
+    }
+
+    /// The part that a time in milliseconds is in.
+    fn part_of(&self, time: u64) -> u64 {
+        time.checked_div(self.part).unwrap_or(time)
+    }
+
+    /// The oldest part that is counted.
+    fn oldest(&self) -> u64 {
+        self.newest.saturating_add(1).saturating_sub(KEPT as u64)
     }
 }
 
 /// The place of a part in the ring.
 fn slot(part: u64) -> usize {
     // The remainder is smaller than the ring.
-    (part % KEPT as u64) as usize
+    part.checked_rem(KEPT as u64).unwrap_or_default() as usize
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! they hold. A page is decoded as soon as it is there, so that its call is recorded as what it was.
 
 use std::collections::VecDeque;
+use std::hash::RandomState;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,7 +15,9 @@ use http::HeaderMap;
 use tokio::time::Instant;
 use url::Url;
 
+use super::page::content;
 use super::plan::Plan;
+use super::progress::Content;
 use crate::call::{Reading, call};
 use crate::deadline::Slack;
 use crate::error::{Error, Result};
@@ -44,6 +47,7 @@ struct Calls<P> {
 /// A page, and where it says that the list goes on.
 struct Fetched<P> {
     page: P,
+    content: Content,
     url: Url,
     headers: Arc<HeaderMap>,
 }
@@ -56,9 +60,12 @@ impl<P: 'static> Fetch<P> {
         fault: fn(&P) -> Option<Error>,
     ) -> Self {
         let decode: Arc<Decode<P>> = Arc::new(decode);
+        let plan = Plan::new(request);
+        let hasher = plan.hasher().clone();
+        let fetch = move |request| fetched(request, Arc::clone(&decode), fault, hasher.clone());
         Self {
-            plan: Plan::new(request),
-            call: Box::new(move |request| Box::pin(fetched(request, Arc::clone(&decode), fault))),
+            plan,
+            call: Box::new(move |request| Box::pin(fetch(request))),
             calls: Calls::new(),
             arrived: VecDeque::new(),
         }
@@ -122,7 +129,7 @@ impl<P> Fetch<P> {
     fn start(&mut self, ahead: usize) {
         loop {
             let bound = if self.plan.is_numbered() { ahead } else { ahead.min(1) };
-            if self.calls.len() + self.arrived.len() >= bound {
+            if self.calls.len().saturating_add(self.arrived.len()) >= bound {
                 return;
             }
             let Some(mut request) = self.plan.next_request() else { return };
@@ -134,9 +141,9 @@ impl<P> Fetch<P> {
 
     /// Takes a page in, and plans by its links.
     fn learn(&mut self, fetched: Fetched<P>) {
-        let Fetched { page, url, headers } = fetched;
+        let Fetched { page, content, url, headers } = fetched;
         self.arrived.push_back(Ok(page));
-        match self.plan.learn(&url, &headers) {
+        match self.plan.learn(&url, &headers, content) {
             Ok(true) => {}
             // The pages in flight are not those that this page links to.
             Ok(false) => self.calls = Calls::new(),
@@ -200,12 +207,14 @@ async fn fetched<P>(
     request: Request,
     decode: Arc<Decode<P>>,
     fault: fn(&P) -> Option<Error>,
+    hasher: RandomState,
 ) -> Result<Fetched<P>> {
     let called = call(request, Reading::Buffered).await;
     called.decode(
         |raw| {
             let (url, headers) = (raw.url.clone(), Arc::clone(&raw.headers));
-            Ok(Fetched { page: decode(raw)?, url, headers })
+            let content = content(raw.bytes(), &hasher);
+            Ok(Fetched { page: decode(raw)?, content, url, headers })
         },
         |fetched| fault(&fetched.page),
     )

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::vec;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use serde_json::value::RawValue;
 
 use super::completeness::missing_organizations;
 use super::link::Place;
+use super::progress::Content;
 use crate::error::{Error, Result};
 use crate::json_path;
 use crate::operation::metric_name;
@@ -200,7 +202,7 @@ impl<T: DeserializeOwned + 'static, I: 'static> Reader<T, I> {
                 if self.is_opaque
                     && let Some(counts) = Counts::of(raw.bytes())
                 {
-                    count = counts.listed;
+                    count = counts.listed.unwrap_or_default();
                     listed.total = counts.total;
                     listed.incomplete_results = Some(counts.incomplete_results);
                 }
@@ -236,12 +238,12 @@ impl<T: DeserializeOwned + 'static, I: 'static> Reader<T, I> {
         let listed = (self.open)(serde_json::from_slice(&without_items).ok()?);
         let key = json_path::key(self.field);
         let mut entries = Vec::with_capacity(items.len());
-        let mut bad = 0;
+        let mut bad: usize = 0;
         for (index, item) in items.iter().enumerate() {
             match (self.read_item)(item.get()) {
                 Ok(read) => entries.extend(read.into_iter().map(Ok)),
                 Err((below, reason)) => {
-                    bad += 1;
+                    bad = bad.saturating_add(1);
                     let json_path = format!("${key}[{index}]{below}");
                     let json = body.slice_ref(item.get().as_bytes());
                     entries.push(Err(BadItem { index, json_path, json, reason }));
@@ -275,13 +277,27 @@ fn take_apart<'a>(
     let items = serde_json::from_str(list).ok()?;
     // The text of the list is a part of the body.
     let start = (list.as_ptr() as usize).checked_sub(body.as_ptr() as usize)?;
-    let (before, after) = (body.get(..start)?, body.get(start + list.len()..)?);
+    let (before, after) = (body.get(..start)?, body.get(start.checked_add(list.len())?..)?);
     Some((Cow::Owned([before, b"[]", after].concat()), items))
+}
+
+/// What a page brings, as its JSON tells: not what is left of it by the caller's type.
+pub(super) fn content(body: &[u8], hasher: &RandomState) -> Content {
+    // A page without items has little else.
+    const LONGEST_EMPTY: usize = 4 * 1024;
+    let body = body.trim_ascii();
+    let list = body.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]"));
+    let is_empty = body.is_empty()
+        || list.is_some_and(|items| items.trim_ascii().is_empty())
+        || body.len() <= LONGEST_EMPTY
+            && Counts::of(body).is_some_and(|counts| counts.listed == Some(0));
+    if is_empty { Content::Empty } else { Content::Items(hasher.hash_one(body)) }
 }
 
 /// What the JSON of a page says about its list, if its type does not.
 struct Counts {
-    listed: usize,
+    /// `None` if it is not clear which list is the page's.
+    listed: Option<usize>,
     total: Option<u64>,
     incomplete_results: bool,
 }
@@ -308,7 +324,7 @@ impl Counts {
         });
         let incomplete_results = page.get("incomplete_results");
         Some(Self {
-            listed: listed.unwrap_or_default(),
+            listed,
             total: total.filter(|_| listed.is_some()),
             incomplete_results: incomplete_results.is_some_and(|said| said.get() == "true"),
         })

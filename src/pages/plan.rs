@@ -3,10 +3,13 @@
 //! The `Link` header of each page decides. If it numbers the pages and names the last one, pages are
 //! fetched concurrently; each page that arrives is compared with what was assumed.
 
+use std::hash::{BuildHasher, RandomState};
+
 use http::HeaderMap;
 use url::Url;
 
 use super::link::{Links, Numbered};
+use super::progress::{Content, Progress, no_progress};
 use super::visited::Visited;
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Label;
@@ -17,6 +20,9 @@ pub(super) struct Plan {
     request: Request,
     step: Step,
     visited: Visited,
+    progress: Progress,
+    /// Of the digests of pages.
+    hasher: RandomState,
 }
 
 /// Which page to ask for next.
@@ -38,7 +44,13 @@ enum Step {
 
 impl Plan {
     pub(super) fn new(request: Request) -> Self {
-        Self { request, step: Step::First, visited: Visited::default() }
+        Self {
+            request,
+            step: Step::First,
+            visited: Visited::default(),
+            progress: Progress::default(),
+            hasher: RandomState::new(),
+        }
     }
 
     pub(super) fn label(&self) -> &Label {
@@ -78,10 +90,24 @@ impl Plan {
         }
     }
 
+    /// The hasher of the digests of pages.
+    pub(super) fn hasher(&self) -> &RandomState {
+        &self.hasher
+    }
+
     /// Plans by the links of a page. Returns whether the pages in flight are still those to come.
-    pub(super) fn learn(&mut self, url: &Url, headers: &HeaderMap) -> Result<bool> {
-        self.visited.insert(url);
+    pub(super) fn learn(
+        &mut self,
+        url: &Url,
+        headers: &HeaderMap,
+        content: Content,
+    ) -> Result<bool> {
+        self.visited.insert(self.hasher.hash_one(url.as_str()));
+        let makes_progress = self.progress.add(content);
         let links = self.links(url, headers)?;
+        if links.next.is_some() && !makes_progress {
+            return Err(no_progress());
+        }
         let Some(url) = links.next else {
             // Pages beyond the end were asked for if the list became shorter.
             self.step = Step::End;
@@ -112,7 +138,10 @@ impl Plan {
         let origins = &self.request.client().inner().origins;
         let next = links.next.map(|next| origins.page(&next, url)).transpose()?;
         let last = links.last.and_then(|last| origins.page(&last, url).ok());
-        if next.as_ref().is_some_and(|next| self.visited.contains(next)) {
+        if next
+            .as_ref()
+            .is_some_and(|next| self.visited.contains(self.hasher.hash_one(next.as_str())))
+        {
             return Err(Error::new(
                 ErrorKind::Pagination,
                 "the link to the next page leads to a page that was fetched already",
@@ -158,7 +187,7 @@ mod tests {
                     url(next, "page"), url(last, "page"),
                 );
                 let headers = HeaderMap::from_iter([(LINK, link.parse().unwrap())]);
-                match plan.learn(&from, &headers) {
+                match plan.learn(&from, &headers, Content::Empty) {
                     Ok(true) => {}
                     // What was asked for is not what follows.
                     Ok(false) => flight.clear(),
@@ -197,10 +226,10 @@ mod tests {
         let greatest = url(u64::MAX, "page");
         let link = format!("<{greatest}>; rel=\"next\", <{greatest}>; rel=\"last\"");
         let headers = HeaderMap::from_iter([(LINK, link.parse().unwrap())]);
-        plan.learn(&url(1, "page"), &headers).unwrap();
+        plan.learn(&url(1, "page"), &headers, Content::Empty).unwrap();
         assert_eq!(asked(plan.next_request().unwrap()), greatest);
         assert!(plan.next_request().is_none());
         // Its own link decides, and leads back to it.
-        assert!(plan.learn(&greatest, &headers).is_err());
+        assert!(plan.learn(&greatest, &headers, Content::Empty).is_err());
     }
 }

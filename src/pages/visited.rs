@@ -1,18 +1,16 @@
-//! Which pages were fetched, in constant memory, to notice links that run in a circle.
+//! Which pages were fetched, in constant memory, to notice links that run in a circle and pages that
+//! repeat.
 
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, RandomState};
 
-use url::Url;
-
-/// Remembers the latest pages exactly, and older ones well enough.
+/// Remembers the latest pages exactly, and older ones well enough. A page is known by a digest of its
+/// URL or of its body.
 ///
 /// A circle of up to [`REMEMBERED`] pages is noticed at once. A larger one is noticed after it
 /// was gone round, by Brent's algorithm: of the older pages one is kept, each time twice as far
 /// along, and a circle comes by it again.
 #[derive(Debug, Default)]
 pub(super) struct Visited {
-    hasher: RandomState,
     latest: VecDeque<u64>,
     landmark: Option<u64>,
     count: u64,
@@ -23,22 +21,20 @@ pub(super) struct Visited {
 const REMEMBERED: usize = 1024;
 
 impl Visited {
-    pub(super) fn insert(&mut self, url: &Url) {
-        let hash = self.hasher.hash_one(url.as_str());
+    pub(super) fn insert(&mut self, page: u64) {
         if self.latest.len() == REMEMBERED {
             self.latest.pop_front();
         }
-        self.latest.push_back(hash);
+        self.latest.push_back(page);
         if self.count >= self.next_landmark {
-            self.landmark = Some(hash);
-            self.next_landmark = (2 * self.count).max(1);
+            self.landmark = Some(page);
+            self.next_landmark = self.count.saturating_mul(2).max(1);
         }
-        self.count += 1;
+        self.count = self.count.saturating_add(1);
     }
 
-    pub(super) fn contains(&self, url: &Url) -> bool {
-        let hash = self.hasher.hash_one(url.as_str());
-        self.landmark == Some(hash) || self.latest.contains(&hash)
+    pub(super) fn contains(&self, page: u64) -> bool {
+        self.landmark == Some(page) || self.latest.contains(&page)
     }
 }
 
@@ -49,15 +45,12 @@ mod tests {
     /// The step at which a walk of this tail and circle is stopped.
     fn stopped_at(tail: u64, circle: u64) -> u64 {
         let mut visited = Visited::default();
-        let url = |step: u64| {
-            let page = if step < tail { step } else { tail + (step - tail) % circle };
-            Url::parse(&format!("https://a/?page={page}")).unwrap()
-        };
+        let page = |step: u64| if step < tail { step } else { tail + (step - tail) % circle };
         let mut steps = 0..10 * (tail + circle);
         steps
             .find(|step| {
-                visited.insert(&url(*step));
-                visited.contains(&url(step + 1))
+                visited.insert(page(*step));
+                visited.contains(page(step + 1))
             })
             .unwrap()
     }
@@ -78,7 +71,7 @@ mod tests {
     fn memory_is_constant() {
         let mut visited = Visited::default();
         for page in 0..5000 {
-            visited.insert(&Url::parse(&format!("https://a/?page={page}")).unwrap());
+            visited.insert(page);
         }
         assert_eq!(visited.latest.len(), REMEMBERED);
     }

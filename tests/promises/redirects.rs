@@ -94,15 +94,6 @@ async fn a_body_does_not_go_to_another_server() {
 }
 
 #[tokio::test]
-async fn redirects_in_a_circle_end() {
-    let server = Server::saying(answer("302 Found", "location: /from\r\n", "")).await;
-    let call = server.client().request(Method::GET, "/from");
-    let error = call.send_empty().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Redirect);
-    assert_eq!(server.requests().len(), 11);
-}
-
-#[tokio::test]
 async fn a_redirect_that_leads_nowhere_is_an_error() {
     for location in ["ftp://x/", "http://[", "http://user:pw@127.0.0.1/"] {
         let header = format!("location: {location}\r\n");

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "app-auth")]
 pub mod github_app;
+pub mod hostile;
 pub mod limiter;
 pub mod resources;
 
@@ -137,7 +138,7 @@ where
     }
 }
 
-async fn receive(socket: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Received> {
+pub async fn receive(socket: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Received> {
     let head = loop {
         if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
             let head: Vec<u8> = buffer.drain(..end + 4).collect();

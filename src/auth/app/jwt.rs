@@ -3,6 +3,8 @@
 //! GitHub's rules for it:
 //! <https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/generating-a-json-web-token-jwt-for-a-github-app>.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{debug, error, warn};
 
 use super::{Keeper, LONGEST_FLIGHT, MintRequest};
-use crate::auth::policy::some_of;
+use crate::auth::policy::{half, with_jitter};
 use crate::auth::source::Keep;
 use crate::auth::store::TokenStore;
 use crate::auth::token::AccessToken;
@@ -93,8 +93,7 @@ impl Keeper {
                         return Err(error);
                     }
                     let delay = delay.max(asked);
-                    let delay =
-                        delay.saturating_add(some_of(delay.checked_div(4).unwrap_or_default()));
+                    let delay = with_jitter(delay);
                     // Later attempts are made by later calls, which do not wait as long as that.
                     if began.elapsed().saturating_add(delay) >= LONGEST_FLIGHT {
                         return Err(error);
@@ -120,7 +119,7 @@ impl Keeper {
     fn margin(&self, stored: &AccessToken, left: Duration) -> Duration {
         let margin = self.policy.margin.max(Duration::from_secs(1));
         let age = SystemTime::now().duration_since(stored.minted_at()).unwrap_or_default();
-        margin.min(age.saturating_add(left).checked_div(2).unwrap_or_default())
+        margin.min(half(age.saturating_add(left)))
     }
 
     /// The last token of this keeper: what is held, or what GitHub refused.

@@ -15,6 +15,7 @@ use super::{Form, OAuthApp, ask_for_token, page};
 use crate::auth::failure::AuthFailure;
 use crate::auth::token::AccessToken;
 use crate::client::Client;
+use crate::clock::after;
 use crate::error::{Error, Result};
 use crate::sanitize;
 
@@ -110,7 +111,7 @@ impl Code {
             verification_uri_complete: page("verification_uri_complete"),
             expires_in,
             interval: interval.clamp(SHORTEST_INTERVAL, LONGEST_LIFE),
-            end: now.checked_add(expires_in)?,
+            end: after(Instant::now(), expires_in),
         })
     }
 }

@@ -88,7 +88,7 @@ fn header(pair: Buffer) -> Result<HeaderValue> {
     const BASIC: &[u8] = b"Basic ";
     let unusable = || AuthFailure::Malformed.error("the client id or secret is too long", "");
     let length = base64::encoded_len(pair.0.len(), true).ok_or_else(unusable)?;
-    let mut bytes = Zeroizing::new(vec![0; BASIC.len().checked_add(length).ok_or_else(unusable)?]);
+    let mut bytes = Zeroizing::new(vec![0; BASIC.len().saturating_add(length)]);
     let (scheme, encoded) = bytes.split_at_mut(BASIC.len());
     scheme.copy_from_slice(BASIC);
     STANDARD.encode_slice(&*pair.0, encoded).map_err(|_| unusable())?;

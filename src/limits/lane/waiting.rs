@@ -7,6 +7,7 @@ use futures_util::future::{Either, select};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
 
+use super::driver::replace_if_stalled;
 use super::{Lane, NO_SLOT, Patience, Permit, Place, full, too_long};
 use crate::error::{Error, Result};
 
@@ -21,6 +22,8 @@ pub(super) struct Waiting {
 impl Waiting {
     pub(super) async fn wait(mut self, start: Instant, patience: Patience) -> Result<Permit> {
         let mut end = start.checked_add(self.lane.at_most(patience));
+        let lane = Arc::clone(&self.lane);
+        let mut watch = pin!(replace_if_stalled(&lane));
         let wake = Arc::clone(&self.wake);
         loop {
             let late = async move {
@@ -29,7 +32,9 @@ impl Waiting {
                     None => std::future::pending().await,
                 }
             };
-            match select(&mut self.granted, select(pin!(late), pin!(wake.notified()))).await {
+            let notified = pin!(wake.notified());
+            let woken = select(notified, watch.as_mut());
+            match select(&mut self.granted, select(pin!(late), woken)).await {
                 Either::Left((Ok(permit), _)) => return Ok(permit),
                 Either::Right((Either::Left(_), _)) => {
                     let now = Instant::now();
@@ -39,6 +44,8 @@ impl Waiting {
                     }
                 }
                 Either::Right((Either::Right(_), _)) => {
+                    // It may be another task that keeps the time now.
+                    watch.set(replace_if_stalled(&lane));
                     end = self.end(start, Instant::now(), patience);
                     let mut state = self.lane.state();
                     if !state.driven && state.queue.contains_key(&self.place) {

@@ -28,18 +28,32 @@ fn counts_are_read_from_a_page_that_is_an_object() {
         ("", None),
         ("{", None),
         ("null", None),
-        ("{}", Some((0, None, false))),
-        (r#"{"total_count":3,"x":[1,[2,3]]}"#, Some((2, Some(3), false))),
-        (r#"{"x":[],"total_count":3,"incomplete_results":true}"#, Some((0, Some(3), true))),
-        (r#"{"total_count":3,"x":[],"y":[]}"#, Some((0, None, false))),
-        (r#"{"total_count":3,"x":[],"items":[1]}"#, Some((1, Some(3), false))),
-        (r#"{"total_count":-3,"x":[]}"#, Some((0, None, false))),
-        (r#"{"total_count":"3","x":[]}"#, Some((0, None, false))),
-        (r#"{"total_count":3}"#, Some((0, None, false))),
-        (r#"{"incomplete_results":"true","x":[]}"#, Some((0, None, false))),
+        ("{}", Some((None, None, false))),
+        (r#"{"total_count":3,"x":[1,[2,3]]}"#, Some((Some(2), Some(3), false))),
+        (r#"{"x":[],"total_count":3,"incomplete_results":true}"#, Some((Some(0), Some(3), true))),
+        (r#"{"total_count":3,"x":[],"y":[]}"#, Some((None, None, false))),
+        (r#"{"total_count":3,"x":[],"items":[1]}"#, Some((Some(1), Some(3), false))),
+        (r#"{"total_count":-3,"x":[]}"#, Some((Some(0), None, false))),
+        (r#"{"total_count":"3","x":[]}"#, Some((Some(0), None, false))),
+        (r#"{"total_count":3}"#, Some((None, None, false))),
+        (r#"{"incomplete_results":"true","x":[]}"#, Some((Some(0), None, false))),
     ] {
         assert_eq!(read(page), expected, "{page}");
     }
+}
+
+#[test]
+fn what_a_page_brings_is_told_by_its_json() {
+    let hasher = RandomState::new();
+    let content = |page: &str| content(page.as_bytes(), &hasher);
+    for empty in ["", " ", "[]", " [ \n] ", r#"{"total_count":9,"items":[]}"#, r#"{"x":[]}"#] {
+        assert_eq!(content(empty), Content::Empty, "{empty}");
+    }
+    for page in ["[1]", "[[]]", "{}", "null", "[", r#"{"x":[],"y":[]}"#, r#"{"x":[1]}"#] {
+        assert!(matches!(content(page), Content::Items(_)), "{page}");
+        assert_eq!(content(page), content(page), "{page}");
+    }
+    assert_ne!(content("[1]"), content("[2]"));
 }
 
 proptest! {

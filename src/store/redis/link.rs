@@ -9,6 +9,7 @@ use redis::{Cmd, FromRedisValue, RedisError, RedisResult, ScriptInvocation};
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::server::Server;
+use crate::runtimes::PerRuntime;
 
 #[derive(Clone)]
 pub(super) enum Connection {
@@ -22,6 +23,13 @@ pub(super) enum Connection {
 
 pub(super) struct Link {
     server: Server,
+    /// A connection is driven by a task of the runtime on which it was made.
+    by_runtime: PerRuntime<Arc<RuntimeLink>>,
+}
+
+/// The connection of one runtime.
+#[derive(Default)]
+struct RuntimeLink {
     current: Mutex<Option<Connection>>,
     /// Held by the one that connects.
     connecting: AsyncMutex<()>,
@@ -34,7 +42,7 @@ pub(super) fn is_cut(error: &RedisError) -> bool {
 
 impl Link {
     pub(super) fn new(server: Server) -> Arc<Self> {
-        Arc::new(Self { server, current: Mutex::default(), connecting: AsyncMutex::default() })
+        Arc::new(Self { server, by_runtime: PerRuntime::default() })
     }
 
     pub(super) async fn query<T: FromRedisValue>(
@@ -66,17 +74,18 @@ impl Link {
     /// The connection, or a new one. It is made by a task of its own, since who asks may not have
     /// the time.
     async fn connection(self: &Arc<Self>) -> RedisResult<Connection> {
-        if let Some(connection) = self.current() {
+        let own = self.own();
+        if let Some(connection) = own.current() {
             return Ok(connection);
         }
         let link = Arc::clone(self);
         let connecting = tokio::spawn(async move {
-            let _alone = link.connecting.lock().await;
-            if let Some(connection) = link.current() {
+            let _alone = own.connecting.lock().await;
+            if let Some(connection) = own.current() {
                 return Ok(connection);
             }
             let connection = link.server.connect().await?;
-            link.set(Some(connection.clone()));
+            own.set(Some(connection.clone()));
             Ok(connection)
         });
         connecting.await.unwrap_or_else(|_| {
@@ -89,10 +98,17 @@ impl Link {
         let Err(error) = answer else { return };
         let gone = is_cut(error) || error.is_timeout() || error.code() == Some("READONLY");
         if gone && matches!(self.server, Server::Sentinel(_)) {
-            self.set(None);
+            self.own().set(None);
         }
     }
 
+    /// The link of the caller's runtime.
+    fn own(&self) -> Arc<RuntimeLink> {
+        self.by_runtime.get_or_make(|_, _| Arc::default())
+    }
+}
+
+impl RuntimeLink {
     fn current(&self) -> Option<Connection> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,0 +1,69 @@
+//! Which layers reqwest puts around the bodies of responses.
+//!
+//! Cargo builds reqwest once for a program, with the features that any of its crates asks for. With
+//! one of `gzip`, `brotli`, `zstd` and `deflate`, each body is in a decoder, even where decompression is
+//! switched off. A crate does not see the features of another one. But each of these adds a method to
+//! reqwest's builder, and a method of a type goes before one of a trait: the trait [`WithoutFeature`]
+//! has methods of the same names, which are found if reqwest has none.
+
+use reqwest::ClientBuilder;
+
+/// Whether a layer around each body hides whether an HTTP/2 stream has ended.
+pub(super) fn hides_end_of_stream() -> bool {
+    fn is_reqwests<T: MethodKind>(_: fn(ClientBuilder, bool) -> T) -> bool {
+        T::IS_REQWESTS
+    }
+    is_reqwests(ClientBuilder::gzip)
+        || is_reqwests(ClientBuilder::brotli)
+        || is_reqwests(ClientBuilder::zstd)
+        || is_reqwests(ClientBuilder::deflate)
+}
+
+/// What a method returns tells whose it is.
+trait MethodKind {
+    const IS_REQWESTS: bool;
+}
+
+impl MethodKind for ClientBuilder {
+    const IS_REQWESTS: bool = true;
+}
+
+/// Returned by the methods of [`WithoutFeature`].
+struct Absent;
+
+impl MethodKind for Absent {
+    const IS_REQWESTS: bool = false;
+}
+
+// Which of these are used depends on reqwest's features. None is ever called.
+#[allow(dead_code)]
+trait WithoutFeature: Sized {
+    fn gzip(self, _: bool) -> Absent {
+        Absent
+    }
+
+    fn brotli(self, _: bool) -> Absent {
+        Absent
+    }
+
+    fn zstd(self, _: bool) -> Absent {
+        Absent
+    }
+
+    fn deflate(self, _: bool) -> Absent {
+        Absent
+    }
+}
+
+impl WithoutFeature for ClientBuilder {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A dependency that enables one of the features would have it return `true`.
+    #[test]
+    fn nothing_hides_the_end_of_a_stream_in_this_build() {
+        assert!(!hides_end_of_stream());
+    }
+}

@@ -1,0 +1,81 @@
+//! The HTTP clients: one for each runtime, so that none depends on a connection of another one.
+
+use std::time::Duration;
+
+use reqwest::{ClientBuilder, Proxy};
+use tracing::warn;
+
+use crate::runtimes::PerRuntime;
+
+/// The HTTP clients of one [`Client`](super::Client).
+///
+/// A connection is driven by a task of the runtime on which it was made. If that runtime is not polled,
+/// requests on the connection are not sent, whichever runtime they come from. So each runtime has
+/// connections of its own.
+#[derive(Debug)]
+pub(crate) struct HttpClients {
+    first: reqwest::Client,
+    /// How others are built; `None` for a client that the application gave, of which there is one.
+    settings: Option<HttpSettings>,
+    by_runtime: PerRuntime<reqwest::Client>,
+}
+
+/// What HTTP clients are built from.
+#[derive(Clone, Debug)]
+pub(super) struct HttpSettings {
+    pub(super) connect_timeout: Duration,
+    pub(super) proxies: Vec<Proxy>,
+}
+
+impl HttpClients {
+    /// One client for all runtimes.
+    pub(super) fn given(client: reqwest::Client) -> Self {
+        Self { first: client, settings: None, by_runtime: PerRuntime::default() }
+    }
+
+    /// Builds the first client.
+    pub(super) fn build(settings: HttpSettings) -> reqwest::Result<Self> {
+        let first = settings.build()?;
+        Ok(Self { first, settings: Some(settings), by_runtime: PerRuntime::default() })
+    }
+
+    /// Returns the client of the current runtime.
+    pub(super) fn current(&self) -> reqwest::Client {
+        let Some(settings) = &self.settings else { return self.first.clone() };
+        self.by_runtime.get_or_make(|left, is_first| match left {
+            Some(client) => client,
+            None if is_first => self.first.clone(),
+            None => settings.build().unwrap_or_else(|error| {
+                warn!(%error, "HTTP client of another runtime not built: sharing the first one");
+                self.first.clone()
+            }),
+        })
+    }
+}
+
+impl HttpSettings {
+    fn build(&self) -> reqwest::Result<reqwest::Client> {
+        let builder = with_http2_windows(reqwest::Client::builder())
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            // The client decompresses by itself, also if another crate enables these features.
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
+            .connect_timeout(self.connect_timeout);
+        self.proxies.iter().cloned().fold(builder, ClientBuilder::proxy).build()
+    }
+}
+
+/// As much of a body as a server sends over HTTP/2 before it is read: 20 MB/s at 50 ms.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+/// The same for all bodies of a connection. A body that is not read keeps its part: 100 of them, as
+/// many as GitHub allows at a time, leave room for other responses.
+const CONNECTION_WINDOW: u32 = 128 * STREAM_WINDOW;
+
+pub(super) fn with_http2_windows(builder: ClientBuilder) -> ClientBuilder {
+    builder
+        .http2_initial_stream_window_size(STREAM_WINDOW)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW)
+}

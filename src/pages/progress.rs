@@ -1,0 +1,84 @@
+//! Notices a list whose pages link on and on, and bring nothing new.
+
+use super::visited::Visited;
+use crate::error::{Error, ErrorKind};
+
+/// The bound of pages in a row that bring nothing new. GitHub sends empty pages in the middle of
+/// filtered lists, but not a hundred in a row.
+pub(super) const MAX_PAGES_WITHOUT_PROGRESS: u32 = 100;
+
+/// What a page brings, as far as its body tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    Empty,
+    /// Items, with a digest of the whole page.
+    Items(u64),
+}
+
+/// Counts the pages in a row that are empty, or equal to one of the last thousand pages of the same list.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    seen: Visited,
+    without: u32,
+}
+
+impl Progress {
+    /// Takes a page in. Returns whether the list may go on.
+    pub(super) fn add(&mut self, content: Content) -> bool {
+        let is_new = match content {
+            Content::Empty => false,
+            Content::Items(digest) => {
+                let is_new = !self.seen.contains(digest);
+                self.seen.insert(digest);
+                is_new
+            }
+        };
+        self.without = if is_new { 0 } else { self.without.saturating_add(1) };
+        self.without < MAX_PAGES_WITHOUT_PROGRESS
+    }
+}
+
+/// The error for a list that makes no progress.
+pub(super) fn no_progress() -> Error {
+    Error::new(
+        ErrorKind::Pagination,
+        format!(
+            "{MAX_PAGES_WITHOUT_PROGRESS} pages in a row were empty or repeated earlier pages, and \
+             link to further ones"
+        ),
+    )
+    .with_advice("the list was left there, since it would never end; narrow the query")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAST: u32 = MAX_PAGES_WITHOUT_PROGRESS - 1;
+
+    #[test]
+    fn a_list_may_have_empty_and_equal_pages_but_not_too_many_in_a_row() {
+        let mut progress = Progress::default();
+        assert!(progress.add(Content::Items(1)));
+        for round in 2..5 {
+            for number in 0..LAST {
+                let content = if number % 2 == 0 { Content::Empty } else { Content::Items(1) };
+                assert!(progress.add(content));
+            }
+            assert!(progress.add(Content::Items(round)));
+        }
+        for _ in 0..LAST {
+            assert!(progress.add(Content::Empty));
+        }
+        assert!(!progress.add(Content::Empty));
+    }
+
+    #[test]
+    fn pages_that_repeat_are_noticed_whatever_their_period() {
+        for period in [1_u64, 2, 3, 50, 1000] {
+            let mut progress = Progress::default();
+            let ends = (0..).find(|page| !progress.add(Content::Items(page % period))).unwrap();
+            assert!(ends < period + u64::from(MAX_PAGES_WITHOUT_PROGRESS), "{period}");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! A runtime that is not polled any longer holds up no call of another one.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use http::Method;
+use octowire::auth::{AccessToken, Keep, MintRequest, TokenFuture, TokenSource};
+use octowire::limits::{Pacing, RateLimits};
+use octowire::store::Memory;
+use octowire::{Client, Error};
+use serde_json::{Value, json as value};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::{sleep, timeout};
+
+use crate::support::{Received, Reply, Server, json};
+
+/// Promptly: it takes a second or less, and these computers are busy.
+const PROMPT: Duration = Duration::from_secs(8);
+
+/// A server on a runtime of its own, which answers after this time.
+fn server(time: Duration) -> (Runtime, Server) {
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let server = runtime.block_on(Server::start(move |_: Received| async move {
+        sleep(time).await;
+        Reply::Raw(json("200 OK", "etag: \"a\"\r\n", "{}"))
+    }));
+    (runtime, server)
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+async fn get(client: &Client, path: &str) -> Result<(), Error> {
+    client.request(Method::GET, path).send::<Value>().await.map(drop)
+}
+
+async fn write(client: &Client) -> Result<(), Error> {
+    let call = client.request(Method::PATCH, "/repos/o/r").json(&value!({}));
+    call.send::<Value>().await.map(drop)
+}
+
+/// Waits until this is so.
+async fn until(is_so: impl Fn() -> bool) {
+    let so = async {
+        while !is_so() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PROMPT, so).await.expect("it never is so");
+}
+
+/// Runs calls on a runtime of their own; they end promptly.
+fn run_promptly(calls: impl Future<Output = Result<(), Error>>) {
+    let (runtime, began) = (runtime(), Instant::now());
+    let ended = runtime.block_on(async { timeout(PROMPT, calls).await });
+    ended.unwrap_or_else(|_| panic!("not within {:?}", began.elapsed())).unwrap();
+}
+
+#[test]
+fn its_connections_are_not_those_of_others() {
+    let (_servers, server) = server(Duration::ZERO);
+    let client = server.unattended().token("t0ken").build().unwrap();
+    let first = runtime();
+    first.block_on(get(&client, "/a")).unwrap();
+    // The connection of the first call is open, and nothing drives it.
+    run_promptly(async {
+        for number in 0..5 {
+            get(&client, &format!("/b/{number}")).await?;
+        }
+        Ok(())
+    });
+    // It is of use again as soon as it is polled.
+    first.block_on(get(&client, "/c")).unwrap();
+}
+
+#[test]
+fn a_runtime_that_was_shut_down_leaves_the_client_usable() {
+    let (_servers, server) = server(Duration::ZERO);
+    let client = server.unattended().token("t0ken").build().unwrap();
+    for number in 0..20 {
+        run_promptly(get(&client, &format!("/{number}")));
+    }
+    assert_eq!(server.requests().len(), 20);
+}
+
+#[test]
+fn it_keeps_no_time_for_the_limits_of_others() {
+    let (_servers, server) = server(Duration::ZERO);
+    let pacing = Pacing::none().between_writes(Duration::from_millis(300));
+    let limits = RateLimits::default().pacing(pacing);
+    let client = server.unattended().rate_limits(limits).token("t0ken").build().unwrap();
+    let first = runtime();
+    first.block_on(async {
+        write(&client).await.unwrap();
+        // This one waits, and a task of this runtime keeps the time.
+        let other = client.clone();
+        tokio::spawn(async move { write(&other).await });
+        until(|| client.health().limits.waiting == 1).await;
+    });
+    run_promptly(async {
+        for _ in 0..3 {
+            write(&client).await?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn it_leases_nothing_for_others() {
+    let (_servers, server) = server(Duration::ZERO);
+    let builder = server.unattended().store(Memory::new());
+    let client = builder.token("t0ken").build().unwrap();
+    let first = runtime();
+    // The task that leases waits for the next call.
+    first.block_on(get(&client, "/a")).unwrap();
+    run_promptly(async {
+        for number in 0..30 {
+            get(&client, &format!("/b/{number}")).await?;
+        }
+        Ok(())
+    });
+}
+
+/// Whose first token never comes.
+#[derive(Debug)]
+struct Source {
+    keep: Keep,
+    minted: Arc<AtomicUsize>,
+}
+
+impl TokenSource for Source {
+    fn mint<'a>(&'a self, _: MintRequest<'a>) -> TokenFuture<'a> {
+        let number = self.minted.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async move {
+            if number == 0 {
+                std::future::pending::<()>().await;
+            }
+            AccessToken::new(format!("token-{number}"))
+        })
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        Cow::Borrowed("test")
+    }
+
+    fn keep(&self) -> Keep {
+        self.keep
+    }
+}
+
+/// A client whose token is being obtained on a runtime that is not polled.
+fn waiting_for_a_token(keep: Keep, server: &Server) -> (Runtime, Client, Arc<AtomicUsize>) {
+    let minted = Arc::new(AtomicUsize::new(0));
+    let source = Source { keep, minted: Arc::clone(&minted) };
+    let client = server.unattended().auth(source).build().unwrap();
+    let first = runtime();
+    first.block_on(async {
+        let other = client.clone();
+        tokio::spawn(async move { get(&other, "/a").await });
+        until(|| minted.load(Ordering::SeqCst) == 1).await;
+    });
+    (first, client, minted)
+}
+
+#[test]
+fn it_obtains_no_token_for_others() {
+    let (_servers, server) = server(Duration::ZERO);
+    for keep in [Keep::No, Keep::Share] {
+        let (_first, client, minted) = waiting_for_a_token(keep, &server);
+        run_promptly(get(&client, "/b"));
+        run_promptly(get(&client, "/c"));
+        assert_eq!(minted.load(Ordering::SeqCst), 2, "one other token, for all");
+    }
+}
+
+#[test]
+fn a_token_that_can_be_renewed_once_is_not_renewed_twice_at_a_time() {
+    let (_servers, server) = server(Duration::ZERO);
+    let (_first, client, minted) = waiting_for_a_token(Keep::Must, &server);
+    let waits = async { timeout(Duration::from_secs(2), get(&client, "/b")).await };
+    let waited = runtime().block_on(waits);
+    assert!(waited.is_err(), "it waits");
+    assert_eq!(minted.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn reads_of_others_do_not_wait_for_its_own() {
+    let (_servers, server) = server(Duration::from_millis(300));
+    let client = server.unattended().token("t0ken").build().unwrap();
+    let first = runtime();
+    first.block_on(async {
+        let other = client.clone();
+        tokio::spawn(async move { get(&other, "/same").await });
+        until(|| server.requests().len() == 1).await;
+    });
+    run_promptly(get(&client, "/same"));
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn equal_reads_of_runtimes_that_run_are_one() {
+    let (_servers, server) = server(Duration::from_millis(500));
+    let client = server.unattended().token("t0ken").build().unwrap();
+    let other = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let theirs = client.clone();
+    let theirs = other.spawn(async move { get(&theirs, "/same").await });
+    run_promptly(async {
+        until(|| server.requests().len() == 1).await;
+        get(&client, "/same").await
+    });
+    other.block_on(theirs).unwrap().unwrap();
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn its_connection_to_redis_is_not_that_of_others() {
+    use octowire::store::Redis;
+
+    let redis = crate::redis_servers::RedisServer::start();
+    let (_servers, server) = server(Duration::ZERO);
+    let first = runtime();
+    let client = first.block_on(async {
+        let store = Redis::connect(format!("redis://127.0.0.1:{}", redis.port)).await.unwrap();
+        let patient = server.unattended().store(store).store_timeout(Duration::from_secs(2));
+        let client = patient.token("t0ken").build().unwrap();
+        get(&client, "/a").await.unwrap();
+        client
+    });
+    run_promptly(async {
+        for number in 0..5 {
+            get(&client, &format!("/b/{number}")).await?;
+        }
+        Ok(())
+    });
+    let health = client.store_health().unwrap();
+    assert_eq!((health.down, health.outages), (None, 0), "the store answers each runtime");
+}

@@ -1,0 +1,123 @@
+//! What a server gives to ask again with never keeps the client from asking.
+
+use http::Method;
+use octowire::cache::{Cache, CachePolicy};
+use octowire::{Client, Error, ErrorKind};
+use serde_json::Value;
+
+use crate::support::{Received, Reply, Server, json};
+
+fn client(server: &Server) -> Client {
+    let cache = Cache::memory(1 << 20).policy(CachePolicy::revalidate());
+    server.unattended().cache(cache).token("t0ken").build().unwrap()
+}
+
+async fn get(client: &Client) -> Result<Value, Error> {
+    let got = client.request(Method::GET, "/x").send::<Value>().await;
+    got.map(|got| got.into_inner())
+}
+
+fn is_conditional(request: &Received) -> bool {
+    request.headers.contains_key("if-none-match")
+        || request.headers.contains_key("if-modified-since")
+}
+
+#[tokio::test]
+async fn a_validator_that_is_too_long_is_not_sent() {
+    for (name, length) in
+        [("etag", 60_000), ("etag", 8_000), ("etag", 1_025), ("last-modified", 60_000)]
+    {
+        let server = Server::start(move |request: Received| async move {
+            if is_conditional(&request) {
+                return Reply::Raw(json("431 Too Large", "", ""));
+            }
+            let header = format!("{name}: \"{}\"\r\n", "x".repeat(length - 2));
+            Reply::Raw(json("200 OK", &header, "[1]"))
+        })
+        .await;
+        let client = client(&server);
+        for call in 1..4 {
+            assert_eq!(get(&client).await.unwrap()[0], 1, "{name} {length}");
+            assert_eq!(server.requests().len(), call, "{name} {length}: one request a call");
+        }
+        assert!(!server.requests().iter().any(is_conditional), "{name} {length}");
+    }
+}
+
+#[tokio::test]
+async fn a_validator_of_usual_length_is_sent() {
+    let tag = format!("W/\"{}\"", "x".repeat(200));
+    let header = format!("etag: {tag}\r\n");
+    let server = Server::start(move |request: Received| {
+        let reply = match request.headers.get("if-none-match") {
+            Some(_) => json("304 Not Modified", &header, ""),
+            None => json("200 OK", &header, "[1]"),
+        };
+        async { Reply::Raw(reply) }
+    })
+    .await;
+    let client = client(&server);
+    for _ in 0..3 {
+        assert_eq!(get(&client).await.unwrap()[0], 1);
+    }
+    let requests = server.requests();
+    assert_eq!(requests.iter().filter(|request| is_conditional(request)).count(), 2);
+    assert!(requests[1].headers["if-none-match"].starts_with(&tag));
+}
+
+#[tokio::test]
+async fn a_condition_that_is_refused_is_left_out_once() {
+    for status in ["431 Too Large", "400 Bad Request", "412 Precondition Failed"] {
+        let server = Server::start(move |request: Received| async move {
+            Reply::Raw(match is_conditional(&request) {
+                true => json(status, "", ""),
+                false => json("200 OK", "etag: \"a\"\r\n", "[1]"),
+            })
+        })
+        .await;
+        let client = client(&server);
+        assert_eq!(get(&client).await.unwrap()[0], 1);
+        assert_eq!(get(&client).await.unwrap()[0], 1, "{status}");
+        let conditions: Vec<bool> = server.requests().iter().map(is_conditional).collect();
+        assert_eq!(conditions, [false, true, false], "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_refused_without_a_condition_as_well_fails_once() {
+    for status in ["431 Too Large", "400 Bad Request", "412 Precondition Failed"] {
+        let server = Server::start(move |request: Received| async move {
+            let is_first = !is_conditional(&request) && !request.headers.contains_key("x-second");
+            Reply::Raw(match is_first {
+                true => json("200 OK", "etag: \"a\"\r\n", "[1]"),
+                false => json(status, "", ""),
+            })
+        })
+        .await;
+        let client = client(&server);
+        assert_eq!(get(&client).await.unwrap()[0], 1);
+        // Nothing is stored for this one, so that there is no condition.
+        let call = client.request(Method::GET, "/x").header("x-second", "1");
+        let error = call.send::<Value>().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Api, "{error}");
+        assert_eq!(error.status().unwrap().as_str(), &status[..3]);
+        assert_eq!(server.requests().len(), 2, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn other_refusals_of_a_conditional_request_are_not_asked_about_again() {
+    for status in ["403 Forbidden", "404 Not Found", "422 Unprocessable"] {
+        let server = Server::start(move |request: Received| async move {
+            Reply::Raw(match is_conditional(&request) {
+                true => json(status, "", ""),
+                false => json("200 OK", "etag: \"a\"\r\n", "[1]"),
+            })
+        })
+        .await;
+        let client = client(&server);
+        get(&client).await.unwrap();
+        assert_eq!(get(&client).await.unwrap_err().status().unwrap().as_str(), &status[..3]);
+        assert_eq!(server.requests().len(), 2, "{status}");
+    }
+}
