@@ -9,6 +9,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use crate::sanitize;
+
 /// The directives of a `Cache-Control` header that a private cache minds
 /// ([RFC 9111, 5.2](https://www.rfc-editor.org/rfc/rfc9111#section-5.2),
 /// [RFC 5861](https://www.rfc-editor.org/rfc/rfc5861)).
@@ -169,7 +171,8 @@ pub(crate) fn storable_headers(headers: &HeaderMap) -> HeaderMap {
         .collect();
     let kept = headers
         .iter()
-        .filter(|(name, _)| is_kept(name) && !named.iter().any(|known| known == name.as_str()));
+        .filter(|(name, _)| is_kept(name) && !named.iter().any(|known| known == name.as_str()))
+        .filter(|(_, value)| value.len() <= sanitize::MAX_HEADER_BYTES);
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
@@ -184,6 +187,9 @@ fn is_kept(name: &HeaderName) -> bool {
 pub(crate) fn merged(mut stored: Arc<HeaderMap>, told: &HeaderMap) -> Arc<HeaderMap> {
     let of_the_body = [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE];
     for name in told.keys().filter(|name| is_kept(name) && !of_the_body.contains(name)) {
+        if told.get_all(name).iter().any(|value| value.len() > sanitize::MAX_HEADER_BYTES) {
+            continue;
+        }
         // Most is as it was.
         if told.get_all(name).iter().eq(stored.get_all(name)) {
             continue;
