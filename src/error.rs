@@ -272,7 +272,8 @@ impl Error {
         crate::response::request_id(self.0.headers.as_ref()?)
     }
 
-    /// The headers of GitHub's answer, if there was one.
+    /// The headers of GitHub's answer, if there was one, but for those with a value of more than 8 KiB.
+    /// `[hidden]` stands for a value that repeats a secret of this process.
     #[must_use]
     pub fn headers(&self) -> Option<&HeaderMap> {
         self.0.headers.as_ref()
@@ -447,7 +448,7 @@ impl Error {
 
     pub(crate) fn with_answer(mut self, status: StatusCode, headers: HeaderMap) -> Self {
         self.0.status = Some(status);
-        self.0.headers = Some(headers);
+        self.0.headers = Some(sanitize::bounded(headers));
         self
     }
 
@@ -536,7 +537,7 @@ const MAX_PATH_CHARS: usize = 1_000;
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&sanitize::text(self.0, LINE_CHARS))
+        f.write_str(&sanitize::prose(self.0, LINE_CHARS))
     }
 }
 
@@ -557,13 +558,13 @@ mod tests {
 
     #[test]
     fn foreign_text_stays_on_one_line() {
-        assert_eq!(Line("a\nb\u{1b}c").to_string(), r"a\nb\u{1b}c");
+        assert_eq!(Line("a\nb\u{1b}c").to_string(), r"a b\u{1b}c");
         assert_eq!(Line(&"x".repeat(500)).to_string().chars().count(), LINE_CHARS);
     }
 
     #[test]
     fn foreign_text_shows_no_token() {
-        assert_eq!(Line("a \"ghp_hunter2\"\nb").to_string(), r#"a "[hidden]"\nb"#);
+        assert_eq!(Line("a \"ghp_hunter2\"\nb").to_string(), r#"a "[hidden]" b"#);
         // Also if the line ends within it.
         let long = format!("{} github_pat_hunter2", "x".repeat(LINE_CHARS - 14));
         assert!(!Line(&long).to_string().contains("github_pat_"));

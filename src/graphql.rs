@@ -19,6 +19,7 @@ use crate::client::Client;
 use crate::error::{Error, ErrorKind, Line, Result, tells_rate_limit, when_to_return};
 use crate::request::Request;
 use crate::response::{Raw, RawBody, Response, ResponseFuture};
+use crate::sanitize;
 use crate::telemetry::observed::Observed;
 
 impl Client {
@@ -291,7 +292,7 @@ fn decode<T: DeserializeOwned>(raw: Raw) -> Result<Response<T>> {
         Ok(_) => serde::de::Error::custom("an answer with neither data nor errors"),
         Err(error) => error,
     };
-    match serde_json::from_slice(body) {
+    match serde_json::from_slice(&sanitize::body(body.clone())) {
         Ok(Answer::<Value> { data, errors, .. }) if !errors.is_empty() => {
             Err(failed(raw, GraphQlErrors { errors, data }))
         }

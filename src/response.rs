@@ -422,6 +422,27 @@ mod tests {
     }
 
     #[test]
+    fn an_id_of_a_request_is_short_and_visible() {
+        let long = "1".repeat(MAX_REQUEST_ID + 1);
+        for (value, expected) in [
+            ("8F2A:1B2C:3D", Some("8F2A:1B2C:3D")),
+            (&long[1..], Some(&long[1..])),
+            (&long, None),
+            ("", None),
+            ("a\tb", None),
+            ("Bearer ghs_hunter2", None),
+            ("caf\u{e9}", None),
+        ] {
+            let value = http::HeaderValue::from_bytes(value.as_bytes()).unwrap();
+            let headers = HeaderMap::from_iter([(
+                http::HeaderName::from_static("x-github-request-id"),
+                value,
+            )]);
+            assert_eq!(request_id(&headers), expected);
+        }
+    }
+
+    #[test]
     fn a_rate_limit_is_read_as_it_is_documented() {
         crate::contract::mirrors::assert_reads_component::<RateLimit>("rate-limit");
     }

@@ -24,7 +24,7 @@ mod formats;
 mod forms;
 mod secrets;
 
-pub(crate) use exchange::{received, sent};
+pub(crate) use exchange::{MAX_HEADER_BYTES, bounded, received, sent};
 use secrets::MIN_SECRET_BYTES;
 pub(crate) use secrets::{pin, remember};
 
@@ -44,13 +44,22 @@ const LOOKAHEAD_BYTES: usize = secrets::MAX_PIECE_BYTES * 6;
 /// `\u{202e}`). A text that is longer ends in `…`. The cost depends on `max_chars`, not on the length of
 /// the text.
 pub(crate) fn text(text: &str, max_chars: usize) -> Cow<'_, str> {
+    shown(text, max_chars, false)
+}
+
+/// Returns the same for sentences: line breaks and tabs become spaces.
+pub(crate) fn prose(text: &str, max_chars: usize) -> Cow<'_, str> {
+    shown(text, max_chars, true)
+}
+
+fn shown(text: &str, max_chars: usize, is_prose: bool) -> Cow<'_, str> {
     let (shown, complete) = beginning(text, max_chars);
     let read = floor_char_boundary(text, shown.saturating_add(LOOKAHEAD_BYTES));
     let ranges = hidden_ranges(&text[..read]);
     if complete && ranges.is_empty() && !text.chars().any(characters::is_hazard) {
         return Cow::Borrowed(text);
     }
-    let mut line = Line::new(max_chars);
+    let mut line = Line::new(max_chars, is_prose);
     let mut next = 0;
     for range in ranges {
         if range.start >= shown {
@@ -87,7 +96,6 @@ pub(crate) fn bytes(bytes: &[u8], max_chars: usize) -> Cow<'_, str> {
         Cow::Owned(lossy) => Cow::Owned(text(&lossy, max_chars).into_owned()),
     }
 }
-
 
 /// Returns the same for what prints, of which no more is formatted than can show.
 pub(crate) fn display(value: &dyn Display, max_chars: usize) -> String {
@@ -160,14 +168,16 @@ struct Line {
     text: String,
     chars: usize,
     max_chars: usize,
+    /// Whether line breaks and tabs become spaces.
+    is_prose: bool,
     /// Where to cut if more follows, so that the ellipsis fits.
     cut: usize,
     full: bool,
 }
 
 impl Line {
-    fn new(max_chars: usize) -> Self {
-        Self { text: String::new(), chars: 0, max_chars, cut: 0, full: false }
+    fn new(max_chars: usize, is_prose: bool) -> Self {
+        Self { text: String::new(), chars: 0, max_chars, is_prose, cut: 0, full: false }
     }
 
     /// Adds what shows whole or not at all.
@@ -190,7 +200,9 @@ impl Line {
             if self.full {
                 return;
             }
-            if characters::is_hazard(character) {
+            if self.is_prose && matches!(character, '\n' | '\r' | '\t') {
+                self.part(" ");
+            } else if characters::is_hazard(character) {
                 self.part(&characters::escape(character));
             } else {
                 self.part(character.encode_utf8(&mut buffer));

@@ -1,5 +1,7 @@
 //! A token is never printed, logged or handed to a stranger.
 
+#[path = "secrets/echo.rs"]
+mod echo;
 #[cfg(feature = "app-auth")]
 #[path = "secrets/flows.rs"]
 mod flows;

@@ -12,6 +12,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::conditional::MAX_VALIDATOR;
+use crate::sanitize;
 
 /// The directives of a `Cache-Control` header that a private cache minds
 /// ([RFC 9111, 5.2](https://www.rfc-editor.org/rfc/rfc9111#section-5.2),
@@ -174,6 +175,7 @@ pub(crate) fn storable_headers(headers: &HeaderMap) -> HeaderMap {
     let kept = headers.iter().filter(|(name, value)| {
         is_kept(name)
             && !is_unusable(name, value)
+            && value.len() <= sanitize::MAX_HEADER_BYTES
             && !named.iter().any(|known| known == name.as_str())
     });
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
@@ -195,6 +197,9 @@ fn is_unusable(name: &HeaderName, value: &HeaderValue) -> bool {
 pub(crate) fn merged(mut stored: Arc<HeaderMap>, told: &HeaderMap) -> Arc<HeaderMap> {
     let of_the_body = [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE];
     for name in told.keys().filter(|name| is_kept(name) && !of_the_body.contains(name)) {
+        if told.get_all(name).iter().any(|value| value.len() > sanitize::MAX_HEADER_BYTES) {
+            continue;
+        }
         // Most is as it was.
         if told.get_all(name).iter().eq(stored.get_all(name)) {
             continue;

@@ -180,6 +180,8 @@ fn string(value: &Value, name: &str, max_chars: usize) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::strategy::Strategy;
+
     use super::*;
 
     fn error(status: u16, headers: &[(&'static str, &str)], body: &str) -> Error {
@@ -444,7 +446,85 @@ mod tests {
         assert!(long.api().unwrap().message.chars().count() <= 8_193);
     }
 
+    /// As much as `{:?}` prints of an error with its sources, in characters.
+    const MAX_DEBUG_CHARS: usize = 16_384;
+
+    fn assert_one_line(error: &Error) {
+        let mut lines = vec![error.to_string()];
+        let mut source = std::error::Error::source(error);
+        while let Some(error) = source {
+            lines.push(error.to_string());
+            source = error.source();
+        }
+        assert!(lines.iter().all(|line| line.chars().count() <= 4_096), "{lines:?}");
+        lines.push(format!("{error:?}"));
+        let hazard = |it: char| it.is_control() || "\u{202e}\u{2028}\u{2066}\u{200b}".contains(it);
+        for line in &lines {
+            assert!(line.chars().count() <= MAX_DEBUG_CHARS && !line.contains(hazard), "{line:?}");
+        }
+        assert!(error.json_path().is_none_or(|path| !path.contains(hazard) && path.len() < 4_096));
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "it does not decode")]
+    struct Strict {
+        id: u64,
+    }
+
+    fn undecodable(headers: HeaderMap, body: &[u8]) -> Option<Error> {
+        let raw = crate::response::Raw {
+            operation: Label::Borrowed("issues/get"),
+            status: StatusCode::OK,
+            headers: std::sync::Arc::new(headers),
+            url: "https://api.github.com/a".parse().unwrap(),
+            body: crate::response::RawBody::Bytes(Bytes::copy_from_slice(body)),
+            came: crate::cache::CacheStatus::Bypass,
+            age: None,
+            abroad: false,
+        };
+        raw.json::<Vec<std::collections::BTreeMap<String, Strict>>>().err()
+    }
+
+    #[test]
+    fn a_key_of_a_body_neither_forges_a_line_nor_fills_a_message() {
+        for key in ["x\ny FORGED\u{202e}\u{1b}[0m".to_owned(), "k".repeat(8 << 20)] {
+            let inner = serde_json::json!([{ (key.clone()): { (key): 1 } }]).to_string();
+            let error = undecodable(HeaderMap::new(), inner.as_bytes()).unwrap();
+            assert!(error.to_string().contains("unknown field `"), "{error}");
+            assert_one_line(&error);
+            assert!(error.json_path().unwrap().starts_with("$[0]"), "{:?}", error.json_path());
+        }
+    }
+
     proptest::proptest! {
+        /// Whatever bytes are sent, errors are lines of bounded length without control characters.
+        #[test]
+        fn any_bytes_make_one_line(
+            body in proptest::prop_oneof![
+                proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300),
+                "([{}\\[\\]\":,\\\\n]|\u{202e}|\u{2028}|\u{1b}|message|errors|ghp_a1|é){0,80}".prop_map(String::into_bytes),
+                "\\[\\{\"[a-z\u{1b}\u{202e}\u{200b}\\\\n]{0,40}\":\\{\"[a-z\u{2028}\u{7f}]{0,40}\":1".prop_map(String::into_bytes),
+            ],
+            value in proptest::collection::vec(0x20_u8..=0xff, 0..400),
+            name in proptest::sample::select(vec![
+                "x-github-request-id", "x-github-sso", "x-accepted-github-permissions", "content-type",
+                "x-ratelimit-resource", "retry-after", "etag",
+            ]),
+            status in proptest::sample::select(vec![401_u16, 403, 404, 422, 429, 500]),
+        ) {
+            let mut headers = HeaderMap::new();
+            if let Ok(value) = http::HeaderValue::from_bytes(&value) {
+                headers.insert(name, value);
+            }
+            let status = StatusCode::from_u16(status).unwrap();
+            let label = Label::Borrowed("issues/get");
+            assert_one_line(&Error::from_answer(&label, status, headers.clone(), body.clone().into()));
+            if let Some(error) = undecodable(headers, &body) {
+                assert_one_line(&error);
+            }
+        }
+
         /// Whatever the body, the error is one line of bounded length.
         #[test]
         fn any_body_makes_one_line(body in "(<[a-z!?/]{0,7}>|title|[{}\"':a-zé\n\u{1b}]){0,60}") {

@@ -73,7 +73,7 @@ pub(super) fn of_json(value: &Value, details: &[ApiErrorDetail]) -> String {
 
 /// Text out of JSON as an error has it: on one line, of bounded length, and without secrets.
 pub(super) fn shown(text: &str) -> String {
-    sanitize::text(text, MAX_JSON_CHARS).into_owned()
+    sanitize::prose(text, MAX_JSON_CHARS).into_owned()
 }
 
 fn is_space(character: char) -> bool {

@@ -205,3 +205,12 @@ proptest! {
         prop_assert!(locate(&body, line, column).starts_with('$'));
     }
 }
+
+#[test]
+fn keys_are_escaped_and_cut() {
+    let mut path = String::new();
+    push_key(&mut path, "\"a\nb\u{202e}\"".as_bytes());
+    push_key(&mut path, format!("\"{}\"", "k".repeat(1 << 20)).as_bytes());
+    let long = "k".repeat(MAX_KEY_CHARS - 1);
+    assert_eq!(path, format!(r#"["a\nb\u{{202e}}"].{long}…"#));
+}

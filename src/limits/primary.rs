@@ -245,3 +245,22 @@ pub(crate) enum Heard {
 
 /// Ends that are told by different answers differ by the rounding of `Date`, and the way.
 const SAME_WINDOW: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_none_is_another_limit() {
+        let longest = "a".repeat(MAX_RESOURCE_CHARS);
+        for name in ["core", "code_search", "audit-log", "v2", &longest] {
+            assert_eq!(resource(name), name);
+        }
+        let long = format!("{longest}a");
+        for name in
+            ["", "Core", "a b", "a\tb", "a/b", "caf\u{e9}", "[hidden]", "ghs_hunter2", &long]
+        {
+            assert_eq!(resource(name), OTHER, "{name}");
+        }
+    }
+}

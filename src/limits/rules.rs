@@ -383,3 +383,29 @@ impl Rules {
         u64::try_from(passed).unwrap_or(u64::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn more_limits_than_are_tracked_share_one() {
+        let policy = RateLimits::default();
+        let mut rules = Rules::new(&policy);
+        let now = Instant::now();
+        let ends_in = Duration::from_secs(60);
+        for number in 0..10_000 {
+            let name = format!("limit-{number}");
+            let cost = Cost::rest(&http::Method::GET, "/", Cow::Owned(name.clone()), false);
+            let grant = rules.grant(now, &cost, &policy);
+            let told = Told { resource: &name, limit: 100, remaining: 7, reset: 0, ends_in };
+            rules.settle(now, &cost, grant, Outcome::Answered(Some(told)));
+        }
+        assert_eq!(rules.budgets.len(), MAX_RESOURCES);
+        let names: Vec<_> = rules.budgets.iter().map(|(name, _)| name.as_ref()).collect();
+        assert_eq!((names[0], names[1], names[MAX_RESOURCES - 1]), ("core", "limit-0", OTHER));
+        // They are held to what is known of the shared one, and nothing is left pending.
+        let others = rules.budget("limit-9999").unwrap();
+        assert_eq!((others.limit(), others.pending()), (100, 0));
+    }
+}

@@ -2,68 +2,85 @@
 
 use std::ops::Range;
 
+use memchr::memchr3_iter;
+
 /// Text after one round of decoding: percent signs, the escapes of JSON and of Rust's `Debug`, and
 /// the entities of HTML.
 pub(super) struct Decoded {
     pub(super) bytes: Vec<u8>,
-    /// Where each byte begins in the original, and one more for the end.
-    starts: Vec<u32>,
+    /// What was decoded, in order.
+    units: Vec<Unit>,
+}
+
+/// Encoded bytes.
+struct Unit {
+    decoded: Range<usize>,
+    original: Range<usize>,
 }
 
 impl Decoded {
-    /// Decodes the text, whose length fits `u32`. Returns `None` if nothing is encoded.
+    /// Decodes the text. Returns `None` if nothing is encoded.
     pub(super) fn of(text: &[u8]) -> Option<Self> {
-        if !text.iter().any(|byte| matches!(byte, b'%' | b'\\' | b'&')) {
-            return None;
-        }
-        let mut decoded = Self {
-            bytes: Vec::with_capacity(text.len()),
-            starts: Vec::with_capacity(text.len() + 1),
-        };
-        let mut at = 0;
-        while let Some(first) = text.get(at) {
-            let unit = match first {
-                b'%' => percent(&text[at..]),
-                b'\\' => backslash(&text[at..]),
-                b'&' => entity(&text[at..]),
-                _ => None,
-            };
-            let mut buffer = [0; 4];
-            let (bytes, length): (&[u8], _) = match unit {
-                Some((Unit::Byte(byte), length)) => {
-                    buffer[0] = byte;
-                    (&buffer[..1], length)
+        let mut decoded = Self { bytes: Vec::new(), units: Vec::new() };
+        let mut next = 0;
+        for at in memchr3_iter(b'%', b'\\', b'&', text) {
+            // It may be a part of the one before, as in `\\`.
+            let Some((value, length)) = unit(&text[at..]).filter(|_| at >= next) else { continue };
+            if decoded.units.is_empty() {
+                decoded.bytes.reserve(text.len());
+            }
+            decoded.bytes.extend_from_slice(&text[next..at]);
+            let start = decoded.bytes.len();
+            match value {
+                Value::Byte(byte) => decoded.bytes.push(byte),
+                Value::Char(character) => {
+                    let mut buffer = [0; 4];
+                    decoded.bytes.extend_from_slice(character.encode_utf8(&mut buffer).as_bytes());
                 }
-                Some((Unit::Char(character), length)) => {
-                    (character.encode_utf8(&mut buffer).as_bytes(), length)
-                }
-                None => (std::slice::from_ref(first), 1),
-            };
-            decoded.bytes.extend_from_slice(bytes);
-            // What is checked above: it fits.
-            decoded.starts.extend(std::iter::repeat_n(at as u32, bytes.len()));
-            at += length;
+            }
+            next = at + length;
+            decoded.units.push(Unit { decoded: start..decoded.bytes.len(), original: at..next });
         }
-        decoded.starts.push(at as u32);
-        (decoded.bytes.len() < text.len()).then_some(decoded)
+        decoded.bytes.extend_from_slice(&text[next..]);
+        (!decoded.units.is_empty()).then_some(decoded)
     }
 
     /// Returns where a range of the decoded bytes is in the original.
     pub(super) fn original(&self, range: &Range<usize>) -> Range<usize> {
-        self.starts[range.start] as usize..self.starts[range.end] as usize
+        self.position(range.start, |unit| unit.start)..self.position(range.end, |unit| unit.end)
+    }
+
+    /// Returns where a position is in the original, for one within an encoded character by its end
+    /// or its start.
+    fn position(&self, at: usize, of: impl FnOnce(&Range<usize>) -> usize) -> usize {
+        let before = self.units.partition_point(|unit| unit.decoded.start < at);
+        match before.checked_sub(1).and_then(|last| self.units.get(last)) {
+            None => at,
+            Some(unit) if at < unit.decoded.end => of(&unit.original),
+            Some(unit) => unit.original.end + (at - unit.decoded.end),
+        }
     }
 }
 
-enum Unit {
+enum Value {
     Byte(u8),
     Char(char),
 }
 
-fn percent(text: &[u8]) -> Option<(Unit, usize)> {
-    Some((Unit::Byte(hex(text.get(1..3)?)? as u8), 3))
+/// Reads what is encoded at the beginning of the text, and its length.
+fn unit(text: &[u8]) -> Option<(Value, usize)> {
+    match text.first()? {
+        b'%' => percent(text),
+        b'\\' => backslash(text),
+        _ => entity(text),
+    }
 }
 
-fn backslash(text: &[u8]) -> Option<(Unit, usize)> {
+fn percent(text: &[u8]) -> Option<(Value, usize)> {
+    Some((Value::Byte(hex(text.get(1..3)?)? as u8), 3))
+}
+
+fn backslash(text: &[u8]) -> Option<(Value, usize)> {
     let byte = match text.get(1)? {
         b'n' => b'\n',
         b'r' => b'\r',
@@ -72,19 +89,19 @@ fn backslash(text: &[u8]) -> Option<(Unit, usize)> {
         b'f' => 12,
         b'0' => 0,
         same @ (b'"' | b'\'' | b'\\' | b'/') => *same,
-        b'x' => return Some((Unit::Byte(hex(text.get(2..4)?)? as u8), 4)),
+        b'x' => return Some((Value::Byte(hex(text.get(2..4)?)? as u8), 4)),
         b'u' if text.get(2) == Some(&b'{') => {
             let digits = text.get(3..)?.iter().take(7).position(|byte| *byte == b'}')?;
             let code = hex(&text[3..3 + digits])?;
-            return Some((Unit::Char(char::from_u32(code)?), digits + 4));
+            return Some((Value::Char(char::from_u32(code)?), digits + 4));
         }
-        b'u' => return Some((Unit::Char(char::from_u32(hex(text.get(2..6)?)?)?), 6)),
+        b'u' => return Some((Value::Char(char::from_u32(hex(text.get(2..6)?)?)?), 6)),
         _ => return None,
     };
-    Some((Unit::Byte(byte), 2))
+    Some((Value::Byte(byte), 2))
 }
 
-fn entity(text: &[u8]) -> Option<(Unit, usize)> {
+fn entity(text: &[u8]) -> Option<(Value, usize)> {
     let end = text.iter().take(10).position(|byte| *byte == b';')?;
     let code = match &text[1..end] {
         b"amp" => '&',
@@ -96,7 +113,7 @@ fn entity(text: &[u8]) -> Option<(Unit, usize)> {
         [b'#', digits @ ..] => char::from_u32(std::str::from_utf8(digits).ok()?.parse().ok()?)?,
         _ => return None,
     };
-    Some((Unit::Char(code), end + 1))
+    Some((Value::Char(code), end + 1))
 }
 
 /// Reads up to six hexadecimal digits.

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http::header::{
     AUTHORIZATION, COOKIE, ETAG, LAST_MODIFIED, LINK, LOCATION, PROXY_AUTHORIZATION,
 };
@@ -123,6 +124,20 @@ fn credentials(value: &[u8]) {
     }
 }
 
+/// Maximum length of a header's value that is kept, in an error or in a cache. GitHub's longest, `Link`
+/// and `Content-Security-Policy`, have up to 2 KB.
+pub(crate) const MAX_HEADER_BYTES: usize = 8 * 1_024;
+
+/// Returns the headers without those that have a value too long to be kept.
+pub(crate) fn bounded(mut headers: HeaderMap) -> HeaderMap {
+    let long = headers.iter().filter(|(_, value)| value.len() > MAX_HEADER_BYTES);
+    let long: Vec<_> = long.map(|(name, _)| name.clone()).collect();
+    for name in long {
+        headers.remove(name);
+    }
+    headers
+}
+
 fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     SECRET_WORDS.contains(&name.as_str())
@@ -150,20 +165,24 @@ pub(crate) fn received(headers: &mut HeaderMap) {
     if !headers.values().any(|value| has_secret(&value)) {
         return;
     }
+    let mut validators = Vec::new();
     for (name, value) in headers.iter_mut() {
         if !has_secret(&&*value) {
             continue;
         }
         if *name == LINK || *name == LOCATION {
             value.set_sensitive(true);
+        } else if *name == ETAG || *name == LAST_MODIFIED {
+            validators.push(name.clone());
         } else {
-            *value = HeaderValue::from_static(HIDDEN);
+            let clean = super::body(Bytes::copy_from_slice(value.as_bytes()));
+            // What is left of a value is one.
+            *value = HeaderValue::from_maybe_shared(clean)
+                .unwrap_or_else(|_| HeaderValue::from_static(HIDDEN));
         }
     }
-    for name in [ETAG, LAST_MODIFIED] {
-        if headers.get_all(&name).iter().any(|value| value == HIDDEN) {
-            headers.remove(&name);
-        }
+    for name in validators {
+        headers.remove(name);
     }
 }
 
@@ -222,6 +241,13 @@ mod tests {
     }
 
     #[test]
+    fn headers_with_long_values_are_not_kept() {
+        let mut map = headers(&[("etag", &"e".repeat(MAX_HEADER_BYTES)), ("x-a", "a")]);
+        map.append("x-a", HeaderValue::from_str(&"a".repeat(MAX_HEADER_BYTES + 1)).unwrap());
+        assert_eq!(bounded(map).keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["etag"]);
+    }
+
+    #[test]
     fn a_response_that_repeats_a_secret_keeps_what_is_followed_only() {
         secrets::remember(b"exch-echoed");
         let link = r#"<https://a.example/?page=2&key=exch-echoed>; rel="next""#;
@@ -233,7 +259,7 @@ mod tests {
         ]);
         received(&mut echo);
         assert_eq!(echo["link"], link);
-        assert_eq!(echo["x-github-request-id"], HIDDEN);
+        assert_eq!(echo["x-github-request-id"], "Bearer [hidden]");
         assert_eq!(echo["content-type"], "application/json");
         assert!(!echo.contains_key("etag"));
         assert!(!format!("{echo:?}").contains("echoed"), "{echo:?}");

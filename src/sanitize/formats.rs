@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use memchr::memchr2_iter;
+
 /// Last letters of the prefixes `ghp_`, `gho_`, `ghu_`, `ghs_` and `ghr_`.
 const KINDS: &[u8] = b"pousr";
 const FINE_GRAINED: &[u8] = b"github_pat_";
@@ -11,9 +13,10 @@ const OBJECT: &[u8] = b"eyJ";
 /// Adds where the text has such tokens.
 pub(super) fn find(text: &[u8], ranges: &mut Vec<Range<usize>>) {
     let mut next = 0;
-    while let Some(found) = text[next..].iter().position(|byte| matches!(byte, b'_' | b'.')) {
-        let at = next + found;
-        next = at + 1;
+    for at in memchr2_iter(b'_', b'.', text) {
+        if at < next {
+            continue;
+        }
         let start = match text[at] {
             b'_' => prefix(text, at),
             _ => jwt(text, at),

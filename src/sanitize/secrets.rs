@@ -40,8 +40,11 @@ const OVERLAP_BYTES: usize = MAX_PIECE_BYTES * 6;
 /// be slow, and counts as a secret.
 const MAX_HASHED: usize = 64;
 
-/// Bits of the bitmap: 32 KiB.
-const BITS: u32 = 18;
+/// The bitmap has two to the power of so many bits: it grows from 512 bytes to 32 KiB.
+const MIN_BITS: u32 = 12;
+const MAX_BITS: u32 = 18;
+/// Bits for each form, so that few other texts are in the bitmap.
+const BITS_PER_FORM: usize = 16;
 
 static SECRETS: LazyLock<RwLock<Secrets>> = LazyLock::new(|| RwLock::new(Secrets::new()));
 
@@ -96,6 +99,7 @@ pub(super) fn find(bytes: &[u8]) -> Vec<Range<usize>> {
 struct Secrets {
     keys: RandomState,
     mix: [u64; 2],
+    bits: u32,
     bitmap: Vec<u64>,
     /// The forms by the hash of their last eight bytes.
     forms: HashMap<u64, Vec<Form>>,
@@ -121,7 +125,8 @@ impl Secrets {
         Self {
             keys,
             mix,
-            bitmap: Vec::new(),
+            bits: MIN_BITS,
+            bitmap: vec![0; 1 << (MIN_BITS - 6)],
             forms: HashMap::new(),
             remembered: LruCache::new(MAX_REMEMBERED),
             pinned: LruCache::new(MAX_PINNED),
@@ -142,12 +147,13 @@ impl Secrets {
                 forms.push(form);
             }
         });
-        if self.bitmap.is_empty() {
-            self.bitmap = vec![0; 1 << (BITS - 6)];
-        }
         for form in &forms {
-            set(&mut self.bitmap, form.bit);
+            set(&mut self.bitmap, form.bit >> (MAX_BITS - self.bits));
             self.forms.entry(form.end).or_default().push(*form);
+        }
+        if self.bits < MAX_BITS && self.forms.len() * BITS_PER_FORM > 1 << self.bits {
+            self.bits += 1;
+            self.mark();
         }
         let cache = if pinned { &mut self.pinned } else { &mut self.remembered };
         let forgotten = cache.push(key, forms);
@@ -170,10 +176,15 @@ impl Secrets {
         self.stale += forms.len();
         if self.stale > self.forms.len() {
             self.stale = 0;
-            self.bitmap.fill(0);
-            for form in self.forms.values().flatten() {
-                set(&mut self.bitmap, form.bit);
-            }
+            self.mark();
+        }
+    }
+
+    /// Makes the bitmap anew.
+    fn mark(&mut self) {
+        self.bitmap = vec![0; 1 << (self.bits - 6)];
+        for form in self.forms.values().flatten() {
+            set(&mut self.bitmap, form.bit >> (MAX_BITS - self.bits));
         }
     }
 
@@ -190,7 +201,7 @@ impl Secrets {
 
     fn bit(&self, end: [u8; 8]) -> u32 {
         let mixed = (u64::from_le_bytes(end) ^ self.mix[0]).wrapping_mul(self.mix[1]);
-        (mixed >> (64 - BITS)) as u32
+        (mixed >> (64 - MAX_BITS)) as u32
     }
 
     /// Finds secrets as they are, and as they are after decoding.
@@ -211,11 +222,13 @@ impl Secrets {
 
     fn find(&self, bytes: &[u8], ranges: &mut Vec<Range<usize>>) {
         let mut hashes = MAX_HASHED.saturating_mul(bytes.len().max(MAX_PIECE_BYTES));
-        for at in MIN_SECRET_BYTES..=bytes.len() {
-            let Some(end) = bytes[..at].last_chunk() else { continue };
-            let bit = self.bit(*end);
+        let shift = MAX_BITS - self.bits;
+        for (start, end) in bytes.windows(MIN_SECRET_BYTES).enumerate() {
+            let Ok(end) = end.try_into() else { continue };
+            let bit = self.bit(end) >> shift;
             if self.bitmap[(bit >> 6) as usize] >> (bit & 63) & 1 == 1 {
-                if self.check(bytes, at, *end, &mut hashes, ranges).is_none() {
+                let at = start + MIN_SECRET_BYTES;
+                if self.check(bytes, at, end, &mut hashes, ranges).is_none() {
                     ranges.push(0..bytes.len());
                     return;
                 }
@@ -286,7 +299,10 @@ mod tests {
         assert!(!knows(&secret(count - MAX_REMEMBERED.get() - 1)));
         assert!(secrets.forms.values().flatten().count() <= (MAX_REMEMBERED.get() + 1) * 8);
         let set: u32 = secrets.bitmap.iter().map(|bits| bits.count_ones()).sum();
-        assert!(set < (1 << BITS) / 3, "{set} bits of forgotten secrets stay");
+        assert!(
+            secrets.bits == MAX_BITS && set < (1 << MAX_BITS) / 3,
+            "{set} bits of forgotten secrets stay"
+        );
     }
 
     #[test]

@@ -25,6 +25,7 @@ fn what_could_forge_a_line_is_escaped() {
         assert_eq!(bytes(given.as_bytes(), 400), shown);
         assert_eq!(display(&given, 400), shown);
     }
+    assert_eq!(prose("a\r\n\tb\u{1b}", 400), r"a   b\u{1b}");
     assert_eq!(bytes(b"caf\xe9", 400), "caf\u{fffd}");
 }
 

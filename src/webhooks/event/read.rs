@@ -13,7 +13,11 @@ use super::generated::Payload;
 use super::{Event, Mismatch, UnknownEvent};
 use crate::error::{Error, ErrorKind, Result};
 use crate::json_path;
+use crate::sanitize;
 use crate::telemetry::meter;
+
+/// Maximum length of the reason for which a payload does not fit, in characters.
+const MAX_REASON_CHARS: usize = 500;
 
 /// A payload that is read.
 pub(crate) struct Source<'a> {
@@ -68,7 +72,7 @@ fn mismatched(name: &str, payload: &[u8], misfit: Misfit) -> Mismatch {
         action,
         expected,
         error: self::misfit(name, payload, &error, "is not what GitHub's document says"),
-        reason: error.to_string(),
+        reason: sanitize::display(&error, MAX_REASON_CHARS),
     }
 }
 

@@ -12,6 +12,7 @@ use tracing::{Instrument, Span, debug, error, info_span, warn};
 use super::handler::{Failure, in_one_line};
 use super::rooms::Room;
 use super::{Phase, Receipt, Shared};
+use crate::sanitize;
 use crate::telemetry::meter;
 use crate::webhooks::delivery::Delivery;
 use crate::webhooks::once::{Claim, Taken};
@@ -92,11 +93,14 @@ pub(super) async fn leave(shared: &Shared, delivery: &Delivery, claim: Claim) {
     }
 }
 
+/// Maximum length of a delivery's names in its span, in characters.
+const MAX_NAME_CHARS: usize = 200;
+
 fn span(delivery: &Delivery) -> Span {
     info_span!(
         "webhook.delivery",
-        event = delivery.event_name(),
-        delivery = delivery.id(),
+        event = &*sanitize::text(delivery.event_name(), MAX_NAME_CHARS),
+        delivery = &*sanitize::text(delivery.id(), MAX_NAME_CHARS),
         hook = delivery.hook_id(),
         resumed = delivery.is_resumed(),
     )
