@@ -80,6 +80,8 @@ pub(super) struct Held {
     pub(super) spent: u32,
     /// The least that nobody had for a while before it was granted.
     free: Option<u32>,
+    /// Until when clients that are gone may have spent of it.
+    unreported_until: Option<Instant>,
     /// What may be spent alone, in the first window's length.
     alone: u32,
     /// What was spent alone.
@@ -98,6 +100,9 @@ enum Write {
 /// 10 s.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(4);
 const TWO_HEARTBEATS: Duration = Duration::from_secs(2 * HEARTBEAT.as_secs());
+/// The time between two requests while calls wait: a store that has lost its data learns within this
+/// time what a client spent whose limit is exhausted.
+pub(super) const REPORT: Duration = Duration::from_secs(2);
 /// Who was there so long ago may be gone.
 const MEMBERS_KNOWN: Duration = Duration::from_secs(70);
 pub(super) const LATER: Duration = Duration::from_millis(100);
@@ -306,6 +311,8 @@ impl Fleet {
                 held.units = granted.granted;
                 held.part = granted.part;
                 held.free = Some(granted.free);
+                held.unreported_until =
+                    (granted.unreported > 0).then(|| wait_until(granted.unreported)).flatten();
                 held.until = until;
                 held.wait = wait_until(granted.wait);
             }
@@ -358,6 +365,12 @@ impl Fleet {
     /// How many calls it might have under way if it asked nobody.
     pub(super) fn slots_spare(&self, now: Instant, all: u32) -> u32 {
         if self.leads() { self.allotted } else { self.slots_alone(now, all) }
+    }
+
+    /// For how long clients that are gone may have spent of a window.
+    pub(super) fn unreported(&self, now: Instant, index: usize) -> Duration {
+        let until = self.windows[index].unreported_until;
+        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
     /// What it might spend of a window if it asked nobody; `None` if it would be the only client.

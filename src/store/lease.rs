@@ -66,6 +66,10 @@ pub(crate) struct Join {
     /// What it may spend of each window without asking anybody.
     #[serde(default)]
     pub(crate) spare: BTreeMap<String, u32>,
+    /// For how long clients that are gone may have spent of each window, in milliseconds: the last
+    /// lease said so.
+    #[serde(default)]
+    pub(crate) unreported: BTreeMap<String, u64>,
     /// What it spent of each window: how long ago in milliseconds, and how much.
     #[serde(default)]
     pub(crate) spent: BTreeMap<String, Vec<(u64, u32)>>,
@@ -151,6 +155,10 @@ pub(crate) struct WindowGrant {
     pub(crate) wait: u64,
     /// The least that nobody had, in the last minute or so.
     pub(crate) free: u32,
+    /// For how long clients may have spent what no present client would report to a new ledger, in
+    /// milliseconds.
+    #[serde(default)]
+    pub(crate) unreported: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -174,6 +182,7 @@ impl Lease {
             ask.windows.get(name).is_some_and(|window| {
                 grant.granted = grant.granted.min(window.want);
                 grant.free = grant.free.min(window.limit);
+                grant.unreported = grant.unreported.min(kept(window.length));
                 grant.wait = wait(grant.wait, grant.granted, window.want, kept(window.length));
                 true
             })

@@ -36,6 +36,8 @@ pub struct Ledger {
     budgets: BTreeMap<String, Budget>,
     /// When the next write may go to what somebody owns.
     owners: BTreeMap<String, u64>,
+    /// When the member that departed last was heard last; zero if none has departed.
+    departed: u64,
     pause: Option<Penalty>,
 }
 
@@ -185,6 +187,7 @@ impl Ledger {
         let gone: Vec<_> = gone.map(|(name, _)| name.clone()).collect();
         for name in gone {
             let Some(member) = self.members.remove(&name) else { continue };
+            self.departed = self.departed.max(member.seen);
             // It may have sent them, with nobody to tell what GitHub said.
             for (name, lost) in member.outstanding {
                 if let Some(budget) = self.budgets.get_mut(&name) {
@@ -255,9 +258,16 @@ impl Ledger {
             self.epoch = format!("{now}:{}", ask.member);
             self.gathering = Gathering { since: now, lost: true, ..Gathering::default() };
         } else if known && join.alone > 0 && outage > self.gathering.since {
-            let lost = self.gathering.lost && self.gathering.absent(now, LONGEST) > 0;
-            let slots = self.gathering.slots;
-            self.gathering = Gathering { since: now, lost, slots, ..Gathering::default() };
+            let before = std::mem::take(&mut self.gathering);
+            let lost = before.is_partial(now);
+            let unreported = if lost { before.unreported } else { BTreeMap::new() };
+            self.gathering = Gathering {
+                since: now,
+                lost,
+                slots: before.slots,
+                unreported,
+                ..Gathering::default()
+            };
             if !lost {
                 for counted in self.windows.values_mut() {
                     counted.spare = counted.low.min(counted.low_before);
@@ -278,6 +288,9 @@ impl Ledger {
         }
         gathering.slots = gathering.slots.saturating_add(join.slots);
         changes.told = Some(join.slots);
+        for (name, time) in &join.unreported {
+            gathering.learn_unreported(name, now.saturating_add((*time).min(LONGEST)));
+        }
         for (name, spare) in &join.spare {
             if let Some(counted) = of(&mut self.windows, name) {
                 counted.add_spare(*spare, changes.windows.entry(name.clone()).or_default());
@@ -290,8 +303,9 @@ impl Ledger {
         if self.members.len() >= MAX_MEMBERS && !self.members.contains_key(&ask.member) {
             // Who was silent for longest; it joins as anew.
             let oldest = self.members.iter().min_by_key(|(_, member)| member.seen);
-            if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
-                self.members.remove(&oldest);
+            let oldest = oldest.map(|(name, _)| name.clone());
+            if let Some(member) = oldest.and_then(|name| self.members.remove(&name)) {
+                self.departed = self.departed.max(member.seen);
             }
         }
         let new = || Member { first: ask.serial.min(MAX_NUMBER), ..Member::default() };
@@ -396,12 +410,17 @@ impl Ledger {
         let others = self.members.iter().filter(|(known, _)| *known != member);
         let left_to_others = others.map(alone).fold(0, u32::saturating_add);
         let limit = ask.limit;
-        let absent = self.gathering.absent(now, kept(ask.length));
+        let kept = kept(ask.length);
+        let absent = self.gathering.absent(now, kept);
+        let unreported = self.gathering.unreported_until(name, now, kept);
+        let gone = self.departed.saturating_add(kept);
+        let until = if self.departed > 0 { unreported.max(gone) } else { unreported };
+        let unreported_for = until.saturating_sub(now);
         let Some(counted) = of(&mut self.windows, name) else { return WindowGrant::default() };
         // Not more than the limit, which a u32 holds.
         let free = u64::from(limit).saturating_sub(counted.sum());
         let free = u32::try_from(free).unwrap_or(limit);
-        let free = self.gathering.free(free, counted.spare, absent);
+        let free = self.gathering.free(free, counted.spare, absent, unreported > 0);
         let free = free.saturating_sub(left_to_others);
         let least = ask.least.min(limit.max(1));
         // Nobody takes all that is left while others are there.
@@ -429,6 +448,8 @@ impl Ledger {
             }
             if absent > 0 {
                 wait = LATER;
+            } else if unreported > 0 {
+                wait = wait.max(2 * VALID);
             }
         }
         // All of them together have what nobody had, and a quarter of the window at most: what is
@@ -444,7 +465,7 @@ impl Ledger {
             member.alone.insert(name.to_owned(), part);
         }
         let free = part.saturating_mul(members);
-        WindowGrant { granted, part: now_part, wait, free }
+        WindowGrant { granted, part: now_part, wait, free, unreported: unreported_for }
     }
 
     fn budget(

@@ -159,20 +159,20 @@ fn write(owner: &str) -> Cost {
 /// Tasks that call one after the other, until the time is over.
 async fn load(lanes: &[Arc<Lane>], seen: &Arc<Seen>, tasks: usize, time: Duration) {
     let end = Instant::now() + time;
-    let mut all = Vec::new();
+    let mut all = tokio::task::JoinSet::new();
     for (client, lane) in lanes.iter().enumerate() {
         for task in 0..tasks {
             let (lane, seen) = (Arc::clone(lane), Arc::clone(seen));
-            all.push(tokio::spawn(async move {
+            all.spawn(async move {
                 while Instant::now() < end {
                     let latency = 20 + (task * 37 + client * 11) as u64 % 180;
                     seen.call(&lane, read(), latency).await;
                 }
-            }));
+            });
         }
     }
-    for task in all {
-        task.await.unwrap();
+    while let Some(task) = all.join_next().await {
+        task.unwrap();
     }
 }
 
@@ -206,6 +206,32 @@ async fn a_store_that_is_lost_and_comes_back_empty_lets_nothing_over_the_limit()
     assert!(seen.most.load(Ordering::Relaxed) <= 100);
     let part = f64::from(seen.points()) / (900.0 * 10.0);
     assert!(part >= 0.7, "{part} of what is allowed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_that_come_and_go_beside_a_store_that_forgets_stay_below_the_limit() {
+    let (store, seen) = (Handle::default(), Arc::new(Seen::default()));
+    let lasting = fleet(&store, 1);
+    let coming_and_going = async {
+        for number in 0..40_u64 {
+            let guard = Arc::new(Guard::new(Arc::new(store.clone()), STORE_TIMEOUT));
+            let policy = Arc::new(RateLimits::default());
+            let member = format!("guest {number}");
+            let guest = [Lane::in_fleet(policy, guard, "limits:here:me".to_owned(), member)];
+            // Others wait for their part as long as it may be in use.
+            let killed = Duration::from_secs(7);
+            let _ = tokio::time::timeout(killed, load(&guest, &seen, 3, 10 * MINUTE)).await;
+            if number % 3 == 2 {
+                tokio::time::sleep(Duration::from_secs(11)).await;
+                store.restart();
+                // The one that lasts reports what it knows before another one comes.
+                tokio::time::sleep(REPORT + Duration::from_secs(1)).await;
+            }
+        }
+    };
+    tokio::join!(load(&lasting, &seen, 3, 6 * MINUTE), coming_and_going);
+    assert!(seen.busiest_minute() <= 900, "{} in a minute", seen.busiest_minute());
+    assert!(seen.most.load(Ordering::Relaxed) <= 100);
 }
 
 #[tokio::test(start_paused = true)]

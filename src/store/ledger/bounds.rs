@@ -83,6 +83,8 @@ impl Ledger {
             && gathering.since <= MAX_NUMBER
             && gathering.returned.len() <= MAX_MEMBERS
             && gathering.returned.iter().all(|name| is_name(name))
+            && are_sound(&gathering.unreported, MAX_NAMES, |until| *until <= MAX_NUMBER)
+            && self.departed <= MAX_NUMBER
             && are_sound(&self.members, MAX_MEMBERS, Member::is_sound)
             && are_sound(&self.windows, MAX_NAMES, super::counted::Counted::is_sound)
             && are_sound(&self.budgets, MAX_NAMES, Budget::is_sound)
@@ -98,6 +100,11 @@ impl Ledger {
         self.time = now;
         let past = |time: u64| time.saturating_sub(back).min(now);
         self.gathering.since = past(self.gathering.since);
+        self.departed = past(self.departed);
+        let latest = now.saturating_add(LONGEST);
+        for until in self.gathering.unreported.values_mut() {
+            *until = until.saturating_sub(back).min(latest);
+        }
         // No more than are told apart can come back.
         let most = u32::try_from(MAX_MEMBERS).unwrap_or(u32::MAX);
         self.gathering.expected = self.gathering.expected.min(most);

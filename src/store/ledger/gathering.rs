@@ -1,10 +1,10 @@
 //! After an outage of the store: who is back, and what may be given out until all are.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{GONE, MAX_MEMBERS};
+use super::{GONE, LONGEST, MAX_MEMBERS, MAX_NAMES};
 
 /// Clients come back from an outage one by one, and what the absent ones spent is not known yet.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub(super) struct Gathering {
     pub(super) lost: bool,
     /// As many calls as those who returned might have under way without these books.
     pub(super) slots: u32,
+    /// Until when clients that no present client speaks for may have spent of a window: the present
+    /// clients heard so from the ledger that was lost.
+    pub(super) unreported: BTreeMap<String, u64>,
 }
 
 impl Gathering {
@@ -43,12 +46,36 @@ impl Gathering {
         }
     }
 
+    /// Whether a new ledger lacks what some client spent.
+    pub(super) fn is_partial(&self, now: u64) -> bool {
+        let is_unreported = || self.unreported.values().any(|until| *until > now);
+        self.lost && (self.absent(now, LONGEST) > 0 || is_unreported())
+    }
+
+    /// Until when spending of this window is not known that nobody reports; zero if all is known.
+    pub(super) fn unreported_until(&self, name: &str, now: u64, kept: u64) -> u64 {
+        if !self.lost {
+            return 0;
+        }
+        let absent = if self.absent(now, kept) > 0 { self.since.saturating_add(kept) } else { 0 };
+        let gone = self.unreported.get(name).copied().unwrap_or_default();
+        Some(absent.max(gone)).filter(|until| *until > now).unwrap_or_default()
+    }
+
+    /// Takes over until when that is so from a client that heard it from the lost ledger.
+    pub(super) fn learn_unreported(&mut self, name: &str, until: u64) {
+        if self.lost && (self.unreported.len() < MAX_NAMES || self.unreported.contains_key(name)) {
+            let known = self.unreported.entry(name.to_owned()).or_default();
+            *known = until.max(*known);
+        }
+    }
+
     /// What may be given out of a window of which so much is free.
-    pub(super) fn free(&self, free: u32, spare: u32, absent: u32) -> u32 {
+    pub(super) fn free(&self, free: u32, spare: u32, absent: u32, is_unreported: bool) -> u32 {
         match (absent, self.lost) {
-            (0, _) => free,
             // They might spend so much without these books, and together that is not too much.
-            (_, true) => free.min(spare),
+            _ if is_unreported => free.min(spare),
+            (0, _) | (_, true) => free,
             // So much the absent may have spent meanwhile.
             (_, false) => free.saturating_sub(part_of(spare, absent, self.expected)),
         }

@@ -20,6 +20,8 @@ struct Client {
     members: u32,
     /// What it may spend alone.
     spare: u32,
+    /// Until when clients that are gone may have spent.
+    unreported_until: u64,
     /// For how long it has been.
     alone: u64,
     serial: u64,
@@ -39,11 +41,11 @@ impl Client {
         self.serial += 1;
         (ask.serial, ask.heard) = (self.serial, self.heard);
         if ask.epoch.is_none() || self.alone > 0 {
-            ask.join = Some(self.join());
+            ask.join = Some(self.join(now));
         }
         let mut lease = ledger.lease(now, &ask);
         if lease.unknown {
-            ask.join = Some(self.join());
+            ask.join = Some(self.join(now));
             lease = ledger.lease(now, &ask);
         }
         if std::mem::take(&mut self.deaf) {
@@ -55,13 +57,17 @@ impl Client {
         self.members = lease.members;
         if let Some(points) = lease.windows.get("points") {
             self.spare = points.free / lease.members;
+            self.unreported_until = now + points.unreported;
         }
         lease
     }
 
-    fn join(&self) -> Join {
+    fn join(&self, now: u64) -> Join {
         let spare = BTreeMap::from([("points".to_owned(), self.spare)]);
-        Join { members: self.members, alone: self.alone, slots: 25, spare, ..Join::default() }
+        let unreported = self.unreported_until.saturating_sub(now);
+        let unreported = BTreeMap::from([("points".to_owned(), unreported)]);
+        let (members, alone) = (self.members, self.alone);
+        Join { members, alone, slots: 25, spare, unreported, ..Join::default() }
     }
 }
 
@@ -193,6 +199,37 @@ fn who_never_comes_back_is_waited_for_as_long_as_what_it_spent_may_count() {
     assert_eq!(one.ask(&mut after, 10, ask()).windows["points"].granted, 0);
     assert_eq!(one.ask(&mut after, 10 + kept(MINUTE) - 1, ask()).windows["points"].granted, 0);
     assert_eq!(one.ask(&mut after, 10 + kept(MINUTE), ask()).windows["points"].granted, 900);
+}
+
+#[test]
+fn a_new_ledger_counts_with_what_departed_members_spent_however_often_it_is_lost() {
+    let (mut one, mut two) = (Client::new(1), Client::new(2));
+    let ask = |want| LeaseRequest {
+        waiting: want,
+        windows: points(900, want, 1),
+        ..LeaseRequest::default()
+    };
+    let mut before = Ledger::default();
+    assert_eq!(two.ask(&mut before, 1_000, ask(700)).windows["points"].granted, 700);
+    // The ledger forgets the member, and not what it spent.
+    one.ask(&mut before, 11_000, ask(1));
+    one.ask(&mut before, 12_000, ask(1));
+    let (members, spare) = (one.members, one.spare);
+    assert_eq!((members, spare), (1, 198));
+    // The ledger is lost twice, and the member is alone with each of the new ones.
+    let mut granted = 0;
+    for lost_at in [13_000, 20_000] {
+        let mut after = Ledger::default();
+        for now in (0..5).map(|second| lost_at + second * 1_000) {
+            granted += one.ask(&mut after, now, ask(900)).windows["points"].granted;
+        }
+        assert!(granted <= spare, "{granted} of {spare}");
+    }
+    // What it spent does not count any longer.
+    let mut after = Ledger::default();
+    let end = 1_000 + kept(MINUTE);
+    assert!(one.ask(&mut after, end - 1, ask(900)).windows["points"].granted <= spare);
+    assert!(one.ask(&mut after, end, ask(900)).windows["points"].granted > 500);
 }
 
 #[test]

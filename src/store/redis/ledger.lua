@@ -119,6 +119,31 @@ local function absent_for(length)
   return max(book.gathering.expected - count(book.gathering.returned), 0)
 end
 
+-- Whether a new ledger lacks what some client spent.
+local function is_partial()
+  if not book.gathering.lost then return false end
+  for _, time in pairs(book.gathering.unreported) do
+    if time > now then return true end
+  end
+  return absent_for(LONGEST) > 0
+end
+
+-- Until when spending of this window is not known that nobody reports; zero if all is known.
+local function unreported_until(name, keeps)
+  if not book.gathering.lost then return 0 end
+  local absent = absent_for(keeps) > 0 and book.gathering.since + keeps or 0
+  local time = max(absent, book.gathering.unreported[name] or 0)
+  return time > now and time or 0
+end
+
+-- Takes over until when that is so from a client that heard it from the lost ledger.
+local function learn_unreported(name, time)
+  local unreported = book.gathering.unreported
+  if book.gathering.lost and (unreported[name] or count(unreported) < MAX_NAMES) then
+    unreported[name] = max(unreported[name] or 0, time)
+  end
+end
+
 -- The part that some of all have, of an amount.
 local function portion(amount, some, all)
   return math.ceil(amount * min(some, all) / max(all, 1))
@@ -131,6 +156,10 @@ local function settle()
   local function past(time) return min(max(time - back, 0), now) end
   book.gathering.since = past(book.gathering.since)
   book.gathering.expected = min(book.gathering.expected, MAX_MEMBERS)
+  book.departed = past(book.departed)
+  for name, time in pairs(book.gathering.unreported) do
+    book.gathering.unreported[name] = min(max(time - back, 0), now + LONGEST)
+  end
   for _, member in pairs(book.members) do member.seen = past(member.seen) end
   for _, window in pairs(book.windows) do
     if window.low_since > 0 then window.low_since = max(past(window.low_since), 1) end
@@ -178,6 +207,7 @@ local function answer()
         local budget = book.budgets[resource]
         if budget then budget.remaining = max(budget.remaining - lost, 0) end
       end
+      book.departed = max(book.departed, member.seen)
       book.members[name] = nil
     end
   end
@@ -205,11 +235,15 @@ local function answer()
   if ask.join then
     if book.epoch == '' then
       book.epoch = string.format('%.0f', now) .. ':' .. ask.member
-      book.gathering = { since = now, expected = 0, returned = {}, lost = true, slots = 0 }
+      book.gathering =
+        { since = now, expected = 0, returned = {}, lost = true, slots = 0, unreported = {} }
     elseif known and ask.join.alone > 0 and max(now - ask.join.alone, 0) > book.gathering.since then
-      local lost = book.gathering.lost and absent_for(LONGEST) > 0
+      local lost = is_partial()
+      local unreported = lost and book.gathering.unreported or {}
       local slots = book.gathering.slots
-      book.gathering = { since = now, expected = 0, returned = {}, lost = lost, slots = slots }
+      book.gathering = {
+        since = now, expected = 0, returned = {}, lost = lost, slots = slots, unreported = unreported,
+      }
       if not lost then
         for _, window in pairs(book.windows) do window.spare = min(window.low, window.low_before) end
       end
@@ -224,6 +258,9 @@ local function answer()
       if counted(ask.member) and not known then
         book.gathering.slots = min(book.gathering.slots + ask.join.slots, NONE)
         changes.told = ask.join.slots
+        for name, time in pairs(ask.join.unreported or {}) do
+          learn_unreported(name, now + min(time, LONGEST))
+        end
         for name, spare in pairs(ask.join.spare) do
           local window = window_of(name)
           if window then add_spare(name, window, spare) end
@@ -249,6 +286,7 @@ local function answer()
     for name, member in pairs(book.members) do
       if not oldest or member.seen < book.members[oldest].seen then oldest = name end
     end
+    book.departed = max(book.departed, book.members[oldest].seen)
     book.members[oldest] = nil
   end
   local me = book.members[ask.member]
@@ -365,7 +403,9 @@ local function answer()
     if window then
       local limit, absent = about.limit, absent_for(kept(about.length))
       local free = max(limit - sum(window), 0)
-      if absent > 0 and book.gathering.lost then
+      local unreported = unreported_until(name, kept(about.length))
+      local gone = book.departed > 0 and book.departed + kept(about.length) or 0
+      if unreported > 0 then
         free = min(free, window.spare)
       elseif absent > 0 then
         free = max(free - portion(window.spare, absent, book.gathering.expected), 0)
@@ -389,7 +429,11 @@ local function answer()
         -- What was granted just now may be given back.
         if since(window, max(now - 2 * VALID, 0), about.length) > 0 then wait = min(wait, 4 * VALID) end
         if left_to_others > 0 then wait = max(wait, VALID) end
-        if absent > 0 then wait = LATER end
+        if absent > 0 then
+          wait = LATER
+        elseif unreported > 0 then
+          wait = max(wait, 2 * VALID)
+        end
       end
       -- All of them together have what nobody had, and a quarter of the window at most: what is left
       -- to one is nobody else's until it is heard of again.
@@ -400,10 +444,13 @@ local function answer()
       if part < floor(limit / WORTHWHILE) then part = 0 end
       me.alone[name] = part
       free = part * members
-      lease.windows[name] = { granted = granted, part = index, wait = wait, free = free }
+      lease.windows[name] = {
+        granted = granted, part = index, wait = wait, free = free,
+        unreported = max(max(unreported, gone) - now, 0),
+      }
       enough = enough and (about.want == 0 or granted >= about.least)
     else
-      lease.windows[name] = { granted = 0, part = 0, wait = 0, free = 0 }
+      lease.windows[name] = { granted = 0, part = 0, wait = 0, free = 0, unreported = 0 }
       enough = enough and about.want == 0
     end
   end

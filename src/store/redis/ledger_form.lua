@@ -92,9 +92,11 @@ local member = record({
 })
 local is_ledger = record({
   time = number,
+  departed = number,
   epoch = epoch,
   gathering = record({
     since = number, expected = units, returned = map(MAX_MEMBERS, is_true), lost = flag, slots = units,
+    unreported = map(MAX_NAMES, number),
   }),
   members = map(MAX_MEMBERS, member),
   windows = map(MAX_NAMES, record({
@@ -109,8 +111,9 @@ local is_ledger = record({
 
 local function new_ledger()
   return {
-    time = 0, epoch = '', members = {}, windows = {}, budgets = {}, owners = {},
-    gathering = { since = 0, expected = 0, returned = {}, lost = false, slots = 0 },
+    time = 0, epoch = '', members = {}, windows = {}, budgets = {}, owners = {}, departed = 0,
+    gathering =
+      { since = 0, expected = 0, returned = {}, lost = false, slots = 0, unreported = {} },
   }
 end
 

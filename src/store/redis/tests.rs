@@ -334,6 +334,12 @@ fn requests() -> impl Strategy<Value = Vec<(u64, LeaseRequest)>> {
                     apart: BTreeMap::from([("points".to_owned(), apart)]),
                     slots,
                     spare: spare.map(|spare| ("points".to_owned(), spare)).into_iter().collect(),
+                    // Some have heard of clients that are gone.
+                    unreported: spare
+                        .filter(|spare| spare % 2 == 1)
+                        .map(|spare| ("points".to_owned(), u64::from(spare) * 500))
+                        .into_iter()
+                        .collect(),
                 }),
                 running: slots.0,
                 waiting: slots.1,

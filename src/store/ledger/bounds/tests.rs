@@ -201,6 +201,7 @@ fn any_lease() -> impl Strategy<Value = Lease> {
                     part: numbers[1],
                     wait: numbers[2],
                     free: small(numbers[3]),
+                    unreported: numbers[2],
                 };
                 lease.windows.insert(name.clone(), window);
                 let budget = BudgetGrant { granted: small(numbers[0]), wait: numbers[2] };
