@@ -19,6 +19,7 @@ use crate::cache::CacheStatus;
 use crate::cache::plan::Plan;
 use crate::cached::{Writing, cached, not_cached};
 use crate::circuit::{Trial, is_failure};
+use crate::compact;
 use crate::deadline::{Limit, within};
 use crate::detachable::DetachableCall;
 use crate::error::{Error, ErrorKind, Result, SSO, speaks_of_secondary};
@@ -445,7 +446,7 @@ async fn read(
 ) -> Result<Raw> {
     let client = prepared.client().inner();
     let (status, url) = (answer.status(), answer.url().clone());
-    let headers = std::mem::take(answer.headers_mut());
+    let headers = compact::headers(std::mem::take(answer.headers_mut()));
     // What another server refuses is read by whoever asked: it may repeat a secret.
     let is_current = status == StatusCode::NOT_MODIFIED && prepared.conditional.is_some();
     if !status.is_success() && !is_current && !prepared.is_elsewhere() {

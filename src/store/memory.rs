@@ -9,6 +9,7 @@ use lru::LruCache;
 use tokio::time::Instant;
 
 use super::{Lease, LeaseRequest, Ledger, Store, StoreFuture, tally};
+use crate::compact::{self, ALLOCATION};
 
 /// A [store](Store) in memory, for several clients of one process: clones share what it holds.
 ///
@@ -45,8 +46,9 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 const MAX_LEDGERS: usize = 15_000;
 /// Of all bytes, this part is for what was added up.
 const COUNTED: usize = 2;
-/// What an entry takes beside its key and value, about.
-const OVERHEAD: usize = 128;
+/// What an entry takes beside its key and value: a node of a list, a place in a table, which may be less than half full,
+/// and three allocations.
+const OVERHEAD: usize = size_of::<(Box<str>, Value, [usize; 2])>() + 40 + 3 * ALLOCATION;
 /// As long as GitHub's longest window, and an hour more.
 const LEDGER_TTL: Duration = Duration::from_secs(2 * 60 * 60);
 
@@ -63,7 +65,7 @@ impl Memory {
         Self::with_max_bytes(MAX_BYTES)
     }
 
-    /// An empty store whose values have so many bytes at most, with their keys and some 128 bytes
+    /// An empty store whose values have so many bytes at most, with their keys and some 200 bytes
     /// for each.
     #[must_use]
     pub fn with_max_bytes(max_bytes: usize) -> Self {
@@ -115,7 +117,7 @@ impl State {
         if size > self.max_bytes {
             return false;
         }
-        while self.bytes + size > self.max_bytes {
+        while self.bytes > self.max_bytes - size {
             let Some((key, value)) = self.values.pop_lru() else { break };
             // Unless they are too many: another look at it comes after all the others.
             let current = value.until.is_none_or(|until| until > Instant::now());
@@ -128,7 +130,7 @@ impl State {
         self.bytes += size;
         self.counted += if counts { size } else { 0 };
         // A part of a larger buffer would keep all of it.
-        let bytes = Bytes::copy_from_slice(&bytes);
+        let bytes = compact::bytes(&bytes);
         self.values.put(key.into(), Value { bytes, counts, until });
         true
     }

@@ -19,7 +19,7 @@ impl<T: Default> Ring<T> {
     pub(super) fn at(&mut self, part: u64) -> &mut T {
         if self.parts.back().is_none_or(|(last, _)| *last < part) {
             self.parts.push_back((part, T::default()));
-            while self.parts.front().is_some_and(|(first, _)| first + self.most <= part) {
+            while self.parts.front().is_some_and(|(first, _)| part - first >= self.most) {
                 self.parts.pop_front();
             }
         }

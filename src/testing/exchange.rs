@@ -242,17 +242,17 @@ impl Shared {
             Err(_) if by_path || request.path.starts_with(reply::DOWNLOADS) => &[],
             Err(unknown) => std::slice::from_ref(unknown),
         };
-        if received.deviations.len() < MAX_NOTES {
-            received.deviations.extend_from_slice(found);
-        }
+        let room = MAX_NOTES.saturating_sub(received.deviations.len());
+        received.deviations.extend_from_slice(&found[..room.min(found.len())]);
         if let Some(id) = &request.operation_id {
             *received.by_operation.entry(id.clone()).or_default() += 1;
         }
-        received.bytes += request.body.len();
-        received.requests.push_back(request.clone());
+        let request = request.kept();
+        received.bytes += request.size();
+        received.requests.push_back(request);
         while received.requests.len() > MAX_RECEIVED || received.bytes > MAX_RECEIVED_BYTES {
             let Some(oldest) = received.requests.pop_front() else { break };
-            received.bytes -= oldest.body.len();
+            received.bytes -= oldest.size();
         }
     }
 
