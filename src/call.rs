@@ -20,6 +20,7 @@ use crate::cache::CacheStatus;
 use crate::cache::plan::Plan;
 use crate::cached::{Writing, cached, not_cached};
 use crate::circuit::{Trial, is_failure};
+use crate::compact;
 use crate::deadline::{Limit, within};
 use crate::detachable::DetachableCall;
 use crate::error::{Error, ErrorKind, Result, SSO, speaks_of_secondary};
@@ -452,6 +453,7 @@ async fn read(
     let client = prepared.client().inner();
     let (status, url) = (response.status(), response.url().clone());
     let (headers, mut body) = ResponseBody::new(response, *prepared.method() == Method::HEAD);
+    let headers = compact::headers(headers);
     let is_current = status == StatusCode::NOT_MODIFIED && prepared.conditional.is_some();
     let body = if !status.is_success() && !is_current {
         let (body, is_whole) = read_of_error(&mut body, prepared, limit).await;

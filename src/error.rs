@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use crate::auth::AuthFailure;
+use crate::compact;
 use crate::graphql::GraphQlErrors;
 use crate::operation::Label;
 use crate::response::RateLimit;
@@ -462,8 +463,9 @@ impl Error {
         self
     }
 
+    /// Keeps a copy of the body: an error may be kept for long.
     pub(crate) fn with_body(mut self, body: Bytes) -> Self {
-        self.0.body = Some(sanitize::body(body));
+        self.0.body = Some(compact::bytes(&sanitize::body(body)));
         self
     }
 

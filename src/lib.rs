@@ -16,6 +16,7 @@ mod call;
 mod circuit;
 mod client;
 mod clock;
+mod compact;
 mod deadline;
 mod detachable;
 mod error;

@@ -3,8 +3,12 @@
 #[cfg(all(feature = "dashboard", feature = "app-auth", feature = "webhooks-core"))]
 #[path = "support/browser.rs"]
 mod browser;
+#[path = "support/alone.rs"]
+mod alone;
 #[path = "support/gone.rs"]
 mod gone;
+#[path = "support/sender.rs"]
+mod sender;
 mod support;
 #[cfg(all(feature = "dashboard", feature = "app-auth", feature = "webhooks-core"))]
 #[path = "support/through.rs"]
@@ -13,6 +17,9 @@ mod through;
 #[cfg(feature = "redis")]
 #[path = "support/redis_servers.rs"]
 mod redis_servers;
+
+#[global_allocator]
+static ALLOCATOR: alone::Counting = alone::Counting;
 
 mod promises {
     mod arithmetic;
@@ -37,6 +44,7 @@ mod promises {
     mod health;
     mod hostile;
     mod limits;
+    mod memory;
     mod mock_github;
     mod oauth;
     mod pages;

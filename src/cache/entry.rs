@@ -1,4 +1,4 @@
-//! A stored answer, and how it is written where others read it.
+//! A stored response, and its form where others read it.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -8,15 +8,19 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
+use http::header::{ETAG, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use url::Url;
 
+use super::integrity::{Integrity, TAG};
+use super::key::Key;
+use super::log::MAX_NUMBER;
 use super::rules::Times;
+use crate::compact::{self, ALLOCATION};
 use crate::sanitize;
 
-/// A stored answer to a GET: always a 200.
+/// A stored response to a GET: always a 200.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Entry {
     pub(crate) about: About,
@@ -29,18 +33,65 @@ pub(crate) struct Entry {
     pub(crate) print: u64,
 }
 
-/// What an answer is about.
+/// What a response is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct About {
-    /// The URL that answered.
+    /// The URL that responded.
     pub(crate) url: Url,
-    /// The path that was asked for, below the API's address and in lower case.
+    /// The path of the request, below the API's address and in lower case.
     pub(crate) path: String,
     pub(crate) operation: String,
     pub(crate) identity: String,
 }
 
+/// A response with more header lines is not stored. GitHub's have some 25.
+const MAX_HEADERS: usize = 256;
+/// Nor is one whose headers have more bytes.
+const MAX_HEADER_BYTES: usize = 32 * 1024;
+/// Nor is one with a longer entity tag or date: it goes with each request that asks whether the response is current,
+/// and servers refuse requests with long headers.
+const MAX_VALIDATOR: usize = 2 * 1024;
+/// Nor is one of which more bytes are told beside the body, as JSON.
+pub(crate) const MAX_META: usize = 128 * 1024;
+/// Clocks of the machines of a fleet differ by less. What was received later than that is not believed.
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
+
 impl Entry {
+    /// A response that is kept, in memory of its own: a copy of the body and the headers. `None` if the headers are
+    /// more than is stored.
+    pub(crate) fn new(
+        about: About,
+        headers: &HeaderMap,
+        body: &Bytes,
+        of: Exchanged,
+    ) -> Option<Self> {
+        is_storable(headers).then(|| Self {
+            about,
+            headers: Arc::new(compact::copy_of_headers(headers)),
+            body: compact::bytes(body),
+            times: of.times,
+            number: of.number,
+            print: of.print,
+        })
+    }
+
+    /// The same body, with what a later response says of it.
+    pub(crate) fn renewed(
+        &self,
+        about: About,
+        headers: &Arc<HeaderMap>,
+        of: Exchanged,
+    ) -> Option<Self> {
+        let headers = match Arc::ptr_eq(headers, &self.headers) {
+            true => Arc::clone(headers),
+            false if is_storable(headers) => Arc::new(compact::copy_of_headers(headers)),
+            false => return None,
+        };
+        let body = self.body.clone();
+        let Exchanged { times, number, print } = of;
+        Some(Self { about, headers, body, times, number, print })
+    }
+
     /// Whether a server repeated a secret in it, or its URL has one.
     pub(crate) fn has_secret(&self) -> bool {
         // Of headers, those that are followed keep a secret, and are marked.
@@ -49,18 +100,44 @@ impl Entry {
             || sanitize::has_secret(&self.body)
     }
 
-    /// The memory that it takes, about.
-    pub(crate) fn weight(&self) -> usize {
-        let headers = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
-        OVERHEAD + self.body.len() + headers.map(|header| header + 48).sum::<usize>()
+    /// The memory that it takes, with its place among the others of a cache in memory.
+    pub(crate) fn size(&self) -> usize {
+        /// Behind a pointer that is counted: two counters.
+        const COUNTED: usize = 2 * size_of::<usize>() + ALLOCATION;
+        /// A node of the list of entries, and its place in the table of keys, which may be less than half full.
+        const PLACE: usize = size_of::<(Key, Arc<Entry>, [usize; 3])>() + ALLOCATION + 40;
+        /// What the copies of a body share.
+        const SHARED: usize = 4 * size_of::<usize>() + ALLOCATION;
+        let About { url, path, operation, identity } = &self.about;
+        let texts = [url.as_str().len(), path.len(), operation.len(), identity.len()];
+        let texts: usize = texts.iter().map(|length| length + ALLOCATION).sum();
+        let body = self.body.len() + ALLOCATION + SHARED;
+        let headers = compact::size_of_headers(&self.headers) + COUNTED;
+        PLACE + size_of::<Self>() + COUNTED + texts + headers + body
     }
 }
 
-const OVERHEAD: usize = 512;
+/// The exchange with GitHub that an entry came of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exchanged {
+    pub(crate) times: Times,
+    pub(crate) number: u64,
+    pub(crate) print: u64,
+}
+
+/// Whether the headers of a response are within the bounds of what is stored.
+fn is_storable(headers: &HeaderMap) -> bool {
+    let bytes =
+        headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
+    let validators = [ETAG, LAST_MODIFIED];
+    let mut validators = validators.iter().flat_map(|name| headers.get_all(name));
+    headers.len() <= MAX_HEADERS
+        && bytes <= MAX_HEADER_BYTES
+        && validators.all(|value| value.len() <= MAX_VALIDATOR)
+}
 
 /// The first bytes of what is written, with the version of its form: another one is not read.
-const MAGIC: &[u8; 8] = b"octowir\x01";
-const CHECKSUM: usize = 16;
+const MAGIC: &[u8; 8] = b"octowir\x02";
 const PLAIN: u8 = 0;
 const DEFLATED: u8 = 1;
 
@@ -76,9 +153,14 @@ struct Meta {
 }
 
 impl Entry {
-    /// As bytes: a version, a checksum, what is told of the answer, and its body. More than so many
-    /// bytes are compressed.
-    pub(crate) fn encode(&self, compress_above: usize) -> Option<Bytes> {
+    /// As bytes: a version, a tag, what is told of the response, and its body. More than so many bytes are
+    /// compressed. `None` if it is more than is read again.
+    pub(crate) fn encode(
+        &self,
+        key: Key,
+        integrity: &Integrity,
+        compress_above: usize,
+    ) -> Option<Bytes> {
         let headers = self.headers.iter().filter_map(|(name, value)| {
             Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
         });
@@ -90,7 +172,7 @@ impl Entry {
             number: self.number,
             print: self.print,
         };
-        let meta = serde_json::to_vec(&meta).ok()?;
+        let meta = serde_json::to_vec(&meta).ok().filter(|meta| meta.len() <= MAX_META)?;
         let mut content = Vec::with_capacity(4 + meta.len() + self.body.len());
         content.extend_from_slice(&u32::try_from(meta.len()).ok()?.to_le_bytes());
         content.extend_from_slice(&meta);
@@ -107,20 +189,34 @@ impl Entry {
         bytes.extend_from_slice(MAGIC);
         bytes.push(form);
         bytes.extend_from_slice(&length.to_le_bytes());
-        bytes.extend_from_slice(&checksum(form, length, &content));
+        bytes.extend_from_slice(&integrity.tag(&[
+            &head(key, form),
+            &length.to_le_bytes(),
+            &content,
+        ]));
         bytes.extend_from_slice(&content);
         Some(bytes.into())
     }
 
-    /// Reads it back; `None` for what is not whole, not of this version, or larger than that.
-    pub(crate) fn decode(bytes: &Bytes, max_bytes: usize) -> Option<Self> {
+    /// Reads it back; `None` for what is not whole, not of this version, key or process, larger than so many bytes, or
+    /// beyond the bounds of what is stored.
+    pub(crate) fn decode(
+        bytes: &Bytes,
+        key: Key,
+        integrity: &Integrity,
+        max_bytes: usize,
+        now: SystemTime,
+    ) -> Option<Self> {
         let (magic, rest) = bytes.split_at_checked(MAGIC.len())?;
         let (form, rest) = rest.split_first()?;
         let (length, rest) = rest.split_first_chunk::<8>()?;
-        let (sum, content) = rest.split_first_chunk::<CHECKSUM>()?;
-        let length = u64::from_le_bytes(*length);
-        let fits = usize::try_from(length).is_ok_and(|length| length <= max_bytes);
-        if magic != MAGIC || !fits || *sum != checksum(*form, length, content) {
+        let (tag, content) = rest.split_first_chunk::<TAG>()?;
+        let fits = |length: &u64| usize::try_from(*length).is_ok_and(|length| length <= max_bytes);
+        let plain_length = u64::from_le_bytes(*length);
+        if magic != MAGIC
+            || !fits(&plain_length)
+            || !integrity.is_tag(tag, &[&head(key, *form), length, content])
+        {
             return None;
         }
         let content = match *form {
@@ -128,48 +224,62 @@ impl Entry {
             DEFLATED => {
                 let mut plain = Vec::new();
                 // One more, to see whether it ends there.
-                DeflateDecoder::new(content).take(length + 1).read_to_end(&mut plain).ok()?;
+                let most = plain_length.saturating_add(1);
+                DeflateDecoder::new(content).take(most).read_to_end(&mut plain).ok()?;
                 Bytes::from(plain)
             }
             _ => return None,
         };
-        if content.len() as u64 != length {
+        if content.len() as u64 != plain_length {
             return None;
         }
         let (size, rest) = content.split_first_chunk::<4>()?;
         let size = usize::try_from(u32::from_le_bytes(*size)).ok()?;
+        if size > MAX_META {
+            return None;
+        }
         let meta: Meta = serde_json::from_slice(rest.get(..size)?).ok()?;
-        let mut headers = HeaderMap::with_capacity(meta.headers.len());
-        for (name, value) in meta.headers {
-            headers.append(HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?);
+        let times = Times { requested: time(meta.requested)?, received: time(meta.received)? };
+        if times.received > now.checked_add(MAX_CLOCK_SKEW)? || meta.number > MAX_NUMBER {
+            return None;
         }
         Some(Self {
             about: meta.about,
-            headers: Arc::new(headers),
+            headers: Arc::new(read_headers(meta.headers)?),
             body: content.slice(4 + size..),
-            times: Times { requested: time(meta.requested)?, received: time(meta.received)? },
+            times,
             number: meta.number,
             print: meta.print,
         })
     }
 }
 
-const HEADER: usize = MAGIC.len() + 1 + 8 + CHECKSUM;
-
-fn checksum(form: u8, length: u64, content: &[u8]) -> [u8; CHECKSUM] {
-    let digest = Sha256::new_with_prefix([form]).chain_update(length.to_le_bytes());
-    let digest = digest.chain_update(content).finalize();
-    let mut sum = [0; CHECKSUM];
-    sum.copy_from_slice(&digest[..CHECKSUM]);
-    sum
+/// The headers of an entry that was read, unless they are more than is stored.
+fn read_headers(lines: Vec<(String, String)>) -> Option<HeaderMap> {
+    if lines.len() > MAX_HEADERS {
+        return None;
+    }
+    let mut headers = HeaderMap::try_with_capacity(lines.len()).ok()?;
+    for (name, value) in lines {
+        let (name, value) = (HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?);
+        headers.try_append(name, value).ok()?;
+    }
+    is_storable(&headers).then_some(headers)
 }
 
-/// Any content in the form of what [`Entry::encode`] writes, for fuzzers.
+const HEADER: usize = MAGIC.len() + 1 + 8 + TAG;
+
+/// What the tag is of beside the content: under another key, an entry is none.
+fn head(key: Key, form: u8) -> Vec<u8> {
+    [MAGIC.as_slice(), &[form], key.as_bytes()].concat()
+}
+
+/// Any content in the form of what [`Entry::encode`] writes without a key: what any program can write.
 #[cfg(any(test, feature = "__fuzz"))]
-pub(super) fn framed(form: u8, content: &[u8]) -> Bytes {
-    let length = content.len() as u64;
-    let sum = checksum(form, length, content);
-    [&MAGIC[..], &[form], &length.to_le_bytes(), &sum, content].concat().into()
+pub(super) fn framed(key: Key, form: u8, length: u64, content: &[u8]) -> Bytes {
+    let length = length.to_le_bytes();
+    let tag = Integrity::default().tag(&[&head(key, form), &length, content]);
+    [&MAGIC[..], &[form], &length, &tag, content].concat().into()
 }
 
 fn millis(time: SystemTime) -> u64 {
@@ -182,71 +292,4 @@ fn time(millis: u64) -> Option<SystemTime> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn entry(body: Vec<u8>) -> Entry {
-        let mut headers = HeaderMap::new();
-        headers.insert("etag", HeaderValue::from_static("W/\"1\""));
-        headers.append("link", HeaderValue::from_static("<a>"));
-        headers.append("link", HeaderValue::from_static("<b>"));
-        let time = time(1_790_000_000_123).unwrap();
-        Entry {
-            about: About {
-                url: "https://api.github.com/x?y=1".parse().unwrap(),
-                path: "/x".to_owned(),
-                operation: "GET /x".to_owned(),
-                identity: "user:a".to_owned(),
-            },
-            headers: headers.into(),
-            body: body.into(),
-            times: Times { requested: time, received: time + Duration::from_millis(77) },
-            number: 7,
-            print: u64::MAX,
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_written_is_read(
-            body in prop::collection::vec(any::<u8>(), 0..2_000),
-            above in 0_usize..3_000,
-        ) {
-            let entry = entry(body);
-            let bytes = entry.encode(above).unwrap();
-            prop_assert_eq!(Entry::decode(&bytes, 1 << 20), Some(entry));
-        }
-
-        #[test]
-        fn what_is_cut_or_changed_is_not_there(
-            body in prop::collection::vec(any::<u8>(), 0..500),
-            above in 0_usize..1_000,
-            at in any::<prop::sample::Index>(),
-            flip in 1_u8..=255,
-        ) {
-            let bytes = entry(body).encode(above).unwrap();
-            let at = at.index(bytes.len());
-            prop_assert_eq!(Entry::decode(&bytes.slice(..at), 1 << 20), None);
-            let mut changed = bytes.to_vec();
-            changed[at] ^= flip;
-            prop_assert_eq!(Entry::decode(&changed.into(), 1 << 20), None);
-        }
-
-        #[test]
-        fn anything_is_read_without_harm(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            prop_assert_eq!(Entry::decode(&bytes.clone().into(), 1 << 20), None);
-            let named = [&MAGIC[..], &bytes].concat();
-            prop_assert_eq!(Entry::decode(&named.into(), 1 << 20), None);
-        }
-    }
-
-    #[test]
-    fn what_is_large_is_small_where_it_is_kept_and_no_larger_than_allowed_when_it_is_read() {
-        let bytes = entry(vec![b'a'; 1_000_000]).encode(1_000).unwrap();
-        assert!(bytes.len() < 10_000);
-        assert!(Entry::decode(&bytes, 1 << 20).is_some());
-        assert_eq!(Entry::decode(&bytes, 1_000_000), None);
-    }
-}
+mod tests;

@@ -13,10 +13,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
-use tracing::Instrument;
 use tracing::instrument::WithSubscriber;
+use tracing::{Instrument, warn};
 
 use super::entry::{About, Entry};
+use super::integrity::Integrity;
 use crate::runtimes::PerRuntime;
 use crate::store::Guard;
 
@@ -63,6 +64,7 @@ struct Inner {
 #[derive(Debug)]
 struct Shared {
     guard: Arc<Guard>,
+    integrity: Integrity,
     /// What the names of the marks begin with.
     prefix: String,
     /// How old what is known of the log may be.
@@ -89,12 +91,29 @@ struct Marks {
 
 /// As many marks are known; what was stored before them is doubtful.
 const MOST: usize = 1_000;
+/// The largest number of a mark. Numbers begin at the milliseconds since 1970, of which this is 140,000 years: a larger
+/// one was not written by this library.
+pub(crate) const MAX_NUMBER: u64 = 1 << 52;
+/// A mark that takes more bytes stands for one of everything.
+const MAX_MARK: usize = 4 * 1024;
 /// As many are read at a time.
 const AT_A_TIME: usize = 256;
 /// A hint lasts.
 const FOR_EVER: Duration = Duration::from_secs(50 * 365 * 24 * 60 * 60);
 
 impl Mark {
+    /// The mark, or one of everything if it is too large to be kept.
+    fn bounded(self) -> Self {
+        let size = match &self.what {
+            What::All => 0,
+            What::Operation(name) | What::Identity(name) => name.len(),
+            What::Paths { below, at } => {
+                below.iter().chain(at).map(|path| path.len() + size_of::<String>()).sum()
+            }
+        };
+        if size > MAX_MARK { Self { what: What::All, ..self } } else { self }
+    }
+
     fn concerns(&self, about: &About) -> bool {
         match &self.what {
             What::All => true,
@@ -121,11 +140,13 @@ impl Log {
     /// The log that all keep who share a store.
     pub(crate) fn shared(
         guard: Arc<Guard>,
+        integrity: Integrity,
         prefix: String,
         every: Duration,
         keep: Duration,
     ) -> Self {
-        Self::new(Some(Shared { guard, prefix, every, keep, syncing: PerRuntime::default() }))
+        let syncing = PerRuntime::default();
+        Self::new(Some(Shared { guard, integrity, prefix, every, keep, syncing }))
     }
 
     fn new(shared: Option<Shared>) -> Self {
@@ -160,7 +181,8 @@ impl Log {
         let own = marks.own.iter();
         let own = own.filter(|(number, _)| number.is_none_or(|number| number > entry.number));
         let later = later.map(|(_, mark)| mark).chain(own.map(|(_, mark)| mark));
-        let unknown = entry.number < marks.floor;
+        // A number that is not reached yet belongs to a log that was there before this one.
+        let unknown = entry.number < marks.floor || entry.number > marks.horizon();
         let mut verdict = if unknown { Verdict::Doubtful } else { Verdict::Good };
         for mark in later.filter(|mark| mark.concerns(&entry.about)) {
             if mark.forget {
@@ -209,12 +231,13 @@ impl Shared {
 
 impl Inner {
     fn note(&self, mark: Mark) {
+        let mark = mark.bounded();
         let mut marks = self.marks();
         if self.shared.is_some() {
             marks.hold(mark);
             marks.read = None;
         } else {
-            let number = marks.last + 1;
+            let number = marks.last.saturating_add(1);
             marks.append(number, mark);
         }
         self.made.fetch_add(1, Ordering::AcqRel);
@@ -248,23 +271,28 @@ impl Inner {
     /// Reads what is new.
     async fn read(&self, shared: &Shared) -> Option<u64> {
         let hint = shared.hint().await?;
-        let mut last = self.marks().last;
+        let mut last = {
+            let mut marks = self.marks();
+            if marks.is_of_another_log(hint) {
+                marks.begin_anew(hint);
+            }
+            marks.last
+        };
         let mut found = Vec::new();
         while found.len() < AT_A_TIME {
-            match shared.mark(last + 1).await? {
-                Some(mark) => found.push((last + 1, mark)),
+            let next = last.saturating_add(1);
+            match shared.mark(next).await? {
+                Some(mark) => found.push((next, mark)),
                 // It is new here, or the log has begun anew: what was before is not known.
                 None if hint > last => {
                     found.clear();
-                    let mut marks = self.marks();
-                    marks.known.clear();
-                    (marks.floor, marks.last) = (hint, hint);
+                    self.marks().begin_anew(hint);
                     last = hint;
                     continue;
                 }
                 None => break,
             }
-            last += 1;
+            last = next;
         }
         let mut marks = self.marks();
         for (number, mark) in found {
@@ -291,6 +319,26 @@ async fn in_task<T: Send + 'static>(work: impl Future<Output = T> + Send + 'stat
 }
 
 impl Marks {
+    /// Nothing is known of what was before this number.
+    fn begin_anew(&mut self, hint: u64) {
+        self.known.clear();
+        (self.floor, self.last) = (hint, hint);
+        // A number that is far ahead is of the log before.
+        let horizon = self.horizon();
+        self.own.retain(|(number, _)| number.is_none_or(|number| number <= horizon));
+    }
+
+    /// Whether the log, which is there up to about this number, is not the one that was read before. It may be behind
+    /// that by what others write at the same time.
+    fn is_of_another_log(&self, hint: u64) -> bool {
+        self.last > hint.saturating_add(MOST as u64)
+    }
+
+    /// Others may know a few marks more, and store by them.
+    fn horizon(&self) -> u64 {
+        self.last.saturating_add(MOST as u64)
+    }
+
     fn append(&mut self, number: u64, mark: Mark) {
         self.last = number;
         self.known.push_back((number, mark));
@@ -320,14 +368,19 @@ impl Shared {
         format!("{}marks", self.prefix)
     }
 
-    /// A number that marks begin after, near to the last one. If it is lost, they begin anew above all
+    /// A number that marks begin after, near to the last one. If it is lost or none, they begin anew, above all
     /// numbers there were.
     async fn hint(&self) -> Option<u64> {
         let name = self.hint_name();
         for _ in 0..2 {
             let value = self.guard.run(|store| store.get(&name)).await?;
-            if let Some(number) = value.as_deref().and_then(number) {
-                return Some(number);
+            if let Some(value) = value {
+                if let Some(number) = number(&value) {
+                    return Some(number);
+                }
+                warn!(key = name, "the cache's log is not readable, and begins anew");
+                // Unless another process was faster.
+                self.guard.run(|store| store.release(&name, value)).await?;
             }
             let start = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
             let start = Bytes::from(start.as_millis().to_string());
@@ -341,30 +394,59 @@ impl Shared {
         let name = self.name(number);
         let value = self.guard.run(|store| store.get(&name)).await?;
         let Some(value) = value else { return Some(None) };
-        // One that can not be read may concern everything.
-        let all = || Mark { forget: true, what: What::All };
-        Some(Some(serde_json::from_slice(&value).unwrap_or_else(|_| all())))
+        Some(Some(self.read(&name, &value)))
+    }
+
+    /// The mark of a value. One that can not be read may concern everything.
+    fn read(&self, name: &str, value: &[u8]) -> Mark {
+        let json = match value.split_first_chunk() {
+            Some((tag, json)) => {
+                let is_whole = self.integrity.is_tag(tag, &[name.as_bytes(), json]);
+                (is_whole && json.len() <= MAX_MARK).then_some(json)
+            }
+            None => None,
+        };
+        let mark = json.and_then(|json| serde_json::from_slice(json).ok()).map(Mark::bounded);
+        mark.unwrap_or(Mark { forget: true, what: What::All })
+    }
+
+    /// The value of a mark: its tag, and it as JSON.
+    fn write(&self, name: &str, mark: &Mark) -> Option<Bytes> {
+        let json = serde_json::to_vec(mark).ok()?;
+        let json = match json.len() {
+            0..=MAX_MARK => json,
+            _ => serde_json::to_vec(&Mark { what: What::All, ..mark.clone() }).ok()?,
+        };
+        let tag = self.integrity.tag(&[name.as_bytes(), &json]);
+        Some([&tag[..], &json].concat().into())
     }
 
     /// Adds a mark after this one and all that follow it. Gives its number.
     async fn append(&self, last: u64, mark: &Mark) -> Option<u64> {
-        let mut number = self.hint().await?.max(last) + 1;
-        let value = Bytes::from(serde_json::to_vec(mark).ok()?);
+        let hint = self.hint().await?;
+        // What is far ahead is of another log.
+        let last = if last > hint.saturating_add(MOST as u64) { hint } else { last };
+        let mut number = hint.max(last).saturating_add(1);
         for _ in 0..MOST {
             let name = self.name(number);
-            let claim = self.guard.run(|store| store.claim(&name, value.clone(), self.keep));
-            if claim.await? {
+            let value = self.write(&name, mark)?;
+            if self.guard.run(|store| store.claim(&name, value, self.keep)).await? {
                 let hint = Bytes::from(number.to_string());
                 let name = self.hint_name();
                 self.guard.run(|store| store.put(&name, hint, FOR_EVER)).await?;
                 return Some(number);
             }
-            number += 1;
+            number = number.saturating_add(1);
         }
         None
     }
 }
 
+/// The number that a log has reached, if it is one that a log reaches.
 fn number(value: &[u8]) -> Option<u64> {
-    std::str::from_utf8(value).ok()?.parse().ok()
+    let number = std::str::from_utf8(value).ok()?.parse().ok()?;
+    (number < MAX_NUMBER - MOST as u64).then_some(number)
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,8 +30,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
+use crate::error::Result;
 use crate::store::{Guard, Store};
 
 pub(crate) mod conditional;
@@ -43,6 +45,7 @@ pub(crate) mod found;
 #[cfg(any(test, feature = "__fuzz"))]
 pub(crate) mod fuzzing;
 mod handle;
+mod integrity;
 mod key;
 pub(crate) mod log;
 pub(crate) mod plan;
@@ -55,6 +58,7 @@ pub use policy::CachePolicy;
 
 use etag::Scheme;
 use flights::Flights;
+use integrity::Integrity;
 use log::{Log, Verdict};
 use storage::{Shelf, Storage};
 
@@ -85,6 +89,7 @@ pub struct Cache {
     keep: Duration,
     patience: Duration,
     computed_tags: bool,
+    integrity_key: Option<SecretString>,
 }
 
 #[derive(Clone)]
@@ -118,6 +123,7 @@ impl Default for Cache {
             keep: KEEP,
             patience: PATIENCE,
             computed_tags: true,
+            integrity_key: None,
         }
     }
 }
@@ -125,12 +131,16 @@ impl Default for Cache {
 impl Cache {
     /// In the memory of this process, in so many bytes at most. What was not used for longest makes
     /// room.
+    ///
+    /// The bound is of the memory that responses take, with their headers and all that is needed to find them: some 6 KB
+    /// for one of GitHub's with a body of 300 bytes.
     pub fn memory(max_bytes: usize) -> Self {
         Self { place: Place::Memory(max_bytes), ..Self::default() }
     }
 
     /// In a store that is shared, by the next run of the program or by others. Bodies are kept there as
-    /// GitHub sent them: whoever can read the store reads them.
+    /// GitHub sent them: whoever can read the store reads them. A program that can write to the store decides what calls
+    /// receive, unless there is an [`integrity_key`](Self::integrity_key).
     pub fn store(store: impl Store) -> Self {
         Self { place: Place::Store(Arc::new(store)), ..Self::default() }
     }
@@ -180,6 +190,24 @@ impl Cache {
         self
     }
 
+    /// Sets a secret by which the processes of this program recognize what they stored, for a store that other programs
+    /// can write to. None by default.
+    ///
+    /// Stored values have a checksum, which finds damage, and which any program can compute. With a key, the checksum is
+    /// an HMAC-SHA-256 of the value and its name, cut to 16 bytes: a value that a process without the key stored is a
+    /// miss, and is removed. The key has at least 16 bytes, such as 32 random letters and digits. All processes that
+    /// share the store need the same key. A new key voids all stored values.
+    ///
+    /// The key does not prevent other programs from reading or removing stored values, or from putting back an older value
+    /// of the same name.
+    ///
+    /// [`build`](crate::ClientBuilder::build) fails if the key is shorter
+    /// ([`ErrorKind::Configuration`](crate::ErrorKind::Configuration)).
+    pub fn integrity_key(mut self, key: impl Into<SecretString>) -> Self {
+        self.integrity_key = Some(key.into());
+        self
+    }
+
     /// Whether tags are [computed](self#tags-and-tokens) for tokens that change; they are by default.
     pub fn computed_tags(mut self, computed: bool) -> Self {
         self.computed_tags = computed;
@@ -187,9 +215,17 @@ impl Cache {
     }
 
     /// The cache of a client of this GitHub, which may have a store.
-    pub(crate) fn open(self, github: &str, client: Option<&Arc<Guard>>) -> Option<Arc<Open>> {
+    ///
+    /// # Errors
+    /// If the integrity key is too short.
+    pub(crate) fn open(
+        self,
+        github: &str,
+        client: Option<&Arc<Guard>>,
+    ) -> Result<Option<Arc<Open>>> {
+        let integrity = Integrity::new(self.integrity_key)?;
         let guard = match (&self.place, client) {
-            (Place::Nowhere, _) => return None,
+            (Place::Nowhere, _) => return Ok(None),
             (Place::Store(store), _) => {
                 Some(Arc::new(Guard::new(Arc::clone(store), self.patience)))
             }
@@ -200,13 +236,15 @@ impl Cache {
             Some(guard) => {
                 let shelf = Shelf {
                     guard: Arc::clone(&guard),
+                    integrity: integrity.clone(),
                     prefix: "cache:".to_owned(),
                     keep: self.keep,
                     compress_above: self.compress_above,
                     max_value: self.max_answer,
                 };
                 let prefix = format!("cache:{github}:");
-                let log = Log::shared(guard, prefix, SYNC, self.keep.saturating_add(MARGIN));
+                let keep = self.keep.saturating_add(MARGIN);
+                let log = Log::shared(guard, integrity, prefix, SYNC, keep);
                 (Storage::Store(shelf), log)
             }
             None => {
@@ -220,7 +258,7 @@ impl Cache {
         let mut salt = [0; 16];
         // Without random numbers, tokens are told from each other all the same.
         let _ = getrandom::fill(&mut salt);
-        Some(Arc::new(Open {
+        Ok(Some(Arc::new(Open {
             policy: self.policy,
             operations: self.operations,
             max_answer: self.max_answer,
@@ -231,7 +269,7 @@ impl Cache {
             scheme: Scheme::default(),
             salt,
             refreshing: Arc::new(Semaphore::new(REFRESHING)),
-        }))
+        })))
     }
 }
 
@@ -310,6 +348,7 @@ impl fmt::Debug for Cache {
             .field("place", place)
             .field("policy", &self.policy)
             .field("operations", &self.operations)
+            .field("integrity_key", &self.integrity_key.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -10,7 +10,7 @@ use http::{Method, StatusCode};
 use url::Url;
 
 use super::conditional::{Conditional, Sent};
-use super::entry::{About, Entry};
+use super::entry::{About, Entry, Exchanged, MAX_META};
 use super::flights::Route;
 use super::found::Found;
 use super::key::{Asked, Key};
@@ -256,31 +256,32 @@ impl Plan {
                 print = sent.signature.print;
             }
         }
-        let entry = Arc::new(Entry {
-            about: self.about(asked, &raw.operation, raw.url.clone()),
-            headers,
-            body: stored.body.clone(),
-            times: exchange.times,
-            number: exchange.number.unwrap_or(stored.number),
-            print,
-        });
-        if exchange.number.is_some() && (!own || self.is_news(stored, &entry)) {
-            self.keep(asked, &entry).await;
+        let about = self.about(asked, &raw.operation, raw.url.clone());
+        let number = exchange.number.unwrap_or(stored.number);
+        let of = Exchanged { times: exchange.times, number, print };
+        match stored.renewed(about, &headers, of) {
+            Some(entry) if exchange.number.is_some() && (!own || self.is_news(stored, &entry)) => {
+                self.keep(asked, &Arc::new(entry)).await;
+            }
+            Some(_) => {}
+            None => self.cache.storage.remove(self.key).await,
         }
         // What this exchange was told, of its limit for one, is the call's.
-        let mut headers = raw.headers;
-        let told = Arc::make_mut(&mut headers);
-        let missing: Vec<_> =
-            entry.headers.keys().filter(|name| !told.contains_key(*name)).collect();
+        let (url, mut told) = (raw.url, raw.headers);
+        let all = Arc::make_mut(&mut told);
+        let missing: Vec<_> = headers.keys().filter(|name| !all.contains_key(*name)).collect();
         for name in missing {
-            for value in entry.headers.get_all(name) {
-                told.append(name.clone(), value.clone());
+            for value in headers.get_all(name) {
+                all.append(name.clone(), value.clone());
             }
         }
         Some(Found {
-            headers,
+            status: StatusCode::OK,
+            headers: told,
+            url,
+            body: stored.body.clone(),
+            came: CacheStatus::Revalidated,
             age: Some(Duration::ZERO),
-            ..Found::stored(&entry, CacheStatus::Revalidated)
         })
     }
 
@@ -309,18 +310,16 @@ impl Plan {
         let storable = rules::is_storable(raw.status, &raw.headers)
             && body.len() <= self.cache.max_answer
             && covered();
-        let Some(number) = exchange.number.filter(|_| storable) else {
-            return self.cache.storage.remove(self.key).await;
-        };
-        let entry = Entry {
-            about: self.about(asked, &raw.operation, raw.url.clone()),
-            headers: Arc::new(rules::storable_headers(&raw.headers)),
-            body: body.clone(),
-            times: exchange.times,
-            number,
-            print: exchange.sent.map_or(0, |sent| sent.signature.print),
-        };
-        self.keep(asked, &Arc::new(entry)).await;
+        let entry = exchange.number.filter(|_| storable).and_then(|number| {
+            let about = self.about(asked, &raw.operation, raw.url.clone());
+            let print = exchange.sent.as_ref().map_or(0, |sent| sent.signature.print);
+            let of = Exchanged { times: exchange.times, number, print };
+            Entry::new(about, &rules::storable_headers(&raw.headers), body, of)
+        });
+        match entry {
+            Some(entry) => self.keep(asked, &Arc::new(entry)).await,
+            None => self.cache.storage.remove(self.key).await,
+        }
     }
 
     /// GitHub refuses: who may not see it any longer does not find it here either.
@@ -344,7 +343,7 @@ impl Plan {
 
     /// The largest entry that is read: a body with what is told of it.
     fn largest(&self) -> usize {
-        self.cache.max_answer.saturating_add(64 * 1024)
+        self.cache.max_answer.saturating_add(MAX_META).saturating_add(4)
     }
 }
 

@@ -1,7 +1,6 @@
 //! Where answers are.
 
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +9,10 @@ use lru::LruCache;
 use tracing::debug;
 
 use super::entry::Entry;
+use super::integrity::Integrity;
 use super::key::Key;
+use crate::clock;
+use crate::compact::ALLOCATION;
 use crate::store::{Guard, StoreHealth};
 
 pub(crate) enum Storage {
@@ -20,11 +22,13 @@ pub(crate) enum Storage {
     Store(Shelf),
 }
 
-/// Answers in memory, bounded by their bytes: what was not used for longest makes room.
+/// Answers in memory, bounded by the memory that they take: what was not used for longest makes room.
 pub(crate) struct Held {
-    entries: LruCache<Key, Arc<Entry>>,
+    /// With the size of each.
+    entries: LruCache<Key, (Arc<Entry>, usize)>,
     /// Who stored an answer to the same question last, whoever asked.
     anybody: LruCache<Key, Key>,
+    /// Of both.
     bytes: usize,
     max_bytes: usize,
 }
@@ -32,6 +36,7 @@ pub(crate) struct Held {
 #[derive(Debug)]
 pub(crate) struct Shelf {
     pub(crate) guard: Arc<Guard>,
+    pub(crate) integrity: Integrity,
     /// What names begin with.
     pub(crate) prefix: String,
     pub(crate) keep: Duration,
@@ -42,44 +47,52 @@ pub(crate) struct Shelf {
 }
 
 /// As many questions are known by who answered them last.
-const MAX_ANYBODY: NonZeroUsize = NonZeroUsize::new(50_000).unwrap();
+const MAX_ANYBODY: usize = 50_000;
+/// Of all memory, this part is for them at most.
+const ANYBODY: usize = 16;
+/// What one of them takes: two keys in a list, and a place in a table, which may be less than half full.
+const ANYBODY_SIZE: usize = size_of::<([Key; 2], [usize; 2])>() + ALLOCATION + 40;
 
 impl Storage {
     pub(crate) fn memory(max_bytes: usize) -> Self {
         Self::Memory(Mutex::new(Held {
             entries: LruCache::unbounded(),
-            anybody: LruCache::new(MAX_ANYBODY),
+            // Both are bounded by `Held`; a bound here would have its room made at once.
+            anybody: LruCache::unbounded(),
             bytes: 0,
             max_bytes,
         }))
     }
 
-    /// The answer of this key. What can not be read, for whatever reason, is not there.
+    /// The response of this key. A stored value that does not decode is a miss, and is removed: no other process can
+    /// decode it either.
     pub(crate) async fn get(&self, key: Key, max_bytes: usize) -> Option<Arc<Entry>> {
         match self {
-            Self::Memory(held) => lock(held).entries.get(&key).cloned(),
+            Self::Memory(held) => lock(held).entries.get(&key).map(|(entry, _)| Arc::clone(entry)),
             Self::Store(shelf) => {
                 let name = shelf.name(key);
                 let bytes = shelf.guard.run(|store| store.get(&name)).await??;
-                let entry = Entry::decode(&bytes, max_bytes).map(Arc::new);
+                let entry = shelf.read(&bytes, key, max_bytes);
                 if entry.is_none() {
-                    debug!(key = %key, "what is stored is of another version, or broken");
+                    debug!(key = %key, "a stored response is not readable, and removed");
+                    shelf.remove(key).await;
                 }
                 entry
             }
         }
     }
 
-    /// Stores an answer, unless it is too large, or the store does not take it.
+    /// Stores a response. If it is too large, the one before is removed as well.
     pub(crate) async fn put(&self, key: Key, entry: &Arc<Entry>) {
         match self {
             Self::Memory(held) => lock(held).put(key, Arc::clone(entry)),
             Self::Store(shelf) => {
-                let Some(bytes) = entry.encode(shelf.compress_above) else { return };
+                let bytes = entry.encode(key, &shelf.integrity, shelf.compress_above);
+                let bytes = bytes.filter(|bytes| bytes.len() <= shelf.max_value);
                 // A server that repeats secrets must not tell them to others.
-                if bytes.len() > shelf.max_value || entry.has_secret() {
+                let Some(bytes) = bytes.filter(|_| !entry.has_secret()) else {
                     return shelf.remove(key).await;
-                }
+                };
                 let name = shelf.name(key);
                 shelf.guard.run(|store| store.put(&name, bytes, shelf.keep)).await;
             }
@@ -100,16 +113,18 @@ impl Storage {
             Self::Store(shelf) => {
                 let name = shelf.question(question);
                 let bytes = shelf.guard.run(|store| store.get(&name)).await??;
-                Key::from_bytes(&bytes)
+                let key = Key::from_bytes(&bytes);
+                if key.is_none() {
+                    shelf.guard.run(|store| store.remove(&name)).await;
+                }
+                key
             }
         }
     }
 
     pub(crate) async fn set_anybody(&self, question: Key, key: Key) {
         match self {
-            Self::Memory(held) => {
-                lock(held).anybody.put(question, key);
-            }
+            Self::Memory(held) => lock(held).set_anybody(question, key),
             Self::Store(shelf) => {
                 let name = shelf.question(question);
                 let bytes = Bytes::copy_from_slice(key.as_bytes());
@@ -143,10 +158,17 @@ impl Storage {
     pub(crate) fn sweep(&self, gone: impl Fn(&Entry) -> bool) {
         let Self::Memory(held) = self else { return };
         let mut held = lock(held);
-        let keys: Vec<Key> =
-            held.entries.iter().filter(|(_, entry)| gone(entry)).map(|(key, _)| *key).collect();
+        let gone = held.entries.iter().filter(|(_, (entry, _))| gone(entry));
+        let keys: Vec<Key> = gone.map(|(key, _)| *key).collect();
         for key in keys {
             held.remove(key);
+        }
+        let lost = held.anybody.iter().filter(|(_, key)| !held.entries.contains(key));
+        let questions: Vec<Key> = lost.map(|(question, _)| *question).collect();
+        for question in questions {
+            if held.anybody.pop(&question).is_some() {
+                held.bytes -= ANYBODY_SIZE;
+            }
         }
     }
 }
@@ -154,21 +176,39 @@ impl Storage {
 impl Held {
     fn put(&mut self, key: Key, entry: Arc<Entry>) {
         self.remove(key);
-        let weight = entry.weight();
-        if weight > self.max_bytes {
-            return;
+        let size = entry.size();
+        if size <= self.max_bytes {
+            self.bytes += size;
+            self.entries.put(key, (entry, size));
+            self.make_room();
         }
-        while self.bytes + weight > self.max_bytes {
-            let Some((_, old)) = self.entries.pop_lru() else { break };
-            self.bytes -= old.weight();
-        }
-        self.bytes += weight;
-        self.entries.put(key, entry);
     }
 
     fn remove(&mut self, key: Key) {
-        if let Some(entry) = self.entries.pop(&key) {
-            self.bytes -= entry.weight();
+        if let Some((_, size)) = self.entries.pop(&key) {
+            self.bytes -= size;
+        }
+    }
+
+    fn set_anybody(&mut self, question: Key, key: Key) {
+        let most = (self.max_bytes / ANYBODY / ANYBODY_SIZE).min(MAX_ANYBODY);
+        if most == 0 {
+            return;
+        }
+        if self.anybody.put(question, key).is_none() {
+            self.bytes += ANYBODY_SIZE;
+        }
+        if self.anybody.len() > most && self.anybody.pop_lru().is_some() {
+            self.bytes -= ANYBODY_SIZE;
+        }
+        self.make_room();
+    }
+
+    /// Drops what was not used for longest, until all that is left is within the bound.
+    fn make_room(&mut self) {
+        while self.bytes > self.max_bytes {
+            let Some((_, (_, size))) = self.entries.pop_lru() else { break };
+            self.bytes -= size;
         }
     }
 }
@@ -180,6 +220,10 @@ impl Shelf {
 
     fn question(&self, key: Key) -> String {
         format!("{}any:{key}", self.prefix)
+    }
+
+    fn read(&self, bytes: &Bytes, key: Key, max_bytes: usize) -> Option<Arc<Entry>> {
+        Entry::decode(bytes, key, &self.integrity, max_bytes, clock::now()).map(Arc::new)
     }
 
     async fn remove(&self, key: Key) {
@@ -207,3 +251,6 @@ impl fmt::Debug for Storage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

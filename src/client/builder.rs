@@ -428,7 +428,7 @@ impl ClientBuilder {
         let patience = self.store_timeout;
         let shared_store = self.store.take().map(|store| Arc::new(Guard::new(store, patience)));
         let cache =
-            std::mem::take(&mut self.cache).open(origins.api().as_str(), shared_store.as_ref());
+            std::mem::take(&mut self.cache).open(origins.api().as_str(), shared_store.as_ref())?;
         let shared = Shared {
             headers: self.template()?,
             http: self.http(&origins)?,

@@ -32,7 +32,8 @@ pub struct ApiError {
     /// if there is none.
     pub message: String,
     #[cfg_attr(test, schemars(default))]
-    /// What exactly is wrong, where GitHub says so, as it does for 422.
+    /// What exactly is wrong, where GitHub says so, as it does for 422: the first 100 entries. Of those that are more than
+    /// 64 KiB of JSON together, the message only; [`Error::body`] has all.
     pub errors: Vec<ApiErrorDetail>,
     /// The page that GitHub points to, cut to 2,048 characters.
     pub documentation_url: Option<String>,
@@ -94,8 +95,8 @@ impl ApiError {
         let value = json.unwrap_or_default();
         let errors = match value.get("errors").or_else(|| value.get("error")) {
             None | Some(Value::Null) => Vec::new(),
-            Some(Value::Array(errors)) => errors.iter().map(ApiErrorDetail::read).collect(),
-            Some(error) => vec![ApiErrorDetail::read(error)],
+            Some(Value::Array(errors)) => read_details(errors),
+            Some(error) => read_details(std::slice::from_ref(error)),
         };
         Self {
             status,
@@ -134,6 +135,45 @@ impl ApiErrorDetail {
             None => what,
         }
     }
+}
+
+/// So many details are kept, of which GitHub sends a few.
+const MAX_DETAILS: usize = 100;
+/// And so many bytes of their JSON: `[[],[],…]` takes ten times its length in memory.
+const MAX_DETAILS_JSON: usize = 64 * 1024;
+
+fn read_details(errors: &[Value]) -> Vec<ApiErrorDetail> {
+    let mut left = MAX_DETAILS_JSON;
+    let details = errors.iter().take(MAX_DETAILS).map(|error| {
+        let detail = ApiErrorDetail::read(error);
+        match left.checked_sub(json_length(error)) {
+            Some(rest) => {
+                left = rest;
+                detail
+            }
+            // The message is cut.
+            None => ApiErrorDetail { message: detail.message, ..ApiErrorDetail::default() },
+        }
+    });
+    details.collect()
+}
+
+fn json_length(value: &Value) -> usize {
+    /// Counts what is written.
+    struct Length(usize);
+    impl std::io::Write for Length {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 = self.0.saturating_add(bytes.len());
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut length = Length(0);
+    // JSON is written whatever it is.
+    let _ = serde_json::to_writer(&mut length, value);
+    length.0
 }
 
 /// What happened, for the beginning of the line.
@@ -212,6 +252,28 @@ mod tests {
             let line = error(422, &[], &body).to_string();
             assert!(line.contains(expected), "{line}");
         }
+    }
+
+    #[test]
+    fn details_are_bounded_in_number_and_size() {
+        let details = |errors: Vec<Value>| {
+            let body = serde_json::json!({ "errors": errors }).to_string();
+            error(422, &[], &body).api().unwrap().errors.clone()
+        };
+        assert_eq!(details(vec!["x".into(); 2 * MAX_DETAILS]).len(), MAX_DETAILS);
+        let entry = |length: usize| {
+            let text = "x".repeat(length);
+            serde_json::json!({ "resource": text, "field": text, "code": text, "message": "no" })
+        };
+        let all = details(vec![entry(10), entry(MAX_DETAILS_JSON), entry(10)]);
+        let told: Vec<_> = all.iter().map(|detail| detail.code.as_deref()).collect();
+        assert_eq!(told, [Some("xxxxxxxxxx"), None, Some("xxxxxxxxxx")]);
+        assert!(all.iter().all(|detail| detail.message.as_deref() == Some("no")));
+        let large = &all[1];
+        assert!(large.resource.is_none() && large.field.is_none() && large.value.is_null());
+        let kept = details(vec![Value::Array(vec![Value::Array(Vec::new()); 1_000]); 100]);
+        let json: usize = kept.iter().map(|detail| json_length(&detail.value)).sum();
+        assert!(json <= MAX_DETAILS_JSON + 100 * "null".len(), "{json}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::unreadable::{report, unreadable};
 use super::{Lease, LeaseRequest, Ledger, Store, StoreFuture, counter, tally};
+use crate::compact::{self, ALLOCATION};
 use crate::error::Result;
 
 /// A [store](Store) in memory, for several clients of one process: clones share what it holds.
@@ -47,8 +48,9 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 const MAX_LEDGERS: usize = 15_000;
 /// Of all bytes, this part is for what was added up.
 const COUNTED: usize = 2;
-/// What an entry takes beside its key and value, about.
-const OVERHEAD: usize = 128;
+/// What an entry takes beside its key and value: a node of a list, a place in a table, which may be less than half full,
+/// and three allocations.
+const OVERHEAD: usize = size_of::<(Box<str>, Value, [usize; 2])>() + 40 + 3 * ALLOCATION;
 /// As long as GitHub's longest window, and an hour more.
 const LEDGER_TTL: Duration = Duration::from_secs(2 * 60 * 60);
 
@@ -65,7 +67,7 @@ impl Memory {
         Self::with_max_bytes(MAX_BYTES)
     }
 
-    /// An empty store whose values have so many bytes at most, with their keys and some 128 bytes
+    /// An empty store whose values have so many bytes at most, with their keys and some 200 bytes
     /// for each.
     #[must_use]
     pub fn with_max_bytes(max_bytes: usize) -> Self {
@@ -125,7 +127,7 @@ impl State {
         if size > self.max_bytes {
             return false;
         }
-        while self.bytes + size > self.max_bytes {
+        while self.bytes > self.max_bytes - size {
             let Some((key, value)) = self.values.pop_lru() else { break };
             // Unless they are too many: another look at it comes after all the others.
             let current = value.until.is_none_or(|until| until > Instant::now());
@@ -138,7 +140,7 @@ impl State {
         self.bytes += size;
         self.counted += if counts { size } else { 0 };
         // A part of a larger buffer would keep all of it.
-        let bytes = Bytes::copy_from_slice(&bytes);
+        let bytes = compact::bytes(&bytes);
         self.values.put(key.into(), Value { bytes, counts, until });
         true
     }

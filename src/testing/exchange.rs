@@ -252,8 +252,9 @@ impl Shared {
             let count = received.by_operation.entry(id.clone()).or_default();
             *count = count.saturating_add(1);
         }
+        let request = request.kept();
         received.bytes = received.bytes.saturating_add(request.size());
-        received.requests.push_back(request.clone());
+        received.requests.push_back(request);
         while received.requests.len() > MAX_RECEIVED || received.bytes > MAX_RECEIVED_BYTES {
             let Some(oldest) = received.requests.pop_front() else { break };
             received.bytes = received.bytes.saturating_sub(oldest.size());

@@ -8,7 +8,11 @@ use http::uri::Authority;
 use http::{HeaderMap, Method};
 use serde_json::Value;
 
+use crate::compact::{self, ALLOCATION};
 use crate::contract::value_of;
+
+/// What two texts take beside their bytes.
+const PAIR: usize = size_of::<(String, String)>() + 2 * ALLOCATION;
 
 /// A request that a [`MockGitHub`](super::MockGitHub) got.
 #[derive(Clone)]
@@ -112,6 +116,26 @@ impl Received {
 
     pub(super) fn is_authorized(&self) -> bool {
         self.headers.contains_key(AUTHORIZATION)
+    }
+
+    /// A copy in memory of its own, without the connection's buffer.
+    pub(super) fn kept(&self) -> Self {
+        let (headers, body) = (compact::copy_of_headers(&self.headers), compact::bytes(&self.body));
+        Self { headers, body, ..self.clone() }
+    }
+
+    /// The memory that it takes.
+    pub(super) fn size(&self) -> usize {
+        let pairs = |pairs: &[(String, String)]| {
+            let texts = pairs.iter().map(|(name, value)| name.capacity() + value.capacity());
+            texts.map(|text| text + PAIR).sum::<usize>()
+        };
+        let id = self.operation_id.as_ref().map_or(0, String::capacity);
+        let texts = [&self.path, &self.query, &self.resource, &self.address];
+        let texts: usize = texts.iter().map(|text| text.capacity() + ALLOCATION).sum();
+        let pairs = pairs(&self.path_parameters) + pairs(&self.query_pairs);
+        let own = size_of::<Self>() + id + texts + pairs + 4 * ALLOCATION;
+        own + compact::size_of_headers(&self.headers) + self.body.len()
     }
 }
 

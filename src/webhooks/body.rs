@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use futures_util::future::poll_fn;
 use http_body::Body;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -14,13 +14,25 @@ use super::refusal::Refusal;
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// Makes room for so many bytes more of a body that is said to have `expected` in all: by half of what is there, so that
+/// no more memory is taken than is needed and half of it.
+fn make_room(all: &mut Vec<u8>, more: usize, expected: usize) {
+    let needed = all.len().saturating_add(more);
+    if needed > all.capacity() {
+        let grown = all.len().saturating_add(all.len() / 2).max(MAX_RESERVED);
+        // What is said to come may be less or more than what comes.
+        let wanted = if needed <= expected { grown.min(expected) } else { grown }.max(needed);
+        all.reserve_exact(wanted - all.len());
+    }
+}
+
 /// As GitHub caps payloads.
 const MOST: usize = 25 * 1024 * 1024;
 const HELD: usize = 64 * 1024 * 1024;
 /// GitHub waits for 10 s, of which a part is the network's.
 pub(super) const WITHIN: Duration = Duration::from_secs(9);
-/// What is smaller is copied out of the connection's buffer, which it would keep as a whole.
-const COPIED: usize = 64 * 1024;
+/// Of what a body is said to have, as much is made room for before it is there.
+const MAX_RESERVED: usize = 64 * 1024;
 
 /// What bodies may take, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +79,8 @@ impl Bodies {
         timeout_at(by, self.collect(body)).await.unwrap_or(Err(Refusal::TooSlow))
     }
 
+    /// Copies a body out of the connection's buffer, which a part of it would keep as a whole, into memory of its own
+    /// length: a delivery may wait for long.
     async fn collect<B>(&self, body: B) -> Result<(Bytes, Held), Refusal>
     where
         B: Body,
@@ -76,27 +90,16 @@ impl Bodies {
         let expected = usize::try_from(body.size_hint().lower()).unwrap_or_default();
         let mut body = pin!(body);
         let mut held = None;
-        let mut first = Bytes::new();
-        let mut all = BytesMut::new();
+        let mut all = Vec::new();
         while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
             let frame = frame.map_err(|_| Refusal::Broken)?;
             let Ok(mut data) = frame.into_data() else { continue };
             let length = data.remaining();
-            let total = first.len() + all.len() + length;
-            if total > self.most {
+            if length > self.most - all.len() {
                 return Err(Refusal::TooLarge);
             }
             self.hold(&mut held, length)?;
-            if total == length && total > COPIED {
-                // Likely all of it.
-                first = data.copy_to_bytes(length);
-                continue;
-            }
-            if all.is_empty() {
-                // Of what is said to come, no more than a little is made room for before it does.
-                all.reserve(expected.min(COPIED).max(total));
-                all.extend_from_slice(&std::mem::take(&mut first));
-            }
+            make_room(&mut all, length, expected);
             while data.has_remaining() {
                 let chunk = data.chunk();
                 all.extend_from_slice(chunk);
@@ -104,7 +107,8 @@ impl Bodies {
                 data.advance(length);
             }
         }
-        Ok((if all.is_empty() { first } else { all.freeze() }, held))
+        all.shrink_to_fit();
+        Ok((Bytes::from(all), held))
     }
 
     /// Takes so many bytes more of what may be held.
@@ -117,5 +121,34 @@ impl Bodies {
             None => *held = Some(more),
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_body_takes_no_more_memory_than_half_as_much_again(
+            chunks in prop::collection::vec(1..300_000_usize, 1..40),
+            said in prop_oneof![Just(0), Just(usize::MAX), 0..4_000_000_usize],
+            tells_truth in any::<bool>(),
+        ) {
+            let total = chunks.iter().sum();
+            let expected = if tells_truth { total } else { said };
+            let mut all = Vec::new();
+            for chunk in chunks {
+                make_room(&mut all, chunk, expected);
+                all.resize(all.len() + chunk, 0);
+                let most = (all.len() + all.len() / 2).max(MAX_RESERVED);
+                prop_assert!(all.capacity() <= most, "{} for {}", all.capacity(), all.len());
+            }
+            if tells_truth && total > MAX_RESERVED {
+                prop_assert_eq!(all.capacity(), total);
+            }
+        }
     }
 }

@@ -20,7 +20,7 @@ use crate::store::Store;
 /// [`Delivery::key`](super::Delivery::key), which tells them apart.
 ///
 /// A store forgets: [`Memory`](crate::store::Memory) whatever was not asked for longest when it is
-/// full (64 MiB are some 370,000 deliveries, and fewer if a cache shares it), and all when the process
+/// full (64 MiB are some 280,000 deliveries, and fewer if a cache shares it), and all when the process
 /// ends; Redis what its memory policy says.
 ///
 /// ```

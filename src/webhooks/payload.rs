@@ -65,7 +65,7 @@ fn form_payload(body: &[u8]) -> Result<Bytes, Refusal> {
         (&*form_decoded(name) == b"payload").then(|| value.get(1..).unwrap_or_default())
     });
     match (payloads.next(), payloads.next()) {
-        (Some(payload), None) => Ok(Bytes::from(form_decoded(payload).into_owned())),
+        (Some(payload), None) => Ok(Bytes::copy_from_slice(&form_decoded(payload))),
         _ => Err(Refusal::Form),
     }
 }

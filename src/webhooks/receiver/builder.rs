@@ -57,7 +57,7 @@ impl ReceiverBuilder {
     }
 
     /// Where it is noted which deliveries were handled: in memory by default, 64 MiB of it, which are
-    /// some 370,000 deliveries and end with the process. With a [store](crate::store) that a fleet
+    /// some 280,000 deliveries and end with the process. With a [store](crate::store) that a fleet
     /// shares, one process of it handles a delivery.
     pub fn once(mut self, once: Once) -> Self {
         self.once = Some(once);

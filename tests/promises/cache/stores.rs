@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::Method;
 use octowire::cache::{Cache, CachePolicy, CacheStatus, Purge};
-use octowire::store::{Disk, Memory};
+use octowire::store::{Disk, Memory, Store};
 use octowire::{Client, ErrorKind};
 use serde_json::{Value, json};
 
@@ -70,6 +70,66 @@ async fn two_share(cache: impl Fn() -> Cache) {
 async fn two_share_a_memory() {
     let store = Memory::new();
     two_share(|| Cache::store(store.clone())).await;
+}
+
+const KEY: &str = "hunter2-hunter2-hunter2";
+
+#[tokio::test]
+async fn two_share_a_memory_with_a_key() {
+    let store = Memory::new();
+    two_share(|| Cache::store(store.clone()).integrity_key(KEY)).await;
+}
+
+#[tokio::test]
+async fn who_has_another_key_is_told_nothing_that_was_stored() {
+    let github = Resources::start().await;
+    let store = Memory::new();
+    let client = |key: Option<&str>| {
+        let cache = Cache::store(store.clone()).policy(CachePolicy::moderate());
+        let cache = match key {
+            Some(key) => cache.integrity_key(key),
+            None => cache,
+        };
+        github.server.unattended().cache(cache).build()
+    };
+    let keys = [Some(KEY), None, Some("another-key-of-hunter2")];
+    for (stored_by, read_by) in keys.into_iter().flat_map(|key| keys.map(|other| (key, other))) {
+        let path = "/x";
+        get(&client(stored_by).unwrap(), path).await;
+        let expected = if stored_by == read_by { CacheStatus::Hit } else { CacheStatus::Miss };
+        assert_eq!(status(&client(read_by).unwrap(), path).await, expected);
+    }
+    let short = client(Some("too short")).unwrap_err();
+    assert_eq!(short.kind(), ErrorKind::Configuration);
+    let shown = format!("{:?} {short:?}", Cache::default().integrity_key(KEY));
+    assert!(!shown.contains("hunter2") && !shown.contains("too short"), "{shown}");
+}
+
+/// Somebody writes into the store where the cache has its log.
+#[tokio::test]
+async fn a_log_with_an_impossible_number_begins_anew() {
+    let github = Resources::start().await;
+    let store = Memory::new();
+    let client = || {
+        let cache = Cache::store(store.clone()).policy(CachePolicy::moderate());
+        github.server.unattended().auth(Rotating::new("octo")).cache(cache).build().unwrap()
+    };
+    let name = format!("cache:{}/:marks", github.server.url);
+    let day = Duration::from_secs(24 * 60 * 60);
+    for number in ["18446744073709551615", "4503599627370496", "none"] {
+        assert!(store.get(&name).await.unwrap().is_some() || number == "18446744073709551615");
+        store.put(&name, number.into(), day).await.unwrap();
+        let (one, other) = (client(), client());
+        get(&one, "/repos/o/r").await;
+        assert_eq!(status(&one, "/repos/o/r").await, CacheStatus::Hit);
+        assert_eq!(status(&other, "/repos/o/r").await, CacheStatus::Hit);
+        // What one marks, the other one learns of.
+        other.cache().invalidate(Purge::prefix("/repos/o")).await;
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        assert_eq!(status(&one, "/repos/o/r").await, CacheStatus::Revalidated);
+        let number = String::from_utf8(store.get(&name).await.unwrap().unwrap().to_vec()).unwrap();
+        assert!(number.parse::<u64>().unwrap() < 1 << 50, "{number}");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,146 @@
+use http::{HeaderMap, HeaderValue};
+use proptest::prelude::*;
+
+use super::*;
+use crate::cache::entry::About;
+use crate::cache::rules::Times;
+use crate::store::{Memory, Store};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const LARGEST: usize = 1 << 20;
+
+fn key(number: u8) -> Key {
+    Key::from_bytes(&[number; 32]).unwrap()
+}
+
+fn entry(headers: usize, body: usize) -> Arc<Entry> {
+    let mut map = HeaderMap::new();
+    for each in 0..headers {
+        map.append(["x-one", "x-other"][each % 2], HeaderValue::from(each));
+    }
+    let time = clock::now();
+    Arc::new(Entry {
+        about: About {
+            url: "https://api.github.com/x".parse().unwrap(),
+            path: "/x".to_owned(),
+            operation: "GET /x".to_owned(),
+            identity: "user:a".to_owned(),
+        },
+        headers: map.into(),
+        body: vec![b'x'; body].into(),
+        times: Times { requested: time, received: time },
+        number: 7,
+        print: 0,
+    })
+}
+
+fn shelf(store: &Memory, integrity_key: Option<&str>) -> Shelf {
+    Shelf {
+        guard: Arc::new(Guard::new(Arc::new(store.clone()), Duration::from_secs(1))),
+        integrity: Integrity::new(integrity_key.map(|key| key.to_owned().into())).unwrap(),
+        prefix: "cache:".to_owned(),
+        keep: DAY,
+        compress_above: 100,
+        max_value: LARGEST,
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_readable_is_removed_from_the_store() {
+    let store = Memory::new();
+    let shelf = shelf(&store, None);
+    let (name, question) = (shelf.name(key(1)), shelf.question(key(1)));
+    let whole = entry(3, 500).encode(key(1), &shelf.integrity, 100).unwrap();
+    let elsewhere = entry(3, 500).encode(key(2), &shelf.integrity, 100).unwrap();
+    let mut other_version = whole.to_vec();
+    other_version[7] += 1;
+    let storage = Storage::Store(shelf);
+    for value in [Bytes::new(), whole.slice(..whole.len() - 1), elsewhere, other_version.into()] {
+        store.put(&name, value.clone(), DAY).await.unwrap();
+        assert!(storage.get(key(1), LARGEST).await.is_none());
+        assert_eq!(store.get(&name).await.unwrap(), None, "{value:?}");
+        store.put(&question, value, DAY).await.unwrap();
+        assert!(storage.anybody(key(1)).await.is_none());
+        assert_eq!(store.get(&question).await.unwrap(), None);
+    }
+    store.put(&name, whole, DAY).await.unwrap();
+    assert!(storage.get(key(1), LARGEST).await.is_some());
+    assert!(store.get(&name).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn what_can_not_be_stored_removes_what_was() {
+    let store = Memory::new();
+    let mut shelf = shelf(&store, None);
+    shelf.max_value = 20_000;
+    let storage = Storage::Store(shelf);
+    let mut too_much_said = (*entry(1, 10)).clone();
+    too_much_said.about.identity = "\"".repeat(100_000);
+    let random: Vec<u8> =
+        (0..30_000_u32).map(|it| (it.wrapping_mul(2_654_435_761) >> 9) as u8).collect();
+    let mut too_large = (*entry(1, 10)).clone();
+    too_large.body = random.into();
+    for entry_after in [too_much_said, too_large] {
+        storage.put(key(1), &entry(1, 10)).await;
+        assert!(storage.get(key(1), LARGEST).await.is_some());
+        storage.put(key(1), &Arc::new(entry_after)).await;
+        assert!(storage.get(key(1), LARGEST).await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn processes_with_other_keys_have_nothing_in_common() {
+    let store = Memory::new();
+    let keys = [None, Some("hunter2-hunter2-hunter2"), Some("another-key-of-hunter2")];
+    for stored_by in keys {
+        for read_by in keys {
+            let (one, other) = (shelf(&store, stored_by), shelf(&store, read_by));
+            let (one, other) = (Storage::Store(one), Storage::Store(other));
+            one.put(key(1), &entry(1, 10)).await;
+            let read = other.get(key(1), LARGEST).await;
+            assert_eq!(read.is_some(), stored_by == read_by);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_swept_takes_nothing() {
+    let storage = Storage::memory(100_000);
+    for number in 0..4 {
+        storage.put(key(number), &entry(3, 500)).await;
+        storage.set_anybody(key(100 + number), key(number)).await;
+    }
+    storage.sweep(|_| false);
+    assert_eq!(storage.anybody(key(101)).await, Some(key(1)));
+    storage.sweep(|_| true);
+    assert_eq!(storage.bytes(), 0);
+}
+
+proptest! {
+    /// Entries and questions together are within the bound, and what is told of them is what they take.
+    #[test]
+    fn a_cache_in_memory_is_within_its_bound(
+        max_bytes in prop_oneof![Just(0_usize), 1_000..200_000_usize],
+        steps in prop::collection::vec((0..5_u8, 0..40_u8, 0..50_usize, 0..5_000_usize), 0..200),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let storage = Storage::memory(max_bytes);
+        for (step, number, headers, body) in steps {
+            let (key, other) = (key(number), key(number.wrapping_add(100)));
+            runtime.block_on(async {
+                match step {
+                    0 => drop(storage.get(key, LARGEST).await),
+                    1 => storage.put(key, &entry(headers, body)).await,
+                    2 => storage.set_anybody(other, key).await,
+                    3 => storage.remove(key).await,
+                    _ => storage.sweep(|entry| entry.body.len() % 3 == 0),
+                }
+            });
+            let Storage::Memory(held) = &storage else { unreachable!() };
+            let held = lock(held);
+            let sizes: usize = held.entries.iter().map(|(_, (entry, _))| entry.size()).sum();
+            prop_assert_eq!(held.bytes, sizes + held.anybody.len() * ANYBODY_SIZE);
+            prop_assert!(held.bytes <= max_bytes);
+        }
+    }
+}

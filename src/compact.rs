@@ -1,0 +1,120 @@
+//! Copies of what a response holds, for what outlives a call: without the buffer of the connection.
+//!
+//! A body and the values of headers arrive as [`Bytes`] that point into that buffer. It can be a thousand times as large,
+//! and lives as long as the smallest part of it. So everything that outlives a call is copied here first, into memory of
+//! its own length.
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// The memory that an allocation takes beside what is asked for.
+pub(crate) const ALLOCATION: usize = 16;
+
+/// A copy in memory of its own.
+pub(crate) fn bytes(bytes: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(bytes)
+}
+
+/// The same headers, whose values are in one piece of memory of their own.
+pub(crate) fn headers(mut headers: HeaderMap) -> HeaderMap {
+    let length = headers.values().map(HeaderValue::len).sum();
+    let mut all = BytesMut::with_capacity(length);
+    headers.values().for_each(|value| all.extend_from_slice(value.as_bytes()));
+    let mut all = all.freeze();
+    for value in headers.values_mut() {
+        let own = HeaderValue::from_maybe_shared(all.split_to(value.len()));
+        // What was the value of a header before is one.
+        if let Ok(mut own) = own {
+            own.set_sensitive(value.is_sensitive());
+            *value = own;
+        }
+    }
+    headers
+}
+
+/// A copy of these headers, in a table that is no larger than they need.
+pub(crate) fn copy_of_headers(headers: &HeaderMap) -> HeaderMap {
+    let mut copy = HeaderMap::try_with_capacity(headers.keys_len()).unwrap_or_default();
+    for (name, value) in headers {
+        // There is room for as many as another map has.
+        let _ = copy.try_append(name.clone(), value.clone());
+    }
+    self::headers(copy)
+}
+
+/// The memory that headers take whose values were [copied](self::headers): the table of the map, the names and the
+/// values.
+pub(crate) fn size_of_headers(headers: &HeaderMap) -> usize {
+    /// As the map has a header, and the further values of one that is repeated.
+    struct Slot {
+        _hash: u16,
+        _name: HeaderName,
+        _value: HeaderValue,
+        _links: Option<(usize, usize)>,
+    }
+    struct Further {
+        _value: HeaderValue,
+        _links: [(usize, usize); 2],
+    }
+    /// The index of a slot and its hash.
+    const INDEX: usize = 4;
+    let capacity = headers.capacity();
+    // The index has a third more places than the map takes headers.
+    let table = capacity * size_of::<Slot>() + (capacity + capacity / 3) * INDEX;
+    let further = headers.len() - headers.keys_len();
+    // A vector that grows has up to twice the room that it needs.
+    let further = if further == 0 { 0 } else { further.next_power_of_two().max(4) };
+    let names = headers.keys().map(|name| name.as_str().len() + ALLOCATION).sum::<usize>();
+    let values = headers.values().map(HeaderValue::len).sum::<usize>();
+    size_of::<HeaderMap>()
+        + table
+        + further * size_of::<Further>()
+        + names
+        + values
+        + 6 * ALLOCATION
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_copy_is_equal_and_shares_no_memory(
+            pairs in prop::collection::vec(("[a-z][a-z-]{0,8}", "[ -~]{0,40}", any::<bool>()), 0..60),
+        ) {
+            let mut buffer = BytesMut::new();
+            let mut headers = HeaderMap::new();
+            for (name, value, sensitive) in pairs {
+                buffer.extend_from_slice(value.as_bytes());
+                let mut value = HeaderValue::from_maybe_shared(buffer.split().freeze()).unwrap();
+                value.set_sensitive(sensitive);
+                headers.append(HeaderName::try_from(name).unwrap(), value);
+            }
+            let parts = |headers: &HeaderMap| -> Vec<(String, HeaderValue, bool)> {
+                let parts = headers.iter();
+                parts.map(|(name, it)| (name.to_string(), it.clone(), it.is_sensitive())).collect()
+            };
+            let places: Vec<_> = headers.values().map(|value| value.as_bytes().as_ptr_range()).collect();
+            for copy in [super::headers(headers.clone()), copy_of_headers(&headers)] {
+                prop_assert_eq!(parts(&copy), parts(&headers));
+                for value in copy.values().filter(|value| !value.is_empty()) {
+                    let place = value.as_bytes().as_ptr();
+                    prop_assert!(places.iter().all(|old| !old.contains(&place)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_copy_of_bytes_does_not_keep_the_buffer() {
+        let buffer = Bytes::from(vec![b'x'; 100_000]);
+        let part = buffer.slice(10..20);
+        let own = bytes(&part);
+        assert_eq!(own, part);
+        drop(part);
+        assert!(buffer.is_unique(), "only the copy is left");
+    }
+}
