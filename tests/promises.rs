@@ -1,10 +1,10 @@
 //! What the library promises, a module for each promise.
 
+#[path = "support/alone.rs"]
+mod alone;
 #[cfg(all(feature = "dashboard", feature = "app-auth", feature = "webhooks-core"))]
 #[path = "support/browser.rs"]
 mod browser;
-#[path = "support/alone.rs"]
-mod alone;
 #[path = "support/gone.rs"]
 mod gone;
 #[path = "support/sender.rs"]
