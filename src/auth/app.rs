@@ -185,7 +185,7 @@ impl App {
         let mut changed = self.state.changed.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.state.skew.load(Ordering::Relaxed);
         let lately = changed.clock.is_some_and(|at| at.elapsed() < CLOCK_INTERVAL);
-        if lately || ahead.saturating_sub(known).saturating_abs() <= CLOCK_TOLERANCE {
+        if lately || ahead.abs_diff(known) <= CLOCK_TOLERANCE {
             return false;
         }
         warn!(seconds = ahead, "this machine's clock is off; GitHub's is ahead by so much");

@@ -262,6 +262,8 @@ fn read_headers(lines: Vec<(String, String)>) -> Option<HeaderMap> {
     let mut headers = HeaderMap::try_with_capacity(lines.len()).ok()?;
     for (name, value) in lines {
         let (name, value) = (HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?);
+        // Only text is written.
+        value.to_str().ok()?;
         headers.try_append(name, value).ok()?;
     }
     is_storable(&headers).then_some(headers)

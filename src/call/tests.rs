@@ -460,7 +460,8 @@ async fn the_body_of_an_error_is_waited_for_three_seconds_or_half_of_what_is_lef
             let error = request.send::<Value>().await.unwrap_err();
             assert_eq!(error.status().unwrap().as_u16(), status);
             assert_eq!(error.body().unwrap(), "");
-            assert_eq!(began.elapsed().as_millis(), waited, "{status}");
+            let elapsed = began.elapsed().as_millis();
+            assert!((waited..waited + 5).contains(&elapsed), "{status}: {elapsed} ms");
             assert_eq!(sent.load(Ordering::Relaxed), 1, "{status}");
         }
     }

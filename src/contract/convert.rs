@@ -99,6 +99,8 @@ impl Compiler {
                     value.as_array().into_iter().flatten().map(convert).collect()
                 }
                 "pattern" if self.takes(value) => value.clone(),
+                // GitHub writes it where nothing is required; draft 4 does not have it.
+                "required" if value.as_array().is_some_and(Vec::is_empty) => continue,
                 "$ref" if self.knows(value, components) => value.clone(),
                 key if KEPT.contains(&key) => value.clone(),
                 _ => continue,

@@ -255,6 +255,18 @@ mod tests {
         assert_eq!(guard.health(), StoreHealth { down: None, outages: 1 });
     }
 
+    #[tokio::test]
+    async fn a_value_that_cannot_be_read_is_no_outage() {
+        let memory = Memory::new();
+        let garbage = Bytes::from_static(b"garbage");
+        memory.put("k", garbage, Duration::from_secs(9)).await.unwrap();
+        let guard = Guard::new(Arc::new(memory), PATIENCE);
+        let added = guard.try_run(|store| store.add("k", 1, PATIENCE)).await;
+        assert_eq!(added, Ran::Unreadable);
+        assert_eq!(guard.retry_at(), None);
+        assert_eq!(guard.health(), StoreHealth { down: None, outages: 0 });
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_store_that_stays_away_is_asked_once_a_second() {
         let moody = Arc::new(Moody::default());

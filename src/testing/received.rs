@@ -94,16 +94,6 @@ impl Received {
         self.by_id.contains(&parameter)
     }
 
-    /// What it takes up, in bytes.
-    pub(super) fn size(&self) -> usize {
-        let pairs = self.path_parameters.iter().chain(&self.query_pairs);
-        let pairs = pairs.map(|(name, value)| name.len().saturating_add(value.len()));
-        let headers = self.headers.iter();
-        let headers = headers.map(|(name, value)| name.as_str().len().saturating_add(value.len()));
-        let texts = [self.body.len(), self.path.len(), self.query.len()].into_iter();
-        texts.chain(pairs).chain(headers).fold(size_of::<Self>(), usize::saturating_add)
-    }
-
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
@@ -124,18 +114,19 @@ impl Received {
         Self { headers, body, ..self.clone() }
     }
 
-    /// The memory that it takes.
+    /// The memory that it takes, in bytes.
     pub(super) fn size(&self) -> usize {
-        let pairs = |pairs: &[(String, String)]| {
-            let texts = pairs.iter().map(|(name, value)| name.capacity() + value.capacity());
-            texts.map(|text| text + PAIR).sum::<usize>()
-        };
-        let id = self.operation_id.as_ref().map_or(0, String::capacity);
+        let pairs = self.path_parameters.iter().chain(&self.query_pairs);
+        let pairs = pairs.map(|(name, value)| {
+            name.capacity().saturating_add(value.capacity()).saturating_add(PAIR)
+        });
         let texts = [&self.path, &self.query, &self.resource, &self.address];
-        let texts: usize = texts.iter().map(|text| text.capacity() + ALLOCATION).sum();
-        let pairs = pairs(&self.path_parameters) + pairs(&self.query_pairs);
-        let own = size_of::<Self>() + id + texts + pairs + 4 * ALLOCATION;
-        own + compact::size_of_headers(&self.headers) + self.body.len()
+        let texts = texts.into_iter().map(|text| text.capacity().saturating_add(ALLOCATION));
+        let id = self.operation_id.as_ref().map_or(0, String::capacity);
+        let own = [id, ALLOCATION.saturating_mul(4), self.body.len()];
+        let headers = [compact::size_of_headers(&self.headers)];
+        let parts = pairs.chain(texts).chain(own).chain(headers);
+        parts.fold(size_of::<Self>(), usize::saturating_add)
     }
 }
 

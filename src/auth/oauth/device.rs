@@ -103,7 +103,6 @@ impl Code {
         sanitize::remember(device_code.expose_secret().as_bytes());
         let expires_in = fields.seconds("expires_in").unwrap_or(LIFE).min(LONGEST_LIFE);
         let interval = fields.seconds("interval").unwrap_or(INTERVAL);
-        let now = Instant::now();
         Some(Self {
             device_code,
             user_code: fields.text("user_code").filter(|code| !code.is_empty())?.to_owned(),

@@ -72,14 +72,12 @@ async fn what_is_not_readable_is_removed_from_the_store() {
 async fn what_can_not_be_stored_removes_what_was() {
     let store = Memory::new();
     let mut shelf = shelf(&store, None);
-    shelf.max_value = 20_000;
+    (shelf.max_value, shelf.compress_above) = (20_000, usize::MAX);
     let storage = Storage::Store(shelf);
     let mut too_much_said = (*entry(1, 10)).clone();
     too_much_said.about.identity = "\"".repeat(100_000);
-    let random: Vec<u8> =
-        (0..30_000_u32).map(|it| (it.wrapping_mul(2_654_435_761) >> 9) as u8).collect();
     let mut too_large = (*entry(1, 10)).clone();
-    too_large.body = random.into();
+    too_large.body = vec![b'x'; 30_000].into();
     for entry_after in [too_much_said, too_large] {
         storage.put(key(1), &entry(1, 10)).await;
         assert!(storage.get(key(1), LARGEST).await.is_some());

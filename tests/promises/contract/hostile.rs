@@ -40,12 +40,15 @@ fn with_schema(schema: &Value, schemas: Value) -> Value {
     })
 }
 
+/// What a schema becomes that has others at some place.
+type Place = (&'static str, fn(&Value) -> Value);
+
 /// Schemas that contain themselves, or one another, at each kind of place.
 fn circles() -> Vec<(String, Value)> {
     let (x, y) = (schema("x"), schema("y"));
     let schemas = |x: Value, y: Value| json!({ "x": x, "y": y });
     let mut all = vec![("$ref".to_owned(), schemas(x.clone(), x.clone()))];
-    let places: [(&str, fn(&Value) -> Value); 14] = [
+    let places: [Place; 14] = [
         ("allOf", |of| json!({ "allOf": [of] })),
         ("oneOf", |of| json!({ "oneOf": [of] })),
         ("anyOf", |of| json!({ "anyOf": [of] })),
@@ -446,7 +449,7 @@ proptest! {
         for (at, piece) in changes {
             let mut found = Vec::new();
             places(&document, "", &mut found);
-            if let Some(place) = document.pointer_mut(at.get(&found[..])) {
+            if let Some(place) = document.pointer_mut(at.get(&found).as_str()) {
                 *place = piece;
             }
         }

@@ -110,7 +110,7 @@ async fn empty_pages_in_a_filtered_list_are_passed_over() {
     for link in [next, |page| numbered(page).replace(&u64::MAX.to_string(), "200")] {
         let server = Server::start(move |request: Received| {
             let page = request.number("page").unwrap_or(1);
-            let body = if page % 100 == 0 { format!("[{page}]") } else { "[]".to_owned() };
+            let body = if page.is_multiple_of(100) { format!("[{page}]") } else { "[]".to_owned() };
             let links = if page < 200 { link(page) } else { String::new() };
             async move { Reply::Raw(json("200 OK", &links, &body)) }
         })
@@ -128,7 +128,7 @@ async fn what_the_caller_leaves_out_is_progress() {
         Reply::Raw(json("200 OK", &links, &format!("[{page}]")))
     })
     .await;
-    let rare = |page: Vec<u64>| page.into_iter().filter(|item| item % 150 == 0).collect();
+    let rare = |page: Vec<u64>| page.into_iter().filter(|item| item.is_multiple_of(150)).collect();
     let all = server.client().request(Method::GET, "/list").items(rare).collect_all(10).await;
     assert_eq!(all.unwrap(), [150_u64, 300]);
 }

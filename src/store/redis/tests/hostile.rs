@@ -4,7 +4,6 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::store::Ran;
 
 /// What is done to one node of a ledger.
 #[derive(Clone, Debug)]
@@ -251,10 +250,8 @@ fn what_is_no_ledger_is_begun_anew() {
 async fn a_ledger_of_a_newer_form_is_left_as_it_is_and_is_no_outage() {
     let server = RedisServer::start();
     let redis = Redis::connect(server.url()).await.unwrap();
-    let guard = Guard::new(Arc::new(redis), Duration::from_millis(500));
     server.ask(&["SET", "octowire:limits:x", "octowire-ledger:2\nof another client"]);
-    assert_eq!(guard.lease("limits:x", &joining("a")).await, None);
-    assert_eq!((guard.health().down, guard.health().outages), (None, 0));
+    assert!(is_unreadable(&redis.lease("limits:x", &joining("a")).await.unwrap_err()));
     assert!(server.ask(&["GET", "octowire:limits:x"]).ends_with("of another client"));
     let left = server.ask(&["PTTL", "octowire:limits:x"]).parse::<i64>().unwrap();
     assert!((1..=7_200_000).contains(&left), "it ends: {left}");
@@ -277,7 +274,6 @@ const WRONG: [(&str, &[&str]); 8] = [
 async fn a_key_of_any_type_is_no_outage() {
     let server = RedisServer::start();
     let redis = Redis::connect(server.url()).await.unwrap();
-    let guard = Guard::new(Arc::new(redis), Duration::from_secs(5));
     let me = || bytes("me");
     for (wrong, command) in WRONG {
         let is_text = command[0].starts_with("SET");
@@ -289,47 +285,43 @@ async fn a_key_of_any_type_is_no_outage() {
             assert_eq!(server.ask(&["EXISTS", "octowire:k"]), "1", "{wrong}");
         };
         plant();
-        let found = guard.run(|store| store.get("k")).await.unwrap();
+        let found = redis.get("k").await.unwrap();
         assert_eq!(found.is_some(), is_text, "{wrong}");
         assert_eq!(server.ask(&["EXISTS", "octowire:k"]) == "1", is_text, "it is removed: {wrong}");
         plant();
-        assert_eq!(guard.run(|store| store.renew("k", me(), LONG)).await, Some(false), "{wrong}");
-        assert_eq!(guard.run(|store| store.release("k", me())).await, Some(false), "{wrong}");
-        let claimed = guard.run(|store| store.claim("k", me(), LONG)).await;
+        assert_eq!(redis.renew("k", me(), LONG).await.ok(), Some(false), "{wrong}");
+        assert_eq!(redis.release("k", me()).await.ok(), Some(false), "{wrong}");
+        let claimed = redis.claim("k", me(), LONG).await.ok();
         assert_eq!(claimed, Some(!is_text), "text is somebody's claim: {wrong}");
         let left = server.ask(&["PTTL", "octowire:k"]).parse::<u64>().unwrap();
         assert!((1..=60_000).contains(&left), "each claim ends: {wrong}");
         plant();
-        guard.run(|store| store.put("k", me(), LONG)).await.unwrap();
-        assert_eq!(guard.run(|store| store.release("k", me())).await, Some(true), "{wrong}");
+        redis.put("k", me(), LONG).await.unwrap();
+        assert_eq!(redis.release("k", me()).await.ok(), Some(true), "{wrong}");
 
         plant();
         assert_eq!(
-            guard.try_run(|store| store.add("k", 1, LONG)).await,
-            Ran::Unreadable,
+            redis.add("k", 1, LONG).await.map_err(|error| is_unreadable(&error)),
+            Err(true),
             "{wrong}"
         );
-        let spent = guard.try_run(|store| store.spend("k", 0, 9, LONG)).await;
-        assert_eq!(spent, Ran::Unreadable, "{wrong}");
-        assert_eq!(guard.run(|store| store.repair_sum("k", 7, LONG)).await, Some(7), "{wrong}");
-        assert_eq!(guard.run(|store| store.spend("k", 0, 8, LONG)).await, Some((8, true)));
+        let spent = redis.spend("k", 0, 9, LONG).await.map_err(|error| is_unreadable(&error));
+        assert_eq!(spent, Err(true), "{wrong}");
+        assert_eq!(redis.repair_sum("k", 7, LONG).await.ok(), Some(7), "{wrong}");
+        assert_eq!(redis.spend("k", 0, 8, LONG).await.ok(), Some((8, true)));
         assert_ne!(server.ask(&["PTTL", "octowire:k"]), "-1", "{wrong}");
 
         plant();
         let amounts = [("b".to_owned(), 2), ("c".to_owned(), 4)];
-        assert_eq!(
-            guard.run(|store| store.tally("k", &amounts, LONG)).await,
-            Some(true),
-            "{wrong}"
-        );
-        let held = guard.run(|store| store.tallied("k")).await.unwrap();
+        assert_eq!(redis.tally("k", &amounts, LONG).await.ok(), Some(true), "{wrong}");
+        let held = redis.tallied("k").await.unwrap();
         let is_hash = wrong == "a hash";
         // Of a hash, what is a number still is.
         let c = if is_hash { 7 } else { 4 };
         let expected = BTreeMap::from([("b".to_owned(), 2), ("c".to_owned(), c)]);
         assert_eq!(held, expected, "{wrong}");
         plant();
-        let held = guard.run(|store| store.tallied("k")).await.unwrap();
+        let held = redis.tallied("k").await.unwrap();
         assert_eq!(
             held.into_iter().collect::<Vec<_>>(),
             match is_hash {
@@ -339,12 +331,11 @@ async fn a_key_of_any_type_is_no_outage() {
         );
 
         plant();
-        let lease = guard.lease("k", &joining("a")).await.unwrap().unwrap();
+        let lease = redis.lease("k", &joining("a")).await.unwrap().unwrap();
         assert_eq!((lease.slots, lease.unknown), (3, false), "{wrong}");
-        assert!(!guard.lease("k", &joining("b")).await.unwrap().unwrap().unknown);
+        assert!(!redis.lease("k", &joining("b")).await.unwrap().unwrap().unknown);
         assert_ne!(server.ask(&["PTTL", "octowire:k"]), "-1", "{wrong}");
     }
-    assert_eq!((guard.health().down, guard.health().outages), (None, 0));
 }
 
 #[tokio::test]
