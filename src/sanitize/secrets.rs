@@ -211,10 +211,10 @@ impl Secrets {
             return ranges;
         }
         self.find(bytes, &mut ranges);
-        if rounds > 0
+        if let Some(rounds) = rounds.checked_sub(1)
             && let Some(decoded) = Decoded::of(bytes)
         {
-            let found = self.find_encoded(&decoded.bytes, rounds - 1);
+            let found = self.find_encoded(&decoded.bytes, rounds);
             ranges.extend(found.iter().map(|range| decoded.original(range)));
         }
         ranges

@@ -63,13 +63,13 @@ impl Limiter {
         }
         let Limits { concurrent, points_per_minute, content_per_minute } = self.limits;
         let (running, points, content) = (self.in_flight, self.sum, self.content.len());
-        if running > concurrent || points > points_per_minute || content > content_per_minute {
-            if self.exceeded.len() < MAX_REPORTED {
-                self.exceeded.push(format!(
-                    "{running} of {concurrent} at once, {points} of {points_per_minute} points, \
-                     {content} of {content_per_minute} content-creating"
-                ));
-            }
+        let is_exceeded =
+            running > concurrent || points > points_per_minute || content > content_per_minute;
+        if is_exceeded && self.exceeded.len() < MAX_REPORTED {
+            self.exceeded.push(format!(
+                "{running} of {concurrent} at once, {points} of {points_per_minute} points, \
+                 {content} of {content_per_minute} content-creating"
+            ));
         }
     }
 

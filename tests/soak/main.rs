@@ -10,6 +10,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 mod clients;
@@ -78,7 +79,9 @@ async fn everything_fails_at_once_and_every_promise_holds() {
     let github = GitHub::start(random.next()).await;
     let redis = RedisServer::start();
     let redis_url = redis.url();
-    let faults = StoreFaults::start(redis, length, Random::new(random.next()));
+    let started = Arc::new(Mutex::new(Instant::now()));
+    let faults =
+        StoreFaults::start(redis, length, Random::new(random.next()), Arc::clone(&started));
     let clients = |seed: u64| {
         Process::start(
             "clients::the_clients",
@@ -105,7 +108,9 @@ async fn everything_fails_at_once_and_every_promise_holds() {
             next_kill += KILL_INTERVAL;
             kills += 1;
             killed.kill();
+            let apart = tokio::task::block_in_place(|| store_faults::apart(&started));
             killed = clients(random.next());
+            drop(apart);
             deliveries.kill_and_restart();
         }
     }

@@ -1,6 +1,7 @@
 //! What happens to Redis during the soak.
 
 use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,11 @@ use super::redis_servers::RedisServer;
 
 /// Time between two faults.
 const MAX_PAUSE_MILLIS: u64 = 4_000;
+/// Time between a loss of data and the start of a process. A process that is the first to ask a store
+/// that has just lost its data cannot know of others, which report within two seconds.
+pub const APART: Duration = Duration::from_secs(5);
+/// The faults that lose data: a kill, a flush, and nonsense in place of a value.
+const LOSSES: [u64; 4] = [0, 1, 8, 9];
 /// No fault at the end, so that what was delayed can finish.
 const CALM: Duration = Duration::from_secs(5);
 
@@ -20,14 +26,21 @@ pub struct StoreFaults {
 
 impl StoreFaults {
     /// Disturbs the server until shortly before `length` has passed.
-    pub fn start(mut redis: RedisServer, length: Duration, mut random: Random) -> Self {
+    ///
+    /// Data is not lost within [`APART`] of `started`, which the loss is noted in.
+    pub fn start(
+        mut redis: RedisServer,
+        length: Duration,
+        mut random: Random,
+        started: Arc<Mutex<Instant>>,
+    ) -> Self {
         let (stop, stopped) = mpsc::channel();
         let thread = thread::spawn(move || {
             let began = Instant::now();
             let mut faults = 0;
             while began.elapsed() + CALM < length {
                 thread::sleep(Duration::from_millis(random.below(MAX_PAUSE_MILLIS)));
-                disturb(&mut redis, &mut random);
+                disturb(&mut redis, &mut random, &started);
                 faults += 1;
             }
             // The clients' last calls need it still.
@@ -44,9 +57,20 @@ impl StoreFaults {
     }
 }
 
-fn disturb(redis: &mut RedisServer, random: &mut Random) {
+/// Waits until the last start of a process or loss of data is long enough ago, and notes a new one.
+pub fn apart(last: &Mutex<Instant>) -> MutexGuard<'_, Instant> {
+    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+    thread::sleep(APART.saturating_sub(last.elapsed()));
+    *last = Instant::now();
+    last
+}
+
+fn disturb(redis: &mut RedisServer, random: &mut Random, started: &Mutex<Instant>) {
     let pause = Duration::from_millis(random.below(1_500));
-    match random.below(10) {
+    let kind = random.below(10);
+    // Held until the data is lost, so that no process starts meanwhile.
+    let _loss = LOSSES.contains(&kind).then(|| apart(started));
+    match kind {
         0 => {
             redis.kill();
             thread::sleep(pause);
