@@ -64,7 +64,7 @@ impl Ask {
             RawBody::Stream(_) => &[],
         };
         let headers = std::sync::Arc::unwrap_or_clone(raw.headers);
-        Ok(Heard::read(self.who, self.label, raw.status, headers, &body, secrets))
+        Ok(Heard::read(self.who, self.label, raw.status, headers, body, secrets))
     }
 }
 
