@@ -45,15 +45,15 @@ for target in "${targets[@]}"; do
     if [ -n "${FUZZ_MINIMIZE:-}" ]; then
         mkdir "$work/$target.min"
         cargo +nightly fuzz run --sanitizer "$sanitizer" "$target" "$work/$target.min" "fuzz/corpus/$target" "$work/$target" -- \
-            -merge=1 -max_len=1024 >/dev/null 2>&1
-        # The smallest ones, up to 12 KB a target.
+            -set_cover_merge=1 -max_len=1024 >/dev/null 2>&1
+        # The smallest ones, up to 50 and 12 KB a target.
         size=0
         # shellcheck disable=SC2012 # names are digests
         while read -r input; do
             size=$((size + $(wc -c <"$work/$target.min/$input")))
             [ "$size" -le 12000 ] || break
             cp "$work/$target.min/$input" "fuzz/corpus/$target/"
-        done < <(ls -Sr "$work/$target.min")
+        done < <(ls -Sr "$work/$target.min" | head -n 50)
     fi
 done
 exit "$failed"

@@ -162,7 +162,7 @@ async fn what_waits_and_runs_is_bounded() {
     assert_eq!(receiver.stats().queued_bytes, 55);
     gate.add_permits(2);
     settled(&receiver).await;
-    let large = super::OutgoingDelivery::new("issues", format!("{:200}", "{}"));
+    let large = super::OutgoingDelivery::new("issues", format!("\"{}\"", "x".repeat(198)));
     assert_eq!(send(&receiver, signed(large)).await.0, ACCEPTED);
 }
 
