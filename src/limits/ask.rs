@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::cost::Cost;
-use super::fleet::{Contact, Demand, HEARTBEAT, LATER, LEASE, NAMES, REPORT, alone};
+use super::fleet::{Contact, Demand, HEARTBEAT, LATER, LEASE, NAMES, alone};
 use super::policy::RateLimits;
 use super::rules::{Blocked, Rules};
 use crate::store::{BudgetAsk, BudgetTold, Join, Lease, LeaseRequest, Pause, WindowAsk};
@@ -41,7 +41,7 @@ impl Rules {
             // Also of a store that responds, and whose ledger is unreadable.
             Contact::Lost(_) if active => Some(fleet.asked + LATER),
             Contact::Never | Contact::Lost(_) => None,
-            Contact::Held => self.due_by_leases(now, queued, blocked),
+            Contact::Held => self.due_by_leases(now, active, blocked),
         };
         match at.map(|at| retry_at.map_or(at, |retry_at| at.max(retry_at))) {
             Some(at) if at <= now => Due::Now,
@@ -50,17 +50,15 @@ impl Rules {
         }
     }
 
-    fn due_by_leases(&self, now: Instant, queued: bool, blocked: &[Blocked]) -> Option<Instant> {
+    fn due_by_leases(&self, now: Instant, active: bool, blocked: &[Blocked]) -> Option<Instant> {
         let fleet = self.fleet.as_ref()?;
-        let active = queued || self.running > 0;
         let pause = self.penalty.current().map(|(until, _)| until);
         if fleet.unknown || pause != fleet.known_pause {
             return Some(now);
         }
         let shared = blocked.iter().filter(|blocked| blocked.shared);
         let lacking = shared.map(|blocked| blocked.until.unwrap_or(now)).min();
-        let beat = if queued { REPORT } else { HEARTBEAT };
-        let beat = active.then(|| fleet.asked + beat);
+        let beat = active.then(|| fleet.asked + HEARTBEAT);
         let idle = (!active && fleet.holds()).then(|| fleet.used.max(fleet.asked) + LEASE);
         let over = fleet.over();
         [lacking, beat, idle, over].into_iter().flatten().min()

@@ -96,13 +96,10 @@ enum Write {
     Waits(Instant),
 }
 
-/// The time between two requests while calls are under way. The ledger forgets who is silent for
-/// 10 s.
+/// The time between two requests while calls are in flight or wait. The ledger forgets a member that
+/// is silent for 10 s, and a ledger that has lost its data learns within this time what was spent.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(4);
 const TWO_HEARTBEATS: Duration = Duration::from_secs(2 * HEARTBEAT.as_secs());
-/// The time between two requests while calls wait: a store that has lost its data learns within this
-/// time what a client spent whose limit is exhausted.
-pub(super) const REPORT: Duration = Duration::from_secs(2);
 /// Who was there so long ago may be gone.
 const MEMBERS_KNOWN: Duration = Duration::from_secs(70);
 pub(super) const LATER: Duration = Duration::from_millis(100);

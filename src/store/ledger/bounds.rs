@@ -101,7 +101,7 @@ impl Ledger {
         let past = |time: u64| time.saturating_sub(back).min(now);
         self.gathering.since = past(self.gathering.since);
         self.departed = past(self.departed);
-        let latest = now.saturating_add(LONGEST);
+        let latest = now.saturating_add(LONGEST).min(MAX_NUMBER);
         for until in self.gathering.unreported.values_mut() {
             *until = until.saturating_sub(back).min(latest);
         }

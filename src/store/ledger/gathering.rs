@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::bounds::{MAX_NUMBER, is_name};
 use super::{GONE, LONGEST, MAX_MEMBERS, MAX_NAMES};
 
 /// Clients come back from an outage one by one, and what the absent ones spent is not known yet.
@@ -64,9 +65,11 @@ impl Gathering {
 
     /// Takes over until when that is so from a client that heard it from the lost ledger.
     pub(super) fn learn_unreported(&mut self, name: &str, until: u64) {
-        if self.lost && (self.unreported.len() < MAX_NAMES || self.unreported.contains_key(name)) {
+        let is_known = self.unreported.contains_key(name);
+        let has_room = self.unreported.len() < MAX_NAMES && is_name(name);
+        if self.lost && (is_known || has_room) {
             let known = self.unreported.entry(name.to_owned()).or_default();
-            *known = until.max(*known);
+            *known = until.min(MAX_NUMBER).max(*known);
         }
     }
 

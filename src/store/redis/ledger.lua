@@ -139,8 +139,9 @@ end
 -- Takes over until when that is so from a client that heard it from the lost ledger.
 local function learn_unreported(name, time)
   local unreported = book.gathering.unreported
-  if book.gathering.lost and (unreported[name] or count(unreported) < MAX_NAMES) then
-    unreported[name] = max(unreported[name] or 0, time)
+  local has_room = #name <= MAX_TEXT and count(unreported) < MAX_NAMES
+  if book.gathering.lost and (unreported[name] or has_room) then
+    unreported[name] = max(unreported[name] or 0, min(time, MAX_NUMBER))
   end
 end
 
@@ -158,7 +159,7 @@ local function settle()
   book.gathering.expected = min(book.gathering.expected, MAX_MEMBERS)
   book.departed = past(book.departed)
   for name, time in pairs(book.gathering.unreported) do
-    book.gathering.unreported[name] = min(max(time - back, 0), now + LONGEST)
+    book.gathering.unreported[name] = min(max(time - back, 0), now + LONGEST, MAX_NUMBER)
   end
   for _, member in pairs(book.members) do member.seen = past(member.seen) end
   for _, window in pairs(book.windows) do
