@@ -3,7 +3,7 @@
 //! Each function takes any bytes, returns without a panic, and asserts what holds for all of them. The targets in
 //! `fuzz/` call them without end; a test replays `fuzz/corpus/`. They are built for tests and with the feature
 //! `__fuzz`.
-
+#![allow(clippy::expect_used, clippy::panic, reason = "a fuzz target fails by a panic")]
 #![allow(clippy::missing_panics_doc, reason = "a panic is a finding")]
 
 use std::time::Duration;

@@ -312,6 +312,7 @@ mod tests {
             secrets.add(&vec![b'a'; length], false);
         }
         let text = ["b", &"a".repeat(499)].concat().repeat(100);
-        assert_eq!(secrets.find_encoded(text.as_bytes(), 0), [0..text.len()]);
+        let all = 0..text.len();
+        assert_eq!(secrets.find_encoded(text.as_bytes(), 0), std::slice::from_ref(&all));
     }
 }

@@ -1,4 +1,5 @@
 //! Entry points for fuzzers.
+#![allow(clippy::expect_used, clippy::panic, reason = "a fuzz target fails by a panic")]
 
 use super::lease::LeaseRequest;
 use super::ledger::Ledger;

@@ -1,4 +1,5 @@
 //! Entry points for fuzzers.
+#![allow(clippy::expect_used, clippy::panic, reason = "a fuzz target fails by a panic")]
 
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};

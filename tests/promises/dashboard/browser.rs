@@ -47,6 +47,7 @@ const STILL: [&str; 13] = [
     "token installation:2",
     "token installation:3",
     "delivery resumed",
+    "delivery rejected_records",
     "delivery busy",
     "delivery store_failures",
     "delivery in_progress",
