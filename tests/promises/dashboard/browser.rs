@@ -36,7 +36,7 @@ new MutationObserver(note).observe(document.body, { subtree: true, childList: tr
 /// Figures for which nothing happens here: whose the calls are, operations that do not fail or are fresh, tokens that were
 /// minted before anybody could see it, and deliveries that a journal resumes, for which there is no room, whose store
 /// fails, or that come while they are handled.
-const STILL: [&str; 13] = [
+const STILL: [&str; 14] = [
     "identity",
     "failed issues/list-for-repo",
     "failed meta/get",
