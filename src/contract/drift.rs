@@ -138,6 +138,8 @@ mod interface;
 mod keywords;
 #[path = "drift/markdown.rs"]
 mod markdown;
+#[path = "drift/nesting.rs"]
+pub(crate) mod nesting;
 #[path = "drift/notes.rs"]
 mod notes;
 #[path = "drift/objects.rs"]

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::nesting::{MAX_NESTING, is_too_deep};
 use super::report::Edition;
-use crate::contract::nesting::{MAX_NESTING, is_too_deep};
 
 /// The methods that OpenAPI 3.0 gives a path item.
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
