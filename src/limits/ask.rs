@@ -58,7 +58,8 @@ impl Rules {
         }
         let shared = blocked.iter().filter(|blocked| blocked.shared);
         let lacking = shared.map(|blocked| blocked.until.unwrap_or(now)).min();
-        let beat = active.then(|| fleet.asked + HEARTBEAT);
+        let beat = if self.running > 0 { HEARTBEAT } else { 2 * HEARTBEAT };
+        let beat = active.then(|| fleet.asked + beat);
         let idle = (!active && fleet.holds()).then(|| fleet.used.max(fleet.asked) + LEASE);
         let over = fleet.over();
         [lacking, beat, idle, over].into_iter().flatten().min()

@@ -96,8 +96,9 @@ enum Write {
     Waits(Instant),
 }
 
-/// The time between two requests while calls are in flight or wait. The ledger forgets a member that
-/// is silent for 10 s, and a ledger that has lost its data learns within this time what was spent.
+/// The time between two requests while calls are in flight; twice that while calls only wait. The
+/// ledger forgets a member that is silent for 10 s, and a ledger that has lost its data learns within
+/// that time what was spent.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(4);
 const TWO_HEARTBEATS: Duration = Duration::from_secs(2 * HEARTBEAT.as_secs());
 /// Who was there so long ago may be gone.

@@ -48,12 +48,11 @@ const ORDINARY: [&str; 30] = [
 ];
 
 /// Parts of names that speak of a secret.
-const SECRET_NAMES: [&str; 15] = [
+const SECRET_NAMES: [&str; 14] = [
     "apikey",
     "api-key",
     "api_key",
     "assertion",
-    "auth",
     "cookie",
     "credential",
     "jwt",
@@ -68,6 +67,9 @@ const SECRET_NAMES: [&str; 15] = [
 /// Names that do so alone.
 const SECRET_WORDS: [&str; 8] =
     ["code", "code_verifier", "device_code", "key", "pat", "sig", "signature", "x-key"];
+/// Words of a name that do so, of which other words are made that do not: `author`.
+const AUTH_WORDS: [&str; 6] =
+    ["auth", "authentication", "authorization", "oauth", "oauth2", "xauth"];
 
 /// Shorter values of headers with other names are ordinary words.
 const MIN_RANDOM_BYTES: usize = 12;
@@ -82,8 +84,11 @@ pub(crate) fn sent(headers: &HeaderMap, url: &Url, is_operation: bool) {
         secrets::remember(password.as_bytes());
     }
     if !is_operation && url.query().is_some() {
-        for (_, value) in url.query_pairs().filter(|(name, _)| is_secret_name(name)) {
-            secrets::remember(value.as_bytes());
+        for (name, value) in url.query_pairs() {
+            // GitHub has parameters such as `key` and `secret_type`, whose values are ordinary words.
+            if is_secret_name(&name) && looks_random(value.as_bytes()) {
+                secrets::remember(value.as_bytes());
+            }
         }
     }
 }
@@ -145,6 +150,7 @@ fn is_secret_name(name: &str) -> bool {
         || name.ends_with("-key")
         || name.ends_with("_key")
         || name.ends_with("-signature")
+        || name.split(['-', '_', '.']).any(|word| AUTH_WORDS.contains(&word))
 }
 
 fn looks_random(value: &[u8]) -> bool {
@@ -203,6 +209,26 @@ mod tests {
     }
 
     #[test]
+    fn ordinary_parameters_and_headers_of_githubs_api_are_no_secrets() {
+        let url = "https://api.github.com/x?author=exchtorvalds&key=exch-linux-build&code=exchcode\
+                   &secret_type=exch_personal_access_token&token_id=12345678&private=exchtrue99";
+        let headers = headers(&[("x-author", "exchoctocat"), ("x-authored-by", "exchhubot")]);
+        sent(&headers, &url.parse().unwrap(), false);
+        for word in [
+            "exchtorvalds",
+            "exch-linux-build",
+            "exchcode",
+            "exch_personal_access_token",
+            "12345678",
+            "exchtrue99",
+            "exchoctocat",
+            "exchhubot",
+        ] {
+            assert!(!knows(word), "{word}");
+        }
+    }
+
+    #[test]
     fn secrets_of_a_request_are_known_afterwards() {
         let basic = format!("Basic {}", STANDARD.encode("me:exch-pa55 word"));
         let mut headers = headers(&[
@@ -216,7 +242,8 @@ mod tests {
             ("accept", "application/vnd.exch1+json"),
         ]);
         headers.get_mut("x-gateway").unwrap().set_sensitive(true);
-        let url = "https://u:exch-url-pass@a.example/x?q=exch-quest10n&client_secret=exch%20query";
+        let url =
+            "https://u:exch-url-pass@a.example/x?q=exch-quest10n&client_secret=exch%2dquery-1";
         sent(&headers, &url.parse().unwrap(), false);
         for secret in [
             "exch-b3arer",
@@ -228,7 +255,7 @@ mod tests {
             "exch-ap1-key",
             "exch-r4nd0m-1",
             "exch-url-pass",
-            "exch query",
+            "exch-query-1",
         ] {
             assert!(knows(secret), "{secret}");
         }

@@ -116,7 +116,8 @@ impl Ledger {
     ///
     /// A ledger with numbers out of bounds is begun anew.
     pub fn lease(&mut self, now: u64, ask: &LeaseRequest) -> Lease {
-        let now = now.min(MAX_NUMBER);
+        // Whatever ends later than now is within bounds as well.
+        let now = now.min(MAX_NUMBER - LONGEST_PAUSE);
         if !self.is_sound() {
             *self = Self::default();
         }

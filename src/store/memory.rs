@@ -127,11 +127,14 @@ impl State {
         if size > self.max_bytes {
             return false;
         }
+        let mut spared = 0;
         while self.bytes > self.max_bytes - size {
             let Some((key, value)) = self.values.pop_lru() else { break };
-            // Unless they are too many: another look at it comes after all the others.
+            // Unless they are too many: another look at it comes after all the others, once.
             let current = value.until.is_none_or(|until| until > Instant::now());
-            if value.counts && current && self.counted <= self.max_bytes / COUNTED {
+            let is_spared = spared <= self.values.len();
+            if value.counts && current && is_spared && self.counted <= self.max_bytes / COUNTED {
+                spared += 1;
                 self.values.put(key, value);
             } else {
                 self.forget(&key, &value);
@@ -328,3 +331,6 @@ impl Store for Memory {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,7 @@ const DEFAULT_SECONDS: u64 = 20;
 /// The seed of all decisions of the parent process; printed, so that a run can be repeated.
 const SEED: &str = "OCTOWIRE_SOAK_SEED";
 /// Time between two kills of a process that is killed on purpose.
-const KILL_INTERVAL: Duration = Duration::from_secs(10);
+const KILL_INTERVAL: Duration = Duration::from_secs(12);
 
 /// A temporary folder that is removed with the test.
 struct Folder(PathBuf);

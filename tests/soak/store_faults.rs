@@ -11,8 +11,8 @@ use super::redis_servers::RedisServer;
 /// Time between two faults.
 const MAX_PAUSE_MILLIS: u64 = 4_000;
 /// Time between a loss of data and the start of a process. A process that is the first to ask a store
-/// that has just lost its data cannot know of others, which report within four seconds.
-pub const APART: Duration = Duration::from_secs(6);
+/// that has just lost its data cannot know of others, which report within eight seconds.
+pub const APART: Duration = Duration::from_secs(10);
 /// The faults that lose data: a kill, a flush, and nonsense in place of a value.
 const LOSSES: [u64; 4] = [0, 1, 8, 9];
 /// No fault at the end, so that what was delayed can finish.

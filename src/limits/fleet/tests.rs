@@ -225,7 +225,7 @@ async fn clients_that_come_and_go_beside_a_store_that_forgets_stay_below_the_lim
                 tokio::time::sleep(Duration::from_secs(11)).await;
                 store.restart();
                 // The one that lasts reports what it knows before another one comes.
-                tokio::time::sleep(HEARTBEAT + Duration::from_secs(1)).await;
+                tokio::time::sleep(2 * HEARTBEAT + Duration::from_secs(1)).await;
             }
         }
     };
