@@ -85,8 +85,7 @@ pub(crate) fn sent(headers: &HeaderMap, url: &Url, is_operation: bool) {
     }
     if !is_operation && url.query().is_some() {
         for (name, value) in url.query_pairs() {
-            // GitHub has parameters such as `key` and `secret_type`, whose values are ordinary words.
-            if is_secret_name(&name) && looks_random(value.as_bytes()) {
+            if is_secret_parameter(&name, value.as_bytes()) {
                 secrets::remember(value.as_bytes());
             }
         }
@@ -143,6 +142,12 @@ pub(crate) fn bounded(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
+/// Whether a part of the name says that it is a secret's.
+fn is_named_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name != "private" && SECRET_NAMES.iter().any(|part| name.contains(part))
+}
+
 fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     SECRET_WORDS.contains(&name.as_str())
@@ -151,6 +156,15 @@ fn is_secret_name(name: &str) -> bool {
         || name.ends_with("_key")
         || name.ends_with("-signature")
         || name.split(['-', '_', '.']).any(|word| AUTH_WORDS.contains(&word))
+}
+
+/// Whether a parameter of a query is a secret. GitHub has parameters such as `key`, `secret_type` and
+/// `token_id`, whose values are ordinary words.
+fn is_secret_parameter(name: &str, value: &[u8]) -> bool {
+    let is_about_one = ["_type", "_types", "_id", "_id[]", "_ids", "_name", "_state"].iter();
+    is_secret_name(name)
+        && (looks_random(value)
+            || (is_named_secret(name) && !is_about_one.copied().any(|end| name.ends_with(end))))
 }
 
 fn looks_random(value: &[u8]) -> bool {
@@ -211,7 +225,8 @@ mod tests {
     #[test]
     fn ordinary_parameters_and_headers_of_githubs_api_are_no_secrets() {
         let url = "https://api.github.com/x?author=exchtorvalds&key=exch-linux-build&code=exchcode\
-                   &secret_type=exch_personal_access_token&token_id=12345678&private=exchtrue99";
+                   &secret_type=exch_personal_access_token&exclude_secret_types=exch_app_tokens\
+                   &token_id=12345678&private=exchtrue99";
         let headers = headers(&[("x-author", "exchoctocat"), ("x-authored-by", "exchhubot")]);
         sent(&headers, &url.parse().unwrap(), false);
         for word in [
@@ -219,6 +234,7 @@ mod tests {
             "exch-linux-build",
             "exchcode",
             "exch_personal_access_token",
+            "exch_app_tokens",
             "12345678",
             "exchtrue99",
             "exchoctocat",
@@ -242,8 +258,7 @@ mod tests {
             ("accept", "application/vnd.exch1+json"),
         ]);
         headers.get_mut("x-gateway").unwrap().set_sensitive(true);
-        let url =
-            "https://u:exch-url-pass@a.example/x?q=exch-quest10n&client_secret=exch%2dquery-1";
+        let url = "https://u:exch-url-pass@a.example/x?q=exch-quest10n&client_secret=exch%20query";
         sent(&headers, &url.parse().unwrap(), false);
         for secret in [
             "exch-b3arer",
@@ -255,7 +270,7 @@ mod tests {
             "exch-ap1-key",
             "exch-r4nd0m-1",
             "exch-url-pass",
-            "exch-query-1",
+            "exch query",
         ] {
             assert!(knows(secret), "{secret}");
         }
