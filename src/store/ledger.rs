@@ -187,8 +187,7 @@ impl Ledger {
             self.members.iter().filter(|(_, member)| member.seen.saturating_add(GONE) <= now);
         let gone: Vec<_> = gone.map(|(name, _)| name.clone()).collect();
         for name in gone {
-            let Some(member) = self.members.remove(&name) else { continue };
-            self.departed = self.departed.max(member.seen);
+            let Some(member) = self.remove_member(&name) else { continue };
             // It may have sent them, with nobody to tell what GitHub said.
             for (name, lost) in member.outstanding {
                 if let Some(budget) = self.budgets.get_mut(&name) {
@@ -200,6 +199,13 @@ impl Ledger {
         if self.pause.as_ref().is_some_and(|pause| pause.until.saturating_add(FORGOTTEN) <= now) {
             self.pause = None;
         }
+    }
+
+    /// Removes a member, and remembers until when it may have spent.
+    fn remove_member(&mut self, name: &str) -> Option<Member> {
+        let member = self.members.remove(name)?;
+        self.departed = self.departed.max(member.seen);
+        Some(member)
     }
 
     /// Whoever has not heard the answer to the last request asks anew, and tells all again.
@@ -304,9 +310,8 @@ impl Ledger {
         if self.members.len() >= MAX_MEMBERS && !self.members.contains_key(&ask.member) {
             // Who was silent for longest; it joins as anew.
             let oldest = self.members.iter().min_by_key(|(_, member)| member.seen);
-            let oldest = oldest.map(|(name, _)| name.clone());
-            if let Some(member) = oldest.and_then(|name| self.members.remove(&name)) {
-                self.departed = self.departed.max(member.seen);
+            if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
+                self.remove_member(&oldest);
             }
         }
         let new = || Member { first: ask.serial.min(MAX_NUMBER), ..Member::default() };

@@ -65,16 +65,21 @@ async fn a_validator_of_usual_length_is_sent() {
     assert!(requests[1].headers["if-none-match"].starts_with(&tag));
 }
 
+/// A server that answers plain requests, and conditional ones with this status.
+async fn refusing_conditions(status: &'static str) -> Server {
+    Server::start(move |request: Received| async move {
+        Reply::Raw(match is_conditional(&request) {
+            true => json(status, "", ""),
+            false => json("200 OK", "etag: \"a\"\r\n", "[1]"),
+        })
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_condition_that_is_refused_is_left_out_once() {
     for status in ["431 Too Large", "400 Bad Request", "412 Precondition Failed"] {
-        let server = Server::start(move |request: Received| async move {
-            Reply::Raw(match is_conditional(&request) {
-                true => json(status, "", ""),
-                false => json("200 OK", "etag: \"a\"\r\n", "[1]"),
-            })
-        })
-        .await;
+        let server = refusing_conditions(status).await;
         let client = client(&server);
         assert_eq!(get(&client).await.unwrap()[0], 1);
         assert_eq!(get(&client).await.unwrap()[0], 1, "{status}");
@@ -108,13 +113,7 @@ async fn a_request_that_is_refused_without_a_condition_as_well_fails_once() {
 #[tokio::test]
 async fn other_refusals_of_a_conditional_request_are_not_asked_about_again() {
     for status in ["403 Forbidden", "404 Not Found", "422 Unprocessable"] {
-        let server = Server::start(move |request: Received| async move {
-            Reply::Raw(match is_conditional(&request) {
-                true => json(status, "", ""),
-                false => json("200 OK", "etag: \"a\"\r\n", "[1]"),
-            })
-        })
-        .await;
+        let server = refusing_conditions(status).await;
         let client = client(&server);
         get(&client).await.unwrap();
         assert_eq!(get(&client).await.unwrap_err().status().unwrap().as_str(), &status[..3]);
