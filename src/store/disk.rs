@@ -488,8 +488,11 @@ impl Store for Disk {
                     }
                 };
                 let lease = ledger.lease(now(), &request);
-                let bytes = serde_json::to_vec(&ledger).ok();
-                (bytes.map(|bytes| (bytes, after(LEDGER_TTL))), Ok(Some(lease)))
+                let Some(bytes) = ledger.write(&request.member) else {
+                    report(&key, "too large", "left until members depart");
+                    return (None, Err(unreadable("too large")));
+                };
+                (Some((bytes, after(LEDGER_TTL))), Ok(Some(lease)))
             })
         })
     }

@@ -27,7 +27,7 @@ pub(crate) fn ledger(input: &[u8]) {
         request.serial = request.serial.saturating_add(1);
         request.epoch = Some(lease.epoch);
     }
-    let written = serde_json::to_vec(&ledger).expect("a ledger is written");
+    let written = ledger.write(&request.member).expect("a small ledger is written");
     assert_eq!(Ledger::read(&written).expect("it is read"), ledger);
 }
 

@@ -172,7 +172,7 @@ impl Ledger {
             lease.budgets.insert(name.clone(), granted);
         }
         for owner in &ask.owners {
-            let wait = self.write(now, owner, ask.between_writes, enough);
+            let wait = self.pace_write(now, owner, ask.between_writes, enough);
             lease.owners.insert(owner.clone(), wait);
         }
         if let Some(member) = self.members.get_mut(&ask.member) {
@@ -529,7 +529,7 @@ impl Ledger {
     }
 
     /// How long a write to what somebody owns has to wait; it is let through if all else is.
-    fn write(&mut self, now: u64, owner: &str, between: u64, enough: bool) -> u64 {
+    fn pace_write(&mut self, now: u64, owner: &str, between: u64, enough: bool) -> u64 {
         if let Some(next) = self.owners.get(owner).filter(|next| **next > now) {
             return next - now;
         }

@@ -392,6 +392,10 @@ impl Store for Redis {
                     report(key, "a newer version", "left as it is");
                     return Err(unreadable("a newer version"));
                 }
+                "too large" => {
+                    report(key, "too large", "left until members depart");
+                    return Err(unreadable("too large"));
+                }
                 problem => report(key, problem, "begun anew"),
             }
             serde_json::from_str(&lease).map(Some).map_err(nonsense)

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Budget, GONE, LONGEST, Ledger, MAX_MEMBERS, MAX_NAMES, MAX_OWNERS, Member, Penalty};
+use super::{
+    Budget, Changes, GONE, LONGEST, Ledger, MAX_MEMBERS, MAX_NAMES, MAX_OWNERS, Member, Penalty,
+};
 use crate::store::LeaseRequest;
 
 /// The largest number: scripts of Redis count exactly up to it.
@@ -21,7 +23,7 @@ pub(in crate::store) const LONGEST_PAUSE: u64 = 24 * 60 * 60 * 1_000;
 pub(in crate::store) const MAX_LEVEL: u32 = 64;
 /// The longest time between two writes that one member can impose on the others, in milliseconds.
 pub(in crate::store) const LONGEST_BETWEEN_WRITES: u64 = 60 * 60 * 1_000;
-/// The largest ledger that is read, in bytes.
+/// The largest ledger that is written and read, in bytes.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// The version of a ledger's form: a ledger of another one is not read.
@@ -72,6 +74,33 @@ impl Ledger {
                 _ => Err(LedgerProblem::Damaged),
             },
         }
+    }
+
+    /// Writes the ledger after a request of this member as JSON that [`read`](Self::read) reads.
+    ///
+    /// Of a ledger that is too large, what the other members' last requests changed is dropped first: if such
+    /// a member did not hear the answer, it stays counted. The times of writes to owners are dropped next.
+    /// Returns `None` if it is too large even so; it shrinks as members depart.
+    pub(in crate::store) fn write(&mut self, member: &str) -> Option<Vec<u8>> {
+        self.write_within(MAX_BYTES, member)
+    }
+
+    pub(super) fn write_within(&mut self, most: usize, member: &str) -> Option<Vec<u8>> {
+        let written =
+            |ledger: &Self| serde_json::to_vec(ledger).ok().filter(|bytes| bytes.len() <= most);
+        if let Some(bytes) = written(self) {
+            return Some(bytes);
+        }
+        for (name, other) in &mut self.members {
+            if name != member {
+                other.last = Changes::default();
+            }
+        }
+        if let Some(bytes) = written(self) {
+            return Some(bytes);
+        }
+        self.owners.clear();
+        written(self)
     }
 
     /// Returns whether the ledger is one that [`lease`](Self::lease) can have left.

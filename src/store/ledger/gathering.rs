@@ -53,13 +53,17 @@ impl Gathering {
         self.lost && (self.absent(now, LONGEST) > 0 || is_unreported())
     }
 
-    /// Until when spending of this window is not known that nobody reports; zero if all is known.
-    pub(super) fn unreported_until(&self, name: &str, now: u64, kept: u64) -> u64 {
+    /// Until when the ledger lacks spending of this window that no client reports; zero if it has all.
+    pub(super) fn unreported_until(&mut self, name: &str, now: u64, kept: u64) -> u64 {
         if !self.lost {
             return 0;
         }
         let absent = if self.absent(now, kept) > 0 { self.since.saturating_add(kept) } else { 0 };
-        let gone = self.unreported.get(name).copied().unwrap_or_default();
+        let gone = self.unreported.get_mut(name).map_or(0, |until| {
+            // What was spent until now counts for so long.
+            *until = (*until).min(now.saturating_add(kept));
+            *until
+        });
         Some(absent.max(gone)).filter(|until| *until > now).unwrap_or_default()
     }
 

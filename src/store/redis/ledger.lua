@@ -1,6 +1,7 @@
 -- The limits of an identity as a fleet shares them: what Ledger::lease does, by the server's clock.
 -- KEYS[1] is the ledger, ARGV[1] the request, `now` the time in milliseconds. Answers with the lease, and
--- with what is wrong with the value that was there; there is no lease if the ledger is of a newer form.
+-- with what is wrong with the value that was there; there is no lease if the ledger is of a newer form or
+-- too large.
 
 local GONE, STARVED, SLOP, PARTS, SCOUTS = 10000, 2000, 1000, 240, 10
 local SAME_WINDOW, AFTER_RESET, WORTHWHILE, LONGEST = 10000, 1000, 60, 7200000
@@ -128,11 +129,14 @@ local function is_partial()
   return absent_for(LONGEST) > 0
 end
 
--- Until when spending of this window is not known that nobody reports; zero if all is known.
+-- Until when the ledger lacks spending of this window that no client reports; zero if it has all.
 local function unreported_until(name, keeps)
   if not book.gathering.lost then return 0 end
   local absent = absent_for(keeps) > 0 and book.gathering.since + keeps or 0
-  local time = max(absent, book.gathering.unreported[name] or 0)
+  local unreported = book.gathering.unreported
+  -- What was spent until now counts for so long.
+  if unreported[name] then unreported[name] = min(unreported[name], now + keeps) end
+  local time = max(absent, unreported[name] or 0)
   return time > now and time or 0
 end
 
@@ -497,6 +501,7 @@ local function answer()
   end
 
   -- Writes to what the same owner has.
+  local room = #ask.owners > 0 and MAX_OWNERS - count(book.owners) or 0
   for _, owner in ipairs(ask.owners) do
     lease.owners = lease.owners or {}
     local next = book.owners[owner]
@@ -505,8 +510,10 @@ local function answer()
     elseif not enough then
       lease.owners[owner] = LATER
     else
-      if ask.between_writes > 0 and #owner <= MAX_TEXT and count(book.owners) < MAX_OWNERS then
+      if ask.between_writes > 0 and #owner <= MAX_TEXT and room > 0 then
+        -- One whose time is over was removed above, so this one is new.
         book.owners[owner] = min(now + ask.between_writes, MAX_NUMBER)
+        room = room - 1
       end
       lease.owners[owner] = 0
     end
@@ -530,5 +537,5 @@ if not well and held then
 end
 if not well then return redis.error_reply('ERR ledger: ' .. tostring(lease)) end
 if problem ~= '' then redis.call('DEL', KEYS[1]) end
-if changed then write_ledger(KEYS[1], book) end
+if changed and not write_ledger(KEYS[1], book, ask.member) then return { '', 'too large' } end
 return { cjson.encode(lease), problem }

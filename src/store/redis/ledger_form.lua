@@ -134,6 +134,24 @@ local function read_ledger(key)
   return nil, 'no ledger'
 end
 
-local function write_ledger(key, ledger)
-  redis.call('SET', key, MAGIC .. VERSION .. '\n' .. cmsgpack.pack(ledger), 'PX', LEDGER_TTL)
+-- Writes the ledger after a request of this member, and returns whether there was room: what Ledger::write
+-- does.
+local function write_ledger(key, ledger, member)
+  local function written()
+    local bytes = MAGIC .. VERSION .. '\n' .. cmsgpack.pack(ledger)
+    return #bytes <= MAX_BYTES and bytes or nil
+  end
+  local bytes = written()
+  if not bytes then
+    for name, other in pairs(ledger.members) do
+      if name ~= member then other.last = { windows = {} } end
+    end
+    bytes = written()
+  end
+  if not bytes then
+    ledger.owners = {}
+    bytes = written()
+  end
+  if bytes then redis.call('SET', key, bytes, 'PX', LEDGER_TTL) end
+  return bytes ~= nil
 end

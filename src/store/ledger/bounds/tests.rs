@@ -165,6 +165,83 @@ fn of_another_version_it_is_not_read() {
     }
 }
 
+/// A ledger that many members joined with long histories, which each of them may want undone.
+fn with_long_histories() -> Ledger {
+    let mut ledger = Ledger::default();
+    for number in 0..20_u64 {
+        let spent = (0..200).map(|part| (part * 300, 1)).collect();
+        let spent = BTreeMap::from([("points".to_owned(), spent)]);
+        let join = Some(Join { members: 1, spent, ..Join::default() });
+        let (member, serial) = (format!("m{number}"), 1);
+        let (windows, owners) = (points(9_000, 1), vec![format!("owner{number}")]);
+        let request = LeaseRequest {
+            member,
+            serial,
+            join,
+            windows,
+            owners,
+            waiting: 1,
+            between_writes: HOUR,
+            ..LeaseRequest::default()
+        };
+        ledger.lease(NOW, &request);
+    }
+    ledger
+}
+
+#[test]
+fn a_ledger_that_grows_too_large_is_written_without_what_can_be_spared() {
+    let full = with_long_histories();
+    let size = |ledger: &Ledger| serde_json::to_vec(ledger).unwrap().len();
+    let mut reduced = full.clone();
+    for (name, member) in &mut reduced.members {
+        if name != "m7" {
+            member.last = Changes::default();
+        }
+    }
+    assert!(size(&reduced) * 3 < size(&full));
+    let mut without_owners = reduced.clone();
+    without_owners.owners.clear();
+    for (most, expected) in [
+        (size(&full), Some(&full)),
+        (size(&full) - 1, Some(&reduced)),
+        (size(&reduced), Some(&reduced)),
+        (size(&reduced) - 1, Some(&without_owners)),
+        (size(&without_owners), Some(&without_owners)),
+        (size(&without_owners) - 1, None),
+    ] {
+        let mut ledger = full.clone();
+        let written = ledger.write_within(most, "m7");
+        let read = written.map(|bytes| Ledger::read(&bytes).unwrap());
+        assert_eq!(read.as_ref(), expected, "{most}");
+    }
+    // Whatever was dropped, no more is granted than before: a member that did not hear is counted twice.
+    let again = |mut ledger: Ledger, member: &str| {
+        let request = LeaseRequest { windows: points(9_000, 9_000), ..LeaseRequest::default() };
+        let request = LeaseRequest { member: member.to_owned(), serial: 2, ..request };
+        let join = Some(Join { members: 1, ..Join::default() });
+        ledger.lease(NOW, &LeaseRequest { join, epoch: Some(full.epoch.clone()), ..request })
+    };
+    for member in ["m3", "m7"] {
+        let granted = |ledger: &Ledger| again(ledger.clone(), member).windows["points"].granted;
+        assert!(granted(&without_owners) <= granted(&full), "{member}");
+    }
+}
+
+#[test]
+fn what_is_not_reported_counts_no_longer_than_the_window() {
+    let mut ledger = Ledger::default();
+    let request = LeaseRequest { windows: points(100, 1), ..LeaseRequest::default() };
+    ask(&mut ledger, NOW, "a", 1, request.clone());
+    for until in [0, 1, NOW, NOW + 1, NOW + 60_000, NOW + HOUR, NOW + YEAR, MAX_NUMBER] {
+        let mut ledger = ledger.clone();
+        ledger.gathering.unreported.insert("points".to_owned(), until);
+        let lease = ask(&mut ledger, NOW, "a", 2, request.clone());
+        let expected = until.clamp(NOW, NOW + super::super::kept(60_000)) - NOW;
+        assert_eq!(lease.windows["points"].unreported, expected, "{until}");
+    }
+}
+
 #[test]
 fn who_reads_it_alone_is_bounded_as_well() {
     // As a store of somebody else's may do, by serde.

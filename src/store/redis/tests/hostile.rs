@@ -174,7 +174,11 @@ fn a_ledger_that_others_wrote_to_bounds_every_answer() {
             prop_assert_eq!(!told.is_empty(), std::mem::take(&mut problem), "{}", json);
             prop_assert_eq!(lease.clone().bounded(&request), lease, "{:?}", request);
         }
-        // When all that can count is over, somebody new has what it asks for.
+        // A request that is answered drops what lies too far ahead; one that was overtaken does not.
+        let (settling, expected) = prepare(&mut ledger, last, joining("settling"));
+        let (lease, _) = timed(&key, last, &settling);
+        prop_assert_eq!(&lease, &expected, "{}", json);
+        // When all that can count is over, a new member has what it asks for.
         let window =
             WindowAsk { limit: 100, length: 60_000, want: 9, least: 1, unspent: 0, part: 0 };
         let fresh = LeaseRequest {
@@ -244,6 +248,97 @@ fn what_is_no_ledger_is_begun_anew() {
         Ok(())
     });
     result.unwrap();
+}
+
+#[test]
+fn a_ledger_that_grows_too_large_is_written_without_what_can_be_spared() {
+    const MAX_BYTES: usize = 8 * 1024 * 1024;
+    const NOW: u64 = 1_790_000_000_000;
+    let clocked = Clocked::start();
+    let write = Script::new(
+        "local ledger, member = cjson.decode(ARGV[1]), cjson.decode(ARGV[2])
+        ledger.members, ledger.owners = {}, {}
+        for number = 1, ARGV[3] do ledger.members['m' .. number] = member end
+        for number = 1, ARGV[4] do
+          ledger.owners['owner' .. number .. string.rep('x', 490)] = ledger.time + 9000
+        end
+        redis.call('SET', KEYS[1], 'octowire-ledger:1\\n' .. cmsgpack.pack(ledger))
+        return redis.call('STRLEN', KEYS[1])",
+    );
+    let empty = json!({
+        "time": NOW, "epoch": "e", "departed": 0, "windows": {}, "budgets": {},
+        "gathering":
+            { "since": NOW, "expected": 0, "returned": {}, "lost": false, "slots": 0, "unreported": {} },
+    });
+    let plant = |member: &Value, members: usize, owners: usize| -> usize {
+        let mut script = write.key("k");
+        script.arg(empty.to_string()).arg(member.to_string()).arg(members).arg(owners);
+        script.invoke(&mut *clocked.connection.borrow_mut()).unwrap()
+    };
+    // As many members as there is room for beside the owners.
+    let fill = |member: &Value, owners: usize| -> usize {
+        let (none, nine) = (plant(member, 0, owners), plant(member, 9, owners));
+        let members = (MAX_BYTES - none) / ((nine - none) / 9 + 1);
+        let size = plant(member, members, owners);
+        assert!((MAX_BYTES - 40_000..=MAX_BYTES).contains(&size), "{size} with {members}");
+        members
+    };
+    let size = || -> usize {
+        redis::cmd("STRLEN").arg("k").query(&mut *clocked.connection.borrow_mut()).unwrap()
+    };
+    // A new member with a history of more than the room that is left.
+    let new = |member: &str, owner: &str| {
+        let spent: Vec<_> = (0..240).map(|age| (age * 250, 1)).collect();
+        let window =
+            WindowAsk { limit: 9_000, length: 60_000, want: 9, least: 1, unspent: 0, part: 0 };
+        let names = (0..20).map(|window| format!("window {window}"));
+        let windows: BTreeMap<_, _> = names.map(|name| (name, window.clone())).collect();
+        let spent = windows.keys().map(|name| (name.clone(), spent.clone())).collect();
+        let join = Some(Join { members: 1, spent, ..Join::default() });
+        let owners = vec![owner.to_owned()];
+        LeaseRequest { join, windows, owners, between_writes: 1_000, ..joining(member) }
+    };
+    let member = |alone: &Value, last: &Value| {
+        json!({
+            "seen": NOW, "running": 0, "slots": 0, "starved": false, "first": 1, "serial": 1,
+            "alone": alone, "outstanding": {}, "last": { "windows": last },
+        })
+    };
+    let parts: BTreeMap<_, _> = (0..240).map(|age| ((NOW / 250 - age).to_string(), 1)).collect();
+    let change = json!({ "parts": parts, "spare": 0 });
+    let long_history = member(&json!({}), &json!({ "a": change, "b": change, "c": change }));
+    let names = (0..60).map(|name| (format!("{name}{}", "x".repeat(200)), 1));
+    let many_windows = member(&json!(names.collect::<BTreeMap<_, _>>()), &json!({}));
+
+    // What others want undone of their last requests goes first.
+    let members = fill(&long_history, 0);
+    for number in 0..9 {
+        let (lease, problem) = clocked.lease("k", NOW, &new(&format!("new{number}"), "octo"));
+        let granted = lease.windows["window 0"].granted;
+        assert_eq!((&*problem, granted > 0), ("", true), "{number}");
+    }
+    assert!(size() < MAX_BYTES / 4, "{}", size());
+    let (lease, problem) = clocked.lease("k", NOW, &joining("m1"));
+    assert_eq!((&*problem, lease.members as usize), ("", members + 9));
+
+    // Then the times of writes.
+    let members = fill(&many_windows, 9_999);
+    let (lease, problem) = clocked.lease("k", NOW, &new("new", "octo"));
+    assert_eq!((&*problem, lease.members as usize), ("", members + 1));
+    assert!(size() < MAX_BYTES - 9_999 * 490, "{}", size());
+
+    // Who comes when there is no room even so is not a member until others depart.
+    let members = fill(&many_windows, 0);
+    let before = size();
+    assert_eq!(
+        clocked.answer("k", NOW, &new("new", "octo")),
+        (String::new(), "too large".to_owned())
+    );
+    assert_eq!(size(), before);
+    let (lease, problem) = clocked.lease("k", NOW, &joining("m1"));
+    assert_eq!((&*problem, lease.members as usize), ("", members));
+    let (lease, problem) = clocked.lease("k", NOW + 10_000, &new("new", "octo"));
+    assert_eq!((&*problem, lease.members), ("", 1));
 }
 
 #[tokio::test]
