@@ -23,6 +23,7 @@ static ALLOCATOR: alone::Counting = alone::Counting;
 
 mod promises {
     mod arithmetic;
+    mod attacks;
     #[cfg(feature = "app-auth")]
     mod auth;
     mod batch;
