@@ -478,3 +478,34 @@ async fn a_failure_of_the_server_without_its_body_is_tried_again_as_one() {
     assert!(error.attempts().iter().all(|attempt| attempt.status.unwrap() == 503));
     assert_eq!(sent.load(Ordering::Relaxed), 4);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_query_of_an_operation_holds_no_secret_after_a_redirect_either() {
+    use crate::sanitize::has_secret;
+
+    let client = |origin: &'static str| {
+        let builder = Client::builder().http_client(reqwest::Client::new());
+        let builder = builder.transport(move |request| async move {
+            let query = request.url().query().unwrap_or_default();
+            if request.url().path().starts_with("/repositories/") || query.is_empty() {
+                return response(&request, 200, &[], "[]");
+            }
+            let place = format!("{origin}/repositories/1/issues?{query}");
+            response(&request, 301, &[("location", place)], "{}")
+        });
+        builder.build().unwrap()
+    };
+    let operation = |value: &str| {
+        let operation = crate::api::OPERATIONS.iter().find(|one| one.id == "issues/list-for-repo");
+        let client = client("https://api.github.com");
+        let mut request = crate::request::Request::operation(&client, operation.unwrap());
+        request.set_path::<String>(0, "o".to_owned());
+        request.set_path::<String>(1, "r".to_owned());
+        request.query("assignee_token", value)
+    };
+    operation("r3n4m3d-1n-0p3r4t10n").send::<Value>().await.unwrap();
+    assert!(!has_secret(b"r3n4m3d-1n-0p3r4t10n"));
+    let call = client("https://api.github.com").request(Method::GET, "/repos/o/r/issues");
+    call.query("assignee_token", "r3n4m3d-by-h4nd").send::<Value>().await.unwrap();
+    assert!(has_secret(b"r3n4m3d-by-h4nd"));
+}
