@@ -460,6 +460,26 @@ mod tests {
     }
 
     #[test]
+    fn the_headers_of_an_exchange_take_the_lock_once_each_way() {
+        let count = |exchange: &mut dyn FnMut()| {
+            let before = secrets::READS.get();
+            exchange();
+            secrets::READS.get() - before
+        };
+        let mut map =
+            headers(&[("authorization", "Bearer exch-l0cked"), ("cookie", "a=exch-c00kie")]);
+        for number in 0..25 {
+            let name = HeaderName::try_from(format!("x-number-{number}")).unwrap();
+            map.insert(name, HeaderValue::from_static("exch-l0cked"));
+        }
+        let url = "https://a.example/?client_secret=exch-par4meter".parse().unwrap();
+        sent(&map, &url, false);
+        assert_eq!(count(&mut || sent(&map, &url, false)), 1);
+        assert_eq!(count(&mut || received(&mut map)), 1);
+        assert!(map.iter().all(|(_, value)| !value.to_str().unwrap().contains("exch-l0cked")));
+    }
+
+    #[test]
     fn values_of_ordinary_headers_are_no_secrets() {
         let headers = headers(&[
             ("time-zone", "Exch/America_Argentina-2024"),

@@ -67,6 +67,8 @@ fn add(secret: &[u8], pinned: bool) {
 thread_local! {
     /// How often this thread took the lock for writing.
     static WRITES: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    /// How often it took the lock for reading.
+    pub(super) static READS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 /// Returns the pieces in which a secret is remembered, none if it is too short.
@@ -84,6 +86,8 @@ fn pieces(secret: &[u8]) -> impl Iterator<Item = &[u8]> {
 ///
 /// The thread must not ask for them again before it drops this, or it could wait for itself.
 pub(super) fn known() -> Known {
+    #[cfg(test)]
+    READS.set(READS.get() + 1);
     Known(SECRETS.read().unwrap_or_else(PoisonError::into_inner))
 }
 
