@@ -27,11 +27,13 @@ mod encoded;
 mod exchange;
 mod formats;
 mod forms;
+mod looks;
+mod protocol;
 mod secrets;
 
-pub(crate) use exchange::{
-    MAX_HEADER_BYTES, bounded, is_of_protocol, is_secret_header, received, sent,
-};
+pub(crate) use exchange::{MAX_HEADER_BYTES, bounded, received, sent};
+pub(crate) use looks::is_secret_header;
+pub(crate) use protocol::is_of_protocol;
 pub(crate) use secrets::{pin, remember};
 
 /// Replaces a secret.
