@@ -107,7 +107,8 @@ impl Attempts {
         let repeatable = prepared.is_repeatable() && (!done || prepared.is_idempotent());
         if error.status() == Some(StatusCode::UNAUTHORIZED) {
             let (api, headers) = error.api().zip(error.headers())?;
-            let rejection = Rejection { message: &api.message, headers };
+            let refusal = error.refusal();
+            let rejection = Rejection { message: &api.message, headers, refusal };
             let pause = passes.refused(prepared.client(), self.refusals, &rejection);
             self.refusals += 1;
             // The token is discarded even if this call can not go again.

@@ -23,7 +23,7 @@ use crate::circuit::{Trial, is_failure};
 use crate::compact;
 use crate::deadline::{Limit, within};
 use crate::detachable::DetachableCall;
-use crate::error::{Error, ErrorKind, Result, SSO, speaks_of_secondary};
+use crate::error::{Error, ErrorKind, Result, SSO};
 use crate::graphql;
 use crate::limits::{BatchSlot, CallHandle, Outcome, Patience, Permit, Told};
 use crate::operation::Label;
@@ -343,9 +343,8 @@ fn learn(
     };
     let secondary = refused && {
         // GitHub's order: Retry-After, then the primary limit, which ends when the headers say.
-        let message = error.and_then(Error::api).map(|api| api.message.as_str());
         headers.contains_key(RETRY_AFTER)
-            || message.is_some_and(speaks_of_secondary)
+            || error.is_some_and(|error| error.refusal().is_secondary)
             || told.is_none_or(|told| told.remaining > 0)
     };
     if let Some(told) = &told {
@@ -407,11 +406,13 @@ async fn send(
     let course = || course.lock().unwrap_or_else(PoisonError::into_inner);
     let mut hop = prepared.first_hop();
     let mut visited = VisitedHops::default();
-    for hops in 0..=MAX_REDIRECTS {
+    for _ in 0..=MAX_REDIRECTS {
         visited.enter(&hop)?;
         let (method, with_body) = (hop.method.clone(), hop.with_body);
+        // GitHub redirects the operations of a repository that was renamed.
+        let is_operation = prepared.is_operation() && hop.trusted;
         let request = prepared.request(hop, passes)?;
-        sanitize::sent(request.headers(), request.url(), prepared.is_operation() && hops == 0);
+        sanitize::sent(request.headers(), request.url(), is_operation);
         let answer = client.execute(request).await;
         let mut answer = answer.map_err(|error| match course().answered {
             // The request itself did.
@@ -461,13 +462,19 @@ async fn read(
         if is_whole {
             prepared.show(&url, status, &headers, &body);
         }
-        let body = if is_whole { body } else { passes.without_cut_token(prepared, body) };
-        bodies::answer(prepared, status, &body);
+        let shown = match is_whole {
+            true => body.clone(),
+            false => passes.without_cut_token(prepared, body.clone()),
+        };
         // The caller reads what another server refuses: it can repeat a secret.
-        if !prepared.is_elsewhere() {
-            return Err(Error::from_answer(operation, status, headers, body));
+        if prepared.is_elsewhere() {
+            bodies::answer(prepared, status, &shown);
+            RawBody::Bytes(shown)
+        } else {
+            let shown = if is_whole { shown } else { sanitize::without_last_run(shown) };
+            bodies::answer(prepared, status, &shown);
+            return Err(Error::from_answer(operation, status, headers, &body, &shown));
         }
-        RawBody::Bytes(body)
     } else if reading == Reading::Streamed {
         RawBody::Stream(ByteStream::new(body, operation.clone(), client.attempt_timeout))
     } else {

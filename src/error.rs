@@ -13,7 +13,6 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use crate::auth::AuthFailure;
-use crate::compact;
 use crate::graphql::GraphQlErrors;
 use crate::operation::Label;
 use crate::response::RateLimit;
@@ -31,7 +30,7 @@ mod transport;
 pub(crate) use advice::{SSO, when_to_return};
 pub use api::{ApiError, ApiErrorDetail};
 pub use incomplete::{Incomplete, IncompleteReason};
-pub(crate) use refusal::{Reason, speaks_of_secondary, tells_rate_limit};
+pub(crate) use refusal::{Reason, Refusal, tells_rate_limit};
 pub(crate) use text::Markup;
 
 /// What a fallible function of this library returns.
@@ -76,6 +75,8 @@ struct Inner {
     advice: Cow<'static, str>,
     retryable: bool,
     rate_limited: bool,
+    /// What GitHub's message said before secrets were taken out.
+    refusal: Refusal,
     status: Option<StatusCode>,
     headers: Option<HeaderMap>,
     api: Option<ApiError>,
@@ -329,7 +330,9 @@ impl Error {
     /// the item's JSON.
     ///
     /// It is as GitHub sent it, but for secrets that this process has used, such as tokens, which a
-    /// server may repeat: `[hidden]` stands for each.
+    /// server may repeat: `[hidden]` stands for each. What was JSON is JSON, in which a number that is a
+    /// secret is such a text. Of a body of more than 1 MiB it is the first MiB, and of one that broke off
+    /// it is what came, without the last word.
     #[must_use]
     pub fn body(&self) -> Option<&Bytes> {
         self.0.body.as_ref()
@@ -361,6 +364,7 @@ impl Error {
             advice: Cow::Borrowed(""),
             retryable: matches!(kind, ErrorKind::Transport | ErrorKind::Timeout),
             rate_limited: false,
+            refusal: Refusal::default(),
             status: None,
             headers: None,
             api: None,
@@ -417,6 +421,16 @@ impl Error {
         self
     }
 
+    pub(crate) fn with_refusal(mut self, refusal: Refusal) -> Self {
+        self.0.refusal = refusal;
+        self
+    }
+
+    /// What GitHub's message says.
+    pub(crate) fn refusal(&self) -> Refusal {
+        self.0.refusal
+    }
+
     pub(crate) fn with_auth_failure(mut self, failure: AuthFailure) -> Self {
         self.0.auth = Some(failure);
         self
@@ -463,9 +477,9 @@ impl Error {
         self
     }
 
-    /// Keeps a copy of the body: an error may be kept for long.
-    pub(crate) fn with_body(mut self, body: Bytes) -> Self {
-        self.0.body = Some(compact::bytes(&sanitize::body(body)));
+    /// Keeps a copy of the body, or of its beginning: an error may be kept for long.
+    pub(crate) fn with_body(mut self, body: &[u8]) -> Self {
+        self.0.body = Some(sanitize::body(body, MAX_BODY_BYTES));
         self
     }
 
@@ -534,6 +548,8 @@ const MAX_ERROR_CHARS: usize = 4_096;
 const MAX_MESSAGE_CHARS: usize = 2_048;
 /// Maximum length of the method and path of a call that was made by hand.
 const MAX_OPERATION_CHARS: usize = 300;
+/// As much of a body is kept, in bytes.
+const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// Maximum length of a JSON path.
 const MAX_PATH_CHARS: usize = 1_000;
 
@@ -566,9 +582,9 @@ mod tests {
 
     #[test]
     fn foreign_text_shows_no_token() {
-        assert_eq!(Line("a \"ghp_hunter2\"\nb").to_string(), r#"a "[hidden]" b"#);
+        assert_eq!(Line("a \"ghp_hunter2hunter2hunter2\"\nb").to_string(), r#"a "[hidden]" b"#);
         // Also if the line ends within it.
-        let long = format!("{} github_pat_hunter2", "x".repeat(LINE_CHARS - 14));
+        let long = format!("{} github_pat_hunter2hunter2hunter2", "x".repeat(LINE_CHARS - 14));
         assert!(!Line(&long).to_string().contains("github_pat_"));
     }
 }

@@ -159,13 +159,29 @@ struct Answer<T> {
 }
 
 /// The errors of a GraphQL answer, and the data that came nevertheless.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct GraphQlErrors {
-    /// What GitHub says went wrong; at least one.
+    /// What GitHub says went wrong; at least one. Secrets of this process are `[hidden]` in it.
     pub errors: Vec<GraphQlError>,
-    /// The part of the data that could be had, as it came.
+    /// The part of the data that could be had, as it came. `Debug` shows the beginning of it, without
+    /// secrets.
     pub data: Option<Value>,
+}
+
+/// Maximum length of the data that `Debug` shows, in characters.
+const MAX_SHOWN_DATA: usize = 1_000;
+
+impl fmt::Debug for GraphQlErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.data.as_ref().map_or(Cow::Borrowed("none"), |data| {
+            Cow::Owned(sanitize::display(data, MAX_SHOWN_DATA))
+        });
+        f.debug_struct("GraphQlErrors")
+            .field("errors", &self.errors)
+            .field("data", &format_args!("{shown}"))
+            .finish()
+    }
 }
 
 /// One [error](https://spec.graphql.org/October2021/#sec-Errors) of a GraphQL answer.
@@ -218,6 +234,15 @@ impl GraphQlError {
             locations: locations.filter_map(|place| serde_json::from_value(place).ok()).collect(),
             extensions: take("extensions"),
         }
+    }
+
+    fn hide_secrets(&mut self) {
+        sanitize::hide(&mut self.message);
+        if let Some(kind) = &mut self.kind {
+            sanitize::hide(kind);
+        }
+        self.path.iter_mut().for_each(sanitize::json);
+        sanitize::json(&mut self.extensions);
     }
 
     /// GitHub's [rate limits](https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api)
@@ -292,7 +317,7 @@ fn decode<T: DeserializeOwned>(raw: Raw) -> Result<Response<T>> {
         Ok(_) => serde::de::Error::custom("an answer with neither data nor errors"),
         Err(error) => error,
     };
-    match serde_json::from_slice(&sanitize::body(body.clone())) {
+    match serde_json::from_slice(body) {
         Ok(Answer::<Value> { data, errors, .. }) if !errors.is_empty() => {
             Err(failed(raw, GraphQlErrors { errors, data }))
         }
@@ -305,12 +330,14 @@ fn decode<T: DeserializeOwned>(raw: Raw) -> Result<Response<T>> {
     }
 }
 
-fn failed(raw: Raw, errors: GraphQlErrors) -> Error {
+fn failed(raw: Raw, mut errors: GraphQlErrors) -> Error {
     let rate_limited = errors.errors.iter().any(|error| error.is_rate_limit(&raw.headers));
-    let is_not_found = || errors.errors.iter().any(|e| e.kind.as_deref() == Some("NOT_FOUND"));
+    let is_not_found = errors.errors.iter().any(|e| e.kind.as_deref() == Some("NOT_FOUND"));
+    // What is decided is decided by what was sent. The data is the program's.
+    errors.errors.iter_mut().for_each(GraphQlError::hide_secrets);
     let advice = if rate_limited {
         Cow::Owned(when_to_return(&raw.headers))
-    } else if is_not_found() {
+    } else if is_not_found {
         "the token may not be allowed to see it; Error::graphql has all errors and partial data"
             .into()
     } else {
@@ -330,7 +357,68 @@ fn failed(raw: Raw, errors: GraphQlErrors) -> Error {
         .with_answer(raw.status, Arc::unwrap_or_clone(raw.headers))
         .with_graphql(errors);
     match raw.body {
-        RawBody::Bytes(body) => error.with_body(body),
+        RawBody::Bytes(body) => error.with_body(&body),
         RawBody::Stream(_) => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cache::CacheStatus;
+    use crate::sanitize::HIDDEN;
+
+    fn raw(body: &Value) -> Raw {
+        Raw {
+            operation: "POST /graphql".into(),
+            status: http::StatusCode::OK,
+            headers: Arc::default(),
+            url: "https://api.github.com/graphql".parse().unwrap(),
+            body: RawBody::Bytes(body.to_string().into()),
+            came: CacheStatus::Bypass,
+            age: None,
+            abroad: false,
+        }
+    }
+
+    #[test]
+    fn a_secret_in_an_answer_changes_neither_its_data_nor_what_it_means() {
+        let limit = "You have exceeded a sEcOnDaRy RaTe LiMiT of GraphQL";
+        for secret in [limit, "gr4phql-s3cret", "60718293544"] {
+            sanitize::remember(secret.as_bytes());
+        }
+        let data = json!({ "id": 60_718_293_544_u64, "gr4phql-s3cret": ["gr4phql-s3cret", limit] });
+        let error = json!({
+            "message": limit,
+            "path": ["gr4phql-s3cret", 60_718_293_544_u64],
+            "extensions": { "at": 60_718_293_544_u64, "why": "gr4phql-s3cret" },
+        });
+        let body = json!({ "data": data, "errors": [error] });
+        let failed = decode::<Value>(raw(&body)).err().unwrap();
+        let errors = failed.graphql().unwrap();
+        assert_eq!(errors.data.as_ref(), Some(&data));
+        let GraphQlError { message, path, extensions, .. } = &errors.errors[0];
+        assert_eq!((message.as_str(), &path[..]), (HIDDEN, &[json!(HIDDEN), json!(HIDDEN)][..]));
+        assert_eq!(extensions, &json!({ "at": HIDDEN, "why": HIDDEN }));
+        let kept: Value = serde_json::from_slice(failed.body().unwrap()).unwrap();
+        assert_eq!(kept["data"]["id"], HIDDEN);
+        let shown = format!("{failed:?} {failed} {errors:?} {:?}", failed.body());
+        for secret in [limit, "gr4phql-s3cret", "60718293544"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+
+        for body in [
+            json!({ "errors": [{ "message": limit }], "n": 60_718_293_544_u64 }),
+            json!({ "message": limit }),
+        ] {
+            assert!(is_refused(&raw(&body)));
+            let failed = decode::<Value>(raw(&body)).err().unwrap();
+            assert!(failed.is_rate_limited() && failed.is_retryable(), "{failed}");
+        }
+        // All is well: the answer is the program's.
+        let body = json!({ "data": data });
+        assert_eq!(*decode::<Value>(raw(&body)).unwrap(), data);
     }
 }

@@ -70,17 +70,16 @@ pub(crate) fn checked(raw: Raw, awaits: bool) -> Result<Raw> {
 
 /// Decodes the response to a call made by hand. A 202 whose `{}` does not fit the type is not ready.
 pub(crate) fn json<T: DeserializeOwned>(raw: Raw) -> Result<Response<T>> {
-    raw.json().map_err(undecodable)
+    let is_empty = raw.status == StatusCode::ACCEPTED && has_no_result(raw.bytes());
+    raw.json().map_err(|error| undecodable(error, is_empty))
 }
 
-fn undecodable(error: Error) -> Error {
+fn undecodable(error: Error, is_empty: bool) -> Error {
     let is_read = error.operation().is_some_and(|operation| operation.starts_with("GET "));
     let is_accepted =
         error.kind() == ErrorKind::Decode && error.status() == Some(StatusCode::ACCEPTED);
     match (error.operation(), error.headers()) {
-        (Some(operation), Some(headers))
-            if is_read && is_accepted && error.body().is_some_and(|body| has_no_result(body)) =>
-        {
+        (Some(operation), Some(headers)) if is_read && is_accepted && is_empty => {
             let operation = operation.to_owned().into();
             not_ready(StatusCode::ACCEPTED, headers.clone()).with_operation(&operation)
         }

@@ -318,7 +318,7 @@ impl Raw {
             .with_operation(&self.operation)
             .with_advice(advice)
             .with_answer(status, Arc::unwrap_or_clone(self.headers))
-            .with_body(body)
+            .with_body(&body)
             .with_source(Reason(without_value(&error.to_string())));
         if let Some(path) = path {
             result = result.with_json_path(path);
@@ -336,7 +336,7 @@ impl Raw {
             .with_operation(&self.operation)
             .with_advice("Error::body() has the item; the items after it follow")
             .with_answer(self.status, HeaderMap::clone(&self.headers))
-            .with_body(json.clone())
+            .with_body(json)
             .with_json_path(json_path.clone())
             .with_source(Reason(reason))
     }
@@ -430,7 +430,7 @@ mod tests {
             (&long, None),
             ("", None),
             ("a\tb", None),
-            ("Bearer ghs_hunter2", None),
+            ("Bearer ghs_hunter2hunter2hunter2", None),
             ("caf\u{e9}", None),
         ] {
             let value = http::HeaderValue::from_bytes(value.as_bytes()).unwrap();

@@ -8,24 +8,32 @@
 //! fingerprints of them, not the secrets. Tokens of GitHub's formats are hidden also if they are not
 //! known, since a proxy can repeat a token of another client.
 //!
-//! A secret of fewer than [`MIN_SECRET_BYTES`] bytes, or one that a server encodes in another way
-//! than those in [`forms`] and [`encoded`], is not recognized.
+//! A secret of fewer than [eight bytes](secrets::MIN_SECRET_BYTES), or one that a server encodes in
+//! another way than those in [`forms`] and [`encoded`], is not recognized.
+//!
+//! What the client decides by a text, it decides by the text as it was sent: this module is for what is
+//! kept and shown.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Write};
 use std::ops::Range;
 
 use bytes::Bytes;
+use serde::de::IgnoredAny;
+use serde_json::Value;
 
 mod characters;
 mod encoded;
 mod exchange;
 mod formats;
 mod forms;
+mod looks;
+mod protocol;
 mod secrets;
 
 pub(crate) use exchange::{MAX_HEADER_BYTES, bounded, received, sent};
-use secrets::MIN_SECRET_BYTES;
+pub(crate) use looks::is_secret_header;
+pub(crate) use protocol::is_of_protocol;
 pub(crate) use secrets::{pin, remember};
 
 /// Replaces a secret.
@@ -106,21 +114,94 @@ pub(crate) fn display(value: &dyn Display, max_chars: usize) -> String {
     text(&beginning.text, max_chars).into_owned()
 }
 
-/// Returns a body with its known secrets replaced by `[hidden]`, and otherwise as it was sent.
-pub(crate) fn body(body: Bytes) -> Bytes {
-    let ranges = secrets::find(&body);
+/// Returns a copy of a body, up to so many bytes, with its known secrets replaced by `[hidden]` and
+/// otherwise as it was sent. What is JSON stays JSON: a number that is a secret becomes a text.
+pub(crate) fn body(body: &[u8], max_bytes: usize) -> Bytes {
+    let end = body.len().min(max_bytes);
+    let read = body.len().min(end.saturating_add(LOOKAHEAD_BYTES));
+    let mut ranges = secrets::find(&body[..read]);
+    ranges.retain(|range| range.start < end);
     if ranges.is_empty() {
-        return body;
+        return Bytes::copy_from_slice(&body[..end]);
     }
-    let mut clean = Vec::with_capacity(body.len());
+    for range in &mut ranges {
+        // A secret can begin with the letter of an escape, such as `\n`.
+        let before = body[..range.start].iter().rev().take_while(|byte| **byte == b'\\').count();
+        range.start -= before % 2;
+    }
+    merge(&mut ranges);
+    let shown = ranges.last().map_or(end, |range| range.end.max(end));
+    let clean = without(&body[..shown], &ranges);
+    let is_json = |text: &[u8]| serde_json::from_slice::<IgnoredAny>(text).is_ok();
+    if end == body.len() && !is_json(&clean) && is_json(body) {
+        return json_body(body);
+    }
+    clean.into()
+}
+
+/// Returns the same of JSON, of which a secret has a part that is not within a text.
+fn json_body(body: &[u8]) -> Bytes {
+    let clean = serde_json::from_slice(body).ok().and_then(|mut value: Value| {
+        json(&mut value);
+        serde_json::to_vec(&value).ok()
+    });
+    // Or it is across several values.
+    clean
+        .filter(|clean| !has_secret(clean))
+        .map_or(Bytes::from_static(b"\"[hidden]\""), Bytes::from)
+}
+
+/// Replaces known secrets in the texts, names and numbers of JSON.
+pub(crate) fn json(value: &mut Value) {
+    match value {
+        Value::String(text) => hide(text),
+        Value::Array(items) => items.iter_mut().for_each(json),
+        Value::Object(map) => {
+            let items = std::mem::take(map).into_iter().map(|(mut name, mut value)| {
+                hide(&mut name);
+                json(&mut value);
+                (name, value)
+            });
+            *map = items.collect();
+        }
+        Value::Number(number) if has_secret(number.to_string().as_bytes()) => {
+            *value = HIDDEN.into();
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Replaces known secrets in a text that stays as it is otherwise.
+pub(crate) fn hide(text: &mut String) {
+    let ranges = known_ranges(text);
+    // Ranges are between characters.
+    if !ranges.is_empty()
+        && let Ok(clean) = String::from_utf8(without(text.as_bytes(), &ranges))
+    {
+        *text = clean;
+    }
+}
+
+/// Returns the bytes with `[hidden]` in place of each of these ranges, which are in order and apart.
+fn without(bytes: &[u8], ranges: &[Range<usize>]) -> Vec<u8> {
+    let mut clean = Vec::with_capacity(bytes.len());
     let mut next = 0;
     for range in ranges {
-        clean.extend_from_slice(&body[next..range.start]);
+        clean.extend_from_slice(&bytes[next..range.start]);
         clean.extend_from_slice(HIDDEN.as_bytes());
         next = range.end;
     }
-    clean.extend_from_slice(&body[next..]);
-    clean.into()
+    clean.extend_from_slice(&bytes[next..]);
+    clean
+}
+
+/// Returns a body that broke off without the text that it ends with, up to white space, a quote or a
+/// separator: it can be the beginning of a secret, of which only the whole is recognized.
+pub(crate) fn without_last_run(mut body: Bytes) -> Bytes {
+    let is_end = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`,;&".contains(byte);
+    let run = body.iter().rev().take(LOOKAHEAD_BYTES).take_while(|byte| !is_end(byte)).count();
+    body.truncate(body.len() - run);
+    body
 }
 
 /// Whether a known secret is in the bytes.
@@ -130,6 +211,14 @@ pub(crate) fn has_secret(bytes: &[u8]) -> bool {
 
 /// Returns where the text has known secrets and tokens of GitHub's formats, in order and apart.
 fn hidden_ranges(text: &str) -> Vec<Range<usize>> {
+    let mut ranges = known_ranges(text);
+    formats::find(text.as_bytes(), &mut ranges);
+    merge(&mut ranges);
+    ranges
+}
+
+/// Returns where the text has known secrets, in order and apart, between characters.
+fn known_ranges(text: &str) -> Vec<Range<usize>> {
     let mut ranges = secrets::find(text.as_bytes());
     for range in &mut ranges {
         range.start = floor_char_boundary(text, range.start);
@@ -137,7 +226,6 @@ fn hidden_ranges(text: &str) -> Vec<Range<usize>> {
             range.end += 1;
         }
     }
-    formats::find(text.as_bytes(), &mut ranges);
     merge(&mut ranges);
     ranges
 }

@@ -8,6 +8,8 @@ mod flows;
 #[cfg(all(feature = "redis", feature = "token-store"))]
 #[path = "support/redis_servers.rs"]
 mod redis_servers;
+#[path = "secrets/shared_cache.rs"]
+mod shared_cache;
 mod support;
 #[path = "support/through.rs"]
 mod through;

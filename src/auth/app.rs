@@ -237,11 +237,7 @@ impl TokenSource for App {
     }
 
     fn rejected(&self, rejection: &Rejection<'_>) -> Reaction {
-        // GitHub names the claim that it does not like.
-        let about_time = ["'iat'", "'exp'", "expir", "too far in the future"]
-            .iter()
-            .any(|part| rejection.message.contains(part));
-        if about_time {
+        if rejection.refusal.is_about_time {
             let corrected = self.correct_clock(rejection.headers);
             return if corrected { Reaction::Changed } else { Reaction::Fail };
         }

@@ -317,7 +317,7 @@ impl AppInstallation {
     /// a caller, a 404 would look like that of its own call.
     fn explain(&self, error: Error) -> Error {
         let target = &self.installation.target;
-        let reason = error.api().and_then(|api| Reason::read(&api.message));
+        let reason = error.refusal().reason;
         let (failure, what, advice) = match error.status() {
             Some(StatusCode::NOT_FOUND) => (
                 AuthFailure::InstallationNotFound,
@@ -379,7 +379,7 @@ impl TokenSource for AppInstallation {
 
     fn rejected(&self, rejection: &Rejection<'_>) -> Reaction {
         // An endpoint for Apps: no installation's token will do.
-        if rejection.message.contains("JSON web token") {
+        if rejection.refusal.wants_jwt {
             return Reaction::Fail;
         }
         Reaction::MintAgain

@@ -229,7 +229,7 @@ impl Keeper {
             return Some(Duration::ZERO);
         }
         // An endpoint that wants another kind of token takes none of these, however long one waits.
-        let misdirected = rejection.message.contains("JSON web token");
+        let misdirected = rejection.refusal.wants_jwt;
         let settles = self.source.settles_within();
         let settles = if misdirected || !held.minted { Duration::ZERO } else { settles };
         let delay = SETTLE_DELAY.saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX));

@@ -181,8 +181,8 @@ impl Passes {
         }
     }
 
-    /// Removes the beginning of a token from the end of a body that was cut there: elsewhere, whole tokens
-    /// are recognized only.
+    /// Removes the beginning of a token of this attempt from the end of a body that was cut there: elsewhere,
+    /// whole tokens are recognized only.
     pub(crate) fn without_cut_token(&self, prepared: &Prepared, mut body: Bytes) -> Bytes {
         let github = self.github.iter().map(|held| held.header());
         let gateway = self.gateway.iter().map(|(_, held)| held.header());

@@ -11,7 +11,7 @@ use http::HeaderMap;
 use super::app::App;
 use super::token::AccessToken;
 use crate::client::Client;
-use crate::error::{Error, Result};
+use crate::error::{Error, Refusal, Result};
 
 /// Something that obtains tokens: an App, an installation, a user, a vault of your own.
 ///
@@ -183,17 +183,19 @@ impl<'a> MintRequest<'a> {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Rejection<'a> {
-    /// GitHub's message, such as `Bad credentials`.
+    /// GitHub's message, such as `Bad credentials`, without secrets.
     pub message: &'a str,
     /// The headers of the answer.
     pub headers: &'a HeaderMap,
+    /// What the message said before secrets were taken out.
+    pub(crate) refusal: Refusal,
 }
 
 impl<'a> Rejection<'a> {
     /// A refusal, for tests of a source.
     #[must_use]
     pub fn new(message: &'a str, headers: &'a HeaderMap) -> Self {
-        Self { message, headers }
+        Self { message, headers, refusal: Refusal::read(message) }
     }
 }
 

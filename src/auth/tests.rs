@@ -251,6 +251,10 @@ async fn an_endpoint_for_apps_is_not_waited_for_with_an_installations_token() {
     assert!(refused(&keeper, &held, 0, message).unwrap_or_default().is_zero());
     let held = keeper.pass(&client()).await.unwrap();
     assert_eq!(refused(&keeper, &held, 1, message), None);
+    // Nor if the message has a secret in these words.
+    let headers = HeaderMap::new();
+    let hidden = Rejection { message: "A [hidden]", ..Rejection::new(message, &headers) };
+    assert_eq!(keeper.refused(&held, 1, &hidden), None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -88,11 +88,17 @@ impl Storage {
             Self::Memory(held) => lock(held).put(key, Arc::clone(entry)),
             Self::Store(shelf) => {
                 let bytes = entry.encode(key, &shelf.integrity, shelf.compress_above);
-                let bytes = bytes.filter(|bytes| bytes.len() <= shelf.max_value);
-                // A server that repeats secrets must not tell them to others.
-                let Some(bytes) = bytes.filter(|_| !entry.has_secret()) else {
+                let Some(bytes) = bytes.filter(|bytes| bytes.len() <= shelf.max_value) else {
                     return shelf.remove(key).await;
                 };
+                // A server that repeats secrets must not tell them to others.
+                if entry.has_secret() {
+                    debug!(
+                        operation = entry.about.operation,
+                        "response not stored: it repeats a secret that this process has used"
+                    );
+                    return shelf.remove(key).await;
+                }
                 let name = shelf.name(key);
                 shelf.guard.run(|store| store.put(&name, bytes, shelf.keep)).await;
             }

@@ -478,3 +478,91 @@ async fn a_failure_of_the_server_without_its_body_is_tried_again_as_one() {
     assert!(error.attempts().iter().all(|attempt| attempt.status.unwrap() == 503));
     assert_eq!(sent.load(Ordering::Relaxed), 4);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_query_of_an_operation_holds_no_secret_after_a_redirect_either() {
+    use crate::sanitize::has_secret;
+
+    let client = |origin: &'static str| {
+        let builder = Client::builder().http_client(reqwest::Client::new());
+        let builder = builder.transport(move |request| async move {
+            let query = request.url().query().unwrap_or_default();
+            if request.url().path().starts_with("/repositories/") || query.is_empty() {
+                return response(&request, 200, &[], "[]");
+            }
+            let place = format!("{origin}/repositories/1/issues?{query}");
+            response(&request, 301, &[("location", place)], "{}")
+        });
+        builder.build().unwrap()
+    };
+    let operation = |value: &str| {
+        let operation = crate::api::OPERATIONS.iter().find(|one| one.id == "issues/list-for-repo");
+        let client = client("https://api.github.com");
+        let mut request = crate::request::Request::operation(&client, operation.unwrap());
+        request.set_path::<String>(0, "o".to_owned());
+        request.set_path::<String>(1, "r".to_owned());
+        request.query("assignee_token", value)
+    };
+    operation("r3n4m3d-1n-0p3r4t10n").send::<Value>().await.unwrap();
+    assert!(!has_secret(b"r3n4m3d-1n-0p3r4t10n"));
+    let call = client("https://api.github.com").request(Method::GET, "/repos/o/r/issues");
+    call.query("assignee_token", "r3n4m3d-by-h4nd").send::<Value>().await.unwrap();
+    assert!(has_secret(b"r3n4m3d-by-h4nd"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_limit_is_waited_for_though_a_word_of_its_message_is_the_token() {
+    const TOKEN: &str = "lImIt~w4its";
+    let sent = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&sent);
+    let builder = Client::builder().http_client(reqwest::Client::new()).token(TOKEN);
+    let builder = builder.transport(move |request| {
+        let number = counter.fetch_add(1, Ordering::Relaxed);
+        async move {
+            let body = format!("{{\"message\": \"You have exceeded a secondary rate {TOKEN}\"}}");
+            match number {
+                0 => response(&request, 403, &[], body),
+                _ => response(&request, 200, &[], "{}"),
+            }
+        }
+    });
+    let began = Instant::now();
+    builder.build().unwrap().request(Method::GET, "/x").send::<Value>().await.unwrap();
+    assert_eq!(sent.load(Ordering::Relaxed), 2);
+    assert!(began.elapsed() >= Duration::from_secs(60), "{:?}", began.elapsed());
+}
+
+/// A body that breaks off after a part.
+struct BrokenOff(Option<&'static str>);
+
+impl http_body::Body for BrokenOff {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        let part = self.0.take().map(|part| http_body::Frame::data(part.into()));
+        std::task::Poll::Ready(Some(part.ok_or_else(|| std::io::Error::other("cut"))))
+    }
+}
+
+/// The body breaks off within the last word of the message, and within a secret.
+#[tokio::test(start_paused = true)]
+async fn an_error_whose_body_breaks_off_is_what_came_of_it_says() {
+    let part = |body: &'static str| {
+        let builder = Client::builder().http_client(reqwest::Client::new());
+        let builder =
+            builder.rate_limits(RateLimits::default().on_limit(crate::limits::OnLimit::FailFast));
+        let builder = builder.transport(move |request| async move {
+            response(&request, 403, &[], reqwest::Body::wrap(BrokenOff(Some(body))))
+        });
+        builder.build().unwrap().request(Method::GET, "/x").send::<Value>()
+    };
+    let error = part("You have exceeded a secondary rate limit").await.unwrap_err();
+    assert!(error.is_rate_limited(), "{error}");
+    let error = part("Forbidden for the user with the code s3cr3t-th4t-is-c").await.unwrap_err();
+    assert_eq!(error.body().unwrap(), "Forbidden for the user with the code ");
+    assert!(!format!("{error} {:?}", error.api()).contains("s3cr3t"), "{error}");
+}

@@ -19,6 +19,7 @@ use crate::health::Objectives;
 use crate::limits::{Limits, RateLimits};
 use crate::origins::{GITHUB, Origins, origin_of, same_origin};
 use crate::retry::{RetryBudget, RetryPolicy};
+use crate::sanitize;
 use crate::store::{Guard, STORE_TIMEOUT, Store};
 use crate::telemetry::usage::{Books, UsagePolicy};
 use crate::telemetry::watch::Watch;
@@ -226,7 +227,9 @@ impl ClientBuilder {
 
     /// A header for every request to GitHub, such as one that a proxy of yours asks for.
     ///
-    /// Redirects to other servers do not carry it. An `accept` given here replaces GitHub's JSON;
+    /// Redirects to other servers do not carry it. If it is called or looks like a secret, or the value is
+    /// marked as [sensitive](HeaderValue::set_sensitive), it is hidden where a server repeats it, and a
+    /// response that does is not written to a shared cache. An `accept` given here replaces GitHub's JSON;
     /// an operation that asks for something else, as downloads do, still does, and
     /// [`Request::accept`](crate::Request::accept) wins over both.
     pub fn default_header<N, V>(mut self, name: N, value: V) -> Self
@@ -240,8 +243,9 @@ impl ClientBuilder {
                 "give the token by token()",
             ),
             (Ok(name), Ok(mut value)) => {
-                // It may well be a key: keep it out of every Debug.
-                value.set_sensitive(true);
+                if sanitize::is_secret_header(&name, &value) {
+                    value.set_sensitive(true);
+                }
                 self.headers.insert(name, value);
             }
             (Err(reason), _) => self.refuse(format!("default_header: {reason}"), ""),
@@ -524,7 +528,7 @@ impl fmt::Debug for ClientBuilder {
             .field("call_timeout", &self.call_timeout)
             .field("max_body_bytes", &self.max_body_bytes)
             .field("proxies", &self.proxies.len())
-            .field("headers", &self.headers)
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
             .field("refused", &self.refused)
             .finish_non_exhaustive()
     }

@@ -5,17 +5,22 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 
 use super::api::ApiError;
-use super::refusal::Reason;
+use super::refusal::{Reason, Refusal};
 use super::{LINE_CHARS, Line};
 use crate::response::RateLimit;
 use crate::retry::retry_after;
 
 /// The end of the error's line: what to do about the refusal, and the page to read.
-pub(super) fn advice(api: &ApiError, headers: &HeaderMap, rate_limited: bool) -> String {
+pub(super) fn advice(
+    api: &ApiError,
+    refusal: Refusal,
+    headers: &HeaderMap,
+    rate_limited: bool,
+) -> String {
     let status = api.status.as_u16();
     let mut advice = if rate_limited {
         when_to_return(headers)
-    } else if let Some(advice) = of_reason(api, headers) {
+    } else if let Some(advice) = of_reason(status, refusal.reason, headers) {
         advice
     } else {
         match status {
@@ -46,15 +51,14 @@ pub(super) fn advice(api: &ApiError, headers: &HeaderMap, rate_limited: bool) ->
 }
 
 /// The advice for the reason that a refusal names, where it is one of who may call.
-fn of_reason(api: &ApiError, headers: &HeaderMap) -> Option<String> {
-    let status = api.status.as_u16();
+fn of_reason(status: u16, reason: Option<Reason>, headers: &HeaderMap) -> Option<String> {
     if !matches!(status, 401 | 403 | 410 | 451) {
         return None;
     }
     if status == 403 && requires_sso(headers) {
         return Some(single_sign_on(headers));
     }
-    match Reason::read(&api.message)? {
+    match reason? {
         // These reasons are vague, and the status says as much.
         Reason::Permission if status == 403 => Some(permission(headers)),
         Reason::Permission | Reason::RateLimit | Reason::ServerFault => None,

@@ -1,12 +1,11 @@
 //! What GitHub says when it refuses a call, read tolerantly from whatever came back.
 
-use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
 use super::advice::advice;
-use super::refusal::tells_rate_limit;
-use super::text::{self, Markup};
+use super::refusal::Refusal;
+use super::text::{self, Markup, Purpose};
 use super::{Error, ErrorKind, Line};
 use crate::operation::Label;
 use crate::sanitize;
@@ -56,56 +55,68 @@ pub struct ApiErrorDetail {
     pub code: Option<String>,
     /// The same in words.
     pub message: Option<String>,
-    /// The entry as GitHub sent it. It may be a plain string, which `message` then holds.
+    /// The entry as GitHub sent it, but for secrets of this process. It may be a plain string, which
+    /// `message` then holds.
     #[cfg_attr(test, schemars(skip))]
     pub value: Value,
 }
 
 impl Error {
-    /// The error for an answer whose status is no success.
+    /// The error for an answer whose status is no success. `body` decides what it is, and is not kept; of
+    /// `shown`, which is the same, or a part of one that broke off, the error keeps what is no secret.
     pub(crate) fn from_answer(
         operation: &Label,
         status: StatusCode,
         headers: HeaderMap,
-        body: Bytes,
+        body: &[u8],
+        shown: &[u8],
     ) -> Self {
-        let body = sanitize::body(body);
-        let json: Option<Value> = serde_json::from_slice(&body).ok();
+        let json: Option<Value> = serde_json::from_slice(body).ok();
         let is_markup = json.is_none() && !body.is_empty();
-        let markup = Markup::of(&headers, &body).filter(|_| is_markup);
-        let api = ApiError::read(status, &headers, &body, json);
-        let rate_limited = is_rate_limited(&api, &headers);
-        let message = describe(&api, markup, &body);
-        let advice = advice(&api, &headers, rate_limited);
+        let markup = Markup::of(&headers, body).filter(|_| is_markup);
+        let read = |body, purpose| ApiError::read(status, &headers, body, json.as_ref(), purpose);
+        let refusal = Refusal::read(&read(body, Purpose::Decide).message);
+        // JSON that can be read is whole, wherever the body broke off.
+        let shown = if json.is_some() { body } else { shown };
+        let api = read(shown, Purpose::Show);
+        let rate_limited = is_rate_limited(status, refusal, &headers);
+        let message = describe(&api, markup, body);
+        let advice = advice(&api, refusal, &headers, rate_limited);
         Error::new(ErrorKind::Api, message)
+            .with_refusal(refusal)
             .with_operation(operation)
             .with_advice(advice)
             .with_retryable(rate_limited || is_temporary(status))
             .with_rate_limited(rate_limited)
             .with_answer(status, headers)
             .with_api(api)
-            .with_body(body)
+            .with_body(shown)
     }
 }
 
 impl ApiError {
     /// Reads the body, which is `json` if it is JSON.
-    fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], json: Option<Value>) -> Self {
-        let is_json = json.is_some();
-        let value = json.unwrap_or_default();
+    fn read(
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+        json: Option<&Value>,
+        purpose: Purpose,
+    ) -> Self {
+        let value = json.unwrap_or(&Value::Null);
         let errors = match value.get("errors").or_else(|| value.get("error")) {
             None | Some(Value::Null) => Vec::new(),
-            Some(Value::Array(errors)) => read_details(errors),
-            Some(error) => read_details(std::slice::from_ref(error)),
+            Some(Value::Array(errors)) => read_details(errors, purpose),
+            Some(error) => read_details(std::slice::from_ref(error), purpose),
         };
         Self {
             status,
-            message: match is_json {
-                true => text::of_json(&value, &errors),
-                false => text::of_other(headers, body),
+            message: match json {
+                Some(value) => text::of_json(value, &errors, purpose),
+                None => text::of_other(headers, body, purpose),
             },
             errors,
-            documentation_url: string(&value, "documentation_url", MAX_URL_CHARS)
+            documentation_url: string(value, "documentation_url", MAX_URL_CHARS, purpose)
                 .filter(|url| !url.is_empty()),
             request_id: crate::response::request_id(headers).map(str::to_owned),
         }
@@ -113,13 +124,14 @@ impl ApiError {
 }
 
 impl ApiErrorDetail {
-    fn read(value: &Value) -> Self {
+    fn read(value: &Value, purpose: Purpose) -> Self {
+        let message = value.get("message").unwrap_or(value).as_str();
         Self {
-            resource: string(value, "resource", MAX_NAME_CHARS),
-            field: string(value, "field", MAX_NAME_CHARS),
-            code: string(value, "code", MAX_NAME_CHARS),
-            message: value.get("message").unwrap_or(value).as_str().map(text::shown),
-            value: value.clone(),
+            resource: string(value, "resource", MAX_NAME_CHARS, purpose),
+            field: string(value, "field", MAX_NAME_CHARS, purpose),
+            code: string(value, "code", MAX_NAME_CHARS, purpose),
+            message: message.map(|message| purpose.prose(message)),
+            value: Value::Null,
         }
     }
 
@@ -142,13 +154,17 @@ const MAX_DETAILS: usize = 100;
 /// And so many bytes of their JSON: `[[],[],…]` takes ten times its length in memory.
 const MAX_DETAILS_JSON: usize = 64 * 1024;
 
-fn read_details(errors: &[Value]) -> Vec<ApiErrorDetail> {
+fn read_details(errors: &[Value], purpose: Purpose) -> Vec<ApiErrorDetail> {
     let mut left = MAX_DETAILS_JSON;
     let details = errors.iter().take(MAX_DETAILS).map(|error| {
-        let detail = ApiErrorDetail::read(error);
+        let mut detail = ApiErrorDetail::read(error, purpose);
         match left.checked_sub(json_length(error)) {
             Some(rest) => {
                 left = rest;
+                detail.value = error.clone();
+                if purpose == Purpose::Show {
+                    sanitize::json(&mut detail.value);
+                }
                 detail
             }
             // The message is cut.
@@ -192,7 +208,7 @@ fn describe(api: &ApiError, markup: Option<Markup>, body: &[u8]) -> String {
         line.push_str(&format!(": \"{}\"", Line(&api.message)));
     }
     let details: Vec<_> = api.errors.iter().map(ApiErrorDetail::summary).collect();
-    let details = text::shown(&details.join(", "));
+    let details = Purpose::Show.prose(&details.join(", "));
     // They may be all that there is to say, and said already.
     if !api.errors.is_empty() && details != api.message {
         line.push_str(&format!(" [{}]", Line(&details)));
@@ -202,10 +218,10 @@ fn describe(api: &ApiError, markup: Option<Markup>, body: &[u8]) -> String {
 
 /// GitHub signals its limits in several ways:
 /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>.
-fn is_rate_limited(api: &ApiError, headers: &HeaderMap) -> bool {
-    match api.status {
+fn is_rate_limited(status: StatusCode, refusal: Refusal, headers: &HeaderMap) -> bool {
+    match status {
         StatusCode::TOO_MANY_REQUESTS => true,
-        StatusCode::FORBIDDEN => tells_rate_limit(&api.message, headers),
+        StatusCode::FORBIDDEN => refusal.is_rate_limit(headers),
         _ => false,
     }
 }
@@ -214,12 +230,13 @@ fn is_temporary(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
 
-fn string(value: &Value, name: &str, max_chars: usize) -> Option<String> {
-    value.get(name)?.as_str().map(|text| sanitize::text(text, max_chars).into_owned())
+fn string(value: &Value, name: &str, max_chars: usize, purpose: Purpose) -> Option<String> {
+    value.get(name)?.as_str().map(|text| purpose.line(text, max_chars))
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use proptest::strategy::Strategy;
 
     use super::*;
@@ -233,7 +250,8 @@ mod tests {
             &Label::Borrowed("issues/get"),
             StatusCode::from_u16(status).unwrap(),
             map,
-            Bytes::copy_from_slice(body.as_bytes()),
+            body.as_bytes(),
+            body.as_bytes(),
         )
     }
 
@@ -381,6 +399,83 @@ mod tests {
         }
     }
 
+    /// The same words, written as no other text has them.
+    fn written_alone(message: &str) -> String {
+        let cases = message.chars().enumerate();
+        cases.map(|(at, it)| if at % 2 == 0 { it.to_ascii_uppercase() } else { it }).collect()
+    }
+
+    #[test]
+    fn a_secret_that_is_the_message_changes_no_decision() {
+        let limits = [
+            "API rate limit exceeded for user ID 1.",
+            "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.",
+            "You have triggered an abuse detection mechanism.",
+        ];
+        let advice = |error: &Error| error.0.advice.clone();
+        for message in OTHER_REASONS.into_iter().chain(limits) {
+            let alone = written_alone(message);
+            sanitize::remember(alone.as_bytes());
+            for (status, headers) in
+                [401, 403, 410, 429].into_iter().flat_map(|it| LIMIT_HEADERS.map(|all| (it, all)))
+            {
+                let plain = error(status, headers, &said(message));
+                for body in [
+                    said(&alone),
+                    format!("{{\"errors\":[{{\"message\":\"{alone}\"}}]}}"),
+                    alone.clone(),
+                ] {
+                    let hidden = error(status, headers, &body);
+                    assert!(!format!("{hidden}{:?}", hidden.api()).contains(&alone), "{hidden}");
+                    assert_eq!(hidden.is_rate_limited(), plain.is_rate_limited(), "{body}");
+                    assert_eq!(hidden.is_retryable(), plain.is_retryable(), "{body}");
+                    assert_eq!(advice(&hidden), advice(&plain), "{status} {headers:?} {body}");
+                    assert_eq!(hidden.refusal(), Refusal::read(&alone), "{body}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_a_number_leaves_json() {
+        sanitize::remember(b"90817263544");
+        let body = r#"{"message":"You have exceeded a secondary rate limit","id":90817263544,
+            "errors":[{"code":"custom","id":90817263544},90817263544]}"#;
+        let error = error(403, &[], body);
+        let api = error.api().unwrap();
+        assert_eq!(api.message, "You have exceeded a secondary rate limit");
+        assert!(error.is_rate_limited() && error.refusal().is_secondary);
+        assert_eq!(api.errors[0].value["id"], sanitize::HIDDEN);
+        assert_eq!(api.errors[1].value, sanitize::HIDDEN);
+        let kept: Value = serde_json::from_slice(error.body().unwrap()).unwrap();
+        assert_eq!(kept["id"], sanitize::HIDDEN);
+        assert!(!format!("{error:?} {api:?} {:?}", error.body()).contains("90817263544"));
+    }
+
+    #[test]
+    fn what_broke_off_decides_whole_and_is_kept_without_its_end() {
+        let label = Label::Borrowed("issues/get");
+        let broken = |body: &str, shown: &str| {
+            let (status, headers) = (StatusCode::FORBIDDEN, HeaderMap::new());
+            Error::from_answer(&label, status, headers, body.as_bytes(), shown.as_bytes())
+        };
+        let error = broken(
+            "You have exceeded a secondary rate limit",
+            "You have exceeded a secondary rate ",
+        );
+        assert!(error.is_rate_limited() && error.refusal().is_secondary);
+        assert_eq!(error.api().unwrap().message, "You have exceeded a secondary rate");
+        assert_eq!(error.body().unwrap(), "You have exceeded a secondary rate ");
+        let json = r#"{"message":"no"}"#;
+        assert_eq!(broken(json, "").body().unwrap(), json);
+    }
+
+    #[test]
+    fn a_long_body_is_kept_up_to_a_mebibyte() {
+        let error = error(500, &[], &"long ".repeat(1 << 20));
+        assert_eq!(error.body().unwrap().len(), 1 << 20);
+    }
+
     #[test]
     fn headers_decide_for_a_message_that_names_no_reason() {
         let bodies = [
@@ -459,14 +554,23 @@ mod tests {
             (r#"{"errors":[{"index":3}]}"#, ""),
             ("<html></html>", ""),
             ("\0\u{1}", ""),
-            ("no such user for Bearer ghs_hunter2", "no such user for Bearer [hidden]"),
-            ("<title>token=ghp_hunter2 failed</title>", "token=[hidden] failed"),
             (
-                r#"{"message":"rejected header: token ghp_hunter2"}"#,
+                "no such user for Bearer ghs_hunter2hunter2hunter2",
+                "no such user for Bearer [hidden]",
+            ),
+            ("<title>token=ghp_hunter2hunter2hunter2 failed</title>", "token=[hidden] failed"),
+            (
+                r#"{"message":"rejected header: token ghp_hunter2hunter2hunter2"}"#,
                 "rejected header: token [hidden]",
             ),
-            (r#"{"errors":["Bearer github_pat_hunter2 is wrong"]}"#, "Bearer [hidden] is wrong"),
-            (r#"{"errors":[{"field":"ghs_hunter2","code":"invalid"}]}"#, "[hidden]: invalid"),
+            (
+                r#"{"errors":["Bearer github_pat_hunter2hunter2hunter2 is wrong"]}"#,
+                "Bearer [hidden] is wrong",
+            ),
+            (
+                r#"{"errors":[{"field":"ghs_hunter2hunter2hunter2","code":"invalid"}]}"#,
+                "[hidden]: invalid",
+            ),
         ] {
             let error = error(404, &[], body);
             assert_eq!(error.api().unwrap().message, expected, "{body}");
@@ -478,8 +582,8 @@ mod tests {
         }
         let long = error(500, &[], &"long ".repeat(100_000));
         assert!(long.api().unwrap().message.chars().count() <= 401);
-        let latin = ApiError::read(StatusCode::NOT_FOUND, &HeaderMap::new(), b"caf\xe9", None);
-        assert_eq!(latin.message, "");
+        let latin = text::of_other(&HeaderMap::new(), b"caf\xe9", Purpose::Show);
+        assert_eq!(latin, "");
     }
 
     #[test]
@@ -498,8 +602,8 @@ mod tests {
 
     #[test]
     fn no_text_of_an_error_shows_a_token_and_all_are_bounded() {
-        let body = r#"{"message":"no ghp_hunter2","documentation_url":"https://a/?t=gho_hunter2",
-            "errors":[{"message":"nor ghs_hunter2"},{"index":"ghu_hunter2"},{"code":"ghr_hunter2"}]}"#;
+        let body = r#"{"message":"no ghp_hunter2hunter2hunter2","documentation_url":"https://a/?t=gho_hunter2hunter2hunter2",
+            "errors":[{"message":"nor ghs_hunter2hunter2hunter2"},{"index":"ghu_hunter2hunter2hunter2"},{"code":"ghr_hunter2hunter2hunter2"}]}"#;
         let error = self::error(422, &[], body);
         let api = error.api().unwrap();
         assert_eq!(api.errors[0].message.as_deref(), Some("nor [hidden]"));
@@ -581,7 +685,7 @@ mod tests {
             }
             let status = StatusCode::from_u16(status).unwrap();
             let label = Label::Borrowed("issues/get");
-            assert_one_line(&Error::from_answer(&label, status, headers.clone(), body.clone().into()));
+            assert_one_line(&Error::from_answer(&label, status, headers.clone(), &body, &body));
             if let Some(error) = undecodable(headers, &body) {
                 assert_one_line(&error);
             }

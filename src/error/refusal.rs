@@ -138,9 +138,42 @@ const PHRASES: &[(Reason, &[&str])] = &[
 const LIMIT_WORDS: [&str; 7] =
     ["limit", "quota", "too many", "too quickly", "slow down", "try again", "throttl"];
 
+/// What the message of a refusal says, as far as the client decides by it.
+///
+/// It is read from the message as the server sent it: what an error keeps of the message has no
+/// secrets, and with them can lack the words that decide.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) reason: Option<Reason>,
+    /// It speaks of a secondary limit, whatever the headers say of the primary one.
+    pub(crate) is_secondary: bool,
+    /// The endpoint takes the JWT of an App only.
+    pub(crate) wants_jwt: bool,
+    /// The times in the App's JWT are wrong.
+    pub(crate) is_about_time: bool,
+}
+
+impl Refusal {
+    pub(crate) fn read(message: &str) -> Self {
+        let has = |parts: &[&str]| parts.iter().any(|part| message.contains(part));
+        Self {
+            reason: Reason::read(message),
+            is_secondary: speaks_of_secondary(message),
+            wants_jwt: has(&["JSON web token"]),
+            // GitHub names the claim that it does not like.
+            is_about_time: has(&["'iat'", "'exp'", "expir", "too far in the future"]),
+        }
+    }
+
+    /// Whether it is due to a rate limit, for a refusal with these headers: see [`tells_rate_limit`].
+    pub(super) fn is_rate_limit(self, headers: &HeaderMap) -> bool {
+        is_rate_limit(self.reason, headers)
+    }
+}
+
 impl Reason {
     /// Reads the reason that a message names. Returns `None` if it names none.
-    pub(crate) fn read(message: &str) -> Option<Self> {
+    fn read(message: &str) -> Option<Self> {
         let message = message.to_ascii_lowercase();
         let names = |(_, phrases): &&(Self, &[&str])| phrases.iter().any(|p| message.contains(p));
         let reason = PHRASES.iter().find(names).map(|(reason, _)| *reason)?;
@@ -157,7 +190,11 @@ impl Reason {
 /// limit error. Beside a message that names another reason, such as a missing permission, they do
 /// not make one: no wait would change the outcome.
 pub(crate) fn tells_rate_limit(message: &str, headers: &HeaderMap) -> bool {
-    match Reason::read(message) {
+    is_rate_limit(Reason::read(message), headers)
+}
+
+fn is_rate_limit(reason: Option<Reason>, headers: &HeaderMap) -> bool {
+    match reason {
         Some(reason) => reason == Reason::RateLimit,
         None => {
             headers.contains_key(RETRY_AFTER)
@@ -169,7 +206,7 @@ pub(crate) fn tells_rate_limit(message: &str, headers: &HeaderMap) -> bool {
 }
 
 /// Whether a refusal is due to a secondary limit, whatever its headers say of the primary one.
-pub(crate) fn speaks_of_secondary(message: &str) -> bool {
+fn speaks_of_secondary(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     ["secondary rate limit", "abuse detection", "submitted too quickly"]
         .iter()

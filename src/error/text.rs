@@ -61,19 +61,44 @@ impl Markup {
     }
 }
 
+/// What a text is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To decide by it. It is cut, and nothing else, and must not be kept.
+    Decide,
+    /// To be kept and shown.
+    Show,
+}
+
+impl Purpose {
+    /// Returns a text on one line of at most so many characters.
+    pub(super) fn line(self, text: &str, max_chars: usize) -> String {
+        match self {
+            Self::Decide => text.chars().take(max_chars).collect(),
+            Self::Show => sanitize::text(text, max_chars).into_owned(),
+        }
+    }
+
+    /// Returns the same for sentences, in which line breaks and tabs are spaces.
+    pub(super) fn prose(self, text: &str) -> String {
+        match self {
+            Self::Decide => {
+                let spaced = |it| if matches!(it, '\n' | '\r' | '\t') { ' ' } else { it };
+                text.chars().take(MAX_JSON_CHARS).map(spaced).collect()
+            }
+            Self::Show => sanitize::prose(text, MAX_JSON_CHARS).into_owned(),
+        }
+    }
+}
+
 /// The best text of a JSON body; empty if it has none.
-pub(super) fn of_json(value: &Value, details: &[ApiErrorDetail]) -> String {
+pub(super) fn of_json(value: &Value, details: &[ApiErrorDetail], purpose: Purpose) -> String {
     let text = said(value, MAX_DEPTH).unwrap_or_else(|| {
         let told =
             details.iter().filter(|detail| detail.message.is_some() || detail.code.is_some());
         told.map(ApiErrorDetail::summary).collect::<Vec<_>>().join(", ")
     });
-    shown(&text)
-}
-
-/// Text out of JSON as an error has it: on one line, of bounded length, and without secrets.
-pub(super) fn shown(text: &str) -> String {
-    sanitize::prose(text, MAX_JSON_CHARS).into_owned()
+    purpose.prose(&text)
 }
 
 fn is_space(character: char) -> bool {
@@ -92,17 +117,20 @@ fn said(value: &Value, depth: usize) -> Option<String> {
 }
 
 /// The text of a body that is no JSON; empty if it has none.
-pub(super) fn of_other(headers: &HeaderMap, body: &[u8]) -> String {
+pub(super) fn of_other(headers: &HeaderMap, body: &[u8], purpose: Purpose) -> String {
     if Markup::of(headers, body).is_some() {
         let page = String::from_utf8_lossy(&body[..body.len().min(MAX_SEARCHED_BYTES)]);
         let lower = page.to_ascii_lowercase();
         let texts = ELEMENTS.iter().filter_map(|name| element(&page, &lower, name));
-        return texts.map(|text| bounded(&text)).find(|text| !text.is_empty()).unwrap_or_default();
+        return texts
+            .map(|text| bounded(&text, purpose))
+            .find(|text| !text.is_empty())
+            .unwrap_or_default();
     }
     match std::str::from_utf8(body) {
         // JSON that broke off, and what is no text at all.
         Ok(text) if !text.trim_start().starts_with(['{', '[', '"']) && !text.contains('\0') => {
-            bounded(text)
+            bounded(text, purpose)
         }
         _ => String::new(),
     }
@@ -140,7 +168,7 @@ fn element(page: &str, lower: &str, name: &str) -> Option<String> {
 }
 
 /// On one line, with one space between words, of bounded length.
-fn bounded(text: &str) -> String {
+fn bounded(text: &str, purpose: Purpose) -> String {
     let mut line = String::new();
     for word in text.split(is_space).filter(|word| !word.is_empty()) {
         if !line.is_empty() {
@@ -152,5 +180,5 @@ fn bounded(text: &str) -> String {
             break;
         }
     }
-    sanitize::text(&line, MAX_TEXT_CHARS).into_owned()
+    purpose.line(&line, MAX_TEXT_CHARS)
 }

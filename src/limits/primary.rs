@@ -85,8 +85,12 @@ fn resource(name: &str) -> &str {
     let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
     let is_name =
         !name.is_empty() && name.len() <= MAX_RESOURCE_CHARS && name.bytes().all(is_plain);
-    // A token of GitHub's can be made of the same letters.
-    if is_name && sanitize::text(name, MAX_RESOURCE_CHARS) == name { name } else { OTHER }
+    // A secret can be made of the same letters, but GitHub's own names are none.
+    let is_no_secret = || {
+        sanitize::is_of_protocol(name.as_bytes())
+            || sanitize::text(name, MAX_RESOURCE_CHARS) == name
+    };
+    if is_name && is_no_secret() { name } else { OTHER }
 }
 
 impl Budget {
@@ -257,9 +261,17 @@ mod tests {
             assert_eq!(resource(name), name);
         }
         let long = format!("{longest}a");
-        for name in
-            ["", "Core", "a b", "a\tb", "a/b", "caf\u{e9}", "[hidden]", "ghs_hunter2", &long]
-        {
+        for name in [
+            "",
+            "Core",
+            "a b",
+            "a\tb",
+            "a/b",
+            "caf\u{e9}",
+            "[hidden]",
+            "ghs_hunter2hunter2hunter2",
+            &long,
+        ] {
             assert_eq!(resource(name), OTHER, "{name}");
         }
     }

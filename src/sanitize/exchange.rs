@@ -2,130 +2,69 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use http::header::{
-    AUTHORIZATION, COOKIE, ETAG, LAST_MODIFIED, LINK, LOCATION, PROXY_AUTHORIZATION,
-};
+use http::header::{COOKIE, ETAG, LAST_MODIFIED, LINK, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{HIDDEN, MIN_SECRET_BYTES, secrets};
-
-/// Headers whose values are no secrets, and may well be ordinary words. All others of a client are
-/// taken for secrets, and all others of a call that are called or look like one.
-const ORDINARY: [&str; 30] = [
-    "accept",
-    "accept-charset",
-    "accept-encoding",
-    "accept-language",
-    "baggage",
-    "cache-control",
-    "connection",
-    "content-encoding",
-    "content-language",
-    "content-length",
-    "content-type",
-    "date",
-    "expect",
-    "host",
-    "if-match",
-    "if-modified-since",
-    "if-none-match",
-    "if-range",
-    "if-unmodified-since",
-    "origin",
-    "pragma",
-    "prefer",
-    "range",
-    "referer",
-    "te",
-    "traceparent",
-    "tracestate",
-    "user-agent",
-    "x-github-api-version",
-    "x-request-id",
-];
-
-/// Parts of names that speak of a secret.
-const SECRET_NAMES: [&str; 14] = [
-    "apikey",
-    "api-key",
-    "api_key",
-    "assertion",
-    "cookie",
-    "credential",
-    "jwt",
-    "passphrase",
-    "passwd",
-    "password",
-    "private",
-    "secret",
-    "session",
-    "token",
-];
-/// Names that do so alone.
-const SECRET_WORDS: [&str; 8] =
-    ["code", "code_verifier", "device_code", "key", "pat", "sig", "signature", "x-key"];
-/// Words of a name that do so, of which other words are made that do not: `author`.
-const AUTH_WORDS: [&str; 6] =
-    ["auth", "authentication", "authorization", "oauth", "oauth2", "xauth"];
-
-/// Shorter values of headers with other names are ordinary words.
-const MIN_RANDOM_BYTES: usize = 12;
+use super::HIDDEN;
+use super::looks::{is_secret_header, is_secret_parameter};
+use super::protocol::{DECISIVE, is_of_protocol};
+use super::secrets::{self, Known};
 
 /// Remembers the secrets of a request: its credentials, and what is called or looks like one. The
 /// query of an operation of GitHub's holds none.
 pub(crate) fn sent(headers: &HeaderMap, url: &Url, is_operation: bool) {
+    let mut known = secrets::known();
     for (name, value) in headers {
-        header(name, value);
+        known = header(known, name, value);
     }
     if let Some(password) = url.password() {
-        secrets::remember(password.as_bytes());
+        known = known.remember(password.as_bytes());
     }
     if !is_operation && url.query().is_some() {
         for (name, value) in url.query_pairs() {
             if is_secret_parameter(&name, value.as_bytes()) {
-                secrets::remember(value.as_bytes());
+                known = known.remember(value.as_bytes());
             }
         }
     }
 }
 
-fn header(name: &HeaderName, value: &HeaderValue) {
+fn header(mut known: Known, name: &HeaderName, value: &HeaderValue) -> Known {
     let bytes = value.as_bytes();
-    if *name == AUTHORIZATION || *name == PROXY_AUTHORIZATION {
-        credentials(bytes);
-    } else if *name == COOKIE {
+    if *name == COOKIE {
         for pair in bytes.split(|byte| *byte == b';') {
             let value = pair.splitn(2, |byte| *byte == b'=').last();
-            secrets::remember(value.unwrap_or(pair).trim_ascii());
+            known = known.remember(value.unwrap_or(pair).trim_ascii());
         }
-    } else if !ORDINARY.contains(&name.as_str())
-        && (value.is_sensitive() || is_secret_name(name.as_str()) || looks_random(bytes))
-    {
-        credentials(bytes);
+        known
+    } else if is_secret_header(name, value) {
+        credentials(known, bytes)
+    } else {
+        known
     }
 }
 
 /// Remembers credentials, with and without the scheme before them.
-fn credentials(value: &[u8]) {
+fn credentials(mut known: Known, value: &[u8]) -> Known {
     let value = value.trim_ascii();
     let Some(space) = value.iter().position(|byte| *byte == b' ') else {
-        return secrets::remember(value);
+        return known.remember(value);
     };
     let (scheme, rest) = (&value[..space], value[space..].trim_ascii());
     // With more words it is no scheme.
     if rest.contains(&b' ') {
-        secrets::remember(value);
+        known = known.remember(value);
     }
-    secrets::remember(rest);
+    known = known.remember(rest);
     if scheme.eq_ignore_ascii_case(b"basic")
         && let Ok(pair) = STANDARD.decode(rest).map(Zeroizing::new)
         && let Some(colon) = pair.iter().position(|byte| *byte == b':')
     {
-        secrets::remember(&pair[colon + 1..]);
+        known = known.remember(&pair[colon + 1..]);
     }
+    known
 }
 
 /// Maximum length of a header's value that is kept, in an error or in a cache. GitHub's longest, `Link`
@@ -142,52 +81,22 @@ pub(crate) fn bounded(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
-/// Whether a part of the name says that it is a secret's.
-fn is_named_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    name != "private" && SECRET_NAMES.iter().any(|part| name.contains(part))
-}
-
-fn is_secret_name(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    SECRET_WORDS.contains(&name.as_str())
-        || SECRET_NAMES.iter().any(|part| name.contains(part))
-        || name.ends_with("-key")
-        || name.ends_with("_key")
-        || name.ends_with("-signature")
-        || name.split(['-', '_', '.']).any(|word| AUTH_WORDS.contains(&word))
-}
-
-/// Whether a parameter of a query is a secret. GitHub has parameters such as `key`, `secret_type` and
-/// `token_id`, whose values are ordinary words.
-fn is_secret_parameter(name: &str, value: &[u8]) -> bool {
-    let is_about_one = ["_type", "_types", "_id", "_id[]", "_ids", "_name", "_state"].iter();
-    is_secret_name(name)
-        && (looks_random(value)
-            || (is_named_secret(name) && !is_about_one.copied().any(|end| name.ends_with(end))))
-}
-
-fn looks_random(value: &[u8]) -> bool {
-    value.len() >= MIN_RANDOM_BYTES
-        && value.iter().all(u8::is_ascii_graphic)
-        && value.iter().any(u8::is_ascii_digit)
-        && value.iter().any(u8::is_ascii_alphabetic)
-}
-
 /// Takes known secrets out of the headers of a response, before anything keeps or shows them.
 ///
 /// A validator that has one is dropped. `Link` and `Location` stay as they are, since they are
-/// followed, and are marked as sensitive: `Debug` does not show them, and no store is given them.
+/// followed, and are marked as sensitive: `Debug` does not show them, and no store is given them. A word
+/// of the protocol by which the client decides stays as well.
 pub(crate) fn received(headers: &mut HeaderMap) {
-    let has_secret = |value: &&HeaderValue| {
-        value.len() >= MIN_SECRET_BYTES && !secrets::find(value.as_bytes()).is_empty()
-    };
-    if !headers.values().any(|value| has_secret(&value)) {
-        return;
-    }
+    let known = secrets::known();
     let mut validators = Vec::new();
     for (name, value) in headers.iter_mut() {
-        if !has_secret(&&*value) {
+        let mut ranges = known.find(value.as_bytes());
+        if !ranges.is_empty() && DECISIVE.contains(&name.as_str()) {
+            let is_date = value.to_str().is_ok_and(|text| httpdate::parse_http_date(text).is_ok());
+            let bytes = value.as_bytes();
+            ranges.retain(|range| !is_date && !is_of_protocol(&bytes[range.clone()]));
+        }
+        if ranges.is_empty() {
             continue;
         }
         if *name == LINK || *name == LOCATION {
@@ -195,10 +104,10 @@ pub(crate) fn received(headers: &mut HeaderMap) {
         } else if *name == ETAG || *name == LAST_MODIFIED {
             validators.push(name.clone());
         } else {
-            let clean = super::body(Bytes::copy_from_slice(value.as_bytes()));
+            let clean = super::without(value.as_bytes(), &ranges);
             // What is left of a value is one.
-            *value = HeaderValue::from_maybe_shared(clean)
-                .unwrap_or_else(|_| HeaderValue::from_static(HIDDEN));
+            *value =
+                HeaderValue::try_from(clean).unwrap_or_else(|_| HeaderValue::from_static(HIDDEN));
         }
     }
     for name in validators {
@@ -305,5 +214,154 @@ mod tests {
         assert_eq!(echo["content-type"], "application/json");
         assert!(!echo.contains_key("etag"));
         assert!(!format!("{echo:?}").contains("echoed"), "{echo:?}");
+    }
+
+    #[test]
+    fn the_headers_of_an_exchange_take_the_lock_once_each_way() {
+        let count = |exchange: &mut dyn FnMut()| {
+            let before = secrets::READS.get();
+            exchange();
+            secrets::READS.get() - before
+        };
+        let mut map =
+            headers(&[("authorization", "Bearer exch-l0cked"), ("cookie", "a=exch-c00kie")]);
+        for number in 0..25 {
+            let name = HeaderName::try_from(format!("x-number-{number}")).unwrap();
+            map.insert(name, HeaderValue::from_static("exch-l0cked"));
+        }
+        let url = "https://a.example/?client_secret=exch-par4meter".parse().unwrap();
+        sent(&map, &url, false);
+        assert_eq!(count(&mut || sent(&map, &url, false)), 1);
+        assert_eq!(count(&mut || received(&mut map)), 1);
+        assert!(map.iter().all(|(_, value)| !value.to_str().unwrap().contains("exch-l0cked")));
+    }
+
+    #[test]
+    fn values_of_ordinary_headers_are_no_secrets() {
+        let headers = headers(&[
+            ("time-zone", "Exch/America_Argentina-2024"),
+            ("graphql-features", "exch_merge_queue,exch_issue_types"),
+            ("x-github-delivery", "72d3162e-cc78-11e3-81ab-4c9367dc0958"),
+            ("x-github-api-version", "exch-2022-11-28"),
+            ("x-hub-signature-256", "sha256=exch757107ea0eb2509fc211221cce984b8a37"),
+            ("user-agent", "exch-app/1.2.3-r4c1d2"),
+            ("x-correlation-id", "exch62e-cc78-11e3-81ab-4c9367dc0958"),
+            ("x-org", "exch-organization"),
+            ("x-app", "exch-app/12.34.56-beta.7"),
+            ("x-since", "2024-05-06T07:08:09Z"),
+            ("x-cluster", "exch-k8s-prod-eu-west-1a"),
+            ("x-service", "ExchMyVeryLongServiceName2024"),
+        ]);
+        let values: Vec<_> = headers.values().map(|value| value.to_str().unwrap()).collect();
+        sent(&headers, &"https://a.example/".parse().unwrap(), false);
+        for value in values {
+            assert!(!knows(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_known_by_their_looks() {
+        let tokens = [
+            "ghs_16C7e42F292c6912E7710c838347Ae17",
+            "b5f0c3e2a9d84f71",
+            "9fX2kLq7Vw3TzR8m",
+            "550e8400-e29b-41d4-a716-446655440000",
+            "AKIAQ3EGXMPLE7H4D2WZ",
+        ];
+        let map: Vec<_> = tokens.iter().map(|token| ("x-gateway", *token)).collect();
+        for one in map {
+            sent(&headers(&[one]), &"https://a.example/".parse().unwrap(), false);
+        }
+        sent(
+            &headers(&[("x-note", "Token exch4f1a9c22e7b0")]),
+            &"https://a.example/".parse().unwrap(),
+            false,
+        );
+        for token in tokens.into_iter().chain(["exch4f1a9c22e7b0"]) {
+            assert!(knows(token), "{token}");
+        }
+    }
+
+    /// All parameters of all operations of GitHub's document.
+    #[test]
+    fn of_githubs_parameters_one_is_a_secret() {
+        use std::collections::BTreeSet;
+
+        use serde_json::Value;
+
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/api.github.com.json");
+        let document: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let operations = document["paths"].as_object().unwrap().values().flat_map(|path| {
+            path.as_object().unwrap().values().filter(|operation| operation.is_object())
+        });
+        let (mut count, mut names, mut secrets) = (0, BTreeSet::new(), BTreeSet::new());
+        for operation in operations {
+            count += 1;
+            for mut parameter in operation["parameters"].as_array().into_iter().flatten() {
+                if let Some(place) = parameter["$ref"].as_str() {
+                    parameter = document.pointer(place.trim_start_matches('#')).unwrap();
+                }
+                if parameter["in"] != "query" {
+                    continue;
+                }
+                let name = parameter["name"].as_str().unwrap();
+                names.insert(name);
+                let values = ["some-ordinary-words", "true", "2024-05-06T07:08:09Z", "123456789"];
+                if values.iter().any(|value| is_secret_parameter(name, value.as_bytes())) {
+                    secrets.insert(name);
+                }
+            }
+        }
+        assert!(count >= 1_223 && names.len() >= 150, "{count} operations, {}", names.len());
+        assert!(names.contains("hide_secret") && names.contains("token_id"));
+        // The token of a package, which its restoring takes.
+        assert_eq!(secrets, BTreeSet::from(["token"]));
+        for name in ["client_secret", "access_token", "refresh_token[]", "password", "api_key2"] {
+            assert!(is_secret_parameter(name, b"ordinary words"), "{name}");
+        }
+    }
+
+    #[test]
+    fn words_of_the_protocol_stay_where_the_client_decides_by_them() {
+        let values = [
+            ("retry-after", "741852963"),
+            ("x-ratelimit-reset", "1769631742"),
+            ("x-ratelimit-resource", "dependency_sbom"),
+            ("content-type", "application/scim+json; charset=utf-8"),
+            ("cache-control", "private, must-understand, max-age=601"),
+            ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            ("vary", "Accept, x-github-otp"),
+        ];
+        for secret in [
+            "741852963",
+            "1769631742",
+            "dependency_sbom",
+            "application/scim+json",
+            "must-understand",
+            "max-age=601",
+            "06 Nov 1994 08:49:37",
+            "x-github-otp",
+        ] {
+            secrets::remember(secret.as_bytes());
+        }
+        assert!(is_of_protocol(b"required") && !is_of_protocol(b"required; exch"));
+        let mut map = headers(&values);
+        let before = map.clone();
+        received(&mut map);
+        assert_eq!(map, before);
+        // Elsewhere, and beside anything else, they are secrets.
+        secrets::remember(b"exchdecisive required");
+        for (name, value, expected) in [
+            ("x-echo", "dependency_sbom", HIDDEN),
+            (
+                "content-type",
+                "application/json; echo=exchdecisive required",
+                "application/json; echo=[hidden]",
+            ),
+        ] {
+            let mut map = headers(&[(name, value)]);
+            received(&mut map);
+            assert_eq!(map[name], expected);
+        }
     }
 }

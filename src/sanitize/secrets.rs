@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, PoisonError, RwLock, RwLockReadGuard};
 
 use lru::LruCache;
 
@@ -36,9 +37,9 @@ const PART_BYTES: usize = 64 * 1_024;
 /// As much of the part before is searched again, so that no secret is between two.
 const OVERLAP_BYTES: usize = MAX_PIECE_BYTES * 6;
 
-/// Bytes that are hashed for each byte of a text at most. A text that would need more was made to
-/// be slow, and counts as a secret.
-const MAX_HASHED: usize = 64;
+/// Bytes that are hashed or passed over for each byte of a text at most. A text that would need more
+/// was made to be slow, and counts as a secret.
+const MAX_STEPS: usize = 64;
 
 /// The bitmap has two to the power of so many bits: it grows from 512 bytes to 32 KiB.
 const MIN_BITS: u32 = 12;
@@ -59,41 +60,83 @@ pub(crate) fn pin(secret: &[u8]) {
 }
 
 fn add(secret: &[u8], pinned: bool) {
-    if secret.len() < MIN_SECRET_BYTES {
-        return;
-    }
-    let secret = &secret[..secret.len().min(MAX_SECRET_BYTES)];
-    let mut secrets = SECRETS.write().unwrap_or_else(PoisonError::into_inner);
-    let mut start = 0;
-    while start < secret.len() {
+    known().ensure(secret, pinned);
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How often this thread took the lock for writing.
+    static WRITES: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    /// How often it took the lock for reading.
+    pub(super) static READS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// Returns the pieces in which a secret is remembered, none if it is too short.
+fn pieces(secret: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let length = if secret.len() < MIN_SECRET_BYTES { 0 } else { secret.len() };
+    let secret = &secret[..length.min(MAX_SECRET_BYTES)];
+    (0..secret.len()).step_by(MAX_PIECE_BYTES).map(|start| {
         let end = (start + MAX_PIECE_BYTES).min(secret.len());
         // The last piece is long enough to be recognized.
-        secrets.add(&secret[start.min(end - MIN_SECRET_BYTES)..end], pinned);
-        start = end;
+        &secret[start.min(end - MIN_SECRET_BYTES)..end]
+    })
+}
+
+/// Returns the known secrets, for several questions in a row: the lock is taken once.
+///
+/// The thread must not ask for them again before it drops this, or it could wait for itself.
+pub(super) fn known() -> Known {
+    #[cfg(test)]
+    READS.set(READS.get() + 1);
+    Known(SECRETS.read().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// The known secrets while nothing is added to them.
+pub(super) struct Known(RwLockReadGuard<'static, Secrets>);
+
+impl Known {
+    /// Remembers a secret. Only one that is new takes the lock for writing.
+    pub(super) fn remember(self, secret: &[u8]) -> Self {
+        self.ensure(secret, false)
+    }
+
+    fn ensure(self, secret: &[u8], pinned: bool) -> Self {
+        if pieces(secret).all(|piece| self.0.has(piece, pinned)) {
+            return self;
+        }
+        drop(self);
+        #[cfg(test)]
+        WRITES.set(WRITES.get() + 1);
+        let mut secrets = SECRETS.write().unwrap_or_else(PoisonError::into_inner);
+        pieces(secret).for_each(|piece| secrets.add(piece, pinned));
+        drop(secrets);
+        known()
+    }
+
+    /// Returns where the bytes have known secrets, in order and apart.
+    pub(super) fn find(&self, bytes: &[u8]) -> Vec<Range<usize>> {
+        let mut ranges = Vec::new();
+        parts(bytes).for_each(|part| self.0.find_in_part(bytes, part, &mut ranges));
+        merge(&mut ranges);
+        ranges
     }
 }
 
 /// Returns where the bytes have known secrets, in order and apart.
 pub(super) fn find(bytes: &[u8]) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
-    if bytes.len() < MIN_SECRET_BYTES {
-        return ranges;
-    }
-    let mut start = 0;
-    loop {
-        let end = (start + PART_BYTES).min(bytes.len());
-        let part = &bytes[start.saturating_sub(OVERLAP_BYTES)..end];
-        let offset = end - part.len();
-        let secrets = SECRETS.read().unwrap_or_else(PoisonError::into_inner);
-        let found = secrets.find_encoded(part, MAX_ROUNDS);
-        ranges.extend(found.into_iter().map(|range| range.start + offset..range.end + offset));
-        if end == bytes.len() {
-            break;
-        }
-        start = end;
-    }
+    // Between two parts, secrets can be added.
+    parts(bytes).for_each(|part| known().0.find_in_part(bytes, part, &mut ranges));
     merge(&mut ranges);
     ranges
+}
+
+/// Returns the parts in which a text is searched, none if no secret fits in it.
+fn parts(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let length = if bytes.len() < MIN_SECRET_BYTES { 0 } else { bytes.len() };
+    (0..length)
+        .step_by(PART_BYTES)
+        .map(move |start| start.saturating_sub(OVERLAP_BYTES)..(start + PART_BYTES).min(length))
 }
 
 struct Secrets {
@@ -103,10 +146,18 @@ struct Secrets {
     bitmap: Vec<u64>,
     /// The forms by the hash of their last eight bytes.
     forms: HashMap<u64, Vec<Form>>,
-    remembered: LruCache<u64, Vec<Form>>,
-    pinned: LruCache<u64, Vec<Form>>,
+    remembered: LruCache<u64, Remembered>,
+    pinned: LruCache<u64, Remembered>,
     /// Forms that were forgotten since the bitmap was made.
     stale: usize,
+}
+
+/// A piece of a secret.
+struct Remembered {
+    forms: Vec<Form>,
+    /// Whether it was used since it was put in its place among the others. Then it is not forgotten
+    /// when it is the oldest, but becomes the newest: so its use needs no lock for writing.
+    is_used: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,11 +185,23 @@ impl Secrets {
         }
     }
 
-    fn add(&mut self, piece: &[u8], pinned: bool) {
+    /// Whether a piece is remembered. It counts as used then.
+    fn has(&self, piece: &[u8], pinned: bool) -> bool {
         let key = self.keys.hash_one(piece);
-        if self.pinned.get(&key).is_some() || (!pinned && self.remembered.get(&key).is_some()) {
+        let remembered = if pinned { None } else { self.remembered.peek(&key) };
+        let found = self.pinned.peek(&key).or(remembered);
+        // To write what is there already would cost the other threads.
+        if let Some(found) = found.filter(|found| !found.is_used.load(Ordering::Relaxed)) {
+            found.is_used.store(true, Ordering::Relaxed);
+        }
+        found.is_some()
+    }
+
+    fn add(&mut self, piece: &[u8], pinned: bool) {
+        if self.has(piece, pinned) {
             return;
         }
+        let key = self.keys.hash_one(piece);
         let mut forms = Vec::new();
         forms::each(piece, |encoding, form| {
             if let Some(form) = self.form(encoding, form)
@@ -156,8 +219,9 @@ impl Secrets {
             self.mark();
         }
         let cache = if pinned { &mut self.pinned } else { &mut self.remembered };
-        let forgotten = cache.push(key, forms);
-        if let Some((_, forgotten)) = forgotten {
+        let forgotten = (cache.len() == cache.cap().get()).then(|| oldest(cache)).flatten();
+        cache.push(key, Remembered { forms, is_used: AtomicBool::new(false) });
+        if let Some(forgotten) = forgotten {
             self.forget(&forgotten);
         }
     }
@@ -204,6 +268,12 @@ impl Secrets {
         (mixed >> (64 - MAX_BITS)) as u32
     }
 
+    fn find_in_part(&self, bytes: &[u8], part: Range<usize>, ranges: &mut Vec<Range<usize>>) {
+        let offset = part.start;
+        let found = self.find_encoded(&bytes[part], MAX_ROUNDS);
+        ranges.extend(found.into_iter().map(|range| range.start + offset..range.end + offset));
+    }
+
     /// Finds secrets as they are, and as they are after decoding.
     fn find_encoded(&self, bytes: &[u8], rounds: usize) -> Vec<Range<usize>> {
         let mut ranges = Vec::new();
@@ -220,59 +290,120 @@ impl Secrets {
         ranges
     }
 
-    fn find(&self, bytes: &[u8], ranges: &mut Vec<Range<usize>>) {
-        let mut hashes = MAX_HASHED.saturating_mul(bytes.len().max(MAX_PIECE_BYTES));
-        let shift = MAX_BITS - self.bits;
-        for (start, end) in bytes.windows(MIN_SECRET_BYTES).enumerate() {
-            let Ok(end) = end.try_into() else { continue };
-            let bit = self.bit(end) >> shift;
-            if self.bitmap[(bit >> 6) as usize] >> (bit & 63) & 1 == 1 {
-                let at = start + MIN_SECRET_BYTES;
-                if self.check(bytes, at, end, &mut hashes, ranges).is_none() {
-                    ranges.push(0..bytes.len());
-                    return;
-                }
+    /// Finds secrets as they are. Returns the steps that it took.
+    fn find(&self, bytes: &[u8], ranges: &mut Vec<Range<usize>>) -> usize {
+        let max_steps = MAX_STEPS.saturating_mul(bytes.len().max(MAX_PIECE_BYTES));
+        let mut search =
+            Search { bytes, steps_left: max_steps, plain: Vec::new(), base64: Vec::new() };
+        match self.search(&mut search).and_then(|()| search.extend_base64()) {
+            Some(()) => {
+                ranges.append(&mut search.plain);
+                ranges.append(&mut search.base64);
             }
+            None => ranges.push(0..bytes.len()),
         }
+        max_steps - search.steps_left
     }
 
-    /// Looks whether one of the forms ends here. Returns `None` if that takes too many hashes.
-    fn check(
-        &self,
-        bytes: &[u8],
-        at: usize,
-        end: [u8; 8],
-        hashes: &mut usize,
-        ranges: &mut Vec<Range<usize>>,
-    ) -> Option<()> {
-        let Some(forms) = self.forms.get(&self.keys.hash_one(end)) else { return Some(()) };
+    /// Looks at each position whether a form ends there. Returns `None` if that takes too many steps.
+    fn search(&self, search: &mut Search<'_>) -> Option<()> {
+        let shift = MAX_BITS - self.bits;
+        for (start, end) in search.bytes.windows(MIN_SECRET_BYTES).enumerate() {
+            let Ok(end) = end.try_into() else { continue };
+            let bit = self.bit(end) >> shift;
+            if self.bitmap[(bit >> 6) as usize] >> (bit & 63) & 1 == 1
+                && let Some(forms) = self.forms.get(&self.keys.hash_one(end))
+            {
+                self.check(forms, start + MIN_SECRET_BYTES, search)?;
+            }
+        }
+        Some(())
+    }
+
+    /// Looks whether one of the forms ends here.
+    fn check(&self, forms: &[Form], at: usize, search: &mut Search<'_>) -> Option<()> {
         // The newest are last.
         for form in forms.iter().rev().take(MAX_LENGTHS) {
             let Some(start) = at.checked_sub(form.length.into()) else { continue };
-            *hashes = hashes.checked_sub(at - start)?;
-            if self.keys.hash_one(&bytes[start..at]) == form.whole {
-                ranges.push(match form.encoding {
-                    Encoding::Plain => start..at,
-                    Encoding::Base64 => around(bytes, start..at),
-                });
+            search.spend(at - start)?;
+            if self.keys.hash_one(&search.bytes[start..at]) == form.whole {
+                match form.encoding {
+                    Encoding::Plain => push(&mut search.plain, start..at),
+                    Encoding::Base64 => push(&mut search.base64, start..at),
+                }
             }
         }
         Some(())
     }
 }
 
+/// Takes out the oldest that was not used since it got its place. Those before become the newest.
+fn oldest(cache: &mut LruCache<u64, Remembered>) -> Option<Vec<Form>> {
+    // Once round, none is left that was used.
+    for _ in 0..cache.len() {
+        let (key, mut remembered) = cache.pop_lru()?;
+        if !std::mem::take(remembered.is_used.get_mut()) {
+            return Some(remembered.forms);
+        }
+        cache.push(key, remembered);
+    }
+    cache.pop_lru().map(|(_, remembered)| remembered.forms)
+}
+
 fn set(bitmap: &mut [u64], bit: u32) {
     bitmap[(bit >> 6) as usize] |= 1 << (bit & 63);
 }
 
-/// Extends a range over the base64 that it is in.
-fn around(bytes: &[u8], range: Range<usize>) -> Range<usize> {
-    let is_base64 = |byte: &u8| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')
-    };
-    let before = bytes[..range.start].iter().rev().take_while(|byte| is_base64(byte)).count();
-    let after = bytes[range.end..].iter().take_while(|byte| is_base64(byte)).count();
-    range.start - before..range.end + after
+/// One search of a text.
+struct Search<'a> {
+    bytes: &'a [u8],
+    steps_left: usize,
+    plain: Vec<Range<usize>>,
+    base64: Vec<Range<usize>>,
+}
+
+impl Search<'_> {
+    /// Takes steps, if so many are left.
+    fn spend(&mut self, steps: usize) -> Option<()> {
+        self.steps_left = self.steps_left.checked_sub(steps)?;
+        Some(())
+    }
+
+    /// Extends each range of base64 over all base64 that it is in, which is passed over once however
+    /// many ranges are in it.
+    fn extend_base64(&mut self) -> Option<()> {
+        merge(&mut self.base64);
+        let (bytes, mut covered) = (self.bytes, 0);
+        let mut extended = Vec::new();
+        for range in std::mem::take(&mut self.base64) {
+            if range.start < covered {
+                continue;
+            }
+            let before = bytes[covered..range.start].iter().rev();
+            let before = before.take_while(|byte| is_base64(**byte)).count();
+            let after = bytes[range.end..].iter().take_while(|byte| is_base64(**byte)).count();
+            self.spend(before + after)?;
+            covered = range.end + after;
+            extended.push(range.start - before..covered);
+        }
+        self.base64 = extended;
+        Some(())
+    }
+}
+
+fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')
+}
+
+/// Adds a range, whose end is not before that of the last one, and joins them if they touch.
+fn push(ranges: &mut Vec<Range<usize>>, range: Range<usize>) {
+    match ranges.last_mut() {
+        Some(last) if range.start <= last.end => {
+            last.start = last.start.min(range.start);
+            last.end = last.end.max(range.end);
+        }
+        _ => ranges.push(range),
+    }
 }
 
 #[cfg(test)]
@@ -314,5 +445,69 @@ mod tests {
         let text = ["b", &"a".repeat(499)].concat().repeat(100);
         let all = 0..text.len();
         assert_eq!(secrets.find_encoded(text.as_bytes(), 0), std::slice::from_ref(&all));
+    }
+
+    #[test]
+    fn a_long_run_of_base64_is_passed_over_once() {
+        let mut secrets = Secrets::new();
+        secrets.add(b"0123456789abcdefghijklmn", false);
+        let encoded = "MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1u";
+        for text in [
+            encoded.repeat(2_000),
+            format!("{encoded}ABC").repeat(2_000),
+            format!("{encoded} ").repeat(2_000),
+            [encoded, &"A".repeat(60_000)].concat(),
+        ] {
+            let mut ranges = Vec::new();
+            let steps = secrets.find(text.as_bytes(), &mut ranges);
+            assert!(!ranges.is_empty() && steps <= 3 * text.len(), "{steps} of {}", text.len());
+            let rest = text.len() - ranges.iter().map(Range::len).sum::<usize>();
+            assert!(rest <= text.matches(' ').count(), "{rest} bytes are left");
+        }
+    }
+
+    #[test]
+    fn a_match_that_is_within_the_last_one_is_kept_once() {
+        let mut secrets = Secrets::new();
+        for length in 8..12 {
+            secrets.add(&vec![b'a'; length], false);
+        }
+        let mut ranges = Vec::new();
+        secrets.find("a".repeat(1_000).as_bytes(), &mut ranges);
+        assert_eq!(ranges, std::slice::from_ref(&(0..1_000)));
+    }
+
+    #[test]
+    fn a_secret_that_is_known_takes_no_lock_for_writing() {
+        let remember_all = || {
+            super::remember(b"kn0wn for the lock");
+            super::pin(b"p1nned for the lock");
+            super::remember(b"p1nned for the lock");
+        };
+        remember_all();
+        let writes = WRITES.get();
+        (0..100).for_each(|_| remember_all());
+        assert_eq!(WRITES.get(), writes);
+    }
+
+    #[test]
+    fn those_that_were_used_outlive_those_that_were_not() {
+        let mut secrets = Secrets::new();
+        let count = MAX_REMEMBERED.get();
+        for number in 0..count {
+            secrets.add(secret(number).as_bytes(), false);
+        }
+        assert!(secrets.has(secret(0).as_bytes(), false));
+        secrets.add(b"one more secret", false);
+        assert!(secrets.has(secret(0).as_bytes(), false));
+        assert!(!secrets.has(secret(1).as_bytes(), false));
+        // If all were used, the oldest goes.
+        for number in 0..count {
+            secrets.has(secret(number).as_bytes(), false);
+        }
+        secrets.has(b"one more secret", false);
+        secrets.add(b"another secret", false);
+        assert_eq!(secrets.remembered.len(), count);
+        assert!(secrets.has(b"another secret", false));
     }
 }

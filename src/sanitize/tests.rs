@@ -52,9 +52,9 @@ fn long_text_is_cut_between_characters_and_escapes() {
 #[test]
 fn tokens_of_known_formats_are_hidden() {
     for (given, shown) in [
-        ("Bearer ghs_hunter2", "Bearer [hidden]"),
-        ("token=ghp_a1B2 failed", "token=[hidden] failed"),
-        (r#"{"t":"github_pat_11A_x"}"#, r#"{"t":"[hidden]"}"#),
+        ("Bearer ghs_hunter2hunter2hunter2", "Bearer [hidden]"),
+        ("token=ghp_a1B2a1B2a1B2a1B2 failed", "token=[hidden] failed"),
+        (r#"{"t":"github_pat_11A_x0123456789abc"}"#, r#"{"t":"[hidden]"}"#),
         ("ghs_1234_eyJhbGciOi.eyJpc3MiOi.c2ln-_", "[hidden]"),
         ("jwt eyJhbGciOi.eyJpc3MiOi.c2ln-_, x", "jwt [hidden], x"),
         ("ghz_x a_b ghp_ eyJ.x x.eyJ", "ghz_x a_b ghp_ eyJ.x x.eyJ"),
@@ -62,7 +62,7 @@ fn tokens_of_known_formats_are_hidden() {
         assert_eq!(text(given, 400), shown);
     }
     // Also if the line ends within it.
-    let long = format!("{} github_pat_hunter2", "x".repeat(390));
+    let long = format!("{} github_pat_hunter2hunter2hunter2", "x".repeat(390));
     assert!(!text(&long, 400).contains("git"), "{}", text(&long, 400));
 }
 
@@ -98,7 +98,7 @@ fn known_secrets_are_hidden_in_every_form() {
             let shown = text(&given, 400);
             assert!(shown.contains(HIDDEN) && !shown.contains("s3cr3t"), "{given}: {shown}");
             assert!(!shown.contains("tests") && has_secret(given.as_bytes()), "{given}: {shown}");
-            let clean = body(Bytes::from(given.clone()));
+            let clean = body(given.as_bytes(), usize::MAX);
             assert!(!has_secret(&clean), "{given}: {clean:?}");
             assert!(clean.starts_with(before.as_bytes()) && clean.ends_with(after.as_bytes()));
         }
@@ -141,7 +141,7 @@ fn long_secrets_are_hidden_whole_and_in_long_texts() {
     let mut given = "y".repeat(65_530);
     given.push_str(&secret);
     given.push_str(&"z".repeat(70_000));
-    let clean = body(Bytes::from(given));
+    let clean = body(given.as_bytes(), usize::MAX);
     assert_eq!(clean.len(), 65_530 + HIDDEN.len() + 70_000);
 }
 
@@ -158,7 +158,7 @@ fn secrets_are_found_between_others() {
     remember(b"left-s3cr3t!");
     remember(b"s3cr3t!-right");
     assert_eq!(text("left-s3cr3t!-right.", 400), "[hidden].");
-    let clean = body(Bytes::from_static(b"left-s3cr3t!s3cr3t!-right"));
+    let clean = body(b"left-s3cr3t!s3cr3t!-right", usize::MAX);
     assert_eq!(clean, HIDDEN);
 }
 
@@ -197,7 +197,134 @@ proptest! {
             _ if matches!(character, '%' | '\\' | '&') => format!("%{:02x}", u32::from(character)),
             _ => character.to_string(),
         }).collect();
-        let clean = body(Bytes::from(format!("{around}<{encoded}>{around}")));
+        let clean = body(format!("{around}<{encoded}>{around}").as_bytes(), usize::MAX);
         prop_assert_eq!(clean, format!("{around}<{HIDDEN}>{around}"));
+    }
+}
+
+/// Words as names of code and sentences have them, with some that contain or are prefixes of tokens.
+const WORDS: [&str; 15] = [
+    "highs",
+    "lengths",
+    "weights",
+    "strengths",
+    "high",
+    "highp",
+    "ghost",
+    "mygithub",
+    "pat",
+    "solver",
+    "precision",
+    "through",
+    "configuration",
+    "Authorization",
+    "v2",
+];
+
+proptest! {
+    #[test]
+    fn ordinary_words_and_names_stay_as_they_are(
+        words in prop::collection::vec(
+            (
+                prop::sample::select(&WORDS[..]),
+                prop::sample::select(&["_", " ", ".", "-", "_a_", ": "][..]),
+            ),
+            0..12,
+        ),
+    ) {
+        let given: String = words.iter().flat_map(|(word, between)| [*word, *between]).collect();
+        prop_assert_eq!(text(&given, 1_000), given.as_str());
+    }
+
+    /// A body of JSON stays JSON wherever a secret is in it, and has it no more.
+    #[test]
+    fn json_stays_json(
+        secret in prop_oneof!["[1-9][0-9]{9,14}", "[ -~]{8,20}", "[a-z]{6}\"[:,]\"[a-z]{6}"],
+        before in prop_oneof![Just("x".to_owned()), "[ -~é]{0,8}"],
+        after in "[ -~é]{0,8}",
+        place in 0..5,
+    ) {
+        remember(secret.as_bytes());
+        let text = format!("{before}{secret}{after}");
+        let given = match place {
+            0 => serde_json::json!({ "message": text, "n": 1 }),
+            1 => serde_json::json!({ (text): [null, true] }),
+            2 => serde_json::json!([[text], { "id": secret.parse::<u64>().unwrap_or(1) }]),
+            3 => serde_json::json!({ "id": secret.parse::<f64>().unwrap_or(1.5) }),
+            _ => serde_json::json!(text),
+        };
+        let given = given.to_string();
+        let clean = body(given.as_bytes(), usize::MAX);
+        prop_assert!(serde_json::from_slice::<Value>(&clean).is_ok(), "{given}: {clean:?}");
+        prop_assert!(!has_secret(&clean), "{given}: {clean:?}");
+    }
+}
+
+#[test]
+fn names_of_code_are_no_tokens() {
+    for given in [
+        "highs_solver_configuration_of_the_model",
+        "lengths_of_all_words_in_the_text",
+        "mygithub_pat_configuration_name",
+        "ghs_short ghp_precision gho_x",
+        "highp_precision_modifier_of_the_shader",
+    ] {
+        assert_eq!(text(given, 400), given);
+    }
+    for (given, shown) in [
+        ("_ghs_0123456789abcdef", "_[hidden]"),
+        ("=ghp_0123456789abcde", "=ghp_0123456789abcde"),
+        ("é ghr_0123456789abcdef.", "é [hidden]"),
+    ] {
+        assert_eq!(text(given, 400), shown);
+    }
+}
+
+#[test]
+fn a_body_is_kept_up_to_a_bound_and_without_a_secret_across_it() {
+    let secret = "acr0ss-the-b0und-".repeat(20);
+    remember(secret.as_bytes());
+    for before in 60..120 {
+        let given = format!("{}{secret}{}", "x".repeat(before), "y".repeat(10_000));
+        let kept = body(given.as_bytes(), 100);
+        assert!(!kept.windows(3).any(|part| part == b"acr"), "{before}: {kept:?}");
+        assert!(
+            kept.len() <= 100 + HIDDEN.len() && kept.starts_with(b"xxxx"),
+            "{before}: {kept:?}"
+        );
+    }
+    assert_eq!(body(b"0123456789", 4), "0123");
+}
+
+#[test]
+fn a_body_that_broke_off_ends_before_its_last_run() {
+    for (given, left) in [
+        ("", ""),
+        ("token", ""),
+        ("no such token: s3cr", "no such token: "),
+        (r#"{"message":"s3cr"#, r#"{"message":""#),
+        ("a=1&code=s3cr", "a=1&"),
+        ("a, b;s3cr", "a, b;"),
+        ("whole ", "whole "),
+    ] {
+        assert_eq!(without_last_run(Bytes::from(given)), left, "{given}");
+    }
+    let long = format!("start {}", "s".repeat(2 * LOOKAHEAD_BYTES));
+    assert_eq!(without_last_run(Bytes::from(long)).len(), "start ".len() + LOOKAHEAD_BYTES);
+}
+
+/// It equals a number of the body, and a part of an escape.
+#[test]
+fn what_a_secret_leaves_of_json_is_json() {
+    remember(b"86753098675");
+    remember(b"nine l1ves");
+    for (given, clean) in [
+        (r#"{"id":86753098675,"m":"x"}"#, r#"{"id":"[hidden]","m":"x"}"#),
+        (r#"{"id":867530986751}"#, r#"{"id":"[hidden]"}"#),
+        (r#"{"86753098675":"a 86753098675"}"#, r#"{"[hidden]":"a [hidden]"}"#),
+        (r#"["a\\nine l1ves"]"#, r#"["a\\[hidden]"]"#),
+        (r#"["a\nine l1ves"]"#, r#"["a[hidden]"]"#),
+    ] {
+        assert_eq!(body(given.as_bytes(), usize::MAX), clean, "{given}");
     }
 }

@@ -42,7 +42,8 @@ const MAX_KEY_CHARS: usize = 200;
 pub(super) fn unreadable(problem: &str) -> Error {
     Error::new(ErrorKind::Store, format!("stored value is unreadable: {problem}"))
         .with_advice("the client repairs the value; find out what else writes to the store")
-        .with_source(UnreadableValue)
+        // It is told by its type, which a source that is sanitized can lose.
+        .with_own_source(Box::new(UnreadableValue))
 }
 
 /// Returns whether the store responds, and only the value is unreadable.

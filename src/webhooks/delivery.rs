@@ -218,7 +218,7 @@ impl Delivery {
         let payload = self.payload();
         serde_json::from_slice(payload).map_err(|error| {
             let error = misfit(self.event_name(), payload, &error, "does not fit");
-            error.with_body(payload.clone())
+            error.with_body(payload)
         })
     }
 

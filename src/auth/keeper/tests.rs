@@ -98,7 +98,7 @@ impl Room {
 
     fn refused(&self, held: &Held, times: u32) -> Option<Duration> {
         let headers = HeaderMap::new();
-        let rejection = Rejection { message: "Bad credentials", headers: &headers };
+        let rejection = Rejection::new("Bad credentials", &headers);
         self.keeper.refused(held, times, &rejection)
     }
 }

@@ -1,0 +1,68 @@
+//! What of a response that repeats its request is shared.
+
+use http::{HeaderValue, Method};
+use octowire::ClientBuilder;
+use octowire::cache::{Cache, CachePolicy, CacheStatus};
+use octowire::store::Memory;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+use crate::support::{self, Received, Reply, Server};
+use crate::watch::Log;
+
+/// Asks by two clients that share a cache, of a server that repeats this header in the body. Returns how
+/// the second one came by its response.
+async fn second(name: &'static str, value: HeaderValue) -> CacheStatus {
+    let server = Server::start(move |request: Received| async move {
+        let body = json!({ "said": request.headers.get(name) }).to_string();
+        Reply::Raw(support::json("200 OK", "cache-control: max-age=600\r\n", &body))
+    });
+    let (server, store) = (server.await, Memory::new());
+    let client = |builder: ClientBuilder| {
+        let policy = CachePolicy::trust(Duration::from_secs(600));
+        let cache = Cache::store(store.clone()).policy(policy);
+        builder.default_header(name, value.clone()).cache(cache).build().unwrap()
+    };
+    let mut status = CacheStatus::Bypass;
+    for _ in 0..2 {
+        let call = client(server.unattended()).request(Method::GET, "/repeat");
+        let response = call.send::<Value>().await.unwrap();
+        assert_eq!(response["said"], value.to_str().unwrap());
+        status = response.cache_status();
+    }
+    status
+}
+
+#[tokio::test]
+async fn a_response_that_repeats_an_ordinary_header_is_shared() {
+    for (name, value) in [
+        ("time-zone", "Europe/Amsterdam"),
+        ("graphql-features", "merge_queue,issue_types_2024"),
+        ("x-github-next", "a1b2c3d4e5f6a7b8"),
+        ("accept-language", "en-GB,en;q=0.9"),
+        ("x-org", "shared-cache-organization"),
+        ("x-client", "shared-cache/1.23.4-rc1"),
+        ("x-correlation-id", "0b5d7e8c-6f1a-4d3b-9c2e-7a8b9c0d1e2f"),
+    ] {
+        let value = HeaderValue::from_static(value);
+        assert_eq!(second(name, value).await, CacheStatus::Hit, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_repeats_a_secret_is_not_shared_and_the_log_says_so() {
+    let log = Log::of_everything();
+    let mut marked = HeaderValue::from_static("shared-cache-marked");
+    marked.set_sensitive(true);
+    for (name, value) in [
+        ("x-proxy-key", HeaderValue::from_static("shared-cache-key")),
+        ("x-gateway", HeaderValue::from_static("s4h8a2r6e0d-c4a8c2h6e0")),
+        ("x-org", marked),
+    ] {
+        assert_eq!(second(name, value).await, CacheStatus::Miss, "{name}");
+    }
+    let log = log.text();
+    let lines =
+        log.lines().filter(|line| line.contains("response not stored: it repeats a secret"));
+    assert!(lines.count() >= 3, "{log}");
+}
