@@ -37,7 +37,7 @@ mod redis;
 mod tally;
 mod unreadable;
 
-pub use disk::Disk;
+pub use disk::{Disk, DiskBuilder};
 pub use guard::StoreHealth;
 pub use lease::{Lease, LeaseRequest};
 pub use ledger::Ledger;
