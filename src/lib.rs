@@ -25,6 +25,7 @@ mod id_or_name;
 mod id_path;
 mod integers;
 mod json_path;
+mod log_limit;
 mod names;
 mod operation;
 mod origins;

@@ -6,28 +6,36 @@
 //! - Files are looked up relative to the descriptor of a checked folder, and the descriptor of the
 //!   opened file is checked, not its path. So no other process can exchange a file between the check
 //!   and the use.
-//! - A symbolic link is never followed, neither in place of the file nor of its folder. Links further
-//!   up in the path are the operator's, and are followed.
+//! - A symbolic link in place of a file, or of a folder that the library created in another one, is never
+//!   followed. A path that the application names can have links, also at its end: systemd's
+//!   `StateDirectory`, `/var/run` and `/tmp` on macOS are some. What they lead to is checked.
 //! - Only regular files are used. The opening does not block, so a FIFO in place of a file is an error
 //!   and not a hang.
 //! - A file belongs to the effective user of the process, and has no second name (hard link).
-//! - A folder belongs to that user or to root, since root can read and change everything anyway.
+//! - A folder belongs to that user or to root, since root can read and change everything anyway. If root
+//!   runs the process, a folder that the application names can belong to any user, as long as only this
+//!   user can write to it.
 //!
 //! A mode that admits other users is repaired, with a warning, or the file is refused:
 //!
-//! | | other users can read it | other users can write it |
-//! |---|---|---|
-//! | token file | repaired | repaired: it is sealed, so that a change shows |
-//! | journal | repaired | repaired: each record is verified before it is handled |
-//! | value of the disk store | repaired | refused: a change does not show, and a store may forget |
-//! | lock | repaired | repaired: it has no content |
-//! | folder of this user | accepted | repaired, unless it has the sticky bit |
-//! | folder of root | accepted | refused if everyone can, unless it has the sticky bit |
+//! | | other users can read it | a group can write it | everyone can write it |
+//! |---|---|---|---|
+//! | token file | repaired | repaired: it is sealed, so that a change shows | repaired |
+//! | journal | repaired | repaired: each record is verified before it is handled | repaired |
+//! | lock | repaired | repaired: it has no content | repaired |
+//! | value of the disk store | repaired | repaired | refused: a change does not show, and a store may forget |
+//! | folder that the library created | accepted | repaired | repaired |
+//! | folder of this user that the application names | accepted | accepted with a warning | refused |
+//! | folder of root | accepted | accepted | refused |
 //!
-//! Most modes are repaired rather than refused, because some volumes widen them at every mount (the
-//! `fsGroup` of a pod), and a service that does not start is the worse outcome. For the same reason a
-//! folder of root that a group can write to is accepted: other members of the group can remove a file
-//! there, but their own file in its place is refused.
+//! A folder with the sticky bit is accepted. A mode that a group can write to is repaired or accepted rather
+//! than refused, because some volumes widen modes at every mount (the `fsGroup` of a pod), and a service that
+//! does not start is the worse outcome. Other members of the group can remove a file there, but their own file
+//! in its place is refused. The mode of a folder that the application names never changes: it can be the
+//! working directory, or one that other programs share.
+//!
+//! [`Permissions::Trusted`] leaves owners and modes unchecked, for file systems that do not show the real ones:
+//! CIFS mounts of mode 0777, NFS with `root_squash`, and pods whose user id changes with each start.
 //!
 //! On other systems than Unix, the access list of the folder protects its files. Only links, folders and
 //! special files are refused there.
@@ -36,8 +44,12 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::Duration;
 
 use tracing::warn;
+
+use crate::log_limit::LogLimit;
 
 mod fault;
 #[cfg(not(unix))]
@@ -53,13 +65,21 @@ mod verdict;
 pub(crate) use fault::fault;
 use fault::{Fault, Problem};
 use system::Directory;
-use verdict::{GROUP_AND_OTHERS, Kind, Verdict, WRITABLE_BY_OTHERS, file_verdict, folder_verdict};
+use verdict::{
+    Facts, GROUP_AND_OTHERS, Kind, Verdict, WRITABLE_BY_OTHERS, file_verdict, folder_verdict,
+    obstacle,
+};
+pub(crate) use verdict::{FolderRole, Permissions};
+
+/// The shortest time between two warnings about one file.
+const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
 /// A folder that was checked. Its files are looked up relative to it.
 #[derive(Debug)]
 pub(crate) struct PrivateFolder {
     directory: Directory,
     path: PathBuf,
+    permissions: Permissions,
 }
 
 /// The purpose of a file, which decides whether a mode that admits other users is repaired.
@@ -105,22 +125,31 @@ impl FileRole {
 
 impl PrivateFolder {
     /// Opens an existing folder.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        // Without a slash at the end, which would make the system follow a link.
+    pub(crate) fn open(
+        path: &Path,
+        role: FolderRole,
+        permissions: Permissions,
+    ) -> io::Result<Self> {
         let mut path: PathBuf = path.components().collect();
         if path.as_os_str().is_empty() {
             path.push(".");
         }
         let directory = Directory::open(&path).map_err(|error| {
-            let kind = fs::symlink_metadata(&path).map(|metadata| system::kind(&metadata));
-            explain(path.clone(), kind.ok(), Kind::Folder, error)
+            // A link that leads nowhere is what is wrong itself.
+            let found = fs::metadata(&path).or_else(|_| fs::symlink_metadata(&path));
+            let facts = found.ok().map(|metadata| system::facts_from(&metadata));
+            explain(path.clone(), facts, Kind::Folder, error)
         })?;
-        Self::checked(directory, path)
+        Self { directory, path, permissions }.checked(role)
     }
 
     /// Opens a folder, which is created with those above it if it does not exist.
-    pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        match Self::open(path) {
+    pub(crate) fn create(
+        path: &Path,
+        role: FolderRole,
+        permissions: Permissions,
+    ) -> io::Result<Self> {
+        match Self::open(path, role, permissions) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             outcome => return outcome,
         }
@@ -129,10 +158,11 @@ impl PrivateFolder {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(path)?;
-        Self::open(path)
+        Self::open(path, role, permissions)
     }
 
-    /// Opens a folder in this one. Returns `None` if it does not exist and is not to be created.
+    /// Opens a folder of the library's in this one. Returns `None` if it does not exist and is not to be
+    /// created.
     pub(crate) fn subfolder(&self, name: &str, create: bool) -> io::Result<Option<Self>> {
         if create {
             self.directory.create_directory(name.as_ref())?;
@@ -141,7 +171,13 @@ impl PrivateFolder {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             opened => opened.map_err(|error| self.explain(name.as_ref(), Kind::Folder, error))?,
         };
-        Self::checked(directory, self.path.join(name)).map(Some)
+        let (path, permissions) = (self.path.join(name), self.permissions);
+        Self { directory, path, permissions }.checked(FolderRole::Own).map(Some)
+    }
+
+    /// Returns the names in a folder in this one, whoever it belongs to. A link is not followed.
+    pub(crate) fn names_in(&self, name: &str) -> io::Result<Vec<String>> {
+        self.directory.open_directory(name.as_ref())?.names()
     }
 
     /// Opens a file of this folder, and repairs its mode if other users are admitted.
@@ -221,10 +257,22 @@ impl PrivateFolder {
         }
     }
 
+    /// Removes a file if this is still its name. Returns whether it was.
+    ///
+    /// Only a caller that keeps others from replacing the file knows that it is the one that is removed.
+    pub(crate) fn remove_opened(&self, name: impl AsRef<OsStr>, file: &File) -> io::Result<bool> {
+        let name = name.as_ref();
+        let is_there = self.has(name, file)?;
+        if is_there {
+            self.remove(name)?;
+        }
+        Ok(is_there)
+    }
+
     /// Removes a file, a link or a folder of this name. A folder that is not empty is renamed instead.
     pub(crate) fn discard(&self, name: &str) -> io::Result<()> {
         let Err(error) = self.remove(name) else { return Ok(()) };
-        if self.directory.kind(name.as_ref())? != Kind::Folder {
+        if self.directory.facts_of(name.as_ref())?.kind != Kind::Folder {
             return Err(error);
         }
         if self.directory.remove_directory(name.as_ref()).is_ok() {
@@ -240,7 +288,6 @@ impl PrivateFolder {
     }
 
     /// Returns whether this name is still that of the opened file.
-    #[cfg(feature = "token-store")]
     pub(crate) fn has(&self, name: impl AsRef<OsStr>, file: &File) -> io::Result<bool> {
         self.directory.has(name.as_ref(), file)
     }
@@ -258,29 +305,30 @@ impl PrivateFolder {
         }
     }
 
-    fn checked(directory: Directory, path: PathBuf) -> io::Result<Self> {
-        let mode = directory.facts()?.mode;
-        let refused = |problem| Err(Fault::new(path.clone(), problem).into());
-        match folder_verdict(&directory.facts()?) {
+    fn checked(self, role: FolderRole) -> io::Result<Self> {
+        let facts = self.directory.facts()?;
+        let refused = |problem| Err(Fault::new(self.path.clone(), problem).into());
+        match folder_verdict(&facts, role, self.permissions) {
             Verdict::Use => {}
             Verdict::Refuse(problem) => return refused(problem),
+            Verdict::Warn => warn_shared(&self.path, facts.mode),
             Verdict::Restrict => {
                 // The mode that is there afterwards decides, not the result of the call.
-                let _ = directory.set_mode(mode & !WRITABLE_BY_OTHERS);
-                if directory.facts()?.mode & WRITABLE_BY_OTHERS != 0 {
-                    return refused(Problem::FolderOpen(mode));
+                let _ = self.directory.set_mode(facts.mode & !WRITABLE_BY_OTHERS);
+                if self.directory.facts()?.mode & WRITABLE_BY_OTHERS != 0 {
+                    return refused(Problem::FolderOpen(facts.mode));
                 }
-                warn_restricted(&path, mode);
+                warn_restricted(&self.path, facts.mode);
             }
         }
-        Ok(Self { directory, path })
+        Ok(self)
     }
 
     fn check_file(&self, file: &File, name: &OsStr, role: FileRole) -> io::Result<()> {
         let facts = system::facts(file)?;
         let refused = |problem| Err(Fault::new(self.path.join(name), problem).into());
-        match file_verdict(&facts, role) {
-            Verdict::Use => return Ok(()),
+        match file_verdict(&facts, role, self.permissions) {
+            Verdict::Use | Verdict::Warn => return Ok(()),
             Verdict::Refuse(problem) => return refused(problem),
             Verdict::Restrict => {}
         }
@@ -293,35 +341,61 @@ impl PrivateFolder {
         let path = self.path.join(name);
         if mode & GROUP_AND_OTHERS == 0 {
             warn_restricted(&path, facts.mode);
-        } else {
+        } else if is_warning_due(&path) {
             warn!(path = %path.display(), mode = %octal(mode), "file is readable by other users");
         }
         Ok(())
     }
 
     fn explain(&self, name: &OsStr, expected: Kind, error: io::Error) -> io::Error {
-        explain(self.path.join(name), self.directory.kind(name).ok(), expected, error)
+        explain(self.path.join(name), self.directory.facts_of(name).ok(), expected, error)
     }
 }
 
-/// Replaces an error of the system by the fault behind it, if something else than expected is there.
-fn explain(path: PathBuf, found: Option<Kind>, expected: Kind, error: io::Error) -> io::Error {
-    let problem = match found {
-        None => return error,
-        Some(Kind::Link) => Problem::Link,
-        Some(kind) if kind == expected => return error,
-        Some(_) if expected == Kind::Folder => Problem::NotAFolder,
-        Some(_) => Problem::NotAFile,
-    };
-    Fault::new(path, problem).into()
+/// Replaces an error of the system by the fault behind it, if the file itself is what is wrong: something
+/// else than expected, or a file that keeps this user out.
+fn explain(path: PathBuf, found: Option<Facts>, expected: Kind, error: io::Error) -> io::Error {
+    let is_denied = error.kind() == ErrorKind::PermissionDenied;
+    match found.and_then(|facts| obstacle(&facts, expected, is_denied)) {
+        Some(problem) => Fault::new(path, problem).into(),
+        None => error,
+    }
+}
+
+/// Returns whether a warning about this file is due: one a minute.
+pub(crate) fn is_warning_due(path: &Path) -> bool {
+    static WARNED: LazyLock<LogLimit> = LazyLock::new(|| LogLimit::new(BETWEEN_WARNINGS));
+    WARNED.is_due(&path.to_string_lossy())
+}
+
+/// Warns that the owners and modes of the files at this path are not checked: once in this process.
+pub(crate) fn warn_if_trusted(path: &Path, permissions: Permissions) {
+    static WARNED: LazyLock<LogLimit> = LazyLock::new(|| LogLimit::new(Duration::MAX));
+    if permissions == Permissions::Trusted && WARNED.is_due(&path.to_string_lossy()) {
+        warn!(path = %path.display(), "file permissions trusted; owners and modes are not checked");
+    }
+}
+
+/// Warns of a folder that stays as it is, once in this process.
+fn warn_shared(path: &Path, mode: u32) {
+    static WARNED: LazyLock<LogLimit> = LazyLock::new(|| LogLimit::new(Duration::MAX));
+    if WARNED.is_due(&path.to_string_lossy()) {
+        warn!(
+            path = %path.display(),
+            mode = %octal(mode),
+            "a group can write to the folder; its members can remove files"
+        );
+    }
 }
 
 fn warn_restricted(path: &Path, mode: u32) {
-    warn!(
-        path = %path.display(),
-        mode = %octal(mode),
-        "accessible to other users; permissions restricted"
-    );
+    if is_warning_due(path) {
+        warn!(
+            path = %path.display(),
+            mode = %octal(mode),
+            "accessible to other users; permissions restricted"
+        );
+    }
 }
 
 fn octal(mode: u32) -> String {

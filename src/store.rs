@@ -37,7 +37,7 @@ mod redis;
 mod tally;
 mod unreadable;
 
-pub use disk::Disk;
+pub use disk::{Disk, DiskBuilder};
 pub use guard::StoreHealth;
 pub use lease::{Lease, LeaseRequest};
 pub use ledger::Ledger;
@@ -45,10 +45,8 @@ pub use memory::Memory;
 #[cfg(feature = "redis")]
 pub use redis::{Redis, RedisBuilder};
 
-pub(crate) use counter::read as read_sum;
 pub(crate) use guard::{Guard, PATIENCE as STORE_TIMEOUT, Ran};
 pub(crate) use lease::{BudgetAsk, BudgetTold, Join, Pause, VALID, WindowAsk};
-pub(crate) use unreadable::report as report_unreadable;
 
 /// A place for state that clients share.
 ///
@@ -61,12 +59,28 @@ pub(crate) use unreadable::report as report_unreadable;
 /// Every method fails if the store can not be reached or answers with nonsense. The client goes on
 /// without it then.
 ///
-/// A value that cannot be read is no outage. The stores of this crate report it and treat it as missing,
-/// but for a number, which [`add`](Self::add) and [`spend`](Self::spend) leave as it is: they fail, and
-/// the client repairs it by [`repair_sum`](Self::repair_sum).
+/// A value that cannot be read is no outage. The stores of this crate report it and treat it as missing:
+/// reads leave it as it is, and the next write replaces it. A number is left by all methods but
+/// [`repair_sum`](Self::repair_sum): [`add`](Self::add), [`spend`](Self::spend) and [`sum`](Self::sum) fail,
+/// and the client repairs it, so that an unreadable number is never taken for one that begins at zero.
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// The value of a key, if there is one that is not over.
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>>;
+
+    /// Returns the value of a key as [`get`](Self::get) does, if it has no more than so many bytes.
+    ///
+    /// A larger value is not sent. It is unreadable and no outage, but it is not missing: this fails.
+    /// By default the value is read first and measured then.
+    fn get_within<'a>(&'a self, key: &'a str, max_bytes: usize) -> StoreFuture<'a, Option<Bytes>> {
+        Box::pin(async move {
+            match self.get(key).await? {
+                Some(value) if value.len() > max_bytes => {
+                    Err(unreadable::left(key, unreadable::TOO_LARGE))
+                }
+                value => Ok(value),
+            }
+        })
+    }
 
     /// Sets the value of a key, for that long.
     fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()>;
@@ -107,6 +121,17 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
                 return Ok((sum, true));
             }
             Ok((self.add(key, -1, ttl).await?, false))
+        })
+    }
+
+    /// Returns such a number without changing it, and `None` if there is none.
+    ///
+    /// A number that cannot be read is left as it is, and this fails. By default it reads the
+    /// [value](Self::get).
+    fn sum<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<i64>> {
+        Box::pin(async move {
+            let Some(value) = self.get(key).await? else { return Ok(None) };
+            counter::read(&value).map(Some).ok_or_else(|| unreadable::left(key, "no sum"))
         })
     }
 

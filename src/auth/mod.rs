@@ -46,7 +46,7 @@ pub use policy::TokenPolicy;
 pub use source::{Keep, MintRequest, Reaction, Rejection, TokenFuture, TokenSource};
 #[cfg(feature = "token-store")]
 #[cfg_attr(docsrs, doc(cfg(feature = "token-store")))]
-pub use store::{EncryptedFile, EncryptedStore, SealingKey};
+pub use store::{EncryptedFile, EncryptedFileBuilder, EncryptedStore, SealingKey};
 pub use store::{MemoryTokenStore, StoreFuture, StoreLock, TokenStore};
 pub use token::AccessToken;
 

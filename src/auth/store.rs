@@ -27,7 +27,7 @@ mod seal;
 mod sealed;
 
 #[cfg(feature = "token-store")]
-pub use file::EncryptedFile;
+pub use file::{EncryptedFile, EncryptedFileBuilder};
 #[cfg(feature = "token-store")]
 pub use seal::SealingKey;
 #[cfg(feature = "token-store")]

@@ -117,6 +117,15 @@ impl Entry {
     }
 }
 
+/// Why a stored value is not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unusable {
+    /// No client can read it.
+    Garbage,
+    /// Other clients can: of another version, with a larger limit, or with a clock that is not behind.
+    ForOthers,
+}
+
 /// The exchange with GitHub that an entry came of.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Exchanged {
@@ -138,6 +147,8 @@ fn is_storable(headers: &HeaderMap) -> bool {
 
 /// The first bytes of what is written, with the version of its form: another one is not read.
 const MAGIC: &[u8; 8] = b"octowir\x02";
+/// The same without the version.
+const ANY_VERSION: &[u8] = b"octowir";
 const PLAIN: u8 = 0;
 const DEFLATED: u8 = 1;
 
@@ -198,39 +209,43 @@ impl Entry {
         Some(bytes.into())
     }
 
-    /// Reads it back; `None` for what is not whole, not of this version, key or process, larger than so many bytes, or
-    /// beyond the bounds of what is stored.
+    /// Reads it back, if it is whole, of this version, key and process, not larger than so many bytes, and within the
+    /// bounds of what is stored.
     pub(crate) fn decode(
         bytes: &Bytes,
         key: Key,
         integrity: &Integrity,
         max_bytes: usize,
         now: SystemTime,
-    ) -> Option<Self> {
-        let (magic, rest) = bytes.split_at_checked(MAGIC.len())?;
-        let (form, rest) = rest.split_first()?;
-        let (length, rest) = rest.split_first_chunk::<8>()?;
-        let (tag, content) = rest.split_first_chunk::<TAG>()?;
-        let fits = |length: &u64| usize::try_from(*length).is_ok_and(|length| length <= max_bytes);
-        let plain_length = u64::from_le_bytes(*length);
-        if magic != MAGIC
-            || !fits(&plain_length)
-            || !integrity.is_tag(tag, &[&head(key, *form), length, content])
-        {
-            return None;
+    ) -> Result<Self, Unusable> {
+        if bytes.starts_with(ANY_VERSION) && !bytes.starts_with(MAGIC) {
+            return Err(Unusable::ForOthers);
         }
-        let content = match *form {
+        let frame = Frame::read(bytes, key, integrity).ok_or(Unusable::Garbage)?;
+        if !usize::try_from(frame.length).is_ok_and(|length| length <= max_bytes) {
+            return Err(Unusable::ForOthers);
+        }
+        let entry = Self::read(bytes, &frame).ok_or(Unusable::Garbage)?;
+        let latest = now.checked_add(MAX_CLOCK_SKEW);
+        if latest.is_none_or(|latest| entry.times.received > latest) {
+            return Err(Unusable::ForOthers);
+        }
+        Ok(entry)
+    }
+
+    fn read(bytes: &Bytes, frame: &Frame<'_>) -> Option<Self> {
+        let content = match frame.form {
             PLAIN => bytes.slice(HEADER..),
             DEFLATED => {
                 let mut plain = Vec::new();
                 // One more, to see whether it ends there.
-                let most = plain_length.saturating_add(1);
-                DeflateDecoder::new(content).take(most).read_to_end(&mut plain).ok()?;
+                let most = frame.length.saturating_add(1);
+                DeflateDecoder::new(frame.content).take(most).read_to_end(&mut plain).ok()?;
                 Bytes::from(plain)
             }
             _ => return None,
         };
-        if content.len() as u64 != plain_length {
+        if content.len() as u64 != frame.length {
             return None;
         }
         let (size, rest) = content.split_first_chunk::<4>()?;
@@ -240,7 +255,7 @@ impl Entry {
         }
         let meta: Meta = serde_json::from_slice(rest.get(..size)?).ok()?;
         let times = Times { requested: time(meta.requested)?, received: time(meta.received)? };
-        if times.received > now.checked_add(MAX_CLOCK_SKEW)? || meta.number > MAX_NUMBER {
+        if meta.number > MAX_NUMBER {
             return None;
         }
         Some(Self {
@@ -251,6 +266,25 @@ impl Entry {
             number: meta.number,
             print: meta.print,
         })
+    }
+}
+
+/// What is before the content of an entry, whose tag fits.
+struct Frame<'a> {
+    form: u8,
+    /// Of the content that is not compressed.
+    length: u64,
+    content: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    fn read(bytes: &'a [u8], key: Key, integrity: &Integrity) -> Option<Self> {
+        let rest = bytes.strip_prefix(MAGIC)?;
+        let (&form, rest) = rest.split_first()?;
+        let (length, rest) = rest.split_first_chunk::<8>()?;
+        let (tag, content) = rest.split_first_chunk::<TAG>()?;
+        let is_whole = integrity.is_tag(tag, &[&head(key, form), length, content]);
+        is_whole.then(|| Self { form, length: u64::from_le_bytes(*length), content })
     }
 }
 

@@ -75,7 +75,7 @@ fn read(bytes: &Bytes) {
 }
 
 fn decode(bytes: &Bytes, max_bytes: usize) -> Option<Entry> {
-    Entry::decode(bytes, key(), &Integrity::default(), max_bytes, now())
+    Entry::decode(bytes, key(), &Integrity::default(), max_bytes, now()).ok()
 }
 
 fn key() -> Key {

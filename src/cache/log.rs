@@ -17,9 +17,12 @@ use tracing::instrument::WithSubscriber;
 use tracing::{Instrument, warn};
 
 use super::entry::{About, Entry};
-use super::integrity::Integrity;
+use super::integrity::{Integrity, TAG};
 use crate::runtimes::PerRuntime;
-use crate::store::Guard;
+use crate::store::{Guard, Ran};
+
+/// The longest number of a mark, in bytes.
+const MAX_HINT: usize = 32;
 
 /// Something that is not as it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -373,14 +376,21 @@ impl Shared {
     async fn hint(&self) -> Option<u64> {
         let name = self.hint_name();
         for _ in 0..2 {
-            let value = self.guard.run(|store| store.get(&name)).await?;
-            if let Some(value) = value {
-                if let Some(number) = number(&value) {
-                    return Some(number);
+            match self.guard.try_run(|store| store.get_within(&name, MAX_HINT)).await {
+                Ran::Done(Some(value)) => {
+                    if let Some(number) = number(&value) {
+                        return Some(number);
+                    }
+                    warn_unreadable(&name);
+                    // Unless another process was faster.
+                    self.guard.run(|store| store.release(&name, value)).await?;
                 }
-                warn!(key = name, "the cache's log is not readable, and begins anew");
-                // Unless another process was faster.
-                self.guard.run(|store| store.release(&name, value)).await?;
+                Ran::Done(None) => {}
+                Ran::Unreadable => {
+                    warn_unreadable(&name);
+                    self.guard.run(|store| store.remove(&name)).await?;
+                }
+                Ran::NotTried | Ran::Unknown => return None,
             }
             let start = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
             let start = Bytes::from(start.as_millis().to_string());
@@ -392,9 +402,11 @@ impl Shared {
     /// A mark; the inner `None` if there is none of this number.
     async fn mark(&self, number: u64) -> Option<Option<Mark>> {
         let name = self.name(number);
-        let value = self.guard.run(|store| store.get(&name)).await?;
-        let Some(value) = value else { return Some(None) };
-        Some(Some(self.read(&name, &value)))
+        match self.guard.try_run(|store| store.get_within(&name, TAG + MAX_MARK)).await {
+            Ran::Done(value) => Some(value.map(|value| self.read(&name, &value))),
+            Ran::Unreadable => Some(Some(Mark { forget: true, what: What::All })),
+            Ran::NotTried | Ran::Unknown => None,
+        }
     }
 
     /// The mark of a value. One that can not be read may concern everything.
@@ -440,6 +452,10 @@ impl Shared {
         }
         None
     }
+}
+
+fn warn_unreadable(key: &str) {
+    warn!(key, "the cache's log is not readable, and begins anew");
 }
 
 /// The number that a log has reached, if it is one that a log reaches.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use lru::LruCache;
 use tracing::debug;
 
-use super::entry::Entry;
+use super::entry::{Entry, Unusable};
 use super::integrity::Integrity;
 use super::key::Key;
 use crate::clock;
@@ -64,20 +64,23 @@ impl Storage {
         }))
     }
 
-    /// The response of this key. A stored value that does not decode is a miss, and is removed: no other process can
+    /// The response of this key. A stored value that does not decode is a miss. It is removed if no other process can
     /// decode it either.
     pub(crate) async fn get(&self, key: Key, max_bytes: usize) -> Option<Arc<Entry>> {
         match self {
             Self::Memory(held) => lock(held).entries.get(&key).map(|(entry, _)| Arc::clone(entry)),
             Self::Store(shelf) => {
                 let name = shelf.name(key);
-                let bytes = shelf.guard.run(|store| store.get(&name)).await??;
-                let entry = shelf.read(&bytes, key, max_bytes);
-                if entry.is_none() {
-                    debug!(key = %key, "a stored response is not readable, and removed");
-                    shelf.remove(key).await;
+                let bytes = shelf.read(&name).await?;
+                match shelf.decode(&bytes, key, max_bytes) {
+                    Ok(entry) => Some(Arc::new(entry)),
+                    Err(Unusable::ForOthers) => None,
+                    Err(Unusable::Garbage) => {
+                        debug!(key = %key, "a stored response is not readable, and removed");
+                        shelf.release(&name, bytes).await;
+                        None
+                    }
                 }
-                entry
             }
         }
     }
@@ -88,18 +91,19 @@ impl Storage {
             Self::Memory(held) => lock(held).put(key, Arc::clone(entry)),
             Self::Store(shelf) => {
                 let bytes = entry.encode(key, &shelf.integrity, shelf.compress_above);
-                let Some(bytes) = bytes.filter(|bytes| bytes.len() <= shelf.max_value) else {
-                    return shelf.remove(key).await;
-                };
+                let bytes = bytes.filter(|bytes| bytes.len() <= shelf.max_value);
                 // A server that repeats secrets must not tell them to others.
-                if entry.has_secret() {
+                let repeats_secret = entry.has_secret();
+                if repeats_secret {
                     debug!(
                         operation = entry.about.operation,
                         "response not stored: it repeats a secret that this process has used"
                     );
-                    return shelf.remove(key).await;
                 }
                 let name = shelf.name(key);
+                let Some(bytes) = bytes.filter(|_| !repeats_secret) else {
+                    return shelf.remove_before(&name, key).await;
+                };
                 shelf.guard.run(|store| store.put(&name, bytes, shelf.keep)).await;
             }
         }
@@ -118,10 +122,10 @@ impl Storage {
             Self::Memory(held) => lock(held).anybody.get(&question).copied(),
             Self::Store(shelf) => {
                 let name = shelf.question(question);
-                let bytes = shelf.guard.run(|store| store.get(&name)).await??;
+                let bytes = shelf.read(&name).await?;
                 let key = Key::from_bytes(&bytes);
                 if key.is_none() {
-                    shelf.guard.run(|store| store.remove(&name)).await;
+                    shelf.release(&name, bytes).await;
                 }
                 key
             }
@@ -228,8 +232,28 @@ impl Shelf {
         format!("{}any:{key}", self.prefix)
     }
 
-    fn read(&self, bytes: &Bytes, key: Key, max_bytes: usize) -> Option<Arc<Entry>> {
-        Entry::decode(bytes, key, &self.integrity, max_bytes, clock::now()).map(Arc::new)
+    /// The value of this name, unless it is larger than those that this client stores.
+    async fn read(&self, name: &str) -> Option<Bytes> {
+        let most = self.max_value.max(size_of::<Key>());
+        self.guard.run(|store| store.get_within(name, most)).await?
+    }
+
+    fn decode(&self, bytes: &Bytes, key: Key, max_bytes: usize) -> Result<Entry, Unusable> {
+        Entry::decode(bytes, key, &self.integrity, max_bytes, clock::now())
+    }
+
+    /// Removes what cannot be stored any more, unless only other clients can read what is there: those decide
+    /// themselves.
+    async fn remove_before(&self, name: &str, key: Key) {
+        let Some(bytes) = self.read(name).await else { return };
+        if self.decode(&bytes, key, self.max_value) != Err(Unusable::ForOthers) {
+            self.release(name, bytes).await;
+        }
+    }
+
+    /// Removes a value, unless another process has put another one in its place.
+    async fn release(&self, name: &str, value: Bytes) {
+        self.guard.run(|store| store.release(name, value)).await;
     }
 
     async fn remove(&self, key: Key) {

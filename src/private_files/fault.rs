@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::octal;
 
@@ -23,6 +23,8 @@ pub(super) enum Problem {
     /// With its mode.
     FileOpen(u32),
     FolderOpen(u32),
+    /// It belongs to this user, whom its mode keeps out.
+    Inaccessible(u32),
     /// With the number of its names.
     HardLink(u64),
 }
@@ -37,6 +39,10 @@ impl Fault {
         Self { path, problem }
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Returns advice for the operator.
     pub(crate) fn advice(&self) -> &'static str {
         match self.problem {
@@ -44,15 +50,18 @@ impl Fault {
             Problem::NotAFile => "name another file, or remove what is there",
             Problem::NotAFolder => "name another folder",
             Problem::Owner(_) => {
-                "find out who put it there; then remove it, or change its owner to the user of this \
-                 process"
+                "find out who put it there, then remove it or change its owner to the user of this \
+                 process; if the file system has no owners of its own, build with \
+                 trust_file_permissions(true)"
             }
+            Problem::Inaccessible(_) => "let its owner read and write it",
             Problem::FileOpen(_) => {
                 "other users could have changed it: remove it, or restrict its mode to 0600 if it is \
                  still right"
             }
             Problem::FolderOpen(_) => {
-                "restrict its mode to 0755 or less, or name a folder of this program's own in it"
+                "restrict its mode to 0755 or less, or name a folder of this program's own in it; if the \
+                 file system has no modes of its own, build with trust_file_permissions(true)"
             }
             Problem::HardLink(_) => "remove its other names, or copy it and remove the original",
         }
@@ -71,6 +80,9 @@ impl fmt::Display for Fault {
             }
             Problem::FileOpen(mode) | Problem::FolderOpen(mode) => {
                 write!(f, "{path} has the mode {}: other users can write to it", octal(mode))
+            }
+            Problem::Inaccessible(mode) => {
+                write!(f, "{path} has the mode {}: its owner cannot use it", octal(mode))
             }
             Problem::HardLink(links) => write!(f, "{path} has {links} names (hard links)"),
         }

@@ -13,15 +13,23 @@ use super::verdict::{Facts, Kind, Owner};
 pub(super) struct Directory(PathBuf);
 
 impl Directory {
+    /// Opens the folder at this path. Links are followed.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        if kind(&fs::symlink_metadata(path)?) != Kind::Folder {
-            return Err(ErrorKind::NotADirectory.into());
-        }
-        Ok(Self(path.to_owned()))
+        Self::checked(path.to_owned(), &fs::metadata(path)?)
     }
 
+    /// Opens a folder in this one. A link is not followed.
     pub(super) fn open_directory(&self, name: &OsStr) -> io::Result<Self> {
-        Self::open(&self.0.join(name))
+        let path = self.0.join(name);
+        let metadata = fs::symlink_metadata(&path)?;
+        Self::checked(path, &metadata)
+    }
+
+    fn checked(path: PathBuf, metadata: &Metadata) -> io::Result<Self> {
+        match kind(metadata) {
+            Kind::Folder => Ok(Self(path)),
+            _ => Err(ErrorKind::NotADirectory.into()),
+        }
     }
 
     /// Creates a folder in this one, unless the name exists.
@@ -34,7 +42,7 @@ impl Directory {
 
     pub(super) fn open_file(&self, name: &OsStr, access: Access) -> io::Result<File> {
         // Only a user who can write to the folder can exchange the file after this check.
-        match self.kind(name) {
+        match self.facts_of(name).map(|facts| facts.kind) {
             Ok(Kind::File) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Ok(_) => return Err(ErrorKind::InvalidInput.into()),
@@ -50,9 +58,9 @@ impl Directory {
         options.open(self.0.join(name))
     }
 
-    /// Returns the type of the entry of this name. A link is not followed.
-    pub(super) fn kind(&self, name: &OsStr) -> io::Result<Kind> {
-        Ok(kind(&fs::symlink_metadata(self.0.join(name))?))
+    /// Returns the properties of the entry of this name. A link is not followed.
+    pub(super) fn facts_of(&self, name: &OsStr) -> io::Result<Facts> {
+        Ok(facts_from(&fs::symlink_metadata(self.0.join(name))?))
     }
 
     pub(super) fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
@@ -76,7 +84,6 @@ impl Directory {
     }
 
     /// The name of an open file is not reused on these systems.
-    #[cfg(feature = "token-store")]
     #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "it is so on Unix")]
     pub(super) fn has(&self, _: &OsStr, _: &File) -> io::Result<bool> {
         Ok(true)
@@ -90,7 +97,7 @@ impl Directory {
 
     #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "it is so on Unix")]
     pub(super) fn facts(&self) -> io::Result<Facts> {
-        Ok(Facts { kind: Kind::Folder, owner: Owner::ThisUser, mode: 0, links: 1 })
+        Ok(facts_with(Kind::Folder))
     }
 
     #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "it is so on Unix")]
@@ -100,8 +107,15 @@ impl Directory {
 }
 
 pub(super) fn facts(file: &File) -> io::Result<Facts> {
-    let kind = kind(&file.metadata()?);
-    Ok(Facts { kind, owner: Owner::ThisUser, mode: 0, links: 1 })
+    Ok(facts_from(&file.metadata()?))
+}
+
+pub(super) fn facts_from(metadata: &Metadata) -> Facts {
+    facts_with(kind(metadata))
+}
+
+fn facts_with(kind: Kind) -> Facts {
+    Facts { kind, owner: Owner::ThisUser, is_root: false, mode: 0o600, links: 1 }
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "it is so on Unix")]
@@ -109,7 +123,7 @@ pub(super) fn set_mode(_: &File, _: u32) -> io::Result<()> {
     Ok(())
 }
 
-pub(super) fn kind(metadata: &Metadata) -> Kind {
+fn kind(metadata: &Metadata) -> Kind {
     if metadata.is_file() {
         Kind::File
     } else if metadata.is_dir() {

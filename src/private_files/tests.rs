@@ -15,7 +15,7 @@ impl Temporary {
     }
 
     fn folder(&self) -> PrivateFolder {
-        PrivateFolder::open(&self.0).unwrap()
+        given(&self.0).unwrap()
     }
 }
 
@@ -25,34 +25,67 @@ impl Drop for Temporary {
     }
 }
 
+fn given(path: &Path) -> io::Result<PrivateFolder> {
+    PrivateFolder::open(path, FolderRole::Given, Permissions::Checked)
+}
+
 fn facts(kind: Kind, owner: Owner, mode: u32) -> Facts {
-    Facts { kind, owner, mode, links: 1 }
+    Facts { kind, owner, is_root: false, mode, links: 1 }
 }
 
 #[test]
 fn a_folder_is_this_users_or_roots_and_others_cannot_exchange_what_is_in_it() {
+    use FolderRole::{Given, Own};
     use Owner::{Other, Root, ThisUser};
-    use Verdict::{Refuse, Restrict, Use};
+    use Verdict::{Refuse, Restrict, Use, Warn};
+    let open = |mode| Refuse(Problem::FolderOpen(mode));
+    let owner = Refuse(Problem::Owner(7));
+    // By whom it is, its mode, and what becomes of it if the application named it and if the library made it.
     let cases = [
-        (ThisUser, 0o700, Use),
-        (ThisUser, 0o755, Use),
-        (ThisUser, 0o1777, Use),
-        (ThisUser, 0o775, Restrict),
-        (ThisUser, 0o702, Restrict),
-        (Root, 0o755, Use),
-        (Root, 0o1777, Use),
+        (ThisUser, 0o700, Use, Use),
+        (ThisUser, 0o755, Use, Use),
+        (ThisUser, 0o1777, Use, Use),
+        (ThisUser, 0o775, Warn, Restrict),
+        (ThisUser, 0o2770, Warn, Restrict),
+        (ThisUser, 0o702, open(0o702), Restrict),
+        (ThisUser, 0o777, open(0o777), Restrict),
+        (Root, 0o755, Use, Use),
+        (Root, 0o1777, Use, Use),
         // As volumes of a pod are.
-        (Root, 0o2775, Use),
-        (Root, 0o777, Refuse(Problem::FolderOpen(0o777))),
-        (Other(7), 0o700, Refuse(Problem::Owner(7))),
-        (Other(7), 0o1777, Refuse(Problem::Owner(7))),
+        (Root, 0o2775, Use, Use),
+        (Root, 0o777, open(0o777), open(0o777)),
+        (Other(7), 0o700, owner, owner),
+        (Other(7), 0o1777, owner, owner),
     ];
-    for (owner, mode, expected) in cases {
-        let found = folder_verdict(&facts(Kind::Folder, owner, mode));
-        assert_eq!(found, expected, "{owner:?} {mode:o}");
+    for (by, mode, given, own) in cases {
+        let facts = facts(Kind::Folder, by, mode);
+        for (role, expected) in [(Given, given), (Own, own)] {
+            let found = folder_verdict(&facts, role, Permissions::Checked);
+            assert_eq!(found, expected, "{by:?} {mode:o} {role:?}");
+            assert_eq!(folder_verdict(&facts, role, Permissions::Trusted), Use, "{by:?} {mode:o}");
+        }
     }
     let file = facts(Kind::File, ThisUser, 0o700);
-    assert_eq!(folder_verdict(&file), Refuse(Problem::NotAFolder));
+    for permissions in [Permissions::Checked, Permissions::Trusted] {
+        assert_eq!(folder_verdict(&file, Given, permissions), Refuse(Problem::NotAFolder));
+    }
+}
+
+#[test]
+fn root_uses_folders_of_other_users_that_only_they_can_write_to() {
+    let verdict = |mode, role| {
+        let facts = Facts { is_root: true, ..facts(Kind::Folder, Owner::Other(7), mode) };
+        folder_verdict(&facts, role, Permissions::Checked)
+    };
+    for mode in [0o700, 0o755, 0o2750] {
+        assert_eq!(verdict(mode, FolderRole::Given), Verdict::Use, "{mode:o}");
+        // Root would have created it as its own.
+        assert_eq!(verdict(mode, FolderRole::Own), Verdict::Refuse(Problem::Owner(7)));
+    }
+    for mode in [0o775, 0o777, 0o1777] {
+        let refused = Verdict::Refuse(Problem::Owner(7));
+        assert_eq!(verdict(mode, FolderRole::Given), refused, "{mode:o}");
+    }
 }
 
 #[test]
@@ -60,29 +93,65 @@ fn a_file_is_this_users_alone() {
     use Owner::{Other, Root, ThisUser};
     use Verdict::{Refuse, Restrict, Use};
     let (value, lock) = (FileRole::StoreValue, FileRole::Lock);
+    let verdict = |facts: &Facts, role| file_verdict(facts, role, Permissions::Checked);
     let cases = [
         (ThisUser, 0o600, value, Use),
         (ThisUser, 0o400, lock, Use),
         (ThisUser, 0o640, value, Restrict),
         (ThisUser, 0o604, lock, Restrict),
         (ThisUser, 0o660, lock, Restrict),
+        // As a volume of a pod is mounted again.
+        (ThisUser, 0o660, value, Restrict),
+        (ThisUser, 0o620, value, Restrict),
         (ThisUser, 0o602, value, Refuse(Problem::FileOpen(0o602))),
-        (ThisUser, 0o620, value, Refuse(Problem::FileOpen(0o620))),
+        (ThisUser, 0o666, value, Refuse(Problem::FileOpen(0o666))),
         (Root, 0o600, lock, Refuse(Problem::Owner(0))),
         (Other(7), 0o600, value, Refuse(Problem::Owner(7))),
     ];
     for (owner, mode, role, expected) in cases {
-        let found = file_verdict(&facts(Kind::File, owner, mode), role);
-        assert_eq!(found, expected, "{owner:?} {mode:o} {role:?}");
-    }
-    for kind in [Kind::Folder, Kind::Link, Kind::Special] {
-        let found = file_verdict(&facts(kind, ThisUser, 0o600), lock);
-        assert_eq!(found, Refuse(Problem::NotAFile));
+        let facts = facts(Kind::File, owner, mode);
+        assert_eq!(verdict(&facts, role), expected, "{owner:?} {mode:o} {role:?}");
+        assert_eq!(file_verdict(&facts, role, Permissions::Trusted), Use, "{owner:?} {mode:o}");
     }
     let linked = |links| Facts { links, ..facts(Kind::File, ThisUser, 0o600) };
-    assert_eq!(file_verdict(&linked(2), lock), Refuse(Problem::HardLink(2)));
+    for permissions in [Permissions::Checked, Permissions::Trusted] {
+        for kind in [Kind::Folder, Kind::Link, Kind::Special] {
+            let found = file_verdict(&facts(kind, ThisUser, 0o600), lock, permissions);
+            assert_eq!(found, Refuse(Problem::NotAFile));
+        }
+        let found = file_verdict(&linked(2), lock, permissions);
+        assert_eq!(found, Refuse(Problem::HardLink(2)));
+    }
     // It was replaced after it was opened.
-    assert_eq!(file_verdict(&linked(0), lock), Use);
+    assert_eq!(verdict(&linked(0), lock), Use);
+}
+
+#[test]
+fn a_file_that_keeps_this_user_out_is_no_failure_of_the_disk() {
+    use Owner::{Other, Root, ThisUser};
+    let denied = ErrorKind::PermissionDenied;
+    let cases = [
+        (Some((Kind::File, Other(7), 0o600)), denied, Some(Problem::Owner(7))),
+        (Some((Kind::File, Root, 0o600)), denied, Some(Problem::Owner(0))),
+        (Some((Kind::File, ThisUser, 0o000)), denied, Some(Problem::Inaccessible(0))),
+        (Some((Kind::File, ThisUser, 0o400)), denied, Some(Problem::Inaccessible(0o400))),
+        // Such as a file that cannot be changed by anyone.
+        (Some((Kind::File, ThisUser, 0o600)), denied, None),
+        (Some((Kind::File, Other(7), 0o600)), ErrorKind::ReadOnlyFilesystem, None),
+        (Some((Kind::Link, Other(7), 0o777)), denied, Some(Problem::Link)),
+        (Some((Kind::Folder, ThisUser, 0o700)), denied, Some(Problem::NotAFile)),
+        // It is the folder that keeps this user out.
+        (None, denied, None),
+    ];
+    for (found, error, expected) in cases {
+        let facts = found.map(|(kind, owner, mode)| facts(kind, owner, mode));
+        let error = explain(PathBuf::from("x"), facts, Kind::File, error.into());
+        let expected = expected.map(|problem| Fault::new("x".into(), problem).to_string());
+        assert_eq!(fault(&error).map(ToString::to_string), expected, "{found:?}");
+    }
+    let folder = facts(Kind::Folder, Other(7), 0o700);
+    let error = explain(PathBuf::from("x"), Some(folder), Kind::Folder, denied.into());
+    assert!(error.to_string().contains("belongs to the user 7"), "{error}");
 }
 
 #[test]
@@ -122,30 +191,86 @@ fn whatever_has_a_name_is_discarded() {
     assert!(left.len() == 1 && left[0].starts_with("full.discarded-"), "{left:?}");
 }
 
+#[test]
+fn a_file_is_removed_only_while_it_has_its_name() {
+    let temporary = Temporary::new("remove-opened");
+    let folder = temporary.folder();
+    fs::write(temporary.0.join("file"), "old").unwrap();
+    let old = folder.file("file", FileRole::StoreValue, Access::Read).unwrap();
+    folder.replace("file", "draft", b"new", Durability::Deferred).unwrap();
+    if cfg!(unix) {
+        assert!(!folder.remove_opened("file", &old).unwrap());
+        assert!(temporary.0.join("file").exists(), "another one has the name");
+    }
+    let new = folder.file("file", FileRole::StoreValue, Access::Read).unwrap();
+    assert!(folder.remove_opened("file", &new).unwrap());
+    assert!(!temporary.0.join("file").exists());
+    if cfg!(unix) {
+        assert!(!folder.remove_opened("file", &new).unwrap());
+    }
+}
+
 #[cfg(unix)]
 #[test]
-fn a_folder_that_is_a_link_is_refused_however_it_is_written() {
-    use std::os::unix::fs::symlink;
+fn a_link_to_a_folder_is_the_operators_and_what_it_leads_to_is_checked() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
     let temporary = Temporary::new("folder-link");
     let path = |name: &str| temporary.0.join(name);
+    let create =
+        |name: &str| PrivateFolder::create(&path(name), FolderRole::Given, Permissions::Checked);
     fs::create_dir_all(path("real").join("below")).unwrap();
-    symlink(path("real"), path("link")).unwrap();
+    symlink("real", path("link")).unwrap();
+    symlink("link", path("link-to-link")).unwrap();
     symlink(path("absent"), path("dangling")).unwrap();
-    for name in ["link", "link/", "link//", "link/.", "dangling", "dangling/"] {
-        for outcome in [PrivateFolder::open(&path(name)), PrivateFolder::create(&path(name))] {
+    symlink("loop", path("loop")).unwrap();
+    fs::write(path("file"), "").unwrap();
+    symlink("file", path("link-to-file")).unwrap();
+    for name in ["link", "link/", "link//", "link/.", "link-to-link", "link/below"] {
+        for opened in [given(&path(name)), create(name)] {
+            opened.unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+    }
+    let new = create("link/new/newer").unwrap();
+    assert_eq!(new.directory.facts().unwrap().mode, 0o700);
+    assert!(path("real/new/newer").is_dir());
+    for (name, words) in [
+        ("dangling", "is a symbolic link"),
+        ("dangling/", "is a symbolic link"),
+        ("loop", "is a symbolic link"),
+        ("link-to-file", "is not a folder"),
+        ("file", "is not a folder"),
+    ] {
+        for outcome in [given(&path(name)), create(name)] {
             let error = outcome.unwrap_err();
-            assert!(error.to_string().ends_with("is a symbolic link"), "{name}: {error}");
+            assert!(error.to_string().ends_with(words), "{name}: {error}");
             assert!(fault(&error).is_some(), "{name}");
         }
     }
     assert!(!path("absent").exists());
-    // Further up, a link is the operator's.
-    assert!(PrivateFolder::open(&path("link/below")).is_ok());
-    let below = PrivateFolder::create(&path("link/new/newer")).unwrap();
-    assert_eq!(below.directory.facts().unwrap().mode, 0o700);
+    // In place of a folder that the library created, it is somebody else's.
     let error = temporary.folder().subfolder("link", true).unwrap_err();
     assert!(error.to_string().ends_with("is a symbolic link"), "{error}");
     assert!(temporary.folder().subfolder("absent", false).unwrap().is_none());
+    fs::set_permissions(path("real"), fs::Permissions::from_mode(0o777)).unwrap();
+    let error = given(&path("link")).unwrap_err().to_string();
+    assert!(error.contains("other users can write to it"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn only_folders_that_the_library_created_are_changed() {
+    use std::os::unix::fs::PermissionsExt;
+    let temporary = Temporary::new("folder-modes");
+    let path = temporary.0.join("app");
+    let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+    fs::create_dir(&path).unwrap();
+    for (before, own_after) in [(0o755, 0o755), (0o775, 0o755), (0o777, 0o755), (0o1777, 0o1777)] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(before)).unwrap();
+        let found = given(&path);
+        assert_eq!((found.is_ok(), mode()), (before != 0o777, before), "{before:o}");
+        temporary.folder().subfolder("app", false).unwrap().unwrap();
+        assert_eq!(mode(), own_after, "{before:o}");
+    }
 }
 
 #[cfg(unix)]

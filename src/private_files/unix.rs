@@ -16,16 +16,18 @@ use super::verdict::{Facts, Kind, Owner};
 #[derive(Debug)]
 pub(super) struct Directory(File);
 
-const FOLDER: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 impl Directory {
+    /// Opens the folder at this path. Links are followed.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         Ok(Self(rustix::fs::open(path, FOLDER, Mode::empty())?.into()))
     }
 
+    /// Opens a folder in this one. A link is not followed.
     pub(super) fn open_directory(&self, name: &OsStr) -> io::Result<Self> {
-        Ok(Self(rustix::fs::openat(&self.0, name, FOLDER, Mode::empty())?.into()))
+        let flags = FOLDER | OFlags::NOFOLLOW;
+        Ok(Self(rustix::fs::openat(&self.0, name, flags, Mode::empty())?.into()))
     }
 
     /// Creates a folder in this one, unless the name exists.
@@ -49,15 +51,18 @@ impl Directory {
         Ok(rustix::fs::openat(&self.0, name, flags | access, mode)?.into())
     }
 
-    /// Returns the type of the entry of this name. A link is not followed.
-    pub(super) fn kind(&self, name: &OsStr) -> io::Result<Kind> {
+    /// Returns the properties of the entry of this name. A link is not followed.
+    pub(super) fn facts_of(&self, name: &OsStr) -> io::Result<Facts> {
         let found = rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        Ok(match FileType::from_raw_mode(found.st_mode) {
+        let kind = match FileType::from_raw_mode(found.st_mode) {
             FileType::RegularFile => Kind::File,
             FileType::Directory => Kind::Folder,
             FileType::Symlink => Kind::Link,
             _ => Kind::Special,
-        })
+        };
+        #[allow(clippy::useless_conversion, reason = "the types differ between systems")]
+        let (mode, links) = (u32::from(found.st_mode), found.st_nlink.into());
+        Ok(facts_with(kind, found.st_uid, mode, links))
     }
 
     pub(super) fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
@@ -82,7 +87,6 @@ impl Directory {
         Ok(names)
     }
 
-    #[cfg(feature = "token-store")]
     pub(super) fn has(&self, name: &OsStr, file: &File) -> io::Result<bool> {
         use std::os::fd::AsFd;
 
@@ -108,21 +112,28 @@ impl Directory {
 }
 
 pub(super) fn facts(file: &File) -> io::Result<Facts> {
-    let metadata = file.metadata()?;
-    let owner = match metadata.uid() {
-        owner if owner == rustix::process::geteuid().as_raw() => Owner::ThisUser,
+    Ok(facts_from(&file.metadata()?))
+}
+
+pub(super) fn facts_from(metadata: &Metadata) -> Facts {
+    facts_with(kind(metadata), metadata.uid(), metadata.mode(), metadata.nlink())
+}
+
+fn facts_with(kind: Kind, owner: u32, mode: u32, links: u64) -> Facts {
+    let user = rustix::process::geteuid();
+    let owner = match owner {
+        owner if owner == user.as_raw() => Owner::ThisUser,
         0 => Owner::Root,
         owner => Owner::Other(owner),
     };
-    let mode = metadata.mode() & 0o7777;
-    Ok(Facts { kind: kind(&metadata), owner, mode, links: metadata.nlink() })
+    Facts { kind, owner, is_root: user.is_root(), mode: mode & 0o7777, links }
 }
 
 pub(super) fn set_mode(file: &File, mode: u32) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(mode))
 }
 
-pub(super) fn kind(metadata: &Metadata) -> Kind {
+fn kind(metadata: &Metadata) -> Kind {
     let kind = metadata.file_type();
     if kind.is_file() {
         Kind::File

@@ -23,21 +23,43 @@ pub(super) enum Owner {
     Other(u32),
 }
 
-/// The properties of an opened file or folder that are checked.
+/// The properties of a file or folder that are checked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts {
     pub(super) kind: Kind,
     pub(super) owner: Owner,
-    /// The permission bits, with the sticky bit. Zero on systems without them.
+    /// Whether root runs this process. `Owner::Root` is then `Owner::ThisUser`.
+    pub(super) is_root: bool,
+    /// The permission bits, with the sticky bit. On systems without them, this user's alone.
     pub(super) mode: u32,
     /// The number of its names. Zero if it was removed meanwhile.
     pub(super) links: u64,
+}
+
+/// Whose folder it is, which decides whether its mode is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FolderRole {
+    /// The application or the operator named it. Other programs can depend on its mode, which stays.
+    Given,
+    /// The library created it for its own files.
+    Own,
+}
+
+/// Whether the owners and modes of files and folders are checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Permissions {
+    #[default]
+    Checked,
+    /// The application vouches for them, since the file system does not show the real ones.
+    Trusted,
 }
 
 /// The decision on a file or a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Use,
+    /// It is used with a warning.
+    Warn,
     /// It is used after its mode is repaired.
     Restrict,
     Refuse(Problem),
@@ -49,32 +71,61 @@ const WRITABLE_BY_EVERYONE: u32 = 0o002;
 const STICKY: u32 = 0o1000;
 
 /// Decides whether a folder is used.
-pub(super) fn folder_verdict(facts: &Facts) -> Verdict {
+pub(super) fn folder_verdict(facts: &Facts, role: FolderRole, permissions: Permissions) -> Verdict {
     let mode = facts.mode;
     let is_open = mode & WRITABLE_BY_OTHERS != 0 && mode & STICKY == 0;
     match facts.owner {
         _ if facts.kind != Kind::Folder => Verdict::Refuse(Problem::NotAFolder),
+        _ if permissions == Permissions::Trusted => Verdict::Use,
+        // Root can write to the folders of all users, as to a volume of the host's. Its files are root's.
+        Owner::Other(_)
+            if facts.is_root && role == FolderRole::Given && mode & WRITABLE_BY_OTHERS == 0 =>
+        {
+            Verdict::Use
+        }
         Owner::Other(owner) => Verdict::Refuse(Problem::Owner(owner)),
-        Owner::ThisUser if is_open => Verdict::Restrict,
-        Owner::Root if is_open && mode & WRITABLE_BY_EVERYONE != 0 => {
+        Owner::ThisUser if is_open && role == FolderRole::Own => Verdict::Restrict,
+        _ if is_open && mode & WRITABLE_BY_EVERYONE != 0 => {
             Verdict::Refuse(Problem::FolderOpen(mode))
         }
+        Owner::ThisUser if is_open => Verdict::Warn,
         Owner::ThisUser | Owner::Root => Verdict::Use,
     }
 }
 
 /// Decides whether a file is used.
-pub(super) fn file_verdict(facts: &Facts, role: FileRole) -> Verdict {
+pub(super) fn file_verdict(facts: &Facts, role: FileRole, permissions: Permissions) -> Verdict {
     let mode = facts.mode;
     match facts.owner {
         _ if facts.kind != Kind::File => Verdict::Refuse(Problem::NotAFile),
+        _ if facts.links > 1 && permissions == Permissions::Trusted => {
+            Verdict::Refuse(Problem::HardLink(facts.links))
+        }
+        _ if permissions == Permissions::Trusted => Verdict::Use,
         Owner::Root => Verdict::Refuse(Problem::Owner(0)),
         Owner::Other(owner) => Verdict::Refuse(Problem::Owner(owner)),
         Owner::ThisUser if facts.links > 1 => Verdict::Refuse(Problem::HardLink(facts.links)),
-        Owner::ThisUser if mode & WRITABLE_BY_OTHERS != 0 && !role.shows_changes() => {
+        Owner::ThisUser if mode & WRITABLE_BY_EVERYONE != 0 && !role.shows_changes() => {
             Verdict::Refuse(Problem::FileOpen(mode))
         }
         Owner::ThisUser if mode & GROUP_AND_OTHERS != 0 => Verdict::Restrict,
         Owner::ThisUser => Verdict::Use,
+    }
+}
+
+/// Returns what keeps a file or folder from being opened, if that is the file or folder itself.
+pub(super) fn obstacle(facts: &Facts, expected: Kind, is_denied: bool) -> Option<Problem> {
+    /// Read and write, and for a folder, search.
+    const OWNER: u32 = 0o600;
+    match facts.owner {
+        _ if facts.kind == Kind::Link => Some(Problem::Link),
+        _ if facts.kind != expected && expected == Kind::Folder => Some(Problem::NotAFolder),
+        _ if facts.kind != expected => Some(Problem::NotAFile),
+        Owner::Root if is_denied => Some(Problem::Owner(0)),
+        Owner::Other(owner) if is_denied => Some(Problem::Owner(owner)),
+        Owner::ThisUser if is_denied && facts.mode & OWNER != OWNER => {
+            Some(Problem::Inaccessible(facts.mode))
+        }
+        _ => None,
     }
 }

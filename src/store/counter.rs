@@ -5,7 +5,7 @@
 pub(super) const MAX_SUM: i64 = 1 << 53;
 
 /// Reads a sum; `None` if it is none that [`add`] or [`spend`] can have written.
-pub(crate) fn read(held: &[u8]) -> Option<i64> {
+pub(super) fn read(held: &[u8]) -> Option<i64> {
     let sum = std::str::from_utf8(held).ok()?.parse::<i64>().ok()?;
     let canonical = sum.to_string().as_bytes() == held;
     (canonical && (-MAX_SUM..=MAX_SUM).contains(&sum)).then_some(sum)

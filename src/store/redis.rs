@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis::{Cmd, FromRedisValue, Script, ScriptInvocation};
 
-use super::unreadable::{is_unreadable, report, unreadable};
+use super::unreadable::{is_unreadable, left, report, unreadable};
 use super::{Lease, LeaseRequest, Store, StoreFuture, tally};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sanitize;
@@ -39,7 +39,8 @@ use server::{Kind, Server};
 ///
 /// It holds one connection, which is shared by all calls and made anew when it is lost. Each step
 /// is one command or one script for one key, by the server's clock, so that a cluster may put
-/// keys where it likes. Its entries have a time to live, two hours for limits.
+/// keys where it likes. Its entries have a time to live, two hours for limits. A value of more than 64 MiB
+/// is not read.
 ///
 /// Clones share the connection.
 #[derive(Clone)]
@@ -218,6 +219,10 @@ fn millis(ttl: Duration) -> u64 {
     u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).clamp(1, LONGEST)
 }
 
+/// The largest value that [`Redis::get`] reads, in bytes.
+const MAX_VALUE: usize = 64 * 1024 * 1024;
+/// The longest number of a tally.
+const MAX_DIGITS: usize = 16;
 /// A hundred years, in milliseconds.
 const LONGEST: u64 = 100 * 366 * 24 * 60 * 60 * 1000;
 
@@ -228,27 +233,22 @@ static LEDGER: LazyLock<Script> = LazyLock::new(|| {
         include_str!("redis/ledger.lua")
     ))
 });
+// The length is compared first, since a value of another size is not worth reading.
 static RENEW: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+        "if redis.pcall('STRLEN', KEYS[1]) ~= #ARGV[1] then return 0 end
+         if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
          return redis.call('PEXPIRE', KEYS[1], ARGV[2])",
     )
 });
 static RELEASE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+        "if redis.pcall('STRLEN', KEYS[1]) ~= #ARGV[1] then return 0 end
+         if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
          return redis.call('DEL', KEYS[1])",
     )
 });
-/// Removes what is no text.
-static CLEAR: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "local kind = redis.call('TYPE', KEYS[1]).ok
-         if kind == 'string' or kind == 'none' then return '' end
-         redis.call('UNLINK', KEYS[1])
-         return 'a ' .. kind",
-    )
-});
+static GET: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/get.lua")));
 static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/claim.lua")));
 static COUNTER: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/counter.lua")));
 static TALLY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/tally.lua")));
@@ -273,18 +273,21 @@ impl Redis {
 impl Store for Redis {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
-            let mut command = redis::cmd("GET");
-            command.arg(self.key(key));
-            let value: Result<Option<Vec<u8>>> = self.query(command).await;
-            match value {
-                Err(error) if is_unreadable(&error) => {
-                    let mut script = CLEAR.prepare_invoke();
-                    script.key(self.key(key));
-                    let problem: String = self.script(&script).await?;
-                    report(key, &problem, "removed");
-                    Ok(None)
-                }
-                value => Ok(value?.map(Bytes::from)),
+            match self.get_within(key, MAX_VALUE).await {
+                Err(error) if is_unreadable(&error) => Ok(None),
+                value => value,
+            }
+        })
+    }
+
+    fn get_within<'a>(&'a self, key: &'a str, max_bytes: usize) -> StoreFuture<'a, Option<Bytes>> {
+        Box::pin(async move {
+            let mut script = GET.prepare_invoke();
+            script.key(self.key(key)).arg(max_bytes);
+            let (is_there, value, problem): (bool, Vec<u8>, String) = self.script(&script).await?;
+            match &*problem {
+                "" => Ok(is_there.then(|| value.into())),
+                problem => Err(left(key, problem)),
             }
         })
     }
@@ -359,6 +362,18 @@ impl Store for Redis {
         })
     }
 
+    fn sum<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<i64>> {
+        Box::pin(async move {
+            let mut script = COUNTER.prepare_invoke();
+            script.key(self.key(key)).arg(0).arg("read");
+            let (sum, is_there, problem): (i64, bool, String) = self.script(&script).await?;
+            match &*problem {
+                "" => Ok(is_there.then_some(sum)),
+                problem => Err(left(key, problem)),
+            }
+        })
+    }
+
     fn repair_sum<'a>(
         &'a self,
         key: &'a str,
@@ -429,10 +444,11 @@ impl Store for Redis {
         Box::pin(async move {
             let mut script = TALLIED.prepare_invoke();
             script.key(self.key(key)).arg(tally::MAX_NAMES);
+            script.arg(tally::MAX_NAME).arg(MAX_DIGITS);
             let answer: Vec<Vec<u8>> = self.script(&script).await?;
             let Some((problem, held)) = answer.split_first() else { return Ok(BTreeMap::new()) };
             if !problem.is_empty() {
-                report(key, &String::from_utf8_lossy(problem), "removed");
+                report(key, &String::from_utf8_lossy(problem), "left out");
             }
             let (pairs, _) = held.as_chunks::<2>();
             let number = |[name, number]: &[Vec<u8>; 2]| {

@@ -2,15 +2,13 @@
 //! how they are reported.
 
 use std::fmt;
-use std::num::NonZeroUsize;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use lru::LruCache;
-use tokio::time::Instant;
 use tracing::warn;
 
 use crate::error::{Error, ErrorKind};
+use crate::log_limit::LogLimit;
 use crate::sanitize;
 use crate::telemetry::meter;
 
@@ -30,11 +28,8 @@ impl std::error::Error for UnreadableValue {}
 const KINDS: [&str; 8] =
     ["budget", "cache", "delivery", "limits", "reconcile", "token", "token-lock", "usage"];
 const OTHER: &str = "other";
-/// The shortest time between two warnings about one key, and how many keys are warned of in it. The metric
-/// counts all.
+/// The shortest time between two warnings about one key. The metric counts all.
 const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
-// Evaluated by the compiler.
-const MAX_WARNINGS: NonZeroUsize = NonZeroUsize::new(100).unwrap();
 /// The most of a key that a warning shows.
 const MAX_KEY_CHARS: usize = 200;
 
@@ -46,48 +41,30 @@ pub(super) fn unreadable(problem: &str) -> Error {
         .with_own_source(Box::new(UnreadableValue))
 }
 
+/// What is wrong with a value that has more bytes than its reader takes.
+pub(super) const TOO_LARGE: &str = "too large";
+
+/// Reports a value that a read leaves as it is, and returns the error of the read.
+pub(super) fn left(key: &str, problem: &str) -> Error {
+    report(key, problem, "left as it is");
+    unreadable(problem)
+}
+
 /// Returns whether the store responds, and only the value is unreadable.
 pub(super) fn is_unreadable(error: &Error) -> bool {
     std::error::Error::source(error).is_some_and(|source| source.is::<UnreadableValue>())
 }
 
 /// Reports a value that is unreadable, or was until now: by its key, and by what was done about it.
-pub(crate) fn report(key: &str, problem: &str, repair: &str) {
-    static WARNED: LazyLock<Mutex<Warned>> = LazyLock::new(Mutex::default);
+pub(super) fn report(key: &str, problem: &str, repair: &str) {
+    static WARNED: LazyLock<LogLimit> = LazyLock::new(|| LogLimit::new(BETWEEN_WARNINGS));
     let kind = kind(key);
     meter::unreadable(kind);
     let key = &*sanitize::text(key, MAX_KEY_CHARS);
-    if !WARNED.lock().unwrap_or_else(PoisonError::into_inner).is_due(key, Instant::now()) {
+    if !WARNED.is_due(key) {
         return;
     }
     warn!(kind, key, problem, repair, "stored value is unreadable");
-}
-
-/// The keys that were warned of, and when.
-#[derive(Debug)]
-struct Warned(LruCache<String, Instant>);
-
-impl Default for Warned {
-    fn default() -> Self {
-        Self(LruCache::new(MAX_WARNINGS))
-    }
-}
-
-impl Warned {
-    /// Notes a warning about this key, if there may be one.
-    fn is_due(&mut self, key: &str, now: Instant) -> bool {
-        let is_recent = |at: &Instant| now.saturating_duration_since(*at) < BETWEEN_WARNINGS;
-        let is_full = self.0.len() == MAX_WARNINGS.get();
-        let oldest = self.0.peek_lru().filter(|_| is_full).map(|(_, at)| at);
-        let skip = match self.0.peek(key) {
-            Some(at) => is_recent(at),
-            None => oldest.is_some_and(is_recent),
-        };
-        if !skip {
-            self.0.put(key.to_owned(), now);
-        }
-        !skip
-    }
 }
 
 fn kind(key: &str) -> &'static str {
@@ -105,19 +82,6 @@ mod tests {
         let error = Error::new(ErrorKind::Store, "no connection").with_source(fmt::Error);
         assert!(!is_unreadable(&error));
         assert!(!is_unreadable(&Error::new(ErrorKind::Store, "no connection")));
-    }
-
-    #[test]
-    fn each_key_is_warned_of_once_a_minute_and_no_more_than_a_hundred_are() {
-        let (mut warned, start) = (Warned::default(), Instant::now());
-        let mut due = |key: usize, seconds| {
-            warned.is_due(&key.to_string(), start + Duration::from_secs(seconds))
-        };
-        let all = (0..1_000).filter(|key| due(*key, 0)).count();
-        assert_eq!(all, 100);
-        assert!(!due(0, 59) && !due(500, 59));
-        assert!(due(0, 60) && !due(0, 61) && due(500, 61));
-        assert_eq!((0..1_000).filter(|key| due(*key, 61)).count(), 98);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use crate::error::Result;
+use crate::private_files::{Permissions, warn_if_trusted};
 
 mod file;
 mod inbox;
@@ -16,6 +17,7 @@ mod job;
 mod thread;
 mod writer;
 
+use file::Place;
 use inbox::Inbox;
 pub(crate) use inbox::key;
 use job::Job;
@@ -36,7 +38,8 @@ use writer::Writer;
 /// one wait for the disk. It takes up to twice the space of the bodies, and room that is free again is used
 /// again, and given back when the journal is closed or opened.
 ///
-/// The last clone to be dropped waits until the file is closed, for some milliseconds.
+/// The last clone to be dropped waits until the file is closed: for some milliseconds, and on a disk that
+/// fails for as long as one more attempt to record what was handled takes, which can read the whole file.
 ///
 /// What is in the file is not encrypted. Each record is sealed with a key that is derived from the
 /// webhook's secret: one that was changed, or was not written by a receiver with one of the secrets, is
@@ -44,10 +47,12 @@ use writer::Writer;
 /// stay among the [`Verifier`](super::Verifier)'s until what it signed is handled.
 ///
 /// On Unix, only the user of the process can read the file (mode 0600); if other users can, that is
-/// repaired, with a warning, and so is a folder of this user that others can write to. A file that belongs
-/// to another user, is a symbolic link, has a second name (a hard link) or is not a regular file is
-/// refused, and so is a folder that is a symbolic link, belongs to another user than this one and root, or
-/// is root's and everyone can write to it.
+/// repaired, with a warning. A file that belongs to another user, is a symbolic link, has a second name (a
+/// hard link) or is not a regular file is refused. So is a folder that everyone can write to, or that
+/// belongs to another user than this one and root; if root runs the process, the folder of any user is
+/// accepted that only this user can write to. The folder itself is never changed, and can be a symbolic
+/// link. If the file system does not show the real owners and modes, see
+/// [`trust_file_permissions`](JournalBuilder::trust_file_permissions).
 ///
 /// ```no_run
 /// # async fn example() -> octowire::Result<()> {
@@ -79,6 +84,7 @@ struct Left {
 #[must_use = "a builder opens nothing until `open` is called"]
 pub struct JournalBuilder {
     path: PathBuf,
+    permissions: Permissions,
     limits: Limits,
     clock: Clock,
 }
@@ -144,6 +150,7 @@ impl Journal {
     pub fn builder(path: impl Into<PathBuf>) -> JournalBuilder {
         JournalBuilder {
             path: path.into(),
+            permissions: Permissions::Checked,
             limits: Limits {
                 max_bytes: MAX_BYTES,
                 keep: KEEP,
@@ -167,9 +174,10 @@ impl Journal {
     }
 
     /// Returns how many deliveries were handled of which that is not on the disk yet, since the disk is
-    /// full or fails. The journal tries again until it succeeds, after 200 ms at first and 30 s at last,
-    /// and once more when it is closed. Meanwhile they are not handled again; if the process ends before,
-    /// the next one handles them once more.
+    /// full or fails. The journal tries again until it succeeds, after 200 ms at first and 5 s at last (later
+    /// if the file is large, since each attempt can read all of it), and once more when it is closed.
+    /// Meanwhile they are not handled again; if the process ends before, the next one handles them once
+    /// more.
     #[must_use]
     pub fn unrecorded(&self) -> u64 {
         self.writer.unrecorded()
@@ -180,7 +188,7 @@ impl Journal {
     /// # Errors
     /// If the file can not be read: of the kind [`Store`](crate::ErrorKind::Store).
     pub async fn failed(&self) -> Result<Vec<FailedDelivery>> {
-        self.run(Job::new(|inbox| inbox.failed())).await
+        self.run(Job::reading(|inbox| inbox.failed())).await
     }
 
     /// Gives up a delivery that failed. Says whether it was there.
@@ -274,13 +282,13 @@ impl Journal {
 
     /// The names of all that are not handled, from the first that was accepted to the last.
     async fn unfinished(&self) -> Result<Vec<String>> {
-        self.run(Job::new(|inbox| inbox.unfinished())).await
+        self.run(Job::reading(|inbox| inbox.unfinished())).await
     }
 
     /// The record of one that is not handled.
     pub(crate) async fn load(&self, id: &str) -> Result<Option<Bytes>> {
         let id = key(id);
-        self.run(Job::new(move |inbox| inbox.load(&id))).await
+        self.run(Job::reading(move |inbox| inbox.load(&id))).await
     }
 
     async fn run<T: Send + 'static>(&self, job: Job<T>) -> Result<T> {
@@ -317,14 +325,28 @@ impl JournalBuilder {
         self
     }
 
+    /// Sets whether the file and its folder are used whoever owns them and whatever their modes are; `false`
+    /// by default.
+    ///
+    /// This is for file systems that do not show the real owners and modes: CIFS mounts of mode 0777, NFS with
+    /// `root_squash`, and pods whose user id changes with each start, as on OpenShift. Other users who can
+    /// write to the folder can then remove the file or replace it by an older one. A warning says so once.
+    /// Links in place of the file are refused all the same.
+    pub fn trust_file_permissions(mut self, trusted: bool) -> Self {
+        self.permissions = if trusted { Permissions::Trusted } else { Permissions::Checked };
+        self
+    }
+
     /// Opens the journal.
     ///
     /// # Errors
     /// As for [`Journal::open`].
     pub async fn open(self) -> Result<Journal> {
         let path = self.path.clone();
+        warn_if_trusted(&path, self.permissions);
+        let place = Place { path: self.path, permissions: self.permissions };
         let opened =
-            tokio::task::spawn_blocking(move || Writer::start(self.path, self.limits, self.clock));
+            tokio::task::spawn_blocking(move || Writer::start(place, self.limits, self.clock));
         let writer = match opened.await {
             Ok(writer) => writer?,
             // A file that is damaged in some ways makes redb panic.

@@ -32,10 +32,14 @@ enum Kind {
 enum Fault {
     /// Everybody can read and write it.
     Mode666,
+    /// A group can, as on a volume of a pod that was mounted again.
+    Mode660,
     /// Everybody can read it.
     Mode644,
     /// Everybody can write to its folder.
     Folder777,
+    /// A group can.
+    Folder775,
     /// The same, but only remove what is theirs.
     Folder1777,
     OtherOwner,
@@ -72,10 +76,12 @@ const KINDS: [Kind; 7] = [
     Kind::StoreLock,
 ];
 
-const FAULTS: [Fault; 13] = [
+const FAULTS: [Fault; 15] = [
     Fault::Mode666,
+    Fault::Mode660,
     Fault::Mode644,
     Fault::Folder777,
+    Fault::Folder775,
     Fault::Folder1777,
     Fault::OtherOwner,
     Fault::FolderOfOther,
@@ -90,16 +96,21 @@ const FAULTS: [Fault; 13] = [
 
 fn expected(kind: Kind, fault: Fault) -> Outcome {
     let is_value = matches!(kind, Kind::CacheEntry | Kind::Ledger);
+    // Of others, the folder is the application's: its mode stays, and it can be a link.
+    let has_own_folder = is_value || kind == Kind::StoreLock;
     match fault {
         // A value that was changed does not show it, and a store may forget.
         Fault::Mode666 if is_value => Outcome::Removed,
-        Fault::Mode666 | Fault::Mode644 | Fault::Folder777 => Outcome::Repaired,
-        Fault::Folder1777 => Outcome::Used,
+        Fault::Mode666 | Fault::Mode660 | Fault::Mode644 => Outcome::Repaired,
+        Fault::Folder777 | Fault::Folder775 if has_own_folder => Outcome::Repaired,
+        Fault::Folder777 => Outcome::Refused("other users can write to it"),
+        Fault::Folder775 | Fault::Folder1777 => Outcome::Used,
         _ if is_value => Outcome::Removed,
+        Fault::FolderLink => Outcome::Used,
+        // These tests run as root then, who uses the folder of any user.
+        Fault::FolderOfOther if !has_own_folder => Outcome::Used,
         Fault::OtherOwner | Fault::FolderOfOther => Outcome::Refused("belongs to the user 12345"),
-        Fault::Link | Fault::DanglingLink | Fault::FolderLink => {
-            Outcome::Refused("is a symbolic link")
-        }
+        Fault::Link | Fault::DanglingLink => Outcome::Refused("is a symbolic link"),
         Fault::Fifo | Fault::Socket | Fault::Folder => Outcome::Refused("is not a regular file"),
         Fault::HardLink => Outcome::Refused("has 2 names"),
     }
@@ -247,8 +258,10 @@ fn inject(place: &Place, kind: Kind, fault: Fault) -> Result<(), &'static str> {
     };
     match fault {
         Fault::Mode666 => set(&path, 0o666),
+        Fault::Mode660 => set(&path, 0o660),
         Fault::Mode644 => set(&path, 0o644),
         Fault::Folder777 => set(folder, 0o777),
+        Fault::Folder775 => set(folder, 0o775),
         Fault::Folder1777 => set(folder, 0o1777),
         Fault::OtherOwner => chown(&path, Some(12345), None).map_err(|_| NOT_ROOT)?,
         Fault::FolderOfOther => chown(folder, Some(12345), None).map_err(|_| NOT_ROOT)?,
@@ -285,11 +298,14 @@ async fn check(kind: Kind, fault: Fault) {
     }
     let (case, path) = (format!("{kind:?} with {fault:?}"), place.path(kind));
     let bait = || fs::read(place.bait()).ok();
-    let before = bait();
+    let (before, folder_before) = (bait(), mode(path.parent().unwrap()));
     let found = place.is_there(kind).await;
     let again = place.is_there(kind).await;
     match expected(kind, fault) {
-        Outcome::Used => assert!(found.unwrap() && again.unwrap(), "{case}"),
+        Outcome::Used => {
+            assert!(found.unwrap() && again.unwrap(), "{case}");
+            assert_eq!(mode(path.parent().unwrap()), folder_before, "{case}");
+        }
         Outcome::Repaired => {
             assert!(found.unwrap(), "{case}");
             let folder = mode(path.parent().unwrap());
@@ -305,6 +321,7 @@ async fn check(kind: Kind, fault: Fault) {
                 // What is to be done about it stands after what it is.
                 assert!(said.rsplit("; ").next().unwrap().len() > 20, "{case}: {said}");
             }
+            assert_eq!(mode(path.parent().unwrap()), folder_before, "{case}");
         }
         Outcome::Removed => {
             assert!(!found.unwrap_or_else(|error| panic!("{case}: {error}")), "{case}");
@@ -343,7 +360,7 @@ fn what_others_could_have_done_to_a_file_is_repaired_refused_or_removed() {
 
 /// The folder that the store creates.
 #[test]
-fn the_folder_of_the_store_is_not_followed_or_shared() {
+fn the_folder_of_the_store_is_not_shared() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let place = Place::new();
@@ -353,11 +370,16 @@ fn the_folder_of_the_store_is_not_followed_or_shared() {
         assert!(place.is_there(Kind::CacheEntry).await.unwrap());
         assert_eq!(mode(&store), 0o755);
 
+        // An operator can have put it elsewhere. What is there is checked as well.
         fs::rename(&store, place.bait()).unwrap();
         symlink(place.bait(), &store).unwrap();
+        assert!(place.is_there(Kind::CacheEntry).await.unwrap());
+        fs::remove_file(&store).unwrap();
+        symlink(place.root.join("absent"), &store).unwrap();
         let error = place.disk().unwrap_err();
         assert_eq!(error.kind(), octowire::ErrorKind::Configuration);
         assert!(error.to_string().contains("is a symbolic link"), "{error}");
+        assert!(!place.root.join("absent").exists());
         fs::remove_file(&store).unwrap();
         fs::rename(place.bait(), &store).unwrap();
 
@@ -367,5 +389,45 @@ fn the_folder_of_the_store_is_not_followed_or_shared() {
         }
         let error = place.disk().unwrap_err().to_string();
         assert!(error.contains("belongs to the user 12345"), "{error}");
+    });
+}
+
+/// What each of them does on a volume that shows the owner and the modes of nobody.
+#[test]
+fn files_whose_owners_and_modes_are_not_real_are_used_on_request() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let place = Place::new();
+        let (tokens, journal) = (place.own().join("tokens"), place.path(Kind::Journal));
+        let trusting = async |trusted| -> octowire::Result<()> {
+            let key = SealingKey::from_bytes([1; 32]);
+            let file =
+                EncryptedFile::builder(&tokens, key).trust_file_permissions(trusted).open()?;
+            file.save(IDENTITY, &AccessToken::new("ghs_hunter2").unwrap()).await?;
+            assert!(file.load(IDENTITY).await?.is_some());
+            let disk = Disk::builder(place.own()).trust_file_permissions(trusted).open()?;
+            disk.put(CACHE_KEY, Bytes::from_static(b"value"), LONG).await?;
+            assert!(disk.get(CACHE_KEY).await?.is_some());
+            Journal::builder(&journal).trust_file_permissions(trusted).open().await.map(drop)
+        };
+        trusting(true).await.unwrap();
+        let files = [&tokens, &journal, &place.value(CACHE_KEY), &place.path(Kind::StoreLock)];
+        let store = place.own().join("octowire-store");
+        for path in files.into_iter().chain([&place.own(), &store]) {
+            fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
+            if chown(path, Some(12345), None).is_err() {
+                eprintln!("not tested: only root can give a file to another user");
+            }
+        }
+        trusting(true).await.unwrap();
+        assert_eq!(mode(&place.own()), 0o777);
+        assert_eq!(mode(&journal), 0o777);
+        let error = trusting(false).await.unwrap_err().to_string();
+        assert!(error.contains("trust_file_permissions(true)"), "{error}");
+        // Links are refused all the same.
+        fs::rename(&journal, place.bait()).unwrap();
+        symlink(place.bait(), &journal).unwrap();
+        let error = trusting(true).await.unwrap_err().to_string();
+        assert!(error.contains("is a symbolic link"), "{error}");
     });
 }

@@ -19,7 +19,9 @@ use crate::auth::policy::some_of;
 use crate::auth::token::AccessToken;
 use crate::error::{Error, Result};
 use crate::names::hex;
-use crate::private_files::{Durability, FileRole, PrivateFolder, fault};
+use crate::private_files::{
+    Durability, FileRole, FolderRole, Permissions, PrivateFolder, fault, warn_if_trusted,
+};
 
 /// Tokens in one encrypted file, which the processes of one user on one machine may share.
 ///
@@ -29,10 +31,12 @@ use crate::private_files::{Durability, FileRole, PrivateFolder, fault};
 /// the old tokens or the new ones. An error never alters the file.
 ///
 /// On Unix, only the user of the process can read the file (mode 0600); if other users can, that is
-/// repaired, with a warning. What belongs to another user, is a symbolic link, has a second name (a
-/// hard link) or is not a regular file is refused, and so is a folder that is a symbolic link, belongs
-/// to another user than this one and root, or is root's and everyone can write to it. If other users
-/// can write to a folder of this user, that is repaired as well.
+/// repaired, with a warning. A file that belongs to another user, is a symbolic link, has a second name (a
+/// hard link) or is not a regular file is refused. So is a folder that everyone can write to, or that
+/// belongs to another user than this one and root; if root runs the process, the folder of any user is
+/// accepted that only this user can write to. The folder itself is never changed, and can be a symbolic
+/// link. If the file system does not show the real owners and modes, see
+/// [`trust_file_permissions`](EncryptedFileBuilder::trust_file_permissions).
 ///
 /// Beside it there are, while they are needed, `….lock` files and a `….tmp`. The folder has to be
 /// on a file system that knows locks: a local one, not every network one.
@@ -58,11 +62,22 @@ pub struct EncryptedFile {
     lock_wait: Duration,
 }
 
+/// The settings of an [`EncryptedFile`]: [`EncryptedFile::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder opens nothing until `open` is called"]
+pub struct EncryptedFileBuilder {
+    path: PathBuf,
+    key: SealingKey,
+    lock_wait: Duration,
+    permissions: Permissions,
+}
+
 struct Place {
     path: PathBuf,
     folder: PathBuf,
     name: OsString,
     key: SealingKey,
+    permissions: Permissions,
 }
 
 /// The limit of the file's size: tens of thousands of tokens.
@@ -87,9 +102,17 @@ impl EncryptedFile {
     /// file, `StoreVersion` if a later version of this library wrote it, and `Store` if it can not
     /// be read.
     pub fn open(path: impl AsRef<Path>, key: SealingKey) -> Result<Self> {
-        let place = Place::new(path.as_ref(), key)?;
-        place.read()?;
-        Ok(Self { place: Arc::new(place), lock_wait: LOCK_WAIT })
+        Self::builder(path, key).open()
+    }
+
+    /// Returns a builder of a store in this file, with more settings.
+    pub fn builder(path: impl AsRef<Path>, key: SealingKey) -> EncryptedFileBuilder {
+        EncryptedFileBuilder {
+            path: path.as_ref().to_owned(),
+            key,
+            lock_wait: LOCK_WAIT,
+            permissions: Permissions::Checked,
+        }
     }
 
     /// How long a lock is waited for that another process, or another client, holds. By default
@@ -124,8 +147,8 @@ impl EncryptedFile {
         loop {
             let tried = name.clone();
             let taken = self.blocking(move |place| {
-                let folder = PrivateFolder::open(&place.folder);
-                let taken = folder.and_then(|folder| FileLock::try_take(folder, &tried, lasts));
+                let taken =
+                    place.folder().and_then(|folder| FileLock::try_take(folder, &tried, lasts));
                 taken.map_err(|error| place.failed("locked", error))
             });
             if let Some(lock) = taken.await? {
@@ -154,6 +177,37 @@ impl EncryptedFile {
         let place = Arc::clone(&self.place);
         let done = tokio::task::spawn_blocking(move || act(&place)).await;
         done.unwrap_or_else(|error| Err(self.place.failed("worked on", io::Error::other(error))))
+    }
+}
+
+impl EncryptedFileBuilder {
+    /// Sets how long a lock is waited for, as [`EncryptedFile::lock_wait`] does; 100 seconds by default.
+    pub fn lock_wait(mut self, time: Duration) -> Self {
+        self.lock_wait = time;
+        self
+    }
+
+    /// Sets whether the file and its folder are used whoever owns them and whatever their modes are; `false`
+    /// by default.
+    ///
+    /// This is for file systems that do not show the real owners and modes: CIFS mounts of mode 0777, NFS with
+    /// `root_squash`, and pods whose user id changes with each start, as on OpenShift. Other users who can
+    /// write to the folder can then replace the file by an older one. A warning says so once. Links in place of
+    /// the file are refused all the same.
+    pub fn trust_file_permissions(mut self, trusted: bool) -> Self {
+        self.permissions = if trusted { Permissions::Trusted } else { Permissions::Checked };
+        self
+    }
+
+    /// Opens the store.
+    ///
+    /// # Errors
+    /// As for [`EncryptedFile::open`].
+    pub fn open(self) -> Result<EncryptedFile> {
+        let place = Place::new(&self.path, self.key, self.permissions)?;
+        warn_if_trusted(&place.path, place.permissions);
+        place.read()?;
+        Ok(EncryptedFile { place: Arc::new(place), lock_wait: self.lock_wait })
     }
 }
 
@@ -196,7 +250,7 @@ impl fmt::Debug for EncryptedFile {
 }
 
 impl Place {
-    fn new(path: &Path, key: SealingKey) -> Result<Self> {
+    fn new(path: &Path, key: SealingKey, permissions: Permissions) -> Result<Self> {
         // Absolute, since the process may change its working directory.
         let absolute = std::path::absolute(path);
         let path = absolute.as_deref().unwrap_or(path).to_owned();
@@ -206,7 +260,11 @@ impl Place {
             let message = format!("the token store {} is not the path of a file", path.display());
             return Err(AuthFailure::Store.error(message, "name a file in an existing folder"));
         };
-        Ok(Self { path, folder, name, key })
+        Ok(Self { path, folder, name, key, permissions })
+    }
+
+    fn folder(&self) -> io::Result<PrivateFolder> {
+        PrivateFolder::open(&self.folder, FolderRole::Given, self.permissions)
     }
 
     /// The name of a file beside this one.
@@ -217,7 +275,8 @@ impl Place {
     }
 
     fn read(&self) -> Result<Entries> {
-        let sealed = PrivateFolder::open(&self.folder)
+        let sealed = self
+            .folder()
             .and_then(|folder| folder.read(&self.name, FileRole::TokenFile, MAX_BYTES))
             .map_err(|error| self.failed("read", error))?;
         let Some(sealed) = sealed else { return Ok(Entries::new()) };
@@ -234,7 +293,7 @@ impl Place {
             return Err(failed(io::ErrorKind::FileTooLarge.into()));
         }
         // One draft, since the file is locked for one writer at a time.
-        PrivateFolder::open(&self.folder)
+        self.folder()
             .and_then(|folder| {
                 let draft = self.sibling(".tmp");
                 folder.replace(&self.name, draft, &sealed, Durability::Synced)

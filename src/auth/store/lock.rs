@@ -59,11 +59,8 @@ impl FileLock {
 impl Drop for FileLock {
     fn drop(&mut self) {
         // Removed while it is locked, and so by nobody else. A file that stays does no harm.
-        if cfg!(unix)
-            && self.lasts == Lasts::Goes
-            && self.folder.has(&self.name, &self.file).unwrap_or(false)
-        {
-            let _ = self.folder.remove(&self.name);
+        if cfg!(unix) && self.lasts == Lasts::Goes {
+            let _ = self.folder.remove_opened(&self.name, &self.file);
         }
         // Closing the file unlocks it, too; a process that is being started may still have it.
         let _ = self.file.unlock();
@@ -75,12 +72,16 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::private_files::{FolderRole, Permissions};
 
     #[test]
     fn a_lock_on_a_file_that_was_removed_meanwhile_is_none() {
         let name = OsString::from(format!("octowire-lock-{}", std::process::id()));
         let path: PathBuf = std::env::temp_dir().join(&name);
-        let folder = || PrivateFolder::open(&std::env::temp_dir()).unwrap();
+        let folder = || {
+            let path = std::env::temp_dir();
+            PrivateFolder::open(&path, FolderRole::Given, Permissions::Checked).unwrap()
+        };
         let take = || FileLock::try_take(folder(), &name, Lasts::Goes).unwrap();
 
         let first = take().unwrap();

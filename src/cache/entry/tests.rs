@@ -14,7 +14,7 @@ fn keyed() -> Integrity {
 }
 
 fn decode_with(bytes: &Bytes, integrity: &Integrity) -> Option<Entry> {
-    Entry::decode(bytes, key(1), integrity, LARGEST, time(NOW).unwrap())
+    Entry::decode(bytes, key(1), integrity, LARGEST, time(NOW).unwrap()).ok()
 }
 
 fn decode(bytes: &Bytes) -> Option<Entry> {
@@ -214,7 +214,8 @@ fn what_would_not_be_read_is_not_written() {
 fn an_entry_counts_for_its_key_only() {
     let bytes = encode(&entry(vec![1, 2, 3]), 10);
     let now = time(NOW).unwrap();
-    assert_eq!(Entry::decode(&bytes, key(2), &Integrity::default(), LARGEST, now), None);
+    let read = Entry::decode(&bytes, key(2), &Integrity::default(), LARGEST, now);
+    assert_eq!(read, Err(Unusable::Garbage));
 }
 
 #[test]
@@ -234,5 +235,6 @@ fn what_is_large_is_small_where_it_is_kept_and_no_larger_than_allowed_when_it_is
     assert!(bytes.len() < 10_000);
     assert!(decode(&bytes).is_some());
     let now = time(NOW).unwrap();
-    assert_eq!(Entry::decode(&bytes, key(1), &Integrity::default(), 1_000_000, now), None);
+    let read = Entry::decode(&bytes, key(1), &Integrity::default(), 1_000_000, now);
+    assert_eq!(read, Err(Unusable::ForOthers));
 }

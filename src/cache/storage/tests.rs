@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::cache::entry::About;
 use crate::cache::rules::Times;
-use crate::store::{Memory, Store};
+use crate::store::{Memory, Store, StoreFuture};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const LARGEST: usize = 1 << 20;
@@ -52,10 +52,8 @@ async fn what_is_not_readable_is_removed_from_the_store() {
     let (name, question) = (shelf.name(key(1)), shelf.question(key(1)));
     let whole = entry(3, 500).encode(key(1), &shelf.integrity, 100).unwrap();
     let elsewhere = entry(3, 500).encode(key(2), &shelf.integrity, 100).unwrap();
-    let mut other_version = whole.to_vec();
-    other_version[7] += 1;
     let storage = Storage::Store(shelf);
-    for value in [Bytes::new(), whole.slice(..whole.len() - 1), elsewhere, other_version.into()] {
+    for value in [Bytes::new(), whole.slice(..whole.len() - 1), elsewhere, "x".into()] {
         store.put(&name, value.clone(), DAY).await.unwrap();
         assert!(storage.get(key(1), LARGEST).await.is_none());
         assert_eq!(store.get(&name).await.unwrap(), None, "{value:?}");
@@ -66,6 +64,86 @@ async fn what_is_not_readable_is_removed_from_the_store() {
     store.put(&name, whole, DAY).await.unwrap();
     assert!(storage.get(key(1), LARGEST).await.is_some());
     assert!(store.get(&name).await.unwrap().is_some());
+}
+
+/// Clients of one store differ in their limits, clocks and versions: what one of them cannot use, another one can.
+#[tokio::test]
+async fn what_other_clients_can_read_is_left_to_them() {
+    let store = Memory::new();
+    let integrity = Integrity::default();
+    let mut early = (*entry(3, 500)).clone();
+    early.times.received += Duration::from_secs(60 * 60);
+    let early = early.encode(key(1), &integrity, 100).unwrap();
+    let mut later_version = entry(3, 500).encode(key(1), &integrity, 100).unwrap().to_vec();
+    later_version[7] += 1;
+    let large = entry(3, 5_000).encode(key(1), &integrity, usize::MAX).unwrap();
+    let compressed = entry(3, 5_000).encode(key(1), &integrity, 100).unwrap();
+    assert!(compressed.len() < 1_000 && large.len() > 1_000);
+    for value in [early, later_version.into(), large, compressed] {
+        let mut small = shelf(&store, None);
+        (small.max_value, small.compress_above) = (1_000, usize::MAX);
+        let name = small.name(key(1));
+        store.put(&name, value.clone(), DAY).await.unwrap();
+        let small = Storage::Store(small);
+        assert!(small.get(key(1), 1_000).await.is_none());
+        assert_eq!(store.get(&name).await.unwrap(), Some(value.clone()), "read");
+        // Nor is it removed because this client does not store what it has instead.
+        small.put(key(1), &entry(1, 3_000)).await;
+        assert_eq!(store.get(&name).await.unwrap(), Some(value), "not stored");
+        small.put(key(1), &entry(1, 30)).await;
+        assert!(small.get(key(1), 1_000).await.is_some());
+    }
+}
+
+/// A store in which a value is replaced when it was read.
+#[derive(Debug)]
+struct Replacing(Memory, Bytes);
+
+impl Store for Replacing {
+    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        Box::pin(async move {
+            let value = self.0.get(key).await;
+            self.0.put(key, self.1.clone(), DAY).await?;
+            value
+        })
+    }
+    fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
+        self.0.put(key, value, ttl)
+    }
+    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+        self.0.claim(key, value, ttl)
+    }
+    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+        self.0.renew(key, value, ttl)
+    }
+    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
+        self.0.remove(key)
+    }
+    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+        self.0.release(key, value)
+    }
+    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+        self.0.add(key, amount, ttl)
+    }
+}
+
+#[tokio::test]
+async fn garbage_is_removed_only_as_long_as_it_is_there() {
+    let memory = Memory::new();
+    let mut shelf = shelf(&memory, None);
+    let whole = entry(3, 500).encode(key(1), &shelf.integrity, 100).unwrap();
+    let store = Replacing(memory.clone(), whole.clone());
+    shelf.guard = Arc::new(Guard::new(Arc::new(store), Duration::from_secs(1)));
+    let (name, question) = (shelf.name(key(1)), shelf.question(key(2)));
+    let storage = Storage::Store(shelf);
+    for name in [&name, &question] {
+        memory.put(name, Bytes::from_static(b"garbage"), DAY).await.unwrap();
+    }
+    assert!(storage.get(key(1), LARGEST).await.is_none());
+    assert!(storage.anybody(key(2)).await.is_none());
+    for name in [&name, &question] {
+        assert_eq!(memory.get(name).await.unwrap(), Some(whole.clone()), "another process's");
+    }
 }
 
 #[tokio::test]

@@ -1,9 +1,12 @@
 //! Whole or not there, and no more than is allowed.
 
-use std::fs;
+use std::fs::{self, File};
+use std::time::SystemTime;
 
 use proptest::prelude::*;
 
+use super::folder::place;
+use super::room::ABANDONED;
 use super::*;
 use crate::store::lease::Join;
 use crate::store::unreadable::is_unreadable;
@@ -123,7 +126,16 @@ async fn what_was_begun_and_what_is_over_is_cleared_away() {
     disk.0.make_room().unwrap();
     assert_eq!((old.exists(), new.exists()), (false, true));
     assert!(strange.iter().all(|path| path.exists()));
-    assert!(!disk.0.place("damaged").exists() && !disk.0.place("over").exists());
+    assert!(!disk.0.place("over").exists());
+    // It takes no room, and shows for as long as a budget's window that there was something.
+    let damaged = disk.0.place("damaged");
+    assert_eq!(fs::metadata(&damaged).unwrap().len(), 0);
+    disk.0.make_room().unwrap();
+    assert!(damaged.exists());
+    let long_ago = SystemTime::now() - Duration::from_secs(33 * 24 * 60 * 60);
+    File::options().write(true).open(&damaged).unwrap().set_modified(long_ago).unwrap();
+    disk.0.make_room().unwrap();
+    assert!(!damaged.exists());
 }
 
 #[cfg(unix)]
@@ -206,4 +218,224 @@ async fn a_sum_that_is_damaged_is_not_taken_for_none() {
     assert!(is_unreadable(&disk.add("n", 1, LONG).await.unwrap_err()));
     assert_eq!(disk.repair_sum("n", 7, LONG).await.unwrap(), 7);
     assert_eq!(disk.spend("n", 0, 9, LONG).await.unwrap(), (8, true));
+}
+
+/// What happens to a file, and how.
+#[cfg(unix)]
+type Damage = (&'static str, Box<dyn Fn(&std::path::Path)>);
+
+/// What can happen to the file of a sum, or to its folder.
+#[cfg(unix)]
+fn damages() -> Vec<Damage> {
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+    use std::path::Path;
+    let aside = |path: &Path| path.with_file_name("aside");
+    let set = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let shard = |path: &Path| path.parent().unwrap().to_owned();
+    let flip = |at: usize| {
+        move |path: &Path| {
+            let mut bytes = fs::read(path).unwrap();
+            bytes[at] ^= 0x80;
+            fs::write(path, bytes).unwrap();
+        }
+    };
+    vec![
+        ("its form", Box::new(flip(0)) as Box<dyn Fn(&Path)>),
+        ("its version", Box::new(flip(7))),
+        (
+            "its end, now early",
+            Box::new(|path| {
+                let mut bytes = fs::read(path).unwrap();
+                bytes[8..16].fill(0);
+                fs::write(path, bytes).unwrap();
+            }),
+        ),
+        ("its end, now late", Box::new(flip(15))),
+        ("its checksum", Box::new(flip(30))),
+        ("its key", Box::new(flip(41))),
+        ("it is cut", Box::new(|path| fs::write(path, &fs::read(path).unwrap()[..20]).unwrap())),
+        ("it is empty", Box::new(|path| fs::write(path, "").unwrap())),
+        ("it is long", Box::new(|path| fs::write(path, vec![b'x'; 70_000]).unwrap())),
+        (
+            "it is another's",
+            Box::new(|path| {
+                fs::write(path, value::encode("another key", b"1", u64::MAX)).unwrap();
+            }),
+        ),
+        ("everyone can write to it", Box::new(move |path| set(path, 0o666))),
+        ("it has two names", Box::new(move |path| fs::hard_link(path, aside(path)).unwrap())),
+        (
+            "it is a link",
+            Box::new(move |path| {
+                fs::rename(path, aside(path)).unwrap();
+                symlink(aside(path), path).unwrap();
+            }),
+        ),
+        (
+            "it is a folder",
+            Box::new(|path| {
+                fs::remove_file(path).unwrap();
+                fs::create_dir_all(path.join("content")).unwrap();
+            }),
+        ),
+        // Where this process cannot do it, nothing happens.
+        ("it is another user's", Box::new(|path| drop(chown(path, Some(12345), None)))),
+        (
+            "its folder is another user's",
+            Box::new(move |path| {
+                drop(chown(shard(path), Some(12345), None));
+            }),
+        ),
+    ]
+}
+
+/// A sum that cannot be read is not a sum that begins at zero, whoever reads it and whatever else is done, until it
+/// is repaired.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_damaged_sum_is_damaged_until_it_is_repaired() {
+    let folder = Temporary::new("damaged-sums");
+    for (what, damage) in damages() {
+        let _ = fs::remove_dir_all(&folder.0);
+        let disk = Disk::open(&folder.0).unwrap();
+        assert_eq!(disk.spend("n", 4, 9, LONG).await.unwrap(), (5, true));
+        // One that is in the same folder.
+        let neighbour =
+            (0..).map(|number| format!("k{number}")).find(|key| place(key).0 == place("n").0);
+        let neighbour = neighbour.unwrap();
+        damage(&disk.0.place("n"));
+        // Root owns what it cannot give away.
+        let is_there = disk.sum("n").await.is_ok();
+        if is_there {
+            assert!(what.contains("another user's"), "{what} is not found");
+            eprintln!("skipped: {what}");
+            continue;
+        }
+        for round in 0..3 {
+            // Another process reads it: a report, the dashboard, or one that takes it for a value.
+            let other = Disk::open(&folder.0).unwrap();
+            assert!(is_unreadable(&other.sum("n").await.unwrap_err()), "{what} {round}");
+            assert_eq!(other.get("n").await.unwrap(), None, "{what}");
+            assert!(is_unreadable(&other.get_within("n", 99).await.unwrap_err()), "{what}");
+            assert_eq!(other.tallied("n").await.unwrap(), BTreeMap::new(), "{what}");
+            assert!(!other.release("n", Bytes::from_static(b"5")).await.unwrap());
+            if round > 0 {
+                other.0.make_room().unwrap();
+            }
+            if round > 1 {
+                // This replaces the folder if it is not trusted.
+                other.put(&neighbour, Bytes::from_static(b"v"), LONG).await.unwrap();
+                assert!(other.get(&neighbour).await.unwrap().is_some(), "{what}");
+            }
+            assert!(is_unreadable(&other.spend("n", 0, 9, LONG).await.unwrap_err()), "{what}");
+            assert!(is_unreadable(&other.add("n", -1, LONG).await.unwrap_err()), "{what}");
+        }
+        assert_eq!(disk.repair_sum("n", 9, LONG).await.unwrap(), 9, "{what}");
+        assert_eq!(disk.spend("n", 0, 9, LONG).await.unwrap(), (9, false), "{what}");
+        assert_eq!(disk.sum("n").await.unwrap(), Some(9), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn reading_a_sum_does_not_begin_one() {
+    let folder = Temporary::new("read-sums");
+    let disk = Disk::open(&folder.0).unwrap();
+    assert_eq!(disk.sum("n").await.unwrap(), None);
+    assert!(!disk.0.place("n").exists());
+    disk.add("n", -3, LONG).await.unwrap();
+    assert_eq!(disk.sum("n").await.unwrap(), Some(-3));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn values_whose_group_was_widened_are_repaired() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Temporary::new("widened");
+    let disk = Disk::open(&folder.0).unwrap();
+    disk.put("k", Bytes::from_static(b"v"), LONG).await.unwrap();
+    disk.add("n", 5, LONG).await.unwrap();
+    // As a kubelet does to a volume with `fsGroup`, at each mount.
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    let widen = |path: &std::path::Path, bits| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode(path) | bits)).unwrap();
+    };
+    for key in ["k", "n"] {
+        let file = disk.0.place(key);
+        widen(&file, 0o060);
+        widen(file.parent().unwrap(), 0o2070);
+    }
+    widen(&disk.0.path, 0o2070);
+    let disk = Disk::open(&folder.0).unwrap();
+    assert_eq!(disk.get("k").await.unwrap().as_deref(), Some(&b"v"[..]));
+    assert_eq!(disk.spend("n", 0, 9, LONG).await.unwrap(), (6, true));
+    assert_eq!((mode(&disk.0.place("k")), mode(&disk.0.path) & 0o777), (0o600, 0o750));
+}
+
+#[tokio::test]
+async fn small_values_make_room_last() {
+    let folder = Temporary::new("small-last");
+    let disk = Disk::with_max_bytes(&folder.0, 100_000).unwrap();
+    disk.add("n", 5, LONG).await.unwrap();
+    for number in 0..100 {
+        disk.put(&format!("k{number}"), Bytes::from(vec![0; 9_000]), LONG).await.unwrap();
+        disk.0.make_room().unwrap();
+    }
+    assert_eq!(disk.sum("n").await.unwrap(), Some(5));
+    // Nor are they without a bound.
+    for number in 0..600 {
+        disk.put(&format!("s{number}"), Bytes::new(), LONG).await.unwrap();
+    }
+    disk.0.make_room().unwrap();
+    assert!(folder.bytes() <= 100_000);
+    let left = (0..600).filter(|number| disk.0.place(&format!("s{number}")).exists()).count();
+    assert!(left <= 100_000 / 256, "{left}");
+}
+
+#[tokio::test]
+async fn a_value_that_is_written_while_room_is_made_is_not_removed() {
+    let folder = Temporary::new("room-race");
+    let disk = Disk::open(&folder.0).unwrap();
+    for round in 0..200 {
+        disk.put("k", Bytes::from_static(b"old"), Duration::ZERO).await.unwrap();
+        let other = Arc::clone(&disk.0);
+        let making = std::thread::spawn(move || other.make_room());
+        disk.put("k", Bytes::from_static(b"new"), LONG).await.unwrap();
+        making.join().unwrap().unwrap();
+        assert!(disk.get("k").await.unwrap().is_some(), "in round {round}");
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_is_too_large_for_its_reader_is_not_read() {
+    let folder = Temporary::new("within");
+    let disk = Disk::open(&folder.0).unwrap();
+    disk.put("k", Bytes::from(vec![7; 100]), LONG).await.unwrap();
+    assert_eq!(disk.get_within("k", 100).await.unwrap().unwrap().len(), 100);
+    assert!(is_unreadable(&disk.get_within("k", 99).await.unwrap_err()));
+    assert_eq!(disk.get_within("absent", 0).await.unwrap(), None);
+    assert!(disk.get("k").await.unwrap().is_some());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_store_whose_modes_are_not_real_is_used_on_request() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Temporary::new("trusted");
+    let trusted = || Disk::builder(&folder.0).trust_file_permissions(true).open();
+    trusted().unwrap().add("n", 5, LONG).await.unwrap();
+    // As on a CIFS volume, where all has one mode that cannot be changed.
+    let disk = trusted().unwrap();
+    let file = disk.0.place("n");
+    for path in [file.as_path(), file.parent().unwrap(), &disk.0.path, &disk.0.path.join("lock")] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    assert_eq!(trusted().unwrap().spend("n", 0, 9, LONG).await.unwrap(), (6, true));
+    let mode = fs::metadata(&disk.0.path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o777, "it is not changed either");
+    // By default it is not believed.
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o777)).unwrap();
+    let checked = Disk::open(&folder.0).unwrap();
+    assert!(is_unreadable(&checked.sum("n").await.unwrap_err()));
 }

@@ -16,6 +16,8 @@ pub(super) struct Value {
 /// The first bytes, with the version of the form.
 const MAGIC: &[u8; 8] = b"octodsk\x01";
 const CHECKSUM: usize = 16;
+/// The bytes before the key.
+pub(super) const HEADER: usize = MAGIC.len() + 8 + 8 + CHECKSUM;
 
 /// A version, until when it is, the length of its key, a checksum of these and of what follows: the
 /// key and the value.
@@ -40,12 +42,22 @@ impl Value {
     }
 }
 
-/// Until when the value in a file is, if it says.
+/// Until when the value in a file is, if it says. What it says can be damaged.
 pub(super) fn until(file: &mut File) -> Option<u64> {
     let mut start = [0; MAGIC.len() + 8];
     file.read_exact(&mut start).ok()?;
     let (until, _) = start.strip_prefix(MAGIC)?.split_first_chunk::<8>()?;
     Some(u64::from_le_bytes(*until))
+}
+
+/// Returns whether these bytes are a value, of whatever key.
+pub(super) fn is_whole(bytes: &[u8]) -> bool {
+    let header = MAGIC.len() + 8;
+    let size = bytes.get(header..).and_then(<[u8]>::first_chunk::<8>);
+    let size = size.and_then(|size| usize::try_from(u64::from_le_bytes(*size)).ok());
+    let key = size.zip(bytes.get(HEADER..)).and_then(|(size, rest)| rest.get(..size));
+    let key = key.and_then(|key| std::str::from_utf8(key).ok());
+    key.is_some_and(|key| Value::decode(bytes, key).is_some())
 }
 
 fn checksum(until: [u8; 8], length: [u8; 8], key: &[u8], value: &[u8]) -> [u8; CHECKSUM] {

@@ -1,6 +1,7 @@
 -- A sum that clients add to: what src/store/counter.rs does. KEYS[1] is the sum, ARGV[1] its time to
 -- live in milliseconds, ARGV[2] what to do, and the rest what it is done with. Answers with the sum,
--- whether one was spent, and what is wrong with the value, which is left as it is.
+-- whether one was spent (of a read: whether there is a sum), and what is wrong with the value, which is
+-- left as it is.
 
 local MAX_SUM, LONGEST_TEXT = 9007199254740992, 17
 local min, max = math.min, math.max
@@ -24,6 +25,9 @@ local function added(sum, amount)
 end
 
 local operation, goes = ARGV[2], false
+if operation == 'read' then
+  return { problem == '' and sum or 0, kind == 'none' and 0 or 1, problem }
+end
 if problem ~= '' and operation ~= 'repair' then return { 0, 0, problem } end
 if operation == 'add' then
   sum = added(sum, tonumber(ARGV[3]))

@@ -1,16 +1,18 @@
--- The numbers of KEYS[1], of which there may be ARGV[1]: what is wrong with the value, and then names
--- and numbers. What is no hash, or too large to be one of ours, is removed.
+-- The numbers of KEYS[1], of which there may be ARGV[1] with names of ARGV[2] bytes and numbers of ARGV[3] digits:
+-- what is wrong with the value, and then names and numbers. What is larger is not read. Nothing is changed.
 
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind == 'none' then return { '' } end
-if kind ~= 'hash' then
-  redis.call('DEL', KEYS[1])
-  return { 'a ' .. kind }
+if kind ~= 'hash' then return { 'a ' .. kind } end
+if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[1]) + 1 then return { 'too many names' } end
+local longest_name, longest_number = tonumber(ARGV[2]), tonumber(ARGV[3])
+local answer = { '' }
+for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
+  if #name <= longest_name and redis.call('HSTRLEN', KEYS[1], name) <= longest_number then
+    answer[#answer + 1] = name
+    answer[#answer + 1] = redis.call('HGET', KEYS[1], name)
+  else
+    answer[1] = 'a number that is none'
+  end
 end
-if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[1]) + 1 then
-  redis.call('UNLINK', KEYS[1])
-  return { 'too many names' }
-end
-local all = redis.call('HGETALL', KEYS[1])
-table.insert(all, 1, '')
-return all
+return answer

@@ -12,12 +12,18 @@ elseif redis.call('HLEN', KEYS[1]) > most + 1 then
   redis.call('UNLINK', KEYS[1])
   problem = 'too many names'
 end
+-- The number of a name, unless it is longer than numbers are.
+local function held(name)
+  if redis.call('HSTRLEN', KEYS[1], name) > 16 then return 'too long' end
+  return redis.call('HGET', KEYS[1], name)
+end
+
 for at = 5, #ARGV, 2 do
   local name, amount = ARGV[at], math.min(tonumber(ARGV[at + 1]), largest)
-  local text = #name <= longest and redis.call('HGET', KEYS[1], name)
+  local text = #name <= longest and held(name)
   if not text and (#name > longest or redis.call('HLEN', KEYS[1]) >= most) then
     name = 'other'
-    text = redis.call('HGET', KEYS[1], name)
+    text = held(name)
   end
   text = text or '0'
   local canonical = text == '0' or #text <= 16 and string.find(text, '^[1-9]%d*$')

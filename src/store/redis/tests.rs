@@ -51,6 +51,12 @@ async fn keeps_its_promises(store: &dyn Store) {
     assert_eq!(store.add("n", 5, LONG).await.unwrap(), 5);
     assert_eq!(store.add("n", -7, LONG).await.unwrap(), -2);
     assert_eq!(store.get("n").await.unwrap().unwrap(), b"-2"[..]);
+    assert_eq!(store.sum("n").await.unwrap(), Some(-2));
+    assert_eq!(store.sum("no-sum").await.unwrap(), None);
+    assert_eq!(store.get("no-sum").await.unwrap(), None, "reading begins none");
+    assert_eq!(store.get_within("n", 2).await.unwrap().unwrap(), b"-2"[..]);
+    assert!(is_unreadable(&store.get_within("n", 1).await.unwrap_err()));
+    assert_eq!(store.get_within("no-value", 0).await.unwrap(), None);
     assert!(store.claim("begun", bytes("1000"), LONG).await.unwrap());
     assert_eq!(store.add("begun", 1, LONG).await.unwrap(), 1001);
 
@@ -71,6 +77,7 @@ async fn keeps_its_promises(store: &dyn Store) {
         {
             assert!(is_unreadable(&failed.unwrap_err()), "{garbage}");
         }
+        assert!(is_unreadable(&store.sum("g").await.unwrap_err()), "{garbage}");
         assert_eq!(store.get("g").await.unwrap().unwrap(), garbage.as_bytes(), "left as it is");
         assert_eq!(store.repair_sum("g", 3, LONG).await.unwrap(), 3);
         assert_eq!(store.spend("g", 0, 4, LONG).await.unwrap(), (4, true));

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 
 pub(super) use crate::store::Ran;
-use crate::store::{Guard, Memory, Store, StoreFuture, read_sum, report_unreadable};
+use crate::store::{Guard, Memory, Store, StoreFuture};
 
 /// The client's store, and what is kept without one.
 pub(super) struct Place {
@@ -99,16 +99,11 @@ impl Place {
 
     /// What a sum is.
     pub(super) async fn number(&self, key: &str) -> Option<i64> {
-        let held = match &self.shared {
-            Some(guard) => guard.read(READING, |store| store.get(key)).await?,
-            None => self.sums.get(key).await.ok()?,
+        let sum = match &self.shared {
+            Some(guard) => guard.read(READING, |store| store.sum(key)).await?,
+            None => self.sums.sum(key).await.ok()?,
         };
-        let Some(held) = held else { return Some(0) };
-        let number = read_sum(&held);
-        if number.is_none() {
-            report_unreadable(key, "no sum", "not read");
-        }
-        number
+        Some(sum.unwrap_or_default())
     }
 
     /// Adds to numbers by name; whether they were taken, or may have been.

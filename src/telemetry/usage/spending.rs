@@ -61,6 +61,9 @@ struct Told {
     perhaps: bool,
 }
 
+/// A sum that is unreadable is replaced by the limit and this: requests under way that give back theirs leave the
+/// budget closed.
+const NOT_GIVEN_BACK: i64 = 100_000;
 /// A budget that is spent is asked for again after this.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -162,7 +165,8 @@ impl Spending {
     /// store may have counted since. Others may have spent more, so that a strict budget with a limit is closed
     /// until its window ends. Returns whether the store has a sum again.
     async fn repair(&self, place: &Place, window: Window) -> bool {
-        let closed = self.budget.hard.filter(|_| self.budget.strict).map(signed);
+        let closed = self.budget.hard.filter(|_| self.budget.strict);
+        let closed = closed.map(|hard| signed(hard).saturating_add(NOT_GIVEN_BACK));
         let known = {
             let state = self.state();
             let current = state.window == Some(window);
@@ -170,11 +174,12 @@ impl Spending {
         };
         let at_least = known.max(closed.unwrap_or_default());
         let ran = place.repair(&self.key(window), at_least, window.period.kept()).await;
-        if closed.is_some() {
+        let is_repaired = matches!(ran, Ran::Done(_));
+        if closed.is_some() && is_repaired {
             let (budget, ends) = (&self.budget.name, window.ends);
             warn!(budget, %ends, "strict budget closed until its window ends: its count was unreadable");
         }
-        matches!(ran, Ran::Done(_))
+        is_repaired
     }
 
     /// Whether a store that did not answer does now, if it was not told of something: it is told only if it

@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 use super::Limits;
 use super::inbox::{InMemory, Inbox, Totals, make_tables};
 use crate::error::{Error, ErrorKind, Result};
-use crate::private_files::{Access, FileRole, PrivateFolder, fault};
+use crate::private_files::{Access, FileRole, FolderRole, Permissions, PrivateFolder, fault};
 
 /// Tells the file from those of other programs, and of later versions.
 const META: TableDefinition<&str, u64> = TableDefinition::new("octowire-journal");
@@ -34,6 +34,21 @@ const REMEMBERED_BYTES: u64 = 100;
 /// A file whose making was broken off is no larger.
 const UNMADE_BYTES: u64 = 8 * 1024 * 1024;
 
+/// Where the file is, and how it is opened.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) path: PathBuf,
+    pub(super) permissions: Permissions,
+}
+
+/// Whether all of a file is read when it is opened, to verify its checksums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verification {
+    Whole,
+    /// This process had the file open, and found no damage. redb still reads what it needs to.
+    None,
+}
+
 /// The open file, which is locked.
 pub(super) struct File {
     database: Database,
@@ -51,8 +66,9 @@ pub(super) fn damaged(path: &Path) -> Error {
 
 impl File {
     /// Opens the file, or makes it.
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        let database = open_database(path).map_err(|error| refused(path, error))?;
+    pub(super) fn open(place: &Place, verification: Verification) -> Result<Self> {
+        let path = &*place.path;
+        let database = open_database(place, verification).map_err(|error| refused(path, error))?;
         Self::read(database).map_err(|error| match error {
             Unreadable::Strange => damaged(path),
             Unreadable::Later(format) => {
@@ -69,11 +85,11 @@ impl File {
     }
 
     /// Makes the file smaller if most of it is free. If that fails, it is left as it was.
-    pub(super) fn shrink(self, path: &Path) -> Result<Self> {
+    pub(super) fn shrink(self, place: &Place) -> Result<Self> {
         let Self { mut database, totals } = self;
         let remembered = totals.remembered.saturating_mul(REMEMBERED_BYTES);
         let used = totals.bytes.saturating_add(remembered);
-        let length = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        let length = std::fs::metadata(&place.path).map_or(0, |metadata| metadata.len());
         if length <= used.saturating_mul(MOSTLY_FREE).saturating_add(WORTH_IT) {
             return Ok(Self { database, totals });
         }
@@ -84,7 +100,7 @@ impl File {
             Ok(database) => Ok(Self { database, totals }),
             Err(error) => {
                 warn!(error, "the journal could not be made smaller");
-                Self::open(path)
+                Self::open(place, Verification::Whole)
             }
         }
     }
@@ -166,19 +182,22 @@ impl<E: Into<redb::Error>> From<E> for Unreadable {
     }
 }
 
-fn open_database(path: &Path) -> Result<Database, DatabaseError> {
-    match open_file(path) {
-        Err(error) if is_invalid(&error) && clear_unmade(path)? => open_file(path),
+fn open_database(place: &Place, verification: Verification) -> Result<Database, DatabaseError> {
+    match open_file(place, verification) {
+        Err(error) if is_invalid(&error) && clear_unmade(place)? => open_file(place, verification),
         result => result,
     }
 }
 
-fn open_file(path: &Path) -> Result<Database, DatabaseError> {
-    let (folder, file) = private_file(path)?;
+fn open_file(place: &Place, verification: Verification) -> Result<Database, DatabaseError> {
+    #[cfg(test)]
+    opened::note(verification);
+    let path = &*place.path;
+    let (folder, file) = private_file(place)?;
     let is_new = file.metadata()?.len() == 0;
     let mut builder = Database::builder();
     // What fell over on the disk, or was changed there, is an error, and not a panic later.
-    builder.set_check_integrity_on_open(true);
+    builder.set_check_integrity_on_open(verification == Verification::Whole);
     builder.set_cache_size(CACHE).set_repair_callback({
         let path = path.to_owned();
         move |session| {
@@ -192,15 +211,17 @@ fn open_file(path: &Path) -> Result<Database, DatabaseError> {
         // That the file is there is on the disk, too. Not every system can say so.
         let _ = folder.sync();
         let above = folder_of(&folder_of(path));
-        let _ = PrivateFolder::open(&above).and_then(|folder| folder.sync());
+        let _ = PrivateFolder::open(&above, FolderRole::Given, place.permissions)
+            .and_then(|folder| folder.sync());
     }
     Ok(database)
 }
 
 /// Opens the file, which is created, with its folder, if it is not there.
-fn private_file(path: &Path) -> io::Result<(PrivateFolder, std::fs::File)> {
-    let name = path.file_name().ok_or(IoErrorKind::IsADirectory)?;
-    let folder = PrivateFolder::create(&folder_of(path))?;
+fn private_file(place: &Place) -> io::Result<(PrivateFolder, std::fs::File)> {
+    let name = place.path.file_name().ok_or(IoErrorKind::IsADirectory)?;
+    let folder = folder_of(&place.path);
+    let folder = PrivateFolder::create(&folder, FolderRole::Given, place.permissions)?;
     let file = folder.file(name, FileRole::Journal, Access::Create)?;
     Ok((folder, file))
 }
@@ -212,8 +233,8 @@ fn folder_of(path: &Path) -> PathBuf {
 
 /// Empties a file that has nothing in it but the beginning of a header: whoever made it came no further.
 /// Says whether it did.
-fn clear_unmade(path: &Path) -> io::Result<bool> {
-    let (_, mut file) = private_file(path)?;
+fn clear_unmade(place: &Place) -> io::Result<bool> {
+    let (_, mut file) = private_file(place)?;
     if file.try_lock().is_err() || file.metadata()?.len() > UNMADE_BYTES {
         return Ok(false);
     }
@@ -275,4 +296,25 @@ pub(super) fn unusable(path: &Path) -> Error {
 fn is_invalid(error: &DatabaseError) -> bool {
     let DatabaseError::Storage(StorageError::Io(error)) = error else { return false };
     matches!(error.kind(), IoErrorKind::InvalidData | IoErrorKind::UnexpectedEof)
+}
+
+/// Counts how often files are opened, for a test that is alone in its process.
+#[cfg(test)]
+pub(super) mod opened {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::Verification;
+
+    static ALL: AtomicU64 = AtomicU64::new(0);
+    static VERIFIED: AtomicU64 = AtomicU64::new(0);
+
+    pub(super) fn note(verification: Verification) {
+        ALL.fetch_add(1, Ordering::Relaxed);
+        VERIFIED.fetch_add(u64::from(verification == Verification::Whole), Ordering::Relaxed);
+    }
+
+    /// Returns how often a file was opened, and how often all of it was verified.
+    pub(in crate::webhooks::journal) fn counts() -> (u64, u64) {
+        (ALL.load(Ordering::Relaxed), VERIFIED.load(Ordering::Relaxed))
+    }
 }

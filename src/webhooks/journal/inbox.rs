@@ -32,7 +32,7 @@ const LONGEST_ERROR: usize = 2_000;
 const LARGEST_RECORD: usize = 1024 * 1024 * 1024;
 /// The limit of handled deliveries that cannot be recorded: 20 MB of ids. While it is reached, no delivery
 /// is accepted or taken up.
-pub(super) const MAX_UNRECORDED: usize = 100_000;
+pub(super) const MAX_UNRECORDED: usize = if cfg!(test) { 2_000 } else { 100_000 };
 /// So many that are over go with one transaction: more than can come with one.
 const FORGOTTEN_AT_ONCE: u64 = 1024;
 

@@ -15,6 +15,8 @@ pub(super) struct Job<T> {
     hands_over: Option<HandsOver<T>>,
     /// The delivery that the job records as handled.
     records: Option<String>,
+    /// It changes nothing.
+    reads: bool,
     size: usize,
 }
 
@@ -76,8 +78,16 @@ impl<T> Job<T> {
             answer: None,
             hands_over: None,
             records: None,
+            reads: false,
             size: 0,
         }
+    }
+
+    /// The same, where the job changes nothing: it is done even if the disk has no room.
+    pub(super) fn reading(
+        act: impl FnOnce(&mut Inbox<'_>) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Self {
+        Self { reads: true, ..Self::new(act) }
     }
 
     /// The same, where an outcome of which `does` is true makes a delivery the caller's.
@@ -114,6 +124,9 @@ impl<T> Job<T> {
 pub(super) trait Work: Send {
     fn size(&self) -> usize;
 
+    /// Whether the job changes nothing.
+    fn is_reading(&self) -> bool;
+
     /// The delivery that the job records as handled.
     fn take_recorded(&mut self) -> Option<String>;
 
@@ -127,6 +140,10 @@ pub(super) trait Work: Send {
 impl<T: Send> Work for Job<T> {
     fn size(&self) -> usize {
         self.size
+    }
+
+    fn is_reading(&self) -> bool {
+        self.reads
     }
 
     fn take_recorded(&mut self) -> Option<String> {

@@ -1,7 +1,7 @@
 //! The thread that owns the file. Jobs that arrive during a transaction form the next one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{debug, info};
 
-use super::file::{File, MOVE_AWAY};
+use super::file::{File, MOVE_AWAY, Place, Verification};
 use super::inbox::{InMemory, Inbox, Totals};
 use super::job::{Left, Work};
 use super::{Clock, Limits};
@@ -21,26 +21,43 @@ use crate::error::{Error, ErrorKind, Result};
 pub(super) const BATCH_JOBS: usize = 256;
 /// … and, but for the last one, these bytes.
 const BATCH_BYTES: usize = 32 * 1024 * 1024;
-/// The pauses between two attempts to record handled deliveries: they double from the first to the
-/// longest. After a failed attempt the file is opened again, which reads all of it.
+/// So many handled deliveries are recorded by one transaction, while others wait.
+const RECORDED_AT_ONCE: usize = 256;
+/// The pauses between two attempts at a file that failed: they double from the first to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// A pause is at least this many times as long as the attempt before it: opening a large file can read all of it,
+/// and takes no more than a fifth of the time.
+const PAUSE_PER_ATTEMPT: u32 = 4;
 
 /// The thread that owns the file.
 pub(super) struct Thread {
-    path: PathBuf,
+    place: Place,
     /// `None` after it failed, until it is opened again.
     file: Option<File>,
+    /// The attempts that failed since something was written last.
+    failures: Option<Failures>,
     left: Left,
     in_memory: InMemory,
     /// Of the file as it was read or written last.
     totals: Totals,
-    /// The next attempt to record handled deliveries, if any are unrecorded.
-    retry: Option<Retry>,
     timer: Runtime,
     counts: Arc<Counts>,
     limits: Limits,
     clock: Clock,
+}
+
+/// Attempts at the file that failed, one after another.
+struct Failures {
+    last: Error,
+    /// When the next attempt to write is due. Until then the last error is the answer.
+    due: Instant,
+    /// Zero after the first failure: the next attempt follows at once, since most failures are over then.
+    pause: Duration,
+    /// The content of the file is in doubt.
+    is_damaged: bool,
+    /// The last attempt could not even open the file, so that nothing can be read either.
+    is_closed: bool,
 }
 
 /// The counts that other threads read.
@@ -53,15 +70,10 @@ pub(super) struct Counts {
     pub(super) flush: AtomicBool,
 }
 
-struct Retry {
-    due: Instant,
-    pause: Duration,
-}
-
 impl Thread {
     /// The timer is the thread's own, so that it depends on no runtime of the application.
     pub(super) fn new(
-        path: PathBuf,
+        place: Place,
         file: File,
         timer: Runtime,
         counts: Arc<Counts>,
@@ -69,12 +81,12 @@ impl Thread {
         clock: Clock,
     ) -> Self {
         Self {
-            path,
+            place,
             totals: file.totals(),
             file: Some(file),
+            failures: None,
             left: Left::default(),
             in_memory: InMemory::default(),
-            retry: None,
             timer,
             counts,
             limits,
@@ -91,87 +103,145 @@ impl Thread {
                 size = size.saturating_add(next.size());
                 batch.push(next);
             }
-            if self.counts.flush.swap(false, Ordering::Relaxed) || self.is_due() {
+            if self.counts.flush.swap(false, Ordering::Relaxed) {
+                self.record_all();
+            }
+            batch = self.refuse_paused(batch);
+            if !batch.is_empty() {
+                let act =
+                    |inbox: &mut Inbox<'_>| batch.iter_mut().try_for_each(|job| job.act(inbox));
+                let error = self.transact(act).err();
+                self.answer(batch, error.as_ref());
+            }
+            // No caller waits for it.
+            if self.is_due() {
                 self.record();
-            }
-            let done = self.transact(|inbox| batch.iter_mut().try_for_each(|job| job.act(inbox)));
-            match &done {
-                Ok(true) if self.retry.is_some() => self.record(),
-                Ok(_) => {}
-                Err(_) => self.remember(&mut batch),
-            }
-            let error = done.err();
-            for job in batch {
-                job.answer(error.as_ref(), &self.left);
             }
         }
         // The last attempt, before the file is closed.
-        self.record();
+        self.record_all();
     }
 
     /// Waits for the next job. Meanwhile, records handled deliveries when that is due.
     fn next(&mut self, waiting: &mut mpsc::Receiver<Box<dyn Work>>) -> Option<Box<dyn Work>> {
         loop {
-            let Some(retry) = &self.retry else { return waiting.blocking_recv() };
-            let left = retry.due.saturating_duration_since(Instant::now());
+            let Some(due) = self.due() else { return waiting.blocking_recv() };
+            let left = due.saturating_duration_since(Instant::now());
+            // A job that is there comes first.
             let next = self.timer.block_on(async { timeout(left, waiting.recv()).await });
             match next {
                 Ok(next) => return next,
                 Err(_) => self.record(),
-            }
+            };
         }
+    }
+
+    /// Returns when handled deliveries are to be recorded next, if any are unrecorded.
+    fn due(&self) -> Option<Instant> {
+        if self.in_memory.unrecorded.is_empty() {
+            return None;
+        }
+        Some(self.failures.as_ref().map_or_else(Instant::now, |failures| failures.due))
     }
 
     fn is_due(&self) -> bool {
-        self.retry.as_ref().is_some_and(|retry| retry.due <= Instant::now())
+        self.due().is_some_and(|due| due <= Instant::now())
     }
 
-    /// Remembers the handled deliveries of a batch that failed.
-    fn remember(&mut self, batch: &mut [Box<dyn Work>]) {
-        self.in_memory.unrecorded.extend(batch.iter_mut().filter_map(|job| job.take_recorded()));
-        if self.retry.is_none() && !self.in_memory.unrecorded.is_empty() {
-            self.retry_after(FIRST_PAUSE);
+    /// Refuses those jobs of a batch that are not tried in the pause after a failure: those that write, and all
+    /// if the file cannot be opened. Returns the others.
+    fn refuse_paused(&mut self, batch: Vec<Box<dyn Work>>) -> Vec<Box<dyn Work>> {
+        let now = Instant::now();
+        let Some(failures) = self.failures.as_ref().filter(|failures| failures.due > now) else {
+            return batch;
+        };
+        let (error, is_closed) = (failures.last.clone(), failures.is_closed);
+        let (tried, refused) = batch.into_iter().partition(|job| job.is_reading() && !is_closed);
+        self.answer(refused, Some(&error));
+        tried
+    }
+
+    /// Answers the callers of jobs. The handled deliveries of those that failed are remembered.
+    fn answer(&mut self, mut batch: Vec<Box<dyn Work>>, error: Option<&Error>) {
+        if error.is_some() {
+            let recorded = batch.iter_mut().filter_map(|job| job.take_recorded());
+            self.in_memory.unrecorded.extend(recorded);
+            self.count();
         }
-        self.count();
+        for job in batch {
+            job.answer(error, &self.left);
+        }
     }
 
-    /// Tries to record all handled deliveries that are unrecorded.
-    fn record(&mut self) {
-        let ids = self.in_memory.unrecorded.clone();
+    /// Records all handled deliveries that are unrecorded, unless that fails.
+    fn record_all(&mut self) {
+        while self.record() {}
+    }
+
+    /// Tries to record some handled deliveries that are unrecorded. Returns whether it did.
+    fn record(&mut self) -> bool {
+        let unrecorded = self.in_memory.unrecorded.iter();
+        let ids: Vec<String> = unrecorded.take(RECORDED_AT_ONCE).cloned().collect();
         if ids.is_empty() {
-            return;
+            return false;
         }
         match self.transact(|inbox| ids.iter().try_for_each(|id| inbox.done(id))) {
             Ok(_) => {
-                info!(deliveries = ids.len(), "handled deliveries recorded after a failure");
-                self.in_memory.unrecorded.clear();
-                self.retry = None;
+                for id in &ids {
+                    self.in_memory.unrecorded.remove(id);
+                }
                 self.count();
+                let left = self.in_memory.unrecorded.len();
+                info!(deliveries = ids.len(), left, "handled deliveries recorded after a failure");
+                true
             }
             Err(error) => {
-                let pause = self.retry.as_ref().map_or(FIRST_PAUSE, |retry| retry.pause);
-                let pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
-                debug!(%error, ?pause, "handled deliveries not recorded yet");
-                self.retry_after(pause);
+                debug!(%error, "handled deliveries not recorded yet");
+                false
             }
         }
-    }
-
-    fn retry_after(&mut self, pause: Duration) {
-        // A time beyond the range of the clock is due at once.
-        let now = Instant::now();
-        self.retry = Some(Retry { due: now.checked_add(pause).unwrap_or(now), pause });
     }
 
     /// All of a transaction, or nothing of it. Returns whether anything was written.
     ///
     /// redb refuses a file after an error of the disk, and nobody knows what is in memory after a panic.
-    /// So the file is closed then, and opened again for the next transaction, which finds on the disk what
-    /// is true.
+    /// So the file is closed then, and opened again for a later transaction, which finds on the disk what
+    /// is true. Opening it can read all of it, so that there is a pause between two attempts to write.
     fn transact(
         &mut self,
         act: impl FnOnce(&mut Inbox<'_>) -> Result<(), redb::Error>,
     ) -> Result<bool> {
+        let start = Instant::now();
+        let outcome = self.attempt(act);
+        match &outcome {
+            Ok(true) => self.failures = None,
+            // That something can be read does not show that the disk has room.
+            Ok(false) => {}
+            Err(failure) => self.failed(failure, start.elapsed()),
+        }
+        outcome.map_err(|failure| failure.error)
+    }
+
+    /// Sets when the next attempt is due.
+    fn failed(&mut self, failure: &Failure, took: Duration) {
+        let pause = match &self.failures {
+            None => Duration::ZERO,
+            Some(failures) => {
+                let doubled = failures.pause.saturating_mul(2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+                doubled.max(took.saturating_mul(PAUSE_PER_ATTEMPT))
+            }
+        };
+        // A time beyond the range of the clock is due at once.
+        let now = Instant::now();
+        let due = now.checked_add(pause).unwrap_or(now);
+        let &Failure { ref error, is_damaged, is_closed } = failure;
+        self.failures = Some(Failures { last: error.clone(), due, pause, is_damaged, is_closed });
+    }
+
+    fn attempt(
+        &mut self,
+        act: impl FnOnce(&mut Inbox<'_>) -> Result<(), redb::Error>,
+    ) -> Result<bool, Failure> {
         let now = (self.clock)().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         self.in_memory.unclaimed.extend(left.drain(..));
@@ -179,12 +249,10 @@ impl Thread {
         let is_anew = self.file.is_none();
         let mut file = match self.file.take() {
             Some(file) => file,
-            None => guarded(&self.path, || File::open(&self.path)).map_err(|error| {
-                failed(&self.path, &format!("cannot be opened again: {error}")).with_source(error)
-            })?,
+            None => self.reopen()?,
         };
         let (in_memory, limits) = (&mut self.in_memory, &self.limits);
-        let path = &self.path;
+        let path = &*self.place.path;
         let (file, changed) = guarded(path, move || {
             let changed = file.change(limits, now, in_memory, |inbox| {
                 if is_anew {
@@ -195,14 +263,33 @@ impl Thread {
             // Closed by whoever has it if this panics, in which redb takes care.
             match changed {
                 Ok(changed) => Ok((file, changed)),
-                Err(error @ redb::Error::Corrupted(_)) => Err(damaged(path).with_source(error)),
-                Err(error) => Err(failed(path, &error).with_source(error)),
+                Err(error @ redb::Error::Corrupted(_)) => {
+                    Err(Failure::damaging(damaged(path).with_source(error)))
+                }
+                Err(error) => Err(Failure::passing(failed(path, &error).with_source(error))),
             }
         })?;
         self.totals = file.totals();
         self.file = Some(file);
         self.count();
         Ok(changed)
+    }
+
+    /// Opens the file again. All of it is verified only if there is a reason to doubt it.
+    fn reopen(&self) -> Result<File, Failure> {
+        let is_damaged = self.failures.as_ref().is_some_and(|failures| failures.is_damaged);
+        let verification = if is_damaged { Verification::Whole } else { Verification::None };
+        let path = &*self.place.path;
+        let opened = guarded(path, || {
+            File::open(&self.place, verification).map_err(|error| {
+                let message = format!("cannot be opened again: {error}");
+                Failure {
+                    is_damaged,
+                    ..Failure::passing(failed(path, &message).with_source(error))
+                }
+            })
+        });
+        opened.map_err(|failure| Failure { is_closed: true, ..failure })
     }
 
     /// Publishes the counts.
@@ -221,14 +308,31 @@ impl Counts {
     }
 }
 
+/// Why an attempt failed.
+struct Failure {
+    error: Error,
+    is_damaged: bool,
+    is_closed: bool,
+}
+
+impl Failure {
+    fn passing(error: Error) -> Self {
+        Self { error, is_damaged: false, is_closed: false }
+    }
+
+    fn damaging(error: Error) -> Self {
+        Self { is_damaged: true, ..Self::passing(error) }
+    }
+}
+
 /// redb panics at some damage.
-fn guarded<T>(path: &Path, act: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|_| Err(damaged(path)))
+fn guarded<T>(path: &Path, act: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|_| Err(Failure::damaging(damaged(path))))
 }
 
 pub(super) fn failed(path: &Path, reason: &dyn std::fmt::Display) -> Error {
     Error::new(ErrorKind::Store, format!("the journal {}: {reason}", path.display()))
-        .with_advice("see that the disk is well and has room; the next delivery tries again")
+        .with_advice("see that the disk is well and has room; it is tried again, after a pause of some seconds at most")
         .with_retryable(true)
 }
 

@@ -1,6 +1,6 @@
 //! The way to the one thread that writes.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use tokio::runtime::Builder as RuntimeBuilder;
 use tokio::sync::mpsc;
 
-use super::file::File;
+use super::file::{File, Place, Verification};
 use super::job::{Job, Work};
 use super::thread::{BATCH_JOBS, Counts, Thread, failed};
 use super::{Clock, Limits};
@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// The way to the thread. Dropped, it waits until the thread has ended and the file is closed.
 pub(super) struct Writer {
-    path: PathBuf,
+    place: Place,
     counts: Arc<Counts>,
     /// Taken when it is dropped, which ends the thread.
     jobs: Option<mpsc::Sender<Box<dyn Work>>>,
@@ -25,8 +25,8 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Opens the file and starts its thread. It blocks.
-    pub(super) fn start(path: PathBuf, limits: Limits, clock: Clock) -> Result<Self> {
-        let file = File::open(&path)?.shrink(&path)?;
+    pub(super) fn start(place: Place, limits: Limits, clock: Clock) -> Result<Self> {
+        let file = File::open(&place, Verification::Whole)?.shrink(&place)?;
         let counts = Arc::new(Counts::default());
         counts.set(file.totals(), 0);
         let (jobs, waiting) = mpsc::channel(BATCH_JOBS);
@@ -37,16 +37,16 @@ impl Writer {
         };
         let timer =
             RuntimeBuilder::new_current_thread().enable_time().build().map_err(no_thread)?;
-        let own = Thread::new(path.clone(), file, timer, Arc::clone(&counts), limits, clock);
+        let own = Thread::new(place.clone(), file, timer, Arc::clone(&counts), limits, clock);
         let thread = thread::Builder::new()
             .name("octowire-journal".to_owned())
             .spawn(move || own.run(waiting))
             .map_err(no_thread)?;
-        Ok(Self { path, counts, jobs: Some(jobs), thread: Some(thread) })
+        Ok(Self { place, counts, jobs: Some(jobs), thread: Some(thread) })
     }
 
     pub(super) async fn run<T: Send + 'static>(&self, mut job: Job<T>) -> Result<T> {
-        let ended = || failed(&self.path, &"its thread has ended");
+        let ended = || failed(&self.place.path, &"its thread has ended");
         let answered = job.answered();
         let Some(jobs) = &self.jobs else { return Err(ended()) };
         jobs.send(Box::new(job)).await.map_err(|_| ended())?;
@@ -54,7 +54,7 @@ impl Writer {
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        &self.place.path
     }
 
     pub(super) fn pending(&self) -> u64 {

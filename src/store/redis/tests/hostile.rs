@@ -382,7 +382,18 @@ async fn a_key_of_any_type_is_no_outage() {
         plant();
         let found = redis.get("k").await.unwrap();
         assert_eq!(found.is_some(), is_text, "{wrong}");
-        assert_eq!(server.ask(&["EXISTS", "octowire:k"]) == "1", is_text, "it is removed: {wrong}");
+        let within = redis.get_within("k", 8_000_000).await;
+        let is_small = is_text && wrong != "many bytes";
+        match within {
+            Ok(value) => assert!(is_small && value == found, "{wrong}"),
+            Err(error) => assert!(!is_small && is_unreadable(&error), "{wrong}: {error}"),
+        }
+        assert!(is_unreadable(&redis.sum("k").await.unwrap_err()), "{wrong}");
+        redis.tallied("k").await.unwrap();
+        // It may be a sum, which must not begin at zero because it was read.
+        assert_eq!(server.ask(&["EXISTS", "octowire:k"]), "1", "it is left: {wrong}");
+        let spent = redis.spend("k", 0, 9, LONG).await.map_err(|error| is_unreadable(&error));
+        assert_eq!(spent, Err(true), "{wrong}");
         plant();
         assert_eq!(redis.renew("k", me(), LONG).await.ok(), Some(false), "{wrong}");
         assert_eq!(redis.release("k", me()).await.ok(), Some(false), "{wrong}");
@@ -447,4 +458,43 @@ async fn a_hash_with_too_many_names_is_begun_anew() {
     let one = BTreeMap::from([("a".to_owned(), 1)]);
     redis.tally("k", &[("a".to_owned(), 1)], LONG).await.unwrap();
     assert_eq!(redis.tallied("k").await.unwrap(), one);
+}
+
+/// What is large is neither read nor sent, so that no other client waits for it.
+#[tokio::test]
+async fn what_is_larger_than_its_reader_takes_is_unreadable_and_no_outage() {
+    let server = RedisServer::start();
+    let store = Arc::new(Redis::connect(server.url()).await.unwrap());
+    let redis: &Redis = &store;
+    server.ask(&["SETRANGE", "octowire:k", "80000000", "x"]);
+    server.ask(&["HSET", "octowire:t", "a", "7"]);
+    server.ask(&[
+        "EVAL",
+        "redis.call('HSET', KEYS[1], 'b', string.rep('9', 80000000))",
+        "1",
+        "octowire:t",
+    ]);
+    server.ask(&[
+        "EVAL",
+        "redis.call('HSET', KEYS[1], string.rep('c', 2000), '1')",
+        "1",
+        "octowire:t",
+    ]);
+    let guard = Guard::new(Arc::<Redis>::clone(&store), Duration::from_millis(500));
+    let within = guard.try_run(|store| store.get_within("k", 4_000_000)).await;
+    assert_eq!(within, crate::store::Ran::Unreadable);
+    assert_eq!(guard.run(|store| store.get("k")).await, Some(None));
+    let renewed = guard.run(|store| store.renew("k", bytes("me"), LONG)).await;
+    let released = guard.run(|store| store.release("k", bytes("me"))).await;
+    assert_eq!((renewed, released), (Some(false), Some(false)));
+    let one = BTreeMap::from([("a".to_owned(), 7)]);
+    assert_eq!(guard.run(|store| store.tallied("t")).await, Some(one));
+    let amounts = [("b".to_owned(), 2)];
+    assert_eq!(guard.run(|store| store.tally("t", &amounts, LONG)).await, Some(true));
+    let both = BTreeMap::from([("a".to_owned(), 7), ("b".to_owned(), 2)]);
+    assert_eq!(guard.run(|store| store.tallied("t")).await, Some(both));
+    assert_eq!(guard.health().outages, 0);
+    // It is what its next writer puts there.
+    redis.put("k", bytes("v"), LONG).await.unwrap();
+    assert_eq!(redis.get_within("k", 1).await.unwrap(), Some(bytes("v")));
 }

@@ -353,3 +353,26 @@ async fn a_report_does_not_take_garbage_for_a_number() {
         .unwrap();
     assert_eq!(used(&spending, &place, now).await, (1, false), "what this client knows");
 }
+
+/// What is under way when a sum is damaged was counted in the sum that is lost.
+#[tokio::test(start_paused = true)]
+async fn what_is_given_back_does_not_open_a_strict_budget_that_was_closed() {
+    let memory = Memory::new();
+    let place = Place::new(Some(Arc::new(Guard::new(Arc::new(memory.clone()), ASK_AGAIN))));
+    let spending = spending(Budget::new("b", Period::Hour).hard(10).strict());
+    let now = at("2026-11-26T01:00:00Z");
+    let mut under_way = Vec::new();
+    for _ in 0..8 {
+        under_way.push(spending.spend(&place, "o/p", now).await.unwrap());
+    }
+    let day = Duration::from_secs(86_400);
+    memory.put("budget:test:2026-11-26T01", Bytes::from_static(b"garbage"), day).await.unwrap();
+    // Whoever is told of it first.
+    spending.give_back(&place, under_way.remove(0)).await;
+    for spent in under_way {
+        spending.give_back(&place, spent).await;
+        tokio::time::sleep(2 * ASK_AGAIN).await;
+        spending.spend(&place, "o/p", now).await.unwrap_err();
+    }
+    spending.spend(&place, "o/p", at("2026-11-26T02:00:00Z")).await.unwrap();
+}

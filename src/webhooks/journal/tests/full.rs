@@ -176,18 +176,101 @@ fn what_cannot_be_recorded_to_the_end_is_handled_once_more_by_the_next_process()
     });
 }
 
-#[tokio::test]
-async fn as_many_as_can_be_remembered_are_and_then_none_is_accepted() {
-    let folder = Temporary::new("remembered");
-    let journal = folder.open().await;
-    journal.accept("pending", record("body")).await.unwrap();
-    let fill = Job::new(|inbox: &mut Inbox<'_>| {
-        inbox.pretend_unrecorded((0..inbox::MAX_UNRECORDED).map(|number| number.to_string()));
-        Ok(())
+#[test]
+fn a_full_disk_is_not_opened_again_for_each_delivery() {
+    let test = concat!(module_path!(), "::a_full_disk_is_not_opened_again_for_each_delivery");
+    in_process(test, async |file| {
+        let journal = Journal::open(&file).await.unwrap();
+        journal.accept("first", record("body")).await.unwrap();
+        disk_is_full();
+        say("it was full".to_owned());
+        let ((opened, verified), start) = (file::opened::counts(), std::time::Instant::now());
+        for number in 0..500 {
+            assert!(journal.accept(&number.to_string(), record("body")).await.is_err());
+        }
+        let (opened, verified) =
+            (file::opened::counts().0 - opened, file::opened::counts().1 - verified);
+        // At once after the first failure, and after a pause of 200 ms or more after each other one.
+        let most = 2 + start.elapsed().as_millis() / 200;
+        assert!(u128::from(opened) <= most, "{opened} times in {:?}", start.elapsed());
+        assert_eq!(verified, 0, "nothing says that it is damaged");
+        // A large file takes long to open, and what can be read is not refused.
+        let before = file::opened::counts().0;
+        for _ in 0..100 {
+            let _ = journal.load("first").await;
+            let _ = journal.accept("other", record("body")).await;
+        }
+        let opened = file::opened::counts().0 - before;
+        let most = 4 + 2 * start.elapsed().as_millis() / 200;
+        assert!(u128::from(opened) <= most, "{opened} times in {:?}", start.elapsed());
+        disk_has_room();
+        let start = std::time::Instant::now();
+        while journal.accept("after", record("body")).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(start.elapsed() < Duration::from_secs(7), "{:?}", start.elapsed());
+        assert_eq!(journal.accept("first", record("body")).await.unwrap(), Accepted::Pending);
     });
-    journal.run(fill).await.unwrap();
-    assert_eq!(journal.accept("new", record("body")).await.unwrap(), Accepted::Full);
-    assert_eq!(journal.accept("7", record("body")).await.unwrap(), Accepted::Done);
-    assert_eq!(journal.accept("pending", record("body")).await.unwrap(), Accepted::Full);
-    assert!(!journal.can_remember());
+}
+
+#[test]
+fn as_many_as_can_be_remembered_are_and_callers_do_not_wait_until_all_are_recorded() {
+    let test = concat!(
+        module_path!(),
+        "::as_many_as_can_be_remembered_are_and_callers_do_not_wait_until_all_are_recorded"
+    );
+    in_process(test, async |file| {
+        let journal = Journal::open(&file).await.unwrap();
+        journal.accept("pending", record("body")).await.unwrap();
+        disk_is_full();
+        say("it was full".to_owned());
+        let fill = Job::new(|inbox: &mut Inbox<'_>| {
+            inbox.pretend_unrecorded((0..inbox::MAX_UNRECORDED).map(|number| number.to_string()));
+            Ok(())
+        });
+        let _ = journal.run(fill).await;
+        until("all are remembered", || !journal.can_remember()).await;
+        for _ in 0..20 {
+            let accepted = journal.accept("new", record("body")).await;
+            assert!(matches!(accepted, Err(_) | Ok(Accepted::Full)), "{accepted:?}");
+        }
+        disk_has_room();
+        let known = loop {
+            match journal.accept("7", record("body")).await {
+                Ok(accepted) => break accepted,
+                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        };
+        // It is answered before they are recorded, or between two of many transactions.
+        let left = journal.unrecorded();
+        assert!(left >= inbox::MAX_UNRECORDED as u64 - 600, "{left} are left");
+        assert_eq!(known, Accepted::Done);
+        until("all are recorded", || journal.unrecorded() == 0).await;
+        assert_eq!(journal.accept("7", record("body")).await.unwrap(), Accepted::Done);
+        assert_eq!(journal.accept("pending", record("body")).await.unwrap(), Accepted::Pending);
+    });
+}
+
+#[test]
+fn with_as_many_as_can_be_remembered_none_is_accepted_or_taken_up() {
+    let folder = Temporary::new("remembered");
+    let place = file::Place { path: folder.file(), permissions: Permissions::Checked };
+    let mut file = file::File::open(&place, file::Verification::Whole).unwrap();
+    let limits = Journal::builder(folder.file()).limits;
+    let mut in_memory = inbox::InMemory::default();
+    let now = Duration::from_secs(1);
+    let mut accept = |in_memory: &mut inbox::InMemory, id: &str| {
+        let mut accepted = None;
+        let change = |inbox: &mut Inbox<'_>| {
+            accepted = Some(inbox.accept(id, b"body")?);
+            Ok(())
+        };
+        file.change(&limits, now, in_memory, change).unwrap();
+        accepted.unwrap()
+    };
+    assert_eq!(accept(&mut in_memory, "pending"), Accepted::New);
+    in_memory.unrecorded.extend((0..inbox::MAX_UNRECORDED).map(|number| number.to_string()));
+    assert_eq!(accept(&mut in_memory, "new"), Accepted::Full);
+    assert_eq!(accept(&mut in_memory, "7"), Accepted::Done);
+    assert_eq!(accept(&mut in_memory, "pending"), Accepted::Full);
 }
