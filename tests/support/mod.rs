@@ -95,6 +95,10 @@ impl Server {
         self.log.lock().unwrap().clone()
     }
 
+    pub fn request_count(&self) -> usize {
+        self.log.lock().unwrap().len()
+    }
+
     /// A client that sends each call once, and at once: for tests of a single attempt.
     pub fn builder(&self) -> ClientBuilder {
         let builder = self.unattended().rate_limits(RateLimits::none());
