@@ -110,6 +110,7 @@ const MAX_READERS: usize = 32;
 const LIMITS: ServerLimits = ServerLimits {
     max_connections: 128,
     header_timeout: Duration::from_secs(10),
+    idle_timeout: Duration::from_secs(10),
     write_timeout: Duration::from_secs(30),
     max_age: Duration::from_secs(15 * 60),
 };
@@ -171,9 +172,10 @@ impl Dashboard {
 
     /// Serves the page alone by HTTP/1.1, until the future is dropped, which ends all connections as well.
     ///
-    /// At most 128 connections are open at a time; further ones wait in the operating system's backlog. A connection
-    /// ends if the headers of its next request are not complete within 10 s or have more than 32 KiB, if its client
-    /// reads nothing for 30 s, and after 15 minutes.
+    /// At most 128 connections are served at a time. For one more, the connection is closed that has waited longest
+    /// for a complete request; if each has a request in progress, further ones wait in the operating system's backlog.
+    /// A connection ends if the headers of a request are not complete within 10 s or have more than 32 KiB, if there
+    /// is no next request within 10 s, if its client reads nothing for 30 s, and after 15 minutes.
     ///
     /// # Errors
     /// If the listener is on an address that others reach and there is no token, or the token is too short
