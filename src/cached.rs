@@ -158,6 +158,7 @@ async fn ask(
     let refused = answer.as_ref().err().zip(prepared.conditional.as_ref());
     if refused.is_some_and(|(error, conditional)| conditional.is_refused(error)) {
         debug!("the conditional request was refused: asking without the condition");
+        plan.condition_refused();
         prepared.conditional = Some(plan.conditional(&Base::Nothing));
         requested = clock::now();
         answer = tried(prepared, operation, Reading::Buffered, call).await;
