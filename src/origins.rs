@@ -103,9 +103,10 @@ impl Origins {
 
     /// The address at which this client fetches the page that `link` names, on a page from `from`.
     ///
-    /// A proxy in front of an Enterprise Server answers with links to the server's public name. The
-    /// path and query of such a link are fetched at the API's own address, so that no credential goes
-    /// to another host. A user name, a password and a fragment are left out.
+    /// A proxy in front of an Enterprise Server answers with links to the server's public name, and one in front of
+    /// github.com with links to `api.github.com`. The path and query of such a link are fetched at the API's own
+    /// address, so that no credential goes to another host. If the API is below a path at the proxy, that path is put
+    /// before a path of GitHub's own. A user name, a password and a fragment are left out.
     ///
     /// # Errors
     /// If the link is not HTTP or leaves the API's base path, or if the page that has it came from
@@ -115,12 +116,14 @@ impl Origins {
         if !matches!(link.scheme(), "http" | "https") || !self.trusts(from) {
             self.require_trusted(link, WHAT)?;
         }
-        let base = match same_origin(&self.upload.url, link) && !same_origin(&self.api.url, link) {
-            true => &self.upload.url,
-            false => &self.api.url,
-        };
+        let is_upload = same_origin(&self.upload.url, link) && !same_origin(&self.api.url, link)
+            || is_githubs(link, "uploads.");
+        let base = if is_upload { &self.upload.url } else { &self.api.url };
         let mut page = base.clone();
-        page.set_path(link.path());
+        match self.behind_gateway(base, link) {
+            Some(path) => page.set_path(&path),
+            None => page.set_path(link.path()),
+        }
         page.set_query(link.query());
         if self.contains(&page) || !self.contains(from) {
             return Ok(page);
@@ -130,7 +133,28 @@ impl Origins {
             ErrorKind::UntrustedUrl,
             format!("{WHAT} leads out of {base}, where this client has its API"),
         )
-        .with_advice("the request was not sent; check the client's base_url"))
+        .with_advice(
+            "the request was not sent: a proxy between has to rewrite Link headers to its own address and path; \
+             without one, check the client's base_url",
+        ))
+    }
+
+    /// The path at which a gateway has what GitHub itself names by `link`; `None` if the link is not of GitHub's own
+    /// address, or the gateway has GitHub's paths.
+    fn behind_gateway(&self, base: &Url, link: &Url) -> Option<String> {
+        if self.trusts(link) {
+            return None;
+        }
+        let below = base.path().trim_end_matches('/');
+        if is_githubs(link, "api.") || is_githubs(link, "uploads.") {
+            return Some(format!("{below}{}", link.path()));
+        }
+        // An Enterprise Server, whose public name is not known, has its API at a path that is.
+        let (gateway, root) = ["/api/v3", "/api/uploads"]
+            .into_iter()
+            .find_map(|root| Some((below.strip_suffix(root)?, root)))?;
+        let rest = link.path().strip_prefix(root)?;
+        rest.starts_with('/').then(|| format!("{gateway}{root}{rest}"))
     }
 
     /// Whether the path of `url` lies below that of the server it goes to.
@@ -213,6 +237,13 @@ pub(crate) fn has_credentials(url: &Url) -> bool {
 /// The URL's scheme, host and port, for messages: no path and no query.
 pub(crate) fn origin_of(url: &Url) -> String {
     url.origin().ascii_serialization()
+}
+
+/// Whether the URL leads to github.com or a data residency, at the host that begins so.
+fn is_githubs(url: &Url, begin: &str) -> bool {
+    let rest = url.host_str().and_then(|host| host.strip_prefix(begin));
+    url.port().is_none()
+        && rest.is_some_and(|rest| rest == "github.com" || rest.ends_with(".ghe.com"))
 }
 
 /// Uploads have a host of their own on github.com and on data residency
@@ -394,11 +425,74 @@ mod tests {
         assert!(ghes.page(&link, &stranger).is_err());
     }
 
+    #[test]
+    fn a_gateway_that_passes_githubs_links_through_is_asked_for_the_pages() {
+        for (base, link, expected) in [
+            // Below a path, in front of github.com, a data residency, and an Enterprise Server.
+            (
+                "/github",
+                "https://api.github.com/repos/o/r/issues?page=2",
+                "/github/repos/o/r/issues?page=2",
+            ),
+            (
+                "/github/",
+                "https://api.github.com/repositories/1/x?after=a%2Fb",
+                "/github/repositories/1/x?after=a%2Fb",
+            ),
+            ("/a/b", "http://api.github.com/x?page=2", "/a/b/x?page=2"),
+            ("/gh", "https://api.octocorp.ghe.com/x?page=2", "/gh/x?page=2"),
+            ("/gh/api/v3", "https://ghe.example/api/v3/x?page=2", "/gh/api/v3/x?page=2"),
+            ("/gh/api/v3", "https://ghe.example:8443/api/v3/x?page=2", "/gh/api/v3/x?page=2"),
+            // GitHub has paths that begin as the gateway's own.
+            (
+                "/repos",
+                "https://api.github.com/repos/o/r/issues?page=2",
+                "/repos/repos/o/r/issues?page=2",
+            ),
+            ("/user", "https://api.github.com/user?page=2", "/user/user?page=2"),
+            // A gateway that rewrites them, wholly or the path alone, and one without a path.
+            ("/github", "https://gateway.internal/github/x?page=2", "/github/x?page=2"),
+            ("/github", "https://other.internal/github/x?page=2", "/github/x?page=2"),
+            ("", "https://api.github.com/x?page=2", "/x?page=2"),
+            // A name and a password do not go along.
+            ("/github", "https://a:b@api.github.com/x?page=2#y", "/github/x?page=2"),
+        ] {
+            let origins = origins(&format!("https://gateway.internal{base}"));
+            let from = Url::parse(&format!("https://gateway.internal{base}/list")).unwrap();
+            let page = origins.page(&Url::parse(link).unwrap(), &from).unwrap();
+            let expected = format!("https://gateway.internal{expected}");
+            assert_eq!(page.as_str(), expected, "{base} {link}");
+        }
+        for (base, link) in [
+            // Neither GitHub's address nor the gateway's path.
+            ("/github", "https://ghe.example/x?page=2"),
+            ("/github", "https://api.github.com.evil.example/x?page=2"),
+            ("/github", "https://evil.example/?https://api.github.com/x"),
+            ("/github", "https://api.github.com:8443/x?page=2"),
+            ("/github", "https://github.com/x?page=2"),
+            ("/github", "https://api.github.com@evil.example/x?page=2"),
+            // The gateway's own links keep to its path.
+            ("/github", "https://gateway.internal/x?page=2"),
+            ("/gh/api/v3", "https://gateway.internal/api/v3/x?page=2"),
+            // Out of the gateway's path.
+            ("/github", "https://api.github.com/..%2fadmin?page=2"),
+            ("/github", "https://api.github.com/%252e%252e%252fadmin"),
+            ("/gh/api/v3", "https://ghe.example/api/v3/..%2f..%2f..%2fadmin"),
+            ("/gh/api/v3", "https://ghe.example/api/v3x?page=2"),
+        ] {
+            let origins = origins(&format!("https://gateway.internal{base}"));
+            let from = Url::parse(&format!("https://gateway.internal{base}/list")).unwrap();
+            let error = origins.page(&Url::parse(link).unwrap(), &from).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::UntrustedUrl, "{base} {link}");
+            assert!(error.to_string().contains("rewrite Link headers"), "{error}");
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn no_link_leads_to_another_host(
-            base in "(|/api/v3|/a/b)",
-            link in "(https?|ftp|HTTP)://([a-z:@]{0,5})?[a-z.]{1,12}(:[0-9]{1,4})?/([a-z0-9./%?#@:\\\\]|%2e|%2f|%5c|%25){0,40}",
+            base in "(|/api/v3|/a/b|/a/api/v3)",
+            link in "(https?|ftp|HTTP)://([a-z:@]{0,5})?([a-z.]{1,12}|api\\.github\\.com|uploads\\.x\\.ghe\\.com)(:[0-9]{1,4})?/([a-z0-9./%?#@:\\\\]|%2e|%2f|%5c|%25){0,40}",
         ) {
             let origins = origins(&format!("https://ghe.internal{base}"));
             let from = Url::parse(&format!("https://ghe.internal{base}/list")).unwrap();
