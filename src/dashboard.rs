@@ -165,8 +165,8 @@ impl Dashboard {
     /// be a token. Up to 16 names are allowed, of 64 bytes each, in upper or lower case.
     ///
     /// `router` and `serve` return an error ([`ErrorKind::Configuration`]) for further names, for what is not the name
-    /// of a header, and for headers by which proxies are recognized, such as `Forwarded`, `X-Forwarded-For` or `Via`:
-    /// those are never allowed.
+    /// of a header, and for the headers of proxies that this library knows, such as `Forwarded`, `X-Forwarded-For`,
+    /// `X-Auth-Request-User` or `Via`: those are never allowed. The list cannot be complete.
     pub fn allow_header(mut self, name: impl Into<String>) -> Self {
         // One beyond the bound is enough to refuse.
         if self.allowed_headers.len() <= local::MAX_ALLOWED {
@@ -198,10 +198,10 @@ impl Dashboard {
 
     /// Serves the page alone by HTTP/1.1, until the future is dropped, which ends all connections as well.
     ///
-    /// At most 128 connections are served at a time. For one more, the connection is closed that has waited longest
-    /// for a complete request; if each has a request in progress, further ones wait in the operating system's backlog.
+    /// At most 128 connections are served at a time. For one more, a connection is closed on which nothing has arrived
+    /// for a while, or whose client does not read; if there is none, it waits in the operating system's backlog.
     /// A connection ends if the headers of a request are not complete within 10 s or have more than 32 KiB, if there
-    /// is no next request within 10 s, if its client reads nothing for 30 s, and after 15 minutes.
+    /// is no next request within 10 s, if a response is not read within 30 s, and after 15 minutes.
     ///
     /// # Errors
     /// If the listener is on an address that others reach and there is no token, the token is too short, or a header

@@ -4,9 +4,10 @@
 //! the number nor the age of connections.
 //!
 //! # A place for the next sender
-//! A client can open connections and send nothing, or little. Timeouts alone would leave all places to such clients
-//! for seconds. So when all places are taken, the connection is closed that has waited longest for a complete
-//! request, and for a quarter of a second at least. A connection is never closed so while a response to a complete request is prepared or sent.
+//! A client can open connections and send nothing, or little, or leave responses unread. Timeouts alone would leave all
+//! places to such clients for seconds. So when all places are taken, or the system has no file descriptor left, a
+//! connection is closed that waits for its client: see [`progress`] for the stages of a connection, and [`queue`] for
+//! the order. A connection is never closed so while a response to a complete request is prepared.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -22,33 +23,36 @@ use http_body::Body;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, sleep_until, timeout};
-use tokio_io_timeout::TimeoutStream;
+use tokio::time::{sleep, timeout, timeout_at};
 use tower_service::Service;
 use tracing::debug;
 
 mod progress;
 mod queue;
+mod tracked;
 
-pub(crate) use progress::RequestBody;
-use progress::{Connection, Progress, ResponseBody, TrackedStream};
+use progress::{Connection, Event, Progress};
 use queue::{Eviction, EvictionQueue};
+pub(crate) use tracked::RequestBody;
+use tracked::{ResponseBody, TrackedStream};
 
 /// The bounds of a server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ServerLimits {
-    /// Connections at a time. For one more, the connection is closed that has waited longest for a complete
-    /// request. If there is none, further ones wait in the operating system's backlog.
+    /// Connections at a time. For one more, another one is closed that waits for its client. If there is none,
+    /// further ones wait in the operating system's backlog.
     pub(crate) max_connections: usize,
     /// The time until a request's headers are complete, from the start of the connection, or from the first byte
     /// of a later request.
     pub(crate) header_timeout: Duration,
     /// The time between a response and the first byte of the next request.
     pub(crate) idle_timeout: Duration,
-    /// The time for which a client may leave a response unread.
+    /// The time from when the socket takes no more of a response until all that there is of it is written. It is for
+    /// small responses: one byte now and then does not prolong it.
     pub(crate) write_timeout: Duration,
     /// The age at which a connection takes no more requests.
     pub(crate) max_age: Duration,
@@ -59,7 +63,7 @@ const MAX_BUFFER: usize = 32 * 1024;
 /// The time for requests in progress when a connection or the server ends.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// The pause after the system refuses a connection, most likely for lack of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves connections until `shutdown` completes and the requests in progress are finished. If the future is
 /// dropped, all connections end.
@@ -83,13 +87,14 @@ pub(crate) async fn serve<S, B>(
     loop {
         while connections.try_join_next().is_some() {}
         let next = async {
-            let accepted = accept(&listener).await;
+            let accepted = accept(|| listener.accept(), &queue).await;
             (accepted, slot(&slots, &queue).await)
         };
         match select(shutdown.as_mut(), pin!(next)).await {
             Either::Left(_) => break,
             Either::Right((((stream, peer), slot), _)) => {
-                let opened = Connection::new(&queue);
+                let _ = stream.set_nodelay(true);
+                let opened = Connection::new(&queue, limits);
                 let connection =
                     connection(stream, service(peer), limits, opened, closing.subscribe());
                 connections.spawn(async move {
@@ -116,11 +121,12 @@ async fn slot(
             return Ok(slot);
         }
         let free = pin!(Arc::clone(slots).acquire_owned());
-        let eviction = queue.evict_longest();
+        let eviction = queue.evict();
         let again = pin!(async {
             match eviction {
                 Eviction::Done => pending().await,
-                Eviction::At(at) => sleep_until(at).await,
+                // One that joins another tier can be evicted earlier.
+                Eviction::At(at) => drop(timeout_at(at, queue.joined()).await),
                 Eviction::Impossible => queue.joined().await,
             }
         });
@@ -130,14 +136,20 @@ async fn slot(
     }
 }
 
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+/// Accepts the next connection. If the system has none to give, most likely for lack of file descriptors, another one
+/// makes room.
+async fn accept<T, F>(mut next: impl FnMut() -> F, queue: &EvictionQueue) -> T
+where
+    F: Future<Output = io::Result<T>>,
+{
     loop {
-        match listener.accept().await {
+        match next().await {
             Ok(accepted) => return accepted,
             // The client has closed it already.
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
-                debug!(%error, "connection not accepted");
+                let eviction = queue.evict();
+                debug!(%error, ?eviction, "connection not accepted");
                 sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -149,24 +161,22 @@ fn is_of_the_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-async fn connection<S, B>(
-    stream: TcpStream,
+async fn connection<T, S, B>(
+    stream: T,
     service: S,
     limits: ServerLimits,
     opened: Connection,
     mut closing: watch::Receiver<bool>,
 ) where
+    T: AsyncRead + AsyncWrite + Unpin,
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
     S: Clone + Send + 'static,
     S::Future: Send,
     B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>, Data: Send>,
     B: Send + Unpin + 'static,
 {
-    let _ = stream.set_nodelay(true);
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(limits.write_timeout));
     let progress = opened.progress();
-    let stream = TrackedStream::new(Box::pin(stream), progress);
+    let stream = TrackedStream::new(stream, progress);
     let of_requests = Arc::clone(progress);
     // hyper has no timer here: its timeout for headers does not tell an idle connection from a slow one.
     let connection = http1::Builder::new().max_buf_size(MAX_BUFFER).serve_connection(
@@ -185,8 +195,7 @@ async fn connection<S, B>(
         }
     };
     // First, so that a connection that was evicted is not polled again.
-    let overdue = progress.overdue(limits.header_timeout, limits.idle_timeout);
-    let _ = select(pin!(overdue), pin!(serve)).await;
+    let _ = select(pin!(progress.overdue()), pin!(serve)).await;
 }
 
 /// Has a request answered, unless its connection was evicted before the request was complete.
@@ -198,12 +207,14 @@ async fn respond<S, B>(
 where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
 {
+    // It can have arrived together with the request before.
+    progress.written().await;
     let (head, body) = request.into_parts();
     let Some(body) = RequestBody::begin(body, &progress) else { return pending().await };
     // The services of this crate are always ready.
     let response = service.call(Request::from_parts(head, body)).await?;
     // The service can respond to a request of which it has not read everything.
-    if !progress.request_complete() {
+    if !progress.on(Event::RequestComplete) {
         return pending().await;
     }
     Ok(response.map(|body| ResponseBody::new(body, progress)))

@@ -1,59 +1,201 @@
-//! How far a connection is with its present request, as its stream, its requests and its responses tell.
+//! The stages of a connection, and what follows from each.
+//!
+//! A connection has one request at a time. The next one of a client that pipelines begins when the response is
+//! written as a whole.
+//!
+//! | Stage | Deadline | Eviction | Next stage |
+//! |---|---|---|---|
+//! | `Idle`: no byte of a request | header timeout after the connection was opened, idle timeout after a response | 1st | `Headers` with the first byte |
+//! | `Headers`: not complete | header timeout after the connection was opened, or after the first byte of a later request | 2nd, from the first byte on | `Body` when complete |
+//! | `Body`: not complete | the service's | 4th, from the last byte on | `Response` with the end, or the service's response |
+//! | `Response`: being prepared or written | none | never | `Unread` when the socket takes no more |
+//! | `Unread`: the client does not read | write timeout after the socket took no more, until all is written | 3rd, after 5 s | `Response` when all is written |
+//! | `Evicted` | at once | | none |
+//!
+//! When the body of a response has ended and all is written, the stage is `Idle`; or `Headers`, if bytes have
+//! arrived since the request was complete. (Bytes in one packet with the end of a request are not told from it: then
+//! the stage is `Idle`.)
+//!
+//! No step back and no single byte moves a deadline. For eviction, see [`EvictionQueue`].
 
-use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use super::queue::EvictionQueue;
+use super::ServerLimits;
+use super::queue::{EvictionQueue, Place, Ticket, Tier};
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// The headers of a request are not complete. The time is the start of the connection, or that of the first byte
-    /// of a later request.
-    Headers(Instant),
-    /// The headers are complete, and the body is not.
-    Body,
-    /// The request is complete, or its response does not depend on the rest of it.
-    Response,
-    /// The body of the response has ended, but is not sent yet.
-    Flushing,
-    /// A response was sent at this time, and nothing has arrived since.
-    Idle(Instant),
-    /// The connection has to make room for another one.
+    Idle {
+        since: Instant,
+        deadline: Option<Instant>,
+        is_new: bool,
+    },
+    Headers {
+        first_byte: Instant,
+        deadline: Option<Instant>,
+    },
+    Body {
+        last_byte: Instant,
+    },
+    Response(Writing),
+    Unread {
+        since: Instant,
+        deadline: Option<Instant>,
+        writing: Writing,
+    },
+    /// The connection has to make room for another one, or has ended.
     Evicted,
+}
+
+/// What is known of a response.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Writing {
+    /// Whether its body has ended.
+    has_ended: bool,
+    /// Whether bytes have arrived since the request was complete.
+    has_next: bool,
+}
+
+/// What happens to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    BytesArrived,
+    HeadersComplete,
+    /// The request is complete, or its response does not depend on the rest of it.
+    RequestComplete,
+    /// The body of the response has ended, but need not be written yet.
+    ResponseEnded,
+    /// The socket takes no more.
+    WriteBlocked,
+    /// All that there is to write is written.
+    Flushed,
+}
+
+impl Stage {
+    /// The stage of a connection that is opened now.
+    pub(super) fn opened(now: Instant, limits: &ServerLimits) -> Self {
+        Self::Idle { since: now, deadline: now.checked_add(limits.header_timeout), is_new: true }
+    }
+
+    /// The stage after an event.
+    pub(super) fn after(self, event: Event, now: Instant, limits: &ServerLimits) -> Self {
+        let from_now = |timeout: Duration| now.checked_add(timeout);
+        match (self, event) {
+            (Self::Idle { deadline, is_new, .. }, Event::BytesArrived) => {
+                let deadline = if is_new { deadline } else { from_now(limits.header_timeout) };
+                Self::Headers { first_byte: now, deadline }
+            }
+            (Self::Body { .. }, Event::BytesArrived) => Self::Body { last_byte: now },
+            // The headers can have arrived together with the request before.
+            (Self::Idle { .. } | Self::Headers { .. }, Event::HeadersComplete) => {
+                Self::Body { last_byte: now }
+            }
+            (Self::Body { .. }, Event::RequestComplete) => Self::Response(Writing::default()),
+            (Self::Response(writing), Event::WriteBlocked) => {
+                Self::Unread { since: now, deadline: from_now(limits.write_timeout), writing }
+            }
+            (Self::Response(writing) | Self::Unread { writing, .. }, Event::Flushed) => {
+                match writing {
+                    Writing { has_ended: false, .. } => Self::Response(writing),
+                    Writing { has_next: true, .. } => {
+                        Self::Headers { first_byte: now, deadline: from_now(limits.header_timeout) }
+                    }
+                    Writing { has_next: false, .. } => Self::Idle {
+                        since: now,
+                        deadline: from_now(limits.idle_timeout),
+                        is_new: false,
+                    },
+                }
+            }
+            (Self::Response(writing), _) => Self::Response(writing.after(event)),
+            (Self::Unread { since, deadline, writing }, _) => {
+                Self::Unread { since, deadline, writing: writing.after(event) }
+            }
+            (stage, _) => stage,
+        }
+    }
+
+    /// When the connection ends unless the stage changes.
+    pub(super) fn deadline(self) -> Option<Instant> {
+        match self {
+            Self::Idle { deadline, .. }
+            | Self::Headers { deadline, .. }
+            | Self::Unread { deadline, .. } => deadline,
+            Self::Body { .. } | Self::Response(_) | Self::Evicted => None,
+        }
+    }
+
+    /// Where the connection is in the queue; `None` if it cannot be evicted.
+    pub(super) fn place(self) -> Option<Place> {
+        let (tier, since) = match self {
+            Self::Idle { since, .. } => (Tier::Idle, since),
+            Self::Headers { first_byte, .. } => (Tier::Headers, first_byte),
+            Self::Unread { since, .. } => (Tier::Unread, since),
+            Self::Body { last_byte } => (Tier::Body, last_byte),
+            Self::Response(_) | Self::Evicted => return None,
+        };
+        Some(Place { tier, since })
+    }
+}
+
+impl Writing {
+    fn after(self, event: Event) -> Self {
+        Self {
+            has_ended: self.has_ended || event == Event::ResponseEnded,
+            has_next: self.has_next || event == Event::BytesArrived,
+        }
+    }
 }
 
 /// The progress of one connection.
 #[derive(Debug)]
 pub(super) struct Progress {
+    /// Only [`EvictionQueue`] and [`Progress::on`] change it.
     stage: watch::Sender<Stage>,
+    limits: ServerLimits,
     queue: Arc<EvictionQueue>,
-    /// The connection's number in the queue, while it waits for a complete request.
-    number: Mutex<Option<u64>>,
+    /// Where it is in the queue. The lock is held while an event is noted: another task can read a body.
+    ticket: Mutex<Option<Ticket>>,
 }
 
 impl Progress {
-    /// Waits until a timeout has passed, or the connection is evicted.
-    pub(super) async fn overdue(&self, header_timeout: Duration, idle_timeout: Duration) {
+    /// Notes an event. Returns `false` if the connection was evicted before.
+    pub(super) fn on(&self, event: Event) -> bool {
+        let mut ticket = self.ticket();
+        let before = *self.stage.borrow();
+        let after = before.after(event, Instant::now(), &self.limits);
+        if before.place() != after.place() {
+            if ticket.take().is_some_and(|ticket| !self.queue.leave(ticket)) {
+                return false;
+            }
+            *ticket = after.place().map(|place| self.queue.join(place, &self.stage));
+        }
+        self.stage.send_if_modified(|stage| {
+            // It can have been evicted meanwhile.
+            let has_changed = *stage != Stage::Evicted && *stage != after;
+            if has_changed {
+                *stage = after;
+            }
+            has_changed
+        });
+        *self.stage.borrow() != Stage::Evicted
+    }
+
+    /// Waits until a deadline has passed, or the connection is evicted.
+    pub(super) async fn overdue(&self) {
         let mut stage = self.stage.subscribe();
         loop {
-            let deadline = match *stage.borrow_and_update() {
-                Stage::Headers(since) => since.checked_add(header_timeout),
-                Stage::Idle(since) => since.checked_add(idle_timeout),
-                Stage::Evicted => return,
-                Stage::Body | Stage::Response | Stage::Flushing => None,
-            };
+            let now = *stage.borrow_and_update();
+            if now == Stage::Evicted {
+                return;
+            }
             // The sender lives as long as this.
             let changed = stage.changed();
-            match deadline {
+            match now.deadline() {
                 Some(deadline) => match timeout_at(deadline, changed).await {
                     Ok(_) => {}
                     Err(_) => return,
@@ -63,69 +205,17 @@ impl Progress {
         }
     }
 
-    /// Notes that the request is complete. Returns `false` if the connection was evicted before.
-    pub(super) fn request_complete(&self) -> bool {
-        if !self.leave_queue() {
-            return false;
-        }
-        self.change(|stage| {
-            matches!(stage, Stage::Headers(_) | Stage::Body).then_some(Stage::Response)
-        });
-        true
+    /// Waits until the response before is written.
+    pub(super) async fn written(&self) {
+        let mut stage = self.stage.subscribe();
+        // The sender lives as long as this.
+        let _ = stage
+            .wait_for(|stage| !matches!(stage, Stage::Response(_) | Stage::Unread { .. }))
+            .await;
     }
 
-    fn headers_complete(&self) -> bool {
-        // The headers can have come together with the request before, whose response is not flushed.
-        let mut number = self.number();
-        if number.is_none() {
-            *number = Some(self.queue.join(&self.stage));
-        }
-        drop(number);
-        self.change(|stage| (!matches!(stage, Stage::Evicted)).then_some(Stage::Body))
-    }
-
-    fn response_ended(&self) {
-        self.change(|stage| matches!(stage, Stage::Response).then_some(Stage::Flushing));
-    }
-
-    fn bytes_arrived(&self) {
-        self.change(|stage| {
-            matches!(stage, Stage::Idle(_)).then(|| Stage::Headers(Instant::now()))
-        });
-    }
-
-    fn flushed(&self) {
-        if matches!(*self.stage.borrow(), Stage::Flushing) {
-            self.stage.send_replace(Stage::Idle(Instant::now()));
-            *self.number() = Some(self.queue.join(&self.stage));
-        }
-    }
-
-    /// Returns `false` if the connection was evicted.
-    fn leave_queue(&self) -> bool {
-        let mut number = self.number();
-        match *number {
-            Some(waiting) if !self.queue.leave(waiting) => false,
-            _ => {
-                *number = None;
-                true
-            }
-        }
-    }
-
-    /// Changes the stage if `next` returns another one; returns whether it did.
-    fn change(&self, next: impl FnOnce(&Stage) -> Option<Stage>) -> bool {
-        self.stage.send_if_modified(|stage| {
-            let next = next(stage);
-            next.is_some_and(|next| {
-                *stage = next;
-                true
-            })
-        })
-    }
-
-    fn number(&self) -> MutexGuard<'_, Option<u64>> {
-        self.number.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ticket(&self) -> MutexGuard<'_, Option<Ticket>> {
+        self.ticket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -135,10 +225,11 @@ pub(super) struct Connection(Arc<Progress>);
 
 impl Connection {
     /// A connection that was opened now.
-    pub(super) fn new(queue: &Arc<EvictionQueue>) -> Self {
-        let stage = watch::Sender::new(Stage::Headers(Instant::now()));
-        let number = Mutex::new(Some(queue.join(&stage)));
-        Self(Arc::new(Progress { stage, queue: Arc::clone(queue), number }))
+    pub(super) fn new(queue: &Arc<EvictionQueue>, limits: ServerLimits) -> Self {
+        let opened = Stage::opened(Instant::now(), &limits);
+        let stage = watch::Sender::new(opened);
+        let ticket = Mutex::new(opened.place().map(|place| queue.join(place, &stage)));
+        Self(Arc::new(Progress { stage, limits, queue: Arc::clone(queue), ticket }))
     }
 
     pub(super) fn progress(&self) -> &Arc<Progress> {
@@ -148,158 +239,13 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.0.leave_queue();
+        let mut ticket = self.0.ticket();
         self.0.stage.send_replace(Stage::Evicted);
-    }
-}
-
-/// The stream of a connection.
-#[derive(Debug)]
-pub(super) struct TrackedStream<T> {
-    inner: T,
-    progress: Arc<Progress>,
-}
-
-impl<T> TrackedStream<T> {
-    pub(super) fn new(inner: T, progress: &Arc<Progress>) -> Self {
-        Self { inner, progress: Arc::clone(progress) }
-    }
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for TrackedStream<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
-        if buffer.filled().len() > before {
-            self.progress.bytes_arrived();
+        if let Some(ticket) = ticket.take() {
+            self.0.queue.leave(ticket);
         }
-        Poll::Ready(Ok(()))
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for TrackedStream<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(context, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    /// hyper flushes after it has written all that it has.
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.inner).poll_flush(context))?;
-        self.progress.flushed();
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(context)
-    }
-}
-
-/// The body of a request. After its connection was evicted, its end is never reported: a request that was not complete
-/// then does not take effect.
-#[derive(Debug)]
-pub(crate) struct RequestBody {
-    inner: Incoming,
-    /// `None` after the end.
-    progress: Option<Arc<Progress>>,
-}
-
-impl RequestBody {
-    /// The headers are complete. Returns `None` if the connection was evicted before.
-    pub(super) fn begin(inner: Incoming, progress: &Arc<Progress>) -> Option<Self> {
-        if !progress.headers_complete() {
-            return None;
-        }
-        if !inner.is_end_stream() {
-            return Some(Self { inner, progress: Some(Arc::clone(progress)) });
-        }
-        progress.request_complete().then_some(Self { inner, progress: None })
-    }
-}
-
-impl Body for RequestBody {
-    type Data = <Incoming as Body>::Data;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, hyper::Error>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
-        let has_ended = !matches!(frame, Some(Ok(_))) || self.inner.is_end_stream();
-        if has_ended
-            && let Some(progress) = self.progress.take()
-            && !progress.request_complete()
-        {
-            // The connection is about to be dropped, and this body with it.
-            return Poll::Pending;
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
-}
-
-/// The body of a response.
-#[derive(Debug)]
-pub(super) struct ResponseBody<B> {
-    inner: B,
-    progress: Arc<Progress>,
-}
-
-impl<B> ResponseBody<B> {
-    pub(super) fn new(inner: B, progress: Arc<Progress>) -> Self {
-        Self { inner, progress }
-    }
-}
-
-impl<B: Body + Unpin> Body for ResponseBody<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.inner).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
-}
-
-impl<B> Drop for ResponseBody<B> {
-    fn drop(&mut self) {
-        self.progress.response_ended();
-    }
-}
+#[cfg(test)]
+mod tests;
