@@ -229,7 +229,7 @@ impl Plan {
         self.cache.computed_tags && self.cache.scheme.holds()
     }
 
-    /// GitHub says that what is stored is current.
+    /// GitHub says that what is stored is current. Returns `None` if the request was not conditional on it.
     pub(crate) async fn confirmed(
         &self,
         asked: &Prepared,
@@ -237,6 +237,7 @@ impl Plan {
         raw: Raw,
         exchange: Exchange,
     ) -> Option<Found> {
+        exchange.sent.as_ref().filter(|sent| sent.validator_bytes > 0)?;
         let (stored, own) = match base {
             Base::Nothing => return None,
             Base::Own(entry, _) => (entry, true),

@@ -1,5 +1,8 @@
 //! What a server gives to ask again with never keeps the client from asking.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use http::Method;
 use octowire::cache::{Cache, CachePolicy};
 use octowire::{Client, Error, ErrorKind};
@@ -115,25 +118,54 @@ async fn a_bad_request_with_a_short_condition_is_one_and_is_sent_once() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_refused_without_a_condition_as_well_fails_once() {
+async fn a_request_that_is_refused_without_a_condition_as_well_fails_and_stays_conditional() {
     for status in ["431 Too Large", "400 Bad Request", "412 Precondition Failed"] {
-        let server = Server::start(move |request: Received| async move {
-            let is_first = !is_conditional(&request) && !request.headers.contains_key("x-second");
-            Reply::Raw(match is_first {
-                true => json("200 OK", "etag: \"a\"\r\n", "[1]"),
-                false => json(status, "", ""),
-            })
+        let stored = Arc::new(AtomicBool::new(false));
+        let server = Server::start(move |_: Received| {
+            let first = !stored.swap(true, Ordering::Relaxed);
+            let etag = format!("etag: \"{}\"\r\n", "x".repeat(300));
+            let reply = if first { json("200 OK", &etag, "[1]") } else { json(status, "", "") };
+            async { Reply::Raw(reply) }
         })
         .await;
         let client = client(&server);
         assert_eq!(get(&client).await.unwrap()[0], 1);
-        // Nothing is stored for this one, so that there is no condition.
+        for _ in 0..2 {
+            let error = get(&client).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Api, "{error}");
+            assert_eq!(error.status().unwrap().as_str(), &status[..3]);
+        }
+        // The second call does not prove that the condition is at fault.
+        let conditions: Vec<bool> = server.requests().iter().map(is_conditional).collect();
+        assert_eq!(conditions, [false, true, false, true, false], "{status}");
+        // Nothing is stored for this one, so that there is no condition to leave out.
         let call = client.request(Method::GET, "/x").header("x-second", "1");
-        let error = call.send::<Value>().await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Api, "{error}");
-        assert_eq!(error.status().unwrap().as_str(), &status[..3]);
-        assert_eq!(server.requests().len(), 2, "{status}");
+        assert_eq!(call.send::<Value>().await.unwrap_err().kind(), ErrorKind::Api);
+        assert_eq!(server.requests().len(), 6, "{status}");
     }
+}
+
+#[tokio::test]
+async fn a_304_to_a_request_without_a_condition_is_an_error() {
+    let first = Arc::new(AtomicBool::new(true));
+    let server = Server::start(move |request: Received| {
+        let reply = match (first.swap(false, Ordering::Relaxed), is_conditional(&request)) {
+            (true, _) => json("200 OK", "etag: \"a\"\r\n", "[1]"),
+            (false, true) => json("412 Precondition Failed", "", ""),
+            (false, false) => json("304 Not Modified", "etag: \"a\"\r\n", ""),
+        };
+        async { Reply::Raw(reply) }
+    })
+    .await;
+    let client = client(&server);
+    assert_eq!(get(&client).await.unwrap()[0], 1);
+    // The first of these is asked again without its condition, and the next ones have none.
+    for _ in 0..2 {
+        let error = get(&client).await.unwrap_err();
+        assert!(error.to_string().contains("unconditional"), "{error}");
+    }
+    let conditions: Vec<bool> = server.requests().iter().map(is_conditional).collect();
+    assert_eq!(conditions, [false, true, false, false]);
 }
 
 #[tokio::test]
