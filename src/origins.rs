@@ -116,9 +116,7 @@ impl Origins {
         if !matches!(link.scheme(), "http" | "https") || !self.trusts(from) {
             self.require_trusted(link, WHAT)?;
         }
-        let is_upload = same_origin(&self.upload.url, link) && !same_origin(&self.api.url, link)
-            || is_githubs(link, "uploads.");
-        let base = if is_upload { &self.upload.url } else { &self.api.url };
+        let base = self.base_of(link);
         let mut page = base.clone();
         match self.behind_gateway(base, link) {
             Some(path) => page.set_path(&path),
@@ -137,6 +135,28 @@ impl Origins {
             "the request was not sent: a proxy between has to rewrite Link headers to its own address and path; \
              without one, check the client's base_url",
         ))
+    }
+
+    /// The address to which a redirect from `from` to `url` leads: as with [`page`](Self::page), what GitHub itself
+    /// names is fetched from the gateway that this client calls.
+    pub(crate) fn redirected(&self, url: Url, from: &Url) -> Url {
+        // A client of GitHub itself follows what leads to another one without its token.
+        if is_githubs(&self.api.url, "api.") || !self.trusts(from) {
+            return url;
+        }
+        let base = self.base_of(&url);
+        let Some(path) = self.behind_gateway(base, &url) else { return url };
+        let mut own = base.clone();
+        own.set_path(&path);
+        own.set_query(url.query());
+        if self.contains(&own) { own } else { url }
+    }
+
+    /// The base URL below which the server of `link` is.
+    fn base_of(&self, link: &Url) -> &Url {
+        let is_upload = same_origin(&self.upload.url, link) && !same_origin(&self.api.url, link)
+            || is_githubs(link, "uploads.");
+        if is_upload { &self.upload.url } else { &self.api.url }
     }
 
     /// The path at which a gateway has what GitHub itself names by `link`; `None` if the link is not of GitHub's own

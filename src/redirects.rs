@@ -96,6 +96,7 @@ pub(crate) fn next(
     if !matches!(url.scheme(), "https" | "http") || has_credentials(&url) {
         return Err(refuse(status, "to a URL that is not followed"));
     }
+    let url = origins.redirected(url, from);
     if from.scheme() == "https" && url.scheme() == "http" {
         return Err(Error::new(
             ErrorKind::UntrustedUrl,
@@ -134,7 +135,17 @@ mod tests {
     use super::*;
 
     fn decide(from: &str, method: Method, status: u16, location: &str) -> Result<Option<Hop>> {
-        let origins = Origins::new("https://api.github.com", None).unwrap();
+        decide_at("https://api.github.com", from, method, status, location)
+    }
+
+    fn decide_at(
+        base: &str,
+        from: &str,
+        method: Method,
+        status: u16,
+        location: &str,
+    ) -> Result<Option<Hop>> {
+        let origins = Origins::new(base, None).unwrap();
         let mut headers = HeaderMap::new();
         headers.insert(LOCATION, location.parse().unwrap());
         let status = StatusCode::from_u16(status).unwrap();
@@ -178,6 +189,43 @@ mod tests {
     fn a_foreign_server_can_not_send_the_token_back() {
         let back = decide("https://evil.example/", Method::GET, 302, "https://api.github.com/user");
         assert!(!back.unwrap().unwrap().trusted);
+    }
+
+    #[test]
+    fn a_renamed_repository_behind_a_gateway_is_found_there() {
+        for (base, location, expected) in [
+            ("/github", "https://api.github.com/repositories/1?a=b", "/github/repositories/1?a=b"),
+            ("", "https://api.github.com/repositories/1", "/repositories/1"),
+            ("/gh", "http://api.octocorp.ghe.com/repositories/1", "/gh/repositories/1"),
+            ("/gh/api/v3", "https://ghe.example/api/v3/x", "/gh/api/v3/x"),
+        ] {
+            let base = format!("https://gateway.internal{base}");
+            let from = format!("{base}/repos/o/r");
+            for method in [Method::GET, Method::POST, Method::PATCH] {
+                let hop = decide_at(&base, &from, method.clone(), 307, location).unwrap().unwrap();
+                assert!(hop.trusted && hop.with_body && hop.method == method, "{location}");
+                assert_eq!(hop.url.as_str(), format!("https://gateway.internal{expected}"));
+            }
+        }
+        let base = "https://gateway.internal/github";
+        for location in [
+            "https://codeload.github.com/x",
+            "https://api.github.com.evil.example/x",
+            "https://api.github.com:8443/x",
+            "https://api.github.com/..%2fadmin",
+        ] {
+            let hop = decide_at(base, &format!("{base}/x"), Method::GET, 302, location);
+            let hop = hop.unwrap().unwrap();
+            assert!(!hop.trusted && hop.url.as_str() == location, "{location}");
+            decide_at(base, &format!("{base}/x"), Method::POST, 307, location).unwrap_err();
+        }
+        // What has left the gateway does not come back to it.
+        let back =
+            decide_at(base, "https://evil.example/", Method::GET, 302, "https://api.github.com/x");
+        assert!(!back.unwrap().unwrap().trusted);
+        // A client of GitHub itself has no gateway.
+        let other = decide("https://api.github.com/a", Method::GET, 302, "https://api.o.ghe.com/x");
+        assert!(!other.unwrap().unwrap().trusted);
     }
 
     #[test]
