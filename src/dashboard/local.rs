@@ -96,23 +96,28 @@ const PROXY_HEADERS: &[&str] = &[
     "x-timer",
 ];
 
-/// Products and services whose headers begin so.
+/// Products and services whose headers begin so, and what proxies tell of a user or a certificate.
 const PROXY_PREFIXES: &[&str] = &[
     "akamai-",
     "bypass-tunnel",
     "cdn-",
     "cf-",
     "cloudfront-",
+    "do-",
     "fastly-",
     "fly-",
     "front-end-",
     "ngrok-",
+    "remote-",
+    "ssl-",
     "surrogate-",
     "tailscale-",
     "x-akamai-",
     "x-amz",
+    "x-appengine-",
     "x-appgw-",
     "x-arr-",
+    "x-auth",
     "x-azure-",
     "x-bluecoat-",
     "x-cache",
@@ -123,11 +128,15 @@ const PROXY_PREFIXES: &[&str] = &[
     "x-fd-",
     "x-goog-",
     "x-ms-",
+    "x-nf-",
     "x-original-",
+    "x-pomerium-",
     "x-real-",
     "x-remote-",
+    "x-ssl-",
     "x-varnish",
     "x-vercel-",
+    "x-webauth-",
     "x-zscaler-",
 ];
 
@@ -147,7 +156,7 @@ pub(super) fn allowed_header(name: &str) -> Result<HeaderName, &'static str> {
     let is_of_a_proxy = PROXY_HEADERS.contains(&text)
         || PROXY_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
         || PROXY_PARTS.iter().any(|part| text.contains(part));
-    if is_of_a_proxy { Err("it is one by which proxies are recognized") } else { Ok(name) }
+    if is_of_a_proxy { Err("it is one by which this library knows proxies") } else { Ok(name) }
 }
 
 /// Characters of a header's name in a response.
@@ -179,15 +188,16 @@ impl NotLocal {
             }
         };
         let advice = match self {
-            Self::Peer => "For the connection's address, see Dashboard::router. ",
+            Self::Peer => " For the connection's address, see Dashboard::router.",
             Self::Header(name) if allowed_header(name).is_ok() => {
-                "If a layer of this application adds the header, name it by Dashboard::allow_header. "
+                " If there is none, and a layer of this application adds the header, name it by \
+                 Dashboard::allow_header."
             }
             _ => "",
         };
         format!(
             "Without a token, this page is for browsers on this machine at 127.0.0.1 or localhost: {reason}. \
-             {advice}Behind a proxy, set Dashboard::token.\n"
+             Behind a proxy, set Dashboard::token.{advice}\n"
         )
     }
 }
