@@ -112,10 +112,9 @@ impl Shared {
         mut request: reqwest::Request,
     ) -> reqwest::Result<reqwest::Response> {
         let headers = request.headers_mut();
-        // A part of a body is wanted as it is.
+        let is_of_part = headers.contains_key(RANGE);
         if !headers.contains_key(ACCEPT_ENCODING)
-            && !headers.contains_key(RANGE)
-            && let Some(encoding) = accepted_encoding(self.http.is_given())
+            && let Some(encoding) = accepted_encoding(self.http.is_given(), is_of_part)
         {
             headers.insert(ACCEPT_ENCODING, encoding);
         }

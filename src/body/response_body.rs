@@ -24,19 +24,29 @@ use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use http_body::Body as _;
 
 use super::gzip::Gzip;
-use super::layers::hides_end_of_stream;
+use super::layers::{decompresses_gzip, hides_end_of_stream};
 use crate::error::{Error, Result};
 
-/// Returns the `Accept-Encoding` for requests that do not set it: what this module decompresses. `None` if the HTTP
-/// client sets it to what it decompresses by itself.
-pub(crate) fn accepted_encoding(is_given_client: bool) -> Option<HeaderValue> {
-    accepted_with(is_given_client, hides_end_of_stream())
+/// Returns the `Accept-Encoding` for requests that do not set it: what this module decompresses, and for a part of a
+/// body none, since it is wanted as it is. `None` if the HTTP client may set it, or nothing does.
+pub(crate) fn accepted_encoding(is_given_client: bool, is_of_part: bool) -> Option<HeaderValue> {
+    let is_gzip_given = is_given_client && decompresses_gzip();
+    let has_decoders = is_given_client && hides_end_of_stream();
+    accepted_with(is_of_part, is_gzip_given, has_decoders).map(HeaderValue::from_static)
 }
 
-/// A client that the application gave can decompress if reqwest is built with decoders. Then reqwest sets the header,
-/// to the encodings that are enabled for that client.
-fn accepted_with(is_given_client: bool, has_decoders: bool) -> Option<HeaderValue> {
-    (!is_given_client || !has_decoders).then_some(HeaderValue::from_static("gzip"))
+/// A client that the application gave can decompress if reqwest is built with decoders. Then reqwest sets the header
+/// where there is none, to the encodings that are enabled for that client, of parts as well. If gzip is not among
+/// those that it is built with, this module decompresses it.
+fn accepted_with(
+    is_of_part: bool,
+    is_gzip_given: bool,
+    has_decoders: bool,
+) -> Option<&'static str> {
+    match is_of_part {
+        true => has_decoders.then_some("identity"),
+        false => (!is_gzip_given).then_some("gzip"),
+    }
 }
 
 /// The body of a response from the network.
@@ -300,12 +310,15 @@ mod tests {
     }
 
     #[test]
-    fn only_a_given_client_that_can_decompress_names_its_own_encodings() {
-        for (is_given, has_decoders, is_gzip) in
-            [(false, false, true), (false, true, true), (true, false, true), (true, true, false)]
-        {
-            let accepted = accepted_with(is_given, has_decoders);
-            assert_eq!(accepted.is_some(), is_gzip, "{is_given} {has_decoders}");
+    fn a_given_client_that_decompresses_gzip_names_its_own_encodings_and_parts_have_none() {
+        for (is_gzip_given, has_decoders, of_whole, of_part) in [
+            (false, false, Some("gzip"), None),
+            (false, true, Some("gzip"), Some("identity")),
+            (true, true, None, Some("identity")),
+        ] {
+            let accepted = |is_of_part| accepted_with(is_of_part, is_gzip_given, has_decoders);
+            assert_eq!(accepted(false), of_whole, "{is_gzip_given} {has_decoders}");
+            assert_eq!(accepted(true), of_part, "{is_gzip_given} {has_decoders}");
         }
     }
 }

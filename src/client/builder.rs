@@ -390,9 +390,8 @@ impl ClientBuilder {
     /// holds up the requests of others on the connections that it made. The client's own has connections
     /// for each runtime.
     ///
-    /// If reqwest is built with one of its features `gzip`, `brotli`, `zstd` or `deflate`, this client decompresses
-    /// bodies as it is set up to, and requests name those encodings. Otherwise requests accept gzip, and this library
-    /// decompresses.
+    /// If reqwest is built with its feature `gzip`, this client decompresses bodies as it is set up to, and requests
+    /// name the encodings that it knows. Otherwise requests accept gzip alone, and this library decompresses.
     ///
     /// With a cookie store, a `GET` that a gateway redirects to its own URL as it sets a cookie is sent once more.
     /// The client's own keeps no cookies.
