@@ -75,6 +75,8 @@ step 'lints: every feature'
 cargo clippy --locked --all-features --all-targets -- -D warnings
 step 'lints: the stages of the build'
 cargo clippy --locked --package octowire-pipeline --all-targets -- -D warnings
+step 'lints: with decoders of reqwest'
+cargo clippy --locked --package octowire-decoders --all-targets -- -D warnings
 step 'lints: no feature'
 cargo clippy --locked --no-default-features --lib -- -D warnings
 
@@ -112,6 +114,9 @@ step 'tests: every payload of a webhook that is published'
 cargo test --locked --features webhooks --test webhooks -- --nocapture
 step 'tests: every operation and every example of the document'
 cargo test --locked --features full --test examples -- --nocapture
+
+step 'tests: with decoders of reqwest'
+cargo test --locked --package octowire-decoders -- --nocapture
 
 step 'what is published'
 ./scripts/check-package.sh --allow-dirty

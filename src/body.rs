@@ -8,6 +8,6 @@ mod upload;
 
 pub use download::ByteStream;
 pub(crate) use download::{BodyCollector, too_large};
-pub(crate) use response_body::{ACCEPTED_ENCODING, ResponseBody};
+pub(crate) use response_body::{ResponseBody, accepted_encoding};
 pub use upload::Body;
 pub(crate) use upload::{BodyTaken, Broken, WrongLength};

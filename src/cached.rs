@@ -155,12 +155,27 @@ async fn ask(
     prepared.conditional = Some(plan.conditional(&base));
     let mut requested = clock::now();
     let mut answer = tried(prepared, operation, Reading::Buffered, call).await;
-    let refused = answer.as_ref().err().zip(prepared.conditional.as_ref());
-    if refused.is_some_and(|(error, conditional)| conditional.is_refused(error)) {
+    let conditional = prepared.conditional.as_ref();
+    let refusal = answer
+        .as_ref()
+        .err()
+        .filter(|error| conditional.is_some_and(|conditional| conditional.is_refused(error)));
+    if let Some(refused_with) = refusal.map(Error::status) {
         debug!("the conditional request was refused: asking without the condition");
         prepared.conditional = Some(plan.conditional(&Base::Nothing));
         requested = clock::now();
         answer = tried(prepared, operation, Reading::Buffered, call).await;
+        // If this one is refused as well, or is not answered, it was not for the condition.
+        let is_of_condition = match &answer {
+            Ok(raw) => !raw.abroad,
+            Err(error) => {
+                let status = error.status().filter(|status| status.is_client_error());
+                error.kind() == ErrorKind::Api && status.is_some() && status != refused_with
+            }
+        };
+        if is_of_condition {
+            plan.condition_refused();
+        }
     }
     let times = Times { requested, received: clock::now() };
     let sent = prepared.conditional.as_ref().and_then(Conditional::sent);
@@ -173,7 +188,7 @@ async fn ask(
                 false => plan.confirmed(prepared, &base, raw, exchange).await,
             };
             confirmed.ok_or_else(|| {
-                let message = "a 304 came to a request that named nothing it could be about";
+                let message = "received 304 Not Modified for an unconditional request";
                 Error::new(ErrorKind::Api, message)
                     .with_advice("a proxy may be at fault; switch the cache off by Cache::off")
             })

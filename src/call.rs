@@ -405,7 +405,7 @@ async fn send(
     let client = prepared.client().inner();
     let course = || course.lock().unwrap_or_else(PoisonError::into_inner);
     let mut hop = prepared.first_hop();
-    let mut visited = VisitedHops::default();
+    let mut visited = VisitedHops::new(client.http_client_is_given());
     for _ in 0..=MAX_REDIRECTS {
         visited.enter(&hop)?;
         let (method, with_body) = (hop.method.clone(), hop.with_body);
@@ -420,6 +420,7 @@ async fn send(
             false => prepared.unsent(error),
         })?;
         sanitize::received(answer.headers_mut());
+        visited.responded(answer.headers());
         if prepared.is_elsewhere() {
             return Ok(answer);
         }

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::auth::{Auth, Gateway, TokenPolicy, TokenStore};
-use crate::body::ACCEPTED_ENCODING;
+use crate::body::accepted_encoding;
 use crate::cache::{CacheHandle, Open as OpenCache};
 use crate::circuit::{Circuit, CircuitState};
 use crate::error::Result;
@@ -101,15 +101,22 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Whether the application gave the HTTP client.
+    pub(crate) fn http_client_is_given(&self) -> bool {
+        self.http.is_given()
+    }
+
     /// Sends a request over the network.
     pub(crate) async fn execute(
         &self,
         mut request: reqwest::Request,
     ) -> reqwest::Result<reqwest::Response> {
         let headers = request.headers_mut();
-        // A part of a body is wanted as it is.
-        if !headers.contains_key(ACCEPT_ENCODING) && !headers.contains_key(RANGE) {
-            headers.insert(ACCEPT_ENCODING, ACCEPTED_ENCODING);
+        let is_of_part = headers.contains_key(RANGE);
+        if !headers.contains_key(ACCEPT_ENCODING)
+            && let Some(encoding) = accepted_encoding(self.http.is_given(), is_of_part)
+        {
+            headers.insert(ACCEPT_ENCODING, encoding);
         }
         #[cfg(test)]
         if let Some(transport) = &self.transport {

@@ -38,6 +38,9 @@
 //! - it has no header but those that browsers and `curl` send by themselves. Whatever a proxy adds, such as
 //!   `Forwarded`, `X-Real-IP` or `X-Request-Id`, leads to 403, which names the header.
 //!
+//! So does a header that a layer of the application adds around the router, such as `x-request-id` of tower-http's
+//! `SetRequestIdLayer`. [`Dashboard::allow_header`] makes it known.
+//!
 //! **A proxy or a tunnel on the same machine that adds nothing looks like a browser on it, and so does everyone that it
 //! lets in**: `ssh -R`, `kubectl port-forward`, TCP proxies, and nginx's `proxy_pass` over HTTP/1.1 with no
 //! further line. Behind a proxy or a tunnel there has to be a token.
@@ -62,6 +65,7 @@ use axum::extract::ConnectInfo;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use axum::{Extension, Router};
+use http::HeaderName;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -93,6 +97,7 @@ pub struct Dashboard {
     title: String,
     base_path: Option<String>,
     token: Option<SecretString>,
+    allowed_headers: Vec<String>,
     #[cfg(feature = "webhooks-core")]
     receiver: Option<Receiver>,
 }
@@ -100,6 +105,7 @@ pub struct Dashboard {
 /// What all who look share.
 struct Shown {
     dashboard: Dashboard,
+    allowed_headers: Vec<HeaderName>,
     readers: Arc<Semaphore>,
     usage: Usage,
 }
@@ -110,6 +116,7 @@ const MAX_READERS: usize = 32;
 const LIMITS: ServerLimits = ServerLimits {
     max_connections: 128,
     header_timeout: Duration::from_secs(10),
+    idle_timeout: Duration::from_secs(10),
     write_timeout: Duration::from_secs(30),
     max_age: Duration::from_secs(15 * 60),
 };
@@ -124,6 +131,7 @@ impl Dashboard {
             title: "Octowire".to_owned(),
             base_path: None,
             token: None,
+            allowed_headers: Vec::new(),
             #[cfg(feature = "webhooks-core")]
             receiver: None,
         }
@@ -149,6 +157,24 @@ impl Dashboard {
         self
     }
 
+    /// Allows a header in requests without a token that the application itself adds to them, by a layer around the
+    /// [router](Self::router): `allow_header("x-request-id")` for tower-http's `SetRequestIdLayer`. Without this,
+    /// the page is denied, since a proxy could have added it. It has no effect beside a [token](Self::token).
+    ///
+    /// **A proxy on the same machine that adds this header alone looks like a browser then.** Behind one there has to
+    /// be a token. Up to 16 names are allowed, of 64 bytes each, in upper or lower case.
+    ///
+    /// `router` and `serve` return an error ([`ErrorKind::Configuration`]) for further names, for what is not the name
+    /// of a header, and for the headers of proxies that this library knows, such as `Forwarded`, `X-Forwarded-For`,
+    /// `X-Auth-Request-User` or `Via`: those are never allowed. The list cannot be complete.
+    pub fn allow_header(mut self, name: impl Into<String>) -> Self {
+        // One beyond the bound is enough to refuse.
+        if self.allowed_headers.len() <= local::MAX_ALLOWED {
+            self.allowed_headers.push(name.into());
+        }
+        self
+    }
+
     /// Shows what becomes of deliveries as well.
     #[cfg(feature = "webhooks-core")]
     #[cfg_attr(docsrs, doc(cfg(feature = "webhooks-core")))]
@@ -161,23 +187,25 @@ impl Dashboard {
     ///
     /// Without a token, the server has to be made by
     /// [`into_make_service_with_connect_info`](Router::into_make_service_with_connect_info) for [`SocketAddr`]: it
-    /// is how the page knows that who looks is on this machine.
+    /// is how the page knows that who looks is on this machine. Layers around the router that add headers to requests
+    /// have to be made known by [`allow_header`](Self::allow_header).
     ///
     /// # Errors
-    /// If the token is none, or too short ([`ErrorKind::Configuration`]).
+    /// If the token is none, or too short, or a header is not one that can be allowed ([`ErrorKind::Configuration`]).
     pub fn router<S: Clone + Send + Sync + 'static>(self) -> Result<Router<S>> {
         Ok(Shown::new(self)?.router())
     }
 
     /// Serves the page alone by HTTP/1.1, until the future is dropped, which ends all connections as well.
     ///
-    /// At most 128 connections are open at a time; further ones wait in the operating system's backlog. A connection
-    /// ends if the headers of its next request are not complete within 10 s or have more than 32 KiB, if its client
-    /// reads nothing for 30 s, and after 15 minutes.
+    /// At most 128 connections are served at a time. For one more, a connection is closed on which nothing has arrived
+    /// for a while, or whose client does not read; if there is none, it waits in the operating system's backlog.
+    /// A connection ends if the headers of a request are not complete within 10 s or have more than 32 KiB, if there
+    /// is no next request within 10 s, if a response is not read within 30 s, and after 15 minutes.
     ///
     /// # Errors
-    /// If the listener is on an address that others reach and there is no token, or the token is too short
-    /// ([`ErrorKind::Configuration`]). The future does not end by itself.
+    /// If the listener is on an address that others reach and there is no token, the token is too short, or a header
+    /// is not one that can be allowed ([`ErrorKind::Configuration`]). The future does not end by itself.
     pub fn serve(
         self,
         listener: TcpListener,
@@ -215,8 +243,9 @@ impl Shown {
             crate::sanitize::pin(text.as_bytes());
             *token = SecretString::from(text.to_owned());
         }
+        let allowed_headers = allowed_headers(&dashboard.allowed_headers)?;
         let readers = Arc::new(Semaphore::new(MAX_READERS));
-        Ok(Arc::new(Self { dashboard, readers, usage: Usage::default() }))
+        Ok(Arc::new(Self { dashboard, allowed_headers, readers, usage: Usage::default() }))
     }
 
     fn router<S: Clone + Send + Sync + 'static>(self: &Arc<Self>) -> Router<S> {
@@ -233,12 +262,28 @@ impl Shown {
     }
 }
 
+fn allowed_headers(names: &[String]) -> Result<Vec<HeaderName>> {
+    const ADVICE: &str =
+        "give the names of headers that layers of the application add, and a token behind a proxy";
+    if names.len() > local::MAX_ALLOWED {
+        let message = format!("the dashboard allows {} headers at most", local::MAX_ALLOWED);
+        return Err(configuration(message, ADVICE));
+    }
+    let parsed = names.iter().map(|name| {
+        local::allowed_header(name).map_err(|reason| {
+            configuration(format!("the dashboard does not allow a header: {reason}"), ADVICE)
+        })
+    });
+    parsed.collect()
+}
+
 impl fmt::Debug for Dashboard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Dashboard")
             .field("client", &self.client)
             .field("title", &self.title)
             .field("token", &self.token.is_some())
+            .field("allowed_headers", &self.allowed_headers)
             .finish_non_exhaustive()
     }
 }

@@ -103,9 +103,10 @@ impl Origins {
 
     /// The address at which this client fetches the page that `link` names, on a page from `from`.
     ///
-    /// A proxy in front of an Enterprise Server answers with links to the server's public name. The
-    /// path and query of such a link are fetched at the API's own address, so that no credential goes
-    /// to another host. A user name, a password and a fragment are left out.
+    /// A proxy in front of an Enterprise Server answers with links to the server's public name, and one in front of
+    /// github.com with links to `api.github.com`. The path and query of such a link are fetched at the API's own
+    /// address, so that no credential goes to another host. If the API is below a path at the proxy, that path is put
+    /// before a path of GitHub's own. A user name, a password and a fragment are left out.
     ///
     /// # Errors
     /// If the link is not HTTP or leaves the API's base path, or if the page that has it came from
@@ -115,12 +116,12 @@ impl Origins {
         if !matches!(link.scheme(), "http" | "https") || !self.trusts(from) {
             self.require_trusted(link, WHAT)?;
         }
-        let base = match same_origin(&self.upload.url, link) && !same_origin(&self.api.url, link) {
-            true => &self.upload.url,
-            false => &self.api.url,
-        };
+        let base = self.base_of(link);
         let mut page = base.clone();
-        page.set_path(link.path());
+        match self.behind_gateway(base, link) {
+            Some(path) => page.set_path(&path),
+            None => page.set_path(link.path()),
+        }
         page.set_query(link.query());
         if self.contains(&page) || !self.contains(from) {
             return Ok(page);
@@ -130,7 +131,50 @@ impl Origins {
             ErrorKind::UntrustedUrl,
             format!("{WHAT} leads out of {base}, where this client has its API"),
         )
-        .with_advice("the request was not sent; check the client's base_url"))
+        .with_advice(
+            "the request was not sent: a proxy between has to rewrite Link headers to its own address and path; \
+             without one, check the client's base_url",
+        ))
+    }
+
+    /// The address to which a redirect from `from` to `url` leads: as with [`page`](Self::page), what GitHub itself
+    /// names is fetched from the gateway that this client calls.
+    pub(crate) fn redirected(&self, url: Url, from: &Url) -> Url {
+        // A client of GitHub itself follows what leads to another one without its token.
+        if is_githubs(&self.api.url, "api.") || !self.trusts(from) {
+            return url;
+        }
+        let base = self.base_of(&url);
+        let Some(path) = self.behind_gateway(base, &url) else { return url };
+        let mut own = base.clone();
+        own.set_path(&path);
+        own.set_query(url.query());
+        if self.contains(&own) { own } else { url }
+    }
+
+    /// The base URL below which the server of `link` is.
+    fn base_of(&self, link: &Url) -> &Url {
+        let is_upload = same_origin(&self.upload.url, link) && !same_origin(&self.api.url, link)
+            || is_githubs(link, "uploads.");
+        if is_upload { &self.upload.url } else { &self.api.url }
+    }
+
+    /// The path at which a gateway has what GitHub itself names by `link`; `None` if the link is not of GitHub's own
+    /// address, or the gateway has GitHub's paths.
+    fn behind_gateway(&self, base: &Url, link: &Url) -> Option<String> {
+        if self.trusts(link) {
+            return None;
+        }
+        let below = base.path().trim_end_matches('/');
+        if is_githubs(link, "api.") || is_githubs(link, "uploads.") {
+            return Some(format!("{below}{}", link.path()));
+        }
+        // An Enterprise Server, whose public name is not known, has its API at a path that is.
+        let (gateway, root) = ["/api/v3", "/api/uploads"]
+            .into_iter()
+            .find_map(|root| Some((below.strip_suffix(root)?, root)))?;
+        let rest = link.path().strip_prefix(root)?;
+        rest.starts_with('/').then(|| format!("{gateway}{root}{rest}"))
     }
 
     /// Whether the path of `url` lies below that of the server it goes to.
@@ -215,6 +259,13 @@ pub(crate) fn origin_of(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
+/// Whether the URL leads to github.com or a data residency, at the host that begins so.
+fn is_githubs(url: &Url, begin: &str) -> bool {
+    let rest = url.host_str().and_then(|host| host.strip_prefix(begin));
+    url.port().is_none()
+        && rest.is_some_and(|rest| rest == "github.com" || rest.ends_with(".ghe.com"))
+}
+
 /// Uploads have a host of their own on github.com and on data residency
 /// (`uploads.`), and a path of their own on an Enterprise Server (`/api/uploads`).
 fn derived_upload(api: &Base) -> String {
@@ -256,174 +307,4 @@ fn derived_graphql(api: &Base) -> Result<Url> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn origins(base: &str) -> Origins {
-        Origins::new(base, None).unwrap()
-    }
-
-    #[test]
-    fn uploads_graphql_and_web_follow_from_the_base_url() {
-        for (base, upload, graphql, web) in [
-            (
-                "https://api.github.com",
-                "https://uploads.github.com",
-                "https://api.github.com/graphql",
-                "https://github.com/",
-            ),
-            (
-                "https://api.octocorp.ghe.com/",
-                "https://uploads.octocorp.ghe.com",
-                "https://api.octocorp.ghe.com/graphql",
-                "https://octocorp.ghe.com/",
-            ),
-            (
-                "https://github.example.com/api/v3/",
-                "https://github.example.com/api/uploads",
-                "https://github.example.com/api/graphql",
-                "https://github.example.com/",
-            ),
-            (
-                "http://127.0.0.1:8080",
-                "http://127.0.0.1:8080",
-                "http://127.0.0.1:8080/graphql",
-                "http://127.0.0.1:8080/",
-            ),
-        ] {
-            let origins = origins(base);
-            assert_eq!(origins.upload.prefix, upload, "{base}");
-            assert_eq!(origins.graphql().as_str(), graphql, "{base}");
-            assert_eq!(origins.web().as_str(), web, "{base}");
-        }
-    }
-
-    #[test]
-    fn an_operation_goes_to_the_server_that_the_document_gives_it() {
-        let ghes = origins("https://github.example.com/api/v3");
-        let github = origins(GITHUB);
-        for (server, at_ghes, at_github) in [
-            (None, "https://github.example.com/api/v3", "https://api.github.com/"),
-            (
-                Some("https://uploads.github.com"),
-                "https://github.example.com/api/uploads",
-                "https://uploads.github.com/",
-            ),
-            (
-                Some("{protocol}://{hostname}"),
-                "https://github.example.com/",
-                "https://api.github.com/",
-            ),
-        ] {
-            assert_eq!(ghes.of(server).as_str(), at_ghes);
-            assert_eq!(github.of(server).as_str(), at_github);
-        }
-    }
-
-    #[test]
-    fn only_the_same_scheme_host_and_port_is_trusted() {
-        let origins = origins(GITHUB);
-        for (url, trusted) in [
-            ("https://api.github.com/user", true),
-            ("https://api.github.com:443/user", true),
-            ("https://API.GitHub.com/user", true),
-            ("https://uploads.github.com/x", true),
-            ("http://api.github.com/user", false),
-            ("https://api.github.com:8443/user", false),
-            ("https://api.github.com.evil.example/user", false),
-            ("https://api.github.com@evil.example/user", false),
-            ("https://codeload.github.com/x", false),
-            ("https://github.com/user", false),
-        ] {
-            assert_eq!(origins.trusts(&Url::parse(url).unwrap()), trusted, "{url}");
-        }
-    }
-
-    #[test]
-    fn a_page_is_fetched_below_the_base_path_of_a_known_address_only() {
-        let ghes = origins("https://ghe.internal/api/v3");
-        let from = Url::parse("https://ghe.internal/api/v3/list").unwrap();
-        let host = Url::parse("https://ghe.internal/manage/v1/x").unwrap();
-        for (link, from, expected) in [
-            (
-                "https://ghe.example/api/v3/x?page=2",
-                &from,
-                Some("https://ghe.internal/api/v3/x?page=2"),
-            ),
-            ("https://a:b@ghe.internal/api/v3/x#y", &from, Some("https://ghe.internal/api/v3/x")),
-            (
-                "http://ghe.internal:81/api/v3//evil.example/x",
-                &from,
-                Some("https://ghe.internal/api/v3//evil.example/x"),
-            ),
-            (
-                "https://ghe.internal/api/uploads/x",
-                &from,
-                Some("https://ghe.internal/api/uploads/x"),
-            ),
-            ("https://ghe.internal/x", &from, None),
-            ("https://ghe.example/x", &from, None),
-            ("https://ghe.internal/api/v3/..%2fx", &from, None),
-            ("https://ghe.internal/api/v3/..%2F..%2Fetc?page=2", &from, None),
-            ("https://ghe.internal/api/v3/a/%2e%2e%5c..%5cetc", &from, None),
-            ("https://ghe.internal/api/v3/..%5Cetc", &from, None),
-            ("https://ghe.internal/api/v3/%252e%252e%252fetc", &from, None),
-            ("https://ghe.internal/api/v3/%25252e%25252e/etc", &from, None),
-            ("https://ghe.internal/api/v3\\..\\..\\etc", &from, None),
-            ("https://ghe.internal/api/v3/.%2e/etc", &from, None),
-            // A name with an encoded slash, a percent sign, or dots is a name.
-            (
-                "https://ghe.internal/api/v3/a%2Fb/100%25/..c/x...y",
-                &from,
-                Some("https://ghe.internal/api/v3/a%2Fb/100%25/..c/x...y"),
-            ),
-            ("ftp://ghe.internal/api/v3/x", &from, None),
-            ("data:/api/v3/x", &from, None),
-            // The management API is not below the base path.
-            (
-                "https://ghe.internal/manage/v1/x?page=2",
-                &host,
-                Some("https://ghe.internal/manage/v1/x?page=2"),
-            ),
-        ] {
-            let page = ghes.page(&Url::parse(link).unwrap(), from);
-            assert_eq!(page.as_ref().ok().map(Url::as_str), expected, "{link}");
-        }
-        let stranger = Url::parse("https://stranger.example/list").unwrap();
-        let link = Url::parse("https://stranger.example/api/v3/x").unwrap();
-        assert!(ghes.page(&link, &stranger).is_err());
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_link_leads_to_another_host(
-            base in "(|/api/v3|/a/b)",
-            link in "(https?|ftp|HTTP)://([a-z:@]{0,5})?[a-z.]{1,12}(:[0-9]{1,4})?/([a-z0-9./%?#@:\\\\]|%2e|%2f|%5c|%25){0,40}",
-        ) {
-            let origins = origins(&format!("https://ghe.internal{base}"));
-            let from = Url::parse(&format!("https://ghe.internal{base}/list")).unwrap();
-            if let Ok(link) = Url::parse(&link)
-                && let Ok(page) = origins.page(&link, &from)
-            {
-                proptest::prop_assert!(origins.trusts(&page) && origins.contains(&page), "{page}");
-                proptest::prop_assert!(!has_credentials(&page), "{page}");
-                proptest::prop_assert_eq!(page.query(), link.query());
-            }
-        }
-    }
-
-    #[test]
-    fn a_bad_base_url_is_refused_and_not_repeated() {
-        for text in [
-            "api.github.com",
-            "ftp://api.github.com",
-            "https://user:hunter2@api.github.com",
-            "https://api.github.com?hunter2",
-            "",
-        ] {
-            let error = Origins::new(text, None).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Configuration, "{text}");
-            assert!(!error.to_string().contains("hunter2"), "{error}");
-        }
-    }
-}
+mod tests;

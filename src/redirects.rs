@@ -1,6 +1,6 @@
 //! Which redirects are followed, and how: decisions only, nothing is sent here.
 
-use http::header::LOCATION;
+use http::header::{LOCATION, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
@@ -12,11 +12,24 @@ use crate::request::Hop;
 pub(crate) const MAX_REDIRECTS: usize = 10;
 
 /// The requests of one attempt, which follow each other by redirects.
-#[derive(Debug, Default)]
-pub(crate) struct VisitedHops(Vec<(Method, Url)>);
+#[derive(Debug)]
+pub(crate) struct VisitedHops {
+    sent: Vec<(Method, Url)>,
+    /// How many requests were sent when a response set a cookie last.
+    cookie_set_after: usize,
+    /// Whether the HTTP client can send such a cookie with the next request.
+    can_keep_cookies: bool,
+}
 
 impl VisitedHops {
+    pub(crate) fn new(can_keep_cookies: bool) -> Self {
+        Self { sent: Vec::new(), cookie_set_after: 0, can_keep_cookies }
+    }
+
     /// Notes a request that is about to be sent.
+    ///
+    /// A gateway can set a cookie and redirect back to the same URL. So a GET or HEAD request is sent once more if a
+    /// response has set a cookie since, and the HTTP client can have kept it.
     ///
     /// # Errors
     /// If it was sent before: its response would be the same redirect, and a write would be repeated.
@@ -25,14 +38,36 @@ impl VisitedHops {
         // It is not sent.
         url.set_fragment(None);
         let request = (hop.method.clone(), url);
-        if self.0.contains(&request) {
+        let mut earlier = self.sent.iter().enumerate().filter(|(_, sent)| **sent == request);
+        let (first, second) = (earlier.next(), earlier.next());
+        let has_cookie = matches!(hop.method, Method::GET | Method::HEAD)
+            && first.is_some_and(|(at, _)| self.cookie_set_after > at);
+        let may_repeat = has_cookie && self.can_keep_cookies && second.is_none();
+        if first.is_some() && !may_repeat {
+            let advice = match (has_cookie, self.can_keep_cookies) {
+                (true, false) => NO_COOKIES,
+                (true, true) => COOKIE_WITHOUT_EFFECT,
+                (false, _) => "they were not followed again: check the client's base_url",
+            };
             return Err(Error::new(ErrorKind::Redirect, "the redirects run in a circle")
-                .with_advice("they were not followed again: check the client's base_url"));
+                .with_advice(advice));
         }
-        self.0.push(request);
+        self.sent.push(request);
         Ok(())
     }
+
+    /// Notes the response to the request that was sent last.
+    pub(crate) fn responded(&mut self, headers: &HeaderMap) {
+        if headers.contains_key(SET_COOKIE) {
+            self.cookie_set_after = self.sent.len();
+        }
+    }
 }
+
+const NO_COOKIES: &str = "the server sets a cookie and redirects back, and this client keeps no cookies: give it an \
+     http_client with a cookie store, or have the gateway accept requests without its cookie";
+const COOKIE_WITHOUT_EFFECT: &str = "the server sets a cookie and redirects back, and was asked once more: check \
+     that the http_client has a cookie store, and that the gateway accepts its own cookie";
 
 /// The request that an answer redirects to; `None` for an answer that is none.
 ///
@@ -61,6 +96,7 @@ pub(crate) fn next(
     if !matches!(url.scheme(), "https" | "http") || has_credentials(&url) {
         return Err(refuse(status, "to a URL that is not followed"));
     }
+    let url = origins.redirected(url, from);
     if from.scheme() == "https" && url.scheme() == "http" {
         return Err(Error::new(
             ErrorKind::UntrustedUrl,
@@ -99,7 +135,17 @@ mod tests {
     use super::*;
 
     fn decide(from: &str, method: Method, status: u16, location: &str) -> Result<Option<Hop>> {
-        let origins = Origins::new("https://api.github.com", None).unwrap();
+        decide_at("https://api.github.com", from, method, status, location)
+    }
+
+    fn decide_at(
+        base: &str,
+        from: &str,
+        method: Method,
+        status: u16,
+        location: &str,
+    ) -> Result<Option<Hop>> {
+        let origins = Origins::new(base, None).unwrap();
         let mut headers = HeaderMap::new();
         headers.insert(LOCATION, location.parse().unwrap());
         let status = StatusCode::from_u16(status).unwrap();
@@ -143,6 +189,43 @@ mod tests {
     fn a_foreign_server_can_not_send_the_token_back() {
         let back = decide("https://evil.example/", Method::GET, 302, "https://api.github.com/user");
         assert!(!back.unwrap().unwrap().trusted);
+    }
+
+    #[test]
+    fn a_renamed_repository_behind_a_gateway_is_found_there() {
+        for (base, location, expected) in [
+            ("/github", "https://api.github.com/repositories/1?a=b", "/github/repositories/1?a=b"),
+            ("", "https://api.github.com/repositories/1", "/repositories/1"),
+            ("/gh", "http://api.octocorp.ghe.com/repositories/1", "/gh/repositories/1"),
+            ("/gh/api/v3", "https://ghe.example/api/v3/x", "/gh/api/v3/x"),
+        ] {
+            let base = format!("https://gateway.internal{base}");
+            let from = format!("{base}/repos/o/r");
+            for method in [Method::GET, Method::POST, Method::PATCH] {
+                let hop = decide_at(&base, &from, method.clone(), 307, location).unwrap().unwrap();
+                assert!(hop.trusted && hop.with_body && hop.method == method, "{location}");
+                assert_eq!(hop.url.as_str(), format!("https://gateway.internal{expected}"));
+            }
+        }
+        let base = "https://gateway.internal/github";
+        for location in [
+            "https://codeload.github.com/x",
+            "https://api.github.com.evil.example/x",
+            "https://api.github.com:8443/x",
+            "https://api.github.com/..%2fadmin",
+        ] {
+            let hop = decide_at(base, &format!("{base}/x"), Method::GET, 302, location);
+            let hop = hop.unwrap().unwrap();
+            assert!(!hop.trusted && hop.url.as_str() == location, "{location}");
+            decide_at(base, &format!("{base}/x"), Method::POST, 307, location).unwrap_err();
+        }
+        // What has left the gateway does not come back to it.
+        let back =
+            decide_at(base, "https://evil.example/", Method::GET, 302, "https://api.github.com/x");
+        assert!(!back.unwrap().unwrap().trusted);
+        // A client of GitHub itself has no gateway.
+        let other = decide("https://api.github.com/a", Method::GET, 302, "https://api.o.ghe.com/x");
+        assert!(!other.unwrap().unwrap().trusted);
     }
 
     #[test]

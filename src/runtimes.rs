@@ -8,11 +8,13 @@
 //! does not.
 
 use std::future::pending;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
+use futures_util::future::{Map, Shared};
 use tokio::runtime::{Handle, Id};
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{sleep, timeout};
 
 /// The time between two looks at another runtime, while a call waits for it.
@@ -28,34 +30,93 @@ pub(crate) struct HomeRuntime(Arc<Home>);
 #[derive(Debug)]
 struct Home {
     handle: Handle,
-    /// When it ran a task last, as far as is known. Others that wait for it need not look then.
-    ran_at: Mutex<Option<Instant>>,
+    probe: Mutex<LatestProbe>,
+}
+
+/// The empty task that was spawned last to see whether the runtime runs tasks.
+#[derive(Debug, Default)]
+struct LatestProbe {
+    /// `None` once it has ended. While it has not, there is no other one, however many calls wait and however
+    /// long: a runtime that stands still would keep each task.
+    outstanding: Option<(Instant, Probe)>,
+    /// When one ran, as far as is known.
+    ran_at: Option<Instant>,
+}
+
+/// When the task ran; `None` if its runtime is shut down.
+type Probe = Shared<Map<JoinHandle<Instant>, fn(RanAt) -> Option<Instant>>>;
+type RanAt = Result<Instant, JoinError>;
+
+impl Home {
+    fn new(handle: Handle) -> Self {
+        Self { handle, probe: Mutex::default() }
+    }
+
+    /// Returns the outstanding probe with the time at which it was spawned, or else a new one.
+    fn probe(&self) -> (Instant, Probe) {
+        let mut latest = self.latest();
+        let (spawned, probe) = latest.outstanding.get_or_insert_with(|| {
+            let ran_at: fn(RanAt) -> Option<Instant> = Result::ok;
+            (Instant::now(), self.handle.spawn(async { Instant::now() }).map(ran_at).shared())
+        });
+        (*spawned, probe.clone())
+    }
+
+    /// Notes that the probe that was spawned at this time has ended.
+    fn ended(&self, spawned: Instant, ran_at: Option<Instant>) {
+        let mut latest = self.latest();
+        // Another call that waited for it may have noted it before, and there may be a new one.
+        latest.outstanding.take_if(|(outstanding, _)| *outstanding == spawned);
+        latest.ran_at = latest.ran_at.max(ran_at);
+    }
+
+    fn latest(&self) -> MutexGuard<'_, LatestProbe> {
+        self.probe.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the runtime runs no task any more: it cancels what is spawned, and what has not run.
+    fn is_shut_down(&self) -> bool {
+        // An earlier call's probe can have run before the runtime was shut down: then a new one tells.
+        for _ in 0..2 {
+            let (spawned, probe) = self.probe();
+            let Some(ran_at) = probe.now_or_never() else { return false };
+            self.ended(spawned, ran_at);
+            if ran_at.is_none() {
+                return true;
+            }
+        }
+        false
+    }
 }
 
 impl HomeRuntime {
     /// Returns the runtime of the caller; `None` outside of one.
     pub(crate) fn current() -> Option<Self> {
         let handle = Handle::try_current().ok()?;
-        Some(Self(Arc::new(Home { handle, ran_at: Mutex::default() })))
+        Some(Self(Arc::new(Home::new(handle))))
     }
 
     /// Waits until the runtime stands still, or is shut down. Never returns on the runtime itself, which
     /// then does not run the caller either.
     pub(crate) async fn stalled(&self) {
         let home = &*self.0;
-        let ran_at = || home.ran_at.lock().unwrap_or_else(PoisonError::into_inner);
         if Handle::try_current().is_ok_and(|current| current.id() == home.handle.id()) {
             return pending().await;
         }
         loop {
             sleep(CHECK_INTERVAL).await;
-            if ran_at().is_some_and(|at| at.elapsed() < CHECK_INTERVAL) {
+            if home.latest().ran_at.is_some_and(|at| at.elapsed() < CHECK_INTERVAL) {
                 continue;
             }
-            let task = home.handle.spawn(async {});
-            match timeout(MAX_SILENCE, task).await {
-                Ok(Ok(())) => *ran_at() = Some(Instant::now()),
-                _ => return,
+            let (spawned, probe) = home.probe();
+            match timeout(MAX_SILENCE.saturating_sub(spawned.elapsed()), probe).await {
+                Ok(ran_at) => {
+                    home.ended(spawned, ran_at);
+                    if ran_at.is_none() {
+                        return;
+                    }
+                }
+                Err(_) => return,
             }
         }
     }
@@ -66,7 +127,19 @@ impl HomeRuntime {
 /// The values of runtimes that were shut down are dropped when a new runtime asks. So there are no more
 /// values than runtimes.
 #[derive(Debug)]
-pub(crate) struct PerRuntime<T>(RwLock<Vec<(Id, Handle, T)>>);
+pub(crate) struct PerRuntime<T>(RwLock<Vec<Arc<Slot<T>>>>);
+
+/// The place of one runtime's value.
+#[derive(Debug)]
+struct Slot<T> {
+    runtime: Id,
+    home: Home,
+    value: OnceLock<T>,
+    /// The value of a runtime that was shut down, until this one's is made.
+    left: Mutex<Option<T>>,
+    /// Whether no other runtime had a place.
+    is_first: bool,
+}
 
 impl<T> Default for PerRuntime<T> {
     fn default() -> Self {
@@ -78,50 +151,66 @@ impl<T: Clone> PerRuntime<T> {
     /// Returns the value of the current runtime, which `make` makes if there is none. It is given the value
     /// of a runtime that was shut down, if there is one, and whether no other runtime has a value. Outside of
     /// a runtime the value is made each time.
+    ///
+    /// While `make` runs, other threads of the same runtime wait for it, and other runtimes do not.
     pub(crate) fn get_or_make(&self, make: impl FnOnce(Option<T>, bool) -> T) -> T {
         let Ok(runtime) = Handle::try_current() else { return make(None, true) };
+        let slot = self.slot(&runtime);
+        let left = || slot.left.lock().unwrap_or_else(PoisonError::into_inner).take();
+        slot.value.get_or_init(|| make(left(), slot.is_first)).clone()
+    }
+
+    fn slot(&self, runtime: &Handle) -> Arc<Slot<T>> {
         let id = runtime.id();
-        let find = |known: &[(Id, Handle, T)]| {
-            known.iter().find(|(known, ..)| *known == id).map(|(.., value)| value.clone())
-        };
-        if let Some(value) = find(&self.0.read().unwrap_or_else(PoisonError::into_inner)) {
-            return value;
+        let find = |slots: &[Arc<Slot<T>>]| slots.iter().find(|slot| slot.runtime == id).cloned();
+        if let Some(slot) = find(&self.0.read().unwrap_or_else(PoisonError::into_inner)) {
+            return slot;
         }
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.0.write().unwrap_or_else(PoisonError::into_inner);
         // Another thread of the same runtime can have been faster.
-        if let Some(value) = find(&known) {
-            return value;
+        if let Some(slot) = find(&slots) {
+            return slot;
         }
         let mut left = None;
-        known.retain(|(_, handle, value)| {
-            let is_shut_down = is_shut_down(handle);
-            if is_shut_down {
+        slots.retain(|slot| {
+            let is_shut_down = slot.home.is_shut_down();
+            if is_shut_down && let Some(value) = slot.value.get() {
                 left = Some(value.clone());
             }
             !is_shut_down
         });
-        let value = make(left, known.is_empty());
-        known.push((id, runtime, value.clone()));
-        value
+        let slot = Arc::new(Slot {
+            runtime: id,
+            home: Home::new(runtime.clone()),
+            value: OnceLock::new(),
+            left: Mutex::new(left),
+            is_first: slots.is_empty(),
+        });
+        slots.push(Arc::clone(&slot));
+        slot
     }
-}
-
-/// Whether a runtime runs no task any more: it cancels what is spawned at once.
-fn is_shut_down(runtime: &Handle) -> bool {
-    let spawned = runtime.spawn(async {}).now_or_never();
-    spawned.is_some_and(|ended| ended.is_err_and(|error| error.is_cancelled()))
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::mpsc;
+    use std::thread;
 
     use tokio::runtime::{Builder, Runtime};
+    use tokio::sync::oneshot;
+    use tokio::task::JoinSet;
 
     use super::*;
 
     fn runtime() -> Runtime {
         Builder::new_current_thread().enable_all().build().unwrap()
+    }
+
+    /// Whether it is so once in a few times. On a machine with much else to do, a runtime that runs can be silent for
+    /// long.
+    fn sometimes(mut is_so: impl FnMut() -> bool) -> bool {
+        (0..10).any(|_| is_so())
     }
 
     async fn is_stalled(home: &HomeRuntime) -> bool {
@@ -141,7 +230,7 @@ mod tests {
     fn a_runtime_that_runs_is_not_taken_for_one_that_does_not() {
         let busy = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let home = busy.block_on(async { HomeRuntime::current().unwrap() });
-        assert!(!runtime().block_on(is_stalled(&home)));
+        assert!(sometimes(|| !runtime().block_on(is_stalled(&home))));
         // The caller's own runtime runs, since it runs the caller.
         assert!(!busy.block_on(is_stalled(&home)));
         assert!(HomeRuntime::current().is_none());
@@ -164,5 +253,148 @@ mod tests {
         let third = runtime();
         assert_eq!((get(&third), get(&other)), (0, 1), "it takes over what is left");
         assert_eq!(values.0.read().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_runtime_that_ran_tasks_before_it_was_shut_down_is_not_taken_for_one_that_is_there() {
+        let values = PerRuntime::default();
+        let get = |runtime: &Runtime| {
+            runtime.block_on(async { values.get_or_make(|left, _| left.is_some()) })
+        };
+        let (one, other) = (runtime(), runtime());
+        assert!(!get(&one));
+        assert!(!get(&other), "it looks at the first");
+        one.block_on(async { sleep(Duration::from_millis(5)).await });
+        assert_eq!(tasks(&one), 0, "which runs what it looks by");
+        drop(one);
+        assert!(get(&runtime()), "it takes over what is left");
+        assert_eq!(values.0.read().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_task_that_ran_says_nothing_of_what_was_afterwards() {
+        let runtime = runtime();
+        let home = Home::new(runtime.handle().clone());
+        let _ = home.probe();
+        runtime.block_on(async { sleep(Duration::from_millis(5)).await });
+        thread::sleep(CHECK_INTERVAL);
+        assert!(!home.is_shut_down());
+        assert!(home.latest().ran_at.unwrap().elapsed() >= CHECK_INTERVAL);
+    }
+
+    /// A runtime with a thread, whose home is known.
+    fn running() -> (Runtime, HomeRuntime) {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let home = runtime.block_on(async { HomeRuntime::current().unwrap() });
+        (runtime, home)
+    }
+
+    /// Tasks of a runtime that have not ended.
+    fn tasks(runtime: &Runtime) -> usize {
+        runtime.metrics().num_alive_tasks()
+    }
+
+    #[test]
+    fn however_many_wait_for_a_runtime_that_stands_still_it_keeps_one_task_and_all_are_told() {
+        const WAITERS: usize = 300;
+        let (still, other) = (runtime(), runtime());
+        let home = still.block_on(async { HomeRuntime::current().unwrap() });
+        for _ in 0..3 {
+            let began = Instant::now();
+            other.block_on(async {
+                let mut waiters = JoinSet::new();
+                for _ in 0..WAITERS {
+                    let home = home.clone();
+                    waiters.spawn(async move { home.stalled().await });
+                }
+                let all = timeout(Duration::from_secs(5), waiters.join_all());
+                assert_eq!(all.await.expect("some were not told").len(), WAITERS);
+            });
+            assert_eq!(tasks(&still), 1, "after {:?}", began.elapsed());
+        }
+        // Once it is polled again, it is not taken for one that stands still.
+        still.block_on(async { sleep(Duration::from_millis(10)).await });
+        assert_eq!(tasks(&still), 0);
+        let (end, ended) = oneshot::channel::<()>();
+        let still = thread::spawn(move || still.block_on(ended));
+        let runs = || {
+            other.block_on(async {
+                timeout(Duration::from_millis(700), home.stalled()).await.is_err()
+            })
+        };
+        assert!(sometimes(runs), "it runs");
+        end.send(()).unwrap();
+        still.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_runtime_that_was_busy_for_longer_than_is_waited_is_watched_again_afterwards() {
+        let (busy, home) = running();
+        let other = runtime();
+        let (end, ended) = mpsc::channel::<()>();
+        let blocked = busy.spawn(async move { ended.recv() });
+        let is_stalled =
+            |within| other.block_on(async { timeout(within, home.stalled()).await.is_ok() });
+        for _ in 0..5 {
+            assert!(is_stalled(Duration::from_secs(5)), "it runs no task");
+            // The blocked task and one probe.
+            assert_eq!(tasks(&busy), 2);
+        }
+        end.send(()).unwrap();
+        busy.block_on(blocked).unwrap().unwrap();
+        assert!(sometimes(|| !is_stalled(Duration::from_millis(700))), "it runs again");
+        // The last probe can be about to end.
+        assert!(sometimes(|| {
+            thread::sleep(Duration::from_millis(10));
+            tasks(&busy) == 0
+        }));
+    }
+
+    #[test]
+    fn new_runtimes_do_not_pile_up_tasks_on_one_that_stands_still() {
+        let values = PerRuntime::default();
+        let get = |runtime: &Runtime| {
+            runtime.block_on(async { values.get_or_make(|_, is_first| is_first) })
+        };
+        let still = runtime();
+        assert!(get(&still));
+        for _ in 0..50 {
+            assert!(!get(&runtime()));
+        }
+        assert_eq!(tasks(&still), 1);
+        assert_eq!(values.0.read().unwrap().len(), 2, "those that were shut down are dropped");
+    }
+
+    #[test]
+    fn a_value_that_takes_long_to_make_does_not_hold_up_other_runtimes() {
+        let values = PerRuntime::default();
+        let (started, has_started) = mpsc::channel::<()>();
+        let (end, ended) = mpsc::channel::<()>();
+        let made = AtomicU32::new(0);
+        let get = |wait: Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>| {
+            values.get_or_make(|_, _| {
+                if let Some((started, ended)) = wait {
+                    started.send(()).unwrap();
+                    ended.recv_timeout(Duration::from_secs(10)).expect("others were held up");
+                }
+                made.fetch_add(1, Ordering::Relaxed)
+            })
+        };
+        let slow = runtime();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let _entered = slow.enter();
+                assert_eq!(get(Some((started, ended))), 1);
+            });
+            has_started.recv().unwrap();
+            // Another runtime makes its own meanwhile.
+            let other = runtime();
+            let _entered = other.enter();
+            assert_eq!((get(None), get(None)), (0, 0));
+            end.send(()).unwrap();
+        });
+        // Threads of one runtime share one value.
+        let _entered = slow.enter();
+        assert_eq!(get(None), 1);
     }
 }

@@ -2,8 +2,15 @@
 //!
 //! `axum::serve` installs no timer, so that hyper's timeout for headers has no effect there, and it bounds neither
 //! the number nor the age of connections.
+//!
+//! # A place for the next sender
+//! A client can open connections and send nothing, or little, or leave responses unread. Timeouts alone would leave all
+//! places to such clients for seconds. So when all places are taken, or the system has no file descriptor left, a
+//! connection is closed that waits for its client: see [`progress`] for the stages of a connection, and [`queue`] for
+//! the order. A connection is never closed so while a response to a complete request is prepared.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -13,27 +20,39 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
-use tokio_io_timeout::TimeoutStream;
+use tokio::time::{sleep, timeout, timeout_at};
 use tower_service::Service;
 use tracing::debug;
+
+mod progress;
+mod queue;
+mod tracked;
+
+use progress::{Connection, Event, Progress};
+use queue::{Eviction, EvictionQueue};
+pub(crate) use tracked::RequestBody;
+use tracked::{ResponseBody, TrackedStream};
 
 /// The bounds of a server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ServerLimits {
-    /// Connections at a time. Further ones wait in the operating system's backlog.
+    /// Connections at a time. For one more, another one is closed that waits for its client. If there is none,
+    /// further ones wait in the operating system's backlog.
     pub(crate) max_connections: usize,
-    /// The time until a request's headers are complete, from the start of the connection or the end of the
-    /// response before. It also ends idle connections.
+    /// The time until a request's headers are complete, from the start of the connection, or from the first byte
+    /// of a later request.
     pub(crate) header_timeout: Duration,
-    /// The time for which a client may leave a response unread.
+    /// The time between a response and the first byte of the next request.
+    pub(crate) idle_timeout: Duration,
+    /// The time from when the socket takes no more of a response until all that there is of it is written. It is for
+    /// small responses: one byte now and then does not prolong it.
     pub(crate) write_timeout: Duration,
     /// The age at which a connection takes no more requests.
     pub(crate) max_age: Duration,
@@ -44,7 +63,7 @@ const MAX_BUFFER: usize = 32 * 1024;
 /// The time for requests in progress when a connection or the server ends.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// The pause after the system refuses a connection, most likely for lack of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves connections until `shutdown` completes and the requests in progress are finished. If the future is
 /// dropped, all connections end.
@@ -54,26 +73,30 @@ pub(crate) async fn serve<S, B>(
     limits: ServerLimits,
     shutdown: impl Future<Output = ()>,
 ) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
     S: Clone + Send + 'static,
     S::Future: Send,
-    B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>, Data: Send> + Send + 'static,
+    B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>, Data: Send>,
+    B: Send + Unpin + 'static,
 {
     let slots = Arc::new(Semaphore::new(limits.max_connections));
+    let queue = Arc::new(EvictionQueue::default());
     let closing = watch::Sender::new(false);
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
         while connections.try_join_next().is_some() {}
         let next = async {
-            // A closed semaphore would be an error; this one is never closed.
-            let slot = Arc::clone(&slots).acquire_owned().await;
-            (slot, accept(&listener).await)
+            let accepted = accept(|| listener.accept(), &queue).await;
+            (accepted, slot(&slots, &queue).await)
         };
         match select(shutdown.as_mut(), pin!(next)).await {
             Either::Left(_) => break,
-            Either::Right(((slot, (stream, peer)), _)) => {
-                let connection = connection(stream, service(peer), limits, closing.subscribe());
+            Either::Right((((stream, peer), slot), _)) => {
+                let _ = stream.set_nodelay(true);
+                let opened = Connection::new(&queue, limits);
+                let connection =
+                    connection(stream, service(peer), limits, opened, closing.subscribe());
                 connections.spawn(async move {
                     let _slot = slot;
                     connection.await;
@@ -87,14 +110,46 @@ pub(crate) async fn serve<S, B>(
         timeout(DRAIN_TIMEOUT, async { while connections.join_next().await.is_some() {} }).await;
 }
 
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+/// Waits for a slot for one more connection, and closes another connection for it if necessary. The semaphore is
+/// never closed.
+async fn slot(
+    slots: &Arc<Semaphore>,
+    queue: &EvictionQueue,
+) -> Result<OwnedSemaphorePermit, AcquireError> {
     loop {
-        match listener.accept().await {
+        if let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
+            return Ok(slot);
+        }
+        let free = pin!(Arc::clone(slots).acquire_owned());
+        let eviction = queue.evict();
+        let again = pin!(async {
+            match eviction {
+                Eviction::Done => pending().await,
+                // One that joins another tier can be evicted earlier.
+                Eviction::At(at) => drop(timeout_at(at, queue.joined()).await),
+                Eviction::Impossible => queue.joined().await,
+            }
+        });
+        if let Either::Left((slot, _)) = select(free, again).await {
+            return slot;
+        }
+    }
+}
+
+/// Accepts the next connection. If the system has none to give, most likely for lack of file descriptors, another one
+/// makes room.
+async fn accept<T, F>(mut next: impl FnMut() -> F, queue: &EvictionQueue) -> T
+where
+    F: Future<Output = io::Result<T>>,
+{
+    loop {
+        match next().await {
             Ok(accepted) => return accepted,
             // The client has closed it already.
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
-                debug!(%error, "connection not accepted");
+                let eviction = queue.evict();
+                debug!(%error, ?eviction, "connection not accepted");
                 sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -106,191 +161,64 @@ fn is_of_the_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-async fn connection<S, B>(
-    stream: TcpStream,
+async fn connection<T, S, B>(
+    stream: T,
     service: S,
     limits: ServerLimits,
+    opened: Connection,
     mut closing: watch::Receiver<bool>,
 ) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    T: AsyncRead + AsyncWrite + Unpin,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
     S: Clone + Send + 'static,
     S::Future: Send,
-    B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>, Data: Send> + Send + 'static,
+    B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>, Data: Send>,
+    B: Send + Unpin + 'static,
 {
-    let _ = stream.set_nodelay(true);
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(limits.write_timeout));
-    // The services of this crate are always ready.
-    let service = service_fn(move |request| service.clone().call(request));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
-        .max_buf_size(MAX_BUFFER)
-        .serve_connection(TokioIo::new(Box::pin(stream)), service);
+    let progress = opened.progress();
+    let stream = TrackedStream::new(stream, progress);
+    let of_requests = Arc::clone(progress);
+    // hyper has no timer here: its timeout for headers does not tell an idle connection from a slow one.
+    let connection = http1::Builder::new().max_buf_size(MAX_BUFFER).serve_connection(
+        TokioIo::new(stream),
+        service_fn(move |request| respond(service.clone(), request, Arc::clone(&of_requests))),
+    );
     let mut connection = pin!(connection);
     let ends = async {
         let _ = timeout(limits.max_age, closing.wait_for(|closing| *closing)).await;
     };
-    let is_open = matches!(select(connection.as_mut(), pin!(ends)).await, Either::Right(_));
-    if is_open {
-        connection.as_mut().graceful_shutdown();
-        let _ = timeout(DRAIN_TIMEOUT, connection).await;
+    let serve = async {
+        let is_open = matches!(select(connection.as_mut(), pin!(ends)).await, Either::Right(_));
+        if is_open {
+            connection.as_mut().graceful_shutdown();
+            let _ = timeout(DRAIN_TIMEOUT, connection).await;
+        }
+    };
+    // First, so that a connection that was evicted is not polled again.
+    let _ = select(pin!(progress.overdue()), pin!(serve)).await;
+}
+
+/// Has a request answered, unless its connection was evicted before the request was complete.
+async fn respond<S, B>(
+    mut service: S,
+    request: Request<hyper::body::Incoming>,
+    progress: Arc<Progress>,
+) -> Result<Response<ResponseBody<B>>, Infallible>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
+{
+    // It can have arrived together with the request before.
+    progress.written().await;
+    let (head, body) = request.into_parts();
+    let Some(body) = RequestBody::begin(body, &progress) else { return pending().await };
+    // The services of this crate are always ready.
+    let response = service.call(Request::from_parts(head, body)).await?;
+    // The service can respond to a request of which it has not read everything.
+    if !progress.on(Event::RequestComplete) {
+        return pending().await;
     }
+    Ok(response.map(|body| ResponseBody::new(body, progress)))
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use futures_util::future::BoxFuture;
-    use http_body_util::{BodyExt, Full};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::sync::oneshot;
-    use tokio::time::Instant;
-
-    use super::*;
-
-    const LIMITS: ServerLimits = ServerLimits {
-        max_connections: 20,
-        header_timeout: Duration::from_secs(10),
-        write_timeout: Duration::from_secs(30),
-        max_age: Duration::from_secs(600),
-    };
-    const REQUEST: &[u8] = b"GET /0 HTTP/1.1\r\nhost: localhost\r\n\r\n";
-    const LARGE: usize = 64 * 1024 * 1024;
-
-    /// Reads the request's body, waits as many seconds as the path says, and responds with `ok`; or with a large
-    /// body if the path is `/large`.
-    #[derive(Clone)]
-    struct Waits;
-
-    impl Service<Request<Incoming>> for Waits {
-        type Response = Response<Full<Bytes>>;
-        type Error = Infallible;
-        type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
-
-        fn poll_ready(
-            &mut self,
-            _: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<Result<(), Infallible>> {
-            std::task::Poll::Ready(Ok(()))
-        }
-
-        fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-            Box::pin(async move {
-                let (head, body) = request.into_parts();
-                let _ = body.collect().await;
-                if head.uri.path() == "/large" {
-                    return Ok(Response::new(Full::from(vec![b'x'; LARGE])));
-                }
-                sleep(Duration::from_secs(head.uri.path()[1..].parse().unwrap())).await;
-                Ok(Response::new(Full::from("ok")))
-            })
-        }
-    }
-
-    async fn start(
-        limits: ServerLimits,
-    ) -> (SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel();
-        let shutdown = async {
-            let _ = stopped.await;
-        };
-        let server = tokio::spawn(serve(listener, |_| Waits, limits, shutdown));
-        (address, stop, server)
-    }
-
-    async fn send(address: SocketAddr, bytes: &[u8]) -> TcpStream {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(bytes).await.unwrap();
-        stream
-    }
-
-    /// Reads until the connection ends, or an error says that it did.
-    async fn rest(mut stream: TcpStream) -> String {
-        let mut all = Vec::new();
-        let _ = stream.read_to_end(&mut all).await;
-        String::from_utf8_lossy(&all).into_owned()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn slow_senders_fill_the_bound_and_requests_are_served_once_they_are_dropped() {
-        let (address, _stop, _server) = start(LIMITS).await;
-        let began = Instant::now();
-        let mut slow = Vec::new();
-        for number in 0..LIMITS.max_connections {
-            // Some send nothing, some a part of the headers.
-            let part = if number % 2 == 0 { &b""[..] } else { b"GET / HTTP/1.1\r\nhost: loc" };
-            slow.push(send(address, part).await);
-        }
-        let mut waiting = send(address, REQUEST).await;
-        let mut first = [0; 15];
-        waiting.read_exact(&mut first).await.unwrap();
-        assert_eq!(&first, b"HTTP/1.1 200 OK");
-        let waited = began.elapsed();
-        assert!(waited >= LIMITS.header_timeout, "it was not served beside them: {waited:?}");
-        assert!(waited < 2 * LIMITS.header_timeout, "{waited:?}");
-        for stream in slow {
-            assert!(!rest(stream).await.contains("200"));
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_sender_that_adds_a_byte_now_and_then_gains_no_time() {
-        let (address, _stop, _server) = start(LIMITS).await;
-        let mut stream = send(address, b"GET / HTTP/1.1\r\nx: ").await;
-        let began = Instant::now();
-        while stream.write_all(b"x").await.is_ok() {
-            sleep(Duration::from_secs(1)).await;
-            assert!(began.elapsed() < 2 * LIMITS.header_timeout, "it is still open");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_does_not_read_is_dropped() {
-        let (address, _stop, _server) = start(ServerLimits { max_connections: 1, ..LIMITS }).await;
-        let unread = send(address, b"GET /large HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
-        let mut next = send(address, REQUEST).await;
-        let mut first = [0; 15];
-        next.read_exact(&mut first).await.unwrap();
-        assert_eq!(&first, b"HTTP/1.1 200 OK");
-        assert!(rest(unread).await.len() < LARGE);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_old_connection_takes_no_more_requests_and_loses_none() {
-        let limits = ServerLimits { max_age: Duration::from_secs(5), ..LIMITS };
-        let (address, _stop, _server) = start(limits).await;
-        let stream = send(address, b"GET /8 HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
-        let text = rest(stream).await;
-        assert!(text.starts_with("HTTP/1.1 200 OK") && text.ends_with("ok"), "{text}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn it_ends_when_told_to_and_finishes_what_it_has_begun() {
-        let (address, stop, server) = start(LIMITS).await;
-        let idle = send(address, b"").await;
-        let busy = send(address, b"GET /3 HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
-        sleep(Duration::from_secs(1)).await;
-        stop.send(()).unwrap();
-        let text = rest(busy).await;
-        assert!(text.starts_with("HTTP/1.1 200 OK") && text.ends_with("ok"), "{text}");
-        assert_eq!(rest(idle).await, "");
-        server.await.unwrap();
-        assert!(TcpStream::connect(address).await.is_err());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn headers_beyond_the_buffer_are_refused() {
-        let (address, _stop, _server) = start(LIMITS).await;
-        let long = format!(
-            "GET /0 HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n",
-            "y".repeat(2 * MAX_BUFFER)
-        );
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        let _ = stream.write_all(long.as_bytes()).await;
-        let text = rest(stream).await;
-        assert!(text.is_empty() || text.starts_with("HTTP/1.1 431"), "{text}");
-    }
-}
+mod tests;

@@ -24,11 +24,30 @@ use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use http_body::Body as _;
 
 use super::gzip::Gzip;
-use super::layers::hides_end_of_stream;
+use super::layers::{decompresses_gzip, hides_end_of_stream};
 use crate::error::{Error, Result};
 
-/// The `Accept-Encoding` of requests that do not set it.
-pub(crate) const ACCEPTED_ENCODING: HeaderValue = HeaderValue::from_static("gzip");
+/// Returns the `Accept-Encoding` for requests that do not set it: what this module decompresses, and for a part of a
+/// body none, since it is wanted as it is. `None` if the HTTP client may set it, or nothing does.
+pub(crate) fn accepted_encoding(is_given_client: bool, is_of_part: bool) -> Option<HeaderValue> {
+    let is_gzip_given = is_given_client && decompresses_gzip();
+    let has_decoders = is_given_client && hides_end_of_stream();
+    accepted_with(is_of_part, is_gzip_given, has_decoders).map(HeaderValue::from_static)
+}
+
+/// A client that the application gave can decompress if reqwest is built with decoders. Then reqwest sets the header
+/// where there is none, to the encodings that are enabled for that client, of parts as well. If gzip is not among
+/// those that it is built with, this module decompresses it.
+fn accepted_with(
+    is_of_part: bool,
+    is_gzip_given: bool,
+    has_decoders: bool,
+) -> Option<&'static str> {
+    match is_of_part {
+        true => has_decoders.then_some("identity"),
+        false => (!is_gzip_given).then_some("gzip"),
+    }
+}
 
 /// The body of a response from the network.
 pub(crate) struct ResponseBody {
@@ -56,9 +75,18 @@ impl ResponseBody {
     /// `is_head` says that the response is to a HEAD request: it has no body, whatever its headers
     /// say.
     pub(crate) fn new(response: reqwest::Response, is_head: bool) -> (HeaderMap, Self) {
+        Self::checked_by(response, is_head, hides_end_of_stream())
+    }
+
+    /// The same, where a layer around each body hides the end of its stream, or does not.
+    fn checked_by(
+        response: reqwest::Response,
+        is_head: bool,
+        hides_end_of_stream: bool,
+    ) -> (HeaderMap, Self) {
         let (parts, source) = http::Response::from(response).into_parts();
         let mut headers = parts.headers;
-        let end = match (parts.version, hides_end_of_stream()) {
+        let end = match (parts.version, hides_end_of_stream) {
             (Version::HTTP_2, false) => EndCheck::EndOfStream,
             (Version::HTTP_2, true) if !is_head && !has_no_body(parts.status) => {
                 source.size_hint().exact().map_or(EndCheck::None, EndCheck::Length)
@@ -151,3 +179,146 @@ impl fmt::Display for StreamReset {
 }
 
 impl std::error::Error for StreamReset {}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::convert::Infallible;
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use futures_util::FutureExt;
+    use futures_util::future::poll_fn;
+    use http_body::{Frame, SizeHint};
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    /// A body that arrives in parts, and ends whatever its length is said to be.
+    #[derive(Clone)]
+    struct Parts {
+        parts: VecDeque<Bytes>,
+        length: Option<u64>,
+        /// Whether the last frame of the stream arrives.
+        ends: bool,
+    }
+
+    impl http_body::Body for Parts {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            let part = self.parts.pop_front();
+            if let (Some(part), Some(length)) = (&part, &mut self.length) {
+                *length = length.saturating_sub(part.len() as u64);
+            }
+            Poll::Ready(part.map(|part| Ok(Frame::data(part))))
+        }
+
+        fn is_end_stream(&self) -> bool {
+            self.ends && self.parts.is_empty()
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
+        }
+    }
+
+    fn parts(parts: &[&[u8]], length: Option<usize>, ends: bool) -> Parts {
+        let parts = parts.iter().map(|part| Bytes::copy_from_slice(part)).collect();
+        Parts { parts, length: length.map(|length| length as u64), ends }
+    }
+
+    /// Reads a body; the arguments are those of its response.
+    fn read_of(
+        body: Parts,
+        (version, status, is_head): (Version, u16, bool),
+        hides_end_of_stream: bool,
+        encoding: Option<&str>,
+    ) -> Result<Vec<u8>> {
+        let mut response = http::Response::new(reqwest::Body::wrap(body));
+        *response.version_mut() = version;
+        *response.status_mut() = StatusCode::from_u16(status).unwrap();
+        if let Some(encoding) = encoding {
+            response.headers_mut().insert(CONTENT_ENCODING, encoding.parse().unwrap());
+        }
+        let (_, mut body) = ResponseBody::checked_by(response.into(), is_head, hides_end_of_stream);
+        let mut all = Vec::new();
+        loop {
+            match poll_fn(|context| body.poll_chunk(context)).now_or_never().unwrap() {
+                Some(chunk) => all.extend_from_slice(&chunk?),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    const GET: (Version, u16, bool) = (Version::HTTP_2, 200, false);
+
+    #[test]
+    fn where_the_end_of_a_stream_is_hidden_the_length_is_checked() {
+        let texts: [&[&[u8]]; 4] =
+            [&[b"abc", b"defg"], &[b"abcdefg"], &[b"", b"abcdefg", b""], &[]];
+        for text in texts {
+            let length = text.concat().len();
+            // Whether the stream ends is not known, so it makes no difference.
+            for ends in [true, false] {
+                let read = |length| read_of(parts(text, length, ends), GET, true, None);
+                assert_eq!(read(Some(length)).unwrap(), text.concat());
+                for missing in [1, 2, 1_000_000] {
+                    let error = read(Some(length + missing)).unwrap_err();
+                    assert_eq!(error.kind(), ErrorKind::Transport, "{text:?} {missing}: {error}");
+                }
+                // Nothing says how long it is.
+                assert_eq!(read(None).unwrap(), text.concat());
+            }
+        }
+    }
+
+    #[test]
+    fn where_the_end_of_a_stream_is_hidden_the_compressed_length_is_checked() {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(b"what was compressed").unwrap();
+        let whole = encoder.finish().unwrap();
+        let read = |length| read_of(parts(&[&whole], Some(length), true), GET, true, Some("gzip"));
+        assert_eq!(read(whole.len()).unwrap(), b"what was compressed");
+        assert_eq!(read(whole.len() + 1).unwrap_err().kind(), ErrorKind::Transport);
+    }
+
+    #[test]
+    fn a_response_without_a_body_can_name_a_length() {
+        for (status, is_head) in [(200, true), (404, true), (204, false), (304, false)] {
+            let response = (Version::HTTP_2, status, is_head);
+            let read = read_of(parts(&[], Some(7), false), response, true, None);
+            assert_eq!(read.unwrap(), b"", "{status} {is_head}");
+        }
+    }
+
+    #[test]
+    fn otherwise_the_end_of_a_stream_is_checked_and_of_http_1_nothing() {
+        let read =
+            |ends, length, response| read_of(parts(&[b"abc"], length, ends), response, false, None);
+        for length in [None, Some(3)] {
+            assert_eq!(read(true, length, GET).unwrap(), b"abc");
+            assert_eq!(read(false, length, GET).unwrap_err().kind(), ErrorKind::Transport);
+            let response = (Version::HTTP_11, 200, false);
+            assert_eq!(read(false, length, response).unwrap(), b"abc", "hyper checks it");
+        }
+    }
+
+    #[test]
+    fn a_given_client_that_decompresses_gzip_names_its_own_encodings_and_parts_have_none() {
+        for (is_gzip_given, has_decoders, of_whole, of_part) in [
+            (false, false, Some("gzip"), None),
+            (false, true, Some("gzip"), Some("identity")),
+            (true, true, None, Some("identity")),
+        ] {
+            let accepted = |is_of_part| accepted_with(is_of_part, is_gzip_given, has_decoders);
+            assert_eq!(accepted(false), of_whole, "{is_gzip_given} {has_decoders}");
+            assert_eq!(accepted(true), of_part, "{is_gzip_given} {has_decoders}");
+        }
+    }
+}

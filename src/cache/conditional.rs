@@ -6,13 +6,13 @@ use bytes::Bytes;
 use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use http::{HeaderMap, HeaderValue};
 
-use super::entry::Entry;
+use super::entry::{Entry, MAX_VALIDATOR};
 use super::etag::{Signature, weak};
 use crate::error::{Error, ErrorKind};
 
-/// The bound of a validator, in bytes: a longer one is neither stored nor sent. GitHub's have fewer than
-/// 80. Servers refuse requests whose headers are too large, commonly beyond 8 KiB, with the status 431.
-pub(crate) const MAX_VALIDATOR: usize = 1024;
+/// A request whose validators have more bytes can be refused with 400 for them, as some servers refuse headers that are
+/// too large. With shorter ones, it was refused for something else.
+const LONG_VALIDATORS: usize = 256;
 
 /// The validators of a request, which depend on the token that it is signed with
 /// ([RFC 9110, 13.1](https://www.rfc-editor.org/rfc/rfc9110#section-13.1)).
@@ -32,8 +32,8 @@ pub(crate) struct Sent {
     pub(crate) signature: Signature,
     /// The tag that was computed, if one was.
     pub(crate) computed: Option<HeaderValue>,
-    /// Whether the request was conditional at all.
-    pub(crate) has_validator: bool,
+    /// The bytes of the request's validators; 0 for a request that was not conditional.
+    pub(crate) validator_bytes: usize,
 }
 
 impl Conditional {
@@ -64,7 +64,6 @@ impl Conditional {
     /// Adds the validators to headers that are complete otherwise.
     pub(crate) fn apply(&self, headers: &mut HeaderMap) {
         let signature = Signature::of(headers, &self.salt);
-        let mut has_validator = false;
         let computed = self.body.as_ref().filter(|(_, print)| *print != Some(signature.print));
         let computed = computed.and_then(|(body, _)| weak(&signature.tag(body)));
         for tag in self.tag.iter().chain(&computed) {
@@ -76,24 +75,31 @@ impl Conditional {
             };
             if let Ok(list) = HeaderValue::from_bytes(&list) {
                 headers.insert(IF_NONE_MATCH, list);
-                has_validator = true;
             }
         }
         if let Some(date) = self.last_modified.as_ref().filter(|_| self.tag.is_none()) {
             headers.insert(IF_MODIFIED_SINCE, date.clone());
-            has_validator = true;
         }
+        let validators = [IF_NONE_MATCH, IF_MODIFIED_SINCE];
+        let validators = validators.iter().filter_map(|name| headers.get(name));
+        let validator_bytes = validators.map(HeaderValue::len).sum();
         *self.sent.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Sent { signature, computed, has_validator });
+            Some(Sent { signature, computed, validator_bytes });
     }
 
-    /// Whether the server refused the condition, rather than what was asked for: with 431 or 400 for
-    /// headers that are too large, or with 412. The same request without the condition may succeed.
+    /// Whether the server refused the condition, rather than what was asked for, so that the same request without the
+    /// condition can succeed: with 431 for headers that are too large
+    /// ([RFC 6585, 5](https://www.rfc-editor.org/rfc/rfc6585#section-5)), or with 400 if the validators are long. 412
+    /// says so of any condition; for a GET with these, a server that follows
+    /// [RFC 9110, 13.1.2](https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2) says 304.
     pub(crate) fn is_refused(&self, error: &Error) -> bool {
-        let status = error.status().map_or(0, |status| status.as_u16());
+        let bytes = self.sent().map_or(0, |sent| sent.validator_bytes);
         error.kind() == ErrorKind::Api
-            && matches!(status, 400 | 412 | 431)
-            && self.sent().is_some_and(|sent| sent.has_validator)
+            && match error.status().map_or(0, |status| status.as_u16()) {
+                412 | 431 => bytes > 0,
+                400 => bytes > LONG_VALIDATORS,
+                _ => false,
+            }
     }
 
     /// What was sent last, if anything was.

@@ -49,8 +49,9 @@ const MAX_HEADERS: usize = 256;
 /// Nor is one whose headers have more bytes.
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 /// Nor is one with a longer entity tag or date: it goes with each request that asks whether the response is current,
-/// and servers refuse requests with long headers.
-const MAX_VALIDATOR: usize = 2 * 1024;
+/// and servers refuse requests whose headers are too large, commonly beyond 8 KiB, with the status 431. GitHub's have
+/// fewer than 80 bytes.
+pub(crate) const MAX_VALIDATOR: usize = 1024;
 /// Nor is one of which more bytes are told beside the body, as JSON.
 pub(crate) const MAX_META: usize = 128 * 1024;
 /// Clocks of the machines of a fleet differ by less. What was received later than that is not believed.

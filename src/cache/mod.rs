@@ -50,6 +50,7 @@ mod key;
 pub(crate) mod log;
 pub(crate) mod plan;
 mod policy;
+mod refused;
 pub(crate) mod rules;
 mod storage;
 
@@ -60,6 +61,7 @@ use etag::Scheme;
 use flights::Flights;
 use integrity::Integrity;
 use log::{Log, Verdict};
+use refused::RefusedConditions;
 use storage::{Shelf, Storage};
 
 /// Where a client keeps answers, and when it gives them:
@@ -267,6 +269,7 @@ impl Cache {
             log,
             flights: Flights::default(),
             scheme: Scheme::default(),
+            refused_conditions: RefusedConditions::default(),
             salt,
             refreshing: Arc::new(Semaphore::new(REFRESHING)),
         })))
@@ -288,6 +291,7 @@ pub(crate) struct Open {
     scheme: Scheme,
     salt: [u8; 16],
     pub(crate) refreshing: Arc<Semaphore>,
+    refused_conditions: RefusedConditions,
 }
 
 impl Open {

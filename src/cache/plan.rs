@@ -209,21 +209,27 @@ impl Plan {
         (age < lifetime, age.saturating_sub(lifetime))
     }
 
-    /// What the request is made conditional on.
+    /// What the request is made conditional on: nothing, where a condition was refused.
     pub(crate) fn conditional(&self, base: &Base) -> Conditional {
         let salt = self.cache.salt;
         match base {
+            _ if self.cache.refused_conditions.has(self.key) => Conditional::none(salt),
             Base::Nothing => Conditional::none(salt),
             Base::Own(entry, _) => Conditional::own(salt, entry, self.computes()),
             Base::Anothers(entry) => Conditional::anothers(salt, entry),
         }
     }
 
+    /// The server refuses conditional requests for this: those that follow are sent without a condition.
+    pub(crate) fn condition_refused(&self) {
+        self.cache.refused_conditions.add(self.key);
+    }
+
     fn computes(&self) -> bool {
         self.cache.computed_tags && self.cache.scheme.holds()
     }
 
-    /// GitHub says that what is stored is current.
+    /// GitHub says that what is stored is current. Returns `None` if the request was not conditional on it.
     pub(crate) async fn confirmed(
         &self,
         asked: &Prepared,
@@ -231,6 +237,7 @@ impl Plan {
         raw: Raw,
         exchange: Exchange,
     ) -> Option<Found> {
+        exchange.sent.as_ref().filter(|sent| sent.validator_bytes > 0)?;
         let (stored, own) = match base {
             Base::Nothing => return None,
             Base::Own(entry, _) => (entry, true),

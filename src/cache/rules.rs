@@ -11,7 +11,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::conditional::MAX_VALIDATOR;
+use super::entry::MAX_VALIDATOR;
 use crate::sanitize;
 
 /// The directives of a `Cache-Control` header that a private cache minds

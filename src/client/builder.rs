@@ -394,6 +394,12 @@ impl ClientBuilder {
     /// holds up the requests of others on the connections that it made. The client's own has connections
     /// for each runtime.
     ///
+    /// If reqwest is built with its feature `gzip`, this client decompresses bodies as it is set up to, and requests
+    /// name the encodings that it knows. Otherwise requests accept gzip alone, and this library decompresses.
+    ///
+    /// With a cookie store, a `GET` that a gateway redirects to its own URL as it sets a cookie is sent once more.
+    /// The client's own keeps no cookies.
+    ///
     /// [`proxy`](Self::proxy) and [`connect_timeout`](Self::connect_timeout) are its business
     /// then, and giving them beside it is an error.
     pub fn http_client(mut self, client: reqwest::Client) -> Self {

@@ -39,6 +39,11 @@ impl HttpClients {
         Ok(Self { first, settings: Some(settings), by_runtime: PerRuntime::default() })
     }
 
+    /// Whether the application gave the client, which can decode bodies and keep cookies by itself then.
+    pub(super) fn is_given(&self) -> bool {
+        self.settings.is_none()
+    }
+
     /// Returns the client of the current runtime.
     pub(super) fn current(&self) -> reqwest::Client {
         let Some(settings) = &self.settings else { return self.first.clone() };

@@ -32,7 +32,7 @@ pub(super) async fn guard(
         }
         None if from_elsewhere => Some((StatusCode::FORBIDDEN, FOREIGN).into_response()),
         None => {
-            let checked = local::check(&request);
+            let checked = local::check(&request, &shown.allowed_headers);
             checked.err().map(|reason| (StatusCode::FORBIDDEN, reason.text()).into_response())
         }
         Some(_) => None,

@@ -67,6 +67,98 @@ const CLIENT_HEADERS: &[&str] = &[
 /// Families of such headers, which grow. Scripts cannot set headers that begin with `sec-`.
 const CLIENT_PREFIXES: [&str; 2] = ["sec-ch-", "sec-fetch-"];
 
+/// The most headers that an application allows, and the bytes of a name.
+pub(super) const MAX_ALLOWED: usize = 16;
+const MAX_NAME: usize = 64;
+
+/// Headers by which a proxy describes the connection in front of it or itself, or which are between two hops alone.
+const PROXY_HEADERS: &[&str] = &[
+    "connect-time",
+    "connection",
+    "disguised-host",
+    "early-data",
+    "expect",
+    "host",
+    "http2-settings",
+    "max-forwards",
+    "total-route-time",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "was-default-hostname",
+    "x-host",
+    "x-http-host-override",
+    "x-request-start",
+    "x-rewrite-url",
+    "x-scheme",
+    "x-site-deployment-id",
+    "x-timer",
+];
+
+/// Products and services whose headers begin so, and what proxies tell of a user or a certificate.
+const PROXY_PREFIXES: &[&str] = &[
+    "akamai-",
+    "bypass-tunnel",
+    "cdn-",
+    "cf-",
+    "cloudfront-",
+    "do-",
+    "fastly-",
+    "fly-",
+    "front-end-",
+    "ngrok-",
+    "remote-",
+    "ssl-",
+    "surrogate-",
+    "tailscale-",
+    "x-akamai-",
+    "x-amz",
+    "x-appengine-",
+    "x-appgw-",
+    "x-arr-",
+    "x-auth",
+    "x-azure-",
+    "x-bluecoat-",
+    "x-cache",
+    "x-client-",
+    "x-cloud-",
+    "x-cluster-",
+    "x-envoy-",
+    "x-fd-",
+    "x-goog-",
+    "x-ms-",
+    "x-nf-",
+    "x-original-",
+    "x-pomerium-",
+    "x-real-",
+    "x-remote-",
+    "x-ssl-",
+    "x-varnish",
+    "x-vercel-",
+    "x-webauth-",
+    "x-zscaler-",
+];
+
+/// Parts of such names: `x-forwarded-for`, `proxy-client-ip`, `x-originating-ip`.
+const PROXY_PARTS: &[&str] = &["forward", "proxy", "client-ip", "clientip", "originating-ip"];
+
+/// Reads the name of a header that an application allows.
+///
+/// # Errors
+/// If it is not a name, or is one of those that proxies add: then the text says why.
+pub(super) fn allowed_header(name: &str) -> Result<HeaderName, &'static str> {
+    let name = HeaderName::from_bytes(name.as_bytes())
+        .ok()
+        .filter(|name| name.as_str().len() <= MAX_NAME)
+        .ok_or("it is not the name of a header, or has more than 64 bytes")?;
+    let text = name.as_str();
+    let is_of_a_proxy = PROXY_HEADERS.contains(&text)
+        || PROXY_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
+        || PROXY_PARTS.iter().any(|part| text.contains(part));
+    if is_of_a_proxy { Err("it is one by which this library knows proxies") } else { Ok(name) }
+}
+
 /// Characters of a header's name in a response.
 const MAX_SHOWN: usize = 64;
 
@@ -95,17 +187,26 @@ impl NotLocal {
                     .into()
             }
         };
+        let advice = match self {
+            Self::Peer => " For the connection's address, see Dashboard::router.",
+            Self::Header(name) if allowed_header(name).is_ok() => {
+                " If there is none, and a layer of this application adds the header, name it by \
+                 Dashboard::allow_header."
+            }
+            _ => "",
+        };
         format!(
             "Without a token, this page is for browsers on this machine at 127.0.0.1 or localhost: {reason}. \
-             Behind a proxy, set Dashboard::token; for the connection's address, see Dashboard::router.\n"
+             Behind a proxy, set Dashboard::token.{advice}\n"
         )
     }
 }
 
 /// Checks that a request comes from this machine, by a name of it, and through no proxy that shows.
 ///
-/// A page of another site whose name leads to 127.0.0.1 fails by its name.
-pub(super) fn check<B>(request: &http::Request<B>) -> Result<(), NotLocal> {
+/// A page of another site whose name leads to 127.0.0.1 fails by its name. The application allows further headers,
+/// which its own layers add.
+pub(super) fn check<B>(request: &http::Request<B>, allowed: &[HeaderName]) -> Result<(), NotLocal> {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     if !peer.is_some_and(|ConnectInfo(peer)| is_loopback(peer.ip())) {
         return Err(NotLocal::Peer);
@@ -122,11 +223,12 @@ pub(super) fn check<B>(request: &http::Request<B>) -> Result<(), NotLocal> {
     if hosts.next().is_some() || names.peek().is_none() || !names.all(is_local_name) {
         return Err(NotLocal::Host);
     }
-    check_headers(request.headers())
+    check_headers(request.headers(), allowed)
 }
 
-fn check_headers(headers: &HeaderMap) -> Result<(), NotLocal> {
-    let unknown = headers.keys().find(|name| !is_of_a_client(name)).map(HeaderName::as_str);
+fn check_headers(headers: &HeaderMap, allowed: &[HeaderName]) -> Result<(), NotLocal> {
+    let is_known = |name: &HeaderName| is_of_a_client(name) || allowed.contains(name);
+    let unknown = headers.keys().find(|name| !is_known(name)).map(HeaderName::as_str);
     // What is named in `Connection` is for the next hop alone, and browsers name nothing in it.
     let named = headers.get_all(CONNECTION).iter().any(|value| !is_plain_connection(value));
     match unknown.or(named.then_some(CONNECTION.as_str())) {

@@ -24,7 +24,13 @@ fn request(
 
 /// What becomes of a request from this machine with these headers.
 fn checked(headers: &[(&str, &str)]) -> Result<(), NotLocal> {
-    check(&request(Some(HERE), "/", Version::HTTP_11, headers))
+    checked_with(headers, &[])
+}
+
+/// The same if the application allows headers.
+fn checked_with(headers: &[(&str, &str)], allowed: &[&'static str]) -> Result<(), NotLocal> {
+    let allowed: Vec<_> = allowed.iter().map(|name| allowed_header(name).unwrap()).collect();
+    check(&request(Some(HERE), "/", Version::HTTP_11, headers), &allowed)
 }
 
 #[test]
@@ -55,10 +61,14 @@ fn names_of_this_machine_are_those_and_no_others() {
 fn the_peer_has_to_be_this_machine() {
     let host = ("host", "localhost:80");
     for peer in [HERE, "[::1]:5", "[::ffff:127.0.0.1]:5"] {
-        assert_eq!(check(&request(Some(peer), "/", Version::HTTP_11, &[host])), Ok(()), "{peer}");
+        assert_eq!(
+            check(&request(Some(peer), "/", Version::HTTP_11, &[host]), &[]),
+            Ok(()),
+            "{peer}"
+        );
     }
     for peer in [None, Some("10.0.0.1:5"), Some("[::ffff:10.0.0.1]:5"), Some("[2001:db8::1]:5")] {
-        let checked = check(&request(peer, "/", Version::HTTP_11, &[host]));
+        let checked = check(&request(peer, "/", Version::HTTP_11, &[host]), &[]);
         assert_eq!(checked, Err(NotLocal::Peer), "{peer:?}");
     }
 }
@@ -77,7 +87,7 @@ fn a_request_has_one_name_of_this_machine_and_the_form_of_a_client() {
     ] {
         assert_eq!(checked(headers), Err(NotLocal::Host), "{headers:?}");
     }
-    let at = |uri, version, headers: &[_]| check(&request(Some(HERE), uri, version, headers));
+    let at = |uri, version, headers: &[_]| check(&request(Some(HERE), uri, version, headers), &[]);
     assert_eq!(at("http://localhost/", Version::HTTP_2, &[]), Ok(()));
     assert_eq!(at("http://localhost/", Version::HTTP_2, &[local]), Ok(()));
     assert_eq!(at("http://evil.example/", Version::HTTP_2, &[]), Err(NotLocal::Host));
@@ -367,6 +377,46 @@ const PROXIES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "proxies that authenticate: oauth2-proxy, Grafana's, authentik, Pomerium, Authelia",
+        &[
+            "x-auth-request-user",
+            "x-auth-request-email",
+            "x-auth-request-access-token",
+            "x-auth-username",
+            "x-webauth-user",
+            "x-authentik-username",
+            "x-authentik-jwt",
+            "x-pomerium-jwt-assertion",
+            "x-pomerium-claim-email",
+            "remote-user",
+            "remote-groups",
+            "remote-email",
+            "x-remote-user",
+            "x-authenticated-user",
+        ],
+    ),
+    (
+        "App Engine, Netlify and DigitalOcean",
+        &[
+            "x-appengine-user-ip",
+            "x-appengine-country",
+            "x-nf-client-connection-ip",
+            "x-nf-request-id",
+            "do-connecting-ip",
+        ],
+    ),
+    (
+        "nginx and HAProxy, of a client's certificate",
+        &[
+            "ssl-client-cert",
+            "ssl-client-verify",
+            "ssl-client-subject-dn",
+            "x-ssl-client-cert",
+            "x-ssl-cert",
+            "x-ssl-client-verify",
+        ],
+    ),
+    (
         "older ones",
         &[
             "forwarded-for",
@@ -404,6 +454,46 @@ fn what_proxies_add_is_denied() {
             assert_eq!(checked(&headers), Err(NotLocal::Header((*name).to_owned())), "{proxy}");
         }
     }
+}
+
+/// Those of them that layers of an application add as well.
+const ALLOWABLE: [&str; 5] =
+    ["x-request-id", "x-unique-id", "x-b3-traceid", "traceparent", "tracestate"];
+
+#[test]
+fn a_header_of_the_applications_own_is_allowed_by_its_name_and_no_other_is() {
+    let named = ALLOWABLE.into_iter().chain(["X-Correlation-ID", "x-tenant"]);
+    for name in named {
+        let headers = [("host", "localhost"), (name, "1")];
+        assert_eq!(checked(&headers), Err(NotLocal::Header(name.to_ascii_lowercase())), "{name}");
+        let text = checked(&headers).unwrap_err().text();
+        let (token, allow) = (text.find("Dashboard::token"), text.find("Dashboard::allow_header"));
+        assert!(token.is_some() && token < allow, "the token comes first: {text}");
+        assert_eq!(checked_with(&headers, &[name]), Ok(()), "{name}");
+        let other = [("host", "localhost"), (name, "1"), ("x-other", "1")];
+        assert_eq!(checked_with(&other, &[name]), Err(NotLocal::Header("x-other".to_owned())));
+    }
+    // The rest of what is required stays required.
+    let allowed = ["x-request-id"];
+    assert_eq!(checked_with(&[("host", "evil.example")], &allowed), Err(NotLocal::Host));
+    let named = [("host", "localhost"), ("connection", "x-request-id")];
+    assert_eq!(checked_with(&named, &allowed), Err(NotLocal::Header("connection".to_owned())));
+}
+
+#[test]
+fn what_proxies_add_is_never_allowed() {
+    let names = PROXIES.iter().flat_map(|(_, names)| *names);
+    for name in names.filter(|name| !ALLOWABLE.contains(name)) {
+        assert!(allowed_header(name).is_err(), "{name}");
+        assert!(allowed_header(&name.to_ascii_uppercase()).is_err(), "{name}");
+        let headers = [("host", "localhost"), (*name, "203.0.113.7")];
+        let text = checked(&headers).unwrap_err().text();
+        assert!(text.contains("token") && !text.contains("allow_header"), "{text}");
+    }
+    for name in ["", "a b", "x:y", "ü", &"x".repeat(MAX_NAME + 1), "host", "connection"] {
+        assert!(allowed_header(name).is_err(), "{name}");
+    }
+    assert!(allowed_header(&"x".repeat(MAX_NAME)).is_ok());
 }
 
 #[test]

@@ -9,8 +9,9 @@ use crate::server::{self, ServerLimits};
 
 const LIMITS: ServerLimits = ServerLimits {
     max_connections: 512,
+    header_timeout: Duration::from_secs(10),
     // Longer than a proxy leaves its connections idle by default, or it could send on one that ends.
-    header_timeout: Duration::from_secs(75),
+    idle_timeout: Duration::from_secs(75),
     write_timeout: Duration::from_secs(30),
     max_age: Duration::from_secs(60 * 60),
 };
@@ -19,10 +20,14 @@ impl Receiver {
     /// Serves deliveries at any path by HTTP/1.1, until [`shutdown`](Self::shutdown) is called and the requests in
     /// progress have their responses, or the future is dropped, which ends all connections.
     ///
-    /// At most 512 connections are open at a time; further ones wait in the operating system's backlog. A connection
-    /// ends if the headers of its next request are not complete within 75 s or have more than 32 KiB, if its client
-    /// reads nothing for 30 s, and after an hour. A [router](Self::router) is as well bounded as the server that it
-    /// is mounted in; `axum::serve` bounds none of these.
+    /// At most 512 connections are served at a time. For one more, a connection is closed on which nothing has arrived
+    /// for a while, or whose client does not read, so that such clients do not keep deliveries out. If each has a
+    /// request in progress, further ones wait in the operating system's backlog.
+    ///
+    /// A connection ends if the headers of a request are not complete within 10 s (of its start, or of the first byte
+    /// of a later request) or have more than 32 KiB, if there is no next request within 75 s, if a response is not
+    /// read within 30 s, and after an hour. A [router](Self::router) is as well bounded as the server that it is
+    /// mounted in; `axum::serve` bounds none of these.
     ///
     /// ```no_run
     /// use octowire::webhooks::{Delivery, Receiver, Verifier};
@@ -37,6 +42,14 @@ impl Receiver {
     /// ```
     #[cfg_attr(docsrs, doc(cfg(feature = "webhooks-axum")))]
     pub fn serve(&self, listener: TcpListener) -> impl Future<Output = ()> + Send + 'static {
+        self.serve_within(LIMITS, listener)
+    }
+
+    fn serve_within(
+        &self,
+        limits: ServerLimits,
+        listener: TcpListener,
+    ) -> impl Future<Output = ()> + Send + 'static {
         let receiver = self.clone();
         let mut phase = self.0.phase.subscribe();
         async move {
@@ -44,7 +57,43 @@ impl Receiver {
                 // An error would mean that there is no receiver any more.
                 let _ = phase.wait_for(|phase| *phase != Phase::Open).await;
             };
-            server::serve(listener, |_| receiver.clone(), LIMITS, shutdown).await;
+            server::serve(listener, |_| receiver.clone(), limits, shutdown).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::webhooks::{Delivery, Verifier};
+
+    #[tokio::test(start_paused = true)]
+    async fn silent_connections_in_every_place_do_not_keep_a_delivery_out() {
+        let verifier = Verifier::new("a secret of this test").unwrap();
+        let receiver = Receiver::builder(verifier)
+            .start(|_: Delivery| async { Ok::<_, std::convert::Infallible>(()) })
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let limits = ServerLimits { max_connections: 16, ..LIMITS };
+        tokio::spawn(receiver.serve_within(limits, listener));
+        let mut silent = Vec::new();
+        for _ in 0..limits.max_connections {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        // Far below the time after which silent connections end.
+        let bound = limits.header_timeout / 2;
+        for _ in 0..10 {
+            let mut sender = TcpStream::connect(address).await.unwrap();
+            let request = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{}";
+            sender.write_all(request).await.unwrap();
+            let mut status = [0; 12];
+            timeout(bound, sender.read_exact(&mut status)).await.expect("it is kept out").unwrap();
+            assert_eq!(&status, b"HTTP/1.1 401");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Redirects that run in a circle: no request of an attempt is sent twice.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use http::Method;
 use octowire::{ErrorKind, RetryPolicy};
 use serde_json::json;
@@ -65,6 +67,95 @@ async fn another_method_is_another_request() {
     .await;
     server.client().request(Method::POST, "/thing").send_empty().await.unwrap();
     assert_eq!(server.requests().len(), 2);
+}
+
+/// A gateway that redirects `/x` by way of other paths back to `/x`, with a cookie somewhere on the way, as often as
+/// this; then it answers.
+async fn cookie_gateway(way: &'static [&'static str], cookie_at: usize, rounds: usize) -> Server {
+    let visits = AtomicUsize::new(0);
+    Server::start(move |request: Received| {
+        let at = way.iter().position(|path| *path == request.target).unwrap();
+        let round = if at == 0 { visits.fetch_add(1, Ordering::SeqCst) } else { 0 };
+        let cookie = if at == cookie_at { "set-cookie: session=1; path=/\r\n" } else { "" };
+        let next = way[(at + 1) % way.len()];
+        let reply = match round < rounds {
+            true => answer("302 Found", &format!("location: {next}\r\n{cookie}"), ""),
+            false => answer("200 OK", "", "{}"),
+        };
+        async { Reply::Raw(reply) }
+    })
+    .await
+}
+
+/// A client whose HTTP client the application gives, which can have a cookie store.
+fn with_http_client(server: &Server) -> octowire::Client {
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    server.unattended().http_client(http.build().unwrap()).token("t0ken").build().unwrap()
+}
+
+const WAYS: [(&[&str], usize); 4] =
+    [(&["/x"], 0), (&["/x", "/login"], 0), (&["/x", "/login"], 1), (&["/x", "/a", "/b"], 2)];
+
+#[tokio::test]
+async fn a_gateway_that_sets_a_cookie_and_redirects_back_is_asked_once_more() {
+    for (way, cookie_at) in WAYS {
+        for method in [Method::GET, Method::HEAD] {
+            let server = cookie_gateway(way, cookie_at, 1).await;
+            let call = with_http_client(&server).request(method.clone(), "/x");
+            call.send_empty().await.unwrap();
+            assert_eq!(server.requests().len(), way.len() + 1, "{method} {way:?}");
+            // One that never has enough is a circle.
+            let server = cookie_gateway(way, cookie_at, usize::MAX).await;
+            let call = with_http_client(&server).request(method.clone(), "/x");
+            let error = call.send_empty().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Redirect, "{method} {way:?}");
+            assert!(error.to_string().contains("cookie"), "{error}");
+            assert_eq!(server.requests().len(), 2 * way.len(), "{method} {way:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_without_cookies_asks_no_gateway_again_and_says_why() {
+    for (way, cookie_at) in WAYS {
+        let server = cookie_gateway(way, cookie_at, 1).await;
+        let client = server.unattended().token("t0ken").build().unwrap();
+        let error = client.request(Method::GET, "/x").send_empty().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Redirect, "{way:?}");
+        let text = error.to_string();
+        assert!(text.contains("cookie") && text.contains("http_client"), "{text}");
+        assert_eq!(server.requests().len(), way.len(), "{way:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_write_is_never_sent_again_for_a_cookie() {
+    for method in [Method::POST, Method::PATCH, Method::PUT, Method::DELETE] {
+        for (way, cookie_at) in WAYS {
+            let server = cookie_gateway(way, cookie_at, 1).await;
+            let call = with_http_client(&server).request(method.clone(), "/x");
+            let error = call.json(&json!({ "a": 1 })).send_empty().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Redirect, "{method} {way:?}: {error}");
+            assert_eq!(server.requests().len(), way.len(), "{method} {way:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_from_before_the_request_is_no_reason_to_send_it_again() {
+    // The path `/x` sets it; the circle is of `/a` and `/b`, which do not.
+    let server = Server::start(|request: Received| {
+        let headers = match &*request.target {
+            "/x" => "location: /a\r\nset-cookie: a=1\r\n",
+            "/a" => "location: /b\r\n",
+            _ => "location: /a\r\n",
+        };
+        async move { Reply::Raw(answer("302 Found", headers, "")) }
+    })
+    .await;
+    let error = with_http_client(&server).request(Method::GET, "/x").send_empty().await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Redirect);
+    assert_eq!(server.requests().len(), 3);
 }
 
 #[tokio::test]

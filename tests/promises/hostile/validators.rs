@@ -1,5 +1,8 @@
 //! What a server gives to ask again with never keeps the client from asking.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use http::Method;
 use octowire::cache::{Cache, CachePolicy};
 use octowire::{Client, Error, ErrorKind};
@@ -65,55 +68,110 @@ async fn a_validator_of_usual_length_is_sent() {
     assert!(requests[1].headers["if-none-match"].starts_with(&tag));
 }
 
-/// A server that answers plain requests, and conditional ones with this status.
-async fn refusing_conditions(status: &'static str) -> Server {
+/// A server that answers plain requests with a tag of this length, and conditional ones with this status.
+async fn refusing_conditions(status: &'static str, length: usize) -> Server {
     Server::start(move |request: Received| async move {
         Reply::Raw(match is_conditional(&request) {
             true => json(status, "", ""),
-            false => json("200 OK", "etag: \"a\"\r\n", "[1]"),
+            false => json("200 OK", &format!("etag: \"{}\"\r\n", "x".repeat(length)), "[1]"),
         })
     })
     .await
 }
 
 #[tokio::test]
-async fn a_condition_that_is_refused_is_left_out_once() {
-    for status in ["431 Too Large", "400 Bad Request", "412 Precondition Failed"] {
-        let server = refusing_conditions(status).await;
+async fn a_condition_that_is_refused_is_left_out_from_then_on() {
+    for (status, length) in [
+        ("431 Too Large", 1),
+        ("431 Too Large", 1_000),
+        ("412 Precondition Failed", 1),
+        ("400 Bad Request", 300),
+        ("400 Bad Request", 1_000),
+    ] {
+        let server = refusing_conditions(status, length).await;
         let client = client(&server);
-        assert_eq!(get(&client).await.unwrap()[0], 1);
-        assert_eq!(get(&client).await.unwrap()[0], 1, "{status}");
+        for _ in 0..6 {
+            assert_eq!(get(&client).await.unwrap()[0], 1, "{status} {length}");
+        }
         let conditions: Vec<bool> = server.requests().iter().map(is_conditional).collect();
-        assert_eq!(conditions, [false, true, false], "{status}");
+        // The second call alone takes two requests.
+        let expected = [false, true, false, false, false, false, false];
+        assert_eq!(conditions, expected, "{status} {length}");
+        // What is at another path can be different.
+        let call = || client.request(Method::GET, "/y").send::<Value>();
+        call().await.unwrap();
+        call().await.unwrap();
+        let conditions: Vec<bool> = server.requests()[7..].iter().map(is_conditional).collect();
+        assert_eq!(conditions, [false, true, false], "{status} {length}");
     }
 }
 
 #[tokio::test]
-async fn a_request_that_is_refused_without_a_condition_as_well_fails_once() {
+async fn a_bad_request_with_a_short_condition_is_one_and_is_sent_once() {
+    for length in [1, 80, 250] {
+        let server = refusing_conditions("400 Bad Request", length).await;
+        let client = client(&server);
+        get(&client).await.unwrap();
+        assert_eq!(get(&client).await.unwrap_err().status().unwrap(), 400, "{length}");
+        assert_eq!(server.requests().len(), 2, "{length}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_refused_without_a_condition_as_well_fails_and_stays_conditional() {
     for status in ["431 Too Large", "400 Bad Request", "412 Precondition Failed"] {
-        let server = Server::start(move |request: Received| async move {
-            let is_first = !is_conditional(&request) && !request.headers.contains_key("x-second");
-            Reply::Raw(match is_first {
-                true => json("200 OK", "etag: \"a\"\r\n", "[1]"),
-                false => json(status, "", ""),
-            })
+        let stored = Arc::new(AtomicBool::new(false));
+        let server = Server::start(move |_: Received| {
+            let first = !stored.swap(true, Ordering::Relaxed);
+            let etag = format!("etag: \"{}\"\r\n", "x".repeat(300));
+            let reply = if first { json("200 OK", &etag, "[1]") } else { json(status, "", "") };
+            async { Reply::Raw(reply) }
         })
         .await;
         let client = client(&server);
         assert_eq!(get(&client).await.unwrap()[0], 1);
-        // Nothing is stored for this one, so that there is no condition.
+        for _ in 0..2 {
+            let error = get(&client).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Api, "{error}");
+            assert_eq!(error.status().unwrap().as_str(), &status[..3]);
+        }
+        // The second call does not prove that the condition is at fault.
+        let conditions: Vec<bool> = server.requests().iter().map(is_conditional).collect();
+        assert_eq!(conditions, [false, true, false, true, false], "{status}");
+        // Nothing is stored for this one, so that there is no condition to leave out.
         let call = client.request(Method::GET, "/x").header("x-second", "1");
-        let error = call.send::<Value>().await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Api, "{error}");
-        assert_eq!(error.status().unwrap().as_str(), &status[..3]);
-        assert_eq!(server.requests().len(), 2, "{status}");
+        assert_eq!(call.send::<Value>().await.unwrap_err().kind(), ErrorKind::Api);
+        assert_eq!(server.requests().len(), 6, "{status}");
     }
+}
+
+#[tokio::test]
+async fn a_304_to_a_request_without_a_condition_is_an_error() {
+    let first = Arc::new(AtomicBool::new(true));
+    let server = Server::start(move |request: Received| {
+        let reply = match (first.swap(false, Ordering::Relaxed), is_conditional(&request)) {
+            (true, _) => json("200 OK", "etag: \"a\"\r\n", "[1]"),
+            (false, true) => json("412 Precondition Failed", "", ""),
+            (false, false) => json("304 Not Modified", "etag: \"a\"\r\n", ""),
+        };
+        async { Reply::Raw(reply) }
+    })
+    .await;
+    let client = client(&server);
+    assert_eq!(get(&client).await.unwrap()[0], 1);
+    // The first of these is asked again without its condition, and the next ones have none.
+    for _ in 0..2 {
+        let error = get(&client).await.unwrap_err();
+        assert!(error.to_string().contains("unconditional"), "{error}");
+    }
+    let conditions: Vec<bool> = server.requests().iter().map(is_conditional).collect();
+    assert_eq!(conditions, [false, true, false, false]);
 }
 
 #[tokio::test]
 async fn other_refusals_of_a_conditional_request_are_not_asked_about_again() {
     for status in ["403 Forbidden", "404 Not Found", "422 Unprocessable"] {
-        let server = refusing_conditions(status).await;
+        let server = refusing_conditions(status, 300).await;
         let client = client(&server);
         get(&client).await.unwrap();
         assert_eq!(get(&client).await.unwrap_err().status().unwrap().as_str(), &status[..3]);

@@ -55,6 +55,13 @@ async fn a_link_to_the_servers_public_name_is_followed_at_the_configured_address
         ("/api/v3", "http://ghe.example/api/v3/list?page=2", "/api/v3/list?page=2"),
         ("/api/v3", "https://ghe.example:8443/api/v3/list?page=2", "/api/v3/list?page=2"),
         ("/api/v3", "https://127.0.0.1/api/v3/list?page=2", "/api/v3/list?page=2"),
+        // A gateway below a path that passes links through.
+        (
+            "/github",
+            "https://api.github.com/repositories/7/issues?page=2",
+            "/github/repositories/7/issues?page=2",
+        ),
+        ("/gh/api/v3", "https://ghe.example/api/v3/list?page=2", "/gh/api/v3/list?page=2"),
         // What is encoded stays so.
         ("", "https://x.example/a%2Fb?q=%26&page=2", "/a%2Fb?q=%26&page=2"),
         // User names, passwords and fragments are left out.
@@ -86,6 +93,7 @@ async fn a_link_that_leaves_the_base_path_is_an_error() {
         assert_eq!(error.kind(), ErrorKind::UntrustedUrl, "{link}");
         assert_eq!(error.operation(), Some("GET /list"));
         assert!(error.to_string().contains("/api/v3"), "{error}");
+        assert!(error.to_string().contains("rewrite Link headers"), "{error}");
     }
 }
 
@@ -103,10 +111,20 @@ async fn a_link_that_is_not_http_is_an_error() {
 
 #[tokio::test]
 async fn numbered_pages_behind_a_proxy_are_fetched_at_the_configured_address() {
-    let server = Server::start(|request: Received| {
+    for (base, public) in [
+        ("/api/v3", "https://ghe.example/api/v3"),
+        ("/gh/api/v3", "https://ghe.example/api/v3"),
+        ("/github", "https://api.github.com"),
+    ] {
+        numbered_pages(base, public).await;
+    }
+}
+
+async fn numbered_pages(base: &str, public: &'static str) {
+    let server = Server::start(move |request: Received| {
         let page = request.number("page").unwrap_or(1);
         let link = |page: u64, rel: &str| {
-            format!("<https://ghe.example/api/v3/repositories/7/issues?page={page}>; rel=\"{rel}\"")
+            format!("<{public}/repositories/7/issues?page={page}>; rel=\"{rel}\"")
         };
         let links = match page < 5 {
             true => format!("link: {}, {}\r\n", link(page + 1, "next"), link(5, "last")),
@@ -116,10 +134,11 @@ async fn numbered_pages_behind_a_proxy_are_fetched_at_the_configured_address() {
         async { Reply::Raw(reply) }
     })
     .await;
-    assert_eq!(items(&server, "/api/v3").collect_all(10).await.unwrap(), [1, 2, 3, 4, 5]);
+    assert_eq!(items(&server, base).collect_all(10).await.unwrap(), [1, 2, 3, 4, 5]);
     let targets: Vec<String> = server.requests().into_iter().map(|it| it.target).collect();
-    assert_eq!(targets[0], "/api/v3/list");
-    assert!(targets[1..].iter().all(|it| it.starts_with("/api/v3/repositories/7/issues?page=")));
+    assert_eq!(targets[0], format!("{base}/list"));
+    let begin = format!("{base}/repositories/7/issues?page=");
+    assert!(targets[1..].iter().all(|it| it.starts_with(&begin)), "{targets:?}");
 }
 
 #[tokio::test]

@@ -1,0 +1,86 @@
+//! What cannot be asked for conditionally, since its server refuses the condition.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use lru::LruCache;
+use tokio::time::Instant;
+
+use super::key::Key;
+
+/// The bound of what is remembered, some 100 bytes each. What was not used for longest makes room.
+const MAX_KEYS: usize = 1024;
+/// After this time a condition is tried again.
+const REMEMBERED_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// Keys whose conditional requests were refused, so that each costs a second request once and not with each call.
+#[derive(Debug)]
+pub(super) struct RefusedConditions(Mutex<LruCache<Key, Instant>>);
+
+impl Default for RefusedConditions {
+    fn default() -> Self {
+        // Its own bound would take all of its memory at once, in each client.
+        Self(Mutex::new(LruCache::unbounded()))
+    }
+}
+
+impl RefusedConditions {
+    /// Notes that a conditional request was refused.
+    pub(super) fn add(&self, key: Key) {
+        let mut keys = self.keys();
+        keys.put(key, Instant::now());
+        if keys.len() > MAX_KEYS {
+            keys.pop_lru();
+        }
+    }
+
+    /// Whether a conditional request was refused within the last hour.
+    pub(super) fn has(&self, key: Key) -> bool {
+        let mut keys = self.keys();
+        match keys.get(&key) {
+            None => false,
+            Some(at) if at.elapsed() < REMEMBERED_FOR => true,
+            Some(_) => {
+                keys.pop(&key);
+                false
+            }
+        }
+    }
+
+    fn keys(&self) -> MutexGuard<'_, LruCache<Key, Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::super::key::Asked;
+    use super::*;
+
+    fn key(number: usize) -> Key {
+        let url = format!("https://api.github.com/{number}").parse().unwrap();
+        let none = HeaderMap::new();
+        Asked { url: &url, common: &none, own: &none }.key(None)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_remembered_for_an_hour_and_within_a_bound() {
+        let refused = RefusedConditions::default();
+        assert!(!refused.has(key(0)));
+        for number in 0..MAX_KEYS {
+            refused.add(key(number));
+        }
+        // It is used, so that another one makes room.
+        assert!(refused.has(key(0)));
+        refused.add(key(MAX_KEYS));
+        assert_eq!(refused.keys().len(), MAX_KEYS);
+        assert!(refused.has(key(0)) && !refused.has(key(1)) && refused.has(key(MAX_KEYS)));
+        tokio::time::advance(REMEMBERED_FOR - Duration::from_secs(1)).await;
+        assert!(refused.has(key(0)));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(!refused.has(key(0)));
+        assert_eq!(refused.keys().len(), MAX_KEYS - 1);
+    }
+}
