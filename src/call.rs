@@ -410,9 +410,11 @@ async fn send(
         visited.enter(&hop)?;
         let (method, with_body) = (hop.method.clone(), hop.with_body);
         // GitHub redirects the operations of a repository that was renamed.
-        let is_operation = prepared.is_operation() && hop.trusted;
-        let request = prepared.request(hop, passes)?;
-        sanitize::sent(request.headers(), request.url(), is_operation);
+        let trusted = hop.trusted;
+        let is_documented = |name: &str| trusted && prepared.sends_documented(name);
+        let mut request = prepared.request(hop, passes)?;
+        sanitize::sent(request.headers(), request.url(), is_documented);
+        sanitize::mark(request.headers_mut());
         let answer = client.execute(request).await;
         let mut answer = answer.map_err(|error| match course().answered {
             // The request itself did.

@@ -171,14 +171,18 @@ pub struct GraphQlErrors {
 
 /// Maximum length of the data that `Debug` shows, in characters.
 const MAX_SHOWN_DATA: usize = 1_000;
+/// Maximum number of errors that `Debug` shows.
+const MAX_SHOWN_ERRORS: usize = 20;
 
 impl fmt::Debug for GraphQlErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = self.data.as_ref().map_or(Cow::Borrowed("none"), |data| {
             Cow::Owned(sanitize::display(data, MAX_SHOWN_DATA))
         });
+        let shown_errors = &self.errors[..self.errors.len().min(MAX_SHOWN_ERRORS)];
         f.debug_struct("GraphQlErrors")
-            .field("errors", &self.errors)
+            .field("count", &self.errors.len())
+            .field("errors", &shown_errors)
             .field("data", &format_args!("{shown}"))
             .finish()
     }
@@ -186,8 +190,9 @@ impl fmt::Debug for GraphQlErrors {
 
 /// One [error](https://spec.graphql.org/October2021/#sec-Errors) of a GraphQL answer.
 ///
-/// It is read from any JSON: what is missing or `null` is empty.
-#[derive(Clone, Debug, Default)]
+/// It is read from any JSON: what is missing or `null` is empty. `Debug` and `Display` show the beginning of
+/// each part on one line, without secrets.
+#[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct GraphQlError {
     /// What went wrong, in words.
@@ -213,6 +218,31 @@ pub struct GraphQlLocation {
     pub column: u64,
 }
 
+/// Maximum length of each part of an error that `Debug` shows, in characters.
+const MAX_SHOWN_PART: usize = 1_000;
+/// Maximum length of one step of a path that is shown, in characters.
+const MAX_SHOWN_STEP: usize = 100;
+/// Of longer paths, and of more places, the first ones are shown.
+const MAX_SHOWN_STEPS: usize = 32;
+
+impl fmt::Debug for GraphQlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |text: &str| sanitize::text(text, MAX_SHOWN_PART).into_owned();
+        let kind = self.kind.as_deref().map(shown);
+        let locations = &self.locations[..self.locations.len().min(MAX_SHOWN_STEPS)];
+        f.debug_struct("GraphQlError")
+            .field("message", &shown(&self.message))
+            .field("kind", &kind)
+            .field("path", &self.shown_path())
+            .field("locations", &locations)
+            .field(
+                "extensions",
+                &format_args!("{}", sanitize::display(&self.extensions, MAX_SHOWN_PART)),
+            )
+            .finish()
+    }
+}
+
 impl<'de> Deserialize<'de> for GraphQlError {
     fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
         Value::deserialize(from).map(Self::read)
@@ -234,6 +264,16 @@ impl GraphQlError {
             locations: locations.filter_map(|place| serde_json::from_value(place).ok()).collect(),
             extensions: take("extensions"),
         }
+    }
+
+    /// The path on one line, as `user.repositories.0`.
+    fn shown_path(&self) -> String {
+        let more = if self.path.len() > MAX_SHOWN_STEPS { ".…" } else { "" };
+        let steps = self.path.iter().take(MAX_SHOWN_STEPS).map(|step| match step.as_str() {
+            Some(name) => sanitize::text(name, MAX_SHOWN_STEP).into_owned(),
+            None => sanitize::display(step, MAX_SHOWN_STEP),
+        });
+        steps.collect::<Vec<_>>().join(".") + more
     }
 
     fn hide_secrets(&mut self) {
@@ -292,13 +332,7 @@ impl fmt::Display for GraphQlError {
         if !self.path.is_empty() {
             f.write_str(" at ")?;
         }
-        for (index, step) in self.path.iter().enumerate() {
-            let dot = if index == 0 { "" } else { "." };
-            match step.as_str() {
-                Some(name) => write!(f, "{dot}{}", Line(name))?,
-                None => write!(f, "{dot}{step}")?,
-            }
-        }
+        f.write_str(&self.shown_path())?;
         Ok(())
     }
 }
@@ -381,6 +415,39 @@ mod tests {
             age: None,
             abroad: false,
         }
+    }
+
+    #[test]
+    fn an_error_prints_bounded_lines_without_tokens() {
+        const TOKEN: &str = "ghs_16C7e42F292c6912E7710c838347Ae17";
+        let foreign = format!("a\n\u{202e}{TOKEN} {}", "long ".repeat(300));
+        let error = |text: &str| {
+            json!({
+                "message": text,
+                "type": text,
+                "path": vec![json!({ (text): [text] }); 40],
+                "locations": vec![json!({ "line": 1, "column": 2 }); 5_000],
+                "extensions": { (text): text, "list": vec![text; 5] },
+            })
+        };
+        let one = GraphQlError::read(error(&foreign));
+        for (shown, max) in
+            [(format!("{one:?}"), 9_000), (one.to_string(), 9_000), (format!("{one:#?}"), 20_000)]
+        {
+            assert!(!shown.contains("ghs_") && shown.contains(HIDDEN), "{shown}");
+            assert!(!shown.contains('\u{202e}') && shown.len() < max, "{}: {shown}", shown.len());
+        }
+        assert!(!format!("{one:?}{one}").contains(char::is_control));
+        let body = json!({ "data": null, "errors": vec![error(&foreign); 30] });
+        let failed = decode::<Value>(raw(&body)).err().unwrap();
+        let shown = format!("{:?}", failed.graphql().unwrap());
+        assert!(!shown.contains("ghs_") && shown.len() < 250_000, "{}", shown.len());
+
+        let plain = GraphQlError::read(json!({
+            "message": "Could not resolve", "type": "NOT_FOUND", "path": ["user", 0, "name"],
+        }));
+        assert_eq!(plain.to_string(), "NOT_FOUND: \"Could not resolve\" at user.0.name");
+        assert!(format!("{plain:?}").contains("message: \"Could not resolve\""), "{plain:?}");
     }
 
     #[test]

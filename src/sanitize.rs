@@ -4,6 +4,7 @@
 //! they reach an error, a log, a span, a metric, a store or the dashboard. It escapes characters that
 //! could forge lines or reorder text, hides secrets, and bounds the length.
 //!
+//! What of a request is a secret, [one table](decision) decides.
 //! [Known secrets](secrets) are those that this process has used: the module remembers keyed
 //! fingerprints of them, not the secrets. Tokens of GitHub's formats are hidden also if they are not
 //! known, since a proxy can repeat a token of another client.
@@ -23,16 +24,18 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 mod characters;
+mod decision;
 mod encoded;
 mod exchange;
 mod formats;
 mod forms;
 mod looks;
+mod names;
 mod protocol;
 mod secrets;
 
-pub(crate) use exchange::{MAX_HEADER_BYTES, bounded, received, sent};
-pub(crate) use looks::is_secret_header;
+pub(crate) use decision::is_secret_header;
+pub(crate) use exchange::{MAX_HEADER_BYTES, bounded, has_secret_parameter, mark, received, sent};
 pub(crate) use protocol::is_of_protocol;
 pub(crate) use secrets::{pin, remember};
 

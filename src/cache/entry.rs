@@ -93,11 +93,13 @@ impl Entry {
         Some(Self { about, headers, body, times, number, print })
     }
 
-    /// Whether a server repeated a secret in it, or its URL has one.
+    /// Whether a server repeated a secret in it, or its URL has one or a parameter that is called like one.
     pub(crate) fn has_secret(&self) -> bool {
         // Of headers, those that are followed keep a secret, and are marked.
         self.headers.values().any(HeaderValue::is_sensitive)
             || sanitize::has_secret(self.about.url.as_str().as_bytes())
+            // It can be too short to be known.
+            || sanitize::has_secret_parameter(&self.about.url)
             || sanitize::has_secret(&self.body)
     }
 

@@ -20,6 +20,7 @@ use crate::circuit::{CircuitBreaker, CircuitState};
 use crate::client::transport::response;
 use crate::client::{Client, ClientBuilder};
 use crate::limits::{Pacing, RateLimits};
+use crate::operation::{Location, NoBody, Operation, Parameter};
 use crate::pages::Items;
 use crate::response::ResponseFuture;
 use crate::retry::RetryPolicy;
@@ -479,35 +480,93 @@ async fn a_failure_of_the_server_without_its_body_is_tried_again_as_one() {
     assert_eq!(sent.load(Ordering::Relaxed), 4);
 }
 
+/// An operation that documents a parameter which is called like a secret.
+static RESTORE: Operation = Operation {
+    id: "test/restore",
+    tag: "test",
+    method: Method::GET,
+    path: "/restore",
+    server: None,
+    accept: "application/vnd.github+json",
+    parameters: &[Parameter {
+        name: "token",
+        setter: "token",
+        location: Location::Query,
+        required: false,
+        multi_segment: false,
+    }],
+    no_body: NoBody::Sent,
+    rate_limit: "core",
+    creates_content: false,
+    statuses: &[200],
+    documentation_url: "",
+    deprecated: false,
+};
+
+/// A parameter is no secret only if the operation documents it and the caller gave it.
 #[tokio::test(start_paused = true)]
-async fn the_query_of_an_operation_holds_no_secret_after_a_redirect_either() {
+async fn of_the_query_of_an_operation_what_it_documents_is_no_secret() {
     use crate::sanitize::has_secret;
 
-    let client = |origin: &'static str| {
-        let builder = Client::builder().http_client(reqwest::Client::new());
-        let builder = builder.transport(move |request| async move {
-            let query = request.url().query().unwrap_or_default();
-            if request.url().path().starts_with("/repositories/") || query.is_empty() {
-                return response(&request, 200, &[], "[]");
+    let builder = Client::builder().http_client(reqwest::Client::new());
+    let builder = builder.transport(|request| async move {
+        let place = match (request.url().path(), request.url().query()) {
+            ("/restore", None) => {
+                "https://api.github.com/codeload?token=s1gned-by-the-server".into()
             }
-            let place = format!("{origin}/repositories/1/issues?{query}");
-            response(&request, 301, &[("location", place)], "{}")
-        });
-        builder.build().unwrap()
-    };
-    let operation = |value: &str| {
-        let operation = crate::api::OPERATIONS.iter().find(|one| one.id == "issues/list-for-repo");
-        let client = client("https://api.github.com");
-        let mut request = crate::request::Request::operation(&client, operation.unwrap());
-        request.set_path::<String>(0, "o".to_owned());
-        request.set_path::<String>(1, "r".to_owned());
-        request.query("assignee_token", value)
-    };
-    operation("r3n4m3d-1n-0p3r4t10n").send::<Value>().await.unwrap();
-    assert!(!has_secret(b"r3n4m3d-1n-0p3r4t10n"));
-    let call = client("https://api.github.com").request(Method::GET, "/repos/o/r/issues");
-    call.query("assignee_token", "r3n4m3d-by-h4nd").send::<Value>().await.unwrap();
-    assert!(has_secret(b"r3n4m3d-by-h4nd"));
+            ("/restore", Some(query)) => {
+                format!(
+                    "https://api.github.com/repositories/1/restore?{query}&auth=s1gned-in-addition"
+                )
+            }
+            _ => return response(&request, 200, &[], "[]"),
+        };
+        response(&request, 301, &[("location", place)], "{}")
+    });
+    let client = builder.build().unwrap();
+    let operation = || crate::request::Request::operation(&client, &RESTORE);
+    let call = operation().query("token", "d0cumented-t0ken").query("api_key", "und0cumented-key");
+    call.send::<Value>().await.unwrap();
+    assert!(!has_secret(b"d0cumented-t0ken"));
+    assert!(has_secret(b"und0cumented-key") && has_secret(b"s1gned-in-addition"));
+    operation().send::<Value>().await.unwrap();
+    assert!(has_secret(b"s1gned-by-the-server"));
+    let call = client.request(Method::GET, "/restore").query("token", "t0ken-by-h4nd");
+    call.send::<Value>().await.unwrap();
+    assert!(has_secret(b"t0ken-by-h4nd"));
+}
+
+/// Whoever sets a header, it is sent as sensitive unless it is an ordinary one.
+#[tokio::test(start_paused = true)]
+async fn headers_that_are_not_ordinary_are_sent_as_sensitive() {
+    let marks = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&marks);
+    let names = ["x-gateway", "x-upstream", "x-api-key", "x-note", "cookie"];
+    let ordinary = ["accept", "user-agent", "time-zone", "x-github-next", "x-request-id"];
+    let builder = Client::builder().http_client(reqwest::Client::new());
+    let builder = builder.transport(move |request| {
+        for (name, value) in request.headers() {
+            seen.lock().unwrap().push((name.to_string(), value.is_sensitive()));
+        }
+        async move { response(&request, 200, &[], "[]") }
+    });
+    let all = names.iter().chain(&ordinary);
+    let by_default =
+        all.clone().fold(builder, |builder, name| builder.default_header(*name, "word"));
+    let client = by_default.build().unwrap();
+    get(&client, "/by-default").await.unwrap();
+    let call = client.request(Method::GET, "/by-call");
+    let call = all.fold(call, |call, name| call.header(*name, "another"));
+    call.send::<Value>().await.unwrap();
+    let marks = marks.lock().unwrap();
+    for name in names {
+        let of_name: Vec<_> = marks.iter().filter(|(it, _)| it == name).collect();
+        assert!(of_name.len() == 2 && of_name.iter().all(|(_, marked)| *marked), "{of_name:?}");
+    }
+    for name in ordinary {
+        let of_name: Vec<_> = marks.iter().filter(|(it, _)| it == name).collect();
+        assert!(of_name.len() == 2 && of_name.iter().all(|(_, marked)| !*marked), "{of_name:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

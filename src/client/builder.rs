@@ -229,7 +229,8 @@ impl ClientBuilder {
     ///
     /// Redirects to other servers do not carry it. If it is called or looks like a secret, or the value is
     /// marked as [sensitive](HeaderValue::set_sensitive), it is hidden where a server repeats it, and a
-    /// response that does is not written to a shared cache. An `accept` given here replaces GitHub's JSON;
+    /// response that does is not written to a shared cache; mark what a person chose, such as a passphrase.
+    /// An `accept` given here replaces GitHub's JSON;
     /// an operation that asks for something else, as downloads do, still does, and
     /// [`Request::accept`](crate::Request::accept) wins over both.
     pub fn default_header<N, V>(mut self, name: N, value: V) -> Self

@@ -9,6 +9,7 @@ use super::refusal::{Reason, Refusal};
 use super::{LINE_CHARS, Line};
 use crate::response::RateLimit;
 use crate::retry::retry_after;
+use crate::sanitize::HIDDEN;
 
 /// The end of the error's line: what to do about the refusal, and the page to read.
 pub(super) fn advice(
@@ -143,7 +144,9 @@ pub(super) fn sso_url(headers: &HeaderMap) -> Option<&str> {
     let url = url.trim().trim_matches('"');
     let is_web = url.starts_with("https://") || url.starts_with("http://");
     let is_plain = url.bytes().all(|byte| byte.is_ascii_graphic());
-    (is_web && is_plain && url.len() <= MAX_SSO_URL).then_some(url)
+    // Without a part of it that was hidden, it leads nowhere.
+    let is_whole = !url.contains(HIDDEN);
+    (is_web && is_plain && is_whole && url.len() <= MAX_SSO_URL).then_some(url)
 }
 
 /// When a rate limit lets calls through again.

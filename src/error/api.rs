@@ -74,6 +74,8 @@ impl Error {
         let json: Option<Value> = serde_json::from_slice(body).ok();
         let is_markup = json.is_none() && !body.is_empty();
         let markup = Markup::of(&headers, body).filter(|_| is_markup);
+        let broke_off = shown.len() < body.len();
+        let body = if broke_off { text::whole_characters(body) } else { body };
         let read = |body, purpose| ApiError::read(status, &headers, body, json.as_ref(), purpose);
         let refusal = Refusal::read(&read(body, Purpose::Decide).message);
         // JSON that can be read is whole, wherever the body broke off.
@@ -95,7 +97,7 @@ impl Error {
 }
 
 impl ApiError {
-    /// Reads the body, which is `json` if it is JSON.
+    /// Reads the body, which is `json` if it is whole JSON.
     fn read(
         status: StatusCode,
         headers: &HeaderMap,
@@ -103,6 +105,11 @@ impl ApiError {
         json: Option<&Value>,
         purpose: Purpose,
     ) -> Self {
+        let broken = match json {
+            Some(_) => None,
+            None => text::members_of_broken_json(body, purpose),
+        };
+        let json = json.or(broken.as_ref());
         let value = json.unwrap_or(&Value::Null);
         let errors = match value.get("errors").or_else(|| value.get("error")) {
             None | Some(Value::Null) => Vec::new(),
@@ -470,6 +477,56 @@ mod tests {
         assert_eq!(broken(json, "").body().unwrap(), json);
     }
 
+    /// Wherever a body breaks off after its message, it says what the whole one says.
+    #[test]
+    fn json_that_broke_off_keeps_the_message_that_was_whole() {
+        let message = "You have exceeded a secondary rate limit. Ünd mehr";
+        let whole = serde_json::json!({
+            "documentation_url": "https://docs.github.com/x",
+            "message": message,
+            "errors": [{ "resource": "Issue", "code": "invälid" }, "é"],
+            "status": "403",
+        });
+        let order = ["documentation_url", "message", "errors", "status"];
+        let members = order.map(|name| format!("\"{name}\": {}", whole[name]));
+        let body = format!(" {{{}}}", members.join(", "));
+        let end = body.find("mehr\"").unwrap() + "mehr\"".len();
+        let decided = body.find("rate limit").unwrap() + "rate limit".len();
+        let cut = |at: usize| {
+            let body = &body.as_bytes()[..at];
+            let shown = sanitize::without_last_run(body.to_vec().into());
+            let (status, headers) = (StatusCode::FORBIDDEN, HeaderMap::new());
+            Error::from_answer(&Label::Borrowed("issues/get"), status, headers, body, &shown)
+        };
+        for at in 0..body.len() {
+            let error = cut(at);
+            assert_eq!(error.is_rate_limited(), at >= decided, "{at}: {error}");
+            let api = error.api().unwrap();
+            // What is kept ends with the last separator.
+            let ended = body.as_bytes()[..at].iter().rposition(|byte| b"\"`,;& ".contains(byte));
+            let expected = if ended.is_some_and(|ended| ended + 1 >= end) { message } else { "" };
+            assert_eq!(api.message, expected, "{at}");
+        }
+        assert_eq!(cut(body.len()).api().unwrap().errors.len(), 2);
+    }
+
+    #[test]
+    fn text_that_broke_off_within_a_character_keeps_its_message() {
+        let body = "Schreibzugriff verweigert: secondary rate limit fü".as_bytes();
+        let within = body.len() - 1;
+        assert!(std::str::from_utf8(&body[..within]).is_err());
+        let error = |body: &[u8], shown: &[u8]| {
+            let (status, headers) = (StatusCode::FORBIDDEN, HeaderMap::new());
+            Error::from_answer(&Label::Borrowed("issues/get"), status, headers, body, shown)
+        };
+        let shown = sanitize::without_last_run(body[..within].to_vec().into());
+        let cut = error(&body[..within], &shown);
+        assert!(cut.is_rate_limited(), "{cut}");
+        assert_eq!(cut.api().unwrap().message, "Schreibzugriff verweigert: secondary rate limit");
+        // Of a whole body, the bytes are another encoding.
+        assert_eq!(error(&body[..within], &body[..within]).api().unwrap().message, "");
+    }
+
     #[test]
     fn a_long_body_is_kept_up_to_a_mebibyte() {
         let error = error(500, &[], &"long ".repeat(1 << 20));
@@ -713,6 +770,9 @@ mod tests {
             ("required; url=javascript:alert(1)".to_owned(), None, false),
             (format!("required; url={URL}{}", "a".repeat(2_048)), None, false),
             ("required".to_owned(), None, false),
+            // A part of it is a secret.
+            (format!("required; url={URL}{}", sanitize::HIDDEN), None, false),
+            (format!("required; url=https://{}/orgs/octo/sso", sanitize::HIDDEN), None, false),
             ("partial-results; organizations=1,2".to_owned(), None, false),
         ] {
             let error = sso(&value);

@@ -1,9 +1,12 @@
 //! The message of an error's body, whatever format the body has.
 
+use std::fmt;
+
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use serde::de::IgnoredAny;
-use serde_json::Value;
+use serde::Deserializer as _;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde_json::{Deserializer, Map, Value};
 
 use super::api::ApiErrorDetail;
 use crate::sanitize;
@@ -133,6 +136,52 @@ pub(super) fn of_other(headers: &HeaderMap, body: &[u8], purpose: Purpose) -> St
             bounded(text, purpose)
         }
         _ => String::new(),
+    }
+}
+
+/// Returns a body that broke off without a character at its end of which a part is missing.
+pub(super) fn whole_characters(body: &[u8]) -> &[u8] {
+    match std::str::from_utf8(body) {
+        Err(error) if error.error_len().is_none() => &body[..error.valid_up_to()],
+        _ => body,
+    }
+}
+
+/// Returns the members of a JSON object that broke off, of which the last one is not whole. To decide by
+/// it, the beginning of a text is enough as well. `None` if it has none.
+pub(super) fn members_of_broken_json(body: &[u8], purpose: Purpose) -> Option<Value> {
+    let text = std::str::from_utf8(body).ok()?.trim_start();
+    if !text.starts_with('{') {
+        return None;
+    }
+    let mut members = Map::new();
+    let mut read = |text: &str| {
+        // It ends with the error that the text breaks off.
+        let _ = Deserializer::from_str(text).deserialize_map(Members(&mut members));
+    };
+    match purpose {
+        Purpose::Show => read(text),
+        // If it breaks off within a text, this is its end.
+        Purpose::Decide => read(&[text, "\"}"].concat()),
+    }
+    (!members.is_empty()).then_some(Value::Object(members))
+}
+
+/// Keeps each member of an object as it is read.
+struct Members<'a>(&'a mut Map<String, Value>);
+
+impl<'de> Visitor<'de> for Members<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some((name, value)) = map.next_entry()? {
+            self.0.insert(name, value);
+        }
+        Ok(())
     }
 }
 

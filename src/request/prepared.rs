@@ -227,9 +227,10 @@ impl Prepared {
         self.headers.get(AUTHORIZATION)
     }
 
-    /// Whether it is an operation of GitHub's description.
-    pub(crate) fn is_operation(&self) -> bool {
-        self.operation.is_some()
+    /// Whether it sends this parameter in its query, and GitHub's description of the operation has it.
+    pub(crate) fn sends_documented(&self, name: &str) -> bool {
+        self.operation.is_some_and(|operation| operation.parameter(Location::Query, name).is_some())
+            && self.url.query_pairs().any(|(sent, _)| sent == name)
     }
 
     /// The circuit of the server that it goes to first.

@@ -6,11 +6,12 @@ use std::borrow::Cow;
 use std::fmt::Display;
 
 use http::HeaderValue;
-use http::header::{AUTHORIZATION, COOKIE, HeaderName, PROXY_AUTHORIZATION};
+use http::header::HeaderName;
 use serde::Serialize;
 
 use super::{Inner, Payload, Request, Target, prepared};
 use crate::body::Body;
+use crate::sanitize;
 
 // Some are only called by operations whose feature may be off.
 #[allow(dead_code)]
@@ -149,7 +150,7 @@ impl Inner {
     }
 
     pub(super) fn insert_header(&mut self, name: HeaderName, mut value: HeaderValue) {
-        if name == AUTHORIZATION || name == COOKIE || name == PROXY_AUTHORIZATION {
+        if sanitize::is_secret_header(&name, &value) {
             value.set_sensitive(true);
         }
         self.headers.insert(name, value);

@@ -2,67 +2,116 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{COOKIE, ETAG, LAST_MODIFIED, LINK, LOCATION};
+use http::header::{
+    AUTHORIZATION, COOKIE, ETAG, LAST_MODIFIED, LINK, LOCATION, PROXY_AUTHORIZATION,
+};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::HIDDEN;
-use super::looks::{is_secret_header, is_secret_parameter};
+use super::decision::{self, Taken};
+use super::looks;
 use super::protocol::{DECISIVE, is_of_protocol};
-use super::secrets::{self, Known};
+use super::secrets::{self, Keep, Known, MIN_SECRET_BYTES};
 
-/// Remembers the secrets of a request: its credentials, and what is called or looks like one. The
-/// query of an operation of GitHub's holds none.
-pub(crate) fn sent(headers: &HeaderMap, url: &Url, is_operation: bool) {
+/// Remembers the secrets of a request: its credentials, and what is called or looks like one, but for
+/// parameters that are documented for the operation.
+pub(crate) fn sent(headers: &HeaderMap, url: &Url, is_documented: impl Fn(&str) -> bool) {
     let mut known = secrets::known();
     for (name, value) in headers {
         known = header(known, name, value);
     }
     if let Some(password) = url.password() {
-        known = known.remember(password.as_bytes());
+        known = known.remember(password.as_bytes(), Keep::Used);
     }
-    if !is_operation && url.query().is_some() {
+    if url.query().is_some() {
         for (name, value) in url.query_pairs() {
-            if is_secret_parameter(&name, value.as_bytes()) {
-                known = known.remember(value.as_bytes());
+            let taken = decision::parameter(&name, value.as_bytes());
+            if taken == Taken::Secret && !is_documented(&name) {
+                known = known.remember(value.as_bytes(), Keep::Used);
             }
         }
     }
 }
 
+/// Marks the headers of a request as sensitive that are not ordinary, after [`sent`], to which the mark
+/// is the caller's.
+pub(crate) fn mark(headers: &mut HeaderMap) {
+    for (name, value) in headers.iter_mut() {
+        if !value.is_sensitive() && decision::header(name, value) != Taken::Ordinary {
+            value.set_sensitive(true);
+        }
+    }
+}
+
+/// Whether a query has a parameter that is called like a secret.
+pub(crate) fn has_secret_parameter(url: &Url) -> bool {
+    url.query().is_some() && url.query_pairs().any(|(name, _)| decision::is_secret_parameter(&name))
+}
+
 fn header(mut known: Known, name: &HeaderName, value: &HeaderValue) -> Known {
+    let keep = match decision::header(name, value) {
+        Taken::Ordinary | Taken::Private => return known,
+        Taken::Random => Keep::Random,
+        Taken::Secret => Keep::Used,
+    };
     let bytes = value.as_bytes();
     if *name == COOKIE {
         for pair in bytes.split(|byte| *byte == b';') {
             let value = pair.splitn(2, |byte| *byte == b'=').last();
-            known = known.remember(value.unwrap_or(pair).trim_ascii());
+            known = known.remember(value.unwrap_or(pair).trim_ascii(), keep);
         }
-        known
-    } else if is_secret_header(name, value) {
-        credentials(known, bytes)
-    } else {
-        known
+        return known;
     }
+    credentials(known, bytes, keep, *name == AUTHORIZATION || *name == PROXY_AUTHORIZATION)
 }
 
-/// Remembers credentials, with and without the scheme before them.
-fn credentials(mut known: Known, value: &[u8]) -> Known {
+/// First words of credentials that are no part of the secret.
+const SCHEMES: [&str; 14] = [
+    "apikey",
+    "aws4-hmac-sha256",
+    "basic",
+    "bearer",
+    "digest",
+    "dpop",
+    "hmac",
+    "jwt",
+    "key",
+    "negotiate",
+    "ntlm",
+    "oauth",
+    "scram-sha-256",
+    "token",
+];
+
+/// Remembers credentials: all of them, what follows the scheme, and each part that looks random.
+fn credentials(mut known: Known, value: &[u8], keep: Keep, is_authorization: bool) -> Known {
     let value = value.trim_ascii();
-    let Some(space) = value.iter().position(|byte| *byte == b' ') else {
-        return known.remember(value);
-    };
-    let (scheme, rest) = (&value[..space], value[space..].trim_ascii());
-    // With more words it is no scheme.
-    if rest.contains(&b' ') {
-        known = known.remember(value);
+    let space = value.iter().position(|byte| *byte == b' ').unwrap_or(0);
+    let (first, rest) = (&value[..space], value[space..].trim_ascii());
+    let is_scheme = SCHEMES.iter().any(|scheme| first.eq_ignore_ascii_case(scheme.as_bytes()));
+    if is_scheme || is_authorization {
+        known = known.remember(rest, keep);
     }
-    known = known.remember(rest);
-    if scheme.eq_ignore_ascii_case(b"basic")
+    // The rest is enough where it is known that it is the secret.
+    if !is_scheme || rest.len() < MIN_SECRET_BYTES {
+        known = known.remember(value, keep);
+    }
+    for word in looks::words(value) {
+        if word != rest && looks::is_random(word) {
+            known = known.remember(word, keep);
+        }
+    }
+    if first.eq_ignore_ascii_case(b"basic")
         && let Ok(pair) = STANDARD.decode(rest).map(Zeroizing::new)
         && let Some(colon) = pair.iter().position(|byte| *byte == b':')
     {
-        known = known.remember(&pair[colon + 1..]);
+        known = known.remember(&pair[colon + 1..], keep);
+        // A token can be the name.
+        if looks::is_random(&pair[..colon]) {
+            known = known.remember(&pair[..colon], keep);
+        }
     }
     known
 }
@@ -127,6 +176,10 @@ mod tests {
         pairs.collect()
     }
 
+    fn send(headers: &HeaderMap, url: &str) {
+        sent(headers, &url.parse().unwrap(), |_| false);
+    }
+
     fn knows(text: &str) -> bool {
         has_secret(text.as_bytes())
     }
@@ -137,7 +190,7 @@ mod tests {
                    &secret_type=exch_personal_access_token&exclude_secret_types=exch_app_tokens\
                    &token_id=12345678&private=exchtrue99";
         let headers = headers(&[("x-author", "exchoctocat"), ("x-authored-by", "exchhubot")]);
-        sent(&headers, &url.parse().unwrap(), false);
+        send(&headers, url);
         for word in [
             "exchtorvalds",
             "exch-linux-build",
@@ -168,7 +221,7 @@ mod tests {
         ]);
         headers.get_mut("x-gateway").unwrap().set_sensitive(true);
         let url = "https://u:exch-url-pass@a.example/x?q=exch-quest10n&client_secret=exch%20query";
-        sent(&headers, &url.parse().unwrap(), false);
+        send(&headers, url);
         for secret in [
             "exch-b3arer",
             "exch-pa55 word",
@@ -187,8 +240,9 @@ mod tests {
         {
             assert!(!knows(ordinary), "{ordinary}");
         }
-        sent(&HeaderMap::new(), &"https://a.example/?token=exch-typed".parse().unwrap(), true);
-        assert!(!knows("exch-typed"));
+        let url = "https://a.example/?token=exch-typed&auth=exch-auth0r&pwd=exch-pwd+pwd";
+        sent(&HeaderMap::new(), &url.parse().unwrap(), |name| name == "token");
+        assert!(!knows("exch-typed") && knows("exch-auth0r") && knows("exch-pwd pwd"));
     }
 
     #[test]
@@ -230,8 +284,8 @@ mod tests {
             map.insert(name, HeaderValue::from_static("exch-l0cked"));
         }
         let url = "https://a.example/?client_secret=exch-par4meter".parse().unwrap();
-        sent(&map, &url, false);
-        assert_eq!(count(&mut || sent(&map, &url, false)), 1);
+        sent(&map, &url, |_| false);
+        assert_eq!(count(&mut || sent(&map, &url, |_| false)), 1);
         assert_eq!(count(&mut || received(&mut map)), 1);
         assert!(map.iter().all(|(_, value)| !value.to_str().unwrap().contains("exch-l0cked")));
     }
@@ -253,10 +307,106 @@ mod tests {
             ("x-service", "ExchMyVeryLongServiceName2024"),
         ]);
         let values: Vec<_> = headers.values().map(|value| value.to_str().unwrap()).collect();
-        sent(&headers, &"https://a.example/".parse().unwrap(), false);
+        send(&headers, "https://a.example/");
         for value in values {
             assert!(!knows(value), "{value}");
         }
+    }
+
+    #[test]
+    fn a_secret_of_several_words_is_known_whole() {
+        let cases = [
+            // Value, whether the caller marked it, what is known then, what is not.
+            (
+                "x-api-password",
+                "exchhunter2hunter2 staple",
+                false,
+                "exchhunter2hunter2 staple",
+                "staple",
+            ),
+            (
+                "x-api-password",
+                "exch-red staple-battery",
+                false,
+                "exch-red staple-battery",
+                "staple-battery",
+            ),
+            ("x-note", "exch9fX2kLq7Vw3TzR8m v1", false, "exch9fX2kLq7Vw3TzR8m", "v1"),
+            (
+                "x-note",
+                "exch-correct-horse battery-staple",
+                true,
+                "exch-correct-horse battery-staple",
+                "correct-horse",
+            ),
+            ("x-note", "exch one two three four", true, "exch one two three four", "one two three"),
+            ("x-note", "Token exch-after-token", true, "exch-after-token", "Token "),
+            ("x-note", "HMAC exch:s1gned", true, "exch:s1gned", "HMAC "),
+            ("authorization", "Unheard exch-unheard-of", false, "exch-unheard-of", "Unheard "),
+            (
+                "authorization",
+                "exch-twowords1 staple-two",
+                false,
+                "exch-twowords1 staple-two",
+                "exch-twowords1",
+            ),
+            ("authorization", "token exch567", false, "token exch567", "exch567"),
+            (
+                "authorization",
+                "Digest id=\"exch-d1\", response=\"exch6629fae49393a05397450978507c4ef1\"",
+                false,
+                "exch6629fae49393a05397450978507c4ef1",
+                "response",
+            ),
+        ];
+        for (name, value, is_marked, secret, ordinary) in cases {
+            let mut map = headers(&[(name, value)]);
+            map.get_mut(name).unwrap().set_sensitive(is_marked);
+            send(&map, "https://a.example/");
+            for echo in
+                [secret.to_owned(), format!("<{secret}>"), STANDARD.encode(format!("u:{value}"))]
+            {
+                assert!(knows(&echo), "{name}: {value}: {echo}");
+            }
+            assert!(!knows(ordinary), "{name}: {value}: {ordinary}");
+        }
+    }
+
+    #[test]
+    fn ids_of_requests_are_not_remembered() {
+        for number in 0..50_u64 {
+            let random = format!("{:016x}", (number + 7).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            for name in [
+                "x-b3-traceid",
+                "x-b3-spanid",
+                "b3",
+                "idempotency-key",
+                "sentry-trace",
+                "x-cloud-trace-context",
+            ] {
+                send(&headers(&[(name, &random)]), "https://a.example/");
+            }
+            assert!(!knows(&random), "{random}");
+        }
+    }
+
+    #[test]
+    fn headers_that_are_not_ordinary_are_marked_and_their_values_are_no_secrets_by_that() {
+        let mut map = headers(&[
+            ("x-org", "exch-marked-org"),
+            ("x-auth-mode", "exch-marked-mode"),
+            ("x-api-key", "exch-marked-key"),
+            ("accept", "exch/marked"),
+            ("x-github-next", "exch-marked-next"),
+            ("x-b3-traceid", "463ac35c9f6413ad48485a3953bb6124"),
+        ]);
+        send(&map, "https://a.example/");
+        mark(&mut map);
+        let marked: Vec<_> = map.values().map(HeaderValue::is_sensitive).collect();
+        assert_eq!(marked, [true, true, true, false, false, false]);
+        assert!(
+            knows("exch-marked-key") && !knows("exch-marked-org") && !knows("exch-marked-mode")
+        );
     }
 
     #[test]
@@ -268,15 +418,11 @@ mod tests {
             "550e8400-e29b-41d4-a716-446655440000",
             "AKIAQ3EGXMPLE7H4D2WZ",
         ];
-        let map: Vec<_> = tokens.iter().map(|token| ("x-gateway", *token)).collect();
+        let map: Vec<_> = tokens.iter().map(|token| ("x-upstream", *token)).collect();
         for one in map {
-            sent(&headers(&[one]), &"https://a.example/".parse().unwrap(), false);
+            send(&headers(&[one]), "https://a.example/");
         }
-        sent(
-            &headers(&[("x-note", "Token exch4f1a9c22e7b0")]),
-            &"https://a.example/".parse().unwrap(),
-            false,
-        );
+        send(&headers(&[("x-note", "Token exch4f1a9c22e7b0")]), "https://a.example/");
         for token in tokens.into_iter().chain(["exch4f1a9c22e7b0"]) {
             assert!(knows(token), "{token}");
         }
@@ -307,7 +453,10 @@ mod tests {
                 let name = parameter["name"].as_str().unwrap();
                 names.insert(name);
                 let values = ["some-ordinary-words", "true", "2024-05-06T07:08:09Z", "123456789"];
-                if values.iter().any(|value| is_secret_parameter(name, value.as_bytes())) {
+                if values
+                    .iter()
+                    .any(|value| decision::parameter(name, value.as_bytes()) == Taken::Secret)
+                {
                     secrets.insert(name);
                 }
             }
@@ -316,9 +465,6 @@ mod tests {
         assert!(names.contains("hide_secret") && names.contains("token_id"));
         // The token of a package, which its restoring takes.
         assert_eq!(secrets, BTreeSet::from(["token"]));
-        for name in ["client_secret", "access_token", "refresh_token[]", "password", "api_key2"] {
-            assert!(is_secret_parameter(name, b"ordinary words"), "{name}");
-        }
     }
 
     #[test]

@@ -28,8 +28,8 @@ pub(super) const MAX_REMEMBERED: NonZeroUsize = NonZeroUsize::new(4_096).unwrap(
 /// Pieces of secrets of settings, which are not forgotten because of tokens: passwords, client secrets,
 /// webhook secrets, keys of stores.
 pub(super) const MAX_PINNED: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();
-/// Lengths that are tried at one place.
-const MAX_LENGTHS: usize = 32;
+/// Pieces of values that only look like a secret, which can be new in each request.
+pub(super) const MAX_RANDOM: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 /// How often encodings are resolved that are within one another.
 const MAX_ROUNDS: usize = 3;
 /// A text is searched in parts of this size, between which secrets can be added.
@@ -51,16 +51,23 @@ static SECRETS: LazyLock<RwLock<Secrets>> = LazyLock::new(|| RwLock::new(Secrets
 
 /// Remembers a secret that was used, in place of the one that was not used for longest.
 pub(crate) fn remember(secret: &[u8]) {
-    add(secret, false);
+    known().remember(secret, Keep::Used);
 }
 
 /// Remembers a secret of the settings.
 pub(crate) fn pin(secret: &[u8]) {
-    add(secret, true);
+    known().remember(secret, Keep::Pinned);
 }
 
-fn add(secret: &[u8], pinned: bool) {
-    known().ensure(secret, pinned);
+/// Among which others a secret is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// Those of the settings.
+    Pinned,
+    /// Those that were used.
+    Used,
+    /// Values that only look like one. Their number takes no place from the others.
+    Random,
 }
 
 #[cfg(test)]
@@ -96,19 +103,15 @@ pub(super) struct Known(RwLockReadGuard<'static, Secrets>);
 
 impl Known {
     /// Remembers a secret. Only one that is new takes the lock for writing.
-    pub(super) fn remember(self, secret: &[u8]) -> Self {
-        self.ensure(secret, false)
-    }
-
-    fn ensure(self, secret: &[u8], pinned: bool) -> Self {
-        if pieces(secret).all(|piece| self.0.has(piece, pinned)) {
+    pub(super) fn remember(self, secret: &[u8], keep: Keep) -> Self {
+        if pieces(secret).all(|piece| self.0.has(piece, keep)) {
             return self;
         }
         drop(self);
         #[cfg(test)]
         WRITES.set(WRITES.get() + 1);
         let mut secrets = SECRETS.write().unwrap_or_else(PoisonError::into_inner);
-        pieces(secret).for_each(|piece| secrets.add(piece, pinned));
+        pieces(secret).for_each(|piece| secrets.add(piece, keep));
         drop(secrets);
         known()
     }
@@ -144,10 +147,11 @@ struct Secrets {
     mix: [u64; 2],
     bits: u32,
     bitmap: Vec<u64>,
-    /// The forms by the hash of their last eight bytes.
+    /// The forms by the hash of their last eight bytes, each list in order.
     forms: HashMap<u64, Vec<Form>>,
-    remembered: LruCache<u64, Remembered>,
     pinned: LruCache<u64, Remembered>,
+    used: LruCache<u64, Remembered>,
+    random: LruCache<u64, Remembered>,
     /// Forms that were forgotten since the bitmap was made.
     stale: usize,
 }
@@ -160,13 +164,14 @@ struct Remembered {
     is_used: AtomicBool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Forms of the same ending are in the order of their lengths, then of their encodings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Form {
-    encoding: Encoding,
     length: u16,
+    encoding: Encoding,
+    whole: u64,
     bit: u32,
     end: u64,
-    whole: u64,
 }
 
 impl Secrets {
@@ -179,17 +184,24 @@ impl Secrets {
             bits: MIN_BITS,
             bitmap: vec![0; 1 << (MIN_BITS - 6)],
             forms: HashMap::new(),
-            remembered: LruCache::new(MAX_REMEMBERED),
             pinned: LruCache::new(MAX_PINNED),
+            used: LruCache::new(MAX_REMEMBERED),
+            random: LruCache::new(MAX_RANDOM),
             stale: 0,
         }
     }
 
     /// Whether a piece is remembered. It counts as used then.
-    fn has(&self, piece: &[u8], pinned: bool) -> bool {
+    fn has(&self, piece: &[u8], keep: Keep) -> bool {
         let key = self.keys.hash_one(piece);
-        let remembered = if pinned { None } else { self.remembered.peek(&key) };
-        let found = self.pinned.peek(&key).or(remembered);
+        let caches = [&self.pinned, &self.used, &self.random];
+        // Where it is kept longer does as well.
+        let caches = match keep {
+            Keep::Pinned => &caches[..1],
+            Keep::Used => &caches[..2],
+            Keep::Random => &caches,
+        };
+        let found = caches.iter().find_map(|cache| cache.peek(&key));
         // To write what is there already would cost the other threads.
         if let Some(found) = found.filter(|found| !found.is_used.load(Ordering::Relaxed)) {
             found.is_used.store(true, Ordering::Relaxed);
@@ -197,8 +209,8 @@ impl Secrets {
         found.is_some()
     }
 
-    fn add(&mut self, piece: &[u8], pinned: bool) {
-        if self.has(piece, pinned) {
+    fn add(&mut self, piece: &[u8], keep: Keep) {
+        if self.has(piece, keep) {
             return;
         }
         let key = self.keys.hash_one(piece);
@@ -212,13 +224,18 @@ impl Secrets {
         });
         for form in &forms {
             set(&mut self.bitmap, form.bit >> (MAX_BITS - self.bits));
-            self.forms.entry(form.end).or_default().push(*form);
+            let others = self.forms.entry(form.end).or_default();
+            others.insert(others.partition_point(|other| other < form), *form);
         }
         if self.bits < MAX_BITS && self.forms.len() * BITS_PER_FORM > 1 << self.bits {
             self.bits += 1;
             self.mark();
         }
-        let cache = if pinned { &mut self.pinned } else { &mut self.remembered };
+        let cache = match keep {
+            Keep::Pinned => &mut self.pinned,
+            Keep::Used => &mut self.used,
+            Keep::Random => &mut self.random,
+        };
         let forgotten = (cache.len() == cache.cap().get()).then(|| oldest(cache)).flatten();
         cache.push(key, Remembered { forms, is_used: AtomicBool::new(false) });
         if let Some(forgotten) = forgotten {
@@ -229,7 +246,7 @@ impl Secrets {
     fn forget(&mut self, forms: &[Form]) {
         for form in forms {
             if let Some(there) = self.forms.get_mut(&form.end) {
-                if let Some(at) = there.iter().position(|other| other == form) {
+                if let Ok(at) = there.binary_search(form) {
                     there.remove(at);
                 }
                 if there.is_empty() {
@@ -320,14 +337,18 @@ impl Secrets {
         Some(())
     }
 
-    /// Looks whether one of the forms ends here.
-    fn check(&self, forms: &[Form], at: usize, search: &mut Search<'_>) -> Option<()> {
-        // The newest are last.
-        for form in forms.iter().rev().take(MAX_LENGTHS) {
-            let Some(start) = at.checked_sub(form.length.into()) else { continue };
+    /// Looks whether one of the forms ends here. Those of one length cost as much as one.
+    fn check(&self, mut forms: &[Form], at: usize, search: &mut Search<'_>) -> Option<()> {
+        while let Some(Form { length, encoding, .. }) = forms.first().copied() {
+            // The others are longer still.
+            let Some(start) = at.checked_sub(length.into()) else { break };
+            let is_same = |form: &Form| (form.length, form.encoding) == (length, encoding);
+            let (same, others) = forms.split_at(forms.partition_point(is_same));
+            forms = others;
             search.spend(at - start)?;
-            if self.keys.hash_one(&search.bytes[start..at]) == form.whole {
-                match form.encoding {
+            let whole = self.keys.hash_one(&search.bytes[start..at]);
+            if same.binary_search_by_key(&whole, |form| form.whole).is_ok() {
+                match encoding {
                     Encoding::Plain => push(&mut search.plain, start..at),
                     Encoding::Base64 => push(&mut search.base64, start..at),
                 }
@@ -417,11 +438,11 @@ mod tests {
     #[test]
     fn the_newest_secrets_are_known_and_memory_is_bounded() {
         let mut secrets = Secrets::new();
-        secrets.add(b"of the settings", true);
+        secrets.add(b"of the settings", Keep::Pinned);
         let count = MAX_REMEMBERED.get() * 3;
         for number in 0..count {
-            secrets.add(secret(0).as_bytes(), false);
-            secrets.add(secret(number).as_bytes(), false);
+            secrets.add(secret(0).as_bytes(), Keep::Used);
+            secrets.add(secret(number).as_bytes(), Keep::Used);
         }
         let knows = |text: &str| !secrets.find_encoded(text.as_bytes(), 0).is_empty();
         assert!(knows("of the settings"));
@@ -437,10 +458,59 @@ mod tests {
     }
 
     #[test]
+    fn secrets_with_the_same_ending_hide_no_other() {
+        let mut secrets = Secrets::new();
+        let of_length = |length: usize| format!("{}@the-same-ending", "x".repeat(length));
+        secrets.add(b"of settings@the-same-ending", Keep::Pinned);
+        for number in 0..200 {
+            secrets.add(format!("{}@the-same-ending", secret(number)).as_bytes(), Keep::Used);
+        }
+        for length in 1..100 {
+            secrets.add(of_length(length).as_bytes(), Keep::Used);
+        }
+        let knows = |text: &str| {
+            let text = format!("a text with {text} in it. {}", "And more of it. ".repeat(100));
+            let ranges = secrets.find_encoded(text.as_bytes(), 0);
+            !ranges.is_empty() && ranges.iter().all(|range| range.len() < text.len())
+        };
+        assert!(knows("of settings@the-same-ending"));
+        for number in 0..200 {
+            assert!(knows(&format!("{}@the-same-ending", secret(number))), "{number}");
+        }
+        for length in 1..100 {
+            assert!(knows(&of_length(length)), "{length}");
+        }
+        assert!(!knows("other@the-same-ending"));
+        // What is forgotten takes no other with it.
+        for number in 0..MAX_REMEMBERED.get() {
+            secrets.add(format!("{}@another-ending", secret(number)).as_bytes(), Keep::Used);
+        }
+        assert!(secrets.has(b"of settings@the-same-ending", Keep::Used));
+        let left = secrets.forms.values().flatten().count();
+        assert!(left <= (MAX_REMEMBERED.get() + 1) * 8, "{left}");
+    }
+
+    #[test]
+    fn values_that_only_look_like_secrets_take_no_place_of_secrets() {
+        let mut secrets = Secrets::new();
+        secrets.add(b"a token of long ago", Keep::Used);
+        for number in 0..2 * MAX_REMEMBERED.get() {
+            secrets.add(secret(number).as_bytes(), Keep::Random);
+        }
+        assert!(secrets.has(b"a token of long ago", Keep::Used));
+        assert_eq!(secrets.random.len(), MAX_RANDOM.get());
+        let last = secret(2 * MAX_REMEMBERED.get() - 1);
+        assert!(!secrets.find_encoded(last.as_bytes(), 0).is_empty());
+        // Once it is known to be one, it is kept as one.
+        secrets.add(last.as_bytes(), Keep::Used);
+        assert!(secrets.has(last.as_bytes(), Keep::Used));
+    }
+
+    #[test]
     fn a_text_that_is_made_to_be_slow_is_hidden_whole() {
         let mut secrets = Secrets::new();
         for length in 500..600 {
-            secrets.add(&vec![b'a'; length], false);
+            secrets.add(&vec![b'a'; length], Keep::Used);
         }
         let text = ["b", &"a".repeat(499)].concat().repeat(100);
         let all = 0..text.len();
@@ -450,7 +520,7 @@ mod tests {
     #[test]
     fn a_long_run_of_base64_is_passed_over_once() {
         let mut secrets = Secrets::new();
-        secrets.add(b"0123456789abcdefghijklmn", false);
+        secrets.add(b"0123456789abcdefghijklmn", Keep::Used);
         let encoded = "MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1u";
         for text in [
             encoded.repeat(2_000),
@@ -470,7 +540,7 @@ mod tests {
     fn a_match_that_is_within_the_last_one_is_kept_once() {
         let mut secrets = Secrets::new();
         for length in 8..12 {
-            secrets.add(&vec![b'a'; length], false);
+            secrets.add(&vec![b'a'; length], Keep::Used);
         }
         let mut ranges = Vec::new();
         secrets.find("a".repeat(1_000).as_bytes(), &mut ranges);
@@ -495,19 +565,19 @@ mod tests {
         let mut secrets = Secrets::new();
         let count = MAX_REMEMBERED.get();
         for number in 0..count {
-            secrets.add(secret(number).as_bytes(), false);
+            secrets.add(secret(number).as_bytes(), Keep::Used);
         }
-        assert!(secrets.has(secret(0).as_bytes(), false));
-        secrets.add(b"one more secret", false);
-        assert!(secrets.has(secret(0).as_bytes(), false));
-        assert!(!secrets.has(secret(1).as_bytes(), false));
+        assert!(secrets.has(secret(0).as_bytes(), Keep::Used));
+        secrets.add(b"one more secret", Keep::Used);
+        assert!(secrets.has(secret(0).as_bytes(), Keep::Used));
+        assert!(!secrets.has(secret(1).as_bytes(), Keep::Used));
         // If all were used, the oldest goes.
         for number in 0..count {
-            secrets.has(secret(number).as_bytes(), false);
+            secrets.has(secret(number).as_bytes(), Keep::Used);
         }
-        secrets.has(b"one more secret", false);
-        secrets.add(b"another secret", false);
-        assert_eq!(secrets.remembered.len(), count);
-        assert!(secrets.has(b"another secret", false));
+        secrets.has(b"one more secret", Keep::Used);
+        secrets.add(b"another secret", Keep::Used);
+        assert_eq!(secrets.used.len(), count);
+        assert!(secrets.has(b"another secret", Keep::Used));
     }
 }

@@ -172,8 +172,9 @@ impl OutgoingDelivery {
             .retry(reqwest::retry::never())
             .build()
             .map_err(failed)?;
-        let request = reqwest::Request::try_from(request).map_err(failed)?;
-        sanitize::sent(request.headers(), request.url(), false);
+        let mut request = reqwest::Request::try_from(request).map_err(failed)?;
+        sanitize::sent(request.headers(), request.url(), |_| false);
+        sanitize::mark(request.headers_mut());
         Ok(client.execute(request).await.map_err(failed)?.status())
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::Method;
+use http::{HeaderValue, Method};
 use octowire::auth::{
     AccessToken, ClientCredentials, MintRequest, OAuthApp, TokenFuture, TokenPolicy, TokenSource,
     UserToken,
@@ -25,7 +25,7 @@ use crate::support::{Received, Reply, Server};
 use crate::watch::{Log, Shown};
 
 /// What each kind of secret is, and how it comes to the server.
-const SECRETS: [(&str, &str); 19] = [
+const SECRETS: [(&str, &str); 30] = [
     ("the token", "ech0-first-token-aaaa"),
     ("the token after it", "ech0-second-token-bbbb"),
     ("a gateway's token", "ech0-gateway-token-cccc"),
@@ -45,6 +45,17 @@ const SECRETS: [(&str, &str); 19] = [
     ("a store's password", "ech0-redis-password-qqqq"),
     ("a short secret", "ech0rrrr"),
     ("a user's token", "ech0-user-token-ssss"),
+    ("a header of the gateway", "ech0-gateway-header-tttt"),
+    ("a header that says nothing", "ech0hunter2hunter2uuuu"),
+    ("a marked ordinary header", "ech0-marked-ordinary-vvvv"),
+    ("a marked header of two words", "ech0-correct-horse battery-staple-wwww"),
+    ("a password of two words", "ech0hunter2hunter2 staple-xxxx"),
+    ("letters in a header of a call", "ech0lettersandnothingelseyyyy"),
+    ("a token of another service", "xoxb-ech0-of-another-zzzz"),
+    ("a parameter called auth", "ech0-auth-parameter-abab"),
+    ("a parameter called pwd", "ech0-pwd-parameter-acac"),
+    ("an undocumented parameter", "ech0-undocumented-adad"),
+    ("a name of Basic", "ech0a1b2c3d4e5f6aeae"),
 ];
 
 fn secret(what: &str) -> &'static str {
@@ -338,6 +349,7 @@ fn show(shown: &mut Shown, error: &Error) {
 
 fn requests(client: &Client) -> Vec<Request> {
     let own = STANDARD.encode(format!("me:{}", secret("an own password")));
+    let name = STANDARD.encode(format!("{}:x-oauth-basic", secret("a name of Basic")));
     let get = |path: &str| client.request(Method::GET, path);
     vec![
         get("/plain"),
@@ -348,6 +360,20 @@ fn requests(client: &Client) -> Vec<Request> {
         get("/cookie").header("cookie", format!("theme=dark; sid={}", secret("a cookie"))),
         get("/query").query("client_secret", secret("a parameter")).query("page", "2"),
         client.request(Method::POST, "/post").json(&json!({ "title": "x" })),
+        get("/gateway").header("x-gateway", secret("a header of the gateway")),
+        get("/words").header("x-api-password", secret("a password of two words")),
+        get("/letters").header("x-note", format!("v1 {}", secret("letters in a header of a call"))),
+        get("/other").header("x-note", secret("a token of another service")),
+        get("/name").header("authorization", format!("Basic {name}")),
+        get("/auth").query("auth", secret("a parameter called auth")),
+        get("/pwd").query("pwd", secret("a parameter called pwd")),
+        client
+            .issues()
+            .list_for_repo()
+            .owner("o")
+            .repo("r")
+            .with(|call| call.query("api_key", secret("an undocumented parameter")))
+            .into_request(),
         get("/plain/again"),
     ]
 }
@@ -509,11 +535,19 @@ async fn no_secret_that_a_server_repeats_is_kept_or_shown() {
     let gateway = format!("{}/token", upstream.server.url);
     let gateway =
         ClientCredentials::new(&gateway, "id", secret("a gateway's client secret")).unwrap();
+    let marked = |what: &str| {
+        let mut value = HeaderValue::from_str(secret(what)).unwrap();
+        value.set_sensitive(true);
+        value
+    };
     let client = |gateway: ClientCredentials| {
         builder(&upstream)
             .auth(Rotating::default())
             .gateway("x-gateway-authorization", gateway)
             .default_header("x-proxy-key", secret("a header of the client"))
+            .default_header("x-upstream", secret("a header that says nothing"))
+            .default_header("x-github-next", marked("a marked ordinary header"))
+            .default_header("x-note", marked("a marked header of two words"))
             .contract(checker.clone())
     };
     let cache = |cache: Cache| {
@@ -588,6 +622,7 @@ async fn no_secret_that_a_server_repeats_is_kept_or_shown() {
             let all = format!("{request:?} {}", String::from_utf8_lossy(&request.body));
             forms(secret).iter().any(|form| all.contains(form.as_str()))
                 || all.contains(&STANDARD.encode(format!("me:{secret}")))
+                || all.contains(&STANDARD.encode(format!("{secret}:x-oauth-basic")))
                 || all.contains(&STANDARD.encode(format!("id:{}", secret.replace(' ', "+"))))
         });
         let by_itself = ["webhook", "dashboard", "store", "gateway's client"];

@@ -1,0 +1,274 @@
+//! What a header or a parameter of a request is taken for: the one place that decides.
+//!
+//! The first line that fits decides about a header:
+//!
+//! | Name | Caller's mark | Value | Remembered | Marked as sensitive |
+//! |---|---|---|---|---|
+//! | any | sensitive | any | yes | yes |
+//! | `authorization`, `proxy-authorization`, `cookie` | none | any | yes | yes |
+//! | ordinary: `accept`, `traceparent`, `x-b3-…` | none | any | no | no |
+//! | called like a secret: `x-api-key`, `x-auth` | none | any | yes | yes |
+//! | `x-github-…`, `…-id` | none | any | no | no |
+//! | any other, also one about a secret: `x-auth-mode` | none | looks random | among the last few | yes |
+//! | any other | none | does not | no | yes |
+//!
+//! and about a parameter of a query:
+//!
+//! | Name | Value | Remembered |
+//! |---|---|---|
+//! | documented for the operation | any | no |
+//! | called like a secret: `client_secret`, `auth` | any | yes |
+//! | called like a secret or an ordinary value: `key`, `code` | looks random | yes |
+//! | any other, also one about a secret: `token_id` | any | no |
+//!
+//! What is remembered is hidden wherever a server repeats it. The mark only keeps a value out of `Debug`
+//! and out of the tables of HTTP/2. The names are in [`names`], and the looks in [`looks`].
+
+use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
+use http::{HeaderName, HeaderValue};
+
+use super::{looks, names};
+
+/// What the value is taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It is shown.
+    Ordinary,
+    /// It is marked, and not remembered.
+    Private,
+    /// It is marked, and remembered for a short time: it can be another one in each request.
+    Random,
+    /// It is marked, and remembered.
+    Secret,
+}
+
+/// Decides about a header.
+pub(super) fn header(name: &HeaderName, value: &HeaderValue) -> Taken {
+    let is_credential = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE].contains(name);
+    if value.is_sensitive() || is_credential {
+        return Taken::Secret;
+    }
+    let name = name.as_str();
+    if names::is_ordinary(name) {
+        Taken::Ordinary
+    } else if names::is_of_secret(name) && !names::is_about_secret(name) {
+        Taken::Secret
+    } else if names::is_identifier(name) {
+        Taken::Ordinary
+    } else if looks::has_random_word(value.as_bytes()) {
+        Taken::Random
+    } else {
+        Taken::Private
+    }
+}
+
+/// Decides about a parameter that the operation's description does not have.
+pub(super) fn parameter(name: &str, value: &[u8]) -> Taken {
+    let name = name.to_ascii_lowercase();
+    let is_named = names::is_of_secret_only(&name) && !names::is_about_value(&name);
+    if is_named || (names::is_of_secret(&name) && looks::is_random(value)) {
+        Taken::Secret
+    } else {
+        Taken::Ordinary
+    }
+}
+
+/// Whether a parameter of this name is a secret whatever its value is.
+pub(super) fn is_secret_parameter(name: &str) -> bool {
+    parameter(name, b"") == Taken::Secret
+}
+
+/// Whether a header is a secret for certain, and can be marked before it is sent.
+pub(crate) fn is_secret_header(name: &HeaderName, value: &HeaderValue) -> bool {
+    header(name, value) == Taken::Secret
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Taken::{Ordinary, Private, Random, Secret};
+
+    fn given(name: &str, value: &str, is_marked: bool) -> Taken {
+        let mut value = HeaderValue::from_str(value).unwrap();
+        value.set_sensitive(is_marked);
+        header(&HeaderName::try_from(name).unwrap(), &value)
+    }
+
+    /// Words, identifiers, dates, versions and places.
+    const PLAIN: [&str; 16] = [
+        "some-ordinary-words",
+        "true",
+        "github.com",
+        "2024-05-06T07:08:09Z",
+        "20240506T070809Z",
+        "123456789",
+        "1769631742",
+        "eu-west-1",
+        "k8s-prod-eu-west-1a",
+        "app/12.34.56-beta.7",
+        "MyVeryLongServiceName2024",
+        "PaymentReconciliationWorker",
+        "octocat@example.com",
+        "k8sproduction",
+        "Europe/Amsterdam",
+        "a long sentence of words",
+    ];
+
+    /// Values as services make their keys, and as people make passwords.
+    const RANDOM: [&str; 18] = [
+        "hunter2hunter2",
+        "qwertyuiopasdfghjkl",
+        "QWERTYUIOPASDFGHJKL",
+        "hQkzLLpWmRtYsXvBnTc",
+        "correcthorsebatterystaple",
+        "8675309867530986",
+        "xoxb-hunter-hunter-two",
+        "xoxp-abcdefghijkl",
+        "glpat-abcdefghijklmnop",
+        "sk_live_abcdefghijkl",
+        "JBSWY3DPEHPK3PXP",
+        "GEZDGNBVGY3TQOJQ",
+        "k3j9x2m5q8w1",
+        "3w5e11264sgsf",
+        "deadbeefdeadbeef",
+        "9fX2kLq7Vw3TzR8m",
+        "ghs_16C7e42F292c6912E7710c838347Ae17",
+        "550e8400-e29b-41d4-a716-446655440000",
+    ];
+
+    #[test]
+    fn a_header_that_the_caller_marked_is_a_secret_whatever_it_is_called() {
+        for name in
+            ["accept", "user-agent", "x-github-next", "x-request-id", "x-auth-mode", "x-b3-flags"]
+        {
+            assert_eq!(given(name, "ordinary words", true), Secret, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_header_decides() {
+        for name in [
+            "authorization",
+            "proxy-authorization",
+            "cookie",
+            "x-api-key",
+            "x-api-password",
+            "x-auth",
+            "x-gateway",
+            "x-pass",
+            "x-pwd",
+            "x-creds",
+            "x-pat",
+            "x-authkey",
+            "x-accesskey",
+            "x-hmac",
+            "x-sig",
+            "x-bearer",
+            "x-access-code",
+            "x-db-pass",
+            "x-proxy-key",
+            "x-session",
+            "x-session-id",
+            "x-vault-secret-id",
+            "x-shopify-hmac-sha256",
+            "x-passphrase",
+            "private-token",
+            "x-gateway-auth",
+        ] {
+            for value in PLAIN.into_iter().chain(RANDOM) {
+                assert_eq!(given(name, value, false), Secret, "{name}: {value}");
+            }
+        }
+        for name in [
+            "accept",
+            "time-zone",
+            "x-b3-traceid",
+            "x-b3-spanid",
+            "b3",
+            "idempotency-key",
+            "sentry-trace",
+            "x-cloud-trace-context",
+            "x-github-next",
+            "x-correlation-id",
+            "x-amz-date",
+            "traceparent",
+        ] {
+            for value in PLAIN.into_iter().chain(RANDOM) {
+                assert_eq!(given(name, value, false), Ordinary, "{name}: {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_looks_of_a_value_decide_where_the_name_says_nothing() {
+        for name in [
+            "x-org",
+            "x-note",
+            "x-author",
+            "x-service",
+            "x-compass",
+            "x-auth-provider",
+            "x-auth-mode",
+            "x-token-type",
+            "x-auth-request-user",
+            "x-auth-request-email",
+            "x-auth-request-groups",
+            "x-session-affinity",
+            "x-bypass-cache",
+            "x-design",
+        ] {
+            for value in PLAIN {
+                assert_eq!(given(name, value, false), Private, "{name}: {value}");
+            }
+            for value in RANDOM {
+                assert_eq!(given(name, value, false), Random, "{name}: {value}");
+                for value in
+                    [format!("{value} v1"), format!("key {value}"), format!("id=\"{value}\"")]
+                {
+                    assert_eq!(given(name, &value, false), Random, "{name}: {value}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_parameter_decides_and_sometimes_its_value() {
+        for name in [
+            "client_secret",
+            "access_token",
+            "refresh_token[]",
+            "password",
+            "api_key2",
+            "auth",
+            "pwd",
+            "pass",
+            "creds",
+            "token",
+            "oauth",
+            "jwt",
+            "Api-Key",
+            "hmac",
+            "bearer",
+        ] {
+            for value in PLAIN.into_iter().chain(RANDOM) {
+                assert_eq!(parameter(name, value.as_bytes()), Secret, "{name}: {value}");
+            }
+            assert!(is_secret_parameter(name), "{name}");
+        }
+        for name in
+            ["key", "code", "sig", "x_key", "private", "token_id", "secret_type", "hide_secret"]
+        {
+            for value in PLAIN {
+                assert_eq!(parameter(name, value.as_bytes()), Ordinary, "{name}: {value}");
+            }
+            for value in RANDOM {
+                assert_eq!(parameter(name, value.as_bytes()), Secret, "{name}: {value}");
+            }
+        }
+        for name in ["page", "author", "after", "q", "sha", "compass", "keyboard"] {
+            for value in PLAIN.into_iter().chain(RANDOM) {
+                assert_eq!(parameter(name, value.as_bytes()), Ordinary, "{name}: {value}");
+            }
+        }
+    }
+}

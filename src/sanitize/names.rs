@@ -1,0 +1,145 @@
+//! What the names of headers and parameters say. All are given in lower case.
+
+/// Headers whose values are no secrets, and may well be ordinary words or new in each request.
+const ORDINARY: [&str; 39] = [
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "b3",
+    "baggage",
+    "cache-control",
+    "connection",
+    "content-encoding",
+    "content-language",
+    "content-length",
+    "content-type",
+    "date",
+    "expect",
+    "graphql-features",
+    "host",
+    "idempotency-key",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "origin",
+    "pragma",
+    "prefer",
+    "range",
+    "referer",
+    "sentry-trace",
+    "te",
+    "time-zone",
+    "traceparent",
+    "tracestate",
+    "user-agent",
+    "x-amz-date",
+    "x-cloud-trace-context",
+    "x-github-api-version",
+    "x-hub-signature",
+    "x-hub-signature-256",
+    "x-request-id",
+];
+/// First part of the names of such headers.
+const TRACES: &str = "x-b3-";
+
+/// Parts of names that speak of a secret.
+const SECRET_PARTS: [&str; 19] = [
+    "access-code",
+    "access_code",
+    "accesskey",
+    "apikey",
+    "api-key",
+    "api_key",
+    "assertion",
+    "authkey",
+    "cookie",
+    "credential",
+    "jwt",
+    "passcode",
+    "passphrase",
+    "passwd",
+    "password",
+    "private",
+    "secret",
+    "session",
+    "token",
+];
+/// Words of a name that do so, of which other words are made that do not: `author`, `compass`.
+const SECRET_WORDS: [&str; 10] = [
+    "auth",
+    "authentication",
+    "authorization",
+    "bearer",
+    "creds",
+    "hmac",
+    "oauth",
+    "oauth2",
+    "pwd",
+    "xauth",
+];
+/// The same, if they are the last word.
+const SECRET_LAST_WORDS: [&str; 2] = ["cred", "pass"];
+/// The same for what can also be an ordinary value in a query: a cache has a `key`.
+const KEY_LAST_WORDS: [&str; 4] = ["key", "pat", "sig", "signature"];
+/// Names that speak of a secret alone.
+const SECRET_NAMES: [&str; 5] = ["code", "code_verifier", "device_code", "gateway", "x-gateway"];
+
+/// Last words of a name that say what of a secret the value is, and that it is not the secret:
+/// `x-auth-mode`.
+const ABOUT_WORDS: [&str; 32] = [
+    "affinity", "audience", "count", "domain", "email", "enabled", "expires", "expiry", "format",
+    "group", "groups", "host", "issuer", "kind", "method", "mode", "name", "names", "provider",
+    "realm", "role", "roles", "scheme", "scope", "scopes", "state", "status", "type", "types",
+    "user", "username", "version",
+];
+/// First words of a name that say that the value is a choice: `hide_secret`.
+const CHOICE_WORDS: [&str; 7] = ["exclude", "has", "hide", "include", "is", "show", "with"];
+
+fn words(name: &str) -> impl DoubleEndedIterator<Item = &str> {
+    name.split(['-', '_', '.', '[', ']']).filter(|word| !word.is_empty())
+}
+
+/// Whether a header of this name is none to hide.
+pub(super) fn is_ordinary(name: &str) -> bool {
+    ORDINARY.contains(&name) || name.starts_with(TRACES)
+}
+
+/// Whether it has an identifier, or is one of GitHub's.
+pub(super) fn is_identifier(name: &str) -> bool {
+    name.starts_with("x-github-") || name.ends_with("-id")
+}
+
+/// Whether the name speaks of a secret.
+pub(super) fn is_of_secret(name: &str) -> bool {
+    SECRET_NAMES.contains(&name)
+        || SECRET_PARTS.iter().any(|part| name.contains(part))
+        || words(name).any(|word| SECRET_WORDS.contains(&word))
+        || words(name)
+            .next_back()
+            .is_some_and(|word| SECRET_LAST_WORDS.contains(&word) || KEY_LAST_WORDS.contains(&word))
+}
+
+/// Whether the name speaks of a secret, and of nothing else that a parameter can be.
+pub(super) fn is_of_secret_only(name: &str) -> bool {
+    name != "private"
+        && (SECRET_PARTS.iter().any(|part| name.contains(part))
+            || words(name).any(|word| SECRET_WORDS.contains(&word))
+            || words(name).next_back().is_some_and(|word| SECRET_LAST_WORDS.contains(&word)))
+}
+
+/// Whether a header's name speaks of something about a secret, not of the secret. The id of a session
+/// is one.
+pub(super) fn is_about_secret(name: &str) -> bool {
+    let mut words = words(name.strip_prefix("x-").unwrap_or(name));
+    let is_choice = words.next().is_some_and(|word| CHOICE_WORDS.contains(&word));
+    is_choice || words.next_back().is_some_and(|word| ABOUT_WORDS.contains(&word))
+}
+
+/// The same of a parameter's name.
+pub(super) fn is_about_value(name: &str) -> bool {
+    is_about_secret(name)
+        || words(name).next_back().is_some_and(|word| matches!(word, "id" | "ids"))
+}
