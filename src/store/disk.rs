@@ -42,12 +42,14 @@ use value::Value;
 /// Values are not encrypted. On Unix, only the user of the process can read them. If other users can
 /// write to the folder `octowire-store`, that is repaired, with a warning, and so is a value that a group can
 /// read or write, as volumes of a pod become when they are mounted again. If `octowire-store` belongs to another
-/// user, it is refused. A value that belongs to another user, that everyone can write to, that is a link or
+/// user or is a link, or if everyone can write to the folder that it is in, it is refused. A value that belongs to another user, that everyone can write to, that is a link or
 /// has a second name (a hard link), or is not a regular file, is not believed: a warning says so, and the next
 /// write replaces it. If the file system does not show the real owners and modes, see
 /// [`trust_file_permissions`](DiskBuilder::trust_file_permissions).
 ///
-/// It has to be on a file system that knows locks and renames: a local one, not every network one.
+/// It has to be on a file system that knows locks and renames: a local one, not every network one. What changes
+/// the store waits up to a second for its lock, as when another process is stopped while it holds the lock, and
+/// is an error then. Reads need no lock.
 ///
 /// ```no_run
 /// # fn example() -> octowire::Result<()> {
@@ -182,11 +184,12 @@ impl DiskBuilder {
     /// Sets whether files and folders are used whoever owns them and whatever their modes are; `false` by
     /// default.
     ///
-    /// This is for file systems that do not show the real owners and modes: CIFS mounts of mode 0777, NFS with
-    /// `root_squash`, and pods whose user id changes with each start, as on OpenShift. Other users who can
-    /// write to the folder then decide what calls receive from a cache, unless it has an
-    /// [`integrity_key`](crate::cache::Cache::integrity_key), and what is left of limits. A warning says so once.
-    /// Links in place of files are refused all the same.
+    /// This is for file systems that do not show the real owners and modes: CIFS mounts of mode 0777, and NFS with
+    /// `root_squash`. Other users who can write to the folder then decide what calls receive from a cache,
+    /// unless it has an [`integrity_key`](crate::cache::Cache::integrity_key), and what is left of limits. Modes are
+    /// not repaired, so that users who can read the files see what is cached. A warning says so once.
+    /// Links in place of files are refused all the same. Files are created with the mode 0600: a process with another
+    /// user id, as pods on OpenShift can get with each start, cannot open them on file systems with real owners.
     pub fn trust_file_permissions(mut self, trusted: bool) -> Self {
         self.permissions = if trusted { Permissions::Trusted } else { Permissions::Checked };
         self
