@@ -35,7 +35,8 @@
 //! working directory, or one that other programs share.
 //!
 //! [`Permissions::Trusted`] leaves owners and modes unchecked, for file systems that do not show the real ones:
-//! CIFS mounts of mode 0777, NFS with `root_squash`, and pods whose user id changes with each start.
+//! CIFS mounts of mode 0777 and NFS with `root_squash`. Nothing is repaired then either. Files are still created
+//! with the mode 0600, so that a process with another user id cannot open them.
 //!
 //! On other systems than Unix, the access list of the folder protects its files. Only links, folders and
 //! special files are refused there.
@@ -138,7 +139,7 @@ impl PrivateFolder {
             // A link that leads nowhere is what is wrong itself.
             let found = fs::metadata(&path).or_else(|_| fs::symlink_metadata(&path));
             let facts = found.ok().map(|metadata| system::facts_from(&metadata));
-            explain(path.clone(), facts, Kind::Folder, error)
+            explain(path.clone(), facts, Kind::Folder, permissions, error)
         })?;
         Self { directory, path, permissions }.checked(role)
     }
@@ -173,11 +174,6 @@ impl PrivateFolder {
         };
         let (path, permissions) = (self.path.join(name), self.permissions);
         Self { directory, path, permissions }.checked(FolderRole::Own).map(Some)
-    }
-
-    /// Returns the names in a folder in this one, whoever it belongs to. A link is not followed.
-    pub(crate) fn names_in(&self, name: &str) -> io::Result<Vec<String>> {
-        self.directory.open_directory(name.as_ref())?.names()
     }
 
     /// Opens a file of this folder, and repairs its mode if other users are admitted.
@@ -230,23 +226,47 @@ impl PrivateFolder {
         durability: Durability,
     ) -> io::Result<()> {
         let (name, draft) = (name.as_ref(), draft.as_ref());
-        let is_synced = durability != Durability::Deferred;
         self.remove(draft)?;
-        let written = || {
-            let mut file = self.directory.open_file(draft, Access::CreateNew)?;
-            file.write_all(bytes)?;
-            if is_synced {
-                file.sync_all()?;
-            }
-            drop(file);
-            self.directory.rename(draft, name)
-        };
-        if let Err(error) = written() {
+        self.write_draft(draft, bytes, durability)?;
+        if let Err(error) = self.move_to(draft, self, name) {
             // The first error is the one to report.
             let _ = self.remove(draft);
             return Err(error);
         }
-        if is_synced { self.sync() } else { Ok(()) }
+        if durability == Durability::Deferred { Ok(()) } else { self.sync() }
+    }
+
+    /// Writes a new file, which [`move_to`](Self::move_to) puts in its place later. Nothing is left of it if
+    /// that fails.
+    pub(crate) fn write_draft(
+        &self,
+        draft: impl AsRef<OsStr>,
+        bytes: &[u8],
+        durability: Durability,
+    ) -> io::Result<()> {
+        let draft = draft.as_ref();
+        let mut file = self.directory.open_file(draft, Access::CreateNew)?;
+        let written = file.write_all(bytes).and_then(|()| match durability {
+            Durability::Deferred => Ok(()),
+            #[cfg(feature = "token-store")]
+            Durability::Synced => file.sync_all(),
+        });
+        drop(file);
+        if written.is_err() {
+            let _ = self.remove(draft);
+        }
+        written
+    }
+
+    /// Moves a file of this folder to this name in another one, or in this one. It replaces a file that has the
+    /// name.
+    pub(crate) fn move_to(
+        &self,
+        draft: impl AsRef<OsStr>,
+        folder: &Self,
+        name: impl AsRef<OsStr>,
+    ) -> io::Result<()> {
+        self.directory.rename(draft.as_ref(), &folder.directory, name.as_ref())
     }
 
     /// Removes a file. One that does not exist is not an error.
@@ -279,7 +299,19 @@ impl PrivateFolder {
             return Ok(());
         }
         let aside = format!("{name}.discarded-{}", crate::names::unique());
-        self.directory.rename(name.as_ref(), aside.as_ref())
+        self.directory.rename(name.as_ref(), &self.directory, aside.as_ref())
+    }
+
+    /// Removes a folder in this one with all that is in it. Links in it are removed and not followed.
+    pub(crate) fn remove_tree(&self, name: &str) -> io::Result<()> {
+        fs::remove_dir_all(self.path.join(name))
+    }
+
+    /// Returns the lengths of the entries of a folder in this one, as far as this user can list it. Folders in it
+    /// are not entered.
+    pub(crate) fn lengths_in(&self, name: &str) -> Vec<u64> {
+        let entries = fs::read_dir(self.path.join(name)).into_iter().flatten().flatten();
+        entries.map(|entry| entry.metadata().map_or(0, |metadata| metadata.len())).collect()
     }
 
     /// Returns the names in this folder, without those that are not Unicode.
@@ -348,16 +380,23 @@ impl PrivateFolder {
     }
 
     fn explain(&self, name: &OsStr, expected: Kind, error: io::Error) -> io::Error {
-        explain(self.path.join(name), self.directory.facts_of(name).ok(), expected, error)
+        let (path, found) = (self.path.join(name), self.directory.facts_of(name).ok());
+        explain(path, found, expected, self.permissions, error)
     }
 }
 
 /// Replaces an error of the system by the fault behind it, if the file itself is what is wrong: something
 /// else than expected, or a file that keeps this user out.
-fn explain(path: PathBuf, found: Option<Facts>, expected: Kind, error: io::Error) -> io::Error {
+fn explain(
+    path: PathBuf,
+    found: Option<Facts>,
+    expected: Kind,
+    permissions: Permissions,
+    error: io::Error,
+) -> io::Error {
     let is_denied = error.kind() == ErrorKind::PermissionDenied;
     match found.and_then(|facts| obstacle(&facts, expected, is_denied)) {
-        Some(problem) => Fault::new(path, problem).into(),
+        Some(problem) => Fault::new(path, problem).with_permissions(permissions).into(),
         None => error,
     }
 }

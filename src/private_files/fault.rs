@@ -4,13 +4,14 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::octal;
+use super::{Permissions, octal};
 
 /// A file or folder that is not used, and why.
 #[derive(Debug)]
 pub(crate) struct Fault {
     path: PathBuf,
     problem: Problem,
+    permissions: Permissions,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +37,12 @@ pub(crate) fn fault(error: &io::Error) -> Option<&Fault> {
 
 impl Fault {
     pub(super) fn new(path: PathBuf, problem: Problem) -> Self {
-        Self { path, problem }
+        Self { path, problem, permissions: Permissions::Checked }
+    }
+
+    /// Sets whether the application already trusts owners and modes.
+    pub(super) fn with_permissions(self, permissions: Permissions) -> Self {
+        Self { permissions, ..self }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -49,6 +55,10 @@ impl Fault {
             Problem::Link => "name what the link points to, or remove the link",
             Problem::NotAFile => "name another file, or remove what is there",
             Problem::NotAFolder => "name another folder",
+            Problem::Owner(_) if self.permissions == Permissions::Trusted => {
+                "let the user of this process read and write it, or remove it: trusted permissions are \
+                 not changed, and the file system refused the access"
+            }
             Problem::Owner(_) => {
                 "find out who put it there, then remove it or change its owner to the user of this \
                  process; if the file system has no owners of its own, build with \

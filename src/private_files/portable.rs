@@ -63,8 +63,8 @@ impl Directory {
         Ok(facts_from(&fs::symlink_metadata(self.0.join(name))?))
     }
 
-    pub(super) fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
-        fs::rename(self.0.join(from), self.0.join(to))
+    pub(super) fn rename(&self, from: &OsStr, folder: &Self, to: &OsStr) -> io::Result<()> {
+        fs::rename(self.0.join(from), folder.0.join(to))
     }
 
     pub(super) fn remove(&self, name: &OsStr) -> io::Result<()> {

@@ -145,12 +145,12 @@ fn a_file_that_keeps_this_user_out_is_no_failure_of_the_disk() {
     ];
     for (found, error, expected) in cases {
         let facts = found.map(|(kind, owner, mode)| facts(kind, owner, mode));
-        let error = explain(PathBuf::from("x"), facts, Kind::File, error.into());
+        let error = explain("x".into(), facts, Kind::File, Permissions::Checked, error.into());
         let expected = expected.map(|problem| Fault::new("x".into(), problem).to_string());
         assert_eq!(fault(&error).map(ToString::to_string), expected, "{found:?}");
     }
     let folder = facts(Kind::Folder, Other(7), 0o700);
-    let error = explain(PathBuf::from("x"), Some(folder), Kind::Folder, denied.into());
+    let error = explain("x".into(), Some(folder), Kind::Folder, Permissions::Checked, denied.into());
     assert!(error.to_string().contains("belongs to the user 7"), "{error}");
 }
 
@@ -286,4 +286,34 @@ fn a_link_is_replaced_and_never_written_through() {
     folder.replace("file", "draft", b"content", Durability::Deferred).unwrap();
     assert_eq!(folder.read("file", FileRole::StoreValue, 100).unwrap().unwrap(), b"content");
     assert_eq!(fs::read(&bait).unwrap(), b"bait");
+}
+
+#[test]
+fn the_advice_is_not_to_trust_permissions_that_are_trusted_already() {
+    let facts = facts(Kind::File, Owner::Other(7), 0o600);
+    let advice = |permissions| {
+        let denied = ErrorKind::PermissionDenied.into();
+        let error = explain("x".into(), Some(facts), Kind::File, permissions, denied);
+        fault(&error).unwrap().advice()
+    };
+    assert!(advice(Permissions::Checked).contains("trust_file_permissions(true)"));
+    let trusted = advice(Permissions::Trusted);
+    assert!(!trusted.contains("trust_file_permissions"), "{trusted}");
+}
+
+#[test]
+fn a_tree_is_removed_and_links_in_it_are_not_followed() {
+    let temporary = Temporary::new("remove-tree");
+    let (folder, path) = (temporary.folder(), |name: &str| temporary.0.join(name));
+    fs::create_dir_all(path("tree").join("below")).unwrap();
+    fs::create_dir(path("kept")).unwrap();
+    for name in ["tree/a", "tree/below/b", "kept/c"] {
+        fs::write(path(name), "12345").unwrap();
+    }
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(path("kept"), path("tree/link")).unwrap();
+    assert!(folder.lengths_in("tree").contains(&5));
+    folder.remove_tree("tree").unwrap();
+    assert!(!path("tree").exists() && path("kept/c").exists());
+    assert_eq!(folder.lengths_in("tree"), Vec::<u64>::new());
 }

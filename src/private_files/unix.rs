@@ -65,8 +65,8 @@ impl Directory {
         Ok(facts_with(kind, found.st_uid, mode, links))
     }
 
-    pub(super) fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
-        Ok(rustix::fs::renameat(&self.0, from, &self.0, to)?)
+    pub(super) fn rename(&self, from: &OsStr, folder: &Self, to: &OsStr) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.0, from, &folder.0, to)?)
     }
 
     pub(super) fn remove(&self, name: &OsStr) -> io::Result<()> {

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
 use tracing::debug;
 
 use super::ledger::bounds::LedgerProblem;
@@ -19,10 +21,12 @@ use crate::private_files::{Permissions, fault, warn_if_trusted};
 mod folder;
 #[cfg(any(test, feature = "__fuzz"))]
 pub(super) mod fuzzing;
+mod lock;
 mod room;
 mod value;
 
-use folder::{Damaged, Folder, Found, after, now};
+use folder::{Damaged, Folder, Found, OWN, after, now};
+use lock::{LOCK_WAIT, Lock, with_lock};
 use value::Value;
 
 /// A [store](Store) in a folder: for the next run of a program, and for processes of one machine,
@@ -38,12 +42,14 @@ use value::Value;
 /// Values are not encrypted. On Unix, only the user of the process can read them. If other users can
 /// write to the folder `octowire-store`, that is repaired, with a warning, and so is a value that a group can
 /// read or write, as volumes of a pod become when they are mounted again. If `octowire-store` belongs to another
-/// user, it is refused. A value that belongs to another user, that everyone can write to, that is a link or
+/// user or is a link, or if everyone can write to the folder that it is in, it is refused. A value that belongs to another user, that everyone can write to, that is a link or
 /// has a second name (a hard link), or is not a regular file, is not believed: a warning says so, and the next
 /// write replaces it. If the file system does not show the real owners and modes, see
 /// [`trust_file_permissions`](DiskBuilder::trust_file_permissions).
 ///
-/// It has to be on a file system that knows locks and renames: a local one, not every network one.
+/// It has to be on a file system that knows locks and renames: a local one, not every network one. What changes
+/// the store waits up to a second for its lock, as when another process is stopped while it holds the lock, and
+/// is an error then. Reads need no lock.
 ///
 /// ```no_run
 /// # fn example() -> octowire::Result<()> {
@@ -68,9 +74,6 @@ pub struct DiskBuilder {
     max_bytes: u64,
     permissions: Permissions,
 }
-
-/// The folder's name in the one that is given.
-const OWN: &str = "octowire-store";
 
 const MAX_BYTES: u64 = 1024 * 1024 * 1024;
 /// As long as GitHub's longest window, and an hour more.
@@ -115,27 +118,59 @@ impl Disk {
     ) -> StoreFuture<'a, T> {
         let folder = Arc::clone(&self.0);
         Box::pin(async move {
-            let failed = |error: &dyn std::fmt::Display| {
-                Error::new(ErrorKind::Store, format!("the store on the disk: {error}"))
-                    .with_advice("see that the folder is there, and that there is room")
-                    .with_retryable(true)
-            };
             let acting = Arc::clone(&folder);
-            let done = tokio::task::spawn_blocking(move || act(&acting)).await;
-            if folder.is_due() {
-                // Nobody waits for it.
-                tokio::task::spawn_blocking(move || {
-                    if let Err(error) = folder.make_room() {
-                        debug!(%error, "the store on the disk could not make room");
-                    }
-                    folder.clearing.store(false, Ordering::Release);
-                });
-            }
-            match done {
-                Ok(result) => result.unwrap_or_else(|error| Err(failed(&error))),
-                Err(error) => Err(failed(&error)),
-            }
+            let done = spawn_blocking(move || act(&acting)).await;
+            make_room_if_due(folder);
+            done.unwrap_or_else(|error| Err(io::Error::other(error)))
+                .unwrap_or_else(|error| Err(failed(&error)))
         })
+    }
+
+    /// Does something with the folder while it is locked.
+    fn run_locked<'a, T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Folder, &Lock) -> io::Result<T> + Send + 'static,
+    ) -> StoreFuture<'a, T> {
+        self.run_locked_on_value(move |folder, lock| act(folder, lock).map(Ok))
+    }
+
+    /// The same for what an unreadable value can stand in the way of.
+    fn run_locked_on_value<'a, T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Folder, &Lock) -> io::Result<Result<T>> + Send + 'static,
+    ) -> StoreFuture<'a, T> {
+        let folder = Arc::clone(&self.0);
+        Box::pin(async move {
+            let done = with_lock(&folder, act).await;
+            make_room_if_due(folder);
+            done.unwrap_or_else(|error| Err(failed(&error)))
+        })
+    }
+}
+
+fn failed(error: &io::Error) -> Error {
+    let (message, advice) = match error.kind() {
+        io::ErrorKind::TimedOut => (
+            format!("the store on the disk was locked for {LOCK_WAIT:?}"),
+            "another process is stopped or hangs: find out which one has its file `lock` open",
+        ),
+        _ => (
+            format!("the store on the disk: {error}"),
+            "see that the folder is there, and that there is room",
+        ),
+    };
+    Error::new(ErrorKind::Store, message).with_advice(advice).with_retryable(true)
+}
+
+/// Has room made in a task, for which no caller waits.
+fn make_room_if_due(folder: Arc<Folder>) {
+    if folder.is_due() {
+        spawn_blocking(move || {
+            if let Err(error) = folder.make_room() {
+                debug!(%error, "the store on the disk could not make room");
+            }
+            folder.clearing.store(false, Ordering::Release);
+        });
     }
 }
 
@@ -149,11 +184,12 @@ impl DiskBuilder {
     /// Sets whether files and folders are used whoever owns them and whatever their modes are; `false` by
     /// default.
     ///
-    /// This is for file systems that do not show the real owners and modes: CIFS mounts of mode 0777, NFS with
-    /// `root_squash`, and pods whose user id changes with each start, as on OpenShift. Other users who can
-    /// write to the folder then decide what calls receive from a cache, unless it has an
-    /// [`integrity_key`](crate::cache::Cache::integrity_key), and what is left of limits. A warning says so once.
-    /// Links in place of files are refused all the same.
+    /// This is for file systems that do not show the real owners and modes: CIFS mounts of mode 0777, and NFS with
+    /// `root_squash`. Other users who can write to the folder then decide what calls receive from a cache,
+    /// unless it has an [`integrity_key`](crate::cache::Cache::integrity_key), and what is left of limits. Modes are
+    /// not repaired, so that users who can read the files see what is cached. A warning says so once.
+    /// Links in place of files are refused all the same. Files are created with the mode 0600: a process with another
+    /// user id, as pods on OpenShift can get with each start, cannot open them on file systems with real owners.
     pub fn trust_file_permissions(mut self, trusted: bool) -> Self {
         self.permissions = if trusted { Permissions::Trusted } else { Permissions::Checked };
         self
@@ -169,15 +205,16 @@ impl DiskBuilder {
         let path = folder.join(OWN);
         warn_if_trusted(&path, permissions);
         let folder = Folder {
-            path,
+            given: folder,
             max_bytes,
             permissions,
             // What is there counts from the beginning.
             written: AtomicU64::new(max_bytes),
             clearing: AtomicBool::new(false),
+            turn: Mutex::default(),
         };
-        folder.lock().map_err(|error| {
-            let path = folder.path.display();
+        folder.prepare().map_err(|error| {
+            let path = path.display();
             let (message, advice) = match fault(&error) {
                 Some(fault) => {
                     (format!("the store in {path} cannot be opened: {fault}"), fault.advice())
@@ -217,14 +254,18 @@ impl Store for Disk {
     }
 
     fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
-        let key = key.to_owned();
-        self.run(move |folder| folder.put(&key, &value, after(ttl)))
+        let (drafted, key) = (key.to_owned(), key.to_owned());
+        let draft = self.run(move |folder| folder.draft(&drafted, &value, after(ttl)));
+        Box::pin(async move {
+            let draft = draft.await?;
+            self.run_locked(move |folder, lock| folder.place(lock, &key, draft)).await
+        })
     }
 
     fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
         let key = key.to_owned();
-        self.run(move |folder| {
-            folder.change(&key, |held| match held {
+        self.run_locked(move |folder, lock| {
+            folder.change(lock, &key, |held| match held {
                 Some(_) => (None, false),
                 None => (Some((value.to_vec(), after(ttl))), true),
             })
@@ -233,8 +274,8 @@ impl Store for Disk {
 
     fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
         let key = key.to_owned();
-        self.run(move |folder| {
-            folder.change(&key, |held| match held {
+        self.run_locked(move |folder, lock| {
+            folder.change(lock, &key, |held| match held {
                 Some(held) if held.bytes == value => (Some((held.bytes, after(ttl))), true),
                 _ => (None, false),
             })
@@ -243,25 +284,18 @@ impl Store for Disk {
 
     fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
         let key = key.to_owned();
-        self.run(move |folder| folder.remove(&key))
+        self.run_locked(move |_, lock| Folder::remove(lock, &key))
     }
 
     fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
         let key = key.to_owned();
-        self.run(move |folder| {
-            let _lock = folder.lock()?;
-            let is_it = folder.get(&key)?.is_some_and(|held| held.bytes == value);
-            if is_it {
-                folder.remove(&key)?;
-            }
-            Ok(is_it)
-        })
+        self.run_locked(move |folder, lock| folder.release(lock, &key, &value))
     }
 
     fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
         let key = key.to_owned();
-        self.run_on_value(move |folder| {
-            folder.change_found(&key, |found| match sum(found, ttl) {
+        self.run_locked_on_value(move |folder, lock| {
+            folder.change_found(lock, &key, |found| match sum(found, ttl) {
                 Ok((before, until)) => {
                     let sum = counter::add(before, amount);
                     (Some((sum.to_string().into_bytes(), until)), Ok(sum))
@@ -279,8 +313,8 @@ impl Store for Disk {
         ttl: Duration,
     ) -> StoreFuture<'a, (i64, bool)> {
         let key = key.to_owned();
-        self.run_on_value(move |folder| {
-            folder.change_found(&key, |found| match sum(found, ttl) {
+        self.run_locked_on_value(move |folder, lock| {
+            folder.change_found(lock, &key, |found| match sum(found, ttl) {
                 Ok((before, until)) => {
                     let (sum, goes) = counter::spend(before, owed, most);
                     (Some((sum.to_string().into_bytes(), until)), Ok((sum, goes)))
@@ -309,8 +343,8 @@ impl Store for Disk {
         ttl: Duration,
     ) -> StoreFuture<'a, i64> {
         let key = key.to_owned();
-        self.run(move |folder| {
-            folder.change_found(&key, |found| {
+        self.run_locked(move |folder, lock| {
+            folder.change_found(lock, &key, |found| {
                 let (sum, until) = sum(found, ttl).unwrap_or_else(|Damaged(problem)| {
                     report(&key, problem, "rebuilt");
                     (at_least, after(ttl))
@@ -327,8 +361,8 @@ impl Store for Disk {
         request: &'a LeaseRequest,
     ) -> StoreFuture<'a, Option<Lease>> {
         let (key, request) = (key.to_owned(), request.clone());
-        self.run_on_value(move |folder| {
-            folder.change_found(&key, |found| {
+        self.run_locked_on_value(move |folder, lock| {
+            folder.change_found(lock, &key, |found| {
                 let mut ledger = match found.map(|held| held.map(|held| Ledger::read(&held.bytes)))
                 {
                     Ok(None) => Ledger::default(),
@@ -359,8 +393,8 @@ impl Store for Disk {
         ttl: Duration,
     ) -> StoreFuture<'a, bool> {
         let (key, amounts) = (key.to_owned(), amounts.to_vec());
-        self.run(move |folder| {
-            folder.change_found(&key, |found| {
+        self.run_locked(move |folder, lock| {
+            folder.change_found(lock, &key, |found| {
                 let until = |held: &Option<Value>| Some(held.as_ref()?.until);
                 let until = found.as_ref().ok().and_then(until).unwrap_or_else(|| after(ttl));
                 (Some((tally::add(numbers(&key, found), &amounts), until)), true)

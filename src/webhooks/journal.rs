@@ -18,7 +18,7 @@ mod thread;
 mod writer;
 
 use file::Place;
-use inbox::Inbox;
+use inbox::{Inbox, Outcome};
 pub(crate) use inbox::key;
 use job::Job;
 use writer::Writer;
@@ -173,17 +173,18 @@ impl Journal {
         self.writer.bytes()
     }
 
-    /// Returns how many deliveries were handled of which that is not on the disk yet, since the disk is
-    /// full or fails. The journal tries again until it succeeds, after 200 ms at first and 5 s at last (later
-    /// if the file is large, since each attempt can read all of it), and once more when it is closed.
-    /// Meanwhile they are not handled again; if the process ends before, the next one handles them once
-    /// more.
+    /// Returns how many deliveries were handled, or failed, of which that is not on the disk yet, since the
+    /// disk is full or fails. The journal tries again until it succeeds, after 200 ms at first and 5 s at last
+    /// (30 s if the file is large, since each attempt can read all of it), and once more when it is closed.
+    /// Meanwhile they are not handled again, unless one that failed is delivered again; if the process ends
+    /// before, the next one handles them once more.
     #[must_use]
     pub fn unrecorded(&self) -> u64 {
         self.writer.unrecorded()
     }
 
-    /// The deliveries that could not be handled, from who failed first to who failed last.
+    /// The deliveries that could not be handled, from who failed first to who failed last. Those of which that
+    /// is [not recorded](Self::unrecorded) yet are missing until it is.
     ///
     /// # Errors
     /// If the file can not be read: of the kind [`Store`](crate::ErrorKind::Store).
@@ -219,7 +220,7 @@ impl Journal {
     /// meanwhile.
     pub(crate) async fn done(&self, id: &str) -> Result<()> {
         let id = key(id);
-        let job = Job::recording(&id, {
+        let job = Job::recording(&id, Outcome::Handled, {
             let id = id.clone();
             move |inbox: &mut Inbox<'_>| inbox.done(&id)
         });
@@ -242,9 +243,15 @@ impl Journal {
     }
 
     /// It could not be handled. It is kept aside, and accepted again if it is delivered again.
+    ///
+    /// If that fails, the journal tries again until it succeeds, and does not give the delivery out meanwhile.
     pub(crate) async fn fail(&self, id: &str, error: &str) -> Result<()> {
         let (id, error) = (key(id), inbox::cut(error).to_owned());
-        self.run(Job::new(move |inbox| inbox.fail(&id, &error))).await
+        let job = Job::recording(&id, Outcome::failed(&error), {
+            let id = id.clone();
+            move |inbox: &mut Inbox<'_>| inbox.fail(&id, &error)
+        });
+        self.run(job).await
     }
 
     /// One that failed is to be handled again: its record, or `None` if it is not among them.
@@ -328,10 +335,11 @@ impl JournalBuilder {
     /// Sets whether the file and its folder are used whoever owns them and whatever their modes are; `false`
     /// by default.
     ///
-    /// This is for file systems that do not show the real owners and modes: CIFS mounts of mode 0777, NFS with
-    /// `root_squash`, and pods whose user id changes with each start, as on OpenShift. Other users who can
-    /// write to the folder can then remove the file or replace it by an older one. A warning says so once.
-    /// Links in place of the file are refused all the same.
+    /// This is for file systems that do not show the real owners and modes: CIFS mounts of mode 0777, and NFS with
+    /// `root_squash`. Other users who can write to the folder can then remove the file or replace it by an older one.
+    /// Modes are not repaired, so that users who can read the file see the deliveries. A warning says so once. Links
+    /// in place of the file are refused all the same. The file is created with the mode 0600: a process with another
+    /// user id, as pods on OpenShift can get with each start, cannot open it on file systems with real owners.
     pub fn trust_file_permissions(mut self, trusted: bool) -> Self {
         self.permissions = if trusted { Permissions::Trusted } else { Permissions::Checked };
         self

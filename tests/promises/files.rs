@@ -106,6 +106,7 @@ fn expected(kind: Kind, fault: Fault) -> Outcome {
         Fault::Folder777 => Outcome::Refused("other users can write to it"),
         Fault::Folder775 | Fault::Folder1777 => Outcome::Used,
         _ if is_value => Outcome::Removed,
+        Fault::FolderLink if has_own_folder => Outcome::Refused("is a symbolic link"),
         Fault::FolderLink => Outcome::Used,
         // These tests run as root then, who uses the folder of any user.
         Fault::FolderOfOther if !has_own_folder => Outcome::Used,
@@ -370,11 +371,22 @@ fn the_folder_of_the_store_is_not_shared() {
         assert!(place.is_there(Kind::CacheEntry).await.unwrap());
         assert_eq!(mode(&store), 0o755);
 
-        // An operator can have put it elsewhere. What is there is checked as well.
+        // The library created it, so that a link in its place is somebody else's. What it leads to is not
+        // changed.
         fs::rename(&store, place.bait()).unwrap();
+        fs::set_permissions(place.bait(), Permissions::from_mode(0o777)).unwrap();
         symlink(place.bait(), &store).unwrap();
-        assert!(place.is_there(Kind::CacheEntry).await.unwrap());
+        let error = place.disk().unwrap_err();
+        assert!(error.to_string().contains("is a symbolic link"), "{error}");
+        assert_eq!(mode(&place.bait()), 0o777);
         fs::remove_file(&store).unwrap();
+
+        // The folder of the application can be one.
+        let linked = place.root.join("linked");
+        symlink(place.own(), &linked).unwrap();
+        fs::rename(place.bait(), &store).unwrap();
+        Disk::open(&linked).unwrap();
+        fs::rename(&store, place.bait()).unwrap();
         symlink(place.root.join("absent"), &store).unwrap();
         let error = place.disk().unwrap_err();
         assert_eq!(error.kind(), octowire::ErrorKind::Configuration);
@@ -382,6 +394,12 @@ fn the_folder_of_the_store_is_not_shared() {
         assert!(!place.root.join("absent").exists());
         fs::remove_file(&store).unwrap();
         fs::rename(place.bait(), &store).unwrap();
+        // Others could exchange it in a folder that they can write to.
+        fs::set_permissions(place.own(), Permissions::from_mode(0o777)).unwrap();
+        let error = place.disk().unwrap_err().to_string();
+        assert!(error.contains("other users can write to it"), "{error}");
+        assert_eq!(mode(&place.own()), 0o777);
+        fs::set_permissions(place.own(), Permissions::from_mode(0o755)).unwrap();
 
         if chown(&store, Some(12345), None).is_err() {
             eprintln!("skipped: only root can give a folder to another user");

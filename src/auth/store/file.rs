@@ -190,10 +190,11 @@ impl EncryptedFileBuilder {
     /// Sets whether the file and its folder are used whoever owns them and whatever their modes are; `false`
     /// by default.
     ///
-    /// This is for file systems that do not show the real owners and modes: CIFS mounts of mode 0777, NFS with
-    /// `root_squash`, and pods whose user id changes with each start, as on OpenShift. Other users who can
-    /// write to the folder can then replace the file by an older one. A warning says so once. Links in place of
-    /// the file are refused all the same.
+    /// This is for file systems that do not show the real owners and modes: CIFS mounts of mode 0777, and NFS with
+    /// `root_squash`. Other users who can write to the folder can then replace the file by an older one. Modes are
+    /// not repaired, so that users who can read the file see its sealed content. A warning says so once. Links in
+    /// place of the file are refused all the same. The file is created with the mode 0600: a process with another user
+    /// id, as pods on OpenShift can get with each start, cannot open it on file systems with real owners.
     pub fn trust_file_permissions(mut self, trusted: bool) -> Self {
         self.permissions = if trusted { Permissions::Trusted } else { Permissions::Checked };
         self

@@ -3,12 +3,15 @@
 use std::fs::File;
 use std::io::{self, ErrorKind as IoErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
 use tracing::warn;
 
+use super::lock::Lock;
 use super::value::{self, Value};
 use crate::names::hex;
 use crate::private_files::{
@@ -18,21 +21,27 @@ use crate::store::unreadable::TOO_LARGE;
 
 #[derive(Debug)]
 pub(super) struct Folder {
-    pub(super) path: PathBuf,
+    /// The folder that the application named. The store is in a folder of its own in it.
+    pub(super) given: PathBuf,
     pub(super) max_bytes: u64,
     pub(super) permissions: Permissions,
     /// What this process has written since it looked at how much there is.
     pub(super) written: AtomicU64,
     /// Whether a task makes room.
     pub(super) clearing: AtomicBool,
+    /// Held by the call of this process that takes the lock.
+    pub(super) turn: Mutex<()>,
 }
 
 /// Of the bound: so much may be written before somebody looks.
 const LOOK_AFTER: u64 = 16;
 /// What is used is marked as such no more often.
 const TOUCHED_AFTER: Duration = Duration::from_secs(60 * 60);
-/// As many values of a folder that is replaced are known to have been there.
-const MAX_LOST: usize = 100_000;
+/// An emptied value, and the marker of a replaced shard, stay for longer than the longest window of a budget.
+pub(super) const TOMBSTONE_TTL: Duration = Duration::from_secs(32 * 24 * 60 * 60);
+/// The folder's name in the one that is given.
+pub(super) const OWN: &str = "octowire-store";
+const LOST: &str = "lost with its folder";
 
 /// A value that is there and cannot be read, and why.
 #[derive(Debug)]
@@ -41,11 +50,6 @@ pub(super) struct Damaged(pub(super) &'static str);
 pub(super) type Found = std::result::Result<Option<Value>, Damaged>;
 
 impl Folder {
-    /// The value of a key; one that is damaged is not there.
-    pub(super) fn get(&self, key: &str) -> io::Result<Option<Value>> {
-        Ok(self.find(key)?.unwrap_or_default())
-    }
-
     /// The value of a key, or that there is one that cannot be read. That one is left as it is.
     pub(super) fn find(&self, key: &str) -> io::Result<Found> {
         self.find_within(key, self.max_bytes)
@@ -53,13 +57,26 @@ impl Folder {
 
     /// The same, where a value of more than so many bytes cannot be read.
     pub(super) fn find_within(&self, key: &str, max_bytes: u64) -> io::Result<Found> {
-        let (shard, name) = match self.existing(key)? {
-            Ok(Some(existing)) => existing,
-            Ok(None) => return Ok(Ok(None)),
-            Err(problem) => return Ok(Err(problem)),
+        match self.root() {
+            Err(error) if error.kind() == IoErrorKind::NotFound => Ok(Ok(None)),
+            root => self.find_in(&root?, key, max_bytes),
+        }
+    }
+
+    fn find_in(&self, root: &PrivateFolder, key: &str, max_bytes: u64) -> io::Result<Found> {
+        let (shard_name, name) = place(key);
+        let shard = match root.subfolder(&shard_name, false) {
+            Err(error) if fault(&error).is_some() => {
+                warn_not_trusted(&error);
+                return Ok(Err(Damaged("in a folder that is not trusted")));
+            }
+            opened => opened?,
         };
+        let Some(shard) = shard else { return absent(root, &shard_name) };
         let mut file = match shard.file(&name, FileRole::StoreValue, Access::Read) {
-            Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(Ok(None)),
+            Err(error) if error.kind() == IoErrorKind::NotFound => {
+                return absent(root, &shard_name);
+            }
             Err(error) if fault(&error).is_some() => {
                 warn_not_trusted(&error);
                 return Ok(Err(Damaged("not trusted")));
@@ -86,62 +103,53 @@ impl Folder {
         Ok(Ok(value))
     }
 
-    pub(super) fn put(&self, key: &str, value: &[u8], until: u64) -> io::Result<()> {
-        // Else what was removed at the same time could be this one.
-        let lock = self.lock()?;
-        self.put_locked(&lock, key, value, until)
+    /// Writes a value beside its place, without the lock. Returns `None` if it is larger than the store may be.
+    pub(super) fn draft(&self, key: &str, value: &[u8], until: u64) -> io::Result<Option<Draft>> {
+        self.draft_in(&Arc::new(self.create_root()?), key, value, until)
     }
 
-    fn put_locked(&self, _: &Lock, key: &str, value: &[u8], until: u64) -> io::Result<()> {
+    fn draft_in(
+        &self,
+        root: &Arc<PrivateFolder>,
+        key: &str,
+        value: &[u8],
+        until: u64,
+    ) -> io::Result<Option<Draft>> {
         let bytes = value::encode(key, value, until);
-        if bytes.len() as u64 > self.max_bytes {
-            return self.remove(key);
-        }
-        let root = self.create_root()?;
+        let is_too_large = bytes.len() as u64 > self.max_bytes;
+        if is_too_large { Ok(None) } else { Draft::write(root, &bytes).map(Some) }
+    }
+
+    /// Moves a value to its place. A value that was too large removes the one that is there.
+    pub(super) fn place(&self, lock: &Lock, key: &str, draft: Option<Draft>) -> io::Result<()> {
+        let Some(draft) = draft else { return Self::remove(lock, key) };
         let (shard, name) = place(key);
-        let shard = match root.subfolder(&shard, true) {
-            Err(error) if fault(&error).is_some() => replace_shard(&root, &shard, &error)?,
+        let shard = match lock.root.subfolder(&shard, true) {
+            Err(error) if fault(&error).is_some() => replace_shard(&lock.root, &shard, &error)?,
             opened => opened?,
         };
         let shard = shard.ok_or(IoErrorKind::NotFound)?;
-        let draft = draft()?;
-        let replace = || shard.replace(&name, &draft, &bytes, Durability::Deferred);
-        match replace() {
-            Err(error) if error.kind() == IoErrorKind::IsADirectory => {
+        let bytes = draft.bytes;
+        match draft.move_to(&shard, &name) {
+            Ok(()) => {}
+            Err((draft, error)) if error.kind() == IoErrorKind::IsADirectory => {
                 discard(&shard, &name, &error);
-                replace()?;
+                draft.move_to(&shard, &name).map_err(|(_, error)| error)?;
             }
-            outcome => outcome?,
+            Err((_, error)) => return Err(error),
         }
-        self.written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.written.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
 
     pub(super) fn root(&self) -> io::Result<PrivateFolder> {
-        PrivateFolder::open(&self.path, FolderRole::Own, self.permissions)
+        let given = PrivateFolder::open(&self.given, FolderRole::Given, self.permissions)?;
+        given.subfolder(OWN, false)?.ok_or_else(|| IoErrorKind::NotFound.into())
     }
 
-    fn create_root(&self) -> io::Result<PrivateFolder> {
-        PrivateFolder::create(&self.path, FolderRole::Own, self.permissions)
-    }
-
-    /// Where a key's value is, if its folder exists.
-    fn existing(
-        &self,
-        key: &str,
-    ) -> io::Result<std::result::Result<Option<(PrivateFolder, String)>, Damaged>> {
-        let root = match self.root() {
-            Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(Ok(None)),
-            opened => opened?,
-        };
-        let (shard, name) = place(key);
-        match root.subfolder(&shard, false) {
-            Err(error) if fault(&error).is_some() => {
-                warn_not_trusted(&error);
-                Ok(Err(Damaged("in a folder that is not trusted")))
-            }
-            opened => Ok(Ok(opened?.map(|shard| (shard, name)))),
-        }
+    pub(super) fn create_root(&self) -> io::Result<PrivateFolder> {
+        let given = PrivateFolder::create(&self.given, FolderRole::Given, self.permissions)?;
+        given.subfolder(OWN, true)?.ok_or_else(|| IoErrorKind::NotFound.into())
     }
 
     /// Whether somebody has to make room, and nobody does.
@@ -150,49 +158,88 @@ impl Folder {
         much && !self.clearing.swap(true, Ordering::AcqRel)
     }
 
-    pub(super) fn remove(&self, key: &str) -> io::Result<()> {
-        match self.existing(key)? {
-            Ok(Some((shard, name))) => shard.discard(&name),
-            Ok(None) | Err(_) => Ok(()),
+    pub(super) fn remove(lock: &Lock, key: &str) -> io::Result<()> {
+        let (shard, name) = place(key);
+        match lock.root.subfolder(&shard, false) {
+            Ok(Some(shard)) => shard.discard(&name),
+            Ok(None) => Ok(()),
+            // What is in it is not believed anyway.
+            Err(error) if fault(&error).is_some() => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
-    /// Changes a value while nobody else does. `change` gives the new value and until when it is, or
+    /// Removes a value if it is this one. Returns whether it was.
+    pub(super) fn release(&self, lock: &Lock, key: &str, value: &[u8]) -> io::Result<bool> {
+        let found = self.find_in(&lock.root, key, self.max_bytes)?;
+        let is_it = found.unwrap_or_default().is_some_and(|found| found.bytes == value);
+        if is_it {
+            Self::remove(lock, key)?;
+        }
+        Ok(is_it)
+    }
+
+    /// Changes a value while the store is locked. `change` gives the new value and until when it is, or
     /// `None` to leave it as it is.
     pub(super) fn change<T>(
         &self,
+        lock: &Lock,
         key: &str,
         change: impl FnOnce(Option<Value>) -> (Option<(Vec<u8>, u64)>, T),
     ) -> io::Result<T> {
-        self.change_found(key, |found| change(found.unwrap_or_default()))
+        self.change_found(lock, key, |found| change(found.unwrap_or_default()))
     }
 
     /// The same for what minds whether a value is damaged.
     pub(super) fn change_found<T>(
         &self,
+        lock: &Lock,
         key: &str,
         change: impl FnOnce(Found) -> (Option<(Vec<u8>, u64)>, T),
     ) -> io::Result<T> {
-        let lock = self.lock()?;
-        let (value, result) = change(self.find(key)?);
+        let (value, result) = change(self.find_in(&lock.root, key, self.max_bytes)?);
         if let Some((value, until)) = value {
-            self.put_locked(&lock, key, &value, until)?;
+            let draft = self.draft_in(&lock.root, key, &value, until)?;
+            self.place(lock, key, draft)?;
         }
         Ok(result)
     }
+}
 
-    /// Held by who changes something that it has read, and by who writes or removes. It is let go when the
-    /// file is closed, however the process ends.
-    pub(super) fn lock(&self) -> io::Result<Lock> {
-        let file = self.create_root()?.file("lock", FileRole::Lock, Access::Create)?;
-        file.lock()?;
-        Ok(Lock(file))
+/// A value that is written and not in its place yet. It is removed if it does not come there.
+#[derive(Debug)]
+pub(super) struct Draft {
+    root: Arc<PrivateFolder>,
+    name: String,
+    bytes: u64,
+    is_placed: bool,
+}
+
+impl Draft {
+    fn write(root: &Arc<PrivateFolder>, bytes: &[u8]) -> io::Result<Self> {
+        let name = draft_name()?;
+        root.write_draft(&name, bytes, Durability::Deferred)?;
+        Ok(Self { root: Arc::clone(root), name, bytes: bytes.len() as u64, is_placed: false })
+    }
+
+    fn move_to(mut self, shard: &PrivateFolder, name: &str) -> Result<(), (Self, io::Error)> {
+        match self.root.move_to(&self.name, shard, name) {
+            Ok(()) => {
+                self.is_placed = true;
+                Ok(())
+            }
+            Err(error) => Err((self, error)),
+        }
     }
 }
 
-/// The lock of the store, until this is dropped.
-#[derive(Debug)]
-pub(super) struct Lock(#[allow(dead_code, reason = "it is held")] File);
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.is_placed {
+            let _ = self.root.remove(&self.name);
+        }
+    }
+}
 
 /// Where a key's value is, as the names of a folder and a file, which tell nothing of it.
 pub(super) fn place(key: &str) -> (String, String) {
@@ -202,26 +249,42 @@ pub(super) fn place(key: &str) -> (String, String) {
 }
 
 /// The name of what is being written, which no other process and no other store here uses.
-pub(super) fn draft() -> io::Result<String> {
+pub(super) fn draft_name() -> io::Result<String> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
     Ok(format!("{}.tmp", hex(random)))
 }
 
-/// Puts a new folder in the place of one that is not trusted. Where it had values, the new one has empty files,
-/// so that no sum begins at zero again.
+/// Puts a new folder in the place of one that is not trusted. What was in it cannot be known, so that a marker
+/// is written first: no sum begins at zero again while it is there, however far this comes.
 fn replace_shard(
     root: &PrivateFolder,
     name: &str,
     reason: &io::Error,
 ) -> io::Result<Option<PrivateFolder>> {
-    let names = root.names_in(name).unwrap_or_default();
+    root.replace(marker(name), draft_name()?, b"", Durability::Deferred)?;
     discard(root, name, reason);
-    let Some(shard) = root.subfolder(name, true)? else { return Ok(None) };
-    for name in names.iter().filter(|name| is_hex(name, 62)).take(MAX_LOST) {
-        shard.replace(name, draft()?, b"", Durability::Deferred)?;
+    root.subfolder(name, true)
+}
+
+/// The name of the file that shows that a shard was replaced, beside it.
+pub(super) fn marker(shard: &str) -> String {
+    format!("{shard}.replaced")
+}
+
+/// The result for a value that is not there: it can have been in a shard that was replaced.
+fn absent(root: &PrivateFolder, shard: &str) -> io::Result<Found> {
+    match root.file(marker(shard), FileRole::StoreValue, Access::Read) {
+        Err(error) if error.kind() == IoErrorKind::NotFound => Ok(Ok(None)),
+        Err(error) if fault(&error).is_none() => Err(error),
+        Ok(file) if age(&file) > TOMBSTONE_TTL => Ok(Ok(None)),
+        Ok(_) | Err(_) => Ok(Err(Damaged(LOST))),
     }
-    Ok(Some(shard))
+}
+
+pub(super) fn age(file: &File) -> Duration {
+    let modified = file.metadata().and_then(|metadata| metadata.modified());
+    modified.ok().and_then(|time| time.elapsed().ok()).unwrap_or_default()
 }
 
 /// Removes what is not trusted, while the store is locked.

@@ -1,22 +1,28 @@
 //! Removes what is over, what was not ended, and what is too much.
 //!
 //! A value that cannot be read is not removed but emptied: it can be a sum, which must not begin at zero again
-//! while the budget's window lasts. Each file is removed under the lock of the store, and only if the name is
-//! still that of the file that was looked at, since other processes write at the same time.
+//! while the budget's window lasts. A value of another version of the form stays, and counts. Each file is opened
+//! again under the lock of the store and judged again before it is removed, since other processes write at the
+//! same time.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use super::folder::{Folder, draft, is_hex, now, warn_not_trusted};
-use super::value;
-use crate::private_files::{Access, Durability, FileRole, PrivateFolder, fault};
+use tracing::warn;
+
+use super::folder::{
+    Folder, TOMBSTONE_TTL, age, draft_name, is_hex, marker, now, warn_not_trusted,
+};
+use super::lock::Lock;
+use super::value::{self, Start};
+use crate::private_files::{
+    Access, Durability, FileRole, PrivateFolder, fault, is_warning_due,
+};
 
 /// What was begun so long ago was not ended.
 pub(super) const ABANDONED: Duration = Duration::from_secs(60 * 60);
-/// An emptied value stays for longer than the longest window of a budget.
-const TOMBSTONE_TTL: Duration = Duration::from_secs(32 * 24 * 60 * 60);
 /// The least that a file counts as: a bound of bytes is a bound of files then.
 const MIN_FILE_BYTES: u64 = 256;
 /// No sum and no claim is larger, with its key. Such values make room last, and are verified before they are
@@ -36,6 +42,8 @@ struct Candidate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kept {
     Current,
+    /// It can be current for another client.
+    OtherVersion,
     Over,
     /// There was a value that could not be read.
     Emptied,
@@ -48,8 +56,10 @@ impl Folder {
         let root = self.root()?;
         let names = root.names()?;
         remove_drafts(&root, &names)?;
-        let (mut candidates, mut bytes) = (Vec::new(), 0_u64);
+        let mut bytes = remove_discarded(&root, &names, 2);
+        let mut candidates = Vec::new();
         for shard in names.into_iter().filter(|name| is_hex(name, 2)) {
+            self.remove_old_marker(&root, &shard)?;
             let folder = match root.subfolder(&shard, false) {
                 Ok(Some(folder)) => folder,
                 // The next write to it replaces it.
@@ -61,8 +71,9 @@ impl Folder {
             };
             let names = folder.names()?;
             remove_drafts(&folder, &names)?;
+            bytes = bytes.saturating_add(remove_discarded(&folder, &names, 62));
             for name in names.into_iter().filter(|name| is_hex(name, 62)) {
-                let Some((modified, length)) = self.look_at(&folder, &name)? else { continue };
+                let Some((modified, length)) = self.look_at(&folder, &shard, &name)? else { continue };
                 let counted = length.max(MIN_FILE_BYTES);
                 bytes = bytes.saturating_add(counted);
                 let is_small = length <= SMALL;
@@ -75,76 +86,132 @@ impl Folder {
             if bytes <= self.max_bytes {
                 break;
             }
-            self.evict(&root, &candidate)?;
+            self.evict(&candidate)?;
             bytes = bytes.saturating_sub(candidate.bytes);
         }
         Ok(())
     }
 
     /// Removes or empties a value if that is due. Returns when it was used last and its length, if it stays.
-    fn look_at(&self, folder: &PrivateFolder, name: &str) -> io::Result<Option<(SystemTime, u64)>> {
-        let mut file = match folder.file(name, FileRole::StoreValue, Access::Read) {
-            Err(error) if fault(&error).is_some() => {
-                warn_not_trusted(&error);
-                self.empty(folder, name)?;
-                return Ok(None);
+    fn look_at(
+        &self,
+        folder: &PrivateFolder,
+        shard: &str,
+        name: &str,
+    ) -> io::Result<Option<(SystemTime, u64)>> {
+        let Some(kept) = judge(folder, name)? else { return Ok(None) };
+        if kept.is_due() {
+            let lock = self.lock()?;
+            if let Some(folder) = locked_shard(&lock, shard) {
+                tidy(&folder, name)?;
             }
-            // Others remove, too.
-            Err(_) => return Ok(None),
-            Ok(file) => file,
-        };
-        match kept(&mut file)? {
-            Kept::Current => {}
-            Kept::Emptied if age(&file) <= TOMBSTONE_TTL => {}
-            Kept::Emptied | Kept::Over => {
-                let _lock = self.lock()?;
-                folder.remove_opened(name, &file)?;
-                return Ok(None);
-            }
-            Kept::Damaged => {
-                self.empty(folder, name)?;
-                return Ok(None);
-            }
+            return Ok(None);
         }
+        // Others remove, too.
+        let Ok(file) = folder.file(name, FileRole::StoreValue, Access::Read) else {
+            return Ok(None);
+        };
         let metadata = file.metadata()?;
         Ok(Some((metadata.modified()?, metadata.len())))
     }
 
-    /// Puts an empty file in the place of a value that cannot be read: it takes no room, and shows that there
-    /// was one.
-    fn empty(&self, folder: &PrivateFolder, name: &str) -> io::Result<()> {
-        let _lock = self.lock()?;
-        // Another process may have written a value meanwhile.
-        let is_unreadable = match folder.file(name, FileRole::StoreValue, Access::Read) {
-            Err(error) => fault(&error).is_some(),
-            Ok(mut file) => kept(&mut file)? == Kept::Damaged,
+    /// Removes the marker of a shard that was replaced long ago.
+    fn remove_old_marker(&self, root: &PrivateFolder, shard: &str) -> io::Result<()> {
+        let name = marker(shard);
+        let is_old = |root: &PrivateFolder| {
+            let file = root.file(&name, FileRole::StoreValue, Access::Read);
+            file.is_ok_and(|file| age(&file) > TOMBSTONE_TTL)
         };
-        if is_unreadable {
-            // A folder in its place stays, as does what the file system does not let go.
-            let _ = folder.replace(name, draft()?, b"", Durability::Deferred);
+        if is_old(root) {
+            let lock = self.lock()?;
+            if is_old(&lock.root) {
+                lock.root.remove(&name)?;
+            }
         }
         Ok(())
     }
 
     /// Removes a value that was not used since.
-    fn evict(&self, root: &PrivateFolder, candidate: &Candidate) -> io::Result<()> {
-        let _lock = self.lock()?;
-        let Ok(Some(shard)) = root.subfolder(&candidate.shard, false) else { return Ok(()) };
+    fn evict(&self, candidate: &Candidate) -> io::Result<()> {
+        let lock = self.lock()?;
+        let Some(shard) = locked_shard(&lock, &candidate.shard) else { return Ok(()) };
         let opened = shard.file(&candidate.name, FileRole::StoreValue, Access::Read);
         let Ok(file) = opened else { return Ok(()) };
         if file.metadata()?.modified()? == candidate.modified {
-            shard.remove_opened(&candidate.name, &file)?;
+            drop(file);
+            shard.remove(&candidate.name)?;
         }
         Ok(())
     }
 }
 
+/// A shard as it is while the store is locked.
+fn locked_shard(lock: &Lock, shard: &str) -> Option<PrivateFolder> {
+    lock.root.subfolder(shard, false).ok().flatten()
+}
+
+/// Returns what is to become of a value, or `None` if there is none.
+fn judge(folder: &PrivateFolder, name: &str) -> io::Result<Option<Kept>> {
+    match folder.file(name, FileRole::StoreValue, Access::Read) {
+        Err(error) if fault(&error).is_some() => {
+            warn_not_trusted(&error);
+            Ok(Some(Kept::Damaged))
+        }
+        // Others remove, too.
+        Err(_) => Ok(None),
+        Ok(mut file) => kept(&mut file).map(Some),
+    }
+}
+
+/// Removes or empties a value if that is due, while the store is locked. An empty file takes no room, and shows
+/// that there was a value.
+pub(super) fn tidy(shard: &PrivateFolder, name: &str) -> io::Result<()> {
+    match judge(shard, name)? {
+        Some(Kept::Over) => shard.remove(name),
+        Some(Kept::Damaged) => {
+            // A folder in its place stays, as does what the file system does not let go.
+            let _ = shard.replace(name, draft_name()?, b"", Durability::Deferred);
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Kept {
+    fn is_due(self) -> bool {
+        matches!(self, Self::Over | Self::Damaged)
+    }
+}
+
+/// Removes folders that were not trusted. Returns the bytes of those that cannot be removed.
+fn remove_discarded(folder: &PrivateFolder, names: &[String], digits: usize) -> u64 {
+    let is_discarded = |name: &&String| {
+        name.split_once(".discarded-").is_some_and(|(name, _)| is_hex(name, digits))
+    };
+    let mut bytes = 0_u64;
+    for name in names.iter().filter(is_discarded) {
+        let Err(error) = folder.remove_tree(name) else { continue };
+        if is_warning_due(name.as_ref()) {
+            warn!(name, %error, "discarded folder of the disk store cannot be removed");
+        }
+        for length in folder.lengths_in(name) {
+            bytes = bytes.saturating_add(length.max(MIN_FILE_BYTES));
+        }
+    }
+    bytes
+}
+
 fn kept(file: &mut File) -> io::Result<Kept> {
     let length = file.metadata()?.len();
     if length == 0 {
-        return Ok(Kept::Emptied);
+        let is_over = age(file) > TOMBSTONE_TTL;
+        return Ok(if is_over { Kept::Over } else { Kept::Emptied });
     }
-    let Some(until) = value::until(file) else { return Ok(Kept::Damaged) };
+    let until = match Start::read(file) {
+        Start::Until(until) => until,
+        Start::OtherVersion => return Ok(Kept::OtherVersion),
+        Start::Damaged => return Ok(Kept::Damaged),
+    };
     if until > now() {
         return Ok(Kept::Current);
     }
@@ -173,9 +240,4 @@ fn remove_drafts(folder: &PrivateFolder, names: &[String]) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn age(file: &File) -> Duration {
-    let modified = file.metadata().and_then(|metadata| metadata.modified());
-    modified.ok().and_then(|time| time.elapsed().ok()).unwrap_or_default()
 }

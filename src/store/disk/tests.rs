@@ -12,9 +12,13 @@ use crate::store::lease::Join;
 use crate::store::unreadable::is_unreadable;
 
 impl Folder {
-    fn place(&self, key: &str) -> PathBuf {
+    fn path(&self) -> PathBuf {
+        self.given.join(OWN)
+    }
+
+    fn place_of(&self, key: &str) -> PathBuf {
         let (shard, name) = place(key);
-        self.path.join(shard).join(name)
+        self.path().join(shard).join(name)
     }
 }
 
@@ -115,10 +119,10 @@ async fn what_was_begun_and_what_is_over_is_cleared_away() {
     for path in strange.iter().chain([&old]) {
         File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
     }
-    fs::write(disk.0.place("damaged"), "nonsense")
+    fs::write(disk.0.place_of("damaged"), "nonsense")
         .or_else(|_| {
-            fs::create_dir_all(disk.0.place("damaged").parent().unwrap())?;
-            fs::write(disk.0.place("damaged"), "nonsense")
+            fs::create_dir_all(disk.0.place_of("damaged").parent().unwrap())?;
+            fs::write(disk.0.place_of("damaged"), "nonsense")
         })
         .unwrap();
     assert_eq!(disk.get("damaged").await.unwrap(), None);
@@ -126,9 +130,9 @@ async fn what_was_begun_and_what_is_over_is_cleared_away() {
     disk.0.make_room().unwrap();
     assert_eq!((old.exists(), new.exists()), (false, true));
     assert!(strange.iter().all(|path| path.exists()));
-    assert!(!disk.0.place("over").exists());
+    assert!(!disk.0.place_of("over").exists());
     // It takes no room, and shows for as long as a budget's window that there was something.
-    let damaged = disk.0.place("damaged");
+    let damaged = disk.0.place_of("damaged");
     assert_eq!(fs::metadata(&damaged).unwrap().len(), 0);
     disk.0.make_room().unwrap();
     assert!(damaged.exists());
@@ -145,9 +149,9 @@ async fn nobody_else_can_read_it() {
     let folder = Temporary::new("private");
     let disk = Disk::open(&folder.0).unwrap();
     disk.put("k", Bytes::from_static(b"v"), LONG).await.unwrap();
-    let file = disk.0.place("k");
+    let file = disk.0.place_of("k");
     for (path, mode) in
-        [(disk.0.path.as_path(), 0o700), (file.parent().unwrap(), 0o700), (&file, 0o600)]
+        [(&*disk.0.path(), 0o700), (file.parent().unwrap(), 0o700), (&*file, 0o600)]
     {
         assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, mode);
     }
@@ -210,7 +214,7 @@ async fn a_sum_that_is_damaged_is_not_taken_for_none() {
     let folder = Temporary::new("sums");
     let disk = Disk::open(&folder.0).unwrap();
     disk.add("n", 5, LONG).await.unwrap();
-    let path = disk.0.place("n");
+    let path = disk.0.place_of("n");
     let mut bytes = fs::read(&path).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(&path, bytes).unwrap();
@@ -305,7 +309,7 @@ async fn a_damaged_sum_is_damaged_until_it_is_repaired() {
         let neighbour =
             (0..).map(|number| format!("k{number}")).find(|key| place(key).0 == place("n").0);
         let neighbour = neighbour.unwrap();
-        damage(&disk.0.place("n"));
+        damage(&disk.0.place_of("n"));
         // Root owns what it cannot give away.
         let is_there = disk.sum("n").await.is_ok();
         if is_there {
@@ -343,10 +347,14 @@ async fn reading_a_sum_does_not_begin_one() {
     let folder = Temporary::new("read-sums");
     let disk = Disk::open(&folder.0).unwrap();
     assert_eq!(disk.sum("n").await.unwrap(), None);
-    assert!(!disk.0.place("n").exists());
+    assert!(!disk.0.place_of("n").exists());
     disk.add("n", -3, LONG).await.unwrap();
     assert_eq!(disk.sum("n").await.unwrap(), Some(-3));
 }
+
+#[cfg(unix)]
+mod lost;
+mod locked;
 
 #[cfg(unix)]
 #[tokio::test]
@@ -362,15 +370,15 @@ async fn values_whose_group_was_widened_are_repaired() {
         fs::set_permissions(path, fs::Permissions::from_mode(mode(path) | bits)).unwrap();
     };
     for key in ["k", "n"] {
-        let file = disk.0.place(key);
+        let file = disk.0.place_of(key);
         widen(&file, 0o060);
         widen(file.parent().unwrap(), 0o2070);
     }
-    widen(&disk.0.path, 0o2070);
+    widen(&disk.0.path(), 0o2070);
     let disk = Disk::open(&folder.0).unwrap();
     assert_eq!(disk.get("k").await.unwrap().as_deref(), Some(&b"v"[..]));
     assert_eq!(disk.spend("n", 0, 9, LONG).await.unwrap(), (6, true));
-    assert_eq!((mode(&disk.0.place("k")), mode(&disk.0.path) & 0o777), (0o600, 0o750));
+    assert_eq!((mode(&disk.0.place_of("k")), mode(&disk.0.path()) & 0o777), (0o600, 0o750));
 }
 
 #[tokio::test]
@@ -389,7 +397,7 @@ async fn small_values_make_room_last() {
     }
     disk.0.make_room().unwrap();
     assert!(folder.bytes() <= 100_000);
-    let left = (0..600).filter(|number| disk.0.place(&format!("s{number}")).exists()).count();
+    let left = (0..600).filter(|number| disk.0.place_of(&format!("s{number}")).exists()).count();
     assert!(left <= 100_000 / 256, "{left}");
 }
 
@@ -427,12 +435,12 @@ async fn a_store_whose_modes_are_not_real_is_used_on_request() {
     trusted().unwrap().add("n", 5, LONG).await.unwrap();
     // As on a CIFS volume, where all has one mode that cannot be changed.
     let disk = trusted().unwrap();
-    let file = disk.0.place("n");
-    for path in [file.as_path(), file.parent().unwrap(), &disk.0.path, &disk.0.path.join("lock")] {
+    let file = disk.0.place_of("n");
+    for path in [file.as_path(), file.parent().unwrap(), &disk.0.path(), &disk.0.path().join("lock")] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
     }
     assert_eq!(trusted().unwrap().spend("n", 0, 9, LONG).await.unwrap(), (6, true));
-    let mode = fs::metadata(&disk.0.path).unwrap().permissions().mode() & 0o777;
+    let mode = fs::metadata(&disk.0.path()).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o777, "it is not changed either");
     // By default it is not believed.
     fs::set_permissions(&file, fs::Permissions::from_mode(0o777)).unwrap();

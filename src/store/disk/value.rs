@@ -15,6 +15,8 @@ pub(super) struct Value {
 
 /// The first bytes, with the version of the form.
 const MAGIC: &[u8; 8] = b"octodsk\x01";
+/// The first bytes in all versions.
+const ALL_VERSIONS: &[u8; 7] = b"octodsk";
 const CHECKSUM: usize = 16;
 /// The bytes before the key.
 pub(super) const HEADER: usize = MAGIC.len() + 8 + 8 + CHECKSUM;
@@ -42,12 +44,29 @@ impl Value {
     }
 }
 
-/// Until when the value in a file is, if it says. What it says can be damaged.
-pub(super) fn until(file: &mut File) -> Option<u64> {
-    let mut start = [0; MAGIC.len() + 8];
-    file.read_exact(&mut start).ok()?;
-    let (until, _) = start.strip_prefix(MAGIC)?.split_first_chunk::<8>()?;
-    Some(u64::from_le_bytes(*until))
+/// The beginning of a value's file. What it says can be damaged.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// When the value expires, in milliseconds since 1970.
+    Until(u64),
+    /// It is a value of a client that uses another version of the form.
+    OtherVersion,
+    Damaged,
+}
+
+impl Start {
+    pub(super) fn read(file: &mut File) -> Self {
+        let mut start = [0; MAGIC.len() + 8];
+        if file.read_exact(&mut start).is_err() {
+            return Self::Damaged;
+        }
+        let until = start.strip_prefix(MAGIC).and_then(<[u8]>::first_chunk::<8>);
+        match until {
+            Some(until) => Self::Until(u64::from_le_bytes(*until)),
+            None if start.starts_with(ALL_VERSIONS) => Self::OtherVersion,
+            None => Self::Damaged,
+        }
+    }
 }
 
 /// Returns whether these bytes are a value, of whatever key.

@@ -84,6 +84,15 @@ impl File {
         })
     }
 
+    /// A new journal on a disk of a test, without a cache of what is read.
+    #[cfg(test)]
+    pub(super) fn on(disk: impl redb::StorageBackend) -> Self {
+        let mut builder = Database::builder();
+        let database = builder.set_cache_size(0).create_with_backend(disk).unwrap();
+        let Ok(file) = Self::read(database) else { unreachable!("a new file is laid out") };
+        file
+    }
+
     /// Makes the file smaller if most of it is free. If that fails, it is left as it was.
     pub(super) fn shrink(self, place: &Place) -> Result<Self> {
         let Self { mut database, totals } = self;

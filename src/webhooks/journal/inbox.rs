@@ -1,6 +1,6 @@
 //! What is in the file, and what becomes of it in a transaction.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -28,10 +28,12 @@ const HANDLED_ORDER: TableDefinition<u64, (u64, u128)> = TableDefinition::new("h
 /// One that is longer than GitHub's is kept by its digest.
 const LONGEST_ID: usize = 128;
 const LONGEST_ERROR: usize = 2_000;
+/// The bytes of an error that are kept in memory, until it is recorded.
+const UNRECORDED_ERROR: usize = 200;
 /// redb takes 3 GiB at most.
 const LARGEST_RECORD: usize = 1024 * 1024 * 1024;
-/// The limit of handled deliveries that cannot be recorded: 20 MB of ids. While it is reached, no delivery
-/// is accepted or taken up.
+/// The limit of outcomes that cannot be recorded: 20 MB of ids, and as much of errors. While it is reached, no
+/// delivery is accepted or taken up.
 pub(super) const MAX_UNRECORDED: usize = if cfg!(test) { 2_000 } else { 100_000 };
 /// So many that are over go with one transaction: more than can come with one.
 const FORGOTTEN_AT_ONCE: u64 = 1024;
@@ -53,8 +55,22 @@ pub(super) struct Totals {
 pub(super) struct InMemory {
     /// Pending deliveries that no caller owns.
     pub(super) unclaimed: HashSet<String>,
-    /// Handled deliveries that the file does not record as handled yet.
-    pub(super) unrecorded: HashSet<String>,
+    /// Outcomes of deliveries that are pending in the file, since they could not be recorded yet.
+    pub(super) unrecorded: HashMap<String, Outcome>,
+}
+
+/// How the handling of a delivery ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Handled,
+    /// It could not be handled, with the beginning of the error.
+    Failed(String),
+}
+
+impl Outcome {
+    pub(super) fn failed(error: &str) -> Self {
+        Self::Failed(cut_to(error, UNRECORDED_ERROR).to_owned())
+    }
 }
 
 /// A transaction, with all tables.
@@ -85,7 +101,11 @@ pub(crate) fn key(id: &str) -> String {
 
 /// As much of a text as is kept.
 pub(super) fn cut(error: &str) -> &str {
-    let mut end = error.len().min(LONGEST_ERROR);
+    cut_to(error, LONGEST_ERROR)
+}
+
+fn cut_to(error: &str, bytes: usize) -> &str {
+    let mut end = error.len().min(bytes);
     while !error.is_char_boundary(end) {
         end -= 1;
     }
@@ -173,8 +193,14 @@ impl<'a> Inbox<'a> {
     }
 
     pub(super) fn accept(&mut self, id: &str, record: &[u8]) -> Result<Accepted, redb::Error> {
-        if self.is_unrecorded(id) {
-            return Ok(Accepted::Done);
+        match self.in_memory.unrecorded.get(id) {
+            Some(Outcome::Handled) => return Ok(Accepted::Done),
+            // It is delivered again, and so it is handled again. In the file it is pending.
+            Some(Outcome::Failed(_)) => {
+                self.in_memory.unrecorded.remove(id);
+                self.in_memory.unclaimed.insert(id.to_owned());
+            }
+            None => {}
         }
         if self.in_memory.unrecorded.len() >= MAX_UNRECORDED {
             return Ok(Accepted::Full);
@@ -219,6 +245,13 @@ impl<'a> Inbox<'a> {
         Ok(())
     }
 
+    pub(super) fn record(&mut self, id: &str, outcome: &Outcome) -> Result<(), redb::Error> {
+        match outcome {
+            Outcome::Handled => self.done(id),
+            Outcome::Failed(error) => self.fail(id, error),
+        }
+    }
+
     pub(super) fn fail(&mut self, id: &str, error: &str) -> Result<(), redb::Error> {
         let Some((record, size)) = self.take_pending(id)? else { return Ok(()) };
         let number = self.totals.take_number();
@@ -232,7 +265,13 @@ impl<'a> Inbox<'a> {
             return Ok(None);
         }
         if self.pending.get(id)?.is_some() {
-            return if self.in_memory.unclaimed.remove(id) { self.load(id) } else { Ok(None) };
+            if !self.in_memory.unclaimed.contains(id) {
+                return Ok(None);
+            }
+            // If this fails, no caller owns the delivery.
+            let record = self.load(id)?;
+            self.in_memory.unclaimed.remove(id);
+            return Ok(record);
         }
         self.in_memory.unclaimed.remove(id);
         let Some((record, size)) = self.take_failed(id)? else { return Ok(None) };
@@ -290,9 +329,9 @@ impl<'a> Inbox<'a> {
     /// Of what was handed over to nobody, what was not written is nobody's.
     pub(super) fn review_unclaimed(&mut self) -> Result<(), redb::Error> {
         let mut kept = HashSet::new();
-        for id in self.in_memory.unclaimed.drain() {
+        for id in &self.in_memory.unclaimed {
             if self.pending.get(id.as_str())?.is_some() {
-                kept.insert(id);
+                kept.insert(id.clone());
             }
         }
         self.in_memory.unclaimed = kept;
@@ -345,11 +384,11 @@ impl<'a> Inbox<'a> {
 
     #[cfg(test)]
     pub(super) fn pretend_unrecorded(&mut self, ids: impl Iterator<Item = String>) {
-        self.in_memory.unrecorded.extend(ids);
+        self.in_memory.unrecorded.extend(ids.map(|id| (id, Outcome::Handled)));
     }
 
     fn is_unrecorded(&self, id: &str) -> bool {
-        self.in_memory.unrecorded.contains(id)
+        self.in_memory.unrecorded.contains_key(id)
     }
 
     fn is_handled(&self, id: &str) -> Result<bool, redb::Error> {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::inbox::Inbox;
+use super::inbox::{Inbox, Outcome};
 use crate::error::{Error, Result};
 
 /// Something to do with the file, and who waits for it.
@@ -13,8 +13,8 @@ pub(super) struct Job<T> {
     outcome: Option<T>,
     answer: Option<oneshot::Sender<Result<Answer<T>>>>,
     hands_over: Option<HandsOver<T>>,
-    /// The delivery that the job records as handled.
-    records: Option<String>,
+    /// The delivery whose outcome the job records.
+    records: Option<(String, Outcome)>,
     /// It changes nothing.
     reads: bool,
     size: usize,
@@ -99,12 +99,13 @@ impl<T> Job<T> {
         Self { hands_over: Some(HandsOver { id: id.to_owned(), does }), ..Self::new(act) }
     }
 
-    /// The same, where the job records a handled delivery. If it fails, the thread records it later.
+    /// The same, where the job records the outcome of a delivery. If it fails, the thread records it later.
     pub(super) fn recording(
         id: &str,
+        outcome: Outcome,
         act: impl FnOnce(&mut Inbox<'_>) -> Result<T, redb::Error> + Send + 'static,
     ) -> Self {
-        Self { records: Some(id.to_owned()), ..Self::new(act) }
+        Self { records: Some((id.to_owned(), outcome)), ..Self::new(act) }
     }
 
     /// Returns the receiver of the outcome.
@@ -127,8 +128,8 @@ pub(super) trait Work: Send {
     /// Whether the job changes nothing.
     fn is_reading(&self) -> bool;
 
-    /// The delivery that the job records as handled.
-    fn take_recorded(&mut self) -> Option<String>;
+    /// The delivery whose outcome the job records.
+    fn take_recorded(&mut self) -> Option<(String, Outcome)>;
 
     fn act(&mut self, inbox: &mut Inbox<'_>) -> Result<(), redb::Error>;
 
@@ -146,7 +147,7 @@ impl<T: Send> Work for Job<T> {
         self.reads
     }
 
-    fn take_recorded(&mut self) -> Option<String> {
+    fn take_recorded(&mut self) -> Option<(String, Outcome)> {
         self.records.take()
     }
 

@@ -13,6 +13,7 @@ mod crash;
 mod damage;
 #[cfg(target_os = "linux")]
 mod full;
+mod failing;
 mod model;
 
 struct Temporary(PathBuf);

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tracing::{debug, info};
 
 use super::file::{File, MOVE_AWAY, Place, Verification};
-use super::inbox::{InMemory, Inbox, Totals};
+use super::inbox::{InMemory, Inbox, Outcome, Totals};
 use super::job::{Left, Work};
 use super::{Clock, Limits};
 use crate::error::{Error, ErrorKind, Result};
@@ -26,9 +26,11 @@ const RECORDED_AT_ONCE: usize = 256;
 /// The pauses between two attempts at a file that failed: they double from the first to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// A pause is at least this many times as long as the attempt before it: opening a large file can read all of it,
-/// and takes no more than a fifth of the time.
+/// A pause is at least this many times as long as the attempt and the openings before it: opening a large file
+/// can read all of it, and takes no more than a fifth of the time ...
 const PAUSE_PER_ATTEMPT: u32 = 4;
+/// ... unless it takes so long that the pause is this one.
+const LONGEST_PAUSE_OF_LARGE: Duration = Duration::from_secs(30);
 
 /// The thread that owns the file.
 pub(super) struct Thread {
@@ -37,6 +39,8 @@ pub(super) struct Thread {
     file: Option<File>,
     /// The attempts that failed since something was written last.
     failures: Option<Failures>,
+    /// The time that the file took to be opened again, for reads as well, since the last failure.
+    reopening: Duration,
     left: Left,
     in_memory: InMemory,
     /// Of the file as it was read or written last.
@@ -85,6 +89,7 @@ impl Thread {
             totals: file.totals(),
             file: Some(file),
             failures: None,
+            reopening: Duration::ZERO,
             left: Left::default(),
             in_memory: InMemory::default(),
             timer,
@@ -161,7 +166,7 @@ impl Thread {
         tried
     }
 
-    /// Answers the callers of jobs. The handled deliveries of those that failed are remembered.
+    /// Answers the callers of jobs. The outcomes that those that failed were to record are remembered.
     fn answer(&mut self, mut batch: Vec<Box<dyn Work>>, error: Option<&Error>) {
         if error.is_some() {
             let recorded = batch.iter_mut().filter_map(|job| job.take_recorded());
@@ -181,22 +186,28 @@ impl Thread {
     /// Tries to record some handled deliveries that are unrecorded. Returns whether it did.
     fn record(&mut self) -> bool {
         let unrecorded = self.in_memory.unrecorded.iter();
-        let ids: Vec<String> = unrecorded.take(RECORDED_AT_ONCE).cloned().collect();
-        if ids.is_empty() {
+        let outcomes: Vec<(String, Outcome)> = unrecorded
+            .take(RECORDED_AT_ONCE)
+            .map(|(id, outcome)| (id.clone(), outcome.clone()))
+            .collect();
+        if outcomes.is_empty() {
             return false;
         }
-        match self.transact(|inbox| ids.iter().try_for_each(|id| inbox.done(id))) {
+        let record = |inbox: &mut Inbox<'_>| {
+            outcomes.iter().try_for_each(|(id, outcome)| inbox.record(id, outcome))
+        };
+        match self.transact(record) {
             Ok(_) => {
-                for id in &ids {
+                for (id, _) in &outcomes {
                     self.in_memory.unrecorded.remove(id);
                 }
                 self.count();
                 let left = self.in_memory.unrecorded.len();
-                info!(deliveries = ids.len(), left, "handled deliveries recorded after a failure");
+                info!(deliveries = outcomes.len(), left, "outcomes recorded after a failure");
                 true
             }
             Err(error) => {
-                debug!(%error, "handled deliveries not recorded yet");
+                debug!(%error, "outcomes not recorded yet");
                 false
             }
         }
@@ -214,7 +225,10 @@ impl Thread {
         let start = Instant::now();
         let outcome = self.attempt(act);
         match &outcome {
-            Ok(true) => self.failures = None,
+            Ok(true) => {
+                self.failures = None;
+                self.reopening = Duration::ZERO;
+            }
             // That something can be read does not show that the disk has room.
             Ok(false) => {}
             Err(failure) => self.failed(failure, start.elapsed()),
@@ -224,13 +238,8 @@ impl Thread {
 
     /// Sets when the next attempt is due.
     fn failed(&mut self, failure: &Failure, took: Duration) {
-        let pause = match &self.failures {
-            None => Duration::ZERO,
-            Some(failures) => {
-                let doubled = failures.pause.saturating_mul(2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-                doubled.max(took.saturating_mul(PAUSE_PER_ATTEMPT))
-            }
-        };
+        let took = took.max(std::mem::take(&mut self.reopening));
+        let pause = next_pause(self.failures.as_ref().map(|failures| failures.pause), took);
         // A time beyond the range of the clock is due at once.
         let now = Instant::now();
         let due = now.checked_add(pause).unwrap_or(now);
@@ -249,7 +258,12 @@ impl Thread {
         let is_anew = self.file.is_none();
         let mut file = match self.file.take() {
             Some(file) => file,
-            None => self.reopen()?,
+            None => {
+                let start = Instant::now();
+                let opened = self.reopen();
+                self.reopening = self.reopening.saturating_add(start.elapsed());
+                opened?
+            }
         };
         let (in_memory, limits) = (&mut self.in_memory, &self.limits);
         let path = &*self.place.path;
@@ -308,6 +322,14 @@ impl Counts {
     }
 }
 
+/// Returns the pause after a failure: by the pause before it, if it is not the first one, and by the time that the
+/// attempt and the openings of the file took.
+pub(super) fn next_pause(last: Option<Duration>, took: Duration) -> Duration {
+    let Some(last) = last else { return Duration::ZERO };
+    let doubled = last.saturating_mul(2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+    doubled.max(took.saturating_mul(PAUSE_PER_ATTEMPT)).min(LONGEST_PAUSE_OF_LARGE)
+}
+
 /// Why an attempt failed.
 struct Failure {
     error: Error,
@@ -332,7 +354,7 @@ fn guarded<T>(path: &Path, act: impl FnOnce() -> Result<T, Failure>) -> Result<T
 
 pub(super) fn failed(path: &Path, reason: &dyn std::fmt::Display) -> Error {
     Error::new(ErrorKind::Store, format!("the journal {}: {reason}", path.display()))
-        .with_advice("see that the disk is well and has room; it is tried again, after a pause of some seconds at most")
+        .with_advice("see that the disk is well and has room; it is tried again, after a pause of 30 s at most")
         .with_retryable(true)
 }
 

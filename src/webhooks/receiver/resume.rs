@@ -66,14 +66,11 @@ async fn retry(shared: &Arc<Shared>, journal: &Journal, id: &str) -> Result<bool
             return Ok(true);
         }
         Ok(None) => Ok(false),
-        // It may be among those that are to be handled now.
-        Err(error) => match journal.fail(id, &error.to_string()).await {
-            Ok(()) => Err(error),
-            Err(_) => {
-                take_up_later(shared, id.to_owned());
-                Err(error)
-            }
-        },
+        // It may be among those that are to be handled now. If that cannot be recorded, it is later.
+        Err(error) => {
+            let _ = journal.fail(id, &error.to_string()).await;
+            Err(error)
+        }
     };
     let _ = claim.failed().await;
     result
@@ -186,8 +183,10 @@ async fn take_up_one(
         Some(Ok(read)) => read,
         Some(Err(error)) => {
             warn!(delivery = id, %error, "journal record rejected and set aside");
-            journal.fail(id, &error.to_string()).await?;
             shared.counts.rejected_record();
+            if let Err(error) = journal.fail(id, &error.to_string()).await {
+                warn!(delivery = id, %error, "rejected record not recorded yet; recording is retried");
+            }
             return Ok(true);
         }
         // There is no journal, and so no record.

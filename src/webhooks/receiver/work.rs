@@ -20,7 +20,7 @@ use crate::webhooks::refusal::Refusal;
 
 /// A claim is renewed so many times in the time that it lasts.
 const RENEWALS: u32 = 3;
-/// What the store or the journal does not take is given to it so often in all.
+/// What the store does not take is given to it so often in all.
 const NOTES: u32 = 3;
 /// The time between the end of an attempt and that of the request.
 const TO_ANSWER: Duration = Duration::from_millis(200);
@@ -223,12 +223,11 @@ async fn finish(shared: &Arc<Shared>, delivery: &Delivery, claim: Claim, end: En
         End::Failed(failure) => {
             let reason = in_one_line(&*failure.error);
             error!(error = %reason, "a delivery was not handled, and is given up");
-            let failed = noted(|| shared.inbox.failed(&key, &reason)).await;
-            release(claim).await;
-            if let Err(error) = failed {
-                warn!(%error, "a delivery that failed will be handled again, since that can not be noted");
-                take_up_later(shared, key);
+            if let Err(error) = shared.inbox.failed(&key, &reason).await {
+                // By the journal, for as long as the process runs.
+                warn!(%error, "delivery failed, but not recorded yet; recording is retried");
             }
+            release(claim).await;
             shared.counts.failed(delivery.event_name());
         }
         End::Left => {
@@ -252,9 +251,8 @@ async fn done(shared: &Shared, key: &str) {
     }
 }
 
-/// Tells the store or the journal something, as often as makes sense: a connection that was cut has a
-/// successor, and a disk that was full may have room. That a delivery was handled, the journal records
-/// by itself as soon as it can.
+/// Tells the store something, as often as makes sense: a connection that was cut has a successor. Outcomes, the
+/// journal records by itself as soon as it can.
 async fn noted<F>(note: impl Fn() -> F) -> crate::Result<()>
 where
     F: Future<Output = crate::Result<()>>,

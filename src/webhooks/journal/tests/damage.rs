@@ -45,7 +45,7 @@ impl Seen {
     }
 }
 
-fn verifier() -> Verifier {
+pub(super) fn verifier() -> Verifier {
     Verifier::new(SECRET.to_owned()).unwrap()
 }
 

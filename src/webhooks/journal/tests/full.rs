@@ -7,9 +7,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::crash::{FOLDER, again, say};
-use super::damage::{Seen, delivery, receiver};
+use super::damage::{Seen, delivery, receiver, verifier};
 use super::*;
-use crate::webhooks::{Delivery, Receipt, Receiver};
+use crate::webhooks::{Delivery, GiveUp, Receipt, Receiver};
 
 /// Sets how large a file may become by what this process writes.
 fn set_limit(bytes: &str) {
@@ -269,8 +269,80 @@ fn with_as_many_as_can_be_remembered_none_is_accepted_or_taken_up() {
         accepted.unwrap()
     };
     assert_eq!(accept(&mut in_memory, "pending"), Accepted::New);
-    in_memory.unrecorded.extend((0..inbox::MAX_UNRECORDED).map(|number| number.to_string()));
+    let handled = |number: usize| (number.to_string(), inbox::Outcome::Handled);
+    in_memory.unrecorded.extend((0..inbox::MAX_UNRECORDED).map(handled));
     assert_eq!(accept(&mut in_memory, "new"), Accepted::Full);
     assert_eq!(accept(&mut in_memory, "7"), Accepted::Done);
     assert_eq!(accept(&mut in_memory, "pending"), Accepted::Full);
+}
+
+#[test]
+fn what_failed_while_the_disk_was_full_is_not_handled_again_until_it_is_delivered_again() {
+    let test = concat!(
+        module_path!(),
+        "::what_failed_while_the_disk_was_full_is_not_handled_again_until_it_is_delivered_again"
+    );
+    in_process(test, async |file| {
+        let journal = Journal::open(&file).await.unwrap();
+        let (gate, calls) = (Arc::new(tokio::sync::Semaphore::new(0)), Arc::new(AtomicU64::new(0)));
+        let receiver = {
+            let (gate, calls) = (Arc::clone(&gate), Arc::clone(&calls));
+            let builder = Receiver::builder(verifier()).journal(journal.clone());
+            let started = builder.start(move |_: Delivery| {
+                let (gate, calls) = (Arc::clone(&gate), Arc::clone(&calls));
+                async move {
+                    gate.acquire().await.unwrap().forget();
+                    calls.fetch_add(1, Ordering::Relaxed);
+                    Err::<(), _>(GiveUp::because("no such repository"))
+                }
+            });
+            started.unwrap()
+        };
+        for number in 0..3 {
+            assert_eq!(receiver.receive(delivery(number)).await, Ok(Receipt::Accepted));
+        }
+        let ids = journal.unfinished().await.unwrap();
+        assert_eq!(ids.len(), 3);
+        disk_is_full();
+        gate.add_permits(100);
+        until("all have failed", || receiver.stats().failed == 3).await;
+        until("it is known that this is not recorded", || journal.unrecorded() == 3).await;
+        say("it was full".to_owned());
+        // They are looked at again, as after a while.
+        for id in &ids {
+            journal.leave(id.clone());
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!(calls.load(Ordering::Relaxed), 3);
+        assert_eq!(journal.pending(), 0);
+        // Only GitHub can have it handled again, and needs no room for that.
+        let again = receiver.receive(delivery(0)).await;
+        let calls_then = if again == Ok(Receipt::Accepted) { 4 } else { 3 };
+        until("it is handled again", || calls.load(Ordering::Relaxed) == calls_then).await;
+        until("it is known again", || journal.unrecorded() == 3).await;
+        disk_has_room();
+        until("all is recorded", || journal.unrecorded() == 0).await;
+        let failed = journal.failed().await.unwrap();
+        assert_eq!(failed.len(), 3);
+        assert!(failed.iter().all(|failed| failed.error.contains("no such repository")));
+        assert_eq!((journal.pending(), calls.load(Ordering::Relaxed)), (0, calls_then));
+        receiver.shutdown(Duration::from_secs(1)).await;
+    });
+}
+
+#[test]
+fn pauses_between_attempts_are_bounded() {
+    use super::super::thread::next_pause;
+    let seconds = Duration::from_secs;
+    assert_eq!(next_pause(None, seconds(60)), Duration::ZERO);
+    let mut pause = Duration::ZERO;
+    for milliseconds in [200, 400, 800, 1_600, 3_200, 5_000, 5_000] {
+        pause = next_pause(Some(pause), Duration::from_millis(1));
+        assert_eq!(pause, Duration::from_millis(milliseconds));
+    }
+    // The opening of a large file takes a fifth of the time, and no pause is longer than this.
+    assert_eq!(next_pause(Some(Duration::ZERO), seconds(2)), seconds(8));
+    for took in [seconds(8), seconds(60), Duration::MAX] {
+        assert_eq!(next_pause(Some(seconds(5)), took), seconds(30), "{took:?}");
+    }
 }

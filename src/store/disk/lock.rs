@@ -1,0 +1,114 @@
+//! The lock of the store, which excludes other processes and other calls of this one.
+//!
+//! It is the operating system's (`flock`, `LockFileEx`), which gives it back when a process ends, however it
+//! ends. A process that is stopped keeps it. So no thread waits for the lock without an end: it is tried, with
+//! pauses, and a call that its caller drops is not tried again.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, ErrorKind as IoErrorKind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+use super::folder::Folder;
+use crate::private_files::{Access, FileRole, PrivateFolder};
+
+/// The longest time that a call waits for the lock. Calls of a client give up earlier.
+pub(super) const LOCK_WAIT: Duration = Duration::from_secs(1);
+/// The pauses between two attempts: they double from the first to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(8);
+const LOCK_FILE: &str = "lock";
+
+/// The lock, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Lock {
+    file: File,
+    /// The folder that the file is in, and that is read and written while it is locked.
+    pub(super) root: Arc<PrivateFolder>,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file unlocks it, too; a process that is being started may still have it.
+        let _ = self.file.unlock();
+    }
+}
+
+enum Attempt<T, A> {
+    Done(T),
+    /// Another process or call holds the lock. With what was to be done.
+    Busy(A),
+}
+
+impl Folder {
+    /// Creates the folder and its lock, and checks that the file system has locks.
+    pub(super) fn prepare(&self) -> io::Result<()> {
+        self.try_lock().map(drop)
+    }
+
+    /// Takes the lock if it is free.
+    fn try_lock(&self) -> io::Result<Option<Lock>> {
+        let root = self.create_root()?;
+        let file = root.file(LOCK_FILE, FileRole::Lock, Access::Create)?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Ok(()) => {}
+        }
+        // Otherwise this is the lock of a file that no other process finds.
+        let is_there = root.has(LOCK_FILE, &file)?;
+        Ok(is_there.then(|| Lock { file, root: Arc::new(root) }))
+    }
+
+    /// Waits for the lock in this thread.
+    pub(super) fn lock(&self) -> io::Result<Lock> {
+        let start = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            if let Some(lock) = self.try_lock()? {
+                return Ok(lock);
+            }
+            std::thread::sleep(next_pause(&mut pause, start)?);
+        }
+    }
+}
+
+/// Does something while the store is locked. Calls of this process wait in order, without a thread.
+pub(super) async fn with_lock<T, A>(folder: &Arc<Folder>, act: A) -> io::Result<T>
+where
+    T: Send + 'static,
+    A: FnOnce(&Folder, &Lock) -> io::Result<T> + Send + 'static,
+{
+    let start = Instant::now();
+    let mut pause = FIRST_PAUSE;
+    let _turn = folder.turn.lock().await;
+    let mut act = act;
+    loop {
+        let tried = Arc::clone(folder);
+        let attempt = spawn_blocking(move || -> io::Result<Attempt<T, A>> {
+            match tried.try_lock()? {
+                Some(lock) => act(&tried, &lock).map(Attempt::Done),
+                None => Ok(Attempt::Busy(act)),
+            }
+        });
+        match attempt.await.map_err(io::Error::other)?? {
+            Attempt::Done(done) => return Ok(done),
+            Attempt::Busy(again) => act = again,
+        }
+        sleep(next_pause(&mut pause, start)?).await;
+    }
+}
+
+/// Returns the time until the next attempt, or an error if there is to be none.
+fn next_pause(pause: &mut Duration, start: Instant) -> io::Result<Duration> {
+    let left = LOCK_WAIT.saturating_sub(start.elapsed());
+    if left.is_zero() {
+        return Err(IoErrorKind::TimedOut.into());
+    }
+    let next = (*pause).min(left);
+    *pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+    Ok(next)
+}
