@@ -150,7 +150,8 @@ fn a_file_that_keeps_this_user_out_is_no_failure_of_the_disk() {
         assert_eq!(fault(&error).map(ToString::to_string), expected, "{found:?}");
     }
     let folder = facts(Kind::Folder, Other(7), 0o700);
-    let error = explain("x".into(), Some(folder), Kind::Folder, Permissions::Checked, denied.into());
+    let error =
+        explain("x".into(), Some(folder), Kind::Folder, Permissions::Checked, denied.into());
     assert!(error.to_string().contains("belongs to the user 7"), "{error}");
 }
 

@@ -18,8 +18,8 @@ mod thread;
 mod writer;
 
 use file::Place;
-use inbox::{Inbox, Outcome};
 pub(crate) use inbox::key;
+use inbox::{Inbox, Outcome};
 use job::Job;
 use writer::Writer;
 

@@ -17,9 +17,7 @@ use super::folder::{
 };
 use super::lock::Lock;
 use super::value::{self, Start};
-use crate::private_files::{
-    Access, Durability, FileRole, PrivateFolder, fault, is_warning_due,
-};
+use crate::private_files::{Access, Durability, FileRole, PrivateFolder, fault, is_warning_due};
 
 /// What was begun so long ago was not ended.
 pub(super) const ABANDONED: Duration = Duration::from_secs(60 * 60);
@@ -73,7 +71,9 @@ impl Folder {
             remove_drafts(&folder, &names)?;
             bytes = bytes.saturating_add(remove_discarded(&folder, &names, 62));
             for name in names.into_iter().filter(|name| is_hex(name, 62)) {
-                let Some((modified, length)) = self.look_at(&folder, &shard, &name)? else { continue };
+                let Some((modified, length)) = self.look_at(&folder, &shard, &name)? else {
+                    continue;
+                };
                 let counted = length.max(MIN_FILE_BYTES);
                 bytes = bytes.saturating_add(counted);
                 let is_small = length <= SMALL;

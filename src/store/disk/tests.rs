@@ -5,6 +5,11 @@ use std::time::SystemTime;
 
 use proptest::prelude::*;
 
+#[cfg(unix)]
+mod locked;
+#[cfg(unix)]
+mod lost;
+
 use super::folder::place;
 use super::room::ABANDONED;
 use super::*;
@@ -150,8 +155,7 @@ async fn nobody_else_can_read_it() {
     let disk = Disk::open(&folder.0).unwrap();
     disk.put("k", Bytes::from_static(b"v"), LONG).await.unwrap();
     let file = disk.0.place_of("k");
-    for (path, mode) in
-        [(&*disk.0.path(), 0o700), (file.parent().unwrap(), 0o700), (&*file, 0o600)]
+    for (path, mode) in [(&*disk.0.path(), 0o700), (file.parent().unwrap(), 0o700), (&*file, 0o600)]
     {
         assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, mode);
     }
@@ -353,10 +357,6 @@ async fn reading_a_sum_does_not_begin_one() {
 }
 
 #[cfg(unix)]
-mod lost;
-mod locked;
-
-#[cfg(unix)]
 #[tokio::test]
 async fn values_whose_group_was_widened_are_repaired() {
     use std::os::unix::fs::PermissionsExt;
@@ -436,11 +436,13 @@ async fn a_store_whose_modes_are_not_real_is_used_on_request() {
     // As on a CIFS volume, where all has one mode that cannot be changed.
     let disk = trusted().unwrap();
     let file = disk.0.place_of("n");
-    for path in [file.as_path(), file.parent().unwrap(), &disk.0.path(), &disk.0.path().join("lock")] {
+    for path in
+        [file.as_path(), file.parent().unwrap(), &disk.0.path(), &disk.0.path().join("lock")]
+    {
         fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
     }
     assert_eq!(trusted().unwrap().spend("n", 0, 9, LONG).await.unwrap(), (6, true));
-    let mode = fs::metadata(&disk.0.path()).unwrap().permissions().mode() & 0o777;
+    let mode = fs::metadata(disk.0.path()).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o777, "it is not changed either");
     // By default it is not believed.
     fs::set_permissions(&file, fs::Permissions::from_mode(0o777)).unwrap();

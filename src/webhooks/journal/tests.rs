@@ -11,9 +11,9 @@ use crate::error::{Error, ErrorKind};
 
 mod crash;
 mod damage;
+mod failing;
 #[cfg(target_os = "linux")]
 mod full;
-mod failing;
 mod model;
 
 struct Temporary(PathBuf);

@@ -80,7 +80,10 @@ fn a_stopped_holder_of_the_lock_takes_no_threads() {
         Disk::open(&folder.0).unwrap();
         for call in waiting {
             let error = call.await.unwrap().unwrap_err();
-            assert!(error.is_retryable() && error.to_string().contains("was locked for"), "{error}");
+            assert!(
+                error.is_retryable() && error.to_string().contains("was locked for"),
+                "{error}"
+            );
         }
         assert!(start.elapsed() >= LOCK_WAIT, "{:?}", start.elapsed());
         assert!(start.elapsed() < 10 * LOCK_WAIT, "{:?}", start.elapsed());
