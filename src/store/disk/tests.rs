@@ -5,6 +5,11 @@ use std::time::SystemTime;
 
 use proptest::prelude::*;
 
+#[cfg(unix)]
+mod locked;
+#[cfg(unix)]
+mod lost;
+
 use super::folder::place;
 use super::room::ABANDONED;
 use super::*;
@@ -351,10 +356,6 @@ async fn reading_a_sum_does_not_begin_one() {
     assert_eq!(disk.sum("n").await.unwrap(), Some(-3));
 }
 
-mod locked;
-#[cfg(unix)]
-mod lost;
-
 #[cfg(unix)]
 #[tokio::test]
 async fn values_whose_group_was_widened_are_repaired() {
@@ -441,7 +442,7 @@ async fn a_store_whose_modes_are_not_real_is_used_on_request() {
         fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
     }
     assert_eq!(trusted().unwrap().spend("n", 0, 9, LONG).await.unwrap(), (6, true));
-    let mode = fs::metadata(&disk.0.path()).unwrap().permissions().mode() & 0o777;
+    let mode = fs::metadata(disk.0.path()).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o777, "it is not changed either");
     // By default it is not believed.
     fs::set_permissions(&file, fs::Permissions::from_mode(0o777)).unwrap();

@@ -177,13 +177,10 @@ async fn a_value_of_another_version_stays_and_counts() {
     for number in 0..5 {
         disk.put(&format!("k{number}"), Bytes::from(vec![7; 20_000]), LONG).await.unwrap();
     }
-    let is_hex = |entry: &fs::DirEntry| entry.file_name().len() == 2;
-    let shards = fs::read_dir(disk.0.path()).unwrap().flatten().filter(is_hex).count();
     let past = SystemTime::now() - Duration::from_secs(9);
     File::options().write(true).open(&file).unwrap().set_modified(past).unwrap();
     Disk::with_max_bytes(&folder.0, 110_000).unwrap().0.make_room().unwrap();
     assert!(!file.exists());
-    assert_eq!(fs::read_dir(disk.0.path()).unwrap().flatten().count(), shards + 1);
     assert!(folder.bytes() > 100_000, "no other has to go");
 }
 
