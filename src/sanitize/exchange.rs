@@ -91,15 +91,14 @@ fn credentials(mut known: Known, value: &[u8], keep: Keep, is_authorization: boo
     let space = value.iter().position(|byte| *byte == b' ').unwrap_or(0);
     let (first, rest) = (&value[..space], value[space..].trim_ascii());
     let is_scheme = SCHEMES.iter().any(|scheme| first.eq_ignore_ascii_case(scheme.as_bytes()));
-    if is_scheme || is_authorization {
-        known = known.remember(rest, keep);
-    }
+    let secret = if is_scheme || is_authorization { rest } else { value };
+    known = known.remember(secret, keep);
     // The rest is enough where it is known that it is the secret.
     if !is_scheme || rest.len() < MIN_SECRET_BYTES {
         known = known.remember(value, keep);
     }
     for word in looks::words(value) {
-        if word != rest && looks::is_random(word) {
+        if word != secret && looks::is_random(word) {
             known = known.remember(word, keep);
         }
     }
@@ -340,6 +339,13 @@ mod tests {
                 "correct-horse",
             ),
             ("x-note", "exch one two three four", true, "exch one two three four", "one two three"),
+            (
+                "x-note",
+                "v1 exchlettersandnothingelse",
+                false,
+                "exchlettersandnothingelse",
+                "letters",
+            ),
             ("x-note", "Token exch-after-token", true, "exch-after-token", "Token "),
             ("x-note", "HMAC exch:s1gned", true, "exch:s1gned", "HMAC "),
             ("authorization", "Unheard exch-unheard-of", false, "exch-unheard-of", "Unheard "),
