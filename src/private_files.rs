@@ -117,6 +117,16 @@ pub(crate) enum Durability {
     Synced,
 }
 
+impl Durability {
+    fn finish(self, mut file: &File) -> io::Result<()> {
+        match self {
+            Self::Deferred => file.flush(),
+            #[cfg(feature = "token-store")]
+            Self::Synced => file.sync_all(),
+        }
+    }
+}
+
 impl FileRole {
     /// Returns whether a change by another user is detected when the file is read.
     fn shows_changes(self) -> bool {
@@ -246,11 +256,7 @@ impl PrivateFolder {
     ) -> io::Result<()> {
         let draft = draft.as_ref();
         let mut file = self.directory.open_file(draft, Access::CreateNew)?;
-        let written = file.write_all(bytes).and_then(|()| match durability {
-            Durability::Deferred => Ok(()),
-            #[cfg(feature = "token-store")]
-            Durability::Synced => file.sync_all(),
-        });
+        let written = file.write_all(bytes).and_then(|()| durability.finish(&file));
         drop(file);
         if written.is_err() {
             let _ = self.remove(draft);
@@ -280,6 +286,7 @@ impl PrivateFolder {
     /// Removes a file if this is still its name. Returns whether it was.
     ///
     /// Only a caller that keeps others from replacing the file knows that it is the one that is removed.
+    #[cfg(any(test, feature = "token-store"))]
     pub(crate) fn remove_opened(&self, name: impl AsRef<OsStr>, file: &File) -> io::Result<bool> {
         let name = name.as_ref();
         let is_there = self.has(name, file)?;
