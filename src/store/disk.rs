@@ -42,10 +42,10 @@ use value::Value;
 /// Values are not encrypted. On Unix, only the user of the process can read them. If other users can
 /// write to the folder `octowire-store`, that is repaired, with a warning, and so is a value that a group can
 /// read or write, as volumes of a pod become when they are mounted again. If `octowire-store` belongs to another
-/// user or is a link, or if everyone can write to the folder that it is in, it is refused. A value that belongs to another user, that everyone can write to, that is a link or
-/// has a second name (a hard link), or is not a regular file, is not believed: a warning says so, and the next
-/// write replaces it. If the file system does not show the real owners and modes, see
-/// [`trust_file_permissions`](DiskBuilder::trust_file_permissions).
+/// user or is a link, or if everyone can write to the folder that it is in, it is refused. A value that belongs
+/// to another user, that everyone can write to, that is a link or has a second name (a hard link), or is not a
+/// regular file, is not believed: a warning says so, and the next write replaces it. If the file system does not
+/// show the real owners and modes, see [`trust_file_permissions`](DiskBuilder::trust_file_permissions).
 ///
 /// It has to be on a file system that knows locks and renames: a local one, not every network one. What changes
 /// the store waits up to a second for its lock, as when another process is stopped while it holds the lock, and
@@ -327,11 +327,8 @@ impl Store for Disk {
     fn sum<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<i64>> {
         let key = key.to_owned();
         self.run_on_value(move |folder| {
-            let sum = match folder.find(&key)? {
-                Ok(Some(held)) => counter::read(&held.bytes).map(Some).ok_or(Damaged("no sum")),
-                Ok(None) => Ok(None),
-                Err(problem) => Err(problem),
-            };
+            let held = held_sum(folder.find(&key)?);
+            let sum = held.map(|held| held.map(|(sum, _)| sum));
             Ok(sum.map_err(|Damaged(problem)| left(&key, problem)))
         })
     }
@@ -410,12 +407,14 @@ impl Store for Disk {
 
 /// A sum, and until when it is: zero, if there is none.
 fn sum(found: Found, ttl: Duration) -> std::result::Result<(i64, u64), Damaged> {
-    match found? {
-        Some(held) => {
-            counter::read(&held.bytes).map(|sum| (sum, held.until)).ok_or(Damaged("no sum"))
-        }
-        None => Ok((0, after(ttl))),
-    }
+    Ok(held_sum(found)?.unwrap_or_else(|| (0, after(ttl))))
+}
+
+/// A sum that is there, and until when it is.
+fn held_sum(found: Found) -> std::result::Result<Option<(i64, u64)>, Damaged> {
+    let Some(held) = found? else { return Ok(None) };
+    let sum = counter::read(&held.bytes).ok_or(Damaged("no sum"))?;
+    Ok(Some((sum, held.until)))
 }
 
 /// Numbers by name; none instead of what cannot be read.
