@@ -26,6 +26,8 @@ use crate::error::Result;
 
 mod counter;
 mod disk;
+#[cfg(test)]
+mod forward;
 #[cfg(any(test, feature = "__fuzz"))]
 pub(crate) mod fuzzing;
 mod guard;
@@ -45,6 +47,8 @@ pub use memory::Memory;
 #[cfg(feature = "redis")]
 pub use redis::{Redis, RedisBuilder};
 
+#[cfg(test)]
+pub(crate) use forward::forward_all_but_get;
 pub(crate) use guard::{Guard, PATIENCE as STORE_TIMEOUT, Ran};
 pub(crate) use lease::{BudgetAsk, BudgetTold, Join, Pause, VALID, WindowAsk};
 

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::*;
 
-const LIMITS: ServerLimits = ServerLimits {
+pub(super) const LIMITS: ServerLimits = ServerLimits {
     max_connections: 20,
     header_timeout: Duration::from_secs(10),
     idle_timeout: Duration::from_secs(75),

@@ -5,15 +5,8 @@ use tokio::runtime::Builder;
 use tokio::time::advance;
 
 use super::super::queue::{Eviction, MIN_UNREAD, MIN_WAIT};
+use super::super::tests::LIMITS;
 use super::*;
-
-const LIMITS: ServerLimits = ServerLimits {
-    max_connections: 20,
-    header_timeout: Duration::from_secs(10),
-    idle_timeout: Duration::from_secs(75),
-    write_timeout: Duration::from_secs(30),
-    max_age: Duration::from_secs(600),
-};
 
 const EVENTS: [Event; 6] = [
     Event::BytesArrived,

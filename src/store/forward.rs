@@ -1,0 +1,51 @@
+//! Methods of test stores that do as another store does.
+
+/// All that a store has to have but `get`, as the store does that is its first field.
+macro_rules! forward_all_but_get {
+    () => {
+        fn put<'a>(
+            &'a self,
+            key: &'a str,
+            value: ::bytes::Bytes,
+            ttl: ::std::time::Duration,
+        ) -> $crate::store::StoreFuture<'a, ()> {
+            self.0.put(key, value, ttl)
+        }
+        fn claim<'a>(
+            &'a self,
+            key: &'a str,
+            value: ::bytes::Bytes,
+            ttl: ::std::time::Duration,
+        ) -> $crate::store::StoreFuture<'a, bool> {
+            self.0.claim(key, value, ttl)
+        }
+        fn renew<'a>(
+            &'a self,
+            key: &'a str,
+            value: ::bytes::Bytes,
+            ttl: ::std::time::Duration,
+        ) -> $crate::store::StoreFuture<'a, bool> {
+            self.0.renew(key, value, ttl)
+        }
+        fn remove<'a>(&'a self, key: &'a str) -> $crate::store::StoreFuture<'a, ()> {
+            self.0.remove(key)
+        }
+        fn release<'a>(
+            &'a self,
+            key: &'a str,
+            value: ::bytes::Bytes,
+        ) -> $crate::store::StoreFuture<'a, bool> {
+            self.0.release(key, value)
+        }
+        fn add<'a>(
+            &'a self,
+            key: &'a str,
+            amount: i64,
+            ttl: ::std::time::Duration,
+        ) -> $crate::store::StoreFuture<'a, i64> {
+            self.0.add(key, amount, ttl)
+        }
+    };
+}
+
+pub(crate) use forward_all_but_get;
