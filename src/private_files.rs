@@ -175,10 +175,14 @@ impl PrivateFolder {
     /// Opens a folder of the library's in this one. Returns `None` if it does not exist and is not to be
     /// created.
     pub(crate) fn subfolder(&self, name: &str, create: bool) -> io::Result<Option<Self>> {
-        if create {
-            self.directory.create_directory(name.as_ref())?;
-        }
-        let directory = match self.directory.open_directory(name.as_ref()) {
+        let opened = match self.directory.open_directory(name.as_ref()) {
+            Err(error) if create && error.kind() == ErrorKind::NotFound => {
+                self.directory.create_directory(name.as_ref())?;
+                self.directory.open_directory(name.as_ref())
+            }
+            opened => opened,
+        };
+        let directory = match opened {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             opened => opened.map_err(|error| self.explain(name.as_ref(), Kind::Folder, error))?,
         };

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use futures_util::stream::FuturesOrdered;
 use http::HeaderMap;
+use http::header::LINK;
 use tokio::time::Instant;
 use url::Url;
 
@@ -213,7 +214,11 @@ async fn fetched<P>(
     called.decode(
         |raw| {
             let (url, headers) = (raw.url.clone(), Arc::clone(&raw.headers));
-            let content = content(raw.bytes(), &hasher);
+            // Without a link the list ends here, whatever the page brings.
+            let content = match headers.contains_key(LINK) {
+                true => content(raw.bytes(), &hasher),
+                false => Content::Empty,
+            };
             Ok(Fetched { page: decode(raw)?, content, url, headers })
         },
         |fetched| fault(&fetched.page),

@@ -89,7 +89,9 @@ impl Folder {
         if metadata.len() > most {
             return Ok(Err(Damaged(TOO_LARGE)));
         }
+        let length = usize::try_from(metadata.len()).unwrap_or_default();
         let mut bytes = Vec::new();
+        bytes.try_reserve_exact(length)?;
         file.by_ref().take(most).read_to_end(&mut bytes)?;
         let Some(value) = Value::decode(&bytes, key) else { return Ok(Err(Damaged("damaged"))) };
         let value = Some(value).filter(|value| value.until > now());
