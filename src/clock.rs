@@ -27,6 +27,11 @@ pub(crate) fn after(moment: Instant, time: Duration) -> Instant {
     later.unwrap_or(moment)
 }
 
+/// Half of the duration.
+pub(crate) fn half(duration: Duration) -> Duration {
+    duration.checked_div(2).unwrap_or_default()
+}
+
 /// A time in whole seconds, as people write it. What is beyond the calendar is its last day.
 pub(crate) fn date(time: SystemTime) -> DateTime<Utc> {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

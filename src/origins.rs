@@ -261,9 +261,13 @@ pub(crate) fn origin_of(url: &Url) -> String {
 
 /// Whether the URL leads to github.com or a data residency, at the host that begins so.
 fn is_githubs(url: &Url, begin: &str) -> bool {
-    let rest = url.host_str().and_then(|host| host.strip_prefix(begin));
-    url.port().is_none()
-        && rest.is_some_and(|rest| rest == "github.com" || rest.ends_with(".ghe.com"))
+    url.port().is_none() && githubs_domain(url, begin).is_some()
+}
+
+/// The domain of github.com or of a data residency, if the URL's host is in it and begins so.
+fn githubs_domain<'a>(url: &'a Url, begin: &str) -> Option<&'a str> {
+    let rest = url.host_str()?.strip_prefix(begin)?;
+    (rest == "github.com" || rest.ends_with(".ghe.com")).then_some(rest)
 }
 
 /// Uploads have a host of their own on github.com and on data residency
@@ -285,9 +289,7 @@ fn derived_upload(api: &Base) -> String {
 /// The web pages are on the host itself: `api.` is dropped on github.com and data residency.
 fn derived_web(host: &Url) -> Url {
     let mut web = host.clone();
-    let name = host.host_str().unwrap_or_default();
-    if let Some(rest) = name.strip_prefix("api.")
-        && (rest == "github.com" || rest.ends_with(".ghe.com"))
+    if let Some(rest) = githubs_domain(host, "api.")
         // It can not fail: what is left is the end of a host that was good.
         && web.set_host(Some(rest)).is_err()
     {

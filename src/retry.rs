@@ -14,6 +14,7 @@ use backoff::backoff::Backoff;
 use http::Method;
 use http::header::{DATE, HeaderMap, RETRY_AFTER};
 
+use crate::clock;
 use crate::error::{Error, ErrorKind};
 
 /// When a call that failed is tried again.
@@ -175,9 +176,9 @@ impl Retries {
     pub(crate) fn new(policy: RetryPolicy) -> Self {
         // It draws from between nothing and twice the interval.
         let backoff = ExponentialBackoff {
-            current_interval: half(policy.first),
-            initial_interval: half(policy.first),
-            max_interval: half(policy.longest),
+            current_interval: clock::half(policy.first),
+            initial_interval: clock::half(policy.first),
+            max_interval: clock::half(policy.longest),
             multiplier: 2.0,
             randomization_factor: 1.0,
             max_elapsed_time: None,
@@ -207,10 +208,6 @@ impl Retries {
         let pause = self.backoff.next_backoff().unwrap_or(self.policy.longest);
         pause.min(self.policy.longest)
     }
-}
-
-fn half(time: Duration) -> Duration {
-    time.checked_div(2).unwrap_or_default()
 }
 
 /// Draws a time around this one, up to this share of it shorter or longer.

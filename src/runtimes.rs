@@ -89,6 +89,14 @@ impl Home {
     }
 }
 
+/// Waits until the runtime stands still, as [`HomeRuntime::stalled`] does; without end if there is none.
+pub(crate) async fn stalled(runtime: Option<&HomeRuntime>) {
+    match runtime {
+        Some(runtime) => runtime.stalled().await,
+        None => pending().await,
+    }
+}
+
 impl HomeRuntime {
     /// Returns the runtime of the caller; `None` outside of one.
     pub(crate) fn current() -> Option<Self> {

@@ -8,7 +8,6 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::fmt;
-use std::future::pending;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -23,7 +22,7 @@ use tracing::{Instrument, debug, info_span, warn};
 
 use super::failure::AuthFailure;
 use super::health::TokenHealth;
-use super::policy::{TokenPolicy, half, some_of, with_jitter};
+use super::policy::{TokenPolicy, some_of, with_jitter};
 use super::source::{Keep, MintRequest, Reaction, Rejection, TokenSource};
 use super::store::TokenStore;
 use super::token::AccessToken;
@@ -31,7 +30,7 @@ use crate::client::Client;
 use crate::clock;
 use crate::detachable::BoxFuture;
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtimes::HomeRuntime;
+use crate::runtimes::{self, HomeRuntime};
 use crate::telemetry::meter;
 
 mod due;
@@ -199,10 +198,7 @@ impl Keeper {
     /// Waits until the runtime of a flight stands still, if another flight may begin then. A token that can
     /// be renewed once must not be renewed twice at a time.
     async fn stalled(&self, runtime: Option<&HomeRuntime>) {
-        match runtime.filter(|_| self.source.keep() != Keep::Must) {
-            Some(runtime) => runtime.stalled().await,
-            None => pending().await,
-        }
+        runtimes::stalled(runtime.filter(|_| self.source.keep() != Keep::Must)).await;
     }
 
     /// Does not wait for a flight any longer.
@@ -417,7 +413,7 @@ impl Keeper {
         let lifetime = token.lifetime();
         let renew = lifetime.map(|lifetime| {
             let ahead = self.policy.margin.saturating_add(some_of(self.policy.jitter));
-            lifetime.saturating_sub(ahead.min(half(lifetime)))
+            lifetime.saturating_sub(ahead.min(clock::half(lifetime)))
         });
         // One that never ends is looked at for its age.
         let age = self.policy.max_age.and(self.source.created_at()).map(|_| AGE_INTERVAL);

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use crate::clock;
+
 /// How a client keeps its tokens. Every value has a default that suits GitHub.
 ///
 /// ```
@@ -117,12 +119,7 @@ pub(crate) fn some_of(duration: Duration) -> Duration {
 
 /// The duration, and a random part of it, of up to a quarter.
 pub(crate) fn with_jitter(duration: Duration) -> Duration {
-    duration.saturating_add(some_of(half(half(duration))))
-}
-
-/// Half of the duration.
-pub(crate) fn half(duration: Duration) -> Duration {
-    duration.checked_div(2).unwrap_or_default()
+    duration.saturating_add(some_of(clock::half(clock::half(duration))))
 }
 
 #[cfg(test)]

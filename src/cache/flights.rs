@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::future::pending;
 use std::pin::{Pin, pin};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +11,7 @@ use futures_util::future::{Either, Shared, WeakShared, select};
 use super::found::Landed;
 use super::key::Key;
 use crate::limits::{BatchSlot, Priority};
-use crate::runtimes::HomeRuntime;
+use crate::runtimes::{self, HomeRuntime};
 
 /// What is read, how urgently, and how many writes there were before: who reads after a write of its
 /// own is not told what was so before it.
@@ -94,12 +93,7 @@ impl Flights {
     /// that join.
     pub(crate) async fn landed(&self, route: Route, joined: Joined) -> Option<Landed> {
         let Joined { flight, number, runtime, .. } = joined;
-        let stalled = pin!(async {
-            match runtime {
-                Some(runtime) => runtime.stalled().await,
-                None => pending().await,
-            }
-        });
+        let stalled = pin!(runtimes::stalled(runtime.as_ref()));
         match select(flight, stalled).await {
             Either::Left((landed, _)) => Some(landed),
             Either::Right(_) => {

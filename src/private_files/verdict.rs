@@ -54,6 +54,12 @@ pub(crate) enum Permissions {
     Trusted,
 }
 
+impl Permissions {
+    pub(crate) fn trusted(trusted: bool) -> Self {
+        if trusted { Self::Trusted } else { Self::Checked }
+    }
+}
+
 /// The decision on a file or a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {

@@ -115,19 +115,19 @@ pub(super) fn is_identifier(name: &str) -> bool {
 /// Whether the name speaks of a secret.
 pub(super) fn is_of_secret(name: &str) -> bool {
     SECRET_NAMES.contains(&name)
-        || SECRET_PARTS.iter().any(|part| name.contains(part))
-        || words(name).any(|word| SECRET_WORDS.contains(&word))
-        || words(name)
-            .next_back()
-            .is_some_and(|word| SECRET_LAST_WORDS.contains(&word) || KEY_LAST_WORDS.contains(&word))
+        || has_secret_word(name)
+        || words(name).next_back().is_some_and(|word| KEY_LAST_WORDS.contains(&word))
 }
 
 /// Whether the name speaks of a secret, and of nothing else that a parameter can be.
 pub(super) fn is_of_secret_only(name: &str) -> bool {
-    name != "private"
-        && (SECRET_PARTS.iter().any(|part| name.contains(part))
-            || words(name).any(|word| SECRET_WORDS.contains(&word))
-            || words(name).next_back().is_some_and(|word| SECRET_LAST_WORDS.contains(&word)))
+    name != "private" && has_secret_word(name)
+}
+
+fn has_secret_word(name: &str) -> bool {
+    SECRET_PARTS.iter().any(|part| name.contains(part))
+        || words(name).any(|word| SECRET_WORDS.contains(&word))
+        || words(name).next_back().is_some_and(|word| SECRET_LAST_WORDS.contains(&word))
 }
 
 /// Whether a header's name speaks of something about a secret, not of the secret. The id of a session

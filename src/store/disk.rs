@@ -146,6 +146,25 @@ impl Disk {
             done.unwrap_or_else(|error| Err(failed(&error)))
         })
     }
+
+    /// Changes a sum, unless it cannot be read. `change` gives the new sum, and the result.
+    fn change_sum<'a, T: Send + 'static>(
+        &self,
+        key: &str,
+        ttl: Duration,
+        change: impl FnOnce(i64) -> (i64, T) + Send + 'static,
+    ) -> StoreFuture<'a, T> {
+        let key = key.to_owned();
+        self.run_locked_on_value(move |folder, lock| {
+            folder.change_found(lock, &key, |found| match sum(found, ttl) {
+                Ok((before, until)) => {
+                    let (sum, result) = change(before);
+                    (Some((sum.to_string().into_bytes(), until)), Ok(result))
+                }
+                Err(Damaged(problem)) => (None, Err(unreadable(problem))),
+            })
+        })
+    }
 }
 
 fn failed(error: &io::Error) -> Error {
@@ -191,7 +210,7 @@ impl DiskBuilder {
     /// Links in place of files are refused all the same. Files are created with the mode 0600: a process with another
     /// user id, as pods on OpenShift can get with each start, cannot open them on file systems with real owners.
     pub fn trust_file_permissions(mut self, trusted: bool) -> Self {
-        self.permissions = if trusted { Permissions::Trusted } else { Permissions::Checked };
+        self.permissions = Permissions::trusted(trusted);
         self
     }
 
@@ -293,15 +312,9 @@ impl Store for Disk {
     }
 
     fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
-        let key = key.to_owned();
-        self.run_locked_on_value(move |folder, lock| {
-            folder.change_found(lock, &key, |found| match sum(found, ttl) {
-                Ok((before, until)) => {
-                    let sum = counter::add(before, amount);
-                    (Some((sum.to_string().into_bytes(), until)), Ok(sum))
-                }
-                Err(Damaged(problem)) => (None, Err(unreadable(problem))),
-            })
+        self.change_sum(key, ttl, move |before| {
+            let sum = counter::add(before, amount);
+            (sum, sum)
         })
     }
 
@@ -312,15 +325,9 @@ impl Store for Disk {
         most: i64,
         ttl: Duration,
     ) -> StoreFuture<'a, (i64, bool)> {
-        let key = key.to_owned();
-        self.run_locked_on_value(move |folder, lock| {
-            folder.change_found(lock, &key, |found| match sum(found, ttl) {
-                Ok((before, until)) => {
-                    let (sum, goes) = counter::spend(before, owed, most);
-                    (Some((sum.to_string().into_bytes(), until)), Ok((sum, goes)))
-                }
-                Err(Damaged(problem)) => (None, Err(unreadable(problem))),
-            })
+        self.change_sum(key, ttl, move |before| {
+            let (sum, goes) = counter::spend(before, owed, most);
+            (sum, (sum, goes))
         })
     }
 

@@ -14,6 +14,7 @@ use super::clock::Clock;
 use super::exchange::lock;
 use super::received::Received;
 use super::reply::Reply;
+use crate::clock;
 use crate::names::hex;
 
 /// What GitHub says about every answer: which request it was, and what is left of its limits.
@@ -182,7 +183,7 @@ impl Limits {
 
 /// The end of a window that begins now.
 fn after(now: Instant, window: Duration) -> Instant {
-    now.checked_add(window.min(MAX_WINDOW)).unwrap_or(now)
+    clock::after(now, window.min(MAX_WINDOW))
 }
 
 /// Whom a request is by, without its token.

@@ -341,7 +341,7 @@ impl JournalBuilder {
     /// in place of the file are refused all the same. The file is created with the mode 0600: a process with another
     /// user id, as pods on OpenShift can get with each start, cannot open it on file systems with real owners.
     pub fn trust_file_permissions(mut self, trusted: bool) -> Self {
-        self.permissions = if trusted { Permissions::Trusted } else { Permissions::Checked };
+        self.permissions = Permissions::trusted(trusted);
         self
     }
 

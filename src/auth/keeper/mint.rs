@@ -6,11 +6,12 @@ use tokio::time::{Instant, sleep};
 use tracing::{debug, error, warn};
 
 use super::{Keeper, LONGEST_FLIGHT, MintRequest};
-use crate::auth::policy::{half, with_jitter};
+use crate::auth::policy::with_jitter;
 use crate::auth::source::Keep;
 use crate::auth::store::TokenStore;
 use crate::auth::token::AccessToken;
 use crate::client::Client;
+use crate::clock;
 use crate::error::Result;
 
 /// How often a token that must not be lost is written before memory has to do.
@@ -119,7 +120,7 @@ impl Keeper {
     fn margin(&self, stored: &AccessToken, left: Duration) -> Duration {
         let margin = self.policy.margin.max(Duration::from_secs(1));
         let age = SystemTime::now().duration_since(stored.minted_at()).unwrap_or_default();
-        margin.min(half(age.saturating_add(left)))
+        margin.min(clock::half(age.saturating_add(left)))
     }
 
     /// The last token of this keeper: what is held, or what GitHub refused.

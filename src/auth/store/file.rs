@@ -17,6 +17,7 @@ use super::{StoreFuture, StoreLock, TokenStore};
 use crate::auth::failure::AuthFailure;
 use crate::auth::policy::some_of;
 use crate::auth::token::AccessToken;
+use crate::clock;
 use crate::error::{Error, Result};
 use crate::names::hex;
 use crate::private_files::{
@@ -164,7 +165,7 @@ impl EncryptedFile {
                 ));
             }
             // Some of it by chance, so that many who wait do not try at once.
-            let half = pause.checked_div(2).unwrap_or_default();
+            let half = clock::half(pause);
             sleep(half.saturating_add(some_of(half)).min(left)).await;
             pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
         }
@@ -196,7 +197,7 @@ impl EncryptedFileBuilder {
     /// place of the file are refused all the same. The file is created with the mode 0600: a process with another user
     /// id, as pods on OpenShift can get with each start, cannot open it on file systems with real owners.
     pub fn trust_file_permissions(mut self, trusted: bool) -> Self {
-        self.permissions = if trusted { Permissions::Trusted } else { Permissions::Checked };
+        self.permissions = Permissions::trusted(trusted);
         self
     }
 

@@ -19,6 +19,7 @@ use super::{StoreFuture, StoreLock, TokenStore};
 use crate::auth::failure::AuthFailure;
 use crate::auth::policy::some_of;
 use crate::auth::token::AccessToken;
+use crate::clock;
 use crate::error::{Error, Result};
 use crate::names::hex;
 use crate::store::Store;
@@ -102,7 +103,7 @@ impl EncryptedStore {
                 ));
             }
             // Some of it by chance, so that many who wait do not try at once.
-            let half = pause.checked_div(2).unwrap_or_default();
+            let half = clock::half(pause);
             sleep(half.saturating_add(some_of(half)).min(left)).await;
             pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
         }

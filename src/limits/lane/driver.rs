@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
 use super::{FollowUp, Lane, State};
-use crate::runtimes::HomeRuntime;
+use crate::runtimes::{self, HomeRuntime};
 
 /// Admits calls when their limits end, until no call waits.
 pub(super) async fn keep_time(mut driver: Driver) {
@@ -128,10 +128,7 @@ pub(super) async fn replace_if_stalled(lane: &Arc<Lane>) {
             let latest = &lane.state().latest_driver;
             (latest.number, latest.runtime.clone())
         };
-        match runtime {
-            Some(runtime) => runtime.stalled().await,
-            None => pending().await,
-        }
+        runtimes::stalled(runtime.as_ref()).await;
         let mut state = lane.state();
         if state.driven && state.latest_driver.number == number {
             debug!("the runtime that kept the time of rate limits stands still: replacing it");
