@@ -413,8 +413,7 @@ async fn send(
         let trusted = hop.trusted;
         let is_documented = |name: &str| trusted && prepared.sends_documented(name);
         let mut request = prepared.request(hop, passes)?;
-        sanitize::sent(request.headers(), request.url(), is_documented);
-        sanitize::mark(request.headers_mut());
+        sanitize::sent(&mut request, is_documented);
         let answer = client.execute(request).await;
         let mut answer = answer.map_err(|error| match course().answered {
             // The request itself did.
@@ -465,19 +464,19 @@ async fn read(
         if is_whole {
             prepared.show(&url, status, &headers, &body);
         }
-        let shown = match is_whole {
-            true => body.clone(),
-            false => passes.without_cut_token(prepared, body.clone()),
-        };
-        // The caller reads what another server refuses: it can repeat a secret.
-        if prepared.is_elsewhere() {
-            bodies::answer(prepared, status, &shown);
-            RawBody::Bytes(shown)
-        } else {
-            let shown = if is_whole { shown } else { sanitize::without_last_run(shown) };
-            bodies::answer(prepared, status, &shown);
+        let mut shown = body.clone();
+        if !is_whole {
+            shown = passes.without_cut_token(prepared, shown);
+            if !prepared.is_elsewhere() {
+                shown = sanitize::without_last_run(shown);
+            }
+        }
+        bodies::answer(prepared, status, &shown);
+        if !prepared.is_elsewhere() {
             return Err(Error::from_answer(operation, status, headers, &body, &shown));
         }
+        // The caller reads what another server refuses: it can repeat a secret.
+        RawBody::Bytes(shown)
     } else if reading == Reading::Streamed {
         RawBody::Stream(ByteStream::new(body, operation.clone(), client.attempt_timeout))
     } else {

@@ -35,7 +35,7 @@ mod protocol;
 mod secrets;
 
 pub(crate) use decision::is_secret_header;
-pub(crate) use exchange::{MAX_HEADER_BYTES, bounded, has_secret_parameter, mark, received, sent};
+pub(crate) use exchange::{MAX_HEADER_BYTES, bounded, has_secret_parameter, received, sent};
 pub(crate) use protocol::is_of_protocol;
 pub(crate) use secrets::{pin, remember};
 

@@ -16,11 +16,22 @@ use super::protocol::{DECISIVE, is_of_protocol};
 use super::secrets::{self, Keep, Known, MIN_SECRET_BYTES};
 
 /// Remembers the secrets of a request: its credentials, and what is called or looks like one, but for
-/// parameters that are documented for the operation.
-pub(crate) fn sent(headers: &HeaderMap, url: &Url, is_documented: impl Fn(&str) -> bool) {
+/// parameters that are documented for the operation. Marks the headers that are not ordinary as sensitive.
+pub(crate) fn sent(request: &mut reqwest::Request, is_documented: impl Fn(&str) -> bool) {
+    let mut headers = std::mem::take(request.headers_mut());
+    remember_and_mark(&mut headers, request.url(), is_documented);
+    *request.headers_mut() = headers;
+}
+
+fn remember_and_mark(headers: &mut HeaderMap, url: &Url, is_documented: impl Fn(&str) -> bool) {
     let mut known = secrets::known();
-    for (name, value) in headers {
-        known = header(known, name, value);
+    for (name, value) in headers.iter_mut() {
+        // A mark that is there already is the caller's.
+        let taken = decision::header(name, value);
+        known = header(known, name, value, taken);
+        if taken != Taken::Ordinary {
+            value.set_sensitive(true);
+        }
     }
     if let Some(password) = url.password() {
         known = known.remember(password.as_bytes(), Keep::Used);
@@ -35,23 +46,13 @@ pub(crate) fn sent(headers: &HeaderMap, url: &Url, is_documented: impl Fn(&str) 
     }
 }
 
-/// Marks the headers of a request as sensitive that are not ordinary, after [`sent`], to which the mark
-/// is the caller's.
-pub(crate) fn mark(headers: &mut HeaderMap) {
-    for (name, value) in headers.iter_mut() {
-        if !value.is_sensitive() && decision::header(name, value) != Taken::Ordinary {
-            value.set_sensitive(true);
-        }
-    }
-}
-
 /// Whether a query has a parameter that is called like a secret.
 pub(crate) fn has_secret_parameter(url: &Url) -> bool {
     url.query().is_some() && url.query_pairs().any(|(name, _)| decision::is_secret_parameter(&name))
 }
 
-fn header(mut known: Known, name: &HeaderName, value: &HeaderValue) -> Known {
-    let keep = match decision::header(name, value) {
+fn header(mut known: Known, name: &HeaderName, value: &HeaderValue, taken: Taken) -> Known {
+    let keep = match taken {
         Taken::Ordinary | Taken::Private => return known,
         Taken::Random => Keep::Random,
         Taken::Secret => Keep::Used,
@@ -176,7 +177,7 @@ mod tests {
     }
 
     fn send(headers: &HeaderMap, url: &str) {
-        sent(headers, &url.parse().unwrap(), |_| false);
+        remember_and_mark(&mut headers.clone(), &url.parse().unwrap(), |_| false);
     }
 
     fn knows(text: &str) -> bool {
@@ -240,7 +241,7 @@ mod tests {
             assert!(!knows(ordinary), "{ordinary}");
         }
         let url = "https://a.example/?token=exch-typed&auth=exch-auth0r&pwd=exch-pwd+pwd";
-        sent(&HeaderMap::new(), &url.parse().unwrap(), |name| name == "token");
+        remember_and_mark(&mut HeaderMap::new(), &url.parse().unwrap(), |name| name == "token");
         assert!(!knows("exch-typed") && knows("exch-auth0r") && knows("exch-pwd pwd"));
     }
 
@@ -283,8 +284,9 @@ mod tests {
             map.insert(name, HeaderValue::from_static("exch-l0cked"));
         }
         let url = "https://a.example/?client_secret=exch-par4meter".parse().unwrap();
-        sent(&map, &url, |_| false);
-        assert_eq!(count(&mut || sent(&map, &url, |_| false)), 1);
+        let send = || remember_and_mark(&mut map.clone(), &url, |_| false);
+        send();
+        assert_eq!(count(&mut || send()), 1);
         assert_eq!(count(&mut || received(&mut map)), 1);
         assert!(map.iter().all(|(_, value)| !value.to_str().unwrap().contains("exch-l0cked")));
     }
@@ -406,8 +408,8 @@ mod tests {
             ("x-github-next", "exch-marked-next"),
             ("x-b3-traceid", "463ac35c9f6413ad48485a3953bb6124"),
         ]);
-        send(&map, "https://a.example/");
-        mark(&mut map);
+        let url = "https://a.example/".parse().unwrap();
+        remember_and_mark(&mut map, &url, |_| false);
         let marked: Vec<_> = map.values().map(HeaderValue::is_sensitive).collect();
         assert_eq!(marked, [true, true, true, false, false, false]);
         assert!(

@@ -173,8 +173,7 @@ impl OutgoingDelivery {
             .build()
             .map_err(failed)?;
         let mut request = reqwest::Request::try_from(request).map_err(failed)?;
-        sanitize::sent(request.headers(), request.url(), |_| false);
-        sanitize::mark(request.headers_mut());
+        sanitize::sent(&mut request, |_| false);
         Ok(client.execute(request).await.map_err(failed)?.status())
     }
 }
