@@ -13,8 +13,9 @@ use crate::cache::CacheStatus;
 use crate::cache::Open;
 use crate::cache::conditional::Conditional;
 use crate::cache::found::{Found, Landed};
+use crate::cache::key::Key;
 use crate::cache::log::{Mark, What};
-use crate::cache::plan::{Base, Exchange, Plan, Use};
+use crate::cache::plan::{Base, Exchange, Plan, Stored, Use};
 use crate::cache::rules::Times;
 use crate::call::{Reading, tried};
 use crate::clock;
@@ -25,6 +26,7 @@ use crate::limits::{BatchSlot, BatchWait, CallHandle};
 use crate::operation::Label;
 use crate::request::{Changes, Prepared, Request};
 use crate::response::Raw;
+use crate::store::WaitAllowance;
 
 /// Reads. `again` is the same call, for when it has to be made behind this one's back.
 pub(crate) async fn cached(
@@ -34,9 +36,8 @@ pub(crate) async fn cached(
     again: Option<Request>,
 ) -> Result<Raw> {
     let plan = Arc::new(plan);
-    let number = plan.cache.log.number().await;
-    // Of what is stored, nothing is known without the log.
-    let base = if number.is_some() { plan.own(&prepared).await } else { Base::Nothing };
+    plan.announce(&prepared);
+    let Stored { number, base, anothers } = plan.look_up(&prepared).await;
     if let Base::Own(entry, verdict) = &base {
         match plan.use_of(entry, *verdict) {
             Use::Give(came) => return Ok(Found::stored(entry, came).raw(operation)),
@@ -50,7 +51,8 @@ pub(crate) async fn cached(
     if plan.is_only_if_cached() {
         return Err(not_cached());
     }
-    let landed = join(&plan, prepared, &base, number, operation).await;
+    let asked = Asked { number, base: base.clone(), anothers };
+    let landed = join(&plan, prepared, asked, operation).await;
     match (landed, &base) {
         (Ok(found), _) => Ok(found.raw(operation)),
         // How long a stored answer may stand in is each caller's own.
@@ -68,14 +70,42 @@ pub(crate) fn not_cached() -> Error {
         .with_advice("nothing was sent: allow another CachePolicy than only_if_cached")
 }
 
-/// Asks GitHub, together with all who ask the same now.
-async fn join(
-    plan: &Arc<Plan>,
-    prepared: Prepared,
-    base: &Base,
+/// What the cache found for a read that GitHub is asked for.
+#[derive(Clone)]
+struct Asked {
     number: Option<u64>,
-    operation: &Label,
-) -> Landed {
+    base: Base,
+    anothers: Option<Key>,
+}
+
+/// What a request can be conditional on: what is stored for the identity, or else an answer of another
+/// one, which is read while the request waits for its permit.
+pub(crate) struct Known<'a> {
+    plan: &'a Plan,
+    base: Base,
+    anothers: Option<Key>,
+}
+
+impl Known<'_> {
+    /// Reads the answer of another identity, if that is what there may be.
+    pub(crate) async fn look_further(&self, prepared: &Prepared) -> Option<Base> {
+        match self.anothers {
+            Some(key) => Some(self.plan.anothers(prepared, key).await),
+            None => None,
+        }
+    }
+
+    /// Makes the request conditional on what is known.
+    pub(crate) fn apply(&mut self, prepared: &mut Prepared, further: Option<Base>) {
+        if let Some(further) = further {
+            (self.base, self.anothers) = (further, None);
+        }
+        prepared.conditional = Some(self.plan.conditional(&self.base));
+    }
+}
+
+/// Asks GitHub, together with all who ask the same now.
+async fn join(plan: &Arc<Plan>, prepared: Prepared, asked: Asked, operation: &Label) -> Landed {
     let flights = &plan.cache.flights;
     let route = plan.route(&prepared);
     let mut prepared = Some(prepared);
@@ -84,16 +114,15 @@ async fn join(
         let patience = prepared.as_ref().and_then(Prepared::strict_limit);
         let own_slot = BatchSlot::current();
         let mut joined = flights.join(route, own_slot.clone(), |flight| {
-            let (plan, base, operation) = (Arc::clone(plan), base.clone(), operation.clone());
+            let (plan, asked, operation) = (Arc::clone(plan), asked.clone(), operation.clone());
             // It is there until somebody leads.
             let (prepared, slot) = (prepared.take(), own_slot.clone());
             Box::pin(async move {
                 let Some(mut prepared) = prepared else { return Err(not_cached()) };
                 let asked = DetachableCall::new(prepared.slack.clone(), |detach| {
-                    let call = CallHandle::new(detach, slot);
+                    let call = CallHandle::new(detach, slot, prepared.store_wait.clone());
                     keep_flights(Box::pin(async move {
-                        let landed =
-                            ask(&plan, &mut prepared, base, number, &operation, &call).await;
+                        let landed = ask(&plan, &mut prepared, asked, &operation, &call).await;
                         plan.cache.flights.land(route, flight);
                         landed
                     }))
@@ -143,18 +172,16 @@ fn follow(own: Option<BatchSlot>, of_read: Option<BatchSlot>) -> Option<BatchWai
 async fn ask(
     plan: &Plan,
     prepared: &mut Prepared,
-    base: Base,
-    number: Option<u64>,
+    asked: Asked,
     operation: &Label,
     call: &CallHandle,
 ) -> Landed {
-    let base = match base {
-        Base::Nothing if number.is_some() => plan.anothers(prepared).await,
-        base => base,
-    };
-    prepared.conditional = Some(plan.conditional(&base));
+    // Marks that were written meanwhile are older than the answer.
+    let number = asked.number.and_then(|_| plan.cache.log.last());
+    let mut known = Known { plan, base: asked.base, anothers: asked.anothers };
     let mut requested = clock::now();
-    let mut answer = tried(prepared, operation, Reading::Buffered, call).await;
+    let mut answer = tried(prepared, operation, Reading::Buffered, call, Some(&mut known)).await;
+    let base = known.base;
     let conditional = prepared.conditional.as_ref();
     let refusal = answer
         .as_ref()
@@ -164,7 +191,7 @@ async fn ask(
         debug!("the conditional request was refused: asking without the condition");
         prepared.conditional = Some(plan.conditional(&Base::Nothing));
         requested = clock::now();
-        answer = tried(prepared, operation, Reading::Buffered, call).await;
+        answer = tried(prepared, operation, Reading::Buffered, call, None).await;
         // If this one is refused as well, or is not answered, it was not for the condition.
         let is_of_condition = match &answer {
             Ok(raw) => !raw.abroad,
@@ -185,7 +212,7 @@ async fn ask(
             // Another server was not asked for what is stored.
             let confirmed = match raw.abroad {
                 true => None,
-                false => plan.confirmed(prepared, &base, raw, exchange).await,
+                false => plan.confirmed(prepared, &base, raw, exchange),
             };
             confirmed.ok_or_else(|| {
                 let message = "received 304 Not Modified for an unconditional request";
@@ -195,7 +222,7 @@ async fn ask(
         }
         Ok(raw) => {
             if !raw.abroad {
-                plan.answered(&raw, prepared, exchange).await;
+                plan.answered(&raw, prepared, exchange);
             }
             Ok(Found {
                 status: raw.status,
@@ -208,7 +235,7 @@ async fn ask(
         }
         Err(error) => {
             if let Base::Own(..) = &base {
-                plan.refused(&error).await;
+                plan.refused(&error);
             }
             Err(error)
         }
@@ -236,15 +263,16 @@ fn is_of_the_caller(error: &Error) -> bool {
 
 /// A write that is under way. It makes doubtful what it may have changed, also if nobody waits for
 /// its end ([RFC 9111, 4.4](https://www.rfc-editor.org/rfc/rfc9111#section-4.4)).
-pub(crate) struct Writing<'a> {
-    cache: &'a Open,
+pub(crate) struct Writing {
+    cache: Arc<Open>,
     mark: Option<Mark>,
+    allowance: WaitAllowance,
 }
 
-impl<'a> Writing<'a> {
+impl Writing {
     /// `None` for what changes nothing that could be stored.
-    pub(crate) fn of(prepared: &'a Prepared) -> Option<Self> {
-        let cache = prepared.client().inner().cache.as_ref()?;
+    pub(crate) fn of(prepared: &Prepared) -> Option<Self> {
+        let cache = prepared.client().inner().cache.clone()?;
         let what = match prepared.changes() {
             Changes::Nothing => return None,
             Changes::Anything => What::All,
@@ -256,21 +284,22 @@ impl<'a> Writing<'a> {
                 What::Paths { below, at: Vec::new() }
             }
         };
-        Some(Self { cache, mark: Some(Mark { forget: false, what }) })
+        let allowance = cache.allowance(&prepared.store_wait);
+        Some(Self { cache, mark: Some(Mark { forget: false, what }), allowance })
     }
 
-    /// The call has ended.
+    /// The call has ended. The store takes the mark while the call may still wait for it, so that it is there if
+    /// the process ends.
     pub(crate) async fn end(mut self, answer: &Result<Raw>) {
         let mark = self.mark.take();
-        if !answer.as_ref().is_err_and(is_nothing_done)
-            && let Some(mark) = mark
-        {
-            self.cache.log.mark(mark).await;
+        if let Some(mark) = mark.filter(|_| !answer.as_ref().is_err_and(is_nothing_done)) {
+            self.cache.log.note(mark);
+            self.cache.log.wait_until_written(&self.allowance).await;
         }
     }
 }
 
-impl Drop for Writing<'_> {
+impl Drop for Writing {
     fn drop(&mut self) {
         if let Some(mark) = self.mark.take() {
             self.cache.log.note(mark);

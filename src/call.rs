@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::{Either, poll_immediate, select, try_join};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, Method, StatusCode};
 use tokio::time::{Instant, sleep};
@@ -18,7 +19,7 @@ use crate::auth::{Passes, keep_flights};
 use crate::body::{BodyCollector, ByteStream, ResponseBody, too_large};
 use crate::cache::CacheStatus;
 use crate::cache::plan::Plan;
-use crate::cached::{Writing, cached, not_cached};
+use crate::cached::{Known, Writing, cached, not_cached};
 use crate::circuit::{Trial, is_failure};
 use crate::compact;
 use crate::deadline::{Limit, within};
@@ -34,7 +35,7 @@ use crate::response::{Raw, RawBody};
 use crate::retry::retry_after;
 use crate::sanitize;
 use crate::telemetry::observed::{Observed, ObservedAttempt};
-use crate::telemetry::usage::{Account, Spent};
+use crate::telemetry::usage::{Account, Reserved};
 use crate::telemetry::{bodies, meter};
 
 /// How the body of the answer is wanted.
@@ -136,10 +137,11 @@ pub(crate) async fn answered(request: Request, reading: Reading) -> Result<Raw> 
 /// A call that goes to GitHub whatever is stored.
 fn uncached(prepared: Prepared, operation: Label, reading: Reading) -> DetachableCall<Result<Raw>> {
     DetachableCall::new(prepared.slack.clone(), |detach| {
-        let call = CallHandle::new(detach, BatchSlot::current());
+        let call = CallHandle::new(detach, BatchSlot::current(), prepared.store_wait.clone());
         keep_flights(Box::pin(async move {
+            let mut prepared = prepared;
             let writing = Writing::of(&prepared);
-            let answer = tried(&prepared, &operation, reading, &call).await;
+            let answer = tried(&mut prepared, &operation, reading, &call, None).await;
             if let Some(writing) = writing {
                 writing.end(&answer).await;
             }
@@ -154,13 +156,13 @@ fn uncached(prepared: Prepared, operation: Label, reading: Reading) -> Detachabl
 /// Policies stand in this order in each: limits admit, auth signs, the transport sends, limits
 /// learn.
 pub(crate) async fn tried(
-    prepared: &Prepared,
+    prepared: &mut Prepared,
     operation: &Label,
     reading: Reading,
     call: &CallHandle,
+    mut known: Option<&mut Known<'_>>,
 ) -> Result<Raw> {
     prepared.client().inner().retry_budget.earn();
-    let limit = &prepared.limit;
     let mut attempts = Attempts::new();
     let mut polls = Polls::of(prepared);
     let (mut sent, mut failed) = (0_u32, false);
@@ -171,34 +173,31 @@ pub(crate) async fn tried(
         if let Some(account) = budgets(prepared) {
             account.check(operation).map_err(|error| attempts.end(error))?;
         }
-        let (admitted, asked) = {
-            let _waiting = meter::InFlight::waiting();
-            let asked = Instant::now();
-            let waited = attempts.waited().saturating_add(prepared.waited_before);
-            (admit(prepared, waited.saturating_sub(parked), call).await, asked)
+        let waited = attempts.waited().saturating_add(prepared.waited_before);
+        let permitted = {
+            let permitted = permitted(prepared, operation, waited.saturating_sub(parked), call);
+            let further = async {
+                match &known {
+                    Some(known) => Ok(known.look_further(prepared).await),
+                    None => Ok(None),
+                }
+            };
+            // Both ask the store, at the same time.
+            try_join(pin!(permitted), pin!(further)).await
         };
-        let (mut permit, trial) = match admitted {
-            Ok(admitted) => admitted,
-            Err(error) => {
-                meter::waited("rate_limit", asked.elapsed());
-                return Err(attempts.held_back(error));
-            }
+        let (Permitted { mut permit, trial, passes, reserved }, further) = match permitted {
+            Ok(permitted) => permitted,
+            Err(Refused::ByLimit(error)) => return Err(attempts.held_back(error)),
+            Err(Refused::Otherwise(error)) => return Err(attempts.end(error)),
         };
+        if let Some(known) = &mut known {
+            known.apply(prepared, further);
+        }
+        let prepared = &*prepared;
         let waited = permit.as_ref().map_or(Duration::ZERO, |permit| permit.waited);
         parked += permit.as_ref().map_or(Duration::ZERO, |permit| permit.parked);
-        meter::waited("rate_limit", waited);
         attempts.wait(waited);
-        let passes = pin!(Passes::of(prepared));
-        let passes = match within([limit, limit], passes).await {
-            Ok(Ok(passes)) => passes,
-            Ok(Err(error)) => return Err(attempts.end(error)),
-            Err(late) => return Err(attempts.end(timed_out("no token", late))),
-        };
-        let spent = match within([limit, limit], pin!(spend(prepared, operation))).await {
-            Ok(Ok(spent)) => spent,
-            Ok(Err(error)) => return Err(attempts.end(error)),
-            Err(late) => return Err(attempts.end(timed_out("nothing was sent", late))),
-        };
+        let spent = reserved.map(Reserved::sent);
         if let Some(permit) = &mut permit {
             permit.sent();
         }
@@ -219,7 +218,7 @@ pub(crate) async fn tried(
         learn(prepared, permit, trial, &answer, &course);
         if let Some(spent) = spent {
             let (unsent, confirmed) = for_free(prepared, &answer, &course);
-            Box::pin(prepared.account().settle(spent, unsent, confirmed)).await;
+            prepared.account().settle(spent, unsent, confirmed);
         }
         let pause = match answer {
             Ok(answer) => match polls.as_mut().map(|polls| polls.again(prepared, &answer)) {
@@ -242,6 +241,7 @@ pub(crate) async fn tried(
             }
         };
         sleep(pause).await;
+        prepared.store_wait.renew();
     }
 }
 
@@ -274,12 +274,76 @@ fn budgets(prepared: &Prepared) -> Option<Arc<Account>> {
     any.then(|| prepared.account())
 }
 
-/// Takes a request from the budgets, where there are any, unless one has no room for it.
-async fn spend(prepared: &Prepared, operation: &Label) -> Result<Option<Vec<Spent>>> {
-    match budgets(prepared) {
-        Some(account) => Box::pin(account.spend(operation)).await.map(Some),
-        None => Ok(None),
+/// What an attempt needs before it is sent.
+struct Permitted {
+    permit: Option<Permit>,
+    trial: Option<Trial>,
+    passes: Passes,
+    /// What was taken from budgets, where there are any.
+    reserved: Option<Reserved>,
+}
+
+/// Why an attempt is not sent.
+enum Refused {
+    ByLimit(Error),
+    Otherwise(Error),
+}
+
+/// Waits for a permit, a token and the budgets. While the permit waits for the store, so do the budgets.
+async fn permitted(
+    prepared: &Prepared,
+    operation: &Label,
+    waited: Duration,
+    call: &CallHandle,
+) -> Result<Permitted, Refused> {
+    let (asked, limit) = (Instant::now(), &prepared.limit);
+    let account = budgets(prepared);
+    let mut reserved = None;
+    let admitted = {
+        let _waiting = meter::InFlight::waiting();
+        let mut admission = pin!(admit(prepared, waited, call));
+        match (poll_immediate(&mut admission).await, &account) {
+            (Some(admitted), _) => admitted,
+            (None, Some(account)) if prepared.lane().waits_for_store(&prepared.cost()) => {
+                let reservation = pin!(account.reserve(operation, &prepared.store_wait));
+                match select(admission, reservation).await {
+                    Either::Left((admitted, reservation)) => {
+                        if admitted.is_ok() {
+                            reserved = Some(reservation.await.map_err(Refused::Otherwise)?);
+                        }
+                        admitted
+                    }
+                    Either::Right((taken, admission)) => {
+                        reserved = Some(taken.map_err(Refused::Otherwise)?);
+                        admission.await
+                    }
+                }
+            }
+            (None, _) => admission.await,
+        }
+    };
+    let (permit, trial) = match admitted {
+        Ok(admitted) => admitted,
+        Err(error) => {
+            meter::waited("rate_limit", asked.elapsed());
+            return Err(Refused::ByLimit(error));
+        }
+    };
+    meter::waited("rate_limit", permit.as_ref().map_or(Duration::ZERO, |permit| permit.waited));
+    let passes = match within([limit, limit], pin!(Passes::of(prepared))).await {
+        Ok(passes) => passes.map_err(Refused::Otherwise)?,
+        Err(late) => return Err(Refused::Otherwise(timed_out("no token", late))),
+    };
+    // A permit can take as long as until another window of a budget.
+    reserved = reserved.filter(Reserved::is_current);
+    if let (Some(account), None) = (&account, &reserved) {
+        let reservation = pin!(account.reserve(operation, &prepared.store_wait));
+        reserved = match within([limit, limit], reservation).await {
+            Ok(taken) => Some(taken.map_err(Refused::Otherwise)?),
+            Err(late) => return Err(Refused::Otherwise(timed_out("nothing was sent", late))),
+        };
     }
+    Ok(Permitted { permit, trial, passes, reserved })
 }
 
 /// Whether an attempt did not reach GitHub, and whether GitHub's answer confirmed what is stored, to who has a token.
@@ -527,5 +591,7 @@ fn timed_out(what: &str, late: &Limit) -> Error {
         .with_advice("try again, or allow more by attempt_timeout, call_timeout or timeout")
 }
 
+#[cfg(test)]
+mod store_tests;
 #[cfg(test)]
 mod tests;

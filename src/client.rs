@@ -21,7 +21,7 @@ use crate::limits::{Lane, Limits};
 use crate::origins::Origins;
 use crate::request::Request;
 use crate::retry::{RetryBudget, RetryPolicy};
-use crate::store::{Guard, StoreHealth};
+use crate::store::{Guard, StoreHealth, Tasks};
 use crate::telemetry::usage::{Account, Books, Usage};
 use crate::telemetry::watch::Watch;
 use crate::telemetry::{BodyLog, meter};
@@ -85,6 +85,8 @@ pub(crate) struct Shared {
     pub(crate) watch: Watch,
     pub(crate) objectives: Objectives,
     pub(crate) store: Option<Arc<Guard>>,
+    /// How long a call waits for its store at most.
+    pub(crate) store_timeout: Duration,
     pub(crate) cache: Option<Arc<OpenCache>>,
     /// Of the API's server, and of that for uploads.
     pub(crate) circuits: [Arc<Circuit>; 2],
@@ -92,6 +94,8 @@ pub(crate) struct Shared {
     pub(crate) retry_budget: RetryBudget,
     pub(crate) token_policy: TokenPolicy,
     pub(crate) token_store: Option<Arc<dyn TokenStore>>,
+    /// Tokens that are being stored.
+    pub(crate) background: Arc<Tasks>,
     pub(crate) body_log: Option<BodyLog>,
     #[cfg(feature = "contract")]
     pub(crate) contract: Option<crate::contract::Checker>,
@@ -240,8 +244,10 @@ impl Client {
     }
 
     /// Writes what is pending before a program ends: the [usage](crate::telemetry::usage) that all handles of
-    /// this client have counted and not told the [store](ClientBuilder::store) yet. Returns whether the store
-    /// has all of it; it waits for that up to 5 s. Without a store there is nothing to write.
+    /// this client have counted and not told the [store](ClientBuilder::store) yet, what they changed and
+    /// emptied in the [cache](crate::cache), and responses that are to be stored. Returns whether the
+    /// store has all of the usage and the changes; it waits for that up to 5 s. Without a store there is
+    /// nothing to write.
     ///
     /// Nothing is shut: calls that still run, or are made later, go on and are counted as before, and another
     /// `close` writes their usage. Quota that the client has leased for a fleet returns by itself within
@@ -256,7 +262,21 @@ impl Client {
     /// # }
     /// ```
     pub async fn close(&self) -> bool {
-        self.0.usage.flush(MAX_CLOSE).await
+        let cached = async {
+            match &self.0.cache {
+                Some(cache) => {
+                    tokio::time::timeout(MAX_CLOSE, cache.flush()).await.unwrap_or(false)
+                }
+                None => true,
+            }
+        };
+        let (used, cached, saved) = futures_util::future::join3(
+            self.0.usage.flush(MAX_CLOSE),
+            cached,
+            self.0.background.wait(MAX_CLOSE),
+        )
+        .await;
+        used && cached && saved
     }
 
     pub(crate) fn new(shared: Shared, auth: Auth) -> Self {

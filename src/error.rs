@@ -351,7 +351,38 @@ impl Error {
     }
 }
 
+/// The source of an error that says: the store responds, and the value of a key cannot be read.
+#[derive(Debug)]
+struct UnreadableValue;
+
+impl fmt::Display for UnreadableValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the store responds")
+    }
+}
+
+impl std::error::Error for UnreadableValue {}
+
 impl Error {
+    /// Returns the error of an operation that a value stands in the way of, for a [`Store`](crate::store::Store)
+    /// of your own: the store responds, and what it holds under the key cannot be what this client wrote.
+    /// `problem` says what it is instead, such as `a list`; it is escaped and cut to 1,000 characters.
+    ///
+    /// The client does not take it for an outage. It repairs a number by
+    /// [`repair_sum`](crate::store::Store::repair_sum), and takes any other value for missing.
+    #[must_use]
+    pub fn unreadable_value(problem: &str) -> Self {
+        Self::new(ErrorKind::Store, format!("stored value is unreadable: {problem}"))
+            .with_advice("the client repairs the value; find out what else writes to the store")
+            // It is told by its type, which a source that is sanitized can lose.
+            .with_own_source(Box::new(UnreadableValue))
+    }
+
+    /// Whether the store responds, and only the value is unreadable.
+    pub(crate) fn is_unreadable_value(&self) -> bool {
+        std::error::Error::source(self).is_some_and(|source| source.is::<UnreadableValue>())
+    }
+
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         let message = match message.into() {
             Cow::Owned(message) => sanitize::text(&message, MAX_MESSAGE_CHARS).into_owned().into(),

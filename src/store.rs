@@ -10,10 +10,11 @@
 //! | [`Disk`] | the processes of a machine, and the next run |
 //! | `Redis`, with the feature `redis` | all that reach the same Redis or Valkey |
 //!
-//! A store that is slow or gone never holds up a call for longer than
-//! [50 ms](crate::ClientBuilder::store_timeout): clients go on alone then, each with its share of
-//! the limits, and return by themselves. [`Client::store_health`](crate::Client::store_health)
-//! tells.
+//! A call waits for its store for [50 ms](crate::ClientBuilder::store_timeout) at most, whatever it asks
+//! of it: without an answer it continues with what the client knows, and with the client's share of the
+//! limits. A call that the cache answers takes one round trip, any other two, and none if the
+//! client does not share its cache, has no budget, and has leased what the call takes. More than eight changes by other
+//! clients since the last look, and each further attempt, can add some. What a call writes is written after it. [`Client::store_health`](crate::Client::store_health) tells whether the store answers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,9 +22,12 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 
 use crate::error::Result;
 
+mod allowance;
+mod behind;
 mod counter;
 mod disk;
 #[cfg(test)]
@@ -38,6 +42,7 @@ mod memory;
 mod redis;
 mod tally;
 mod unreadable;
+mod writer;
 
 pub use disk::{Disk, DiskBuilder};
 pub use guard::StoreHealth;
@@ -47,10 +52,13 @@ pub use memory::Memory;
 #[cfg(feature = "redis")]
 pub use redis::{Redis, RedisBuilder};
 
+pub(crate) use allowance::WaitAllowance;
+pub(crate) use behind::{Tasks, continue_behind, finish_in_drop};
 #[cfg(test)]
 pub(crate) use forward::forward_all_but_get;
-pub(crate) use guard::{Guard, PATIENCE as STORE_TIMEOUT, Ran};
+pub(crate) use guard::{BACKGROUND_TIMEOUT, Guard, PATIENCE as STORE_TIMEOUT, Ran};
 pub(crate) use lease::{BudgetAsk, BudgetTold, Join, Pause, VALID, WindowAsk};
+pub(crate) use writer::Writer;
 
 /// A place for state that clients share.
 ///
@@ -66,7 +74,8 @@ pub(crate) use lease::{BudgetAsk, BudgetTold, Join, Pause, VALID, WindowAsk};
 /// A value that cannot be read is no outage. The stores of this crate report it and treat it as missing:
 /// reads leave it as it is, and the next write replaces it. A number is left by all methods but
 /// [`repair_sum`](Self::repair_sum): [`add`](Self::add), [`spend`](Self::spend) and [`sum`](Self::sum) fail,
-/// and the client repairs it, so that an unreadable number is never taken for one that begins at zero.
+/// and the client repairs it, so that an unreadable number is never taken for one that begins at zero. A store
+/// of your own says so by [`Error::unreadable_value`](crate::Error::unreadable_value).
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// The value of a key, if there is one that is not over.
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>>;
@@ -84,6 +93,24 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
                 value => Ok(value),
             }
         })
+    }
+
+    /// Returns the values of several keys, each with the most bytes that it may have, in the order of the keys: in one
+    /// round trip where that is possible.
+    ///
+    /// Each is what [`get_within`](Self::get_within) returns, so that an unreadable value fails for itself. The whole
+    /// fails if the store does not answer. By default all are asked for at the same time by `get_within`.
+    fn get_many<'a>(
+        &'a self,
+        keys: &'a [(&'a str, usize)],
+    ) -> StoreFuture<'a, Vec<Result<Option<Bytes>>>> {
+        let read = |&(key, max_bytes): &(&'a str, usize)| async move {
+            match self.get_within(key, max_bytes).await {
+                Err(error) if !error.is_unreadable_value() => Err(error),
+                value => Ok(value),
+            }
+        };
+        Box::pin(try_join_all(keys.iter().map(read)))
     }
 
     /// Sets the value of a key, for that long.
@@ -142,7 +169,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Replaces a number that [`add`](Self::add) and [`spend`](Self::spend) cannot read by `at_least`, for
     /// that long, and raises one that they can read to it. Returns the number.
     ///
-    /// By default it sets the number, whatever it was.
+    /// By default it reads the number, and adds what is missing to one that it can read. It replaces another value
+    /// only if nobody has replaced it meanwhile, so that no good number is lowered.
     fn repair_sum<'a>(
         &'a self,
         key: &'a str,
@@ -150,6 +178,27 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         ttl: Duration,
     ) -> StoreFuture<'a, i64> {
         Box::pin(async move {
+            for _ in 0..MAX_REPAIRS {
+                let held = match self.get(key).await {
+                    Err(error) if error.is_unreadable_value() => None,
+                    held => held?,
+                };
+                match held.as_deref().map(counter::read) {
+                    Some(Some(sum)) if sum >= at_least => return Ok(sum),
+                    Some(Some(sum)) => match self.add(key, at_least.saturating_sub(sum), ttl).await
+                    {
+                        Err(error) if error.is_unreadable_value() => continue,
+                        sum => return sum,
+                    },
+                    Some(None) => drop(self.release(key, held.unwrap_or_default()).await?),
+                    None => {}
+                }
+                let begun = Bytes::from(at_least.to_string());
+                if self.claim(key, begun, ttl).await? {
+                    return Ok(at_least);
+                }
+            }
+            // A value stays that can be neither read nor claimed: nobody counts by it.
             self.put(key, Bytes::from(at_least.to_string()), ttl).await?;
             Ok(at_least)
         })
@@ -184,6 +233,14 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         Box::pin(async { Ok(false) })
     }
 
+    /// A number by which handles of the same store are known in this process, such as the address of
+    /// what they share: if one of them sees that the store does not answer, all take it for so.
+    ///
+    /// `None`, the default, says that this handle is a store of its own.
+    fn identity(&self) -> Option<usize> {
+        None
+    }
+
     /// The numbers that [`tally`](Self::tally) added up under a key; none by default.
     fn tallied<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
         let _ = key;
@@ -191,5 +248,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     }
 }
 
+/// How often the default of [`Store::repair_sum`] reads a number that others change at the same time.
+const MAX_REPAIRS: u32 = 3;
+
 /// What the methods of a [`Store`] return.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
+#[cfg(test)]
+mod tests;

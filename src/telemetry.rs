@@ -80,6 +80,7 @@
 //! | `octowire_store_failures_total` | counter | count |  | Times that the store did not answer |
 //! | `octowire_store_available` | gauge | state |  | Whether the store answers: 1 or 0 |
 //! | `octowire_store_unreadable_total` | counter | count | `kind` | Values in the store that could not be read, by the kind of their key |
+//! | `octowire_store_writes_dropped_total` | counter | count | `reason` | Values of the cache that were not written to the store: `failed`, or too many were pending (`full`) |
 //! | `octowire_webhook_deliveries_total` | counter | count | `event`, `outcome` | What happened to deliveries of webhooks: one is `accepted` and then `handled` or `failed`, with as many of `failed_attempt`, or is not taken |
 //! | `octowire_webhook_handler_duration_seconds` | histogram | seconds | `event` | Attempts at handling a delivery |
 //! | `octowire_webhook_undecoded_total` | counter | count | `action`, `event` | Payloads of webhooks that do not fit the type of their event |

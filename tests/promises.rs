@@ -5,6 +5,9 @@ mod alone;
 #[cfg(all(feature = "dashboard", feature = "app-auth", feature = "webhooks-core"))]
 #[path = "support/browser.rs"]
 mod browser;
+#[cfg(feature = "redis")]
+#[path = "support/delaying.rs"]
+mod delaying;
 #[path = "support/gone.rs"]
 mod gone;
 #[path = "support/sender.rs"]
@@ -55,6 +58,8 @@ mod promises {
     mod shadow;
     #[cfg(all(feature = "token-store", feature = "app-auth", feature = "redis"))]
     mod shared_tokens;
+    #[cfg(feature = "redis")]
+    mod store_waits;
     mod streams;
 
     #[cfg(all(feature = "token-store", feature = "app-auth"))]

@@ -66,10 +66,10 @@ pub fn run() -> Result<()> {
 }
 
 /// A Redis on a free port, which ends with the run.
-struct Server(Child, String);
+pub struct Server(Child, String);
 
 impl Server {
-    fn start() -> Result<Self> {
+    pub fn start() -> Result<Self> {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
         let child = Command::new("redis-server")
             .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
@@ -79,7 +79,12 @@ impl Server {
         Ok(Self(child, format!("redis://127.0.0.1:{port}")))
     }
 
-    async fn connect(&self) -> Result<Redis> {
+    pub fn port(&self) -> Result<u16> {
+        let port = self.1.rsplit(':').next().unwrap_or_default();
+        Ok(port.parse()?)
+    }
+
+    pub async fn connect(&self) -> Result<Redis> {
         let start = Instant::now();
         loop {
             match Redis::connect(&self.1).await {

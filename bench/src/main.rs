@@ -10,11 +10,14 @@ mod cache;
 mod callgrind;
 mod calls;
 mod clients;
+#[path = "../../tests/support/delaying.rs"]
+mod delaying;
 mod leases;
 mod limits;
 mod measure;
 mod report;
 mod server;
+mod store;
 mod telemetry;
 mod webhooks;
 
@@ -32,6 +35,7 @@ octowire-bench cache                                 what the cache costs, and s
 octowire-bench auth                                  tokens: at hand, and the first of all
 octowire-bench limits                                what it costs to be let through
 octowire-bench leases                                the same shared by a fleet: three minutes
+octowire-bench store                                 what calls wait for a store: four minutes
 octowire-bench telemetry                             what it costs to tell of a call
 octowire-bench webhooks                              verifying, reading and receiving them
 octowire-bench server                                the server alone; ends with its stdin
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
         ["limits"] => limits::run(),
         ["leases"] => leases::run(),
         ["webhooks"] => webhooks::run(),
+        ["store"] => store::run(),
         ["telemetry"] => telemetry::run(),
         ["server"] => server::run(),
         ["repeat", client, body, count, url] => calls::repeat(client, body, count, url),

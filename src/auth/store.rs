@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, oneshot};
 
 use super::token::AccessToken;
 use crate::error::Result;
@@ -53,6 +54,30 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// Waits until nobody else holds the lock of this key, here or in another process, and takes
     /// it: so a token is minted once. How long it waits at most is the store's to say.
     fn lock<'a>(&'a self, key: &'a str) -> StoreFuture<'a, StoreLock>;
+
+    /// Takes the lock of this key and loads its token, for a token that can be minted without the store:
+    /// a store over a network waits for its server so long in all, and not at all while the server
+    /// is known not to answer. How long it waits for another holder of the lock is its own to say.
+    ///
+    /// A lock that cannot be taken does not keep the token back. By default it is [`lock`](Self::lock)
+    /// and then [`load`](Self::load), however long these take.
+    fn lock_and_load<'a>(
+        &'a self,
+        key: &'a str,
+        patience: Duration,
+    ) -> StoreFuture<'a, (Result<StoreLock>, Option<AccessToken>)> {
+        let _ = patience;
+        Box::pin(async move {
+            let lock = self.lock(key).await;
+            Ok((lock, self.load(key).await?))
+        })
+    }
+
+    /// Whether a token that can be minted again is handed out before it is saved, so that no call waits
+    /// for that. By default it is not.
+    fn saves_behind(&self) -> bool {
+        false
+    }
 }
 
 /// What the methods of a [`TokenStore`] return.
@@ -60,13 +85,30 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a
 
 /// A lock of a [`TokenStore`], which is given back when this is dropped.
 pub struct StoreLock {
-    _guard: Box<dyn Any + Send>,
+    guard: Box<dyn Any + Send>,
+    /// Ends when the lock is free again.
+    released: Option<oneshot::Receiver<()>>,
 }
 
 impl StoreLock {
     /// A lock that is held for as long as this value lives.
     pub fn new(guard: impl Any + Send) -> Self {
-        Self { _guard: Box::new(guard) }
+        Self { guard: Box::new(guard), released: None }
+    }
+
+    /// The same, of a lock that a task gives back once the value is dropped. `released` ends after that.
+    #[cfg(feature = "token-store")]
+    fn released_by(guard: impl Any + Send, released: oneshot::Receiver<()>) -> Self {
+        Self { guard: Box::new(guard), released: Some(released) }
+    }
+
+    /// Gives the lock back, and waits until it is free.
+    pub(crate) async fn release(self) {
+        drop(self.guard);
+        if let Some(released) = self.released {
+            // The sender sends nothing: it is dropped.
+            let _ = released.await;
+        }
     }
 }
 

@@ -5,21 +5,29 @@
 //! well. Nothing has to be found and removed, whatever the store.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex as AsyncMutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::instrument::WithSubscriber;
 use tracing::{Instrument, warn};
 
 use super::entry::{About, Entry};
 use super::integrity::{Integrity, TAG};
+use crate::error::Result;
 use crate::runtimes::PerRuntime;
-use crate::store::{Guard, Ran};
+use crate::store::{
+    BACKGROUND_TIMEOUT, Guard, Ran, Store, StoreFuture, WaitAllowance, continue_behind,
+    finish_in_drop,
+};
+
+mod unread;
+
+pub(crate) use unread::Unread;
 
 /// The longest number of a mark, in bytes.
 const MAX_HINT: usize = 32;
@@ -61,7 +69,18 @@ struct Inner {
     marks: Mutex<Marks>,
     /// The marks that this process made.
     made: AtomicU64,
+    /// Whether a task reads marks behind the calls.
+    is_reading: AtomicBool,
     shared: Option<Shared>,
+}
+
+/// How long the store is waited for.
+#[derive(Clone, Copy, Debug)]
+enum Patience {
+    /// For a while, and not at all while it is known not to answer.
+    Guarded,
+    /// Until it answers: the caller bounds the time.
+    Last,
 }
 
 #[derive(Debug)]
@@ -74,9 +93,17 @@ struct Shared {
     every: Duration,
     /// How long a mark is kept: longer than any answer.
     keep: Duration,
-    /// Held by the task that reads or writes: a call might not be polled while it does. Tasks of other
-    /// runtimes do not wait for it, since that runtime might not be polled either.
-    syncing: PerRuntime<Arc<AsyncMutex<()>>>,
+    /// Tasks of other runtimes do not wait for a writer, since its runtime might not be polled.
+    writers: PerRuntime<Arc<MarkWriter>>,
+}
+
+/// Writes marks, by tasks of one runtime.
+#[derive(Debug, Default)]
+struct MarkWriter {
+    /// Held by the task that writes.
+    writing: AsyncMutex<()>,
+    /// Whether a task waits to write, which will find all marks there are.
+    queued: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -99,10 +126,14 @@ const MOST: usize = 1_000;
 pub(crate) const MAX_NUMBER: u64 = 1 << 52;
 /// A mark that takes more bytes stands for one of everything.
 const MAX_MARK: usize = 4 * 1024;
-/// As many are read at a time.
-const AT_A_TIME: usize = 256;
+/// Marks that are read beside other values, in the hope that there are no more.
+const AHEAD: u64 = 8;
+/// The most reads of one task that reads what calls had no time for.
+const MAX_READS_BEHIND: usize = 16;
+/// As many are read at a time otherwise.
+const AT_A_TIME: u64 = 64;
 /// A hint lasts.
-const FOR_EVER: Duration = Duration::from_secs(50 * 365 * 24 * 60 * 60);
+pub(crate) const FOR_EVER: Duration = Duration::from_secs(50 * 365 * 24 * 60 * 60);
 
 impl Mark {
     /// The mark, or one of everything if it is too large to be kept.
@@ -148,36 +179,83 @@ impl Log {
         every: Duration,
         keep: Duration,
     ) -> Self {
-        let syncing = PerRuntime::default();
-        Self::new(Some(Shared { guard, integrity, prefix, every, keep, syncing }))
+        let writers = PerRuntime::default();
+        Self::new(Some(Shared { guard, integrity, prefix, every, keep, writers }))
     }
 
     fn new(shared: Option<Shared>) -> Self {
-        Self(Arc::new(Inner { marks: Mutex::default(), made: AtomicU64::new(0), shared }))
+        let (made, is_reading) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self(Arc::new(Inner { marks: Mutex::default(), made, is_reading, shared }))
     }
 
-    /// The number of the last mark, as far as is known; `None` if it can not be known, so that
-    /// nothing may be stored.
-    pub(crate) async fn number(&self) -> Option<u64> {
-        let Some(shared) = &self.0.shared else { return Some(self.0.marks().last) };
-        if let Some(last) = self.0.fresh(shared) {
-            return Some(last);
+    /// Returns what has to be read of the store to know the last mark: nothing if that is known.
+    pub(crate) fn unread(&self) -> Unread {
+        let Some(shared) = &self.0.shared else { return Unread::default() };
+        self.0.write_behind();
+        let marks = self.0.marks();
+        let fresh = marks.read.is_some_and(|read| read.elapsed() < shared.every);
+        match fresh {
+            true => Unread::default(),
+            false => Unread::after(shared, marks.last, AHEAD),
         }
-        let inner = Arc::clone(&self.0);
-        in_task(async move {
-            let shared = inner.shared.as_ref()?;
-            let syncing = shared.syncing();
-            let _alone = syncing.lock().await;
-            if let Some(last) = inner.fresh(shared) {
-                return Some(last);
-            }
-            inner.send(shared).await;
-            inner.read(shared).await
-        })
-        .await?
     }
 
-    /// What is to be done with an answer. Call [`number`](Self::number) before.
+    /// Takes over what was read. Returns what is to be read next: nothing if the last mark is known.
+    pub(crate) fn take(&self, unread: &Unread, values: &[Result<Option<Bytes>>]) -> Option<Unread> {
+        self.0.take(unread, values)
+    }
+
+    /// Has a task read what a call has no time for.
+    pub(crate) fn read_behind(&self, mut unread: Unread) {
+        if self.0.is_reading.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let reading = Reading(Arc::clone(&self.0));
+        continue_behind(async move {
+            let inner = &reading.0;
+            let Some(shared) = &inner.shared else { return };
+            for _ in 0..MAX_READS_BEHIND {
+                let keys: Vec<_> = unread.keys().collect();
+                let read =
+                    shared.guard.run_behind(BACKGROUND_TIMEOUT, |store| store.get_many(&keys));
+                let Ran::Done(values) = read.await else { return };
+                let Some(more) = inner.take(&unread, &values) else { return };
+                unread = more;
+            }
+        });
+    }
+
+    /// The log began by a claim of this process, with this number: it has no marks.
+    pub(crate) fn begun(&self, start: u64) {
+        let mut marks = self.0.marks();
+        if marks.last < start {
+            marks.begin_anew(start);
+        }
+    }
+
+    /// The number of the last mark that is known; `None` if nothing is known of the log.
+    pub(crate) fn last(&self) -> Option<u64> {
+        let last = self.0.marks().last;
+        (self.0.shared.is_none() || last > 0).then_some(last)
+    }
+
+    /// Writes the marks that the store does not have. Returns whether it has all.
+    pub(crate) async fn flush(&self) -> bool {
+        if self.0.shared.is_none() {
+            return true;
+        }
+        // A task of its own, since the caller might not be polled while it holds the lock.
+        let inner = Arc::clone(&self.0);
+        let flush = async move {
+            let Some(shared) = &inner.shared else { return true };
+            let writer = shared.writer();
+            let _alone = writer.writing.lock().await;
+            inner.send(shared, Patience::Guarded).await
+        };
+        tokio::spawn(flush.in_current_span().with_current_subscriber()).await.unwrap_or(false)
+    }
+
+    /// What is to be done with an answer, by the marks that are known.
     pub(crate) fn verdict(&self, entry: &Entry) -> Verdict {
         let marks = self.0.marks();
         let later = marks.known.iter().rev().take_while(|(number, _)| *number > entry.number);
@@ -204,31 +282,48 @@ impl Log {
     /// Marks what is not as it was: at once for this process, and for others that share a store when
     /// it answers.
     pub(crate) async fn mark(&self, mark: Mark) {
-        self.note(mark);
-        if self.0.shared.is_none() {
+        self.0.note(mark);
+        self.flush().await;
+    }
+
+    /// Waits until the store has the marks of this process, as long as a call may wait.
+    pub(crate) async fn wait_until_written(&self, allowance: &WaitAllowance) {
+        let is_failing = |shared: &Shared| shared.guard.retry_at().is_some();
+        let is_down = self.0.shared.as_ref().is_some_and(is_failing);
+        if is_down || self.0.is_written() || allowance.left().is_zero() {
+            return;
+        }
+        let _wait = allowance.begin();
+        // What takes longer goes on.
+        let _ = timeout(allowance.left(), self.flush()).await;
+    }
+
+    /// The same, and others are told behind the call.
+    pub(crate) fn note(&self, mark: Mark) {
+        self.0.note(mark);
+        self.0.write_behind();
+    }
+}
+
+impl Drop for Log {
+    /// Writes the marks that the store does not have: a short program ends here.
+    fn drop(&mut self) {
+        if self.0.is_written() {
             return;
         }
         let inner = Arc::clone(&self.0);
-        in_task(async move {
+        finish_in_drop(async move {
             if let Some(shared) = &inner.shared {
-                let syncing = shared.syncing();
-                let _alone = syncing.lock().await;
-                inner.send(shared).await;
+                inner.send(shared, Patience::Last).await;
             }
-        })
-        .await;
-    }
-
-    /// The same, and others are told with the next read.
-    pub(crate) fn note(&self, mark: Mark) {
-        self.0.note(mark);
+        });
     }
 }
 
 impl Shared {
-    /// The lock of the caller's runtime.
-    fn syncing(&self) -> Arc<AsyncMutex<()>> {
-        self.syncing.get_or_make(|_, _| Arc::default())
+    /// The writer of the caller's runtime.
+    fn writer(&self) -> Arc<MarkWriter> {
+        self.writers.get_or_make(|_, _| Arc::default())
     }
 }
 
@@ -246,69 +341,114 @@ impl Inner {
         self.made.fetch_add(1, Ordering::AcqRel);
     }
 
-    fn fresh(&self, shared: &Shared) -> Option<u64> {
-        let marks = self.marks();
-        let fresh = marks.read.is_some_and(|read| read.elapsed() < shared.every);
-        fresh.then_some(marks.last)
-    }
-
-    /// Writes down what the store has not taken yet.
-    async fn send(&self, shared: &Shared) {
-        loop {
-            let next = {
-                let marks = self.marks();
-                marks.own.iter().find(|(number, _)| number.is_none()).map(|(_, mark)| mark.clone())
-            };
-            let Some(mark) = next else { return };
-            let last = self.marks().last;
-            let Some(number) = shared.append(last, &mark).await else { return };
-            let mut marks = self.marks();
-            let sent =
-                marks.own.iter_mut().find(|(number, known)| number.is_none() && *known == mark);
-            if let Some((sent, _)) = sent {
-                *sent = Some(number);
+    /// Takes over what was read. Returns what is to be read next: nothing if the last mark is known.
+    fn take(self: &Arc<Self>, unread: &Unread, values: &[Result<Option<Bytes>>]) -> Option<Unread> {
+        let shared = self.shared.as_ref()?;
+        let (value, found) = values.split_first()?;
+        let hint = value.as_ref().ok().and_then(Option::as_deref).and_then(number);
+        if !matches!(value, Ok(None)) && hint.is_none() {
+            self.repair_behind();
+            if !unread.is_last {
+                let again = Unread::after(shared, self.marks().last, AHEAD);
+                return Some(Unread { is_last: true, ..again });
             }
-        }
-    }
-
-    /// Reads what is new.
-    async fn read(&self, shared: &Shared) -> Option<u64> {
-        let hint = shared.hint().await?;
-        let mut last = {
-            let mut marks = self.marks();
-            if marks.is_of_another_log(hint) {
-                marks.begin_anew(hint);
-            }
-            marks.last
-        };
-        let mut found = Vec::new();
-        while found.len() < AT_A_TIME {
-            let next = last.saturating_add(1);
-            match shared.mark(next).await? {
-                Some(mark) => found.push((next, mark)),
-                // It is new here, or the log has begun anew: what was before is not known.
-                None if hint > last => {
-                    found.clear();
-                    self.marks().begin_anew(hint);
-                    last = hint;
-                    continue;
-                }
-                None => break,
-            }
-            last = next;
         }
         let mut marks = self.marks();
-        for (number, mark) in found {
+        if let Some(hint) = hint.filter(|hint| marks.is_of_another_log(*hint)) {
+            marks.begin_anew(hint);
+        }
+        if unread.after > marks.last {
+            // The log has begun anew since, and this is of the one before.
+            return Some(Unread::after(shared, marks.last, AT_A_TIME));
+        }
+        let found = found.iter().map(|mark| mark.as_ref().map(Option::as_ref).transpose());
+        let found: Vec<_> = found.map_while(|mark| mark).collect();
+        for (number, mark) in (unread.after.saturating_add(1)..).zip(found.iter().copied()) {
             if number > marks.last {
-                marks.append(number, mark);
+                let read = mark.map(|mark| shared.read(&shared.name(number), mark));
+                // One that cannot be read may concern everything.
+                marks.append(number, read.unwrap_or(Mark { forget: true, what: What::All }));
             }
         }
         let last = marks.last;
+        if found.len().saturating_add(1) == unread.names.len() {
+            return Some(Unread::after(shared, last, AT_A_TIME));
+        }
+        if let Some(hint) = hint.filter(|hint| *hint > last) {
+            // The values may have been read one after the other, and the hint last.
+            if hint.saturating_sub(last) <= AT_A_TIME && !unread.is_last {
+                let again = Unread::after(shared, last, AT_A_TIME);
+                return Some(Unread { is_last: true, ..again });
+            }
+            // It is new here, or the log has begun anew: what was before is not known. A mark that the
+            // hint lags behind is read the next time.
+            marks.begin_anew(hint);
+        }
+        let last = marks.last;
         marks.own.retain(|(number, _)| number.is_none_or(|number| number > last));
-        // What was noted meanwhile is still to be sent.
-        let all_sent = marks.own.iter().all(|(number, _)| number.is_some());
-        marks.read = all_sent.then(Instant::now);
-        Some(last)
+        // What is not written yet is still to be read.
+        let all_written = marks.own.iter().all(|(number, _)| number.is_some());
+        marks.read = (all_written && hint.is_some()).then(Instant::now);
+        None
+    }
+
+    /// Has a task replace the number of the log, which is not readable.
+    fn repair_behind(self: &Arc<Self>) {
+        let inner = Arc::clone(self);
+        continue_behind(async move {
+            if let Some(shared) = &inner.shared {
+                shared.hint(Patience::Guarded).await;
+            }
+        });
+    }
+
+    /// Whether the store has all marks of this process.
+    fn is_written(&self) -> bool {
+        self.shared.is_none() || self.marks().own.iter().all(|(number, _)| number.is_some())
+    }
+
+    /// Has a task write the marks that the store does not have, if there are any.
+    fn write_behind(self: &Arc<Self>) {
+        let Some(shared) = &self.shared else { return };
+        if self.is_written() || shared.guard.is_down() {
+            return;
+        }
+        let writer = shared.writer();
+        if writer.queued.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (inner, queued) = (Arc::clone(self), Queued(Arc::clone(&writer)));
+        continue_behind(async move {
+            let Some(shared) = &inner.shared else { return };
+            let _alone = writer.writing.lock().await;
+            // What is noted from here on may come too late for this task.
+            drop(queued);
+            inner.send(shared, Patience::Guarded).await;
+        });
+    }
+
+    /// Writes down what the store has not taken yet. Returns whether it has all.
+    async fn send(&self, shared: &Shared, patience: Patience) -> bool {
+        loop {
+            let next = {
+                let marks = self.marks();
+                let next = marks.own.iter().find(|(number, _)| number.is_none());
+                next.map(|(_, mark)| (mark.clone(), marks.last))
+            };
+            let Some((mark, last)) = next else { return true };
+            let Some(number) = shared.append(last, &mark, patience).await else { return false };
+            let mut marks = self.marks();
+            let sent =
+                marks.own.iter().position(|(number, known)| number.is_none() && *known == mark);
+            let Some(sent) = sent else { continue };
+            if number == marks.last.saturating_add(1) {
+                // No mark of another process is between, so that this one need not be read.
+                marks.own.remove(sent);
+                marks.append(number, mark);
+            } else if let Some((sent, _)) = marks.own.get_mut(sent) {
+                *sent = Some(number);
+            }
+        }
     }
 
     fn marks(&self) -> MutexGuard<'_, Marks> {
@@ -316,9 +456,22 @@ impl Inner {
     }
 }
 
-/// Runs this in a task of its own; `None` if its runtime shuts down.
-async fn in_task<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Option<T> {
-    tokio::spawn(work.in_current_span().with_current_subscriber()).await.ok()
+/// A task that reads behind the calls: until it is dropped, no other one is needed.
+struct Reading(Arc<Inner>);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.is_reading.store(false, Ordering::Release);
+    }
+}
+
+/// A task that waits to write: until it is dropped, no other one is needed.
+struct Queued(Arc<MarkWriter>);
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.0.queued.store(false, Ordering::Release);
+    }
 }
 
 impl Marks {
@@ -373,40 +526,30 @@ impl Shared {
 
     /// A number that marks begin after, near to the last one. If it is lost or none, they begin anew, above all
     /// numbers there were.
-    async fn hint(&self) -> Option<u64> {
+    async fn hint(&self, patience: Patience) -> Option<u64> {
         let name = self.hint_name();
         for _ in 0..2 {
-            match self.guard.try_run(|store| store.get_within(&name, MAX_HINT)).await {
+            match self.try_run(patience, |store| store.get_within(&name, MAX_HINT)).await {
                 Ran::Done(Some(value)) => {
                     if let Some(number) = number(&value) {
                         return Some(number);
                     }
                     warn_unreadable(&name);
                     // Unless another process was faster.
-                    self.guard.run(|store| store.release(&name, value)).await?;
+                    self.run(patience, |store| store.release(&name, value)).await?;
                 }
                 Ran::Done(None) => {}
                 Ran::Unreadable => {
                     warn_unreadable(&name);
-                    self.guard.run(|store| store.remove(&name)).await?;
+                    self.run(patience, |store| store.remove(&name)).await?;
                 }
                 Ran::NotTried | Ran::Unknown => return None,
             }
             let start = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
             let start = Bytes::from(start.as_millis().to_string());
-            self.guard.run(|store| store.claim(&name, start, FOR_EVER)).await?;
+            self.run(patience, |store| store.claim(&name, start, FOR_EVER)).await?;
         }
         None
-    }
-
-    /// A mark; the inner `None` if there is none of this number.
-    async fn mark(&self, number: u64) -> Option<Option<Mark>> {
-        let name = self.name(number);
-        match self.guard.try_run(|store| store.get_within(&name, TAG + MAX_MARK)).await {
-            Ran::Done(value) => Some(value.map(|value| self.read(&name, &value))),
-            Ran::Unreadable => Some(Some(Mark { forget: true, what: What::All })),
-            Ran::NotTried | Ran::Unknown => None,
-        }
     }
 
     /// The mark of a value. One that can not be read may concern everything.
@@ -434,23 +577,45 @@ impl Shared {
     }
 
     /// Adds a mark after this one and all that follow it. Gives its number.
-    async fn append(&self, last: u64, mark: &Mark) -> Option<u64> {
-        let hint = self.hint().await?;
+    async fn append(&self, last: u64, mark: &Mark, patience: Patience) -> Option<u64> {
+        let hint = self.hint(patience).await?;
         // What is far ahead is of another log.
         let last = if last > hint.saturating_add(MOST as u64) { hint } else { last };
         let mut number = hint.max(last).saturating_add(1);
         for _ in 0..MOST {
             let name = self.name(number);
             let value = self.write(&name, mark)?;
-            if self.guard.run(|store| store.claim(&name, value, self.keep)).await? {
+            if self.run(patience, |store| store.claim(&name, value, self.keep)).await? {
                 let hint = Bytes::from(number.to_string());
                 let name = self.hint_name();
-                self.guard.run(|store| store.put(&name, hint, FOR_EVER)).await?;
+                self.run(patience, |store| store.put(&name, hint, FOR_EVER)).await?;
                 return Some(number);
             }
             number = number.saturating_add(1);
         }
         None
+    }
+
+    async fn try_run<'a, T>(
+        &'a self,
+        patience: Patience,
+        operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
+    ) -> Ran<T> {
+        match patience {
+            Patience::Guarded => self.guard.run_behind(BACKGROUND_TIMEOUT, operation).await,
+            Patience::Last => self.guard.run_last(operation).await,
+        }
+    }
+
+    async fn run<'a, T>(
+        &'a self,
+        patience: Patience,
+        operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
+    ) -> Option<T> {
+        match self.try_run(patience, operation).await {
+            Ran::Done(value) => Some(value),
+            Ran::NotTried | Ran::Unknown | Ran::Unreadable => None,
+        }
     }
 }
 

@@ -34,7 +34,7 @@ use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
 use crate::error::Result;
-use crate::store::{Guard, Store};
+use crate::store::{Guard, Store, WaitAllowance, Writer};
 
 pub(crate) mod conditional;
 mod entry;
@@ -46,8 +46,9 @@ pub(crate) mod found;
 pub(crate) mod fuzzing;
 mod handle;
 mod integrity;
-mod key;
+pub(crate) mod key;
 pub(crate) mod log;
+mod lookup;
 pub(crate) mod plan;
 mod policy;
 mod refused;
@@ -89,7 +90,7 @@ pub struct Cache {
     max_answer: usize,
     compress_above: usize,
     keep: Duration,
-    patience: Duration,
+    store_timeout: Option<Duration>,
     computed_tags: bool,
     integrity_key: Option<SecretString>,
 }
@@ -107,7 +108,6 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
 const COMPRESS_ABOVE: usize = 4 * 1024;
 const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
-const PATIENCE: Duration = Duration::from_millis(500);
 /// How old what is known of the other processes' writes may be.
 const SYNC: Duration = Duration::from_secs(1);
 /// Marks outlive what they concern.
@@ -123,7 +123,7 @@ impl Default for Cache {
             max_answer: MAX_ANSWER,
             compress_above: COMPRESS_ABOVE,
             keep: KEEP,
-            patience: PATIENCE,
+            store_timeout: None,
             computed_tags: true,
             integrity_key: None,
         }
@@ -184,11 +184,11 @@ impl Cache {
         self
     }
 
-    /// How long a call waits for the store that was given to [`store`](Self::store) before it goes on
-    /// without; 500 ms by default. The client's own store has a
-    /// [`store_timeout`](crate::ClientBuilder::store_timeout).
+    /// The longest time that a call waits for the store that was given to [`store`](Self::store), beside what
+    /// it waits for the client's store. By default it is part of the client's
+    /// [`store_timeout`](crate::ClientBuilder::store_timeout), which bounds the wait for all stores.
     pub fn store_timeout(mut self, time: Duration) -> Self {
-        self.patience = time;
+        self.store_timeout = Some(time);
         self
     }
 
@@ -216,7 +216,7 @@ impl Cache {
         self
     }
 
-    /// The cache of a client of this GitHub, which may have a store.
+    /// The cache of a client of this GitHub, which may have a store, and has this timeout for stores.
     ///
     /// # Errors
     /// If the integrity key is too short.
@@ -224,21 +224,29 @@ impl Cache {
         self,
         github: &str,
         client: Option<&Arc<Guard>>,
+        store_timeout: Duration,
     ) -> Result<Option<Arc<Open>>> {
         let integrity = Integrity::new(self.integrity_key)?;
         let guard = match (&self.place, client) {
             (Place::Nowhere, _) => return Ok(None),
             (Place::Store(store), _) => {
-                Some(Arc::new(Guard::new(Arc::clone(store), self.patience)))
+                let timeout = self.store_timeout.unwrap_or(store_timeout);
+                Some(Guard::shared(Arc::clone(store), timeout))
             }
             (Place::Default, Some(client)) => Some(Arc::clone(client)),
             (Place::Default, None) | (Place::Memory(_), _) => None,
+        };
+        let own_timeout = match self.place {
+            Place::Store(_) => self.store_timeout,
+            _ => None,
         };
         let (storage, log) = match guard {
             Some(guard) => {
                 let shelf = Shelf {
                     guard: Arc::clone(&guard),
                     integrity: integrity.clone(),
+                    writer: Writer::new(Arc::clone(&guard)),
+                    own_timeout,
                     prefix: "cache:".to_owned(),
                     keep: self.keep,
                     compress_above: self.compress_above,
@@ -295,6 +303,18 @@ pub(crate) struct Open {
 }
 
 impl Open {
+    /// Writes what is pending. Returns whether the store has what was marked; a value that it did not take
+    /// is no loss.
+    pub(crate) async fn flush(&self) -> bool {
+        let (marked, ()) = futures_util::future::join(self.log.flush(), self.storage.flush()).await;
+        marked
+    }
+
+    /// What a call may still wait for the cache: another store than the client's may have a time of its own.
+    pub(crate) fn allowance(&self, of_call: &WaitAllowance) -> WaitAllowance {
+        self.storage.own_timeout().map_or_else(|| of_call.clone(), WaitAllowance::new)
+    }
+
     /// Frees the memory of what is forgotten.
     fn sweep(&self) {
         self.storage.sweep(|entry| self.log.verdict(entry) == Verdict::Forgotten);

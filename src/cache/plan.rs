@@ -23,10 +23,13 @@ use crate::error::{Error, ErrorKind};
 use crate::operation::Label;
 use crate::request::Prepared;
 use crate::response::Raw;
+use crate::store::WaitAllowance;
 
 /// A read that may be answered from the cache.
 pub(crate) struct Plan {
     pub(crate) cache: Arc<Open>,
+    /// How long the call may still wait for the cache's store.
+    allowance: WaitAllowance,
     policy: CachePolicy,
     key: Key,
     identity: String,
@@ -48,6 +51,15 @@ pub(crate) enum Base {
     Own(Arc<Entry>, Verdict),
     /// Another identity was given it.
     Anothers(Arc<Entry>),
+}
+
+/// What was found before GitHub is asked.
+pub(crate) struct Stored {
+    /// The number of the last mark; `None` if it is not known, so that nothing may be stored.
+    pub(crate) number: Option<u64>,
+    pub(crate) base: Base,
+    /// Under which key an answer of another identity may be, if this one has none.
+    pub(crate) anothers: Option<Key>,
 }
 
 /// The exchange with GitHub that an answer came of.
@@ -101,7 +113,8 @@ impl Plan {
             identity.push_str(&format!(" by {}", gateway.keeper.source().identity()));
         }
         let key = asked(prepared).key(Some(&identity));
-        Some(Self { key, identity, cache: Arc::clone(cache), policy })
+        let allowance = cache.allowance(&prepared.store_wait);
+        Some(Self { key, identity, cache: Arc::clone(cache), policy, allowance })
     }
 
     /// What is told of an answer that came from this URL.
@@ -123,33 +136,48 @@ impl Plan {
         (self.key, prepared.priority, self.cache.log.made())
     }
 
-    /// What is stored for this identity.
-    pub(crate) async fn own(&self, asked: &Prepared) -> Base {
-        let Some(entry) = self.cache.storage.get(self.key, self.largest()).await else {
-            return Base::Nothing;
-        };
+    /// Has the first lease of limits asked for at the time of the look into the store, if there is none yet.
+    pub(crate) fn announce(&self, asked: &Prepared) {
+        if self.cache.storage.is_shared() && !self.is_only_if_cached() {
+            asked.lane().announce(|| asked.cost());
+        }
+    }
+
+    /// Looks up what is stored for this identity, and for others.
+    pub(crate) async fn look_up(&self, asked: &Prepared) -> Stored {
+        let question = self.computes().then(|| question(asked));
+        let Open { storage, log, .. } = &*self.cache;
+        let looked =
+            storage.look_up(self.key, question, log, self.largest(), &self.allowance).await;
+        // Of what is stored, nothing is known without the log.
+        let entry = looked.entry.filter(|_| looked.number.is_some());
+        let base = entry.map_or(Base::Nothing, |entry| self.own(asked, entry, looked.is_behind));
+        // Whose it is matters only where this identity has none.
+        let is_open = matches!(base, Base::Nothing) && looked.number.is_some();
+        Stored { number: looked.number, base, anothers: looked.anybody.filter(|_| is_open) }
+    }
+
+    /// What is stored for this identity, if it can be used.
+    fn own(&self, asked: &Prepared, entry: Arc<Entry>, is_behind: bool) -> Base {
         // The key says so already; a store that mixes them up does not tell one what is another's.
         if entry.about.identity != self.identity || !is_at(&entry, asked) {
             return Base::Nothing;
         }
         match self.cache.log.verdict(&entry) {
             Verdict::Forgotten => {
-                self.cache.storage.remove(self.key).await;
+                self.cache.storage.remove(self.key);
                 Base::Nothing
             }
+            Verdict::Good if is_behind => Base::Own(entry, Verdict::Doubtful),
             verdict => Base::Own(entry, verdict),
         }
     }
 
     /// What another identity was given, where it can be found out whether this one would be given
     /// the same.
-    pub(crate) async fn anothers(&self, asked: &Prepared) -> Base {
-        if !self.computes() {
-            return Base::Nothing;
-        }
-        let storage = &self.cache.storage;
-        let Some(key) = storage.anybody(question(asked)).await else { return Base::Nothing };
-        let Some(entry) = storage.get(key, self.largest()).await else { return Base::Nothing };
+    pub(crate) async fn anothers(&self, asked: &Prepared, key: Key) -> Base {
+        let entry = self.cache.storage.get(key, self.largest(), &self.allowance).await;
+        let Some(entry) = entry else { return Base::Nothing };
         // Links tell how many pages there are, which the tag says nothing of.
         let whole = is_at(&entry, asked) && !entry.headers.contains_key(LINK);
         match self.cache.log.verdict(&entry) {
@@ -230,7 +258,7 @@ impl Plan {
     }
 
     /// GitHub says that what is stored is current. Returns `None` if the request was not conditional on it.
-    pub(crate) async fn confirmed(
+    pub(crate) fn confirmed(
         &self,
         asked: &Prepared,
         base: &Base,
@@ -268,10 +296,10 @@ impl Plan {
         let of = Exchanged { times: exchange.times, number, print };
         match stored.renewed(about, &headers, of) {
             Some(entry) if exchange.number.is_some() && (!own || self.is_news(stored, &entry)) => {
-                self.keep(asked, &Arc::new(entry)).await;
+                self.keep(asked, &Arc::new(entry));
             }
             Some(_) => {}
-            None => self.cache.storage.remove(self.key).await,
+            None => self.cache.storage.remove(self.key),
         }
         // What this exchange was told, of its limit for one, is the call's.
         let (url, mut told) = (raw.url, raw.headers);
@@ -304,7 +332,7 @@ impl Plan {
     }
 
     /// GitHub gives an answer that is not the one that is stored.
-    pub(crate) async fn answered(&self, raw: &Raw, asked: &Prepared, exchange: Exchange) {
+    pub(crate) fn answered(&self, raw: &Raw, asked: &Prepared, exchange: Exchange) {
         let body = raw.bytes();
         if let Some(sent) = exchange.sent.as_ref().filter(|_| self.cache.computed_tags) {
             let computed = sent.computed.is_some();
@@ -324,27 +352,27 @@ impl Plan {
             Entry::new(about, &rules::storable_headers(&raw.headers), body, of)
         });
         match entry {
-            Some(entry) => self.keep(asked, &Arc::new(entry)).await,
-            None => self.cache.storage.remove(self.key).await,
+            Some(entry) => self.keep(asked, &Arc::new(entry)),
+            None => self.cache.storage.remove(self.key),
         }
     }
 
     /// GitHub refuses: who may not see it any longer does not find it here either.
-    pub(crate) async fn refused(&self, error: &Error) {
+    pub(crate) fn refused(&self, error: &Error) {
         let status = error.status().map_or(0, |status| status.as_u16());
         if error.kind() == ErrorKind::Api && matches!(status, 401 | 403 | 404 | 410 | 451) {
             let limited = error.is_rate_limited();
             if !limited {
-                self.cache.storage.remove(self.key).await;
+                self.cache.storage.remove(self.key);
             }
         }
     }
 
-    async fn keep(&self, asked: &Prepared, entry: &Arc<Entry>) {
+    fn keep(&self, asked: &Prepared, entry: &Arc<Entry>) {
         let storage = &self.cache.storage;
-        storage.put(self.key, entry).await;
+        storage.put(self.key, entry);
         if self.computes() && !entry.headers.contains_key(LINK) {
-            storage.set_anybody(question(asked), self.key).await;
+            storage.set_anybody(question(asked), self.key);
         }
     }
 

@@ -11,9 +11,13 @@ use tracing::debug;
 use super::entry::{Entry, Unusable};
 use super::integrity::Integrity;
 use super::key::Key;
+use super::log::Log;
+use super::lookup::{self, Looked};
 use crate::clock;
 use crate::compact::ALLOCATION;
-use crate::store::{Guard, StoreHealth};
+use crate::store::{
+    BACKGROUND_TIMEOUT, Guard, Ran, StoreHealth, WaitAllowance, Writer, continue_behind,
+};
 
 pub(crate) enum Storage {
     /// In this process.
@@ -37,6 +41,10 @@ pub(crate) struct Held {
 pub(crate) struct Shelf {
     pub(crate) guard: Arc<Guard>,
     pub(crate) integrity: Integrity,
+    /// Writes after the calls.
+    pub(crate) writer: Writer,
+    /// How long a call may wait for this store, if it is another one than the client's.
+    pub(crate) own_timeout: Option<Duration>,
     /// What names begin with.
     pub(crate) prefix: String,
     pub(crate) keep: Duration,
@@ -64,29 +72,54 @@ impl Storage {
         }))
     }
 
+    /// Looks up the answer of this key and, if there is a question, who was answered it last.
+    pub(crate) async fn look_up(
+        &self,
+        key: Key,
+        question: Option<Key>,
+        log: &Log,
+        max_bytes: usize,
+        allowance: &WaitAllowance,
+    ) -> Looked {
+        match self {
+            Self::Memory(held) => {
+                let mut held = lock(held);
+                Looked {
+                    number: log.last(),
+                    is_behind: false,
+                    entry: held.entries.get(&key).map(|(entry, _)| Arc::clone(entry)),
+                    anybody: question.and_then(|question| held.anybody.get(&question).copied()),
+                }
+            }
+            Self::Store(shelf) => {
+                lookup::look_up(shelf, key, question, log, max_bytes, allowance).await
+            }
+        }
+    }
+
     /// The response of this key. A stored value that does not decode is a miss. It is removed if no other process can
     /// decode it either.
-    pub(crate) async fn get(&self, key: Key, max_bytes: usize) -> Option<Arc<Entry>> {
+    pub(crate) async fn get(
+        &self,
+        key: Key,
+        max_bytes: usize,
+        allowance: &WaitAllowance,
+    ) -> Option<Arc<Entry>> {
         match self {
             Self::Memory(held) => lock(held).entries.get(&key).map(|(entry, _)| Arc::clone(entry)),
             Self::Store(shelf) => {
                 let name = shelf.name(key);
-                let bytes = shelf.read(&name).await?;
-                match shelf.decode(&bytes, key, max_bytes) {
-                    Ok(entry) => Some(Arc::new(entry)),
-                    Err(Unusable::ForOthers) => None,
-                    Err(Unusable::Garbage) => {
-                        debug!(key = %key, "a stored response is not readable, and removed");
-                        shelf.release(&name, bytes).await;
-                        None
-                    }
-                }
+                let bytes = match shelf.writer.pending(&name) {
+                    Some(pending) => pending,
+                    None => shelf.guard.get(&name, shelf.max_bytes(), allowance).await?,
+                };
+                shelf.read(&bytes?, key, max_bytes)
             }
         }
     }
 
     /// Stores a response. If it is too large, the one before is removed as well.
-    pub(crate) async fn put(&self, key: Key, entry: &Arc<Entry>) {
+    pub(crate) fn put(&self, key: Key, entry: &Arc<Entry>) {
         match self {
             Self::Memory(held) => lock(held).put(key, Arc::clone(entry)),
             Self::Store(shelf) => {
@@ -100,46 +133,49 @@ impl Storage {
                         "response not stored: it repeats a secret that this process has used"
                     );
                 }
-                let name = shelf.name(key);
                 let Some(bytes) = bytes.filter(|_| !repeats_secret) else {
-                    return shelf.remove_before(&name, key).await;
+                    return shelf.remove_before(key);
                 };
-                shelf.guard.run(|store| store.put(&name, bytes, shelf.keep)).await;
+                shelf.writer.put(shelf.name(key), &bytes, shelf.keep);
             }
         }
     }
 
-    pub(crate) async fn remove(&self, key: Key) {
+    pub(crate) fn remove(&self, key: Key) {
         match self {
             Self::Memory(held) => lock(held).remove(key),
-            Self::Store(shelf) => shelf.remove(key).await,
+            Self::Store(shelf) => shelf.writer.remove(shelf.name(key)),
         }
     }
 
-    /// Who stored an answer to a question last, whoever asked it.
-    pub(crate) async fn anybody(&self, question: Key) -> Option<Key> {
-        match self {
-            Self::Memory(held) => lock(held).anybody.get(&question).copied(),
-            Self::Store(shelf) => {
-                let name = shelf.question(question);
-                let bytes = shelf.read(&name).await?;
-                let key = Key::from_bytes(&bytes);
-                if key.is_none() {
-                    shelf.release(&name, bytes).await;
-                }
-                key
-            }
-        }
-    }
-
-    pub(crate) async fn set_anybody(&self, question: Key, key: Key) {
+    /// Notes who was answered a question last.
+    pub(crate) fn set_anybody(&self, question: Key, key: Key) {
         match self {
             Self::Memory(held) => lock(held).set_anybody(question, key),
             Self::Store(shelf) => {
-                let name = shelf.question(question);
-                let bytes = Bytes::copy_from_slice(key.as_bytes());
-                shelf.guard.run(|store| store.put(&name, bytes, shelf.keep)).await;
+                shelf.writer.put(shelf.question(question), key.as_bytes(), shelf.keep);
             }
+        }
+    }
+
+    /// What a call may wait for the store of the cache, if that is not what it may wait for the
+    /// client's store.
+    pub(crate) fn own_timeout(&self) -> Option<Duration> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Store(shelf) => shelf.own_timeout,
+        }
+    }
+
+    /// Whether responses are in a store, which a call waits for.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self, Self::Store(_))
+    }
+
+    /// Waits until the store has what is to be written.
+    pub(crate) async fn flush(&self) {
+        if let Self::Store(shelf) = self {
+            shelf.writer.flush().await;
         }
     }
 
@@ -224,18 +260,30 @@ impl Held {
 }
 
 impl Shelf {
-    fn name(&self, key: Key) -> String {
+    pub(crate) fn name(&self, key: Key) -> String {
         format!("{}{key}", self.prefix)
     }
 
-    fn question(&self, key: Key) -> String {
+    pub(crate) fn question(&self, key: Key) -> String {
         format!("{}any:{key}", self.prefix)
     }
 
-    /// The value of this name, unless it is larger than those that this client stores.
-    async fn read(&self, name: &str) -> Option<Bytes> {
-        let most = self.max_value.max(size_of::<Key>());
-        self.guard.run(|store| store.get_within(name, most)).await?
+    /// The most bytes of a value that this client stores.
+    pub(crate) fn max_bytes(&self) -> usize {
+        self.max_value.max(size_of::<Key>())
+    }
+
+    /// Reads a stored value. One that does not decode is removed, unless other clients can decode it.
+    pub(crate) fn read(&self, bytes: &Bytes, key: Key, max_bytes: usize) -> Option<Arc<Entry>> {
+        match self.decode(bytes, key, max_bytes) {
+            Ok(entry) => Some(Arc::new(entry)),
+            Err(Unusable::ForOthers) => None,
+            Err(Unusable::Garbage) => {
+                debug!(key = %key, "a stored response is not readable, and removed");
+                self.release(self.name(key), bytes.clone());
+                None
+            }
+        }
     }
 
     fn decode(&self, bytes: &Bytes, key: Key, max_bytes: usize) -> Result<Entry, Unusable> {
@@ -244,21 +292,38 @@ impl Shelf {
 
     /// Removes what cannot be stored any more, unless only other clients can read what is there: those decide
     /// themselves.
-    async fn remove_before(&self, name: &str, key: Key) {
-        let Some(bytes) = self.read(name).await else { return };
-        if self.decode(&bytes, key, self.max_value) != Err(Unusable::ForOthers) {
-            self.release(name, bytes).await;
-        }
-    }
-
-    /// Removes a value, unless another process has put another one in its place.
-    async fn release(&self, name: &str, value: Bytes) {
-        self.guard.run(|store| store.release(name, value)).await;
-    }
-
-    async fn remove(&self, key: Key) {
+    fn remove_before(&self, key: Key) {
         let name = self.name(key);
-        self.guard.run(|store| store.remove(&name)).await;
+        if self.writer.pending(&name).is_some() {
+            return self.writer.remove(name);
+        }
+        let (guard, integrity) = (Arc::clone(&self.guard), self.integrity.clone());
+        let (most, max_value) = (self.max_bytes(), self.max_value);
+        continue_behind(async move {
+            let read = guard.run_behind(BACKGROUND_TIMEOUT, |store| store.get_within(&name, most));
+            let Ran::Done(Some(bytes)) = read.await else { return };
+            let entry = Entry::decode(&bytes, key, &integrity, max_value, clock::now());
+            if entry.err() != Some(Unusable::ForOthers) {
+                guard.run_behind(BACKGROUND_TIMEOUT, |store| store.release(&name, bytes)).await;
+            }
+        });
+    }
+
+    /// Removes a value behind the call, unless another process has put another one in its place.
+    fn release(&self, name: String, value: Bytes) {
+        let guard = Arc::clone(&self.guard);
+        continue_behind(async move {
+            guard.run_behind(BACKGROUND_TIMEOUT, |store| store.release(&name, value)).await;
+        });
+    }
+
+    /// Reads who was answered a question last. What is no key is removed.
+    pub(crate) fn read_anybody(&self, bytes: Bytes, question: Key) -> Option<Key> {
+        let key = Key::from_bytes(&bytes);
+        if key.is_none() {
+            self.release(self.question(question), bytes);
+        }
+        key
     }
 }
 

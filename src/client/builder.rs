@@ -286,9 +286,21 @@ impl ClientBuilder {
         self
     }
 
-    /// The longest time that a call loses by a [store](Self::store) that is slow or gone; 50 ms by
-    /// default. The client goes on without it then, and asks again at most ten times a second, and
-    /// once a second when it stays away.
+    /// The longest time that an attempt of a call waits for its [store](Self::store), in sum for all that it
+    /// asks of it: the cache, limits and budgets; 50 ms by default. Only the time without an answer counts: if
+    /// the store says that a limit is used up, the call waits for that limit.
+    ///
+    /// If the time is used up, the call continues as if the store had no answer: the cache has nothing for
+    /// it, limits allow the client's share, a budget is decided by what the client knows of it, and a
+    /// [strict](crate::telemetry::usage::Budget::strict) one refuses. It waits no longer for a cache in another
+    /// store, unless that has a [timeout of its own](Cache::store_timeout), and what it writes is written
+    /// after it. A client that has never heard how many share its limits has one call in flight, until the store
+    /// answers or ten seconds have passed. The fetch of a token through a shared
+    /// [token store](Self::token_store) waits for that store up to the same time once more.
+    ///
+    /// A store that takes longer for one operation is taken to be unavailable, by all clients of the process
+    /// that have the same store and timeout. Calls do not wait for it then. The client asks again in the
+    /// background, at most ten times a second, and once a second if it stays unavailable.
     pub fn store_timeout(mut self, timeout: Duration) -> Self {
         self.store_timeout = timeout;
         self
@@ -436,10 +448,13 @@ impl ClientBuilder {
         };
         let circuits = [api, upload];
         meter::built(&circuits);
-        let patience = self.store_timeout;
-        let shared_store = self.store.take().map(|store| Arc::new(Guard::new(store, patience)));
-        let cache =
-            std::mem::take(&mut self.cache).open(origins.api().as_str(), shared_store.as_ref())?;
+        let store_timeout = self.store_timeout;
+        let shared_store = self.store.take().map(|store| Guard::shared(store, store_timeout));
+        let cache = std::mem::take(&mut self.cache).open(
+            origins.api().as_str(),
+            shared_store.as_ref(),
+            store_timeout,
+        )?;
         let shared = Shared {
             headers: self.template()?,
             http: self.http(&origins)?,
@@ -454,11 +469,13 @@ impl ClientBuilder {
             limits: Limits::new(self.limits, shared_store.clone()),
             cache,
             store: shared_store,
+            store_timeout,
             circuits,
             retry_budget: RetryBudget::new(&self.retry),
             retry: self.retry,
             token_policy: policy,
             token_store: store,
+            background: Arc::default(),
             body_log: self.body_log,
             #[cfg(feature = "contract")]
             contract: self.contract.take(),

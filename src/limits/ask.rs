@@ -43,6 +43,8 @@ impl Rules {
             Contact::Never | Contact::Lost(_) => None,
             Contact::Held => self.due_by_leases(now, active, blocked),
         };
+        // A store that is known not to answer leaves the client to itself at once.
+        let retry_at = retry_at.filter(|_| !fleet.leads());
         match at.map(|at| retry_at.map_or(at, |retry_at| at.max(retry_at))) {
             Some(at) if at <= now => Due::Now,
             Some(at) => Due::At(at),
@@ -53,7 +55,8 @@ impl Rules {
     fn due_by_leases(&self, now: Instant, active: bool, blocked: &[Blocked]) -> Option<Instant> {
         let fleet = self.fleet.as_ref()?;
         let pause = self.penalty.current().map(|(until, _)| until);
-        if fleet.unknown || pause != fleet.known_pause {
+        let owes = active && fleet.owes();
+        if fleet.unknown || pause != fleet.known_pause || owes || fleet.overstated {
             return Some(now);
         }
         let shared = blocked.iter().filter(|blocked| blocked.shared);
@@ -78,15 +81,16 @@ impl Rules {
         let pause = self.penalty.current();
         let Some(fleet) = &self.fleet else { return LeaseRequest::default() };
         let known = fleet.known_pause;
-        let joining = fleet.epoch.is_none() || fleet.unknown || !fleet.leads();
+        let joining = fleet.epoch.is_none() || fleet.unknown || !fleet.leads() || fleet.owes();
         let busy = demand.calls > 0 || self.running > 0;
+        let running = fleet.running_told(now, self.running, policy.pacing.concurrent);
         let spare = if busy { (self.running / 4).clamp(SPARE, 25) } else { 0 };
         let mut request = LeaseRequest {
             member: fleet.member.clone(),
             epoch: fleet.epoch.clone(),
             serial: fleet.serial + 1,
             heard: fleet.answered,
-            running: self.running,
+            running,
             waiting: demand.calls.saturating_add(spare),
             concurrent: policy.pacing.concurrent,
             between_writes: millis(policy.pacing.between_writes),
@@ -103,22 +107,40 @@ impl Rules {
         self.ask_windows(now, &demand, &mut request);
         self.ask_budgets(now, &demand, policy.reserve, spread, joining, &mut request);
         request.owners = demand.owners;
-        let running = self.running;
+        let between = policy.pacing.between_writes;
+        if let Some(fleet) = &mut self.fleet {
+            request.written = fleet.tell_written(now, between);
+        }
         if let Some(fleet) = &mut self.fleet {
             fleet.told_pause = pause.map(|(until, _)| until);
-            fleet.freeze(now, running, running.saturating_add(request.waiting));
+            let asked = running.saturating_add(request.waiting);
+            fleet.freeze(now, self.running, running, asked);
         }
         request
     }
 
+    /// Whether the store was not asked yet.
+    pub(super) fn has_never_asked(&self) -> bool {
+        self.fleet
+            .as_ref()
+            .is_some_and(|fleet| fleet.contact == Contact::Never && fleet.serial == 0)
+    }
+
+    /// Whether calls wait for what the store answers.
+    pub(super) fn waits_for_store(&self) -> bool {
+        self.fleet.as_ref().is_some_and(|fleet| fleet.leads())
+    }
+
     /// Takes over what the store answers; `None` if it does not.
     pub(super) fn answered(&mut self, now: Instant, lease: Option<Option<Lease>>) {
+        let time = self.time(now);
+        let limits = self.shared_limits();
         let Some(fleet) = &mut self.fleet else { return };
         match lease {
             None => fleet.lose(now),
             Some(None) => fleet.contact = Contact::Apart,
             Some(Some(lease)) => {
-                if let Some(pause) = fleet.apply(now, lease) {
+                if let Some(pause) = fleet.apply(now, lease, time, limits) {
                     let before = self.penalty.current().map(|(until, _)| until);
                     self.penalty.adopt(now, Duration::from_millis(pause.ends_in), pause.level);
                     // Unless there is a newer one, which is still to be told.
@@ -162,7 +184,9 @@ impl Rules {
             let (waiting, least) = demand.windows[index];
             let asked = now.saturating_duration_since(fleet.asked);
             let want = held.want(waiting, least, asked);
-            let joins = request.join.as_ref().is_some_and(|join| join.spent.contains_key(*name));
+            let joins = request.join.as_ref().is_some_and(|join| {
+                join.spent.contains_key(*name) || join.apart.contains_key(*name)
+            });
             if want > 0 || held.unspent() > 0 || joins {
                 let ask = WindowAsk {
                     limit,
@@ -224,7 +248,9 @@ impl Rules {
     fn join(&mut self, now: Instant, policy: &RateLimits) -> Join {
         let mut join = Join::default();
         if let Some(fleet) = &self.fleet {
-            join.members = fleet.expected(now);
+            // Who was not away only tells what it spent in advance: no others are to come back.
+            let was_away = !fleet.leads() || fleet.epoch.is_none() || fleet.unknown;
+            join.members = if was_away { fleet.expected(now) } else { 0 };
             let slots = policy.pacing.concurrent.map(|all| fleet.slots_spare(now, all));
             join.slots = slots.unwrap_or_default();
             if let Contact::Lost(since) = fleet.contact {

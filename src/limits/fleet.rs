@@ -34,20 +34,29 @@ pub(crate) struct Fleet {
     pub(super) contact: Contact,
     /// When the store answered last.
     heard: Instant,
-    /// When it asked last.
+    /// When it asked last, and first.
     pub(super) asked: Instant,
+    first_asked: Option<Instant>,
     /// When it let a call through last.
     pub(super) used: Instant,
     slots: u32,
     /// What the last lease said of them.
     allotted: u32,
     slots_asked: u32,
+    /// The calls under way that the last request told, and whether those are more than there were.
+    running_asked: u32,
+    pub(super) overstated: bool,
     slots_wait: Option<Instant>,
     /// When to ask again after an answer that granted nothing at all.
     fruitless: Option<Instant>,
     pub(super) windows: [Held; 4],
     pub(super) budgets: Vec<(Cow<'static, str>, Held)>,
     owners: HashMap<Box<str>, Write>,
+    /// Owners of what was written to without asking, and when: the ledger was not told of it yet.
+    pub(super) written: HashMap<Box<str>, Instant>,
+    /// How long an answer of the ledger stands beyond the time that it names: while the next request may
+    /// still be answered.
+    stands: Duration,
     /// The end of the pause that all know of, and the one that the request under way tells.
     pub(super) known_pause: Option<Instant>,
     pub(super) told_pause: Option<Instant>,
@@ -84,8 +93,12 @@ pub(super) struct Held {
     unreported_until: Option<Instant>,
     /// What may be spent alone, in the first window's length.
     alone: u32,
-    /// What was spent alone.
+    /// What was spent alone, which the ledger was not told.
     pub(super) apart: Option<Box<Window>>,
+    /// What of it was spent since the last request, which the answer to that pays for first.
+    advance: u32,
+    /// What of it the request under way tells.
+    told: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -110,9 +123,16 @@ const WRITE_VALID: Duration = Duration::from_millis(200);
 const OTHERS_END: Duration = Duration::from_secs(10);
 pub(super) const LEASE: Duration = Duration::from_millis(VALID);
 const MAX_OWNERS: usize = 1_000;
+/// A client that has not heard from its ledger for so long counts as alone. Before that, the store may only
+/// be slow, and other clients that start at the same moment be in the same position.
+const START: Duration = OTHERS_END;
+/// How many calls such a client has in flight. The ledger leaves a part of the limit to clients that it does not
+/// know yet.
+pub(super) const STARTING_SLOTS: u32 = 1;
 
 impl Fleet {
-    pub(crate) fn new(member: String, now: Instant) -> Self {
+    /// `timeout` is how long the store may take to answer.
+    pub(crate) fn new(member: String, now: Instant, timeout: Duration) -> Self {
         Self {
             member,
             epoch: None,
@@ -123,15 +143,21 @@ impl Fleet {
             contact: Contact::Never,
             heard: now,
             asked: now,
+            first_asked: None,
             used: now,
             slots: 0,
             allotted: 0,
             slots_asked: 0,
+            running_asked: 0,
+            overstated: false,
             slots_wait: None,
             fruitless: None,
             windows: Default::default(),
             budgets: Vec::new(),
             owners: HashMap::new(),
+            written: HashMap::new(),
+            // One request may be under way when it is time for the next.
+            stands: timeout.saturating_mul(2),
             known_pause: None,
             told_pause: None,
         }
@@ -217,19 +243,156 @@ impl Fleet {
         }
     }
 
+    /// Until when the ledger said that a call has to wait, of limits of which it leaves no share to this
+    /// client.
+    pub(super) fn told_to_wait(
+        &self,
+        now: Instant,
+        cost: &Cost,
+        limited: bool,
+    ) -> Option<(Rule, Instant)> {
+        if let Some(owner) = &cost.owner
+            && let Some(Write::Waits(until)) = self.owners.get(owner)
+            && *until > now
+        {
+            return Some((Rule::Writes(owner.clone()), *until));
+        }
+        let held = self.budgets.iter().find(|(name, _)| limited && *name == cost.resource);
+        let until = held.and_then(|(_, held)| held.wait).filter(|until| *until > now)?;
+        Some((Rule::Primary(cost.resource.clone()), until))
+    }
+
+    /// The limit of which the ledger has said that the call has to wait, if that still stands: what it
+    /// said goes before this client's share.
+    pub(super) fn decided(
+        &self,
+        now: Instant,
+        cost: &Cost,
+        windows: &[(usize, Rule, u32)],
+        limited: bool,
+    ) -> Option<Rule> {
+        let stands = |until: Instant| after(until, self.stands) > now;
+        if let Some(owner) = &cost.owner
+            && let Some(Write::Waits(until)) = self.owners.get(owner)
+            && stands(*until)
+        {
+            return Some(Rule::Writes(owner.clone()));
+        }
+        let mut windows = windows.iter();
+        if let Some((_, rule, _)) =
+            windows.find(|(index, ..)| self.windows[*index].wait.is_some_and(stands))
+        {
+            return Some(rule.clone());
+        }
+        let held = self.budgets.iter().find(|(name, _)| limited && *name == cost.resource);
+        let waits = held.and_then(|(_, held)| held.wait).is_some_and(stands);
+        waits.then(|| Rule::Primary(cost.resource.clone()))
+    }
+
+    /// Whether the client has never heard from its ledger, and the store may only be slow: it does not know
+    /// its share then.
+    pub(super) fn is_starting(&self, now: Instant) -> bool {
+        let is_recent = |first| now < after(first, START);
+        self.epoch.is_none()
+            && self.contact != Contact::Apart
+            && self.first_asked.is_none_or(is_recent)
+    }
+
+    /// Until when a window blocks a call of a client that is starting. Such a client spends a sixtieth of
+    /// the limit at once (of a small limit, three units), and then at half the rate that the limit allows. A
+    /// first call always fits.
+    pub(super) fn starts_after(
+        &self,
+        now: Instant,
+        index: usize,
+        amount: u32,
+        limit: u32,
+    ) -> Option<Instant> {
+        let spent = self.windows[index].ahead();
+        if spent == 0 {
+            return None;
+        }
+        let at_once = (limit / 60).max((limit / 10).min(3));
+        let later = spent.saturating_add(amount).saturating_sub(at_once);
+        let passed = NAMES[index].1.saturating_mul(2).saturating_mul(later).checked_div(limit);
+        let first = self.first_asked.unwrap_or(now);
+        let until = after(first, passed.unwrap_or(START).min(START));
+        (until > now).then_some(until)
+    }
+
     /// How many calls may be under way while the store does not answer: what it granted, until the
     /// others' calls have ended that were more than their share; then the share.
     pub(super) fn slots_alone(&self, now: Instant, all: u32) -> u32 {
         let share = all.checked_div(self.share()).unwrap_or(all).max(1);
         match self.contact {
+            Contact::Lost(_) if self.is_starting(now) => STARTING_SLOTS,
             Contact::Lost(since) if self.epoch.is_some() && now < after(since, OTHERS_END) => {
                 // The ledger leaves one to each that it knows, where there are as many.
                 let known = since < after(self.heard, OTHERS_END) && share > 1;
-                share.min(self.allotted.max(u32::from(!known)))
+                let granted = self.allotted.max(u32::from(!known));
+                // If the last request arrived, the ledger counts what it told, and maybe no more.
+                share.min(granted).min(self.running_asked.max(1))
             }
             Contact::Lost(_) => share,
             _ => all,
         }
+    }
+
+    /// How many calls a request tells to be under way: while the store does not answer, as many as there may
+    /// be at any time until it does.
+    pub(super) fn running_told(&self, now: Instant, running: u32, all: Option<u32>) -> u32 {
+        match all {
+            Some(all) if !self.leads() && self.epoch.is_some() => {
+                running.max(self.slots_alone(now, all))
+            }
+            _ => running,
+        }
+    }
+
+    /// How many calls may be under way if the store answers too late: what it surely counts for this
+    /// client, which is what it granted last, or what was under way when it was asked again. Each client
+    /// that it knows may have one.
+    pub(super) fn slots_late(&self, all: u32) -> u32 {
+        let share = all.checked_div(self.members).unwrap_or(all).max(1);
+        share.min(self.allotted).min(self.running_asked.max(1))
+    }
+
+    /// Whether so much is left of this client's share of what was free when the store answered last.
+    pub(super) fn has_share(&self, index: usize, amount: u32) -> bool {
+        let held = &self.windows[index];
+        let share = held.free_share(self.members).unwrap_or(u32::MAX);
+        held.ahead().saturating_add(amount) <= share
+    }
+
+    /// Notes what a call takes beside windows that goes without asking.
+    pub(super) fn advance(&mut self, now: Instant, cost: &Cost) {
+        if let Some((_, held)) = self.budgets.iter_mut().find(|(name, _)| *name == cost.resource) {
+            held.advance = held.advance.saturating_add(1);
+        }
+        if let Some(owner) = &cost.owner
+            && (self.written.len() < MAX_OWNERS || self.written.contains_key(owner))
+        {
+            self.written.insert(owner.clone(), now);
+        }
+    }
+
+    /// Whether something was spent alone that the ledger has to be told.
+    pub(super) fn owes(&self) -> bool {
+        self.windows.iter().any(|held| held.apart.is_some())
+    }
+
+    /// What was written to alone, and how long ago, as far as the next write still waits for it.
+    pub(super) fn tell_written(
+        &mut self,
+        now: Instant,
+        between: Duration,
+    ) -> BTreeMap<String, u64> {
+        self.written.retain(|_, at| after(*at, between) > now);
+        let ago = |at: &Instant| now.saturating_duration_since(*at).as_millis();
+        let written = self.written.iter();
+        written
+            .map(|(owner, at)| (owner.to_string(), u64::try_from(ago(at)).unwrap_or(u64::MAX)))
+            .collect()
     }
 
     /// Until when a window keeps a call back while the store does not answer: for its length, a
@@ -247,16 +410,22 @@ impl Fleet {
     }
 
     /// Leaves nothing to spend while a request is under way that gives it back.
-    pub(super) fn freeze(&mut self, now: Instant, running: u32, slots_asked: u32) {
+    /// `told` calls are told to be in flight, of which `running` are.
+    pub(super) fn freeze(&mut self, now: Instant, running: u32, told: u32, slots_asked: u32) {
         self.serial = self.serial.saturating_add(1);
         self.asked = now;
+        self.first_asked.get_or_insert(now);
         self.slots_asked = slots_asked;
+        self.running_asked = told;
+        self.overstated = told > running;
         self.slots = self.slots.min(running);
         let budgets = self.budgets.iter_mut().map(|(_, held)| held);
         for held in self.windows.iter_mut().chain(budgets) {
             held.returning = held.unspent();
             held.units = 0;
             held.spent = 0;
+            held.told = held.ahead();
+            held.advance = 0;
         }
     }
 
@@ -275,9 +444,17 @@ impl Fleet {
     }
 
     /// Takes over what the store answers. Gives the pause of the identity, if there is one.
-    pub(super) fn apply(&mut self, now: Instant, lease: Lease) -> Option<Pause> {
-        let until = Some(after(self.asked, LEASE));
-        let wait_until = |wait: u64| Some(after(now, Duration::from_millis(wait)));
+    ///
+    /// `time` is that of windows, and `limits` are theirs.
+    pub(super) fn apply(
+        &mut self,
+        now: Instant,
+        lease: Lease,
+        time: u64,
+        limits: [u32; 4],
+    ) -> Option<Pause> {
+        let (asked, until) = (self.asked, Some(after(self.asked, LEASE)));
+        let wait_until = |wait: u64| (wait > 0).then(|| after(now, Duration::from_millis(wait)));
         self.unknown = lease.unknown;
         let budgets = self.budgets.iter_mut().map(|(_, held)| held);
         for held in self.windows.iter_mut().chain(budgets) {
@@ -288,9 +465,6 @@ impl Fleet {
         }
         self.contact = Contact::Held;
         self.answered = self.serial;
-        for held in &mut self.windows {
-            held.apart = None;
-        }
         self.heard = now;
         self.known_pause = self.told_pause;
         self.epoch = Some(lease.epoch);
@@ -304,13 +478,23 @@ impl Fleet {
         self.allotted = lease.slots;
         self.slots_wait = (lease.slots < self.slots_asked).then(|| after(now, LATER));
         for (index, (name, _)) in NAMES.iter().enumerate() {
-            if let Some(granted) = lease.windows.get(*name) {
-                let held = &mut self.windows[index];
-                held.units = granted.granted;
+            let held = &mut self.windows[index];
+            let granted = lease.windows.get(*name);
+            // The request told what was spent alone before it. What was since takes of the grant, and the
+            // next request tells what is more than that.
+            let paid = granted.map_or(0, |granted| granted.granted.min(held.advance));
+            let owed = held.advance.saturating_sub(paid);
+            (held.advance, held.told) = (owed, 0);
+            held.apart = (owed > 0).then(|| {
+                let mut apart = Window::new(limits[index], NAMES[index].1);
+                apart.add(time, owed);
+                Box::new(apart)
+            });
+            if let Some(granted) = granted {
+                held.units = granted.granted.saturating_sub(paid);
                 held.part = granted.part;
                 held.free = Some(granted.free);
-                held.unreported_until =
-                    (granted.unreported > 0).then(|| wait_until(granted.unreported)).flatten();
+                held.unreported_until = wait_until(granted.unreported);
                 held.until = until;
                 held.wait = wait_until(granted.wait);
             }
@@ -322,21 +506,30 @@ impl Fleet {
                 self.budgets.len().saturating_sub(1)
             });
             let held = &mut self.budgets[position].1;
-            held.units = granted.granted;
+            held.units = granted.granted.saturating_sub(std::mem::take(&mut held.advance));
             // They count as spent for as long as the ledger remembers this client.
             held.until = Some(after(self.asked, TWO_HEARTBEATS));
             held.wait = wait_until(granted.wait);
         }
+        let stands = self.stands;
         self.owners.retain(|_, write| match write {
-            Write::Granted(until) | Write::Waits(until) => *until > now,
+            Write::Granted(until) => *until > now,
+            Write::Waits(until) => after(*until, stands) > now,
         });
+        // The request told the others.
+        self.written.retain(|_, at| *at > asked);
         for (owner, wait) in lease.owners {
             let write = match wait {
                 0 => Write::Granted(after(now, WRITE_VALID)),
                 wait => Write::Waits(after(now, Duration::from_millis(wait))),
             };
-            if self.owners.len() < MAX_OWNERS {
-                self.owners.insert(owner.into(), write);
+            let taken = wait == 0 && self.written.contains_key(owner.as_str());
+            let owner = owner.into_boxed_str();
+            let has_room = self.owners.len() < MAX_OWNERS || self.owners.contains_key(&owner);
+            if taken {
+                self.owners.remove(&owner);
+            } else if has_room {
+                self.owners.insert(owner, write);
             }
         }
         lease.pause
@@ -350,7 +543,8 @@ impl Fleet {
         self.contact = Contact::Lost(now);
         for held in &mut self.windows {
             // Who has never heard of others is alone.
-            held.alone = held.free_share(self.members).unwrap_or(u32::MAX);
+            let share = held.free_share(self.members).unwrap_or(u32::MAX);
+            held.alone = share.saturating_sub(held.ahead());
         }
     }
 
@@ -381,12 +575,13 @@ impl Fleet {
         }
     }
 
-    /// What this client spends of a window while the store does not answer.
+    /// What this client spends of a window without an answer of the store.
     pub(super) fn spend_alone(&mut self, index: usize, time: u64, amount: u32, limit: u32) {
         let held = &mut self.windows[index];
         let apart = || Box::new(Window::new(limit, NAMES[index].1));
         held.apart.get_or_insert_with(apart).add(time, amount);
         held.alone = held.alone.saturating_sub(amount);
+        held.advance = held.advance.saturating_add(amount);
     }
 }
 
@@ -399,6 +594,11 @@ impl Held {
     /// What is given back with the next request.
     pub(super) fn unspent(&self) -> u32 {
         self.units.saturating_add(self.returning)
+    }
+
+    /// What was spent alone since the last answer.
+    fn ahead(&self) -> u32 {
+        self.told.saturating_add(self.advance)
     }
 
     fn left(&self, now: Instant) -> u32 {

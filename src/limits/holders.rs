@@ -8,22 +8,29 @@ use tokio::time::Instant;
 
 use super::batch_slots::BatchSlot;
 use crate::detachable::DetachHandle;
+use crate::store::WaitAllowance;
 
 /// What an admission queue needs to know of the call that a permit is for.
 #[derive(Clone, Default)]
 pub(crate) struct CallHandle {
     detach: Option<DetachHandle>,
     pub(super) slot: Option<BatchSlot>,
+    /// How long the call may still wait for the store that limits are shared by.
+    pub(super) store_wait: Option<WaitAllowance>,
 }
 
 /// Of a call that nothing detaches.
 #[cfg(test)]
-pub(crate) static UNTRACKED: CallHandle = CallHandle { detach: None, slot: None };
+pub(crate) static UNTRACKED: CallHandle = CallHandle { detach: None, slot: None, store_wait: None };
 
 impl CallHandle {
     /// The handle of a call, with its slot if it is of a batch.
-    pub(crate) fn new(detach: DetachHandle, slot: Option<BatchSlot>) -> Self {
-        Self { detach: Some(detach), slot }
+    pub(crate) fn new(
+        detach: DetachHandle,
+        slot: Option<BatchSlot>,
+        store_wait: WaitAllowance,
+    ) -> Self {
+        Self { detach: Some(detach), slot, store_wait: Some(store_wait) }
     }
 
     /// Lets a task of its own run the call to its end.

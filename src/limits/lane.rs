@@ -28,7 +28,7 @@ use super::policy::{OnLimit, RateLimits};
 use super::rules::{Blocked, Grant, Outcome, Rule, Rules};
 use crate::detachable::DetachHandle;
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::{Guard, LeaseRequest};
+use crate::store::{Guard, LeaseRequest, WaitAllowance};
 
 mod driver;
 mod permit;
@@ -89,6 +89,23 @@ struct State {
     /// The latest of these tasks.
     latest_driver: LatestDriver,
     holders: Holders,
+    /// A call that is about to come, before the first lease.
+    announced: Option<Cost>,
+    /// When the store answered last: the time that calls wait for its answer counts from then on.
+    silence_from: Instant,
+    /// When the first call has no time left for the store, at the earliest.
+    next_late: Option<Instant>,
+    /// Whether all calls in the queue are known to wait for an answer of the store, and whether some of
+    /// them have no time left for it.
+    all_unanswered: bool,
+    some_late: bool,
+    /// How many times calls were let go that may, and the last time that it ended before the end of the
+    /// queue, at a limit that keeps all back.
+    pumps: u64,
+    last_stop: u64,
+    /// How many calls pumps have looked at.
+    #[cfg(test)]
+    steps: u64,
 }
 
 /// A place in the queue: smaller ones go first.
@@ -102,6 +119,10 @@ struct Waiter {
     call: CallHandle,
     batch_place: Option<QueuePlace>,
     skipped: Skipped,
+    /// Since when it waits for an answer of the store.
+    unanswered: Option<Instant>,
+    /// The last pump that has looked at it.
+    seen: u64,
 }
 
 /// The time in which a call in the queue waits for a slot of its batch alone, which `OnLimit` does
@@ -151,6 +172,21 @@ struct BatchLine {
     place: Option<QueuePlace>,
 }
 
+impl Waiter {
+    /// When it has no time left for the store if that does not answer, which it did not since it was asked.
+    fn late_at(&mut self, now: Instant, silence_from: Instant) -> Option<Instant> {
+        let since = (*self.unanswered.get_or_insert(now)).max(silence_from);
+        self.call.store_wait.as_ref().map(|allowance| allowance.end_of(since))
+    }
+
+    /// It goes: how long it waited for an answer of the store counts, unless it was answered meanwhile.
+    fn charge(&self, now: Instant, silence_from: Instant) {
+        if let (Some(since), Some(allowance)) = (self.unanswered, &self.call.store_wait) {
+            allowance.charge(since.max(silence_from), now);
+        }
+    }
+}
+
 /// What follows from a look at the queue, and is done when its lock is free.
 #[derive(Default)]
 #[must_use = "permits are handed over by `run`"]
@@ -188,7 +224,7 @@ impl Lane {
         member: String,
     ) -> Arc<Self> {
         let mut rules = Rules::new(&policy);
-        rules.fleet = Some(Box::new(Fleet::new(member, Instant::now())));
+        rules.fleet = Some(Box::new(Fleet::new(member, Instant::now(), guard.timeout())));
         Self::with(policy, rules, Some((guard, key)))
     }
 
@@ -206,6 +242,15 @@ impl Lane {
             driven: false,
             latest_driver: LatestDriver::default(),
             holders: Holders::default(),
+            announced: None,
+            silence_from: Instant::now(),
+            next_late: None,
+            all_unanswered: false,
+            some_late: false,
+            pumps: 0,
+            last_stop: 0,
+            #[cfg(test)]
+            steps: 0,
         };
         Arc::new(Self { policy, state: Mutex::new(state), shared, changed: Notify::new() })
     }
@@ -279,15 +324,24 @@ impl Lane {
     ) -> Result<Entered<'a>> {
         let cost = &asked.cost;
         let outranks = state.outranks_all(asked.priority);
-        let looked = match state.blocker(cost).filter(|_| !outranks) {
+        let mut looked = match state.blocker(cost).filter(|_| !outranks) {
             Some(blocked) => Err((blocked, false)),
             None => state.rules.look(now, cost, &self.policy).map_err(|blocked| (blocked, true)),
         };
+        // A call that has no time left for the store does not wait for it, nor for one that is down.
+        let is_over = |wait: &WaitAllowance| wait.left().is_zero() || self.is_store_down();
+        let over = asked.call.store_wait.as_ref().is_some_and(is_over);
+        let alone = over
+            && looked.as_ref().is_err_and(|(blocked, _)| blocked.is_unanswered())
+            && state.rules.look_alone(now, cost, &self.policy).is_ok();
+        if alone {
+            looked = Ok(());
+        }
         let turn = looked.map(|()| self.turn(asked.call));
         let mut is_skipped = false;
         let (blocked, is_new) = match turn.map(Turn::into_slot) {
             Ok(Some(slot)) => {
-                let grant = state.rules.grant(now, cost, &self.policy);
+                let grant = state.rules.grant(now, cost, &self.policy, alone);
                 // The task gives back what is left, and asks whether the store is back.
                 if self.shared.is_some() && !state.driven {
                     self.drive(state);
@@ -326,10 +380,11 @@ impl Lane {
         }
         let wait = blocked.until.map(|until| until.saturating_duration_since(now));
         debug!(limit = %blocked.rule, ?wait, "a call waits for a rate limit");
+        let unanswered = blocked.is_unanswered().then_some(now);
         if is_new {
             state.blocked.push(blocked);
         }
-        let waiting = self.enqueue(state, asked, line.place.take());
+        let waiting = self.enqueue(state, asked, line.place.take(), unanswered);
         if is_skipped {
             state.skip(now, waiting.place);
         }
@@ -380,6 +435,7 @@ impl Lane {
         state: &mut State,
         asked: AdmissionRequest<'_>,
         batch_place: Option<QueuePlace>,
+        unanswered: Option<Instant>,
     ) -> Waiting {
         let place = (asked.priority, state.tickets);
         state.tickets += 1;
@@ -392,7 +448,14 @@ impl Lane {
             call: asked.call.clone(),
             batch_place,
             skipped: Skipped::default(),
+            unanswered,
+            seen: state.pumps,
         };
+        let allowance = asked.call.store_wait.as_ref().filter(|wait| !wait.left().is_zero());
+        let late_at = unanswered.zip(allowance).map(|(since, allowance)| allowance.end_of(since));
+        state.next_late = [state.next_late, late_at].into_iter().flatten().min();
+        state.all_unanswered &= unanswered.is_some();
+        state.some_late |= unanswered.is_some() && late_at.is_none();
         state.queue.insert(place, waiter);
         self.drive(state);
         Waiting { lane: Arc::clone(self), place, granted, wake }
@@ -459,14 +522,41 @@ impl Lane {
         then.run();
     }
 
+    /// Whether what keeps a call like this back at the moment is that the store has not answered.
+    pub(crate) fn waits_for_store(&self, cost: &Cost) -> bool {
+        let state = self.state();
+        let mut blocked = state.blocked.iter().filter(|it| it.rule.concerns(cost)).peekable();
+        blocked.peek().is_some() && blocked.all(Blocked::is_unanswered)
+    }
+
+    /// Asks for the first lease, for a call that looks into the cache before it asks for admission: both take
+    /// the time of one round trip.
+    pub(crate) fn announce(self: &Arc<Self>, cost: impl FnOnce() -> Cost) {
+        if self.shared.is_none() {
+            return;
+        }
+        let mut state = self.state();
+        if state.rules.has_never_asked() && state.announced.is_none() {
+            state.announced = Some(cost());
+            self.drive(&mut state);
+        }
+    }
+
+    /// Whether the store of the limits is known not to respond.
+    fn is_store_down(&self) -> bool {
+        self.shared.as_ref().is_some_and(|(guard, _)| guard.retry_at().is_some())
+    }
+
     /// The request to the store, if it is due, or when it will be.
     fn ask(&self, state: &mut State) -> (Option<Instant>, Option<LeaseRequest>) {
         let Some((guard, _)) = &self.shared else { return (None, None) };
         let now = Instant::now();
-        let State { rules, queue, blocked, .. } = state;
-        match rules.due(now, !queue.is_empty(), blocked, guard.retry_at()) {
+        let State { rules, queue, blocked, announced, .. } = state;
+        let announced = announced.take();
+        let is_queued = !queue.is_empty() || announced.is_some();
+        match rules.due(now, is_queued, blocked, guard.retry_at()) {
             Due::Now => {
-                let costs = queue.values().map(|waiter| &waiter.cost);
+                let costs = queue.values().map(|waiter| &waiter.cost).chain(&announced);
                 (None, Some(rules.ask(now, costs, blocked, &self.policy)))
             }
             Due::At(at) => (Some(at), None),
@@ -506,6 +596,12 @@ impl Lane {
         LimitsHealth { identity, running: rules.running, waiting, paused, primary }
     }
 
+    /// How many calls pumps have looked at.
+    #[cfg(test)]
+    pub(super) fn steps(&self) -> u64 {
+        self.state().steps
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -519,7 +615,9 @@ const NO_SLOT: Blocked = Blocked { rule: Rule::Concurrency, until: None, shared:
 impl State {
     /// What keeps a call back because others wait for it already.
     fn blocker(&self, cost: &Cost) -> Option<Blocked> {
-        self.blocked.iter().find(|blocked| blocked.rule.concerns(cost)).cloned()
+        // What else keeps it back than the silence of the store goes first.
+        let concerned = self.blocked.iter().filter(|blocked| blocked.rule.concerns(cost));
+        concerned.min_by_key(|blocked| blocked.is_unanswered()).cloned()
     }
 
     /// Whether all calls in the queue are less urgent.
@@ -532,39 +630,120 @@ impl State {
         self.next().is_some_and(|next| next <= now)
     }
 
-    /// The time at which the first limit ends that a call in the queue waits for.
+    /// The time at which the first limit ends that a call in the queue waits for, or its time for the store.
     fn next(&self) -> Option<Instant> {
-        self.blocked.iter().filter_map(|blocked| blocked.until).min()
+        self.blocked.iter().filter_map(|blocked| blocked.until).chain(self.next_late).min()
+    }
+
+    /// The store has answered: those who still wait have all of their time again.
+    fn end_silence(&mut self, now: Instant) {
+        self.silence_from = now;
+        // The times of all are others by now.
+        self.all_unanswered = false;
     }
 
     /// Lets all go that may. The permits are handed over when the lock is free.
     fn pump(&mut self, now: Instant, lane: &Arc<Lane>, then: &mut FollowUp) {
         self.blocked.clear();
         let (mut going, mut skipped) = (Vec::new(), BTreeSet::new());
-        for (place, waiter) in &self.queue {
-            if self.blocked.iter().any(|blocked| blocked.rule.concerns(&waiter.cost)) {
+        self.pumps += 1;
+        // Nobody's time for the store is over by now, but of those for whom it was before.
+        let known_late = self.next_late;
+        let is_known = self.all_unanswered && known_late.is_none_or(|late| late > now);
+        let (mut next_late, mut some_late, mut all_unanswered) = (None, false, true);
+        // The limits of which no share is left to those who do not wait for the store any longer.
+        let mut refused: Vec<Rule> = Vec::new();
+        for (place, waiter) in &mut self.queue {
+            #[cfg(test)]
+            {
+                self.steps += 1;
+            }
+            if waiter.seen < self.last_stop {
+                // Something else kept it back meanwhile.
+                waiter.unanswered = None;
+            }
+            waiter.seen = self.pumps;
+            let concerns = |blocked: &&Blocked| blocked.rule.concerns(&waiter.cost);
+            let before = self.blocked.iter().filter(concerns);
+            let (mut is_unanswered, mut otherwise) = (false, false);
+            before.for_each(|blocked| match blocked.is_unanswered() {
+                true => is_unanswered = true,
+                false => otherwise = true,
+            });
+            if otherwise {
+                (waiter.unanswered, all_unanswered) = (None, false);
                 continue;
             }
-            match self.rules.look(now, &waiter.cost, &lane.policy) {
+            let mut looked = match is_unanswered {
+                true => Err(None),
+                false => self.rules.look(now, &waiter.cost, &lane.policy).map_err(Some),
+            };
+            is_unanswered = match &looked {
+                Ok(()) => false,
+                Err(blocked) => blocked.as_ref().is_none_or(Blocked::is_unanswered),
+            };
+            let mut alone = false;
+            if is_unanswered {
+                match waiter.late_at(now, self.silence_from) {
+                    // One that has no time left for the store may overtake those that do.
+                    Some(late_at) if late_at <= now => {
+                        some_late = true;
+                        if !refused.iter().any(|rule| rule.concerns(&waiter.cost)) {
+                            match self.rules.look_alone(now, &waiter.cost, &lane.policy) {
+                                Ok(()) => alone = true,
+                                Err(rule) => refused.extend(rule),
+                            }
+                        }
+                    }
+                    late_at => next_late = [next_late, late_at].into_iter().flatten().min(),
+                }
+            }
+            if alone {
+                // Those behind it still wait for what it does not wait for any longer.
+                if let Err(Some(blocked)) = looked {
+                    self.blocked.push(blocked);
+                }
+                looked = Ok(());
+            }
+            match looked {
                 Ok(()) => {
                     // One that its batch may not send yet is skipped, and keeps no other call back.
                     match lane.turn(&waiter.call).into_slot() {
                         Some(slot) => {
-                            let grant = self.rules.grant(now, &waiter.cost, &lane.policy);
+                            waiter.charge(now, self.silence_from);
+                            let grant = self.rules.grant(now, &waiter.cost, &lane.policy, alone);
                             going.push((*place, grant, slot));
                         }
-                        None => drop(skipped.insert(*place)),
+                        None => {
+                            skipped.insert(*place);
+                            all_unanswered = false;
+                        }
                     }
+                    waiter.unanswered = None;
                 }
-                Err(blocked) => {
-                    let all = blocked.rule.concerns_all();
+                Err(Some(blocked)) => {
+                    let concerns_all = blocked.rule.concerns_all();
                     self.blocked.push(blocked);
-                    if all {
-                        break;
+                    if !is_unanswered {
+                        (waiter.unanswered, all_unanswered) = (None, false);
+                        if concerns_all {
+                            self.last_stop = self.pumps;
+                            break;
+                        }
+                    } else if concerns_all && is_known {
+                        let none_goes = !self.some_late || refused.iter().any(Rule::concerns_all);
+                        if none_goes {
+                            next_late = [next_late, known_late].into_iter().flatten().min();
+                            some_late |= self.some_late;
+                            break;
+                        }
                     }
                 }
+                Err(None) => {}
             }
         }
+        (self.next_late, self.some_late) = (next_late, some_late);
+        self.all_unanswered = all_unanswered;
         for (place, grant, slot) in going {
             self.skipped.remove(&place);
             let Some(waiter) = self.queue.remove(&place) else { continue };

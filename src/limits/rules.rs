@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::cost::Cost;
-use super::fleet::{Contact, Fleet, NAMES, alone};
+use super::fleet::{Fleet, NAMES, STARTING_SLOTS, alone};
 use super::penalty::{Pause, Penalty};
 use super::policy::RateLimits;
 use super::primary::{Budget, Heard, MAX_RESOURCES, OTHER, Spent, Told};
@@ -40,7 +40,8 @@ pub(crate) struct Rules {
 pub(crate) struct Blocked {
     pub(crate) rule: Rule,
     pub(crate) until: Option<Instant>,
-    /// It is for the store to let it through.
+    /// It is for the store to let it through. If there is a time, the store has said to wait until then;
+    /// if not, it has not answered yet.
     pub(crate) shared: bool,
 }
 
@@ -59,6 +60,11 @@ pub(crate) enum Rule {
 }
 
 impl Blocked {
+    /// Whether the store has not answered yet.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.shared && self.until.is_none()
+    }
+
     /// Whether only the end of a call in flight, and no time, admits a call.
     pub(super) fn ends_with_a_call(&self) -> bool {
         self.until.is_none() || (self.shared && self.rule == Rule::Concurrency)
@@ -146,14 +152,21 @@ impl Rules {
         }
     }
 
-    /// Counts a call that is admitted: nothing keeps it back, as [`look`](Self::look) says.
-    pub(crate) fn grant(&mut self, now: Instant, cost: &Cost, policy: &RateLimits) -> Grant {
+    /// Counts a call that is admitted: nothing keeps it back, as [`look`](Self::look) says, or
+    /// [`look_alone`](Self::look_alone) if the store decides too late.
+    pub(crate) fn grant(
+        &mut self,
+        now: Instant,
+        cost: &Cost,
+        policy: &RateLimits,
+        alone: bool,
+    ) -> Grant {
         let time = self.time(now);
         for (_, window, amount) in self.windows(cost) {
             window.add(time, amount);
         }
         if self.fleet.is_some() {
-            self.take_shared(now, cost);
+            self.take_shared(now, cost, alone);
         }
         let between = policy.pacing.between_writes;
         if let Some(owner) = cost.owner.as_ref().filter(|_| !between.is_zero()) {
@@ -178,21 +191,74 @@ impl Rules {
         cost: &Cost,
         policy: &RateLimits,
     ) -> Result<(), Blocked> {
-        let blocked = |rule, until| Err(Blocked { rule, until, shared: false });
         let share = self.fleet.as_ref().map_or(1, |fleet| fleet.share());
+        let slots = policy.pacing.concurrent.map(|most| match &self.fleet {
+            Some(fleet) => fleet.slots_alone(now, most),
+            None => most,
+        });
+        self.look_own(now, cost, policy, share, slots)?;
+        if self.fleet.is_some() { self.look_shared(now, cost, policy) } else { Ok(()) }
+    }
+
+    /// Says whether a call can go for which the store decides too late: by this client's share of the
+    /// limits, as it was when the store answered last, unless that answer was to wait. Gives the limit that
+    /// keeps it back, if there is one.
+    pub(crate) fn look_alone(
+        &mut self,
+        now: Instant,
+        cost: &Cost,
+        policy: &RateLimits,
+    ) -> Result<(), Option<Rule>> {
+        let (windows, limits) = (self.numbered(cost), self.shared_limits());
+        let limited = self.is_limited(cost);
+        let fleet = self.fleet.as_deref().filter(|fleet| fleet.leads()).ok_or(None)?;
+        let (share, slots) = if fleet.epoch.is_none() {
+            // It has never heard of others, and does not know its share.
+            let mut over = windows.iter().filter(|(index, _, amount)| {
+                fleet.starts_after(now, *index, *amount, limits[*index]).is_some()
+            });
+            if let Some((_, rule, _)) = over.next() {
+                return Err(Some(rule.clone()));
+            }
+            (1, policy.pacing.concurrent.map(|_| STARTING_SLOTS))
+        } else {
+            if let Some(rule) = fleet.decided(now, cost, &windows, limited) {
+                return Err(Some(rule));
+            }
+            let mut over =
+                windows.iter().filter(|(index, _, amount)| !fleet.has_share(*index, *amount));
+            if let Some((_, rule, _)) = over.next() {
+                return Err(Some(rule.clone()));
+            }
+            let slots = policy.pacing.concurrent.map(|most| fleet.slots_late(most));
+            (fleet.members.max(1), slots)
+        };
+        self.look_own(now, cost, policy, share, slots).map_err(|blocked| Some(blocked.rule))
+    }
+
+    /// Whether a call counts against a primary limit, as far as is known.
+    fn is_limited(&mut self, cost: &Cost) -> bool {
+        *cost.resource != *NO_LIMIT
+            && self.budget(&cost.resource).is_none_or(|budget| budget.is_limited())
+    }
+
+    /// What keeps a call back of the client's own limits, by its share of them.
+    fn look_own(
+        &mut self,
+        now: Instant,
+        cost: &Cost,
+        policy: &RateLimits,
+        share: u32,
+        slots: Option<u32>,
+    ) -> Result<(), Blocked> {
+        let blocked = |rule, until| Err(Blocked { rule, until, shared: false });
         match self.penalty.pause(now) {
             Some(Pause::Until(until)) => return blocked(Rule::Penalty, Some(until)),
             Some(Pause::Probe) => return blocked(Rule::Penalty, None),
             None => {}
         }
-        if let Some(most) = policy.pacing.concurrent {
-            let most = match &self.fleet {
-                Some(fleet) => fleet.slots_alone(now, most),
-                None => most,
-            };
-            if self.running >= most {
-                return blocked(Rule::Concurrency, None);
-            }
+        if slots.is_some_and(|slots| self.running >= slots) {
+            return blocked(Rule::Concurrency, None);
         }
         if let Some(owner) = &cost.owner
             && let Some(next) = self.writes.get(owner).filter(|next| **next > now)
@@ -208,11 +274,10 @@ impl Rules {
         let budget = self.budget(&cost.resource);
         let rule = || Rule::Primary(cost.resource.clone());
         match budget.and_then(|budget| budget.wait(now, policy, share)) {
-            Some(Spent::Until(until)) => return blocked(rule(), Some(until)),
-            Some(Spent::Answer) => return blocked(rule(), None),
-            None => {}
+            Some(Spent::Until(until)) => blocked(rule(), Some(until)),
+            Some(Spent::Answer) => blocked(rule(), None),
+            None => Ok(()),
         }
-        if self.fleet.is_some() { self.look_shared(now, cost, policy) } else { Ok(()) }
     }
 
     /// What keeps a call back that the client's own limits let through.
@@ -222,15 +287,20 @@ impl Rules {
         cost: &Cost,
         policy: &RateLimits,
     ) -> Result<(), Blocked> {
-        let windows = self.numbered(cost);
-        let limited = *cost.resource != *NO_LIMIT
-            && self.budget(&cost.resource).is_none_or(|budget| budget.is_limited());
+        let (windows, limits) = (self.numbered(cost), self.shared_limits());
+        let limited = self.is_limited(cost);
         let Some(fleet) = &self.fleet else { return Ok(()) };
         if fleet.leads() {
             return fleet.look(now, cost, self.running, &windows, limited, policy);
         }
+        if let Some((rule, until)) = fleet.told_to_wait(now, cost, limited) {
+            return Err(Blocked { rule, until: Some(until), shared: false });
+        }
         for (index, rule, amount) in windows {
-            let until = fleet.alone(now, index, amount, alone(NAMES[index].1));
+            let until = match fleet.is_starting(now) {
+                true => fleet.starts_after(now, index, amount, limits[index]),
+                false => fleet.alone(now, index, amount, alone(NAMES[index].1)),
+            };
             if until.is_some() {
                 return Err(Blocked { rule, until, shared: false });
             }
@@ -238,18 +308,17 @@ impl Rules {
         Ok(())
     }
 
-    fn take_shared(&mut self, now: Instant, cost: &Cost) {
+    fn take_shared(&mut self, now: Instant, cost: &Cost, alone: bool) {
         let windows = self.numbered(cost);
         let time = self.time(now);
-        let limits = std::array::from_fn::<_, 4, _>(|index| {
-            self.shared_window(index).map_or(u32::MAX, |window| window.limit())
-        });
+        let limits = self.shared_limits();
         let Some(fleet) = &mut self.fleet else { return };
         fleet.take(now, cost, &windows);
-        if let Contact::Lost(_) = fleet.contact {
+        if alone || !fleet.leads() {
             for (index, _, amount) in windows {
                 fleet.spend_alone(index, time, amount, limits[index]);
             }
+            fleet.advance(now, cost);
         }
     }
 
@@ -265,6 +334,13 @@ impl Rules {
             (index, rule, amount.min(window.limit()))
         });
         windows.collect()
+    }
+
+    /// The limits of the windows by their numbers.
+    pub(super) fn shared_limits(&mut self) -> [u32; 4] {
+        std::array::from_fn(|index| {
+            self.shared_window(index).map_or(u32::MAX, |window| window.limit())
+        })
     }
 
     /// The windows by their numbers.
@@ -397,7 +473,7 @@ mod tests {
         for number in 0..10_000 {
             let name = format!("limit-{number}");
             let cost = Cost::rest(&http::Method::GET, "/", Cow::Owned(name.clone()), false);
-            let grant = rules.grant(now, &cost, &policy);
+            let grant = rules.grant(now, &cost, &policy, false);
             let told = Told { resource: &name, limit: 100, remaining: 7, reset: 0, ends_in };
             rules.settle(now, &cost, grant, Outcome::Answered(Some(told)));
         }

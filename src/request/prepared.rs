@@ -26,6 +26,7 @@ use crate::limits::{Cost, Lane, Priority};
 use crate::operation::{Location, NoBody, Operation, Parameter};
 use crate::origins::same_origin;
 use crate::retry::{RetryPolicy, is_idempotent};
+use crate::store::WaitAllowance;
 use crate::telemetry::usage::Account;
 
 /// A request that is complete and valid.
@@ -52,6 +53,8 @@ pub(crate) struct Prepared {
     /// How long an earlier request of the same call has waited for limits.
     pub(crate) waited_before: Duration,
     broken: Broken,
+    /// How long this attempt of the call may still wait for the client's store.
+    pub(crate) store_wait: WaitAllowance,
     /// What the request is conditional on, for the cache.
     pub(crate) conditional: Option<Conditional>,
     cache: Option<Box<CachePolicy>>,
@@ -127,6 +130,7 @@ impl Request {
             slack,
             waited_before: request.waited_before,
             broken: Broken::default(),
+            store_wait: WaitAllowance::new(request.client.inner().store_timeout),
             conditional: None,
             cache: request.cache,
             list_path: request.list_path,

@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 use tracing::debug;
 
 use super::ledger::bounds::LedgerProblem;
-use super::unreadable::{left, report, unreadable};
+use super::unreadable::{left, report};
 use super::{Lease, LeaseRequest, Ledger, Store, StoreFuture, counter, tally};
 use crate::error::{Error, ErrorKind, Result};
 use crate::private_files::{Permissions, fault, warn_if_trusted};
@@ -161,7 +161,7 @@ impl Disk {
                     let (sum, result) = change(before);
                     (Some((sum.to_string().into_bytes(), until)), Ok(result))
                 }
-                Err(Damaged(problem)) => (None, Err(unreadable(problem))),
+                Err(Damaged(problem)) => (None, Err(Error::unreadable_value(problem))),
             })
         })
     }
@@ -249,6 +249,15 @@ impl DiskBuilder {
     }
 }
 
+impl Folder {
+    /// The value of a key if it has no more than so many bytes, or the report that there is one that cannot be read.
+    fn read_within(&self, key: &str, max_bytes: usize) -> io::Result<Result<Option<Bytes>>> {
+        let found = self.find_within(key, (max_bytes as u64).min(self.max_bytes))?;
+        let value = found.map(|found| found.map(|value| value.bytes.into()));
+        Ok(value.map_err(|Damaged(problem)| left(key, problem)))
+    }
+}
+
 impl Store for Disk {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         let key = key.to_owned();
@@ -265,11 +274,22 @@ impl Store for Disk {
 
     fn get_within<'a>(&'a self, key: &'a str, max_bytes: usize) -> StoreFuture<'a, Option<Bytes>> {
         let key = key.to_owned();
-        self.run_on_value(move |folder| {
-            let found = folder.find_within(&key, (max_bytes as u64).min(folder.max_bytes))?;
-            let value = found.map(|found| found.map(|value| value.bytes.into()));
-            Ok(value.map_err(|Damaged(problem)| left(&key, problem)))
+        self.run_on_value(move |folder| folder.read_within(&key, max_bytes))
+    }
+
+    fn get_many<'a>(
+        &'a self,
+        keys: &'a [(&'a str, usize)],
+    ) -> StoreFuture<'a, Vec<Result<Option<Bytes>>>> {
+        let keys: Vec<_> = keys.iter().map(|(key, most)| ((*key).to_owned(), *most)).collect();
+        self.run(move |folder| {
+            let values = keys.iter().map(|(key, max_bytes)| folder.read_within(key, *max_bytes));
+            values.collect()
         })
+    }
+
+    fn identity(&self) -> Option<usize> {
+        Some(Arc::as_ptr(&self.0).addr())
     }
 
     fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
@@ -373,7 +393,7 @@ impl Store for Disk {
                     Ok(Some(Ok(ledger))) => ledger,
                     Ok(Some(Err(LedgerProblem::Newer))) => {
                         report(&key, "a newer version", "left as it is");
-                        return (None, Err(unreadable("a newer version")));
+                        return (None, Err(Error::unreadable_value("a newer version")));
                     }
                     Ok(Some(Err(LedgerProblem::Damaged))) | Err(Damaged(_)) => {
                         report(&key, "no ledger", "begun anew");
@@ -383,7 +403,7 @@ impl Store for Disk {
                 let lease = ledger.lease(now(), &request);
                 let Some(bytes) = ledger.write(&request.member) else {
                     report(&key, "too large", "left until members depart");
-                    return (None, Err(unreadable("too large")));
+                    return (None, Err(Error::unreadable_value("too large")));
                 };
                 (Some((bytes, after(LEDGER_TTL))), Ok(Some(lease)))
             })

@@ -1,21 +1,27 @@
-//! What keeps a store that is slow or gone from holding up calls.
+//! Bounds what a store that is slow or unavailable costs calls.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use bytes::Bytes;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
-use super::unreadable::is_unreadable;
+use super::allowance::WaitAllowance;
 use super::{Lease, LeaseRequest, Store, StoreFuture};
 use crate::telemetry::meter;
 
-/// A store, and how it is.
+/// A store, and whether it answers. All users of a store in the process share the latter, so that an outage
+/// that one of them has seen is known to the others. The handle is each user's own: it may encrypt, or have another
+/// prefix.
 #[derive(Debug)]
 pub(crate) struct Guard {
     store: Arc<dyn Store>,
-    patience: Duration,
-    state: Mutex<State>,
+    /// An operation that takes longer is an outage.
+    timeout: Duration,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
@@ -27,6 +33,8 @@ struct State {
     /// When somebody may try again, and the pause that follows if that fails.
     retry_at: Option<Instant>,
     pause: Duration,
+    /// When the last outage ended: one that follows at once is the same to the pause.
+    recovered: Option<Instant>,
     outages: u64,
     warned: Option<Instant>,
 }
@@ -50,61 +58,138 @@ pub(crate) enum Ran<T> {
 pub struct StoreHealth {
     /// How long it has not answered for; `None` if it does, or was not asked yet.
     pub down: Option<Duration>,
-    /// How often it stopped answering since the client was built.
+    /// How often it stopped answering since the process began to use it.
     pub outages: u64,
 }
 
 pub(crate) const PATIENCE: Duration = Duration::from_millis(50);
+/// The time for an operation that no call waits for.
+pub(crate) const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A store that comes and goes is told of once in this time.
 const BETWEEN_WARNINGS: Duration = Duration::from_secs(10);
+/// What is read to find out whether a store answers again.
+const PROBE_KEY: &str = "probe";
 
 impl Guard {
-    pub(crate) fn new(store: Arc<dyn Store>, patience: Duration) -> Self {
-        Self { store, patience, state: Mutex::default() }
+    pub(crate) fn new(store: Arc<dyn Store>, timeout: Duration) -> Self {
+        Self { store, timeout, state: Arc::default() }
+    }
+
+    /// Returns a guard of this handle, which shares what the process knows of the store with this timeout.
+    pub(crate) fn shared(store: Arc<dyn Store>, timeout: Duration) -> Arc<Self> {
+        /// By the identity of the store, and by the timeout: what one of them is too slow for is
+        /// fast enough for another.
+        type States = HashMap<(usize, Duration), Weak<Mutex<State>>>;
+        static STATES: LazyLock<Mutex<States>> = LazyLock::new(Mutex::default);
+        let identity = store.identity().unwrap_or_else(|| Arc::as_ptr(&store).addr());
+        let mut states = STATES.lock().unwrap_or_else(PoisonError::into_inner);
+        // An identity is an address, which belongs to another store once its guards are gone.
+        states.retain(|_, state| state.strong_count() > 0);
+        let state = match states.get(&(identity, timeout)).and_then(Weak::upgrade) {
+            Some(state) => state,
+            None => {
+                let state = Arc::default();
+                states.insert((identity, timeout), Arc::downgrade(&state));
+                state
+            }
+        };
+        Arc::new(Self { state, ..Self::new(store, timeout) })
+    }
+
+    /// The longest time that a call waits for all that it asks of the store.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// Asks for quota. The inner `None` says that the store does not share any, the outer one
-    /// that it is not to be had in time.
-    pub(crate) async fn lease(&self, key: &str, request: &LeaseRequest) -> Option<Option<Lease>> {
-        let lease = self.run(|store| store.lease(key, request)).await?;
-        Some(lease.map(|lease| lease.bounded(request)))
+    /// that it is not to be had. Calls wait for it, unless they continue without already.
+    ///
+    /// A lease that comes after the guard's timeout is one: no call has waited for it, and its client knows
+    /// its share of the limits by it.
+    pub(crate) async fn lease(
+        &self,
+        key: &str,
+        request: &LeaseRequest,
+        calls_wait: bool,
+    ) -> Option<Option<Lease>> {
+        // A client that has never heard from its ledger does not know its share: it asks, whatever others have
+        // seen.
+        if request.epoch.is_some() && !self.may_try(calls_wait) {
+            return None;
+        }
+        let start = Instant::now();
+        let mut operation = self.store.lease(key, request);
+        let in_time = timeout(self.timeout, &mut operation).await;
+        let is_late = in_time.is_err();
+        let mut lease = done(self.judged(start, in_time));
+        if is_late {
+            let rest = BACKGROUND_TIMEOUT.saturating_sub(self.timeout);
+            lease = timeout(rest, operation).await.ok().and_then(Result::ok);
+        }
+        Some(lease?.map(|lease| lease.bounded(request)))
     }
 
-    /// Does something with the store, within the time that a call may lose by it.
+    /// Reads values for a call, within its allowance.
+    pub(crate) async fn get_many(
+        &self,
+        keys: &[(&str, usize)],
+        allowance: &WaitAllowance,
+    ) -> Option<Vec<crate::error::Result<Option<Bytes>>>> {
+        let values = self.run(allowance, |store| store.get_many(keys)).await?;
+        // A store that answers with another number of values answers with nonsense.
+        (values.len() == keys.len()).then_some(values)
+    }
+
+    /// Reads a value for a call, within its allowance. One that cannot be read is missing.
+    pub(crate) async fn get(
+        &self,
+        key: &str,
+        max_bytes: usize,
+        allowance: &WaitAllowance,
+    ) -> Option<Option<Bytes>> {
+        match self.try_run(allowance, |store| store.get_within(key, max_bytes)).await {
+            Ran::Unreadable => Some(None),
+            ran => done(ran),
+        }
+    }
+
+    /// Does something with the store for a call, within its allowance.
     pub(crate) async fn run<'a, T>(
         &'a self,
+        allowance: &WaitAllowance,
         operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
     ) -> Option<T> {
-        match self.try_run(operation).await {
-            Ran::Done(value) => Some(value),
-            Ran::NotTried | Ran::Unknown | Ran::Unreadable => None,
-        }
+        done(self.try_run(allowance, operation).await)
     }
 
-    /// The same, and says whether the store may have done it nevertheless.
+    /// The same, and says whether the store may have done it nevertheless. If the allowance is used up, it
+    /// is as if the store had no answer, which is no outage.
     pub(crate) async fn try_run<'a, T>(
         &'a self,
+        allowance: &WaitAllowance,
         operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
     ) -> Ran<T> {
-        if !self.may_try() {
+        let left = allowance.left().min(self.timeout);
+        if left.is_zero() || !self.may_try(true) {
             return Ran::NotTried;
         }
-        let failure = match timeout(self.patience, operation(&*self.store)).await {
-            Ok(Ok(value)) => {
-                self.answered();
-                return Ran::Done(value);
-            }
-            Ok(Err(error)) if is_unreadable(&error) => {
-                self.answered();
-                return Ran::Unreadable;
-            }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {:?}", self.patience),
-        };
-        self.failed(&failure);
-        Ran::Unknown
+        let _wait = allowance.begin();
+        self.judge(left, operation(&*self.store)).await
+    }
+
+    /// Does something with the store that no call waits for, within so long, and says whether the
+    /// store may have done it nevertheless.
+    pub(crate) async fn run_behind<'a, T>(
+        &'a self,
+        patience: Duration,
+        operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
+    ) -> Ran<T> {
+        if !self.may_try(false) {
+            return Ran::NotTried;
+        }
+        self.judge(patience, operation(&*self.store)).await
     }
 
     /// Does something with the store however long that takes, and whatever it did before: for what
@@ -116,7 +201,7 @@ impl Guard {
     ) -> Ran<T> {
         match operation(&*self.store).await {
             Ok(value) => Ran::Done(value),
-            Err(error) if is_unreadable(&error) => Ran::Unreadable,
+            Err(error) if error.is_unreadable_value() => Ran::Unreadable,
             Err(_) => Ran::Unknown,
         }
     }
@@ -127,10 +212,33 @@ impl Guard {
         patience: Duration,
         operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
     ) -> Option<T> {
-        if self.retry_at().is_some_and(|at| at > Instant::now()) {
+        if self.is_down() {
             return None;
         }
         timeout(patience, operation(&*self.store)).await.ok()?.ok()
+    }
+
+    /// The same, where what cannot be read counts as missing.
+    pub(crate) async fn read_or_default<'a, T: Default + 'a>(
+        &'a self,
+        patience: Duration,
+        operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T> + Send,
+    ) -> Option<T> {
+        self.read(patience, |store| {
+            let reading = operation(store);
+            Box::pin(async move {
+                match reading.await {
+                    Err(error) if error.is_unreadable_value() => Ok(T::default()),
+                    read => read,
+                }
+            })
+        })
+        .await
+    }
+
+    /// Whether it is known not to answer, and not yet to be asked again.
+    pub(crate) fn is_down(&self) -> bool {
+        self.retry_at().is_some_and(|at| at > Instant::now())
     }
 
     /// When it is worth to ask again; `None` if it answers.
@@ -143,51 +251,116 @@ impl Guard {
         StoreHealth { down: state.down.map(|since| since.elapsed()), outages: state.outages }
     }
 
-    /// Whether the store answers, or it is time to find out; one of many does.
-    fn may_try(&self) -> bool {
+    /// Waits for an operation, and takes over what it tells of the store: it does not answer if an
+    /// operation fails, or takes longer than the guard's timeout.
+    async fn judge<T>(&self, patience: Duration, operation: StoreFuture<'_, T>) -> Ran<T> {
+        let start = Instant::now();
+        self.judged(start, timeout(patience, operation).await)
+    }
+
+    fn judged<T>(&self, start: Instant, ended: Result<crate::error::Result<T>, Elapsed>) -> Ran<T> {
+        let failure = match ended {
+            Ok(Ok(value)) => {
+                // One that no call waits for may take longer: no call could have had it.
+                if start.elapsed() <= self.timeout {
+                    answered(&mut self.state());
+                }
+                return Ran::Done(value);
+            }
+            Ok(Err(error)) if error.is_unreadable_value() => {
+                if start.elapsed() <= self.timeout {
+                    answered(&mut self.state());
+                }
+                return Ran::Unreadable;
+            }
+            Ok(Err(error)) => error.to_string(),
+            // It was waited for no longer: that says nothing of the store.
+            Err(_) if start.elapsed() < self.timeout => return Ran::Unknown,
+            Err(_) => format!("no answer within {:?}", start.elapsed()),
+        };
+        failed(&mut self.state(), &failure);
+        Ran::Unknown
+    }
+
+    /// Whether the store answers, or it is time to find out, which is for one of many to do. No call
+    /// waits for that: a task finds out for it.
+    fn may_try(&self, call_waits: bool) -> bool {
         let mut state = self.state();
         let Some(retry_at) = state.retry_at else { return true };
         let now = Instant::now();
         if retry_at > now {
             return false;
         }
-        state.retry_at = Some(now + self.patience + state.pause);
-        true
-    }
-
-    fn answered(&self) {
-        let mut state = self.state();
-        state.retry_at = None;
-        if !std::mem::replace(&mut state.answers, true) {
-            meter::store(true);
-        }
-        if let Some(since) = state.down.take() {
-            info!(outage = ?since.elapsed(), "the store answers again");
-        }
-    }
-
-    fn failed(&self, failure: &str) {
-        let mut state = self.state();
-        let now = Instant::now();
-        state.answers = false;
-        meter::store(false);
-        if state.down.is_some() {
-            state.pause = (state.pause * 2).min(LONGEST_PAUSE);
-        } else {
-            state.down = Some(now);
-            state.outages += 1;
-            state.pause = FIRST_PAUSE;
-            if state.warned.is_none_or(|last| last + BETWEEN_WARNINGS <= now) {
-                state.warned = Some(now);
-                warn!(failure, "the store does not answer: calls go on without it");
+        state.retry_at = Some(now + self.timeout + state.pause);
+        drop(state);
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) if call_waits => {
+                runtime.spawn(probe(
+                    Arc::clone(&self.store),
+                    self.timeout,
+                    Arc::clone(&self.state),
+                ));
+                false
             }
+            _ => true,
         }
-        state.retry_at = Some(now + state.pause);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
+}
+
+/// Finds out whether a store answers again.
+async fn probe(store: Arc<dyn Store>, patience: Duration, state: Arc<Mutex<State>>) {
+    match timeout(patience, store.get(PROBE_KEY)).await {
+        Ok(Ok(_)) => answered(&mut lock(&state)),
+        Ok(Err(error)) if error.is_unreadable_value() => answered(&mut lock(&state)),
+        Ok(Err(error)) => failed(&mut lock(&state), &error.to_string()),
+        Err(_) => failed(&mut lock(&state), &format!("no answer within {patience:?}")),
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn done<T>(ran: Ran<T>) -> Option<T> {
+    match ran {
+        Ran::Done(value) => Some(value),
+        Ran::NotTried | Ran::Unknown | Ran::Unreadable => None,
+    }
+}
+
+fn answered(state: &mut State) {
+    state.retry_at = None;
+    if !std::mem::replace(&mut state.answers, true) {
+        meter::store(true);
+    }
+    if let Some(since) = state.down.take() {
+        state.recovered = Some(Instant::now());
+        info!(outage = ?since.elapsed(), "the store answers again");
+    }
+}
+
+fn failed(state: &mut State, failure: &str) {
+    let now = Instant::now();
+    state.answers = false;
+    meter::store(false);
+    let recurs = state.recovered.is_some_and(|at| now < at + LONGEST_PAUSE);
+    state.pause = match state.down.is_some() || recurs {
+        true => (state.pause * 2).min(LONGEST_PAUSE),
+        false => FIRST_PAUSE,
+    };
+    if state.down.is_none() {
+        state.down = Some(now);
+        state.outages += 1;
+        if state.warned.is_none_or(|last| last + BETWEEN_WARNINGS <= now) {
+            state.warned = Some(now);
+            warn!(failure, "the store does not answer: calls go on without it");
+        }
+    }
+    state.retry_at = Some(now + state.pause);
 }
 
 #[cfg(test)]
@@ -237,21 +410,31 @@ mod tests {
         }
     }
 
+    /// A read of a call of its own.
+    async fn get(guard: &Guard) -> Option<Option<Bytes>> {
+        guard.run(&WaitAllowance::new(PATIENCE), |store| store.get("k")).await
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_store_that_hangs_costs_fifty_milliseconds_once_and_comes_back() {
         let moody = Arc::new(Moody::default());
         let guard = Guard::new(Arc::new(Arc::clone(&moody)), PATIENCE);
         let start = Instant::now();
-        assert_eq!(guard.run(|store| store.get("k")).await, None);
+        assert_eq!(get(&guard).await, None);
         assert_eq!(start.elapsed(), PATIENCE);
         for _ in 0..1000 {
-            assert_eq!(guard.run(|store| store.get("k")).await, None);
+            assert_eq!(get(&guard).await, None);
         }
         assert_eq!((start.elapsed(), moody.asked.load(Ordering::Relaxed)), (PATIENCE, 1));
         assert!(guard.health().down.is_some());
         moody.well.store(true, Ordering::Relaxed);
         tokio::time::sleep(FIRST_PAUSE).await;
-        assert_eq!(guard.run(|store| store.get("k")).await, Some(None));
+        // A task finds out, and no call waits for that.
+        let start = Instant::now();
+        assert_eq!(get(&guard).await, None);
+        tokio::task::yield_now().await;
+        assert_eq!(get(&guard).await, Some(None));
+        assert_eq!(start.elapsed(), Duration::ZERO);
         assert_eq!(guard.health(), StoreHealth { down: None, outages: 1 });
     }
 
@@ -261,7 +444,10 @@ mod tests {
         let garbage = Bytes::from_static(b"garbage");
         memory.put("k", garbage, Duration::from_secs(9)).await.unwrap();
         let guard = Guard::new(Arc::new(memory), PATIENCE);
-        let added = guard.try_run(|store| store.add("k", 1, PATIENCE)).await;
+        let allowance = WaitAllowance::new(PATIENCE);
+        let added = guard.try_run(&allowance, |store| store.add("k", 1, PATIENCE)).await;
+        assert_eq!(added, Ran::Unreadable);
+        let added = guard.run_behind(PATIENCE, |store| store.add("k", 1, PATIENCE)).await;
         assert_eq!(added, Ran::Unreadable);
         assert_eq!(guard.retry_at(), None);
         assert_eq!(guard.health(), StoreHealth { down: None, outages: 0 });
@@ -273,10 +459,137 @@ mod tests {
         let guard = Guard::new(Arc::new(Arc::clone(&moody)), PATIENCE);
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(60) {
-            guard.run(|store| store.get("k")).await;
+            get(&guard).await;
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         assert!((50..70).contains(&moody.asked.load(Ordering::Relaxed)));
         assert_eq!(guard.health().outages, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_allowance_that_is_used_up_is_no_outage() {
+        let moody = Arc::new(Moody::default());
+        let guard = Guard::new(Arc::new(Arc::clone(&moody)), PATIENCE);
+        let allowance = WaitAllowance::new(PATIENCE);
+        let wait = allowance.begin();
+        tokio::time::sleep(Duration::from_millis(40)).await;
+        drop(wait);
+        let start = Instant::now();
+        for _ in 0..10 {
+            assert_eq!(guard.run(&allowance, |store| store.get("k")).await, None);
+        }
+        assert_eq!(start.elapsed(), Duration::from_millis(10));
+        // What could not be waited for was not asked either.
+        assert_eq!(moody.asked.load(Ordering::Relaxed), 1);
+        assert_eq!(guard.health(), StoreHealth { down: None, outages: 0 });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_is_known_to_all_users_of_a_store() {
+        let moody: Arc<dyn Store> = Arc::new(Arc::new(Moody::default()));
+        let one = Guard::shared(Arc::clone(&moody), PATIENCE);
+        let other = Guard::shared(Arc::clone(&moody), PATIENCE);
+        assert_eq!(get(&one).await, None);
+        let start = Instant::now();
+        assert_eq!(get(&other).await, None);
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        // Who has more time is asked for itself, and so is another store.
+        let patient = Guard::shared(moody, 10 * PATIENCE);
+        assert_eq!(patient.health().down, None);
+        let another: Arc<dyn Store> = Arc::new(Arc::new(Moody::default()));
+        assert_eq!(Guard::shared(another, PATIENCE).health().down, None);
+        // Clones of a store are the same one.
+        let memory = Memory::new();
+        let guard = |store: &Memory| Guard::shared(Arc::new(store.clone()), PATIENCE);
+        let first = guard(&memory);
+        assert!(Arc::ptr_eq(&first.state, &guard(&memory).state));
+    }
+
+    /// A handle of a store that keeps its values under other keys, and cannot read one of them.
+    #[derive(Debug)]
+    struct Prefixed(Memory);
+
+    impl Store for Prefixed {
+        fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+            Box::pin(async move {
+                match key {
+                    "unreadable" => Err(crate::Error::unreadable_value("a list")),
+                    key => self.0.get(&format!("mine:{key}")).await,
+                }
+            })
+        }
+        fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
+            Box::pin(async move { self.0.put(&format!("mine:{key}"), value, ttl).await })
+        }
+        fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+            self.0.claim(key, value, ttl)
+        }
+        fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+            self.0.renew(key, value, ttl)
+        }
+        fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
+            self.0.remove(key)
+        }
+        fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+            self.0.release(key, value)
+        }
+        fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+            self.0.add(key, amount, ttl)
+        }
+        fn tallied<'a>(
+            &'a self,
+            _: &'a str,
+        ) -> StoreFuture<'a, std::collections::BTreeMap<String, u64>> {
+            Box::pin(async { Err(crate::Error::unreadable_value("a list")) })
+        }
+        fn identity(&self) -> Option<usize> {
+            self.0.identity()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn handles_of_one_store_share_what_is_known_of_it_and_keep_their_own_keys() {
+        let memory = Memory::new();
+        let plain = Guard::shared(Arc::new(memory.clone()), PATIENCE);
+        let prefixed = Guard::shared(Arc::new(Prefixed(memory.clone())), PATIENCE);
+        assert!(Arc::ptr_eq(&plain.state, &prefixed.state));
+        let value = || Bytes::from_static(b"v");
+        prefixed.run_behind(PATIENCE, |store| store.put("k", value(), PATIENCE)).await;
+        assert_eq!(memory.get("k").await.unwrap(), None);
+        assert_eq!(memory.get("mine:k").await.unwrap(), Some(value()));
+        assert_eq!(get(&plain).await, Some(None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_read_is_missing_in_any_store() {
+        let memory = Memory::new();
+        let guard = Guard::new(Arc::new(Prefixed(memory.clone())), PATIENCE);
+        memory.put("mine:k", Bytes::from_static(b"v"), PATIENCE).await.unwrap();
+        let allowance = WaitAllowance::new(PATIENCE);
+        assert_eq!(guard.get("unreadable", 9, &allowance).await, Some(None));
+        let tallied = guard.read_or_default(PATIENCE, |store| store.tallied("t")).await;
+        assert_eq!(tallied, Some(std::collections::BTreeMap::new()));
+        // Beside it, the others are read.
+        let values = guard.get_many(&[("unreadable", 9), ("k", 9)], &allowance).await.unwrap();
+        assert!(values[0].as_ref().is_err_and(crate::Error::is_unreadable_value));
+        assert_eq!(values[1].as_ref().unwrap().as_deref(), Some(&b"v"[..]));
+        assert_eq!(guard.health(), StoreHealth { down: None, outages: 0 });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_answers_only_what_nobody_waits_for_stays_down() {
+        let moody = Arc::new(Moody::default());
+        let guard = Guard::new(Arc::new(Arc::clone(&moody)), PATIENCE);
+        assert_eq!(get(&guard).await, None);
+        tokio::time::sleep(FIRST_PAUSE).await;
+        let slow = |store: &'static Memory| -> StoreFuture<'static, ()> {
+            Box::pin(async move {
+                tokio::time::sleep(2 * PATIENCE).await;
+                store.put("k", Bytes::new(), PATIENCE).await
+            })
+        };
+        static MEMORY: LazyLock<Memory> = LazyLock::new(Memory::new);
+        assert_eq!(guard.run_behind(BACKGROUND_TIMEOUT, |_| slow(&MEMORY)).await, Ran::Done(()));
+        assert!(guard.health().down.is_some());
     }
 }

@@ -42,6 +42,9 @@ pub struct LeaseRequest {
     /// Owners of what is to be written to.
     #[serde(default)]
     pub(crate) owners: Vec<String>,
+    /// Owners of what was written to without an answer of the store, and how long ago, in milliseconds.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) written: BTreeMap<String, u64>,
     /// The time between two writes to what the same owner has, in milliseconds.
     pub(crate) between_writes: u64,
     /// GitHub says that a secondary limit was reached.

@@ -171,6 +171,9 @@ impl Ledger {
             enough &= budget.want == 0 || granted.granted > 0;
             lease.budgets.insert(name.clone(), granted);
         }
+        for (owner, ago) in &ask.written {
+            self.note_write(now, owner, *ago, ask.between_writes);
+        }
         for owner in &ask.owners {
             let wait = self.pace_write(now, owner, ask.between_writes, enough);
             lease.owners.insert(owner.clone(), wait);
@@ -375,7 +378,10 @@ impl Ledger {
 
     /// How many calls of the member may be under way.
     fn slots(&mut self, now: u64, ask: &LeaseRequest, open: bool, probe: bool) -> u32 {
-        let all = ask.concurrent.map_or(u32::MAX, |limit| self.gathering.slots(now, limit));
+        let all = ask.concurrent.map_or(u32::MAX, |limit| {
+            let left = limit.saturating_sub(self.gathering.slots_of_strangers(now, limit));
+            self.gathering.slots(now, limit).min(left).max(1)
+        });
         let count = u32::try_from(self.members.len()).unwrap_or(u32::MAX).max(1);
         let share = (all / count).max(1);
         // Each has one at least, to go on with if it hears no more.
@@ -428,6 +434,10 @@ impl Ledger {
         let free = u32::try_from(free).unwrap_or(limit);
         let free = self.gathering.free(free, counted.spare, absent, unreported > 0);
         let free = free.saturating_sub(left_to_others);
+        // While clients are awaited that were there before, what is free is bounded by theirs.
+        let is_whole = absent == 0 && unreported == 0;
+        let strangers = if is_whole { self.gathering.units_of_strangers(now, limit) } else { 0 };
+        let free = free.saturating_sub(strangers);
         let least = ask.least.min(limit.max(1));
         // Nobody takes all that is left while others are there.
         let worth = ask.want.min(limit / WORTHWHILE).max(least);
@@ -444,12 +454,12 @@ impl Ledger {
             }
         }
         if granted < ask.want {
-            wait = counted.wait(now, ask.length, limit, worth).max(LATER);
+            wait = counted.wait(now, ask.length, limit, worth).max(2 * LATER);
             // What was granted just now may be given back.
             if counted.since(now.saturating_sub(2 * VALID), ask.length) > 0 {
                 wait = wait.min(4 * VALID);
             }
-            if left_to_others > 0 {
+            if left_to_others > 0 || (granted == 0 && strangers > 0) {
                 wait = wait.max(VALID);
             }
             if absent > 0 {
@@ -540,6 +550,16 @@ impl Ledger {
             self.owners.insert(owner.to_owned(), now.saturating_add(between).min(MAX_NUMBER));
         }
         0
+    }
+
+    /// Takes over a write that a client made so long ago without asking.
+    fn note_write(&mut self, now: u64, owner: &str, ago: u64, between: u64) {
+        let next = now.saturating_add(between).min(MAX_NUMBER).saturating_sub(ago);
+        let known = self.owners.get(owner).copied();
+        let has_room = known.is_some() || (self.owners.len() < MAX_OWNERS && is_name(owner));
+        if next > known.unwrap_or(now) && has_room {
+            self.owners.insert(owner.to_owned(), next);
+        }
     }
 }
 

@@ -8,9 +8,10 @@ use bytes::Bytes;
 use lru::LruCache;
 use tokio::time::Instant;
 
-use super::unreadable::{report, unreadable};
+use super::unreadable::report;
 use super::{Lease, LeaseRequest, Ledger, Store, StoreFuture, counter, tally};
 use crate::compact::{self, ALLOCATION};
+use crate::error::Error;
 use crate::error::Result;
 
 /// A [store](Store) in memory, for several clients of one process: clones share what it holds.
@@ -169,7 +170,7 @@ impl State {
     /// A sum, and until when it is: zero, if there is none.
     fn sum(&mut self, key: &str, ttl: Duration) -> Result<(i64, Option<Instant>)> {
         let Some(held) = self.get(key) else { return Ok((0, until(ttl))) };
-        let sum = counter::read(&held).ok_or_else(|| unreadable("no sum"))?;
+        let sum = counter::read(&held).ok_or_else(|| Error::unreadable_value("no sum"))?;
         Ok((sum, self.values.peek(key).and_then(|value| value.until)))
     }
 
@@ -244,6 +245,10 @@ fn until(ttl: Duration) -> Option<Instant> {
 impl Store for Memory {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         self.done(|state| state.get(key))
+    }
+
+    fn identity(&self) -> Option<usize> {
+        Some(Arc::as_ptr(&self.0).addr())
     }
 
     fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {

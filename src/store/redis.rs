@@ -6,9 +6,10 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use redis::{Cmd, FromRedisValue, Script, ScriptInvocation};
+use futures_util::future::try_join_all;
+use redis::{Cmd, FromRedisValue, RedisError, Script, ScriptInvocation};
 
-use super::unreadable::{is_unreadable, left, report, unreadable};
+use super::unreadable::{left, report};
 use super::{Lease, LeaseRequest, Store, StoreFuture, tally};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sanitize;
@@ -199,7 +200,7 @@ impl RedisBuilder {
         #[cfg(not(any(feature = "rustls", feature = "rustls-no-provider")))]
         let certificates = None;
         let server = Server::new(nodes, self.kind, self.login, certificates).map_err(wrong)?;
-        Ok(Redis { link: Link::new(server), prefix: self.prefix.into() })
+        Ok(Redis { link: Link::new(server, scripts), prefix: self.prefix.into() })
     }
 }
 
@@ -209,7 +210,7 @@ const ADVICE: &str = "see that the server runs and lets this client in; calls go
 
 fn failed(error: &redis::RedisError) -> Error {
     if error.code() == Some("WRONGTYPE") {
-        return unreadable("a value of another type");
+        return Error::unreadable_value("a value of another type");
     }
     Error::new(ErrorKind::Store, format!("Redis: {error}")).with_advice(ADVICE).with_retryable(true)
 }
@@ -255,6 +256,29 @@ static TALLY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redi
 static TALLIED: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/tallied.lua")));
 
 impl Redis {
+    /// Reads values of so many bytes at most, by one script.
+    async fn read_within(&self, keys: &[(&str, usize)]) -> Result<Vec<Result<Option<Bytes>>>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut script = GET.prepare_invoke();
+        for (key, max_bytes) in keys {
+            script.key(self.key(key)).arg(*max_bytes);
+        }
+        let values: Vec<(bool, Vec<u8>, String)> = self.script(&script).await?;
+        if values.len() != keys.len() {
+            let nonsense = (redis::ErrorKind::Parse, "not one answer for each key");
+            return Err(failed(&RedisError::from(nonsense)));
+        }
+        let values = values.into_iter().zip(keys).map(|((is_there, value, problem), (key, _))| {
+            match &*problem {
+                "" => Ok(is_there.then(|| value.into())),
+                problem => Err(left(key, problem)),
+            }
+        });
+        Ok(values.collect())
+    }
+
     /// Does something with a sum: gives it, whether one was spent, and what is wrong with the value.
     async fn counter(
         &self,
@@ -270,11 +294,16 @@ impl Redis {
     }
 }
 
+/// Those that calls wait for.
+fn scripts() -> Vec<ScriptInvocation<'static>> {
+    [&GET, &LEDGER, &COUNTER, &CLAIM].map(|script| script.prepare_invoke()).into()
+}
+
 impl Store for Redis {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
             match self.get_within(key, MAX_VALUE).await {
-                Err(error) if is_unreadable(&error) => Ok(None),
+                Err(error) if error.is_unreadable_value() => Ok(None),
                 value => value,
             }
         })
@@ -282,14 +311,28 @@ impl Store for Redis {
 
     fn get_within<'a>(&'a self, key: &'a str, max_bytes: usize) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
-            let mut script = GET.prepare_invoke();
-            script.key(self.key(key)).arg(max_bytes);
-            let (is_there, value, problem): (bool, Vec<u8>, String) = self.script(&script).await?;
-            match &*problem {
-                "" => Ok(is_there.then(|| value.into())),
-                problem => Err(left(key, problem)),
-            }
+            let values = self.read_within(&[(key, max_bytes)]).await?;
+            // It has one answer for each key.
+            values.into_iter().next().unwrap_or(Ok(None))
         })
+    }
+
+    fn get_many<'a>(
+        &'a self,
+        keys: &'a [(&'a str, usize)],
+    ) -> StoreFuture<'a, Vec<Result<Option<Bytes>>>> {
+        if !self.link.is_cluster() {
+            return Box::pin(self.read_within(keys));
+        }
+        // Where the keys are on several nodes, one script cannot read all of them.
+        Box::pin(async move {
+            let one = |key| async move { self.read_within(std::slice::from_ref(key)).await };
+            Ok(try_join_all(keys.iter().map(one)).await?.into_iter().flatten().collect())
+        })
+    }
+
+    fn identity(&self) -> Option<usize> {
+        Some(Arc::as_ptr(&self.link).addr())
     }
 
     fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
@@ -342,7 +385,7 @@ impl Store for Redis {
         Box::pin(async move {
             match self.counter(key, ttl, "add", &[amount]).await? {
                 (sum, _, problem) if problem.is_empty() => Ok(sum),
-                (.., problem) => Err(unreadable(&problem)),
+                (.., problem) => Err(Error::unreadable_value(&problem)),
             }
         })
     }
@@ -357,7 +400,7 @@ impl Store for Redis {
         Box::pin(async move {
             match self.counter(key, ttl, "spend", &[owed, most]).await? {
                 (sum, went, problem) if problem.is_empty() => Ok((sum, went)),
-                (.., problem) => Err(unreadable(&problem)),
+                (.., problem) => Err(Error::unreadable_value(&problem)),
             }
         })
     }
@@ -395,7 +438,7 @@ impl Store for Redis {
         request: &'a LeaseRequest,
     ) -> StoreFuture<'a, Option<Lease>> {
         Box::pin(async move {
-            let nonsense = |_| unreadable("no lease");
+            let nonsense = |_| Error::unreadable_value("no lease");
             let request = serde_json::to_string(request).map_err(nonsense)?;
             let mut script = LEDGER.prepare_invoke();
             script.key(self.key(key)).arg(request);
@@ -405,11 +448,11 @@ impl Store for Redis {
                 "" => {}
                 "newer" => {
                     report(key, "a newer version", "left as it is");
-                    return Err(unreadable("a newer version"));
+                    return Err(Error::unreadable_value("a newer version"));
                 }
                 "too large" => {
                     report(key, "too large", "left until members depart");
-                    return Err(unreadable("too large"));
+                    return Err(Error::unreadable_value("too large"));
                 }
                 problem => report(key, problem, "begun anew"),
             }

@@ -219,6 +219,12 @@ pub(crate) fn unreadable(kind: &'static str) {
     count(&table::STORE_UNREADABLE, [kind, ""]);
 }
 
+/// Values were not written to the store: `full` or `failed`.
+pub(crate) fn store_writes_dropped(reason: &'static str, writes: u64) {
+    let key = key(&table::STORE_WRITES_DROPPED, [reason, ""]);
+    with_recorder(|recorder| recorder.register_counter(key, &ABOUT).increment(writes));
+}
+
 /// What became of a delivery of a webhook. An event is only told of one that was verified.
 #[cfg(feature = "webhooks-core")]
 pub(crate) fn delivery(event: Option<&str>, outcome: &'static str) {

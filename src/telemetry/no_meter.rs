@@ -48,6 +48,7 @@ pub(crate) fn budget(_: [&'static str; 2], _: f64, _: Option<u64>) {}
 pub(crate) fn budget_refused(_: &'static str) {}
 pub(crate) fn store(_: bool) {}
 pub(crate) fn unreadable(_: &'static str) {}
+pub(crate) fn store_writes_dropped(_: &'static str, _: u64) {}
 #[cfg(feature = "webhooks-core")]
 pub(crate) fn delivery(_: Option<&str>, _: &'static str) {}
 #[cfg(feature = "webhooks-core")]

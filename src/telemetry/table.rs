@@ -86,6 +86,7 @@ metrics! {
     STORE_FAILURES = "store_failures_total": Counter, "count", [], "Times that the store did not answer";
     STORE_AVAILABLE = "store_available": Gauge, "state", [], "Whether the store answers: 1 or 0";
     STORE_UNREADABLE = "store_unreadable_total": Counter, "count", ["kind"], "Values in the store that could not be read, by the kind of their key";
+    STORE_WRITES_DROPPED = "store_writes_dropped_total": Counter, "count", ["reason"], "Values of the cache that were not written to the store: `failed`, or too many were pending (`full`)";
     WEBHOOKS = "webhook_deliveries_total": Counter, "count", ["event", "outcome"], "What happened to deliveries of webhooks: one is `accepted` and then `handled` or `failed`, with as many of `failed_attempt`, or is not taken";
     WEBHOOK_DURATION = "webhook_handler_duration_seconds": Histogram, "seconds", ["event"], "Attempts at handling a delivery";
     WEBHOOK_UNDECODED = "webhook_undecoded_total": Counter, "count", ["action", "event"], "Payloads of webhooks that do not fit the type of their event";

@@ -17,7 +17,8 @@
 //! store was told of without an answer counts once or not at all. A program that ends calls `close`. If it does not,
 //! the last handle of a client that is dropped within a runtime tells the store then, for which the drop waits up to
 //! 500 ms (100 ms on a runtime of one thread, on which a store over the network cannot answer meanwhile).
-//! [Budgets](Budget) are not of that kind: each request is counted in the store before it is sent.
+//! [Budgets](Budget) are not of that kind: the store is asked before each request is sent. If it does not answer while
+//! the call can wait for it, what the client knows decides, and the request is counted in the store afterwards.
 //!
 //! Hours are kept for 3 days, days for 40 and months for 400. Of a month, an identity has three numbers for each
 //! operation that was called, of which there are 1,240 at most. A client without a store has 16 MiB for that: some
@@ -32,13 +33,13 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use futures_util::FutureExt;
+use futures_util::future::join_all;
 use lru::LruCache;
 use tokio::time::Instant;
 
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::Guard;
+use crate::store::{Guard, WaitAllowance, finish_in_drop};
 use crate::telemetry::meter;
 
 mod budget;
@@ -60,7 +61,7 @@ pub use tally::Count;
 use period::Window;
 use place::{Patience, Place, Ran};
 use spending::Spending;
-pub(crate) use spending::Spent;
+use spending::Spent;
 use tally::Tally;
 
 /// How usage is counted: [`ClientBuilder::usage`](crate::ClientBuilder::usage).
@@ -213,7 +214,8 @@ impl Books {
     /// whether it has.
     pub(crate) async fn flush(&self, within: Duration) -> bool {
         let flush = async {
-            let mut heard = true;
+            // What the store is asked about budgets can still change their sums.
+            let mut heard = self.place.tasks.wait(TASKS_PATIENCE).await;
             for account in self.accounts() {
                 while account.tally.is_pending() {
                     match account.tally.tell_with(Patience::Guarded).await {
@@ -225,6 +227,9 @@ impl Books {
                 }
                 // So may what it was told earlier, if it has not answered since.
                 heard &= !account.tally.is_unsure();
+                for budget in &account.budgets {
+                    heard &= budget.flush(&self.place).await;
+                }
             }
             heard
         };
@@ -264,10 +269,8 @@ impl Books {
 
 /// The pause before the store is told again at the end.
 const BETWEEN_FLUSHES: Duration = Duration::from_millis(100);
-/// How long the drop of a client waits for its store, where other threads drive what that needs.
-const DROP_PATIENCE: Duration = Duration::from_millis(500);
-/// The same on a runtime of one thread, which stands still meanwhile.
-const DROP_PATIENCE_ALONE: Duration = Duration::from_millis(100);
+/// The longest time that a budget's tasks are waited for at the end: each operation of the store has a second.
+const TASKS_PATIENCE: Duration = Duration::from_secs(3);
 
 impl Drop for Books {
     /// Tells the store what was counted since it was told last: a short program ends here.
@@ -277,35 +280,14 @@ impl Drop for Books {
         }
         let pending = self.accounts().into_iter().filter(|account| account.tally.is_pending());
         let pending: Vec<_> = pending.collect();
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         if pending.is_empty() {
             return;
         }
-        let mut flush = Box::pin(async move {
+        finish_in_drop(async move {
             for account in pending {
                 account.tally.tell_with(Patience::Last).await;
             }
         });
-        if flush.as_mut().now_or_never().is_some() {
-            return;
-        }
-        let patience = match runtime.metrics().num_workers() {
-            // Whatever its flavor is, it may be this very thread.
-            1 => DROP_PATIENCE_ALONE,
-            _ => DROP_PATIENCE,
-        };
-        // A thread of its own may wait, whatever runtime this is and wherever in it.
-        let (end, ended) = std::sync::mpsc::channel();
-        let (give_up, given_up) = tokio::sync::oneshot::channel::<()>();
-        let waits = move || {
-            runtime.block_on(futures_util::future::select(flush, given_up));
-            let _ = end.send(());
-        };
-        if std::thread::Builder::new().name("octowire-usage".to_owned()).spawn(waits).is_ok() {
-            let _ = ended.recv_timeout(patience);
-        }
-        // The thread ends with this, whatever the store does. If the runtime lives on, a task tells the rest.
-        drop(give_up);
     }
 }
 
@@ -333,20 +315,31 @@ impl Account {
         self.tally.count(now, operation, Count { calls: 1, failed: failed.into(), requests: 0 });
     }
 
-    /// A request is about to be sent: it is taken from the budgets, unless one has no room for it.
-    pub(crate) async fn spend(&self, operation: &str) -> Result<Vec<Spent>> {
+    /// A request is about to be sent: it is taken from the budgets, unless one has no room for it. The store is
+    /// asked for all of them at the same time.
+    pub(crate) async fn reserve(
+        self: &Arc<Self>,
+        operation: &str,
+        allowance: &WaitAllowance,
+    ) -> Result<Reserved> {
         let now = clock::now();
-        let mut spent = Vec::with_capacity(self.budgets.len());
-        for budget in &self.budgets {
-            match budget.spend(&self.place, operation, now).await {
-                Ok(one) => spent.push(one),
+        let spent =
+            self.budgets.iter().map(|budget| budget.take(&self.place, operation, now, allowance));
+        let mut reserved = Reserved { account: Arc::clone(self), spent: Vec::new() };
+        let mut refused = None;
+        for spent in join_all(spent).await {
+            match spent {
+                Ok(taken) => reserved.spent.push(taken.keep()),
                 Err(error) => {
-                    self.give_back(spent, |_| true).await;
-                    return Err(error);
+                    reserved.spent.push(None);
+                    refused.get_or_insert(error);
                 }
             }
         }
-        Ok(spent)
+        match refused {
+            Some(error) => Err(error),
+            None => Ok(reserved),
+        }
     }
 
     /// A request is sent.
@@ -355,18 +348,46 @@ impl Account {
     }
 
     /// Gives back to those budgets for which a request was none.
-    pub(crate) async fn give_back(&self, spent: Vec<Spent>, to: impl Fn(&Budget) -> bool) {
+    fn give_back(&self, spent: Vec<Option<Spent>>, to: impl Fn(&Budget) -> bool) {
         for (budget, spent) in self.budgets.iter().zip(spent) {
-            if to(&budget.budget) {
-                budget.give_back(&self.place, spent).await;
+            if let Some(spent) = spent.filter(|_| to(&budget.budget)) {
+                budget.give_back(&self.place, spent);
             }
         }
     }
 
     /// A request did not reach GitHub, or its answer confirmed what was stored.
-    pub(crate) async fn settle(&self, spent: Vec<Spent>, unsent: bool, confirmed: bool) {
+    pub(crate) fn settle(&self, spent: Vec<Option<Spent>>, unsent: bool, confirmed: bool) {
         if unsent || confirmed {
-            self.give_back(spent, |budget| unsent || budget.free_304).await;
+            self.give_back(spent, |budget| unsent || budget.free_304);
         }
+    }
+}
+
+/// What a request took of the budgets before it is sent. It is given back if it is dropped.
+pub(crate) struct Reserved {
+    account: Arc<Account>,
+    /// In the order of the budgets; `None` where one has no room.
+    spent: Vec<Option<Spent>>,
+}
+
+impl Reserved {
+    /// Whether none of the budgets has begun another window since.
+    pub(crate) fn is_current(&self) -> bool {
+        let now = clock::now();
+        let mut spent = self.account.budgets.iter().zip(&self.spent);
+        spent
+            .all(|(budget, spent)| spent.is_some_and(|spent| spent.is_current(&budget.budget, now)))
+    }
+
+    /// The request is sent.
+    pub(crate) fn sent(mut self) -> Vec<Option<Spent>> {
+        std::mem::take(&mut self.spent)
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.account.give_back(std::mem::take(&mut self.spent), |_| true);
     }
 }

@@ -55,6 +55,10 @@ pub(crate) async fn traffic() {
     memory.put("usage:x", garbage, Duration::from_secs(60)).await.unwrap();
     assert!(memory.tallied("usage:x").await.unwrap().is_empty());
 
+    // What is to be written to a store that is not there is dropped.
+    let forgetful = mock.client_builder().store(Gone).build().unwrap();
+    forgetful.users().get_authenticated().send().await.unwrap();
+
     let github = github.with_auth(Once(true.into()));
     github.access_token().await.unwrap();
     github.forget_token().await.unwrap();

@@ -1,14 +1,15 @@
 //! One flight: the stored token if it is good, else a new one, which is then stored.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, error, warn};
 
 use super::{Keeper, LONGEST_FLIGHT, MintRequest};
 use crate::auth::policy::with_jitter;
 use crate::auth::source::Keep;
-use crate::auth::store::TokenStore;
+use crate::auth::store::{StoreLock, TokenStore};
 use crate::auth::token::AccessToken;
 use crate::client::Client;
 use crate::clock;
@@ -35,30 +36,55 @@ impl Keeper {
         };
         let key = self.key(client);
         // Held until the new token is stored: other processes wait here, and then find it.
-        let lock = match store.lock(&key).await {
-            Ok(lock) => Some(lock),
-            Err(error) if self.source.keep() == Keep::Must => return Err(error),
-            Err(error) => {
-                warn!(%error, "the token store can not be locked: minting without it");
-                None
+        let (lock, stored) = if self.source.keep() == Keep::Must {
+            // Without the store it could be lost, however long that takes.
+            let lock = store.lock(&key).await?;
+            (Some(lock), store.load(&key).await?)
+        } else {
+            match store.lock_and_load(&key, client.inner().store_timeout).await {
+                Ok((Ok(lock), stored)) => (Some(lock), stored),
+                Ok((Err(error), stored)) => {
+                    warn!(%error, "the token store can not be locked: minting without it");
+                    (None, stored)
+                }
+                Err(error) => {
+                    warn!(%error, "the token store can not be read: minting without it");
+                    // Not written to either: what is there may be worth saving.
+                    return self.ask(client, self.last().as_ref()).await.map(new);
+                }
             }
         };
-        let stored = match store.load(&key).await {
-            Ok(stored) => stored,
-            Err(error) if self.source.keep() == Keep::Must => return Err(error),
-            Err(error) => {
-                warn!(%error, "the token store can not be read: minting without it");
-                // Not written to either: what is there may be worth saving.
-                return self.ask(client, self.last().as_ref()).await.map(new);
-            }
-        };
-        if let Some(stored) = stored.clone().filter(|stored| self.takes(stored)) {
+        let mut stored = stored;
+        let is_usable = |stored: &AccessToken| self.takes(stored);
+        if self.source.keep() != Keep::Must
+            && lock.is_some()
+            && !stored.as_ref().is_some_and(is_usable)
+        {
+            // Lock and token are asked for at the same time: another process may have stored a token after this one
+            // read, and before this one had the lock.
+            let again = timeout(client.inner().store_timeout, store.load(&key)).await;
+            stored = again.ok().and_then(Result::ok).flatten().or(stored);
+        }
+        if let Some(stored) = stored.clone().filter(is_usable) {
             debug!("token found in the store");
+            release_behind(client, lock);
             return Ok(Minted { token: stored, stored: true });
         }
         let token = self.ask(client, stored.or_else(|| self.last()).as_ref()).await?;
-        self.save(&**store, &key, &token).await;
-        drop(lock);
+        if self.source.keep() != Keep::Must && store.saves_behind() {
+            let (store, token) = (Arc::clone(store), token.clone());
+            client.inner().background.continue_behind(async move {
+                if let Err(error) = store.save(&key, &token).await {
+                    warn!(%error, "the token could not be stored");
+                }
+                if let Some(lock) = lock {
+                    lock.release().await;
+                }
+            });
+        } else {
+            self.save(&**store, &key, &token).await;
+            release_behind(client, lock);
+        }
         Ok(new(token))
     }
 
@@ -141,5 +167,12 @@ impl Keeper {
                 warn!(%error, "the token could not be stored");
             }
         }
+    }
+}
+
+/// Gives a lock back behind the call, so that the end of the process waits for it.
+fn release_behind(client: &Client, lock: Option<StoreLock>) {
+    if let Some(lock) = lock {
+        client.inner().background.continue_behind(lock.release());
     }
 }

@@ -1,12 +1,14 @@
 //! Tokens in a store that clients share, each sealed for itself.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
+use futures_util::future::join;
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
@@ -22,7 +24,7 @@ use crate::auth::token::AccessToken;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::names::hex;
-use crate::store::Store;
+use crate::store::{Guard, Ran, Store, WaitAllowance};
 
 /// Tokens in a [`Store`], for a fleet of processes that mints each token once.
 ///
@@ -35,6 +37,11 @@ use crate::store::Store;
 /// `maxmemory-policy allkeys-lru`, costs a new mint, and for a user's refresh token another
 /// sign-in: give it `noeviction` and persistence, or keep those in an
 /// [`EncryptedFile`](super::EncryptedFile).
+///
+/// A token that can be minted again is not waited for: if the store does not answer within the client's
+/// [`store_timeout`](crate::ClientBuilder::store_timeout), the client mints one without it, and it hands a
+/// new token out before it is stored. A token that is renewed by a refresh token, which must not be lost, waits
+/// for the store.
 ///
 /// A lock is held in the store for 30 seconds at a time, and for longer while its holder lives and
 /// reaches the store, so that a process that dies holds up the others for 30 seconds at most.
@@ -61,8 +68,12 @@ pub struct EncryptedStore {
     store: Arc<dyn Store>,
     key: SealingKey,
     lock_wait: Duration,
+    /// The store with the time that each client gives it, so that an outage is known to the next call.
+    guards: Arc<Mutex<HashMap<Duration, Arc<Guard>>>>,
 }
 
+/// The most timeouts that guards are kept for.
+const MAX_GUARDS: usize = 16;
 /// How long a lock lasts that nobody renews.
 const LOCK_TTL: Duration = Duration::from_secs(30);
 /// How often the holder of a lock renews it.
@@ -77,7 +88,7 @@ impl EncryptedStore {
     /// Tokens in this store, sealed with this key.
     #[must_use]
     pub fn new(store: impl Store, key: SealingKey) -> Self {
-        Self { store: Arc::new(store), key, lock_wait: LOCK_WAIT }
+        Self { store: Arc::new(store), key, lock_wait: LOCK_WAIT, guards: Arc::default() }
     }
 
     /// How long a lock is waited for that another client holds. By default 100 seconds. When they
@@ -89,8 +100,7 @@ impl EncryptedStore {
     }
 
     async fn take_lock(&self, key: &str) -> Result<StoreLock> {
-        let place = format!("token-lock/{}", digest(key));
-        let holder = self.holder()?;
+        let (place, holder) = (lock_place(key), self.holder()?);
         let start = Instant::now();
         let mut pause = FIRST_PAUSE;
         while !self.store.claim(&place, holder.clone(), LOCK_TTL).await.map_err(failed)? {
@@ -107,9 +117,72 @@ impl EncryptedStore {
             sleep(half.saturating_add(some_of(half)).min(left)).await;
             pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
         }
+        Ok(self.hold(place, holder))
+    }
+
+    /// The store for a client that gives it so long.
+    fn guard(&self, patience: Duration) -> Arc<Guard> {
+        let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
+        if guards.len() >= MAX_GUARDS && !guards.contains_key(&patience) {
+            guards.clear();
+        }
+        let guard = guards.entry(patience);
+        Arc::clone(guard.or_insert_with(|| Guard::shared(Arc::clone(&self.store), patience)))
+    }
+
+    /// A lock that was taken.
+    fn hold(&self, place: String, holder: Bytes) -> StoreLock {
         let (lock, dropped) = oneshot::channel::<()>();
-        tokio::spawn(hold(Arc::clone(&self.store), place, holder, dropped));
-        Ok(StoreLock::new(lock))
+        let (ends, released) = oneshot::channel::<()>();
+        let store = Arc::clone(&self.store);
+        tokio::spawn(async move {
+            hold(store, place, holder, dropped).await;
+            drop(ends);
+        });
+        StoreLock::released_by(lock, released)
+    }
+
+    /// Takes the lock and loads the token by one round trip, unless another client holds the lock.
+    async fn take_lock_and_load(
+        &self,
+        key: &str,
+        patience: Duration,
+    ) -> Result<(Result<StoreLock>, Option<AccessToken>)> {
+        let guard = self.guard(patience);
+        let allowance = WaitAllowance::new(patience);
+        let (place, token_place, holder) = (lock_place(key), place_of(key), self.holder()?);
+        let (claimed, sealed) = join(
+            guard.try_run(&allowance, |store| store.claim(&place, holder.clone(), LOCK_TTL)),
+            guard.get(&token_place, usize::MAX, &allowance),
+        )
+        .await;
+        match claimed {
+            Ran::Done(true) => {
+                let lock = self.hold(place, holder);
+                let sealed = sealed.ok_or_else(|| too_late(patience))?;
+                Ok((Ok(lock), self.unseal(key, sealed)?))
+            }
+            Ran::Done(false) => {
+                // Another client mints the token, and it is there after that.
+                let lock = self.take_lock(key).await;
+                let allowance = WaitAllowance::new(patience);
+                let sealed = guard.get(&token_place, usize::MAX, &allowance).await;
+                Ok((lock, self.unseal(key, sealed.ok_or_else(|| too_late(patience))?)?))
+            }
+            Ran::Unknown => {
+                // It may have been taken, and nothing would give it back for a while.
+                drop(self.hold(place, holder));
+                Err(too_late(patience))
+            }
+            Ran::NotTried | Ran::Unreadable => Err(too_late(patience)),
+        }
+    }
+
+    fn unseal(&self, key: &str, sealed: Option<Bytes>) -> Result<Option<AccessToken>> {
+        let Some(sealed) = sealed else { return Ok(None) };
+        let json = self.key.open(&sealed_as(key), &sealed).map_err(|why| self.broken(key, why))?;
+        let mut entries = from_json(&json).ok_or_else(|| self.broken(key, Broken::Tampered))?;
+        Ok(entries.remove(key))
     }
 
     /// A name that nobody else has, for this holder of a lock.
@@ -131,12 +204,11 @@ impl EncryptedStore {
 impl TokenStore for EncryptedStore {
     fn load<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<AccessToken>> {
         Box::pin(async move {
-            let sealed = self.store.get(&place_of(key)).await.map_err(failed)?;
-            let Some(sealed) = sealed else { return Ok(None) };
-            let json =
-                self.key.open(&sealed_as(key), &sealed).map_err(|why| self.broken(key, why))?;
-            let mut entries = from_json(&json).ok_or_else(|| self.broken(key, Broken::Tampered))?;
-            Ok(entries.remove(key))
+            let sealed = match self.store.get(&place_of(key)).await {
+                Err(error) if error.is_unreadable_value() => None,
+                sealed => sealed.map_err(failed)?,
+            };
+            self.unseal(key, sealed)
         })
     }
 
@@ -164,6 +236,18 @@ impl TokenStore for EncryptedStore {
 
     fn lock<'a>(&'a self, key: &'a str) -> StoreFuture<'a, StoreLock> {
         Box::pin(self.take_lock(key))
+    }
+
+    fn lock_and_load<'a>(
+        &'a self,
+        key: &'a str,
+        patience: Duration,
+    ) -> StoreFuture<'a, (Result<StoreLock>, Option<AccessToken>)> {
+        Box::pin(self.take_lock_and_load(key, patience))
+    }
+
+    fn saves_behind(&self) -> bool {
+        true
     }
 }
 
@@ -208,6 +292,17 @@ fn time_left(token: &AccessToken, now: SystemTime) -> Duration {
         Some(_) => own.max(left(token.refresh_token_expires_at())),
         None => own,
     }
+}
+
+fn lock_place(key: &str) -> String {
+    format!("token-lock/{}", digest(key))
+}
+
+fn too_late(patience: Duration) -> Error {
+    AuthFailure::Store.error(
+        format!("the store of the tokens did not answer within {patience:?}"),
+        "check the store; a token that can be minted without it is",
+    )
 }
 
 fn place_of(key: &str) -> String {

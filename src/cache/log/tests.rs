@@ -1,14 +1,37 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::cache::key::Key;
+use crate::cache::lookup::look_up;
 use crate::cache::rules::Times;
-use crate::store::{Memory, Store};
+use crate::cache::storage::Shelf;
+use crate::store::{Memory, Store, WaitAllowance, Writer};
 
 fn log_with(store: &Memory, key: Option<&str>) -> Log {
     let guard = Arc::new(Guard::new(Arc::new(store.clone()), Duration::from_secs(1)));
     let integrity = Integrity::new(key.map(|key| key.to_owned().into())).unwrap();
     // What was read is read again each time.
     Log::shared(guard, integrity, "cache:x:".to_owned(), Duration::ZERO, FOR_EVER)
+}
+
+impl Log {
+    /// The number of the last mark, as a look into the cache finds it.
+    async fn number(&self) -> Option<u64> {
+        let shared = self.0.shared.as_ref().unwrap();
+        let shelf = Shelf {
+            guard: Arc::clone(&shared.guard),
+            integrity: shared.integrity.clone(),
+            writer: Writer::new(Arc::clone(&shared.guard)),
+            own_timeout: None,
+            prefix: "cache:".to_owned(),
+            keep: FOR_EVER,
+            compress_above: usize::MAX,
+            max_value: usize::MAX,
+        };
+        let key = Key::from_bytes(&[7; 32]).unwrap();
+        let allowance = WaitAllowance::new(Duration::from_secs(9));
+        look_up(&shelf, key, None, self, usize::MAX, &allowance).await.number
+    }
 }
 
 fn log(store: &Memory) -> Log {
@@ -181,4 +204,56 @@ proptest! {
             works(&one, &other).await;
         });
     }
+}
+
+/// A store that takes 20 ms for what is written.
+#[derive(Debug)]
+struct Late(Memory);
+
+impl Store for Late {
+    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        self.0.get(key)
+    }
+    fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
+        self.0.put(key, value, ttl)
+    }
+    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            self.0.claim(key, value, ttl).await
+        })
+    }
+    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+        self.0.renew(key, value, ttl)
+    }
+    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
+        self.0.remove(key)
+    }
+    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+        self.0.release(key, value)
+    }
+    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+        self.0.add(key, amount, ttl)
+    }
+}
+
+#[test]
+fn a_mark_is_written_if_the_program_ends_with_the_last_handle() {
+    let memory = Memory::new();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let guard = Arc::new(Guard::new(Arc::new(Late(memory.clone())), Duration::from_secs(1)));
+        let prefix = "cache:x:".to_owned();
+        let log = Log::shared(guard, Integrity::default(), prefix, Duration::ZERO, FOR_EVER);
+        log.note(at("/x"));
+    });
+    runtime.shutdown_background();
+    let reads = async {
+        let hint = memory.get("cache:x:marks").await.unwrap().unwrap();
+        let number = number(&hint).unwrap();
+        memory.get(&format!("cache:x:mark:{number}")).await.unwrap()
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    assert!(runtime.block_on(reads).is_some());
 }

@@ -35,14 +35,27 @@ fn entry(headers: usize, body: usize) -> Arc<Entry> {
 }
 
 fn shelf(store: &Memory, integrity_key: Option<&str>) -> Shelf {
+    let guard = Arc::new(Guard::new(Arc::new(store.clone()), Duration::from_secs(1)));
     Shelf {
-        guard: Arc::new(Guard::new(Arc::new(store.clone()), Duration::from_secs(1))),
+        writer: Writer::new(Arc::clone(&guard)),
+        own_timeout: None,
+        guard,
         integrity: Integrity::new(integrity_key.map(|key| key.to_owned().into())).unwrap(),
         prefix: "cache:".to_owned(),
         keep: DAY,
         compress_above: 100,
         max_value: LARGEST,
     }
+}
+
+async fn get(storage: &Storage, key: Key) -> Option<Arc<Entry>> {
+    storage.get(key, LARGEST, &WaitAllowance::new(DAY)).await
+}
+
+/// Looks up who was answered a question last.
+async fn anybody(storage: &Storage, question: Key) -> Option<Key> {
+    let allowance = WaitAllowance::new(DAY);
+    storage.look_up(key(99), Some(question), &Log::own(), LARGEST, &allowance).await.anybody
 }
 
 #[tokio::test]
@@ -55,14 +68,14 @@ async fn what_is_not_readable_is_removed_from_the_store() {
     let storage = Storage::Store(shelf);
     for value in [Bytes::new(), whole.slice(..whole.len() - 1), elsewhere, "x".into()] {
         store.put(&name, value.clone(), DAY).await.unwrap();
-        assert!(storage.get(key(1), LARGEST).await.is_none());
+        assert!(get(&storage, key(1)).await.is_none());
         assert_eq!(store.get(&name).await.unwrap(), None, "{value:?}");
         store.put(&question, value, DAY).await.unwrap();
-        assert!(storage.anybody(key(1)).await.is_none());
+        assert!(anybody(&storage, key(1)).await.is_none());
         assert_eq!(store.get(&question).await.unwrap(), None);
     }
     store.put(&name, whole, DAY).await.unwrap();
-    assert!(storage.get(key(1), LARGEST).await.is_some());
+    assert!(get(&storage, key(1)).await.is_some());
     assert!(store.get(&name).await.unwrap().is_some());
 }
 
@@ -85,13 +98,13 @@ async fn what_other_clients_can_read_is_left_to_them() {
         let name = small.name(key(1));
         store.put(&name, value.clone(), DAY).await.unwrap();
         let small = Storage::Store(small);
-        assert!(small.get(key(1), 1_000).await.is_none());
+        assert!(small.get(key(1), 1_000, &WaitAllowance::new(DAY)).await.is_none());
         assert_eq!(store.get(&name).await.unwrap(), Some(value.clone()), "read");
         // Nor is it removed because this client does not store what it has instead.
-        small.put(key(1), &entry(1, 3_000)).await;
+        small.put(key(1), &entry(1, 3_000));
         assert_eq!(store.get(&name).await.unwrap(), Some(value), "not stored");
-        small.put(key(1), &entry(1, 30)).await;
-        assert!(small.get(key(1), 1_000).await.is_some());
+        small.put(key(1), &entry(1, 30));
+        assert!(small.get(key(1), 1_000, &WaitAllowance::new(DAY)).await.is_some());
     }
 }
 
@@ -122,8 +135,8 @@ async fn garbage_is_removed_only_as_long_as_it_is_there() {
     for name in [&name, &question] {
         memory.put(name, Bytes::from_static(b"garbage"), DAY).await.unwrap();
     }
-    assert!(storage.get(key(1), LARGEST).await.is_none());
-    assert!(storage.anybody(key(2)).await.is_none());
+    assert!(get(&storage, key(1)).await.is_none());
+    assert!(anybody(&storage, key(2)).await.is_none());
     for name in [&name, &question] {
         assert_eq!(memory.get(name).await.unwrap(), Some(whole.clone()), "another process's");
     }
@@ -140,10 +153,10 @@ async fn what_can_not_be_stored_removes_what_was() {
     let mut too_large = (*entry(1, 10)).clone();
     too_large.body = vec![b'x'; 30_000].into();
     for entry_after in [too_much_said, too_large] {
-        storage.put(key(1), &entry(1, 10)).await;
-        assert!(storage.get(key(1), LARGEST).await.is_some());
-        storage.put(key(1), &Arc::new(entry_after)).await;
-        assert!(storage.get(key(1), LARGEST).await.is_none());
+        storage.put(key(1), &entry(1, 10));
+        assert!(get(&storage, key(1)).await.is_some());
+        storage.put(key(1), &Arc::new(entry_after));
+        assert!(get(&storage, key(1)).await.is_none());
     }
 }
 
@@ -155,8 +168,8 @@ async fn processes_with_other_keys_have_nothing_in_common() {
         for read_by in keys {
             let (one, other) = (shelf(&store, stored_by), shelf(&store, read_by));
             let (one, other) = (Storage::Store(one), Storage::Store(other));
-            one.put(key(1), &entry(1, 10)).await;
-            let read = other.get(key(1), LARGEST).await;
+            one.put(key(1), &entry(1, 10));
+            let read = get(&other, key(1)).await;
             assert_eq!(read.is_some(), stored_by == read_by);
         }
     }
@@ -166,11 +179,11 @@ async fn processes_with_other_keys_have_nothing_in_common() {
 async fn what_is_swept_takes_nothing() {
     let storage = Storage::memory(100_000);
     for number in 0..4 {
-        storage.put(key(number), &entry(3, 500)).await;
-        storage.set_anybody(key(100 + number), key(number)).await;
+        storage.put(key(number), &entry(3, 500));
+        storage.set_anybody(key(100 + number), key(number));
     }
     storage.sweep(|_| false);
-    assert_eq!(storage.anybody(key(101)).await, Some(key(1)));
+    assert_eq!(anybody(&storage, key(101)).await, Some(key(1)));
     storage.sweep(|_| true);
     assert_eq!(storage.bytes(), 0);
 }
@@ -188,10 +201,10 @@ proptest! {
             let (key, other) = (key(number), key(number.wrapping_add(100)));
             runtime.block_on(async {
                 match step {
-                    0 => drop(storage.get(key, LARGEST).await),
-                    1 => storage.put(key, &entry(headers, body)).await,
-                    2 => storage.set_anybody(other, key).await,
-                    3 => storage.remove(key).await,
+                    0 => drop(get(&storage, key).await),
+                    1 => storage.put(key, &entry(headers, body)),
+                    2 => storage.set_anybody(other, key),
+                    3 => storage.remove(key),
                     _ => storage.sweep(|entry| entry.body.len() % 3 == 0),
                 }
             });

@@ -8,8 +8,11 @@ use http::Method;
 
 use super::*;
 use crate::limits::holders::UNTRACKED;
-use crate::limits::{Lane, Outcome, Patience, Priority, RateLimits, Told};
-use crate::store::{Guard, LeaseRequest, Memory, STORE_TIMEOUT, Store, StoreFuture};
+use crate::limits::{CallHandle, Lane, Outcome, Pacing, Patience, Priority, RateLimits, Told};
+use crate::store::{Guard, LeaseRequest, Memory, STORE_TIMEOUT, Store, StoreFuture, WaitAllowance};
+
+mod model;
+mod silence;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -19,12 +22,21 @@ struct Flaky {
     memory: Mutex<Memory>,
     gone: AtomicBool,
     asked: AtomicU32,
+    /// How long it takes beyond a millisecond.
+    late: AtomicU32,
+    /// It hears requests for leases, and its answers are lost.
+    is_mute: AtomicBool,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Handle(Arc<Flaky>);
+struct Handle(Arc<Flaky>, u32);
 
 impl Handle {
+    /// The same store, which takes so many milliseconds longer from here.
+    fn far(&self, late: u32) -> Self {
+        Self(Arc::clone(&self.0), late)
+    }
+
     fn memory(&self) -> Memory {
         self.0.memory.lock().unwrap().clone()
     }
@@ -35,6 +47,14 @@ impl Handle {
         self.0.gone.store(false, Ordering::Relaxed);
     }
 
+    async fn answer(&self) {
+        let late = self.0.late.load(Ordering::Relaxed).saturating_add(self.1);
+        tokio::time::sleep(Duration::from_millis(1 + u64::from(late))).await;
+        if self.0.gone.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    }
+
     fn kill(&self) {
         self.0.gone.store(true, Ordering::Relaxed);
     }
@@ -42,7 +62,10 @@ impl Handle {
 
 impl Store for Handle {
     fn get<'a>(&'a self, _: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        unimplemented!()
+        Box::pin(async move {
+            self.answer().await;
+            Ok(None)
+        })
     }
     fn put<'a>(&'a self, _: &'a str, _: Bytes, _: Duration) -> StoreFuture<'a, ()> {
         unimplemented!()
@@ -69,17 +92,18 @@ impl Store for Handle {
     ) -> StoreFuture<'a, Option<Lease>> {
         Box::pin(async move {
             self.0.asked.fetch_add(1, Ordering::Relaxed);
-            tokio::time::sleep(Duration::from_millis(1)).await;
-            if self.0.gone.load(Ordering::Relaxed) {
+            self.answer().await;
+            let lease = self.memory().lease(key, request).await;
+            if self.0.is_mute.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;
             }
-            self.memory().lease(key, request).await
+            lease
         })
     }
 }
 
 /// What GitHub saw: when each call came, its points, and how many were in flight.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Seen {
     calls: Mutex<Vec<(Instant, u32)>>,
     running: AtomicU32,
@@ -87,14 +111,37 @@ struct Seen {
     /// What is left of the primary limit, and the calls that came when nothing was.
     left: Mutex<Option<u64>>,
     refused: AtomicU32,
+    /// How long each call may wait for the store.
+    patience: Duration,
+    /// The longest wait of a call, in milliseconds.
+    longest: AtomicU32,
+}
+
+impl Default for Seen {
+    /// Calls wait for the store as long as those of a client do by default.
+    fn default() -> Self {
+        Self {
+            calls: Mutex::default(),
+            running: AtomicU32::new(0),
+            most: AtomicU32::new(0),
+            left: Mutex::default(),
+            refused: AtomicU32::new(0),
+            patience: STORE_TIMEOUT,
+            longest: AtomicU32::new(0),
+        }
+    }
 }
 
 impl Seen {
     async fn call(&self, lane: &Arc<Lane>, cost: Cost, latency: u64) {
         let patience = Patience::new(Duration::MAX);
         let points = cost.points;
-        let mut permit =
-            lane.admit(cost, Priority::Interactive, patience, &UNTRACKED).await.unwrap();
+        let mut call = CallHandle::default();
+        call.store_wait = Some(WaitAllowance::new(self.patience));
+        let asked = Instant::now();
+        let mut permit = lane.admit(cost, Priority::Interactive, patience, &call).await.unwrap();
+        let waited = u32::try_from(asked.elapsed().as_millis()).unwrap();
+        self.longest.fetch_max(waited, Ordering::Relaxed);
         permit.sent();
         self.calls.lock().unwrap().push((Instant::now(), points));
         let running = 1 + self.running.fetch_add(1, Ordering::Relaxed);
@@ -139,12 +186,13 @@ impl Seen {
 }
 
 fn fleet(store: &Handle, clients: usize) -> Vec<Arc<Lane>> {
-    let lane = |client| {
-        let guard = Arc::new(Guard::new(Arc::new(store.clone()), STORE_TIMEOUT));
-        let policy = Arc::new(RateLimits::default());
-        Lane::in_fleet(policy, guard, "limits:here:me".to_owned(), format!("client {client}"))
-    };
-    (0..clients).map(lane).collect()
+    (0..clients).map(|client| lane(store.clone(), client, RateLimits::default())).collect()
+}
+
+fn lane(store: Handle, client: usize, policy: RateLimits) -> Arc<Lane> {
+    let guard = Arc::new(Guard::new(Arc::new(store), STORE_TIMEOUT));
+    let (key, member) = ("limits:here:me".to_owned(), format!("client {client}"));
+    Lane::in_fleet(Arc::new(policy), guard, key, member)
 }
 
 fn read() -> Cost {
@@ -352,4 +400,159 @@ async fn a_pause_outlives_the_store_and_ends_for_all() {
     assert!(calls[0].0 - start >= MINUTE, "{:?}", calls[0].0 - start);
     let together = calls.iter().filter(|(when, _)| *when == calls[0].0).count();
     assert_eq!(together, 1, "one finds out whether the pause was long enough");
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_do_not_wait_for_a_lease_stay_below_the_limits_together() {
+    for late in [20, 40] {
+        let store = Handle::default();
+        store.0.late.store(late, Ordering::Relaxed);
+        let patience = Duration::from_millis(10);
+        let seen = Arc::new(Seen { patience, ..Seen::default() });
+        let lanes = fleet(&store, 4);
+        load(&lanes, &seen, 50, 10 * MINUTE).await;
+        assert!(seen.busiest_minute() <= 900, "{} in a minute", seen.busiest_minute());
+        assert!(seen.most.load(Ordering::Relaxed) <= 100, "{:?}", seen.most);
+        let part = f64::from(seen.points()) / (900.0 * 10.0);
+        assert!(part >= 0.5, "{part} of what is allowed");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_waits_for_a_lease_no_longer_than_it_may_and_its_advance_is_told() {
+    let store = Handle::default();
+    store.0.late.store(39, Ordering::Relaxed);
+    let patience = Duration::from_millis(10);
+    let seen = Arc::new(Seen { patience, ..Seen::default() });
+    let lanes = fleet(&store, 2);
+    // Far below the limits, so that nothing but the store is waited for.
+    for round in 0..40 {
+        seen.call(&lanes[round % 2], read(), 5).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if round == 1 {
+            // The first of each client waits until that knows of others.
+            seen.longest.store(0, Ordering::Relaxed);
+        }
+    }
+    assert!(seen.longest.load(Ordering::Relaxed) <= 10, "{:?}", seen.longest);
+    // What both have spent is what a third one is told that there is left.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let request = LeaseRequest {
+        member: "third".to_owned(),
+        join: Some(crate::store::Join::default()),
+        waiting: 1,
+        windows: std::collections::BTreeMap::from([(
+            "points".to_owned(),
+            crate::store::WindowAsk {
+                limit: 900,
+                length: 60_000,
+                want: 900,
+                least: 1,
+                ..Default::default()
+            },
+        )]),
+        ..LeaseRequest::default()
+    };
+    let lease = store.lease("limits:here:me", &request).await.unwrap().unwrap();
+    let left = lease.windows["points"].granted;
+    assert!((1..=860).contains(&left), "{left} of 900, after 40 calls");
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_that_start_together_stay_below_the_limits_however_slow_the_store_is() {
+    let times = [
+        // None is heard in time by a call, and some are never in time.
+        [60, 60, 60, 60],
+        [0, 60, 200, 900],
+        [300, 0, 0, 300],
+        [0, 0, 0, 30_000],
+        [30_000, 0, 30_000, 0],
+    ];
+    for late in times {
+        for concurrent in [100, 10] {
+            let (store, seen) = (Handle::default(), Arc::new(Seen::default()));
+            let client = |(client, late): (usize, u32)| {
+                let pacing = Pacing::default().concurrent(concurrent);
+                lane(store.far(late), client, RateLimits::default().pacing(pacing))
+            };
+            let lanes: Vec<_> = late.into_iter().enumerate().map(client).collect();
+            // A client that hears nothing for longer counts as alone.
+            let calls = load(&lanes, &seen, 200, MINUTE);
+            let _ = tokio::time::timeout(Duration::from_secs(9), calls).await;
+            let most = seen.most.load(Ordering::Relaxed);
+            assert!(most <= concurrent, "{most} of {concurrent} at once: {late:?}");
+            let (spent, served) = (seen.busiest_minute(), seen.calls.lock().unwrap().len());
+            // What a client spends that hears nothing in all that time is known to nobody.
+            let alone = late.iter().filter(|late| **late > 1_000).count();
+            let most = 900 + 85 * u32::try_from(alone).unwrap();
+            assert!(spent <= most, "{spent} points: {late:?}");
+            assert!(served > 100, "{served} calls: {late:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_starts_without_its_store_begins_at_once_and_is_alone_after_ten_seconds() {
+    let (store, seen) = (Handle::default(), Arc::new(Seen::default()));
+    store.kill();
+    let lanes = fleet(&store, 1);
+    let start = Instant::now();
+    for _ in 0..15 {
+        seen.call(&lanes[0], read(), 0).await;
+    }
+    assert_eq!(start.elapsed(), STORE_TIMEOUT, "the first call waits, and no other");
+    let calls = load(&lanes, &seen, 50, MINUTE);
+    let _ = tokio::time::timeout(Duration::from_secs(9), calls).await;
+    assert_eq!(seen.most.load(Ordering::Relaxed), 1);
+    assert!((70..=90).contains(&seen.points()), "{} points", seen.points());
+    load(&lanes, &seen, 200, Duration::from_secs(4)).await;
+    assert_eq!(seen.most.load(Ordering::Relaxed), 100);
+    assert!(seen.busiest_minute() <= 900);
+}
+
+/// The lease of a member that asks for as many calls as it can have.
+async fn ask_for_all(store: &Handle, member: &str) -> Lease {
+    let request = LeaseRequest {
+        member: member.to_owned(),
+        serial: 1,
+        waiting: 500,
+        concurrent: Some(100),
+        join: Some(crate::store::Join::default()),
+        ..LeaseRequest::default()
+    };
+    store.memory().lease("limits:here:me", &request).await.unwrap().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_heard_of_too_late_leaves_a_client_what_the_ledger_counts_for_it() {
+    let store = Handle::default();
+    let patience = Patience::new(Duration::MAX);
+    let lanes = fleet(&store, 1);
+    let admit = || async {
+        let mut call = CallHandle::default();
+        call.store_wait = Some(WaitAllowance::new(STORE_TIMEOUT));
+        lanes[0].admit(read(), Priority::Interactive, patience, &call).await.unwrap()
+    };
+    // What an answer tells of the primary limit allows as many calls.
+    Seen::default().call(&lanes[0], read(), 1).await;
+    // It has forty calls in flight, and then two.
+    let mut permits = futures_util::future::join_all((0..40).map(|_| admit())).await;
+    let rest = permits.split_off(2);
+    for permit in rest {
+        permit.end(Outcome::Answered(None));
+    }
+    // The store hears its next request, which tells two. No answer comes.
+    store.0.is_mute.store(true, Ordering::Relaxed);
+    tokio::time::sleep(2 * HEARTBEAT).await;
+    let others = ask_for_all(&store, "another").await.slots;
+    assert!(others > 50, "{others}");
+    let mut more = Vec::new();
+    for _ in 0..100 {
+        match tokio::time::timeout(Duration::from_millis(100), admit()).await {
+            Ok(permit) => more.push(permit),
+            Err(_) => break,
+        }
+    }
+    let own = u32::try_from(permits.len() + more.len()).unwrap();
+    assert!(own + others <= 100, "{own} beside {others}");
 }

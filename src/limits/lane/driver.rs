@@ -5,66 +5,86 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::select;
+use futures_util::future::{Either, Fuse, FusedFuture, FutureExt, select};
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
 use super::{FollowUp, Lane, State};
 use crate::runtimes::{self, HomeRuntime};
+use crate::store::{Lease, LeaseRequest};
 
 /// Admits calls when their limits end, until no call waits.
 pub(super) async fn keep_time(mut driver: Driver) {
     let lane = &Arc::clone(&driver.lane);
+    let mut asking = pin!(Fuse::terminated());
+    // When calls no longer wait for the lease that is asked for.
+    let mut late = None;
     loop {
-        let (next, request) = {
+        let next = {
             let mut state = lane.state();
             if !driver.is_latest(&state) {
                 return;
             }
-            let (due, request) = lane.ask(&mut state);
-            if state.queue.is_empty() && due.is_none() && request.is_none() {
+            let mut due = None;
+            if asking.is_terminated() {
+                late = None;
+                let (at, request) = lane.ask(&mut state);
+                due = at;
+                if let (Some(request), Some((guard, _))) = (request, &lane.shared) {
+                    late = Instant::now().checked_add(guard.timeout());
+                    let calls_wait = state.rules.waits_for_store();
+                    asking.set(lease(Arc::clone(lane), request, calls_wait).fuse());
+                }
+            }
+            if state.queue.is_empty() && due.is_none() && asking.is_terminated() {
                 state.driven = false;
                 driver.done = true;
                 return;
             }
             let next = if state.queue.is_empty() { None } else { state.next() };
-            ([next, due].into_iter().flatten().min(), request)
+            [next, due, late].into_iter().flatten().min()
         };
-        if let (Some(request), Some((guard, key))) = (request, &lane.shared) {
-            let lease = guard.lease(key, &request).await;
-            let now = Instant::now();
-            let mut then = FollowUp::default();
-            {
-                let mut state = lane.state();
-                // The store answers another request by now.
-                if !driver.is_latest(&state) {
-                    return;
-                }
-                state.rules.answered(now, lease);
-                state.pump(now, lane, &mut then);
-                // Calls of other members may wait for their places.
-                then.detached.extend(state.holders.take_older(now, DETACHED_AFTER));
-            }
-            then.run();
-            continue;
-        }
         let alarm = async {
             match next {
                 Some(next) => sleep_until(next).await,
                 None => pending().await,
             }
         };
-        select(pin!(alarm), pin!(lane.changed.notified())).await;
+        let (alarm, changed) = (pin!(alarm), pin!(lane.changed.notified()));
+        let ended = select(asking.as_mut(), select(alarm, changed)).await;
         let now = Instant::now();
         let mut then = FollowUp::default();
         {
             let mut state = lane.state();
-            if state.is_due(now) {
-                state.pump(now, lane, &mut then);
+            // The store answers another request by now.
+            if !driver.is_latest(&state) {
+                return;
+            }
+            match ended {
+                Either::Left((lease, _)) => {
+                    state.rules.answered(now, lease);
+                    state.pump(now, lane, &mut then);
+                    state.end_silence(now);
+                    // Calls of other members may wait for their places.
+                    then.detached.extend(state.holders.take_older(now, DETACHED_AFTER));
+                }
+                Either::Right(_) if late.is_some_and(|late| late <= now) => {
+                    late = None;
+                    state.rules.answered(now, None);
+                    state.pump(now, lane, &mut then);
+                }
+                Either::Right(_) if state.is_due(now) => state.pump(now, lane, &mut then),
+                Either::Right(_) => {}
             }
         }
         then.run();
     }
+}
+
+/// Asks the store for quota.
+async fn lease(lane: Arc<Lane>, request: LeaseRequest, calls_wait: bool) -> Option<Option<Lease>> {
+    let (guard, key) = lane.shared.as_ref()?;
+    guard.lease(key, &request, calls_wait).await
 }
 
 /// In a fleet, a call that is in flight for so long is detached with the next request for leases:

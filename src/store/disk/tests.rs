@@ -14,7 +14,6 @@ use super::folder::place;
 use super::room::ABANDONED;
 use super::*;
 use crate::store::lease::Join;
-use crate::store::unreadable::is_unreadable;
 
 impl Folder {
     fn path(&self) -> PathBuf {
@@ -209,7 +208,7 @@ async fn a_ledger_that_cannot_be_read_is_begun_anew_and_a_newer_one_is_left() {
     }
     let newer = Bytes::from_static(br#"{"version":2,"what":["else"]}"#);
     disk.put("l", newer.clone(), LONG).await.unwrap();
-    assert!(is_unreadable(&disk.lease("l", &ask).await.unwrap_err()));
+    assert!(disk.lease("l", &ask).await.unwrap_err().is_unreadable_value());
     assert_eq!(disk.get("l").await.unwrap(), Some(newer));
 }
 
@@ -222,8 +221,8 @@ async fn a_sum_that_is_damaged_is_not_taken_for_none() {
     let mut bytes = fs::read(&path).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(&path, bytes).unwrap();
-    assert!(is_unreadable(&disk.spend("n", 0, 9, LONG).await.unwrap_err()));
-    assert!(is_unreadable(&disk.add("n", 1, LONG).await.unwrap_err()));
+    assert!(disk.spend("n", 0, 9, LONG).await.unwrap_err().is_unreadable_value());
+    assert!(disk.add("n", 1, LONG).await.unwrap_err().is_unreadable_value());
     assert_eq!(disk.repair_sum("n", 7, LONG).await.unwrap(), 7);
     assert_eq!(disk.spend("n", 0, 9, LONG).await.unwrap(), (8, true));
 }
@@ -324,9 +323,9 @@ async fn a_damaged_sum_is_damaged_until_it_is_repaired() {
         for round in 0..3 {
             // Another process reads it: a report, the dashboard, or one that takes it for a value.
             let other = Disk::open(&folder.0).unwrap();
-            assert!(is_unreadable(&other.sum("n").await.unwrap_err()), "{what} {round}");
+            assert!(other.sum("n").await.unwrap_err().is_unreadable_value(), "{what} {round}");
             assert_eq!(other.get("n").await.unwrap(), None, "{what}");
-            assert!(is_unreadable(&other.get_within("n", 99).await.unwrap_err()), "{what}");
+            assert!(other.get_within("n", 99).await.unwrap_err().is_unreadable_value(), "{what}");
             assert_eq!(other.tallied("n").await.unwrap(), BTreeMap::new(), "{what}");
             assert!(!other.release("n", Bytes::from_static(b"5")).await.unwrap());
             if round > 0 {
@@ -337,8 +336,11 @@ async fn a_damaged_sum_is_damaged_until_it_is_repaired() {
                 other.put(&neighbour, Bytes::from_static(b"v"), LONG).await.unwrap();
                 assert!(other.get(&neighbour).await.unwrap().is_some(), "{what}");
             }
-            assert!(is_unreadable(&other.spend("n", 0, 9, LONG).await.unwrap_err()), "{what}");
-            assert!(is_unreadable(&other.add("n", -1, LONG).await.unwrap_err()), "{what}");
+            assert!(
+                other.spend("n", 0, 9, LONG).await.unwrap_err().is_unreadable_value(),
+                "{what}"
+            );
+            assert!(other.add("n", -1, LONG).await.unwrap_err().is_unreadable_value(), "{what}");
         }
         assert_eq!(disk.repair_sum("n", 9, LONG).await.unwrap(), 9, "{what}");
         assert_eq!(disk.spend("n", 0, 9, LONG).await.unwrap(), (9, false), "{what}");
@@ -421,7 +423,7 @@ async fn a_value_that_is_too_large_for_its_reader_is_not_read() {
     let disk = Disk::open(&folder.0).unwrap();
     disk.put("k", Bytes::from(vec![7; 100]), LONG).await.unwrap();
     assert_eq!(disk.get_within("k", 100).await.unwrap().unwrap().len(), 100);
-    assert!(is_unreadable(&disk.get_within("k", 99).await.unwrap_err()));
+    assert!(disk.get_within("k", 99).await.unwrap_err().is_unreadable_value());
     assert_eq!(disk.get_within("absent", 0).await.unwrap(), None);
     assert!(disk.get("k").await.unwrap().is_some());
 }
@@ -447,5 +449,5 @@ async fn a_store_whose_modes_are_not_real_is_used_on_request() {
     // By default it is not believed.
     fs::set_permissions(&file, fs::Permissions::from_mode(0o777)).unwrap();
     let checked = Disk::open(&folder.0).unwrap();
-    assert!(is_unreadable(&checked.sum("n").await.unwrap_err()));
+    assert!(checked.sum("n").await.unwrap_err().is_unreadable_value());
 }

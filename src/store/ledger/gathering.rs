@@ -88,6 +88,23 @@ impl Gathering {
         }
     }
 
+    /// Whether clients may be about to join that have started with the ledger, or come back from the outage.
+    pub(super) fn is_young(&self, now: u64) -> bool {
+        now < self.since.saturating_add(GONE)
+    }
+
+    /// How many of the calls in flight are left to clients that the ledger does not know yet: before they hear
+    /// from it, each has one.
+    pub(super) fn slots_of_strangers(&self, now: u64, limit: u32) -> u32 {
+        let others = limit.saturating_sub(1);
+        if self.is_young(now) { others.div_ceil(4) } else { limit.div_ceil(20).min(others) }
+    }
+
+    /// How much of a window is left to them.
+    pub(super) fn units_of_strangers(&self, now: u64, limit: u32) -> u32 {
+        if self.is_young(now) { limit / 20 } else { 0 }
+    }
+
     /// As many calls as may be under way.
     pub(super) fn slots(&self, now: u64, limit: u32) -> u32 {
         match (self.absent(now, GONE), self.lost) {

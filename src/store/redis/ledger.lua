@@ -383,6 +383,13 @@ local function answer()
     local kept = portion(all, missing, book.gathering.expected)
     all = max(book.gathering.lost and min(all, book.gathering.slots) or all - kept, 1)
   end
+  -- Clients that the ledger does not know yet have one call each in flight before they hear from it.
+  local young = now < book.gathering.since + GONE
+  if ask.concurrent then
+    local limit = ask.concurrent
+    local left = young and floor((max(limit - 1, 0) + 3) / 4) or min(floor((limit + 19) / 20), max(limit - 1, 0))
+    all = max(min(all, limit - left), 1)
+  end
   local share = max(floor(all / members), 1)
   -- Each has one at least, to go on with if it hears no more.
   local least_slots = share > 1 and 1 or 0
@@ -420,6 +427,9 @@ local function answer()
         if other ~= ask.member then left_to_others = left_to_others + (member.alone[name] or 0) end
       end
       free = max(free - left_to_others, 0)
+      -- While clients are awaited that were there before, what is free is bounded by theirs.
+      local strangers = young and absent == 0 and unreported == 0 and floor(limit / 20) or 0
+      free = max(free - strangers, 0)
       local least = min(about.least, max(limit, 1))
       local worth = max(min(about.want, floor(limit / WORTHWHILE)), least)
       local most = not open and 0 or probe and about.least or NONE
@@ -430,10 +440,10 @@ local function answer()
       add(name, window, index, granted)
       if book.gathering.lost then add_spare(name, window, -granted) end
       if granted < about.want then
-        wait = max(wait_for(window, about.length, limit, worth), LATER)
+        wait = max(wait_for(window, about.length, limit, worth), 2 * LATER)
         -- What was granted just now may be given back.
         if since(window, max(now - 2 * VALID, 0), about.length) > 0 then wait = min(wait, 4 * VALID) end
-        if left_to_others > 0 then wait = max(wait, VALID) end
+        if left_to_others > 0 or (strangers > 0 and granted == 0) then wait = max(wait, VALID) end
         if absent > 0 then
           wait = LATER
         elseif unreported > 0 then
@@ -501,7 +511,15 @@ local function answer()
   end
 
   -- Writes to what the same owner has.
-  local room = #ask.owners > 0 and MAX_OWNERS - count(book.owners) or 0
+  local room = MAX_OWNERS - count(book.owners)
+  for owner, ago in pairs(ask.written or {}) do
+    local next = min(now + ask.between_writes, MAX_NUMBER) - ago
+    local known = book.owners[owner]
+    if next > (known or now) and (known or (room > 0 and #owner <= MAX_TEXT)) then
+      book.owners[owner] = next
+      if not known then room = room - 1 end
+    end
+  end
   for _, owner in ipairs(ask.owners) do
     lease.owners = lease.owners or {}
     local next = book.owners[owner]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::future::join_all;
 use redis::aio::{ConnectionLike, ConnectionManager, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
 use redis::{Cmd, FromRedisValue, RedisError, RedisResult, ScriptInvocation};
@@ -23,6 +24,8 @@ pub(super) enum Connection {
 
 pub(super) struct Link {
     server: Server,
+    /// What a new connection loads, so that the first use takes one round trip.
+    scripts: fn() -> Vec<ScriptInvocation<'static>>,
     /// A connection is driven by a task of the runtime on which it was made.
     by_runtime: PerRuntime<Arc<RuntimeLink>>,
 }
@@ -41,8 +44,15 @@ pub(super) fn is_cut(error: &RedisError) -> bool {
 }
 
 impl Link {
-    pub(super) fn new(server: Server) -> Arc<Self> {
-        Arc::new(Self { server, by_runtime: PerRuntime::default() })
+    pub(super) fn new(
+        server: Server,
+        scripts: fn() -> Vec<ScriptInvocation<'static>>,
+    ) -> Arc<Self> {
+        Arc::new(Self { server, scripts, by_runtime: PerRuntime::default() })
+    }
+
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self.server, Server::Cluster(_))
     }
 
     pub(super) async fn query<T: FromRedisValue>(
@@ -85,6 +95,9 @@ impl Link {
                 return Ok(connection);
             }
             let connection = link.server.connect().await?;
+            let scripts = (link.scripts)();
+            // One that is not loaded is when it is used.
+            join_all(scripts.iter().map(|script| load(script, connection.clone()))).await;
             own.set(Some(connection.clone()));
             Ok(connection)
         });
@@ -123,6 +136,14 @@ async fn invoke<T: FromRedisValue>(
     connection: &mut (impl ConnectionLike + Send),
 ) -> RedisResult<T> {
     script.invoke_async(connection).await
+}
+
+async fn load(script: &ScriptInvocation<'_>, connection: Connection) {
+    let _ = match connection {
+        Connection::Single(mut connection) => script.load_async(&mut connection).await,
+        Connection::Cluster(mut connection) => script.load_async(&mut *connection).await,
+        Connection::Master(mut connection) => script.load_async(&mut *connection).await,
+    };
 }
 
 impl fmt::Debug for Link {

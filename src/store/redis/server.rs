@@ -6,6 +6,7 @@ use std::time::Duration;
 use redis::TlsCertificates;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::cluster::ClusterClient;
+use redis::io::tcp::TcpSettings;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult, TlsMode};
 use tokio::sync::Mutex;
@@ -46,9 +47,15 @@ pub(super) fn nodes(urls: &[String]) -> RedisResult<Vec<ConnectionInfo>> {
         if let Some(password) = node.redis_settings().password() {
             sanitize::pin(password.as_bytes());
         }
-        Ok(node)
+        Ok(node.set_tcp_settings(tcp()))
     };
     urls.iter().map(node).collect()
+}
+
+/// What is asked at the same time is sent at once: by default a second request waits until the server
+/// acknowledges the first one, which it does with the answer.
+fn tcp() -> TcpSettings {
+    TcpSettings::default().set_nodelay(true)
 }
 
 impl Server {
@@ -77,6 +84,7 @@ impl Server {
                 let builder = ClusterClient::builder(nodes)
                     .connection_timeout(CONNECT_TIMEOUT)
                     .response_timeout(RESPONSE_TIMEOUT)
+                    .tcp_settings(tcp())
                     .retries(3);
                 #[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
                 let builder = match certificates {
@@ -165,6 +173,7 @@ fn sentinel(
             .set_client_to_redis_certificates(certificates.clone())
             .set_client_to_sentinel_certificates(certificates);
     }
+    builder = builder.set_client_to_redis_tcp_settings(tcp());
     builder = builder.set_client_to_redis_db(first.redis_settings().db());
     if let Some((user, password)) = login {
         if let Some(user) = user {

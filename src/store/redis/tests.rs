@@ -10,7 +10,7 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::*;
 use crate::store::lease::{BudgetAsk, BudgetTold, Join, Pause, WindowAsk};
-use crate::store::{Disk, Guard, Ledger, Memory};
+use crate::store::{Disk, Guard, Ledger, Memory, WaitAllowance};
 
 #[allow(unreachable_pub, reason = "other test binaries use it as well")]
 #[path = "../../../tests/support/redis_servers.rs"]
@@ -25,6 +25,11 @@ fn bytes(text: &'static str) -> Bytes {
     Bytes::from_static(text.as_bytes())
 }
 
+/// What a call of its own may wait.
+fn allowance() -> WaitAllowance {
+    WaitAllowance::new(Duration::from_millis(50))
+}
+
 /// What any store promises.
 async fn keeps_its_promises(store: &dyn Store) {
     assert_eq!(store.get("v").await.unwrap(), None);
@@ -34,6 +39,15 @@ async fn keeps_its_promises(store: &dyn Store) {
     store.remove("v").await.unwrap();
     store.remove("v").await.unwrap();
     assert_eq!(store.get("v").await.unwrap(), None);
+
+    store.put("m:1", bytes("one"), LONG).await.unwrap();
+    store.put("m:3", Bytes::new(), LONG).await.unwrap();
+    let keys = [("m:3", 0), ("m:2", 9), ("m:1", 2), ("m:1", 3)];
+    let many = store.get_many(&keys).await.unwrap().into_iter();
+    let many = many.map(|value| value.map_err(|error| error.is_unreadable_value()));
+    let expected = [Ok(Some(Bytes::new())), Ok(None), Err(true), Ok(Some(bytes("one")))];
+    assert_eq!(many.collect::<Vec<_>>(), expected, "each has its own bound");
+    assert!(store.get_many(&[]).await.unwrap().is_empty());
 
     store.put("short", bytes("x"), SHORT).await.unwrap();
     tokio::time::sleep(2 * SHORT).await;
@@ -55,7 +69,7 @@ async fn keeps_its_promises(store: &dyn Store) {
     assert_eq!(store.sum("no-sum").await.unwrap(), None);
     assert_eq!(store.get("no-sum").await.unwrap(), None, "reading begins none");
     assert_eq!(store.get_within("n", 2).await.unwrap().unwrap(), b"-2"[..]);
-    assert!(is_unreadable(&store.get_within("n", 1).await.unwrap_err()));
+    assert!(store.get_within("n", 1).await.unwrap_err().is_unreadable_value());
     assert_eq!(store.get_within("no-value", 0).await.unwrap(), None);
     assert!(store.claim("begun", bytes("1000"), LONG).await.unwrap());
     assert_eq!(store.add("begun", 1, LONG).await.unwrap(), 1001);
@@ -75,9 +89,9 @@ async fn keeps_its_promises(store: &dyn Store) {
         for failed in
             [store.add("g", 1, LONG).await, store.spend("g", 0, 9, LONG).await.map(|it| it.0)]
         {
-            assert!(is_unreadable(&failed.unwrap_err()), "{garbage}");
+            assert!(failed.unwrap_err().is_unreadable_value(), "{garbage}");
         }
-        assert!(is_unreadable(&store.sum("g").await.unwrap_err()), "{garbage}");
+        assert!(store.sum("g").await.unwrap_err().is_unreadable_value(), "{garbage}");
         assert_eq!(store.get("g").await.unwrap().unwrap(), garbage.as_bytes(), "left as it is");
         assert_eq!(store.repair_sum("g", 3, LONG).await.unwrap(), 3);
         assert_eq!(store.spend("g", 0, 4, LONG).await.unwrap(), (4, true));
@@ -123,11 +137,15 @@ async fn keeps_its_promises(store: &dyn Store) {
     };
     let lease = store.lease("l", &ask).await.unwrap().unwrap();
     assert_eq!((lease.slots, lease.windows["points"].granted), (3, 40));
-    let all = (0..50).map(|index| format!("many:{index}"));
-    for key in all {
-        store.put(&key, Bytes::from(key.clone()), LONG).await.unwrap();
-        assert_eq!(store.get(&key).await.unwrap().unwrap(), key.as_bytes());
+    let all: Vec<String> = (0..50).map(|index| format!("many:{index}")).collect();
+    for key in &all {
+        store.put(key, Bytes::from(key.clone()), LONG).await.unwrap();
+        assert_eq!(store.get(key).await.unwrap().unwrap(), key.as_bytes());
     }
+    // In a cluster, they are on several nodes.
+    let keys: Vec<_> = all.iter().map(|key| (&**key, 99)).collect();
+    let values = store.get_many(&keys).await.unwrap().into_iter().map(|value| value.unwrap());
+    assert!(values.zip(&all).all(|(value, key)| value.as_deref() == Some(key.as_bytes())));
 }
 
 #[tokio::test]
@@ -175,16 +193,16 @@ async fn a_server_that_was_restarted_is_used_again() {
     let mut server = RedisServer::start();
     let redis = Redis::connect(server.url()).await.unwrap();
     let guard = Guard::new(Arc::new(redis), Duration::from_millis(50));
-    assert_eq!(guard.run(|store| store.get("k")).await, Some(None));
+    assert_eq!(guard.run(&allowance(), |store| store.get("k")).await, Some(None));
     server.kill();
     let start = Instant::now();
     while start.elapsed() < Duration::from_millis(300) {
-        assert_eq!(guard.run(|store| store.get("k")).await, None);
+        assert_eq!(guard.run(&allowance(), |store| store.get("k")).await, None);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     server.restart();
     let back = async {
-        while guard.run(|store| store.get("k")).await.is_none() {
+        while guard.run(&allowance(), |store| store.get("k")).await.is_none() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
@@ -324,6 +342,9 @@ fn requests() -> impl Strategy<Value = Vec<(u64, LeaseRequest)>> {
             serial += 1;
             let heard = last[usize::from(member)] / if other.4 == 0 { 2 } else { 1 };
             last[usize::from(member)] = serial;
+            // Some have written to them without asking.
+            let written = other.2.iter().filter(|_| want % 3 == 0);
+            let written = written.map(|owner| (owner.clone(), u64::from(want) * 10)).collect();
             let request = LeaseRequest {
                 member: format!("m{member}"),
                 serial: if other.4 == 1 { serial / 2 } else { serial },
@@ -354,6 +375,7 @@ fn requests() -> impl Strategy<Value = Vec<(u64, LeaseRequest)>> {
                 windows: BTreeMap::from([("points".to_owned(), ask)]),
                 budgets,
                 owners: other.2,
+                written,
                 between_writes: 1_000,
                 pause: other.0.map(|(ends_in, level)| Pause { ends_in, level }),
                 recovered: other.1,

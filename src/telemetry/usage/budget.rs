@@ -11,10 +11,10 @@ use crate::error::{Error, ErrorKind, Result};
 /// What the cache answers, and what provably did not reach GitHub, does not count. What the client asks
 /// by itself, such as for tokens, counts as well.
 ///
-/// It is counted in the client's [store](crate::ClientBuilder::store) before it is sent, which costs a round trip for
-/// each budget, of [50 ms](crate::ClientBuilder::store_timeout) at most. While the store answers, not one request goes over
-/// a hard limit, whatever clients share it. While it does not, a budget that is not [strict](Self::strict) is kept by each
-/// process for itself. A store that forgets, forgets budgets: the client's own memory when the client ends,
+/// It is counted in the client's [store](crate::ClientBuilder::store) before it is sent, which costs one round trip for
+/// all budgets, within what a call [waits for its store](crate::ClientBuilder::store_timeout). While the store answers in
+/// time, not one request goes over a hard limit, whatever clients share it. While it does not, a budget that is not
+/// [strict](Self::strict) is kept by each process for itself. A store that forgets, forgets budgets: the client's own memory when the client ends,
 /// [`Memory`](crate::store::Memory) when it is full of them, [`Disk`](crate::store::Disk) what was used least when it is
 /// full of anything, Redis if it may evict (`maxmemory-policy`).
 ///

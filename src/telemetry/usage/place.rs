@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 
 pub(super) use crate::store::Ran;
-use crate::store::{Guard, Memory, Store, StoreFuture};
+use crate::store::{BACKGROUND_TIMEOUT, Guard, Memory, Store, StoreFuture, Tasks, WaitAllowance};
 
 /// The client's store, and what is kept without one.
 pub(super) struct Place {
@@ -18,12 +18,14 @@ pub(super) struct Place {
     tallies: Memory,
     /// The store keeps no tallies.
     apart: AtomicBool,
+    /// What the store is asked and told about budgets.
+    pub(super) tasks: Arc<Tasks>,
 }
 
 /// How long the store is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Patience {
-    /// As long as a call may lose by it, and not at all while it is known not to answer.
+    /// For a while, and not at all while it is known not to answer.
     Guarded,
     /// Until it answers: the caller bounds the time.
     Last,
@@ -43,6 +45,7 @@ impl Place {
             sums: Memory::with_max_bytes(SUMS_BYTES),
             tallies: Memory::with_max_bytes(TALLIES_BYTES),
             apart: AtomicBool::new(false),
+            tasks: Arc::default(),
         }
     }
 
@@ -57,7 +60,8 @@ impl Place {
         answers && self.is_shared()
     }
 
-    /// Adds what is owed to a sum, and one more if there is room; the sum, and whether there was.
+    /// Adds what is owed to a sum, and one more if there is room; the sum, and whether there was. A call
+    /// waits for that.
     pub(super) async fn spend(
         &self,
         key: &str,
@@ -65,22 +69,28 @@ impl Place {
         most: i64,
         ttl: Duration,
     ) -> Ran<(i64, bool)> {
-        self.run(|store| store.spend(key, owed, most, ttl)).await
+        self.run(true, |store| store.spend(key, owed, most, ttl)).await
+    }
+
+    /// The same for a sum alone.
+    pub(super) async fn ask(&self, key: &str, ttl: Duration) -> Ran<i64> {
+        self.run(true, |store| store.add(key, 0, ttl)).await
     }
 
     /// Adds to a sum.
     pub(super) async fn add(&self, key: &str, amount: i64, ttl: Duration) -> Ran<i64> {
-        self.run(|store| store.add(key, amount, ttl)).await
+        self.run(false, |store| store.add(key, amount, ttl)).await
     }
 
     /// Raises a sum to this, also one that cannot be read; the sum.
     pub(super) async fn repair(&self, key: &str, at_least: i64, ttl: Duration) -> Ran<i64> {
-        self.run(|store| store.repair_sum(key, at_least, ttl)).await
+        self.run(false, |store| store.repair_sum(key, at_least, ttl)).await
     }
 
     /// Whether this was not done before.
     pub(super) async fn claim(&self, key: &str, ttl: Duration) -> bool {
-        let claimed = self.run(|store| store.claim(key, Bytes::from_static(b"1"), ttl)).await;
+        let claimed =
+            self.run(false, |store| store.claim(key, Bytes::from_static(b"1"), ttl)).await;
         // Rather twice than not at all.
         !matches!(claimed, Ran::Done(false))
     }
@@ -88,7 +98,7 @@ impl Place {
     /// Notes when the first of something was.
     pub(super) async fn remember_first(&self, key: &str, time: SystemTime, ttl: Duration) {
         let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().to_string();
-        self.run(|store| store.claim(key, Bytes::from(seconds), ttl)).await;
+        self.run(false, |store| store.claim(key, Bytes::from(seconds), ttl)).await;
     }
 
     /// When it was.
@@ -116,7 +126,11 @@ impl Place {
     ) -> Ran<()> {
         if let Some(guard) = self.shared.as_ref().filter(|_| self.is_shared()) {
             let ran = match patience {
-                Patience::Guarded => guard.try_run(|store| store.tally(key, amounts, ttl)).await,
+                Patience::Guarded => {
+                    let tally = guard
+                        .run_behind(BACKGROUND_TIMEOUT, |store| store.tally(key, amounts, ttl));
+                    tally.await
+                }
                 Patience::Last => guard.run_last(|store| store.tally(key, amounts, ttl)).await,
             };
             match ran {
@@ -134,17 +148,22 @@ impl Place {
     /// The numbers by name.
     pub(super) async fn tallied(&self, key: &str) -> Option<BTreeMap<String, u64>> {
         match self.shared.as_ref().filter(|_| self.is_shared()) {
-            Some(guard) => guard.read(READING, |store| store.tallied(key)).await,
+            Some(guard) => guard.read_or_default(READING, |store| store.tallied(key)).await,
             None => self.tallies.tallied(key).await.ok(),
         }
     }
 
     async fn run<'a, T>(
         &'a self,
+        call_waits: bool,
         operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
     ) -> Ran<T> {
         match &self.shared {
-            Some(guard) => guard.try_run(operation).await,
+            // How long the call waits for it is the call's own.
+            Some(guard) if call_waits => {
+                guard.try_run(&WaitAllowance::new(guard.timeout()), operation).await
+            }
+            Some(guard) => guard.run_behind(BACKGROUND_TIMEOUT, operation).await,
             None => match operation(&self.sums).await {
                 Ok(value) => Ran::Done(value),
                 // Memory does not fail.

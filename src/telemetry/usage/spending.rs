@@ -1,16 +1,24 @@
 //! What is spent of a budget, counted before it is sent.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use tokio::time::Instant;
+use tokio::sync::{Mutex as AsyncMutex, oneshot};
+use tokio::time::{Instant, timeout};
 use tracing::warn;
 
 use super::budget::Budget;
 use super::period::Window;
 use super::place::{Place, Ran};
 use crate::error::{Error, ErrorKind};
+use crate::runtimes::PerRuntime;
+use crate::store::WaitAllowance;
 use crate::telemetry::meter;
+
+mod question;
+
+use question::{Decision, Heard, Question};
 
 /// One budget of one identity, or of all.
 ///
@@ -24,6 +32,9 @@ pub(super) struct Spending {
     /// The budget and the identity, as metrics know them.
     labels: [&'static str; 2],
     state: Mutex<State>,
+    /// Held while the store is told what it was not told. A task of another runtime, which may not be polled, is not
+    /// waited for: what it tells is in flight, and no task tells it again.
+    telling: PerRuntime<Arc<AsyncMutex<()>>>,
 }
 
 /// What is known of one window.
@@ -38,6 +49,8 @@ struct State {
     /// What it is being told of, and what it was told of without an answer since it answered last.
     in_flight: i64,
     unsure: i64,
+    /// Requests of which it is being told, and which nobody has decided about.
+    undecided: i64,
     /// It did not answer when it was told last.
     silent: bool,
     warned: bool,
@@ -47,18 +60,18 @@ struct State {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spent(Window);
 
+impl Spent {
+    /// Whether the window that it was counted in has not ended.
+    pub(super) fn is_current(self, budget: &Budget, now: SystemTime) -> bool {
+        budget.period.at(now) == self.0
+    }
+}
+
 /// What the store is being told. If the task that tells it is dropped, it is unknown whether it heard.
 struct Telling<'a> {
     spending: &'a Spending,
     window: Window,
     amount: i64,
-}
-
-/// What the store was told of without an answer, perhaps: with one request, what was owed.
-struct Told {
-    amount: i64,
-    owed: i64,
-    perhaps: bool,
 }
 
 /// A sum that is unreadable is replaced by the limit and this: requests under way that give back theirs leave the
@@ -70,7 +83,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 impl Spending {
     pub(super) fn new(budget: Budget, prefix: String, identity: &'static str) -> Self {
         let labels = [meter::budget_name(&budget.name), identity];
-        Self { budget, prefix, labels, state: Mutex::default() }
+        let (state, telling) = (Mutex::default(), PerRuntime::default());
+        Self { budget, prefix, labels, state, telling }
     }
 
     /// Whether it is known to be spent for this operation, without asking.
@@ -93,49 +107,114 @@ impl Spending {
             && hard.is_some_and(|it| state.used() >= it)
     }
 
-    /// Counts one request.
-    pub(super) async fn spend(
-        &self,
-        place: &Place,
+    /// Counts one request, and gives it back unless it is kept.
+    pub(super) async fn take(
+        self: &Arc<Self>,
+        place: &Arc<Place>,
         operation: &str,
         now: SystemTime,
+        allowance: &WaitAllowance,
+    ) -> Result<Taken, Error> {
+        let spent = self.spend(place, operation, now, allowance).await?;
+        Ok(Taken { spending: Arc::clone(self), place: Arc::clone(place), spent: Some(spent) })
+    }
+
+    /// Counts one request: by the store if it answers while the call may wait for it, else by what is known
+    /// here, of which the store is told.
+    pub(super) async fn spend(
+        self: &Arc<Self>,
+        place: &Arc<Place>,
+        operation: &str,
+        now: SystemTime,
+        allowance: &WaitAllowance,
     ) -> Result<Spent, Error> {
         self.check(operation, now)?;
         let (window, hard) = (self.budget.period.at(now), self.hard(operation));
-        if !self.finds_out(place, window).await {
-            return self.spend_alone(window, None, hard, now);
-        }
-        let owed = {
-            let mut state = self.state();
-            state.turn_to(window);
-            let owed = std::mem::take(&mut state.untold);
-            state.in_flight = state.in_flight.saturating_add(owed).saturating_add(1);
-            owed
+        let (answer, answered) = oneshot::channel();
+        let shared = Arc::new(Decision::default());
+        let question = Question {
+            spending: Arc::clone(self),
+            place: Arc::clone(place),
+            window,
+            hard,
+            now,
+            shared: Arc::clone(&shared),
         };
-        let mut telling = Telling { spending: self, window, amount: owed.saturating_add(1) };
-        let most = hard.unwrap_or(i64::MAX);
-        let ran = self.count(place, window, owed, most).await;
-        let amount = std::mem::take(&mut telling.amount);
-        let Ran::Done((sum, went)) = ran else {
-            let told = Told { amount, owed, perhaps: matches!(ran, Ran::Unknown) };
-            return self.spend_alone(window, Some(told), hard, now);
+        place.tasks.continue_behind(question.ask(answer));
+        let mut undecided =
+            Undecided { spending: self, place, window, shared: &shared, answered, decided: false };
+        let heard = match undecided.answered.try_recv() {
+            Ok(heard) => Ok(heard),
+            Err(oneshot::error::TryRecvError::Closed) => Ok(Heard::Nothing { counted: false }),
+            Err(oneshot::error::TryRecvError::Empty) => {
+                let _wait = allowance.begin();
+                match timeout(allowance.left(), &mut undecided.answered).await {
+                    // Its task is gone, and what it was telling is unsure.
+                    Ok(heard) => Ok(heard.unwrap_or(Heard::Nothing {
+                        counted: shared.is_told.load(Ordering::Relaxed),
+                    })),
+                    Err(late) => Err(late),
+                }
+            }
         };
-        {
-            let mut state = self.state();
-            if state.window == Some(window) {
-                state.in_flight = state.in_flight.saturating_sub(amount);
-                state.hear(sum);
+        let mut state = self.state();
+        let heard = heard.or_else(|late| {
+            undecided.answered.close();
+            // It may have come at this very moment.
+            undecided.answered.try_recv().map_err(|_| late)
+        });
+        undecided.decided = true;
+        match heard {
+            Ok(Heard::Sum(_, true)) => Ok(Spent(window)),
+            Ok(Heard::Sum(_, false)) => {
+                drop(state);
+                Err(self.spent(window, now))
+            }
+            Ok(Heard::Nothing { counted }) => {
+                undecided.end(&mut state);
+                let used = self.decide(&mut state, window, counted, hard, now);
+                if counted && used.is_err() && state.window == Some(window) {
+                    state.not_sent();
+                }
+                drop(state);
+                used.map(|used| self.tell(used))?;
+                Ok(Spent(window))
+            }
+            Err(_) => {
+                let counted = shared.is_told.load(Ordering::Relaxed);
+                undecided.end(&mut state);
+                let used = self.decide(&mut state, window, counted, hard, now);
+                shared.went.store(used.is_ok(), Ordering::Relaxed);
+                drop(state);
+                used.map(|used| self.tell(used))?;
+                Ok(Spent(window))
             }
         }
-        if !went {
+    }
+
+    /// Decides about a request without the store. `counted` says whether it counts here already. Returns
+    /// what is used then.
+    fn decide(
+        &self,
+        state: &mut State,
+        window: Window,
+        counted: bool,
+        hard: Option<i64>,
+        now: SystemTime,
+    ) -> Result<i64, Error> {
+        // Others that are not decided about come after this one.
+        let used = state.used().saturating_sub(state.undecided);
+        let used = used.saturating_add(i64::from(!counted));
+        if self.budget.strict && hard.is_some() {
+            return Err(self.unknown());
+        }
+        if hard.is_some_and(|hard| used > hard) {
             return Err(self.spent(window, now));
         }
-        if sum == amount {
-            place.remember_first(&self.first_key(window), now, window.period.kept()).await;
+        if state.window == Some(window) && !counted {
+            state.untold = state.untold.saturating_add(1);
         }
-        self.warn(place, window, sum).await;
-        self.tell(sum);
-        Ok(Spent(window))
+        Ok(used)
     }
 
     /// Has the store count one request and what is owed. A sum that it cannot read is repaired before; if that
@@ -146,6 +225,15 @@ impl Spending {
             Ran::Unreadable if self.repair(place, window).await => {
                 place.spend(&key, owed, most, kept).await
             }
+            ran => ran,
+        }
+    }
+
+    /// The same for the sum alone.
+    async fn ask(&self, place: &Place, window: Window) -> Ran<i64> {
+        let (key, kept) = (self.key(window), window.period.kept());
+        match place.ask(&key, kept).await {
+            Ran::Unreadable if self.repair(place, window).await => place.ask(&key, kept).await,
             ran => ran,
         }
     }
@@ -192,7 +280,7 @@ impl Spending {
                 return true;
             }
         }
-        let Ran::Done(sum) = self.add(place, window, 0).await else {
+        let Ran::Done(sum) = self.ask(place, window).await else {
             return false;
         };
         let mut state = self.state();
@@ -202,56 +290,107 @@ impl Spending {
         true
     }
 
-    /// Decides about a request without the store, which was told of it without an answer, or of nothing.
-    fn spend_alone(
-        &self,
-        window: Window,
-        told: Option<Told>,
-        hard: Option<i64>,
-        now: SystemTime,
-    ) -> Result<Spent, Error> {
-        let mut state = self.state();
-        let current = state.window == Some(window);
-        if let (Some(Told { amount, owed, perhaps }), true) = (&told, current) {
-            state.silent = true;
-            state.in_flight = state.in_flight.saturating_sub(*amount);
-            match perhaps {
-                true => state.unsure = state.unsure.saturating_add(*amount),
-                false => state.untold = state.untold.saturating_add(*owed),
+    /// Gives one back that was none. The store is told behind the call.
+    pub(super) fn give_back(self: &Arc<Self>, place: &Arc<Place>, Spent(window): Spent) {
+        let is_current = {
+            let mut state = self.state();
+            let is_current = state.window == Some(window);
+            if is_current {
+                state.untold = state.untold.saturating_sub(1);
             }
+            is_current
+        };
+        if is_current {
+            return self.tell_behind(place);
         }
-        let told = told.is_some_and(|told| told.perhaps);
-        let used = state.used().saturating_add(i64::from(!told));
-        if self.budget.strict && hard.is_some() {
-            return Err(self.unknown());
-        }
-        if hard.is_some_and(|hard| used > hard) {
-            return Err(self.spent(window, now));
-        }
-        if current && !told {
-            state.untold = state.untold.saturating_add(1);
-        }
-        drop(state);
-        self.tell(used);
-        Ok(Spent(window))
+        let (spending, to) = (Arc::clone(self), Arc::clone(place));
+        place.tasks.continue_behind(async move {
+            spending.add(&to, window, -1).await;
+        });
     }
 
-    /// Gives one back that was none.
-    pub(super) async fn give_back(&self, place: &Place, Spent(window): Spent) {
-        let ran = self.add(place, window, -1).await;
-        let mut state = self.state();
-        if state.window != Some(window) {
-            return;
-        }
-        match ran {
-            Ran::Done(sum) => {
-                state.hear(sum);
-                drop(state);
-                self.tell(sum);
+    /// Tells the store what it was not told, behind the call. If a task does so, it tells all there is.
+    fn tell_behind(self: &Arc<Self>, place: &Arc<Place>) {
+        let (spending, to) = (Arc::clone(self), Arc::clone(place));
+        place.tasks.continue_behind(async move {
+            let lock = spending.telling();
+            loop {
+                let Ok(telling) = lock.try_lock() else { return };
+                let is_told = spending.tell_untold(&to).await;
+                drop(telling);
+                // Another task may have found the lock held after the last look.
+                if !is_told || spending.state().untold == 0 {
+                    return;
+                }
             }
-            Ran::NotTried | Ran::Unreadable => state.untold = state.untold.saturating_sub(1),
-            // It may have been given back, and may not be twice.
-            Ran::Unknown => {}
+        });
+    }
+
+    /// Tells the store what it was not told; whether it has heard all.
+    pub(super) async fn flush(&self, place: &Place) -> bool {
+        let lock = self.telling();
+        loop {
+            let telling = lock.lock().await;
+            let is_told = self.tell_untold(place).await;
+            drop(telling);
+            // Another task may have found the lock held after the last look.
+            if !is_told || self.state().untold == 0 {
+                return is_told;
+            }
+        }
+    }
+
+    /// The lock of the caller's runtime.
+    fn telling(&self) -> Arc<AsyncMutex<()>> {
+        self.telling.get_or_make(|_, _| Arc::default())
+    }
+
+    async fn tell_untold(&self, place: &Place) -> bool {
+        loop {
+            let window = {
+                let state = self.state();
+                match state.window.filter(|_| state.untold != 0) {
+                    Some(window) => window,
+                    None => return true,
+                }
+            };
+            if !self.finds_out(place, window).await {
+                return false;
+            }
+            let amount = {
+                let mut state = self.state();
+                if state.window != Some(window) {
+                    continue;
+                }
+                let amount = std::mem::take(&mut state.untold);
+                state.in_flight = state.in_flight.saturating_add(amount);
+                amount
+            };
+            let mut telling = Telling { spending: self, window, amount };
+            let ran = self.add(place, window, amount).await;
+            telling.amount = 0;
+            let mut state = self.state();
+            if state.window != Some(window) {
+                continue;
+            }
+            state.in_flight = state.in_flight.saturating_sub(amount);
+            match ran {
+                Ran::Done(sum) => {
+                    state.hear(sum);
+                    drop(state);
+                    self.tell(sum);
+                }
+                Ran::NotTried | Ran::Unreadable => {
+                    state.silent = true;
+                    state.untold = state.untold.saturating_add(amount);
+                    return false;
+                }
+                Ran::Unknown => {
+                    state.silent = true;
+                    state.doubt(amount);
+                    return false;
+                }
+            }
         }
     }
 
@@ -348,9 +487,84 @@ impl State {
         (self.heard, self.at, self.unsure, self.silent) = (sum, Some(Instant::now()), 0, false);
     }
 
+    /// The store was told of so many without an answer. It may have counted them, and may not have given
+    /// any back.
+    fn doubt(&mut self, amount: i64) {
+        self.unsure = self.unsure.saturating_add(amount.max(0));
+    }
+
+    /// One of those is not sent.
+    fn not_sent(&mut self) {
+        self.unsure = self.unsure.saturating_sub(1).max(0);
+    }
+
     fn used(&self) -> i64 {
         let here = self.untold.saturating_add(self.in_flight).saturating_add(self.unsure);
         self.heard.saturating_add(here)
+    }
+}
+
+/// A request that the store is asked about, until it is decided, or its call is gone.
+struct Undecided<'a> {
+    spending: &'a Arc<Spending>,
+    place: &'a Arc<Place>,
+    window: Window,
+    shared: &'a Decision,
+    answered: oneshot::Receiver<Heard>,
+    decided: bool,
+}
+
+impl Undecided<'_> {
+    fn end(&self, state: &mut State) {
+        let counts = self.shared.is_undecided.swap(false, Ordering::Relaxed);
+        if counts && state.window == Some(self.window) {
+            state.undecided = state.undecided.saturating_sub(1);
+        }
+    }
+}
+
+impl Drop for Undecided<'_> {
+    fn drop(&mut self) {
+        let mut state = self.spending.state();
+        self.end(&mut state);
+        if self.decided {
+            return;
+        }
+        // The call is gone: nothing is sent. An answer that comes later corrects itself.
+        self.answered.close();
+        match self.answered.try_recv() {
+            Ok(Heard::Sum(_, true)) => {
+                drop(state);
+                self.spending.give_back(self.place, Spent(self.window));
+            }
+            Ok(Heard::Nothing { counted: true }) if state.window == Some(self.window) => {
+                state.not_sent();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// One request that was counted, which is given back when this is dropped.
+#[must_use = "the request is given back when this is dropped"]
+pub(super) struct Taken {
+    spending: Arc<Spending>,
+    place: Arc<Place>,
+    spent: Option<Spent>,
+}
+
+impl Taken {
+    /// Keeps the request counted.
+    pub(super) fn keep(mut self) -> Option<Spent> {
+        self.spent.take()
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if let Some(spent) = self.spent.take() {
+            self.spending.give_back(&self.place, spent);
+        }
     }
 }
 
@@ -359,7 +573,7 @@ impl Drop for Telling<'_> {
         let mut state = self.spending.state();
         if self.amount != 0 && state.window == Some(self.window) {
             state.in_flight = state.in_flight.saturating_sub(self.amount);
-            state.unsure = state.unsure.saturating_add(self.amount);
+            state.doubt(self.amount);
         }
     }
 }

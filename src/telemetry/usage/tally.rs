@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde::Serialize;
-use tokio::time::Instant;
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard};
+use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use super::period::{Period, Window};
@@ -47,7 +48,7 @@ pub(super) struct Tally {
     listed: (String, String),
     state: Mutex<State>,
     /// Held while the store is told: the next task to take it finds all that was told.
-    telling: tokio::sync::Mutex<()>,
+    telling: AsyncMutex<()>,
 }
 
 #[derive(Default)]
@@ -72,6 +73,8 @@ struct State {
 /// longest pause.
 const TOLD_AFTER: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// The longest wait for another task that tells the store.
+const MAX_WAIT: Duration = Duration::from_secs(2);
 /// For how long it is tried: an identity that is not used any more ends then.
 const TRIED_FOR: Duration = Duration::from_secs(60 * 60);
 /// The time of day is looked at this often: to look costs more than to count.
@@ -81,7 +84,7 @@ const MAX_WINDOWS: usize = 200;
 
 impl Tally {
     pub(super) fn new(place: Arc<Where>, prefix: String, listed: (String, String)) -> Self {
-        let (state, telling) = (Mutex::default(), tokio::sync::Mutex::new(()));
+        let (state, telling) = (Mutex::default(), AsyncMutex::new(()));
         Self { place, prefix, listed, state, telling }
     }
 
@@ -129,7 +132,7 @@ impl Tally {
 
     /// The same, with as much patience, and whether the store may have heard what it did not answer to.
     pub(super) async fn tell_with(&self, patience: Patience) -> Ran<()> {
-        let _telling = self.telling.lock().await;
+        let _telling = self.alone().await;
         let (untold, listed) = {
             let mut state = self.state();
             state.settle();
@@ -175,6 +178,15 @@ impl Tally {
         Ran::Done(())
     }
 
+    /// Waits until no other task tells the store, but not for one whose runtime is not polled: what that tells is
+    /// missing until it has ended.
+    async fn alone(&self) -> Option<AsyncMutexGuard<'_, ()>> {
+        match self.telling.try_lock() {
+            Ok(telling) => Some(telling),
+            Err(_) => timeout(MAX_WAIT, self.telling.lock()).await.ok(),
+        }
+    }
+
     /// Returns whether the store was told something without an answer, and has not answered since.
     pub(super) fn is_unsure(&self) -> bool {
         let state = self.state();
@@ -190,7 +202,7 @@ impl Tally {
 
     /// What was called in a window, and whether the store says so.
     pub(super) async fn counts(&self, window: Window) -> (BTreeMap<String, Count>, bool) {
-        let _telling = self.telling.lock().await;
+        let _telling = self.alone().await;
         let told = self.place.tallied(&self.key(window)).await;
         let heard = told.is_some();
         let mut numbers = told.unwrap_or_default();

@@ -161,7 +161,8 @@ fn nobody_is_told_what_is_anothers_from_the_disk() {
     let number = std::cell::Cell::new(0);
     stories(30, || {
         number.set(number.get() + 1);
-        Cache::store(Disk::open(folder.0.join(number.get().to_string())).unwrap())
+        let disk = Disk::open(folder.0.join(number.get().to_string())).unwrap();
+        Cache::store(disk).store_timeout(std::time::Duration::from_secs(5))
     });
 }
 

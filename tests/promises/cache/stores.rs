@@ -31,6 +31,9 @@ impl Drop for Folder {
     }
 }
 
+/// Machines that run tests are busy: what these tests are about does not depend on how fast a store is.
+const PATIENT: Duration = Duration::from_secs(2);
+
 /// Two processes that share a store, as far as the cache can tell.
 async fn two_share(cache: impl Fn() -> Cache) {
     let github = Resources::start().await;
@@ -45,6 +48,8 @@ async fn two_share(cache: impl Fn() -> Cache) {
     let (one, other) = (client(), client());
     for path in ["/small", "/large"] {
         assert_eq!(status(&one, path).await, CacheStatus::Miss);
+        // It is written after the call.
+        one.close().await;
         let hit = get(&other, path).await;
         assert_eq!(hit.cache_status(), CacheStatus::Hit);
         assert_eq!(&*hit, &*get(&one, path).await);
@@ -135,7 +140,7 @@ async fn a_log_with_an_impossible_number_begins_anew() {
 #[tokio::test]
 async fn two_share_a_disk() {
     let folder = Folder::new("shared");
-    two_share(|| Cache::store(Disk::open(&folder.0).unwrap())).await;
+    two_share(|| Cache::store(Disk::open(&folder.0).unwrap()).store_timeout(PATIENT)).await;
 }
 
 #[cfg(feature = "redis")]
@@ -144,7 +149,7 @@ async fn two_share_a_redis() {
     use octowire::store::Redis;
     let server = crate::redis_servers::RedisServer::start();
     let redis = || Redis::builder(server.url()).build().unwrap();
-    two_share(|| Cache::store(redis())).await;
+    two_share(|| Cache::store(redis()).store_timeout(PATIENT)).await;
     // Everything that is kept goes by itself.
     for name in server.ask(&["KEYS", "*"]).lines() {
         assert!(server.ask(&["PTTL", name]).parse::<i64>().unwrap() > 0, "{name}");
@@ -171,9 +176,12 @@ async fn what_is_damaged_or_of_another_version_is_a_miss() {
     let folder = Folder::new("damaged");
     let client = || {
         let cache = Cache::store(Disk::open(&folder.0).unwrap()).policy(CachePolicy::moderate());
+        let cache = cache.store_timeout(PATIENT);
         github.server.unattended().cache(cache).build().unwrap()
     };
-    get(&client(), "/x").await;
+    let first = client();
+    get(&first, "/x").await;
+    first.close().await;
     assert_eq!(status(&client(), "/x").await, CacheStatus::Hit);
     for damage in [
         |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() / 2),
@@ -195,6 +203,7 @@ async fn what_is_damaged_or_of_another_version_is_a_miss() {
         let client = client();
         assert_eq!(status(&client, "/x").await, CacheStatus::Miss);
         assert_eq!(status(&client, "/x").await, CacheStatus::Hit);
+        client.close().await;
     }
 }
 
@@ -257,7 +266,7 @@ async fn a_process_that_is_killed_leaves_answers_whole_or_not_at_all() {
         tokio::time::sleep(Duration::from_millis(150 + 37 * round)).await;
         writer.kill().unwrap();
         writer.wait().unwrap();
-        let cache = Cache::store(Disk::open(&folder.0).unwrap());
+        let cache = Cache::store(Disk::open(&folder.0).unwrap()).store_timeout(PATIENT);
         let client = github.server.unattended().cache(cache).build().unwrap();
         for path in (0..PATHS).map(|number| format!("/x/{number}")) {
             let call = client.request(Method::GET, &*path).cache(CachePolicy::only_if_cached());
@@ -280,7 +289,7 @@ async fn a_writer() {
     let (Ok(github), Ok(folder)) = (std::env::var("GITHUB"), std::env::var("FOLDER")) else {
         return;
     };
-    let cache = Cache::store(Disk::open(folder).unwrap());
+    let cache = Cache::store(Disk::open(folder).unwrap()).store_timeout(PATIENT);
     let limits = octowire::limits::RateLimits::none();
     let client = Client::builder().base_url(github).rate_limits(limits).cache(cache);
     let client = client.build().unwrap();
@@ -300,7 +309,7 @@ async fn no_token_is_in_what_is_kept_or_in_its_name() {
     let folder = Folder::new("tokens");
     let cache = || {
         let cache = Cache::store(Disk::open(&folder.0).unwrap()).compress_above(1 << 20);
-        cache.policy(CachePolicy::trust(Duration::ZERO))
+        cache.policy(CachePolicy::trust(Duration::ZERO)).store_timeout(PATIENT)
     };
     let token = "ghp_canaryOfAToken0123456789";
     let builder = || github.server.unattended().cache(cache());
@@ -311,6 +320,7 @@ async fn no_token_is_in_what_is_kept_or_in_its_name() {
             get(client, path).await;
         }
         client.request(Method::PUT, "/user").send_empty().await.unwrap();
+        client.close().await;
     }
     let mut seen = format!("{personal:?} {rotating:?} {:?}", get(&personal, "/user").await);
     let mut folders = vec![folder.0.clone()];

@@ -59,15 +59,15 @@ fn a_shard_that_cannot_be_listed_is_not_begun_at_zero() {
         assert_eq!(disk.spend("n", 4, 9, LONG).await.unwrap(), (5, true));
         let shard = disk.0.place_of("n").parent().unwrap().to_owned();
         fs::set_permissions(&shard, fs::Permissions::from_mode(0o000)).unwrap();
-        assert!(is_unreadable(&disk.spend("n", 0, 9, LONG).await.unwrap_err()));
+        assert!(disk.spend("n", 0, 9, LONG).await.unwrap_err().is_unreadable_value());
         // This replaces the shard.
         let neighbour = neighbour_of("n");
         disk.put(&neighbour, Bytes::from_static(b"v"), LONG).await.unwrap();
         assert_eq!(disk.get(&neighbour).await.unwrap().as_deref(), Some(&b"v"[..]));
         for _ in 0..2 {
-            assert!(is_unreadable(&disk.spend("n", 0, 9, LONG).await.unwrap_err()));
-            assert!(is_unreadable(&disk.add("n", 1, LONG).await.unwrap_err()));
-            assert!(is_unreadable(&disk.sum("n").await.unwrap_err()));
+            assert!(disk.spend("n", 0, 9, LONG).await.unwrap_err().is_unreadable_value());
+            assert!(disk.add("n", 1, LONG).await.unwrap_err().is_unreadable_value());
+            assert!(disk.sum("n").await.unwrap_err().is_unreadable_value());
             disk.0.make_room().unwrap();
         }
         // Its owner can remove what was in it, if it can be listed at all.
@@ -115,8 +115,8 @@ async fn a_replacement_that_was_interrupted_begins_no_sum() {
     )
     .unwrap();
     fs::remove_dir_all(&shard).unwrap();
-    assert!(is_unreadable(&disk.sum("n").await.unwrap_err()));
-    assert!(is_unreadable(&disk.add("n", 1, LONG).await.unwrap_err()));
+    assert!(disk.sum("n").await.unwrap_err().is_unreadable_value());
+    assert!(disk.add("n", 1, LONG).await.unwrap_err().is_unreadable_value());
 }
 
 #[tokio::test]
@@ -129,7 +129,7 @@ async fn the_marker_of_a_replaced_shard_goes_after_the_longest_window() {
     fs::write(&shard, "a file in its place").unwrap();
     disk.put(&neighbour_of("n"), Bytes::new(), LONG).await.unwrap();
     disk.0.make_room().unwrap();
-    assert!(is_unreadable(&disk.sum("n").await.unwrap_err()));
+    assert!(disk.sum("n").await.unwrap_err().is_unreadable_value());
     let marker = disk.0.path().join(folder::marker(&place("n").0));
     let long_ago = SystemTime::now() - Duration::from_secs(33 * 24 * 60 * 60);
     File::options().write(true).open(&marker).unwrap().set_modified(long_ago).unwrap();

@@ -346,7 +346,7 @@ async fn a_ledger_of_a_newer_form_is_left_as_it_is_and_is_no_outage() {
     let server = RedisServer::start();
     let redis = Redis::connect(server.url()).await.unwrap();
     server.ask(&["SET", "octowire:limits:x", "octowire-ledger:2\nof another client"]);
-    assert!(is_unreadable(&redis.lease("limits:x", &joining("a")).await.unwrap_err()));
+    assert!(redis.lease("limits:x", &joining("a")).await.unwrap_err().is_unreadable_value());
     assert!(server.ask(&["GET", "octowire:limits:x"]).ends_with("of another client"));
     let left = server.ask(&["PTTL", "octowire:limits:x"]).parse::<i64>().unwrap();
     assert!((1..=7_200_000).contains(&left), "it ends: {left}");
@@ -386,14 +386,27 @@ async fn a_key_of_any_type_is_no_outage() {
         let is_small = is_text && wrong != "many bytes";
         match within {
             Ok(value) => assert!(is_small && value == found, "{wrong}"),
-            Err(error) => assert!(!is_small && is_unreadable(&error), "{wrong}: {error}"),
+            Err(error) => assert!(!is_small && error.is_unreadable_value(), "{wrong}: {error}"),
         }
-        assert!(is_unreadable(&redis.sum("k").await.unwrap_err()), "{wrong}");
+        assert!(redis.sum("k").await.unwrap_err().is_unreadable_value(), "{wrong}");
         redis.tallied("k").await.unwrap();
         // It may be a sum, which must not begin at zero because it was read.
         assert_eq!(server.ask(&["EXISTS", "octowire:k"]), "1", "it is left: {wrong}");
-        let spent = redis.spend("k", 0, 9, LONG).await.map_err(|error| is_unreadable(&error));
+        let spent = redis.spend("k", 0, 9, LONG).await.map_err(|error| error.is_unreadable_value());
         assert_eq!(spent, Err(true), "{wrong}");
+        plant();
+        redis.put("beside", me(), LONG).await.unwrap();
+        let keys = [("beside", 99), ("k", 8_000_000), ("missing", 99)];
+        let many = redis.get_many(&keys).await.unwrap().into_iter();
+        let found = many.map(|value| {
+            value.map_or_else(
+                |error| error.is_unreadable_value().then_some("unreadable"),
+                |value| value.map(|_| "a value"),
+            )
+        });
+        let is = if is_small { "a value" } else { "unreadable" };
+        assert_eq!(found.collect::<Vec<_>>(), [Some("a value"), Some(is), None], "{wrong}");
+        assert_eq!(server.ask(&["EXISTS", "octowire:k"]), "1", "it is left: {wrong}");
         plant();
         assert_eq!(redis.renew("k", me(), LONG).await.ok(), Some(false), "{wrong}");
         assert_eq!(redis.release("k", me()).await.ok(), Some(false), "{wrong}");
@@ -407,11 +420,11 @@ async fn a_key_of_any_type_is_no_outage() {
 
         plant();
         assert_eq!(
-            redis.add("k", 1, LONG).await.map_err(|error| is_unreadable(&error)),
+            redis.add("k", 1, LONG).await.map_err(|error| error.is_unreadable_value()),
             Err(true),
             "{wrong}"
         );
-        let spent = redis.spend("k", 0, 9, LONG).await.map_err(|error| is_unreadable(&error));
+        let spent = redis.spend("k", 0, 9, LONG).await.map_err(|error| error.is_unreadable_value());
         assert_eq!(spent, Err(true), "{wrong}");
         assert_eq!(redis.repair_sum("k", 7, LONG).await.ok(), Some(7), "{wrong}");
         assert_eq!(redis.spend("k", 0, 8, LONG).await.ok(), Some((8, true)));
@@ -481,18 +494,19 @@ async fn what_is_larger_than_its_reader_takes_is_unreadable_and_no_outage() {
         "octowire:t",
     ]);
     let guard = Guard::new(Arc::<Redis>::clone(&store), Duration::from_millis(500));
-    let within = guard.try_run(|store| store.get_within("k", 4_000_000)).await;
+    let patience = WaitAllowance::new(LONG);
+    let within = guard.try_run(&patience, |store| store.get_within("k", 4_000_000)).await;
     assert_eq!(within, crate::store::Ran::Unreadable);
-    assert_eq!(guard.run(|store| store.get("k")).await, Some(None));
-    let renewed = guard.run(|store| store.renew("k", bytes("me"), LONG)).await;
-    let released = guard.run(|store| store.release("k", bytes("me"))).await;
+    assert_eq!(guard.run(&patience, |store| store.get("k")).await, Some(None));
+    let renewed = guard.run(&patience, |store| store.renew("k", bytes("me"), LONG)).await;
+    let released = guard.run(&patience, |store| store.release("k", bytes("me"))).await;
     assert_eq!((renewed, released), (Some(false), Some(false)));
     let one = BTreeMap::from([("a".to_owned(), 7)]);
-    assert_eq!(guard.run(|store| store.tallied("t")).await, Some(one));
+    assert_eq!(guard.run(&patience, |store| store.tallied("t")).await, Some(one));
     let amounts = [("b".to_owned(), 2)];
-    assert_eq!(guard.run(|store| store.tally("t", &amounts, LONG)).await, Some(true));
+    assert_eq!(guard.run(&patience, |store| store.tally("t", &amounts, LONG)).await, Some(true));
     let both = BTreeMap::from([("a".to_owned(), 7), ("b".to_owned(), 2)]);
-    assert_eq!(guard.run(|store| store.tallied("t")).await, Some(both));
+    assert_eq!(guard.run(&patience, |store| store.tallied("t")).await, Some(both));
     assert_eq!(guard.health().outages, 0);
     // It is what its next writer puts there.
     redis.put("k", bytes("v"), LONG).await.unwrap();

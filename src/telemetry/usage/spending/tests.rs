@@ -17,8 +17,18 @@ fn at(text: &str) -> SystemTime {
     text.parse::<DateTime<Utc>>().unwrap().into()
 }
 
-fn spending(budget: Budget) -> Spending {
-    Spending::new(budget, "budget:test".to_owned(), "")
+fn spending(budget: Budget) -> Arc<Spending> {
+    Arc::new(Spending::new(budget, "budget:test".to_owned(), ""))
+}
+
+/// Counts a request of a call that has asked the store for nothing else.
+async fn spend(
+    spending: &Arc<Spending>,
+    place: &Arc<Place>,
+    now: SystemTime,
+) -> Result<Spent, Error> {
+    let allowance = WaitAllowance::new(crate::store::STORE_TIMEOUT);
+    spending.spend(place, "o/p", now, &allowance).await
 }
 
 async fn used(spending: &Spending, place: &Place, now: SystemTime) -> (u64, bool) {
@@ -28,37 +38,37 @@ async fn used(spending: &Spending, place: &Place, now: SystemTime) -> (u64, bool
 
 #[tokio::test]
 async fn a_budget_begins_anew_with_its_window() {
-    let place = Place::new(None);
+    let place = Arc::new(Place::new(None));
     let spending = spending(Budget::new("b", Period::Hour).hard(2));
     let late = at("2026-11-26T01:59:59Z");
-    spending.spend(&place, "o/p", late).await.unwrap();
-    spending.spend(&place, "o/p", late).await.unwrap();
-    let error = spending.spend(&place, "o/p", late).await.unwrap_err();
+    spend(&spending, &place, late).await.unwrap();
+    spend(&spending, &place, late).await.unwrap();
+    let error = spend(&spending, &place, late).await.unwrap_err();
     assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
     assert!(error.to_string().contains("begins at 2026-11-26T02:00:00Z"), "{error}");
     let next = at("2026-11-26T02:00:00Z");
-    spending.spend(&place, "o/p", next).await.unwrap();
+    spend(&spending, &place, next).await.unwrap();
     // Who looks at the hour before changes nothing of this one.
     assert_eq!(used(&spending, &place, late).await, (2, true));
-    spending.spend(&place, "o/p", next).await.unwrap();
+    spend(&spending, &place, next).await.unwrap();
     // What is given back late goes to the hour that it was taken from.
-    spending.give_back(&place, Spent(Period::Hour.at(late))).await;
+    spending.give_back(&place, Spent(Period::Hour.at(late)));
     assert_eq!(used(&spending, &place, next).await, (2, true));
     assert_eq!(used(&spending, &place, late).await, (1, true));
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_is_refused_asks_the_store_once_a_second() {
-    let place = Place::new(None);
+    let place = Arc::new(Place::new(None));
     let spending = spending(Budget::new("b", Period::Hour).hard(1));
     let now = at("2026-11-26T01:00:00Z");
-    let spent = spending.spend(&place, "o/p", now).await.unwrap();
+    let spent = spend(&spending, &place, now).await.unwrap();
     assert!(spending.check("o/p", now).is_err() && spending.is_spent(now));
     // Somebody else gives one back, which is not heard of before a second has passed.
     place.add(&spending.key(spent.0), -1, ASK_AGAIN).await;
-    spending.spend(&place, "o/p", now).await.unwrap_err();
+    spend(&spending, &place, now).await.unwrap_err();
     tokio::time::sleep(ASK_AGAIN).await;
-    spending.spend(&place, "o/p", now).await.unwrap();
+    spend(&spending, &place, now).await.unwrap();
 }
 
 /// What a store does about an operation.
@@ -179,7 +189,7 @@ fn play(budget: &Budget, steps: Vec<Step>, script: Vec<Does>) -> Came {
         let patience = Duration::from_millis(50);
         let place = || {
             let store: Arc<dyn Store> = Arc::new(Arc::clone(&store));
-            Place::new(Some(Arc::new(Guard::new(store, patience))))
+            Arc::new(Place::new(Some(Arc::new(Guard::new(store, patience)))))
         };
         let clients = [place(), place()].map(|place| (spending(budget.clone()), place));
         let now = at("2026-11-26T01:00:00Z");
@@ -188,12 +198,12 @@ fn play(budget: &Budget, steps: Vec<Step>, script: Vec<Does>) -> Came {
             match step {
                 Step::Spend(who, calls) => {
                     let (spending, place) = &clients[who];
-                    let calls = (0..calls).map(|_| spending.spend(place, "o/p", now));
+                    let calls = (0..calls).map(|_| spend(spending, place, now));
                     held.extend(join_all(calls).await.into_iter().flatten());
                 }
                 Step::Drop(who) => {
                     let (spending, place) = &clients[who];
-                    if let Some(Ok(spent)) = spending.spend(place, "o/p", now).now_or_never() {
+                    if let Some(Ok(spent)) = spend(spending, place, now).now_or_never() {
                         held.push(spent);
                     }
                 }
@@ -201,7 +211,7 @@ fn play(budget: &Budget, steps: Vec<Step>, script: Vec<Does>) -> Came {
                     // It was not sent after all.
                     if let Some(spent) = held.pop() {
                         let (spending, place) = &clients[who];
-                        spending.give_back(place, spent).await;
+                        spending.give_back(place, spent);
                     }
                 }
                 Step::Wait(time) => tokio::time::sleep(Duration::from_millis(time)).await,
@@ -257,12 +267,12 @@ async fn one_process_keeps_its_budget_through_an_outage() {
     let script = VecDeque::from(vec![Does::Loses; 10_000]);
     let store = Arc::new(Scripted { script: Mutex::new(script), ..Scripted::default() });
     let guard = Guard::new(Arc::new(Arc::clone(&store)), Duration::from_millis(50));
-    let place = Place::new(Some(Arc::new(guard)));
+    let place = Arc::new(Place::new(Some(Arc::new(guard))));
     let spending = spending(Budget::new("b", Period::Hour).hard(40));
     let now = at("2026-11-26T01:00:00Z");
     let mut sent = 0;
     for _ in 0..20 {
-        let burst = (0..10).map(|_| spending.spend(&place, "o/p", now));
+        let burst = (0..10).map(|_| spend(&spending, &place, now));
         sent += join_all(burst).await.into_iter().filter(Result::is_ok).count();
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
@@ -270,7 +280,7 @@ async fn one_process_keeps_its_budget_through_an_outage() {
     // When it is back, it is told of what it was never asked to take.
     store.script.lock().unwrap().clear();
     tokio::time::sleep(2 * ASK_AGAIN).await;
-    let _ = spending.spend(&place, "o/p", now).await;
+    let _ = spend(&spending, &place, now).await;
     let sum = used(&spending, &place, now).await.0;
     assert!((20..=40).contains(&sum), "{sum}");
 }
@@ -287,14 +297,14 @@ async fn spent_after(garbage: &'static str, strict: bool) -> (u32, u32, u64) {
         let budget = Budget::new("b", Period::Hour).hard(10);
         let guard = Guard::new(Arc::new(memory.clone()), Duration::from_millis(50));
         let guard = Arc::new(guard);
-        let place = Place::new(Some(Arc::clone(&guard)));
+        let place = Arc::new(Place::new(Some(Arc::clone(&guard))));
         (spending(if strict { budget.strict() } else { budget }), place, guard)
     };
     let clients = [client(), client()];
     let (now, next) = (at("2026-11-26T01:00:00Z"), at("2026-11-26T02:00:00Z"));
     for who in [0, 0, 0, 1] {
         let (spending, place, _) = &clients[who];
-        spending.spend(place, "o/p", now).await.unwrap();
+        spend(spending, place, now).await.unwrap();
     }
     let key = clients[0].0.key(Period::Hour.at(now));
     memory.put(&key, Bytes::from_static(garbage.as_bytes()), ASK_AGAIN).await.unwrap();
@@ -302,7 +312,7 @@ async fn spent_after(garbage: &'static str, strict: bool) -> (u32, u32, u64) {
     for (time, sent) in [now, next].into_iter().zip(&mut sent) {
         for _ in 0..20 {
             for (spending, place, _) in clients.iter().rev() {
-                *sent += u32::from(spending.spend(place, "o/p", time).await.is_ok());
+                *sent += u32::from(spend(spending, place, time).await.is_ok());
             }
         }
     }
@@ -329,12 +339,13 @@ async fn a_strict_budget_whose_sum_cannot_be_read_is_closed_for_its_own_window_o
 async fn a_sum_below_zero_gives_no_more_than_the_limit() {
     let memory = Memory::new();
     memory.put("budget:test:2026-11-26T01", Bytes::from_static(b"-1000"), ASK_AGAIN).await.unwrap();
-    let place = Place::new(Some(Arc::new(Guard::new(Arc::new(memory), ASK_AGAIN))));
+    let guard = Guard::new(Arc::new(memory), ASK_AGAIN);
+    let place = Arc::new(Place::new(Some(Arc::new(guard))));
     let spending = spending(Budget::new("b", Period::Hour).hard(10).strict());
     let now = at("2026-11-26T01:00:00Z");
     let mut sent = 0;
     for _ in 0..20 {
-        sent += u32::from(spending.spend(&place, "o/p", now).await.is_ok());
+        sent += u32::from(spend(&spending, &place, now).await.is_ok());
     }
     assert_eq!(sent, 10);
 }
@@ -342,10 +353,11 @@ async fn a_sum_below_zero_gives_no_more_than_the_limit() {
 #[tokio::test]
 async fn a_report_does_not_take_garbage_for_a_number() {
     let memory = Memory::new();
-    let place = Place::new(Some(Arc::new(Guard::new(Arc::new(memory.clone()), ASK_AGAIN))));
+    let guard = Guard::new(Arc::new(memory.clone()), ASK_AGAIN);
+    let place = Arc::new(Place::new(Some(Arc::new(guard))));
     let spending = spending(Budget::new("b", Period::Hour).hard(10));
     let now = at("2026-11-26T01:00:00Z");
-    spending.spend(&place, "o/p", now).await.unwrap();
+    spend(&spending, &place, now).await.unwrap();
     memory.put("budget:test:2026-11-26T01", Bytes::from_static(b"1e9"), ASK_AGAIN).await.unwrap();
     memory
         .put("budget:test:2026-11-26T01:first", Bytes::from_static(b"9"), ASK_AGAIN)
@@ -354,25 +366,56 @@ async fn a_report_does_not_take_garbage_for_a_number() {
     assert_eq!(used(&spending, &place, now).await, (1, false), "what this client knows");
 }
 
+#[test]
+fn a_runtime_that_is_not_polled_keeps_no_other_from_telling() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().build().unwrap()
+    };
+    let (still, other) = (runtime(), runtime());
+    let script = [Does::Answers, Does::Answers, Does::Loses];
+    let store = Arc::new(Scripted { script: Mutex::new(script.into()), ..Scripted::default() });
+    let guard = Guard::new(Arc::new(Arc::clone(&store)), Duration::from_millis(50));
+    let place = Arc::new(Place::new(Some(Arc::new(guard))));
+    let spending = spending(Budget::new("b", Period::Hour).hard(9));
+    let now = at("2026-11-26T01:00:00Z");
+    let second = still.block_on(async {
+        let first = spend(&spending, &place, now).await.unwrap();
+        let second = spend(&spending, &place, now).await.unwrap();
+        // A task tells it, which is not polled any more.
+        spending.give_back(&place, first);
+        second
+    });
+    let told = other.block_on(async {
+        spending.give_back(&place, second);
+        timeout(Duration::from_secs(5), spending.flush(&place)).await
+    });
+    assert_eq!(told.ok(), Some(true), "it waits for no task of the other runtime");
+    let key = spending.key(Period::Hour.at(now));
+    // What was lost counts, and what was told is given back.
+    assert_eq!(other.block_on(store.memory.get(&key)).unwrap().unwrap(), b"1"[..]);
+}
+
 /// What is under way when a sum is damaged was counted in the sum that is lost.
 #[tokio::test(start_paused = true)]
 async fn what_is_given_back_does_not_open_a_strict_budget_that_was_closed() {
     let memory = Memory::new();
-    let place = Place::new(Some(Arc::new(Guard::new(Arc::new(memory.clone()), ASK_AGAIN))));
+    let guard = Guard::new(Arc::new(memory.clone()), ASK_AGAIN);
+    let place = Arc::new(Place::new(Some(Arc::new(guard))));
     let spending = spending(Budget::new("b", Period::Hour).hard(10).strict());
     let now = at("2026-11-26T01:00:00Z");
     let mut under_way = Vec::new();
     for _ in 0..8 {
-        under_way.push(spending.spend(&place, "o/p", now).await.unwrap());
+        under_way.push(spend(&spending, &place, now).await.unwrap());
     }
     let day = Duration::from_secs(86_400);
     memory.put("budget:test:2026-11-26T01", Bytes::from_static(b"garbage"), day).await.unwrap();
     // Whoever is told of it first.
-    spending.give_back(&place, under_way.remove(0)).await;
+    spending.give_back(&place, under_way.remove(0));
     for spent in under_way {
-        spending.give_back(&place, spent).await;
+        spending.give_back(&place, spent);
         tokio::time::sleep(2 * ASK_AGAIN).await;
-        spending.spend(&place, "o/p", now).await.unwrap_err();
+        spend(&spending, &place, now).await.unwrap_err();
     }
-    spending.spend(&place, "o/p", at("2026-11-26T02:00:00Z")).await.unwrap();
+    spend(&spending, &place, at("2026-11-26T02:00:00Z")).await.unwrap();
 }

@@ -168,3 +168,32 @@ fn a_drop_on_the_only_worker_is_short() {
     let took = runtime.block_on(dropped).unwrap();
     assert!(took < Duration::from_millis(400), "{took:?}");
 }
+
+#[test]
+fn a_runtime_that_is_not_polled_delays_no_report_of_another() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().build().unwrap()
+    };
+    let (still, other) = (runtime(), runtime());
+    let moody = Moody::new();
+    let (_books, account) = books(&moody);
+    let tally = Arc::clone(&account.tally);
+    let telling = still.block_on(async {
+        moody.hangs.store(true, Ordering::Relaxed);
+        call(&account);
+        let telling = tokio::spawn(async move { tally.tell().await });
+        tokio::task::yield_now().await;
+        telling
+    });
+    // The task that tells is not polled until the end of this test.
+    moody.hangs.store(false, Ordering::Relaxed);
+    let heard = other.block_on(async {
+        call(&account);
+        let told = tokio::time::timeout(Duration::from_secs(5), account.tally.tell());
+        assert!(told.await.expect("it does not wait for ever"));
+        tokio::time::timeout(Duration::from_secs(5), calls(&account)).await.expect("nor does this")
+    });
+    assert_eq!(heard, (1, true));
+    drop(telling);
+}

@@ -1,0 +1,114 @@
+//! One look into a store: the answer, who else was given one, and what has changed since.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::{OptionFuture, join};
+
+use super::entry::Entry;
+use super::key::Key;
+use super::log::{FOR_EVER, Log, Unread};
+use super::storage::Shelf;
+use crate::error::Result;
+use crate::store::WaitAllowance;
+
+/// What a look into the cache found.
+#[derive(Debug, Default)]
+pub(crate) struct Looked {
+    /// The number of the last mark in the log; `None` if that is not known, so that nothing is known of
+    /// what is stored, and nothing can be stored.
+    pub(crate) number: Option<u64>,
+    pub(crate) entry: Option<Arc<Entry>>,
+    /// There are marks that were not read in time: what is stored has to be confirmed.
+    pub(crate) is_behind: bool,
+    /// Whose answer to the same question was stored last.
+    pub(crate) anybody: Option<Key>,
+}
+
+/// The most reads of the log beyond the first, which has to have few marks since the last look.
+const MAX_READS: usize = 4;
+
+/// Looks it all up, by one round trip to the store unless there are many new marks.
+pub(crate) async fn look_up(
+    shelf: &Shelf,
+    key: Key,
+    question: Option<Key>,
+    log: &Log,
+    max_bytes: usize,
+    allowance: &WaitAllowance,
+) -> Looked {
+    let unread = log.unread();
+    let own = shelf.name(key);
+    let own_pending = shelf.writer.pending(&own);
+    let anybody = question.map(|question| shelf.question(question));
+    let anybody_pending = anybody.as_ref().and_then(|name| shelf.writer.pending(name));
+    let most = shelf.max_bytes();
+    let mut names: Vec<_> = unread.keys().collect();
+    // What is to be written is known already.
+    if own_pending.is_none() {
+        names.push((&own, most));
+    }
+    if let Some(name) = anybody.as_ref().filter(|_| anybody_pending.is_none()) {
+        names.push((name, most));
+    }
+    let Some(mut values) = read(shelf, log, &unread, &names, allowance).await else {
+        return Looked::default();
+    };
+    let mut rest = values.split_off(unread.names.len().min(values.len())).into_iter();
+    let entry = own_pending.unwrap_or_else(|| rest.next().and_then(Result::ok).flatten());
+    let anybody = anybody_pending.unwrap_or_else(|| rest.next().and_then(Result::ok).flatten());
+    let rest = if unread.names.is_empty() {
+        None
+    } else {
+        read_on(shelf, log, unread, values, allowance).await
+    };
+    let is_behind = rest.is_some();
+    if let Some(unread) = rest {
+        log.read_behind(unread);
+    }
+    Looked {
+        is_behind,
+        number: log.last(),
+        entry: entry.and_then(|bytes| shelf.read(&bytes, key, max_bytes)),
+        anybody: anybody.and_then(|bytes| shelf.read_anybody(bytes, question?)),
+    }
+}
+
+/// Reads these values. If nothing is known of the log, it is begun at the same time, unless it has begun.
+async fn read(
+    shelf: &Shelf,
+    log: &Log,
+    unread: &Unread,
+    names: &[(&str, usize)],
+    allowance: &WaitAllowance,
+) -> Option<Vec<Result<Option<Bytes>>>> {
+    if names.is_empty() {
+        return Some(Vec::new());
+    }
+    let beginning = unread.names.first().zip(unread.beginning());
+    let begins = OptionFuture::from(beginning.map(|(name, start)| async move {
+        let value = Bytes::from(start.to_string());
+        let claim = shelf.guard.run(allowance, |store| store.claim(name, value, FOR_EVER));
+        if claim.await == Some(true) {
+            log.begun(start);
+        }
+    }));
+    join(shelf.guard.get_many(names, allowance), begins).await.0
+}
+
+/// Takes over what was read of the log, and reads the rest of it. Returns what the call has no time to read.
+async fn read_on(
+    shelf: &Shelf,
+    log: &Log,
+    mut unread: Unread,
+    mut values: Vec<Result<Option<Bytes>>>,
+    allowance: &WaitAllowance,
+) -> Option<Unread> {
+    for _ in 0..=MAX_READS {
+        unread = log.take(&unread, &values)?;
+        let names: Vec<_> = unread.keys().collect();
+        let Some(more) = shelf.guard.get_many(&names, allowance).await else { break };
+        values = more;
+    }
+    Some(unread)
+}

@@ -1,0 +1,583 @@
+//! What a call waits for its store: one allowance for all that it asks of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use crate::cache::{Cache, CachePolicy, CacheStatus};
+use crate::client::Client;
+use crate::client::transport::{rate_limit, response};
+use crate::error::{ErrorKind, Result};
+use crate::retry::RetryPolicy;
+use crate::store::{Lease, LeaseRequest, Memory, Store, StoreFuture};
+use crate::telemetry::usage::{Budget, Period, UsagePolicy};
+
+/// A store whose every operation takes the same time.
+#[derive(Clone, Debug, Default)]
+struct Slow(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    memory: Memory,
+    /// In milliseconds; [`NEVER`] for a store that does not answer.
+    delay: AtomicU64,
+    asked: AtomicU64,
+}
+
+const NEVER: u64 = u64::MAX;
+/// The default of `store_timeout`.
+const ALLOWED: Duration = Duration::from_millis(50);
+
+impl Slow {
+    fn set(&self, delay: u64) {
+        self.0.delay.store(delay, Ordering::Relaxed);
+    }
+
+    fn asked(&self) -> u64 {
+        self.0.asked.load(Ordering::Relaxed)
+    }
+
+    fn after<'a, T: Send + 'a>(
+        &'a self,
+        act: impl FnOnce(&'a Memory) -> StoreFuture<'a, T> + Send + 'a,
+    ) -> StoreFuture<'a, T> {
+        Box::pin(async move {
+            self.0.asked.fetch_add(1, Ordering::Relaxed);
+            match self.0.delay.load(Ordering::Relaxed) {
+                0 => {}
+                NEVER => std::future::pending().await,
+                delay => sleep(Duration::from_millis(delay)).await,
+            }
+            act(&self.0.memory).await
+        })
+    }
+}
+
+impl Store for Slow {
+    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        self.after(|memory| memory.get(key))
+    }
+    fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
+        self.after(move |memory| memory.put(key, value, ttl))
+    }
+    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+        self.after(move |memory| memory.claim(key, value, ttl))
+    }
+    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+        self.after(move |memory| memory.renew(key, value, ttl))
+    }
+    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
+        self.after(|memory| memory.remove(key))
+    }
+    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+        self.after(move |memory| memory.release(key, value))
+    }
+    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+        self.after(move |memory| memory.add(key, amount, ttl))
+    }
+    fn spend<'a>(
+        &'a self,
+        key: &'a str,
+        owed: i64,
+        most: i64,
+        ttl: Duration,
+    ) -> StoreFuture<'a, (i64, bool)> {
+        self.after(move |memory| memory.spend(key, owed, most, ttl))
+    }
+    fn lease<'a>(
+        &'a self,
+        key: &'a str,
+        request: &'a LeaseRequest,
+    ) -> StoreFuture<'a, Option<Lease>> {
+        self.after(move |memory| memory.lease(key, request))
+    }
+    fn tally<'a>(
+        &'a self,
+        key: &'a str,
+        amounts: &'a [(String, u64)],
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
+        self.after(move |memory| memory.tally(key, amounts, ttl))
+    }
+    fn tallied<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
+        self.after(move |memory| memory.tallied(key))
+    }
+}
+
+fn budgets() -> UsagePolicy {
+    let hour = Budget::new("hour", Period::Hour).soft(900_000).hard(1_000_000);
+    UsagePolicy::new().budget(hour).budget(Budget::new("day", Period::Day).hard(1_000_000))
+}
+
+/// A client that shares cache, limits and budgets by this store, of a GitHub that takes no time.
+fn client(store: &Slow, cache: Cache, usage: UsagePolicy) -> Client {
+    let builder = Client::builder().token("t0ken").retry(RetryPolicy::none());
+    let builder = builder.store(store.clone()).cache(cache).usage(usage);
+    let respond = |request: reqwest::Request| async move {
+        let status = if request.headers().contains_key("if-none-match") { 304 } else { 200 };
+        let mut headers = rate_limit(4_000, 3_600).to_vec();
+        headers.push(("etag", format!("\"{}\"", request.url().path())));
+        headers.push(("content-type", "application/json".to_owned()));
+        response(&request, status, &headers, if status == 200 { "{}" } else { "" })
+    };
+    builder.transport(respond).build().unwrap()
+}
+
+fn cached() -> Cache {
+    Cache::default().policy(CachePolicy::trust(Duration::from_secs(24 * 60 * 60)))
+}
+
+async fn get(client: &Client, path: &str) -> (Duration, Result<CacheStatus>) {
+    let start = Instant::now();
+    let response = client.request(Method::GET, path).send::<Value>().await;
+    (start.elapsed(), response.map(|response| response.cache_status()))
+}
+
+async fn post(client: &Client, path: &str) -> Duration {
+    let start = Instant::now();
+    client.request(Method::POST, path).send::<Value>().await.unwrap();
+    start.elapsed()
+}
+
+/// Longer than a lease is good for, and what is known of the cache's log.
+async fn idle() {
+    sleep(Duration::from_secs(3)).await;
+}
+
+/// What each kind of call waits for a store that takes so long, when nothing is leased.
+async fn waits(delay: u64) -> BTreeMap<&'static str, Duration> {
+    let store = Slow::default();
+    let client = client(&store, cached(), budgets());
+    get(&client, "/repos/o/r/stored").await.1.unwrap();
+    idle().await;
+    store.set(delay);
+    let mut waits = BTreeMap::new();
+    let (hit, status) = get(&client, "/repos/o/r/stored").await;
+    if delay < 50 {
+        assert_eq!(status.unwrap(), CacheStatus::Hit, "{delay}");
+    }
+    waits.insert("first", hit);
+    idle().await;
+    waits.insert("hit", get(&client, "/repos/o/r/stored").await.0);
+    idle().await;
+    let (miss, status) = get(&client, "/repos/o/r/new").await;
+    assert_eq!(status.unwrap(), CacheStatus::Miss, "{delay}");
+    waits.insert("miss", miss);
+    idle().await;
+    waits.insert("write", post(&client, "/repos/o/r/issues").await);
+    idle().await;
+    let calls = (0..20).map(|number| {
+        let client = client.clone();
+        tokio::spawn(async move { get(&client, &format!("/repos/o/r/{number}")).await })
+    });
+    let start = Instant::now();
+    for call in futures_util::future::join_all(calls).await {
+        call.unwrap().1.unwrap();
+    }
+    waits.insert("batch", start.elapsed());
+    waits
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_call_waits_for_its_store_longer_than_it_may() {
+    for delay in [0, 1, 20, 40, 49, 60, NEVER] {
+        let waits = waits(delay).await;
+        println!("{delay} ms: {waits:?}");
+        for (call, wait) in waits {
+            assert!(wait <= ALLOWED, "{call}: {wait:?} at {delay} ms");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_does_the_first_call_of_a_client() {
+    let kinds = ["hit", "revalidated", "miss", "write", "bypass"];
+    for delay in [0, 1, 20, 40, 49, 60, 200, 900, NEVER] {
+        for (kind, strict) in kinds.into_iter().flat_map(|kind| [(kind, false), (kind, true)]) {
+            let usage = || {
+                let budget = Budget::new("hour", Period::Hour).hard(1_000_000);
+                let budget = if strict { budget.strict() } else { budget };
+                UsagePolicy::new().budget(budget)
+            };
+            let cache = || match kind {
+                "revalidated" => Cache::default().policy(CachePolicy::revalidate()),
+                "bypass" => Cache::off(),
+                _ => cached(),
+            };
+            let store = Slow::default();
+            let before = client(&store, cached(), usage());
+            get(&before, "/repos/o/r/stored").await.1.unwrap();
+            assert!(before.close().await);
+            store.set(delay);
+            let client = client(&store, cache(), usage());
+            for number in 0..3 {
+                let start = Instant::now();
+                let request = match kind {
+                    "miss" => client.request(Method::GET, format!("/repos/o/r/{number}")),
+                    "write" => client.request(Method::POST, format!("/repos/o{number}/r/issues")),
+                    _ => client.request(Method::GET, "/repos/o/r/stored"),
+                };
+                let ended = request.send::<Value>().await;
+                let wait = start.elapsed();
+                assert!(wait <= ALLOWED, "{kind}: {wait:?} at {delay} ms, call {number}");
+                match ended {
+                    Ok(response) if delay < 50 => {
+                        let is_hit = response.cache_status() == CacheStatus::Hit;
+                        assert_eq!(is_hit, kind == "hit", "{kind}");
+                    }
+                    Ok(_) => {}
+                    // Without an answer, nobody knows what is left of a strict budget.
+                    Err(error) => {
+                        assert!(strict && delay > 20, "{kind} at {delay} ms: {error}");
+                        assert_eq!(error.kind(), ErrorKind::Budget);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hit_takes_one_round_trip_and_any_other_call_two() {
+    let waits = waits(1).await;
+    let trips = |call| waits[call].as_millis();
+    // A write waits for its mark as well, which takes three.
+    assert_eq!((trips("hit"), trips("miss"), trips("write"), trips("batch")), (1, 2, 4, 2));
+    // Without a cache in it, a call waits for a lease or for nothing.
+    let store = Slow::default();
+    let client = client(&store, Cache::off(), UsagePolicy::new());
+    store.set(1);
+    // After some thirty calls, it leases as many at a time.
+    let calls = (0..30).map(|number| {
+        let client = client.clone();
+        tokio::spawn(async move { get(&client, &format!("/repos/o/r/{number}")).await.0 })
+    });
+    for call in futures_util::future::join_all(calls).await {
+        call.unwrap();
+    }
+    let mut waited = Duration::ZERO;
+    for number in 0..10 {
+        let (wait, status) = get(&client, &format!("/repos/o/r/{number}")).await;
+        assert_eq!(status.unwrap(), CacheStatus::Bypass);
+        waited += wait;
+    }
+    assert!(waited <= Duration::from_millis(2), "{waited:?}: ten calls need a lease or two");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_another_identity_costs_no_round_trip_more() {
+    let store = Slow::default();
+    let one = client(&store, cached(), budgets());
+    get(&one, "/repos/o/r").await.1.unwrap();
+    let other = one.named("ghp_other");
+    get(&other, "/repos/o/r/warm").await.1.unwrap();
+    idle().await;
+    store.set(1);
+    let asked = store.asked();
+    assert_eq!(get(&other, "/repos/o/r").await.0, Duration::from_millis(2));
+    assert!(store.asked() > asked + 3, "the answer of another one, a lease and two budgets");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_black_hole_costs_the_first_call_what_it_may_and_later_ones_nothing() {
+    let store = Slow::default();
+    let client = client(&store, cached(), budgets());
+    get(&client, "/repos/o/r/stored").await.1.unwrap();
+    idle().await;
+    store.set(NEVER);
+    assert_eq!(get(&client, "/repos/o/r/stored").await.0, ALLOWED);
+    for number in 0..50 {
+        assert_eq!(get(&client, &format!("/repos/o/r/{number}")).await.0, Duration::ZERO);
+        if number < 10 {
+            assert_eq!(post(&client, &format!("/repos/o{number}/r/issues")).await, Duration::ZERO);
+        }
+        // Also when it is time to find out whether the store answers.
+        sleep(Duration::from_millis(130)).await;
+    }
+    assert!(client.store_health().unwrap().down.is_some());
+    store.set(1);
+    sleep(Duration::from_secs(2)).await;
+    get(&client, "/repos/o/r/x").await.1.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(client.store_health().unwrap().down, None);
+    assert_eq!(get(&client, "/repos/o/r/stored").await.1.unwrap(), CacheStatus::Hit);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cache_in_a_store_of_its_own_is_waited_for_within_the_same_time() {
+    for delay in [40, NEVER] {
+        let (limits, answers) = (Slow::default(), Slow::default());
+        let own = || Cache::store(answers.clone()).policy(CachePolicy::revalidate());
+        let client = client(&limits, own(), budgets());
+        limits.set(delay);
+        answers.set(delay);
+        let (wait, status) = get(&client, "/repos/o/r/x").await;
+        assert!(wait <= ALLOWED, "{wait:?}");
+        status.unwrap();
+        // What is given more time has it.
+        let patient = own().store_timeout(Duration::from_millis(200));
+        let client = self::client(&limits, patient, budgets());
+        let (wait, status) = get(&client, "/repos/o/r/y").await;
+        assert!(wait <= Duration::from_millis(250), "{wait:?}");
+        status.unwrap();
+    }
+}
+
+/// The requests that a budget of an hour counts, as the store says.
+async fn counted(client: &Client) -> u64 {
+    let report = client.usage().report().await;
+    report.budgets.iter().find(|budget| budget.name == "b").unwrap().used
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_that_the_store_decides_too_late_is_kept_here_and_counted_there() {
+    let store = Slow::default();
+    let usage = |hard| UsagePolicy::new().budget(Budget::new("b", Period::Month).hard(hard));
+    let one = client(&store, cached(), usage(30));
+    get(&one, "/repos/o/r/warm").await.1.unwrap();
+    idle().await;
+    // The look into the cache leaves too little for the budget.
+    store.set(40);
+    let mut refused = 0;
+    for number in 0..40 {
+        match get(&one, &format!("/repos/o/r/{number}")).await.1 {
+            Ok(_) => {}
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Budget, "{error}");
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!(refused, 11);
+    store.set(0);
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(counted(&one).await, 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_strict_budget_that_the_store_decides_too_late_refuses_and_gives_back() {
+    let store = Slow::default();
+    let budget = Budget::new("b", Period::Month).hard(1_000).strict();
+    let client = client(&store, cached(), UsagePolicy::new().budget(budget));
+    get(&client, "/repos/o/r/warm").await.1.unwrap();
+    idle().await;
+    store.set(40);
+    for number in 0..10 {
+        let error = get(&client, &format!("/repos/o/r/{number}")).await.1.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Budget);
+        assert!(error.is_retryable() && error.to_string().contains("does not answer"));
+    }
+    assert_eq!(client.store_health().unwrap().outages, 0, "a store that answers is not down");
+    store.set(20);
+    sleep(Duration::from_secs(1)).await;
+    get(&client, "/repos/o/r/x").await.1.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(counted(&client).await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_for_a_call_that_is_not_sent_is_given_back() {
+    let store = Slow::default();
+    let usage = UsagePolicy::new()
+        .budget(Budget::new("b", Period::Month).hard(1_000))
+        .budget(Budget::new("small", Period::Month).hard(1));
+    let client = client(&store, Cache::off(), usage);
+    store.set(20);
+    // The one takes it, and the other has no room, or the caller leaves.
+    get(&client, "/repos/o/r/first").await.1.unwrap();
+    for number in 0..5 {
+        let path = format!("/repos/o/r/{number}");
+        let call = get(&client, &path);
+        if number % 2 == 0 {
+            let error = call.await.1.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Budget);
+        } else {
+            let _ = tokio::time::timeout(Duration::from_millis(5), call).await;
+        }
+        sleep(Duration::from_secs(2)).await;
+    }
+    assert_eq!(counted(&client).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_still_to_be_written_is_known_to_this_process() {
+    let store = Slow::default();
+    let client = client(&store, cached(), UsagePolicy::new());
+    get(&client, "/repos/o/r/warm").await.1.unwrap();
+    store.set(20);
+    // Equal reads in a row find what the first of them was answered, before the store has it.
+    assert_eq!(get(&client, "/repos/o/r").await.1.unwrap(), CacheStatus::Miss);
+    assert_eq!(get(&client, "/repos/o/r").await.1.unwrap(), CacheStatus::Hit);
+    // And a write is known at once.
+    post(&client, "/repos/o/r/issues").await;
+    assert_ne!(get(&client, "/repos/o/r").await.1.unwrap(), CacheStatus::Hit);
+    store.set(0);
+    assert!(client.close().await);
+    // The store has all of it, for others to read.
+    let other = self::client(&store, cached(), UsagePolicy::new());
+    let stored = other.request(Method::GET, "/repos/o/r/warm").cache(CachePolicy::only_if_cached());
+    let stored = stored.send::<Value>().await.unwrap();
+    // A process that begins does not know what the write was before.
+    assert_eq!(stored.cache_status(), CacheStatus::Stale);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_returns_when_the_store_has_its_mark_if_there_is_time() {
+    let store = Slow::default();
+    let reader = client(&store, cached(), UsagePolicy::new());
+    let writer = client(&store, cached(), UsagePolicy::new());
+    get(&writer, "/repos/o/r/stored").await.1.unwrap();
+    assert_eq!(get(&reader, "/repos/o/r/stored").await.1.unwrap(), CacheStatus::Hit);
+    store.set(10);
+    let start = Instant::now();
+    post(&writer, "/repos/o/r/issues").await;
+    assert!(start.elapsed() <= ALLOWED, "{:?}", start.elapsed());
+    // The process ends without `close`: what it has not written yet is lost.
+    store.set(NEVER);
+    sleep(Duration::from_secs(3)).await;
+    store.set(0);
+    let status = get(&reader, "/repos/o/r/stored").await.1.unwrap();
+    assert_ne!(status, CacheStatus::Hit);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_far_reader_of_a_busy_log_keeps_its_cache() {
+    let store = Slow::default();
+    let reader = client(&store, cached(), UsagePolicy::new());
+    let writer = client(&store, cached(), UsagePolicy::new());
+    get(&reader, "/repos/o/r/stored").await.1.unwrap();
+    for round in 0..10 {
+        store.set(0);
+        for _ in 0..12 {
+            // Nothing that the reader reads is concerned.
+            post(&writer, &format!("/repos/other{round}/r/issues")).await;
+            sleep(Duration::from_secs(2)).await;
+        }
+        store.set(30);
+        // There is no time to read all marks: the response is confirmed, and the marks are read after the call.
+        let (took, status) = get(&reader, "/repos/o/r/stored").await;
+        assert_eq!(status.unwrap(), CacheStatus::Revalidated, "round {round}");
+        assert!(took <= ALLOWED, "{took:?}");
+        sleep(Duration::from_millis(500)).await;
+        assert_eq!(get(&reader, "/repos/o/r/stored").await.1.unwrap(), CacheStatus::Hit);
+    }
+}
+
+/// A store that takes longer for one of the budgets.
+#[derive(Clone, Debug)]
+struct Uneven(Slow);
+
+impl Store for Uneven {
+    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        self.0.get(key)
+    }
+    fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
+        self.0.put(key, value, ttl)
+    }
+    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+        self.0.claim(key, value, ttl)
+    }
+    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+        self.0.renew(key, value, ttl)
+    }
+    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
+        self.0.remove(key)
+    }
+    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+        self.0.release(key, value)
+    }
+    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+        self.0.add(key, amount, ttl)
+    }
+    fn spend<'a>(
+        &'a self,
+        key: &'a str,
+        owed: i64,
+        most: i64,
+        ttl: Duration,
+    ) -> StoreFuture<'a, (i64, bool)> {
+        Box::pin(async move {
+            sleep(Duration::from_millis(if key.contains("slow") { 30 } else { 5 })).await;
+            self.0.0.memory.spend(key, owed, most, ttl).await
+        })
+    }
+}
+
+fn uneven(store: &Slow) -> Client {
+    let usage = UsagePolicy::new()
+        .budget(Budget::new("fast", Period::Month).hard(1_000))
+        .budget(Budget::new("slow", Period::Month).hard(1_000));
+    let builder = Client::builder().token("t0ken").retry(RetryPolicy::none());
+    let builder = builder.store(Uneven(store.clone())).cache(Cache::off()).usage(usage);
+    let respond = |request: reqwest::Request| async move {
+        response(&request, 200, rate_limit(4_000, 3_600).as_ref(), "{}")
+    };
+    builder.transport(respond).build().unwrap()
+}
+
+async fn used(client: &Client) -> Vec<u64> {
+    client.usage().report().await.budgets.iter().map(|budget| budget.used).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn budgets_get_back_what_a_call_took_whose_caller_left_at_any_time() {
+    for leaves_after in [2, 15, 28, 40] {
+        let store = Slow::default();
+        let client = uneven(&store);
+        for number in 0..5 {
+            let path = format!("/repos/o/r/{number}");
+            let mut call = Box::pin(get(&client, &path));
+            let leaves = Duration::from_millis(leaves_after.min(28));
+            assert!(tokio::time::timeout(leaves, &mut call).await.is_err());
+            // An answer can be there already when the caller leaves.
+            sleep(Duration::from_millis(leaves_after).saturating_sub(leaves)).await;
+            drop(call);
+            sleep(Duration::from_secs(2)).await;
+        }
+        assert!(client.close().await);
+        assert_eq!(used(&client).await, [0, 0], "nothing was sent; left after {leaves_after} ms");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn close_waits_for_what_the_store_is_asked_about_budgets() {
+    let store = Slow::default();
+    let client = uneven(&store);
+    let left = tokio::time::timeout(Duration::from_millis(2), get(&client, "/repos/o/r/x")).await;
+    assert!(left.is_err());
+    assert!(client.close().await);
+    // The process ends: nothing more is written.
+    store.set(NEVER);
+    sleep(Duration::from_secs(5)).await;
+    store.set(0);
+    assert_eq!(used(&uneven(&store)).await, [0, 0]);
+}
+
+/// GitHub fails again and again beside a store that is near: each attempt has all of the time for it.
+#[tokio::test(start_paused = true)]
+async fn a_strict_budget_is_asked_for_each_attempt_of_a_call() {
+    let store = Slow::default();
+    store.set(10);
+    let budget = Budget::new("hour", Period::Hour).hard(1_000_000).strict();
+    let tries = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&tries);
+    let respond = move |request: reqwest::Request| {
+        let number = counted.fetch_add(1, Ordering::Relaxed);
+        async move {
+            let status = if number < 8 { 502 } else { 200 };
+            response(&request, status, &rate_limit(4_000, 3_600), "{}")
+        }
+    };
+    let builder = Client::builder().token("t0ken").retry(RetryPolicy::default().attempts(10));
+    let builder = builder.store(store.clone()).cache(Cache::off());
+    let builder = builder.usage(UsagePolicy::new().budget(budget));
+    let client = builder.transport(respond).build().unwrap();
+    get(&client, "/repos/o/r/x").await.1.unwrap();
+    assert_eq!(tries.load(Ordering::Relaxed), 9);
+}

@@ -1,0 +1,106 @@
+//! Work that no call waits for.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::select;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
+use tracing::instrument::WithSubscriber;
+
+/// Does what can be done at once, and the rest in a task: a store in memory has it when this returns.
+///
+/// Without a runtime, the rest is not done.
+pub(crate) fn continue_behind(work: impl Future<Output = ()> + Send + 'static) {
+    let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(work);
+    // The task registers its own waker when it polls.
+    let Ok(runtime) = Handle::try_current() else { return };
+    if work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+        runtime.spawn(work.in_current_span().with_current_subscriber());
+    }
+}
+
+/// Tasks that work behind calls, for the end of a process to wait for.
+#[derive(Debug, Default)]
+pub(crate) struct Tasks {
+    running: AtomicUsize,
+    ended: Notify,
+}
+
+impl Tasks {
+    /// Continues some work behind the call, as [`continue_behind`] does.
+    pub(crate) fn continue_behind(
+        self: &Arc<Self>,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        self.running.fetch_add(1, Ordering::AcqRel);
+        let running = Running(Arc::clone(self));
+        continue_behind(async move {
+            let _running = running;
+            work.await;
+        });
+    }
+
+    /// Waits until no task runs, for so long at most. Returns whether none does.
+    pub(crate) async fn wait(&self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        loop {
+            let mut ended = pin!(self.ended.notified());
+            ended.as_mut().enable();
+            if self.running.load(Ordering::Acquire) == 0 {
+                return true;
+            }
+            if timeout_at(until, ended).await.is_err() {
+                return false;
+            }
+        }
+    }
+}
+
+/// A task that runs, until it is dropped.
+#[derive(Debug)]
+struct Running(Arc<Tasks>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::AcqRel);
+        self.0.ended.notify_waiters();
+    }
+}
+
+/// The longest time that a drop waits for the store, if other threads drive the connection.
+const DROP_PATIENCE: Duration = Duration::from_millis(500);
+/// The same on a runtime of one thread, which stands still meanwhile.
+const DROP_PATIENCE_ALONE: Duration = Duration::from_millis(100);
+
+/// Finishes some work within the drop of a client: a short program ends here. Without a runtime, nothing is done.
+pub(crate) fn finish_in_drop(work: impl Future<Output = ()> + Send + 'static) {
+    let Ok(runtime) = Handle::try_current() else { return };
+    let mut work = Box::pin(work);
+    if work.as_mut().now_or_never().is_some() {
+        return;
+    }
+    let patience = match runtime.metrics().num_workers() {
+        // Whatever its flavor is, it may be this very thread.
+        1 => DROP_PATIENCE_ALONE,
+        _ => DROP_PATIENCE,
+    };
+    // A thread of its own may wait, whatever runtime this is and wherever in it.
+    let (end, ended) = std::sync::mpsc::channel();
+    let (give_up, given_up) = tokio::sync::oneshot::channel::<()>();
+    let waits = move || {
+        runtime.block_on(select(work, given_up));
+        let _ = end.send(());
+    };
+    if std::thread::Builder::new().name("octowire-close".to_owned()).spawn(waits).is_ok() {
+        let _ = ended.recv_timeout(patience);
+    }
+    // The thread ends with this, whatever the store does.
+    drop(give_up);
+}

@@ -1,0 +1,518 @@
+//! Values that are written after the calls that they come from.
+
+use std::collections::VecDeque;
+use std::collections::hash_map::{Entry, HashMap};
+use std::future::{pending, poll_fn};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::future::select;
+use futures_util::stream::FuturesUnordered;
+use tokio::runtime::{Handle, Id};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tracing::debug;
+
+use super::behind::continue_behind;
+use super::guard::{BACKGROUND_TIMEOUT, Guard, Ran};
+use crate::telemetry::meter;
+
+/// Writes values to a store in the background: for each key one after the other, and of those that
+/// wait the last one. What waits is bounded; if it is too much, the value is dropped that has waited
+/// for longest, and before removals any value.
+///
+/// What waits is known to this process: it looks at [`pending`](Self::pending) before it reads.
+///
+/// Each runtime that writes has a task for it, which writes for all. So a runtime that is not polled delays no
+/// write of another one, but those of the keys that its task is writing: for [`ABANDONED_AFTER`].
+#[derive(Clone, Debug)]
+pub(crate) struct Writer(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    guard: Arc<Guard>,
+    state: Mutex<State>,
+    /// Tells those who wait for the end that a task has ended.
+    ended: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: HashMap<Arc<str>, Write>,
+    /// The keys of those that can be begun, in the order of their arrival.
+    order: VecDeque<Arc<str>>,
+    /// What is being written; the same key is written again only after that.
+    running: HashMap<Arc<str>, Running>,
+    /// Of all that waits and is being written.
+    bytes: usize,
+    /// The tasks that write, by their runtimes, and how to tell one that there is more.
+    drivers: HashMap<Id, Arc<Notify>>,
+    /// The number of the last write that was begun.
+    begun: u64,
+}
+
+/// A write that was begun.
+#[derive(Debug)]
+struct Running {
+    write: Write,
+    number: u64,
+    runtime: Id,
+    since: Instant,
+}
+
+/// What a key is to have, and for how long; nothing if it is to be removed.
+#[derive(Clone, Debug)]
+struct Write(Option<(Bytes, Duration)>);
+
+/// As many writes wait at most.
+pub(crate) const MAX_WRITES: usize = 1_024;
+/// The bytes of those that wait and are under way.
+pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// As many are under way at a time.
+const MAX_CONCURRENT: usize = 32;
+/// What a write takes beside its key and value, about.
+const OVERHEAD: usize = 256;
+/// A write takes [`BACKGROUND_TIMEOUT`] at most. One that takes longer is of a runtime that is not polled,
+/// and is made by another one.
+const ABANDONED_AFTER: Duration = Duration::from_secs(2);
+
+impl Writer {
+    pub(crate) fn new(guard: Arc<Guard>) -> Self {
+        Self(Arc::new(Inner { guard, state: Mutex::default(), ended: Notify::new() }))
+    }
+
+    /// Sets the value of a key, for that long.
+    pub(crate) fn put(&self, key: String, value: &[u8], ttl: Duration) {
+        // A part of a larger buffer would keep all of it.
+        self.write(key.into(), Write(Some((Bytes::copy_from_slice(value), ttl))));
+    }
+
+    /// Removes the value of a key.
+    pub(crate) fn remove(&self, key: String) {
+        self.write(key.into(), Write(None));
+    }
+
+    /// Returns what a key is about to have, which is nothing if the inner value is `None`. Returns `None`
+    /// if no write is pending.
+    pub(crate) fn pending(&self, key: &str) -> Option<Option<Bytes>> {
+        let state = self.0.state();
+        let running = || state.running.get(key).map(|running| &running.write);
+        let write = state.waiting.get(key).or_else(running)?;
+        Some(write.0.as_ref().map(|(value, _)| value.clone()))
+    }
+
+    /// Waits until nothing is pending.
+    pub(crate) async fn flush(&self) {
+        loop {
+            let mut ended = pin!(self.0.ended.notified());
+            // From here on it hears of the end.
+            ended.as_mut().enable();
+            let abandoned_at = {
+                let mut state = self.0.state();
+                state.take_over(Instant::now());
+                if state.waiting.is_empty() && state.running.is_empty() {
+                    return;
+                }
+                state.abandoned_at()
+            };
+            self.drive();
+            match abandoned_at {
+                Some(at) => drop(timeout_at(at, ended).await),
+                None => ended.await,
+            }
+        }
+    }
+
+    fn write(&self, key: Arc<str>, write: Write) {
+        let dropped = self.0.state().queue(key, write);
+        if dropped > 0 {
+            debug!(dropped, "writes to the store are dropped: too many are pending");
+            meter::store_writes_dropped("full", dropped);
+        }
+        self.drive();
+    }
+
+    /// Starts the task of this runtime that writes, or tells it that there is more.
+    fn drive(&self) {
+        // Without a runtime, the next call within one writes it.
+        let Ok(handle) = Handle::try_current() else { return };
+        let (runtime, changed) = (handle.id(), Arc::new(Notify::new()));
+        match self.0.state().drivers.entry(runtime) {
+            Entry::Occupied(driver) => return driver.get().notify_one(),
+            Entry::Vacant(free) => drop(free.insert(Arc::clone(&changed))),
+        }
+        let driver = Driver { inner: Arc::clone(&self.0), runtime, changed, done: false };
+        continue_behind(driver.run());
+    }
+}
+
+impl Inner {
+    /// Makes a write, unless another task takes it over.
+    async fn perform(&self, key: Arc<str>, write: Write, number: u64) {
+        let (name, guard) = (&*key, &*self.guard);
+        let mut writing = pin!(async move {
+            match write.0 {
+                Some((value, ttl)) => {
+                    guard.run_behind(BACKGROUND_TIMEOUT, |store| store.put(name, value, ttl)).await
+                }
+                None => guard.run_behind(BACKGROUND_TIMEOUT, |store| store.remove(name)).await,
+            }
+        });
+        // After a task of another runtime has written the key, an older value must not follow.
+        let ran = poll_fn(|context| match self.state().is_running(&key, number) {
+            true => writing.as_mut().poll(context).map(Some),
+            false => Poll::Ready(None),
+        });
+        let Some(ran) = ran.await else { return };
+        if ran != Ran::Done(()) {
+            meter::store_writes_dropped("failed", 1);
+        }
+        self.state().end(&key, number);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Adds a write, and says how many it displaces, of which it may be one itself.
+    fn queue(&mut self, key: Arc<str>, write: Write) -> u64 {
+        self.bytes = self.bytes.saturating_add(size(&key, &write));
+        match self.waiting.insert(Arc::clone(&key), write) {
+            Some(before) => self.bytes = self.bytes.saturating_sub(size(&key, &before)),
+            None if self.running.contains_key(&key) => {}
+            None => self.order.push_back(Arc::clone(&key)),
+        }
+        let mut dropped = 0;
+        while self.waiting.len() > MAX_WRITES || self.bytes > MAX_BYTES {
+            let is_value =
+                |key: &&Arc<str>| self.waiting.get(*key).is_some_and(|it| it.0.is_some());
+            let oldest = self.order.iter().find(is_value).or_else(|| self.order.front());
+            let oldest = oldest.unwrap_or(&key).clone();
+            self.order.retain(|waiting| *waiting != oldest);
+            let Some(write) = self.waiting.remove(&oldest) else { break };
+            self.bytes = self.bytes.saturating_sub(size(&oldest, &write));
+            dropped += 1;
+        }
+        dropped
+    }
+
+    /// Takes the write that is next, for the task of this runtime.
+    fn begin(&mut self, runtime: Id) -> Option<(Arc<str>, Write, u64)> {
+        let key = self.order.pop_front()?;
+        let write = self.waiting.remove(&key)?;
+        self.begun = self.begun.wrapping_add(1);
+        let number = self.begun;
+        let since = Instant::now();
+        self.running
+            .insert(Arc::clone(&key), Running { write: write.clone(), number, runtime, since });
+        Some((key, write, number))
+    }
+
+    /// Whether a write is still made by the task that began it.
+    fn is_running(&self, key: &str, number: u64) -> bool {
+        self.running.get(key).is_some_and(|running| running.number == number)
+    }
+
+    /// A write has ended: another one of its key can begin.
+    fn end(&mut self, key: &Arc<str>, number: u64) {
+        if !self.is_running(key, number) {
+            return;
+        }
+        if let Some(running) = self.running.remove(key) {
+            self.bytes = self.bytes.saturating_sub(size(key, &running.write));
+        }
+        if self.waiting.contains_key(key) {
+            self.order.push_back(Arc::clone(key));
+        }
+    }
+
+    /// When the first of those that are being written has taken so long that its runtime is not polled.
+    fn abandoned_at(&self) -> Option<Instant> {
+        self.running.values().map(|running| running.since + ABANDONED_AFTER).min()
+    }
+
+    /// Takes back what is being written by runtimes that are not polled.
+    fn take_over(&mut self, now: Instant) {
+        self.take_back(|running| running.since + ABANDONED_AFTER <= now);
+    }
+
+    /// Takes back writes that were begun, unless they are to be written again.
+    fn take_back(&mut self, is_meant: impl Fn(&Running) -> bool) {
+        for (key, running) in self.running.extract_if(|_, running| is_meant(running)) {
+            self.order.push_front(Arc::clone(&key));
+            let bytes = size(&key, &running.write);
+            match self.waiting.entry(key) {
+                Entry::Occupied(_) => self.bytes = self.bytes.saturating_sub(bytes),
+                Entry::Vacant(free) => drop(free.insert(running.write)),
+            }
+        }
+    }
+}
+
+/// The task of one runtime that writes. If the runtime shuts down, the next write starts another one.
+struct Driver {
+    inner: Arc<Inner>,
+    runtime: Id,
+    /// Tells it that there is more to write.
+    changed: Arc<Notify>,
+    /// It has ended by itself, and there may be another one by now.
+    done: bool,
+}
+
+impl Driver {
+    async fn run(mut self) {
+        let inner = Arc::clone(&self.inner);
+        let changed = Arc::clone(&self.changed);
+        let mut running = FuturesUnordered::new();
+        loop {
+            let abandoned_at = {
+                let mut state = inner.state();
+                state.take_over(Instant::now());
+                while running.len() < MAX_CONCURRENT
+                    && let Some((key, write, number)) = state.begin(self.runtime)
+                {
+                    running.push(inner.perform(key, write, number));
+                }
+                // What waits, waits for a write of the same key by another task.
+                if running.is_empty() && state.waiting.is_empty() {
+                    state.drivers.remove(&self.runtime);
+                    self.done = true;
+                    break;
+                }
+                state.abandoned_at()
+            };
+            let written = async {
+                match running.next().await {
+                    Some(()) => {}
+                    None => pending().await,
+                }
+            };
+            let is_abandoned = async {
+                match abandoned_at {
+                    Some(at) => sleep_until(at).await,
+                    None => pending().await,
+                }
+            };
+            let (written, is_abandoned) = (pin!(written), pin!(is_abandoned));
+            // A write of another task may end, on which one of this task waits.
+            let more = pin!(changed.notified());
+            let ended = pin!(inner.ended.notified());
+            select(written, select(is_abandoned, select(more, ended))).await;
+        }
+        inner.ended.notify_waiters();
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if !self.done {
+            let mut state = self.inner.state();
+            state.drivers.remove(&self.runtime);
+            state.take_back(|running| running.runtime == self.runtime);
+            drop(state);
+            self.inner.ended.notify_waiters();
+        }
+    }
+}
+
+fn size(key: &str, write: &Write) -> usize {
+    let value = write.0.as_ref().map_or(0, |(value, _)| value.len());
+    key.len().saturating_add(value).saturating_add(OVERHEAD)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Memory, Store, StoreFuture};
+    use tokio::time::{Instant, sleep};
+
+    /// A store that takes 10 ms for each write, and tells them.
+    #[derive(Debug, Default)]
+    struct Slow {
+        memory: Memory,
+        written: Mutex<Vec<(String, Option<Bytes>)>>,
+    }
+
+    const TAKES: Duration = Duration::from_millis(10);
+
+    impl Slow {
+        async fn write(&self, key: &str, value: Option<Bytes>) {
+            sleep(TAKES).await;
+            self.written.lock().unwrap().push((key.to_owned(), value));
+        }
+    }
+
+    impl Store for Arc<Slow> {
+        fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+            self.memory.get(key)
+        }
+        fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
+            Box::pin(async move {
+                self.write(key, Some(value.clone())).await;
+                self.memory.put(key, value, ttl).await
+            })
+        }
+        fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+            self.memory.claim(key, value, ttl)
+        }
+        fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+            self.memory.renew(key, value, ttl)
+        }
+        fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
+            Box::pin(async move {
+                self.write(key, None).await;
+                self.memory.remove(key).await
+            })
+        }
+        fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+            self.memory.release(key, value)
+        }
+        fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+            self.memory.add(key, amount, ttl)
+        }
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn slow() -> (Arc<Slow>, Writer) {
+        let store = Arc::new(Slow::default());
+        let guard = Guard::new(Arc::new(Arc::clone(&store)), crate::store::STORE_TIMEOUT);
+        (Arc::clone(&store), Writer::new(Arc::new(guard)))
+    }
+
+    #[tokio::test]
+    async fn a_memory_has_what_is_written_at_once() {
+        let memory = Memory::new();
+        let guard = Guard::new(Arc::new(memory.clone()), crate::store::STORE_TIMEOUT);
+        let writer = Writer::new(Arc::new(guard));
+        writer.put("k".to_owned(), b"v", LONG);
+        assert_eq!(writer.pending("k"), None);
+        assert_eq!(memory.get("k").await.unwrap(), Some(Bytes::from_static(b"v")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_is_known_and_the_last_value_of_a_key_is_written_last() {
+        let (store, writer) = slow();
+        for value in ["1", "2", "3"] {
+            writer.put("k".to_owned(), value.as_bytes(), LONG);
+            assert_eq!(writer.pending("k"), Some(Some(Bytes::from_static(value.as_bytes()))));
+        }
+        writer.put("other".to_owned(), b"o", LONG);
+        writer.remove("other".to_owned());
+        assert_eq!(writer.pending("other"), Some(None));
+        let start = Instant::now();
+        writer.flush().await;
+        // The first, and then the last: what came between is not written.
+        assert_eq!(start.elapsed(), 2 * TAKES);
+        assert_eq!((writer.pending("k"), writer.pending("other")), (None, None));
+        let written = store.written.lock().unwrap();
+        let of = |key: &str| -> Vec<_> {
+            let of = written.iter().filter(|(written, _)| written == key);
+            of.map(|(_, value)| value.clone()).collect()
+        };
+        let some = |text: &'static str| Some(Bytes::from_static(text.as_bytes()));
+        assert_eq!(of("k"), [some("1"), some("3")]);
+        assert_eq!(of("other"), [None]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_is_bounded_by_number_and_the_oldest_values_go() {
+        let (store, writer) = slow();
+        writer.put("begun".to_owned(), b"v", LONG);
+        writer.remove("removed".to_owned());
+        for number in 0..MAX_WRITES + 10 {
+            writer.put(number.to_string(), b"v", LONG);
+        }
+        {
+            let state = writer.0.state();
+            assert_eq!((state.waiting.len(), state.order.len()), (MAX_WRITES, MAX_WRITES));
+            let running = state.running.iter().map(|(key, running)| (key, &running.write));
+            let all = state.waiting.iter().chain(running);
+            assert_eq!(state.bytes, all.map(|(key, write)| size(key, write)).sum::<usize>());
+        }
+        let start = Instant::now();
+        writer.flush().await;
+        let rounds = u32::try_from((MAX_WRITES + 1).div_ceil(MAX_CONCURRENT)).unwrap();
+        assert!(start.elapsed() <= (rounds + 1) * TAKES, "{:?}", start.elapsed());
+        let written = store.written.lock().unwrap();
+        assert_eq!(written.len(), 1 + MAX_WRITES);
+        let has = |key: &str| written.iter().any(|(written, _)| written == key);
+        assert!(has("begun") && has("removed") && has("11"));
+        assert!((0..11).all(|number| !has(&number.to_string())), "the oldest values are gone");
+        assert_eq!(writer.0.state().bytes, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_is_bounded_in_bytes_with_what_is_under_way() {
+        let (store, writer) = slow();
+        let value = vec![0; MAX_BYTES / 4];
+        for number in 0..10 {
+            writer.put(format!("{number}"), &value, LONG);
+            assert!(writer.0.state().bytes <= MAX_BYTES);
+        }
+        writer.remove("removed".to_owned());
+        writer.flush().await;
+        let written = store.written.lock().unwrap();
+        assert_eq!(written.iter().filter(|(_, value)| value.is_some()).count(), 3);
+        assert!(written.iter().any(|(key, _)| key == "removed"));
+        assert_eq!(writer.0.state().bytes, 0);
+    }
+
+    #[test]
+    fn what_a_runtime_left_is_written_by_the_next() {
+        let (store, writer) = slow();
+        let runtime = || {
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            builder.enable_time().build().unwrap()
+        };
+        let first = runtime();
+        first.block_on(async { writer.put("k".to_owned(), b"v", LONG) });
+        drop(first);
+        assert_eq!(writer.pending("k"), Some(Some(Bytes::from_static(b"v"))));
+        runtime().block_on(writer.flush());
+        assert_eq!(store.written.lock().unwrap().len(), 1);
+        assert_eq!(writer.pending("k"), None);
+    }
+
+    #[test]
+    fn a_runtime_that_is_not_polled_delays_no_writes_of_another() {
+        let (store, writer) = slow();
+        let runtime = || {
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            builder.enable_time().build().unwrap()
+        };
+        let (still, other) = (runtime(), runtime());
+        still.block_on(async { writer.put("k".to_owned(), b"1", LONG) });
+        assert_eq!(writer.0.state().running.len(), 1, "its task has begun");
+        let written = |key: &str| {
+            let written = store.written.lock().unwrap();
+            written.iter().filter(|(written, _)| written == key).count()
+        };
+        let start = Instant::now();
+        other.block_on(async {
+            writer.put("other".to_owned(), b"o", LONG);
+            while written("other") == 0 {
+                sleep(TAKES).await;
+            }
+        });
+        assert!(start.elapsed() < ABANDONED_AFTER / 2, "{:?}", start.elapsed());
+        // The same key waits until it is certain that nobody writes it, and no longer.
+        other.block_on(async {
+            writer.put("k".to_owned(), b"2", LONG);
+            writer.flush().await;
+        });
+        assert!(start.elapsed() < 2 * ABANDONED_AFTER, "{:?}", start.elapsed());
+        assert_eq!(writer.0.state().bytes, 0);
+        // The task that comes late to its end writes no older value over it, and has nothing to take back.
+        still.block_on(async { sleep(5 * TAKES).await });
+        let value = other.block_on(store.memory.get("k")).unwrap();
+        assert_eq!(value, Some(Bytes::from_static(b"2")));
+        assert_eq!((writer.pending("k"), writer.0.state().bytes), (None, 0));
+    }
+}

@@ -1,0 +1,138 @@
+//! The count of a request, which goes on when its call waits for it no longer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use tokio::sync::oneshot;
+
+use super::{Spending, Telling};
+use crate::telemetry::usage::period::Window;
+use crate::telemetry::usage::place::{Place, Ran};
+
+/// What the store said of a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Heard {
+    /// The sum, and whether there was room.
+    Sum(i64, bool),
+    /// Nothing; it may have counted the request, which counts here then.
+    Nothing { counted: bool },
+}
+
+/// The part of a request's count that goes on when its call waits no longer.
+pub(super) struct Question {
+    pub(super) spending: Arc<Spending>,
+    pub(super) place: Arc<Place>,
+    pub(super) window: Window,
+    pub(super) hard: Option<i64>,
+    pub(super) now: SystemTime,
+    pub(super) shared: Arc<Decision>,
+}
+
+/// What a question and its call know of each other. It is read and changed while the state of the spending
+/// is locked.
+#[derive(Debug, Default)]
+pub(super) struct Decision {
+    /// The request is among those that the store is being told of.
+    pub(super) is_told: AtomicBool,
+    /// It counts among those that nobody has decided about.
+    pub(super) is_undecided: AtomicBool,
+    /// The call has sent its request without the answer.
+    pub(super) went: AtomicBool,
+}
+
+impl Question {
+    /// Asks the store, and takes over what it says. If the call has gone on without, corrects the sum.
+    pub(super) async fn ask(self, answer: oneshot::Sender<Heard>) {
+        let Self { spending, place, window, hard, now, shared } = &self;
+        if !spending.finds_out(place, *window).await {
+            let _ = answer.send(Heard::Nothing { counted: false });
+            return;
+        }
+        let owed = {
+            let mut state = spending.state();
+            // The call has decided, and noted what is to be told.
+            if answer.is_closed() {
+                return;
+            }
+            state.turn_to(*window);
+            let owed = std::mem::take(&mut state.untold);
+            state.in_flight = state.in_flight.saturating_add(owed).saturating_add(1);
+            shared.is_told.store(true, Ordering::Relaxed);
+            shared.is_undecided.store(true, Ordering::Relaxed);
+            state.undecided = state.undecided.saturating_add(1);
+            owed
+        };
+        let amount = owed.saturating_add(1);
+        let mut telling = Telling { spending, window: *window, amount };
+        let most = hard.unwrap_or(i64::MAX);
+        let ran = spending.count(place, *window, owed, most).await;
+        telling.amount = 0;
+        let heard = self.hear(ran, amount, owed);
+        if let Err(heard) = answer.send(heard) {
+            self.correct(heard);
+        }
+        if let Heard::Sum(sum, true) = heard {
+            if sum == amount {
+                let key = spending.first_key(*window);
+                place.remember_first(&key, *now, window.period.kept()).await;
+            }
+            spending.warn(place, *window, sum).await;
+        }
+    }
+
+    /// Takes over what the store said of this request and of what was owed, or that it said nothing.
+    fn hear(&self, ran: Ran<(i64, bool)>, amount: i64, owed: i64) -> Heard {
+        let mut state = self.spending.state();
+        let is_current = state.window == Some(self.window);
+        if is_current {
+            state.in_flight = state.in_flight.saturating_sub(amount);
+            state.silent = !matches!(ran, Ran::Done(_));
+        }
+        match ran {
+            Ran::Done((sum, went)) => {
+                if is_current {
+                    state.hear(sum);
+                    if self.shared.is_undecided.swap(false, Ordering::Relaxed) {
+                        state.undecided = state.undecided.saturating_sub(1);
+                    }
+                }
+                drop(state);
+                if went {
+                    self.spending.tell(sum);
+                }
+                Heard::Sum(sum, went)
+            }
+            Ran::Unknown => {
+                if is_current {
+                    state.doubt(amount);
+                }
+                Heard::Nothing { counted: true }
+            }
+            Ran::NotTried | Ran::Unreadable => {
+                if is_current {
+                    state.untold = state.untold.saturating_add(owed);
+                }
+                Heard::Nothing { counted: false }
+            }
+        }
+    }
+
+    /// The call has decided without this answer, or is gone: makes the sum what was sent.
+    fn correct(&self, heard: Heard) {
+        let mut state = self.spending.state();
+        let went = self.shared.went.load(Ordering::Relaxed);
+        let is_current = state.window == Some(self.window);
+        let correction = match (heard, went) {
+            (Heard::Sum(_, true), false) => -1,
+            (Heard::Sum(_, false) | Heard::Nothing { counted: false }, true) => 1,
+            (Heard::Nothing { counted: true }, false) if is_current => return state.not_sent(),
+            _ => return,
+        };
+        if is_current {
+            state.untold = state.untold.saturating_add(correction);
+            drop(state);
+            self.spending.tell_behind(&self.place);
+        }
+    }
+}
