@@ -253,6 +253,9 @@ impl Client {
     /// `close` writes their usage. Quota that the client has leased for a fleet returns by itself within
     /// seconds after its last call, and connections end with the last handle.
     ///
+    /// If a program ends without `close`, the drop of the last handle writes usage and changes within half a second
+    /// each, or 100 ms on a runtime of one thread, and drops what the store has not taken by then.
+    ///
     /// ```no_run
     /// # async fn example(github: octowire::Client) {
     /// // … the work of a short program, and then:

@@ -22,7 +22,7 @@ use crate::{Result, report};
 /// Round trips to the store, in milliseconds.
 const DELAYS: [u64; 4] = [0, 20, 40, 49];
 /// One that is short enough for all that a call asks, by which round trips are counted.
-const COUNTED: u64 = 16;
+const COUNTED: u64 = 10;
 const ROUNDS: usize = 5;
 /// Calls before those whose limits are leased.
 const LEASED: usize = 30;

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, timeout};
@@ -577,23 +578,48 @@ impl Shared {
     }
 
     /// Adds a mark after this one and all that follow it. Gives its number.
+    ///
+    /// The next number is claimed while the number of the log is read, which takes one round trip instead of two.
     async fn append(&self, last: u64, mark: &Mark, patience: Patience) -> Option<u64> {
-        let hint = self.hint(patience).await?;
-        // What is far ahead is of another log.
-        let last = if last > hint.saturating_add(MOST as u64) { hint } else { last };
-        let mut number = hint.max(last).saturating_add(1);
+        let next = (last > 0).then(|| last.saturating_add(1));
+        let claim = async {
+            match next {
+                Some(number) => self.claim(number, mark, patience).await,
+                None => Some(false),
+            }
+        };
+        let (hint, is_claimed) = join(self.hint(patience), claim).await;
+        let (hint, is_claimed) = (hint?, is_claimed?);
+        // What is far ahead is of another log. So is what was claimed below the log's number, where marks of this
+        // one are: it stays there, as a mark that a reader may find or not.
+        let is_of_this_log = last >= hint && last <= hint.saturating_add(MOST as u64);
+        let mut number = match next.filter(|_| is_of_this_log) {
+            Some(number) if is_claimed => return self.advance(number, patience).await,
+            Some(number) => number.saturating_add(1),
+            None if last > hint.saturating_add(MOST as u64) => hint.saturating_add(1),
+            None => hint.max(last).saturating_add(1),
+        };
         for _ in 0..MOST {
-            let name = self.name(number);
-            let value = self.write(&name, mark)?;
-            if self.run(patience, |store| store.claim(&name, value, self.keep)).await? {
-                let hint = Bytes::from(number.to_string());
-                let name = self.hint_name();
-                self.run(patience, |store| store.put(&name, hint, FOR_EVER)).await?;
-                return Some(number);
+            if self.claim(number, mark, patience).await? {
+                return self.advance(number, patience).await;
             }
             number = number.saturating_add(1);
         }
         None
+    }
+
+    /// Writes a mark of this number, unless there is one.
+    async fn claim(&self, number: u64, mark: &Mark, patience: Patience) -> Option<bool> {
+        let name = self.name(number);
+        let value = self.write(&name, mark)?;
+        self.run(patience, |store| store.claim(&name, value, self.keep)).await
+    }
+
+    /// Tells clients that know no mark yet where the log is.
+    async fn advance(&self, number: u64, patience: Patience) -> Option<u64> {
+        let (name, hint) = (self.hint_name(), Bytes::from(number.to_string()));
+        self.run(patience, |store| store.put(&name, hint, FOR_EVER)).await?;
+        Some(number)
     }
 
     async fn try_run<'a, T>(

@@ -295,8 +295,12 @@ impl ClientBuilder {
     /// [strict](crate::telemetry::usage::Budget::strict) one refuses. It waits no longer for a cache in another
     /// store, unless that has a [timeout of its own](Cache::store_timeout), and what it writes is written
     /// after it. A client that has never heard how many share its limits has one call in flight, until the store
-    /// answers or ten seconds have passed. The fetch of a token through a shared
-    /// [token store](Self::token_store) waits for that store up to the same time once more.
+    /// answers or ten seconds have passed.
+    ///
+    /// A token that is fetched through a shared [token store](Self::token_store) is waited for beside that: up to this
+    /// time for its lock and the token together, and up to this time again for a token that was stored before the lock
+    /// was taken. While another client holds the lock, the store's own bound holds
+    /// (`EncryptedStore::lock_wait`), since that client mints the token.
     ///
     /// A store that takes longer for one operation is taken to be unavailable, by all clients of the process
     /// that have the same store and timeout. Calls do not wait for it then. The client asks again in the

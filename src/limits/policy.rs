@@ -157,7 +157,8 @@ impl Pacing {
     }
 
     /// How many requests may be under way at a time, of REST and GraphQL together; 100 by default,
-    /// at least 1.
+    /// at least 1. Clients that share a [store](crate::ClientBuilder::store) leave a twentieth of them, and one at
+    /// least if two are allowed, to a client that starts.
     pub fn concurrent(mut self, requests: impl Into<Option<u32>>) -> Self {
         self.concurrent = at_least(requests.into(), 1);
         self

@@ -11,6 +11,9 @@ use super::*;
 use crate::auth::source::TokenFuture;
 use crate::auth::store::MemoryTokenStore;
 
+#[cfg(feature = "token-store")]
+mod stored;
+
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
