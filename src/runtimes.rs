@@ -104,11 +104,16 @@ impl HomeRuntime {
         Some(Self(Arc::new(Home::new(handle))))
     }
 
+    /// Whether it is the runtime of the caller.
+    pub(crate) fn is_current(&self) -> bool {
+        Handle::try_current().is_ok_and(|current| current.id() == self.0.handle.id())
+    }
+
     /// Waits until the runtime stands still, or is shut down. Never returns on the runtime itself, which
     /// then does not run the caller either.
     pub(crate) async fn stalled(&self) {
         let home = &*self.0;
-        if Handle::try_current().is_ok_and(|current| current.id() == home.handle.id()) {
+        if self.is_current() {
             return pending().await;
         }
         loop {

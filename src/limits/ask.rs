@@ -81,7 +81,13 @@ impl Rules {
         let pause = self.penalty.current();
         let Some(fleet) = &self.fleet else { return LeaseRequest::default() };
         let known = fleet.known_pause;
-        let joining = fleet.epoch.is_none() || fleet.unknown || !fleet.leads() || fleet.owes();
+        let was_away = fleet.epoch.is_none() || fleet.unknown || !fleet.leads();
+        let joining = was_away || fleet.owes();
+        // The end of a pause that the ledger knows is not told again: it may have been found out since. But a ledger
+        // that was lost does not know a pause that goes on.
+        let tells = |until: Instant| {
+            was_away || (joining && until > now) || known.is_none_or(|known| until > known)
+        };
         let busy = demand.calls > 0 || self.running > 0;
         let running = fleet.running_told(now, self.running, policy.pacing.concurrent);
         let spare = if busy { (self.running / 4).clamp(SPARE, 25) } else { 0 };
@@ -94,12 +100,10 @@ impl Rules {
             waiting: demand.calls.saturating_add(spare),
             concurrent: policy.pacing.concurrent,
             between_writes: millis(policy.pacing.between_writes),
-            pause: pause
-                .filter(|(until, _)| joining || known.is_none_or(|known| *until > known))
-                .map(|(until, level)| Pause {
-                    ends_in: millis(until.saturating_duration_since(now)),
-                    level,
-                }),
+            pause: pause.filter(|(until, _)| tells(*until)).map(|(until, level)| Pause {
+                ends_in: millis(until.saturating_duration_since(now)),
+                level,
+            }),
             recovered: known.is_some() && pause.is_none(),
             ..LeaseRequest::default()
         };
@@ -248,9 +252,7 @@ impl Rules {
     fn join(&mut self, now: Instant, policy: &RateLimits) -> Join {
         let mut join = Join::default();
         if let Some(fleet) = &self.fleet {
-            // Who was not away only tells what it spent in advance: no others are to come back.
-            let was_away = !fleet.leads() || fleet.epoch.is_none() || fleet.unknown;
-            join.members = if was_away { fleet.expected(now) } else { 0 };
+            join.members = fleet.expected(now);
             let slots = policy.pacing.concurrent.map(|all| fleet.slots_spare(now, all));
             join.slots = slots.unwrap_or_default();
             if let Contact::Lost(since) = fleet.contact {

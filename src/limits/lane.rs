@@ -179,6 +179,12 @@ impl Waiter {
         self.call.store_wait.as_ref().map(|allowance| allowance.end_of(since))
     }
 
+    /// The same, as far as a call knows that looks at the queue itself; `None` if it does not wait for the store.
+    fn known_late_at(&self, silence_from: Instant) -> Option<Instant> {
+        let since = self.unanswered?.max(silence_from);
+        self.call.store_wait.as_ref().map(|allowance| allowance.end_of(since))
+    }
+
     /// It goes: how long it waited for an answer of the store counts, unless it was answered meanwhile.
     fn charge(&self, now: Instant, silence_from: Instant) {
         if let (Some(since), Some(allowance)) = (self.unanswered, &self.call.store_wait) {
@@ -342,8 +348,9 @@ impl Lane {
         let (blocked, is_new) = match turn.map(Turn::into_slot) {
             Ok(Some(slot)) => {
                 let grant = state.rules.grant(now, cost, &self.policy, alone);
-                // The task gives back what is left, and asks whether the store is back.
-                if self.shared.is_some() && !state.driven {
+                // The task gives back what is left, asks whether the store is back, and tells what was spent in
+                // advance.
+                if self.shared.is_some() && (alone || !state.driven) {
                     self.drive(state);
                 }
                 let permit = self.permit(state, asked.cost, grant, asked.call, slot);

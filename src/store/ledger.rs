@@ -292,7 +292,11 @@ impl Ledger {
             }
             return;
         }
-        gathering.expected = gathering.expected.max(join.members);
+        // A client that the ledger knows and that was not away tells what it spent in advance: no others are to come
+        // back.
+        if !known || join.alone > 0 {
+            gathering.expected = gathering.expected.max(join.members);
+        }
         if !gathering.count(&ask.member) || known {
             return;
         }

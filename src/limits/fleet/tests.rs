@@ -22,6 +22,8 @@ struct Flaky {
     memory: Mutex<Memory>,
     gone: AtomicBool,
     asked: AtomicU32,
+    /// What it was asked.
+    requests: Mutex<Vec<LeaseRequest>>,
     /// How long it takes beyond a millisecond.
     late: AtomicU32,
     /// It hears requests for leases, and its answers are lost.
@@ -92,6 +94,7 @@ impl Store for Handle {
     ) -> StoreFuture<'a, Option<Lease>> {
         Box::pin(async move {
             self.0.asked.fetch_add(1, Ordering::Relaxed);
+            self.0.requests.lock().unwrap().push(request.clone());
             self.answer().await;
             let lease = self.memory().lease(key, request).await;
             if self.0.is_mute.load(Ordering::Relaxed) {

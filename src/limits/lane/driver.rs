@@ -133,6 +133,11 @@ pub(super) struct LatestDriver {
 }
 
 impl LatestDriver {
+    /// Whether it runs on another runtime than the caller, which may not be polled.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.runtime.as_ref().is_some_and(|runtime| !runtime.is_current())
+    }
+
     /// A task starts on the caller's runtime. Returns its number.
     pub(super) fn replace(&mut self) -> u64 {
         self.number = self.number.wrapping_add(1);

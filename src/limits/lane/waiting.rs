@@ -26,9 +26,11 @@ impl Waiting {
         let mut watch = pin!(replace_if_stalled(&lane));
         let wake = Arc::clone(&self.wake);
         loop {
+            let late_at = self.late_elsewhere();
+            let next = [end, late_at].into_iter().flatten().min();
             let late = async move {
-                match end {
-                    Some(end) => sleep_until(end).await,
+                match next {
+                    Some(next) => sleep_until(next).await,
                     None => std::future::pending().await,
                 }
             };
@@ -38,6 +40,9 @@ impl Waiting {
                 Either::Left((Ok(permit), _)) => return Ok(permit),
                 Either::Right((Either::Left(_), _)) => {
                     let now = Instant::now();
+                    if late_at.is_some_and(|late_at| late_at <= now) {
+                        self.lane.look_again();
+                    }
                     end = self.end(start, now, patience);
                     if end.is_some_and(|end| end <= now) {
                         return self.too_late();
@@ -56,6 +61,17 @@ impl Waiting {
                 Either::Left((Err(_), _)) => return Err(self.displaced()),
             }
         }
+    }
+
+    /// When the call has no time left for the store, if the task that would let it go then runs on a runtime that may
+    /// not be polled; `None` if that time is over.
+    fn late_elsewhere(&self) -> Option<Instant> {
+        let state = self.lane.state();
+        if !state.latest_driver.is_elsewhere() {
+            return None;
+        }
+        let late_at = state.queue.get(&self.place)?.known_late_at(state.silence_from)?;
+        (late_at > Instant::now()).then_some(late_at)
     }
 
     /// When the wait ends at the latest, as far as it is known now: not by what the policy allows

@@ -431,6 +431,32 @@ fn of_who_is_known_only_what_was_spent_alone_is_added() {
     assert_eq!(new.lease(3_000, &request).windows["points"].granted, 450 - LEFT);
 }
 
+/// A client that owes tells what it spent, to a ledger that may have been lost since: then others are to come back.
+#[test]
+fn a_client_that_owes_brings_back_who_was_there() {
+    let mut ledger = Ledger::default();
+    let mut one = Client::new(1);
+    one.ask(&mut ledger, 0, LeaseRequest { windows: points(900, 9, 1), ..LeaseRequest::default() });
+    let owes = LeaseRequest {
+        member: one.name.clone(),
+        epoch: one.epoch.clone(),
+        serial: 2,
+        heard: 1,
+        waiting: 900,
+        windows: points(900, 900, 1),
+        concurrent: Some(100),
+        join: Some(Join { members: 3, ..Join::default() }),
+        ..LeaseRequest::default()
+    };
+    // It was not away: nobody is missing in the ledger that knows it.
+    ledger.lease(3_000, &owes);
+    assert_eq!(ledger.gathering.expected, 0);
+    let mut lost = Ledger::default();
+    let lease = lost.lease(3_000, &owes);
+    assert_eq!(lost.gathering.expected, 3);
+    assert_eq!(lease.windows["points"].granted, 0, "what the others spent is not known");
+}
+
 #[test]
 fn a_request_that_was_overtaken_changes_nothing() {
     let mut ledger = Ledger::default();

@@ -259,7 +259,10 @@ local function answer()
         book.gathering.expected = min(book.gathering.expected + 1, NONE)
       end
     else
-      book.gathering.expected = max(book.gathering.expected, ask.join.members)
+      -- A client that the ledger knows and that was not away tells what it spent in advance.
+      if not known or ask.join.alone > 0 then
+        book.gathering.expected = max(book.gathering.expected, ask.join.members)
+      end
       if counted(ask.member) and not known then
         book.gathering.slots = min(book.gathering.slots + ask.join.slots, NONE)
         changes.told = ask.join.slots

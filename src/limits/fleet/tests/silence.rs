@@ -72,6 +72,117 @@ async fn a_write_that_went_alone_is_told_to_the_ledger() {
     assert!(went - wrote >= BETWEEN - Duration::from_millis(10), "{:?}", went - wrote);
 }
 
+/// A call that has no time for the store.
+async fn hurries(lane: &Arc<Lane>, latency: u64) {
+    let mut call = CallHandle::default();
+    call.store_wait = Some(WaitAllowance::new(Duration::ZERO));
+    let patience = Patience::new(Duration::MAX);
+    let mut permit = lane.admit(read(), Priority::Interactive, patience, &call).await.unwrap();
+    permit.sent();
+    tokio::time::sleep(Duration::from_millis(latency)).await;
+    permit.end(Outcome::Answered(None));
+}
+
+/// Lets a lane be asked for so many calls, until its last request has told so many in flight. One of them goes on.
+async fn told(store: &Handle, lane: &Arc<Lane>, seen: &Arc<Seen>, calls: u32) {
+    for number in 0..calls {
+        let (lane, seen) = (Arc::clone(lane), Arc::clone(seen));
+        let latency = if number == 0 { 60_000 } else { 4_500 };
+        tokio::spawn(async move { seen.call(&lane, read(), latency).await });
+    }
+    // Its heartbeat tells them, and after that nothing is left of its lease.
+    let tells = |request: &LeaseRequest| request.running >= calls;
+    let is_told = async {
+        while !store.0.requests.lock().unwrap().last().is_some_and(tells) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(MINUTE, is_told).await.expect("a heartbeat");
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_goes_in_advance_is_told_to_the_ledger_at_once() {
+    let (store, seen) = (Handle::default(), Arc::new(Seen::default()));
+    let lanes = fleet(&store, 3);
+    for lane in &lanes {
+        seen.call(lane, read(), 10).await;
+    }
+    told(&store, &lanes[0], &seen, 3).await;
+    let asked = store.0.requests.lock().unwrap().len();
+    hurries(&lanes[0], 1).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let requests = store.0.requests.lock().unwrap();
+    let told = requests[asked..].iter().find_map(|request| request.join.clone());
+    let join = told.expect("it owes, and tells that");
+    assert!(join.apart.contains_key("points"), "{join:?}");
+    assert_eq!(
+        (join.members, join.alone),
+        (3, 0),
+        "others are to come back if the ledger was lost"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_owes_does_not_tell_a_pause_again_that_has_ended() {
+    let (store, seen) = (Handle::default(), Arc::new(Seen::default()));
+    let lanes = fleet(&store, 2);
+    for lane in &lanes {
+        seen.call(lane, read(), 10).await;
+    }
+    told(&store, &lanes[1], &seen, 3).await;
+    let patience = Patience::new(Duration::MAX);
+    let limited =
+        lanes[0].admit(read(), Priority::Interactive, patience, &CallHandle::default()).await;
+    let mut limited = limited.unwrap();
+    limited.sent();
+    limited.end(Outcome::Limited(None, Some(Duration::from_secs(2))));
+    // The other one hears of the pause, and it ends: one call finds out.
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert!(store.0.requests.lock().unwrap().iter().any(|request| request.pause.is_some()));
+    seen.call(&lanes[0], read(), 10).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let asked = store.0.requests.lock().unwrap().len();
+    hurries(&lanes[1], 1).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let requests = store.0.requests.lock().unwrap();
+    let told: Vec<_> = requests[asked..].iter().filter(|it| it.pause.is_some()).collect();
+    assert!(requests.len() > asked && told.is_empty(), "{told:?}");
+}
+
+/// A thread with a runtime of its own can stop polling it while it keeps the time of the lane.
+#[test]
+fn a_call_waits_for_the_store_no_longer_if_another_runtime_is_not_polled() {
+    let runtime = || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_time().build().unwrap()
+    };
+    let (still, other) = (runtime(), runtime());
+    let store = Handle::default();
+    let lanes = fleet(&store, 1);
+    let waits = |wait: Duration| {
+        let lane = Arc::clone(&lanes[0]);
+        async move {
+            let mut call = CallHandle::default();
+            call.store_wait = Some(WaitAllowance::new(wait));
+            let patience = Patience::new(Duration::MAX);
+            let start = Instant::now();
+            lane.admit(read(), Priority::Interactive, patience, &call).await.unwrap();
+            start.elapsed()
+        }
+    };
+    still.block_on(waits(STORE_TIMEOUT));
+    // Its task sleeps until what is left of the lease is given back, and nobody polls it.
+    let most = |_| {
+        store.0.late.store(100_000, Ordering::Relaxed);
+        still.block_on(async { drop(tokio::spawn(waits(STORE_TIMEOUT))) });
+        other.block_on(waits(STORE_TIMEOUT))
+    };
+    // It takes 300 ms to find out that a runtime is not polled.
+    let shortest = (0..5).map(most).min().unwrap();
+    assert!(shortest < Duration::from_millis(200), "{shortest:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_long_queue_is_looked_at_a_bounded_number_of_times() {
     const CALLS: u64 = 5_000;
