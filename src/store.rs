@@ -10,11 +10,12 @@
 //! | [`Disk`] | the processes of a machine, and the next run |
 //! | `Redis`, with the feature `redis` | all that reach the same Redis or Valkey |
 //!
-//! A call waits for its store for [50 ms](crate::ClientBuilder::store_timeout) at most, whatever it asks
-//! of it: without an answer it continues with what the client knows, and with the client's share of the
-//! limits. A call that the cache answers takes one round trip, any other two, and none if the
-//! client does not share its cache, has no budget, and has leased what the call takes. More than eight changes by other
-//! clients since the last look, and each further attempt, can add some. What a call writes is written after it. [`Client::store_health`](crate::Client::store_health) tells whether the store answers.
+//! An attempt of a call waits for its store for [50 ms](crate::ClientBuilder::store_timeout) at most, in sum for all
+//! that it asks of it. Without an answer it continues with what the client knows, and with the client's share of
+//! the limits. A response from the cache takes one round trip, any other call two, and none if the client shares
+//! neither cache nor budgets and has leased what the call takes. A write takes one or two more for the mark that makes
+//! stored responses doubtful; more than eight changes by other clients since the last look can add one. What a call
+//! stores is written after it. [`Client::store_health`](crate::Client::store_health) tells whether the store answers.
 
 use std::collections::BTreeMap;
 use std::fmt;
