@@ -13,7 +13,7 @@
 //! An attempt of a call waits for its store for [50 ms](crate::ClientBuilder::store_timeout) at most, in sum for all
 //! that it asks of it. Without an answer it continues with what the client knows, and with the client's share of
 //! the limits. A response from the cache takes one round trip, any other call two, and none if the client shares
-//! neither cache nor budgets and has leased what the call takes. A write takes one or two more for the mark that makes
+//! neither cache nor budgets and has leased what the call takes. A write takes two more for the mark that makes
 //! stored responses doubtful; more than eight changes by other clients since the last look can add one. What a call
 //! stores is written after it. [`Client::store_health`](crate::Client::store_health) tells whether the store answers.
 
