@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -353,7 +353,10 @@ impl Error {
 
 /// The source of an error that says: the store responds, and the value of a key cannot be read.
 #[derive(Debug)]
-struct UnreadableValue;
+struct UnreadableValue {
+    /// When the value can have been lost, if it is not there.
+    lost_at: Option<SystemTime>,
+}
 
 impl fmt::Display for UnreadableValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -372,15 +375,34 @@ impl Error {
     /// [`repair_sum`](crate::store::Store::repair_sum), and takes any other value for missing.
     #[must_use]
     pub fn unreadable_value(problem: &str) -> Self {
+        Self::unreadable(problem, None)
+    }
+
+    /// Returns the error for a number that is absent, and that the store can have lost at this time.
+    pub(crate) fn lost_value(problem: &str, at: SystemTime) -> Self {
+        Self::unreadable(problem, Some(at))
+    }
+
+    fn unreadable(problem: &str, lost_at: Option<SystemTime>) -> Self {
         Self::new(ErrorKind::Store, format!("stored value is unreadable: {problem}"))
             .with_advice("the client repairs the value; find out what else writes to the store")
             // It is told by its type, which a source that is sanitized can lose.
-            .with_own_source(Box::new(UnreadableValue))
+            .with_own_source(Box::new(UnreadableValue { lost_at }))
     }
 
     /// Whether the store responds, and only the value is unreadable.
     pub(crate) fn is_unreadable_value(&self) -> bool {
-        std::error::Error::source(self).is_some_and(|source| source.is::<UnreadableValue>())
+        self.unreadable_source().is_some()
+    }
+
+    /// Returns when the store can have lost the value, for an unreadable value that is absent. What was
+    /// begun later cannot have been lost.
+    pub(crate) fn lost_at(&self) -> Option<SystemTime> {
+        self.unreadable_source()?.lost_at
+    }
+
+    fn unreadable_source(&self) -> Option<&UnreadableValue> {
+        std::error::Error::source(self)?.downcast_ref()
     }
 
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {

@@ -13,8 +13,8 @@
 //!   and not a hang.
 //! - A file belongs to the effective user of the process, and has no second name (hard link).
 //! - A folder belongs to that user or to root, since root can read and change everything anyway. If root
-//!   runs the process, a folder that the application names can belong to any user, as long as only this
-//!   user can write to it.
+//!   runs the process, a folder that the application names can belong to any user, as long as not everyone
+//!   can write to it.
 //!
 //! A mode that admits other users is repaired, with a warning, or the file is refused:
 //!
@@ -26,11 +26,15 @@
 //! | value of the disk store | repaired | repaired | refused: a change does not show, and a store may forget |
 //! | folder that the library created | accepted | repaired | repaired |
 //! | folder of this user that the application names | accepted | accepted with a warning | refused |
-//! | folder of root | accepted | accepted | refused |
+//! | folder of root that the application names | accepted | accepted | warning: this user cannot restrict it |
+//! | the same of another user, if root runs the process | accepted | accepted with a warning | refused |
+//!
+//! If root runs the process, a folder of root is this user's. It is accepted with a warning, whoever can write
+//! to it, if a file system is mounted at it: the `emptyDir` of a pod has the mode 0777.
 //!
 //! A folder with the sticky bit is accepted. A mode that a group can write to is repaired or accepted rather
 //! than refused, because some volumes widen modes at every mount (the `fsGroup` of a pod), and a service that
-//! does not start is the worse outcome. Other members of the group can remove a file there, but their own file
+//! does not start is the worse outcome. Others who can write to a folder can remove a file there, but their own file
 //! in its place is refused. The mode of a folder that the application names never changes: it can be the
 //! working directory, or one that other programs share.
 //!
@@ -46,7 +50,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tracing::warn;
 
@@ -67,8 +71,8 @@ pub(crate) use fault::fault;
 use fault::{Fault, Problem};
 use system::Directory;
 use verdict::{
-    Facts, GROUP_AND_OTHERS, Kind, Verdict, WRITABLE_BY_OTHERS, file_verdict, folder_verdict,
-    obstacle,
+    Expected, Facts, GROUP_AND_OTHERS, Kind, Verdict, WRITABLE_BY_OTHERS, file_verdict,
+    folder_verdict, obstacle,
 };
 pub(crate) use verdict::{FolderRole, Permissions};
 
@@ -149,7 +153,8 @@ impl PrivateFolder {
             // A link that leads nowhere is what is wrong itself.
             let found = fs::metadata(&path).or_else(|_| fs::symlink_metadata(&path));
             let facts = found.ok().map(|metadata| system::facts_from(&metadata));
-            explain(path.clone(), facts, Kind::Folder, permissions, error)
+            let expected = Expected::Folder(FolderRole::Given);
+            explain(path.clone(), facts, expected, permissions, error)
         })?;
         Self { directory, path, permissions }.checked(role)
     }
@@ -184,7 +189,9 @@ impl PrivateFolder {
         };
         let directory = match opened {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            opened => opened.map_err(|error| self.explain(name.as_ref(), Kind::Folder, error))?,
+            opened => opened.map_err(|error| {
+                self.explain(name.as_ref(), Expected::Folder(FolderRole::Own), error)
+            })?,
         };
         let (path, permissions) = (self.path.join(name), self.permissions);
         Self { directory, path, permissions }.checked(FolderRole::Own).map(Some)
@@ -201,7 +208,7 @@ impl PrivateFolder {
         let file = self
             .directory
             .open_file(name, access)
-            .map_err(|error| self.explain(name, Kind::File, error))?;
+            .map_err(|error| self.explain(name, Expected::File, error))?;
         self.check_file(&file, name, role)?;
         Ok(file)
     }
@@ -325,6 +332,18 @@ impl PrivateFolder {
         entries.map(|entry| entry.metadata().map_or(0, |metadata| metadata.len())).collect()
     }
 
+    /// Returns when the entry of this name last changed, whoever owns it. A folder changes when a file is moved into
+    /// it.
+    pub(crate) fn changed_at(&self, name: &str) -> io::Result<SystemTime> {
+        self.directory.changed_at(name.as_ref())
+    }
+
+    /// Returns whether a folder in this one, which can be another user's, is seen to have an entry of this name.
+    pub(crate) fn is_seen_in(&self, folder: &str, name: &str) -> bool {
+        let folder = self.directory.open_directory(folder.as_ref());
+        folder.and_then(|folder| folder.facts_of(name.as_ref())).is_ok()
+    }
+
     /// Returns the names in this folder, without those that are not Unicode.
     pub(crate) fn names(&self) -> io::Result<Vec<String>> {
         self.directory.names()
@@ -390,7 +409,7 @@ impl PrivateFolder {
         Ok(())
     }
 
-    fn explain(&self, name: &OsStr, expected: Kind, error: io::Error) -> io::Error {
+    fn explain(&self, name: &OsStr, expected: Expected, error: io::Error) -> io::Error {
         let (path, found) = (self.path.join(name), self.directory.facts_of(name).ok());
         explain(path, found, expected, self.permissions, error)
     }
@@ -401,7 +420,7 @@ impl PrivateFolder {
 fn explain(
     path: PathBuf,
     found: Option<Facts>,
-    expected: Kind,
+    expected: Expected,
     permissions: Permissions,
     error: io::Error,
 ) -> io::Error {
@@ -433,7 +452,7 @@ fn warn_shared(path: &Path, mode: u32) {
         warn!(
             path = %path.display(),
             mode = %octal(mode),
-            "a group can write to the folder; its members can remove files"
+            "other users can write to the folder, and can remove files"
         );
     }
 }

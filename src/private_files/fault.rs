@@ -21,6 +21,8 @@ pub(super) enum Problem {
     NotAFolder,
     /// With the id of the user that it belongs to.
     Owner(u32),
+    /// The same for a folder that the library creates for itself.
+    OwnFolderOwner(u32),
     /// With its mode.
     FileOpen(u32),
     FolderOpen(u32),
@@ -55,7 +57,9 @@ impl Fault {
             Problem::Link => "name what the link points to, or remove the link",
             Problem::NotAFile => "name another file, or remove what is there",
             Problem::NotAFolder => "name another folder",
-            Problem::Owner(_) if self.permissions == Permissions::Trusted => {
+            Problem::Owner(_) | Problem::OwnFolderOwner(_)
+                if self.permissions == Permissions::Trusted =>
+            {
                 "let the user of this process read and write it, or remove it: trusted permissions are \
                  not changed, and the file system refused the access"
             }
@@ -64,14 +68,20 @@ impl Fault {
                  process; if the file system has no owners of its own, build with \
                  trust_file_permissions(true)"
             }
+            Problem::OwnFolderOwner(_) => {
+                "find out who put it there, then remove it, or give it and all that is in it to the user of \
+                 this process (chown -R); if the file system has no owners of its own, build with \
+                 trust_file_permissions(true)"
+            }
             Problem::Inaccessible(_) => "let its owner read and write it",
             Problem::FileOpen(_) => {
                 "other users could have changed it: remove it, or restrict its mode to 0600 if it is \
                  still right"
             }
             Problem::FolderOpen(_) => {
-                "restrict its mode to 0755 or less, or name a folder of this program's own in it; if the \
-                 file system has no modes of its own, build with trust_file_permissions(true)"
+                "restrict its mode to 0755 or less, or name a folder in it that does not exist yet, which is \
+                 created for this user alone; if the file system has no modes of its own, build with \
+                 trust_file_permissions(true)"
             }
             Problem::HardLink(_) => "remove its other names, or copy it and remove the original",
         }
@@ -85,7 +95,7 @@ impl fmt::Display for Fault {
             Problem::Link => write!(f, "{path} is a symbolic link"),
             Problem::NotAFile => write!(f, "{path} is not a regular file"),
             Problem::NotAFolder => write!(f, "{path} is not a folder"),
-            Problem::Owner(owner) => {
+            Problem::Owner(owner) | Problem::OwnFolderOwner(owner) => {
                 write!(f, "{path} belongs to the user {owner}, not to the user of this process")
             }
             Problem::FileOpen(mode) | Problem::FolderOpen(mode) => {

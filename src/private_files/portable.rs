@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::Access;
 use super::verdict::{Facts, Kind, Owner};
@@ -63,6 +64,11 @@ impl Directory {
         Ok(facts_from(&fs::symlink_metadata(self.0.join(name))?))
     }
 
+    /// Returns when the entry of this name last changed.
+    pub(super) fn changed_at(&self, name: &OsStr) -> io::Result<SystemTime> {
+        fs::symlink_metadata(self.0.join(name))?.modified()
+    }
+
     pub(super) fn rename(&self, from: &OsStr, folder: &Self, to: &OsStr) -> io::Result<()> {
         fs::rename(self.0.join(from), folder.0.join(to))
     }
@@ -115,7 +121,8 @@ pub(super) fn facts_from(metadata: &Metadata) -> Facts {
 }
 
 fn facts_with(kind: Kind) -> Facts {
-    Facts { kind, owner: Owner::ThisUser, is_root: false, mode: 0o600, links: 1 }
+    let (owner, is_root, is_volume) = (Owner::ThisUser, false, false);
+    Facts { kind, owner, is_root, is_volume, mode: 0o600, links: 1 }
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "it is so on Unix")]

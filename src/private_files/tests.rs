@@ -30,7 +30,7 @@ fn given(path: &Path) -> io::Result<PrivateFolder> {
 }
 
 fn facts(kind: Kind, owner: Owner, mode: u32) -> Facts {
-    Facts { kind, owner, is_root: false, mode, links: 1 }
+    Facts { kind, owner, is_root: false, is_volume: false, mode, links: 1 }
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn a_folder_is_this_users_or_roots_and_others_cannot_exchange_what_is_in_it() {
     use Owner::{Other, Root, ThisUser};
     use Verdict::{Refuse, Restrict, Use, Warn};
     let open = |mode| Refuse(Problem::FolderOpen(mode));
-    let owner = Refuse(Problem::Owner(7));
+    let (owner, own_owner) = (Refuse(Problem::Owner(7)), Refuse(Problem::OwnFolderOwner(7)));
     // By whom it is, its mode, and what becomes of it if the application named it and if the library made it.
     let cases = [
         (ThisUser, 0o700, Use, Use),
@@ -53,9 +53,12 @@ fn a_folder_is_this_users_or_roots_and_others_cannot_exchange_what_is_in_it() {
         (Root, 0o1777, Use, Use),
         // As volumes of a pod are.
         (Root, 0o2775, Use, Use),
-        (Root, 0o777, open(0o777), open(0o777)),
-        (Other(7), 0o700, owner, owner),
-        (Other(7), 0o1777, owner, owner),
+        (Root, 0o777, Warn, open(0o777)),
+        (Root, 0o2777, Warn, open(0o2777)),
+        (Other(7), 0o700, owner, own_owner),
+        (Other(7), 0o775, owner, own_owner),
+        (Other(7), 0o777, owner, own_owner),
+        (Other(7), 0o1777, owner, own_owner),
     ];
     for (by, mode, given, own) in cases {
         let facts = facts(Kind::Folder, by, mode);
@@ -72,20 +75,58 @@ fn a_folder_is_this_users_or_roots_and_others_cannot_exchange_what_is_in_it() {
 }
 
 #[test]
-fn root_uses_folders_of_other_users_that_only_they_can_write_to() {
-    let verdict = |mode, role| {
-        let facts = Facts { is_root: true, ..facts(Kind::Folder, Owner::Other(7), mode) };
-        folder_verdict(&facts, role, Permissions::Checked)
+fn root_uses_folders_of_other_users_that_not_everyone_can_write_to() {
+    use Verdict::{Refuse, Use, Warn};
+    let open = |mode| Refuse(Problem::FolderOpen(mode));
+    let cases = [
+        (0o700, Use),
+        (0o755, Use),
+        (0o2750, Use),
+        // As `/tmp` of the host is in a container without that user.
+        (0o1777, Use),
+        (0o775, Warn),
+        (0o2770, Warn),
+        (0o777, open(0o777)),
+        (0o702, open(0o702)),
+    ];
+    for (mode, expected) in cases {
+        for is_volume in [false, true] {
+            let facts = facts(Kind::Folder, Owner::Other(7), mode);
+            let facts = Facts { is_root: true, is_volume, ..facts };
+            let verdict = |role| folder_verdict(&facts, role, Permissions::Checked);
+            assert_eq!(verdict(FolderRole::Given), expected, "{mode:o}");
+            // Root would have created it as its own.
+            assert_eq!(verdict(FolderRole::Own), Refuse(Problem::OwnFolderOwner(7)));
+        }
+    }
+}
+
+/// The `emptyDir` of a pod has the mode 0777. Where it is not the volume, somebody changed the mode.
+#[test]
+fn root_uses_its_volumes_that_everyone_can_write_to() {
+    use Verdict::{Refuse, Restrict, Warn};
+    let verdict = |is_root, is_volume, role| {
+        let facts = facts(Kind::Folder, Owner::ThisUser, 0o777);
+        folder_verdict(&Facts { is_root, is_volume, ..facts }, role, Permissions::Checked)
     };
-    for mode in [0o700, 0o755, 0o2750] {
-        assert_eq!(verdict(mode, FolderRole::Given), Verdict::Use, "{mode:o}");
-        // Root would have created it as its own.
-        assert_eq!(verdict(mode, FolderRole::Own), Verdict::Refuse(Problem::Owner(7)));
+    let open = Refuse(Problem::FolderOpen(0o777));
+    for (is_root, is_volume, given) in
+        [(true, true, Warn), (true, false, open), (false, true, open), (false, false, open)]
+    {
+        assert_eq!(verdict(is_root, is_volume, FolderRole::Given), given);
+        assert_eq!(verdict(is_root, is_volume, FolderRole::Own), Restrict);
     }
-    for mode in [0o775, 0o777, 0o1777] {
-        let refused = Verdict::Refuse(Problem::Owner(7));
-        assert_eq!(verdict(mode, FolderRole::Given), refused, "{mode:o}");
-    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_volume_is_told_from_other_folders() {
+    let temporary = Temporary::new("volume");
+    let is_volume = |path: &Path| given(path).unwrap().directory.facts().unwrap().is_volume;
+    assert!(is_volume(Path::new("/proc")));
+    assert!(!is_volume(Path::new("/proc/self")));
+    assert!(!is_volume(Path::new("/")));
+    assert!(!is_volume(&temporary.0));
 }
 
 #[test]
@@ -145,14 +186,18 @@ fn a_file_that_keeps_this_user_out_is_no_failure_of_the_disk() {
     ];
     for (found, error, expected) in cases {
         let facts = found.map(|(kind, owner, mode)| facts(kind, owner, mode));
-        let error = explain("x".into(), facts, Kind::File, Permissions::Checked, error.into());
+        let error = explain("x".into(), facts, Expected::File, Permissions::Checked, error.into());
         let expected = expected.map(|problem| Fault::new("x".into(), problem).to_string());
         assert_eq!(fault(&error).map(ToString::to_string), expected, "{found:?}");
     }
     let folder = facts(Kind::Folder, Other(7), 0o700);
-    let error =
-        explain("x".into(), Some(folder), Kind::Folder, Permissions::Checked, denied.into());
-    assert!(error.to_string().contains("belongs to the user 7"), "{error}");
+    for (role, is_recursive) in [(FolderRole::Given, false), (FolderRole::Own, true)] {
+        let (expected, denied) = (Expected::Folder(role), denied.into());
+        let error = explain("x".into(), Some(folder), expected, Permissions::Checked, denied);
+        assert!(error.to_string().contains("belongs to the user 7"), "{error}");
+        // Another program's folder is not changed with all that is in it.
+        assert_eq!(fault(&error).unwrap().advice().contains("chown -R"), is_recursive);
+    }
 }
 
 #[test]
@@ -294,7 +339,7 @@ fn the_advice_is_not_to_trust_permissions_that_are_trusted_already() {
     let facts = facts(Kind::File, Owner::Other(7), 0o600);
     let advice = |permissions| {
         let denied = ErrorKind::PermissionDenied.into();
-        let error = explain("x".into(), Some(facts), Kind::File, permissions, denied);
+        let error = explain("x".into(), Some(facts), Expected::File, permissions, denied);
         fault(&error).unwrap().advice()
     };
     assert!(advice(Permissions::Checked).contains("trust_file_permissions(true)"));

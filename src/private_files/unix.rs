@@ -5,6 +5,7 @@ use std::fs::{File, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -65,6 +66,14 @@ impl Directory {
         Ok(facts_with(kind, found.st_uid, mode, links))
     }
 
+    /// Returns when the entry of this name last changed, rounded up to a second.
+    pub(super) fn changed_at(&self, name: &OsStr) -> io::Result<SystemTime> {
+        let found = rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let seconds = u64::try_from(found.st_ctime).unwrap_or_default().saturating_add(1);
+        let changed = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+        changed.ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
     pub(super) fn rename(&self, from: &OsStr, folder: &Self, to: &OsStr) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.0, from, &folder.0, to)?)
     }
@@ -103,7 +112,17 @@ impl Directory {
     }
 
     pub(super) fn facts(&self) -> io::Result<Facts> {
-        facts(&self.0)
+        Ok(Facts { is_volume: self.is_volume(), ..facts(&self.0)? })
+    }
+
+    /// Returns whether this is the root of a file system that is mounted in another one.
+    fn is_volume(&self) -> bool {
+        let device_of = |name| {
+            let found = rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW);
+            found.ok().map(|found| found.st_dev)
+        };
+        let (own, above) = (device_of("."), device_of(".."));
+        own.is_some() && above.is_some() && own != above
     }
 
     pub(super) fn set_mode(&self, mode: u32) -> io::Result<()> {
@@ -126,7 +145,8 @@ fn facts_with(kind: Kind, owner: u32, mode: u32, links: u64) -> Facts {
         0 => Owner::Root,
         owner => Owner::Other(owner),
     };
-    Facts { kind, owner, is_root: user.is_root(), mode: mode & 0o7777, links }
+    let (is_root, mode) = (user.is_root(), mode & 0o7777);
+    Facts { kind, owner, is_root, is_volume: false, mode, links }
 }
 
 pub(super) fn set_mode(file: &File, mode: u32) -> io::Result<()> {

@@ -30,6 +30,8 @@ pub(super) struct Facts {
     pub(super) owner: Owner,
     /// Whether root runs this process. `Owner::Root` is then `Owner::ThisUser`.
     pub(super) is_root: bool,
+    /// Whether it is a folder that a file system is mounted at.
+    pub(super) is_volume: bool,
     /// The permission bits, with the sticky bit. On systems without them, this user's alone.
     pub(super) mode: u32,
     /// The number of its names. Zero if it was removed meanwhile.
@@ -43,6 +45,13 @@ pub(crate) enum FolderRole {
     Given,
     /// The library created it for its own files.
     Own,
+}
+
+/// What is to be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expected {
+    File,
+    Folder(FolderRole),
 }
 
 /// Whether the owners and modes of files and folders are checked.
@@ -78,24 +87,51 @@ const STICKY: u32 = 0o1000;
 
 /// Decides whether a folder is used.
 pub(super) fn folder_verdict(facts: &Facts, role: FolderRole, permissions: Permissions) -> Verdict {
-    let mode = facts.mode;
-    let is_open = mode & WRITABLE_BY_OTHERS != 0 && mode & STICKY == 0;
-    match facts.owner {
+    match role {
         _ if facts.kind != Kind::Folder => Verdict::Refuse(Problem::NotAFolder),
         _ if permissions == Permissions::Trusted => Verdict::Use,
+        FolderRole::Given => given_folder_verdict(facts),
+        FolderRole::Own => own_folder_verdict(facts),
+    }
+}
+
+/// Whoever can write to the folder can remove a file of this user and put another one in its place. That one
+/// belongs to somebody else, and is refused for it.
+fn given_folder_verdict(facts: &Facts) -> Verdict {
+    let mode = facts.mode;
+    match facts.owner {
         // Root can write to the folders of all users, as to a volume of the host's. Its files are root's.
-        Owner::Other(_)
-            if facts.is_root && role == FolderRole::Given && mode & WRITABLE_BY_OTHERS == 0 =>
-        {
-            Verdict::Use
+        Owner::Other(owner) if !facts.is_root => Verdict::Refuse(Problem::Owner(owner)),
+        _ if !facts.is_open() => Verdict::Use,
+        // This user cannot restrict it, such as the `emptyDir` of a pod.
+        Owner::Root if facts.is_open_to_everyone() => Verdict::Warn,
+        Owner::Root => Verdict::Use,
+        // Nor does it last if root does.
+        Owner::ThisUser if facts.is_root && facts.is_volume => Verdict::Warn,
+        _ if facts.is_open_to_everyone() => Verdict::Refuse(Problem::FolderOpen(mode)),
+        Owner::ThisUser | Owner::Other(_) => Verdict::Warn,
+    }
+}
+
+fn own_folder_verdict(facts: &Facts) -> Verdict {
+    match facts.owner {
+        Owner::Other(owner) => Verdict::Refuse(Problem::OwnFolderOwner(owner)),
+        Owner::ThisUser if facts.is_open() => Verdict::Restrict,
+        Owner::Root if facts.is_open_to_everyone() => {
+            Verdict::Refuse(Problem::FolderOpen(facts.mode))
         }
-        Owner::Other(owner) => Verdict::Refuse(Problem::Owner(owner)),
-        Owner::ThisUser if is_open && role == FolderRole::Own => Verdict::Restrict,
-        _ if is_open && mode & WRITABLE_BY_EVERYONE != 0 => {
-            Verdict::Refuse(Problem::FolderOpen(mode))
-        }
-        Owner::ThisUser if is_open => Verdict::Warn,
         Owner::ThisUser | Owner::Root => Verdict::Use,
+    }
+}
+
+impl Facts {
+    /// Whether users other than the folder's owner can remove files of this user.
+    fn is_open(&self) -> bool {
+        self.mode & WRITABLE_BY_OTHERS != 0 && self.mode & STICKY == 0
+    }
+
+    fn is_open_to_everyone(&self) -> bool {
+        self.is_open() && self.mode & WRITABLE_BY_EVERYONE != 0
     }
 }
 
@@ -120,15 +156,21 @@ pub(super) fn file_verdict(facts: &Facts, role: FileRole, permissions: Permissio
 }
 
 /// Returns what keeps a file or folder from being opened, if that is the file or folder itself.
-pub(super) fn obstacle(facts: &Facts, expected: Kind, is_denied: bool) -> Option<Problem> {
+pub(super) fn obstacle(facts: &Facts, expected: Expected, is_denied: bool) -> Option<Problem> {
     /// Read and write, and for a folder, search.
     const OWNER: u32 = 0o600;
+    let (kind, of_owner, of_kind): (_, fn(u32) -> Problem, _) = match expected {
+        Expected::File => (Kind::File, Problem::Owner, Problem::NotAFile),
+        Expected::Folder(FolderRole::Given) => (Kind::Folder, Problem::Owner, Problem::NotAFolder),
+        Expected::Folder(FolderRole::Own) => {
+            (Kind::Folder, Problem::OwnFolderOwner, Problem::NotAFolder)
+        }
+    };
     match facts.owner {
         _ if facts.kind == Kind::Link => Some(Problem::Link),
-        _ if facts.kind != expected && expected == Kind::Folder => Some(Problem::NotAFolder),
-        _ if facts.kind != expected => Some(Problem::NotAFile),
-        Owner::Root if is_denied => Some(Problem::Owner(0)),
-        Owner::Other(owner) if is_denied => Some(Problem::Owner(owner)),
+        _ if facts.kind != kind => Some(of_kind),
+        Owner::Root if is_denied => Some(of_owner(0)),
+        Owner::Other(owner) if is_denied => Some(of_owner(owner)),
         Owner::ThisUser if is_denied && facts.mode & OWNER != OWNER => {
             Some(Problem::Inaccessible(facts.mode))
         }

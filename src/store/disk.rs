@@ -25,7 +25,7 @@ mod lock;
 mod room;
 mod value;
 
-use folder::{Damaged, Folder, Found, OWN, after, now};
+use folder::{Folder, Found, OWN, Unreadable, ValueKind, after, now};
 use lock::{LOCK_WAIT, Lock, with_lock};
 use value::Value;
 
@@ -42,10 +42,13 @@ use value::Value;
 /// Values are not encrypted. On Unix, only the user of the process can read them. If other users can
 /// write to the folder `octowire-store`, that is repaired, with a warning, and so is a value that a group can
 /// read or write, as volumes of a pod become when they are mounted again. If `octowire-store` belongs to another
-/// user or is a link, or if everyone can write to the folder that it is in, it is refused. A value that belongs
-/// to another user, that everyone can write to, that is a link or has a second name (a hard link), or is not a
-/// regular file, is not believed: a warning says so, and the next write replaces it. If the file system does not
-/// show the real owners and modes, see [`trust_file_permissions`](DiskBuilder::trust_file_permissions).
+/// user or is a link, it is refused. The folder that it is in is refused if everyone can write to it and the
+/// process could restrict that. Volumes of containers, such as the `emptyDir` of a pod, are used with a warning.
+///
+/// A value that belongs to another user, that everyone can write to, that is a link or has a second name (a hard
+/// link), or is not a regular file, is not believed: a warning says so, and the next write replaces it. If the file
+/// system does not show the real owners and modes, see
+/// [`trust_file_permissions`](DiskBuilder::trust_file_permissions).
 ///
 /// It has to be on a file system that knows locks and renames: a local one, not every network one. What changes
 /// the store waits up to a second for its lock, as when another process is stopped while it holds the lock, and
@@ -156,12 +159,12 @@ impl Disk {
     ) -> StoreFuture<'a, T> {
         let key = key.to_owned();
         self.run_locked_on_value(move |folder, lock| {
-            folder.change_found(lock, &key, |found| match sum(found, ttl) {
+            folder.change_found(lock, &key, ValueKind::Sum, |found| match sum(found, ttl) {
                 Ok((before, until)) => {
                     let (sum, result) = change(before);
                     (Some((sum.to_string().into_bytes(), until)), Ok(result))
                 }
-                Err(Damaged(problem)) => (None, Err(Error::unreadable_value(problem))),
+                Err(unreadable) => (None, Err(unreadable.error())),
             })
         })
     }
@@ -252,9 +255,10 @@ impl DiskBuilder {
 impl Folder {
     /// The value of a key if it has no more than so many bytes, or the report that there is one that cannot be read.
     fn read_within(&self, key: &str, max_bytes: usize) -> io::Result<Result<Option<Bytes>>> {
-        let found = self.find_within(key, (max_bytes as u64).min(self.max_bytes))?;
+        let max_bytes = (max_bytes as u64).min(self.max_bytes);
+        let found = self.find_within(key, max_bytes, ValueKind::Other)?;
         let value = found.map(|found| found.map(|value| value.bytes.into()));
-        Ok(value.map_err(|Damaged(problem)| left(key, problem)))
+        Ok(value.map_err(|unreadable| left(key, unreadable.problem())))
     }
 }
 
@@ -262,9 +266,9 @@ impl Store for Disk {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         let key = key.to_owned();
         self.run(move |folder| {
-            Ok(folder.find(&key)?.map_or_else(
-                |Damaged(problem)| {
-                    report(&key, problem, "left as it is");
+            Ok(folder.find(&key, ValueKind::Other)?.map_or_else(
+                |unreadable| {
+                    report(&key, unreadable.problem(), "left as it is");
                     None
                 },
                 |found| found.map(|value| value.bytes.into()),
@@ -354,9 +358,13 @@ impl Store for Disk {
     fn sum<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<i64>> {
         let key = key.to_owned();
         self.run_on_value(move |folder| {
-            let held = held_sum(folder.find(&key)?);
+            let held = held_sum(folder.find(&key, ValueKind::Sum)?);
             let sum = held.map(|held| held.map(|(sum, _)| sum));
-            Ok(sum.map_err(|Damaged(problem)| left(&key, problem)))
+            Ok(sum.map_err(|unreadable| match unreadable {
+                Unreadable::Damaged(problem) => left(&key, problem),
+                // Most such sums never were.
+                Unreadable::Lost(_) => unreadable.error(),
+            }))
         })
     }
 
@@ -368,9 +376,9 @@ impl Store for Disk {
     ) -> StoreFuture<'a, i64> {
         let key = key.to_owned();
         self.run_locked(move |folder, lock| {
-            folder.change_found(lock, &key, |found| {
-                let (sum, until) = sum(found, ttl).unwrap_or_else(|Damaged(problem)| {
-                    report(&key, problem, "rebuilt");
+            folder.change_found(lock, &key, ValueKind::Sum, |found| {
+                let (sum, until) = sum(found, ttl).unwrap_or_else(|unreadable| {
+                    report(&key, unreadable.problem(), "rebuilt");
                     (at_least, after(ttl))
                 });
                 let sum = counter::add(sum.max(at_least), 0);
@@ -386,7 +394,7 @@ impl Store for Disk {
     ) -> StoreFuture<'a, Option<Lease>> {
         let (key, request) = (key.to_owned(), request.clone());
         self.run_locked_on_value(move |folder, lock| {
-            folder.change_found(lock, &key, |found| {
+            folder.change_found(lock, &key, ValueKind::Other, |found| {
                 let mut ledger = match found.map(|held| held.map(|held| Ledger::read(&held.bytes)))
                 {
                     Ok(None) => Ledger::default(),
@@ -395,7 +403,7 @@ impl Store for Disk {
                         report(&key, "a newer version", "left as it is");
                         return (None, Err(Error::unreadable_value("a newer version")));
                     }
-                    Ok(Some(Err(LedgerProblem::Damaged))) | Err(Damaged(_)) => {
+                    Ok(Some(Err(LedgerProblem::Damaged))) | Err(_) => {
                         report(&key, "no ledger", "begun anew");
                         Ledger::default()
                     }
@@ -418,7 +426,7 @@ impl Store for Disk {
     ) -> StoreFuture<'a, bool> {
         let (key, amounts) = (key.to_owned(), amounts.to_vec());
         self.run_locked(move |folder, lock| {
-            folder.change_found(lock, &key, |found| {
+            folder.change_found(lock, &key, ValueKind::Other, |found| {
                 let until = |held: &Option<Value>| Some(held.as_ref()?.until);
                 let until = found.as_ref().ok().and_then(until).unwrap_or_else(|| after(ttl));
                 (Some((tally::add(numbers(&key, found), &amounts), until)), true)
@@ -428,19 +436,24 @@ impl Store for Disk {
 
     fn tallied<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
         let key = key.to_owned();
-        self.run(move |folder| Ok(numbers(&key, folder.find(&key)?)))
+        self.run(move |folder| Ok(numbers(&key, folder.find(&key, ValueKind::Other)?)))
     }
 }
 
-/// A sum, and until when it is: zero, if there is none.
-fn sum(found: Found, ttl: Duration) -> std::result::Result<(i64, u64), Damaged> {
-    Ok(held_sum(found)?.unwrap_or_else(|| (0, after(ttl))))
+/// A sum of this time to live, and until when it is: zero, if there is none.
+fn sum(found: Found, ttl: Duration) -> std::result::Result<(i64, u64), Unreadable> {
+    let begun = || (0, after(ttl));
+    match held_sum(found) {
+        // The sum that was lost would have expired by now.
+        Err(Unreadable::Lost(at)) if at.elapsed().is_ok_and(|since| since > ttl) => Ok(begun()),
+        held => Ok(held?.unwrap_or_else(begun)),
+    }
 }
 
 /// A sum that is there, and until when it is.
-fn held_sum(found: Found) -> std::result::Result<Option<(i64, u64)>, Damaged> {
+fn held_sum(found: Found) -> std::result::Result<Option<(i64, u64)>, Unreadable> {
     let Some(held) = found? else { return Ok(None) };
-    let sum = counter::read(&held.bytes).ok_or(Damaged("no sum"))?;
+    let sum = counter::read(&held.bytes).ok_or(Unreadable::Damaged("no sum"))?;
     Ok(Some((sum, held.until)))
 }
 
@@ -449,7 +462,7 @@ fn numbers(key: &str, found: Found) -> BTreeMap<String, u64> {
     match found {
         Ok(Some(held)) => tally::read_or_report(key, &held.bytes),
         Ok(None) => BTreeMap::new(),
-        Err(Damaged(_)) => {
+        Err(_) => {
             report(key, "no numbers by name", "begun anew");
             BTreeMap::new()
         }

@@ -410,6 +410,38 @@ fn the_folder_of_the_store_is_not_shared() {
     });
 }
 
+/// A bind mount of a user's folder, in a container that root runs, as Docker does by default.
+#[test]
+fn root_uses_folders_that_their_owner_and_a_group_can_write_to() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        for (mode, is_used) in [(0o755, true), (0o775, true), (0o2770, true), (0o777, false)] {
+            let place = Place::new();
+            fs::create_dir_all(place.own()).unwrap();
+            fs::set_permissions(place.own(), Permissions::from_mode(mode)).unwrap();
+            if chown(place.own(), Some(12345), Some(12345)).is_err() {
+                eprintln!("skipped: only root can give a folder to another user");
+                return;
+            }
+            fs::set_permissions(place.own(), Permissions::from_mode(mode)).unwrap();
+            let key = SealingKey::from_bytes([1; 32]);
+            let tokens = EncryptedFile::open(place.own().join("tokens"), key);
+            let saved = match tokens {
+                Ok(file) => file.save(IDENTITY, &AccessToken::new("ghs_hunter2").unwrap()).await,
+                Err(error) => Err(error),
+            };
+            let journal = Journal::open(place.own().join("x.journal")).await.map(drop);
+            for outcome in [saved, journal, place.disk().map(drop)] {
+                let said = outcome.map_or_else(|error| error.to_string(), |()| String::new());
+                assert_eq!(said.is_empty(), is_used, "{mode:o}: {said}");
+                // Its mode is what is wrong, and not its owner.
+                assert_eq!(said.contains("other users can write to it"), !is_used, "{said}");
+                assert!(!said.contains("belongs to"), "{said}");
+            }
+        }
+    });
+}
+
 /// What each of them does on a volume that shows the owner and the modes of nobody.
 #[test]
 fn files_whose_owners_and_modes_are_not_real_are_used_on_request() {

@@ -13,6 +13,7 @@ use tracing::warn;
 
 use super::lock::Lock;
 use super::value::{self, Value};
+use crate::error::Error;
 use crate::names::hex;
 use crate::private_files::{
     Access, Durability, FileRole, FolderRole, Permissions, PrivateFolder, fault, is_warning_due,
@@ -41,45 +42,91 @@ const TOUCHED_AFTER: Duration = Duration::from_secs(60 * 60);
 pub(super) const TOMBSTONE_TTL: Duration = Duration::from_secs(32 * 24 * 60 * 60);
 /// The folder's name in the one that is given.
 pub(super) const OWN: &str = "octowire-store";
-const LOST: &str = "lost with its folder";
+const LOST: &str = "possibly lost with its folder";
 
-/// A value that is there and cannot be read, and why.
-#[derive(Debug)]
-pub(super) struct Damaged(pub(super) &'static str);
+/// Why a value cannot be read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Unreadable {
+    /// There is a value, and this is wrong with it.
+    Damaged(&'static str),
+    /// There can have been a sum in the shard that was lost at this time.
+    Lost(SystemTime),
+}
 
-pub(super) type Found = std::result::Result<Option<Value>, Damaged>;
+pub(super) type Found = std::result::Result<Option<Value>, Unreadable>;
 
-impl Folder {
-    /// The value of a key, or that there is one that cannot be read. That one is left as it is.
-    pub(super) fn find(&self, key: &str) -> io::Result<Found> {
-        self.find_within(key, self.max_bytes)
-    }
-
-    /// The same, where a value of more than so many bytes cannot be read.
-    pub(super) fn find_within(&self, key: &str, max_bytes: u64) -> io::Result<Found> {
-        match self.root() {
-            Err(error) if error.kind() == IoErrorKind::NotFound => Ok(Ok(None)),
-            root => self.find_in(&root?, key, max_bytes),
+impl Unreadable {
+    pub(super) fn problem(self) -> &'static str {
+        match self {
+            Self::Damaged(problem) => problem,
+            Self::Lost(_) => LOST,
         }
     }
 
-    fn find_in(&self, root: &PrivateFolder, key: &str, max_bytes: u64) -> io::Result<Found> {
+    pub(super) fn error(self) -> Error {
+        match self {
+            Self::Damaged(problem) => Error::unreadable_value(problem),
+            Self::Lost(at) => Error::lost_value(LOST, at),
+        }
+    }
+}
+
+/// The kind of value that a key is looked up for. It decides what the loss of a shard means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ValueKind {
+    /// A sum, which does not begin at zero if it can have been lost.
+    Sum,
+    /// Any other value. A store may forget it, so that a lost one is absent.
+    Other,
+}
+
+impl Folder {
+    /// The value of a key, or that there is one that cannot be read. That one is left as it is.
+    pub(super) fn find(&self, key: &str, kind: ValueKind) -> io::Result<Found> {
+        self.find_within(key, self.max_bytes, kind)
+    }
+
+    /// The same, where a value of more than so many bytes cannot be read.
+    pub(super) fn find_within(
+        &self,
+        key: &str,
+        max_bytes: u64,
+        kind: ValueKind,
+    ) -> io::Result<Found> {
+        match self.root() {
+            Err(error) if error.kind() == IoErrorKind::NotFound => Ok(Ok(None)),
+            root => Self::find_in(&root?, key, max_bytes, kind),
+        }
+    }
+
+    fn find_in(
+        root: &PrivateFolder,
+        key: &str,
+        max_bytes: u64,
+        kind: ValueKind,
+    ) -> io::Result<Found> {
         let (shard_name, name) = place(key);
         let shard = match root.subfolder(&shard_name, false) {
             Err(error) if fault(&error).is_some() => {
                 warn_not_trusted(&error);
-                return Ok(Err(Damaged("in a folder that is not trusted")));
+                return match kind {
+                    ValueKind::Sum => Ok(Err(Unreadable::Lost(lost_at(root, &shard_name)))),
+                    ValueKind::Other if root.is_seen_in(&shard_name, &name) => {
+                        Ok(Err(Unreadable::Damaged("in a folder that is not trusted")))
+                    }
+                    ValueKind::Other => Ok(Ok(None)),
+                };
             }
             opened => opened?,
         };
-        let Some(shard) = shard else { return absent(root, &shard_name) };
+        let Some(shard) = shard else { return absent(root, &shard_name, kind) };
         let mut file = match shard.file(&name, FileRole::StoreValue, Access::Read) {
             Err(error) if error.kind() == IoErrorKind::NotFound => {
-                return absent(root, &shard_name);
+                return absent(root, &shard_name, kind);
             }
             Err(error) if fault(&error).is_some() => {
                 warn_not_trusted(&error);
-                return Ok(Err(Damaged("not trusted")));
+                return Ok(Err(Unreadable::Damaged("not trusted")));
             }
             opened => opened?,
         };
@@ -87,13 +134,15 @@ impl Folder {
         let others = value::HEADER.saturating_add(key.len()) as u64;
         let most = max_bytes.saturating_add(others);
         if metadata.len() > most {
-            return Ok(Err(Damaged(TOO_LARGE)));
+            return Ok(Err(Unreadable::Damaged(TOO_LARGE)));
         }
         let length = usize::try_from(metadata.len()).unwrap_or_default();
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(length)?;
         file.by_ref().take(most).read_to_end(&mut bytes)?;
-        let Some(value) = Value::decode(&bytes, key) else { return Ok(Err(Damaged("damaged"))) };
+        let Some(value) = Value::decode(&bytes, key) else {
+            return Ok(Err(Unreadable::Damaged("damaged")));
+        };
         let value = Some(value).filter(|value| value.until > now());
         let since = metadata.modified().ok().and_then(|used| used.elapsed().ok());
         if value.is_some() && since.is_some_and(|since| since > TOUCHED_AFTER) {
@@ -173,7 +222,7 @@ impl Folder {
 
     /// Removes a value if it is this one. Returns whether it was.
     pub(super) fn release(&self, lock: &Lock, key: &str, value: &[u8]) -> io::Result<bool> {
-        let found = self.find_in(&lock.root, key, self.max_bytes)?;
+        let found = Self::find_in(&lock.root, key, self.max_bytes, ValueKind::Other)?;
         let is_it = found.unwrap_or_default().is_some_and(|found| found.bytes == value);
         if is_it {
             Self::remove(lock, key)?;
@@ -189,17 +238,18 @@ impl Folder {
         key: &str,
         change: impl FnOnce(Option<Value>) -> (Option<(Vec<u8>, u64)>, T),
     ) -> io::Result<T> {
-        self.change_found(lock, key, |found| change(found.unwrap_or_default()))
+        self.change_found(lock, key, ValueKind::Other, |found| change(found.unwrap_or_default()))
     }
 
-    /// The same for what minds whether a value is damaged.
+    /// The same for a change that depends on whether a value cannot be read.
     pub(super) fn change_found<T>(
         &self,
         lock: &Lock,
         key: &str,
+        kind: ValueKind,
         change: impl FnOnce(Found) -> (Option<(Vec<u8>, u64)>, T),
     ) -> io::Result<T> {
-        let (value, result) = change(self.find_in(&lock.root, key, self.max_bytes)?);
+        let (value, result) = change(Self::find_in(&lock.root, key, self.max_bytes, kind)?);
         if let Some((value, until)) = value {
             let draft = self.draft_in(&lock.root, key, &value, until)?;
             self.place(lock, key, draft)?;
@@ -257,16 +307,29 @@ pub(super) fn draft_name() -> io::Result<String> {
     Ok(format!("{}.tmp", hex(random)))
 }
 
-/// Puts a new folder in the place of one that is not trusted. What was in it cannot be known, so that a marker
-/// is written first: no sum begins at zero again while it is there, however far this comes.
+/// Puts a new folder in the place of one that is not trusted. Its content is unknown, so that a marker is
+/// written first, with the time of the loss: no sum that can have been lost begins at zero again while the
+/// marker is there, even if the replacement is interrupted.
 fn replace_shard(
     root: &PrivateFolder,
     name: &str,
     reason: &io::Error,
 ) -> io::Result<Option<PrivateFolder>> {
+    let lost_at = lost_at(root, name);
     root.replace(marker(name), draft_name()?, b"", Durability::Deferred)?;
+    // Without it, the time of the marker is later than necessary.
+    let _ = root
+        .file(marker(name), FileRole::StoreValue, Access::Write)
+        .and_then(|file| file.set_modified(lost_at));
     discard(root, name, reason);
     root.subfolder(name, true)
+}
+
+/// Returns the latest time at which this user can have put a value into a shard that is not trusted now: that of its
+/// last change, since values are moved into it.
+fn lost_at(root: &PrivateFolder, shard: &str) -> SystemTime {
+    let now = SystemTime::now();
+    root.changed_at(shard).map_or(now, |at| at.min(now))
 }
 
 /// The name of the file that shows that a shard was replaced, beside it.
@@ -274,13 +337,18 @@ pub(super) fn marker(shard: &str) -> String {
     format!("{shard}.replaced")
 }
 
-/// The result for a value that is not there: it can have been in a shard that was replaced.
-fn absent(root: &PrivateFolder, shard: &str) -> io::Result<Found> {
+/// The result for a value that is absent. A sum can have been in a shard that was replaced.
+fn absent(root: &PrivateFolder, shard: &str, kind: ValueKind) -> io::Result<Found> {
+    if kind == ValueKind::Other {
+        return Ok(Ok(None));
+    }
     match root.file(marker(shard), FileRole::StoreValue, Access::Read) {
         Err(error) if error.kind() == IoErrorKind::NotFound => Ok(Ok(None)),
         Err(error) if fault(&error).is_none() => Err(error),
+        // It is replaced when room is made.
+        Err(_) => Ok(Err(Unreadable::Lost(SystemTime::now()))),
         Ok(file) if age(&file) > TOMBSTONE_TTL => Ok(Ok(None)),
-        Ok(_) | Err(_) => Ok(Err(Damaged(LOST))),
+        Ok(file) => Ok(Err(Unreadable::Lost(file.metadata()?.modified()?))),
     }
 }
 

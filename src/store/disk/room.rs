@@ -19,8 +19,8 @@ use super::lock::Lock;
 use super::value::{self, Start};
 use crate::private_files::{Access, Durability, FileRole, PrivateFolder, fault, is_warning_due};
 
-/// What was begun so long ago was not ended.
-pub(super) const ABANDONED: Duration = Duration::from_secs(60 * 60);
+/// A draft of this age is not in use: its writer moves it to its place after a second of waiting for the lock at most.
+pub(super) const ABANDONED: Duration = Duration::from_secs(5 * 60);
 /// The least that a file counts as: a bound of bytes is a bound of files then.
 const MIN_FILE_BYTES: u64 = 256;
 /// No sum and no claim is larger, with its key. Such values make room last, and are verified before they are
@@ -53,11 +53,11 @@ impl Folder {
         self.written.store(0, Ordering::Relaxed);
         let root = self.root()?;
         let names = root.names()?;
-        remove_drafts(&root, &names)?;
+        let mut draft_bytes = remove_drafts(&root, &names)?;
         let mut bytes = remove_discarded(&root, &names, 2);
         let mut candidates = Vec::new();
         for shard in names.into_iter().filter(|name| is_hex(name, 2)) {
-            self.remove_old_marker(&root, &shard)?;
+            self.tidy_marker(&root, &shard)?;
             let folder = match root.subfolder(&shard, false) {
                 Ok(Some(folder)) => folder,
                 // The next write to it replaces it.
@@ -68,7 +68,7 @@ impl Folder {
                 Ok(None) => continue,
             };
             let names = folder.names()?;
-            remove_drafts(&folder, &names)?;
+            draft_bytes = draft_bytes.saturating_add(remove_drafts(&folder, &names)?);
             bytes = bytes.saturating_add(remove_discarded(&folder, &names, 62));
             for name in names.into_iter().filter(|name| is_hex(name, 62)) {
                 let Some((modified, length)) = self.look_at(&folder, &shard, &name)? else {
@@ -83,7 +83,9 @@ impl Folder {
         }
         candidates.sort_unstable();
         for candidate in candidates {
-            if bytes <= self.max_bytes {
+            // Drafts go in minutes: no sum makes room for them.
+            let drafts = if candidate.is_small { 0 } else { draft_bytes };
+            if bytes.saturating_add(drafts) <= self.max_bytes {
                 break;
             }
             self.evict(&candidate)?;
@@ -115,20 +117,29 @@ impl Folder {
         Ok(Some((metadata.modified()?, metadata.len())))
     }
 
-    /// Removes the marker of a shard that was replaced long ago.
-    fn remove_old_marker(&self, root: &PrivateFolder, shard: &str) -> io::Result<()> {
+    /// Removes the marker of a shard that was replaced long ago. A marker that is not trusted, so that its time is
+    /// unknown, is replaced.
+    fn tidy_marker(&self, root: &PrivateFolder, shard: &str) -> io::Result<()> {
         let name = marker(shard);
-        let is_old = |root: &PrivateFolder| {
-            let file = root.file(&name, FileRole::StoreValue, Access::Read);
-            file.is_ok_and(|file| age(&file) > TOMBSTONE_TTL)
-        };
-        if is_old(root) {
-            let lock = self.lock()?;
-            if is_old(&lock.root) {
-                lock.root.remove(&name)?;
-            }
+        let judge =
+            |root: &PrivateFolder| match root.file(&name, FileRole::StoreValue, Access::Read) {
+                Ok(file) if age(&file) > TOMBSTONE_TTL => Kept::Over,
+                Err(error) if fault(&error).is_some() => Kept::Damaged,
+                _ => Kept::Current,
+            };
+        if !judge(root).is_due() {
+            return Ok(());
         }
-        Ok(())
+        let lock = self.lock()?;
+        match judge(&lock.root) {
+            Kept::Over => lock.root.remove(&name),
+            Kept::Damaged => {
+                // A folder in its place stays.
+                let _ = lock.root.replace(&name, draft_name()?, b"", Durability::Deferred);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Removes a value that was not used since.
@@ -227,17 +238,22 @@ fn kept(file: &mut File) -> io::Result<Kept> {
     Ok(Kept::Over)
 }
 
-/// Removes drafts whose writers have ended without them.
-fn remove_drafts(folder: &PrivateFolder, names: &[String]) -> io::Result<()> {
-    for name in names {
-        let is_draft = name.strip_suffix(".tmp").is_some_and(|name| is_hex(name, 32));
-        if is_draft
-            && let Ok(file) = folder.file(name, FileRole::StoreValue, Access::Read)
-            && age(&file) > ABANDONED
-        {
+/// Removes drafts whose writers have ended without them. Returns the bytes of the other ones.
+fn remove_drafts(folder: &PrivateFolder, names: &[String]) -> io::Result<u64> {
+    let is_draft = |name: &&String| name.strip_suffix(".tmp").is_some_and(|name| is_hex(name, 32));
+    let mut bytes = 0_u64;
+    for name in names.iter().filter(is_draft) {
+        match folder.file(name, FileRole::StoreValue, Access::Read) {
+            Ok(file) if age(&file) <= ABANDONED => {
+                bytes = bytes.saturating_add(file.metadata()?.len().max(MIN_FILE_BYTES));
+            }
             // No other draft ever has its name.
-            folder.remove(name)?;
+            Ok(_) => folder.remove(name)?,
+            // It is no draft of this user's. A folder stays.
+            Err(error) if fault(&error).is_some() => drop(folder.remove(name)),
+            // Its writer has moved or removed it.
+            Err(_) => {}
         }
     }
-    Ok(())
+    Ok(bytes)
 }

@@ -146,6 +146,34 @@ async fn what_was_begun_and_what_is_over_is_cleared_away() {
     assert!(!damaged.exists());
 }
 
+/// A process that is killed while it writes leaves its draft.
+#[tokio::test]
+async fn drafts_of_killed_processes_count_and_go_after_minutes() {
+    let folder = Temporary::new("drafts");
+    let disk = Disk::with_max_bytes(&folder.0, 100_000).unwrap();
+    disk.add("n", 5, LONG).await.unwrap();
+    for number in 0..3 {
+        disk.put(&format!("k{number}"), Bytes::from(vec![0; 25_000]), LONG).await.unwrap();
+    }
+    let draft = |number: usize, minutes: u32, bytes: usize| {
+        let path = disk.0.path().join(format!("{number:032x}.tmp"));
+        fs::write(&path, vec![0; bytes]).unwrap();
+        let at = SystemTime::now() - minutes * Duration::from_secs(60);
+        File::options().write(true).open(&path).unwrap().set_modified(at).unwrap();
+        path
+    };
+    let (old, new) = (draft(1, 6, 40_000), draft(2, 1, 40_000));
+    disk.0.make_room().unwrap();
+    assert_eq!((old.exists(), new.exists()), (false, true));
+    let left = (0..3).filter(|number| disk.0.place_of(&format!("k{number}")).exists()).count();
+    assert_eq!(left, 2, "with the draft, there is room for two");
+    // No sum makes room for what goes in minutes.
+    let large = draft(3, 1, 200_000);
+    disk.0.make_room().unwrap();
+    assert_eq!(disk.sum("n").await.unwrap(), Some(5));
+    assert!(large.exists());
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn nobody_else_can_read_it() {

@@ -1,8 +1,8 @@
 //! Where usage is kept: in the client's store, or for itself.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -29,6 +29,14 @@ pub(super) enum Patience {
     Guarded,
     /// Until it answers: the caller bounds the time.
     Last,
+}
+
+/// The outcome of an operation on a sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SumOutcome<T> {
+    pub(super) ran: Ran<T>,
+    /// When the store can have lost the sum, if it is unreadable for that reason.
+    pub(super) lost_at: Option<SystemTime>,
 }
 
 /// What a client without a store keeps of budgets, in bytes: some ten thousand; and of usage, the latest of
@@ -68,18 +76,18 @@ impl Place {
         owed: i64,
         most: i64,
         ttl: Duration,
-    ) -> Ran<(i64, bool)> {
-        self.run(true, |store| store.spend(key, owed, most, ttl)).await
+    ) -> SumOutcome<(i64, bool)> {
+        self.run_on_sum(true, |store| store.spend(key, owed, most, ttl)).await
     }
 
     /// The same for a sum alone.
-    pub(super) async fn ask(&self, key: &str, ttl: Duration) -> Ran<i64> {
-        self.run(true, |store| store.add(key, 0, ttl)).await
+    pub(super) async fn ask(&self, key: &str, ttl: Duration) -> SumOutcome<i64> {
+        self.run_on_sum(true, |store| store.add(key, 0, ttl)).await
     }
 
     /// Adds to a sum.
-    pub(super) async fn add(&self, key: &str, amount: i64, ttl: Duration) -> Ran<i64> {
-        self.run(false, |store| store.add(key, amount, ttl)).await
+    pub(super) async fn add(&self, key: &str, amount: i64, ttl: Duration) -> SumOutcome<i64> {
+        self.run_on_sum(false, |store| store.add(key, amount, ttl)).await
     }
 
     /// Raises a sum to this, also one that cannot be read; the sum.
@@ -151,6 +159,27 @@ impl Place {
             Some(guard) => guard.read_or_default(READING, |store| store.tallied(key)).await,
             None => self.tallies.tallied(key).await.ok(),
         }
+    }
+
+    async fn run_on_sum<'a, T: Send + 'a>(
+        &'a self,
+        call_waits: bool,
+        operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
+    ) -> SumOutcome<T> {
+        let lost_at = Arc::new(OnceLock::new());
+        let told = Arc::clone(&lost_at);
+        let ran = self.run(call_waits, |store| {
+            let operation = operation(store);
+            Box::pin(async move {
+                operation.await.inspect_err(|error| {
+                    if let Some(at) = error.lost_at() {
+                        told.get_or_init(|| at);
+                    }
+                })
+            })
+        });
+        let ran = ran.await;
+        SumOutcome { ran, lost_at: lost_at.get().copied() }
     }
 
     async fn run<'a, T>(

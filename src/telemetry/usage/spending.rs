@@ -10,7 +10,7 @@ use tracing::warn;
 
 use super::budget::Budget;
 use super::period::Window;
-use super::place::{Place, Ran};
+use super::place::{Place, Ran, SumOutcome};
 use crate::error::{Error, ErrorKind};
 use crate::runtimes::PerRuntime;
 use crate::store::WaitAllowance;
@@ -77,6 +77,8 @@ struct Telling<'a> {
 /// A sum that is unreadable is replaced by the limit and this: requests under way that give back theirs leave the
 /// budget closed.
 const NOT_GIVEN_BACK: i64 = 100_000;
+/// File systems keep times to 2 s at worst.
+const LOSS_PRECISION: Duration = Duration::from_secs(2);
 /// A budget that is spent is asked for again after this.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -221,9 +223,10 @@ impl Spending {
     /// fails, nothing is counted.
     async fn count(&self, place: &Place, window: Window, owed: i64, most: i64) -> Ran<(i64, bool)> {
         let (key, kept) = (self.key(window), window.period.kept());
-        match place.spend(&key, owed, most, kept).await {
-            Ran::Unreadable if self.repair(place, window).await => {
-                place.spend(&key, owed, most, kept).await
+        let SumOutcome { ran, lost_at } = place.spend(&key, owed, most, kept).await;
+        match ran {
+            Ran::Unreadable if self.repair(place, window, lost_at).await => {
+                place.spend(&key, owed, most, kept).await.ran
             }
             ran => ran,
         }
@@ -232,8 +235,11 @@ impl Spending {
     /// The same for the sum alone.
     async fn ask(&self, place: &Place, window: Window) -> Ran<i64> {
         let (key, kept) = (self.key(window), window.period.kept());
-        match place.ask(&key, kept).await {
-            Ran::Unreadable if self.repair(place, window).await => place.ask(&key, kept).await,
+        let SumOutcome { ran, lost_at } = place.ask(&key, kept).await;
+        match ran {
+            Ran::Unreadable if self.repair(place, window, lost_at).await => {
+                place.ask(&key, kept).await.ran
+            }
             ran => ran,
         }
     }
@@ -241,9 +247,10 @@ impl Spending {
     /// The same for what is added in any case.
     async fn add(&self, place: &Place, window: Window, amount: i64) -> Ran<i64> {
         let (key, kept) = (self.key(window), window.period.kept());
-        match place.add(&key, amount, kept).await {
-            Ran::Unreadable if self.repair(place, window).await => {
-                place.add(&key, amount, kept).await
+        let SumOutcome { ran, lost_at } = place.add(&key, amount, kept).await;
+        match ran {
+            Ran::Unreadable if self.repair(place, window, lost_at).await => {
+                place.add(&key, amount, kept).await.ran
             }
             ran => ran,
         }
@@ -251,9 +258,12 @@ impl Spending {
 
     /// Replaces a sum that the store cannot read by what this client knows: what it heard last, and what the
     /// store may have counted since. Others may have spent more, so that a strict budget with a limit is closed
-    /// until its window ends. Returns whether the store has a sum again.
-    async fn repair(&self, place: &Place, window: Window) -> bool {
-        let closed = self.budget.hard.filter(|_| self.budget.strict);
+    /// until its window ends. If the store can have lost the sum before the window began only, there was none.
+    /// Returns whether the store has a sum again.
+    async fn repair(&self, place: &Place, window: Window, lost_at: Option<SystemTime>) -> bool {
+        let lost_before = lost_at.and_then(|at| at.checked_add(LOSS_PRECISION));
+        let is_complete = lost_before.is_some_and(|at| at <= SystemTime::from(window.began));
+        let closed = self.budget.hard.filter(|_| self.budget.strict && !is_complete);
         let closed = closed.map(|hard| signed(hard).saturating_add(NOT_GIVEN_BACK));
         let known = {
             let state = self.state();

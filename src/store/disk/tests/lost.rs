@@ -119,6 +119,109 @@ async fn a_replacement_that_was_interrupted_begins_no_sum() {
     assert!(disk.add("n", 1, LONG).await.unwrap_err().is_unreadable_value());
 }
 
+/// Everything but a sum that is absent from a shard is absent, whether the shard was replaced or is not trusted: the
+/// log of a cache finds its end by what is absent.
+#[tokio::test]
+async fn what_is_absent_from_a_lost_shard_is_unreadable_only_as_a_sum() {
+    let folder = Temporary::new("absent");
+    let disk = Disk::open(&folder.0).unwrap();
+    disk.add("n", 5, LONG).await.unwrap();
+    let shard = disk.0.place_of("n").parent().unwrap().to_owned();
+    fs::remove_dir_all(&shard).unwrap();
+    fs::write(&shard, "a file in its place").unwrap();
+    let neighbour = neighbour_of("n");
+    for is_replaced in [false, true] {
+        if is_replaced {
+            disk.put(&neighbour, Bytes::from_static(b"v"), LONG).await.unwrap();
+        }
+        let found = is_replaced.then(|| Bytes::from_static(b"v"));
+        assert_eq!(disk.get("n").await.unwrap(), None, "{is_replaced}");
+        assert_eq!(disk.get_within("n", 99).await.unwrap(), None, "{is_replaced}");
+        let many = disk.get_many(&[("n", 99), (neighbour.as_str(), 99)]).await.unwrap();
+        let many: Vec<_> = many.into_iter().map(Result::unwrap).collect();
+        assert_eq!(many, [None, found], "{is_replaced}");
+        assert_eq!(disk.tallied("n").await.unwrap(), BTreeMap::new());
+        assert!(disk.sum("n").await.unwrap_err().is_unreadable_value(), "{is_replaced}");
+        assert!(disk.add("n", 1, LONG).await.unwrap_err().is_unreadable_value(), "{is_replaced}");
+    }
+}
+
+/// A sum that was lost would have expired by now.
+#[tokio::test]
+async fn a_sum_that_lasts_for_less_than_since_the_loss_begins_anew() {
+    let folder = Temporary::new("short-sums");
+    let disk = Disk::open(&folder.0).unwrap();
+    disk.add("n", 5, LONG).await.unwrap();
+    let shard = disk.0.place_of("n").parent().unwrap().to_owned();
+    fs::remove_dir_all(&shard).unwrap();
+    fs::write(&shard, "a file in its place").unwrap();
+    disk.put(&neighbour_of("n"), Bytes::new(), LONG).await.unwrap();
+    assert!(disk.add("n", 1, LONG).await.unwrap_err().is_unreadable_value());
+    let marker = disk.0.path().join(folder::marker(&place("n").0));
+    let before = SystemTime::now() - LONG - Duration::from_secs(60);
+    File::options().write(true).open(&marker).unwrap().set_modified(before).unwrap();
+    assert!(disk.add("n", 1, 2 * LONG).await.unwrap_err().is_unreadable_value());
+    assert_eq!(disk.add("n", 1, LONG).await.unwrap(), 1);
+    assert_eq!(disk.sum("n").await.unwrap(), Some(1));
+}
+
+/// As a `chown` of the files of another version of the program can leave it.
+#[tokio::test]
+async fn a_marker_that_is_not_trusted_ends_as_well() {
+    use std::os::unix::fs::chown;
+    let folder = Temporary::new("foreign-marker");
+    let disk = Disk::open(&folder.0).unwrap();
+    let marker = disk.0.path().join(folder::marker(&place("n").0));
+    fs::create_dir_all(disk.0.place_of("n").parent().unwrap()).unwrap();
+    fs::write(&marker, "").unwrap();
+    if chown(&marker, Some(USER), None).is_err() {
+        eprintln!("skipped: only root can give a file to another user");
+        return;
+    }
+    assert!(disk.sum("n").await.unwrap_err().is_unreadable_value());
+    disk.0.make_room().unwrap();
+    let long_ago = SystemTime::now() - Duration::from_secs(33 * 24 * 60 * 60);
+    File::options().write(true).open(&marker).unwrap().set_modified(long_ago).unwrap();
+    assert_eq!(disk.sum("n").await.unwrap(), None);
+}
+
+/// As Kubernetes creates an `emptyDir`: everyone can write to it, and it is root's.
+#[test]
+fn a_volume_of_root_that_everyone_can_write_to_is_used() {
+    use std::os::unix::fs::chown;
+    let test = concat!(module_path!(), "::a_volume_of_root_that_everyone_can_write_to_is_used");
+    let prepare = |folder: &Path| {
+        for (name, mode) in [("store", 0o777), ("group", 0o2777), ("taken", 0o777)] {
+            let volume = folder.join(name);
+            fs::create_dir(&volume).unwrap();
+            fs::set_permissions(&volume, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        // Somebody else was there first.
+        let taken = folder.join("taken").join(OWN);
+        fs::create_dir(&taken).unwrap();
+        fs::set_permissions(&taken, fs::Permissions::from_mode(0o777)).unwrap();
+        chown(&taken, Some(7), None).unwrap();
+    };
+    let Some(folder) = as_user(test, prepare) else { return };
+    if !folder.exists() {
+        eprintln!("skipped: only root can create a folder of root's");
+        return;
+    }
+    run(async {
+        for volume in [folder.clone(), folder.with_file_name("group")] {
+            let disk = Disk::open(&volume).unwrap();
+            disk.put("k", Bytes::from_static(b"v"), LONG).await.unwrap();
+            assert!(disk.get("k").await.unwrap().is_some());
+            let own = fs::metadata(volume.join(OWN)).unwrap().permissions().mode();
+            assert_eq!(own & 0o777, 0o700);
+        }
+        let error = Disk::open(folder.with_file_name("taken")).unwrap_err().to_string();
+        assert!(error.contains("belongs to the user 7"), "{error}");
+        // All in it has to change hands with it.
+        assert!(error.contains("chown -R"), "{error}");
+    });
+}
+
 #[tokio::test]
 async fn the_marker_of_a_replaced_shard_goes_after_the_longest_window() {
     let folder = Temporary::new("markers");

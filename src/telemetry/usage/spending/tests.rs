@@ -419,3 +419,54 @@ async fn what_is_given_back_does_not_open_a_strict_budget_that_was_closed() {
     }
     spend(&spending, &place, at("2026-11-26T02:00:00Z")).await.unwrap();
 }
+
+/// Everything in the folder of a store on the disk is lost, as if each shard was replaced by somebody else. A window
+/// that begins later has lost nothing.
+#[tokio::test]
+async fn a_loss_closes_strict_budgets_of_windows_that_began_before_it_only() {
+    use std::fs;
+
+    use crate::store::Disk;
+    let folder = std::env::temp_dir().join(format!("octowire-loss-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&folder);
+    let disk = Disk::open(&folder).unwrap();
+    let guard = Guard::new(Arc::new(disk.clone()), Duration::from_secs(9));
+    let place = Arc::new(Place::new(Some(Arc::new(guard))));
+    let own = folder.join("octowire-store");
+    let shards = || (0..256).map(|shard| own.join(format!("{shard:02x}")));
+    for shard in shards() {
+        let _ = fs::remove_dir_all(&shard);
+        fs::write(&shard, "a file in its place").unwrap();
+    }
+    let spend_all = async |period, now| {
+        let name = format!("budget:test-{period}");
+        let budget = Budget::new("b", period).hard(2).strict();
+        // Two processes, of which none knows what the other one spends.
+        let processes = [(); 2].map(|()| Spending::new(budget.clone(), name.clone(), ""));
+        let processes = processes.map(Arc::new);
+        let spend = async |process: usize| {
+            let allowance = WaitAllowance::new(Duration::from_secs(9));
+            processes[process % 2].spend(&place, "o/p", now, &allowance).await.is_ok()
+        };
+        join_all((0..6).map(spend)).await.into_iter().filter(|sent| *sent).count()
+    };
+    let now = SystemTime::now();
+    for period in Period::ALL {
+        assert_eq!(spend_all(period, now).await, 0, "{period}");
+        let next = Period::at(period, now).ends.into();
+        assert_eq!(spend_all(period, next).await, 2, "{period}");
+    }
+    // And after each shard was replaced by the store.
+    for key in 0.. {
+        if shards().all(|shard| shard.is_dir()) {
+            break;
+        }
+        disk.put(&format!("k{key}"), Bytes::new(), ASK_AGAIN).await.unwrap();
+    }
+    for period in Period::ALL {
+        let next: SystemTime = Period::at(period, now).ends.into();
+        let next = Period::at(period, next).ends.into();
+        assert_eq!(spend_all(period, next).await, 2, "{period}");
+    }
+    let _ = fs::remove_dir_all(&folder);
+}
