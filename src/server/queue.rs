@@ -112,8 +112,8 @@ impl EvictionQueue {
 
     /// Evicts the first connection that has waited long enough, for a new one that has waited since `waiting_since`.
     ///
-    /// A transfer is not cut for a new connection that has waited for less than [`MIN_WAIT`] if a connection of a lower
-    /// tier can be evicted before that time is over: the new one waits for it.
+    /// While a lower tier has a connection, no transfer is cut for a new connection that has waited for less than
+    /// [`MIN_WAIT`]: most likely, the one of the lower tier can be evicted before that time is over.
     pub(super) fn evict(&self, waiting_since: Instant) -> Eviction {
         let mut members = self.members();
         let now = Instant::now();
@@ -123,13 +123,11 @@ impl EvictionQueue {
         let mut earliest: Option<Instant> = None;
         let mut evicted = None;
         'tiers: for tier in Tier::ALL {
-            let is_soon = earliest.zip(spare_until).is_some_and(|(at, until)| at <= until);
-            if tier.is_transfer() && is_soon {
-                break;
-            }
+            // A lower tier has a connection if one was passed over.
+            let spare_until = spare_until.filter(|_| tier.is_transfer() && earliest.is_some());
             let of_tier = members.waiting.iter().skip_while(|((place, _), _)| place.tier < tier);
             for (ticket, member) in of_tier.take_while(|((place, _), _)| place.tier == tier) {
-                let ripe = ticket.0.since.checked_add(tier.min_wait());
+                let ripe = ticket.0.since.checked_add(tier.min_wait()).max(spare_until);
                 let is_ripe = ripe.is_none_or(|at| at <= now);
                 if is_ripe && !(tier.is_read() && member.probe.has_bytes()) {
                     evicted = Some(*ticket);

@@ -135,10 +135,13 @@ fn expected(models: &[Model], waiting_since: Instant) -> Option<(usize, Instant)
         let is_lower = |other: &&Model| (other.phase as usize) < model.phase as usize;
         let mut lower = models.iter().filter(is_lower).filter_map(Model::evictable_at);
         let is_transfer = matches!(model.phase, Phase::Unread | Phase::Body);
-        is_transfer && spare_until > now && lower.any(|at| at <= spare_until)
+        is_transfer && spare_until > now && lower.next().is_some()
     };
     let waiting = models.iter().enumerate().filter_map(|(at, model)| {
-        let evictable = model.evictable_at().filter(|_| !is_spared(model))?;
+        let mut evictable = model.evictable_at()?;
+        if is_spared(model) {
+            evictable = evictable.max(spare_until);
+        }
         Some((evictable.max(now), model.phase as usize, model.since, at))
     });
     // Those that can be evicted now come first, and among them the lowest tier.
