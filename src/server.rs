@@ -27,16 +27,18 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tower_service::Service;
 use tracing::debug;
 
 mod progress;
 mod queue;
+mod socket;
 mod tracked;
 
 use progress::{Connection, Event, Progress};
 use queue::{Eviction, EvictionQueue};
+use socket::Socket;
 pub(crate) use tracked::RequestBody;
 use tracked::{ResponseBody, TrackedStream};
 
@@ -94,9 +96,10 @@ pub(crate) async fn serve<S, B>(
             Either::Left(_) => break,
             Either::Right((((stream, peer), slot), _)) => {
                 let _ = stream.set_nodelay(true);
-                let opened = Connection::new(&queue, limits);
+                let socket = Socket::new(stream);
+                let opened = Connection::new(&queue, limits, socket.probe());
                 let connection =
-                    connection(stream, service(peer), limits, opened, closing.subscribe());
+                    connection(socket, service(peer), limits, opened, closing.subscribe());
                 connections.spawn(async move {
                     let _slot = slot;
                     connection.await;
@@ -116,12 +119,13 @@ async fn slot(
     slots: &Arc<Semaphore>,
     queue: &EvictionQueue,
 ) -> Result<OwnedSemaphorePermit, AcquireError> {
+    let waiting_since = Instant::now();
     loop {
         if let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
             return Ok(slot);
         }
         let free = pin!(Arc::clone(slots).acquire_owned());
-        let eviction = queue.evict();
+        let eviction = queue.evict(waiting_since);
         let again = pin!(async {
             match eviction {
                 Eviction::Done => pending().await,
@@ -142,13 +146,18 @@ async fn accept<T, F>(mut next: impl FnMut() -> F, queue: &EvictionQueue) -> T
 where
     F: Future<Output = io::Result<T>>,
 {
+    let mut waiting_since = None;
     loop {
         match next().await {
             Ok(accepted) => return accepted,
             // The client has closed it already.
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
-                let eviction = queue.evict();
+                let since = *waiting_since.get_or_insert_with(Instant::now);
+                let eviction = queue.evict(since);
+                if eviction == Eviction::Done {
+                    waiting_since = None;
+                }
                 debug!(%error, ?eviction, "connection not accepted");
                 sleep(ACCEPT_PAUSE).await;
             }

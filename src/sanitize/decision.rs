@@ -7,7 +7,9 @@
 //! | any | sensitive | any | yes | yes |
 //! | `authorization`, `proxy-authorization`, `cookie` | none | any | yes | yes |
 //! | ordinary: `accept`, `traceparent`, `x-b3-…` | none | any | no | no |
-//! | called like a secret: `x-api-key`, `x-auth` | none | any | yes | yes |
+//! | called like a secret: `x-api-key`, `x-proxy-key`, `x-auth` | none | any | yes | yes |
+//! | called like a secret or an ordinary value: `x-routing-key`, `x-gateway` | none | looks random, or begins with a scheme: `Bearer …` | yes | yes |
+//! | the same | none | does not | no | yes |
 //! | `x-github-…`, `…-id` | none | any | no | no |
 //! | any other, also one about a secret: `x-auth-mode` | none | looks random | among the last few | yes |
 //! | any other | none | does not | no | yes |
@@ -18,7 +20,7 @@
 //! |---|---|---|
 //! | documented for the operation | any | no |
 //! | called like a secret: `client_secret`, `auth` | any | yes |
-//! | called like a secret or an ordinary value: `key`, `code` | looks random | yes |
+//! | called like a secret or an ordinary value: `key`, `code` | looks random, or is a run of 16 letters | yes |
 //! | any other, also one about a secret: `token_id` | any | no |
 //!
 //! What is remembered is hidden wherever a server repeats it. The mark only keeps a value out of `Debug`
@@ -49,11 +51,14 @@ pub(super) fn header(name: &HeaderName, value: &HeaderValue) -> Taken {
         return Taken::Secret;
     }
     let name = name.as_str();
+    let is_called_secret = names::is_of_secret(name) && !names::is_about_secret(name);
     if names::is_ordinary(name) {
         Taken::Ordinary
-    } else if names::is_of_secret(name) && !names::is_about_secret(name) {
+    } else if is_called_secret
+        && (!names::can_be_ordinary(name) || looks::is_like_credential(value.as_bytes()))
+    {
         Taken::Secret
-    } else if names::is_identifier(name) {
+    } else if names::is_identifier(name) && !is_called_secret {
         Taken::Ordinary
     } else if looks::has_random_word(value.as_bytes()) {
         Taken::Random
@@ -66,7 +71,7 @@ pub(super) fn header(name: &HeaderName, value: &HeaderValue) -> Taken {
 pub(super) fn parameter(name: &str, value: &[u8]) -> Taken {
     let name = name.to_ascii_lowercase();
     let is_named = names::is_of_secret_only(&name) && !names::is_about_value(&name);
-    if is_named || (names::is_of_secret(&name) && looks::is_random(value)) {
+    if is_named || (names::is_of_secret(&name) && looks::is_random_credential(value)) {
         Taken::Secret
     } else {
         Taken::Ordinary
@@ -85,6 +90,11 @@ pub(crate) fn is_secret_header(name: &HeaderName, value: &HeaderValue) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use proptest::prelude::*;
+    use sha2::{Digest, Sha256};
+
     use super::*;
     use Taken::{Ordinary, Private, Random, Secret};
 
@@ -114,13 +124,46 @@ mod tests {
         "a long sentence of words",
     ];
 
-    /// Values as services make their keys, and as people make passwords.
-    const RANDOM: [&str; 18] = [
-        "hunter2hunter2",
+    /// Names of organizations, regions and teams, and long words: of letters alone, some with a number behind
+    /// them. Passwords can look like that as well.
+    const LETTERS: [&str; 25] = [
+        "googlecloudplatform",
+        "facebookincubator",
+        "Platformengineering",
+        "PLATFORMENGINEERING",
+        "GoogleCloudPlatform",
+        "NationalSecurityAgency",
+        "PaloAltoNetworks",
+        "AWSPlatformEngineering",
+        "OWASPFoundationProjects2",
+        "kubernetes-sigs",
+        "us-east-1",
+        "australiasoutheast",
+        "australiacentral2",
+        "germanywestcentral",
+        "northamerica-northeast1",
+        "payments",
+        "production",
+        "platformengineering2024",
+        "sitereliabilityengineering",
+        "internationalization",
+        "antidisestablishmentarianism",
+        "rechtsschutzversicherungsgesellschaften",
         "qwertyuiopasdfghjkl",
         "QWERTYUIOPASDFGHJKL",
-        "hQkzLLpWmRtYsXvBnTc",
         "correcthorsebatterystaple",
+    ];
+
+    /// Values as services make their keys, and as people make passwords.
+    const RANDOM: [&str; 21] = [
+        "hunter2hunter2",
+        "hQkzLLpWmRtYsXvBnTc",
+        "ABCDEFghijkLMNOPqrs",
+        "platform4engineering",
+        "platformengineering20240",
+        "PLATFORMENGINEERING2",
+        "AKIAQ3EGXMPLE7H4D2WZ",
+        "github_pat_11A_x0123456789abc",
         "8675309867530986",
         "xoxb-hunter-hunter-two",
         "xoxp-abcdefghijkl",
@@ -132,7 +175,7 @@ mod tests {
         "3w5e11264sgsf",
         "deadbeefdeadbeef",
         "9fX2kLq7Vw3TzR8m",
-        "ghs_16C7e42F292c6912E7710c838347Ae17",
+        "ghp_16C7e42F292c6912E7710c838347Ae17",
         "550e8400-e29b-41d4-a716-446655440000",
     ];
 
@@ -154,7 +197,6 @@ mod tests {
             "x-api-key",
             "x-api-password",
             "x-auth",
-            "x-gateway",
             "x-pass",
             "x-pwd",
             "x-creds",
@@ -167,6 +209,10 @@ mod tests {
             "x-access-code",
             "x-db-pass",
             "x-proxy-key",
+            "x-access-key",
+            "x-signing-key",
+            "ocp-apim-subscription-key",
+            "code",
             "x-session",
             "x-session-id",
             "x-vault-secret-id",
@@ -175,7 +221,7 @@ mod tests {
             "private-token",
             "x-gateway-auth",
         ] {
-            for value in PLAIN.into_iter().chain(RANDOM) {
+            for value in PLAIN.into_iter().chain(LETTERS).chain(RANDOM) {
                 assert_eq!(given(name, value, false), Secret, "{name}: {value}");
             }
         }
@@ -200,6 +246,62 @@ mod tests {
     }
 
     #[test]
+    fn the_looks_of_a_value_decide_where_the_name_can_be_of_an_ordinary_value() {
+        for name in [
+            "x-gateway",
+            "gateway",
+            "x-key",
+            "x-routing-key",
+            "x-cache-key",
+            "x-partition-key",
+            "x-shard-key",
+            "x-github-cache-key",
+        ] {
+            for value in PLAIN.into_iter().chain(LETTERS) {
+                assert_eq!(given(name, value, false), Private, "{name}: {value}");
+                for value in [format!("Bearer {value}"), format!(" token {value}")] {
+                    assert_eq!(given(name, &value, false), Secret, "{name}: {value}");
+                }
+                assert_eq!(given(name, value, true), Secret, "{name}: {value}");
+            }
+            for value in RANDOM {
+                for value in [value.to_owned(), format!("{value} v1"), format!("id={value}")] {
+                    assert_eq!(given(name, &value, false), Secret, "{name}: {value}");
+                }
+            }
+        }
+    }
+
+    /// Hexadecimal digits and base64 of any length.
+    #[test]
+    fn what_machines_make_looks_random() {
+        for number in 0..500_u32 {
+            let digest = Sha256::digest(number.to_le_bytes());
+            let hex = crate::names::hex(digest);
+            let base64 = STANDARD.encode(digest).replace(['+', '/', '='], "");
+            let token = format!("ghs_{}", &base64[..36]);
+            for value in [&hex[..16], &hex[..20], &hex[..32], &hex, &base64[..24], &base64, &token]
+            {
+                assert_eq!(given("x-upstream", value, false), Random, "{value}");
+                assert_eq!(given("x-routing-key", value, false), Secret, "{value}");
+                assert_eq!(parameter("key", value.as_bytes()), Secret, "{value}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn words_do_not_look_random(
+            word in "[a-z]{1,40}|[A-Z]{1,40}|[A-Z][a-z]{3,39}|[a-z]{4,36}[0-9]{1,4}"
+        ) {
+            prop_assert_eq!(given("x-team", &word, false), Private);
+            prop_assert_eq!(given("x-gateway", &word, false), Private);
+            prop_assert_eq!(given("x-routing-key", &word, false), Private);
+            prop_assert_eq!(given("x-proxy-key", &word, false), Secret);
+        }
+    }
+
+    #[test]
     fn the_looks_of_a_value_decide_where_the_name_says_nothing() {
         for name in [
             "x-org",
@@ -217,7 +319,7 @@ mod tests {
             "x-bypass-cache",
             "x-design",
         ] {
-            for value in PLAIN {
+            for value in PLAIN.into_iter().chain(LETTERS) {
                 assert_eq!(given(name, value, false), Private, "{name}: {value}");
             }
             for value in RANDOM {
@@ -261,7 +363,9 @@ mod tests {
             for value in PLAIN {
                 assert_eq!(parameter(name, value.as_bytes()), Ordinary, "{name}: {value}");
             }
-            for value in RANDOM {
+            // They are no words of GitHub's API.
+            let letters = LETTERS.iter().rev().take(3);
+            for value in letters.chain(&RANDOM) {
                 assert_eq!(parameter(name, value.as_bytes()), Secret, "{name}: {value}");
             }
         }

@@ -68,38 +68,24 @@ fn header(mut known: Known, name: &HeaderName, value: &HeaderValue, taken: Taken
     credentials(known, bytes, keep, *name == AUTHORIZATION || *name == PROXY_AUTHORIZATION)
 }
 
-/// First words of credentials that are no part of the secret.
-const SCHEMES: [&str; 14] = [
-    "apikey",
-    "aws4-hmac-sha256",
-    "basic",
-    "bearer",
-    "digest",
-    "dpop",
-    "hmac",
-    "jwt",
-    "key",
-    "negotiate",
-    "ntlm",
-    "oauth",
-    "scram-sha-256",
-    "token",
-];
-
 /// Remembers credentials: all of them, what follows the scheme, and each part that looks random.
 fn credentials(mut known: Known, value: &[u8], keep: Keep, is_authorization: bool) -> Known {
     let value = value.trim_ascii();
     let space = value.iter().position(|byte| *byte == b' ').unwrap_or(0);
     let (first, rest) = (&value[..space], value[space..].trim_ascii());
-    let is_scheme = SCHEMES.iter().any(|scheme| first.eq_ignore_ascii_case(scheme.as_bytes()));
+    let is_scheme = looks::is_scheme(first);
     let secret = if is_scheme || is_authorization { rest } else { value };
     known = known.remember(secret, keep);
     // The rest is enough where it is known that it is the secret.
     if !is_scheme || rest.len() < MIN_SECRET_BYTES {
         known = known.remember(value, keep);
     }
+    let is_random = match keep {
+        Keep::Random => looks::is_random,
+        Keep::Used | Keep::Pinned => looks::is_random_credential,
+    };
     for word in looks::words(value) {
-        if word != secret && looks::is_random(word) {
+        if word != secret && is_random(word) {
             known = known.remember(word, keep);
         }
     }
@@ -109,7 +95,7 @@ fn credentials(mut known: Known, value: &[u8], keep: Keep, is_authorization: boo
     {
         known = known.remember(&pair[colon + 1..], keep);
         // A token can be the name.
-        if looks::is_random(&pair[..colon]) {
+        if looks::is_random_credential(&pair[..colon]) {
             known = known.remember(&pair[..colon], keep);
         }
     }
@@ -314,6 +300,32 @@ mod tests {
         }
     }
 
+    /// They are marked.
+    #[test]
+    fn words_in_headers_that_can_be_ordinary_are_no_secrets() {
+        let mut map = headers(&[
+            ("x-team", "exchplatformengineering"),
+            ("x-region", "exchaustraliacentral2"),
+            ("x-routing-key", "exch-payments"),
+            ("x-cache-key", "exchproduction"),
+            ("x-gateway", "exch-us-east-1"),
+        ]);
+        let url = "https://a.example/".parse().unwrap();
+        remember_and_mark(&mut map, &url, |_| false);
+        for value in map.values() {
+            assert!(value.is_sensitive() && !has_secret(value.as_bytes()), "{value:?}");
+        }
+        for (name, value, secret) in [
+            ("x-gateway", "exch9fX2kLq7Vw3TzR8n", "exch9fX2kLq7Vw3TzR8n"),
+            ("x-gateway", "Bearer exch-of-gateway", "exch-of-gateway"),
+            ("x-routing-key", "v1 exch4f1a9c22e7b1", "exch4f1a9c22e7b1"),
+            ("x-proxy-key", "exch-of-proxy", "exch-of-proxy"),
+        ] {
+            send(&headers(&[(name, value)]), "https://a.example/");
+            assert!(knows(secret), "{name}: {value}");
+        }
+    }
+
     #[test]
     fn a_secret_of_several_words_is_known_whole() {
         let cases = [
@@ -342,7 +354,7 @@ mod tests {
             ),
             ("x-note", "exch one two three four", true, "exch one two three four", "one two three"),
             (
-                "x-note",
+                "x-api-password",
                 "v1 exchlettersandnothingelse",
                 false,
                 "exchlettersandnothingelse",

@@ -1,10 +1,30 @@
 //! Whether a value looks like a secret.
 
+use std::ops::RangeInclusive;
+
 use super::formats;
 
 /// Beginnings of tokens of other services.
 const PREFIXES: [&[u8]; 8] =
     [b"xoxa-", b"xoxb-", b"xoxp-", b"xoxr-", b"xoxs-", b"glpat-", b"sk_", b"npm_"];
+
+/// First words of credentials that are no part of the secret.
+const SCHEMES: [&str; 14] = [
+    "apikey",
+    "aws4-hmac-sha256",
+    "basic",
+    "bearer",
+    "digest",
+    "dpop",
+    "hmac",
+    "jwt",
+    "key",
+    "negotiate",
+    "ntlm",
+    "oauth",
+    "scram-sha-256",
+    "token",
+];
 
 /// Shorter values are ordinary words.
 const MIN_RANDOM_BYTES: usize = 12;
@@ -16,6 +36,11 @@ const MIN_CHANGES: usize = 4;
 const MAX_BYTES_PER_CHANGE: usize = 4;
 /// The same for a value without separators, of which names are not made.
 const MIN_CHANGES_OF_RUN: usize = 3;
+/// A number after a word, such as a year, has no more digits.
+const MAX_NUMBER_DIGITS: usize = 4;
+/// Capitals with which a name in camel case begins if its first word is an acronym: that of the next word is among
+/// them.
+const ACRONYM_CAPITALS: RangeInclusive<usize> = 3..=6;
 
 /// Returns the parts of a value that can be secrets by themselves.
 pub(super) fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -28,10 +53,30 @@ pub(super) fn has_random_word(value: &[u8]) -> bool {
     words(value).any(is_random)
 }
 
-/// Whether a value looks random: it has the form of a token, digits stand among its letters, or it is
-/// longer than words are. Dates, versions, names with a number, names in camel case, and identifiers
-/// of several words do not look like that.
+/// Whether a value is a credential by its looks: a part of it looks random, or it begins with a scheme.
+pub(super) fn is_like_credential(value: &[u8]) -> bool {
+    let value = value.trim_ascii();
+    let space = value.iter().position(|byte| *byte == b' ');
+    has_random_word(value) || space.is_some_and(|space| is_scheme(&value[..space]))
+}
+
+/// Whether the first word of credentials is a scheme.
+pub(super) fn is_scheme(first: &[u8]) -> bool {
+    SCHEMES.iter().any(|scheme| first.eq_ignore_ascii_case(scheme.as_bytes()))
+}
+
+/// Whether a value looks random: it has the form of a token, digits stand among its letters, or upper and
+/// lower case letters do. Dates, versions, words, names with a number, names in camel case, and
+/// identifiers of several words do not look like that.
 pub(super) fn is_random(value: &[u8]) -> bool {
+    // No word of so many letters is made of hexadecimal digits alone.
+    let is_hex = value.iter().all(u8::is_ascii_hexdigit);
+    is_random_credential(value) && (is_hex || !is_word(value))
+}
+
+/// Whether a value looks random where the name speaks of a secret: it does also if it is longer than most
+/// words are, as a password of letters is.
+pub(super) fn is_random_credential(value: &[u8]) -> bool {
     let mut known_formats = Vec::new();
     formats::find(value, &mut known_formats);
     if !known_formats.is_empty() || is_uuid(value) {
@@ -75,15 +120,41 @@ fn is_time(value: &[u8]) -> bool {
 
 /// Whether a value is several words such as `PaymentWorker2`, of at least four letters on average.
 fn is_camel_case(value: &[u8]) -> bool {
+    let (letters, _) = split_number(value);
+    humps(letters) > 0 && is_words(letters)
+}
+
+/// Whether a value is letters of one case, such as `platformengineering`, also with a capital before them or
+/// a short number behind small ones; or a name whose first word is an acronym, such as `AWSPlatformTeam`.
+fn is_word(value: &[u8]) -> bool {
+    let (letters, number) = split_number(value);
+    let capitals = letters.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
+    if capitals == letters.len() {
+        return capitals > 0 && number.is_empty();
+    }
+    let is_acronym = ACRONYM_CAPITALS.contains(&capitals);
+    let is_one = capitals <= 1 && humps(letters) == 0;
+    let words = if is_acronym { &letters[capitals - 1..] } else { letters };
+    number.len() <= MAX_NUMBER_DIGITS && (is_acronym || is_one) && is_words(words)
+}
+
+/// Returns a value without the digits that it ends with, and these.
+fn split_number(value: &[u8]) -> (&[u8], &[u8]) {
     let digits = value.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
-    let letters = &value[..value.len() - digits];
-    let humps = letters
-        .windows(2)
-        .filter(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase());
-    let (humps, capitals) =
-        (humps.count(), letters.iter().filter(|byte| byte.is_ascii_uppercase()).count());
+    value.split_at(value.len() - digits)
+}
+
+/// Returns how often a capital follows a small letter.
+fn humps(letters: &[u8]) -> usize {
+    let is_hump = |pair: &&[u8]| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase();
+    letters.windows(2).filter(is_hump).count()
+}
+
+/// Whether letters are words in camel case, or one word.
+fn is_words(letters: &[u8]) -> bool {
+    let capitals = letters.iter().filter(|byte| byte.is_ascii_uppercase()).count();
+    let humps = humps(letters);
     letters.iter().all(u8::is_ascii_alphabetic)
-        && humps > 0
         // Each capital begins a word.
         && capitals <= humps + 1
         && letters.len() >= 4 * (humps + 1)

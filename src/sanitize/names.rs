@@ -84,6 +84,21 @@ const SECRET_WORDS: [&str; 10] = [
 const SECRET_LAST_WORDS: [&str; 2] = ["cred", "pass"];
 /// The same for what can also be an ordinary value in a query: a cache has a `key`.
 const KEY_LAST_WORDS: [&str; 4] = ["key", "pat", "sig", "signature"];
+/// Words of a name that ends in `key` which say that the key gives access: a `proxy-key` does, and a
+/// `routing-key` does not.
+const ACCESS_WORDS: [&str; 9] = [
+    "access",
+    "admin",
+    "consumer",
+    "encryption",
+    "gateway",
+    "master",
+    "proxy",
+    "signing",
+    "subscription",
+];
+/// Headers with a credential for a gateway, or with the name of one.
+const GATEWAYS: [&str; 2] = ["gateway", "x-gateway"];
 /// Names that speak of a secret alone.
 const SECRET_NAMES: [&str; 5] = ["code", "code_verifier", "device_code", "gateway", "x-gateway"];
 
@@ -117,6 +132,14 @@ pub(super) fn is_of_secret(name: &str) -> bool {
     SECRET_NAMES.contains(&name)
         || has_secret_word(name)
         || words(name).next_back().is_some_and(|word| KEY_LAST_WORDS.contains(&word))
+}
+
+/// Whether a header whose name speaks of a secret can have an ordinary value as well: `x-routing-key`,
+/// `x-gateway`.
+pub(super) fn can_be_ordinary(name: &str) -> bool {
+    let is_key = words(name).next_back() == Some("key");
+    let gives_access = words(name).any(|word| ACCESS_WORDS.contains(&word));
+    !has_secret_word(name) && (GATEWAYS.contains(&name) || (is_key && !gives_access))
 }
 
 /// Whether the name speaks of a secret, and of nothing else that a parameter can be.

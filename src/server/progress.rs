@@ -16,7 +16,8 @@
 //! arrived since the request was complete. (Bytes in one packet with the end of a request are not told from it: then
 //! the stage is `Idle`.)
 //!
-//! No step back and no single byte moves a deadline. For eviction, see [`EvictionQueue`].
+//! No step back and no single byte moves a deadline. For eviction, see [`EvictionQueue`]: it can put off the third and
+//! the fourth.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,7 +26,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::ServerLimits;
-use super::queue::{EvictionQueue, Place, Ticket, Tier};
+use super::queue::{EvictionQueue, Member, Place, Ticket, Tier};
+use super::socket::SocketProbe;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -156,6 +158,7 @@ impl Writing {
 pub(super) struct Progress {
     /// Only [`EvictionQueue`] and [`Progress::on`] change it.
     stage: watch::Sender<Stage>,
+    probe: SocketProbe,
     limits: ServerLimits,
     queue: Arc<EvictionQueue>,
     /// Where it is in the queue. The lock is held while an event is noted: another task can read a body.
@@ -172,7 +175,7 @@ impl Progress {
             if ticket.take().is_some_and(|ticket| !self.queue.leave(ticket)) {
                 return false;
             }
-            *ticket = after.place().map(|place| self.queue.join(place, &self.stage));
+            *ticket = after.place().map(|place| self.queue.join(place, self.member()));
         }
         self.stage.send_if_modified(|stage| {
             // It can have been evicted meanwhile.
@@ -214,6 +217,10 @@ impl Progress {
             .await;
     }
 
+    fn member(&self) -> Member {
+        Member { stage: self.stage.clone(), probe: self.probe.clone() }
+    }
+
     fn ticket(&self) -> MutexGuard<'_, Option<Ticket>> {
         self.ticket.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -225,11 +232,17 @@ pub(super) struct Connection(Arc<Progress>);
 
 impl Connection {
     /// A connection that was opened now.
-    pub(super) fn new(queue: &Arc<EvictionQueue>, limits: ServerLimits) -> Self {
+    pub(super) fn new(
+        queue: &Arc<EvictionQueue>,
+        limits: ServerLimits,
+        probe: SocketProbe,
+    ) -> Self {
         let opened = Stage::opened(Instant::now(), &limits);
-        let stage = watch::Sender::new(opened);
-        let ticket = Mutex::new(opened.place().map(|place| queue.join(place, &stage)));
-        Self(Arc::new(Progress { stage, limits, queue: Arc::clone(queue), ticket }))
+        let (stage, queue) = (watch::Sender::new(opened), Arc::clone(queue));
+        let progress = Progress { stage, probe, limits, queue, ticket: Mutex::default() };
+        *progress.ticket() =
+            opened.place().map(|place| progress.queue.join(place, progress.member()));
+        Self(Arc::new(progress))
     }
 
     pub(super) fn progress(&self) -> &Arc<Progress> {

@@ -8,9 +8,10 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::progress::Stage;
+use super::socket::SocketProbe;
 
-/// A connection is not evicted before it has waited so long: its next bytes can be on the way, or in the socket's
-/// buffer. It covers a round trip to the other side of the world.
+/// A connection is not evicted before it has waited so long: its next bytes can be on the way. It covers a round trip
+/// to the other side of the world. A new connection waits for as long, so that no transfer is cut for it.
 pub(super) const MIN_WAIT: Duration = Duration::from_millis(250);
 /// A response is not cut before it was left unread for so long.
 pub(super) const MIN_UNREAD: Duration = Duration::from_secs(5);
@@ -39,6 +40,16 @@ impl Tier {
             Self::Idle | Self::Headers | Self::Body => MIN_WAIT,
         }
     }
+
+    /// Whether the client is in the middle of a request that is served, or of its response.
+    fn is_transfer(self) -> bool {
+        matches!(self, Self::Unread | Self::Body)
+    }
+
+    /// Whether the server reads what the client sends. While a response is written, it does not.
+    fn is_read(self) -> bool {
+        self != Self::Unread
+    }
 }
 
 /// The place of a connection: its tier, and since when it waits there.
@@ -58,8 +69,8 @@ pub(super) enum Eviction {
     Impossible,
 }
 
-/// Connections in the order in which they are evicted: by tier, and by the time of their place. Those that have waited
-/// for too short a time are passed over.
+/// Connections in the order in which they are evicted: by tier, and by the time of their place. The queue passes over
+/// connections that have waited for too short a time, and those whose bytes wait in the socket.
 #[derive(Debug, Default)]
 pub(super) struct EvictionQueue {
     members: Mutex<Members>,
@@ -70,7 +81,14 @@ pub(super) struct EvictionQueue {
 #[derive(Debug, Default)]
 struct Members {
     next: u64,
-    waiting: BTreeMap<Ticket, watch::Sender<Stage>>,
+    waiting: BTreeMap<Ticket, Member>,
+}
+
+/// A connection in the queue.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) stage: watch::Sender<Stage>,
+    pub(super) probe: SocketProbe,
 }
 
 /// The place of a connection, and a number by which those that came at the same time are in order.
@@ -78,11 +96,11 @@ pub(super) type Ticket = (Place, u64);
 
 impl EvictionQueue {
     /// Adds a connection.
-    pub(super) fn join(&self, place: Place, stage: &watch::Sender<Stage>) -> Ticket {
+    pub(super) fn join(&self, place: Place, member: Member) -> Ticket {
         let mut members = self.members();
         let ticket = (place, members.next);
         members.next = members.next.wrapping_add(1);
-        members.waiting.insert(ticket, stage.clone());
+        members.waiting.insert(ticket, member);
         self.joined.notify_one();
         ticket
     }
@@ -92,28 +110,44 @@ impl EvictionQueue {
         self.members().waiting.remove(&ticket).is_some()
     }
 
-    /// Evicts the first connection that has waited long enough.
-    pub(super) fn evict(&self) -> Eviction {
+    /// Evicts the first connection that has waited long enough, for a new one that has waited since `waiting_since`.
+    ///
+    /// While a lower tier has a connection, no transfer is cut for a new connection that has waited for less than
+    /// [`MIN_WAIT`]: most likely, the one of the lower tier can be evicted before that time is over.
+    pub(super) fn evict(&self, waiting_since: Instant) -> Eviction {
         let mut members = self.members();
         let now = Instant::now();
-        let mut earliest = None;
-        for tier in Tier::ALL {
-            let mut of_tier = members.waiting.keys().skip_while(|(place, _)| place.tier < tier);
-            let first = of_tier.next().copied().filter(|(place, _)| place.tier == tier);
-            let Some(key) = first else { continue };
-            match key.0.since.checked_add(tier.min_wait()) {
-                Some(at) if at > now => {
-                    earliest = Some(earliest.map_or(at, |earliest: Instant| earliest.min(at)));
+        let spare_until = waiting_since.checked_add(MIN_WAIT).filter(|until| *until > now);
+        // The server reads the bytes that wait in a socket until then.
+        let next_look = spare_until.or_else(|| now.checked_add(MIN_WAIT));
+        let mut earliest: Option<Instant> = None;
+        let mut evicted = None;
+        'tiers: for tier in Tier::ALL {
+            // A lower tier has a connection if one was passed over.
+            let spare_until = spare_until.filter(|_| tier.is_transfer() && earliest.is_some());
+            let of_tier = members.waiting.iter().skip_while(|((place, _), _)| place.tier < tier);
+            for (ticket, member) in of_tier.take_while(|((place, _), _)| place.tier == tier) {
+                let ripe = ticket.0.since.checked_add(tier.min_wait()).max(spare_until);
+                let is_ripe = ripe.is_none_or(|at| at <= now);
+                if is_ripe && !(tier.is_read() && member.probe.has_bytes()) {
+                    evicted = Some(*ticket);
+                    break 'tiers;
                 }
-                _ => {
-                    if let Some(stage) = members.waiting.remove(&key) {
-                        stage.send_replace(Stage::Evicted);
-                    }
-                    return Eviction::Done;
+                let at = if is_ripe { next_look } else { ripe };
+                earliest = earliest.into_iter().chain(at).min();
+                if !is_ripe {
+                    // The others of this tier came later.
+                    break;
                 }
             }
         }
-        earliest.map_or(Eviction::Impossible, Eviction::At)
+        match evicted.and_then(|ticket| members.waiting.remove(&ticket)) {
+            Some(member) => {
+                member.stage.send_replace(Stage::Evicted);
+                Eviction::Done
+            }
+            None => earliest.map_or(Eviction::Impossible, Eviction::At),
+        }
     }
 
     /// Waits until a connection joins. There is one caller at a time.

@@ -21,6 +21,8 @@ pub(super) const LIMITS: ServerLimits = ServerLimits {
     max_age: Duration::from_secs(600),
 };
 const REQUEST: &[u8] = b"GET /0 HTTP/1.1\r\nhost: localhost\r\n\r\n";
+/// The response takes longer than the test.
+const NEXT: &[u8] = b"GET /1000 HTTP/1.1\r\nhost: localhost\r\n\r\n";
 /// More than the buffers of two sockets.
 const LARGE: usize = 64 * 1024 * 1024;
 /// Less than the server's buffer.
@@ -153,6 +155,8 @@ async fn a_new_sender_is_served_within_a_second_when_all_places_are_taken() {
             let mut stream = send(address, b"").await;
             exchange(&mut stream, REQUEST).await.unwrap();
             assert!(began.elapsed() < Duration::from_secs(1) * number as u32, "it waits too long");
+            // It stays in use: an idle connection would make room before a body.
+            stream.write_all(NEXT).await.unwrap();
             fresh.push(stream);
             settle().await;
             let closed: Vec<bool> = slow.iter().map(is_closed).collect();

@@ -45,7 +45,7 @@ const SECRETS: [(&str, &str); 30] = [
     ("a store's password", "ech0-redis-password-qqqq"),
     ("a short secret", "ech0rrrr"),
     ("a user's token", "ech0-user-token-ssss"),
-    ("a header of the gateway", "ech0-gateway-header-tttt"),
+    ("a header of the gateway", "ech0g4t3w4y9h34d3rtttt"),
     ("a header that says nothing", "ech0hunter2hunter2uuuu"),
     ("a marked ordinary header", "ech0-marked-ordinary-vvvv"),
     ("a marked header of two words", "ech0-correct-horse battery-staple-wwww"),

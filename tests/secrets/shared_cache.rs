@@ -48,6 +48,12 @@ async fn a_response_that_repeats_an_ordinary_header_is_shared() {
         ("x-auth-request-user", "shared-cache-user"),
         ("x-token-type", "shared-cache-type"),
         ("x-worker", "SharedCacheWorker"),
+        ("x-team", "sharedcacheplatformengineering"),
+        ("x-region", "australiacentral2"),
+        ("x-routing-key", "payments"),
+        ("x-cache-key", "production"),
+        ("x-gateway", "us-east-1"),
+        ("x-gateway", "shared-cache-gateway"),
     ] {
         let value = HeaderValue::from_static(value);
         assert_eq!(second(name, value).await, CacheStatus::Hit, "{name}");
@@ -62,9 +68,11 @@ async fn a_response_that_repeats_a_secret_is_not_shared_and_the_log_says_so() {
     for (name, value) in [
         ("x-proxy-key", HeaderValue::from_static("shared-cache-key")),
         ("x-upstream", HeaderValue::from_static("s4h8a2r6e0d-c4a8c2h6e0")),
-        ("x-upstream", HeaderValue::from_static("sharedcachesharedcache")),
+        ("x-pass", HeaderValue::from_static("sharedcachesharedcache")),
         ("x-upstream", HeaderValue::from_static("xoxb-shared-cache")),
-        ("x-gateway", HeaderValue::from_static("shared-cache-gateway")),
+        ("x-gateway", HeaderValue::from_static("s4h8a2r6e0d-g4a8t2w6a0y")),
+        ("x-gateway", HeaderValue::from_static("Bearer shared-cache-bearer")),
+        ("x-routing-key", HeaderValue::from_static("s4h8a2r6e0dk4e8y")),
         ("x-pass", HeaderValue::from_static("shared-cache words")),
         ("x-org", marked.clone()),
         ("x-github-next", marked.clone()),

@@ -5,6 +5,7 @@ use tokio::runtime::Builder;
 use tokio::time::advance;
 
 use super::super::queue::{Eviction, MIN_UNREAD, MIN_WAIT};
+use super::super::socket::SocketProbe;
 use super::super::tests::LIMITS;
 use super::*;
 
@@ -23,7 +24,8 @@ enum Step {
     Event(usize, Event),
     Reopen(usize),
     Wait(Duration),
-    Evict,
+    /// For a new connection that has waited for so long.
+    Evict(Duration),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -32,7 +34,7 @@ fn step() -> impl Strategy<Value = Step> {
         12 => (of.clone(), prop::sample::select(&EVENTS[..])).prop_map(|(at, event)| Step::Event(at, event)),
         1 => of.prop_map(Step::Reopen),
         3 => prop_oneof![0..400_u64, 1_000..6_000_u64].prop_map(|ms| Step::Wait(Duration::from_millis(ms))),
-        2 => Just(Step::Evict),
+        2 => (0..400_u64).prop_map(|ms| Step::Evict(Duration::from_millis(ms))),
     ]
 }
 
@@ -125,21 +127,41 @@ fn phase(stage: Stage) -> Phase {
     }
 }
 
-/// The connection that is evicted next, and when.
-fn expected(models: &[Model]) -> Option<(usize, Instant)> {
+/// The connection that is evicted next, and when, for a new one that has waited since then.
+fn expected(models: &[Model], waiting_since: Instant) -> Option<(usize, Instant)> {
     let now = Instant::now();
+    let spare_until = waiting_since + MIN_WAIT;
+    let is_spared = |model: &Model| {
+        let is_lower = |other: &&Model| (other.phase as usize) < model.phase as usize;
+        let mut lower = models.iter().filter(is_lower).filter_map(Model::evictable_at);
+        let is_transfer = matches!(model.phase, Phase::Unread | Phase::Body);
+        is_transfer && spare_until > now && lower.next().is_some()
+    };
     let waiting = models.iter().enumerate().filter_map(|(at, model)| {
-        let evictable = model.evictable_at()?;
+        let mut evictable = model.evictable_at()?;
+        if is_spared(model) {
+            evictable = evictable.max(spare_until);
+        }
         Some((evictable.max(now), model.phase as usize, model.since, at))
     });
     // Those that can be evicted now come first, and among them the lowest tier.
     waiting.min_by_key(|(at, tier, since, _)| (*at, *tier, *since)).map(|(at, _, _, of)| (of, at))
 }
 
+/// What the queue does, and what the model expects.
+fn next_of(
+    queue: &EvictionQueue,
+    models: &[Model],
+    waiting_since: Instant,
+) -> (Eviction, Option<(usize, Instant)>) {
+    let expected = expected(models, waiting_since);
+    (queue.evict(waiting_since), expected)
+}
+
 async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
     let queue = Arc::new(EvictionQueue::default());
     let mut connections: Vec<_> =
-        (0..CONNECTIONS).map(|_| Connection::new(&queue, LIMITS)).collect();
+        (0..CONNECTIONS).map(|_| Connection::new(&queue, LIMITS, SocketProbe::default())).collect();
     let mut models = vec![Model::opened(); CONNECTIONS];
     for step in steps {
         match step {
@@ -154,23 +176,22 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 }
             }
             Step::Reopen(at) => {
-                connections[at] = Connection::new(&queue, LIMITS);
+                connections[at] = Connection::new(&queue, LIMITS, SocketProbe::default());
                 models[at] = Model::opened();
             }
             Step::Wait(time) => advance(time).await,
-            Step::Evict => match (queue.evict(), expected(&models)) {
+            Step::Evict(waited) => match next_of(&queue, &models, Instant::now() - waited) {
                 (Eviction::Impossible, None) => {}
                 (Eviction::At(at), Some((_, expected))) if at > Instant::now() => {
                     prop_assert_eq!(at, expected);
                 }
-                (Eviction::Done, Some((_, at))) if at <= Instant::now() => {
+                (Eviction::Done, Some((of, at))) if at <= Instant::now() => {
                     // Of equal ones, any.
                     let gone = (0..CONNECTIONS).find(|at| {
                         let is_gone = *connections[*at].progress().stage.borrow() == Stage::Evicted;
                         is_gone && models[*at].phase != Phase::Evicted
                     });
                     let gone = gone.expect("none is gone");
-                    let (of, _) = expected(&models).unwrap();
                     prop_assert_eq!(models[gone].phase, models[of].phase, "the tier");
                     prop_assert_eq!(models[gone].since, models[of].since, "its longest");
                     models[gone].phase = Phase::Evicted;
@@ -190,7 +211,7 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
         }
     }
     drop(connections);
-    prop_assert_eq!(queue.evict(), Eviction::Impossible, "all have left the queue");
+    prop_assert_eq!(queue.evict(Instant::now()), Eviction::Impossible, "all have left the queue");
     Ok(())
 }
 

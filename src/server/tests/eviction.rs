@@ -1,10 +1,10 @@
 //! Which connection makes room, and when one ends that leaves its response unread.
 
 use super::super::queue::{MIN_UNREAD, MIN_WAIT};
+use super::super::socket::SocketProbe;
 use super::*;
 
 const UNREAD: &[u8] = b"GET /large HTTP/1.1\r\nhost: localhost\r\n\r\n";
-const NEXT: &[u8] = b"GET /1000 HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
 /// The numbers of the connections that the other side has closed.
 fn closed(streams: &[TcpStream]) -> Vec<usize> {
@@ -60,7 +60,7 @@ async fn a_request_is_not_begun_before_the_response_to_the_one_before_is_sent() 
     let closing = watch::Sender::new(false);
     // Hardly anything of a response fits.
     let (mut client, stream) = tokio::io::duplex(1024);
-    let opened = Connection::new(&queue, LIMITS);
+    let opened = Connection::new(&queue, LIMITS, SocketProbe::default());
     tokio::spawn(connection(stream, service.clone(), LIMITS, opened, closing.subscribe()));
     let wait = LIMITS.idle_timeout.as_secs() + 5;
     let requests = format!(
@@ -147,7 +147,8 @@ async fn a_next_request_that_begins_before_the_response_has_the_time_for_headers
 #[tokio::test(start_paused = true)]
 async fn a_connection_makes_room_if_the_system_has_no_file_descriptor_left() {
     let queue = Arc::new(EvictionQueue::default());
-    let silent: Vec<_> = (0..3).map(|_| Connection::new(&queue, LIMITS)).collect();
+    let new = || Connection::new(&queue, LIMITS, SocketProbe::default());
+    let silent: Vec<_> = (0..3).map(|_| new()).collect();
     let is_evicted = |connection: &Connection| !connection.progress().on(Event::ResponseEnded);
     sleep(MIN_WAIT).await;
     // The client's own error costs no other connection.
@@ -165,4 +166,120 @@ async fn a_connection_makes_room_if_the_system_has_no_file_descriptor_left() {
     timeout(Duration::from_secs(10), accept(next, &queue)).await.expect("none makes room");
     assert_eq!(silent.iter().map(is_evicted).collect::<Vec<_>>(), [true, true, false]);
     assert!(began.elapsed() < Duration::from_secs(1));
+}
+
+/// The places are taken by one transfer that pauses, and by young connections that have sent nothing, or a part of the
+/// headers.
+#[tokio::test(start_paused = true)]
+async fn a_transfer_is_not_cut_while_younger_connections_have_sent_less() {
+    for transfer in [INCOMPLETE[2], UNREAD] {
+        for young in [INCOMPLETE[0], INCOMPLETE[1]] {
+            let (address, _stop, _server) = start(LIMITS).await;
+            let mut streams = vec![send(address, transfer).await];
+            sleep(2 * MIN_UNREAD).await;
+            while streams.len() < LIMITS.max_connections {
+                streams.push(send(address, young).await);
+                settle().await;
+            }
+            let began = Instant::now();
+            let _fresh = serve_another(address).await;
+            assert!(began.elapsed() <= 2 * MIN_WAIT, "{:?}", began.elapsed());
+            assert!(!is_cut(&mut streams[0], transfer).await, "the transfer is cut");
+            assert_eq!(closed(&streams[1..]), [0], "the oldest of the others makes room");
+        }
+    }
+}
+
+/// Whether a transfer does not go on to its end.
+async fn is_cut(stream: &mut TcpStream, request: &[u8]) -> bool {
+    if request != UNREAD {
+        return exchange(stream, b"defghi").await.is_err();
+    }
+    let mut part = vec![0; 1024 * 1024];
+    let mut all = 0;
+    while all < LARGE {
+        match stream.read(&mut part).await {
+            Ok(read) if read > 0 => all += read,
+            _ => return true,
+        }
+    }
+    false
+}
+
+/// Clients that send requests one after the other are never idle for long: they do not keep a new sender out.
+#[tokio::test(start_paused = true)]
+async fn a_new_sender_does_not_wait_longer_than_that_for_connections_that_become_idle_anew() {
+    let queue = Arc::new(EvictionQueue::default());
+    let new = || Connection::new(&queue, LIMITS, SocketProbe::default());
+    let (body, busy) = (new(), new());
+    body.progress().on(Event::HeadersComplete);
+    sleep(MIN_WAIT).await;
+    let use_it = || {
+        for event in [
+            Event::BytesArrived,
+            Event::HeadersComplete,
+            Event::RequestComplete,
+            Event::ResponseEnded,
+            Event::Flushed,
+        ] {
+            assert!(busy.progress().on(event), "{event:?}");
+        }
+    };
+    use_it();
+    let waiting_since = Instant::now();
+    assert_eq!(queue.evict(waiting_since), Eviction::At(waiting_since + MIN_WAIT));
+    sleep(MIN_WAIT - Duration::from_millis(1)).await;
+    use_it();
+    assert_eq!(queue.evict(waiting_since), Eviction::At(waiting_since + MIN_WAIT));
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(queue.evict(waiting_since), Eviction::Done);
+    assert!(!body.progress().on(Event::BytesArrived) && busy.progress().on(Event::BytesArrived));
+}
+
+/// A worker that a handler blocks does not read.
+#[tokio::test(start_paused = true)]
+async fn a_connection_whose_bytes_wait_in_the_socket_is_not_silent() {
+    for stage in [&[][..], &[Event::BytesArrived], &[Event::BytesArrived, Event::HeadersComplete]] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = send(listener.local_addr().unwrap(), b"").await;
+        let mut socket = Socket::new(listener.accept().await.unwrap().0);
+        let queue = Arc::new(EvictionQueue::default());
+        let opened = Connection::new(&queue, LIMITS, socket.probe());
+        for event in stage {
+            opened.progress().on(*event);
+        }
+        client.write_all(b"next").await.unwrap();
+        sleep(2 * MIN_WAIT).await;
+        let now = Instant::now();
+        for (waited, at) in
+            [(Duration::ZERO, MIN_WAIT), (MIN_WAIT / 2, MIN_WAIT / 2), (MIN_WAIT, MIN_WAIT)]
+        {
+            assert_eq!(queue.evict(now - waited), Eviction::At(now + at), "{stage:?}");
+        }
+        // One that is silent makes room in its place, although it sent more.
+        let silent = Connection::new(&queue, LIMITS, SocketProbe::default());
+        silent.progress().on(Event::HeadersComplete);
+        sleep(MIN_WAIT).await;
+        assert_eq!(queue.evict(Instant::now() - MIN_WAIT), Eviction::Done);
+        assert!(!silent.progress().on(Event::BytesArrived));
+        // Nothing waits after the bytes were read, nor at the end of the stream.
+        socket.read_exact(&mut [0; 4]).await.unwrap();
+        drop(client);
+        assert_eq!(queue.evict(now), Eviction::Done, "{stage:?}");
+    }
+}
+
+/// What a client sends while it leaves a response unread does not prolong its stay.
+#[tokio::test(start_paused = true)]
+async fn bytes_of_a_client_that_does_not_read_its_response_gain_no_time() {
+    let (address, _stop, _server) = start(LIMITS).await;
+    let mut slow = fill(address, &[UNREAD]).await;
+    for stream in &mut slow {
+        // More than the server reads beside a response.
+        let _ = stream.try_write(&vec![b'x'; 4 * MAX_BUFFER]);
+    }
+    sleep(MIN_UNREAD).await;
+    let began = Instant::now();
+    let _fresh = serve_another(address).await;
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
 }
