@@ -583,6 +583,29 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_nobody_waits_for_has_no_less_time_than_calls() {
+        for time in [PATIENCE, 3 * BACKGROUND_TIMEOUT] {
+            let guard = Guard::new(Arc::new(Memory::new()), time);
+            let takes = |millis| -> StoreFuture<'static, ()> {
+                Box::pin(async move {
+                    tokio::time::sleep(Duration::from_millis(millis)).await;
+                    Ok(())
+                })
+            };
+            let longest = u64::try_from(guard.background_timeout().as_millis()).unwrap();
+            assert_eq!(
+                guard.run_behind(BACKGROUND_TIMEOUT, |_| takes(longest - 1)).await,
+                Ran::Done(())
+            );
+            assert_eq!(guard.read(BACKGROUND_TIMEOUT, |_| takes(longest - 1)).await, Some(()));
+            assert_eq!(
+                guard.run_behind(BACKGROUND_TIMEOUT, |_| takes(longest + 1)).await,
+                Ran::Unknown
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_store_that_answers_only_what_nobody_waits_for_stays_down() {
         let moody = Arc::new(Moody::default());
         let guard = Guard::new(Arc::new(Arc::clone(&moody)), PATIENCE);

