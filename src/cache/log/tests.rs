@@ -5,6 +5,7 @@ use crate::cache::key::Key;
 use crate::cache::lookup::{Search, look_up};
 use crate::cache::rules::Times;
 use crate::cache::storage::Shelf;
+use crate::error::{Error, ErrorKind};
 use crate::store::{Memory, Store, WaitAllowance, Writer};
 
 fn log_with(store: &Memory, key: Option<&str>) -> Log {
@@ -308,13 +309,16 @@ async fn a_mark_that_the_store_lost_is_not_replaced_by_a_later_one() {
     assert!(other.0.marks().known.iter().any(|(_, mark)| *mark == at("/z")));
 }
 
-/// A store that takes 20 ms for what is written.
+/// A store that takes 20 ms for what is read and written.
 #[derive(Debug)]
 struct Late(Memory);
 
 impl Store for Late {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        self.0.get(key)
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            self.0.get(key).await
+        })
     }
     fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
         Box::pin(async move {
@@ -361,6 +365,23 @@ fn a_mark_is_written_if_the_program_ends_with_the_last_handle() {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     assert!(runtime.block_on(reads).is_some());
+}
+
+/// After an outage, a guard lets one request through, and others when that is answered.
+#[tokio::test(start_paused = true)]
+async fn the_first_mark_after_an_outage_is_written_at_once() {
+    let guard = Arc::new(Guard::new(Arc::new(Late(Memory::new())), Duration::from_secs(1)));
+    let (prefix, integrity) = ("cache:x:".to_owned(), Integrity::default());
+    let log = Log::shared(Arc::clone(&guard), integrity, prefix, Duration::ZERO, FOR_EVER);
+    log.number().await.unwrap();
+    let fails = |_: &dyn Store| -> StoreFuture<'_, ()> {
+        Box::pin(async { Err(Error::new(ErrorKind::Store, "no")) })
+    };
+    assert_eq!(guard.run_behind(BACKGROUND_TIMEOUT, fails).await, Ran::Unknown);
+    log.0.note(at("/x"));
+    assert!(!log.flush().await, "it is known not to answer");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(log.flush().await);
 }
 
 #[test]
