@@ -191,6 +191,8 @@ async fn ask(
         debug!("the conditional request was refused: asking without the condition");
         prepared.conditional = Some(plan.conditional(&Base::Nothing));
         requested = clock::now();
+        // It is another attempt, with a permit and a count of its own.
+        prepared.store_wait.renew();
         answer = tried(prepared, operation, Reading::Buffered, call, None).await;
         // If this one is refused as well, or is not answered, it was not for the condition.
         let is_of_condition = match &answer {

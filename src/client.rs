@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use ::http::header::{ACCEPT_ENCODING, RANGE};
 use ::http::{HeaderMap, Method};
+use futures_util::future::{OptionFuture, join4};
 use secrecy::SecretString;
+use tokio::time::timeout;
 use url::Url;
 
 use crate::auth::{Auth, Gateway, TokenPolicy, TokenStore};
@@ -243,11 +245,18 @@ impl Client {
         Usage::new(&self.0.usage, self.account())
     }
 
-    /// Writes what is pending before a program ends: the [usage](crate::telemetry::usage) that all handles of
-    /// this client have counted and not told the [store](ClientBuilder::store) yet, what they changed and
-    /// emptied in the [cache](crate::cache), and responses that are to be stored. Returns whether the
-    /// store has all of the usage and the changes; it waits for that up to 5 s. Without a store there is
-    /// nothing to write.
+    /// Writes what is pending before a program ends, and returns after 5 s at most:
+    ///
+    /// - the [usage](crate::telemetry::usage) that all handles of this client have counted and not told the
+    ///   [store](ClientBuilder::store) yet;
+    /// - what they changed and emptied in the [cache](crate::cache);
+    /// - responses and tokens that are to be stored.
+    ///
+    /// Returns whether the store surely has the usage and the changes that there were when `close` was called. While
+    /// the store does not answer, they are written again and again. `false` means that 5 s were not enough, or that
+    /// the store did not confirm some usage, which counts once or not at all. Responses and tokens that were pending
+    /// are waited for as well, but do not change the result: GitHub can be asked for them again. Without a store there
+    /// is nothing to write.
     ///
     /// Nothing is shut: calls that still run, or are made later, go on and are counted as before, and another
     /// `close` writes their usage. Quota that the client has leased for a fleet returns by itself within
@@ -265,21 +274,17 @@ impl Client {
     /// # }
     /// ```
     pub async fn close(&self) -> bool {
-        let cached = async {
-            match &self.0.cache {
-                Some(cache) => {
-                    tokio::time::timeout(MAX_CLOSE, cache.flush()).await.unwrap_or(false)
-                }
-                None => true,
-            }
-        };
-        let (used, cached, saved) = futures_util::future::join3(
+        let cache = self.0.cache.as_ref();
+        let changes = OptionFuture::from(cache.map(|cache| cache.log.flush_until_written()));
+        let responses = OptionFuture::from(cache.map(|cache| cache.flush_responses()));
+        let (used, changed, _, _) = join4(
             self.0.usage.flush(MAX_CLOSE),
-            cached,
+            timeout(MAX_CLOSE, changes),
+            timeout(MAX_CLOSE, responses),
             self.0.background.wait(MAX_CLOSE),
         )
         .await;
-        used && cached && saved
+        used && changed.is_ok()
     }
 
     pub(crate) fn new(shared: Shared, auth: Auth) -> Self {

@@ -28,7 +28,7 @@ use crate::store::{
 
 mod unread;
 
-pub(crate) use unread::Unread;
+pub(crate) use unread::{Unread, Urgency};
 
 /// The longest number of a mark, in bytes.
 const MAX_HINT: usize = 32;
@@ -114,10 +114,23 @@ struct Marks {
     /// The number of the last mark that is known.
     last: u64,
     known: VecDeque<(u64, Mark)>,
-    /// Marks of this process, as long as they are not known to be in the log: with their numbers,
-    /// once the store has taken them.
-    own: Vec<(Option<u64>, Mark)>,
+    /// Marks of this process, as long as they are not known to be in the log.
+    own: Vec<OwnMark>,
+    /// How many marks this process has noted.
+    noted: u64,
     read: Option<Instant>,
+}
+
+/// A mark of this process.
+#[derive(Debug)]
+struct OwnMark {
+    /// Its number among those that this process noted. There can be equal ones.
+    id: u64,
+    /// That of the first mark that this one stands for.
+    since: u64,
+    /// Its number in the log, once the store has taken it.
+    number: Option<u64>,
+    mark: Mark,
 }
 
 /// As many marks are known; what was stored before them is doubtful.
@@ -133,6 +146,8 @@ const AHEAD: u64 = 8;
 const MAX_READS_BEHIND: usize = 16;
 /// As many are read at a time otherwise.
 const AT_A_TIME: u64 = 64;
+/// The pause before marks are written again that the store did not take.
+const BETWEEN_FLUSHES: Duration = Duration::from_millis(100);
 /// A hint lasts.
 pub(crate) const FOR_EVER: Duration = Duration::from_secs(50 * 365 * 24 * 60 * 60);
 
@@ -216,6 +231,12 @@ impl Log {
             let inner = &reading.0;
             let Some(shared) = &inner.shared else { return };
             for _ in 0..MAX_READS_BEHIND {
+                if unread.urgency == Urgency::Lost {
+                    let begun = shared.hint(unread.after, Patience::Guarded).await;
+                    if begun.is_none() {
+                        return;
+                    }
+                }
                 let keys: Vec<_> = unread.keys().collect();
                 let read =
                     shared.guard.run_behind(BACKGROUND_TIMEOUT, |store| store.get_many(&keys));
@@ -240,8 +261,22 @@ impl Log {
         (self.0.shared.is_none() || last > 0).then_some(last)
     }
 
-    /// Writes the marks that the store does not have. Returns whether it has all.
+    /// Writes the marks that the store does not have now. Returns whether it has all of them.
     pub(crate) async fn flush(&self) -> bool {
+        let last = self.0.marks().noted;
+        self.write(last).await
+    }
+
+    /// The same, again and again until the store has them: the caller bounds the time.
+    pub(crate) async fn flush_until_written(&self) {
+        let last = self.0.marks().noted;
+        while !self.write(last).await {
+            tokio::time::sleep(BETWEEN_FLUSHES).await;
+        }
+    }
+
+    /// Writes the marks up to this one. Returns whether the store has all of them.
+    async fn write(&self, last: u64) -> bool {
         if self.0.shared.is_none() {
             return true;
         }
@@ -251,7 +286,7 @@ impl Log {
             let Some(shared) = &inner.shared else { return true };
             let writer = shared.writer();
             let _alone = writer.writing.lock().await;
-            inner.send(shared, Patience::Guarded).await
+            inner.send(shared, last, Patience::Guarded).await
         };
         tokio::spawn(flush.in_current_span().with_current_subscriber()).await.unwrap_or(false)
     }
@@ -261,8 +296,8 @@ impl Log {
         let marks = self.0.marks();
         let later = marks.known.iter().rev().take_while(|(number, _)| *number > entry.number);
         let own = marks.own.iter();
-        let own = own.filter(|(number, _)| number.is_none_or(|number| number > entry.number));
-        let later = later.map(|(_, mark)| mark).chain(own.map(|(_, mark)| mark));
+        let own = own.filter(|own| own.number.is_none_or(|number| number > entry.number));
+        let later = later.map(|(_, mark)| mark).chain(own.map(|own| &own.mark));
         // A number that is not reached yet belongs to a log that was there before this one.
         let unknown = entry.number < marks.floor || entry.number > marks.horizon();
         let mut verdict = if unknown { Verdict::Doubtful } else { Verdict::Good };
@@ -315,7 +350,7 @@ impl Drop for Log {
         let inner = Arc::clone(&self.0);
         finish_in_drop(async move {
             if let Some(shared) = &inner.shared {
-                inner.send(shared, Patience::Last).await;
+                inner.send(shared, u64::MAX, Patience::Last).await;
             }
         });
     }
@@ -343,18 +378,17 @@ impl Inner {
     }
 
     /// Takes over what was read. Returns what is to be read next: nothing if the last mark is known.
-    fn take(self: &Arc<Self>, unread: &Unread, values: &[Result<Option<Bytes>>]) -> Option<Unread> {
+    fn take(&self, unread: &Unread, values: &[Result<Option<Bytes>>]) -> Option<Unread> {
         let shared = self.shared.as_ref()?;
         let (value, found) = values.split_first()?;
         let hint = value.as_ref().ok().and_then(Option::as_deref).and_then(number);
-        if !matches!(value, Ok(None)) && hint.is_none() {
-            self.repair_behind();
-            if !unread.is_last {
-                let again = Unread::after(shared, self.marks().last, AHEAD);
-                return Some(Unread { is_last: true, ..again });
-            }
-        }
         let mut marks = self.marks();
+        let is_unknown_here = unread.after == 0 && matches!(value, Ok(None));
+        if hint.is_none() && !is_unknown_here {
+            // Marks were lost, of which nothing is known: nothing is good before the log has begun again.
+            let again = Unread::after(shared, marks.last, AHEAD);
+            return Some(Unread { urgency: Urgency::Lost, ..again });
+        }
         if let Some(hint) = hint.filter(|hint| marks.is_of_another_log(*hint)) {
             marks.begin_anew(hint);
         }
@@ -381,31 +415,23 @@ impl Inner {
                 let again = Unread::after(shared, last, AT_A_TIME);
                 return Some(Unread { is_last: true, ..again });
             }
-            // It is new here, or the log has begun anew: what was before is not known. A mark that the
-            // hint lags behind is read the next time.
+            // It is new here, or the log has begun anew: what was before is not known. The hint can lag behind the
+            // log.
             marks.begin_anew(hint);
+            let beyond = Unread::after(shared, hint, AHEAD);
+            return Some(Unread { urgency: Urgency::IfNeeded, ..beyond });
         }
         let last = marks.last;
-        marks.own.retain(|(number, _)| number.is_none_or(|number| number > last));
+        marks.own.retain(|own| own.number.is_none_or(|number| number > last));
         // What is not written yet is still to be read.
-        let all_written = marks.own.iter().all(|(number, _)| number.is_some());
+        let all_written = marks.own.iter().all(|own| own.number.is_some());
         marks.read = (all_written && hint.is_some()).then(Instant::now);
         None
     }
 
-    /// Has a task replace the number of the log, which is not readable.
-    fn repair_behind(self: &Arc<Self>) {
-        let inner = Arc::clone(self);
-        continue_behind(async move {
-            if let Some(shared) = &inner.shared {
-                shared.hint(Patience::Guarded).await;
-            }
-        });
-    }
-
     /// Whether the store has all marks of this process.
     fn is_written(&self) -> bool {
-        self.shared.is_none() || self.marks().own.iter().all(|(number, _)| number.is_some())
+        self.shared.is_none() || self.marks().own.iter().all(|own| own.number.is_some())
     }
 
     /// Has a task write the marks that the store does not have, if there are any.
@@ -424,30 +450,31 @@ impl Inner {
             let _alone = writer.writing.lock().await;
             // What is noted from here on may come too late for this task.
             drop(queued);
-            inner.send(shared, Patience::Guarded).await;
+            inner.send(shared, u64::MAX, Patience::Guarded).await;
         });
     }
 
-    /// Writes down what the store has not taken yet. Returns whether it has all.
-    async fn send(&self, shared: &Shared, patience: Patience) -> bool {
+    /// Writes the marks up to this one that the store has not taken yet. Returns whether it has all of them.
+    async fn send(&self, shared: &Shared, last_noted: u64, patience: Patience) -> bool {
         loop {
             let next = {
                 let marks = self.marks();
-                let next = marks.own.iter().find(|(number, _)| number.is_none());
-                next.map(|(_, mark)| (mark.clone(), marks.last))
+                let mut unsent = marks.own.iter().filter(|own| own.number.is_none());
+                let next = unsent.find(|own| own.since <= last_noted);
+                next.map(|own| (own.id, own.mark.clone(), marks.last))
             };
-            let Some((mark, last)) = next else { return true };
+            let Some((id, mark, last)) = next else { return true };
             let Some(number) = shared.append(last, &mark, patience).await else { return false };
             let mut marks = self.marks();
-            let sent =
-                marks.own.iter().position(|(number, known)| number.is_none() && *known == mark);
+            // Another runtime may have written it meanwhile.
+            let sent = marks.own.iter().position(|own| own.id == id && own.number.is_none());
             let Some(sent) = sent else { continue };
             if number == marks.last.saturating_add(1) {
                 // No mark of another process is between, so that this one need not be read.
                 marks.own.remove(sent);
                 marks.append(number, mark);
-            } else if let Some((sent, _)) = marks.own.get_mut(sent) {
-                *sent = Some(number);
+            } else if let Some(sent) = marks.own.get_mut(sent) {
+                sent.number = Some(number);
             }
         }
     }
@@ -479,10 +506,10 @@ impl Marks {
     /// Nothing is known of what was before this number.
     fn begin_anew(&mut self, hint: u64) {
         self.known.clear();
-        (self.floor, self.last) = (hint, hint);
+        (self.floor, self.last, self.read) = (hint, hint, None);
         // A number that is far ahead is of the log before.
         let horizon = self.horizon();
-        self.own.retain(|(number, _)| number.is_none_or(|number| number <= horizon));
+        self.own.retain(|own| own.number.is_none_or(|number| number <= horizon));
     }
 
     /// Whether the log, which is there up to about this number, is not the one that was read before. It may be behind
@@ -507,11 +534,28 @@ impl Marks {
     }
 
     fn hold(&mut self, mark: Mark) {
+        self.noted = self.noted.saturating_add(1);
+        let (id, number) = (self.noted, None);
         if self.own.len() >= MOST {
+            self.drop_written();
+        }
+        if self.own.len() >= MOST {
+            let since = self.own.first().map_or(id, |own| own.since);
+            let mark = Mark { forget: true, what: What::All };
             self.own.clear();
-            self.own.push((None, Mark { forget: true, what: What::All }));
+            self.own.push(OwnMark { id, since, number, mark });
         } else {
-            self.own.push((None, mark));
+            self.own.push(OwnMark { id, since: id, number, mark });
+        }
+    }
+
+    /// Drops the marks that the store has. Those that were between are not known: nothing is known any more of what
+    /// was before the last of them.
+    fn drop_written(&mut self) {
+        let written = self.own.iter().filter_map(|own| own.number).max();
+        self.own.retain(|own| own.number.is_none());
+        if let Some(number) = written.filter(|number| *number > self.last) {
+            self.begin_anew(number);
         }
     }
 }
@@ -526,8 +570,8 @@ impl Shared {
     }
 
     /// A number that marks begin after, near to the last one. If it is lost or none, they begin anew, above all
-    /// numbers there were.
-    async fn hint(&self, patience: Patience) -> Option<u64> {
+    /// numbers there were, of which this one is known.
+    async fn hint(&self, known: u64, patience: Patience) -> Option<u64> {
         let name = self.hint_name();
         for _ in 0..2 {
             match self.try_run(patience, |store| store.get_within(&name, MAX_HINT)).await {
@@ -547,7 +591,11 @@ impl Shared {
                 Ran::NotTried | Ran::Unknown => return None,
             }
             let start = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-            let start = Bytes::from(start.as_millis().to_string());
+            let start = u64::try_from(start.as_millis()).unwrap_or_default();
+            // Others may know a few marks more.
+            let above = known.saturating_add(MOST as u64 + 1);
+            let start = if is_possible(above) { start.max(above) } else { start };
+            let start = Bytes::from(start.to_string());
             self.run(patience, |store| store.claim(&name, start, FOR_EVER)).await?;
         }
         None
@@ -579,20 +627,30 @@ impl Shared {
 
     /// Adds a mark after this one and all that follow it. Gives its number.
     ///
-    /// The next number is claimed while the number of the log is read, which takes one round trip instead of two.
+    /// The next number is claimed while the number of the log is read, which takes one round trip instead of two. A
+    /// store that did not answer is asked one thing at a time.
     async fn append(&self, last: u64, mark: &Mark, patience: Patience) -> Option<u64> {
-        let next = (last > 0).then(|| last.saturating_add(1));
+        let answers = match patience {
+            Patience::Guarded => self.guard.retry_at().is_none(),
+            Patience::Last => true,
+        };
+        let next = (answers && last > 0).then(|| last.saturating_add(1));
         let claim = async {
             match next {
                 Some(number) => self.claim(number, mark, patience).await,
                 None => Some(false),
             }
         };
-        let (hint, is_claimed) = join(self.hint(patience), claim).await;
+        let (hint, is_claimed) = join(self.hint(last, patience), claim).await;
         let (hint, is_claimed) = (hint?, is_claimed?);
-        // What is far ahead is of another log. So is what was claimed below the log's number, where marks of this
-        // one are: it stays there, as a mark that a reader may find or not.
+        // What is far ahead is of another log. Below the log's number, a mark was missing: others find out by that
+        // that marks are lost.
         let is_of_this_log = last >= hint && last <= hint.saturating_add(MOST as u64);
+        if let Some(missing) = next.filter(|_| is_claimed && !is_of_this_log) {
+            let name = self.name(missing);
+            let value = self.write(&name, mark)?;
+            self.run(patience, |store| store.release(&name, value)).await?;
+        }
         let mut number = match next.filter(|_| is_of_this_log) {
             Some(number) if is_claimed => return self.advance(number, patience).await,
             Some(number) => number.saturating_add(1),
@@ -652,7 +710,12 @@ fn warn_unreadable(key: &str) {
 /// The number that a log has reached, if it is one that a log reaches.
 fn number(value: &[u8]) -> Option<u64> {
     let number = std::str::from_utf8(value).ok()?.parse().ok()?;
-    (number < MAX_NUMBER - MOST as u64).then_some(number)
+    is_possible(number).then_some(number)
+}
+
+/// Whether a log reaches this number.
+fn is_possible(number: u64) -> bool {
+    number < MAX_NUMBER - MOST as u64
 }
 
 #[cfg(test)]

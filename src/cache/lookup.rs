@@ -7,10 +7,19 @@ use futures_util::future::{OptionFuture, join};
 
 use super::entry::Entry;
 use super::key::Key;
-use super::log::{FOR_EVER, Log, Unread};
+use super::log::{FOR_EVER, Log, Unread, Urgency};
 use super::storage::Shelf;
 use crate::error::Result;
 use crate::store::WaitAllowance;
+
+/// What a look into the cache is for.
+pub(crate) struct Search<'a> {
+    pub(crate) key: Key,
+    /// The question, whoever asks it, if it matters who was answered it.
+    pub(crate) question: Option<Key>,
+    /// Whether the call may give this response, so that it matters which marks concern it.
+    pub(crate) needs_log: &'a (dyn Fn(&Entry) -> bool + Sync),
+}
 
 /// What a look into the cache found.
 #[derive(Debug, Default)]
@@ -25,18 +34,18 @@ pub(crate) struct Looked {
     pub(crate) anybody: Option<Key>,
 }
 
-/// The most reads of the log beyond the first, which has to have few marks since the last look.
+/// The most reads of the log beyond the first one.
 const MAX_READS: usize = 4;
 
 /// Looks it all up, by one round trip to the store unless there are many new marks.
 pub(crate) async fn look_up(
     shelf: &Shelf,
-    key: Key,
-    question: Option<Key>,
+    search: Search<'_>,
     log: &Log,
     max_bytes: usize,
     allowance: &WaitAllowance,
 ) -> Looked {
+    let Search { key, question, needs_log } = search;
     let unread = log.unread();
     let own = shelf.name(key);
     let own_pending = shelf.writer.pending(&own);
@@ -56,11 +65,13 @@ pub(crate) async fn look_up(
     };
     let mut rest = values.split_off(unread.names.len().min(values.len())).into_iter();
     let entry = own_pending.unwrap_or_else(|| rest.next().and_then(Result::ok).flatten());
+    let entry = entry.and_then(|bytes| shelf.read(&bytes, key, max_bytes));
     let anybody = anybody_pending.unwrap_or_else(|| rest.next().and_then(Result::ok).flatten());
     let rest = if unread.names.is_empty() {
         None
     } else {
-        read_on(shelf, log, unread, values, allowance).await
+        let is_needed = || entry.as_deref().is_some_and(needs_log);
+        read_on(shelf, log, (unread, values), is_needed, allowance).await
     };
     let is_behind = rest.is_some();
     if let Some(unread) = rest {
@@ -69,7 +80,7 @@ pub(crate) async fn look_up(
     Looked {
         is_behind,
         number: log.last(),
-        entry: entry.and_then(|bytes| shelf.read(&bytes, key, max_bytes)),
+        entry,
         anybody: anybody.and_then(|bytes| shelf.read_anybody(bytes, question?)),
     }
 }
@@ -96,16 +107,25 @@ async fn read(
     join(shelf.guard.get_many(names, allowance), begins).await.0
 }
 
-/// Takes over what was read of the log, and reads the rest of it. Returns what the call has no time to read.
+/// Takes over what was read of the log, and reads the rest of it. Returns what the call does not read: for lack of
+/// time, or since nothing that it may give depends on it.
 async fn read_on(
     shelf: &Shelf,
     log: &Log,
-    mut unread: Unread,
-    mut values: Vec<Result<Option<Bytes>>>,
+    (mut unread, mut values): (Unread, Vec<Result<Option<Bytes>>>),
+    is_needed: impl Fn() -> bool,
     allowance: &WaitAllowance,
 ) -> Option<Unread> {
     for _ in 0..=MAX_READS {
         unread = log.take(&unread, &values)?;
+        let reads_on = match unread.urgency {
+            Urgency::Now => true,
+            Urgency::IfNeeded => is_needed(),
+            Urgency::Lost => false,
+        };
+        if !reads_on {
+            break;
+        }
         let names: Vec<_> = unread.keys().collect();
         let Some(more) = shelf.guard.get_many(&names, allowance).await else { break };
         values = more;

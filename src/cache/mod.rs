@@ -303,11 +303,9 @@ pub(crate) struct Open {
 }
 
 impl Open {
-    /// Writes what is pending. Returns whether the store has what was marked; a value that it did not take
-    /// is no loss.
-    pub(crate) async fn flush(&self) -> bool {
-        let (marked, ()) = futures_util::future::join(self.log.flush(), self.storage.flush()).await;
-        marked
+    /// Waits until the responses that are to be stored now are written.
+    pub(crate) async fn flush_responses(&self) {
+        self.storage.flush().await;
     }
 
     /// What a call may still wait for the cache: another store than the client's may have a time of its own.

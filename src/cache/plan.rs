@@ -15,6 +15,7 @@ use super::flights::Route;
 use super::found::Found;
 use super::key::{Asked, Key};
 use super::log::Verdict;
+use super::lookup::Search;
 use super::policy::{CachePolicy, Mode};
 use super::rules::{self, Directives, Times};
 use super::{CacheStatus, Open};
@@ -147,8 +148,9 @@ impl Plan {
     pub(crate) async fn look_up(&self, asked: &Prepared) -> Stored {
         let question = self.computes().then(|| question(asked));
         let Open { storage, log, .. } = &*self.cache;
-        let looked =
-            storage.look_up(self.key, question, log, self.largest(), &self.allowance).await;
+        let needs_log = |entry: &Entry| self.needs_log(entry);
+        let search = Search { key: self.key, question, needs_log: &needs_log };
+        let looked = storage.look_up(search, log, self.largest(), &self.allowance).await;
         // Of what is stored, nothing is known without the log.
         let entry = looked.entry.filter(|_| looked.number.is_some());
         let base = entry.map_or(Base::Nothing, |entry| self.own(asked, entry, looked.is_behind));
@@ -168,8 +170,21 @@ impl Plan {
                 self.cache.storage.remove(self.key);
                 Base::Nothing
             }
+            // A mark that was not read can be one that forgets.
+            _ if is_behind && self.is_only_if_cached() => Base::Nothing,
             Verdict::Good if is_behind => Base::Own(entry, Verdict::Doubtful),
             verdict => Base::Own(entry, verdict),
+        }
+    }
+
+    /// Whether the call may give what is stored, so that it matters which marks concern it.
+    fn needs_log(&self, entry: &Entry) -> bool {
+        match self.cache.log.verdict(entry) {
+            Verdict::Forgotten => false,
+            Verdict::Doubtful => self.use_of(entry, Verdict::Doubtful) != Use::Ask,
+            Verdict::Good => {
+                self.use_of(entry, Verdict::Good) != Use::Ask || self.may_outlast(entry)
+            }
         }
     }
 
@@ -213,13 +228,18 @@ impl Plan {
 
     /// Whether what is stored is given though GitHub could not be asked for this reason.
     pub(crate) fn outlasts(&self, entry: &Entry, verdict: Verdict, error: &Error) -> bool {
+        verdict == Verdict::Good && is_outage(error) && self.may_outlast(entry)
+    }
+
+    /// Whether what is stored is given while GitHub fails.
+    fn may_outlast(&self, entry: &Entry) -> bool {
         let directives = Directives::of(&entry.headers);
         let mut window = self.policy.stale_if_error;
         if self.policy.mode == Mode::Server {
             window = window.max(directives.stale_if_error.unwrap_or_default());
         }
         let (_, late) = self.freshness(entry);
-        verdict == Verdict::Good && is_outage(error) && late < window && !directives.must_revalidate
+        late < window && !directives.must_revalidate
     }
 
     /// Whether it may be given unasked, and for how long that has not been so.

@@ -88,7 +88,8 @@ impl CachePolicy {
     }
 
     /// What is stored is given, however old it is, and nothing is sent. If nothing is stored, the call
-    /// fails with [`ErrorKind::NotCached`](crate::ErrorKind::NotCached).
+    /// fails with [`ErrorKind::NotCached`](crate::ErrorKind::NotCached). So it does if the cache's store does not say
+    /// in time what was [purged](super::CacheHandle::purge) since.
     pub fn only_if_cached() -> Self {
         Self::of(Mode::OnlyIfCached)
     }

@@ -12,7 +12,7 @@ use super::entry::{Entry, Unusable};
 use super::integrity::Integrity;
 use super::key::Key;
 use super::log::Log;
-use super::lookup::{self, Looked};
+use super::lookup::{self, Looked, Search};
 use crate::clock;
 use crate::compact::ALLOCATION;
 use crate::store::{
@@ -72,11 +72,10 @@ impl Storage {
         }))
     }
 
-    /// Looks up the answer of this key and, if there is a question, who was answered it last.
+    /// Looks up the response of a key and, if there is a question, who was answered it last.
     pub(crate) async fn look_up(
         &self,
-        key: Key,
-        question: Option<Key>,
+        search: Search<'_>,
         log: &Log,
         max_bytes: usize,
         allowance: &WaitAllowance,
@@ -84,6 +83,7 @@ impl Storage {
         match self {
             Self::Memory(held) => {
                 let mut held = lock(held);
+                let Search { key, question, .. } = search;
                 Looked {
                     number: log.last(),
                     is_behind: false,
@@ -91,9 +91,7 @@ impl Storage {
                     anybody: question.and_then(|question| held.anybody.get(&question).copied()),
                 }
             }
-            Self::Store(shelf) => {
-                lookup::look_up(shelf, key, question, log, max_bytes, allowance).await
-            }
+            Self::Store(shelf) => lookup::look_up(shelf, search, log, max_bytes, allowance).await,
         }
     }
 

@@ -1,8 +1,8 @@
 //! Work that no call waits for.
 
+use std::collections::BTreeSet;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -29,8 +29,15 @@ pub(crate) fn continue_behind(work: impl Future<Output = ()> + Send + 'static) {
 /// Tasks that work behind calls, for the end of a process to wait for.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
-    running: AtomicUsize,
+    ids: Mutex<TaskIds>,
     ended: Notify,
+}
+
+#[derive(Debug, Default)]
+struct TaskIds {
+    /// The id of the task that began last.
+    last: u64,
+    running: BTreeSet<u64>,
 }
 
 impl Tasks {
@@ -39,21 +46,21 @@ impl Tasks {
         self: &Arc<Self>,
         work: impl Future<Output = ()> + Send + 'static,
     ) {
-        self.running.fetch_add(1, Ordering::AcqRel);
-        let running = Running(Arc::clone(self));
+        let running = Running::begin(Arc::clone(self));
         continue_behind(async move {
             let _running = running;
             work.await;
         });
     }
 
-    /// Waits until no task runs, for so long at most. Returns whether none does.
+    /// Waits until the tasks that run now have ended, for so long at most. Returns whether they have.
     pub(crate) async fn wait(&self, patience: Duration) -> bool {
         let until = Instant::now() + patience;
+        let last = self.ids().last;
         loop {
             let mut ended = pin!(self.ended.notified());
             ended.as_mut().enable();
-            if self.running.load(Ordering::Acquire) == 0 {
+            if self.ids().running.first().is_none_or(|first| *first > last) {
                 return true;
             }
             if timeout_at(until, ended).await.is_err() {
@@ -61,16 +68,34 @@ impl Tasks {
             }
         }
     }
+
+    fn ids(&self) -> MutexGuard<'_, TaskIds> {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A task that runs, until it is dropped.
 #[derive(Debug)]
-struct Running(Arc<Tasks>);
+struct Running {
+    tasks: Arc<Tasks>,
+    id: u64,
+}
+
+impl Running {
+    fn begin(tasks: Arc<Tasks>) -> Self {
+        let mut ids = tasks.ids();
+        ids.last = ids.last.saturating_add(1);
+        let id = ids.last;
+        ids.running.insert(id);
+        drop(ids);
+        Self { tasks, id }
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::AcqRel);
-        self.0.ended.notify_waiters();
+        self.tasks.ids().running.remove(&self.id);
+        self.tasks.ended.notify_waiters();
     }
 }
 
@@ -103,4 +128,30 @@ pub(crate) fn finish_in_drop(work: impl Future<Output = ()> + Send + 'static) {
     }
     // The thread ends with this, whatever the store does.
     drop(give_up);
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn tasks_that_begin_later_are_not_waited_for() {
+        let tasks = Arc::new(Tasks::default());
+        let begun = Arc::clone(&tasks);
+        let more = tokio::spawn(async move {
+            loop {
+                begun.continue_behind(sleep(Duration::from_millis(100)));
+                sleep(Duration::from_millis(10)).await;
+            }
+        });
+        sleep(Duration::from_secs(1)).await;
+        let start = Instant::now();
+        assert!(tasks.wait(Duration::from_secs(1)).await);
+        assert!(start.elapsed() <= Duration::from_millis(100), "{:?}", start.elapsed());
+        more.abort();
+        tasks.continue_behind(std::future::pending());
+        assert!(!tasks.wait(Duration::from_secs(1)).await);
+    }
 }

@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use super::allowance::WaitAllowance;
 use super::{Lease, LeaseRequest, Store, StoreFuture};
+use crate::clock::after;
 use crate::telemetry::meter;
 
 /// A store, and whether it answers. All users of a store in the process share the latter, so that an outage
@@ -63,7 +64,7 @@ pub struct StoreHealth {
 }
 
 pub(crate) const PATIENCE: Duration = Duration::from_millis(50);
-/// The time for an operation that no call waits for.
+/// The time for an operation that no call waits for, unless calls have more.
 pub(crate) const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -101,6 +102,11 @@ impl Guard {
     /// The longest time that a call waits for all that it asks of the store.
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    /// The longest time for an operation that no call waits for: never less than calls have.
+    pub(crate) fn background_timeout(&self) -> Duration {
+        BACKGROUND_TIMEOUT.max(self.timeout)
     }
 
     /// Asks for quota. The inner `None` says that the store does not share any, the outer one
@@ -179,8 +185,8 @@ impl Guard {
         self.judge(left, operation(&*self.store)).await
     }
 
-    /// Does something with the store that no call waits for, within so long, and says whether the
-    /// store may have done it nevertheless.
+    /// Does something with the store that no call waits for, and says whether the store may have done it
+    /// nevertheless. It has this time, or the guard's timeout if that is longer.
     pub(crate) async fn run_behind<'a, T>(
         &'a self,
         patience: Duration,
@@ -189,7 +195,7 @@ impl Guard {
         if !self.may_try(false) {
             return Ran::NotTried;
         }
-        self.judge(patience, operation(&*self.store)).await
+        self.judge(patience.max(self.timeout), operation(&*self.store)).await
     }
 
     /// Does something with the store however long that takes, and whatever it did before: for what
@@ -206,7 +212,7 @@ impl Guard {
         }
     }
 
-    /// Reads what no call waits for, within so long. A store that is slow with much is not down.
+    /// Reads what no call waits for, within this time, or the guard's timeout if that is longer. A store that is slow with much is not down.
     pub(crate) async fn read<'a, T>(
         &'a self,
         patience: Duration,
@@ -215,7 +221,7 @@ impl Guard {
         if self.is_down() {
             return None;
         }
-        timeout(patience, operation(&*self.store)).await.ok()?.ok()
+        timeout(patience.max(self.timeout), operation(&*self.store)).await.ok()?.ok()
     }
 
     /// The same, where what cannot be read counts as missing.
@@ -291,7 +297,7 @@ impl Guard {
         if retry_at > now {
             return false;
         }
-        state.retry_at = Some(now + self.timeout + state.pause);
+        state.retry_at = Some(after(now, self.timeout.saturating_add(state.pause)));
         drop(state);
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) if call_waits => {
@@ -574,6 +580,29 @@ mod tests {
         assert!(values[0].as_ref().is_err_and(crate::Error::is_unreadable_value));
         assert_eq!(values[1].as_ref().unwrap().as_deref(), Some(&b"v"[..]));
         assert_eq!(guard.health(), StoreHealth { down: None, outages: 0 });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_waits_for_has_no_less_time_than_calls() {
+        for time in [PATIENCE, 3 * BACKGROUND_TIMEOUT] {
+            let guard = Guard::new(Arc::new(Memory::new()), time);
+            let takes = |millis| -> StoreFuture<'static, ()> {
+                Box::pin(async move {
+                    tokio::time::sleep(Duration::from_millis(millis)).await;
+                    Ok(())
+                })
+            };
+            let longest = u64::try_from(guard.background_timeout().as_millis()).unwrap();
+            assert_eq!(
+                guard.run_behind(BACKGROUND_TIMEOUT, |_| takes(longest - 1)).await,
+                Ran::Done(())
+            );
+            assert_eq!(guard.read(BACKGROUND_TIMEOUT, |_| takes(longest - 1)).await, Some(()));
+            assert_eq!(
+                guard.run_behind(BACKGROUND_TIMEOUT, |_| takes(longest + 1)).await,
+                Ran::Unknown
+            );
+        }
     }
 
     #[tokio::test(start_paused = true)]

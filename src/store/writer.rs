@@ -19,6 +19,7 @@ use tracing::debug;
 
 use super::behind::continue_behind;
 use super::guard::{BACKGROUND_TIMEOUT, Guard, Ran};
+use crate::clock::after;
 use crate::telemetry::meter;
 
 /// Writes values to a store in the background: for each key one after the other, and of those that
@@ -28,7 +29,8 @@ use crate::telemetry::meter;
 /// What waits is known to this process: it looks at [`pending`](Self::pending) before it reads.
 ///
 /// Each runtime that writes has a task for it, which writes for all. So a runtime that is not polled delays no
-/// write of another one, but those of the keys that its task is writing: for [`ABANDONED_AFTER`].
+/// write of another one, but those of the keys that its task is writing: for
+/// [`abandoned_after`](Inner::abandoned_after).
 #[derive(Clone, Debug)]
 pub(crate) struct Writer(Arc<Inner>);
 
@@ -36,7 +38,7 @@ pub(crate) struct Writer(Arc<Inner>);
 struct Inner {
     guard: Arc<Guard>,
     state: Mutex<State>,
-    /// Tells those who wait for the end that a task has ended.
+    /// Tells those who wait for the end that a write or a task has ended.
     ended: Notify,
 }
 
@@ -53,6 +55,8 @@ struct State {
     drivers: HashMap<Id, Arc<Notify>>,
     /// The number of the last write that was begun.
     begun: u64,
+    /// How many writes were queued.
+    queued: u64,
 }
 
 /// A write that was begun.
@@ -64,9 +68,13 @@ struct Running {
     since: Instant,
 }
 
-/// What a key is to have, and for how long; nothing if it is to be removed.
 #[derive(Clone, Debug)]
-struct Write(Option<(Bytes, Duration)>);
+struct Write {
+    /// What the key is to have, and for how long; nothing if it is to be removed.
+    value: Option<(Bytes, Duration)>,
+    /// Its number among those that were queued, or that of the first one that it replaces.
+    queued: u64,
+}
 
 /// As many writes wait at most.
 pub(crate) const MAX_WRITES: usize = 1_024;
@@ -76,10 +84,6 @@ pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
 const MAX_CONCURRENT: usize = 32;
 /// What a write takes beside its key and value, about.
 const OVERHEAD: usize = 256;
-/// A write takes [`BACKGROUND_TIMEOUT`] at most. One that takes longer is of a runtime that is not polled,
-/// and is made by another one.
-const ABANDONED_AFTER: Duration = Duration::from_secs(2);
-
 impl Writer {
     pub(crate) fn new(guard: Arc<Guard>) -> Self {
         Self(Arc::new(Inner { guard, state: Mutex::default(), ended: Notify::new() }))
@@ -88,12 +92,12 @@ impl Writer {
     /// Sets the value of a key, for that long.
     pub(crate) fn put(&self, key: String, value: &[u8], ttl: Duration) {
         // A part of a larger buffer would keep all of it.
-        self.write(key.into(), Write(Some((Bytes::copy_from_slice(value), ttl))));
+        self.write(key.into(), Some((Bytes::copy_from_slice(value), ttl)));
     }
 
     /// Removes the value of a key.
     pub(crate) fn remove(&self, key: String) {
-        self.write(key.into(), Write(None));
+        self.write(key.into(), None);
     }
 
     /// Returns what a key is about to have, which is nothing if the inner value is `None`. Returns `None`
@@ -102,22 +106,23 @@ impl Writer {
         let state = self.0.state();
         let running = || state.running.get(key).map(|running| &running.write);
         let write = state.waiting.get(key).or_else(running)?;
-        Some(write.0.as_ref().map(|(value, _)| value.clone()))
+        Some(write.value.as_ref().map(|(value, _)| value.clone()))
     }
 
-    /// Waits until nothing is pending.
+    /// Waits until what is pending now is written.
     pub(crate) async fn flush(&self) {
+        let last = self.0.state().queued;
         loop {
             let mut ended = pin!(self.0.ended.notified());
             // From here on it hears of the end.
             ended.as_mut().enable();
             let abandoned_at = {
                 let mut state = self.0.state();
-                state.take_over(Instant::now());
-                if state.waiting.is_empty() && state.running.is_empty() {
+                state.take_over(Instant::now(), self.0.abandoned_after());
+                if state.is_written(last) {
                     return;
                 }
-                state.abandoned_at()
+                state.abandoned_at(self.0.abandoned_after())
             };
             self.drive();
             match abandoned_at {
@@ -127,8 +132,8 @@ impl Writer {
         }
     }
 
-    fn write(&self, key: Arc<str>, write: Write) {
-        let dropped = self.0.state().queue(key, write);
+    fn write(&self, key: Arc<str>, value: Option<(Bytes, Duration)>) {
+        let dropped = self.0.state().queue(key, value);
         if dropped > 0 {
             debug!(dropped, "writes to the store are dropped: too many are pending");
             meter::store_writes_dropped("full", dropped);
@@ -155,7 +160,7 @@ impl Inner {
     async fn perform(&self, key: Arc<str>, write: Write, number: u64) {
         let (name, guard) = (&*key, &*self.guard);
         let mut writing = pin!(async move {
-            match write.0 {
+            match write.value {
                 Some((value, ttl)) => {
                     guard.run_behind(BACKGROUND_TIMEOUT, |store| store.put(name, value, ttl)).await
                 }
@@ -172,6 +177,13 @@ impl Inner {
             meter::store_writes_dropped("failed", 1);
         }
         self.state().end(&key, number);
+        self.ended.notify_waiters();
+    }
+
+    /// A write takes the guard's [`background_timeout`](Guard::background_timeout) at most. One that takes longer is
+    /// of a runtime that is not polled, and is made by another one.
+    fn abandoned_after(&self) -> Duration {
+        self.guard.background_timeout().saturating_mul(2)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -181,7 +193,10 @@ impl Inner {
 
 impl State {
     /// Adds a write, and says how many it displaces, of which it may be one itself.
-    fn queue(&mut self, key: Arc<str>, write: Write) -> u64 {
+    fn queue(&mut self, key: Arc<str>, value: Option<(Bytes, Duration)>) -> u64 {
+        self.queued = self.queued.saturating_add(1);
+        let queued = self.waiting.get(&key).map_or(self.queued, |before| before.queued);
+        let write = Write { value, queued };
         self.bytes = self.bytes.saturating_add(size(&key, &write));
         match self.waiting.insert(Arc::clone(&key), write) {
             Some(before) => self.bytes = self.bytes.saturating_sub(size(&key, &before)),
@@ -191,7 +206,7 @@ impl State {
         let mut dropped = 0;
         while self.waiting.len() > MAX_WRITES || self.bytes > MAX_BYTES {
             let is_value =
-                |key: &&Arc<str>| self.waiting.get(*key).is_some_and(|it| it.0.is_some());
+                |key: &&Arc<str>| self.waiting.get(*key).is_some_and(|it| it.value.is_some());
             let oldest = self.order.iter().find(is_value).or_else(|| self.order.front());
             let oldest = oldest.unwrap_or(&key).clone();
             self.order.retain(|waiting| *waiting != oldest);
@@ -232,14 +247,20 @@ impl State {
         }
     }
 
+    /// Whether the writes that were queued up to this one are done, or others in place of them.
+    fn is_written(&self, last: u64) -> bool {
+        let running = self.running.values().map(|running| &running.write);
+        self.waiting.values().chain(running).all(|write| write.queued > last)
+    }
+
     /// When the first of those that are being written has taken so long that its runtime is not polled.
-    fn abandoned_at(&self) -> Option<Instant> {
-        self.running.values().map(|running| running.since + ABANDONED_AFTER).min()
+    fn abandoned_at(&self, time: Duration) -> Option<Instant> {
+        self.running.values().map(|running| after(running.since, time)).min()
     }
 
     /// Takes back what is being written by runtimes that are not polled.
-    fn take_over(&mut self, now: Instant) {
-        self.take_back(|running| running.since + ABANDONED_AFTER <= now);
+    fn take_over(&mut self, now: Instant, time: Duration) {
+        self.take_back(|running| after(running.since, time) <= now);
     }
 
     /// Takes back writes that were begun, unless they are to be written again.
@@ -248,7 +269,11 @@ impl State {
             self.order.push_front(Arc::clone(&key));
             let bytes = size(&key, &running.write);
             match self.waiting.entry(key) {
-                Entry::Occupied(_) => self.bytes = self.bytes.saturating_sub(bytes),
+                Entry::Occupied(mut newer) => {
+                    self.bytes = self.bytes.saturating_sub(bytes);
+                    let newer = newer.get_mut();
+                    newer.queued = newer.queued.min(running.write.queued);
+                }
                 Entry::Vacant(free) => drop(free.insert(running.write)),
             }
         }
@@ -273,7 +298,7 @@ impl Driver {
         loop {
             let abandoned_at = {
                 let mut state = inner.state();
-                state.take_over(Instant::now());
+                state.take_over(Instant::now(), inner.abandoned_after());
                 while running.len() < MAX_CONCURRENT
                     && let Some((key, write, number)) = state.begin(self.runtime)
                 {
@@ -285,7 +310,7 @@ impl Driver {
                     self.done = true;
                     break;
                 }
-                state.abandoned_at()
+                state.abandoned_at(inner.abandoned_after())
             };
             let written = async {
                 match running.next().await {
@@ -322,7 +347,7 @@ impl Drop for Driver {
 }
 
 fn size(key: &str, write: &Write) -> usize {
-    let value = write.0.as_ref().map_or(0, |(value, _)| value.len());
+    let value = write.value.as_ref().map_or(0, |(value, _)| value.len());
     key.len().saturating_add(value).saturating_add(OVERHEAD)
 }
 
@@ -330,7 +355,7 @@ fn size(key: &str, write: &Write) -> usize {
 mod tests {
     use super::*;
     use crate::store::{Memory, Store, StoreFuture};
-    use tokio::time::{Instant, sleep};
+    use tokio::time::{Instant, sleep, timeout};
 
     /// A store that takes 10 ms for each write, and tells them.
     #[derive(Debug, Default)]
@@ -464,6 +489,25 @@ mod tests {
         assert_eq!(writer.0.state().bytes, 0);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_flush_waits_for_what_was_pending_when_it_began() {
+        let (store, writer) = slow();
+        writer.put("k".to_owned(), b"1", LONG);
+        writer.put("k".to_owned(), b"2", LONG);
+        let busy = writer.clone();
+        let more = tokio::spawn(async move {
+            for number in 0.. {
+                busy.put(number.to_string(), b"v", LONG);
+                busy.put("k".to_owned(), number.to_string().as_bytes(), LONG);
+                sleep(TAKES / 10).await;
+            }
+        });
+        timeout(3 * TAKES, writer.flush()).await.unwrap();
+        let written = store.written.lock().unwrap().iter().filter(|(key, _)| key == "k").count();
+        assert_eq!(written, 2, "the first value, and the second one or a later one");
+        more.abort();
+    }
+
     #[test]
     fn what_a_runtime_left_is_written_by_the_next() {
         let (store, writer) = slow();
@@ -501,13 +545,14 @@ mod tests {
                 sleep(TAKES).await;
             }
         });
-        assert!(start.elapsed() < ABANDONED_AFTER / 2, "{:?}", start.elapsed());
+        let abandoned_after = writer.0.abandoned_after();
+        assert!(start.elapsed() < abandoned_after / 2, "{:?}", start.elapsed());
         // The same key waits until it is certain that nobody writes it, and no longer.
         other.block_on(async {
             writer.put("k".to_owned(), b"2", LONG);
             writer.flush().await;
         });
-        assert!(start.elapsed() < 2 * ABANDONED_AFTER, "{:?}", start.elapsed());
+        assert!(start.elapsed() < 2 * abandoned_after, "{:?}", start.elapsed());
         assert_eq!(writer.0.state().bytes, 0);
         // The task that comes late to its end writes no older value over it, and has nothing to take back.
         still.block_on(async { sleep(5 * TAKES).await });

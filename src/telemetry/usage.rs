@@ -33,7 +33,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use lru::LruCache;
 use tokio::time::Instant;
 
@@ -210,13 +210,13 @@ impl Books {
         Self { place, github: github.to_owned(), environment, budgets, common, accounts }
     }
 
-    /// Tells the store all that was counted, again and again until it has heard all or the time is over. Returns
-    /// whether it has.
+    /// Tells the store all that was counted before, again and again until it has heard all or the time is over.
+    /// Returns whether it surely has.
     pub(crate) async fn flush(&self, within: Duration) -> bool {
-        let flush = async {
-            // What the store is asked about budgets can still change their sums.
-            let mut heard = self.place.tasks.wait(TASKS_PATIENCE).await;
-            for account in self.accounts() {
+        let accounts = self.accounts();
+        let tallies = async {
+            let mut heard = true;
+            for account in &accounts {
                 while account.tally.is_pending() {
                     match account.tally.tell_with(Patience::Guarded).await {
                         Ran::Done(()) => break,
@@ -227,11 +227,20 @@ impl Books {
                 }
                 // So may what it was told earlier, if it has not answered since.
                 heard &= !account.tally.is_unsure();
-                for budget in &account.budgets {
-                    heard &= budget.flush(&self.place).await;
-                }
             }
             heard
+        };
+        let flush = async {
+            // What the store is asked about budgets can still change their sums.
+            let decided = self.place.tasks.wait(TASKS_PATIENCE);
+            let (decided, mut heard) = join(decided, tallies).await;
+            for budget in accounts.iter().flat_map(|account| &account.budgets) {
+                while !budget.flush(&self.place).await {
+                    tokio::time::sleep(BETWEEN_FLUSHES).await;
+                }
+                heard &= !budget.is_unsure();
+            }
+            heard && decided
         };
         tokio::time::timeout(within, flush).await.unwrap_or(false)
     }
@@ -269,7 +278,7 @@ impl Books {
 
 /// The pause before the store is told again at the end.
 const BETWEEN_FLUSHES: Duration = Duration::from_millis(100);
-/// The longest time that a budget's tasks are waited for at the end: each operation of the store has a second.
+/// The longest time that the tasks of budgets are waited for at the end, so that sums can be told after it.
 const TASKS_PATIENCE: Duration = Duration::from_secs(3);
 
 impl Drop for Books {

@@ -2,9 +2,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cache::key::Key;
-use crate::cache::lookup::look_up;
+use crate::cache::lookup::{Search, look_up};
 use crate::cache::rules::Times;
 use crate::cache::storage::Shelf;
+use crate::error::{Error, ErrorKind};
 use crate::store::{Memory, Store, WaitAllowance, Writer};
 
 fn log_with(store: &Memory, key: Option<&str>) -> Log {
@@ -30,7 +31,8 @@ impl Log {
         };
         let key = Key::from_bytes(&[7; 32]).unwrap();
         let allowance = WaitAllowance::new(Duration::from_secs(9));
-        look_up(&shelf, key, None, self, usize::MAX, &allowance).await.number
+        let search = Search { key, question: None, needs_log: &|_| true };
+        look_up(&shelf, search, self, usize::MAX, &allowance).await.number
     }
 }
 
@@ -206,16 +208,123 @@ proptest! {
     }
 }
 
-/// A store that takes 20 ms for what is written.
+/// What is stored about a path with the number of the last mark is good until it is marked.
+#[tokio::test]
+async fn a_client_that_starts_reads_marks_beyond_the_number_of_the_log() {
+    for others in [1, 7, 30] {
+        let store = Memory::new();
+        let (one, other) = (log(&store), log(&store));
+        let number = one.number().await.unwrap();
+        other.number().await.unwrap();
+        for _ in 1..others {
+            other.mark(at("/y")).await;
+        }
+        other.mark(at("/x")).await;
+        // The process that wrote the last marks ended before it published their number.
+        put(&store, "cache:x:marks", number.to_string()).await;
+        let third = log(&store);
+        third.number().await.unwrap();
+        assert_eq!(third.verdict(&entry(number)), Verdict::Doubtful, "{others} marks");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_only_writes_keeps_the_cache_of_others() {
+    let store = Memory::new();
+    let (writer, reader) = (log(&store), log(&store));
+    reader.number().await.unwrap();
+    let mut number = 0;
+    for round in 0..2 * MOST + 100 {
+        writer.mark(at("/y")).await;
+        if round >= 20 && round % 10 == 0 {
+            number = reader.number().await.unwrap();
+            assert_eq!(reader.verdict(&entry(number - 10)), Verdict::Good, "mark {round}");
+        }
+        assert!(writer.0.marks().own.len() <= MOST);
+    }
+    // What it has dropped, it does not know any more.
+    assert_eq!(writer.verdict(&entry(number - MOST as u64)), Verdict::Doubtful);
+}
+
+/// Marks that are not written are bounded as well: one of everything stands for them.
+#[tokio::test]
+async fn too_many_marks_that_are_not_written_are_told_as_one_of_everything() {
+    let store = Memory::new();
+    let (writer, reader) = (log(&store), log(&store));
+    let number = reader.number().await.unwrap();
+    writer.number().await.unwrap();
+    for _ in 0..=MOST {
+        writer.0.note(at("/y"));
+    }
+    assert_eq!(writer.0.marks().own.len(), 1);
+    assert_eq!(writer.verdict(&entry(number)), Verdict::Forgotten);
+    assert!(writer.flush().await);
+    reader.number().await.unwrap();
+    assert_eq!(reader.verdict(&entry(number)), Verdict::Forgotten);
+}
+
+#[tokio::test]
+async fn a_log_that_is_gone_begins_anew_before_anything_is_good() {
+    for lost in ["gone", "unreadable"] {
+        let store = Memory::new();
+        let (one, other) = (log(&store), log(&store));
+        let number = one.number().await.unwrap();
+        other.number().await.unwrap();
+        other.mark(at("/x")).await;
+        match lost {
+            "gone" => store.remove("cache:x:marks").await.unwrap(),
+            _ => put(&store, "cache:x:marks", "garbage").await,
+        }
+        store.remove(&format!("cache:x:mark:{}", number + 1)).await.unwrap();
+        one.number().await;
+        assert_eq!(one.verdict(&entry(number)), Verdict::Doubtful, "{lost}");
+        other.number().await;
+        works(&one, &other).await;
+        works(&other, &one).await;
+    }
+}
+
+#[tokio::test]
+async fn a_mark_that_the_store_lost_is_not_replaced_by_a_later_one() {
+    let store = Memory::new();
+    let (writer, reader, other) = (log(&store), log(&store), log(&store));
+    let number = reader.number().await.unwrap();
+    writer.number().await.unwrap();
+    other.number().await.unwrap();
+    for _ in 0..5 {
+        other.mark(at("/x")).await;
+    }
+    store.remove(&format!("cache:x:mark:{}", number + 1)).await.unwrap();
+    for above in 2..=5 {
+        // Those that are left do not concern what is stored.
+        let name = format!("cache:x:mark:{}", number + above);
+        let shared = other.0.shared.as_ref().unwrap();
+        put(&store, &name, shared.write(&name, &at("/y")).unwrap()).await;
+    }
+    writer.mark(at("/z")).await;
+    reader.number().await.unwrap();
+    assert_eq!(reader.verdict(&entry(number)), Verdict::Doubtful);
+    // The mark itself is there, for clients that know all before it.
+    other.number().await.unwrap();
+    assert!(other.0.marks().known.iter().any(|(_, mark)| *mark == at("/z")));
+}
+
+/// A store that takes 20 ms for what is read and written.
 #[derive(Debug)]
 struct Late(Memory);
 
 impl Store for Late {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        self.0.get(key)
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            self.0.get(key).await
+        })
     }
     fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
-        self.0.put(key, value, ttl)
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            self.0.put(key, value, ttl).await
+        })
     }
     fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
         Box::pin(async move {
@@ -256,4 +365,58 @@ fn a_mark_is_written_if_the_program_ends_with_the_last_handle() {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     assert!(runtime.block_on(reads).is_some());
+}
+
+/// After an outage, a guard lets one request through, and others when that is answered.
+#[tokio::test(start_paused = true)]
+async fn the_first_mark_after_an_outage_is_written_at_once() {
+    let guard = Arc::new(Guard::new(Arc::new(Late(Memory::new())), Duration::from_secs(1)));
+    let (prefix, integrity) = ("cache:x:".to_owned(), Integrity::default());
+    let log = Log::shared(Arc::clone(&guard), integrity, prefix, Duration::ZERO, FOR_EVER);
+    log.number().await.unwrap();
+    let fails = |_: &dyn Store| -> StoreFuture<'_, ()> {
+        Box::pin(async { Err(Error::new(ErrorKind::Store, "no")) })
+    };
+    assert_eq!(guard.run_behind(BACKGROUND_TIMEOUT, fails).await, Ran::Unknown);
+    log.0.note(at("/x"));
+    assert!(!log.flush().await, "it is known not to answer");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(log.flush().await);
+}
+
+#[test]
+fn equal_marks_of_two_runtimes_are_each_written() {
+    let memory = Memory::new();
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().build().unwrap()
+    };
+    let (first, second) = (runtime(), runtime());
+    let sleep = async |millis| tokio::time::sleep(Duration::from_millis(millis)).await;
+    let guard = Arc::new(Guard::new(Arc::new(Late(memory.clone())), Duration::from_secs(1)));
+    let prefix = "cache:x:".to_owned();
+    let log = Log::shared(guard, Integrity::default(), prefix, Duration::ZERO, FOR_EVER);
+    let number = first.block_on(log.number()).unwrap();
+    // Both write the same mark, one number after the other, and the second is the first to be done.
+    first.block_on(async { log.note(at("/x")) });
+    second.block_on(async {
+        log.0.write_behind();
+        sleep(30).await;
+    });
+    first.block_on(sleep(30));
+    second.block_on(sleep(40));
+    // An equal one follows before the first is done: what it claimed before says nothing of this one.
+    log.0.note(at("/x"));
+    first.block_on(sleep(100));
+    assert!(second.block_on(log.flush()));
+    let written = async {
+        let mut written = 0;
+        for above in 1..=9 {
+            let name = format!("cache:x:mark:{}", number + above);
+            written += usize::from(memory.get(&name).await.unwrap().is_some());
+        }
+        written
+    };
+    // The last one may have been written by both.
+    assert!(first.block_on(written) >= 3);
 }

@@ -2,6 +2,18 @@
 
 use super::{MAX_HINT, MAX_MARK, Shared, TAG};
 
+/// Who reads a part of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// The call that looks, while it has time; else a task.
+    #[default]
+    Now,
+    /// The call, if it may give a stored response; else a task.
+    IfNeeded,
+    /// A task, which begins the log again before: it has no number that can be read.
+    Lost,
+}
+
 /// What is to be read of the log: a hint at its end, and marks that follow one another.
 #[derive(Debug, Default)]
 pub(crate) struct Unread {
@@ -9,6 +21,7 @@ pub(crate) struct Unread {
     pub(super) after: u64,
     /// It was read before, and is not read again.
     pub(super) is_last: bool,
+    pub(crate) urgency: Urgency,
     pub(crate) names: Vec<String>,
 }
 
@@ -17,7 +30,7 @@ impl Unread {
         let numbers = (1..=marks).map_while(|ahead| after.checked_add(ahead));
         let marks = numbers.map(|number| shared.name(number));
         let names = std::iter::once(shared.hint_name()).chain(marks).collect();
-        Self { after, is_last: false, names }
+        Self { after, is_last: false, urgency: Urgency::Now, names }
     }
 
     /// The keys with the most bytes that their values have.

@@ -55,7 +55,8 @@ async fn get(storage: &Storage, key: Key) -> Option<Arc<Entry>> {
 /// Looks up who was answered a question last.
 async fn anybody(storage: &Storage, question: Key) -> Option<Key> {
     let allowance = WaitAllowance::new(DAY);
-    storage.look_up(key(99), Some(question), &Log::own(), LARGEST, &allowance).await.anybody
+    let search = Search { key: key(99), question: Some(question), needs_log: &|_| true };
+    storage.look_up(search, &Log::own(), LARGEST, &allowance).await.anybody
 }
 
 #[tokio::test]

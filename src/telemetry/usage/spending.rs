@@ -336,7 +336,7 @@ impl Spending {
         });
     }
 
-    /// Tells the store what it was not told; whether it has heard all.
+    /// Tells the store what it was not told; whether nothing of it is left.
     pub(super) async fn flush(&self, place: &Place) -> bool {
         let lock = self.telling();
         loop {
@@ -348,6 +348,11 @@ impl Spending {
                 return is_told;
             }
         }
+    }
+
+    /// Returns whether the store was told of requests without an answer, and has not answered since.
+    pub(super) fn is_unsure(&self) -> bool {
+        self.state().unsure != 0
     }
 
     /// The lock of the caller's runtime.

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use proptest::prelude::*;
 
-use super::super::Period;
+use super::super::{Books, Period, UsagePolicy};
 use super::*;
 use crate::store::{Guard, Memory, Store, StoreFuture};
 
@@ -469,4 +469,27 @@ async fn a_loss_closes_strict_budgets_of_windows_that_began_before_it_only() {
         assert_eq!(spend_all(period, next).await, 2, "{period}");
     }
     let _ = fs::remove_dir_all(&folder);
+}
+
+/// A request that the store was told of without an answer counts once or not at all: close cannot say that it does.
+#[tokio::test(start_paused = true)]
+async fn a_flush_says_that_a_count_is_unknown() {
+    let script = VecDeque::from([Does::Loses]);
+    let store = Arc::new(Scripted { script: Mutex::new(script), ..Scripted::default() });
+    let guard = Arc::new(Guard::new(Arc::new(Arc::clone(&store)), Duration::from_millis(50)));
+    let policy = UsagePolicy::new().budget(Budget::new("b", Period::Hour).hard(9));
+    let books = Books::new(policy, "github", Some(guard));
+    let account = books.account("user:a");
+    let request = || async {
+        let allowance = WaitAllowance::new(crate::store::STORE_TIMEOUT);
+        let _spent = account.reserve("o/p", &allowance).await.unwrap().sent();
+        tokio::time::sleep(2 * ASK_AGAIN).await;
+    };
+    request().await;
+    let patience = Duration::from_secs(5);
+    assert!(!books.flush(patience).await);
+    // Once the store has told a sum again, that is what counts.
+    request().await;
+    request().await;
+    assert!(books.flush(patience).await);
 }
