@@ -248,7 +248,7 @@ async fn ask(
 fn refresh(plan: &Plan, prepared: &Prepared, again: Option<Request>) {
     let is_flying = plan.cache.flights.is_flying(plan.route(prepared));
     let Some(again) = again.filter(|_| !is_flying) else { return };
-    let Ok(permit) = Arc::clone(&plan.cache.refreshing).try_acquire_owned() else { return };
+    let Some(permit) = plan.cache.refresh_permit() else { return };
     let call = again.behind().cache(CachePolicy::trust(Duration::ZERO)).send_empty();
     tokio::spawn(async move {
         let _permit = permit;

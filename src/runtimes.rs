@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use futures_util::future::{Map, Shared};
 use tokio::runtime::{Handle, Id};
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::{AbortHandle, JoinError, JoinHandle};
 use tokio::time::{sleep, timeout};
 
 /// The time between two looks at another runtime, while a call waits for it.
@@ -104,9 +104,30 @@ impl HomeRuntime {
         Some(Self(Arc::new(Home::new(handle))))
     }
 
-    /// Whether it is the runtime of the caller.
+    /// Returns whether the caller runs on this runtime.
     pub(crate) fn is_current(&self) -> bool {
         Handle::try_current().is_ok_and(|current| current.id() == self.0.handle.id())
+    }
+
+    /// Spawns a task on this runtime, which ends when the result is dropped.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortOnDrop {
+        AbortOnDrop(self.0.handle.spawn(task).abort_handle())
+    }
+
+    /// Returns whether the runtime is known to stand still, or is shut down, without a wait. The first call
+    /// spawns an empty task, and a call 200 ms later tells.
+    pub(crate) fn is_stalled(&self) -> bool {
+        if self.is_current() {
+            return false;
+        }
+        let (spawned, probe) = self.0.probe();
+        match probe.now_or_never() {
+            Some(ran_at) => {
+                self.0.ended(spawned, ran_at);
+                ran_at.is_none()
+            }
+            None => spawned.elapsed() > MAX_SILENCE,
+        }
     }
 
     /// Waits until the runtime stands still, or is shut down. Never returns on the runtime itself, which
@@ -132,6 +153,16 @@ impl HomeRuntime {
                 Err(_) => return,
             }
         }
+    }
+}
+
+/// Aborts a task when it is dropped.
+#[derive(Debug)]
+pub(crate) struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

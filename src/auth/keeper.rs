@@ -87,6 +87,8 @@ struct State {
     /// The mint under way.
     flight: Option<Flight>,
     flights: u64,
+    /// Whether the last flight stalled or was lost: it may still hold the lock of the store.
+    has_stalled: bool,
     serial: u64,
     /// Failures since the last token, and when the next attempt may begin.
     failures: u32,
@@ -207,6 +209,7 @@ impl Keeper {
         if state.flight.as_ref().is_some_and(|flight| flight.number == number) {
             debug!(identity = &*self.source.identity(), "token request stalled: starting another");
             state.flight = None;
+            state.has_stalled = true;
         }
     }
 
@@ -297,6 +300,7 @@ impl Keeper {
         };
         if state.flight.as_ref().is_some_and(lost) {
             state.flight = None;
+            state.has_stalled = true;
             if current.is_some() {
                 self.fail(&mut state, self.lost());
             }
@@ -323,12 +327,14 @@ impl Keeper {
         let flight =
             Flight { number, since: Instant::now(), outcome, runtime: HomeRuntime::current() };
         state.flight = Some(flight.clone());
+        let replaces_stalled = std::mem::take(&mut state.has_stalled);
         let flying = flying_now(Arc::as_ptr(self) as usize);
         let (keeper, client) = (Arc::clone(self), client.clone());
         let span = info_span!(parent: None, "github_token", identity = &*self.source.identity());
         let flown = async move {
             // A source that panics is one that fails.
-            let mint = AssertUnwindSafe(timeout(LONGEST_FLIGHT, keeper.mint(&client)));
+            let mint =
+                AssertUnwindSafe(timeout(LONGEST_FLIGHT, keeper.mint(&client, replaces_stalled)));
             let outcome = match mint.catch_unwind().await {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(_)) => Err(keeper.hangs()),

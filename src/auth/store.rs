@@ -5,14 +5,17 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, oneshot};
+use futures_util::future::{Either, select};
+use tokio::sync::{Notify, oneshot};
 
+use super::failure::AuthFailure;
 use super::token::AccessToken;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::runtimes::{self, HomeRuntime};
 
 #[cfg(feature = "token-store")]
 mod entries;
@@ -102,12 +105,15 @@ impl StoreLock {
         Self { guard: Box::new(guard), released: Some(released) }
     }
 
-    /// Gives the lock back, and waits until it is free.
-    pub(crate) async fn release(self) {
-        drop(self.guard);
-        if let Some(released) = self.released {
-            // The sender sends nothing: it is dropped.
-            let _ = released.await;
+    /// Gives the lock back at once. The future ends when it is free.
+    pub(crate) fn release(self) -> impl Future<Output = ()> + Send + 'static {
+        let Self { guard, released } = self;
+        drop(guard);
+        async move {
+            if let Some(released) = released {
+                // The sender sends nothing: it is dropped.
+                let _ = released.await;
+            }
         }
     }
 }
@@ -127,7 +133,36 @@ pub struct MemoryTokenStore(Arc<Mutex<HashMap<String, Slot>>>);
 #[derive(Debug, Default)]
 struct Slot {
     token: Option<AccessToken>,
-    lock: Arc<AsyncMutex<()>>,
+    /// Who holds the lock.
+    holder: Option<Holder>,
+    /// Tells a holder from earlier ones.
+    number: u64,
+    /// Tells waiting tasks that the lock is free. None is next in line: its runtime might not be polled.
+    released: Arc<Notify>,
+}
+
+/// The holder of a lock in memory.
+#[derive(Clone, Debug)]
+struct Holder {
+    number: u64,
+    runtime: Option<HomeRuntime>,
+}
+
+/// A lock in memory, until it is dropped.
+struct MemoryLock {
+    store: MemoryTokenStore,
+    key: String,
+    number: u64,
+}
+
+impl Drop for MemoryLock {
+    fn drop(&mut self) {
+        let number = self.number;
+        self.store.with(&self.key, |slot| {
+            slot.holder.take_if(|holder| holder.number == number);
+            slot.released.notify_waiters();
+        });
+    }
 }
 
 impl MemoryTokenStore {
@@ -140,6 +175,41 @@ impl MemoryTokenStore {
     fn with<T>(&self, key: &str, act: impl FnOnce(&mut Slot) -> T) -> T {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         act(slots.entry(key.to_owned()).or_default())
+    }
+
+    /// Takes the lock if it is free. Returns its holder if it is not.
+    fn try_lock(&self, key: &str) -> std::result::Result<StoreLock, Holder> {
+        let number = self.with(key, |slot| {
+            if let Some(holder) = &slot.holder {
+                return Err(holder.clone());
+            }
+            slot.number = slot.number.wrapping_add(1);
+            let number = slot.number;
+            slot.holder = Some(Holder { number, runtime: HomeRuntime::current() });
+            Ok(number)
+        })?;
+        Ok(StoreLock::new(MemoryLock { store: self.clone(), key: key.to_owned(), number }))
+    }
+
+    /// Waits for the lock. Returns `None` if the runtime of its holder stands still, where `gives_up` says so.
+    async fn take_lock(&self, key: &str, gives_up: bool) -> Option<StoreLock> {
+        let released = self.with(key, |slot| Arc::clone(&slot.released));
+        loop {
+            // Created before the attempt, so that no release is missed.
+            let notified = pin!(released.notified());
+            let holder = match self.try_lock(key) {
+                Ok(lock) => return Some(lock),
+                Err(holder) => holder,
+            };
+            let runtime = holder.runtime.as_ref().filter(|_| gives_up);
+            let stalled = pin!(runtimes::stalled(runtime));
+            if let Either::Right(_) = select(notified, stalled).await {
+                let is_it = |now: &Holder| now.number == holder.number;
+                if self.with(key, |slot| slot.holder.as_ref().is_some_and(is_it)) {
+                    return None;
+                }
+            }
+        }
     }
 }
 
@@ -164,9 +234,27 @@ impl TokenStore for MemoryTokenStore {
 
     fn lock<'a>(&'a self, key: &'a str) -> StoreFuture<'a, StoreLock> {
         Box::pin(async move {
-            let lock = self.with(key, |slot| Arc::clone(&slot.lock));
-            let guard: OwnedMutexGuard<()> = lock.lock_owned().await;
-            Ok(StoreLock::new(guard))
+            let lock = self.take_lock(key, false).await;
+            lock.ok_or_else(stalled_holder)
         })
     }
+
+    fn lock_and_load<'a>(
+        &'a self,
+        key: &'a str,
+        _patience: Duration,
+    ) -> StoreFuture<'a, (Result<StoreLock>, Option<AccessToken>)> {
+        Box::pin(async move {
+            let gives_up = HomeRuntime::current().is_some();
+            let lock = self.take_lock(key, gives_up).await;
+            Ok((lock.ok_or_else(stalled_holder), self.load(key).await?))
+        })
+    }
+}
+
+fn stalled_holder() -> Error {
+    AuthFailure::Store.error(
+        "the token is locked by a runtime that is not polled",
+        "poll each runtime that requests tokens until its requests have ended",
+    )
 }

@@ -3,22 +3,24 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::pin::{Pin, pin};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use futures_util::FutureExt;
 use futures_util::future::{Either, Shared, WeakShared, select};
+use tokio::sync::watch;
 
 use super::found::Landed;
 use super::key::Key;
 use crate::limits::{BatchSlot, Priority};
-use crate::runtimes::{self, HomeRuntime};
+use crate::runtimes::{self, AbortOnDrop, HomeRuntime};
 
 /// What is read, how urgently, and how many writes there were before: who reads after a write of its
 /// own is not told what was so before it.
 pub(crate) type Route = (Key, Priority, u64);
 
-/// One read. Whoever of those that wait for it is polled moves it on, so that none of them holds up
-/// the others; when all are dropped, it ends.
+/// One read. Each call on the runtime that it began on polls it, so that none of them holds up the others.
+/// Calls on other runtimes wait for its outcome: connections and timers belong to the runtime that first polls
+/// them, so that a poll on another runtime would tie the read to that one. The read ends when all calls are dropped.
 pub(crate) type Flight = Shared<Reading>;
 
 pub(crate) type Reading = Pin<Box<dyn Future<Output = Landed> + Send>>;
@@ -42,18 +44,60 @@ struct Known {
     /// The runtime whose connections and timers it depends on.
     runtime: Option<HomeRuntime>,
     flight: WeakShared<Reading>,
+    outcome: watch::Receiver<Option<Landed>>,
+    /// The task that polls the read for calls of other runtimes.
+    driver: Weak<AbortOnDrop>,
     /// Of the batch that it was begun in.
     slot: Option<BatchSlot>,
 }
 
 /// The read that a call has joined.
 pub(crate) struct Joined {
-    pub(crate) flight: Flight,
     number: u64,
+    role: Role,
     /// Of the batch that it was begun in.
     pub(crate) slot: Option<BatchSlot>,
-    /// The runtime that it depends on, if another call began it.
-    runtime: Option<HomeRuntime>,
+}
+
+/// How a call takes part in a read.
+enum Role {
+    /// It polls the read.
+    Poll(Flight),
+    /// It runs on another runtime than the read, and waits for the outcome.
+    Wait {
+        outcome: watch::Receiver<Option<Landed>>,
+        runtime: HomeRuntime,
+        /// Polls the read on its runtime, whether or not the calls there are polled.
+        _driver: Arc<AbortOnDrop>,
+    },
+}
+
+impl Known {
+    /// Returns whether the read has not ended.
+    fn is_in_flight(&self) -> bool {
+        self.flight.upgrade().is_some()
+    }
+
+    /// Joins the read. Returns `None` if it has ended.
+    fn join(&mut self) -> Option<Joined> {
+        let flight = self.flight.upgrade()?;
+        let role = match &self.runtime {
+            Some(runtime) if !runtime.is_current() => {
+                let driver = self.driver.upgrade().unwrap_or_else(|| {
+                    let driver = Arc::new(runtime.spawn(flight.map(drop)));
+                    self.driver = Arc::downgrade(&driver);
+                    driver
+                });
+                Role::Wait {
+                    outcome: self.outcome.clone(),
+                    runtime: runtime.clone(),
+                    _driver: driver,
+                }
+            }
+            _ => Role::Poll(flight),
+        };
+        Some(Joined { number: self.number, role, slot: self.slot.clone() })
+    }
 }
 
 impl Flights {
@@ -65,48 +109,65 @@ impl Flights {
         begin: impl FnOnce(u64) -> Reading,
     ) -> Joined {
         let mut state = self.state();
-        let known = state.flights.get(&route);
-        if let Some((known, flight)) =
-            known.and_then(|known| Some((known, known.flight.upgrade()?)))
-        {
-            let (slot, runtime) = (known.slot.clone(), known.runtime.clone());
-            return Joined { flight, number: known.number, slot, runtime };
+        if let Some(joined) = state.flights.get_mut(&route).and_then(Known::join) {
+            return joined;
         }
         state.number = state.number.wrapping_add(1);
         let number = state.number;
-        let flight = begin(number).shared();
+        let (sender, outcome) = watch::channel(None);
+        let tell = move |landed: &Landed| {
+            // It has landed, so that no further call joins it.
+            if !sender.is_closed() {
+                sender.send_replace(Some(landed.clone()));
+            }
+        };
+        let reading: Reading = Box::pin(begin(number).inspect(tell));
+        let flight = reading.shared();
         // It has not ended, so that it can be pointed to.
         if let Some(pointer) = flight.downgrade() {
-            let (slot, runtime) = (slot.clone(), HomeRuntime::current());
-            state.flights.insert(route, Known { number, runtime, flight: pointer, slot });
+            let known = Known {
+                number,
+                runtime: HomeRuntime::current(),
+                flight: pointer,
+                outcome,
+                driver: Weak::new(),
+                slot: slot.clone(),
+            };
+            state.flights.insert(route, known);
         }
         // Those that everybody left.
         if state.flights.len() > state.sweep_above.max(64) {
-            state.flights.retain(|_, known| known.flight.upgrade().is_some());
+            state.flights.retain(|_, known| known.is_in_flight());
             state.sweep_above = state.flights.len().saturating_mul(2);
         }
-        // The call that begins it depends on no other one.
-        Joined { flight, number, slot, runtime: None }
+        Joined { number, role: Role::Poll(flight), slot }
     }
 
     /// Waits for the read. `None` if its runtime stands still: then it is no longer in flight for calls
     /// that join.
     pub(crate) async fn landed(&self, route: Route, joined: Joined) -> Option<Landed> {
-        let Joined { flight, number, runtime, .. } = joined;
-        let stalled = pin!(runtimes::stalled(runtime.as_ref()));
-        match select(flight, stalled).await {
-            Either::Left((landed, _)) => Some(landed),
-            Either::Right(_) => {
-                self.land(route, number);
-                None
-            }
+        let Joined { number, role, .. } = joined;
+        let (mut outcome, runtime, _driver) = match role {
+            Role::Poll(flight) => return Some(flight.await),
+            Role::Wait { outcome, runtime, _driver } => (outcome, runtime, _driver),
+        };
+        let stalled = pin!(runtimes::stalled(Some(&runtime)));
+        let landed = match select(pin!(outcome.wait_for(Option::is_some)), stalled).await {
+            Either::Left((Ok(landed), _)) => landed.clone(),
+            // The read panicked, or its runtime stands still or was shut down.
+            Either::Left((Err(_), _)) | Either::Right(_) => None,
+        };
+        if landed.is_none() {
+            self.land(route, number);
         }
+        landed
     }
 
-    /// Whether such a read is in flight.
+    /// Whether such a read is in flight, on a runtime that is not known to stand still.
     pub(crate) fn is_flying(&self, route: Route) -> bool {
         let state = self.state();
-        state.flights.get(&route).is_some_and(|known| known.flight.upgrade().is_some())
+        let Some(known) = state.flights.get(&route) else { return false };
+        known.is_in_flight() && !known.runtime.as_ref().is_some_and(HomeRuntime::is_stalled)
     }
 
     /// A read has its answer: who comes now reads anew.

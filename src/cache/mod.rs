@@ -31,9 +31,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::Result;
+use crate::runtimes::PerRuntime;
 use crate::store::{Guard, Store, WaitAllowance, Writer};
 
 pub(crate) mod conditional;
@@ -279,12 +280,12 @@ impl Cache {
             scheme: Scheme::default(),
             refused_conditions: RefusedConditions::default(),
             salt,
-            refreshing: Arc::new(Semaphore::new(REFRESHING)),
+            refreshing: PerRuntime::default(),
         })))
     }
 }
 
-/// As many answers at a time are confirmed behind their calls' backs.
+/// The most responses of one runtime that are revalidated in the background at a time.
 const REFRESHING: usize = 16;
 
 /// The cache of a client.
@@ -298,7 +299,8 @@ pub(crate) struct Open {
     pub(crate) flights: Flights,
     scheme: Scheme,
     salt: [u8; 16],
-    pub(crate) refreshing: Arc<Semaphore>,
+    /// The permits of a runtime that is not polled are no other one's.
+    refreshing: PerRuntime<Arc<Semaphore>>,
     refused_conditions: RefusedConditions,
 }
 
@@ -306,6 +308,12 @@ impl Open {
     /// Waits until the responses that are to be stored now are written.
     pub(crate) async fn flush_responses(&self) {
         self.storage.flush().await;
+    }
+
+    /// Returns a permit to revalidate a response in the background, unless too many are revalidated on this runtime.
+    pub(crate) fn refresh_permit(&self) -> Option<OwnedSemaphorePermit> {
+        let permits = self.refreshing.get_or_make(|_, _| Arc::new(Semaphore::new(REFRESHING)));
+        permits.try_acquire_owned().ok()
     }
 
     /// What a call may still wait for the cache: another store than the client's may have a time of its own.

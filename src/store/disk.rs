@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tracing::debug;
 
@@ -17,6 +16,7 @@ use super::unreadable::{left, report};
 use super::{Lease, LeaseRequest, Ledger, Store, StoreFuture, counter, tally};
 use crate::error::{Error, ErrorKind, Result};
 use crate::private_files::{Permissions, fault, warn_if_trusted};
+use crate::runtimes::PerRuntime;
 
 mod folder;
 #[cfg(any(test, feature = "__fuzz"))]
@@ -51,8 +51,8 @@ use value::Value;
 /// [`trust_file_permissions`](DiskBuilder::trust_file_permissions).
 ///
 /// It has to be on a file system that knows locks and renames: a local one, not every network one. What changes
-/// the store waits up to a second for its lock, as when another process is stopped while it holds the lock, and
-/// is an error then. Reads need no lock.
+/// the store waits up to a second for its lock, as when another process is stopped while it holds the lock or
+/// another call of the same runtime is not polled, and is an error then. Reads need no lock.
 ///
 /// ```no_run
 /// # fn example() -> octowire::Result<()> {
@@ -174,7 +174,8 @@ fn failed(error: &io::Error) -> Error {
     let (message, advice) = match error.kind() {
         io::ErrorKind::TimedOut => (
             format!("the store on the disk was locked for {LOCK_WAIT:?}"),
-            "another process is stopped or hangs: find out which one has its file `lock` open",
+            "another process is stopped or hangs: find out which one has its file `lock` open; or a \
+             future of this store is not polled",
         ),
         _ => (
             format!("the store on the disk: {error}"),
@@ -233,7 +234,7 @@ impl DiskBuilder {
             // What is there counts from the beginning.
             written: AtomicU64::new(max_bytes),
             clearing: AtomicBool::new(false),
-            turn: Mutex::default(),
+            turn: PerRuntime::default(),
         };
         folder.prepare().map_err(|error| {
             let path = path.display();

@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, error, warn};
 
 use super::{Keeper, LONGEST_FLIGHT, MintRequest};
+use crate::auth::failure::AuthFailure;
 use crate::auth::policy::with_jitter;
 use crate::auth::source::Keep;
 use crate::auth::store::{StoreLock, TokenStore};
@@ -18,6 +19,12 @@ use crate::error::Result;
 /// How often a token that must not be lost is written before memory has to do.
 const SAVE_ATTEMPTS: u32 = 3;
 
+/// The longest time that a new token is being stored behind the call, and its lock is held meanwhile. Other
+/// processes wait longer for the lock.
+const MAX_SAVE_TIME: Duration = Duration::from_secs(30);
+/// The longest wait for a lock that a stalled token request may hold.
+const MAX_STALLED_LOCK_WAIT: Duration = Duration::from_secs(1);
+
 /// A token, and whether the store had it.
 pub(super) struct Minted {
     pub(super) token: AccessToken,
@@ -25,8 +32,9 @@ pub(super) struct Minted {
 }
 
 impl Keeper {
-    /// Obtains a token, from the store or from the source.
-    pub(super) async fn mint(&self, client: &Client) -> Result<Minted> {
+    /// Obtains a token, from the store or from the source. If the token request before this one stalled, it may
+    /// still hold the lock of the store, for which this one does not wait long.
+    pub(super) async fn mint(&self, client: &Client, replaces_stalled: bool) -> Result<Minted> {
         let new = |token| Minted { token, stored: false };
         let Some(store) = &self.store else {
             if self.source.keep() == Keep::Must && self.last().is_some() {
@@ -41,7 +49,8 @@ impl Keeper {
             let lock = store.lock(&key).await?;
             (Some(lock), store.load(&key).await?)
         } else {
-            match store.lock_and_load(&key, client.inner().store_timeout).await {
+            let patience = client.inner().store_timeout;
+            match lock_and_load(&**store, &key, patience, replaces_stalled).await {
                 Ok((Ok(lock), stored)) => (Some(lock), stored),
                 Ok((Err(error), stored)) => {
                     warn!(%error, "the token store can not be locked: minting without it");
@@ -74,8 +83,13 @@ impl Keeper {
         if self.source.keep() != Keep::Must && store.saves_behind() {
             let (store, token) = (Arc::clone(store), token.clone());
             client.inner().background.continue_behind(async move {
-                if let Err(error) = store.save(&key, &token).await {
-                    warn!(%error, "the token could not be stored");
+                match timeout(MAX_SAVE_TIME, store.save(&key, &token)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => warn!(%error, "the token could not be stored"),
+                    Err(_) => {
+                        let waited = MAX_SAVE_TIME;
+                        warn!(?waited, "token not stored: the store did not answer");
+                    }
                 }
                 if let Some(lock) = lock {
                     lock.release().await;
@@ -170,7 +184,32 @@ impl Keeper {
     }
 }
 
-/// Gives a lock back behind the call, so that the end of the process waits for it.
+/// Takes the lock and loads the token, as [`TokenStore::lock_and_load`] does. If a stalled token request may hold
+/// the lock, it is waited for shortly, and the token is loaded without it then.
+async fn lock_and_load(
+    store: &dyn TokenStore,
+    key: &str,
+    patience: Duration,
+    replaces_stalled: bool,
+) -> Result<(Result<StoreLock>, Option<AccessToken>)> {
+    let locked = store.lock_and_load(key, patience);
+    if !replaces_stalled {
+        return locked.await;
+    }
+    if let Ok(locked) = timeout(MAX_STALLED_LOCK_WAIT, locked).await {
+        return locked;
+    }
+    let held = AuthFailure::Store.error(
+        format!("the token was locked for {MAX_STALLED_LOCK_WAIT:?} after a token request stalled"),
+        "a runtime of this program is not polled while it requests a token",
+    );
+    match timeout(MAX_STALLED_LOCK_WAIT, store.load(key)).await {
+        Ok(stored) => Ok((Err(held), stored?)),
+        Err(_) => Ok((Err(held), None)),
+    }
+}
+
+/// Gives a lock back, and lets the end of the process wait until it is free.
 fn release_behind(client: &Client, lock: Option<StoreLock>) {
     if let Some(lock) = lock {
         client.inner().background.continue_behind(lock.release());

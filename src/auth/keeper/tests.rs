@@ -346,6 +346,58 @@ async fn clients_that_share_a_store_mint_once() {
     assert_eq!(rooms.iter().map(Room::minted).sum::<usize>(), 1);
 }
 
+/// A store whose lock another holder never gives back.
+#[derive(Debug, Default)]
+struct Locked(MemoryTokenStore);
+
+impl TokenStore for Locked {
+    fn load<'a>(&'a self, key: &'a str) -> super::super::StoreFuture<'a, Option<AccessToken>> {
+        self.0.load(key)
+    }
+
+    fn save<'a>(
+        &'a self,
+        key: &'a str,
+        token: &'a AccessToken,
+    ) -> super::super::StoreFuture<'a, ()> {
+        self.0.save(key, token)
+    }
+
+    fn remove<'a>(&'a self, key: &'a str) -> super::super::StoreFuture<'a, ()> {
+        self.0.remove(key)
+    }
+
+    fn lock<'a>(&'a self, _: &'a str) -> super::super::StoreFuture<'a, super::super::StoreLock> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// The wait for the lock, of a flight that replaces one that stalled, and of any other.
+#[tokio::test(start_paused = true)]
+async fn a_flight_that_replaces_one_that_stalled_waits_for_the_lock_for_a_second() {
+    for (keep, stored, outcome) in [
+        (Keep::Share, None, Some((2 * SECOND, "token-1"))),
+        (Keep::Share, Some("stored"), Some((SECOND, "stored"))),
+        (Keep::Must, Some("stored"), None),
+    ] {
+        let store = Locked::default();
+        if let Some(stored) = stored {
+            let token = AccessToken::new(stored).unwrap().expires_in(HOUR);
+            store.save("test at https://api.github.com", &token).await.unwrap();
+        }
+        let source = Source { keep: Some(keep), ..Source::default() };
+        let room = Room::with(source, TokenPolicy::default(), Some(Arc::new(store)));
+        let first = tokio::time::timeout(SECOND, room.held()).await;
+        assert!(first.is_err(), "the lock is waited for");
+        let number = room.keeper.state().flight.as_ref().unwrap().number;
+        room.keeper.give_up(number);
+        let start = Instant::now();
+        let token = tokio::time::timeout(60 * SECOND, room.token()).await.ok();
+        let found = token.as_deref().map(|token| (start.elapsed(), token));
+        assert_eq!(found, outcome, "{keep:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refused_token_is_not_taken_from_the_store_again() {
     let store: Arc<dyn TokenStore> = Arc::new(MemoryTokenStore::new());

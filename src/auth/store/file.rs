@@ -93,6 +93,13 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(64);
 /// What the file is sealed under: no seal of another use is taken for it.
 const SEALED_AS: &str = "token file";
 
+/// What became of an attempt to take a lock.
+enum Attempt<T, A> {
+    Done(T),
+    /// Another holder has the lock. With what was to be done.
+    Busy(A),
+}
+
 impl EncryptedFile {
     /// The store in this file, which is made when the first token is saved. Its folder has to be
     /// there. This reads the file at once, so that what is wrong with it shows at the start.
@@ -128,8 +135,8 @@ impl EncryptedFile {
     /// Reads the file, changes what was read, and replaces the file: one at a time, so that no
     /// process undoes what another has done.
     async fn change(&self, act: impl FnOnce(&mut Entries) + Send + 'static) -> Result<()> {
-        let lock = self.take_lock(self.place.sibling(".lock"), Lasts::Stays).await?;
-        self.blocking(move |place| {
+        let name = self.place.sibling(".lock");
+        self.with_lock(name, Lasts::Stays, move |place, lock| {
             let mut entries = place.read()?;
             act(&mut entries);
             let outcome = place.write(&entries);
@@ -140,20 +147,29 @@ impl EncryptedFile {
         .await
     }
 
-    /// Waits for a lock. Nothing blocks meanwhile, so a call that is dropped leaves no thread
-    /// behind.
-    async fn take_lock(&self, name: OsString, lasts: Lasts) -> Result<FileLock> {
+    /// Waits for a lock, and does something with it in the same job: a task that is not polled any more does not
+    /// hold the lock then. Nothing blocks meanwhile, so a call that is dropped leaves no thread behind.
+    async fn with_lock<T, A>(&self, name: OsString, lasts: Lasts, act: A) -> Result<T>
+    where
+        T: Send + 'static,
+        A: FnOnce(&Place, FileLock) -> Result<T> + Send + 'static,
+    {
         let start = Instant::now();
         let mut pause = FIRST_PAUSE;
+        let mut act = act;
         loop {
             let tried = name.clone();
-            let taken = self.blocking(move |place| {
+            let attempt = self.blocking(move |place| {
                 let taken =
                     place.folder().and_then(|folder| FileLock::try_take(folder, &tried, lasts));
-                taken.map_err(|error| place.failed("locked", error))
+                match taken.map_err(|error| place.failed("locked", error))? {
+                    Some(lock) => act(place, lock).map(Attempt::Done),
+                    None => Ok(Attempt::Busy(act)),
+                }
             });
-            if let Some(lock) = taken.await? {
-                return Ok(lock);
+            match attempt.await? {
+                Attempt::Done(done) => return Ok(done),
+                Attempt::Busy(again) => act = again,
             }
             let left = self.lock_wait.saturating_sub(start.elapsed());
             if left.is_zero() {
@@ -238,7 +254,9 @@ impl TokenStore for EncryptedFile {
         // A digest, since a key may hold what no name of a file can.
         let digest = hex(&Sha256::digest(key)[..8]);
         let name = self.place.sibling(&format!(".{digest}.lock"));
-        Box::pin(async move { Ok(StoreLock::new(self.take_lock(name, Lasts::Goes).await?)) })
+        Box::pin(async move {
+            Ok(StoreLock::new(self.with_lock(name, Lasts::Goes, |_, lock| Ok(lock)).await?))
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::future::join;
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
 use super::entries::{Entries, from_json, to_json};
@@ -267,19 +267,20 @@ async fn hold(
     holder: Bytes,
     mut dropped: oneshot::Receiver<()>,
 ) {
-    while tokio::time::timeout(RENEWED_EVERY, &mut dropped).await.is_err() {
-        match store.renew(&place, holder.clone(), LOCK_TTL).await {
-            Ok(true) => {}
-            Ok(false) => {
+    while timeout(RENEWED_EVERY, &mut dropped).await.is_err() {
+        match timeout(RENEWED_EVERY, store.renew(&place, holder.clone(), LOCK_TTL)).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => {
                 warn!("the lock of a token went to another process: it may be minted twice");
                 return;
             }
             // Tried again: the lock lasts for some of that.
-            Err(error) => warn!(%error, "the lock of a token could not be renewed"),
+            Ok(Err(error)) => warn!(%error, "the lock of a token could not be renewed"),
+            Err(_) => warn!("token lock not renewed: the store did not answer"),
         }
     }
     // If this fails, it ends by itself.
-    let _ = store.release(&place, holder).await;
+    let _ = timeout(LOCK_TTL, store.release(&place, holder)).await;
 }
 
 /// How long there is any use for a token: while it lasts, or can be renewed.

@@ -18,6 +18,7 @@ use crate::names::hex;
 use crate::private_files::{
     Access, Durability, FileRole, FolderRole, Permissions, PrivateFolder, fault, is_warning_due,
 };
+use crate::runtimes::PerRuntime;
 use crate::store::unreadable::TOO_LARGE;
 
 #[derive(Debug)]
@@ -30,8 +31,9 @@ pub(super) struct Folder {
     pub(super) written: AtomicU64,
     /// Whether a task makes room.
     pub(super) clearing: AtomicBool,
-    /// Held by the call of this process that takes the lock.
-    pub(super) turn: Mutex<()>,
+    /// Held by the call that takes the lock. A task of another runtime, which might not be polled, is not waited for:
+    /// the lock itself excludes it.
+    pub(super) turn: PerRuntime<Arc<Mutex<()>>>,
 }
 
 /// Of the bound: so much may be written before somebody looks.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::folder::Folder;
 use crate::private_files::{Access, FileRole, PrivateFolder};
@@ -76,7 +76,7 @@ impl Folder {
     }
 }
 
-/// Does something while the store is locked. Calls of this process wait in order, without a thread.
+/// Does something while the store is locked. Calls of one runtime wait in order, without a thread.
 pub(super) async fn with_lock<T, A>(folder: &Arc<Folder>, act: A) -> io::Result<T>
 where
     T: Send + 'static,
@@ -84,7 +84,12 @@ where
 {
     let start = Instant::now();
     let mut pause = FIRST_PAUSE;
-    let _turn = folder.turn.lock().await;
+    let turn = folder.turn.get_or_make(|_, _| Arc::default());
+    let _turn = match turn.try_lock() {
+        Ok(turn) => turn,
+        // The caller of the one that has the turn might not poll it.
+        Err(_) => timeout(LOCK_WAIT, turn.lock()).await.map_err(|_| IoErrorKind::TimedOut)?,
+    };
     let mut act = act;
     loop {
         let tried = Arc::clone(folder);

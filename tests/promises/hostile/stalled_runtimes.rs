@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use http::Method;
-use octowire::auth::{AccessToken, Keep, MintRequest, TokenFuture, TokenSource};
+use octowire::auth::{AccessToken, Keep, MemoryTokenStore, MintRequest, TokenFuture, TokenSource};
+use octowire::cache::{Cache, CachePolicy};
 use octowire::limits::{Pacing, RateLimits};
 use octowire::store::Memory;
-use octowire::{Client, Error};
+use octowire::{Client, ClientBuilder, Error};
 use serde_json::{Value, json as value};
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::support::{Received, Reply, Server, json};
@@ -124,7 +126,10 @@ fn it_leases_nothing_for_others() {
     });
 }
 
-/// Whose first token never comes.
+/// Waits without a bound of its own: for what has to happen at some time.
+const AT_LAST: Duration = Duration::from_secs(20);
+
+/// A source whose first token never comes.
 #[derive(Debug)]
 struct Source {
     keep: Keep,
@@ -153,9 +158,14 @@ impl TokenSource for Source {
 
 /// A client whose token is being obtained on a runtime that is not polled.
 fn waiting_for_a_token(keep: Keep, server: &Server) -> (Runtime, Client, Arc<AtomicUsize>) {
+    waiting_client(server.unattended(), keep)
+}
+
+/// The same with the client's other settings.
+fn waiting_client(builder: ClientBuilder, keep: Keep) -> (Runtime, Client, Arc<AtomicUsize>) {
     let minted = Arc::new(AtomicUsize::new(0));
     let source = Source { keep, minted: Arc::clone(&minted) };
-    let client = server.unattended().auth(source).build().unwrap();
+    let client = builder.auth(source).build().unwrap();
     let first = runtime();
     first.block_on(async {
         let other = client.clone();
@@ -179,11 +189,55 @@ fn it_obtains_no_token_for_others() {
 #[test]
 fn a_token_that_can_be_renewed_once_is_not_renewed_twice_at_a_time() {
     let (_servers, server) = server(Duration::ZERO);
-    let (_first, client, minted) = waiting_for_a_token(Keep::Must, &server);
-    let waits = async { timeout(Duration::from_secs(2), get(&client, "/b")).await };
-    let waited = runtime().block_on(waits);
-    assert!(waited.is_err(), "it waits");
-    assert_eq!(minted.load(Ordering::SeqCst), 1);
+    let with_store = server.unattended().token_store(MemoryTokenStore::new());
+    for builder in [server.unattended(), with_store] {
+        let (_first, client, minted) = waiting_client(builder, Keep::Must);
+        let waits = async { timeout(Duration::from_secs(2), get(&client, "/b")).await };
+        let waited = runtime().block_on(waits);
+        assert!(waited.is_err(), "it waits");
+        assert_eq!(minted.load(Ordering::SeqCst), 1);
+    }
+}
+
+#[test]
+fn the_lock_of_a_token_that_it_obtains_is_not_waited_for() {
+    let (_servers, server) = server(Duration::ZERO);
+    let builder = server.unattended().token_store(MemoryTokenStore::new());
+    let (_first, client, minted) = waiting_client(builder, Keep::Share);
+    run_promptly(get(&client, "/b"));
+    run_promptly(get(&client, "/c"));
+    assert_eq!(minted.load(Ordering::SeqCst), 2, "one other token, for all");
+}
+
+#[test]
+fn the_lock_of_a_token_that_another_client_obtains_on_it_is_not_waited_for() {
+    let (_servers, server) = server(Duration::ZERO);
+    let store = MemoryTokenStore::new();
+    let builder = || server.unattended().token_store(store.clone());
+    let (_first, _client, minted) = waiting_client(builder(), Keep::Share);
+    let source = Source { keep: Keep::Share, minted: Arc::clone(&minted) };
+    let other = builder().auth(source).build().unwrap();
+    run_promptly(get(&other, "/b"));
+    assert_eq!(minted.load(Ordering::SeqCst), 2);
+}
+
+#[cfg(feature = "token-store")]
+#[test]
+fn the_lock_of_a_token_in_a_file_or_a_shared_store_is_not_waited_for() {
+    use octowire::auth::{EncryptedFile, EncryptedStore, SealingKey};
+
+    let (_servers, server) = server(Duration::ZERO);
+    let key = || SealingKey::from_bytes([7; 32]);
+    let path = std::env::temp_dir().join(format!("octowire-stalled-{}", std::process::id()));
+    let file = EncryptedFile::open(&path, key()).unwrap();
+    let in_file = server.unattended().token_store(file);
+    let in_store = server.unattended().token_store(EncryptedStore::new(Memory::new(), key()));
+    for builder in [in_file, in_store] {
+        let (_first, client, minted) = waiting_client(builder, Keep::Share);
+        run_promptly(get(&client, "/b"));
+        assert_eq!(minted.load(Ordering::SeqCst), 2);
+    }
+    let _ = std::fs::remove_file(path);
 }
 
 #[test]
@@ -198,6 +252,136 @@ fn reads_of_others_do_not_wait_for_its_own() {
     });
     run_promptly(get(&client, "/same"));
     assert_eq!(server.requests().len(), 2);
+}
+
+/// A source whose token comes when the test says so.
+#[derive(Debug)]
+struct Gated {
+    asked: Arc<AtomicUsize>,
+    gate: watch::Receiver<bool>,
+}
+
+impl TokenSource for Gated {
+    fn mint<'a>(&'a self, _: MintRequest<'a>) -> TokenFuture<'a> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let mut gate = self.gate.clone();
+        Box::pin(async move {
+            gate.wait_for(|is_open| *is_open).await.unwrap();
+            // Until this ends, only other runtimes poll the calls that wait for the token.
+            tokio::spawn(async { std::thread::sleep(Duration::from_millis(100)) });
+            AccessToken::new("t0ken")
+        })
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        Cow::Borrowed("gated")
+    }
+}
+
+#[test]
+fn reads_that_it_has_joined_do_not_depend_on_it() {
+    let (_servers, server) = server(Duration::from_secs(1));
+    let (open, gate) = watch::channel(false);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let source = Gated { asked: Arc::clone(&asked), gate };
+    let client = server.unattended().auth(source).build().unwrap();
+    let theirs = client.clone();
+    let running = std::thread::spawn(move || {
+        runtime().block_on(async {
+            // The read, and later ones, which use its connection.
+            for path in ["/same", "/later/1", "/later/2"] {
+                let client = theirs.clone();
+                let read = tokio::spawn(async move { get(&client, path).await });
+                let ended = timeout(AT_LAST, read).await;
+                ended.unwrap_or_else(|_| panic!("{path} hangs")).unwrap().unwrap();
+            }
+        });
+    });
+    let joined = runtime();
+    joined.block_on(async {
+        until(|| asked.load(Ordering::SeqCst) == 1).await;
+        tokio::spawn(async move { get(&client, "/same").await });
+        sleep(Duration::from_millis(50)).await;
+        open.send(true).unwrap();
+        sleep(Duration::from_millis(200)).await;
+    });
+    running.join().unwrap();
+}
+
+#[test]
+fn a_read_whose_caller_does_not_poll_it_is_driven_for_other_runtimes() {
+    let (_servers, server) = server(Duration::from_millis(300));
+    let client = server.unattended().token("t0ken").build().unwrap();
+    let running = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (ended, has_ended) = oneshot::channel::<()>();
+    let theirs = client.clone();
+    let theirs = running.spawn(async move {
+        let mut call = Box::pin(get(&theirs, "/same"));
+        // The request is sent, and then the call is not polled.
+        let sent = timeout(Duration::from_millis(150), &mut call).await;
+        assert!(sent.is_err(), "the answer is not there yet");
+        has_ended.await.unwrap();
+        call.await
+    });
+    run_promptly(async {
+        until(|| server.request_count() == 1).await;
+        sleep(Duration::from_millis(150)).await;
+        get(&client, "/same").await
+    });
+    ended.send(()).unwrap();
+    running.block_on(theirs).unwrap().unwrap();
+    assert_eq!(server.request_count(), 1);
+}
+
+#[test]
+fn a_read_that_its_caller_drops_goes_on_for_other_runtimes() {
+    let (_servers, server) = server(Duration::from_millis(500));
+    let client = server.unattended().token("t0ken").build().unwrap();
+    let running = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let theirs = client.clone();
+    let theirs = running.spawn(async move { get(&theirs, "/same").await });
+    run_promptly(async {
+        until(|| server.request_count() == 1).await;
+        let read = get(&client, "/same");
+        let (read, ()) = tokio::join!(read, async {
+            sleep(Duration::from_millis(100)).await;
+            theirs.abort();
+        });
+        read
+    });
+    assert_eq!(server.request_count(), 1);
+}
+
+#[test]
+fn responses_that_it_revalidates_are_revalidated_by_others() {
+    let (_servers, server) = server(Duration::from_millis(300));
+    let policy = CachePolicy::trust(Duration::ZERO).stale_while_revalidate(AT_LAST * 10);
+    let cache = Cache::memory(1 << 20).policy(policy);
+    let client = server.unattended().cache(cache).token("t0ken").build().unwrap();
+    // More than may be revalidated at a time.
+    const PATHS: usize = 20;
+    let first = runtime();
+    first.block_on(async {
+        for number in 0..PATHS {
+            get(&client, &format!("/{number}")).await.unwrap();
+        }
+        for number in 0..PATHS {
+            get(&client, &format!("/{number}")).await.unwrap();
+        }
+    });
+    // The calls have ended, and what revalidates behind them stands still.
+    let before = server.request_count();
+    runtime().block_on(async {
+        let revalidated = async {
+            let count =
+                || server.requests().iter().skip(before).filter(|r| r.target == "/0").count();
+            while count() == 0 {
+                get(&client, "/0").await.unwrap();
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(AT_LAST, revalidated).await.expect("it is stale for ever");
+    });
 }
 
 #[test]

@@ -130,3 +130,15 @@ async fn a_token_that_was_stored_while_its_lock_was_taken_is_not_minted_again() 
     assert_eq!(tokens, ("token-1".to_owned(), "token-1".to_owned()));
     assert_eq!((first.minted(), second.minted()), (1, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_lock_of_a_token_that_the_store_never_takes_is_given_back() {
+    let memory = Memory::new();
+    let store = Slow { memory: memory.clone(), writes: 24 * HOUR, ..Slow::default() };
+    let room = room(encrypted(store));
+    assert_eq!(room.token().await, "token-1");
+    let other = encrypted(memory);
+    let start = Instant::now();
+    let lock = other.lock("test at https://api.github.com").await;
+    assert!(lock.is_ok(), "{lock:?} after {:?}", start.elapsed());
+}

@@ -192,3 +192,48 @@ async fn what_is_removed_is_judged_under_the_lock() {
     tidied();
     assert!(!disk.0.place_of("k").exists());
 }
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+}
+
+/// Ends with the call's result, however long a busy machine takes.
+async fn at_last<T>(call: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), call).await.expect("it waits for ever")
+}
+
+#[test]
+fn a_call_of_a_runtime_that_is_not_polled_holds_up_no_other_runtime() {
+    let folder = Temporary::new("stalled-runtime");
+    let disk = Disk::open(&folder.0).unwrap();
+    let held = hold(&folder);
+    let still = runtime();
+    still.block_on(async {
+        let disk = disk.clone();
+        tokio::spawn(async move { disk.add("n", 1, LONG).await });
+        // It has its turn now, and waits for the lock.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    });
+    drop(held);
+    let other = runtime();
+    for sum in 1..=3 {
+        assert_eq!(other.block_on(at_last(disk.add("m", 1, LONG))).unwrap(), sum);
+    }
+    drop(still);
+}
+
+#[tokio::test]
+async fn a_call_that_is_not_polled_holds_up_others_for_the_wait_for_the_lock_at_most() {
+    let folder = Temporary::new("not-polled");
+    let disk = Disk::open(&folder.0).unwrap();
+    let held = hold(&folder);
+    let mut stopped = disk.add("n", 1, LONG);
+    assert!(tokio::time::timeout(Duration::from_millis(20), &mut stopped).await.is_err());
+    drop(held);
+    let start = Instant::now();
+    let error = at_last(disk.add("n", 1, LONG)).await.unwrap_err();
+    assert!(start.elapsed() >= LOCK_WAIT, "{:?}", start.elapsed());
+    assert!(error.is_retryable() && error.to_string().contains("was locked for"), "{error}");
+    drop(stopped);
+    assert_eq!(at_last(disk.add("n", 1, LONG)).await.unwrap(), 1);
+}
