@@ -261,13 +261,20 @@ mod tests {
         timeout(Duration::from_secs(2), home.stalled()).await.is_ok()
     }
 
+    /// For what must come to be so, on a machine with much else to do.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    async fn becomes_stalled(home: &HomeRuntime) -> bool {
+        timeout(PATIENCE, home.stalled()).await.is_ok()
+    }
+
     #[test]
     fn a_runtime_that_is_not_polled_or_shut_down_is_noticed_by_another_one() {
         let (one, other) = (runtime(), runtime());
         let home = one.block_on(async { HomeRuntime::current().unwrap() });
-        assert!(other.block_on(is_stalled(&home)));
+        assert!(other.block_on(becomes_stalled(&home)));
         drop(one);
-        assert!(other.block_on(is_stalled(&home)));
+        assert!(other.block_on(becomes_stalled(&home)));
     }
 
     #[test]
@@ -351,7 +358,7 @@ mod tests {
                     let home = home.clone();
                     waiters.spawn(async move { home.stalled().await });
                 }
-                let all = timeout(Duration::from_secs(5), waiters.join_all());
+                let all = timeout(PATIENCE, waiters.join_all());
                 assert_eq!(all.await.expect("some were not told").len(), WAITERS);
             });
             assert_eq!(tasks(&still), 1, "after {:?}", began.elapsed());
@@ -380,7 +387,7 @@ mod tests {
         let is_stalled =
             |within| other.block_on(async { timeout(within, home.stalled()).await.is_ok() });
         for _ in 0..5 {
-            assert!(is_stalled(Duration::from_secs(5)), "it runs no task");
+            assert!(is_stalled(PATIENCE), "it runs no task");
             // The blocked task and one probe.
             assert_eq!(tasks(&busy), 2);
         }

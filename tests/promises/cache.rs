@@ -21,6 +21,19 @@ mod rfc9111;
 mod stores;
 
 const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// Has only [`advance`] move what the library takes for the time of day while the result lives, however long the test
+/// takes: by the paused clock, it is later than it is, and of the two, the later one counts. Comes before the first call.
+async fn still() -> Still {
+    let still = Still::new();
+    // The two are set side by side when the library asks for the time first, which a clock that was moved on before
+    // would not be ahead of.
+    let client = Client::builder().base_url("http://127.0.0.1:1").build().unwrap();
+    let _ = client.health();
+    advance(HOUR).await;
+    still
+}
 
 /// One identity whose tokens change.
 #[derive(Clone, Debug)]
@@ -148,7 +161,7 @@ async fn computed_tags_can_be_switched_off() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_trusted_is_given_unasked_until_its_time_is_over() {
-    let _still = Still::new();
+    let _still = still().await;
     let github = Resources::start().await;
     for (policy, seconds) in [
         (CachePolicy::moderate(), 300),
@@ -345,7 +358,7 @@ async fn who_reads_after_a_write_is_not_told_what_was_before() {
 
 #[tokio::test(start_paused = true)]
 async fn while_github_fails_what_is_stored_stands_in_if_it_may() {
-    let _still = Still::new();
+    let _still = still().await;
     let github = Resources::start().await;
     let builder = || github.server.builder().auth(Rotating::new("octo"));
     let policy = CachePolicy::trust(10 * SECOND).stale_if_error(60 * SECOND);
@@ -375,7 +388,7 @@ async fn while_github_fails_what_is_stored_stands_in_if_it_may() {
 
 #[tokio::test(start_paused = true)]
 async fn what_must_be_asked_for_is_not_given_while_github_fails() {
-    let _still = Still::new();
+    let _still = still().await;
     let github = Resources::start().await;
     github.state().headers = "cache-control: private, must-revalidate\r\n".to_owned();
     let policy = CachePolicy::revalidate().stale_if_error(600 * SECOND);
@@ -388,7 +401,7 @@ async fn what_must_be_asked_for_is_not_given_while_github_fails() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_stale_is_given_at_once_and_asked_for_once_behind_it() {
-    let _still = Still::new();
+    let _still = still().await;
     let github = Resources::start().await;
     let policy = CachePolicy::trust(10 * SECOND).stale_while_revalidate(60 * SECOND);
     let client = client(&github, Cache::default().policy(policy));

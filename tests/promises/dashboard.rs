@@ -14,13 +14,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
 
+use crate::support::ports::free_port;
+
 mod browser;
 
 const TOKEN: &str = "hunter2-hunter2-hunter2";
 const PATHS: [&str; 6] = ["/", "/style.css", "/script.js", "/icon.svg", "/events", "/state.json"];
 
 async fn here() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, free_port())).await.unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
 }

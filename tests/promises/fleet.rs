@@ -8,12 +8,12 @@ use futures_util::future::join_all;
 use http::Method;
 use octowire::Client;
 use octowire::limits::RateLimits;
-use octowire::store::Redis;
 use serde_json::Value;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 use crate::redis_servers::RedisServer;
+use crate::support::connected;
 use crate::support::limiter::{Allowed, Limiter};
 
 const PROCESSES: usize = 4;
@@ -130,7 +130,7 @@ async fn a_member() {
         .token("ghs_0123456789")
         .rate_limits(RateLimits::default())
         .call_timeout(180 * SECOND)
-        .store(Redis::connect(variable("REDIS")).await.unwrap())
+        .store(connected(&variable("REDIS")).await)
         .build()
         .unwrap();
     let tasks = (0..TASKS).map(|task| {

@@ -2,7 +2,7 @@
 //!
 //! Each test is a process of its own, whose allocations are counted.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::Method;
 use octowire::cache::{Cache, CachePolicy};
@@ -49,7 +49,6 @@ fn measure<C, T>(
     fill: impl AsyncFnOnce(&C) -> T,
 ) -> f64 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let rest = || tokio::time::sleep(Duration::from_millis(50));
     runtime.block_on(async {
         let prepared = prepare().await;
         rest().await;
@@ -67,6 +66,17 @@ fn measure<C, T>(
         drop((kept, prepared));
         share
     })
+}
+
+/// Waits until nothing has been allocated or freed for a while.
+async fn rest() {
+    let (start, mut seen, mut unchanged) = (Instant::now(), live(), 0);
+    while unchanged < 3 && start.elapsed() < Duration::from_secs(10) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let now = live();
+        unchanged = if now == seen { unchanged + 1 } else { 0 };
+        seen = now;
+    }
 }
 
 async fn read(client: &Client, path: &str) -> Result<(), Error> {
@@ -274,7 +284,7 @@ fn what_a_client_remembers_of_calls_is_bounded() {
                 read(&client, &format!("/hostile/{number}")).await.unwrap_err();
             }
             // The connections of these calls have ended.
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            rest().await;
             live()
         };
         // What a client has from the beginning.

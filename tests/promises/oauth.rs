@@ -191,10 +191,12 @@ async fn until(what: &str, happened: impl Fn() -> bool) {
     }
 }
 
-/// The same for what shall not happen.
+/// The same for what shall not happen: for a while of real time, and of turns of this thread, which has few of them in
+/// that time on a busy machine.
 async fn quiet() {
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_millis(20) {
+    let (start, mut turns) = (Instant::now(), 0);
+    while start.elapsed() < Duration::from_millis(20) || turns <= 200 {
         tokio::task::yield_now().await;
+        turns += 1;
     }
 }

@@ -10,8 +10,10 @@ use octowire::telemetry::usage::{Budget, BudgetState, Count, Period, Plan, Usage
 use octowire::testing::{Fault, MockGitHub};
 use octowire::{Client, ClientBuilder, ErrorKind, RetryPolicy};
 use serde_json::Value;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::gone::Gone;
+use crate::support::Folder;
 
 fn budget() -> Budget {
     Budget::new("a plan", Period::Month)
@@ -175,10 +177,9 @@ async fn what_the_cache_has_is_given_when_a_budget_is_spent() {
 #[tokio::test]
 async fn a_budget_outlives_the_process() {
     let mock = MockGitHub::start().await;
-    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let folder = folder.join(format!("usage-{}", std::process::id()));
+    let folder = Folder::new("usage");
     let client = || {
-        let store = Disk::open(&folder).unwrap();
+        let store = Disk::open(&folder.0).unwrap();
         with(&mock, budget().hard(5))
             .store(store)
             .store_timeout(Duration::from_secs(5))
@@ -193,34 +194,23 @@ async fn a_budget_outlives_the_process() {
     assert_eq!(answered(&second, 9).await, 2);
     let report = second.usage().report().await;
     assert_eq!((report.budgets[0].used, report.periods[2].total.requests), (5, 5), "{report}");
-    std::fs::remove_dir_all(&folder).unwrap();
 }
 
-/// The requests of this month that a store in this folder was told of.
-async fn told(mock: &MockGitHub, folder: &std::path::Path) -> u64 {
-    let client = mock.client_builder().store(Disk::open(folder).unwrap());
+/// The requests of this month that a store was told of.
+async fn told(mock: &MockGitHub, store: impl Store) -> u64 {
+    let client = mock.client_builder().store(store);
     let client = client.store_timeout(Duration::from_secs(5)).build().unwrap();
     client.usage().report().await.periods[2].total.requests
 }
 
-fn folder(name: &str) -> std::path::PathBuf {
-    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
-    folder.join(format!("usage-{name}-{}", std::process::id()))
-}
-
-/// Short programs in turn, each with a runtime of its own, add up in one store however they end.
-#[test]
-fn short_programs_in_turn_add_up_exactly() {
-    let outer = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let mock = outer.block_on(MockGitHub::start());
-    let folder = folder("short");
-    let runtimes: [fn() -> tokio::runtime::Builder; 2] =
-        [tokio::runtime::Builder::new_current_thread, tokio::runtime::Builder::new_multi_thread];
+/// Whether short programs in turn, each with a runtime of its own, add up in one store however they end. Those that
+/// close their clients do in any store.
+fn programs_add_up<S: Store>(outer: &Runtime, mock: &MockGitHub, store: impl Fn() -> S) -> bool {
     let mut expected = 0;
-    for builder in runtimes {
+    for builder in [Builder::new_current_thread, Builder::new_multi_thread] {
         for closes in [true, false, false] {
             let program = async {
-                let builder = mock.client_builder().store(Disk::open(&folder).unwrap());
+                let builder = mock.client_builder().store(store());
                 let builder = builder.cache(Cache::off()).rate_limits(RateLimits::none());
                 let client = builder.store_timeout(Duration::from_secs(5)).build().unwrap();
                 for _ in 0..3 {
@@ -235,25 +225,42 @@ fn short_programs_in_turn_add_up_exactly() {
             };
             builder().enable_all().build().unwrap().block_on(program);
             expected += 3 + u64::from(closes);
-            assert_eq!(outer.block_on(told(&mock, &folder)), expected, "{closes}");
+            let told = outer.block_on(told(mock, store()));
+            if told != expected {
+                assert!(!closes && told < expected, "{told} of {expected}, {closes}");
+                return false;
+            }
         }
     }
-    std::fs::remove_dir_all(&folder).unwrap();
+    true
+}
+
+#[test]
+fn short_programs_in_turn_add_up_exactly() {
+    let outer = Builder::new_multi_thread().enable_all().build().unwrap();
+    let mock = outer.block_on(MockGitHub::start());
+    // What a client tells it as it is dropped is there at once.
+    let memory = Memory::new();
+    assert!(programs_add_up(&outer, &mock, || memory.clone()));
+    // For the disk, a client that is dropped waits for a while only, which can be too short on a busy machine.
+    let all_on_disk = (0..10).any(|attempt| {
+        let folder = Folder::new(&format!("usage-short-{attempt}"));
+        programs_add_up(&outer, &mock, || Disk::open(&folder.0).unwrap())
+    });
+    assert!(all_on_disk);
 }
 
 #[tokio::test]
 async fn a_report_tells_the_store_what_it_says() {
     let mock = MockGitHub::start().await;
-    let folder = folder("report");
-    let client = mock.client_builder().store(Disk::open(&folder).unwrap()).cache(Cache::off());
+    let folder = Folder::new("usage-report");
+    let client = mock.client_builder().store(Disk::open(&folder.0).unwrap()).cache(Cache::off());
     let client = client.store_timeout(Duration::from_secs(5)).build().unwrap();
     for requests in 1..4 {
         client.meta().get_zen().send().await.unwrap();
         assert_eq!(client.usage().report().await.periods[2].total.requests, requests);
-        assert_eq!(told(&mock, &folder).await, requests);
+        assert_eq!(told(&mock, Disk::open(&folder.0).unwrap()).await, requests);
     }
-    drop(client);
-    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[tokio::test]
@@ -374,11 +381,11 @@ async fn a_budget_that_is_spent_mints_no_token_and_is_no_reason_to_wait() {
 mod fleet {
     use std::process::Stdio;
 
-    use octowire::store::Redis;
     use tokio::process::Command;
 
     use super::*;
     use crate::redis_servers::RedisServer;
+    use crate::support::connected;
 
     const HARD: usize = 300;
     const TOKEN: &str = "ghp_0123456789";
@@ -407,7 +414,7 @@ mod fleet {
         }
         assert_eq!(mock.received().len(), HARD, "all of it, and no more");
         let github = with(&mock, budget().hard(HARD as u64)).token(TOKEN);
-        let github = github.store(Redis::connect(redis.url()).await.unwrap()).build().unwrap();
+        let github = github.store(connected(&redis.url()).await).build().unwrap();
         let report = github.usage().report().await;
         assert_eq!(report.budgets[0].used, HARD as u64);
         assert_eq!(report.periods[2].total.requests, HARD as u64, "{report}");
@@ -424,7 +431,7 @@ mod fleet {
             .token(TOKEN)
             .rate_limits(RateLimits::none())
             .retry(RetryPolicy::none())
-            .store(Redis::connect(variable("REDIS")).await.unwrap())
+            .store(connected(&variable("REDIS")).await)
             .store_timeout(Duration::from_secs(5))
             .cache(Cache::off())
             .usage(policy)

@@ -93,7 +93,7 @@ impl Deliveries {
     /// Sends deliveries for as long as the soak lasts.
     pub fn start(folder: &Path, length: Duration) -> Self {
         std::fs::create_dir_all(folder.join("journal")).unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = crate::redis_servers::free_port();
         let acknowledged = Arc::new(Mutex::new(HashSet::new()));
         let (began, next) = (Instant::now(), Arc::new(AtomicU64::new(0)));
         let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build().unwrap();

@@ -5,9 +5,15 @@
 pub mod github_app;
 pub mod hostile;
 pub mod limiter;
+#[allow(
+    clippy::duplicate_mod,
+    reason = "so have the Redis servers, which not every test program has"
+)]
+pub mod ports;
 pub mod resources;
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use octowire::cache::Cache;
@@ -15,6 +21,37 @@ use octowire::limits::RateLimits;
 use octowire::{Client, ClientBuilder, RetryPolicy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+
+/// A folder that goes with the test.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new(name: &str) -> Self {
+        let name = format!("{name}-{}", std::process::id());
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let _ = std::fs::remove_dir_all(&path);
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A store in the server at this URL, which may be slow to answer at first: others have just started, too.
+#[cfg(feature = "redis")]
+pub async fn connected(url: &str) -> octowire::store::Redis {
+    let start = std::time::Instant::now();
+    loop {
+        match octowire::store::Redis::connect(url).await {
+            Ok(store) => return store,
+            Err(error) => assert!(start.elapsed().as_secs() < 20, "{error}"),
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
 
 /// A request as it came in.
 #[derive(Clone, Debug, Default)]

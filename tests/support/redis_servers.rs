@@ -1,12 +1,17 @@
 //! Redis servers on free ports, which end with the test. They come from the system: without
 //! `redis-server` and `redis-sentinel` a test fails.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+#[path = "ports.rs"]
+mod ports;
+
+pub use ports::free_port;
 
 /// A server, or a Sentinel.
 pub struct RedisServer {
@@ -73,7 +78,7 @@ impl RedisServer {
     /// Three masters that share the slots.
     #[allow(dead_code, reason = "not every test binary has one")]
     pub fn cluster() -> Vec<Self> {
-        let node = || Self::with(&["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]);
+        let node = || Self::with(&["--cluster-enabled", "yes", "--cluster-node-timeout", "15000"]);
         let nodes = [node(), node(), node()];
         let slots = [(0, 5460), (5461, 10922), (10923, 16383)];
         for (node, (first, last)) in nodes.iter().zip(slots) {
@@ -131,7 +136,24 @@ impl RedisServer {
 
     /// Starts it anew, on the same port and with nothing in it.
     pub fn restart(&mut self) {
-        self.kill();
+        let start = Instant::now();
+        loop {
+            self.kill();
+            self.child = Some(self.spawn());
+            // It ends by itself if it cannot listen there, as where a test looks whether the port is free.
+            while !self.has_ended() {
+                if TcpStream::connect(("127.0.0.1", self.port)).is_ok() && !self.has_ended() {
+                    return;
+                }
+                assert!(start.elapsed() < PATIENCE, "it does not listen within {PATIENCE:?}");
+                sleep(Duration::from_millis(20));
+            }
+            assert!(start.elapsed() < PATIENCE, "it ended by itself for {PATIENCE:?}");
+            sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn spawn(&self) -> Child {
         let child = Command::new(self.program)
             .args(&self.arguments)
             .current_dir(&self.directory)
@@ -139,11 +161,13 @@ impl RedisServer {
             .stderr(Stdio::null())
             .spawn();
         let program = self.program;
-        let child = child.unwrap_or_else(|error| {
+        child.unwrap_or_else(|error| {
             panic!("{program} has to be installed, see scripts/test.sh: {error}")
-        });
-        self.child = Some(child);
-        eventually("it listens", || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
+        })
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.child.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some())
     }
 }
 
@@ -154,22 +178,13 @@ impl Drop for RedisServer {
     }
 }
 
+const PATIENCE: Duration = Duration::from_secs(20);
+
 fn eventually(what: &str, done: impl Fn() -> bool) {
     let start = Instant::now();
     while !done() {
-        assert!(start.elapsed() < Duration::from_secs(20), "{what}: not within 20 s");
+        assert!(start.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
         sleep(Duration::from_millis(20));
-    }
-}
-
-/// A port whose double for the cluster's bus is a port as well.
-fn free_port() -> u16 {
-    loop {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        if port < 55_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
-            return port;
-        }
     }
 }
 

@@ -15,6 +15,9 @@ use octowire::webhooks::{Delivery, OutgoingDelivery, Receiver, Verifier};
 use reqwest::Client;
 use serde_json::Value;
 
+#[path = "../support/ports.rs"]
+mod ports;
+
 const DASHBOARD: &str = include_str!("../../dashboards/grafana.json");
 
 /// What is asked of Prometheus, which knows no variable of Grafana's.
@@ -72,7 +75,7 @@ impl Prometheus {
         );
         let file = folder.join("prometheus.yml");
         fs::write(&file, config).unwrap();
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let free = format!("127.0.0.1:{}", ports::free_port());
         let child = Command::new("prometheus")
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))

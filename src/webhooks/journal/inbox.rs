@@ -387,6 +387,11 @@ impl<'a> Inbox<'a> {
         self.in_memory.unrecorded.extend(ids.map(|id| (id, Outcome::Handled)));
     }
 
+    #[cfg(test)]
+    pub(super) fn unrecorded(&self) -> usize {
+        self.in_memory.unrecorded.len()
+    }
+
     fn is_unrecorded(&self, id: &str) -> bool {
         self.in_memory.unrecorded.contains_key(id)
     }

@@ -157,7 +157,7 @@ fn nobody_is_told_what_is_anothers_from_a_store() {
 
 #[test]
 fn nobody_is_told_what_is_anothers_from_the_disk() {
-    let folder = super::stores::Folder::new("isolation");
+    let folder = crate::support::Folder::new("cache-isolation");
     let number = std::cell::Cell::new(0);
     stories(30, || {
         number.set(number.get() + 1);

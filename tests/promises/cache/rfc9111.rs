@@ -1,13 +1,14 @@
 //! What RFC 9111 asks of a private cache, as a table.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http::Method;
 use octowire::cache::{Cache, CachePolicy, CacheStatus};
 use serde_json::Value;
 use tokio::time::advance;
 
-use crate::support::{Reply, Server, Still, json as answer};
+use super::still;
+use crate::support::{Reply, Server, json as answer};
 
 /// A first read, a pause, and a second one.
 struct Case {
@@ -143,18 +144,17 @@ const CASES: [Case; 52] = [
     ),
 ];
 
-/// Headers with their dates.
+/// Headers with their dates, by the library's time.
 fn headers(text: &str) -> String {
+    let now = octowire::Client::builder().base_url("http://127.0.0.1:1").build().unwrap();
+    let now = now.health().time;
     let mut result = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
         let (seconds, after) = after.split_once('}').unwrap();
         let seconds: i64 = seconds.parse().unwrap();
-        let distance = Duration::from_secs(seconds.unsigned_abs());
-        let now = SystemTime::now();
-        let time = if seconds < 0 { now - distance } else { now + distance };
+        let time = now + chrono::TimeDelta::seconds(seconds);
         result.push_str(before);
-        let time = chrono::DateTime::<chrono::Utc>::from(time);
         result.push_str(&time.format("%a, %d %b %Y %H:%M:%S GMT").to_string());
         rest = after;
     }
@@ -171,7 +171,7 @@ fn each_rule_is_kept() {
 }
 
 async fn keep(Case { rule, told, asks, after, expected }: Case) {
-    let _still = Still::new();
+    let _still = still().await;
     let told = headers(told);
     let server = Server::start(move |request| {
         let headers = format!("etag: \"1\"\r\n{told}\r\n");
@@ -198,7 +198,7 @@ async fn keep(Case { rule, told, asks, after, expected }: Case) {
 
 #[tokio::test(start_paused = true)]
 async fn a_304_updates_what_is_stored_but_for_what_belongs_to_the_body() {
-    let _still = Still::new();
+    let _still = still().await;
     let server = Server::start(|request| async move {
         Reply::Raw(match request.headers.contains_key("if-none-match") {
             true => b"HTTP/1.1 304 Not Modified\r\netag: \"2\"\r\ncache-control: max-age=600\r\n\

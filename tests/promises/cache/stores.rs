@@ -1,8 +1,7 @@
 //! The same from every store, and from stores that fail.
 
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::Method;
 use octowire::cache::{Cache, CachePolicy, CacheStatus, Purge};
@@ -11,28 +10,11 @@ use octowire::{Client, ErrorKind};
 use serde_json::{Value, json};
 
 use super::{Rotating, get, status};
+use crate::support::Folder;
 use crate::support::resources::Resources;
 
-/// A folder that goes with the test.
-pub struct Folder(pub PathBuf);
-
-impl Folder {
-    pub fn new(name: &str) -> Self {
-        let name = format!("cache-{name}-{}", std::process::id());
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        let _ = std::fs::remove_dir_all(&path);
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 /// Machines that run tests are busy: what these tests are about does not depend on how fast a store is.
-const PATIENT: Duration = Duration::from_secs(2);
+const PATIENT: Duration = Duration::from_secs(10);
 
 /// Two processes that share a store, as far as the cache can tell.
 async fn two_share(cache: impl Fn() -> Cache) {
@@ -74,7 +56,7 @@ async fn two_share(cache: impl Fn() -> Cache) {
 #[tokio::test]
 async fn two_share_a_memory() {
     let store = Memory::new();
-    two_share(|| Cache::store(store.clone())).await;
+    two_share(|| Cache::store(store.clone()).store_timeout(PATIENT)).await;
 }
 
 const KEY: &str = "hunter2-hunter2-hunter2";
@@ -82,7 +64,7 @@ const KEY: &str = "hunter2-hunter2-hunter2";
 #[tokio::test]
 async fn two_share_a_memory_with_a_key() {
     let store = Memory::new();
-    two_share(|| Cache::store(store.clone()).integrity_key(KEY)).await;
+    two_share(|| Cache::store(store.clone()).integrity_key(KEY).store_timeout(PATIENT)).await;
 }
 
 #[tokio::test]
@@ -91,6 +73,7 @@ async fn who_has_another_key_is_told_nothing_that_was_stored() {
     let store = Memory::new();
     let client = |key: Option<&str>| {
         let cache = Cache::store(store.clone()).policy(CachePolicy::moderate());
+        let cache = cache.store_timeout(PATIENT);
         let cache = match key {
             Some(key) => cache.integrity_key(key),
             None => cache,
@@ -117,6 +100,7 @@ async fn a_log_with_an_impossible_number_begins_anew() {
     let store = Memory::new();
     let client = || {
         let cache = Cache::store(store.clone()).policy(CachePolicy::moderate());
+        let cache = cache.store_timeout(PATIENT);
         github.server.unattended().auth(Rotating::new("octo")).cache(cache).build().unwrap()
     };
     let name = format!("cache:{}/:marks", github.server.url);
@@ -139,7 +123,7 @@ async fn a_log_with_an_impossible_number_begins_anew() {
 
 #[tokio::test]
 async fn two_share_a_disk() {
-    let folder = Folder::new("shared");
+    let folder = Folder::new("cache-shared");
     two_share(|| Cache::store(Disk::open(&folder.0).unwrap()).store_timeout(PATIENT)).await;
 }
 
@@ -162,7 +146,7 @@ async fn a_value_that_is_too_large_for_a_store_is_not_kept() {
     github.state().body = |_, _, token| format!("\"{}{token}\"", "x".repeat(30_000));
     for (largest, expected) in [(20_000, CacheStatus::Miss), (40_000, CacheStatus::Hit)] {
         let cache = Cache::store(Memory::new()).policy(CachePolicy::moderate());
-        let cache = cache.max_answer_bytes(largest).compress_above(1 << 20);
+        let cache = cache.max_answer_bytes(largest).compress_above(1 << 20).store_timeout(PATIENT);
         let client = github.server.unattended().cache(cache).build().unwrap();
         client.request(Method::GET, "/x").send::<String>().await.unwrap();
         let again = client.request(Method::GET, "/x").send::<String>().await.unwrap();
@@ -173,7 +157,7 @@ async fn a_value_that_is_too_large_for_a_store_is_not_kept() {
 #[tokio::test]
 async fn what_is_damaged_or_of_another_version_is_a_miss() {
     let github = Resources::start().await;
-    let folder = Folder::new("damaged");
+    let folder = Folder::new("cache-damaged");
     let client = || {
         let cache = Cache::store(Disk::open(&folder.0).unwrap()).policy(CachePolicy::moderate());
         let cache = cache.store_timeout(PATIENT);
@@ -214,9 +198,11 @@ async fn a_store_that_is_gone_costs_a_miss_and_no_more() {
     let github = Resources::start().await;
     let mut server = crate::redis_servers::RedisServer::start();
     let cache = Cache::store(Redis::builder(server.url()).build().unwrap());
-    let cache = cache.policy(CachePolicy::moderate());
+    let cache = cache.policy(CachePolicy::moderate()).store_timeout(PATIENT);
     let client = github.server.unattended().cache(cache).build().unwrap();
     get(&client, "/x").await;
+    // It is written after the call.
+    client.close().await;
     assert_eq!(status(&client, "/x").await, CacheStatus::Hit);
     server.kill();
     for _ in 0..5 {
@@ -230,7 +216,7 @@ async fn a_store_that_is_gone_costs_a_miss_and_no_more() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), back).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(30), back).await.unwrap();
     assert_eq!(get(&client, "/x").await["version"], 1);
 }
 
@@ -251,7 +237,7 @@ const PATHS: usize = 8;
 async fn a_process_that_is_killed_leaves_answers_whole_or_not_at_all() {
     let github = Resources::start().await;
     github.state().body = body;
-    let folder = Folder::new("killed");
+    let folder = Folder::new("cache-killed");
     let (_, module) = module_path!().split_once("::").unwrap();
     let mut kept = 0;
     for round in 0..12 {
@@ -263,6 +249,12 @@ async fn a_process_that_is_killed_leaves_answers_whole_or_not_at_all() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
+        // It comes to write before it is killed, however long it takes to start.
+        let (before, start) = (github.server.request_count(), Instant::now());
+        while github.server.request_count() < before + 8 {
+            assert!(start.elapsed() < Duration::from_secs(60), "the writer does not write");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         tokio::time::sleep(Duration::from_millis(150 + 37 * round)).await;
         writer.kill().unwrap();
         writer.wait().unwrap();
@@ -306,7 +298,7 @@ async fn a_writer() {
 #[tokio::test]
 async fn no_token_is_in_what_is_kept_or_in_its_name() {
     let github = Resources::start().await;
-    let folder = Folder::new("tokens");
+    let folder = Folder::new("cache-tokens");
     let cache = || {
         let cache = Cache::store(Disk::open(&folder.0).unwrap()).compress_above(1 << 20);
         cache.policy(CachePolicy::trust(Duration::ZERO)).store_timeout(PATIENT)
@@ -344,14 +336,18 @@ async fn no_token_is_in_what_is_kept_or_in_its_name() {
 #[tokio::test]
 async fn what_is_refreshed_behind_a_call_is_fresh_in_a_store_as_well() {
     let github = Resources::start().await;
-    let policy = CachePolicy::trust(Duration::from_millis(300));
-    let cache =
-        Cache::store(Memory::new()).policy(policy.stale_while_revalidate(Duration::from_secs(600)));
+    let policy = CachePolicy::trust(Duration::from_secs(3));
+    let policy = policy.stale_while_revalidate(Duration::from_secs(600));
+    let cache = Cache::store(Memory::new()).policy(policy).store_timeout(PATIENT);
     let client = github.server.unattended().cache(cache).build().unwrap();
     get(&client, "/x").await;
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    tokio::time::sleep(Duration::from_millis(3_200)).await;
     assert_eq!(status(&client, "/x").await, CacheStatus::Stale);
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(status(&client, "/x").await, CacheStatus::Hit);
+    let is_fresh = async {
+        while status(&client, "/x").await != CacheStatus::Hit {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), is_fresh).await.expect("it is never fresh");
     assert_eq!(github.sent(), 2);
 }

@@ -167,7 +167,7 @@ async fn send(client: &reqwest::Client, url: &str, number: u32) -> u32 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_of_fifty_thousand_deliveries_is_handled_once_though_the_program_is_killed_twice() {
     let folder = Folder::new();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = crate::support::ports::free_port();
     let path = folder.file().parent().unwrap().to_owned();
     let mut program = Program { child: None, folder: path.clone(), port };
     program.start();

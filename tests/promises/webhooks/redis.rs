@@ -4,14 +4,13 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use octowire::store::Redis;
 use octowire::webhooks::{Once, Receiver};
 
 use super::{Handled, builder, deliver, settled};
 use crate::redis_servers::RedisServer;
 
 async fn receiver(redis: &RedisServer, handled: &Handled) -> Receiver {
-    let store = Redis::connect(&redis.url()).await.unwrap();
+    let store = crate::support::connected(&redis.url()).await;
     handled.start(builder().once(Once::new(store)))
 }
 

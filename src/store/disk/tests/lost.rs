@@ -246,6 +246,7 @@ async fn what_was_discarded_is_removed() {
     let folder = Temporary::new("discarded");
     let disk = Disk::open(&folder.0).unwrap();
     disk.put("k", Bytes::from_static(b"v"), LONG).await.unwrap();
+    background_ended(&disk).await;
     // A folder with content in place of a value, and one in place of a shard that has been moved away.
     let file = disk.0.place_of("k");
     fs::remove_file(&file).unwrap();

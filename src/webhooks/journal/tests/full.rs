@@ -49,7 +49,7 @@ fn in_process(test: &str, act: impl AsyncFnOnce(PathBuf)) {
 }
 
 async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    for _ in 0..2_000 {
+    for _ in 0..4_000 {
         if is_so() {
             return;
         }
@@ -60,7 +60,7 @@ async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 /// Opens the journal once the tasks of a receiver that was dropped have let go of it.
 async fn reopen(file: &Path) -> Journal {
-    for _ in 0..400 {
+    for _ in 0..4_000 {
         match Journal::open(file).await {
             Err(error) if error.to_string().contains("is in use") => {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -165,7 +165,10 @@ fn what_cannot_be_recorded_to_the_end_is_handled_once_more_by_the_next_process()
         let journal = Journal::open(&file).await.unwrap();
         let (first, _) = handled_while_full(&journal).await;
         assert_eq!(first.shutdown(Duration::from_secs(1)).await, 0);
-        drop((first, journal));
+        drop(first);
+        // The last that has the journal waits for its last attempt, for which there must be no room yet.
+        until("its tasks have ended", || Arc::strong_count(&journal.writer) == 1).await;
+        drop(journal);
         disk_has_room();
         let (journal, seen) = (reopen(&file).await, Seen::default());
         assert_eq!(journal.pending(), 11);
@@ -222,30 +225,42 @@ fn as_many_as_can_be_remembered_are_and_callers_do_not_wait_until_all_are_record
     in_process(test, async |file| {
         let journal = Journal::open(&file).await.unwrap();
         journal.accept("pending", record("body")).await.unwrap();
-        disk_is_full();
         say("it was full".to_owned());
-        let fill = Job::new(|inbox: &mut Inbox<'_>| {
-            inbox.pretend_unrecorded((0..inbox::MAX_UNRECORDED).map(|number| number.to_string()));
-            Ok(())
-        });
-        let _ = journal.run(fill).await;
-        until("all are remembered", || !journal.can_remember()).await;
-        for _ in 0..20 {
-            let accepted = journal.accept("new", record("body")).await;
-            assert!(matches!(accepted, Err(_) | Ok(Accepted::Full)), "{accepted:?}");
-        }
-        disk_has_room();
-        let known = loop {
-            match journal.accept("7", record("body")).await {
-                Ok(accepted) => break accepted,
-                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+        let mut left = 0;
+        // On a busy machine, a caller can come so late that most are recorded by then.
+        for _ in 0..10 {
+            disk_is_full();
+            let fill = Job::new(|inbox: &mut Inbox<'_>| {
+                let ids = (0..inbox::MAX_UNRECORDED).map(|number| number.to_string());
+                inbox.pretend_unrecorded(ids);
+                Ok(())
+            });
+            let _ = journal.run(fill).await;
+            until("all are remembered", || !journal.can_remember()).await;
+            for _ in 0..20 {
+                let accepted = journal.accept("new", record("body")).await;
+                assert!(matches!(accepted, Err(_) | Ok(Accepted::Full)), "{accepted:?}");
             }
-        };
+            disk_has_room();
+            left = loop {
+                let accept = Job::new(|inbox: &mut Inbox<'_>| {
+                    Ok((inbox.accept("7", &record("body"))?, inbox.unrecorded()))
+                });
+                match journal.run(accept).await {
+                    Ok((known, left)) => {
+                        assert_eq!(known, Accepted::Done);
+                        break left;
+                    }
+                    Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+                }
+            };
+            until("all are recorded", || journal.unrecorded() == 0).await;
+            if left >= inbox::MAX_UNRECORDED - 600 {
+                break;
+            }
+        }
         // It is answered before they are recorded, or between two of many transactions.
-        let left = journal.unrecorded();
-        assert!(left >= inbox::MAX_UNRECORDED as u64 - 600, "{left} are left");
-        assert_eq!(known, Accepted::Done);
-        until("all are recorded", || journal.unrecorded() == 0).await;
+        assert!(left >= inbox::MAX_UNRECORDED - 600, "{left} are left");
         assert_eq!(journal.accept("7", record("body")).await.unwrap(), Accepted::Done);
         assert_eq!(journal.accept("pending", record("body")).await.unwrap(), Accepted::Pending);
     });
