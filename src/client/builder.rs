@@ -302,6 +302,9 @@ impl ClientBuilder {
     /// was taken. While another client holds the lock, the store's own bound holds
     /// (`EncryptedStore::lock_wait`), since that client mints the token.
     ///
+    /// Quota of limits lasts for half a second from its request: however large this time is, a call waits 400 ms for
+    /// it, and continues with the client's share then.
+    ///
     /// A store that takes longer for one operation is taken to be unavailable, by all clients of the process
     /// that have the same store and timeout. Calls do not wait for it then. The client asks again in the
     /// background, at most ten times a second, and once a second if it stays unavailable.

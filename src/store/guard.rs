@@ -66,6 +66,8 @@ pub struct StoreHealth {
 pub(crate) const PATIENCE: Duration = Duration::from_millis(50);
 /// The time for an operation that no call waits for, unless calls have more.
 pub(crate) const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(1);
+/// A lease lasts for half a second from its request.
+const LEASE_TIMEOUT: Duration = Duration::from_millis(400);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A store that comes and goes is told of once in this time.
@@ -109,10 +111,15 @@ impl Guard {
         BACKGROUND_TIMEOUT.max(self.timeout)
     }
 
+    /// The longest time that calls wait for quota: what comes later is over, or nearly so.
+    pub(crate) fn lease_timeout(&self) -> Duration {
+        self.timeout.min(LEASE_TIMEOUT)
+    }
+
     /// Asks for quota. The inner `None` says that the store does not share any, the outer one
     /// that it is not to be had. Calls wait for it, unless they continue without already.
     ///
-    /// A lease that comes after the guard's timeout is one: no call has waited for it, and its client knows
+    /// A lease that comes after [`lease_timeout`](Self::lease_timeout) is one: no call has waited for it, and its client knows
     /// its share of the limits by it.
     pub(crate) async fn lease(
         &self,
@@ -127,11 +134,11 @@ impl Guard {
         }
         let start = Instant::now();
         let mut operation = self.store.lease(key, request);
-        let in_time = timeout(self.timeout, &mut operation).await;
+        let in_time = timeout(self.lease_timeout(), &mut operation).await;
         let is_late = in_time.is_err();
         let mut lease = done(self.judged(start, in_time));
         if is_late {
-            let rest = BACKGROUND_TIMEOUT.saturating_sub(self.timeout);
+            let rest = BACKGROUND_TIMEOUT.saturating_sub(self.lease_timeout());
             lease = timeout(rest, operation).await.ok().and_then(Result::ok);
         }
         Some(lease?.map(|lease| lease.bounded(request)))

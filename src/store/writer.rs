@@ -24,7 +24,7 @@ use crate::telemetry::meter;
 
 /// Writes values to a store in the background: for each key one after the other, and of those that
 /// wait the last one. What waits is bounded; if it is too much, the value is dropped that has waited
-/// for longest, and before removals any value.
+/// for longest, and before removals any value. One value that is larger than the bound waits beside the others.
 ///
 /// What waits is known to this process: it looks at [`pending`](Self::pending) before it reads.
 ///
@@ -78,7 +78,7 @@ struct Write {
 
 /// As many writes wait at most.
 pub(crate) const MAX_WRITES: usize = 1_024;
-/// The bytes of those that wait and are under way.
+/// The bytes of those that wait and are under way, without one that is larger by itself.
 pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// As many are under way at a time.
 const MAX_CONCURRENT: usize = 32;
@@ -172,7 +172,11 @@ impl Inner {
             true => writing.as_mut().poll(context).map(Some),
             false => Poll::Ready(None),
         });
-        let Some(ran) = ran.await else { return };
+        let Some(ran) = ran.await else {
+            // What was begun can still reach the store, over what was written since.
+            self.state().remove_after(&key);
+            return;
+        };
         if ran != Ran::Done(()) {
             meter::store_writes_dropped("failed", 1);
         }
@@ -197,6 +201,9 @@ impl State {
         self.queued = self.queued.saturating_add(1);
         let queued = self.waiting.get(&key).map_or(self.queued, |before| before.queued);
         let write = Write { value, queued };
+        if is_oversize(&write) && self.has_other_oversize(&key) {
+            return 1;
+        }
         self.bytes = self.bytes.saturating_add(size(&key, &write));
         match self.waiting.insert(Arc::clone(&key), write) {
             Some(before) => self.bytes = self.bytes.saturating_sub(size(&key, &before)),
@@ -207,14 +214,29 @@ impl State {
         while self.waiting.len() > MAX_WRITES || self.bytes > MAX_BYTES {
             let is_value =
                 |key: &&Arc<str>| self.waiting.get(*key).is_some_and(|it| it.value.is_some());
-            let oldest = self.order.iter().find(is_value).or_else(|| self.order.front());
-            let oldest = oldest.unwrap_or(&key).clone();
+            let oldest = self.order.iter().find(is_value);
+            // One that waits until its key is written is not in the order.
+            let oldest = oldest.or_else(|| self.waiting.keys().find(is_value));
+            let oldest = oldest.or_else(|| self.order.front()).unwrap_or(&key).clone();
             self.order.retain(|waiting| *waiting != oldest);
             let Some(write) = self.waiting.remove(&oldest) else { break };
             self.bytes = self.bytes.saturating_sub(size(&oldest, &write));
             dropped += 1;
         }
         dropped
+    }
+
+    /// Whether a value of another key is pending that is larger than all others may be.
+    fn has_other_oversize(&self, key: &Arc<str>) -> bool {
+        let running = self.running.iter().map(|(key, running)| (key, &running.write));
+        self.waiting.iter().chain(running).any(|(other, write)| other != key && is_oversize(write))
+    }
+
+    /// Has the key removed, unless it is to be written anyway.
+    fn remove_after(&mut self, key: &Arc<str>) {
+        if !self.waiting.contains_key(key) {
+            self.queue(Arc::clone(key), None);
+        }
     }
 
     /// Takes the write that is next, for the task of this runtime.
@@ -346,9 +368,19 @@ impl Drop for Driver {
     }
 }
 
+/// What a write counts towards [`MAX_BYTES`].
 fn size(key: &str, write: &Write) -> usize {
-    let value = write.value.as_ref().map_or(0, |(value, _)| value.len());
+    let value = if is_oversize(write) { 0 } else { value_len(write) };
     key.len().saturating_add(value).saturating_add(OVERHEAD)
+}
+
+/// Whether a value is larger than all others together may be: one of these is pending at a time.
+fn is_oversize(write: &Write) -> bool {
+    value_len(write) > MAX_BYTES - MAX_WRITES * OVERHEAD
+}
+
+fn value_len(write: &Write) -> usize {
+    write.value.as_ref().map_or(0, |(value, _)| value.len())
 }
 
 #[cfg(test)]
@@ -508,6 +540,88 @@ mod tests {
         more.abort();
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn one_value_that_is_larger_than_the_bound_is_written_beside_the_others() {
+        let (store, writer) = slow();
+        writer.put("begun".to_owned(), b"v", LONG);
+        writer.put("other".to_owned(), b"v", LONG);
+        let large = vec![0; 2 * MAX_BYTES];
+        writer.put("large".to_owned(), &large, LONG);
+        writer.put("too much".to_owned(), &large, LONG);
+        writer.flush().await;
+        let written = store.written.lock().unwrap();
+        let keys: Vec<_> = written.iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys, ["begun", "other", "large"]);
+        assert_eq!(writer.0.state().bytes, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_removal_is_not_dropped_for_a_value_of_a_key_that_is_being_written() {
+        let (store, writer) = slow();
+        let half = vec![0; MAX_BYTES / 2];
+        writer.put("k".to_owned(), &half, LONG);
+        writer.remove("removed".to_owned());
+        // With what is being written of the same key, it is too much.
+        writer.put("k".to_owned(), &half, LONG);
+        writer.flush().await;
+        let written = store.written.lock().unwrap();
+        assert!(written.iter().any(|(key, _)| key == "removed"));
+        assert_eq!(written.iter().filter(|(key, _)| key == "k").count(), 1);
+    }
+
+    /// A store whose writes are made by a task of the runtime that asks, as those of a connection are.
+    #[derive(Clone, Debug, Default)]
+    struct Connected(Memory);
+
+    impl Store for Connected {
+        fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+            self.0.get(key)
+        }
+        fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
+            let (memory, key) = (self.0.clone(), key.to_owned());
+            let task = tokio::spawn(async move { memory.put(&key, value, ttl).await });
+            Box::pin(async move { task.await.unwrap() })
+        }
+        fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+            self.0.claim(key, value, ttl)
+        }
+        fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+            self.0.renew(key, value, ttl)
+        }
+        fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
+            self.0.remove(key)
+        }
+        fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+            self.0.release(key, value)
+        }
+        fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+            self.0.add(key, amount, ttl)
+        }
+    }
+
+    #[test]
+    fn an_older_value_that_reaches_the_store_late_does_not_stay() {
+        let store = Connected::default();
+        let guard = Guard::new(Arc::new(store.clone()), crate::store::STORE_TIMEOUT);
+        let writer = Writer::new(Arc::new(guard));
+        let runtime = || {
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            builder.enable_time().build().unwrap()
+        };
+        let (still, other) = (runtime(), runtime());
+        still.block_on(async { writer.put("k".to_owned(), b"1", LONG) });
+        other.block_on(async {
+            writer.put("k".to_owned(), b"2", LONG);
+            writer.flush().await;
+        });
+        let value = || other.block_on(store.get("k")).unwrap();
+        assert_eq!(value(), Some(Bytes::from_static(b"2")));
+        // The runtime that was not polled sends what it had begun.
+        still.block_on(async { sleep(5 * TAKES).await });
+        other.block_on(writer.flush());
+        assert_eq!((value(), writer.0.state().bytes), (None, 0));
+    }
+
     #[test]
     fn what_a_runtime_left_is_written_by_the_next() {
         let (store, writer) = slow();
@@ -554,10 +668,10 @@ mod tests {
         });
         assert!(start.elapsed() < 2 * abandoned_after, "{:?}", start.elapsed());
         assert_eq!(writer.0.state().bytes, 0);
-        // The task that comes late to its end writes no older value over it, and has nothing to take back.
+        // The task that comes late to its end leaves no older value, which it may have sent before it ended.
         still.block_on(async { sleep(5 * TAKES).await });
+        other.block_on(writer.flush());
         let value = other.block_on(store.memory.get("k")).unwrap();
-        assert_eq!(value, Some(Bytes::from_static(b"2")));
-        assert_eq!((writer.pending("k"), writer.0.state().bytes), (None, 0));
+        assert_eq!((value, writer.pending("k"), writer.0.state().bytes), (None, None, 0));
     }
 }

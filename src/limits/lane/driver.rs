@@ -31,7 +31,7 @@ pub(super) async fn keep_time(mut driver: Driver) {
                 let (at, request) = lane.ask(&mut state);
                 due = at;
                 if let (Some(request), Some((guard, _))) = (request, &lane.shared) {
-                    late = Instant::now().checked_add(guard.timeout());
+                    late = Instant::now().checked_add(guard.lease_timeout());
                     let calls_wait = state.rules.waits_for_store();
                     asking.set(lease(Arc::clone(lane), request, calls_wait).fuse());
                 }

@@ -183,6 +183,25 @@ fn a_call_waits_for_the_store_no_longer_if_another_runtime_is_not_polled() {
     assert!(shortest < Duration::from_millis(200), "{shortest:?}");
 }
 
+/// What a store answers after a second is over by then.
+#[tokio::test(start_paused = true)]
+async fn calls_go_with_their_share_if_leases_are_over_when_they_come() {
+    for policy in [RateLimits::default(), RateLimits::none()] {
+        let store = Handle::default();
+        store.0.late.store(1_200, Ordering::Relaxed);
+        let guard = Arc::new(Guard::new(Arc::new(store.clone()), Duration::from_secs(3)));
+        let (key, member) = ("limits:here:me".to_owned(), "client 0".to_owned());
+        let lane = Lane::in_fleet(Arc::new(policy), guard, key, member);
+        let seen = Seen { patience: Duration::from_secs(3), ..Seen::default() };
+        for cost in [read(), write("octo"), write("octo"), read()] {
+            seen.call(&lane, cost, 10).await;
+            tokio::time::sleep(Duration::from_secs(20)).await;
+        }
+        let longest = seen.longest.load(Ordering::Relaxed);
+        assert!(longest <= 850, "{longest} ms");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_long_queue_is_looked_at_a_bounded_number_of_times() {
     const CALLS: u64 = 5_000;
