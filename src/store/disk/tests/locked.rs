@@ -230,7 +230,7 @@ async fn a_call_that_is_not_polled_holds_up_others_for_the_wait_for_the_lock_at_
     let folder = Temporary::new("not-polled");
     let disk = Disk::open(&folder.0).unwrap();
     let held = hold(&folder);
-    let mut stopped = disk.add("n", 1, LONG);
+    let mut stopped = disk.add("stopped", 1, LONG);
     assert!(tokio::time::timeout(Duration::from_millis(20), &mut stopped).await.is_err());
     drop(held);
     let start = Instant::now();
