@@ -26,7 +26,7 @@
 //! | value of the disk store | repaired | repaired | refused: a change does not show, and a store may forget |
 //! | folder that the library created | accepted | repaired | repaired |
 //! | folder of this user that the application names | accepted | accepted with a warning | refused |
-//! | folder of root that the application names | accepted | accepted | warning: this user cannot restrict it |
+//! | folder of root that the application names | accepted | accepted | refused, or a warning if a file system is mounted at it |
 //! | the same of another user, if root runs the process | accepted | accepted with a warning | refused |
 //!
 //! If root runs the process, a folder of root is this user's. It is accepted with a warning, whoever can write

@@ -340,6 +340,10 @@ impl Keeper {
                 Ok(Err(_)) => Err(keeper.hangs()),
                 Err(_) => Err(keeper.lost()),
             };
+            if replaces_stalled && outcome.is_err() {
+                // The stalled one may still hold the lock.
+                keeper.state().has_stalled = true;
+            }
             let outcome = keeper.arrive(number, outcome);
             sender.send_replace(Some(outcome));
         };

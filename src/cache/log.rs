@@ -71,7 +71,7 @@ struct Inner {
     /// The marks that this process made.
     made: AtomicU64,
     /// Whether a task reads marks behind the calls.
-    is_reading: AtomicBool,
+    is_reading: PerRuntime<Arc<AtomicBool>>,
     shared: Option<Shared>,
 }
 
@@ -200,7 +200,7 @@ impl Log {
     }
 
     fn new(shared: Option<Shared>) -> Self {
-        let (made, is_reading) = (AtomicU64::new(0), AtomicBool::new(false));
+        let (made, is_reading) = (AtomicU64::new(0), PerRuntime::default());
         Self(Arc::new(Inner { marks: Mutex::default(), made, is_reading, shared }))
     }
 
@@ -223,12 +223,14 @@ impl Log {
 
     /// Has a task read what a call has no time for.
     pub(crate) fn read_behind(&self, mut unread: Unread) {
-        if self.0.is_reading.swap(true, Ordering::AcqRel) {
+        // The task of another runtime may not be polled.
+        let is_reading = self.0.is_reading.get_or_make(|_, _| Arc::default());
+        if is_reading.swap(true, Ordering::AcqRel) {
             return;
         }
-        let reading = Reading(Arc::clone(&self.0));
+        let (inner, reading) = (Arc::clone(&self.0), Reading(is_reading));
         continue_behind(async move {
-            let inner = &reading.0;
+            let _reading = reading;
             let Some(shared) = &inner.shared else { return };
             for _ in 0..MAX_READS_BEHIND {
                 if unread.urgency == Urgency::Lost {
@@ -245,6 +247,11 @@ impl Log {
                 unread = more;
             }
         });
+    }
+
+    /// Whether all marks are known that there were at this time.
+    pub(crate) fn is_read_since(&self, time: Instant) -> bool {
+        self.0.shared.is_none() || self.0.marks().read.is_some_and(|read| read >= time)
     }
 
     /// The log began by a claim of this process, with this number: it has no marks.
@@ -485,11 +492,11 @@ impl Inner {
 }
 
 /// A task that reads behind the calls: until it is dropped, no other one is needed.
-struct Reading(Arc<Inner>);
+struct Reading(Arc<AtomicBool>);
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        self.0.is_reading.store(false, Ordering::Release);
+        self.0.store(false, Ordering::Release);
     }
 }
 

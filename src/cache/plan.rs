@@ -7,6 +7,7 @@ use http::header::{
     CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, ETAG, HeaderName, LAST_MODIFIED, LINK, VARY,
 };
 use http::{Method, StatusCode};
+use tokio::time::Instant;
 use url::Url;
 
 use super::conditional::{Conditional, Sent};
@@ -34,6 +35,8 @@ pub(crate) struct Plan {
     policy: CachePolicy,
     key: Key,
     identity: String,
+    /// When the call began.
+    began: Instant,
 }
 
 /// What is done about a stored answer.
@@ -115,7 +118,8 @@ impl Plan {
         }
         let key = asked(prepared).key(Some(&identity));
         let allowance = cache.allowance(&prepared.store_wait);
-        Some(Self { key, identity, cache: Arc::clone(cache), policy, allowance })
+        let (cache, began) = (Arc::clone(cache), Instant::now());
+        Some(Self { key, identity, cache, policy, allowance, began })
     }
 
     /// What is told of an answer that came from this URL.
@@ -182,9 +186,7 @@ impl Plan {
         match self.cache.log.verdict(entry) {
             Verdict::Forgotten => false,
             Verdict::Doubtful => self.use_of(entry, Verdict::Doubtful) != Use::Ask,
-            Verdict::Good => {
-                self.use_of(entry, Verdict::Good) != Use::Ask || self.may_outlast(entry)
-            }
+            Verdict::Good => self.use_of(entry, Verdict::Good) != Use::Ask,
         }
     }
 
@@ -228,7 +230,11 @@ impl Plan {
 
     /// Whether what is stored is given though GitHub could not be asked for this reason.
     pub(crate) fn outlasts(&self, entry: &Entry, verdict: Verdict, error: &Error) -> bool {
-        verdict == Verdict::Good && is_outage(error) && self.may_outlast(entry)
+        // What the look had no need to read of the log is read by now.
+        let log = &self.cache.log;
+        let is_good = verdict == Verdict::Good
+            || (log.is_read_since(self.began) && log.verdict(entry) == Verdict::Good);
+        is_good && is_outage(error) && self.may_outlast(entry)
     }
 
     /// Whether what is stored is given while GitHub fails.

@@ -197,7 +197,7 @@ async fn no_call_waits_for_its_store_longer_than_it_may() {
 
 #[tokio::test(start_paused = true)]
 async fn nor_does_the_first_call_of_a_client() {
-    let kinds = ["hit", "revalidated", "miss", "write", "bypass"];
+    let kinds = ["hit", "revalidated", "outlasting", "miss", "write", "bypass"];
     for delay in [0, 1, 20, 40, 49, 60, 200, 900, NEVER] {
         for (kind, strict) in kinds.into_iter().flat_map(|kind| [(kind, false), (kind, true)]) {
             let usage = || {
@@ -207,6 +207,10 @@ async fn nor_does_the_first_call_of_a_client() {
             };
             let cache = || match kind {
                 "revalidated" => Cache::default().policy(CachePolicy::revalidate()),
+                "outlasting" => {
+                    let hour = Duration::from_secs(3_600);
+                    Cache::default().policy(CachePolicy::revalidate().stale_if_error(hour))
+                }
                 "bypass" => Cache::off(),
                 _ => cached(),
             };

@@ -53,8 +53,8 @@ fn a_folder_is_this_users_or_roots_and_others_cannot_exchange_what_is_in_it() {
         (Root, 0o1777, Use, Use),
         // As volumes of a pod are.
         (Root, 0o2775, Use, Use),
-        (Root, 0o777, Warn, open(0o777)),
-        (Root, 0o2777, Warn, open(0o2777)),
+        (Root, 0o777, open(0o777), open(0o777)),
+        (Root, 0o2777, open(0o2777), open(0o2777)),
         (Other(7), 0o700, owner, own_owner),
         (Other(7), 0o775, owner, own_owner),
         (Other(7), 0o777, owner, own_owner),
@@ -98,6 +98,19 @@ fn root_uses_folders_of_other_users_that_not_everyone_can_write_to() {
             // Root would have created it as its own.
             assert_eq!(verdict(FolderRole::Own), Refuse(Problem::OwnFolderOwner(7)));
         }
+    }
+}
+
+/// The `emptyDir` of a pod has the mode 0777. In a folder of root's that is no volume, each user of the machine could
+/// exchange files for older ones.
+#[test]
+fn a_volume_of_root_that_everyone_can_write_to_is_used() {
+    use Verdict::{Refuse, Warn};
+    for mode in [0o777, 0o2777] {
+        let facts = Facts { is_volume: true, ..facts(Kind::Folder, Owner::Root, mode) };
+        let verdict = |role| folder_verdict(&facts, role, Permissions::Checked);
+        assert_eq!(verdict(FolderRole::Given), Warn);
+        assert_eq!(verdict(FolderRole::Own), Refuse(Problem::FolderOpen(mode)));
     }
 }
 

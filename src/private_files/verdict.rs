@@ -103,8 +103,10 @@ fn given_folder_verdict(facts: &Facts) -> Verdict {
         // Root can write to the folders of all users, as to a volume of the host's. Its files are root's.
         Owner::Other(owner) if !facts.is_root => Verdict::Refuse(Problem::Owner(owner)),
         _ if !facts.is_open() => Verdict::Use,
-        // This user cannot restrict it, such as the `emptyDir` of a pod.
-        Owner::Root if facts.is_open_to_everyone() => Verdict::Warn,
+        // This user cannot restrict a volume, such as the `emptyDir` of a pod. In another folder, each user of the
+        // machine could exchange what is this user's for what it was before.
+        Owner::Root if facts.is_open_to_everyone() && facts.is_volume => Verdict::Warn,
+        Owner::Root if facts.is_open_to_everyone() => Verdict::Refuse(Problem::FolderOpen(mode)),
         Owner::Root => Verdict::Use,
         // Nor does it last if root does.
         Owner::ThisUser if facts.is_root && facts.is_volume => Verdict::Warn,

@@ -55,7 +55,9 @@ pub(super) fn header(name: &HeaderName, value: &HeaderValue) -> Taken {
     if names::is_ordinary(name) {
         Taken::Ordinary
     } else if is_called_secret
-        && (!names::can_be_ordinary(name) || looks::is_like_credential(value.as_bytes()))
+        && (!names::can_be_ordinary(name)
+            || looks::is_like_credential(value.as_bytes())
+            || !looks::is_of_words(value.as_bytes()))
     {
         Taken::Secret
     } else if names::is_identifier(name) && !is_called_secret {
@@ -257,7 +259,19 @@ mod tests {
             "x-shard-key",
             "x-github-cache-key",
         ] {
-            for value in PLAIN.into_iter().chain(LETTERS) {
+            // A short key and a person's password look like this, and so does no routing name.
+            for value in [
+                "kX9vTq2m",
+                "Tr0ub4dor&3",
+                "Winter2026!Blue",
+                "p4ssw0rd",
+                "s3cret!",
+                "k8sproduction",
+            ] {
+                assert_eq!(given(name, value, false), Secret, "{name}: {value}");
+            }
+            let plain = PLAIN.into_iter().filter(|value| *value != "k8sproduction");
+            for value in plain.chain(LETTERS) {
                 assert_eq!(given(name, value, false), Private, "{name}: {value}");
                 for value in [format!("Bearer {value}"), format!(" token {value}")] {
                     assert_eq!(given(name, &value, false), Secret, "{name}: {value}");

@@ -38,6 +38,10 @@ const MAX_BYTES_PER_CHANGE: usize = 4;
 const MIN_CHANGES_OF_RUN: usize = 3;
 /// A number after a word, such as a year, has no more digits.
 const MAX_NUMBER_DIGITS: usize = 4;
+/// An identifier of digits has no more, nor a time in seconds.
+const MAX_ID_DIGITS: usize = 10;
+/// A part of a name that may be anything: `k8s`, `1a`.
+const MAX_SHORT_BYTES: usize = 3;
 /// Capitals with which a name in camel case begins if its first word is an acronym: that of the next word is among
 /// them.
 const ACRONYM_CAPITALS: RangeInclusive<usize> = 3..=6;
@@ -58,6 +62,21 @@ pub(super) fn is_like_credential(value: &[u8]) -> bool {
     let value = value.trim_ascii();
     let space = value.iter().position(|byte| *byte == b' ');
     has_random_word(value) || space.is_some_and(|space| is_scheme(&value[..space]))
+}
+
+/// Whether a value is made of words, numbers and times, as the name of a place or of a version is. Anything else can
+/// be a short key or a person's password.
+pub(super) fn is_of_words(value: &[u8]) -> bool {
+    let is_between = |byte: &u8| b" ,;=-_./:@+".contains(byte);
+    let parts = value.trim_ascii().split(is_between);
+    let is_number =
+        |part: &[u8]| part.iter().all(u8::is_ascii_digit) && part.len() <= MAX_ID_DIGITS;
+    let is_short =
+        |part: &[u8]| part.len() <= MAX_SHORT_BYTES && part.iter().all(u8::is_ascii_alphanumeric);
+    let mut words = parts.filter(|part| !part.is_empty());
+    words.all(|part| {
+        is_short(part) || is_number(part) || is_time(part) || is_word(part) || is_camel_case(part)
+    })
 }
 
 /// Whether the first word of credentials is a scheme.

@@ -42,8 +42,8 @@ use value::Value;
 /// Values are not encrypted. On Unix, only the user of the process can read them. If other users can
 /// write to the folder `octowire-store`, that is repaired, with a warning, and so is a value that a group can
 /// read or write, as volumes of a pod become when they are mounted again. If `octowire-store` belongs to another
-/// user or is a link, it is refused. The folder that it is in is refused if everyone can write to it and the
-/// process could restrict that. Volumes of containers, such as the `emptyDir` of a pod, are used with a warning.
+/// user or is a link, it is refused. The folder that it is in is refused if everyone can write to it.
+/// Volumes of containers, such as the `emptyDir` of a pod, are used with a warning.
 ///
 /// A value that belongs to another user, that everyone can write to, that is a link or has a second name (a hard
 /// link), or is not a regular file, is not believed: a warning says so, and the next write replaces it. If the file

@@ -119,8 +119,8 @@ impl Guard {
     /// Asks for quota. The inner `None` says that the store does not share any, the outer one
     /// that it is not to be had. Calls wait for it, unless they continue without already.
     ///
-    /// A lease that comes after [`lease_timeout`](Self::lease_timeout) is one: no call has waited for it, and its client knows
-    /// its share of the limits by it.
+    /// A lease that comes after [`lease_timeout`](Self::lease_timeout) is one: no call has waited for it, and its client
+    /// knows its share of the limits by it. Whether the store answers is judged by the guard's timeout nevertheless.
     pub(crate) async fn lease(
         &self,
         key: &str,
@@ -134,13 +134,14 @@ impl Guard {
         }
         let start = Instant::now();
         let mut operation = self.store.lease(key, request);
-        let in_time = timeout(self.lease_timeout(), &mut operation).await;
-        let is_late = in_time.is_err();
-        let mut lease = done(self.judged(start, in_time));
-        if is_late {
-            let rest = BACKGROUND_TIMEOUT.saturating_sub(self.lease_timeout());
-            lease = timeout(rest, operation).await.ok().and_then(Result::ok);
-        }
+        let lease = match timeout(self.timeout, &mut operation).await {
+            Err(late) => {
+                self.judged::<()>(start, Err(late));
+                let rest = self.background_timeout().saturating_sub(self.timeout);
+                timeout(rest, operation).await.ok().and_then(Result::ok)
+            }
+            in_time => done(self.judged(start, in_time)),
+        };
         Some(lease?.map(|lease| lease.bounded(request)))
     }
 
@@ -571,6 +572,50 @@ mod tests {
         assert_eq!(memory.get("k").await.unwrap(), None);
         assert_eq!(memory.get("mine:k").await.unwrap(), Some(value()));
         assert_eq!(get(&plain).await, Some(None));
+    }
+
+    /// A store that takes so many milliseconds for a lease.
+    #[derive(Debug)]
+    struct Leases(Memory, u64);
+
+    impl Store for Leases {
+        fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+            self.0.get(key)
+        }
+        crate::store::forward_all_but_get!();
+        fn lease<'a>(
+            &'a self,
+            key: &'a str,
+            request: &'a LeaseRequest,
+        ) -> StoreFuture<'a, Option<Lease>> {
+            Box::pin(async move {
+                tokio::time::sleep(Duration::from_millis(self.1)).await;
+                self.0.lease(key, request).await
+            })
+        }
+    }
+
+    /// No call waits for it, and it says that the store answers, and how many share the limits.
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_calls_did_not_wait_for_is_used_and_judged() {
+        for (takes, timeout, is_up) in
+            [(450, 3_000, true), (1_200, 3_000, true), (200, 50, false), (450, 400, false)]
+        {
+            let store = Arc::new(Leases(Memory::new(), takes));
+            let guard = Guard::new(store, Duration::from_millis(timeout));
+            failed(&mut guard.state(), "an outage");
+            tokio::time::sleep(FIRST_PAUSE).await;
+            let request = LeaseRequest {
+                member: "m".to_owned(),
+                serial: 1,
+                epoch: Some("e".to_owned()),
+                join: Some(super::super::Join::default()),
+                ..LeaseRequest::default()
+            };
+            let lease = guard.lease("limits:x", &request, false).await;
+            assert!(lease.flatten().is_some(), "{takes} of {timeout} ms");
+            assert_eq!(guard.retry_at().is_none(), is_up, "{takes} of {timeout} ms");
+        }
     }
 
     #[tokio::test(start_paused = true)]

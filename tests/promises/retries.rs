@@ -161,7 +161,8 @@ async fn what_is_tried_again_follows_from_the_method_the_failure_and_the_body() 
                 }
                 for opted_in in [false, true] {
                     let kept =
-                        is_tried_again_by_the_rule(method.clone(), failure, carries, opted_in);
+                        is_tried_again_by_the_rule(method.clone(), failure, carries, opted_in)
+                            .await;
                     // The timeout of these is waited for, by all at once.
                     match failure {
                         Failure::Silence => silences.push(kept),
@@ -175,12 +176,13 @@ async fn what_is_tried_again_follows_from_the_method_the_failure_and_the_body() 
     join_all(silences).await;
 }
 
+/// Returns the call of a client that is built already.
 async fn is_tried_again_by_the_rule(
     method: Method,
     failure: Failure,
     carries: Carries,
     opted_in: bool,
-) {
+) -> impl Future<Output = ()> {
     let case = format!("{method} {failure:?} {carries:?} {opted_in}");
     let idempotent = opted_in || !matches!(method, Method::POST | Method::PATCH);
     let again = failure.is_transient()
@@ -194,12 +196,14 @@ async fn is_tried_again_by_the_rule(
     };
     let request = carries.on(builder.build().unwrap().request(method, "/x"));
     let request = if opted_in { request.idempotent() } else { request };
-    let outcome = request.send_empty().await;
-    assert_eq!(outcome.is_ok(), again, "{case}: {outcome:?}");
-    let seen = server.requests();
-    assert_eq!(seen.len(), if again { 2 } else { 1 }, "{case}");
-    for request in seen {
-        assert_eq!(request.body, carries.bytes(), "{case}");
+    async move {
+        let outcome = request.send_empty().await;
+        assert_eq!(outcome.is_ok(), again, "{case}: {outcome:?}");
+        let seen = server.requests();
+        assert_eq!(seen.len(), if again { 2 } else { 1 }, "{case}");
+        for request in seen {
+            assert_eq!(request.body, carries.bytes(), "{case}");
+        }
     }
 }
 

@@ -58,9 +58,11 @@ async fn a_body_that_does_not_come_costs_no_status() {
                 let mut steps =
                     vec![Step::Send([head.as_bytes(), &MESSAGE.as_bytes()[..sent]].concat())];
                 steps.extend(ending.clone());
+                let server = Http1::start(move |_, _| steps.clone()).await;
+                // It takes a while to be built, which is not to be part of an attempt.
+                let client = client(server.builder());
                 calls.push(async move {
-                    let server = Http1::start(move |_, _| steps.clone()).await;
-                    let error = get(&client(server.builder())).await;
+                    let error = get(&client).await;
                     let what = format!("{status}, {how} after {sent}: {error}");
                     assert_eq!(error.kind(), ErrorKind::Api, "{what}");
                     assert_eq!(error.status().unwrap().as_str(), &status[..3], "{what}");
