@@ -38,7 +38,7 @@ pub fn check(document: &Value) -> Result<()> {
             let below = references.iter().map(|other| known.get(other).copied().flatten());
             let parts = below.fold(parts, |all, below| all.saturating_add(below.unwrap_or(0)));
             if parts > MAX_PARTS {
-                let message = format!("a schema that has more than {MAX_PARTS} parts");
+                let message = format!("the schema has more than {MAX_PARTS} parts");
                 return Err(Error::new(STAGE, pointer, message));
             }
             known.insert(reference, Some(parts));
@@ -47,7 +47,7 @@ pub fn check(document: &Value) -> Result<()> {
         match known.get(reference) {
             Some(Some(_)) => continue,
             Some(None) => {
-                return Err(Error::new(STAGE, pointer, "a schema that is part of itself"));
+                return Err(Error::new(STAGE, pointer, "the schema contains itself"));
             }
             None => {}
         }

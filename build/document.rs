@@ -54,12 +54,12 @@ pub fn resolve<'a>(
         let Some(reference) = value.get("$ref").and_then(Value::as_str) else {
             return Ok(value);
         };
-        value =
-            reference.strip_prefix('#').and_then(|pointer| document.pointer(pointer)).ok_or_else(
-                || Error::new(stage, at, format!("`$ref` to `{reference}`, which does not exist")),
-            )?;
+        value = reference
+            .strip_prefix('#')
+            .and_then(|pointer| document.pointer(pointer))
+            .ok_or_else(|| Error::new(stage, at, format!("unresolved `$ref` to `{reference}`")))?;
     }
-    Err(Error::new(stage, at, "a `$ref` that refers to itself"))
+    Err(Error::new(stage, at, "a `$ref` refers to itself"))
 }
 
 /// The name of the component schema that a `$ref` names.

@@ -46,7 +46,7 @@ pub fn generate(document: &Value) -> Result<TokenStream> {
 
 fn run(document: &Value) -> std::result::Result<TokenStream, String> {
     let document: OpenAPI = serde_json::from_value(document.clone())
-        .map_err(|e| format!("not the OpenAPI 3.0 that `openapiv3` reads: {e}"))?;
+        .map_err(|e| format!("`openapiv3` cannot read the document: {e}"))?;
     let mut settings = GenerationSettings::new();
     settings
         .with_interface(InterfaceStyle::Positional)
@@ -65,7 +65,7 @@ fn run(document: &Value) -> std::result::Result<TokenStream, String> {
             .downcast_ref::<String>()
             .map(String::as_str)
             .or_else(|| panic.downcast_ref::<&str>().copied());
-        Err(format!("progenitor gave up: {}", message.unwrap_or("it does not say why")))
+        Err(format!("progenitor panicked: {}", message.unwrap_or("no panic message")))
     })
 }
 

@@ -174,7 +174,7 @@ pub fn read(tokens: TokenStream) -> Result<Model> {
                 if let Some((name, definition)) = definition(item)?
                     && model.types.insert(name.clone(), definition).is_some()
                 {
-                    let message = format!("two schemas would both be the type `{name}`");
+                    let message = format!("two schemas map to the type `{name}`");
                     return Err(Error::new(STAGE, "/components/schemas", message));
                 }
             }
@@ -242,7 +242,7 @@ fn definition(item: Split) -> Result<Option<(String, Definition)>> {
         return Ok(None);
     }
     let item = syn::parse2::<Item>(item.whole)
-        .map_err(|e| Error::new(STAGE, "", format!("cannot read what typify wrote: {e}")))?;
+        .map_err(|e| Error::new(STAGE, "", format!("cannot parse typify's output: {e}")))?;
     Ok(match item {
         Item::Struct(item) => {
             let kind = match &item.fields {
@@ -284,10 +284,7 @@ fn enumeration(name: &str, item: &syn::ItemEnum) -> Result<Kind> {
         _ => Err(Error::new(
             STAGE,
             "",
-            format!(
-                "typify made variant {name}::{} of a shape that is not expected",
-                variant.ident
-            ),
+            format!("unexpected shape of variant {name}::{} in typify's output", variant.ident),
         )),
     };
     Ok(Kind::Union(item.variants.iter().map(variant).collect::<Result<_>>()?))
@@ -321,18 +318,18 @@ fn signature(function: Split) -> Result<Signature> {
         _ => None,
     });
     let Some((index, parameters)) = groups.next() else {
-        return Err(Error::new(STAGE, "", "progenitor wrote a function without parameters"));
+        return Err(Error::new(STAGE, "", "function without parameters in progenitor's output"));
     };
     let parse = |tokens: TokenStream| {
         syn::parse2::<syn::Type>(tokens)
-            .map_err(|e| Error::new(STAGE, "", format!("cannot read what progenitor wrote: {e}")))
+            .map_err(|e| Error::new(STAGE, "", format!("cannot parse progenitor's output: {e}")))
     };
     let signature: syn::Signature = {
         let group = proc_macro2::Group::new(Delimiter::Parenthesis, parameters);
         let tokens: TokenStream =
             "fn f".parse::<TokenStream>().into_iter().flatten().chain([group.into()]).collect();
         syn::parse2(tokens)
-            .map_err(|e| Error::new(STAGE, "", format!("cannot read what progenitor wrote: {e}")))?
+            .map_err(|e| Error::new(STAGE, "", format!("cannot parse progenitor's output: {e}")))?
     };
     let mut parameters = Vec::new();
     for input in &signature.inputs {
@@ -346,7 +343,7 @@ fn signature(function: Split) -> Result<Signature> {
     let answer = parse(function.head[index + 3..].iter().cloned().collect())?;
     let output =
         first_argument(&answer).and_then(|value| first_argument(&value)).ok_or_else(|| {
-            Error::new(STAGE, "", "progenitor wrote a function with an unexpected result")
+            Error::new(STAGE, "", "function with an unexpected result in progenitor's output")
         })?;
     let bytes = matches!(&output, syn::Type::Path(path) if path.path.is_ident("ByteStream"));
     Ok(Signature { parameters, output: if bytes { None } else { Some(type_of(&output)?) } })
@@ -369,7 +366,7 @@ fn first_argument(of: &syn::Type) -> Option<syn::Type> {
 fn type_of(of: &syn::Type) -> Result<Type> {
     let unexpected = || {
         let shown = quote::ToTokens::to_token_stream(of);
-        Error::new(STAGE, "", format!("typify wrote a type that is not expected: {shown}"))
+        Error::new(STAGE, "", format!("unexpected type in typify's output: {shown}"))
     };
     let path = match of {
         syn::Type::Reference(reference) => return type_of(&reference.elem),

@@ -121,7 +121,7 @@ pub fn describe(document: &Value) -> Result<Vec<Operation>> {
     let mut operations = Vec::new();
     for located in document::operations(document) {
         if !ids.insert(located.id().to_owned()) {
-            let message = format!("another operation is called `{}` already", located.id());
+            let message = format!("duplicate operation id `{}`", located.id());
             return Err(Error::new(STAGE, located.pointer(), message));
         }
         operations.push(describe_one(document, located)?);
@@ -132,7 +132,7 @@ pub fn describe(document: &Value) -> Result<Vec<Operation>> {
 fn describe_one(document: &Value, located: Located<'_>) -> Result<Operation> {
     let Located { path, method, operation, .. } = located;
     if located.id().is_empty() {
-        return Err(Error::new(STAGE, located.pointer(), "an operation without `operationId`"));
+        return Err(Error::new(STAGE, located.pointer(), "operation without `operationId`"));
     }
     let text = |key: &str| operation[key].as_str().unwrap_or_default().to_owned();
     Ok(Operation {
@@ -197,7 +197,7 @@ fn parameters(document: &Value, located: Located<'_>) -> Result<Vec<Parameter>> 
     let mut parameters = Vec::new();
     for parameter in resolved_parameters(document, located)? {
         let Some(name) = parameter["name"].as_str().filter(|name| !name.is_empty()) else {
-            return Err(Error::new(STAGE, located.pointer(), "a parameter without a name"));
+            return Err(Error::new(STAGE, located.pointer(), "parameter without a name"));
         };
         let location = match parameter["in"].as_str() {
             Some("path") => "path",
@@ -207,7 +207,7 @@ fn parameters(document: &Value, located: Located<'_>) -> Result<Vec<Parameter>> 
                 return Err(Error::new(
                     STAGE,
                     located.pointer(),
-                    format!("a parameter in {other:?}, which the pipeline does not support"),
+                    format!("unsupported parameter location {other:?}"),
                 ));
             }
         };
@@ -243,7 +243,7 @@ fn parameters(document: &Value, located: Located<'_>) -> Result<Vec<Parameter>> 
         return Err(Error::new(
             STAGE,
             located.pointer(),
-            "the path names a parameter without a definition",
+            "the path contains a parameter without a definition",
         ));
     }
     Ok(parameters)

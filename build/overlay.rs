@@ -62,12 +62,12 @@ pub fn read(path: &Path) -> Result<Overlay> {
 /// Reads an overlay from its YAML text.
 pub fn parse(text: &str) -> Result<Overlay> {
     let overlay: Overlay = yaml_serde::from_str(text)
-        .map_err(|e| Error::new(STAGE, "", format!("the overlay is not valid: {e}")))?;
+        .map_err(|e| Error::new(STAGE, "", format!("invalid overlay: {e}")))?;
     if !overlay.overlay.starts_with("1.0.") {
         return Err(Error::new(
             STAGE,
             "/overlay",
-            format!("Overlay {} is not supported; write 1.0.0", overlay.overlay),
+            format!("unsupported Overlay version {}; use 1.0.0", overlay.overlay),
         ));
     }
     Ok(overlay)
@@ -152,8 +152,8 @@ fn apply_one(
     let idle = |message: String| Idle { message, dangling: false };
     if pointers.is_empty() && expected {
         return Ok(Some(idle(format!(
-            "matches nothing in {name}. If upstream mended the defect, remove the action; if it \
-             concerns other documents only, name them in `x-octowire-expected-in`"
+            "matches nothing in {name}; if upstream fixed the defect, remove the action; if it \
+             applies only to other documents, list them in `x-octowire-expected-in`"
         ))));
     }
     match (&action.update, action.remove) {
@@ -174,7 +174,7 @@ fn apply_one(
                     changed |= *target != before;
                 }
             }
-            let says = || idle(format!("changes nothing in {name}, so it can go"));
+            let says = || idle(format!("changes nothing in {name}; remove the action"));
             Ok((!changed).then(says))
         }
         (None, true) => {
@@ -189,7 +189,7 @@ fn apply_one(
             }
             Ok(None)
         }
-        _ => Err("an action has either `update` or `remove: true`".to_owned()),
+        _ => Err("an action needs either `update` or `remove: true`".to_owned()),
     }
 }
 

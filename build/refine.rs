@@ -114,7 +114,7 @@ pub fn refine(model: Model, operations: Vec<Operation>, webhooks: Vec<Webhook>) 
     let Model { mut types, mut signatures } = model;
     let (found, expected) = (signatures.len(), operations.len() + webhooks.len());
     if found != expected {
-        let message = format!("progenitor wrote {found} operations of {expected}");
+        let message = format!("expected {expected} operations from progenitor, got {found}");
         return Err(Error::new(STAGE, "/paths", message));
     }
     sort_fields(&mut types);
@@ -183,7 +183,7 @@ fn inline_alias(aliases: &BTreeMap<String, Type>, of: &mut Type, depth: usize) -
             let Some(target) = aliases.get(name) else { return Ok(()) };
             if depth > MAX_ALIASES {
                 let message =
-                    format!("`{name}` is a list or a name of itself, which Rust cannot say");
+                    format!("`{name}` is a list or an alias of itself, which Rust cannot express");
                 return Err(Error::new(STAGE, "/components/schemas", message));
             }
             *of = target.clone();
@@ -328,7 +328,7 @@ impl Setters {
     /// it is a `_`, where the name is taken.
     fn name(&mut self, name: &str, evade: &str) -> Result<String> {
         let Some(mut ident) = names::snake(name) else {
-            let message = format!("nothing of the name `{name}` can be written in Rust");
+            let message = format!("the name `{name}` cannot be converted to a Rust identifier");
             return Err(Error::new(STAGE, &self.pointer, message));
         };
         while self.taken.contains(&ident) {

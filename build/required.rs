@@ -55,8 +55,8 @@ pub fn parse(text: &str) -> Result<Vec<NotRequired>> {
             STAGE,
             "",
             format!(
-                "line {} of {FILE} is not `schema`, `property` and `versions`, separated by tabs: \
-                 write the file by ./scripts/refresh-openapi.sh --required",
+                "invalid line {} of {FILE}: expected `schema`, `property` and `versions` separated \
+                 by tabs; regenerate the file with ./scripts/refresh-openapi.sh --required",
                 index + 1
             ),
         )),

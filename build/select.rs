@@ -139,11 +139,7 @@ pub fn prune(document: &mut Value) -> Result<()> {
         let target = reference.strip_prefix('#').and_then(|pointer| document.pointer(pointer));
         let Some(target) = target else {
             let pointer = reference.strip_prefix('#').unwrap_or_default();
-            return Err(Error::new(
-                STAGE,
-                pointer,
-                format!("`$ref` to `{reference}`, which does not exist"),
-            ));
+            return Err(Error::new(STAGE, pointer, format!("unresolved `$ref` to `{reference}`")));
         };
         document::references(target, &mut |reference| note(reference, &mut open));
     }

@@ -126,7 +126,7 @@ fn reached(document: &Value, sides: &[&str]) -> Result<BTreeSet<String>> {
         }
         let Some(schema) = document["components"]["schemas"].get(&name) else {
             let pointer = reference.strip_prefix('#').unwrap_or_default();
-            return Err(Error::new(STAGE, pointer, "a `$ref` to a schema that is not there"));
+            return Err(Error::new(STAGE, pointer, "unresolved `$ref` to a schema"));
         };
         document::references(schema, &mut |reference| open.push(reference.to_owned()));
         reached.insert(name);

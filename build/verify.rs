@@ -44,7 +44,7 @@ pub fn vendored(document: &Path, upstream: &Path) -> Result<Value> {
             "",
             format!(
                 "{} has SHA-256 {actual}, but upstream.toml says {}: the document was edited \
-                 (corrections belong into overlay.yaml) or replaced without its upstream.toml \
+                 (corrections belong in overlay.yaml) or replaced without its upstream.toml \
                  (refresh both together)",
                 document.display(),
                 upstream.sha256
@@ -80,8 +80,8 @@ pub fn check(document: &Value) -> Result<()> {
                 STAGE,
                 "/openapi",
                 format!(
-                    "this is OpenAPI {version}; the pipeline reads 3.0 (GitHub publishes both: \
-                     take the description without `-3.1` in its path)"
+                    "unsupported OpenAPI version {version}; the pipeline reads 3.0 (GitHub \
+                     publishes both: use the description without `-3.1` in its path)"
                 ),
             ));
         }

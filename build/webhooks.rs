@@ -46,7 +46,8 @@ pub fn describe(document: &Value) -> Result<Vec<Webhook>> {
         });
         if let Some(other) = same {
             let message = format!(
-                "nothing tells it from `{}`, which is of the event `{}` as well",
+                "the webhook cannot be distinguished from `{}`, which also belongs to the event \
+                 `{}`",
                 other.key, other.event
             );
             return Err(Error::new(STAGE, pointer(key), message));
@@ -66,7 +67,7 @@ pub fn event(key: &str, item: &Value) -> Result<String> {
         None => Err(Error::new(
             STAGE,
             pointer(key),
-            "no `x-github.subcategory`, so nothing says which event this is",
+            "no `x-github.subcategory`, so its event is unknown",
         )),
     }
 }
@@ -78,7 +79,7 @@ pub fn payload<'a>(document: &'a Value, key: &str) -> Result<(&'a Value, String)
     let body = document::resolve(document, body, STAGE, &at)?;
     match body["content"]["application/json"].get("schema") {
         Some(schema) => Ok((schema, format!("{at}/content/application~1json/schema"))),
-        None => Err(Error::new(STAGE, at, "a webhook without a JSON payload")),
+        None => Err(Error::new(STAGE, at, "webhook without a JSON payload")),
     }
 }
 

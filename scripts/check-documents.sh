@@ -34,7 +34,7 @@ else
     folder=$work/documents
     package="$(upstream package)@$(upstream version)"
     if ! command -v npm >/dev/null; then
-        printf 'npm is missing, which fetches %s. Install it (apt-get install npm, brew install node), or name\n' "$package" >&2
+        printf 'npm is missing, which downloads %s: install it (apt-get install npm, brew install node), or pass\n' "$package" >&2
         printf 'a folder with ghec.json and ghes-*.json: ./scripts/check-documents.sh FOLDER\n' >&2
         exit 3
     fi

@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 version=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
 if ! cargo "+$version" --version >/dev/null 2>&1 &&
     ! rustup toolchain install "$version" --profile minimal --no-self-update; then
-    printf 'Rust %s is needed: install rustup, then run: rustup toolchain install %s\n' "$version" "$version" >&2
+    printf 'Rust %s is required: install rustup, then run: rustup toolchain install %s\n' "$version" "$version" >&2
     exit 1
 fi
 export CARGO_INCREMENTAL="${CARGO_INCREMENTAL:-0}"

@@ -15,7 +15,7 @@ case "$*" in
     *) printf 'usage: %s [--allow-dirty]\n' "$0" >&2; exit 2 ;;
 esac
 if [ $# -eq 0 ] && [ -n "$(git status --porcelain)" ]; then
-    printf 'the working tree has changes: commit them, or say --allow-dirty to pack them\n' >&2
+    printf 'the working tree has changes: commit them, or pass --allow-dirty to include them\n' >&2
     exit 1
 fi
 

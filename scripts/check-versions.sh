@@ -37,7 +37,7 @@ trap 'rm -rf "$work"' EXIT
 
 needs_npm() {
     if command -v npm >/dev/null; then return; fi
-    printf 'npm is missing, which fetches %s. Install it (apt-get install npm, brew install node), or name\n' "$package" >&2
+    printf 'npm is missing, which downloads %s: install it (apt-get install npm, brew install node), or pass\n' "$package" >&2
     printf 'a folder that has VERSION/generated/*.json: %s FOLDER\n' "$0" >&2
     exit 3
 }

@@ -57,7 +57,7 @@ pub(crate) async fn cached(
         (Ok(found), _) => Ok(found.raw(operation)),
         // How long a stored answer may stand in is each caller's own.
         (Err(error), Base::Own(entry, verdict)) if plan.outlasts(entry, *verdict, &error) => {
-            debug!(%error, "a stored answer stands in for GitHub's");
+            debug!(%error, "serving stale response after error");
             Ok(Found::stored(entry, CacheStatus::Stale).raw(operation))
         }
         (Err(error), _) => Err(error),
@@ -66,8 +66,8 @@ pub(crate) async fn cached(
 
 /// The error of a call that may be answered by what is stored only.
 pub(crate) fn not_cached() -> Error {
-    Error::new(ErrorKind::NotCached, "no answer is stored")
-        .with_advice("nothing was sent: allow another CachePolicy than only_if_cached")
+    Error::new(ErrorKind::NotCached, "no cached response")
+        .with_advice("nothing was sent: use a CachePolicy other than only_if_cached")
 }
 
 /// What the cache found for a read that GitHub is asked for.
@@ -138,9 +138,11 @@ async fn join(plan: &Arc<Plan>, prepared: Prepared, asked: Asked, operation: &La
             Some(patience) => match timeout(patience, landed).await {
                 Ok(landed) => landed,
                 Err(_) => {
-                    let message = format!("an equal call is not answered within {patience:?}");
+                    let message = format!(
+                        "timed out after {patience:?} waiting for an identical in-flight request"
+                    );
                     return Err(Error::new(ErrorKind::Timeout, message)
-                        .with_advice("try again, or allow more by timeout"));
+                        .with_advice("try again, or increase timeout"));
                 }
             },
         };
@@ -188,7 +190,7 @@ async fn ask(
         .err()
         .filter(|error| conditional.is_some_and(|conditional| conditional.is_refused(error)));
     if let Some(refused_with) = refusal.map(Error::status) {
-        debug!("the conditional request was refused: asking without the condition");
+        debug!("conditional request rejected; retrying without the condition");
         prepared.conditional = Some(plan.conditional(&Base::Nothing));
         requested = clock::now();
         // It is another attempt, with a permit and a count of its own.
@@ -219,7 +221,7 @@ async fn ask(
             confirmed.ok_or_else(|| {
                 let message = "received 304 Not Modified for an unconditional request";
                 Error::new(ErrorKind::Api, message)
-                    .with_advice("a proxy may be at fault; switch the cache off by Cache::off")
+                    .with_advice("a proxy might be at fault; disable the cache with Cache::off")
             })
         }
         Ok(raw) => {
@@ -253,7 +255,7 @@ fn refresh(plan: &Plan, prepared: &Prepared, again: Option<Request>) {
     tokio::spawn(async move {
         let _permit = permit;
         if let Err(error) = call.await {
-            debug!(%error, "a stored answer was not refreshed");
+            debug!(%error, "background revalidation failed");
         }
     });
 }

@@ -49,8 +49,8 @@ impl Reading {
     /// What a call waits for.
     fn awaited(self) -> &'static str {
         match self {
-            Self::Buffered => "no complete answer",
-            Self::Streamed => "no answer",
+            Self::Buffered => "response body",
+            Self::Streamed => "response",
         }
     }
 }
@@ -223,7 +223,7 @@ pub(crate) async fn tried(
         let pause = match answer {
             Ok(answer) => match polls.as_mut().map(|polls| polls.again(prepared, &answer)) {
                 Some(Ok(Some(pause))) => {
-                    debug!(?pause, "the answer is not ready");
+                    debug!(?pause, "response not ready (202); polling");
                     prepared.waited(pause);
                     meter::waited("not_ready", pause);
                     attempts.wait(pause);
@@ -234,7 +234,7 @@ pub(crate) async fn tried(
             },
             Err(error) => {
                 let pause = attempts.again(prepared, &passes, course.is_done(), error)?;
-                debug!(?pause, "another attempt");
+                debug!(?pause, "retrying");
                 meter::waited("retry", pause);
                 failed = true;
                 pause
@@ -332,7 +332,7 @@ async fn permitted(
     meter::waited("rate_limit", permit.as_ref().map_or(Duration::ZERO, |permit| permit.waited));
     let passes = match within([limit, limit], pin!(Passes::of(prepared))).await {
         Ok(passes) => passes.map_err(Refused::Otherwise)?,
-        Err(late) => return Err(Refused::Otherwise(timed_out("no token", late))),
+        Err(late) => return Err(Refused::Otherwise(timed_out("token acquisition", late))),
     };
     // A permit can take as long as until another window of a budget.
     reserved = reserved.filter(Reserved::is_current);
@@ -340,7 +340,7 @@ async fn permitted(
         let reservation = pin!(account.reserve(operation, &prepared.store_wait));
         reserved = match within([limit, limit], reservation).await {
             Ok(taken) => Some(taken.map_err(Refused::Otherwise)?),
-            Err(late) => return Err(Refused::Otherwise(timed_out("nothing was sent", late))),
+            Err(late) => return Err(Refused::Otherwise(timed_out("budget check", late))),
         };
     }
     Ok(Permitted { permit, trial, passes, reserved })
@@ -556,7 +556,7 @@ async fn read(
             Ok(true) => {
                 return Err(too_large(client.max_body_bytes)
                     .with_answer(status, headers)
-                    .with_advice("raise max_body_bytes, or read it by send_stream"));
+                    .with_advice("raise max_body_bytes, or read the body with send_stream"));
             }
             Err(error) => return Err(error.with_answer(status, headers)),
         }
@@ -586,9 +586,9 @@ const MAX_ERROR_BYTES: usize = 1024 * 1024;
 const MAX_ERROR_BODY_WAIT: Duration = Duration::from_secs(3);
 
 fn timed_out(what: &str, late: &Limit) -> Error {
-    let message = format!("{what} within {:?}", late.length());
+    let message = format!("{what} timed out after {:?}", late.length());
     Error::new(ErrorKind::Timeout, message)
-        .with_advice("try again, or allow more by attempt_timeout, call_timeout or timeout")
+        .with_advice("try again, or increase attempt_timeout, call_timeout or timeout")
 }
 
 #[cfg(test)]

@@ -195,7 +195,7 @@ impl Circuit {
                 Err(self.open(until.saturating_duration_since(now)))
             }
             Phase::Open { .. } => {
-                info!(server = self.server, "calls are tried again");
+                info!(server = self.server, "circuit half-open; probing");
                 state.phase = Phase::HalfOpen { under_way: 1, succeeded: 0, since: now };
                 meter::circuit(&self.server, CircuitState::HalfOpen);
                 Ok(trial(Some(now)))
@@ -227,10 +227,10 @@ impl Circuit {
     fn open(&self, wait: Duration) -> Error {
         Error::new(
             ErrorKind::CircuitOpen,
-            format!("{} fails too often: the circuit is open", self.server),
+            format!("circuit open: too many failures of {}", self.server),
         )
         .with_advice(format!(
-            "nothing was sent: try again in {} s; see https://www.githubstatus.com",
+            "nothing was sent: retry in {} s; see https://www.githubstatus.com",
             wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))
         ))
         .with_retry_after(wait)
@@ -252,7 +252,7 @@ impl Circuit {
                 if failed {
                     self.trip(&mut state, now);
                 } else if succeeded.saturating_add(1) >= self.policy.probes {
-                    info!(server = self.server, "the circuit is closed");
+                    info!(server = self.server, "circuit closed");
                     meter::circuit(&self.server, CircuitState::Closed);
                     state.phase = Phase::Closed;
                     state.level = 0;
@@ -283,7 +283,7 @@ impl Circuit {
     fn trip(&self, state: &mut State, now: Instant) {
         let doubled = 1_u32.checked_shl(state.level).unwrap_or(u32::MAX);
         let time = self.policy.open_for.saturating_mul(doubled).min(LONGEST);
-        warn!(server = self.server, ?time, "too many calls fail: the circuit is open");
+        warn!(server = self.server, open_for = ?time, "circuit opened: too many failures");
         meter::circuit(&self.server, CircuitState::Open);
         state.phase = Phase::Open { until: after(now, time) };
         state.level = state.level.saturating_add(1);

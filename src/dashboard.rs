@@ -211,13 +211,13 @@ impl Dashboard {
         listener: TcpListener,
     ) -> Result<impl Future<Output = io::Result<()>> + Send + 'static> {
         let address = listener.local_addr().map_err(|error| {
-            configuration("the dashboard's listener has no address", "bind it first")
+            configuration("the dashboard's listener has no address", "bind the listener first")
                 .with_source(error)
         })?;
         if self.token.is_none() && !local::is_loopback(address.ip()) {
             return Err(configuration(
-                format!("the dashboard would be open to whoever reaches {address}"),
-                "give it a token, or bind it to 127.0.0.1",
+                format!("the dashboard would be reachable at {address} without a token"),
+                "set a token, or bind the dashboard to 127.0.0.1",
             ));
         }
         let shown = Shown::new(self)?;
@@ -236,8 +236,8 @@ impl Shown {
             let text = token.expose_secret().trim();
             if !text.bytes().all(|byte| byte.is_ascii_graphic()) || text.len() < MIN_TOKEN {
                 return Err(configuration(
-                    "the dashboard's token is too short, or can not be sent in a header",
-                    "give one of 16 random letters and digits or more",
+                    "invalid dashboard token: too short, or not valid in a header",
+                    "use at least 16 random letters and digits",
                 ));
             }
             crate::sanitize::pin(text.as_bytes());
@@ -264,15 +264,14 @@ impl Shown {
 
 fn allowed_headers(names: &[String]) -> Result<Vec<HeaderName>> {
     const ADVICE: &str =
-        "give the names of headers that layers of the application add, and a token behind a proxy";
+        "pass the names of headers that layers of the application add; behind a proxy, set a token";
     if names.len() > local::MAX_ALLOWED {
-        let message = format!("the dashboard allows {} headers at most", local::MAX_ALLOWED);
+        let message = format!("the dashboard allows at most {} headers", local::MAX_ALLOWED);
         return Err(configuration(message, ADVICE));
     }
     let parsed = names.iter().map(|name| {
-        local::allowed_header(name).map_err(|reason| {
-            configuration(format!("the dashboard does not allow a header: {reason}"), ADVICE)
-        })
+        local::allowed_header(name)
+            .map_err(|reason| configuration(format!("invalid allowed header: {reason}"), ADVICE))
     });
     parsed.collect()
 }

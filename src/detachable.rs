@@ -280,7 +280,9 @@ impl<T: Send + 'static> Drop for Driver<T> {
                     *stage = match future {
                         Some(future) => Stage::Attached { future, caller: caller.clone(), polled },
                         // The task ended within a poll. The caller must not wait for ever.
-                        None => Stage::Done(Err(Box::new("the task of a call ended early"))),
+                        None => {
+                            Stage::Done(Err(Box::new("the task of a call ended before the call")))
+                        }
                     };
                     caller
                 }

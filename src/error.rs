@@ -48,8 +48,8 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Control and invisible characters of foreign text are escaped, and its parts are cut:
 ///
 /// ```text
-/// issues/get: GitHub answered 404 Not Found: "Not Found" (request id 8F2A:1B); a private
-/// resource that the token cannot see also answers 404; see https://docs.github.com/rest
+/// issues/get: GitHub returned 404 Not Found: "Not Found" (request id 8F2A:1B); a private
+/// resource that the token cannot access also returns 404; see https://docs.github.com/rest
 /// ```
 ///
 /// ```no_run
@@ -360,7 +360,7 @@ struct UnreadableValue {
 
 impl fmt::Display for UnreadableValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the store responds")
+        f.write_str("the store is available, but the value is unreadable")
     }
 }
 
@@ -385,7 +385,9 @@ impl Error {
 
     fn unreadable(problem: &str, lost_at: Option<SystemTime>) -> Self {
         Self::new(ErrorKind::Store, format!("stored value is unreadable: {problem}"))
-            .with_advice("the client repairs the value; find out what else writes to the store")
+            .with_advice(
+                "the client repairs the value; find the other program that writes to the store",
+            )
             // It is told by its type, which a source that is sanitized can lose.
             .with_own_source(Box::new(UnreadableValue { lost_at }))
     }

@@ -131,10 +131,11 @@ pub fn union(input: &[u8]) {
     match raw().json::<Vec<types::TimelineIssueEvents>>() {
         Ok(events) => {
             // What is read can be written, and read again as the same.
-            let written = serde_json::to_value(&*events).expect("what was read is written");
-            let again: Vec<types::TimelineIssueEvents> =
-                serde_json::from_value(written.clone()).expect("what was written is read");
-            let again = serde_json::to_value(&again).expect("what was read is written");
+            let written =
+                serde_json::to_value(&*events).expect("a decoded value does not serialize");
+            let again: Vec<types::TimelineIssueEvents> = serde_json::from_value(written.clone())
+                .expect("a serialized value does not decode");
+            let again = serde_json::to_value(&again).expect("a decoded value does not serialize");
             assert_eq!(written, again);
         }
         Err(error) => check_error(&error, input),

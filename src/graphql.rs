@@ -348,7 +348,7 @@ fn decode<T: DeserializeOwned>(raw: Raw) -> Result<Response<T>> {
         Ok(Answer { data: Some(data), errors, .. }) if errors.is_empty() => {
             return raw.decode(|_| Ok(data));
         }
-        Ok(_) => serde::de::Error::custom("an answer with neither data nor errors"),
+        Ok(_) => serde::de::Error::custom("a response with neither data nor errors"),
         Err(error) => error,
     };
     match serde_json::from_slice(body) {
@@ -372,17 +372,17 @@ fn failed(raw: Raw, mut errors: GraphQlErrors) -> Error {
     let advice = if rate_limited {
         Cow::Owned(when_to_return(&raw.headers))
     } else if is_not_found {
-        "the token may not be allowed to see it; Error::graphql has all errors and partial data"
+        "the token might not have access to it; see Error::graphql for all errors and partial data"
             .into()
     } else {
-        "Error::graphql has all errors and the partial data".into()
+        "see Error::graphql for all errors and partial data".into()
     };
     let shown: Vec<_> = errors.errors.iter().take(3).map(ToString::to_string).collect();
     let more = match errors.errors.len() {
         0..=3 => String::new(),
         count => format!(", and {} more", count.saturating_sub(3)),
     };
-    let message = format!("GitHub answered with errors: {}{more}", shown.join(", "));
+    let message = format!("GitHub returned GraphQL errors: {}{more}", shown.join(", "));
     let error = Error::new(ErrorKind::GraphQl, message)
         .with_operation(&raw.operation)
         .with_advice(advice)

@@ -212,7 +212,7 @@ impl Health {
             // When the pause is over, the next call finds out: somebody has to be let in to make it.
             let waits = !token.is_good && token.next_attempt.is_some_and(|next| next > 0.0);
             let status = if waits { HealthStatus::NotReady } else { HealthStatus::Degraded };
-            found.push((status, format!("no new token{whose} can be had: {failure}")));
+            found.push((status, format!("token refresh{whose} failed: {failure}")));
         }
         for (index, circuit) in self.circuits.iter().enumerate() {
             let status = match (circuit.state, index) {
@@ -220,28 +220,28 @@ impl Health {
                 (CircuitState::Open, 0) => HealthStatus::NotReady,
                 _ => HealthStatus::Degraded,
             };
-            found.push((status, format!("{} fails too often", circuit.server)));
+            found.push((status, format!("circuit open: too many failures of {}", circuit.server)));
         }
         let degraded = |reason: String| (HealthStatus::Degraded, reason);
-        found.extend(spent.map(|name| degraded(format!("the budget {name:?} is spent"))));
+        found.extend(spent.map(|name| degraded(format!("budget {name:?} is exhausted"))));
         if let Some(down) = self.store.as_ref().and_then(|store| store.down) {
-            found.push(degraded(format!("the store has not answered for {down:.0} s")));
+            found.push(degraded(format!("store unavailable for {down:.0} s")));
         }
         if let Some(paused) = self.limits.paused {
-            found.push(degraded(format!(
-                "a secondary rate limit is reached: {paused:.0} s to wait"
-            )));
+            found.push(degraded(format!("secondary rate limit exceeded; retry in {paused:.0} s")));
         }
         for primary in &self.limits.primary {
             if let (0, Some(reset)) = (primary.remaining, primary.reset) {
                 let name = &primary.resource;
-                found.push(degraded(format!("the rate limit {name} is used up for {reset:.0} s")));
+                found.push(degraded(format!(
+                    "primary rate limit {name} exhausted; resets in {reset:.0} s"
+                )));
             }
         }
         for ObjectiveHealth { objective, windows, .. } in &self.objectives {
             let missed = windows.first().filter(|window| window.count >= ENOUGH);
             if missed.is_some_and(|window| window.is_met == Some(false)) {
-                found.push(degraded(format!("{objective} is not as expected")));
+                found.push(degraded(format!("objective missed: {objective}")));
             }
         }
         self.status = found.iter().map(|(status, _)| *status).max().unwrap_or(HealthStatus::Ready);
@@ -281,9 +281,9 @@ fn objectives(watch: &Watch, expected: &Objectives) -> Vec<ObjectiveHealth> {
 impl fmt::Display for Objective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::ErrorRate => "the error rate",
-            Self::MeanResponse => "the mean response time",
-            Self::Availability => "the availability",
+            Self::ErrorRate => "error rate",
+            Self::MeanResponse => "mean response time",
+            Self::Availability => "availability",
         })
     }
 }

@@ -74,7 +74,7 @@ impl Error for InvalidInteger {}
 
 #[cold]
 fn too_large(value: impl fmt::Display) -> InvalidInteger {
-    InvalidInteger::new(format!("{value} does not fit an integer of 64 bits"))
+    InvalidInteger::new(format!("{value} does not fit in a 64-bit integer"))
 }
 
 /// Reads text that is one decimal integer.
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn a_value_that_does_not_fit_is_named() {
         let error = u64::MAX.into_integer().unwrap_err().to_string();
-        assert_eq!(error, "18446744073709551615 does not fit an integer of 64 bits");
+        assert_eq!(error, "18446744073709551615 does not fit in a 64-bit integer");
         for text in ["", "octocat", "1.5", "1e3", "12 ", "99999999999999999999"] {
             let error = text.into_integer().unwrap_err().to_string();
             assert!(error.starts_with(&format!("`{text}` is not an integer: ")), "{error}");

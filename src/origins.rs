@@ -93,12 +93,12 @@ impl Origins {
         Err(Error::new(
             ErrorKind::UntrustedUrl,
             format!(
-                "{what} leads to {}, which is not the GitHub that this client calls ({})",
+                "{what} points to {}, not to the GitHub instance of this client ({})",
                 origin_of(url),
                 origin_of(&self.api.url),
             ),
         )
-        .with_advice("the request was not sent, and no token left; check the client's base_url"))
+        .with_advice("neither request nor token was sent; check the client's base_url"))
     }
 
     /// The address at which this client fetches the page that `link` names, on a page from `from`.
@@ -129,11 +129,11 @@ impl Origins {
         let base = base.path();
         Err(Error::new(
             ErrorKind::UntrustedUrl,
-            format!("{WHAT} leads out of {base}, where this client has its API"),
+            format!("{WHAT} is outside the API base path {base}"),
         )
         .with_advice(
-            "the request was not sent: a proxy between has to rewrite Link headers to its own address and path; \
-             without one, check the client's base_url",
+            "the request was not sent: a proxy must rewrite Link headers to its own address and \
+             path; without a proxy, check the client's base_url",
         ))
     }
 
@@ -215,10 +215,10 @@ fn has_hidden_dots(path: &str) -> bool {
 impl Base {
     fn parse(setting: &str, text: &str) -> Result<Self> {
         let invalid = |reason: &str| {
-            Error::new(ErrorKind::Configuration, format!("{setting} is not usable: {reason}"))
+            Error::new(ErrorKind::Configuration, format!("invalid {setting}: {reason}"))
                 .with_advice(
-                    "give an address such as https://api.github.com, \
-                 https://api.SUBDOMAIN.ghe.com or https://HOST/api/v3",
+                    "use a URL such as https://api.github.com, https://api.SUBDOMAIN.ghe.com or \
+                     https://HOST/api/v3",
                 )
         };
         // The text is not repeated: an address may carry a password.
@@ -227,11 +227,11 @@ impl Base {
             return Err(invalid("its scheme is neither https nor http"));
         }
         if url.host_str().is_none_or(str::is_empty) {
-            return Err(invalid("it names no host"));
+            return Err(invalid("it has no host"));
         }
         if has_credentials(&url) {
             return Err(invalid(
-                "it carries a user name or password; give the token to the builder",
+                "it contains a user name or password; pass the token to the builder",
             ));
         }
         if url.query().is_some() || url.fragment().is_some() {
@@ -303,7 +303,7 @@ fn derived_graphql(api: &Base) -> Result<Url> {
     let server = api.prefix.strip_suffix("/v3").filter(|rest| rest.ends_with("/api"));
     let text = format!("{}/graphql", server.unwrap_or(&api.prefix));
     Url::parse(&text).map_err(|error| {
-        Error::new(ErrorKind::Configuration, "base_url leads to no address for GraphQL")
+        Error::new(ErrorKind::Configuration, "no GraphQL URL can be derived from base_url")
             .with_source(error)
     })
 }

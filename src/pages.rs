@@ -238,7 +238,7 @@ impl<I> Items<I> {
             if all.len() == limit {
                 return Err(Error::new(
                     ErrorKind::Pagination,
-                    format!("the list is longer than the limit of {limit} items"),
+                    format!("the list exceeds the limit of {limit} items"),
                 )
                 .with_operation(self.fetch.label())
                 .with_advice("raise the limit, or read the items one by one"));

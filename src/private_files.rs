@@ -452,7 +452,7 @@ fn warn_shared(path: &Path, mode: u32) {
         warn!(
             path = %path.display(),
             mode = %octal(mode),
-            "other users can write to the folder, and can remove files"
+            "folder is writable by other users"
         );
     }
 }

@@ -40,10 +40,10 @@ impl Polls {
         let pause = retry_after(&answer.headers).unwrap_or_default().max(self.pause);
         let left = self.until.saturating_duration_since(Instant::now());
         if pause > left.min(prepared.patience()) {
-            let message = "GitHub is still working on it, and the time to wait for it is over";
+            let message = "response not ready (202 Accepted): the time to wait for it has elapsed";
             return Err(Error::new(ErrorKind::Timeout, message)
                 .with_answer(answer.status, (*answer.headers).clone())
-                .with_advice("ask again later, or allow more by until_ready"));
+                .with_advice("try again later, or allow more time with until_ready"));
         }
         self.pause = self.pause.saturating_mul(2).min(LONGEST);
         Ok(Some(pause))
@@ -88,10 +88,10 @@ fn undecodable(error: Error, is_empty: bool) -> Error {
 }
 
 fn not_ready(status: StatusCode, headers: HeaderMap) -> Error {
-    let message = "GitHub is still computing the response (202 Accepted)";
+    let message = "response not ready (202 Accepted): GitHub is still computing it";
     Error::new(ErrorKind::Timeout, message)
         .with_answer(status, headers)
-        .with_advice("ask again later, or wait for it by until_ready")
+        .with_advice("try again later, or wait for the response with until_ready")
 }
 
 /// Whether a body holds nothing but words: it is empty, or an empty value, or a message alone.

@@ -47,10 +47,9 @@ impl VisitedHops {
             let advice = match (has_cookie, self.can_keep_cookies) {
                 (true, false) => NO_COOKIES,
                 (true, true) => COOKIE_WITHOUT_EFFECT,
-                (false, _) => "they were not followed again: check the client's base_url",
+                (false, _) => "the redirects were not followed again: check the client's base_url",
             };
-            return Err(Error::new(ErrorKind::Redirect, "the redirects run in a circle")
-                .with_advice(advice));
+            return Err(Error::new(ErrorKind::Redirect, "redirect loop").with_advice(advice));
         }
         self.sent.push(request);
         Ok(())
@@ -64,10 +63,12 @@ impl VisitedHops {
     }
 }
 
-const NO_COOKIES: &str = "the server sets a cookie and redirects back, and this client keeps no cookies: give it an \
-     http_client with a cookie store, or have the gateway accept requests without its cookie";
-const COOKIE_WITHOUT_EFFECT: &str = "the server sets a cookie and redirects back, and was asked once more: check \
-     that the http_client has a cookie store, and that the gateway accepts its own cookie";
+const NO_COOKIES: &str = "the server sets a cookie and redirects back, and this client stores no \
+                          cookies: use an http_client with a cookie store, or configure the \
+                          gateway to accept requests without its cookie";
+const COOKIE_WITHOUT_EFFECT: &str = "the server sets a cookie and redirects back, and the request \
+                                     was sent once more: check that the http_client has a cookie \
+                                     store, and that the gateway accepts its own cookie";
 
 /// The request that an answer redirects to; `None` for an answer that is none.
 ///
@@ -92,17 +93,17 @@ pub(crate) fn next(
         .to_str()
         .ok()
         .and_then(|location| from.join(location).ok())
-        .ok_or_else(|| refuse(status, "to something that is no URL"))?;
+        .ok_or_else(|| refuse(status, "with an invalid Location header"))?;
     if !matches!(url.scheme(), "https" | "http") || has_credentials(&url) {
-        return Err(refuse(status, "to a URL that is not followed"));
+        return Err(refuse(status, "to a URL that is not allowed"));
     }
     let url = origins.redirected(url, from);
     if from.scheme() == "https" && url.scheme() == "http" {
         return Err(Error::new(
             ErrorKind::UntrustedUrl,
-            format!("GitHub answered {status} with a redirect from https to plain http"),
+            format!("GitHub returned {status}: redirect from https to plain http"),
         )
-        .with_advice("it was not followed; a proxy may be at fault"));
+        .with_advice("the redirect was not followed; a proxy might be at fault"));
     }
     let becomes_get = status == StatusCode::SEE_OTHER && *method != Method::HEAD;
     let (method, with_body) =
@@ -112,22 +113,24 @@ pub(crate) fn next(
     if !trusted && method != Method::GET && method != Method::HEAD {
         return Err(Error::new(
             ErrorKind::UntrustedUrl,
-            format!("GitHub answered {status} and redirects a {method} to another server"),
+            format!("GitHub returned {status}: redirect of a {method} request to another server"),
         )
-        .with_advice("it was not followed, since neither token nor body may go there"));
+        .with_advice(
+            "the redirect was not followed, because neither token nor body may be sent there",
+        ));
     }
     Ok(Some(Hop { method, url, with_body: with_body && trusted, trusted }))
 }
 
 /// The error for a chain that does not end.
 pub(crate) fn too_many() -> Error {
-    Error::new(ErrorKind::Redirect, format!("more than {MAX_REDIRECTS} redirects in a row"))
-        .with_advice("they probably run in a circle: check the client's base_url")
+    Error::new(ErrorKind::Redirect, format!("more than {MAX_REDIRECTS} consecutive redirects"))
+        .with_advice("there is probably a redirect loop: check the client's base_url")
 }
 
 fn refuse(status: StatusCode, what: &str) -> Error {
-    Error::new(ErrorKind::Redirect, format!("GitHub answered {status} with a redirect {what}"))
-        .with_advice("it was not followed")
+    Error::new(ErrorKind::Redirect, format!("GitHub returned {status}: redirect {what}"))
+        .with_advice("the redirect was not followed")
 }
 
 #[cfg(test)]

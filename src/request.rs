@@ -158,8 +158,10 @@ impl Request {
     {
         match (name.try_into(), value.try_into()) {
             (Ok(name), Ok(value)) => self.0.insert_header(name, value),
-            (Err(reason), _) => self.0.refuse(format_args!("header name: {reason}")),
-            (Ok(name), Err(reason)) => self.0.refuse(format_args!("header {name}: {reason}")),
+            (Err(reason), _) => self.0.refuse(format_args!("invalid header name: {reason}")),
+            (Ok(name), Err(reason)) => {
+                self.0.refuse(format_args!("invalid header {name}: {reason}"))
+            }
         }
         self
     }
@@ -186,7 +188,7 @@ impl Request {
     {
         match content_type.try_into() {
             Ok(content_type) => self.0.body = Payload::Raw(content_type, body.into()),
-            Err(reason) => self.0.refuse(format_args!("content type: {reason}")),
+            Err(reason) => self.0.refuse(format_args!("invalid content type: {reason}")),
         }
         self
     }

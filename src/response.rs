@@ -294,24 +294,24 @@ impl Raw {
         let status = self.status;
         let (message, path, advice) = if body.is_empty() {
             (
-                format!("GitHub answered {status} with an empty body where one was expected"),
+                format!("GitHub returned {status} with an unexpected empty body"),
                 None,
-                "expect an Option, or use send_empty for what answers without a body",
+                "decode an Option, or use send_empty for operations without a response body",
             )
         } else if let Some(markup) = Markup::unless_json(&self.headers, &body) {
             (
-                format!("GitHub answered {status} with {} instead of JSON", markup.name()),
+                format!("GitHub returned {status} with {} instead of JSON", markup.name()),
                 None,
-                "a proxy or a login page probably answered: check the client's base_url",
+                "the response is probably from a proxy or a login page: check the client's base_url",
             )
         } else {
             let path = json_path::locate(&body, error.line(), error.column());
             let reason = without_value(&error.to_string());
             (
-                format!("the body of the answer does not decode at {path}: {reason}"),
+                format!("response body does not decode at {path}: {reason}"),
                 Some(path),
-                "Error::body() has the body; call the operation by Client::request \
-                 with a type of your own meanwhile",
+                "see Error::body() for the body; until this is fixed, call the operation with \
+                 Client::request and a type of your own",
             )
         };
         let mut result = Error::new(ErrorKind::Decode, message)
@@ -334,7 +334,7 @@ impl Raw {
         let message = format!("item {index}{page} does not decode at {json_path}: {reason}");
         Error::new(ErrorKind::Decode, message)
             .with_operation(&self.operation)
-            .with_advice("Error::body() has the item; the items after it follow")
+            .with_advice("see Error::body() for the item; later items are still yielded")
             .with_answer(self.status, HeaderMap::clone(&self.headers))
             .with_body(json)
             .with_json_path(json_path.clone())

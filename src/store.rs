@@ -163,7 +163,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     fn sum<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<i64>> {
         Box::pin(async move {
             let Some(value) = self.get(key).await? else { return Ok(None) };
-            counter::read(&value).map(Some).ok_or_else(|| unreadable::left(key, "no sum"))
+            counter::read(&value).map(Some).ok_or_else(|| unreadable::left(key, "not a number"))
         })
     }
 

@@ -58,33 +58,33 @@
 //!
 //! | Name | Kind | Unit | Labels | What it says |
 //! |---|---|---|---|---|
-//! | `octowire_calls_total` | counter | count | `operation`, `outcome` | Calls that ended, by how: `ok` or the error's type |
-//! | `octowire_call_duration_seconds` | histogram | seconds | `operation` | From the beginning of a call to its end, with all waits and attempts |
-//! | `octowire_calls_in_flight` | gauge | count |  | Calls that are under way, waiting or not |
-//! | `octowire_calls_waiting` | gauge | count |  | Calls that ask to be let through by a rate limit |
-//! | `octowire_undecodable_items_total` | counter | count | `operation` | Items of lists that did not decode, whether they were yielded as errors or skipped |
-//! | `octowire_attempt_duration_seconds` | histogram | seconds | `method`, `status` | From sending a request to its answer; without an answer, the status is the error's type |
-//! | `octowire_retries_total` | counter | count | `reason` | Attempts after the first of a call, by the error's type before |
-//! | `octowire_wait_seconds` | histogram | seconds | `reason` | Times that calls waited: for a `rate_limit`, before a `retry`, or for what is `not_ready` |
+//! | `octowire_calls_total` | counter | count | `operation`, `outcome` | Completed calls by outcome: `ok` or the error kind |
+//! | `octowire_call_duration_seconds` | histogram | seconds | `operation` | Duration of calls, with all waits and attempts |
+//! | `octowire_calls_in_flight` | gauge | count |  | Calls in flight, queued or not |
+//! | `octowire_calls_waiting` | gauge | count |  | Calls queued by the rate limiter |
+//! | `octowire_undecodable_items_total` | counter | count | `operation` | List items that did not decode, yielded as errors or skipped |
+//! | `octowire_attempt_duration_seconds` | histogram | seconds | `method`, `status` | Duration from a request to its response; without a response, the status is the error kind |
+//! | `octowire_retries_total` | counter | count | `reason` | Retries by the kind of the preceding error |
+//! | `octowire_wait_seconds` | histogram | seconds | `reason` | Waiting times of calls: for a `rate_limit`, before a `retry`, or for a response that is `not_ready` |
 //! | `octowire_rate_limit_limit` | gauge | count | `identity`, `resource` | Requests that a primary rate limit allows in its window |
-//! | `octowire_rate_limit_remaining` | gauge | count | `identity`, `resource` | Requests that are left in the window |
-//! | `octowire_rate_limit_reset_seconds` | gauge | seconds | `identity`, `resource` | When the window ends, in seconds since 1970 |
-//! | `octowire_rate_limited_total` | counter | count | `kind`, `resource` | Refusals for a rate limit by GitHub, `primary` or `secondary` |
-//! | `octowire_cache_total` | counter | count | `outcome` | Reads, by what the cache had: `hit`, `revalidated`, `stale`, `miss` or `bypass` |
-//! | `octowire_quota_saved_total` | counter | count |  | Reads that the cache answered without a request, or with one that did not count |
-//! | `octowire_tokens_total` | counter | count | `outcome` | Tokens that were `minted`, found `stored`, or `failed` to be had |
-//! | `octowire_circuit_state` | gauge | state | `server` | Whether calls to a server are let through: 0 closed, 1 half open, 2 open |
-//! | `octowire_budget_used` | gauge | count | `budget`, `identity` | Requests that were made of a budget in its window |
-//! | `octowire_budget_limit` | gauge | count | `budget`, `identity` | Its hard limit, or the soft one if it has no other |
-//! | `octowire_budget_refused_total` | counter | count | `budget` | Requests that were not sent since a budget is spent |
-//! | `octowire_store_failures_total` | counter | count |  | Times that the store did not answer |
-//! | `octowire_store_available` | gauge | state |  | Whether the store answers: 1 or 0 |
-//! | `octowire_store_unreadable_total` | counter | count | `kind` | Values in the store that could not be read, by the kind of their key |
-//! | `octowire_store_writes_dropped_total` | counter | count | `reason` | Values of the cache that were not written to the store: `failed`, or too many were pending (`full`) |
-//! | `octowire_webhook_deliveries_total` | counter | count | `event`, `outcome` | What happened to deliveries of webhooks: one is `accepted` and then `handled` or `failed`, with as many of `failed_attempt`, or is not taken |
-//! | `octowire_webhook_handler_duration_seconds` | histogram | seconds | `event` | Attempts at handling a delivery |
-//! | `octowire_webhook_undecoded_total` | counter | count | `action`, `event` | Payloads of webhooks that do not fit the type of their event |
-//! | `octowire_webhook_queue_length` | gauge | count |  | Deliveries that wait or are handled |
+//! | `octowire_rate_limit_remaining` | gauge | count | `identity`, `resource` | Requests remaining in the window |
+//! | `octowire_rate_limit_reset_seconds` | gauge | seconds | `identity`, `resource` | End of the window, in seconds since 1970 |
+//! | `octowire_rate_limited_total` | counter | count | `kind`, `resource` | Requests rejected by a rate limit of GitHub, `primary` or `secondary` |
+//! | `octowire_cache_total` | counter | count | `outcome` | Reads by cache status: `hit`, `revalidated`, `stale`, `miss` or `bypass` |
+//! | `octowire_quota_saved_total` | counter | count |  | Reads served by the cache without a request, or with one that did not count |
+//! | `octowire_tokens_total` | counter | count | `outcome` | Token acquisitions by outcome: `minted`, `stored` or `failed` |
+//! | `octowire_circuit_state` | gauge | state | `server` | Circuit breaker state of a server: 0 closed, 1 half-open, 2 open |
+//! | `octowire_budget_used` | gauge | count | `budget`, `identity` | Requests counted against a budget in its window |
+//! | `octowire_budget_limit` | gauge | count | `budget`, `identity` | Hard limit of a budget, or its soft limit if it has no hard one |
+//! | `octowire_budget_refused_total` | counter | count | `budget` | Requests rejected because a budget is exhausted |
+//! | `octowire_store_failures_total` | counter | count |  | Failed operations of the store |
+//! | `octowire_store_available` | gauge | state |  | Whether the store is available: 1 or 0 |
+//! | `octowire_store_unreadable_total` | counter | count | `kind` | Unreadable values in the store, by the kind of their key |
+//! | `octowire_store_writes_dropped_total` | counter | count | `reason` | Cache values not written to the store: `failed`, or too many pending (`full`) |
+//! | `octowire_webhook_deliveries_total` | counter | count | `event`, `outcome` | Webhook deliveries by outcome: `accepted` and then `handled` or `failed`, with a `failed_attempt` for each failed attempt, or rejected |
+//! | `octowire_webhook_handler_duration_seconds` | histogram | seconds | `event` | Duration of attempts to handle a delivery |
+//! | `octowire_webhook_undecoded_total` | counter | count | `action`, `event` | Webhook payloads that do not match the type of their event |
+//! | `octowire_webhook_queue_length` | gauge | count |  | Deliveries that are queued or being handled |
 //!
 //! # How many series there may be
 //!

@@ -149,7 +149,7 @@ where
 fn joined(items: Vec<String>) -> Result<String, String> {
     match items.iter().position(|item| item.contains(',')) {
         Some(index) => Err(format!(
-            "value {index}: `{}` contains a comma, and GitHub would read two values",
+            "value {index}: `{}` contains a comma, which GitHub reads as a separator",
             items[index]
         )),
         None => Ok(items.join(",")),

@@ -81,7 +81,7 @@ impl Sealed for &str {
             return date.time();
         }
         let time = DateTime::parse_from_rfc3339(self).map_err(|reason| {
-            format!("`{self}` is no time as in RFC 3339, such as `2011-01-26T19:01:12Z`: {reason}")
+            format!("`{self}` is not an RFC 3339 time, such as `2011-01-26T19:01:12Z`: {reason}")
         })?;
         Ok(time.to_utc())
     }

@@ -116,8 +116,8 @@ impl<'a> Schemas<'a> {
         // what is selected.
         if self.reserved.contains(&squashed(&free)) || !self.hoisted.insert(squashed(&free)) {
             let message = format!(
-                "this inline schema would be called `{free}`, as another one is: make it a \
-                 component by an overlay action"
+                "inline schema name `{free}` is already in use: make this schema a component with \
+                 an overlay action"
             );
             return Err(Error::new(STAGE, at, message));
         }
@@ -153,7 +153,7 @@ impl<'a> Schemas<'a> {
     fn count(&self, at: &str) -> Result<()> {
         self.rewritten.set(self.rewritten.get().saturating_add(1));
         match self.rewritten.get() > MAX_REWRITTEN {
-            true => Err(Error::new(STAGE, at, "schemas that become too many once they are merged")),
+            true => Err(Error::new(STAGE, at, "too many schemas after merging")),
             false => Ok(()),
         }
     }
@@ -193,11 +193,7 @@ impl<'a> Schemas<'a> {
             Error::new(STAGE, at, format!("`$ref` to `{target}` is not a schema"))
         })?;
         let Some(component) = self.document["components"]["schemas"].get(name) else {
-            return Err(Error::new(
-                STAGE,
-                at,
-                format!("`$ref` to `{target}`, which does not exist"),
-            ));
+            return Err(Error::new(STAGE, at, format!("unresolved `$ref` to `{target}`")));
         };
         let reference = reference(&written_name(self.stands_for(name)));
         let is_nullable = component["nullable"] == true
@@ -218,7 +214,7 @@ impl<'a> Schemas<'a> {
     /// One schema that says what all parts say together.
     fn merge_all_of(&self, raw: &Value, at: &str, depth: usize) -> Result<Value> {
         if depth > MAX_DEPTH {
-            return Err(Error::new(STAGE, at, "an `allOf` that is part of itself"));
+            return Err(Error::new(STAGE, at, "an `allOf` contains itself"));
         }
         self.count(at)?;
         let mut merged = raw.clone();
@@ -309,7 +305,11 @@ impl<'a> Schemas<'a> {
         let values: Vec<&Value> = document::array(raw, "enum").collect();
         let all_strings = values.iter().all(|value| value.is_string() || value.is_null());
         if let Some(other) = raw.get("type").filter(|of| !of.is_string()) {
-            return Err(Error::new(STAGE, at, format!("`type: {other}` is not OpenAPI 3.0's")));
+            return Err(Error::new(
+                STAGE,
+                at,
+                format!("`type: {other}` is not valid in OpenAPI 3.0"),
+            ));
         }
         let schema = match raw["type"].as_str() {
             Some("string") if !values.is_empty() => string_enum(&values),
@@ -330,7 +330,11 @@ impl<'a> Schemas<'a> {
             None if raw.get("properties").is_some() => self.object(raw, name, at)?,
             None => return Ok(json!({})),
             Some(other) => {
-                return Err(Error::new(STAGE, at, format!("`type: {other}` is not OpenAPI 3.0's")));
+                return Err(Error::new(
+                    STAGE,
+                    at,
+                    format!("`type: {other}` is not valid in OpenAPI 3.0"),
+                ));
             }
         };
         Ok(if values.iter().any(|value| value.is_null()) { nullable(schema) } else { schema })

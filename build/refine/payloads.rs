@@ -87,7 +87,7 @@ pub fn payloads<'a>(
     let payload = |(webhook, output): (Webhook, Option<&Type>)| {
         let Some(Type::Named(name)) = output.map(|of| of.unwrapped().unboxed()) else {
             let at = document::pointer(&[WEBHOOKS, &webhook.key]);
-            return Err(Error::new(STAGE, at, "the payload is no object"));
+            return Err(Error::new(STAGE, at, "the payload is not an object"));
         };
         if let Some(definition) = types.get_mut(name) {
             describe(definition, &webhook);

@@ -379,17 +379,17 @@ pub fn check(refined: &Refined) -> Result<()> {
         let at = || document::pointer(&["paths", &operation.path, &operation.method]);
         let fail = |message: String| Err(Error::new(STAGE, at(), message));
         let (Some(scope), Some(name)) = (snake(operation.scope()), pascal(operation.name())) else {
-            return fail(format!("nothing of `{}` can be written in Rust", operation.id));
+            return fail(format!("`{}` cannot be converted to a Rust identifier", operation.id));
         };
         // The module of types, and what the client can do by itself.
         if ["types", "builder", "request", "graphql", "new", "clone"].contains(&scope.as_str()) {
             return fail(format!("a scope cannot be called `{scope}`"));
         }
         if *scopes.entry(scope.clone()).or_insert(operation.scope()) != operation.scope() {
-            return fail(format!("two scopes would both be called `{scope}`"));
+            return fail(format!("two scopes map to `{scope}`"));
         }
         if !taken.insert((scope, name.to_ascii_lowercase())) {
-            return fail(format!("another operation is called as `{}` is", operation.id));
+            return fail(format!("the name of operation `{}` is already in use", operation.id));
         }
     }
     Ok(())

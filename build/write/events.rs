@@ -137,14 +137,14 @@ fn ident<'a>(name: &'a str, key: &str, taken: &mut BTreeMap<String, &'a str>) ->
     let fail =
         |message: String| Err(Error::new(STAGE, document::pointer(&[WEBHOOKS, key]), message));
     let Some(mut ident) = pascal(name) else {
-        return fail(format!("nothing of `{name}` can be written in Rust"));
+        return fail(format!("`{name}` cannot be converted to a Rust identifier"));
     };
     // What the document does not have goes by this name.
     if ident == "Unknown" {
         "UnknownVariant".clone_into(&mut ident);
     }
     if let Some(other) = taken.insert(ident.clone(), name) {
-        return fail(format!("`{name}` and `{other}` would both be called `{ident}`"));
+        return fail(format!("`{name}` and `{other}` both map to `{ident}`"));
     }
     Ok(ident)
 }

@@ -70,11 +70,11 @@ pub fn check(refined: &Refined) -> Result<()> {
                 .iter()
                 .find(|(_, target)| variant_index(refined, &field.of, target).is_none());
             let message = if let Some((constant, target)) = undefined {
-                format!("`{constant}` means `{target}`, which is no variant")
+                format!("`{constant}` maps to `{target}`, which is not a variant")
             } else if fields.iter().any(|other| other.name == *property) {
                 continue;
             } else {
-                format!("`{property}`, which decides it, is not there")
+                format!("the discriminator `{property}` is missing")
             };
             return Err(Error::new(STAGE, "", format!("{name}.{}: {message}", field.ident)));
         }

@@ -188,7 +188,7 @@ impl App {
         if lately || ahead.abs_diff(known) <= CLOCK_TOLERANCE {
             return false;
         }
-        warn!(seconds = ahead, "this machine's clock is off; GitHub's is ahead by so much");
+        warn!(github_ahead_secs = ahead, "local clock differs from GitHub's; JWT times adjusted");
         changed.clock = Some(Instant::now());
         self.state.skew.store(ahead, Ordering::Relaxed);
         true
@@ -214,7 +214,7 @@ impl App {
         if tried >= self.signers.len() {
             return false;
         }
-        warn!(key = next, "GitHub does not accept the App's key: signing with another");
+        warn!(key = next, "App key rejected by GitHub; trying the next key");
         true
     }
 }

@@ -72,7 +72,7 @@ impl ClientCredentials {
             if text.trim().is_empty() {
                 return Err(AuthFailure::Empty.error(
                     format!("the {what} for {} is empty", origin_of(&token_url)),
-                    "the operator of that server gives both",
+                    "get the client id and the secret from the operator of that server",
                 ));
             }
         }
@@ -168,12 +168,14 @@ impl fmt::Debug for ClientCredentials {
 /// Reads the token endpoint's URL. It is not repeated in errors: it may carry a password.
 fn parse(text: &str) -> Result<Url> {
     let invalid = |reason: &str| {
-        Error::new(ErrorKind::Configuration, format!("the token URL is not usable: {reason}"))
-            .with_advice("give the address of the server's token endpoint, https://…")
+        Error::new(ErrorKind::Configuration, format!("invalid token URL: {reason}"))
+            .with_advice("pass the https:// URL of the server's token endpoint")
     };
     let url = Url::parse(text.trim()).map_err(|error| invalid(&error.to_string()))?;
     if has_credentials(&url) {
-        return Err(invalid("it carries a user name or password; give the id and the secret"));
+        return Err(invalid(
+            "it contains a user name or password; pass the client id and secret instead",
+        ));
     }
     // RFC 6749, section 3.2.
     if url.fragment().is_some() {
@@ -182,7 +184,7 @@ fn parse(text: &str) -> Result<Url> {
     match url.scheme() {
         "https" => Ok(url),
         "http" if is_loopback(&url) => Ok(url),
-        "http" => Err(invalid("it is plain http, which would show the secret to the network")),
+        "http" => Err(invalid("plain http would expose the secret to the network")),
         _ => Err(invalid("its scheme is not https")),
     }
 }

@@ -80,7 +80,7 @@ impl Credentials {
                         variables.name("TOKEN"),
                         variables.name("APP_ID"),
                     ),
-                    "set the variables of one way to sign in: see Credentials",
+                    "set the variables of one authentication method; see Credentials",
                 ));
             }
             _ => {
@@ -91,7 +91,7 @@ impl Credentials {
                         variables.name("TOKEN_FILE"),
                         variables.name("APP_ID"),
                     ),
-                    "set those of one way to sign in only",
+                    "set the variables of one authentication method only",
                 ));
             }
         };
@@ -174,8 +174,8 @@ impl Variables<'_> {
                 let id = id.expose_secret().trim().parse::<u64>().map_err(|_| {
                     let name = self.name("APP_INSTALLATION_ID");
                     AuthFailure::Malformed.error(
-                        format!("{name} is no number"),
-                        "the id is the last part of the installation's settings page's address",
+                        format!("{name} is not a number"),
+                        "use the last path segment of the installation's settings URL",
                     )
                 })?;
                 Installation::id(id)
@@ -229,7 +229,7 @@ impl Variables<'_> {
     fn read_app(&self, _: &str) -> Result<App> {
         Err(AuthFailure::Signer.error(
             format!("{} is set, but octowire is built without app-auth", self.name("APP_ID")),
-            "switch the feature app-auth on, or sign by App::with_signer",
+            "enable the feature app-auth, or sign with App::with_signer",
         ))
     }
 }

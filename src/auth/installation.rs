@@ -67,7 +67,7 @@ impl Installation {
         match whole(id) {
             Ok(id) => Self::new(Target::Id(id)),
             Err(reason) => Self {
-                invalid_id: Some(format!("installation id: {reason}")),
+                invalid_id: Some(format!("invalid installation id: {reason}")),
                 ..Self::new(Target::Id(0))
             },
         }
@@ -109,7 +109,7 @@ impl Installation {
                     self.repository_ids.insert(id);
                 }
                 Err(reason) => {
-                    self.invalid_id.get_or_insert(format!("repository id: {reason}"));
+                    self.invalid_id.get_or_insert(format!("invalid repository id: {reason}"));
                 }
             }
         }
@@ -236,7 +236,7 @@ impl AppInstallation {
 
     async fn obtain(&self, client: &Client) -> Result<AccessToken> {
         if let Some(reason) = &self.installation.invalid_id {
-            let advice = "an id is what webhooks and GitHub's responses name it by";
+            let advice = "use the id from a webhook payload or a GitHub response";
             return Err(AuthFailure::Malformed.error(reason.clone(), advice));
         }
         let client = client.as_app()?;
@@ -328,26 +328,29 @@ impl AppInstallation {
             Some(StatusCode::FORBIDDEN) if reason == Some(Reason::InstallationSuspended) => (
                 AuthFailure::InstallationSuspended,
                 format!("the installation {target} is suspended"),
-                "its owner, or the App's, has to unsuspend it on the installation's settings page",
+                "the owner of the account or of the App must unsuspend it on the installation's \
+                 settings page",
             ),
             Some(StatusCode::UNPROCESSABLE_ENTITY) => (
                 AuthFailure::NotGranted,
-                format!("the installation {target} does not have what the token is narrowed to"),
-                "ask for no more repositories and permissions than it was granted; the source of \
-                 this error says which",
+                format!(
+                    "the installation {target} lacks the requested repositories or permissions"
+                ),
+                "request only repositories and permissions that were granted to it; see the source \
+                 of this error",
             ),
             Some(StatusCode::UNAUTHORIZED) => (
                 AuthFailure::AppRejected,
-                format!("GitHub does not accept the JWT of the App {}", self.app.id()),
+                format!("GitHub rejected the JWT of the App {}", self.app.id()),
                 "check that the private key belongs to this App and was not deleted, and the \
-                 machine's clock; the source of this error has GitHub's words",
+                 machine's clock; see the source of this error for GitHub's message",
             ),
             // The network's failures are the caller's as well.
             None => return error,
             Some(_) => (
                 AuthFailure::Other,
-                format!("GitHub gave no token for the installation {target}"),
-                "the source of this error says why",
+                format!("GitHub issued no token for the installation {target}"),
+                "see the source of this error",
             ),
         };
         let told = failure

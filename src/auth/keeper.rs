@@ -207,7 +207,10 @@ impl Keeper {
     fn give_up(&self, number: u64) {
         let mut state = self.state();
         if state.flight.as_ref().is_some_and(|flight| flight.number == number) {
-            debug!(identity = &*self.source.identity(), "token request stalled: starting another");
+            debug!(
+                identity = &*self.source.identity(),
+                "token refresh stalled; starting a new one"
+            );
             state.flight = None;
             state.has_stalled = true;
         }
@@ -233,7 +236,10 @@ impl Keeper {
         let settles = if misdirected || !held.minted { Duration::ZERO } else { settles };
         let delay = SETTLE_DELAY.saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX));
         if held.since.elapsed().saturating_add(delay) <= settles {
-            debug!(identity = &*self.source.identity(), "a new token is refused: wait for it");
+            debug!(
+                identity = &*self.source.identity(),
+                "new token not accepted yet; retrying after the propagation delay"
+            );
             return Some(delay);
         }
         match self.source.rejected(rejection) {
@@ -249,7 +255,7 @@ impl Keeper {
             }
             Reaction::Changed => {}
         }
-        warn!(identity = &*self.source.identity(), "GitHub refuses the token: minting another");
+        warn!(identity = &*self.source.identity(), "token rejected by GitHub; refreshing");
         state.refused = Some(held.token.clone());
         self.set(None);
         Some(Duration::ZERO)
@@ -367,7 +373,7 @@ impl Keeper {
                 state.serial = state.serial.wrapping_add(1);
                 let held = Arc::new(self.hold(token, state.serial, !stored));
                 self.warn_of_age(&mut state);
-                debug!(expires_at = ?held.token.expires_at(), stored, "token minted");
+                debug!(expires_at = ?held.token.expires_at(), stored, "token refreshed");
                 meter::token(if stored { "stored" } else { "minted" });
                 self.set(Some(Arc::clone(&held)));
                 Ok(held)
@@ -389,7 +395,7 @@ impl Keeper {
         let asked = asked.unwrap_or_default().min(LONGEST_PAUSE);
         let delay = with_jitter(delay).max(asked);
         let good = self.current().is_some_and(|held| held.is_good());
-        warn!(%error, still_good = good, next_in = ?delay, "no token could be minted");
+        warn!(%error, token_still_valid = good, retry_in = ?delay, "token refresh failed");
         state.failed = Some((clock::after(Instant::now(), delay), error));
     }
 
@@ -397,10 +403,11 @@ impl Keeper {
         AuthFailure::Other
             .error(
                 format!(
-                    "the token source {} or its store did not answer within {LONGEST_FLIGHT:?}",
+                    "token refresh timed out after {LONGEST_FLIGHT:?}: no response from the token \
+                     source {} or its store",
                     self.source.identity()
                 ),
-                "give it a timeout of its own",
+                "set a timeout in the token source",
             )
             .with_retryable(true)
     }
@@ -408,13 +415,16 @@ impl Keeper {
     fn recursive(&self) -> Error {
         AuthFailure::Other.error(
             format!("the token source {} waits for its own token", self.source.identity()),
-            "a source that calls GitHub has to call it by client.without_auth() or as_app()",
+            "call GitHub with client.without_auth() or client.as_app() in the token source",
         )
     }
 
     fn lost(&self) -> Error {
         AuthFailure::Other.error(
-            format!("the token source {} stopped before it answered", self.source.identity()),
+            format!(
+                "the token source {} stopped before it returned a token",
+                self.source.identity()
+            ),
             "it panicked, or its runtime was shut down: see the log",
         )
     }
@@ -444,7 +454,7 @@ impl Keeper {
         if age > max && !state.warned_at.is_some_and(lately) {
             state.warned_at = Some(Instant::now());
             let days = age.as_secs() / (24 * 60 * 60);
-            warn!(days, "the credential is old: replace it, and revoke the old one");
+            warn!(age_days = days, "credential exceeds max_age; rotate it");
         }
     }
 

@@ -102,8 +102,8 @@ impl OAuthApp {
         check("client id", client_id, |_| false)?;
         if client_id.len() < LONGEST_APP_ID && client_id.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(AuthFailure::WrongKind.error(
-                "what was given as a client id looks like an App id",
-                "the client id stands beside it on the App's settings page",
+                "invalid client id: the value looks like an App id",
+                "use the client id, which is next to it on the App's settings page",
             ));
         }
         Ok(Self { client_id: client_id.into(), client_secret: None, redirect_uri: None })
@@ -119,8 +119,8 @@ impl OAuthApp {
         let good = Url::parse(&uri).is_ok_and(|url| url.fragment().is_none());
         if !good {
             return Err(AuthFailure::RedirectUriMismatch.error(
-                "the redirect URI is no absolute URL without a fragment",
-                "give a callback URL of the application's settings page as it stands there",
+                "invalid redirect URI: expected an absolute URL without a fragment",
+                "use a callback URL exactly as registered on the application's settings page",
             ));
         }
         self.redirect_uri = Some(uri.into());
@@ -148,8 +148,9 @@ impl OAuthApp {
     fn secret(&self, what: &str) -> Result<&SecretString> {
         self.client_secret.as_ref().ok_or_else(|| {
             AuthFailure::Missing.error(
-                format!("{what} needs the client secret, and the application was given none"),
-                "make it by OAuthApp::new; without a secret, users sign in by OAuthApp::device",
+                format!("the client secret is required {what}, but the application has none"),
+                "construct the application with OAuthApp::new, or use OAuthApp::device, which \
+                 needs no secret",
             )
         })
     }
@@ -193,8 +194,10 @@ fn page(client: &Client, path: &[&str]) -> Url {
 /// Refuses what is something else by its look. `other` says what else is wrong in this place.
 pub(super) fn check(what: &str, text: &str, other: impl Fn(Looks) -> bool) -> Result<()> {
     if text.is_empty() {
-        return Err(AuthFailure::Empty
-            .error(format!("the {what} is empty"), "it is on the application's settings page"));
+        return Err(AuthFailure::Empty.error(
+            format!("the {what} is empty"),
+            "copy it from the application's settings page",
+        ));
     }
     let looks = Looks::of(text);
     let token = looks.access_token().is_some();
@@ -205,15 +208,15 @@ pub(super) fn check(what: &str, text: &str, other: impl Fn(Looks) -> bool) -> Re
             _ => "a client id",
         });
         return Err(AuthFailure::WrongKind.error(
-            format!("what was given as a {what} looks like {kind}"),
-            "ids and the client secret are on the application's settings page; a token is given by \
-             ClientBuilder::token, a private key is the second argument of App::new",
+            format!("invalid {what}: the value looks like {kind}"),
+            "copy ids and the client secret from the application's settings page; pass a token to \
+             ClientBuilder::token, and a private key as the second argument of App::new",
         ));
     }
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(AuthFailure::Malformed.error(
-            format!("the {what} contains a line break, a space or another character that none has"),
-            "check how it is read; it is not shown here",
+            format!("the {what} contains a line break, a space or another invalid character"),
+            "check how the value is loaded; it is not shown here",
         ));
     }
     Ok(())

@@ -113,7 +113,11 @@ impl TokenSource for PersonalToken {
                     let path = path.clone();
                     let read = tokio::task::spawn_blocking(move || read_file(&path)).await;
                     read.map_err(|error| {
-                        Error::token_source("the token file was not read", true, Some(error.into()))
+                        Error::token_source(
+                            "reading the token file failed",
+                            true,
+                            Some(error.into()),
+                        )
                     })?
                 }
             }
@@ -173,10 +177,10 @@ impl fmt::Debug for PersonalToken {
 fn read_env(variable: &str) -> Result<AccessToken> {
     let token = read_variable(variable)?.ok_or_else(|| {
         let advice = if variable == "GITHUB_TOKEN" {
-            "set it to a token of GitHub; in a workflow, give the step \
-             env: GITHUB_TOKEN: ${{ github.token }}"
+            "set it to a GitHub token; in a workflow, add env: GITHUB_TOKEN: ${{ github.token }} \
+             to the step"
         } else {
-            "set it to a token of GitHub"
+            "set it to a GitHub token"
         };
         AuthFailure::Missing
             .error(format!("the environment variable {variable} is not set"), advice)
@@ -192,8 +196,8 @@ pub(super) fn read_variable(variable: &str) -> Result<Option<SecretString>> {
         Some(Ok(value)) => Ok(Some(value.into())),
         // A value that is no Unicode is not shown.
         Some(Err(_)) => Err(AuthFailure::Malformed.error(
-            format!("the environment variable {variable} holds no text"),
-            "check how it is set; it is not shown here",
+            format!("the environment variable {variable} is not valid Unicode"),
+            "check how the value is set; it is not shown here",
         )),
     }
 }
@@ -203,8 +207,8 @@ fn read_file(path: &Path) -> Result<AccessToken> {
     let bytes = std::fs::read(path).map(Zeroizing::new).map_err(|error| {
         AuthFailure::Missing
             .error(
-                format!("no token can be read from {shown}"),
-                "check the path and who may read it",
+                format!("cannot read a token from {shown}"),
+                "check the path and its read permissions",
             )
             .with_source(error)
     })?;

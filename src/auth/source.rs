@@ -237,7 +237,7 @@ impl Error {
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         let error = super::AuthFailure::Other
-            .error(message, "the token source of the application reports it")
+            .error(message, "check the application's token source")
             .with_retryable(retryable);
         match source {
             Some(source) => error.with_own_source(source),

@@ -255,6 +255,6 @@ impl TokenStore for MemoryTokenStore {
 fn stalled_holder() -> Error {
     AuthFailure::Store.error(
         "the token is locked by a runtime that is not polled",
-        "poll each runtime that requests tokens until its requests have ended",
+        "poll each runtime that requests tokens until its requests have finished",
     )
 }

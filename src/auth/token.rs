@@ -63,12 +63,12 @@ impl AccessToken {
         if token.is_empty() {
             return Err(AuthFailure::Empty.error(
                 "the token is empty",
-                "give a token, or none at all for calls without one",
+                "pass a token, or use a client without authentication",
             ));
         }
         if let Some(kind) = Looks::of(token).no_access_token() {
             return Err(AuthFailure::WrongKind
-                .error(format!("what was given as a token looks like {}", kind.0), kind.1));
+                .error(format!("invalid token: the value looks like {}", kind.0), kind.1));
         }
         let mut bytes =
             Zeroizing::new(Vec::with_capacity(BEARER.len().saturating_add(token.len())));
@@ -79,8 +79,8 @@ impl AccessToken {
         let header = header.filter(|_| token.bytes().all(|byte| byte.is_ascii_graphic()));
         let mut header = header.ok_or_else(|| {
             AuthFailure::Malformed.error(
-                "the token contains a line break, a space or another character that no token has",
-                "check how it is read; it is not shown here",
+                "the token contains a line break, a space or another invalid character",
+                "check how the value is loaded; it is not shown here",
             )
         })?;
         header.set_sensitive(true);
@@ -272,7 +272,8 @@ impl Looks {
         match self {
             Self::RefreshToken => Some((
                 "a refresh token (ghr_)",
-                "give the access token that came with it, or use UserToken, which refreshes",
+                "pass the access token that was issued with it, or use UserToken, which refreshes \
+                 itself",
             )),
             Self::PrivateKey => Some((
                 "a private key",
@@ -280,7 +281,8 @@ impl Looks {
             )),
             Self::ClientId => Some((
                 "a client id (Iv…)",
-                "it only names the application: give a token, or sign in by OAuthApp or App",
+                "a client id only identifies the application: pass a token, or sign in with \
+                 OAuthApp or App",
             )),
             _ => None,
         }

@@ -95,9 +95,9 @@ impl ByteStream {
     pub async fn text(&mut self, limit: usize) -> Result<String> {
         let bytes = self.bytes(limit).await?;
         String::from_utf8(bytes.into()).map_err(|error| {
-            Error::new(ErrorKind::Decode, "the body is not UTF-8 text")
+            Error::new(ErrorKind::Decode, "the response body is not UTF-8 text")
                 .with_operation(&self.operation)
-                .with_advice("read it as bytes")
+                .with_advice("read the body as bytes")
                 .with_source(error.utf8_error())
         })
     }
@@ -117,9 +117,9 @@ impl ByteStream {
             return Poll::Ready(chunk);
         }
         ready!(self.poll_patience(context));
-        let message = format!("the body stalled for {:?}", self.patience);
+        let message = format!("response body stalled for {:?}", self.patience);
         let error = Error::new(ErrorKind::Timeout, message);
-        Poll::Ready(Some(Err(error.with_advice("try again, or allow more by attempt_timeout"))))
+        Poll::Ready(Some(Err(error.with_advice("try again, or increase attempt_timeout"))))
     }
 
     /// The wait is counted from the first poll that finds nothing, so that a slow reader
@@ -157,10 +157,7 @@ impl fmt::Debug for ByteStream {
 
 /// The error for a body that is larger than it may be.
 pub(crate) fn too_large(limit: usize) -> Error {
-    Error::new(
-        ErrorKind::BodyTooLarge,
-        format!("the body of the answer is larger than {limit} bytes"),
-    )
+    Error::new(ErrorKind::BodyTooLarge, format!("response body exceeds {limit} bytes"))
 }
 
 /// As much memory as is set aside for a body before it is there.

@@ -38,7 +38,7 @@ impl Gzip {
         while !self.input.is_empty() {
             let taken = self.decoder.write(&self.input)?;
             if taken == 0 {
-                return Err(Error::new(ErrorKind::InvalidData, "the gzip data does not continue"));
+                return Err(Error::new(ErrorKind::InvalidData, "unexpected end of the gzip data"));
             }
             self.input.advance(taken);
             if self.input.is_empty() {

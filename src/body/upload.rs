@@ -195,7 +195,7 @@ impl Broken {
     /// Keeps the reason, and returns what the HTTP client is told instead.
     fn of(&self, reason: BoxError) -> BoxError {
         *lock(&self.0) = Some(reason);
-        "the body to send failed".into()
+        "the request body failed".into()
     }
 
     pub(crate) fn reason(&self) -> Option<BoxError> {
@@ -214,7 +214,7 @@ impl fmt::Display for WrongLength {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { length, read } = self;
         let bound = if read > length { "at least" } else { "only" };
-        write!(f, "the body was said to be {length} bytes long, but has {bound} {read}")
+        write!(f, "the request body was declared as {length} bytes long, but has {bound} {read}")
     }
 }
 

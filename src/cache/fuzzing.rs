@@ -57,7 +57,7 @@ pub(crate) fn cache_entry(input: &[u8]) {
     let of = Exchanged { times: entry.times, number: entry.number, print: entry.print };
     let Some(entry) = Entry::new(entry.about, &entry.headers, &entry.body, of) else { return };
     if let Some(bytes) = entry.encode(key(), &Integrity::default(), 64) {
-        let read = decode(&bytes, MAX_ENTRY).expect("what is written is read");
+        let read = decode(&bytes, MAX_ENTRY).expect("a serialized entry does not decode");
         assert_eq!((read.body, read.about, read.times), (entry.body, entry.about, entry.times));
     }
 }
@@ -69,7 +69,7 @@ fn read(bytes: &Bytes) {
     assert!(entry.size() <= 4 * MAX_ENTRY);
     // Its metadata may be longer when it is written: an address is written in full.
     if let Some(bytes) = entry.encode(key(), &Integrity::default(), usize::MAX) {
-        let again = decode(&bytes, 2 * MAX_ENTRY).expect("what was read is written and read");
+        let again = decode(&bytes, 2 * MAX_ENTRY).expect("a decoded entry does not round-trip");
         assert_eq!(again.body, entry.body);
     }
 }

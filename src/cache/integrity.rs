@@ -27,7 +27,7 @@ impl Integrity {
         if key.as_ref().is_some_and(|key| key.expose_secret().len() < MIN_KEY) {
             let message = format!("the cache's integrity key is shorter than {MIN_KEY} bytes");
             return Err(Error::new(ErrorKind::Configuration, message)
-                .with_advice("give it 32 random letters and digits"));
+                .with_advice("use at least 32 random letters and digits"));
         }
         Ok(Self(key))
     }

@@ -711,7 +711,7 @@ impl Shared {
 }
 
 fn warn_unreadable(key: &str) {
-    warn!(key, "the cache's log is not readable, and begins anew");
+    warn!(key, "cache invalidation log is unreadable; reset");
 }
 
 /// The number that a log has reached, if it is one that a log reaches.

@@ -128,7 +128,7 @@ impl Storage {
                 if repeats_secret {
                     debug!(
                         operation = entry.about.operation,
-                        "response not stored: it repeats a secret that this process has used"
+                        "response not stored: it contains a secret of this process"
                     );
                 }
                 let Some(bytes) = bytes.filter(|_| !repeats_secret) else {
@@ -277,7 +277,7 @@ impl Shelf {
             Ok(entry) => Some(Arc::new(entry)),
             Err(Unusable::ForOthers) => None,
             Err(Unusable::Garbage) => {
-                debug!(key = %key, "a stored response is not readable, and removed");
+                debug!(key = %key, "stored response is unreadable; removed");
                 self.release(self.name(key), bytes.clone());
                 None
             }

@@ -192,11 +192,11 @@ impl ClientBuilder {
     {
         match header.try_into() {
             Ok(AUTHORIZATION) => self.refuse(
-                "the gateway's header is authorization, which carries GitHub's token",
-                "give the gateway's source to auth(), if the gateway signs in to GitHub itself",
+                "invalid gateway header: authorization carries GitHub's token",
+                "if the gateway signs in to GitHub itself, pass its source to auth()",
             ),
             Ok(header) => self.gateway = Some((header, Arc::new(source))),
-            Err(reason) => self.refuse(format!("the gateway's header: {reason}"), ""),
+            Err(reason) => self.refuse(format!("invalid gateway header: {reason}"), ""),
         }
         self
     }
@@ -240,8 +240,8 @@ impl ClientBuilder {
     {
         match (name.try_into(), value.try_into()) {
             (Ok(AUTHORIZATION), Ok(_)) => self.refuse(
-                "default_header does not take an authorization",
-                "give the token by token()",
+                "default_header does not accept authorization",
+                "pass the token to token()",
             ),
             (Ok(name), Ok(mut value)) => {
                 if sanitize::is_secret_header(&name, &value) {
@@ -249,9 +249,9 @@ impl ClientBuilder {
                 }
                 self.headers.insert(name, value);
             }
-            (Err(reason), _) => self.refuse(format!("default_header: {reason}"), ""),
+            (Err(reason), _) => self.refuse(format!("invalid default_header: {reason}"), ""),
             (Ok(name), Err(reason)) => {
-                self.refuse(format!("default_header {name}: {reason}"), "");
+                self.refuse(format!("invalid default_header {name}: {reason}"), "");
             }
         }
         self
@@ -506,7 +506,7 @@ impl ClientBuilder {
         if let Some(client) = self.http_client.take() {
             if !self.proxies.is_empty() || self.connect_timeout.is_some() {
                 return Err(configuration(
-                    "proxy and connect_timeout have no effect beside an http_client",
+                    "proxy and connect_timeout have no effect with an http_client",
                     "set them on the reqwest client",
                 ));
             }
@@ -516,8 +516,8 @@ impl ClientBuilder {
             cfg!(any(feature = "rustls", feature = "native-tls", feature = "rustls-no-provider"));
         if !tls && origins.api().scheme() == "https" {
             return Err(configuration(
-                "octowire is built without TLS, which https needs",
-                "switch on one of its features: rustls, native-tls or rustls-no-provider",
+                "https requires TLS, but octowire is built without it",
+                "enable one of the features rustls, native-tls or rustls-no-provider",
             ));
         }
         let settings = HttpSettings {
@@ -525,7 +525,8 @@ impl ClientBuilder {
             proxies: std::mem::take(&mut self.proxies),
         };
         HttpClients::build(settings).map_err(|error| {
-            configuration("the HTTP client can not be built", "see its source").with_source(error)
+            configuration("building the HTTP client failed", "see the source of this error")
+                .with_source(error)
         })
     }
 
@@ -574,8 +575,8 @@ fn api_version(version: &str) -> Result<HeaderValue> {
     let value = HeaderValue::try_from(version).ok().filter(|_| date);
     value.ok_or_else(|| {
         configuration(
-            format!("api_version {version:?} is no date"),
-            "give it as YYYY-MM-DD, such as 2022-11-28",
+            format!("invalid api_version {version:?}: not a date"),
+            "use the form YYYY-MM-DD, such as 2022-11-28",
         )
     })
 }
@@ -584,8 +585,8 @@ fn user_agent(user_agent: &str) -> Result<HeaderValue> {
     let value = HeaderValue::try_from(user_agent).ok();
     value.filter(|_| !user_agent.trim().is_empty()).ok_or_else(|| {
         configuration(
-            "user_agent is empty or holds a control character",
-            "GitHub requires one: name your application",
+            "invalid user_agent: empty, or contains a control character",
+            "set the name of your application; GitHub requires a User-Agent",
         )
     })
 }

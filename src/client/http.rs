@@ -51,7 +51,7 @@ impl HttpClients {
             Some(client) => client,
             None if is_first => self.first.clone(),
             None => settings.build().unwrap_or_else(|error| {
-                warn!(%error, "HTTP client of another runtime not built: sharing the first one");
+                warn!(%error, "building an HTTP client for another runtime failed; sharing the first one");
                 self.first.clone()
             }),
         })

@@ -105,7 +105,7 @@ impl Client {
 
 fn not_an_app() -> Error {
     AuthFailure::NotAnApp.error(
-        "the client does not sign in as a GitHub App, so it has no installations",
+        "the client is not authenticated as a GitHub App and has no installations",
         "build it with App::new(…), or with one of the App's installations",
     )
 }

@@ -128,7 +128,10 @@ impl Checker {
                 &format!("{method} {path}"),
                 DeviationKind::UnknownOperation,
                 "path",
-                format!("GitHub answers {}, and the document has no such path", answer.status),
+                format!(
+                    "GitHub returned {}, but the OpenAPI description has no such path",
+                    answer.status
+                ),
             )],
         };
         self.note(found, answer);
@@ -142,7 +145,7 @@ impl Checker {
             None if !answer.status.is_success() => Vec::new(),
             None => {
                 let message = format!(
-                    "GitHub answers {}, and the document has no such operation",
+                    "GitHub returned {}, but the OpenAPI description has no such operation",
                     answer.status
                 );
                 vec![Deviation::new(id, DeviationKind::UnknownOperation, "path", message)]
@@ -177,8 +180,8 @@ impl Checker {
                     operation = deviation.operation,
                     path = deviation.path,
                     request_id,
-                    "GitHub's answer is not as its document says: {}",
-                    deviation.message
+                    deviation = deviation.message,
+                    "response does not match the OpenAPI description"
                 );
             }
         }
@@ -233,7 +236,7 @@ mod tests {
         assert_eq!(seen[0].request_id.as_deref(), Some("AB:12"));
         assert_eq!(
             seen[0].deviation.to_string(),
-            "issues/list-labels-for-repo, at $[1].color: is integer, and the document says string"
+            "issues/list-labels-for-repo, at $[1].color: is integer, expected string"
         );
         assert_eq!((checker.checked(), checker.left_out()), (3, 0));
         let ignoring = checker.ignoring([DeviationKind::WrongType]);

@@ -62,7 +62,7 @@ impl Compiler {
     pub(super) fn note(&self, what: &str) {
         let mut notes = self.unchecked.lock().unwrap_or_else(PoisonError::into_inner);
         if notes.len() < MAX_NOTES && notes.insert(what.to_owned()) {
-            warn!(target: "octowire::contract", "not checked: {what}");
+            warn!(target: "octowire::contract", part = what, "not checked");
         }
     }
 
@@ -130,7 +130,7 @@ impl Compiler {
         let compiles = self.compile(&json!({ "pattern": text })).is_ok();
         if !compiles {
             self.note(&format!(
-                "the pattern {}, which takes look-around, a back-reference or too much memory",
+                "the pattern {}, which needs look-around, a back-reference or too much memory",
                 shown(text)
             ));
         }
@@ -142,7 +142,7 @@ impl Compiler {
         let text = reference.as_str().unwrap_or_default();
         let is_known = component(text).is_some_and(|name| components.contains_key(name));
         if !is_known {
-            self.note(&format!("what {} refers to, which is no component", shown(text)));
+            self.note(&format!("the reference {}, which is not to a component", shown(text)));
         }
         is_known
     }

@@ -170,9 +170,9 @@ impl Document {
 
     fn read(json: &[u8], text: Text) -> Result<Self, DocumentError> {
         let document: Parsed = serde_json::from_slice(json)
-            .map_err(|error| DocumentError(format!("it is no OpenAPI document: {error}")))?;
+            .map_err(|error| DocumentError(format!("it is not an OpenAPI document: {error}")))?;
         if !document.openapi.starts_with("3.0.") {
-            let message = format!("it is OpenAPI {}, and only 3.0 is read", document.openapi);
+            let message = format!("OpenAPI {} is not supported, only 3.0", document.openapi);
             return Err(DocumentError(message));
         }
         let Parsed { info, paths, components, .. } = document;
@@ -184,9 +184,7 @@ impl Document {
                 let read =
                     DocumentedOperation::read(&path, method, raw, &shared, &components, &mut room);
                 operations.push(read.ok_or_else(|| {
-                    DocumentError(format!(
-                        "its operations are too large altogether, at {path:.100}"
-                    ))
+                    DocumentError(format!("its operations are too large in total, at {path:.100}"))
                 })?);
             }
         }
@@ -221,7 +219,7 @@ impl fmt::Debug for Document {
 
 impl fmt::Display for DocumentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the document cannot be read: {}", self.0)
+        write!(f, "invalid OpenAPI description: {}", self.0)
     }
 }
 
@@ -295,9 +293,9 @@ mod tests {
     #[test]
     fn what_is_no_document_is_refused_with_the_reason() {
         for (text, reason) in [
-            ("[]", "no OpenAPI document"),
+            ("[]", "not an OpenAPI document"),
             ("{\"openapi\": \"3.0.3\"", "EOF"),
-            ("{\"openapi\": \"3.1.0\", \"info\": {}, \"paths\": {}}", "only 3.0 is read"),
+            ("{\"openapi\": \"3.1.0\", \"info\": {}, \"paths\": {}}", "is not supported, only 3.0"),
             ("{\"openapi\": \"3.0.3\", \"info\": {}}", "missing field `paths`"),
         ] {
             let error = Document::from_slice(text.as_bytes()).unwrap_err().to_string();

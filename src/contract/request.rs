@@ -118,7 +118,7 @@ impl Document {
     /// What could have been meant by a path that is known with another method.
     fn other_methods(&self, path: &str) -> String {
         if path.len() > MAX_PATH_BYTES {
-            return format!("no path is longer than {MAX_PATH_BYTES} bytes");
+            return format!("the path is longer than {MAX_PATH_BYTES} bytes");
         }
         let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
         let known: Vec<String> = methods
@@ -127,8 +127,10 @@ impl Document {
             .map(|operation| format!("{} ({})", operation.method(), operation.id()))
             .collect();
         match known.is_empty() {
-            true => "GitHub's document has no such path".to_owned(),
-            false => format!("GitHub's document has this path with {} only", known.join(", ")),
+            true => "the OpenAPI description has no such path".to_owned(),
+            false => {
+                format!("the OpenAPI description has this path only with {}", known.join(", "))
+            }
         }
     }
 }
@@ -179,7 +181,7 @@ impl Check<'_> {
                 .collect();
             match values.as_slice() {
                 [] if parameter.is_required() => {
-                    let message = "is not there, and the document requires it";
+                    let message = "is required, but missing";
                     let path = format!("query {}", parameter.name());
                     self.add(DeviationKind::MissingParameter, path, message);
                 }
@@ -197,8 +199,8 @@ impl Check<'_> {
                 continue;
             }
             let message = match known.is_empty() {
-                true => "is no parameter: the operation has none".to_owned(),
-                false => format!("is no parameter: there are {}", known.join(", ")),
+                true => "is an unknown parameter: the operation has none".to_owned(),
+                false => format!("is an unknown parameter: the operation has {}", known.join(", ")),
             };
             self.add(DeviationKind::UnknownParameter, format!("query {name}"), message);
         }
@@ -210,7 +212,7 @@ impl Check<'_> {
                 && parameter.is_required()
                 && !headers.contains_key(parameter.name())
             {
-                let message = "is not there, and the document requires it";
+                let message = "is required, but missing";
                 let path = format!("header {}", parameter.name());
                 self.add(DeviationKind::MissingParameter, path, message);
             }
@@ -239,14 +241,14 @@ impl Check<'_> {
         let Some(described) = &self.operation.request_body else {
             // Clients send `{}` to what takes nothing.
             if !matches!(request.body, b"" | b"{}" | b"null") {
-                let message = "there is a body, and the document has none";
+                let message = "unexpected body";
                 self.add(DeviationKind::UnexpectedBody, "$", message);
             }
             return None;
         };
         if request.body.is_empty() {
             if described.required {
-                let message = "there is no body, and the document requires one";
+                let message = "required body is missing";
                 self.add(DeviationKind::MissingBody, "$", message);
             }
             return None;
@@ -263,7 +265,7 @@ impl Check<'_> {
         let value = match serde_json::from_slice::<Value>(request.body) {
             Ok(value) => value,
             Err(error) => {
-                self.add(DeviationKind::NotJson, "$", format!("is no JSON: {error}"));
+                self.add(DeviationKind::NotJson, "$", format!("is not valid JSON: {error}"));
                 return None;
             }
         };
@@ -274,7 +276,7 @@ impl Check<'_> {
             self.add(misfit.kind, json_path(&misfit.pointer), misfit.message);
         }
         for pointer in schema.undocumented(&value, self.schemas) {
-            let message = "is a property that the document does not name";
+            let message = "is an undocumented property";
             self.add(DeviationKind::UndocumentedProperty, json_path(&pointer), message);
         }
         Some(value)

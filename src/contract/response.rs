@@ -78,7 +78,8 @@ impl Document {
             None if is_general(status) => {}
             None => {
                 let listed: Vec<&str> = operation.statuses().collect();
-                let message = format!("{status}, and the document lists {}", listed.join(", "));
+                let message =
+                    format!("{status} is undocumented, expected one of {}", listed.join(", "));
                 check.add(DeviationKind::UndocumentedStatus, "status", message);
             }
         }
@@ -112,7 +113,7 @@ impl Check<'_> {
             // `{}` and `null` are how some endpoints say that there is nothing to say.
             let nothing = matches!(answer.body, b"" | b"{}" | b"null");
             if !nothing && answer.status.is_success() && answer.accept.is_none() {
-                let message = format!("{} bytes, and the document has no body", answer.body.len());
+                let message = format!("unexpected body of {} bytes", answer.body.len());
                 self.add(DeviationKind::UnexpectedBody, "$", message);
             }
             return;
@@ -126,12 +127,13 @@ impl Check<'_> {
             Some(described) => described,
             None if answer.accept.is_some() => return,
             None if answer.body.is_empty() => {
-                let message = "there is no body, and the document has one";
+                let message = "documented body is missing";
                 return self.add(DeviationKind::MissingBody, "$", message);
             }
             None => {
                 let listed: Vec<&str> = content.keys().map(String::as_str).collect();
-                let message = format!("{named:?}, and the document lists {}", listed.join(", "));
+                let message =
+                    format!("{named:?} is undocumented, expected one of {}", listed.join(", "));
                 let path = "header content-type";
                 return self.add(DeviationKind::UndocumentedMediaType, path, message);
             }
@@ -144,7 +146,11 @@ impl Check<'_> {
             // What a nullable body is sent as.
             Err(_) if answer.body.is_empty() => Value::Null,
             Err(error) => {
-                return self.add(DeviationKind::NotJson, "$", format!("is no JSON: {error}"));
+                return self.add(
+                    DeviationKind::NotJson,
+                    "$",
+                    format!("is not valid JSON: {error}"),
+                );
             }
         };
         let schemas = self.document.schemas();
@@ -152,7 +158,7 @@ impl Check<'_> {
             self.add(misfit.kind, json_path(&misfit.pointer), misfit.message);
         }
         for pointer in described.schema.undocumented(&value, schemas) {
-            let message = "is a property that the document does not name";
+            let message = "is an undocumented property";
             self.add(DeviationKind::UndocumentedProperty, json_path(&pointer), message);
         }
     }

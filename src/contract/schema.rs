@@ -95,7 +95,7 @@ impl Schema {
         if let Some(schema) = &checker.recursive
             && !schema.can_check(value, schemas.converted())
         {
-            schemas.compiler.note("a value that repeats itself too often or too deeply");
+            schemas.compiler.note("a value that is too repetitive or too deep");
             return None;
         }
         Some(&checker.validator)
@@ -152,7 +152,7 @@ impl Schemas {
         let extent = root.extent(converted);
         let why = match extent {
             Extent::Bounded | Extent::Recursive => None,
-            Extent::Circular => Some("a schema that consists of itself"),
+            Extent::Circular => Some("a schema that refers only to itself"),
             Extent::Excessive => Some("a schema that refers to others too often or too deeply"),
         };
         if let Some(why) = why {
@@ -174,7 +174,7 @@ impl Schemas {
                 Some(Checker { validator, recursive })
             }
             Err(_) => {
-                self.compiler.note("a schema that is not as OpenAPI 3.0 has them");
+                self.compiler.note("a schema that is not valid in OpenAPI 3.0");
                 None
             }
         }
@@ -188,7 +188,7 @@ fn tell(error: &ValidationError<'_>, depth: usize, misfits: &mut Vec<Misfit>) {
     let (kind, message) = match error.kind() {
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
             if let Some(types) = types_of(context) {
-                let message = format!("is {is}, and the document says {}", types.join(" or "));
+                let message = format!("is {is}, expected {}", types.join(" or "));
                 return misfits.push(Misfit { kind: DeviationKind::WrongType, pointer, message });
             }
             let nearest = nearest(context);
@@ -198,12 +198,12 @@ fn tell(error: &ValidationError<'_>, depth: usize, misfits: &mut Vec<Misfit>) {
                 }
                 return;
             }
-            (DeviationKind::NoVariant, format!("{is} fits none of {} variants", context.len()))
+            (DeviationKind::NoVariant, format!("{is} matches none of {} variants", context.len()))
         }
         ValidationErrorKind::Required { property } => {
             let name = property.as_str().unwrap_or_default();
             let pointer = format!("{pointer}/{}", escaped(name));
-            let message = "is not there, and the document requires it".to_owned();
+            let message = "is required, but missing".to_owned();
             return misfits.push(Misfit { kind: DeviationKind::MissingProperty, pointer, message });
         }
         ValidationErrorKind::Type { kind } => {
@@ -214,16 +214,15 @@ fn tell(error: &ValidationError<'_>, depth: usize, misfits: &mut Vec<Misfit>) {
                     all.join(" or ")
                 }
             };
-            (DeviationKind::WrongType, format!("is {is}, and the document says {expected}"))
+            (DeviationKind::WrongType, format!("is {is}, expected {expected}"))
         }
         ValidationErrorKind::Enum { options } => {
             let is = short(error.instance()).unwrap_or(is);
-            (DeviationKind::UnknownValue, format!("is {is}, and the document allows {options}"))
+            (DeviationKind::UnknownValue, format!("is {is}, expected one of {options}"))
         }
-        ValidationErrorKind::Constant { expected_value } => (
-            DeviationKind::UnknownValue,
-            format!("is {is}, and the document says {expected_value}"),
-        ),
+        ValidationErrorKind::Constant { expected_value } => {
+            (DeviationKind::UnknownValue, format!("is {is}, expected {expected_value}"))
+        }
         ValidationErrorKind::AdditionalProperties { unexpected } => {
             let names = unexpected.join(", ");
             (DeviationKind::UndocumentedProperty, format!("has {names}, which is not allowed"))
@@ -242,7 +241,7 @@ fn tell(error: &ValidationError<'_>, depth: usize, misfits: &mut Vec<Misfit>) {
                 _ => String::new(),
             };
             let keyword = other.keyword();
-            (DeviationKind::OutOfBounds, format!("{is} does not keep to `{keyword}{limit}`"))
+            (DeviationKind::OutOfBounds, format!("{is} violates `{keyword}{limit}`"))
         }
     };
     misfits.push(Misfit { kind, pointer, message });

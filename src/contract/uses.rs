@@ -33,7 +33,7 @@ macro_rules! uses {
         $(
             const _: () = assert!(
                 $crate::contract::__is_known($id),
-                concat!("octowire has no operation ", $id, ": GitHub removed it, its feature is off, or it is misspelt"),
+                concat!("octowire has no operation ", $id, ": GitHub removed it, its feature is disabled, or it is misspelled"),
             );
         )+
         $crate::contract::Uses::of([$($id),+])
@@ -152,9 +152,10 @@ impl Uses {
             Ok(report) => {
                 if report.severity().is_some_and(|severity| severity >= self.fails_at) {
                     fail(&format!(
-                        "GitHub changed what this application uses.\n\n{}\n\
-                         Once the application is right with it, write the pin anew:\n  \
-                         {UPDATE}=1 cargo test",
+                        "GitHub changed operations that this application uses.\n\n\
+                         {}\n\
+                         Once the application supports the change, update the pin:\n  {UPDATE}=1 \
+                         cargo test",
                         report.to_markdown(),
                     ));
                 }
@@ -204,12 +205,14 @@ fn names(slice: &Value) -> Vec<String> {
 
 impl fmt::Display for PinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let write = format_args!("write it by {UPDATE}=1 cargo test, and commit it");
+        let write = format_args!("write it with {UPDATE}=1 cargo test, and commit it");
         match self {
-            Self::Missing(path) => write!(f, "there is no pin at {}: {write}", path.display()),
-            Self::Unreadable(path, error) => write!(f, "the pin {}: {error}", path.display()),
+            Self::Missing(path) => write!(f, "no pin at {}: {write}", path.display()),
+            Self::Unreadable(path, error) => {
+                write!(f, "cannot read the pin {}: {error}", path.display())
+            }
             Self::Broken(path, why) => {
-                write!(f, "{} is no pin ({why}): {write}", path.display())
+                write!(f, "{} is not a valid pin ({why}): {write}", path.display())
             }
             Self::Unknown(unknown) => write!(f, "{unknown}"),
             Self::OtherUses { added, removed } => {
@@ -219,7 +222,8 @@ impl fmt::Display for PinError {
                 };
                 write!(
                     f,
-                    "the pin is not of what is used (new: {}; no longer used: {}): {write}",
+                    "the pin does not match the operations in use (new: {}; no longer used: {}): \
+                     {write}",
                     list(added),
                     list(removed)
                 )

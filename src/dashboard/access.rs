@@ -47,7 +47,7 @@ pub(super) async fn guard(
     answer
 }
 
-const FOREIGN: &str = "Pages of other sites have no access to this one.\n";
+const FOREIGN: &str = "Cross-site requests are rejected.\n";
 
 /// Nothing comes from elsewhere, nothing is written into the page, and nobody frames it.
 const HEADERS: [(HeaderName, HeaderValue); 8] = [
@@ -78,7 +78,8 @@ const HEADERS: [(HeaderName, HeaderValue); 8] = [
 
 fn unauthorized() -> Response {
     let challenge = HeaderValue::from_static("Basic realm=\"octowire\", charset=\"UTF-8\"");
-    let mut answer = (StatusCode::UNAUTHORIZED, "Give the dashboard's token.\n").into_response();
+    let mut answer =
+        (StatusCode::UNAUTHORIZED, "The dashboard requires its token.\n").into_response();
     answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     answer.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     answer

@@ -29,7 +29,7 @@ pub(super) async fn once(State(shown): State<Arc<Shown>>) -> Response {
 /// All there is, and then each second what is new, as long as somebody reads: what is not read is not made.
 pub(super) async fn events(State(shown): State<Arc<Shown>>) -> Response {
     let Ok(place) = Arc::clone(&shown.readers).try_acquire_owned() else {
-        let full = "Too many read this already: close a page, or try again later.\n";
+        let full = "Too many open dashboard pages: close one, or try again later.\n";
         return (StatusCode::SERVICE_UNAVAILABLE, full).into_response();
     };
     // It is free again when the stream is dropped, or after that time: who has ceased to read does not hold it.

@@ -151,12 +151,12 @@ pub(super) fn allowed_header(name: &str) -> Result<HeaderName, &'static str> {
     let name = HeaderName::from_bytes(name.as_bytes())
         .ok()
         .filter(|name| name.as_str().len() <= MAX_NAME)
-        .ok_or("it is not the name of a header, or has more than 64 bytes")?;
+        .ok_or("not a valid header name, or longer than 64 bytes")?;
     let text = name.as_str();
     let is_of_a_proxy = PROXY_HEADERS.contains(&text)
         || PROXY_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
         || PROXY_PARTS.iter().any(|part| text.contains(part));
-    if is_of_a_proxy { Err("it is one by which this library knows proxies") } else { Ok(name) }
+    if is_of_a_proxy { Err("the header identifies a proxy") } else { Ok(name) }
 }
 
 /// Characters of a header's name in a response.
@@ -179,9 +179,9 @@ impl NotLocal {
     /// The text of the response.
     pub(super) fn text(&self) -> String {
         let reason: Cow<'_, str> = match self {
-            Self::Peer => "the connection is not known to come from this machine".into(),
-            Self::Host => "the Host header does not name this machine, once".into(),
-            Self::Form => "the request looks like one of a proxy".into(),
+            Self::Peer => "the connection is not known to be local".into(),
+            Self::Host => "the Host header is missing, duplicated or not local".into(),
+            Self::Form => "the request has the form of a proxied request".into(),
             Self::Header(name) => {
                 format!("the request has the header `{name}`, which no browser sends by itself")
                     .into()
@@ -190,14 +190,14 @@ impl NotLocal {
         let advice = match self {
             Self::Peer => " For the connection's address, see Dashboard::router.",
             Self::Header(name) if allowed_header(name).is_ok() => {
-                " If there is none, and a layer of this application adds the header, name it by \
-                 Dashboard::allow_header."
+                " If there is no proxy and a layer of this application adds the header, allow it \
+                 with Dashboard::allow_header."
             }
             _ => "",
         };
         format!(
-            "Without a token, this page is for browsers on this machine at 127.0.0.1 or localhost: {reason}. \
-             Behind a proxy, set Dashboard::token.{advice}\n"
+            "Without a token, only browsers on this machine have access, at 127.0.0.1 or \
+             localhost: {reason}. Behind a proxy, set Dashboard::token.{advice}\n"
         )
     }
 }

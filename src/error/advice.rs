@@ -27,15 +27,15 @@ pub(super) fn advice(
         match status {
             401 => "the token is missing, wrong, expired or revoked".to_owned(),
             403 => permission(headers),
-            404 => "a private resource that the token cannot see also answers 404".to_owned(),
+            404 => "a private resource that the token cannot access also returns 404".to_owned(),
             409 => "the resource is in a state that does not allow this now".to_owned(),
             410 => "the resource is gone, or its feature is switched off".to_owned(),
             422 => "correct the values that GitHub names".to_owned(),
             451 => advice_for(Reason::Blocked).to_owned(),
-            304 => "what you have from the earlier answer, whose etag or date this request \
-                    carries, is still current"
+            304 => "the copy from the earlier response, whose ETag or date this request carries, \
+                    is still current"
                 .to_owned(),
-            300..=399 => "the answer was not followed as a redirect".to_owned(),
+            300..=399 => "the redirect was not followed".to_owned(),
             500..=599 => "the failure is on GitHub's side or in a proxy: try again later, \
                           and see https://www.githubstatus.com"
                 .to_owned(),
@@ -72,31 +72,29 @@ fn of_reason(status: u16, reason: Option<Reason>, headers: &HeaderMap) -> Option
 /// What to do about each reason.
 fn advice_for(reason: Reason) -> &'static str {
     match reason {
-        Reason::RateLimit => "a rate limit is reached: wait at least a minute, then slow down",
+        Reason::RateLimit => "rate limit exceeded: wait at least a minute, then slow down",
         Reason::SingleSignOn => {
             "the organization requires single sign-on: authorize the token for it"
         }
         Reason::IpAllowList => {
-            "the organization has an IP allow list without this machine's address: an owner has to \
-             add it, or, for a GitHub App, the App's own list has to be allowed"
+            "the organization has an IP allow list without this machine's address: an owner must \
+             add it or, for a GitHub App, allow the App's own list"
         }
         Reason::InstallationSuspended => {
-            "the App's installation is suspended: its owner has to unsuspend it"
+            "the App's installation is suspended: its owner must unsuspend it"
         }
-        Reason::AccountSuspended => "the account is suspended: ask GitHub's support",
-        Reason::LoginAttempts => {
-            "too many calls with wrong credentials came before: correct them, then wait"
-        }
+        Reason::AccountSuspended => "the account is suspended: contact GitHub Support",
+        Reason::LoginAttempts => "too many calls used wrong credentials: correct them, then wait",
         Reason::Archived => "the repository is archived and read-only: unarchive it first",
-        Reason::Billing => "the account has a billing issue: an owner has to resolve it",
+        Reason::Billing => "the account has a billing issue: an owner must resolve it",
         Reason::Plan => "the account's plan does not include this",
         Reason::AppNotApproved => {
-            "the organization restricts OAuth apps: an owner has to approve this one"
+            "the organization restricts OAuth apps: an owner must approve this one"
         }
         Reason::TokenPolicy => {
             "the organization's policy does not allow this kind or lifetime of token: use another"
         }
-        Reason::Unverified => "the account's email address has to be verified first",
+        Reason::Unverified => "verify the account's email address first",
         Reason::TwoFactor => {
             "the account uses two-factor authentication: use a token instead of a password"
         }
@@ -105,10 +103,10 @@ fn advice_for(reason: Reason) -> &'static str {
             "GitHub or the owner has blocked access: another token or permission does not help"
         }
         Reason::Disabled => "the feature is switched off for this resource: enable it first",
-        Reason::Jwt => "the endpoint is for the App itself: call it by Client::as_app",
+        Reason::Jwt => "the endpoint is for the App itself: use Client::as_app",
         Reason::JwtClaim => "check the machine's clock, and the signer of the App's JWT",
         Reason::UnknownApp => "check the App's id, its private key and the client's base_url",
-        Reason::NoCredentials => "the call carries no token: give the client one",
+        Reason::NoCredentials => "the request carries no token: configure one on the client",
         Reason::Permission => "the token lacks a permission for this",
         Reason::ServerFault => "try again later, and see https://www.githubstatus.com",
     }
@@ -157,8 +155,8 @@ pub(crate) fn when_to_return(headers: &HeaderMap) -> String {
         limit.reset.duration_since(SystemTime::now()).ok()
     };
     match header.or_else(reset) {
-        Some(wait) => format!("a rate limit is reached: try again in {} s", seconds(wait)),
-        None => "a rate limit is reached: wait at least a minute, then slow down".to_owned(),
+        Some(wait) => format!("rate limit exceeded: retry in {} s", seconds(wait)),
+        None => "rate limit exceeded: wait at least a minute, then slow down".to_owned(),
     }
 }
 

@@ -201,7 +201,7 @@ fn json_length(value: &Value) -> usize {
 
 /// What happened, for the beginning of the line.
 fn describe(api: &ApiError, markup: Option<Markup>, body: &[u8]) -> String {
-    let mut line = format!("GitHub answered {}", api.status);
+    let mut line = format!("GitHub returned {}", api.status);
     let said = !api.message.is_empty();
     match markup {
         Some(markup) => line.push_str(&format!(" with {} instead of JSON", markup.name())),
@@ -209,7 +209,7 @@ fn describe(api: &ApiError, markup: Option<Markup>, body: &[u8]) -> String {
         // A 304 never has one.
         None if body.is_empty() && api.status == StatusCode::NOT_MODIFIED => {}
         None if body.is_empty() => line.push_str(" with an empty body"),
-        None => line.push_str(" with a body that carries no message"),
+        None => line.push_str(" with a body that contains no message"),
     }
     if said {
         line.push_str(&format!(": \"{}\"", Line(&api.message)));
@@ -376,7 +376,7 @@ mod tests {
                 let error = error(403, headers, &said(message));
                 assert!(!error.is_rate_limited(), "{message} {headers:?}");
                 assert!(!error.is_retryable(), "{message}");
-                assert!(!error.to_string().contains("a rate limit is reached"), "{error}");
+                assert!(!error.to_string().contains("rate limit exceeded: "), "{error}");
             }
         }
     }
@@ -401,7 +401,7 @@ mod tests {
             for headers in LIMIT_HEADERS {
                 let error = error(403, headers, &said(message));
                 assert!(error.is_rate_limited() && error.is_retryable(), "{message} {headers:?}");
-                assert!(error.to_string().contains("a rate limit is reached"), "{error}");
+                assert!(error.to_string().contains("rate limit exceeded: "), "{error}");
             }
         }
     }
@@ -790,7 +790,7 @@ mod tests {
         for (status, message, expected) in [
             (403, OTHER_REASONS[12], "IP allow list"),
             (403, "This installation has been suspended", "unsuspend"),
-            (403, "Sorry. Your account was suspended", "support"),
+            (403, "Sorry. Your account was suspended", "Support"),
             (403, "Repository was archived so is read-only.", "unarchive"),
             (403, "Repository access blocked", "blocked access"),
             (403, "Resource not accessible by integration", "lacks a permission"),
@@ -801,7 +801,7 @@ mod tests {
             (401, "'Issued at' claim ('iat') must be an Integer", "clock"),
             (401, "Requires authentication", "no token"),
             (401, "Bad credentials", "wrong, expired or revoked"),
-            (404, "Not Found", "also answers 404"),
+            (404, "Not Found", "also returns 404"),
             (410, "Issues are disabled for this repo", "switched off"),
             (451, "Repository unavailable due to DMCA takedown.", "blocked access"),
             (451, "", "blocked access"),

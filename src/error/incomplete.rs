@@ -45,8 +45,8 @@ impl Error {
         let (why, advice) = match reason {
             IncompleteReason::PagesEnded => (
                 "the pages ended early".to_owned(),
-                "GitHub delivers at most 1,000 results of a search or of a filtered list: divide the \
-                 query, such as by date",
+                "GitHub delivers at most 1,000 results of a search or of a filtered list: split \
+                 the query, for example by date",
             ),
             IncompleteReason::SearchTimeout => {
                 ("the search timed out at GitHub".to_owned(), "try again, or narrow the query")
@@ -58,11 +58,9 @@ impl Error {
         };
         let message = match total {
             Some(total) => {
-                format!(
-                    "the list is incomplete: {why}; {delivered} of {total} items were delivered"
-                )
+                format!("incomplete list: {why}; {delivered} of {total} items delivered")
             }
-            None => format!("the list is incomplete: {why}; {delivered} items were delivered"),
+            None => format!("incomplete list: {why}; {delivered} items delivered"),
         };
         let retryable = matches!(reason, IncompleteReason::SearchTimeout);
         let mut error =

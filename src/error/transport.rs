@@ -11,32 +11,32 @@ impl Error {
         let (kind, message, advice) = if error.is_timeout() {
             (
                 ErrorKind::Timeout,
-                "a timeout of the HTTP client ended the call",
-                "try again, or allow more time",
+                "the HTTP client's timeout expired",
+                "try again, or increase the timeout",
             )
         } else if error.is_dns() {
             (
                 ErrorKind::Transport,
-                "the server's name was not found",
+                "DNS lookup failed: server name not found",
                 "check the client's base_url, the network and DNS",
             )
         } else if error.is_connect() {
             (
                 ErrorKind::Transport,
-                "no connection to the server",
+                "connection to the server failed",
                 "check the network, the proxy and the TLS certificates, then try again",
             )
         } else if error.is_builder() {
-            return Self::new(ErrorKind::InvalidRequest, "the request can not be sent")
-                .with_advice("the source of this error names the part")
+            return Self::new(ErrorKind::InvalidRequest, "the request cannot be built")
+                .with_advice("see the source of this error for the invalid part")
                 .with_source(error);
         } else if error.is_body() || error.is_decode() {
             return Self::broken_off(error);
         } else {
             (
                 ErrorKind::Transport,
-                "the connection broke off before the answer",
-                "try again; the request may or may not have reached GitHub",
+                "connection closed before the response",
+                "try again; the request might have reached GitHub",
             )
         };
         let never_reached = error.is_connect();
@@ -46,7 +46,7 @@ impl Error {
 
     /// The error for a body that arrived in part, or does not decompress.
     pub(crate) fn broken_off(reason: impl Into<BoxError>) -> Self {
-        Self::new(ErrorKind::Transport, "the body broke off before its end")
+        Self::new(ErrorKind::Transport, "connection closed before the end of the body")
             .with_advice("try again")
             .with_source(reason)
     }
@@ -55,9 +55,9 @@ impl Error {
     pub(crate) fn from_upload(reason: BoxError) -> Self {
         let error = match reason.downcast_ref::<WrongLength>() {
             Some(wrong) => Self::new(ErrorKind::InvalidRequest, wrong.to_string())
-                .with_advice("give the length that the stream has, or None"),
-            None => Self::new(ErrorKind::InvalidRequest, "the stream to send ended in an error")
-                .with_advice("the source of this error is the stream's; GitHub got only a part"),
+                .with_advice("pass the exact length of the stream, or None"),
+            None => Self::new(ErrorKind::InvalidRequest, "the request body stream failed")
+                .with_advice("see the source of this error; GitHub received only part of the body"),
         };
         error.with_own_source(reason)
     }

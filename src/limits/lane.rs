@@ -386,7 +386,7 @@ impl Lane {
             return Err(full(&blocked, self.policy.queue, now));
         }
         let wait = blocked.until.map(|until| until.saturating_duration_since(now));
-        debug!(limit = %blocked.rule, ?wait, "a call waits for a rate limit");
+        debug!(limit = %blocked.rule, ?wait, "call queued by a rate limit");
         let unanswered = blocked.is_unanswered().then_some(now);
         if is_new {
             state.blocked.push(blocked);
@@ -498,7 +498,7 @@ impl Lane {
             let mut state = self.state();
             state.holders.remove(holder);
             if let Some(pause) = state.rules.settle(now, cost, grant, outcome) {
-                warn!(?pause, "GitHub says that a secondary rate limit was reached: calls wait");
+                warn!(?pause, "secondary rate limit exceeded; calls paused");
                 pause_told = self.shared.is_some();
             }
             if state.queue.is_empty() {
@@ -810,15 +810,15 @@ fn too_long(blocked: &Blocked, now: Instant) -> Error {
         Some(until) => {
             let wait = until.saturating_duration_since(now);
             error(
-                format!("{rule} lets the call through in {} s only", seconds(wait)),
-                "nothing was sent: come back then, or allow a longer wait by \
-                 RateLimits::on_limit or the call's timeout",
+                format!("{rule} exceeded; retry in {} s", seconds(wait)),
+                "nothing was sent: retry later, or allow a longer wait with RateLimits::on_limit \
+                 or the call's timeout",
             )
             .with_retry_after(wait)
         }
         None => error(
-            format!("{rule} did not let the call through in time"),
-            "nothing was sent: try again, or allow a longer wait by RateLimits::on_limit or the \
+            format!("timed out waiting for the {rule}"),
+            "nothing was sent: try again, or allow a longer wait with RateLimits::on_limit or the \
              call's timeout",
         ),
     }
@@ -828,9 +828,9 @@ fn too_long(blocked: &Blocked, now: Instant) -> Error {
 fn full(blocked: &Blocked, queue: usize, now: Instant) -> Error {
     let error = Error::new(
         ErrorKind::QueueFull,
-        format!("{queue} calls wait already for {}", blocked.rule),
+        format!("rate-limit queue is full ({queue} calls waiting for the {})", blocked.rule),
     )
-    .with_advice("nothing was sent: make fewer calls at a time, or raise RateLimits::queue")
+    .with_advice("nothing was sent: make fewer concurrent calls, or raise RateLimits::queue")
     .with_rate_limited(true)
     .with_retryable(true);
     match blocked.until {

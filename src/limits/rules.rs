@@ -93,14 +93,14 @@ impl Rule {
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Concurrency => f.write_str("the limit of requests at a time"),
-            Self::Penalty => f.write_str("a secondary rate limit, which GitHub says was reached,"),
-            Self::Points => f.write_str("the limit of points a minute"),
-            Self::GraphQlPoints => f.write_str("the limit of GraphQL points a minute"),
-            Self::ContentAMinute => f.write_str("the limit of new content a minute"),
-            Self::ContentAnHour => f.write_str("the limit of new content an hour"),
-            Self::Writes(_) => f.write_str("the time between two writes to the same owner"),
-            Self::Primary(name) => write!(f, "the primary rate limit ({name})"),
+            Self::Concurrency => f.write_str("concurrent request limit"),
+            Self::Penalty => f.write_str("secondary rate limit"),
+            Self::Points => f.write_str("points-per-minute limit"),
+            Self::GraphQlPoints => f.write_str("GraphQL points-per-minute limit"),
+            Self::ContentAMinute => f.write_str("content-per-minute limit"),
+            Self::ContentAnHour => f.write_str("content-per-hour limit"),
+            Self::Writes(_) => f.write_str("per-owner write limit"),
+            Self::Primary(name) => write!(f, "primary rate limit ({name})"),
         }
     }
 }

@@ -41,7 +41,7 @@ impl Links {
                     Err(error) if relation == Relation::Next => {
                         return Err(Error::new(
                             ErrorKind::Pagination,
-                            "the link to the next page is no URL",
+                            "the link to the next page is not a valid URL",
                         )
                         .with_source(error));
                     }

@@ -144,9 +144,9 @@ impl Plan {
         {
             return Err(Error::new(
                 ErrorKind::Pagination,
-                "the link to the next page leads to a page that was fetched already",
+                "the link to the next page points to a page that was already fetched",
             )
-            .with_advice("the list was left there, since it would never end"));
+            .with_advice("pagination was stopped because it would not end"));
         }
         Ok(Links { next, last })
     }

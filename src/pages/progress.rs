@@ -43,11 +43,11 @@ pub(super) fn no_progress() -> Error {
     Error::new(
         ErrorKind::Pagination,
         format!(
-            "{MAX_PAGES_WITHOUT_PROGRESS} pages in a row were empty or repeated earlier pages, and \
-             link to further ones"
+            "{MAX_PAGES_WITHOUT_PROGRESS} consecutive pages were empty or repeated earlier pages, \
+             and link to further pages"
         ),
     )
-    .with_advice("the list was left there, since it would never end; narrow the query")
+    .with_advice("pagination was stopped because it would not end; narrow the query")
 }
 
 #[cfg(test)]

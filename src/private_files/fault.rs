@@ -54,36 +54,38 @@ impl Fault {
     /// Returns advice for the operator.
     pub(crate) fn advice(&self) -> &'static str {
         match self.problem {
-            Problem::Link => "name what the link points to, or remove the link",
-            Problem::NotAFile => "name another file, or remove what is there",
-            Problem::NotAFolder => "name another folder",
+            Problem::Link => "use the path that the link points to, or remove the link",
+            Problem::NotAFile => "use another path, or remove the existing entry",
+            Problem::NotAFolder => "use another folder",
             Problem::Owner(_) | Problem::OwnFolderOwner(_)
                 if self.permissions == Permissions::Trusted =>
             {
-                "let the user of this process read and write it, or remove it: trusted permissions are \
-                 not changed, and the file system refused the access"
+                "grant the user of this process read and write access, or remove it; trusted \
+                 permissions are not changed"
             }
             Problem::Owner(_) => {
-                "find out who put it there, then remove it or change its owner to the user of this \
-                 process; if the file system has no owners of its own, build with \
+                "find out which user created it, then remove it or change its owner to the user of \
+                 this process; if the file system does not support owners, build with \
                  trust_file_permissions(true)"
             }
             Problem::OwnFolderOwner(_) => {
-                "find out who put it there, then remove it, or give it and all that is in it to the user of \
-                 this process (chown -R); if the file system has no owners of its own, build with \
-                 trust_file_permissions(true)"
+                "find out which user created it, then remove it, or change the owner of it and its \
+                 content to the user of this process (chown -R); if the file system does not \
+                 support owners, build with trust_file_permissions(true)"
             }
-            Problem::Inaccessible(_) => "let its owner read and write it",
+            Problem::Inaccessible(_) => "grant its owner read and write access",
             Problem::FileOpen(_) => {
-                "other users could have changed it: remove it, or restrict its mode to 0600 if it is \
-                 still right"
+                "other users could have modified it: remove it, or restrict its mode to 0600 if \
+                 its content is still correct"
             }
             Problem::FolderOpen(_) => {
-                "restrict its mode to 0755 or less, or name a folder in it that does not exist yet, which is \
-                 created for this user alone; if the file system has no modes of its own, build with \
-                 trust_file_permissions(true)"
+                "restrict its mode to 0755 or less, or use a subfolder that does not exist yet, \
+                 which is created for this user only; if the file system does not support modes, \
+                 build with trust_file_permissions(true)"
             }
-            Problem::HardLink(_) => "remove its other names, or copy it and remove the original",
+            Problem::HardLink(_) => {
+                "remove its other hard links, or copy it and remove the original"
+            }
         }
     }
 }
@@ -104,7 +106,7 @@ impl fmt::Display for Fault {
             Problem::Inaccessible(mode) => {
                 write!(f, "{path} has the mode {}: its owner cannot use it", octal(mode))
             }
-            Problem::HardLink(links) => write!(f, "{path} has {links} names (hard links)"),
+            Problem::HardLink(links) => write!(f, "{path} has {links} hard links"),
         }
     }
 }

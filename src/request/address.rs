@@ -75,12 +75,12 @@ fn push_value(text: &mut String, parameter: &Parameter, value: &str) -> Result<(
     let root = parameter.multi_segment && value.is_empty();
     if !root && segments.clone().any(|segment| matches!(segment, "" | "." | "..")) {
         let segment = if parameter.multi_segment {
-            "has an empty, `.` or `..` segment"
+            "it has an empty, `.` or `..` segment"
         } else {
-            "is empty, `.` or `..`"
+            "it is empty, `.` or `..`"
         };
         return Err(invalid(format!(
-            "path parameter {:?} {segment}, which would change the path",
+            "invalid path parameter {:?}: {segment}, which would change the path",
             parameter.name
         )));
     }
@@ -100,11 +100,10 @@ fn given(text: &str, origins: &Origins) -> Result<Url> {
         return Err(invalid("the path contains `#`").with_advice("percent-encode it as %23"));
     }
     if is_absolute(text) {
-        let url =
-            Url::parse(text).map_err(|error| invalid(format!("the URL is not valid: {error}")))?;
+        let url = Url::parse(text).map_err(|error| invalid(format!("invalid URL: {error}")))?;
         if has_credentials(&url) {
-            return Err(invalid("the URL carries a user name or password")
-                .with_advice("give the token to the client"));
+            return Err(invalid("the URL contains a user name or password")
+                .with_advice("configure the token on the client"));
         }
         origins.require_trusted(&url, "the URL")?;
         return Ok(url);
@@ -121,7 +120,7 @@ fn given(text: &str, origins: &Origins) -> Result<Url> {
     let mut url = below(origins.api(), &path);
     url.set_query(query);
     if !origins.contains(&url) {
-        return Err(invalid("the path leads out of the API by `..`"));
+        return Err(invalid("the path escapes the API base URL with `..`"));
     }
     Ok(url)
 }
@@ -131,7 +130,7 @@ pub(super) fn at(base: &Url, segments: &[&str]) -> Result<Url> {
     let mut path = path_of(base);
     for segment in segments {
         if matches!(*segment, "" | "." | "..") {
-            return Err(invalid("a name in the path is empty, `.` or `..`"));
+            return Err(invalid("a path segment is empty, `.` or `..`"));
         }
         path.push('/');
         path.extend(utf8_percent_encode(segment, ENCODED));

@@ -18,7 +18,9 @@ impl Request {
     ) {
         match converted::<T>(values) {
             Ok(values) => self.set_query_list(name, values),
-            Err(reason) => self.0.refuse(format_args!("query parameter {name:?}: {reason}")),
+            Err(reason) => {
+                self.0.refuse(format_args!("invalid query parameter {name:?}: {reason}"))
+            }
         }
     }
 
@@ -30,7 +32,7 @@ impl Request {
     ) {
         match converted::<T>(values) {
             Ok(values) => self.set_field::<Vec<T>>(name, values),
-            Err(reason) => self.0.refuse(format_args!("body property {name:?}: {reason}")),
+            Err(reason) => self.0.refuse(format_args!("invalid body property {name:?}: {reason}")),
         }
     }
 
@@ -38,7 +40,9 @@ impl Request {
     pub(crate) fn set_query_time(&mut self, name: &'static str, value: impl IntoTime) {
         match value.time() {
             Ok(time) => self.set_query::<String>(name, times::text(&time)),
-            Err(reason) => self.0.refuse(format_args!("query parameter {name:?}: {reason}")),
+            Err(reason) => {
+                self.0.refuse(format_args!("invalid query parameter {name:?}: {reason}"))
+            }
         }
     }
 
@@ -46,7 +50,7 @@ impl Request {
     pub(crate) fn set_field_time(&mut self, name: &'static str, value: impl IntoTime) {
         match value.time() {
             Ok(time) => self.set_field::<String>(name, times::text(&time)),
-            Err(reason) => self.0.refuse(format_args!("body property {name:?}: {reason}")),
+            Err(reason) => self.0.refuse(format_args!("invalid body property {name:?}: {reason}")),
         }
     }
 }

@@ -100,7 +100,7 @@ impl Request {
             request.require_all(operation)?;
         }
         if request.until_ready.is_some() && request.method != Method::GET {
-            return Err(invalid("until_ready is for GET: anything else would be done again"));
+            return Err(invalid("until_ready is only for GET: other methods would be repeated"));
         }
         let upload = matches!(request.body, Payload::Raw(..));
         let slack = match request.slack {
@@ -187,8 +187,9 @@ impl Prepared {
         if let Some(operation) = self.operation
             && operation.accept != JSON
         {
-            let accept = HeaderValue::try_from(operation.accept)
-                .map_err(|error| invalid("the operation's Accept header").with_source(error))?;
+            let accept = HeaderValue::try_from(operation.accept).map_err(|error| {
+                invalid("invalid Accept header of the operation").with_source(error)
+            })?;
             self.headers.entry(ACCEPT).or_insert(accept);
         }
         if let Payload::Fields(fields) = &self.payload {
@@ -480,8 +481,8 @@ impl Prepared {
             (Payload::Raw(_, body), slack) => {
                 let slack = slack.clone().unwrap_or_default();
                 body.send(&slack, &self.broken).map(Some).map_err(|BodyTaken| {
-                    invalid("the streamed body was sent already and can not be replayed")
-                        .with_advice("make the body anew for each call, or give it as bytes")
+                    invalid("streaming request body was already consumed and cannot be resent")
+                        .with_advice("create a new body for each call, or pass it as bytes")
                 })
             }
             (Payload::Empty | Payload::Fields(_), _) => Ok(None),
@@ -507,7 +508,7 @@ fn object_of(fields: &[(Cow<'static, str>, Vec<u8>)]) -> Result<Bytes> {
             object.push(b',');
         }
         serde_json::to_writer(&mut object, name)
-            .map_err(|error| invalid("the body does not serialize").with_source(error))?;
+            .map_err(|error| invalid("request body serialization failed").with_source(error))?;
         object.push(b':');
         object.extend_from_slice(value);
     }
@@ -532,7 +533,7 @@ pub(super) fn not_set(parameter: &Parameter) -> Error {
         Location::Header => "header",
         Location::Body => "body property",
     };
-    invalid(format!("{place} {name:?} was not set"))
+    invalid(format!("missing {place} {name:?}"))
         .with_advice(format!("call .{}(…)", parameter.setter))
 }
 
@@ -541,11 +542,14 @@ fn no_body(operation: &Operation) -> Error {
         operation.parameters.iter().filter(|parameter| parameter.location == Location::Body);
     let advice = match properties.next() {
         Some(property) => {
-            format!("set a property of it, as by .{}(…), or all of it by .json(…)", property.setter)
+            format!(
+                "set one of its properties with .{}(…), or the whole body with .json(…)",
+                property.setter
+            )
         }
-        None => "give it by .json(…) or .body(…), whichever the operation has".to_owned(),
+        None => "set it with .json(…) or .body(…)".to_owned(),
     };
-    invalid("the body, which GitHub requires, was not set").with_advice(advice)
+    invalid("missing request body, which GitHub requires").with_advice(advice)
 }
 
 pub(super) fn invalid(message: impl Into<Cow<'static, str>>) -> Error {

@@ -35,7 +35,9 @@ impl Request {
     ) {
         match integers(values) {
             Ok(values) => self.set_query_list::<i64>(name, values),
-            Err(reason) => self.0.refuse(format_args!("query parameter {name:?}: {reason}")),
+            Err(reason) => {
+                self.0.refuse(format_args!("invalid query parameter {name:?}: {reason}"))
+            }
         }
     }
 
@@ -63,7 +65,7 @@ impl Request {
     pub(crate) fn set_field_integer(&mut self, name: &'static str, value: impl IntoInteger) {
         match value.into_integer() {
             Ok(value) => self.set_field::<i64>(name, value),
-            Err(reason) => self.0.refuse(format_args!("body property {name:?}: {reason}")),
+            Err(reason) => self.0.refuse(format_args!("invalid body property {name:?}: {reason}")),
         }
     }
 
@@ -75,7 +77,7 @@ impl Request {
     ) {
         match integers(values) {
             Ok(values) => self.set_field::<Vec<i64>>(name, values),
-            Err(reason) => self.0.refuse(format_args!("body property {name:?}: {reason}")),
+            Err(reason) => self.0.refuse(format_args!("invalid body property {name:?}: {reason}")),
         }
     }
 
@@ -88,7 +90,7 @@ impl Request {
     pub(crate) fn set_field_date(&mut self, name: &'static str, value: impl IntoDate) {
         match value.date() {
             Ok(date) => self.set_field::<String>(name, date.to_string()),
-            Err(reason) => self.0.refuse(format_args!("body property {name:?}: {reason}")),
+            Err(reason) => self.0.refuse(format_args!("invalid body property {name:?}: {reason}")),
         }
     }
 
@@ -102,7 +104,9 @@ impl Request {
     fn query_value<T: Display, E: Display>(&mut self, name: &'static str, value: Result<T, E>) {
         match value {
             Ok(value) => self.0.replace_query(Cow::Borrowed(name), [value.to_string()]),
-            Err(reason) => self.0.refuse(format_args!("query parameter {name:?}: {reason}")),
+            Err(reason) => {
+                self.0.refuse(format_args!("invalid query parameter {name:?}: {reason}"))
+            }
         }
     }
 }

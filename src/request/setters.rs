@@ -34,7 +34,7 @@ impl Request {
         let name = operation
             .and_then(|operation| operation.path_parameter(index))
             .map_or("?", |parameter| parameter.name);
-        self.0.refuse(format_args!("path parameter {name:?}: {reason}"));
+        self.0.refuse(format_args!("invalid path parameter {name:?}: {reason}"));
     }
 
     /// Sets a parameter of the query, and replaces what it was set to before.
@@ -45,7 +45,9 @@ impl Request {
     ) {
         match value.try_into() {
             Ok(value) => self.0.replace_query(Cow::Borrowed(name), [value.to_string()]),
-            Err(reason) => self.0.refuse(format_args!("query parameter {name:?}: {reason}")),
+            Err(reason) => {
+                self.0.refuse(format_args!("invalid query parameter {name:?}: {reason}"))
+            }
         }
     }
 
@@ -60,7 +62,9 @@ impl Request {
                 let values = values.iter().map(T::to_string);
                 self.0.replace_query(Cow::Borrowed(name), values);
             }
-            Err(reason) => self.0.refuse(format_args!("query parameter {name:?}: {reason}")),
+            Err(reason) => {
+                self.0.refuse(format_args!("invalid query parameter {name:?}: {reason}"))
+            }
         }
     }
 
@@ -80,7 +84,7 @@ impl Request {
             }
             Err(reason) => reason.to_string(),
         };
-        self.0.refuse(format_args!("header {name:?}: {refusal}"));
+        self.0.refuse(format_args!("invalid header {name:?}: {refusal}"));
     }
 
     /// Sets a property of the JSON body, and replaces what it was set to before.
@@ -95,7 +99,7 @@ impl Request {
         };
         match value {
             Ok(value) => self.0.set_field(name, value),
-            Err(reason) => self.0.refuse(format_args!("body property {name:?}: {reason}")),
+            Err(reason) => self.0.refuse(format_args!("invalid body property {name:?}: {reason}")),
         }
     }
 
@@ -116,7 +120,7 @@ impl Request {
     pub(crate) fn set_body(&mut self, content_type: &'static str, body: Body) {
         match HeaderValue::try_from(content_type) {
             Ok(content_type) => self.0.body = Payload::Raw(content_type, body),
-            Err(reason) => self.0.refuse(format_args!("content type: {reason}")),
+            Err(reason) => self.0.refuse(format_args!("invalid content type: {reason}")),
         }
     }
 }
@@ -161,7 +165,7 @@ impl Inner {
             match prepared::fields_of(whole) {
                 Ok(fields) => self.body = Payload::Fields(fields),
                 Err(reason) => {
-                    return self.refuse(format_args!("body property {name:?}: {reason}"));
+                    return self.refuse(format_args!("invalid body property {name:?}: {reason}"));
                 }
             }
         }

@@ -22,7 +22,7 @@ impl Request {
         if let Some(reason) = &inner.refused {
             return Err(format!("{}: {reason}", inner.label));
         }
-        let operation = inner.operation.ok_or("a call made by hand has no operation")?;
+        let operation = inner.operation.ok_or("a request by URL or path has no operation")?;
         let mut wanted = Wanted::default();
         if let Target::Template(values) = &inner.target {
             for (index, value) in values.iter().enumerate() {

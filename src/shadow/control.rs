@@ -64,21 +64,18 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Asked => write!(f, "it was asked for"),
-            Self::NoTrouble => write!(f, "there was no trouble"),
+            Self::Asked => write!(f, "requested"),
+            Self::NoTrouble => write!(f, "no violations"),
             Self::Errors { old, new } => {
                 let [old, new] = [old, new].map(|share| share * 100.0);
-                write!(
-                    f,
-                    "{new:.2} % of the new side's calls fail, and {old:.2} % of the old one's"
-                )
+                write!(f, "error rate: {new:.2} % on the new side, {old:.2} % on the old side")
             }
             Self::Differences { share } => {
-                write!(f, "{:.2} % of what was compared differs", share * 100.0)
+                write!(f, "{:.2} % of comparisons differ", share * 100.0)
             }
             Self::Latency { old, new } => {
                 let [old, new] = [old, new].map(|time| time.as_secs_f64() * 1e3);
-                write!(f, "the new side's p95 is {new:.1} ms, and the old one's {old:.1} ms")
+                write!(f, "p95 latency: {new:.1} ms on the new side, {old:.1} ms on the old side")
             }
         }
     }
@@ -86,7 +83,7 @@ impl fmt::Display for Reason {
 
 impl fmt::Display for StageChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} → {}, since {}", self.from, self.to, self.reason)
+        write!(f, "{} → {}: {}", self.from, self.to, self.reason)
     }
 }
 

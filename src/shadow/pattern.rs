@@ -117,7 +117,7 @@ fn bracket<'a>(text: &'a str, tokens: &mut Vec<Token>) -> Result<&'a str, String
     if text.starts_with('"') {
         let mut values = serde_json::Deserializer::from_str(text).into_iter::<String>();
         let Some(Ok(key)) = values.next() else {
-            return Err("the name in brackets is no JSON string".to_owned());
+            return Err("the name in brackets is not a JSON string".to_owned());
         };
         tokens.push(Token::Key(key));
         let rest = text.get(values.byte_offset()..).unwrap_or_default();
@@ -205,7 +205,7 @@ mod tests {
             ("$.a*b*", "has two `*`"),
             ("$[", "`]` is missing"),
             ("$[-1]", "neither an index"),
-            (r#"$["a]"#, "no JSON string"),
+            (r#"$["a]"#, "not a JSON string"),
             (r#"$["a""#, "`]` is missing"),
         ] {
             let error = Pattern::parse(text).unwrap_err();

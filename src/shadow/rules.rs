@@ -225,7 +225,7 @@ impl Rules {
         match Pattern::parse(text) {
             Ok(pattern) => Some(pattern),
             Err(reason) => {
-                self.refused.get_or_insert_with(|| format!("the pattern {text:?}: {reason}"));
+                self.refused.get_or_insert_with(|| format!("invalid pattern {text:?}: {reason}"));
                 None
             }
         }

@@ -149,7 +149,7 @@ impl Core {
                 differences = differences.len(),
                 path = first.path,
                 kind = first.kind.as_str(),
-                "the sides differ"
+                "responses differ"
             );
         }
         let equal = differences.is_empty();
@@ -186,13 +186,13 @@ impl Core {
         let Some(change) = change else { return };
         let StageChange { from, to, reason, .. } = &change;
         match reason.is_trouble() {
-            true => warn!(%from, %to, %reason, "the migration steps back"),
-            false => info!(%from, %to, %reason, "the migration has another stage"),
+            true => warn!(%from, %to, %reason, "migration rolled back"),
+            false => info!(%from, %to, %reason, "migration stage changed"),
         }
         if let Some(on_change) = &self.settings.on_change
             && catch_unwind(AssertUnwindSafe(|| on_change(&change))).is_err()
         {
-            error!("what is told of a change of the stage has panicked");
+            error!("on_change callback panicked");
         }
     }
 }

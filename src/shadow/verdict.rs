@@ -40,7 +40,7 @@ pub enum Decision {
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Mirror => write!(f, "begin to mirror"),
+            Self::Mirror => write!(f, "start mirroring"),
             Self::Wait => write!(f, "not ready"),
             Self::Shift { percent } => write!(f, "ready to shift {percent} %"),
             Self::Finish => write!(f, "ready to finish"),
@@ -62,10 +62,13 @@ impl fmt::Display for Verdict {
 pub(super) fn verdict(control: &mut Control, now: Instant) -> Verdict {
     let decided = |decision, reason: &str| Verdict { decision, reasons: vec![reason.to_owned()] };
     match control.stage() {
-        Stage::Off => return decided(Decision::Mirror, "nothing is compared"),
+        Stage::Off => return decided(Decision::Mirror, "mirroring is off"),
         Stage::Done => {
             let lasts = control.lasts(now).as_secs();
-            return decided(Decision::Remove, &format!("the new side serves alone for {lasts} s"));
+            return decided(
+                Decision::Remove,
+                &format!("the new side has served alone for {lasts} s"),
+            );
         }
         Stage::Mirror { .. } | Stage::Shift { .. } => {}
     }
@@ -78,7 +81,7 @@ pub(super) fn verdict(control: &mut Control, now: Instant) -> Verdict {
     }
     if !control.is_enough() {
         reasons.push(format!(
-            "{results} calls of the new side and {compared} comparisons without trouble, of {minimum}"
+            "{results} calls of the new side and {compared} comparisons without violations, of {minimum} required"
         ));
     }
     if !reasons.is_empty() {

@@ -173,13 +173,13 @@ impl Disk {
 fn failed(error: &io::Error) -> Error {
     let (message, advice) = match error.kind() {
         io::ErrorKind::TimedOut => (
-            format!("the store on the disk was locked for {LOCK_WAIT:?}"),
-            "another process is stopped or hangs: find out which one has its file `lock` open; or a \
-             future of this store is not polled",
+            format!("disk store lock timed out after {LOCK_WAIT:?}"),
+            "another process is stopped or hangs: find the process that has the file `lock` open; \
+             or a future of this store is not polled",
         ),
         _ => (
-            format!("the store on the disk: {error}"),
-            "see that the folder is there, and that there is room",
+            format!("disk store failed: {error}"),
+            "check that the folder exists, and that the disk has free space",
         ),
     };
     Error::new(ErrorKind::Store, message).with_advice(advice).with_retryable(true)
@@ -190,7 +190,7 @@ fn make_room_if_due(folder: Arc<Folder>) {
     if folder.is_due() {
         spawn_blocking(move || {
             if let Err(error) = folder.make_room() {
-                debug!(%error, "the store on the disk could not make room");
+                debug!(%error, "disk store eviction failed");
             }
             folder.clearing.store(false, Ordering::Release);
         });
@@ -240,11 +240,11 @@ impl DiskBuilder {
             let path = path.display();
             let (message, advice) = match fault(&error) {
                 Some(fault) => {
-                    (format!("the store in {path} cannot be opened: {fault}"), fault.advice())
+                    (format!("cannot open the disk store in {path}: {fault}"), fault.advice())
                 }
                 None => (
-                    format!("the store in {path} cannot be opened"),
-                    "name a folder that this program may create and write to",
+                    format!("cannot open the disk store in {path}"),
+                    "use a folder that this program can create and write to",
                 ),
             };
             Error::new(ErrorKind::Configuration, message).with_advice(advice).with_source(error)
@@ -269,7 +269,7 @@ impl Store for Disk {
         self.run(move |folder| {
             Ok(folder.find(&key, ValueKind::Other)?.map_or_else(
                 |unreadable| {
-                    report(&key, unreadable.problem(), "left as it is");
+                    report(&key, unreadable.problem(), "unchanged");
                     None
                 },
                 |found| found.map(|value| value.bytes.into()),
@@ -401,17 +401,17 @@ impl Store for Disk {
                     Ok(None) => Ledger::default(),
                     Ok(Some(Ok(ledger))) => ledger,
                     Ok(Some(Err(LedgerProblem::Newer))) => {
-                        report(&key, "a newer version", "left as it is");
-                        return (None, Err(Error::unreadable_value("a newer version")));
+                        report(&key, "newer version", "unchanged");
+                        return (None, Err(Error::unreadable_value("newer version")));
                     }
                     Ok(Some(Err(LedgerProblem::Damaged))) | Err(_) => {
-                        report(&key, "no ledger", "begun anew");
+                        report(&key, "not a ledger", "reset");
                         Ledger::default()
                     }
                 };
                 let lease = ledger.lease(now(), &request);
                 let Some(bytes) = ledger.write(&request.member) else {
-                    report(&key, "too large", "left until members depart");
+                    report(&key, "too large", "unchanged until members leave");
                     return (None, Err(Error::unreadable_value("too large")));
                 };
                 (Some((bytes, after(LEDGER_TTL))), Ok(Some(lease)))
@@ -454,7 +454,7 @@ fn sum(found: Found, ttl: Duration) -> std::result::Result<(i64, u64), Unreadabl
 /// A sum that is there, and until when it is.
 fn held_sum(found: Found) -> std::result::Result<Option<(i64, u64)>, Unreadable> {
     let Some(held) = found? else { return Ok(None) };
-    let sum = counter::read(&held.bytes).ok_or(Unreadable::Damaged("no sum"))?;
+    let sum = counter::read(&held.bytes).ok_or(Unreadable::Damaged("not a number"))?;
     Ok(Some((sum, held.until)))
 }
 
@@ -464,7 +464,7 @@ fn numbers(key: &str, found: Found) -> BTreeMap<String, u64> {
         Ok(Some(held)) => tally::read_or_report(key, &held.bytes),
         Ok(None) => BTreeMap::new(),
         Err(_) => {
-            report(key, "no numbers by name", "begun anew");
+            report(key, "not a table of counters", "reset");
             BTreeMap::new()
         }
     }

@@ -27,8 +27,8 @@ pub(crate) fn ledger(input: &[u8]) {
         request.serial = request.serial.saturating_add(1);
         request.epoch = Some(lease.epoch);
     }
-    let written = ledger.write(&request.member).expect("a small ledger is written");
-    assert_eq!(Ledger::read(&written).expect("it is read"), ledger);
+    let written = ledger.write(&request.member).expect("a small ledger was not written");
+    assert_eq!(Ledger::read(&written).expect("a written ledger does not decode"), ledger);
 }
 
 /// Values of counters and of files.
@@ -36,7 +36,7 @@ pub(crate) fn stored_value(input: &[u8]) {
     let (key, value) = first_line(input);
     let held = tally::read(value).unwrap_or_default();
     let added = tally::add(held, &[("calls".to_owned(), u64::MAX)]);
-    let numbers = tally::read(&added).expect("what is written is read");
+    let numbers = tally::read(&added).expect("a written ledger does not decode");
     assert!(numbers.len() <= tally::MAX_NAMES + 1);
     assert!(numbers.values().any(|number| *number == tally::MAX_NUMBER));
     if let Some(sum) = counter::read(value) {

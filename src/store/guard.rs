@@ -290,7 +290,7 @@ impl Guard {
             Ok(Err(error)) => error.to_string(),
             // It was waited for no longer: that says nothing of the store.
             Err(_) if start.elapsed() < self.timeout => return Ran::Unknown,
-            Err(_) => format!("no answer within {:?}", start.elapsed()),
+            Err(_) => format!("no response within {:?}", start.elapsed()),
         };
         failed(&mut self.state(), &failure);
         Ran::Unknown
@@ -331,7 +331,7 @@ async fn probe(store: Arc<dyn Store>, patience: Duration, state: Arc<Mutex<State
         Ok(Ok(_)) => answered(&mut lock(&state)),
         Ok(Err(error)) if error.is_unreadable_value() => answered(&mut lock(&state)),
         Ok(Err(error)) => failed(&mut lock(&state), &error.to_string()),
-        Err(_) => failed(&mut lock(&state), &format!("no answer within {patience:?}")),
+        Err(_) => failed(&mut lock(&state), &format!("no response within {patience:?}")),
     }
 }
 
@@ -353,7 +353,7 @@ fn answered(state: &mut State) {
     }
     if let Some(since) = state.down.take() {
         state.recovered = Some(Instant::now());
-        info!(outage = ?since.elapsed(), "the store answers again");
+        info!(outage = ?since.elapsed(), "store available again");
     }
 }
 
@@ -371,7 +371,7 @@ fn failed(state: &mut State, failure: &str) {
         state.outages += 1;
         if state.warned.is_none_or(|last| last + BETWEEN_WARNINGS <= now) {
             state.warned = Some(now);
-            warn!(failure, "the store does not answer: calls go on without it");
+            warn!(error = failure, "store unavailable; continuing without it");
         }
     }
     state.retry_at = Some(now + state.pause);

@@ -170,7 +170,7 @@ impl State {
     /// A sum, and until when it is: zero, if there is none.
     fn sum(&mut self, key: &str, ttl: Duration) -> Result<(i64, Option<Instant>)> {
         let Some(held) = self.get(key) else { return Ok((0, until(ttl))) };
-        let sum = counter::read(&held).ok_or_else(|| Error::unreadable_value("no sum"))?;
+        let sum = counter::read(&held).ok_or_else(|| Error::unreadable_value("not a number"))?;
         Ok((sum, self.values.peek(key).and_then(|value| value.until)))
     }
 
@@ -194,7 +194,7 @@ impl State {
 
     fn repair_sum(&mut self, key: &str, at_least: i64, ttl: Duration) -> i64 {
         let (sum, until) = self.sum(key, ttl).unwrap_or_else(|_| {
-            report(key, "no sum", "rebuilt");
+            report(key, "not a number", "rebuilt");
             (at_least, until(ttl))
         });
         let sum = counter::add(sum.max(at_least), 0);

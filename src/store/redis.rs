@@ -176,7 +176,7 @@ impl RedisBuilder {
             Ok(answer) => answer.map(|_| redis),
             Err(_) => Err(Error::new(
                 ErrorKind::Store,
-                format!("Redis does not answer within {PATIENCE:?}"),
+                format!("Redis did not respond within {PATIENCE:?}"),
             )
             .with_advice(ADVICE)
             .with_retryable(true)),
@@ -192,7 +192,7 @@ impl RedisBuilder {
         let wrong = |error: redis::RedisError| {
             // The URL may hold a password: it is not told.
             Error::new(ErrorKind::Configuration, format!("Redis: {error}"))
-                .with_advice("give a URL such as redis://user:password@host:6379/0")
+                .with_advice("use a URL such as redis://user:password@host:6379/0")
         };
         let nodes = server::nodes(&self.urls).map_err(wrong)?;
         #[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
@@ -206,11 +206,12 @@ impl RedisBuilder {
 
 /// The time to connect in.
 const PATIENCE: Duration = Duration::from_secs(2);
-const ADVICE: &str = "see that the server runs and lets this client in; calls go on without it";
+const ADVICE: &str =
+    "check that the server runs and accepts this client; calls continue without it";
 
 fn failed(error: &redis::RedisError) -> Error {
     if error.code() == Some("WRONGTYPE") {
-        return Error::unreadable_value("a value of another type");
+        return Error::unreadable_value("wrong type");
     }
     Error::new(ErrorKind::Store, format!("Redis: {error}")).with_advice(ADVICE).with_retryable(true)
 }
@@ -267,7 +268,7 @@ impl Redis {
         }
         let values: Vec<(bool, Vec<u8>, String)> = self.script(&script).await?;
         if values.len() != keys.len() {
-            let nonsense = (redis::ErrorKind::Parse, "not one answer for each key");
+            let nonsense = (redis::ErrorKind::Parse, "unexpected number of values");
             return Err(failed(&RedisError::from(nonsense)));
         }
         let values = values.into_iter().zip(keys).map(|((is_there, value, problem), (key, _))| {
@@ -351,7 +352,7 @@ impl Store for Redis {
             let (claimed, problem): (bool, String) =
                 self.link.invoke(&script).await.map_err(|error| failed(&error))?;
             if !problem.is_empty() {
-                report(key, &problem, if claimed { "replaced" } else { "given an end" });
+                report(key, &problem, if claimed { "replaced" } else { "expiry set" });
             }
             Ok(claimed)
         })
@@ -438,7 +439,7 @@ impl Store for Redis {
         request: &'a LeaseRequest,
     ) -> StoreFuture<'a, Option<Lease>> {
         Box::pin(async move {
-            let nonsense = |_| Error::unreadable_value("no lease");
+            let nonsense = |_| Error::unreadable_value("invalid lease");
             let request = serde_json::to_string(request).map_err(nonsense)?;
             let mut script = LEDGER.prepare_invoke();
             script.key(self.key(key)).arg(request);
@@ -447,14 +448,14 @@ impl Store for Redis {
             match &*problem {
                 "" => {}
                 "newer" => {
-                    report(key, "a newer version", "left as it is");
-                    return Err(Error::unreadable_value("a newer version"));
+                    report(key, "newer version", "unchanged");
+                    return Err(Error::unreadable_value("newer version"));
                 }
                 "too large" => {
-                    report(key, "too large", "left until members depart");
+                    report(key, "too large", "unchanged until members leave");
                     return Err(Error::unreadable_value("too large"));
                 }
-                problem => report(key, problem, "begun anew"),
+                problem => report(key, problem, "reset"),
             }
             serde_json::from_str(&lease).map(Some).map_err(nonsense)
         })
@@ -477,7 +478,7 @@ impl Store for Redis {
             let problem: String =
                 self.link.invoke(&script).await.map_err(|error| failed(&error))?;
             if !problem.is_empty() {
-                report(key, &problem, "begun anew");
+                report(key, &problem, "reset");
             }
             Ok(true)
         })
@@ -491,7 +492,7 @@ impl Store for Redis {
             let answer: Vec<Vec<u8>> = self.script(&script).await?;
             let Some((problem, held)) = answer.split_first() else { return Ok(BTreeMap::new()) };
             if !problem.is_empty() {
-                report(key, &String::from_utf8_lossy(problem), "left out");
+                report(key, &String::from_utf8_lossy(problem), "ignored");
             }
             let (pairs, _) = held.as_chunks::<2>();
             let number = |[name, number]: &[Vec<u8>; 2]| {
@@ -501,7 +502,7 @@ impl Store for Redis {
             };
             let numbers: BTreeMap<_, _> = pairs.iter().filter_map(number).collect();
             if numbers.len() < pairs.len() {
-                report(key, "a number that is none", "left out");
+                report(key, "not a number", "ignored");
             }
             Ok(numbers)
         })

@@ -18,7 +18,7 @@ pub(super) const MAX_NUMBER: u64 = MAX_SUM.unsigned_abs();
 /// reported.
 pub(super) fn read_or_report(key: &str, held: &[u8]) -> BTreeMap<String, u64> {
     read(held).unwrap_or_else(|| {
-        report(key, "no numbers by name", "begun anew");
+        report(key, "not a table of counters", "reset");
         BTreeMap::new()
     })
 }

@@ -24,7 +24,7 @@ pub(super) const TOO_LARGE: &str = "too large";
 
 /// Reports a value that a read leaves as it is, and returns the error of the read.
 pub(super) fn left(key: &str, problem: &str) -> Error {
-    report(key, problem, "left as it is");
+    report(key, problem, "unchanged");
     Error::unreadable_value(problem)
 }
 

@@ -135,7 +135,7 @@ impl Writer {
     fn write(&self, key: Arc<str>, value: Option<(Bytes, Duration)>) {
         let dropped = self.0.state().queue(key, value);
         if dropped > 0 {
-            debug!(dropped, "writes to the store are dropped: too many are pending");
+            debug!(dropped, "store writes dropped: too many pending");
             meter::store_writes_dropped("full", dropped);
         }
         self.drive();

@@ -139,7 +139,7 @@ pub(crate) fn request(prepared: &Prepared) {
 pub(crate) fn answer(prepared: &Prepared, status: StatusCode, body: &Bytes) {
     let Some(log) = &prepared.client().inner().body_log else { return };
     let status = status.as_u16();
-    debug!(target: "octowire::body", status, body = log.shown(body), "answer");
+    debug!(target: "octowire::body", status, body = log.shown(body), "response");
 }
 
 #[cfg(test)]

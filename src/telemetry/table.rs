@@ -64,31 +64,31 @@ macro_rules! metrics {
 }
 
 metrics! {
-    CALLS = "calls_total": Counter, "count", ["operation", "outcome"], "Calls that ended, by how: `ok` or the error's type";
-    CALL_DURATION = "call_duration_seconds": Histogram, "seconds", ["operation"], "From the beginning of a call to its end, with all waits and attempts";
-    CALLS_IN_FLIGHT = "calls_in_flight": Gauge, "count", [], "Calls that are under way, waiting or not";
-    CALLS_WAITING = "calls_waiting": Gauge, "count", [], "Calls that ask to be let through by a rate limit";
-    UNDECODABLE_ITEMS = "undecodable_items_total": Counter, "count", ["operation"], "Items of lists that did not decode, whether they were yielded as errors or skipped";
-    ATTEMPT_DURATION = "attempt_duration_seconds": Histogram, "seconds", ["method", "status"], "From sending a request to its answer; without an answer, the status is the error's type";
-    RETRIES = "retries_total": Counter, "count", ["reason"], "Attempts after the first of a call, by the error's type before";
-    WAIT = "wait_seconds": Histogram, "seconds", ["reason"], "Times that calls waited: for a `rate_limit`, before a `retry`, or for what is `not_ready`";
+    CALLS = "calls_total": Counter, "count", ["operation", "outcome"], "Completed calls by outcome: `ok` or the error kind";
+    CALL_DURATION = "call_duration_seconds": Histogram, "seconds", ["operation"], "Duration of calls, with all waits and attempts";
+    CALLS_IN_FLIGHT = "calls_in_flight": Gauge, "count", [], "Calls in flight, queued or not";
+    CALLS_WAITING = "calls_waiting": Gauge, "count", [], "Calls queued by the rate limiter";
+    UNDECODABLE_ITEMS = "undecodable_items_total": Counter, "count", ["operation"], "List items that did not decode, yielded as errors or skipped";
+    ATTEMPT_DURATION = "attempt_duration_seconds": Histogram, "seconds", ["method", "status"], "Duration from a request to its response; without a response, the status is the error kind";
+    RETRIES = "retries_total": Counter, "count", ["reason"], "Retries by the kind of the preceding error";
+    WAIT = "wait_seconds": Histogram, "seconds", ["reason"], "Waiting times of calls: for a `rate_limit`, before a `retry`, or for a response that is `not_ready`";
     RATE_LIMIT = "rate_limit_limit": Gauge, "count", ["identity", "resource"], "Requests that a primary rate limit allows in its window";
-    RATE_LIMIT_REMAINING = "rate_limit_remaining": Gauge, "count", ["identity", "resource"], "Requests that are left in the window";
-    RATE_LIMIT_RESET = "rate_limit_reset_seconds": Gauge, "seconds", ["identity", "resource"], "When the window ends, in seconds since 1970";
-    RATE_LIMITED = "rate_limited_total": Counter, "count", ["kind", "resource"], "Refusals for a rate limit by GitHub, `primary` or `secondary`";
-    CACHE = "cache_total": Counter, "count", ["outcome"], "Reads, by what the cache had: `hit`, `revalidated`, `stale`, `miss` or `bypass`";
-    QUOTA_SAVED = "quota_saved_total": Counter, "count", [], "Reads that the cache answered without a request, or with one that did not count";
-    TOKENS = "tokens_total": Counter, "count", ["outcome"], "Tokens that were `minted`, found `stored`, or `failed` to be had";
-    CIRCUIT = "circuit_state": Gauge, "state", ["server"], "Whether calls to a server are let through: 0 closed, 1 half open, 2 open";
-    BUDGET_USED = "budget_used": Gauge, "count", ["budget", "identity"], "Requests that were made of a budget in its window";
-    BUDGET_LIMIT = "budget_limit": Gauge, "count", ["budget", "identity"], "Its hard limit, or the soft one if it has no other";
-    BUDGET_REFUSED = "budget_refused_total": Counter, "count", ["budget"], "Requests that were not sent since a budget is spent";
-    STORE_FAILURES = "store_failures_total": Counter, "count", [], "Times that the store did not answer";
-    STORE_AVAILABLE = "store_available": Gauge, "state", [], "Whether the store answers: 1 or 0";
-    STORE_UNREADABLE = "store_unreadable_total": Counter, "count", ["kind"], "Values in the store that could not be read, by the kind of their key";
-    STORE_WRITES_DROPPED = "store_writes_dropped_total": Counter, "count", ["reason"], "Values of the cache that were not written to the store: `failed`, or too many were pending (`full`)";
-    WEBHOOKS = "webhook_deliveries_total": Counter, "count", ["event", "outcome"], "What happened to deliveries of webhooks: one is `accepted` and then `handled` or `failed`, with as many of `failed_attempt`, or is not taken";
-    WEBHOOK_DURATION = "webhook_handler_duration_seconds": Histogram, "seconds", ["event"], "Attempts at handling a delivery";
-    WEBHOOK_UNDECODED = "webhook_undecoded_total": Counter, "count", ["action", "event"], "Payloads of webhooks that do not fit the type of their event";
-    WEBHOOK_QUEUE = "webhook_queue_length": Gauge, "count", [], "Deliveries that wait or are handled";
+    RATE_LIMIT_REMAINING = "rate_limit_remaining": Gauge, "count", ["identity", "resource"], "Requests remaining in the window";
+    RATE_LIMIT_RESET = "rate_limit_reset_seconds": Gauge, "seconds", ["identity", "resource"], "End of the window, in seconds since 1970";
+    RATE_LIMITED = "rate_limited_total": Counter, "count", ["kind", "resource"], "Requests rejected by a rate limit of GitHub, `primary` or `secondary`";
+    CACHE = "cache_total": Counter, "count", ["outcome"], "Reads by cache status: `hit`, `revalidated`, `stale`, `miss` or `bypass`";
+    QUOTA_SAVED = "quota_saved_total": Counter, "count", [], "Reads served by the cache without a request, or with one that did not count";
+    TOKENS = "tokens_total": Counter, "count", ["outcome"], "Token acquisitions by outcome: `minted`, `stored` or `failed`";
+    CIRCUIT = "circuit_state": Gauge, "state", ["server"], "Circuit breaker state of a server: 0 closed, 1 half-open, 2 open";
+    BUDGET_USED = "budget_used": Gauge, "count", ["budget", "identity"], "Requests counted against a budget in its window";
+    BUDGET_LIMIT = "budget_limit": Gauge, "count", ["budget", "identity"], "Hard limit of a budget, or its soft limit if it has no hard one";
+    BUDGET_REFUSED = "budget_refused_total": Counter, "count", ["budget"], "Requests rejected because a budget is exhausted";
+    STORE_FAILURES = "store_failures_total": Counter, "count", [], "Failed operations of the store";
+    STORE_AVAILABLE = "store_available": Gauge, "state", [], "Whether the store is available: 1 or 0";
+    STORE_UNREADABLE = "store_unreadable_total": Counter, "count", ["kind"], "Unreadable values in the store, by the kind of their key";
+    STORE_WRITES_DROPPED = "store_writes_dropped_total": Counter, "count", ["reason"], "Cache values not written to the store: `failed`, or too many pending (`full`)";
+    WEBHOOKS = "webhook_deliveries_total": Counter, "count", ["event", "outcome"], "Webhook deliveries by outcome: `accepted` and then `handled` or `failed`, with a `failed_attempt` for each failed attempt, or rejected";
+    WEBHOOK_DURATION = "webhook_handler_duration_seconds": Histogram, "seconds", ["event"], "Duration of attempts to handle a delivery";
+    WEBHOOK_UNDECODED = "webhook_undecoded_total": Counter, "count", ["action", "event"], "Webhook payloads that do not match the type of their event";
+    WEBHOOK_QUEUE = "webhook_queue_length": Gauge, "count", [], "Deliveries that are queued or being handled";
 }

@@ -101,18 +101,21 @@ impl UsagePolicy {
         };
         let name = &self.environment;
         if name.len() > MAX_ENVIRONMENT || name.chars().any(char::is_control) {
-            let advice = "give it up to 64 bytes, without control characters";
-            return wrong(format!("the environment {name:?} is no name"), advice);
+            let advice = "use up to 64 bytes, without control characters";
+            return wrong(format!("invalid environment {name:?}"), advice);
         }
         if self.budgets.len() > MAX_BUDGETS {
-            return wrong(format!("{} budgets", self.budgets.len()), "give 16 at most");
+            return wrong(
+                format!("too many budgets: {}", self.budgets.len()),
+                "configure at most 16",
+            );
         }
         for (index, budget) in self.budgets.iter().enumerate() {
             budget.check()?;
             let same = |other: &Budget| other.name == budget.name;
             if self.budgets.iter().take(index).any(same) {
-                let message = format!("two budgets have the name {:?}", budget.name);
-                return wrong(message, "name them apart: they are counted by name");
+                let message = format!("duplicate budget name {:?}", budget.name);
+                return wrong(message, "use distinct names: budgets are counted by name");
             }
         }
         Ok(())

@@ -130,7 +130,8 @@ impl Answer {
         }
         let found: Vec<String> = found.iter().map(ToString::to_string).collect();
         Err(format!(
-            "GitHub does not answer so, by its document (`raw` answers anything):\n  {}",
+            "the response does not match the OpenAPI description (`raw` accepts any response):\n  \
+             {}",
             found.join("\n  ")
         ))
     }
@@ -152,7 +153,7 @@ impl From<Fault> for Answer {
 
 pub(super) fn check_status(status: u16) -> Result<(), String> {
     let known = StatusCode::from_u16(status);
-    known.map(drop).map_err(|_| format!("{status} is no status"))
+    known.map(drop).map_err(|_| format!("invalid status {status}"))
 }
 
 /// What nests more deeply is read by no client, and writing it takes more stack than there is.
@@ -166,14 +167,14 @@ fn check_nesting(body: &Value) -> Result<(), String> {
 pub(super) fn check_header(name: &str, value: &str) -> Result<(), String> {
     match HeaderName::try_from(name).is_ok() && HeaderValue::from_str(value).is_ok() {
         true => Ok(()),
-        false => Err(format!("{name:?} is no header, or has a value that none has")),
+        false => Err(format!("invalid header name or value: {name:?}")),
     }
 }
 
 pub(super) fn check_fault(fault: &Fault) -> Result<(), String> {
     match fault {
         Fault::ServerError(status) if !(500..600).contains(status) => {
-            Err(format!("{status} is no error of a server"))
+            Err(format!("{status} is not a server error status"))
         }
         _ => Ok(()),
     }

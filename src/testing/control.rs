@@ -139,7 +139,7 @@ enum NewFault {
 impl NewStub {
     fn add(self, shared: &Arc<Shared>) -> Result<(), String> {
         if shared.stubs().len() >= MAX_STUBS {
-            return Err(format!("there are {MAX_STUBS} stubs already: reset them"));
+            return Err(format!("there are already {MAX_STUBS} stubs: reset them"));
         }
         let matcher = match (self.operation, self.method, self.path) {
             (Some(id), None, None) => {
@@ -156,7 +156,7 @@ impl NewStub {
             }
             (None, None, None) => Matcher::Any,
             _ => {
-                return Err("a stub is for an `operation`, or for a `method` and `path`".to_owned());
+                return Err("a stub needs an `operation`, or a `method` and `path`".to_owned());
             }
         };
         // All is looked at before any of it counts.
@@ -208,7 +208,7 @@ impl NewStep {
                     (None, _) => Answer::empty(status),
                 })
             }
-            _ => return Err("a step has a `fault`, or a `status` and a `body`".to_owned()),
+            _ => return Err("a step needs a `fault`, or a `status` and a `body`".to_owned()),
         };
         if let Some(answer) = &answer {
             answer.keeps_to(document, operation)?;

@@ -139,7 +139,7 @@ impl Shared {
             path = request.path,
             operation = request.operation_id,
             status = reply.status,
-            "the mock answers"
+            "mock response"
         );
         reply
     }
@@ -164,7 +164,7 @@ impl Shared {
                 Some(listing) => {
                     listing.page(request, &Value::Null, &Items::These(items.clone())).reply()
                 }
-                None => self.mistake("items are for an operation that answers a list in pages"),
+                None => self.mistake("items require an operation that returns a paginated list"),
             },
             What::Reply(reply, _) => reply.clone(),
         }
@@ -268,7 +268,7 @@ impl Shared {
     /// The operation of this id, if GitHub has one.
     pub(super) fn operation(&self, id: &str) -> Result<&DocumentedOperation, String> {
         let operation = self.answers.document().operation(id);
-        operation.ok_or_else(|| format!("GitHub's document has no operation {id:?}"))
+        operation.ok_or_else(|| format!("the OpenAPI description has no operation {id:?}"))
     }
 
     /// Whether an operation answers a list in pages.
@@ -279,7 +279,7 @@ impl Shared {
     /// Lets a list have so many items, if an operation answers one.
     pub(super) fn list(&self, operation_id: &str, total: usize) -> Result<(), String> {
         if !self.is_list(self.operation(operation_id)?) {
-            return Err(format!("{operation_id} does not answer a list in pages"));
+            return Err(format!("{operation_id} does not return a paginated list"));
         }
         if !self.resources.seed(operation_id, total)? {
             lock(&self.totals).insert(operation_id.to_owned(), total);
@@ -303,7 +303,7 @@ impl Shared {
         };
         let named = || document.operations().iter().any(|operation| operation.rate_limit() == name);
         if !(told || named() || name == "core") {
-            return Err(format!("GitHub has no rate limit {name:?}"));
+            return Err(format!("unknown rate limit {name:?}"));
         }
         self.limits.set(name, limit, window);
         Ok(())

@@ -120,7 +120,7 @@ impl MockGitHub {
     pub fn on_request(&self, method: Method, path: impl Into<String>) -> Stub {
         let path = path.into();
         if path.contains('?') {
-            refuse("a stub is for a path, whatever the query: leave out what begins with `?`");
+            refuse("a stub's path matches any query: leave out the part from `?`");
         }
         Stub::new(Arc::clone(&self.shared), Matcher::Path(method, path))
     }
@@ -245,7 +245,7 @@ impl MockGitHub {
                 })
                 .collect();
             refuse(&format!(
-                "{found} such calls of {wanted} came in, and not {times}. The last of {} requests:\n{}",
+                "expected {times} matching calls of {wanted}, received {found}; the last of {} requests:\n{}",
                 received.len(),
                 shown.join("\n")
             ));
@@ -339,7 +339,7 @@ impl MockBuilder {
         let shared = Arc::new(Shared::new(self.document, self.lenient, self.access));
         let listening = server::listen(self.address, Arc::clone(&shared)).await;
         let (address, task) = listening.map_err(|error| {
-            let message = format!("the mock can not listen at {}: {error}", self.address);
+            let message = format!("the mock cannot listen on {}: {error}", self.address);
             io::Error::new(error.kind(), message)
         })?;
         let client = builder(address, shared.access.token.clone()).build();
@@ -353,7 +353,7 @@ impl Drop for MockGitHub {
         self.task.abort();
         let mistakes = std::mem::take(&mut *lock(&self.shared.mistakes));
         if let (Some(first), false) = (mistakes.first(), std::thread::panicking()) {
-            refuse(&format!("{} answers of stubs were wrong. The first: {first}", mistakes.len()));
+            refuse(&format!("{} stub responses were invalid; the first: {first}", mistakes.len()));
         }
     }
 }

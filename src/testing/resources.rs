@@ -107,7 +107,7 @@ impl Resources {
             "issues/list-labels-for-repo" => seeds.labels = Some(total),
             "issues/list-labels-on-issue" => {
                 return Err(
-                    "the labels of an issue are those that it was given: give it some".into()
+                    "an issue has only the labels that it was given: add labels to it".into()
                 );
             }
             _ => return Ok(false),
@@ -115,7 +115,9 @@ impl Resources {
         let comments = seeds.issues.unwrap_or(1).saturating_mul(seeds.comments.unwrap_or(0));
         let things = [seeds.issues.unwrap_or(0), seeds.labels.unwrap_or(0), comments];
         if things.iter().any(|things| *things as u64 > MAX_THINGS) {
-            return Err(format!("a repository of the mock has {MAX_THINGS} things at most"));
+            return Err(format!(
+                "a repository of the mock has at most {MAX_THINGS} resources of a kind"
+            ));
         }
         *lock(&self.seeds) = seeds;
         lock(&self.repositories).clear();
@@ -158,7 +160,7 @@ impl Resources {
         if is_full || bytes > MAX_BYTES {
             return Some(Reply::error(
                 403,
-                "the mock remembers no more",
+                "the mock's storage is full",
                 operation.documentation_url(),
             ));
         }

@@ -116,17 +116,17 @@ async fn answer(
 ) -> io::Result<Response<Wire>> {
     let (head, body) = request.into_parts();
     if head.uri.path().len() > MAX_PATH_BYTES {
-        let message = format!("the mock takes paths of up to {MAX_PATH_BYTES} bytes");
+        let message = format!("the mock accepts paths of up to {MAX_PATH_BYTES} bytes");
         return Ok(turned_away(414, &message));
     }
     let body = match shared.intake.take(body).await {
         Ok(body) => body,
         Err(NotTaken::TooLarge) => {
-            let message = format!("the mock takes bodies of up to {MAX_BODY} bytes");
+            let message = format!("the mock accepts bodies of up to {MAX_BODY} bytes");
             return Ok(turned_away(413, &message));
         }
         Err(NotTaken::NoRoom) => {
-            return Ok(turned_away(503, "the mock has no room for this body now"));
+            return Ok(turned_away(503, "the mock has no memory for this body at the moment"));
         }
         Err(NotTaken::Broken(error)) => return Err(io::Error::other(error)),
     };

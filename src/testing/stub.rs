@@ -124,7 +124,7 @@ impl Stub {
     pub fn status(self, status: u16, body: impl Serialize) -> Self {
         match serde_json::to_value(body) {
             Ok(body) => self.answer(Answer::json(status, &body)),
-            Err(error) => refuse(&format!("the body does not serialize: {error}")),
+            Err(error) => refuse(&format!("response body serialization failed: {error}")),
         }
     }
 
@@ -141,7 +141,7 @@ impl Stub {
             }
         });
         let Some(mut body) = example else {
-            refuse("there is no example to edit: the operation answers no JSON");
+            refuse("there is no example to edit: the operation returns no JSON");
         };
         rebase(&mut body, &format!("http://{}", self.mock.address()));
         change(&mut body);
@@ -156,7 +156,7 @@ impl Stub {
     #[track_caller]
     pub fn items(self, items: Vec<Value>) -> Self {
         if !self.operation().is_some_and(|operation| self.mock.is_list(operation)) {
-            refuse("items are for an operation that answers a list in pages");
+            refuse("items require an operation that returns a paginated list");
         }
         let whole = Answer::json(self.success(), &Value::Array(items.clone()));
         self.check(&whole);

@@ -217,7 +217,7 @@ impl Delivery {
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         let payload = self.payload();
         serde_json::from_slice(payload).map_err(|error| {
-            let error = misfit(self.event_name(), payload, &error, "does not fit");
+            let error = misfit(self.event_name(), payload, &error, "does not match the type");
             error.with_body(payload)
         })
     }

@@ -118,7 +118,7 @@ impl EnvelopeScheme {
 
     fn seal_at(&self, event: &str, data: &str, now: SystemTime) -> Result<String> {
         let invalid = |error: serde_json::Error| {
-            let message = format!("the payload of `{event}` is no JSON: {error}");
+            let message = format!("the payload of `{event}` is not valid JSON: {error}");
             Error::new(ErrorKind::InvalidRequest, message)
         };
         let data: &RawValue = serde_json::from_str(data).map_err(invalid)?;
@@ -185,10 +185,12 @@ impl<'a> Properties<'a> {
 impl fmt::Display for EnvelopeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Malformed => f.write_str("the envelope is not a JSON object of the agreed form"),
+            Self::Malformed => {
+                f.write_str("the envelope is not a JSON object of the expected form")
+            }
             Self::Signature(error) => error.fmt(f),
             Self::TooOld => {
-                f.write_str("the envelope was signed too long ago, or the clocks differ")
+                f.write_str("the envelope's signature is too old, or the clocks differ")
             }
         }
     }

@@ -39,13 +39,13 @@ pub(crate) fn signature(input: &[u8]) {
 /// An envelope; and an event and data, which are sealed and opened.
 pub(crate) fn envelope(input: &[u8]) {
     let scheme = EnvelopeScheme::new(verifier());
-    assert!(scheme.open(input).is_err(), "it was signed without the secret");
+    assert!(scheme.open(input).is_err(), "a delivery signed without the secret was accepted");
     let (event, data) = first_line(input);
     let (Ok(event), Ok(data)) = (std::str::from_utf8(event), std::str::from_utf8(data)) else {
         return;
     };
     if let Ok(sealed) = scheme.seal(event, data) {
-        let opened = scheme.open(sealed.as_bytes()).expect("what is sealed is opened");
+        let opened = scheme.open(sealed.as_bytes()).expect("a signed envelope was rejected");
         assert_eq!((&*opened.event, &*opened.data), (event, data.trim_ascii()));
     }
 }
@@ -69,7 +69,7 @@ pub(crate) fn webhook_payload(input: &[u8]) {
     match read::read(name, body) {
         Ok(event) => assert_eq!(event.name(), name),
         Err(error) => {
-            assert!(!is_json, "a delivery that was accepted is read: {error}");
+            assert!(!is_json, "an accepted delivery does not decode: {error}");
             assert!(error.to_string().len() < 16 * 1024);
         }
     }
@@ -80,7 +80,7 @@ pub(crate) fn webhook_payload(input: &[u8]) {
 pub(crate) fn journal_record(input: &[u8]) {
     let id = "the delivery";
     let read = super::receiver::fuzz_record(&verifier(), id, input);
-    assert!(read.is_err(), "it was sealed without the secret");
+    assert!(read.is_err(), "a record sealed without the secret was accepted");
     if let Ok(delivery) = super::receiver::fuzz_content(&verifier(), id, input) {
         assert!(input.ends_with(delivery.payload()));
         let _ = (delivery.key(), delivery.target(), delivery.event());

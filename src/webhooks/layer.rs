@@ -97,7 +97,7 @@ where
             match layer.verify(request).await {
                 Ok(request) => inner.call(request).await,
                 Err(refusal) => {
-                    debug!(%refusal, "a request is not taken as a delivery");
+                    debug!(%refusal, "webhook request rejected");
                     let (parts, _) = refusal.response().into_parts();
                     let told = Bytes::from_static(refusal.told().as_bytes());
                     Ok(Response::from_parts(parts, R::from(told)))

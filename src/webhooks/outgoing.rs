@@ -78,14 +78,14 @@ impl OutgoingDelivery {
     #[cfg_attr(docsrs, doc(cfg(any(feature = "apps", feature = "repos", feature = "orgs"))))]
     pub fn recorded(record: &crate::api::types::HookDelivery) -> Result<Self> {
         let invalid = |what: String| {
-            let message = format!("the record of the delivery {} {what}", record.guid);
+            let message = format!("the recorded delivery {} {what}", record.guid);
             Error::new(ErrorKind::InvalidRequest, message)
         };
         if record.request.payload.is_empty() {
             return Err(invalid("has no payload".to_owned()));
         }
         let payload = serde_json::to_vec(&record.request.payload)
-            .map_err(|error| invalid(format!("can not be written: {error}")))?;
+            .map_err(|error| invalid(format!("cannot be serialized: {error}")))?;
         let mut delivery = Self::new(record.event.clone(), payload).id(record.guid.clone());
         for name in [HOOK, super::delivery::TARGET_TYPE, super::delivery::TARGET] {
             let header =
@@ -122,10 +122,9 @@ impl OutgoingDelivery {
     /// If the secret is empty, or the address or a name can not be sent.
     pub fn sign(self, secret: impl Into<SecretString>, url: &str) -> Result<Request<Bytes>> {
         let invalid = |message: String| {
-            Error::new(ErrorKind::InvalidRequest, format!("a delivery: {message}"))
+            Error::new(ErrorKind::InvalidRequest, format!("invalid delivery: {message}"))
         };
-        let uri: Uri =
-            url.parse().map_err(|error| invalid(format!("its address is none: {error}")))?;
+        let uri: Uri = url.parse().map_err(|error| invalid(format!("invalid URL: {error}")))?;
         let (body, media_type) = if self.form {
             let mut form = form_urlencoded::Serializer::new(String::new());
             form.append_pair("payload", &String::from_utf8_lossy(&self.payload));
@@ -143,7 +142,7 @@ impl OutgoingDelivery {
         let own = [(EVENT, self.event), (DELIVERY, self.id), (SIGNATURE, signature)];
         for (name, value) in own.into_iter().chain(self.headers) {
             let value = HeaderValue::try_from(value)
-                .map_err(|_| invalid(format!("the value of {name} can not be sent")))?;
+                .map_err(|_| invalid(format!("invalid value of header {name}")))?;
             headers.insert(HeaderName::from_static(name), value);
         }
         Ok(request)
@@ -162,8 +161,8 @@ impl OutgoingDelivery {
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
         let place = format!("{host}{port}{}", request.uri().path());
         let failed = |error: reqwest::Error| {
-            Error::new(ErrorKind::Transport, format!("the delivery to {place} was not answered"))
-                .with_advice("see that the program runs and listens there")
+            Error::new(ErrorKind::Transport, format!("sending the delivery to {place} failed"))
+                .with_advice("check that the receiver runs and listens there")
                 .with_source(error.without_url())
         };
         let client = reqwest::Client::builder()

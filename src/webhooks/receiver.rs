@@ -228,7 +228,7 @@ impl Receiver {
             self.0.rooms.all_free().await;
             // The disk may have room by now. If it has none, the next process handles them once more.
             if let Err(error) = self.0.inbox.flush().await {
-                warn!(%error, "handled deliveries not recorded, and handled again after the next start");
+                warn!(%error, "handled deliveries not recorded; they are handled again after the next start");
             }
             #[cfg(feature = "webhooks-journal")]
             resume::ended(&self.0).await;

@@ -304,7 +304,7 @@ impl Reconciler {
                     result.redelivered.push(newest);
                 }
                 Err(error) => {
-                    warn!(delivery = guid, %error, "a delivery can not be asked for again");
+                    warn!(delivery = guid, %error, "redelivery request failed");
                     // What is wrong with this delivery stays; what else is wrong may pass.
                     match error.status().map(|status| status.as_u16()) {
                         Some(400 | 410 | 422) => {
@@ -335,12 +335,14 @@ impl Reconciler {
             };
             match result {
                 Ok(Some(result)) if result.truncated => {
-                    warn!(hook, "{result}, which are not looked at: see look_at_most");
+                    warn!(hook, %result, "reconciliation truncated; raise look_at_most");
                 }
-                Ok(Some(result)) if !result.redelivered.is_empty() => info!(hook, "{result}"),
+                Ok(Some(result)) if !result.redelivered.is_empty() => {
+                    info!(hook, %result, "reconciliation requested redeliveries")
+                }
                 Ok(_) => {}
                 Err(error) => {
-                    warn!(hook, %error, "the deliveries of a webhook can not be looked at")
+                    warn!(hook, %error, "reconciliation failed")
                 }
             }
             tokio::time::sleep(interval).await;
@@ -438,8 +440,8 @@ impl fmt::Display for Reconciliation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} deliveries in {} attempts: {} succeeded, {} asked for again, {} given up, {} left for the \
-             next time, {} could not be asked for",
+            "{} deliveries in {} attempts: {} succeeded, {} redelivered, {} given up, {} deferred, \
+             {} redelivery requests failed",
             self.deliveries,
             self.listed,
             self.succeeded,

@@ -70,7 +70,7 @@ impl Verifier {
         let secret = std::env::var(variable).map_err(|_| {
             Error::new(
                 ErrorKind::Configuration,
-                format!("the environment variable {variable} is not set, or is no Unicode"),
+                format!("the environment variable {variable} is not set, or is not valid Unicode"),
             )
             .with_advice("set it to the secret of the webhook")
         })?;
@@ -158,8 +158,8 @@ pub fn sign(secret: impl Into<SecretString>, body: &[u8]) -> Result<String> {
 fn key(secret: &SecretString) -> Result<Key> {
     let secret = secret.expose_secret();
     if secret.is_empty() {
-        return Err(Error::new(ErrorKind::Configuration, "the secret of a webhook is empty")
-            .with_advice("set a random one of 32 bytes or more, here and at GitHub"));
+        return Err(Error::new(ErrorKind::Configuration, "the webhook secret is empty")
+            .with_advice("set a random secret of at least 32 bytes, here and on GitHub"));
     }
     sanitize::pin(secret.as_bytes());
     Ok(Key::new(HMAC_SHA256, secret.as_bytes()))
@@ -206,10 +206,10 @@ impl fmt::Display for SignatureError {
         f.write_str(match self {
             Self::Missing => "the delivery is not signed: set a secret for the webhook",
             Self::Duplicate => "the delivery has several signatures",
-            Self::Malformed => "the signature is not sha256= and 64 hexadecimal digits",
+            Self::Malformed => "malformed signature: expected sha256= and 64 hexadecimal digits",
             Self::Mismatch => {
-                "the signature fits no secret: see that the secret is the webhook's, and that \
-                 nothing changes the body on its way"
+                "the signature matches no secret: check the webhook's secret, and that no proxy \
+                 changes the body"
             }
         })
     }

@@ -119,7 +119,7 @@ impl Visitor<'_> for Key {
     type Value = Place;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a property's name")
+        f.write_str("a property name")
     }
 
     #[inline]

@@ -38,7 +38,7 @@ pub(crate) fn named<T: NamedStrings>(text: &str) -> Option<T> {
 pub(crate) fn unknown_value<T: NamedStrings>(text: &str) -> UnknownValue {
     let known: Vec<&str> = T::KNOWN.iter().map(NamedStrings::text).collect();
     let text = sanitize::text(text, MAX_VALUE_CHARS);
-    UnknownValue { message: format!("`{text}` is none of `{}`", known.join("`, `")) }
+    UnknownValue { message: format!("`{text}` is not one of `{}`", known.join("`, `")) }
 }
 
 struct Strings<T>(PhantomData<T>);

@@ -259,7 +259,7 @@ fn a_value_that_an_enum_does_not_name_is_kept() {
 fn a_value_that_is_sent_must_be_one_that_github_takes() {
     assert_eq!(State::try_from("open").unwrap(), State::Open);
     let error = State::try_from("opened").unwrap_err().to_string();
-    assert_eq!(error, "`opened` is none of `open`, `closed`");
+    assert_eq!(error, "`opened` is not one of `open`, `closed`");
     assert_eq!(State::KNOWN, [State::Open, State::Closed]);
     assert_eq!(State::Closed.to_string(), "closed");
 }

@@ -16,7 +16,7 @@ pub(crate) trait Time: Sized {
 
 impl Time for DateTime<Utc> {
     fn of(time: Option<DateTime<Utc>>) -> Result<Self, &'static str> {
-        time.ok_or("a time, and no null")
+        time.ok_or("a time, not null")
     }
 }
 
@@ -50,7 +50,7 @@ impl Visitor<'_> for Seed {
     type Value = Option<DateTime<Utc>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a date and a time, such as 2011-01-26T19:01:12Z, or seconds since 1970")
+        f.write_str("a date-time, such as 2011-01-26T19:01:12Z, or seconds since 1970")
     }
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {

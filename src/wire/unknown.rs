@@ -93,7 +93,7 @@ impl<'de> Deserializer<'de> for EmptyBody {
         visitor: V,
     ) -> Result<V::Value, Self::Error> {
         match name {
-            UNION => Err(Self::Error::custom("the body is empty")),
+            UNION => Err(Self::Error::custom("empty response body")),
             _ => visitor.visit_newtype_struct(self),
         }
     }

@@ -300,7 +300,7 @@ fn a_report_fits_into_a_pull_request() {
     let markdown = report.to_markdown();
     assert!(report.counts.breaking > 500 && report.counts.compatible > 1000);
     assert!(markdown.chars().count() <= Report::MARKDOWN_LIMIT);
-    assert!(markdown.contains("which are left out"));
+    assert!(markdown.contains("which are omitted"));
     assert!(!markdown.contains("```"));
     // What a document says is nobody's mention and no HTML.
     let mut hostile = small();

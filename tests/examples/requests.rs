@@ -76,7 +76,9 @@ async fn dates_times_and_lists_are_text_or_values() {
         assert!(noted.recv().await.unwrap().0.ends_with("?day=2025-10-13"));
     }
     let error = day().day("13.10.2025").into_request().send_empty().await.unwrap_err();
-    assert!(error.to_string().contains(r#"query parameter "day": `13.10.2025` is not a date"#));
+    assert!(
+        error.to_string().contains(r#"invalid query parameter "day": `13.10.2025` is not a date"#)
+    );
     let items = client.projects().list_items_for_org().org("o").project_number(1);
     items.fields([123_i64, 456]).into_request().send_empty().await.unwrap();
     assert!(noted.recv().await.unwrap().0.ends_with("?fields=123,456"));

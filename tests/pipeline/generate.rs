@@ -111,7 +111,7 @@ fn a_document_without_operations_is_generated_too() {
 #[test]
 fn what_is_no_openapi_is_an_error() {
     for given in [json!(null), json!({}), json!({ "openapi": "3.0.3", "paths": 7 })] {
-        assert_contains(fails(generated(&given), "generate", ""), "`openapiv3` reads");
+        assert_contains(fails(generated(&given), "generate", ""), "`openapiv3` cannot read");
     }
 }
 
@@ -136,7 +136,7 @@ fn where_progenitor_panics_its_words_are_the_error() {
         json!({}),
     );
     let message = fails(generated(&given), "generate", "/paths/~1bad/get");
-    assert_contains(message, "progenitor gave up: ");
+    assert_contains(message, "progenitor panicked: ");
 }
 
 #[test]

@@ -149,7 +149,7 @@ fn an_action_for_other_documents_may_match_nothing_here() {
 fn an_overlay_of_another_version_is_refused() {
     for version in ["1.1.0", "2.0.0", "1.0", ""] {
         let text = json!({ "overlay": version, "actions": [] }).to_string();
-        assert_contains(fails(parse(&text), "overlay", "/overlay"), "write 1.0.0");
+        assert_contains(fails(parse(&text), "overlay", "/overlay"), "use 1.0.0");
     }
     ok(parse("overlay: 1.0.0\nactions: []"));
 }
@@ -182,14 +182,14 @@ fn an_action_has_a_target_and_says_why() {
         json!({ "target": "$.a", "description": "Why.", "removed": true }),
     ] {
         let message = fails(overlaid(json!({ "a": 1 }), json!([action])), "overlay", "");
-        assert_contains(&message, "the overlay is not valid");
+        assert_contains(&message, "invalid overlay");
     }
 }
 
 #[test]
 fn what_is_no_overlay_is_refused() {
     for text in ["", "- a", "overlay: 1.0.0", "overlay: [", "actions: []"] {
-        assert_contains(fails(parse(text), "overlay", ""), "the overlay is not valid");
+        assert_contains(fails(parse(text), "overlay", ""), "invalid overlay");
     }
     let absent = openapi().join("absent.yaml");
     assert_contains(fails(read(&absent), "overlay", ""), "absent.yaml");

@@ -333,7 +333,10 @@ fn an_operation_that_progenitor_left_out_is_an_error() {
         json!({}),
     );
     let result = refine(Model::default(), ok(describe(&given)), Vec::new());
-    assert_contains(fails(result, "refine", "/paths"), "0 operations of 1");
+    assert_contains(
+        fails(result, "refine", "/paths"),
+        "expected 1 operations from progenitor, got 0",
+    );
 }
 
 #[test]

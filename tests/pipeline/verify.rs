@@ -145,7 +145,7 @@ fn openapi_3_1_is_refused_and_3_0_recommended() {
     let mut value = small();
     value["openapi"] = json!("3.1.0");
     let message = fails(check(&value), "verify", "/openapi");
-    assert_contains(&message, "OpenAPI 3.1.0");
+    assert_contains(&message, "OpenAPI version 3.1.0");
     assert_contains(&message, "without `-3.1`");
 }
 

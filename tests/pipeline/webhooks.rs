@@ -128,7 +128,7 @@ fn payloads_that_nothing_tells_apart_are_an_error() {
         fails(describe(&webhooks), "webhooks", "/x-webhooks/issues-b")
     };
     for (a, b) in [(None, None), (Some("a"), None), (None, Some("a")), (Some("a"), Some("a"))] {
-        assert_contains(twice(a, b), "nothing tells it from `issues-a`");
+        assert_contains(twice(a, b), "cannot be distinguished from `issues-a`");
     }
 }
 
@@ -146,7 +146,7 @@ fn a_webhook_of_no_event_or_without_a_payload_is_an_error() {
     assert_contains(fails(describe(&document), "webhooks", at), "without a JSON payload");
     let text = webhooks(&[("push", "push", json!({ "type": "string" }))], json!({}));
     let result = refined_choice(&text, &Choice::All, &Choice::All).map(drop);
-    assert_contains(fails(result, "refine", "/x-webhooks/push"), "no object");
+    assert_contains(fails(result, "refine", "/x-webhooks/push"), "not an object");
 }
 
 /// The features of events that Cargo.toml has.

@@ -591,8 +591,11 @@ fn a_discriminator_that_decides_nothing_is_an_error() {
     };
     ok(event("type", "push"));
     let message = fails(event("type", "star"), "write", "");
-    assert_contains(message, "`A` means `star`, which is no variant");
-    assert_contains(fails(event("kind", "push"), "write", ""), "`kind`, which decides it");
+    assert_contains(message, "`A` maps to `star`, which is not a variant");
+    assert_contains(
+        fails(event("kind", "push"), "write", ""),
+        "the discriminator `kind` is missing",
+    );
 }
 
 #[test]

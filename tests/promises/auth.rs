@@ -320,9 +320,9 @@ async fn an_installation_is_named_by_an_integer_of_any_type_or_text() {
     }
     assert_eq!(github.state().minted, [json!({ "repository_ids": [3] })]);
     for (installation, said) in [
-        (Installation::id(-1), "installation id: -1 is negative"),
-        (Installation::id("octo-org"), "installation id: `octo-org` is not an integer"),
-        (Installation::id(1).repository_ids(["a"]), "repository id: `a` is not an integer"),
+        (Installation::id(-1), "invalid installation id: -1 is negative"),
+        (Installation::id("octo-org"), "invalid installation id: `octo-org` is not an integer"),
+        (Installation::id(1).repository_ids(["a"]), "invalid repository id: `a` is not an integer"),
     ] {
         let error = get(&client.installation(installation).unwrap()).await.unwrap_err();
         assert_eq!(error.auth_failure(), Some(AuthFailure::Malformed), "{error}");

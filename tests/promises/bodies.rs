@@ -32,10 +32,10 @@ async fn what_is_missing_is_named_with_the_setter_that_there_is() {
     let client = octowire::Client::builder().build().unwrap();
     let error = client.git().get_ref().owner("o").repo("r").send().await.unwrap_err();
     let shown = error.to_string();
-    assert!(shown.contains(r#"path parameter "ref" was not set; call .ref_(…)"#), "{shown}");
+    assert!(shown.contains(r#"missing path parameter "ref"; call .ref_(…)"#), "{shown}");
     let tag = client.git().create_tag().owner("o").repo("r").tag("v1").message("m").object("0");
     let shown = tag.send().await.unwrap_err().to_string();
-    assert!(shown.contains(r#"body property "type" was not set; call .type_(…)"#), "{shown}");
+    assert!(shown.contains(r#"missing body property "type"; call .type_(…)"#), "{shown}");
 }
 
 #[tokio::test]
@@ -48,8 +48,8 @@ async fn an_update_of_nothing_is_refused_unless_it_is_said() {
     let shown = error.to_string();
     assert!(
         shown.contains(
-            "apps/update-webhook-config-for-app: the body, which GitHub requires, was not set; \
-             set a property of it, as by .url(…), or all of it by .json(…)"
+            "apps/update-webhook-config-for-app: missing request body, which GitHub requires; set \
+             one of its properties with .url(…), or the whole body with .json(…)"
         ),
         "{shown}"
     );
@@ -115,14 +115,17 @@ async fn text_that_is_no_time_is_refused_before_it_is_sent() {
     let list = || client.issues().list_for_repo().owner("o").repo("r");
     let shown = list().since("yesterday").send().await.unwrap_err().to_string();
     assert!(
-        shown.contains(r#"query parameter "since": `yesterday` is no time as in RFC 3339"#),
+        shown.contains(r#"invalid query parameter "since": `yesterday` is not an RFC 3339 time"#),
         "{shown}"
     );
     let shown = list().since(far).send().await.unwrap_err().to_string();
     assert!(shown.contains("too far in the future"), "{shown}");
     let create = client.issues().create_milestone().owner("o").repo("r").title("t");
     let shown = create.due_on("soon").send().await.unwrap_err().to_string();
-    assert!(shown.contains(r#"body property "due_on": `soon` is no time"#), "{shown}");
+    assert!(
+        shown.contains(r#"invalid body property "due_on": `soon` is not an RFC 3339 time"#),
+        "{shown}"
+    );
 }
 
 #[tokio::test]
@@ -131,7 +134,7 @@ async fn what_a_user_types_becomes_a_value_or_an_error_that_names_the_values() {
     let state: IssuesListForRepoState = typed.parse().unwrap();
     assert_eq!(state, IssuesListForRepoState::Closed);
     let error = "shut".parse::<IssuesListForRepoState>().unwrap_err();
-    assert_eq!(error.to_string(), "`shut` is none of `open`, `closed`, `all`");
+    assert_eq!(error.to_string(), "`shut` is not one of `open`, `closed`, `all`");
     let server = Server::saying(answer("200 OK", "", "[]")).await;
     let list = server.client().issues().list_for_repo().owner("o").repo("r");
     list.state(&typed).send().await.unwrap();

@@ -201,7 +201,7 @@ async fn an_upload_is_streamed_with_its_length_and_not_sent_twice() {
     assert_eq!(sent.headers["content-type"], "application/zip");
     let error = request.send_empty().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
-    assert!(error.to_string().contains("can not be replayed"), "{error}");
+    assert!(error.to_string().contains("cannot be resent"), "{error}");
     assert_eq!(server.requests().len(), 1);
 }
 
@@ -214,7 +214,7 @@ async fn an_upload_of_another_length_than_it_said_fails() {
         let request = request.body("application/zip", Body::stream(chunks, Some(said)));
         let error = request.send_empty().await.unwrap_err();
         let chain = chain(&error);
-        assert!(chain.contains(&format!("said to be {said} bytes")), "{chain}");
+        assert!(chain.contains(&format!("declared as {said} bytes")), "{chain}");
     }
 }
 

@@ -294,7 +294,7 @@ async fn it_is_not_opened_to_others_without_a_token_nor_with_one_to_guess() {
     let open = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
     let Err(error) = Dashboard::new(&anywhere()).serve(open) else { panic!("it is served") };
     assert_eq!(error.kind(), ErrorKind::Configuration);
-    assert!(error.to_string().contains("open to whoever reaches 0.0.0.0"), "{error}");
+    assert!(error.to_string().contains("reachable at 0.0.0.0"), "{error}");
     let (listener, _) = here().await;
     let Err(error) = Dashboard::new(&anywhere()).token("guess").serve(listener) else {
         panic!("it is served")
@@ -369,7 +369,7 @@ async fn it_shows_no_token_and_no_more_than_is_kept() {
     assert_eq!(state["usage"]["month"]["calls"], 61);
     assert_eq!(state["usage"]["is_complete"], true);
     // One of 62 was refused as nobody's.
-    assert_eq!(state["health"]["reasons"][0], "the error rate is not as expected");
+    assert_eq!(state["health"]["reasons"][0], "objective missed: error rate");
 }
 
 #[tokio::test]

@@ -113,7 +113,7 @@ fn expected(kind: Kind, fault: Fault) -> Outcome {
         Fault::OtherOwner | Fault::FolderOfOther => Outcome::Refused("belongs to the user 12345"),
         Fault::Link | Fault::DanglingLink => Outcome::Refused("is a symbolic link"),
         Fault::Fifo | Fault::Socket | Fault::Folder => Outcome::Refused("is not a regular file"),
-        Fault::HardLink => Outcome::Refused("has 2 names"),
+        Fault::HardLink => Outcome::Refused("has 2 hard links"),
     }
 }
 

@@ -119,14 +119,14 @@ async fn a_rate_limit_is_one_however_github_tells_it() {
     ] {
         let error = failed(status, headers, body).await;
         assert!(error.is_rate_limited() && error.is_retryable(), "{status}, {body}: {error}");
-        assert!(error.to_string().contains("a rate limit is reached"), "{error}");
+        assert!(error.to_string().contains("rate limit exceeded: "), "{error}");
     }
     let error = failed("200 OK", &format!("retry-after: 60\r\n{LEFT}"), SECONDARY).await;
     assert_eq!(error.kind(), ErrorKind::GraphQl);
     assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
     assert_eq!(error.rate_limit().unwrap().remaining, 12);
     assert!(error.to_string().contains("secondary rate limit"), "{error}");
-    assert!(error.to_string().contains("try again in 60 s"), "{error}");
+    assert!(error.to_string().contains("retry in 60 s"), "{error}");
 }
 
 #[tokio::test]

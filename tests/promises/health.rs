@@ -62,12 +62,15 @@ async fn a_server_that_fails_is_told_of_and_then_not_called() {
     let health = github.health();
     assert_eq!(health.status, HealthStatus::Degraded, "{health}");
     let told = reasons(&health);
-    assert_eq!(told, "the error rate is not as expected; the availability is not as expected");
+    assert_eq!(told, "objective missed: error rate; objective missed: availability");
     let rate = &health.objectives[0];
     assert_eq!((rate.objective, rate.windows[0].value), (Objective::ErrorRate, Some(1.0 / 98.0)));
     calls(&github, 3).await;
     let health = github.health();
-    assert!(!health.is_ready() && reasons(&health).contains("fails too often"), "{health}");
+    assert!(
+        !health.is_ready() && reasons(&health).contains("circuit open: too many failures"),
+        "{health}"
+    );
 }
 
 #[tokio::test]
@@ -83,7 +86,7 @@ async fn a_client_without_a_token_to_be_had_is_not_ready() {
     assert_eq!(health.status, HealthStatus::NotReady);
     let token = health.token.as_ref().unwrap();
     assert_eq!((token.is_good, token.failures), (false, 1));
-    assert!(reasons(&health).starts_with("no new token can be had: "), "{health}");
+    assert!(reasons(&health).starts_with("token refresh failed: "), "{health}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,8 +128,8 @@ async fn what_slows_calls_down_is_told() {
     let health = github.health();
     assert_eq!(health.status, HealthStatus::Degraded);
     let told = reasons(&health);
-    assert!(told.contains("the store has not answered for 0 s"), "{told}");
-    assert!(told.contains("a secondary rate limit is reached: "), "{told}");
+    assert!(told.contains("store unavailable for 0 s"), "{told}");
+    assert!(told.contains("secondary rate limit exceeded; retry in "), "{told}");
     assert!((80.0..=90.0).contains(&health.limits.paused.unwrap()), "{health:?}");
 }
 

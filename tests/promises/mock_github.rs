@@ -232,49 +232,44 @@ async fn a_request_that_the_document_does_not_allow_is_refused_with_what_is_wron
     let issues = "/repos/octocat/hello-world/issues";
     let post = Some;
     for (path, body, status, said) in [
-        ("/nowhere", None, 404, "GitHub's document has no such path"),
-        ("//", None, 404, "GitHub's document has no such path"),
-        ("/repos//hello-world", None, 404, "GitHub's document has no such path"),
-        ("/markdown", None, 404, "this path with POST (markdown/render) only"),
+        ("/nowhere", None, 404, "the OpenAPI description has no such path"),
+        ("//", None, 404, "the OpenAPI description has no such path"),
+        ("/repos//hello-world", None, 404, "the OpenAPI description has no such path"),
+        ("/markdown", None, 404, "this path only with POST (markdown/render)"),
         (
             "/repos/octocat/hello-world/issues?pages=2",
             None,
             422,
-            "query pages is no parameter: there are",
+            "query pages is an unknown parameter: the operation has",
         ),
         (
             "/repos/octocat/hello-world/issues?state=shut",
             None,
             422,
-            "query state is \"shut\", and the document allows [\"open\",\"closed\",\"all\"]",
+            "query state is \"shut\", expected one of [\"open\",\"closed\",\"all\"]",
         ),
         (
             "/repos/octocat/hello-world/issues?page=two",
             None,
             422,
-            "query page is string, and the document says integer",
+            "query page is string, expected integer",
         ),
         ("/repos/octocat/hello-world/issues/first", None, 422, "path issue_number is string"),
-        ("/search/issues", None, 422, "query q is not there, and the document requires it"),
+        ("/search/issues", None, 422, "query q is required, but missing"),
         (
             issues,
             post("{\"title\":\"x\",\"labels\":7}"),
             422,
-            "$.labels is integer, and the document says array",
+            "$.labels is integer, expected array",
         ),
         (
             issues,
             post("{\"title\":\"x\",\"label\":[]}"),
             422,
-            "$.label is a property that the document does not name",
+            "$.label is an undocumented property",
         ),
-        (
-            issues,
-            post("{\"body\":\"x\"}"),
-            422,
-            "$.title is not there, and the document requires it",
-        ),
-        (issues, post(""), 422, "there is no body, and the document requires one"),
+        (issues, post("{\"body\":\"x\"}"), 422, "$.title is required, but missing"),
+        (issues, post(""), 422, "required body is missing"),
         (issues, post("{"), 400, "Problems parsing JSON"),
     ] {
         let url = github.base_url() + path;

@@ -306,7 +306,7 @@ async fn links_that_run_in_a_circle_end_in_an_error() {
         }
         let error = items.try_next().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Pagination);
-        assert!(error.to_string().contains("fetched already"), "{error}");
+        assert!(error.to_string().contains("already fetched"), "{error}");
         assert_eq!(server.requests().len() as u64, circle);
     }
 }

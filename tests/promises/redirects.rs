@@ -61,7 +61,7 @@ async fn a_streamed_body_is_not_replayed_empty() {
     let call = call.body("text/plain", Body::stream(chunks, Some(2)));
     let error = call.send_empty().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
-    assert!(error.to_string().contains("can not be replayed"), "{error}");
+    assert!(error.to_string().contains("cannot be resent"), "{error}");
     assert_eq!(server.requests().len(), 1);
 }
 

@@ -68,7 +68,8 @@ async fn text_that_is_no_value_is_refused_with_the_values_that_there_are() {
     let error = create.visibility("intrenal").send().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     let shown = error.to_string();
-    let said = r#"body property "visibility": `intrenal` is none of `public`, `private`"#;
+    let said =
+        r#"invalid body property "visibility": `intrenal` is not one of `public`, `private`"#;
     assert!(shown.contains(said), "{shown}");
     assert!(server.requests().is_empty());
 }
@@ -146,13 +147,16 @@ async fn what_is_not_an_integer_is_refused_with_the_name_of_the_parameter() {
     let token = client.apps().create_installation_access_token().installation_id(1);
     let token = token.repository_ids(["1", "two"]).send().await;
     for (error, said) in [
-        (get.unwrap_err(), r#"path parameter "issue_number": `first` is not an integer"#),
+        (get.unwrap_err(), r#"invalid path parameter "issue_number": `first` is not an integer"#),
         (
             list.unwrap_err(),
-            r#"query parameter "page": 18446744073709551615 does not fit an integer of 64 bits"#,
+            r#"invalid query parameter "page": 18446744073709551615 does not fit in a 64-bit integer"#,
         ),
-        (create.unwrap_err(), r#"body property "team_id": `1.5` is not an integer"#),
-        (token.unwrap_err(), r#"body property "repository_ids": value 1: `two` is not an integer"#),
+        (create.unwrap_err(), r#"invalid body property "team_id": `1.5` is not an integer"#),
+        (
+            token.unwrap_err(),
+            r#"invalid body property "repository_ids": value 1: `two` is not an integer"#,
+        ),
     ] {
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
         assert!(error.to_string().contains(said), "{error}");
@@ -183,7 +187,7 @@ async fn a_list_is_sent_as_one_text_and_a_flag_or_a_number_as_text() {
     }
     let error = list().labels(["a,b"]).send().await.unwrap_err().to_string();
     assert!(
-        error.contains(r#"query parameter "labels": value 0: `a,b` contains a comma"#),
+        error.contains(r#"invalid query parameter "labels": value 0: `a,b` contains a comma"#),
         "{error}"
     );
 }

@@ -188,7 +188,8 @@ async fn nothing_shows_the_token_the_key_or_whose_it_is() {
 async fn what_the_file_system_refuses_is_an_error_that_names_the_place() {
     let folder = Folder::new();
     let missing = folder.0.join("no such folder").join("tokens");
-    for (path, word) in [(missing, "make the folder"), (folder.0.clone(), "is not a regular file")]
+    for (path, word) in
+        [(missing, "create its parent folder"), (folder.0.clone(), "is not a regular file")]
     {
         let error = EncryptedFile::open(&path, key(1)).unwrap_err();
         assert_eq!(error.auth_failure(), Some(AuthFailure::Store));

@@ -115,7 +115,7 @@ async fn a_request_over_a_hard_limit_is_refused_and_says_what_to_do() {
     assert_eq!(mock.received().len(), 3);
     let error = github.meta().get_zen().send().await.unwrap_err();
     let text = error.to_string();
-    let expected = "meta/get-zen: the budget \"gateway\" of 3 requests a month is spent; a new month begins at 20";
+    let expected = "meta/get-zen: budget \"gateway\" exhausted: 3 requests per month; a new month starts at 20";
     assert!(text.starts_with(expected), "{text}");
     assert!(!error.is_retryable() && !error.is_rate_limited());
     assert!(error.retry_after().unwrap() <= Duration::from_secs(31 * 24 * 60 * 60));
@@ -294,7 +294,7 @@ async fn a_budget_is_kept_without_its_store_and_refused_if_it_is_strict() {
     assert_eq!(report.periods[2].total.requests, 4, "{report}");
     let strict = client(budget().hard(4).strict());
     let error = strict.meta().get_zen().send().await.unwrap_err();
-    assert!(error.to_string().contains("is not known: the store does not answer"), "{error}");
+    assert!(error.to_string().contains("is unknown: store unavailable"), "{error}");
     assert!(error.is_retryable());
 }
 
@@ -319,10 +319,10 @@ async fn usage_is_told_to_the_store_within_five_seconds() {
 async fn a_policy_that_can_not_be_kept_is_refused() {
     let build = |policy| Client::builder().usage(policy).build().unwrap_err();
     let twice = UsagePolicy::new().budget(budget()).budget(budget().hard(1));
-    assert!(build(twice).to_string().contains("two budgets have the name \"a plan\""));
+    assert!(build(twice).to_string().contains("duplicate budget name \"a plan\""));
     let many = (0..17).map(|number| Budget::new(format!("{number}"), Period::Day));
     let many = many.fold(UsagePolicy::new(), UsagePolicy::budget);
-    assert!(build(many).to_string().contains("17 budgets"));
+    assert!(build(many).to_string().contains("too many budgets: 17"));
     let environment = UsagePolicy::new().environment("a\nb");
     assert_eq!(build(environment).kind(), ErrorKind::Configuration);
 }
@@ -373,7 +373,7 @@ async fn a_budget_that_is_spent_mints_no_token_and_is_no_reason_to_wait() {
     let error = github.with_auth(Never).meta().get_zen().send().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Budget, "{error}");
     assert!(
-        github.health().reasons.iter().any(|reason| reason == "the budget \"a plan\" is spent")
+        github.health().reasons.iter().any(|reason| reason == "budget \"a plan\" is exhausted")
     );
 }
 

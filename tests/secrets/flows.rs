@@ -412,7 +412,7 @@ async fn no_canary_of_any_flow_shows_in_logs_errors_or_debug() {
         }
     }
     // It did happen.
-    assert!(log.text().contains("token minted"), "the keeper logs");
+    assert!(log.text().contains("token refreshed"), "the keeper logs");
     for what in [
         "a JWT's signature",
         "a client secret",

@@ -82,7 +82,7 @@ async fn a_response_that_repeats_a_secret_is_not_shared_and_the_log_says_so() {
     }
     let log = log.text();
     let lines =
-        log.lines().filter(|line| line.contains("response not stored: it repeats a secret"));
+        log.lines().filter(|line| line.contains("response not stored: it contains a secret"));
     assert!(lines.count() >= 8, "{log}");
 }
 

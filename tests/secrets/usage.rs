@@ -44,9 +44,10 @@ async fn usage_and_budgets_show_neither_token_nor_path_nor_query() {
     shown.0.push_str(&format!("{report} {}", report.to_json()));
     let noted = noted.lock().unwrap().clone();
     assert!(noted.contains("budget:http%3A") && noted.contains("request calls"), "{noted}");
-    assert!(shown.0.contains("the budget \"b\" of 2 requests a month is spent"), "{}", shown.0);
+    assert!(shown.0.contains("budget \"b\" exhausted: 2 requests per month"), "{}", shown.0);
     let warned = log.text();
-    let warned: Vec<_> = warned.lines().filter(|line| line.contains("nearly spent")).collect();
+    let warned: Vec<_> =
+        warned.lines().filter(|line| line.contains("soft limit reached")).collect();
     assert!(!warned.is_empty());
     for text in [&noted, &shown.0, &warned.join("\n").replace("POST /hunter2", "")] {
         assert!(!text.contains("hunter2"), "{text}");

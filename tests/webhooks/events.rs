@@ -99,7 +99,7 @@ fn a_payload_that_github_changes_is_the_json_with_the_place_that_does_not_fit() 
     assert_eq!(unknown.payload(), &payload);
     let error = unknown.error().unwrap();
     assert_eq!((error.kind(), error.json_path()), (ErrorKind::Decode, Some("$.issue.title")));
-    assert!(error.to_string().contains("is not what GitHub's document says"), "{error}");
+    assert!(error.to_string().contains("does not match the OpenAPI description"), "{error}");
     assert_eq!(serde_json::to_value(&event).unwrap(), payload);
 }
 
@@ -204,9 +204,11 @@ fn the_action_counts_wherever_it_stands() {
 
 #[test]
 fn what_is_no_json_is_an_error_that_says_where() {
-    for (body, part) in
-        [(&b"{\"action\":\"opened\","[..], "no JSON"), (b"\xff", "UTF-8"), (b"", "no JSON")]
-    {
+    for (body, part) in [
+        (&b"{\"action\":\"opened\","[..], "not valid JSON"),
+        (b"\xff", "UTF-8"),
+        (b"", "not valid JSON"),
+    ] {
         for event in ["issues", "push", "absent"] {
             let error = Event::read(event, body).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Decode);

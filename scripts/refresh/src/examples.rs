@@ -177,10 +177,10 @@ const MAX_VALUES: usize = 1_000_000;
 /// are as many values as it may still have.
 fn inlined(document: &Value, value: &Value, depth: usize, left: &Cell<usize>) -> Result<Value> {
     if depth > MAX_DEPTH {
-        return Err(Error::new(STAGE, "", "an example that is part of itself"));
+        return Err(Error::new(STAGE, "", "an example contains itself"));
     }
     let less = left.get().checked_sub(1);
-    left.set(less.ok_or_else(|| Error::new(STAGE, "", "an example that is too large"))?);
+    left.set(less.ok_or_else(|| Error::new(STAGE, "", "an example is too large"))?);
     let reference = value.get("$ref").and_then(Value::as_str);
     if reference.is_some_and(|reference| reference.starts_with('#')) {
         let example = document::resolve(document, value, STAGE, "")?;

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     match run(&options) {
         Ok(status) => ExitCode::from(status),
         Err(problem) => {
-            eprintln!("Nothing was replaced: {problem}");
+            eprintln!("nothing was replaced: {problem}");
             ExitCode::from(match problem {
                 Problem::Failed(_) => 1,
                 Problem::Stale(_) => 2,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 pub const HELP: &str = "\
-Replaces the vendored OpenAPI document by another edition, and says what changes.
+Replaces the vendored OpenAPI document with another version, and reports the changes.
 
   scripts/refresh-openapi.sh [VERSION | FILE] [OPTIONS]
   scripts/refresh-openapi.sh --from rest-api-description [REF] [OPTIONS]
@@ -20,23 +20,23 @@ Where the document comes from:
 
 Options:
   --check          compare and report only; replace nothing
-  --prune-overlay  take actions out of overlay.yaml which do nothing any more
+  --prune-overlay  remove actions from overlay.yaml that no longer have an effect
   --report DIR     where drift.md, drift.json, next.md and overlay-proposal.yaml go
                    [default: target/drift]
   --root DIR       the folder that has openapi/ [default: this repository]
-  --index          write openapi/index.txt anew, and nothing else
+  --index          rewrite openapi/index.txt, and nothing else
   --required FOLDER
-                   write openapi/not-required.tsv from all versions, which FOLDER has as
+                   write openapi/not-required.tsv from all versions in FOLDER,
                    VERSION/generated/*.json, and nothing else
   --survey FILE... take other documents through the build's stages, and count
   --help
 
 Exit status:
-  0   nothing changed, or nothing that concerns a user
+  0   no change, or none that affects users
   10  notices: something was deprecated
-  20  breaking: code that uses the library may have to change
-  1   it failed, and nothing was replaced
-  2   actions of the overlay do nothing any more, and nothing was replaced
+  20  breaking: code that uses the library might have to change
+  1   failure, and nothing was replaced
+  2   actions of the overlay no longer have an effect, and nothing was replaced
   3   the document could not be fetched, and nothing was replaced
 ";
 
@@ -97,7 +97,7 @@ impl Options {
         while let Some(argument) = arguments.next() {
             let mut folder = || match arguments.next() {
                 Some(folder) => Ok(PathBuf::from(folder)),
-                None => Err(format!("{argument} needs a folder behind it")),
+                None => Err(format!("{argument} needs a folder")),
             };
             match argument.as_str() {
                 "--help" | "-h" => options.command = Command::Help,
@@ -113,12 +113,14 @@ impl Options {
                 "--root" => options.root = folder()?,
                 "--from" => {
                     if arguments.next().as_deref() != Some("rest-api-description") {
-                        return Err("--from takes `rest-api-description`, and no other".to_owned());
+                        return Err("--from accepts only `rest-api-description`".to_owned());
                     }
                     let reference = arguments.next_if(|next| !next.starts_with('-'));
                     given(&mut source, Source::Description(reference))?;
                 }
-                option if option.starts_with('-') => return Err(format!("no option `{option}`")),
+                option if option.starts_with('-') => {
+                    return Err(format!("unknown option `{option}`"));
+                }
                 version if is_version(version) => {
                     given(&mut source, Source::Npm(Some(version.to_owned())))?;
                 }
@@ -133,9 +135,7 @@ impl Options {
                 Command::Refresh(_) => options.command = Command::Refresh(source),
                 Command::Help => {}
                 _ => {
-                    return Err(
-                        "--index, --required and --survey take no document to come in".to_owned()
-                    );
+                    return Err("--index, --required and --survey accept no document".to_owned());
                 }
             }
         }
@@ -146,7 +146,7 @@ impl Options {
 fn given(source: &mut Option<Source>, this: Source) -> Result<(), String> {
     match source.replace(this) {
         None => Ok(()),
-        Some(_) => Err("one document can come in, not two".to_owned()),
+        Some(_) => Err("expected one document, got two".to_owned()),
     }
 }
 
@@ -190,11 +190,11 @@ mod tests {
     fn what_cannot_be_meant_is_refused_in_words() {
         for (line, says) in [
             ("newest", "neither a version nor a file"),
-            ("1.0.0 2.0.0", "not two"),
+            ("1.0.0 2.0.0", "got two"),
             ("--from npm", "rest-api-description"),
             ("--report", "--report needs a folder"),
-            ("--force", "no option `--force`"),
-            ("--index 1.0.0", "take no document"),
+            ("--force", "unknown option `--force`"),
+            ("--index 1.0.0", "accept no document"),
         ] {
             let error = parse(line).unwrap_err();
             assert!(error.contains(says), "{line}: {error}");

@@ -60,7 +60,7 @@ impl Problem {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        Self::Failed(format!("the pipeline does not take the document: {error}"))
+        Self::Failed(format!("the pipeline rejected the document: {error}"))
     }
 }
 
@@ -69,18 +69,18 @@ impl fmt::Display for Problem {
         match self {
             Self::Failed(message) | Self::Unfetched(message) => f.write_str(message),
             Self::Stale(stale) => {
-                writeln!(f, "{} of the overlay's actions do nothing any more:", stale.len())?;
+                writeln!(f, "{} of the overlay's actions no longer have an effect:", stale.len())?;
                 stale.iter().try_for_each(|stale| write!(f, "{stale}"))?;
                 if !stale.iter().all(StaleAction::can_be_pruned) {
                     return f.write_str(
-                        "Do to openapi/overlay.yaml what stands behind each. --prune-overlay does \
-                         not, until those are settled that it cannot know about.",
+                        "Apply the step after each action to openapi/overlay.yaml. --prune-overlay \
+                         cannot be used until the undecided ones are resolved.",
                     );
                 }
                 f.write_str(
-                    "Upstream has mended these defects (an older edition may not have them yet). Do \
-                     to openapi/overlay.yaml what stands behind each, or run again with \
-                     --prune-overlay, which does.",
+                    "Upstream has fixed these defects (an older version might still have them). \
+                     Apply the step after each action to openapi/overlay.yaml, or run again with \
+                     --prune-overlay, which applies them.",
                 )
             }
         }
@@ -102,13 +102,16 @@ impl fmt::Display for Fate {
                 let editions = editions.join(", ");
                 write!(
                     f,
-                    "name only those that still need it, `x-octowire-expected-in: [{editions}]`"
+                    "list only the editions that still need it, `x-octowire-expected-in: \
+                     [{editions}]`"
                 )
             }
-            Self::Dangling => f.write_str("the defect is not mended, so refer to what is there"),
+            Self::Dangling => {
+                f.write_str("the defect is not fixed: refer to an existing component")
+            }
             Self::Unknown => f.write_str(
-                "whether another edition needs it is not known from here (npm's package has them \
-                 all), so delete it or name those by hand",
+                "it is unknown whether another edition needs it (npm's package contains all of \
+                 them): delete it, or list those editions by hand",
             ),
         }
     }

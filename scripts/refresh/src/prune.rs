@@ -54,8 +54,8 @@ pub fn prune(text: &str, overlay: &Overlay, stale: &[StaleAction]) -> Result<Str
 
 fn unlike() -> Problem {
     Problem::failed(
-        "openapi/overlay.yaml is written in another way than --prune-overlay knows (`actions:`, \
-         and below it a `- ` for each action): take the actions out by hand",
+        "unexpected layout of openapi/overlay.yaml: --prune-overlay needs `actions:`, and below it \
+         a `- ` for each action; remove the actions by hand",
     )
 }
 

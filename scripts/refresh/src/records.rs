@@ -58,8 +58,8 @@ pub fn overlay_version(overlay: &str, version: &str) -> Result<String> {
         is_version(&lines[info + 1 + at]).then_some(info + 1 + at)
     });
     let Some(at) = of_info else {
-        let message = "openapi/overlay.yaml has no `version` in its `info`: write one there, such \
-                       as `  version: \"0\"`";
+        let message = "openapi/overlay.yaml has no `version` in its `info`: add one, such as `  \
+                       version: \"0\"`";
         return Err(Problem::failed(message));
     };
     let indent: String = lines[at].chars().take_while(|c| *c == ' ').collect();

@@ -66,7 +66,7 @@ pub fn run(options: &Options, source: &Source, out: &mut impl Write) -> Result<u
     let mut say = |text: String| writeln!(out, "{text}").map_err(Problem::failed);
     let staging = Staging::open(&options.root)?;
     if staging.repaired {
-        say("An earlier refresh was cut off: openapi/ is again as it was before it.".to_owned())?;
+        say("An earlier refresh was interrupted: openapi/ has been restored.".to_owned())?;
     }
     report::clear(&options.report())?;
     let vendored = Vendored::read(&options.root)?;
@@ -74,7 +74,7 @@ pub fn run(options: &Options, source: &Source, out: &mut impl Write) -> Result<u
     let which = format!("{} {}", published.package, published.version);
     if vendored.is(&published) {
         say(format!(
-            "Nothing to do: openapi/ has {which} already, since {}.",
+            "Nothing to do: openapi/ already has {which}, since {}.",
             vendored.says("retrieved")
         ))?;
         return Ok(0);
@@ -130,7 +130,7 @@ pub fn run(options: &Options, source: &Source, out: &mut impl Write) -> Result<u
     summary.push_str(of_required.as_deref().unwrap_or_default());
     if !stale.is_empty() {
         let actions: String = stale.iter().map(ToString::to_string).collect();
-        summary.push_str(&format!("\nThe overlay was pruned, but for the comments:\n{actions}"));
+        summary.push_str(&format!("\nThe overlay was pruned, except for the comments:\n{actions}"));
     }
     // Nobody may listen any more, but it has happened.
     let _ = say(summary + "\n" + &next(options, &drift, &proposals, &features, &which));
@@ -193,8 +193,7 @@ fn left(proposals: &[Proposal], features: &[String]) -> Option<String> {
     }
     if !proposals.is_empty() {
         text.push_str(&format!(
-            "- Examples do not fit their schemas, in {} places: `{}` has what to put into the \
-             overlay.\n",
+            "- Examples do not fit their schemas, in {} places: `{}` proposes overlay actions.\n",
             proposals.len(),
             report::PROPOSAL
         ));
@@ -212,14 +211,13 @@ fn next(
 ) -> String {
     let folder = options.report();
     let mut text = format!(
-        "The whole report is in {} and {}.\n",
+        "The full report is in {} and {}.\n",
         folder.join(report::MARKDOWN).display(),
         folder.join(report::JSON).display()
     );
     if !proposals.is_empty() {
         text.push_str(&format!(
-            "Examples do not fit their schemas, in {} places: {} has what to put into the \
-             overlay.\n",
+            "Examples do not fit their schemas, in {} places: {} proposes overlay actions.\n",
             proposals.len(),
             folder.join(report::PROPOSAL).display()
         ));
@@ -231,10 +229,11 @@ fn next(
         return text + "Nothing was replaced (--check).";
     }
     text + &format!(
-        "\nopenapi/ is {which} now. Next:\n\
+        "\n\
+         openapi/ is {which} now. Next:\n\
          - read `git diff openapi/index.txt`\n\
          - run ./scripts/test.sh and ./scripts/check-documents.sh\n\
-         - write CHANGELOG.md: this asks for {}",
+         - write CHANGELOG.md: this requires {}",
         report::bump(drift.bump())
     )
 }

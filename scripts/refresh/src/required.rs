@@ -141,14 +141,14 @@ pub fn changes(before: &[NotRequired], after: &[NotRequired]) -> Option<String> 
     let mut text = "\n## Required in every supported version\n\n".to_owned();
     for (schema, property) in new.difference(&old) {
         text.push_str(&format!(
-            "- `{property}` of `{schema}` is not required in every supported version: it is an `Option` \
-             now\n"
+            "- `{property}` of `{schema}` is not required in every supported version: it is now an \
+             `Option`\n"
         ));
     }
     for (schema, property) in old.difference(&new) {
         text.push_str(&format!(
-            "- `{property}` of `{schema}` is not on the list any longer: every supported version requires \
-             it, or the description does not\n"
+            "- `{property}` of `{schema}` is no longer on the list: every supported version \
+             requires it, or the description does not\n"
         ));
     }
     Some(text)
@@ -185,7 +185,7 @@ pub fn from_folder(document: &Value, vendored: &str, folder: &Path) -> Result<Ve
         return Err(Problem::failed(message));
     };
     if let Some(name) = editions.broken.first() {
-        let message = format!("{vendored}/generated/{name}.json cannot be read: fetch it again");
+        let message = format!("{vendored}/generated/{name}.json cannot be read: download it again");
         return Err(Problem::failed(message));
     }
     Ok(collect(document, &versions, Some(&editions), &[]))

@@ -67,7 +67,7 @@ fn read(path: &Path) -> Result<(Vec<u8>, Value)> {
     let bytes = fs::read(path).map_err(|e| Problem::at(path, "read", &e))?;
     let document: Value = serde_json::from_slice(&bytes).map_err(|e| {
         Problem::failed(format!(
-            "{} is not JSON, or not all of it: {e}. Fetch it again",
+            "{} is not valid JSON, or is incomplete: {e}; download it again",
             path.display()
         ))
     })?;
@@ -75,8 +75,8 @@ fn read(path: &Path) -> Result<(Vec<u8>, Value)> {
     let edition = overlay::document_name(&document);
     if edition != EDITION {
         return Err(Problem::failed(format!(
-            "{} is the document of {edition}; {EDITION} is the one that is vendored. To build from \
-             another, set OCTOWIRE_OPENAPI",
+            "{} is the document of {edition}, but {EDITION} is vendored; to build from another \
+             edition, set OCTOWIRE_OPENAPI",
             path.display()
         )));
     }
@@ -91,7 +91,7 @@ fn text(value: &Value, otherwise: &str) -> String {
 fn run(command: &mut std::process::Command, doing: &str) -> Result<Vec<u8>> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.output().map_err(|e| {
-        Problem::failed(format!("cannot run {name} to {doing}: {e}. Install it, or name a file"))
+        Problem::failed(format!("cannot run {name} to {doing}: {e}; install it, or pass a file"))
     })?;
     if output.status.success() {
         return Ok(output.stdout);

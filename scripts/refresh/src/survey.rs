@@ -30,7 +30,7 @@ pub fn run(root: &Path, files: &[PathBuf], out: &mut impl Write) -> problem::Res
                 failed += 1;
                 let text = panic.downcast_ref::<String>().map(String::as_str);
                 let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-                format!("{}: PANICKED: {}", file.display(), text.unwrap_or("it says nothing"))
+                format!("{}: PANICKED: {}", file.display(), text.unwrap_or("no panic message"))
             }
         };
         // One line for each, whatever an error says.
@@ -52,7 +52,7 @@ fn one(file: &Path, overlay: &overlay::Overlay, not_required: &[NotRequired]) ->
     let refined = pipeline::generate(&corrected, not_required)?;
     let webhooks = webhooks::describe(&corrected.document)?.len();
     let operations = document::operations(&corrected.document).count();
-    assert_eq!(refined.calls.len(), operations, "operations were lost on the way");
+    assert_eq!(refined.calls.len(), operations, "operations are missing in the result");
     Ok(Counts {
         version: corrected.document["info"]["version"].as_str().unwrap_or_default().to_owned(),
         name: corrected.name,

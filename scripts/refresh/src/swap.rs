@@ -38,7 +38,7 @@ impl Staging {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let message = format!("another refresh is under way in {}", root.display());
+                let message = format!("another refresh is in progress in {}", root.display());
                 return Err(Problem::failed(message));
             }
             Err(TryLockError::Error(e)) => return Err(Problem::at(&target, "lock", &e)),
@@ -48,7 +48,8 @@ impl Staging {
         if folder.join(JOURNAL).exists() {
             staging.put_back().map_err(|e| {
                 Problem::failed(format!(
-                    "an earlier refresh was cut off, and its files cannot be put back from {}: {e}",
+                    "an earlier refresh was interrupted, and its files cannot be restored from {}: \
+                     {e}",
                     folder.display()
                 ))
             })?;
@@ -95,10 +96,10 @@ impl Staging {
             false => Ok(()),
         };
         Err(match undone {
-            Ok(()) => Problem::failed(format!("the files cannot be replaced: {error}")),
+            Ok(()) => Problem::failed(format!("replacing the files failed: {error}")),
             Err(again) => Problem::failed(format!(
-                "the files cannot be replaced ({error}), nor put back ({again}): run this again \
-                 once the cause is gone, which puts them back from {}",
+                "replacing the files failed ({error}), and so did restoring them ({again}): run \
+                 this again once the cause is removed, which restores them from {}",
                 self.folder().display()
             )),
         })
@@ -200,7 +201,7 @@ impl<'a> Entry<'a> {
         let mut parts = line.splitn(3, ' ');
         match (parts.next(), parts.next(), parts.next()) {
             (Some(old), Some(new), Some(name)) => Ok(Self { old, new, name }),
-            _ => Err(invalid(format!("its journal says `{line}`"))),
+            _ => Err(invalid(format!("invalid line in its journal: `{line}`"))),
         }
     }
 
@@ -213,15 +214,16 @@ impl<'a> Entry<'a> {
         let now = checksum(&target.join(name))?;
         if now != *old && now != *new {
             return Err(invalid(format!(
-                "{TARGET}/{name} was changed since. Keep what you need of it, then put it back (`git \
-                 checkout {TARGET}/{name}`), or remove {FOLDER} to leave all of {TARGET}/ as it is"
+                "{TARGET}/{name} was changed since; save the parts that you need, then restore it \
+                 (`git checkout {TARGET}/{name}`), or remove {FOLDER} to leave all of {TARGET}/ \
+                 unchanged"
             )));
         }
         let copy = folder.join(format!("old-{name}"));
         if *old != ABSENT && checksum(&copy)? != *old {
             return Err(invalid(format!(
-                "{} is not the copy of {TARGET}/{name} that it was. Restore {TARGET}/ (`git checkout \
-                 {TARGET}`) and remove {FOLDER}",
+                "{} was modified and is no longer the copy of {TARGET}/{name}; restore {TARGET}/ \
+                 (`git checkout {TARGET}`) and remove {FOLDER}",
                 copy.display()
             )));
         }

@@ -36,8 +36,8 @@ pub(super) async fn sign(issuer: &str, skew: i64, signer: &dyn AppSigner) -> Res
     let signature = signer.sign(message.as_bytes()).await?;
     if signature.is_empty() {
         return Err(AuthFailure::Signer.error(
-            "the signer gave an empty signature for the App's JWT",
-            "a KMS has to return the RSASSA-PKCS1-v1_5 SHA-256 signature of the message",
+            "App JWT signing failed: the signer returned an empty signature",
+            "return the RSASSA-PKCS1-v1_5 SHA-256 signature of the message from the signer",
         ));
     }
     let jwt = format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature));

@@ -25,8 +25,7 @@ pub(super) struct PrivateKey {
 }
 
 /// What to do about a key that is none.
-const ADVICE: &str = "give the .pem file that the App's settings page generates, from its first \
-                      line to its last";
+const ADVICE: &str = "pass the complete .pem file that the App's settings page generates";
 
 impl PrivateKey {
     pub(super) fn read(pem: &SecretString) -> Result<Self> {
@@ -36,16 +35,17 @@ impl PrivateKey {
     fn read_bytes(bytes: &[u8]) -> Result<Self> {
         let pem = tidy(bytes)?;
         let mut der = PrivateKeyDer::from_pem_slice(pem.as_bytes())
-            .map_err(|_| refuse(&pem).unwrap_or_else(|| invalid("is no PEM of a private key")))?;
+            .map_err(|_| refuse(&pem).unwrap_or_else(|| invalid("is not a PEM private key")))?;
         let key = match &der {
             PrivateKeyDer::Pkcs1(der) => KeyPair::from_der(der.secret_pkcs1_der()),
             PrivateKeyDer::Pkcs8(der) => KeyPair::from_pkcs8(der.secret_pkcs8_der()),
-            _ => return Err(invalid("is for elliptic curves, not for RSA")),
+            _ => return Err(invalid("is an elliptic-curve key, not an RSA key")),
         };
         der.zeroize();
         // The reason is a word such as `InvalidEncoding`, and holds nothing of the key.
-        let key = key
-            .map_err(|reason| invalid(&format!("is no RSA key of 2048 bits or more ({reason})")))?;
+        let key = key.map_err(|reason| {
+            invalid(&format!("is not an RSA key of at least 2048 bits ({reason})"))
+        })?;
         Ok(Self { key, created_at: None })
     }
 
@@ -54,8 +54,8 @@ impl PrivateKey {
         let bytes = std::fs::read(path).map(Zeroizing::new).map_err(|error| {
             AuthFailure::Missing
                 .error(
-                    format!("the App's private key can not be read from {shown}"),
-                    "check the path and who may read it",
+                    format!("cannot read the App's private key from {shown}"),
+                    "check the path and its read permissions",
                 )
                 .with_source(error)
         })?;
@@ -72,7 +72,7 @@ impl AppSigner for PrivateKey {
             let random = SystemRandom::new();
             self.key.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).map_err(|_| {
                 AuthFailure::Signer.error(
-                    "the App's private key gave no signature",
+                    "App JWT signing failed: the private key produced no signature",
                     "generate a new key on the App's settings page",
                 )
             })?;
@@ -97,18 +97,19 @@ impl fmt::Debug for PrivateKey {
 fn tidy(text: &[u8]) -> Result<Zeroizing<String>> {
     pem::normalize(text).map_err(|error| match error {
         PemError::Empty => AuthFailure::Empty.error("the App's private key is empty", ADVICE),
-        PemError::NotText => invalid("is no text"),
-        PemError::NoEnd => invalid("is PEM without the line -----END …-----: it was cut off"),
+        PemError::NotText => invalid("is not UTF-8 text"),
+        PemError::NoEnd => invalid("is truncated: the -----END …----- line is missing"),
         PemError::NoBegin => {
             let token = std::str::from_utf8(text).ok().map(|text| {
                 text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\''))
             });
             match token.and_then(|text| Looks::of(text).access_token()) {
                 Some(kind) => AuthFailure::WrongKind.error(
-                    format!("what was given as an App's private key looks like {kind}"),
-                    "a token is given by ClientBuilder::token; an App signs with its .pem file",
+                    format!("invalid App private key: the value looks like {kind}"),
+                    "pass a token to ClientBuilder::token, and the App's .pem file as its private \
+                     key",
                 ),
-                None => invalid("has no line -----BEGIN …-----"),
+                None => invalid("has no -----BEGIN …----- line"),
             }
         }
     })
@@ -120,8 +121,8 @@ fn refuse(pem: &str) -> Option<Error> {
     if has("BEGIN ENCRYPTED PRIVATE KEY") || has("Proc-Type: 4,ENCRYPTED") {
         return Some(AuthFailure::EncryptedKey.error(
             "the App's private key is protected by a passphrase",
-            "take the passphrase off (openssl pkey -in key.pem -out plain.pem), and keep the file \
-             where only the application reads it",
+            "remove the passphrase (openssl pkey -in key.pem -out plain.pem), and store the file \
+             where only the application can read it",
         ));
     }
     [

@@ -38,7 +38,7 @@ impl Keeper {
         let new = |token| Minted { token, stored: false };
         let Some(store) = &self.store else {
             if self.source.keep() == Keep::Must && self.last().is_some() {
-                warn!("a token that can be renewed once is only in memory: give a token store");
+                warn!("single-use refresh token is kept in memory only; configure a token store");
             }
             return self.ask(client, self.last().as_ref()).await.map(new);
         };
@@ -53,11 +53,11 @@ impl Keeper {
             match lock_and_load(&**store, &key, patience, replaces_stalled).await {
                 Ok((Ok(lock), stored)) => (Some(lock), stored),
                 Ok((Err(error), stored)) => {
-                    warn!(%error, "the token store can not be locked: minting without it");
+                    warn!(%error, "token store lock failed; refreshing without the store");
                     (None, stored)
                 }
                 Err(error) => {
-                    warn!(%error, "the token store can not be read: minting without it");
+                    warn!(%error, "token store read failed; refreshing without the store");
                     // Not written to either: what is there may be worth saving.
                     return self.ask(client, self.last().as_ref()).await.map(new);
                 }
@@ -75,7 +75,7 @@ impl Keeper {
             stored = again.ok().and_then(Result::ok).flatten().or(stored);
         }
         if let Some(stored) = stored.clone().filter(is_usable) {
-            debug!("token found in the store");
+            debug!("token loaded from the store");
             release_behind(client, lock);
             return Ok(Minted { token: stored, stored: true });
         }
@@ -85,10 +85,10 @@ impl Keeper {
             client.inner().background.continue_behind(async move {
                 match timeout(MAX_SAVE_TIME, store.save(&key, &token)).await {
                     Ok(Ok(())) => {}
-                    Ok(Err(error)) => warn!(%error, "the token could not be stored"),
+                    Ok(Err(error)) => warn!(%error, "token not stored"),
                     Err(_) => {
                         let waited = MAX_SAVE_TIME;
-                        warn!(?waited, "token not stored: the store did not answer");
+                        warn!(?waited, "token not stored: the store did not respond");
                     }
                 }
                 if let Some(lock) = lock {
@@ -139,7 +139,7 @@ impl Keeper {
                     if began.elapsed().saturating_add(delay) >= LONGEST_FLIGHT {
                         return Err(error);
                     }
-                    debug!(%error, ?delay, "minting failed and is tried again");
+                    debug!(%error, ?delay, "token refresh failed; retrying");
                     sleep(delay).await;
                 }
                 outcome => return outcome,
@@ -176,9 +176,9 @@ impl Keeper {
             if attempt < attempts {
                 sleep(self.policy.delay(attempt)).await;
             } else if attempts > 1 {
-                error!(%error, "a token that was renewed is only in memory: it is lost on a restart");
+                error!(%error, "refreshed token not stored; it is lost on restart");
             } else {
-                warn!(%error, "the token could not be stored");
+                warn!(%error, "token not stored");
             }
         }
     }
@@ -200,8 +200,10 @@ async fn lock_and_load(
         return locked;
     }
     let held = AuthFailure::Store.error(
-        format!("the token was locked for {MAX_STALLED_LOCK_WAIT:?} after a token request stalled"),
-        "a runtime of this program is not polled while it requests a token",
+        format!(
+            "token lock timed out after {MAX_STALLED_LOCK_WAIT:?}: an earlier token refresh stalled"
+        ),
+        "poll each runtime that requests tokens until its requests have finished",
     );
     match timeout(MAX_STALLED_LOCK_WAIT, store.load(key)).await {
         Ok(stored) => Ok((Err(held), stored?)),

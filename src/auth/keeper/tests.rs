@@ -258,7 +258,7 @@ async fn a_failure_that_does_not_pass_is_tried_once() {
 #[tokio::test(start_paused = true)]
 async fn a_source_that_panics_is_an_error() {
     let room = Room::new(Source { panics: true, ..Source::default() });
-    assert!(room.error().await.to_string().contains("stopped before it answered"));
+    assert!(room.error().await.to_string().contains("stopped before it returned a token"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -492,7 +492,7 @@ async fn an_old_credential_is_warned_about_once_a_day() {
         for (pause, expected) in [Duration::ZERO, HOUR, DAY].into_iter().zip(warnings) {
             advance(pause).await;
             room.held().await;
-            assert_eq!(log.count("the credential is old"), expected, "{age:?} {pause:?}");
+            assert_eq!(log.count("credential exceeds max_age"), expected, "{age:?} {pause:?}");
         }
         assert_eq!(room.keeper.age().unwrap().as_secs() / 60, age.as_secs() / 60);
     }

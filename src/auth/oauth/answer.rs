@@ -131,8 +131,8 @@ impl Heard {
             let (who, kind) = (self.who, self.shown(kind).unwrap_or_default());
             return Err(self.explain(
                 AuthFailure::OAuth,
-                format!("{who} gave a token of the type \"{kind}\", not a bearer token"),
-                "this library can not call with it: check that the address is a token endpoint's",
+                format!("{who} issued a token of type \"{kind}\" instead of a bearer token"),
+                "only bearer tokens are supported; check that the URL is a token endpoint",
             ));
         }
         let mut token = AccessToken::new(token.clone())?;
@@ -164,7 +164,7 @@ impl Heard {
     /// The error, with what was answered as its source. The status is not the outer error's: to
     /// a caller whose token is minted, a 404 would look like that of its own call.
     fn explain(self, failure: AuthFailure, what: String, advice: &'static str) -> Error {
-        let mut answer = format!("{} answered {}", self.who, self.status);
+        let mut answer = format!("{} returned {}", self.who, self.status);
         if let Some(code) = self.code().and_then(|code| self.shown(code)) {
             answer.push_str(&format!(" with the error {code}"));
         }

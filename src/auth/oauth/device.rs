@@ -179,7 +179,7 @@ impl DeviceCode {
                         let given = given.filter(|given| *given > interval);
                         interval =
                             given.unwrap_or(interval.saturating_add(SLOWER)).min(LONGEST_LIFE);
-                        debug!(?interval, "GitHub asks to be asked less often");
+                        debug!(?interval, "slow_down received; polling interval increased");
                     }
                     _ if heard.is_temporary() => {
                         failures = failures.saturating_add(1);
@@ -190,7 +190,7 @@ impl DeviceCode {
                 },
                 Err(error) if error.is_retryable() => {
                     failures = failures.saturating_add(1);
-                    debug!(%error, "GitHub is not reached and asked again");
+                    debug!(%error, "device token poll failed; retrying");
                     last = Some(error);
                 }
                 Err(error) => return Err(error),
@@ -213,8 +213,8 @@ impl DeviceCode {
 
 fn expired(last: Option<Error>) -> Error {
     let error = AuthFailure::DeviceCodeExpired.error(
-        "the user did not agree while the device code was valid",
-        "begin the device flow again and show the user the new code",
+        "the device code expired before the user authorized the application",
+        "restart the device flow and show the user the new code",
     );
     match last {
         Some(last) => error.with_source(last),

@@ -60,7 +60,7 @@ pub(crate) fn secret_json(value: &impl Serialize) -> Result<Bytes> {
     let mut buffer = Buffer::new();
     serde_json::to_writer(&mut buffer, value).map_err(|_| {
         // It can not fail: the values are strings. What failed might quote them.
-        AuthFailure::Other.error("a body with a token does not serialize", "")
+        AuthFailure::Other.error("request body serialization failed", "")
     })?;
     Ok(buffer.into_bytes())
 }

@@ -93,7 +93,7 @@ impl OAuthApp {
         let answer = answer.map_err(explain)?.into_inner();
         let new = answer.token.ok_or_else(|| {
             AuthFailure::OAuth
-                .error("GitHub has reset the token, but its answer has no new one", "try again")
+                .error("token reset failed: GitHub returned no new token", "try again")
         })?;
         let mut new = AccessToken::new(new)?;
         if let Some(scopes) = answer.scopes {
@@ -151,7 +151,7 @@ impl OAuthApp {
         struct Body<'a> {
             access_token: &'a str,
         }
-        let authorization = basic(&self.client_id, self.secret("to manage users' tokens")?)?;
+        let authorization = basic(&self.client_id, self.secret("to manage user tokens")?)?;
         let body = secret_json(&Body { access_token: token.expose_secret() })?;
         let request =
             Request::known(client, method, label, &["applications", &self.client_id, what]);
@@ -168,7 +168,7 @@ fn explain(error: Error) -> Error {
     }
     AuthFailure::ClientRejected
         .error(
-            "GitHub refuses the client id or the client secret",
+            "GitHub rejected the client id or the client secret",
             "compare them with the application's settings page",
         )
         .with_source(error)

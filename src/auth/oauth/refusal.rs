@@ -31,72 +31,72 @@ pub(crate) fn of_code(who: &str, code: &str, shown: Option<String>, grant: Grant
     let (failure, what, advice) = match (code, grant) {
         ("bad_refresh_token", _) | ("invalid_grant", Grant::Refresh) => (
             Failure::RefreshTokenRejected,
-            "refuses the refresh token",
-            "it was used, revoked or is too old: let the user sign in again; if several processes \
-             refresh, give them one token store",
+            "rejected the refresh token",
+            "it was used, revoked or has expired: let the user sign in again; share one token \
+             store if several processes refresh",
         ),
         ("bad_verification_code", _) | ("invalid_grant", Grant::Code) => (
             Failure::CodeRejected,
-            "refuses the code",
-            "it was used already, is older than 10 minutes or belongs to another sign-in: send the \
-             user to sign in again",
+            "rejected the code",
+            "the code was already used, is older than 10 minutes or belongs to another sign-in: \
+             send the user to sign in again",
         ),
         ("incorrect_device_code", _) | ("invalid_grant", Grant::Device) => {
-            (Failure::CodeRejected, "does not know the device code", "begin the device flow again")
+            (Failure::CodeRejected, "does not recognize the device code", "restart the device flow")
         }
         ("incorrect_client_credentials" | "invalid_client", Grant::Client) => (
             Failure::ClientRejected,
-            "refuses the client id or the client secret",
-            "check both, and whether the server takes them in a Basic header or in the body: \
-             see ClientCredentials::in_body",
+            "rejected the client id or the client secret",
+            "check both, and whether the server expects them in a Basic header or in the body; see \
+             ClientCredentials::in_body",
         ),
         ("incorrect_client_credentials" | "invalid_client", _) => (
             Failure::ClientRejected,
-            "refuses the client id or the client secret",
+            "rejected the client id or the client secret",
             "compare them with the application's settings page; the client id is not the App id, \
-             and a secret that was lost is replaced by a new one there",
+             and a lost secret can be replaced there",
         ),
         ("redirect_uri_mismatch", _) => (
             Failure::RedirectUriMismatch,
-            "does not know the redirect URI",
-            "register it as a callback URL on the application's settings page, or give \
-             OAuthApp::redirect_uri one that is registered",
+            "does not recognize the redirect URI",
+            "register it as a callback URL on the application's settings page, or pass a \
+             registered one to OAuthApp::redirect_uri",
         ),
         ("access_denied", _) => (
             Failure::Denied,
-            "says that the user did not agree",
-            "nothing is wrong: ask again only if the user wants to",
+            "reported that the user denied access",
+            "restart the sign-in only at the user's request",
         ),
         ("application_suspended", _) => (
             Failure::ApplicationSuspended,
             "has suspended the application",
-            "its owner has to contact GitHub's support",
+            "the application's owner must contact GitHub Support",
         ),
         ("unverified_user_email", _) => (
             Failure::EmailUnverified,
-            "gives no token for a user without a verified email address",
-            "the user has to verify the primary address at https://github.com/settings/emails and \
-             then sign in again",
+            "issues no token to a user without a verified email address",
+            "the user must verify the primary address at https://github.com/settings/emails and \
+             sign in again",
         ),
         ("expired_token" | "token_expired", _) => (
             Failure::DeviceCodeExpired,
-            "says that the device code has expired",
-            "begin the device flow again and show the user the new code",
+            "reported that the device code has expired",
+            "restart the device flow and show the user the new code",
         ),
         ("device_flow_disabled", _) => (
             Failure::DeviceFlowDisabled,
-            "does not allow the application the device flow",
-            "switch on \"Enable Device Flow\" on the application's settings page",
+            "does not allow the device flow for the application",
+            "select \"Enable Device Flow\" on the application's settings page",
         ),
         ("server_error" | "temporarily_unavailable", _) => {
-            (Failure::OAuth, "can give no token at the moment", "try again later")
+            (Failure::OAuth, "cannot issue a token at the moment", "try again later")
         }
         _ => {
             let code = shown.map(|code| format!(" ({code})")).unwrap_or_default();
             return (
                 Failure::OAuth,
-                format!("{who} refuses to give a token{code}"),
-                "the source of this error has its words",
+                format!("{who} refused to issue a token{code}"),
+                "see the source of this error for its message",
             );
         }
     };
@@ -109,37 +109,39 @@ pub(crate) fn of_status(who: &str, status: StatusCode, html: bool) -> Reason {
     match status {
         StatusCode::UNAUTHORIZED => (
             Failure::ClientRejected,
-            format!("{who} refuses the client id or the client secret"),
+            format!("{who} rejected the client id or the client secret"),
             "check both",
         ),
         StatusCode::NOT_FOUND => (
             Failure::ClientRejected,
-            format!("{who} does not know the client id, or nothing answers at this address"),
-            "check the client id, and that the client's base_url (or the token URL) is of the \
+            format!(
+                "{who} does not recognize the client id, or the address is not a token endpoint"
+            ),
+            "check the client id, and that the client's base_url (or the token URL) belongs to the \
              server that the application is registered with",
         ),
         _ if status.is_success() => (
             Failure::OAuth,
             format!(
-                "{who} answered with {} instead of a token",
-                if html { "a page" } else { "something else" }
+                "{who} returned {} instead of a token",
+                if html { "an HTML page" } else { "an unexpected response" }
             ),
-            "a proxy or a login page probably answered: check the client's base_url, or the \
-             token URL",
+            "the response is probably from a proxy or a login page: check the client's base_url or \
+             the token URL",
         ),
         _ if status.is_redirection() => (
             Failure::OAuth,
-            format!("{who} answered {status} instead of giving a token"),
-            "redirects are not followed with a secret: check the client's base_url, or the \
-             token URL",
+            format!("{who} returned {status} instead of a token"),
+            "requests that carry a secret do not follow redirects: check the client's base_url or \
+             the token URL",
         ),
         _ => (
             Failure::OAuth,
-            format!("{who} answered {status} instead of giving a token"),
+            format!("{who} returned {status} instead of a token"),
             if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
                 "try again later"
             } else {
-                "check the request's settings; a proxy may have answered"
+                "check the request's settings; the response might be from a proxy"
             },
         ),
     }

@@ -81,7 +81,7 @@ impl UserToken {
         if same(previous, &self.initial) || self.spent().initial {
             return Err(error);
         }
-        warn!(%error, "the user's stored token is of no use: going on with the one from the sign-in");
+        warn!(%error, "stored user token is unusable; using the token from the sign-in");
         // Both failures have the same remedy, a new sign-in; the first is of the user's last token.
         self.begin(client).await.map_err(|other| if is_over(&other) { error } else { other })
     }
@@ -107,7 +107,7 @@ impl UserToken {
         let Some(refresh_token) = token.refresh_token() else {
             if has_come(token.expires_at()) {
                 return Err(AuthFailure::Expired.error(
-                    "the user's token has ended, and there is no refresh token",
+                    "the user's token has expired, and there is no refresh token",
                     "let the user sign in again",
                 ));
             }
@@ -115,8 +115,9 @@ impl UserToken {
         };
         if has_come(token.refresh_token_expires_at()) {
             return Err(AuthFailure::RefreshTokenRejected.error(
-                "the user's refresh token has ended",
-                "let the user sign in again; it lasts six months after the last refresh",
+                "the user's refresh token has expired",
+                "let the user sign in again; a refresh token is valid for six months after the \
+                 last refresh",
             ));
         }
         let form = self.app.form().with("grant_type", "refresh_token");
@@ -127,7 +128,7 @@ impl UserToken {
             fresh =
                 fresh.with_refresh_token(refresh_token.clone(), token.refresh_token_expires_at());
         }
-        debug!(expires_at = ?fresh.expires_at(), "the user's token is refreshed");
+        debug!(expires_at = ?fresh.expires_at(), "user token refreshed");
         Ok(fresh)
     }
 

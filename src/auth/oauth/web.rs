@@ -75,7 +75,7 @@ impl AuthorizationRequest {
     /// If the application has no secret, which GitHub asks for when the user is back, or if the
     /// system gives no random numbers.
     pub fn begin(self) -> Result<Authorization> {
-        self.app.secret("to sign a user in by the browser")?;
+        self.app.secret("to sign a user in with the browser")?;
         let (state, verifier) = (random()?, random()?);
         let mut url = self.page;
         {
@@ -147,8 +147,8 @@ impl Authorization {
     pub fn from_session(app: &OAuthApp, session: impl Into<SecretString>) -> Result<Self> {
         let unusable = || {
             AuthFailure::StateMismatch.error(
-                "the session holds no sign-in that this application began",
-                "begin again; a callback that nobody began may be an attack",
+                "the session contains no sign-in started by this application",
+                "start the sign-in again; an unsolicited callback might be an attack",
             )
         };
         let session = session.into();
@@ -194,9 +194,13 @@ impl Authorization {
             let (began, now) = (origin_of(&self.url), origin_of(client.web_url()));
             return Err(Error::new(
                 ErrorKind::UntrustedUrl,
-                format!("the sign-in began at {began}, but the client's GitHub is {now}"),
+                format!(
+                    "the sign-in was started at {began}, but the client is configured for {now}"
+                ),
             )
-            .with_advice("nothing was sent; go on with a client of the same GitHub"));
+            .with_advice(
+                "nothing was sent; finish the sign-in with a client of the same GitHub instance",
+            ));
         }
         self.app.secret("to exchange a code")?;
         let mut form = self.app.form().with("grant_type", "authorization_code");
@@ -219,14 +223,15 @@ impl Authorization {
                 && found.insert(name, SecretString::from(value.into_owned())).is_some()
             {
                 // RFC 6749, section 3.1. Two readers might take one each.
-                return Err(invalid(format!("the callback has {name} more than once")));
+                return Err(invalid(format!("the callback contains {name} more than once")));
             }
         }
         let get = |name| found.get(name).filter(|value| !value.expose_secret().is_empty());
         if !get("state").is_some_and(|state| same(state, &self.state)) {
             return Err(AuthFailure::StateMismatch.error(
-                "the callback does not belong to the sign-in that began here",
-                "do not go on, it may be an attack; a user with several open tabs begins again",
+                "the callback does not match the pending sign-in",
+                "abort the sign-in, which might be an attack; a user with several open tabs has to \
+                 start again",
             ));
         }
         if let Some(code) = get("error") {
@@ -236,7 +241,7 @@ impl Authorization {
         if let Some(code) = &code {
             sanitize::remember(code.expose_secret().as_bytes());
         }
-        code.ok_or_else(|| invalid("the callback has neither a code nor an error"))
+        code.ok_or_else(|| invalid("the callback contains neither a code nor an error"))
     }
 
     fn refused(&self, code: &str, description: Option<&SecretString>) -> Error {
@@ -274,8 +279,7 @@ fn query_of(callback: &str) -> &str {
 }
 
 fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
-    AuthFailure::InvalidCallback
-        .error(message, "give the whole URL that GitHub sent the browser back to, or its query")
+    AuthFailure::InvalidCallback.error(message, "pass the complete callback URL, or its query")
 }
 
 /// 256 random bits in 43 characters, as RFC 7636 (section 4.1) recommends for a verifier.
@@ -283,8 +287,8 @@ fn random() -> Result<SecretString> {
     let mut bytes = Zeroizing::new([0; 32]);
     getrandom::fill(&mut *bytes).map_err(|error| {
         AuthFailure::Other.error(
-            format!("the system gives no random numbers: {error}"),
-            "without them nobody can sign in safely",
+            format!("random number generation failed: {error}"),
+            "check the random number generator of the operating system",
         )
     })?;
     Ok(URL_SAFE_NO_PAD.encode(bytes.as_slice()).into())

@@ -175,9 +175,9 @@ impl EncryptedFile {
             if left.is_zero() {
                 let path = self.place.folder.join(name);
                 return Err(AuthFailure::Store.error(
-                    format!("{} was locked for {:?}", path.display(), self.lock_wait),
-                    "another process mints a token or hangs: find out which one has this file \
-                     open, or wait longer by lock_wait",
+                    format!("cannot lock {}: timed out after {:?}", path.display(), self.lock_wait),
+                    "another process is refreshing a token or hangs: find the process that has \
+                     this file open, or increase lock_wait",
                 ));
             }
             // Some of it by chance, so that many who wait do not try at once.
@@ -193,7 +193,7 @@ impl EncryptedFile {
     ) -> Result<T> {
         let place = Arc::clone(&self.place);
         let done = tokio::task::spawn_blocking(move || act(&place)).await;
-        done.unwrap_or_else(|error| Err(self.place.failed("worked on", io::Error::other(error))))
+        done.unwrap_or_else(|error| Err(self.place.failed("accessed", io::Error::other(error))))
     }
 }
 
@@ -277,7 +277,7 @@ impl Place {
         let name = path.file_name().map(OsStr::to_owned);
         let folder = path.parent().map(Path::to_owned);
         let (Some(name), Some(folder), Ok(_)) = (name, folder, absolute) else {
-            let message = format!("the token store {} is not the path of a file", path.display());
+            let message = format!("invalid token store path {}: not a file path", path.display());
             return Err(AuthFailure::Store.error(message, "name a file in an existing folder"));
         };
         Ok(Self { path, folder, name, key, permissions })
@@ -328,19 +328,21 @@ impl Place {
     fn failed(&self, done: &str, error: io::Error) -> Error {
         let fault_advice = fault(&error).map(|fault| fault.advice());
         let advice = fault_advice.unwrap_or_else(|| match error.kind() {
-            io::ErrorKind::NotFound => "make the folder that it is to be in",
+            io::ErrorKind::NotFound => "create its parent folder",
             io::ErrorKind::PermissionDenied => {
-                "let the user of this process write the file and its folder"
+                "grant the user of this process write access to the file and its folder"
             }
-            io::ErrorKind::ReadOnlyFilesystem => "put it on a file system that can be written",
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space",
+            io::ErrorKind::ReadOnlyFilesystem => "move it to a writable file system",
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free disk space",
             io::ErrorKind::FileTooLarge => {
-                "16 MiB are the limit: check the path, or give each identity a file of its own"
+                "the limit is 16 MiB: check the path, or use a separate file for each identity"
             }
-            io::ErrorKind::Unsupported => "put it on a local file system: this one knows no locks",
-            _ => "check the path and the file system it is on",
+            io::ErrorKind::Unsupported => {
+                "move it to a local file system; this one does not support locks"
+            }
+            _ => "check the path and its file system",
         });
-        let message = format!("{} could not be {done}: {error}", self.name());
+        let message = format!("{} cannot be {done}: {error}", self.name());
         AuthFailure::Store.error(message, advice).with_source(error)
     }
 

@@ -72,7 +72,7 @@ const NONCE_LEN: usize = 12;
 const TAG_LEN: usize = 16;
 
 /// What to do about a key that is none.
-const MAKE_ONE: &str = "make a key by: openssl rand -base64 32";
+const MAKE_ONE: &str = "generate a key with: openssl rand -base64 32";
 
 impl SealingKey {
     /// The key in this environment variable, in base64.
@@ -103,7 +103,7 @@ impl SealingKey {
             if text.contains(['-', '_']) { &alphabet::URL_SAFE } else { &alphabet::STANDARD };
         // The reason is dropped on purpose: it shows a character of the key.
         let bytes = base64(alphabet).decode(text).map(Zeroizing::new).map_err(|_| {
-            AuthFailure::StoreKey.error("the key of the token store is no base64", MAKE_ONE)
+            AuthFailure::StoreKey.error("the key of the token store is not valid base64", MAKE_ONE)
         })?;
         let bytes: &[u8; KEY_LEN] = bytes.as_slice().try_into().map_err(|_| {
             let message =
@@ -130,7 +130,7 @@ impl SealingKey {
         let mut bytes = Zeroizing::new([0; KEY_LEN]);
         getrandom::fill(&mut *bytes).map_err(|error| {
             AuthFailure::StoreKey
-                .error("no key could be made: the system gives no randomness", "try again later")
+                .error("key generation failed: no system randomness available", "try again later")
                 .with_source(error)
         })?;
         Ok(Self::from_bytes(*bytes))
@@ -268,37 +268,37 @@ impl Broken {
         match self {
             Self::Key(fingerprint) => AuthFailure::StoreKey.error(
                 format!(
-                    "{place} is sealed with the key of fingerprint {}, not with {}",
+                    "{place} is encrypted with the key of fingerprint {}, not {}",
                     Hex(&fingerprint),
                     Hex(&key.first.fingerprint),
                 ),
-                "give the key that it was sealed with, by or_key if it was replaced; \
-                 or move it away to begin without its tokens",
+                "pass the key that encrypted it, with or_key if it was replaced; or move it away \
+                 to start without its tokens",
             ),
             Self::Truncated => AuthFailure::StoreTruncated.error(
-                format!("{place} ends too early: a part of it is missing"),
-                "restore it whole, or move it away to begin without its tokens",
+                format!("{place} is truncated"),
+                "restore all of it, or move it away to start without its tokens",
             ),
             Self::Tampered => AuthFailure::StoreTampered.error(
-                format!("{place} was changed by something else than this library"),
-                "find out what writes to it; then restore it, or move it away to begin without \
-                 its tokens",
+                format!("{place} was modified outside this library"),
+                "find the program that writes to it; then restore it, or move it away to start \
+                 without its tokens",
             ),
             Self::Foreign => AuthFailure::StoreTampered.error(
-                format!("{place} does not begin as a token store does"),
-                "check whether it is the right one; if it is, restore it, or move it away to \
-                 begin without its tokens",
+                format!("{place} is not a token store"),
+                "check its location; if that is correct, restore it, or move it away to start \
+                 without its tokens",
             ),
             Self::Version(version) => AuthFailure::StoreVersion.error(
                 format!(
-                    "{place} has the format {version}, and this version of octowire knows \
-                     {VERSION} only"
+                    "{place} has format {version}, but this version of octowire supports only \
+                     {VERSION}"
                 ),
                 "use the version of octowire that wrote it, or a later one",
             ),
             Self::Cipher => AuthFailure::Store.error(
-                format!("{place} could not be sealed or opened: the cipher fails"),
-                "try again; if it stays so, aws-lc does not work on this machine",
+                format!("{place} cannot be encrypted or decrypted: cipher error"),
+                "try again; if the error persists, aws-lc does not work on this machine",
             ),
         }
     }

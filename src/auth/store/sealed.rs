@@ -107,9 +107,9 @@ impl EncryptedStore {
             let left = self.lock_wait.saturating_sub(start.elapsed());
             if left.is_zero() {
                 return Err(AuthFailure::Store.error(
-                    format!("a token in the store was locked for {:?}", self.lock_wait),
-                    "another process mints it or hangs; wait longer by lock_wait if minting \
-                     takes that long",
+                    format!("token lock in the store timed out after {:?}", self.lock_wait),
+                    "another process is refreshing the token or hangs; increase lock_wait if a \
+                     refresh takes that long",
                 ));
             }
             // Some of it by chance, so that many who wait do not try at once.
@@ -190,7 +190,10 @@ impl EncryptedStore {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).map_err(|error| {
             AuthFailure::Store
-                .error("no lock could be named: the system gives no randomness", "try again later")
+                .error(
+                    "lock name generation failed: no system randomness available",
+                    "try again later",
+                )
                 .with_source(error)
         })?;
         Ok(BASE64_STANDARD.encode(bytes).into())
@@ -221,7 +224,7 @@ impl TokenStore for EncryptedStore {
             let entries = Entries::from([(key.to_owned(), token.clone())]);
             let json = to_json(&entries).map_err(|error| {
                 AuthFailure::Store
-                    .error("a token could not be written as JSON", "report this as a defect")
+                    .error("token serialization failed", "report this as a bug")
                     .with_source(error)
             })?;
             let sealed =
@@ -271,12 +274,12 @@ async fn hold(
         match timeout(RENEWED_EVERY, store.renew(&place, holder.clone(), LOCK_TTL)).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => {
-                warn!("the lock of a token went to another process: it may be minted twice");
+                warn!("token lock lost to another process; the token might be refreshed twice");
                 return;
             }
             // Tried again: the lock lasts for some of that.
-            Ok(Err(error)) => warn!(%error, "the lock of a token could not be renewed"),
-            Err(_) => warn!("token lock not renewed: the store did not answer"),
+            Ok(Err(error)) => warn!(%error, "token lock not renewed"),
+            Err(_) => warn!("token lock not renewed: the store did not respond"),
         }
     }
     // If this fails, it ends by itself.
@@ -301,8 +304,8 @@ fn lock_place(key: &str) -> String {
 
 fn too_late(patience: Duration) -> Error {
     AuthFailure::Store.error(
-        format!("the store of the tokens did not answer within {patience:?}"),
-        "check the store; a token that can be minted without it is",
+        format!("token store timed out after {patience:?}"),
+        "check the store; tokens that do not require it are still refreshed",
     )
 }
 
@@ -324,8 +327,8 @@ fn digest(key: &str) -> String {
 fn failed(error: Error) -> Error {
     AuthFailure::Store
         .error(
-            format!("the store of the tokens does not answer: {error}"),
-            "check the store; a token that can be minted without it is",
+            format!("token store failed: {error}"),
+            "check the store; tokens that do not require it are still refreshed",
         )
         .with_source(error)
 }

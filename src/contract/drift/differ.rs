@@ -83,7 +83,7 @@ impl<'a> Differ<'a> {
         while let Some(open) = self.open.pop_front() {
             if self.pairs.len() > MAX_PAIRS {
                 return Err(format!(
-                    "its components make more than {MAX_PAIRS} pairs with the old"
+                    "its components form more than {MAX_PAIRS} pairs with the old ones"
                 ));
             }
             self.start();

@@ -92,7 +92,7 @@ impl<'a> Document<'a> {
             None => return Err("it has no `openapi`".to_owned()),
             Some(Some(version)) if version.starts_with("3.0.") => {}
             Some(Some(version)) => return Err(format!("`openapi` is `{version}`")),
-            Some(None) => return Err("`openapi` is no text".to_owned()),
+            Some(None) => return Err("`openapi` is not a string".to_owned()),
         }
         for key in ["paths", WEBHOOKS] {
             if object.get(key).is_some_and(|value| !value.is_object()) {

@@ -42,7 +42,7 @@ impl<'a> Differ<'a> {
                     this.parameter(a, b, at);
                 }),
                 (Some((_, gone)), None) => {
-                    let message = format!("`{}` is gone", key.1);
+                    let message = format!("`{}` was removed", key.1);
                     let at = at.within(&label(gone));
                     let kind = Kind::ParameterRemoved;
                     self.found.change(&at, kind, Facts::default(), &gone.pointer, message);
@@ -72,8 +72,8 @@ impl<'a> Differ<'a> {
         let none = Facts::default();
         if required.0 != required.1 {
             let (kind, message) = match required.1 {
-                true => (Kind::ParameterBecameRequired, "it is required now"),
-                false => (Kind::ParameterBecameOptional, "it is not required any longer"),
+                true => (Kind::ParameterBecameRequired, "it is now required"),
+                false => (Kind::ParameterBecameOptional, "it is no longer required"),
             };
             self.found.change(at, kind, none, &new.pointer, message.to_owned());
         }
@@ -83,7 +83,7 @@ impl<'a> Differ<'a> {
                 node.as_ref().map(|node| node.value).filter(|value| **value != false)
             };
             if value(&a) != value(&b) {
-                let message = format!("`{key}` is another one");
+                let message = format!("`{key}` changed");
                 let pointer = b.or(a).map(|node| node.pointer).unwrap_or_default();
                 self.found.change(at, Kind::ParameterEncodingChanged, none, &pointer, message);
             }
@@ -96,7 +96,7 @@ impl<'a> Differ<'a> {
             (Some(old), Some(new)) => self.schema(&old, &new, at, held),
             (None, None) => {}
             (a, b) => {
-                let message = "whether it says what values are like changed".to_owned();
+                let message = "its schema was added or removed".to_owned();
                 let pointer = b.or(a).map(|node| node.pointer).unwrap_or_default();
                 self.found.change(at, Kind::TypeChanged, none, &pointer, message);
             }
@@ -113,14 +113,14 @@ impl<'a> Differ<'a> {
                 self.either(Part::Body, &a, &b, at, |this, a, b| this.body(a, b, at));
             }
             (Some(gone), None) => {
-                let message = "no body is taken any longer".to_owned();
+                let message = "a body is no longer accepted".to_owned();
                 let at = at.within("body");
                 self.found.change(&at, Kind::RequestBodyRemoved, none, &gone.pointer, message);
             }
             (None, Some(more)) => {
                 let (kind, message) = match required(&self.new, &more) {
-                    true => (Kind::RequiredRequestBodyAdded, "a body must be sent"),
-                    false => (Kind::RequestBodyAdded, "a body may be sent"),
+                    true => (Kind::RequiredRequestBodyAdded, "a required body was added"),
+                    false => (Kind::RequestBodyAdded, "an optional body was added"),
                 };
                 let at = at.within("body");
                 self.found.change(&at, kind, none, &more.pointer, message.to_owned());
@@ -133,8 +133,8 @@ impl<'a> Differ<'a> {
         let required = (old.is_true("required"), new.is_true("required"));
         if required.0 != required.1 && at.direction == Direction::Request {
             let (kind, message) = match required.1 {
-                true => (Kind::RequestBodyBecameRequired, "a body must be sent now"),
-                false => (Kind::RequestBodyBecameOptional, "a body may be left out now"),
+                true => (Kind::RequestBodyBecameRequired, "a body is now required"),
+                false => (Kind::RequestBodyBecameOptional, "a body is now optional"),
             };
             let at = at.within(word);
             self.found.change(&at, kind, Facts::default(), &new.pointer, message.to_owned());
@@ -171,7 +171,7 @@ impl<'a> Differ<'a> {
                         last: !has_success(&after),
                         ..Facts::default()
                     };
-                    let message = format!("{status} is not answered any longer");
+                    let message = format!("{status} is no longer returned");
                     self.found.change(&at, kind, facts, &gone.pointer, message);
                 }
                 (None, Some(more)) => {
@@ -181,7 +181,7 @@ impl<'a> Differ<'a> {
                         harmless: reads_nothing(&self.old, &before),
                         ..Facts::default()
                     };
-                    let message = format!("{status} may be answered");
+                    let message = format!("{status} can be returned");
                     self.found.change(&at, kind, facts, &more.pointer, message);
                 }
                 (None, None) => {}
@@ -202,7 +202,7 @@ impl<'a> Differ<'a> {
                     self.either(Part::Header, a, b, at, |this, a, b| this.header(a, b, &within));
                 }
                 (Some(gone), None) => {
-                    let message = format!("the header `{name}` is gone");
+                    let message = format!("the header `{name}` was removed");
                     self.found.change(&within, Kind::HeaderRemoved, none, &gone.pointer, message);
                 }
                 (None, Some(more)) => {
@@ -240,7 +240,7 @@ impl<'a> Differ<'a> {
                         (Some(a), Some(b)) => self.schema(&a, &b, &label, Held::Always),
                         (None, None) => {}
                         (a, b) => {
-                            let message = "whether it says what values are like changed";
+                            let message = "its schema was added or removed";
                             let pointer = b.or(a).map(|node| node.pointer).unwrap_or_default();
                             let kind = Kind::TypeChanged;
                             let none = Facts::default();
@@ -251,7 +251,7 @@ impl<'a> Differ<'a> {
                 (Some(gone), None) => {
                     let facts =
                         Facts { retyped: is_json(name) || after.is_empty(), ..Facts::default() };
-                    let message = format!("`{name}` is gone");
+                    let message = format!("`{name}` was removed");
                     self.found.change(
                         &label,
                         Kind::MediaTypeRemoved,

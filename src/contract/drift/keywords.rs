@@ -43,9 +43,9 @@ impl<'a> Differ<'a> {
             };
             if of(&a) != of(&b) {
                 let message = match of(&a).zip(of(&b)) {
-                    Some(_) => format!("`{key}` is another one"),
+                    Some(_) => format!("`{key}` changed"),
                     None if of(&b).is_some() => format!("`{key}` was added"),
-                    None => format!("`{key}` is gone"),
+                    None => format!("`{key}` was removed"),
                 };
                 // What is only sent does not come.
                 let facts =
@@ -61,16 +61,16 @@ impl<'a> Differ<'a> {
         match (old.values(), new.values()) {
             (None, None) => {}
             (None, Some((list, _))) => {
-                let message = "only certain values are left".to_owned();
+                let message = "it now allows only listed values".to_owned();
                 self.found.change(at, Kind::EnumIntroduced, facts, &list.pointer, message);
             }
             (Some((list, _)), None) => {
-                let message = "it is not one of certain values any longer".to_owned();
+                let message = "it no longer allows only listed values".to_owned();
                 self.found.change(at, Kind::EnumDropped, facts, &list.pointer, message);
             }
             (Some((old_list, old)), Some((new_list, new))) => {
                 for gone in old.iter().filter(|value| !new.contains(value)) {
-                    let message = format!("the value {} is gone", words::value(Some(gone)));
+                    let message = format!("the value {} was removed", words::value(Some(gone)));
                     let kind = Kind::EnumValueRemoved;
                     self.found.change(at, kind, facts, &old_list.pointer, message);
                 }

@@ -92,7 +92,7 @@ impl Section<'_> {
             [tail.len(), RESERVE].into_iter().fold(head.chars().count(), usize::saturating_add);
         let Some(mut room) = room.checked_sub(frame) else {
             return match room.checked_sub(RESERVE / 2) {
-                Some(_) => format!("\n{}: {count} changes are left out.\n", self.heading),
+                Some(_) => format!("\n{}: {count} changes are omitted.\n", self.heading),
                 None => String::new(),
             };
         };
@@ -113,7 +113,7 @@ impl Section<'_> {
         }
         if written < count {
             let _ =
-                writeln!(out, "\n…and {} more, which are left out.", count.saturating_sub(written));
+                writeln!(out, "\n…and {} more, which are omitted.", count.saturating_sub(written));
         }
         out.push_str(tail);
         out

@@ -35,10 +35,10 @@ impl<'a> Differ<'a> {
         if before == after {
             return;
         }
-        let day = |day: Option<&str>| day.unwrap_or("no day").to_owned();
+        let day = |day: Option<&str>| day.unwrap_or("no date").to_owned();
         let (kind, message) = match (before.deprecated, after.deprecated) {
             (false, false) => return,
-            (true, false) => (Kind::Undeprecated, "it is not deprecated any longer".to_owned()),
+            (true, false) => (Kind::Undeprecated, "it is no longer deprecated".to_owned()),
             (false, true) => {
                 let since = after.since.map(|day| format!(" since {day}")).unwrap_or_default();
                 let until = after.removal.map(|day| format!(", until {day}")).unwrap_or_default();
@@ -73,11 +73,11 @@ impl<'a> Differ<'a> {
                 ),
                 (_, true) => (
                     Kind::BreakingChangeWithdrawn,
-                    format!("`{name}` of version {version} is not announced any longer"),
+                    format!("`{name}` of version {version} is no longer announced"),
                 ),
                 _ => (
                     Kind::BreakingChangeAltered,
-                    format!("`{name}` of version {version} is announced in another way"),
+                    format!("`{name}` of version {version} is announced differently"),
                 ),
             };
             let list = if new.is_empty() { &before } else { &after };

@@ -81,8 +81,8 @@ impl<'a> Differ<'a> {
                 ..Facts::default()
             };
             let (kind, message) = match required.1 {
-                true => (Kind::PropertyBecameRequired, "it is required now"),
-                false => (Kind::PropertyBecameOptional, "it is not required any longer"),
+                true => (Kind::PropertyBecameRequired, "it is now required"),
+                false => (Kind::PropertyBecameOptional, "it is no longer required"),
             };
             self.found.change(at, kind, facts, &new.pointer, message.to_owned());
         }
@@ -98,10 +98,11 @@ impl<'a> Differ<'a> {
             ..Facts::default()
         };
         let (kind, message) = match required {
-            true => {
-                (Kind::RequiredPropertyRemoved, format!("`{name}`, which was required, is gone"))
-            }
-            false => (Kind::PropertyRemoved, format!("`{name}` is gone")),
+            true => (
+                Kind::RequiredPropertyRemoved,
+                format!("`{name}`, which was required, was removed"),
+            ),
+            false => (Kind::PropertyRemoved, format!("`{name}` was removed")),
         };
         self.found.change(at, kind, facts, &old.pointer, message);
     }
@@ -111,11 +112,11 @@ impl<'a> Differ<'a> {
         let (kind, message) = match required {
             (false, true) => (
                 Kind::PropertyBecameRequired,
-                format!("`{name}`, which is no property, is required"),
+                format!("`{name}`, which is not a property, is required"),
             ),
             (true, false) => (
                 Kind::PropertyBecameOptional,
-                format!("`{name}`, which is no property, is not required any longer"),
+                format!("`{name}`, which is not a property, is no longer required"),
             ),
             _ => return,
         };
@@ -133,12 +134,11 @@ impl<'a> Differ<'a> {
                 return self.within(old, new, "additionalProperties", &at.each("{}"));
             }
             (true, false) => {
-                (Kind::AdditionalPropertiesAllowed, "properties that are not named are allowed now")
+                (Kind::AdditionalPropertiesAllowed, "additional properties are now allowed")
             }
-            (false, true) => (
-                Kind::AdditionalPropertiesForbidden,
-                "properties that are not named are not allowed any longer",
-            ),
+            (false, true) => {
+                (Kind::AdditionalPropertiesForbidden, "additional properties are no longer allowed")
+            }
         };
         let pointer = new.keyword("additionalProperties");
         let pointer = pointer.map_or_else(|| new.pointer().to_owned(), |node| node.pointer);

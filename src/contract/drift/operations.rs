@@ -44,7 +44,7 @@ impl<'a> Differ<'a> {
         for (id, before) in old {
             let owner = self.found.owner(Place::Operation(id));
             let at = At::new(owner, Direction::Operation);
-            let message = format!("{} is gone", shown(&before));
+            let message = format!("{} was removed", shown(&before));
             self.whole(&at, Kind::OperationRemoved, &before.operation, message);
         }
     }
@@ -73,7 +73,7 @@ impl<'a> Differ<'a> {
             }
         }
         for (key, before) in old {
-            let message = format!("`{key}` is gone");
+            let message = format!("`{key}` was removed");
             let owner = self.found.owner(Place::Webhook(key));
             let at = At::new(owner, Direction::Webhook);
             self.whole(&at, Kind::WebhookRemoved, &before.operation, message);
@@ -111,7 +111,7 @@ impl<'a> Differ<'a> {
         }
         let security = (security(&self.old, old), security(&self.new, new));
         if security.0 != security.1 {
-            let message = "the ways of signing in changed".to_owned();
+            let message = "the authentication methods changed".to_owned();
             let shared = old.get("security").is_none() && new.get("security").is_none();
             let shared = shared.then_some("/security");
             self.own_or_shared(at, Kind::SecurityChanged, new, message, shared);
@@ -159,11 +159,11 @@ impl<'a> Differ<'a> {
         };
         let sorts = (sorts(old), sorts(new));
         for gone in sorts.0.difference(&sorts.1) {
-            let message = format!("hooks of the sort `{gone}` do not get it any longer");
+            let message = format!("hooks of type `{gone}` no longer receive it");
             self.whole(at, Kind::WebhookTypeRemoved, new, message);
         }
         for more in sorts.1.difference(&sorts.0) {
-            let message = format!("hooks of the sort `{more}` get it as well");
+            let message = format!("hooks of type `{more}` also receive it");
             self.whole(at, Kind::WebhookTypeAdded, new, message);
         }
         self.parameters(before, after, at);
@@ -187,18 +187,18 @@ impl<'a> Differ<'a> {
         let flags = [
             (
                 "enabledForGitHubApps",
-                (Kind::AppsAllowed, "GitHub Apps may call it now"),
-                (Kind::AppsRefused, "GitHub Apps may not call it any longer"),
+                (Kind::AppsAllowed, "GitHub Apps may now call it"),
+                (Kind::AppsRefused, "GitHub Apps may no longer call it"),
             ),
             (
                 "githubCloudOnly",
-                (Kind::CloudOnlyChanged, "it is on GitHub's cloud only"),
-                (Kind::CloudOnlyChanged, "it is not on GitHub's cloud only any longer"),
+                (Kind::CloudOnlyChanged, "it is only on GitHub's cloud"),
+                (Kind::CloudOnlyChanged, "it is no longer only on GitHub's cloud"),
             ),
             (
                 "triggersNotification",
-                (Kind::TriggersNotificationChanged, "it notifies people"),
-                (Kind::TriggersNotificationChanged, "it does not notify people any longer"),
+                (Kind::TriggersNotificationChanged, "it triggers notifications"),
+                (Kind::TriggersNotificationChanged, "it no longer triggers notifications"),
             ),
         ];
         for (key, on, off) in flags {
@@ -214,7 +214,7 @@ impl<'a> Differ<'a> {
         for key in ANNOTATIONS.into_iter().filter(|key| !is_event(key)) {
             let value = |node: &Option<Node<'a>>| node.as_ref()?.get(key).map(|node| node.value);
             if value(&github.0) != value(&github.1) {
-                let message = format!("`x-github.{key}` is another one");
+                let message = format!("`x-github.{key}` changed");
                 let kind = Kind::AnnotationChanged;
                 self.found.change(at, kind, Facts::default(), &pointer(key), message);
             }

@@ -59,10 +59,10 @@ pub(super) fn judge(kind: Kind, direction: Direction, facts: Facts) -> Verdict {
     }
 }
 
-const ANNOUNCED: &str = "the version of the API that programs ask for is the same as before; they \
-                         are concerned once they ask for that one";
+const ANNOUNCED: &str = "the version of the API that programs request is unchanged; programs are \
+                         affected once they request the announced version";
 const PLAIN: &str = "only strings become enums in Rust; other values are plain numbers or booleans";
-const UNKNOWN: &str = "nothing is known of what this does, so somebody should have a look";
+const UNKNOWN: &str = "the effect of this change is unknown and needs review";
 
 /// Of an operation or a webhook as a whole.
 fn whole(kind: Kind) -> Option<Verdict> {
@@ -70,63 +70,58 @@ fn whole(kind: Kind) -> Option<Verdict> {
     use Severity::{Breaking, Compatible, Documentation, Notice};
     Some(match kind {
         Kind::OperationAdded => {
-            (Compatible, Minor, "nobody calls it yet, and it becomes one more method")
+            (Compatible, Minor, "no program calls it yet, and it becomes a new method")
         }
         Kind::OperationRemoved => {
-            (Breaking, Major, "calls are answered with 404, and its method goes")
+            (Breaking, Major, "calls fail with 404, and its method is removed")
         }
-        Kind::OperationRenamed => (
-            Compatible,
-            Major,
-            "the request is the same as before, but the method is named after the id",
-        ),
-        Kind::PathMoved => {
-            (Breaking, Patch, "programs call the old path; the method is the same as before")
+        Kind::OperationRenamed => {
+            (Compatible, Major, "the request is unchanged, but the method is named after the id")
         }
+        Kind::PathMoved => (Breaking, Patch, "programs call the old path; the method is unchanged"),
         Kind::MethodChanged => {
-            (Breaking, Patch, "programs call with the old method; the Rust method is the same")
+            (Breaking, Patch, "programs call with the old method; the Rust method is unchanged")
         }
         Kind::TagChanged => (
             Compatible,
             Major,
-            "the request is the same as before, but the tag is the module and the Cargo feature",
+            "the request is unchanged, but the tag names the module and the Cargo feature",
         ),
         Kind::ServerChanged => {
-            (Breaking, Patch, "programs call the old server; the methods are the same as before")
+            (Breaking, Patch, "programs call the old server; the methods are unchanged")
         }
         Kind::SecurityChanged => {
-            (Breaking, None, "how programs sign in may not be taken any longer")
+            (Breaking, None, "the authentication method of programs might no longer be accepted")
         }
         Kind::AppsAllowed => {
-            (Compatible, None, "it works as before, and with the tokens of GitHub Apps as well")
+            (Compatible, None, "it works as before, and also accepts tokens of GitHub Apps")
         }
-        Kind::AppsRefused => (Breaking, None, "calls with the tokens of GitHub Apps are refused"),
+        Kind::AppsRefused => (Breaking, None, "calls with the tokens of GitHub Apps are rejected"),
         Kind::CloudOnlyChanged => {
-            (Notice, None, "where it can be called changes, which concerns GitHub Enterprise")
+            (Notice, None, "its availability changes, which affects GitHub Enterprise")
         }
         Kind::TriggersNotificationChanged => (
             Compatible,
             Patch,
-            "the library paces the calls that notify people, and does so differently once it is \
-             generated again",
+            "the library paces calls that trigger notifications; regenerating it changes the pacing",
         ),
         Kind::AnnotationChanged => (Documentation, None, "it only sorts the documentation"),
         Kind::Deprecated => {
-            (Notice, Minor, "it still works, and whoever compiles a call of it is warned")
+            (Notice, Minor, "it still works, and compiling a call of it gives a warning")
         }
         Kind::WebhookAdded => (Compatible, Minor, "it is read as an unknown event until then"),
-        Kind::WebhookRemoved => (Breaking, Major, "it is not delivered any longer"),
+        Kind::WebhookRemoved => (Breaking, Major, "it is no longer delivered"),
         Kind::WebhookRenamed => {
-            (Compatible, Major, "deliveries are the same, but its type is named after the key")
+            (Compatible, Major, "deliveries are unchanged, but its type is named after the key")
         }
         Kind::WebhookEventChanged => (
             Breaking,
             Major,
-            "deliveries name the new event, which programs do not know them by, and the type and \
-             the Cargo feature are named after it",
+            "deliveries name the new event, which programs do not expect, and the type and the \
+             Cargo feature are named after it",
         ),
-        Kind::WebhookTypeAdded => (Compatible, None, "more hooks can have it"),
-        Kind::WebhookTypeRemoved => (Breaking, None, "hooks of this sort do not get it any longer"),
+        Kind::WebhookTypeAdded => (Compatible, None, "more hooks can receive it"),
+        Kind::WebhookTypeRemoved => (Breaking, None, "hooks of this type no longer receive it"),
         _ => return Option::None,
     })
 }
@@ -136,15 +131,13 @@ fn common(kind: Kind) -> Option<Verdict> {
     use Bump::{None, Patch};
     use Severity::{Compatible, Documentation, Notice};
     Some(match kind {
-        Kind::Deprecated => (Notice, Patch, "it still works, but will not for ever"),
-        Kind::Undeprecated => (Compatible, Patch, "it works as before, and is meant to stay"),
-        Kind::RemovalDateChanged => {
-            (Notice, Patch, "there is less or more time left until calls are refused")
+        Kind::Deprecated => (Notice, Patch, "it still works, but is to be removed"),
+        Kind::Undeprecated => {
+            (Compatible, Patch, "it works as before, and its removal is withdrawn")
         }
+        Kind::RemovalDateChanged => (Notice, Patch, "the time until calls are rejected changes"),
         Kind::BreakingChangeAnnounced | Kind::BreakingChangeAltered => (Notice, None, ANNOUNCED),
-        Kind::BreakingChangeWithdrawn => {
-            (Compatible, None, "what programs were to expect is not announced any longer")
-        }
+        Kind::BreakingChangeWithdrawn => (Compatible, None, "the announced change is withdrawn"),
         Kind::DocumentationChanged => (Documentation, Patch, "only words changed"),
         _ => return Option::None,
     })
@@ -163,13 +156,13 @@ fn refused(kind: Kind) -> Verdict {
         | Kind::HeaderRemoved => (
             Notice,
             Bump::None,
-            "errors are read tolerantly and have no types of their own, but programs may look \
-             into them",
+            "errors are decoded leniently and have no generated types, but programs might inspect \
+             them",
         ),
         _ => (
             Compatible,
             Bump::None,
-            "errors and redirects are read in the same way for every operation",
+            "errors and redirects are decoded in the same way for every operation",
         ),
     }
 }

@@ -59,8 +59,8 @@ impl<'a> Differ<'a> {
             && matches!(held, Held::Property { .. });
         let facts = Facts { optional, list, setter, ..Facts::default() };
         let (kind, message) = match is.1 {
-            true => (Kind::BecameNullable, "it may be `null` now"),
-            false => (Kind::BecameNotNullable, "it is not `null` any longer"),
+            true => (Kind::BecameNullable, "it can now be `null`"),
+            false => (Kind::BecameNotNullable, "it is no longer `null`"),
         };
         // A component that changes is one change, whoever has it.
         if let (Some((a, old_target)), Some((b, new_target))) =
@@ -185,7 +185,7 @@ impl<'a> Differ<'a> {
                 self.found.change(at, Kind::TypeNarrowed, beside, &pointer(new), message);
             }
             (false, true) => {
-                let message = format!("it need not be {} any longer", words::variants(&variants.0));
+                let message = format!("it no longer needs to be {}", words::variants(&variants.0));
                 self.found.change(at, Kind::TypeWidened, beside, &pointer(old), message);
             }
         }

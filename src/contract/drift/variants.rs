@@ -54,7 +54,7 @@ impl<'a> Differ<'a> {
         }
         for gone in old {
             let at = at.within(&gone.label());
-            let message = format!("the variant {} is gone", words::variant(&gone.node));
+            let message = format!("the variant {} was removed", words::variant(&gone.node));
             let kind = match whole.1 {
                 Some(of) if of != gone.shape.of() => Kind::TypeNarrowed,
                 _ => Kind::VariantRemoved,

@@ -45,7 +45,9 @@ pub(super) fn variant(node: &Node<'_>) -> String {
     let required = node.strings("required");
     match required.is_empty() {
         true => "a schema".to_owned(),
-        false => format!("what has {}", listed(required.iter().map(|name| format!("`{name}`")))),
+        false => {
+            format!("a schema with {}", listed(required.iter().map(|name| format!("`{name}`"))))
+        }
     }
 }
 

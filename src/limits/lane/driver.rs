@@ -156,7 +156,7 @@ pub(super) async fn replace_if_stalled(lane: &Arc<Lane>) {
         runtimes::stalled(runtime.as_ref()).await;
         let mut state = lane.state();
         if state.driven && state.latest_driver.number == number {
-            debug!("the runtime that kept the time of rate limits stands still: replacing it");
+            debug!("the runtime of the rate-limit timer stalled; replacing the timer");
             state.driven = false;
             lane.drive(&mut state);
             // They watch the new one.

@@ -113,7 +113,7 @@ async fn a_call_that_gives_up_gives_its_place_back() {
     settle_down().await;
     let error = lane.admit(read(), Priority::Interactive, FOREVER, &UNTRACKED).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::QueueFull);
-    assert!(error.to_string().contains("3 calls wait already"), "{error}");
+    assert!(error.to_string().contains("queue is full (3 calls waiting"), "{error}");
     for call in &waiting {
         call.abort();
     }
@@ -256,7 +256,7 @@ async fn a_limit_that_is_too_far_away_is_an_error_with_its_time() {
         assert_eq!(start.elapsed(), Duration::ZERO);
         assert_eq!((error.kind(), error.retry_after()), (ErrorKind::RateLimit, Some(101 * SECOND)));
         assert!(error.is_rate_limited() && error.is_retryable());
-        assert!(error.to_string().contains("the primary rate limit (core)"), "{error}");
+        assert!(error.to_string().contains("primary rate limit (core)"), "{error}");
         // The call's own patience counts as well.
         advance(50 * SECOND).await;
         let short = Patience::new(10 * SECOND);
@@ -273,7 +273,7 @@ async fn a_wait_ends_with_the_callers_patience() {
     let short = Patience::new(5 * SECOND);
     let error = lane.admit(read(), Priority::Interactive, short, &UNTRACKED).await.unwrap_err();
     assert_eq!((start.elapsed(), error.kind()), (5 * SECOND, ErrorKind::RateLimit));
-    assert!(error.to_string().contains("the limit of requests at a time"), "{error}");
+    assert!(error.to_string().contains("concurrent request limit"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]

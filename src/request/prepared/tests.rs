@@ -99,16 +99,16 @@ fn what_is_missing_is_named_with_its_setter() {
     let mut request = operation("issues/create");
     request.set_path::<String>(1, "r");
     let line = refused(request.prepare());
-    assert!(line.contains(r#"path parameter "owner" was not set; call .owner(…)"#), "{line}");
+    assert!(line.contains(r#"missing path parameter "owner"; call .owner(…)"#), "{line}");
     let line = refused(issue().prepare());
-    assert!(line.contains(r#"body property "title" was not set; call .title(…)"#), "{line}");
+    assert!(line.contains(r#"missing body property "title"; call .title(…)"#), "{line}");
     let mut request = operation("repos/upload-release-asset");
     for (index, value) in ["o", "r"].into_iter().enumerate() {
         request.set_path::<String>(index, value);
     }
     request.set_path::<i64>(2, 7_i32);
     let line = refused(request.prepare());
-    assert!(line.contains(r#"query parameter "name" was not set"#), "{line}");
+    assert!(line.contains(r#"missing query parameter "name""#), "{line}");
     let mut request = operation("repos/upload-release-asset");
     for (index, value) in ["o", "r"].into_iter().enumerate() {
         request.set_path::<String>(index, value);
@@ -123,7 +123,7 @@ fn what_is_missing_is_named_with_its_setter() {
 async fn the_error_of_a_call_names_the_operation() {
     let error = issue().send::<Value>().await.unwrap_err();
     assert_eq!(error.operation(), Some("issues/create"));
-    assert!(error.to_string().starts_with("issues/create: body property"));
+    assert!(error.to_string().starts_with("issues/create: missing body property"));
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn the_first_bad_value_wins() {
     request.set_path::<String>(1, Bad);
     request.set_field::<String>("title", Bad);
     request.set_query::<String>("x", Bad);
-    assert_eq!(refused(request.prepare()), r#"path parameter "repo": not today"#);
+    assert_eq!(refused(request.prepare()), r#"invalid path parameter "repo": not today"#);
 }
 
 #[test]

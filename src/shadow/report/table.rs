@@ -11,7 +11,7 @@ impl fmt::Display for Report {
         self.table(f)?;
         self.differences(f)?;
         if !self.changes.is_empty() {
-            writeln!(f, "\nthe stage:")?;
+            writeln!(f, "\nstage changes:")?;
         }
         for change in &self.changes {
             writeln!(f, "  after {:.1} s: {change}", change.after.as_secs_f64())?;
@@ -19,7 +19,7 @@ impl fmt::Display for Report {
         let used = &self.old_use;
         write!(
             f,
-            "\nthe old side served {} calls ({} writes) and ran {} beside the new one",
+            "\nthe old side served {} calls ({} writes) and mirrored {}",
             used.served, used.writes, used.mirrored
         )?;
         match used.unused_for {
@@ -63,7 +63,7 @@ impl Report {
                 writeln!(f, ": {}{}", newest.kind, Values(&newest.old, &newest.new))?;
             }
             if of.differences_left_out > 0 {
-                writeln!(f, "{:>7} × at other places", of.differences_left_out)?;
+                writeln!(f, "{:>7} × at other paths", of.differences_left_out)?;
             }
         }
         Ok(())

@@ -114,7 +114,7 @@ impl Folder {
                 return match kind {
                     ValueKind::Sum => Ok(Err(Unreadable::Lost(lost_at(root, &shard_name)))),
                     ValueKind::Other if root.is_seen_in(&shard_name, &name) => {
-                        Ok(Err(Unreadable::Damaged("in a folder that is not trusted")))
+                        Ok(Err(Unreadable::Damaged("in an untrusted folder")))
                     }
                     ValueKind::Other => Ok(Ok(None)),
                 };
@@ -128,7 +128,7 @@ impl Folder {
             }
             Err(error) if fault(&error).is_some() => {
                 warn_not_trusted(&error);
-                return Ok(Err(Unreadable::Damaged("not trusted")));
+                return Ok(Err(Unreadable::Damaged("untrusted")));
             }
             opened => opened?,
         };
@@ -362,15 +362,15 @@ pub(super) fn age(file: &File) -> Duration {
 /// Removes what is not trusted, while the store is locked.
 fn discard(folder: &PrivateFolder, name: &str, reason: &io::Error) {
     match folder.discard(name) {
-        Ok(()) => warn!(%reason, "disk store entry not trusted; removed"),
-        Err(error) => warn!(%reason, %error, "disk store entry not trusted, and not removable"),
+        Ok(()) => warn!(%reason, "untrusted disk store entry removed"),
+        Err(error) => warn!(%reason, %error, "removing an untrusted disk store entry failed"),
     }
 }
 
 /// Warns of a file or folder that is not used.
 pub(super) fn warn_not_trusted(reason: &io::Error) {
     if is_warning_due(fault(reason).map_or(Path::new("disk store"), |fault| fault.path())) {
-        warn!(%reason, "disk store entry not trusted; ignored");
+        warn!(%reason, "untrusted disk store entry ignored");
     }
 }
 

@@ -9,7 +9,10 @@ pub(crate) fn value(key: &str, bytes: &[u8]) {
         assert_eq!(encode(key, &read.bytes, read.until), bytes);
     }
     let written = encode(key, bytes, 1);
-    let read = Value::decode(&written, key).expect("what is written is read");
+    let read = Value::decode(&written, key).expect("a written value does not decode");
     assert_eq!((&*read.bytes, read.until), (bytes, 1));
-    assert!(Value::decode(&written, &format!("{key}x")).is_none(), "it is another key's");
+    assert!(
+        Value::decode(&written, &format!("{key}x")).is_none(),
+        "a value of another key was returned"
+    );
 }

@@ -203,7 +203,7 @@ fn remove_discarded(folder: &PrivateFolder, names: &[String], digits: usize) -> 
     for name in names.iter().filter(is_discarded) {
         let Err(error) = folder.remove_tree(name) else { continue };
         if is_warning_due(name.as_ref()) {
-            warn!(name, %error, "discarded folder of the disk store cannot be removed");
+            warn!(name, %error, "removing a discarded folder of the disk store failed");
         }
         for length in folder.lengths_in(name) {
             bytes = bytes.saturating_add(length.max(MIN_FILE_BYTES));

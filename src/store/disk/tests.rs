@@ -63,7 +63,7 @@ async fn background_ended(disk: &Disk) {
 async fn retried<T, F: Future<Output = Result<T>>>(call: impl Fn() -> F) -> T {
     for _ in 0..100 {
         match call().await {
-            Err(error) if error.to_string().contains("was locked for") => {}
+            Err(error) if error.to_string().contains("lock timed out after") => {}
             ended => return ended.unwrap(),
         }
     }

@@ -42,7 +42,7 @@ impl<'de> Deserialize<'de> for Version {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match u64::deserialize(deserializer)? {
             VERSION => Ok(Self),
-            version => Err(D::Error::custom(format_args!("a ledger of version {version}"))),
+            version => Err(D::Error::custom(format_args!("unsupported ledger version {version}"))),
         }
     }
 }

@@ -5,7 +5,7 @@ if redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX') then return { 1, '' 
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind ~= 'string' then
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-  return { 1, 'a ' .. kind }
+  return { 1, 'wrong type: ' .. kind }
 end
 if redis.call('PTTL', KEYS[1]) < 0 then
   redis.call('PEXPIRE', KEYS[1], ARGV[2])

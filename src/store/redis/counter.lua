@@ -15,9 +15,9 @@ if kind == 'string' then
   sum = canonical and tonumber(text) or MAX_SUM + MAX_SUM
   -- A number that is not exact is too large.
   local exact = string.format('%.0f', sum) == text
-  if not exact or sum > MAX_SUM or sum < -MAX_SUM then problem = 'no sum' end
+  if not exact or sum > MAX_SUM or sum < -MAX_SUM then problem = 'not a number' end
 elseif kind ~= 'none' then
-  problem = 'a ' .. kind
+  problem = 'wrong type: ' .. kind
 end
 
 local function added(sum, amount)

@@ -7,7 +7,7 @@ for at, key in ipairs(KEYS) do
   if kind == 'none' then
     values[at] = { 0, '', '' }
   elseif kind ~= 'string' then
-    values[at] = { 0, '', 'a ' .. kind }
+    values[at] = { 0, '', 'wrong type: ' .. kind }
   elseif redis.call('STRLEN', key) > tonumber(ARGV[at]) then
     values[at] = { 0, '', 'too large' }
   else

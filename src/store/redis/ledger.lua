@@ -553,7 +553,7 @@ book = held or new_ledger()
 local well, lease, changed = pcall(answer)
 if not well and held then
   -- No check has found out what is wrong with it.
-  book, problem = new_ledger(), 'no ledger'
+  book, problem = new_ledger(), 'not a ledger'
   well, lease, changed = pcall(answer)
 end
 if not well then return redis.error_reply('ERR ledger: ' .. tostring(lease)) end

@@ -121,17 +121,17 @@ end
 local function read_ledger(key)
   local kind = redis.call('TYPE', key).ok
   if kind == 'none' then return nil, '' end
-  if kind ~= 'string' then return nil, 'a ' .. kind end
-  if redis.call('STRLEN', key) > MAX_BYTES then return nil, 'no ledger' end
+  if kind ~= 'string' then return nil, 'wrong type: ' .. kind end
+  if redis.call('STRLEN', key) > MAX_BYTES then return nil, 'not a ledger' end
   local bytes = redis.call('GET', key)
-  if string.sub(bytes, 1, #MAGIC) ~= MAGIC then return nil, 'no ledger' end
+  if string.sub(bytes, 1, #MAGIC) ~= MAGIC then return nil, 'not a ledger' end
   local version, begins = string.match(string.sub(bytes, #MAGIC + 1, #MAGIC + 20), '^(%d+)\n()')
   version = tonumber(version) or 0
   if version > VERSION then return nil, 'newer' end
-  if version < VERSION then return nil, 'no ledger' end
+  if version < VERSION then return nil, 'not a ledger' end
   local well, ledger = pcall(cmsgpack.unpack, string.sub(bytes, #MAGIC + begins))
   if well and is_ledger(ledger) then return ledger, '' end
-  return nil, 'no ledger'
+  return nil, 'not a ledger'
 end
 
 -- Writes the ledger after a request of this member, and returns whether there was room: what Ledger::write

@@ -102,7 +102,7 @@ impl Link {
             Ok(connection)
         });
         connecting.await.unwrap_or_else(|_| {
-            Err(RedisError::from((redis::ErrorKind::Io, "the runtime shuts down")))
+            Err(RedisError::from((redis::ErrorKind::Io, "the runtime is shutting down")))
         })
     }
 

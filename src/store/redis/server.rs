@@ -125,7 +125,7 @@ impl Server {
                     Ok(connection) => Ok(Connection::Master(Box::new(connection?))),
                     Err(_) => Err(redis::RedisError::from((
                         redis::ErrorKind::Io,
-                        "no Sentinel answers in time",
+                        "no Sentinel responded in time",
                     ))),
                 }
             }

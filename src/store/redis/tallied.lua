@@ -3,7 +3,7 @@
 
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind == 'none' then return { '' } end
-if kind ~= 'hash' then return { 'a ' .. kind } end
+if kind ~= 'hash' then return { 'wrong type: ' .. kind } end
 if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[1]) + 1 then return { 'too many names' } end
 local longest_name, longest_number = tonumber(ARGV[2]), tonumber(ARGV[3])
 local answer = { '' }
@@ -12,7 +12,7 @@ for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
     answer[#answer + 1] = name
     answer[#answer + 1] = redis.call('HGET', KEYS[1], name)
   else
-    answer[1] = 'a number that is none'
+    answer[1] = 'not a number'
   end
 end
 return answer

@@ -7,7 +7,7 @@ local largest = tonumber(ARGV[4])
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind ~= 'hash' and kind ~= 'none' then
   redis.call('DEL', KEYS[1])
-  problem = 'a ' .. kind
+  problem = 'wrong type: ' .. kind
 elseif redis.call('HLEN', KEYS[1]) > most + 1 then
   redis.call('UNLINK', KEYS[1])
   problem = 'too many names'
@@ -29,7 +29,7 @@ for at = 5, #ARGV, 2 do
   local canonical = text == '0' or #text <= 16 and string.find(text, '^[1-9]%d*$')
   local before = canonical and tonumber(text) or largest + largest
   if before > largest then
-    before, problem = 0, 'a number that is none'
+    before, problem = 0, 'not a number'
   end
   redis.call('HSET', KEYS[1], name, string.format('%.0f', math.min(before + amount, largest)))
 end

@@ -25,8 +25,8 @@ impl Tls {
         let given = self.roots.is_some() || self.client.is_some();
         if !nodes.iter().any(is_tls) {
             return match given {
-                true => Err(wrong("certificates are given, and the URL asks for no TLS")
-                    .with_advice("begin each URL with rediss://")),
+                true => Err(wrong("TLS certificates are configured, but no URL uses TLS")
+                    .with_advice("use rediss:// URLs")),
                 false => Ok(None),
             };
         }
@@ -41,10 +41,10 @@ impl Tls {
         };
         // With both, the connections are by rustls, without the platform's roots.
         if cfg!(feature = "native-tls") && self.roots.is_none() {
-            return Err(wrong("with rustls and native-tls, nobody says whom to trust")
-                .with_advice(
-                    "leave one of the two features out, or name the roots by `root_certificates`",
-                ));
+            return Err(wrong(
+                "no TLS roots are configured, and both rustls and native-tls are enabled",
+            )
+            .with_advice("disable one of the two features, or set `root_certificates`"));
         }
         Ok(given.then_some(TlsCertificates { root_cert, client_tls }))
     }
@@ -61,7 +61,7 @@ fn certificates(pem: &[u8]) -> Result<Vec<u8>> {
         Some(pem) => Ok(pem.as_bytes().to_vec()),
         None => {
             Err(wrong("invalid PEM certificate")
-                .with_advice("give PEM: -----BEGIN CERTIFICATE-----"))
+                .with_advice("use PEM: -----BEGIN CERTIFICATE-----"))
         }
     }
 }
@@ -71,8 +71,8 @@ fn private_key(pem: &[u8]) -> Result<Vec<u8>> {
     let pem = pem::normalize(pem).ok();
     match pem.filter(|pem| PrivateKeyDer::from_pem_slice(pem.as_bytes()).is_ok()) {
         Some(pem) => Ok(pem.as_bytes().to_vec()),
-        None => Err(wrong("invalid PEM private key of the client's certificate")
-            .with_advice("give PEM without a passphrase: -----BEGIN PRIVATE KEY-----")),
+        None => Err(wrong("invalid PEM private key of the client certificate")
+            .with_advice("use PEM without a passphrase: -----BEGIN PRIVATE KEY-----")),
     }
 }
 
@@ -92,8 +92,8 @@ fn provide() -> Result<()> {
     if rustls::crypto::CryptoProvider::get_default().is_some() {
         return Ok(());
     }
-    Err(wrong("no provider of cryptography is installed").with_advice(
-        "call `install_default` of a rustls `CryptoProvider` first, or use the feature `rustls`",
+    Err(wrong("no rustls CryptoProvider is installed").with_advice(
+        "call `install_default` of a rustls `CryptoProvider` first, or enable the feature `rustls`",
     ))
 }
 

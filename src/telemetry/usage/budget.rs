@@ -119,23 +119,23 @@ impl Budget {
 
     pub(super) fn check(&self) -> Result<()> {
         let wrong = |what: &str, advice: &'static str| {
-            let message = format!("the budget {:?} {what}", self.name);
+            let message = format!("invalid budget {:?}: {what}", self.name);
             Err(Error::new(ErrorKind::Configuration, message).with_advice(advice))
         };
         if self.name.is_empty() || self.name.len() > MAX_NAME {
-            return wrong("has a name that is empty or too long", "give it 1 to 64 bytes");
+            return wrong("the name is empty or too long", "use 1 to 64 bytes");
         }
         if self.name.chars().any(char::is_control) {
-            return wrong("has a control character in its name", "leave it out");
+            return wrong("the name contains a control character", "remove the character");
         }
         let limits = [self.soft, self.hard];
         if limits.into_iter().flatten().any(|limit| limit == 0 || limit > MAX_REQUESTS) {
-            return wrong("has a limit of zero or above 2^53", "give it none, or one between");
+            return wrong("a limit is zero or above 2^53", "use a limit between them, or none");
         }
         if let [Some(soft), Some(hard)] = limits
             && soft > hard
         {
-            return wrong("warns after it has refused", "let soft be at most hard");
+            return wrong("soft exceeds hard", "set soft to at most hard");
         }
         for operation in &self.exempt {
             let form = operation.split_once('/').is_some_and(|(of, name)| {
@@ -143,8 +143,8 @@ impl Budget {
             });
             if !form {
                 return wrong(
-                    &format!("exempts {operation:?}, which is no operation"),
-                    "name it as rate-limit/get, or as GET /rate_limit",
+                    &format!("unknown exempt operation {operation:?}"),
+                    "use the form rate-limit/get or GET /rate_limit",
                 );
             }
         }
@@ -164,9 +164,9 @@ mod tests {
             (day(&"x".repeat(65)), "empty or too long"),
             (day("a\nb"), "control character"),
             (day("a").hard(0), "zero"),
-            (day("a").soft(11).hard(10), "warns after"),
-            (day("a").exempt("rate_limit"), "no operation"),
-            (day("a").exempt("/rate_limit"), "no operation"),
+            (day("a").soft(11).hard(10), "soft exceeds hard"),
+            (day("a").exempt("rate_limit"), "unknown exempt operation"),
+            (day("a").exempt("/rate_limit"), "unknown exempt operation"),
             (Budget::of(Plan::new("p", Period::Day, "USD")), "no tier"),
         ];
         for (budget, expected) in wrong {

@@ -88,14 +88,14 @@ impl Plan {
 
     pub(super) fn check(&self) -> Result<()> {
         let wrong = |what: &str, advice: &'static str| {
-            let message = format!("the plan {:?} {what}", self.name);
+            let message = format!("invalid plan {:?}: {what}", self.name);
             Err(Error::new(ErrorKind::Configuration, message).with_advice(advice))
         };
         if self.tiers.is_empty() {
-            return wrong("has no tier", "give it one by tier(requests, price)");
+            return wrong("it has no tier", "add one with tier(requests, price)");
         }
         if !self.tiers.is_sorted_by(|one, next| one.requests < next.requests) {
-            return wrong("has a tier that is no larger than the one before", "sort them");
+            return wrong("a tier is no larger than the one before", "sort the tiers by requests");
         }
         Ok(())
     }

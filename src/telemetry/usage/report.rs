@@ -232,7 +232,7 @@ impl fmt::Display for UsageReport {
                 row(f, &format!("  {operation}"), *count)?;
             }
             if month.operations.len() > MAX_ROWS {
-                writeln!(f, "  … {} operations in all", month.operations.len())?;
+                writeln!(f, "  … {} operations in total", month.operations.len())?;
             }
         }
         self.budgets.iter().try_for_each(|budget| writeln!(f, "{budget}"))
@@ -254,15 +254,15 @@ impl fmt::Display for BudgetReport {
             write!(f, " ({cost})")?;
         }
         if let Some(forecast) = self.forecast {
-            write!(f, ", {forecast} at its end")?;
+            write!(f, ", forecast {forecast}")?;
         }
         if let Some(cost) = &self.forecast_cost {
             write!(f, " ({cost})")?;
         }
         f.write_str(match self.state {
             BudgetState::Within => "",
-            BudgetState::Soft => "; nearly spent",
-            BudgetState::Spent => "; spent",
+            BudgetState::Soft => "; soft limit reached",
+            BudgetState::Spent => "; exhausted",
         })
     }
 }

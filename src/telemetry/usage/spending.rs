@@ -275,7 +275,7 @@ impl Spending {
         let is_repaired = matches!(ran, Ran::Done(_));
         if closed.is_some() && is_repaired {
             let (budget, ends) = (&self.budget.name, window.ends);
-            warn!(budget, %ends, "strict budget closed until its window ends: its count was unreadable");
+            warn!(budget, %ends, "strict budget blocked until its window ends: its counter is unreadable");
         }
         is_repaired
     }
@@ -448,7 +448,7 @@ impl Spending {
         }
         let key = format!("{}:warned", self.key(window));
         if place.claim(&key, window.period.kept()).await {
-            warn!(budget = name, used, hard, %period, ends = %window.ends, "a budget is nearly spent");
+            warn!(budget = name, used, hard, %period, ends = %window.ends, "budget soft limit reached");
         }
     }
 
@@ -456,10 +456,10 @@ impl Spending {
         meter::budget_refused(self.labels[0]);
         let Budget { name, period, hard, .. } = &self.budget;
         let hard = hard.unwrap_or_default();
-        let message = format!("the budget {name:?} of {hard} requests a {period} is spent");
+        let message = format!("budget {name:?} exhausted: {hard} requests per {period}");
         Error::new(ErrorKind::Budget, message)
             .with_advice(format!(
-                "a new {period} begins at {}; until then raise the budget, or exempt what has to go on",
+                "a new {period} starts at {}; until then raise the budget, or exempt required operations",
                 window.ends.format("%Y-%m-%dT%H:%M:%SZ")
             ))
             .with_retry_after(window.left(now))
@@ -467,12 +467,10 @@ impl Spending {
 
     fn unknown(&self) -> Error {
         meter::budget_refused(self.labels[0]);
-        let message = format!(
-            "what is left of the budget {:?} is not known: the store does not answer",
-            self.budget.name
-        );
+        let message =
+            format!("remaining budget {:?} is unknown: store unavailable", self.budget.name);
         Error::new(ErrorKind::Budget, message)
-            .with_advice("see to the store, or build the budget without strict()")
+            .with_advice("check the store, or build the budget without strict()")
             .with_retryable(true)
     }
 

@@ -117,7 +117,7 @@ impl Tally {
             if self.tell().await || began.elapsed() > TRIED_FOR {
                 break;
             }
-            debug!("usage is told later: the store does not answer");
+            debug!("usage flush postponed: store unavailable");
             pause = (pause * 2).min(LONGEST_PAUSE);
             self.state().scheduled = Some(Instant::now() + pause);
         }

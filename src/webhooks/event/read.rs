@@ -52,7 +52,10 @@ impl<T> Known<T> {
 
 pub(crate) fn read(name: &str, payload: &[u8]) -> Result<Event> {
     let text = std::str::from_utf8(payload).map_err(|error| {
-        Error::new(ErrorKind::Decode, format!("the payload of `{name}` is no UTF-8: {error}"))
+        Error::new(
+            ErrorKind::Decode,
+            format!("the payload of `{name}` is not valid UTF-8: {error}"),
+        )
     })?;
     let mismatch = match Event::read_known(name, &Source { text }) {
         Known::Yes(event) => return Ok(event),
@@ -60,7 +63,7 @@ pub(crate) fn read(name: &str, payload: &[u8]) -> Result<Event> {
         Known::Misfit(misfit) => Some(misfit),
     };
     let json: Value = serde_json::from_str(text)
-        .map_err(|error| self::misfit(name, payload, &error, "is no JSON"))?;
+        .map_err(|error| self::misfit(name, payload, &error, "is not valid JSON"))?;
     let mismatch = mismatch.map(|misfit| Box::new(mismatched(name, payload, misfit)));
     Ok(Event::from_unknown(UnknownEvent { event: name.to_owned(), payload: json, mismatch }))
 }
@@ -71,7 +74,7 @@ fn mismatched(name: &str, payload: &[u8], misfit: Misfit) -> Mismatch {
         event: Event::KNOWN.iter().find(|known| **known == name).copied().unwrap_or_default(),
         action,
         expected,
-        error: self::misfit(name, payload, &error, "is not what GitHub's document says"),
+        error: self::misfit(name, payload, &error, "does not match the OpenAPI description"),
         reason: sanitize::display(&error, MAX_REASON_CHARS),
     }
 }
@@ -104,7 +107,7 @@ impl<'a> Source<'a> {
     ) -> Known<Box<T>> {
         let error = match serde_json::from_str::<Box<T>>(self.text) {
             Ok(payload) if payload.fits() => return Known::Yes(payload),
-            Ok(_) => serde_json::Error::custom("it has none of its shapes"),
+            Ok(_) => serde_json::Error::custom("it matches no documented shape"),
             Err(error) => error,
         };
         Known::Misfit(Misfit { expected, action, error })
@@ -112,7 +115,7 @@ impl<'a> Source<'a> {
 
     /// What becomes of a payload of an event with actions that does not say which one it is.
     pub(crate) fn without_action<T>(&self, expected: &'static str) -> Known<T> {
-        let error = serde_json::Error::custom("`action` is missing, or is not text");
+        let error = serde_json::Error::custom("`action` is missing, or is not a string");
         Known::Misfit(Misfit { expected, action: None, error })
     }
 

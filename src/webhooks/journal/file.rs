@@ -56,8 +56,10 @@ pub(super) struct File {
 }
 
 /// What to do about a file that cannot be used any more.
-pub(super) const MOVE_AWAY: &str = "name another file, or move this one away: a new one is created then. What was pending in this one \
-     is not handled; have GitHub deliver it again, on the page of the webhook or by a Reconciler";
+pub(super) const MOVE_AWAY: &str = "use another path, or move this file away, and a new journal is \
+                                    created; the deliveries pending in it are not handled: \
+                                    redeliver them on the webhook's settings page or with a \
+                                    Reconciler";
 
 pub(super) fn damaged(path: &Path) -> Error {
     let message = format!("{} is not a journal, or is damaged", path.display());
@@ -72,9 +74,9 @@ impl File {
         Self::read(database).map_err(|error| match error {
             Unreadable::Strange => damaged(path),
             Unreadable::Later(format) => {
-                let message = format!("{} has the format {format}", path.display());
+                let message = format!("{} has the unsupported format {format}", path.display());
                 Error::new(ErrorKind::Configuration, message)
-                    .with_advice("it was written by a later version of this library")
+                    .with_advice("use the version of octowire that wrote it, or a later one")
             }
             Unreadable::Failed(error) => match error {
                 redb::Error::Io(_) | redb::Error::PreviousIo => unusable(path),
@@ -89,7 +91,9 @@ impl File {
     pub(super) fn on(disk: impl redb::StorageBackend) -> Self {
         let mut builder = Database::builder();
         let database = builder.set_cache_size(0).create_with_backend(disk).unwrap();
-        let Ok(file) = Self::read(database) else { unreachable!("a new file is laid out") };
+        let Ok(file) = Self::read(database) else {
+            unreachable!("a new journal could not be created")
+        };
         file
     }
 
@@ -108,7 +112,7 @@ impl File {
         match shrunk.unwrap_or_else(|_| Err("redb panicked".to_owned())) {
             Ok(database) => Ok(Self { database, totals }),
             Err(error) => {
-                warn!(error, "the journal could not be made smaller");
+                warn!(error, "journal compaction failed");
                 Self::open(place, Verification::Whole)
             }
         }
@@ -137,10 +141,7 @@ impl File {
         transaction.commit()?;
         self.totals = totals;
         if given_up > 0 {
-            warn!(
-                given_up,
-                "more webhook deliveries failed than are kept, and the oldest are gone"
-            );
+            warn!(given_up, "failed webhook deliveries exceed their limit; oldest removed");
         }
         Ok(true)
     }
@@ -211,7 +212,7 @@ fn open_file(place: &Place, verification: Verification) -> Result<Database, Data
         let path = path.to_owned();
         move |session| {
             if session.progress() == 0.0 {
-                debug!(path = %path.display(), "the journal is verified");
+                debug!(path = %path.display(), "verifying journal");
             }
         }
     });
@@ -286,7 +287,7 @@ fn refused(path: &Path, error: DatabaseError) -> Error {
         DatabaseError::DatabaseAlreadyOpen => {
             let message = format!("the journal {} is in use", path.display());
             Error::new(ErrorKind::Configuration, message)
-                .with_advice("each process needs a journal of its own")
+                .with_advice("use a separate journal for each process")
         }
         DatabaseError::Storage(StorageError::Io(_)) if !is_invalid(&error) => unusable(path),
         _ => damaged(path),
@@ -297,7 +298,7 @@ fn refused(path: &Path, error: DatabaseError) -> Error {
 pub(super) fn unusable(path: &Path) -> Error {
     let message = format!("the journal {} cannot be opened", path.display());
     Error::new(ErrorKind::Configuration, message).with_advice(
-        "name a file that this program may create and write to, on a disk that has room",
+        "use a path that this program can create and write to, on a disk with free space",
     )
 }
 

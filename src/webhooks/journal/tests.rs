@@ -338,7 +338,7 @@ async fn a_file_is_one_journals_until_its_last_handle_is_dropped() {
     let error = Journal::open(folder.file()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
     let said = error.to_string();
-    assert!(said.contains("is in use; each process needs a journal of its own"), "{said}");
+    assert!(said.contains("is in use; use a separate journal for each process"), "{said}");
     assert_eq!(other.accept("b", record("body")).await.unwrap(), Accepted::New);
     drop(other);
     assert_eq!(folder.open().await.pending(), 2);

@@ -296,7 +296,7 @@ impl Thread {
         let path = &*self.place.path;
         let opened = guarded(path, || {
             File::open(&self.place, verification).map_err(|error| {
-                let message = format!("cannot be opened again: {error}");
+                let message = format!("cannot be reopened: {error}");
                 Failure {
                     is_damaged,
                     ..Failure::passing(failed(path, &message).with_source(error))
@@ -353,8 +353,8 @@ fn guarded<T>(path: &Path, act: impl FnOnce() -> Result<T, Failure>) -> Result<T
 }
 
 pub(super) fn failed(path: &Path, reason: &dyn std::fmt::Display) -> Error {
-    Error::new(ErrorKind::Store, format!("the journal {}: {reason}", path.display()))
-        .with_advice("see that the disk is well and has room; it is tried again, after a pause of 30 s at most")
+    Error::new(ErrorKind::Store, format!("the journal {} failed: {reason}", path.display()))
+        .with_advice("check that the disk works and has free space; the journal is retried after at most 30 s")
         .with_retryable(true)
 }
 

@@ -31,8 +31,8 @@ impl Writer {
         counts.set(file.totals(), 0);
         let (jobs, waiting) = mpsc::channel(BATCH_JOBS);
         let no_thread = |error| {
-            Error::new(ErrorKind::Configuration, "there is no thread for the journal")
-                .with_advice("see how many threads this process may have")
+            Error::new(ErrorKind::Configuration, "starting the journal thread failed")
+                .with_advice("check the thread limit of this process")
                 .with_source(error)
         };
         let timer =
@@ -46,7 +46,7 @@ impl Writer {
     }
 
     pub(super) async fn run<T: Send + 'static>(&self, mut job: Job<T>) -> Result<T> {
-        let ended = || failed(&self.place.path, &"its thread has ended");
+        let ended = || failed(&self.place.path, &"its writer thread has ended");
         let answered = job.answered();
         let Some(jobs) = &self.jobs else { return Err(ended()) };
         jobs.send(Box::new(job)).await.map_err(|_| ended())?;

@@ -159,15 +159,14 @@ impl ReceiverBuilder {
         crate::telemetry::meter::describe_metrics();
         let wrong = |message: &'static str| Err(Error::new(ErrorKind::Configuration, message));
         let Ok(runtime) = Handle::try_current() else {
-            return wrong("a receiver of webhooks has to be started in a Tokio runtime");
+            return wrong("a webhook receiver must be started in a Tokio runtime");
         };
         if self.mode == Mode::Inline && self.inbox.is_there() {
-            return wrong("a receiver of webhooks that answers inline needs no journal");
+            return wrong("a webhook receiver that handles inline does not support a journal");
         }
         if self.body.most > self.body.held {
             return wrong(
-                "a receiver of webhooks has to hold the largest body before it is verified: set \
-                 unverified_bytes to max_body_bytes or more",
+                "unverified_bytes is less than max_body_bytes: set it to max_body_bytes or more",
             );
         }
         let secrets = match &self.signed {

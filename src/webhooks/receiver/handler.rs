@@ -94,8 +94,8 @@ impl Handler {
         let failed = |error: BoxError| Failure { last: gives_up(&*error), error };
         match timeout(within, handled).await {
             Ok(Ok(result)) => result.map_err(failed),
-            Ok(Err(panic)) => Err(failed(format!("it panicked: {}", said(&*panic)).into())),
-            Err(_) => Err(failed(format!("it took longer than {within:?}").into())),
+            Ok(Err(panic)) => Err(failed(format!("handler panicked: {}", said(&*panic)).into())),
+            Err(_) => Err(failed(format!("handler timed out after {within:?}").into())),
         }
     }
 }
@@ -113,7 +113,7 @@ fn gives_up(error: &(dyn std::error::Error + 'static)) -> bool {
 
 fn said(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it did not say why")
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no panic message")
 }
 
 /// Maximum length of the reason for which a delivery failed, in characters.
@@ -132,7 +132,7 @@ pub(super) fn in_one_line(error: &(dyn std::error::Error + 'static)) -> String {
 
 impl fmt::Display for GiveUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it is given up")
+        f.write_str("permanent failure")
     }
 }
 

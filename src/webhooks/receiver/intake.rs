@@ -82,7 +82,7 @@ async fn take_and_handle(
 /// The right to handle a delivery that is kept; `None` if it was handled, or is sure to be.
 async fn claim(shared: &Shared, delivery: &Delivery) -> Result<Option<Claim>, Refusal> {
     let unknown = |error: crate::Error| {
-        warn!(delivery = delivery.id(), %error, "a delivery is refused, since its state can not be known");
+        warn!(delivery = delivery.id(), %error, "delivery rejected: its state is unknown");
         Refusal::Store
     };
     let claim = match shared.once.take(&delivery.key()).await.map_err(unknown)? {

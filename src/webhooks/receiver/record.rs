@@ -53,7 +53,7 @@ impl RecordKeys {
         // With the secret that signed the delivery, so that both can be verified for the same time. A
         // delivery that was verified elsewhere can have an index that does not exist here.
         let key = self.0.get(delivery.verified().secret).or_else(|| self.0.first());
-        let key = key.ok_or_else(|| unreadable(&"there is no secret"))?;
+        let key = key.ok_or_else(|| unreadable(&"no secret is configured"))?;
         let seal = seal(key, id, [&header, b"\n", delivery.payload()]);
         let length = 1 + SEAL_LEN + header.len() + 1 + delivery.payload().len();
         let mut record = BytesMut::with_capacity(length);
@@ -68,12 +68,12 @@ impl RecordKeys {
     /// Verifies and reads the record that is stored under this id: the delivery, and the token of its
     /// claim.
     pub(super) fn decode(&self, id: &str, record: &Bytes) -> Result<(Delivery, Bytes)> {
-        let (&version, sealed) = record.split_first().ok_or_else(|| unreadable(&"it is empty"))?;
+        let (&version, sealed) = record.split_first().ok_or_else(|| unreadable(&"empty"))?;
         if version != VERSION {
-            return Err(unreadable(&"it is not sealed, or is of another version of this library"));
+            return Err(unreadable(&"not sealed, or written by another version of this library"));
         }
         let (seal, content) =
-            sealed.split_first_chunk::<SEAL_LEN>().ok_or_else(|| unreadable(&"it is cut off"))?;
+            sealed.split_first_chunk::<SEAL_LEN>().ok_or_else(|| unreadable(&"truncated"))?;
         let secret = self
             .0
             .iter()
@@ -85,13 +85,13 @@ impl RecordKeys {
             })
             .ok_or_else(|| {
                 unreadable(
-                    &"its seal fits no secret: it was changed, or its secret is not among those of \
-                      the receiver any more",
+                    &"seal matches no secret: the record was modified, or its secret is no longer \
+                      configured",
                 )
             })?;
         let start = record.len().saturating_sub(content.len());
         let length = content.iter().position(|byte| *byte == b'\n');
-        let length = length.ok_or_else(|| unreadable(&"it has no payload"))?;
+        let length = length.ok_or_else(|| unreadable(&"no payload"))?;
         let (header, _) = content.split_at_checked(length).unwrap_or((content, &[]));
         let header: Header = serde_json::from_slice(header).map_err(|error| unreadable(&error))?;
         let payload = record.slice(start.saturating_add(length).saturating_add(1)..);
@@ -115,8 +115,8 @@ fn context(key: &Key, id: &str) -> hmac::Context {
 }
 
 fn unreadable(reason: &dyn std::fmt::Display) -> Error {
-    Error::new(ErrorKind::Store, format!("journal record not usable: {reason}"))
-        .with_advice("have GitHub deliver it again, if it is wanted")
+    Error::new(ErrorKind::Store, format!("invalid journal record: {reason}"))
+        .with_advice("redeliver it from GitHub if it is needed")
 }
 
 impl std::fmt::Debug for RecordKeys {
@@ -144,7 +144,7 @@ pub(in crate::webhooks) fn fuzz_content(
     content: &[u8],
 ) -> Result<Delivery> {
     let keys = RecordKeys::new(verifier);
-    let key = keys.0.first().ok_or_else(|| unreadable(&"there is no secret"))?;
+    let key = keys.0.first().ok_or_else(|| unreadable(&"no secret is configured"))?;
     let seal = seal(key, id, [content, &[], &[]]);
     fuzz_record(verifier, id, &[&[VERSION], seal.as_ref(), content].concat())
 }
@@ -193,7 +193,7 @@ mod tests {
         let (read, _) = RecordKeys::new(&both).decode("d-1", &sealed).unwrap();
         assert_eq!(read.verified().secret, 1);
         let error = RecordKeys::new(&verifier("old")).decode("d-1", &sealed).unwrap_err();
-        assert!(error.to_string().contains("seal fits no secret"), "{error}");
+        assert!(error.to_string().contains("seal matches no secret"), "{error}");
         // Nor in the place of another.
         assert!(RecordKeys::new(&both).decode("d-2", &sealed).is_err());
     }

@@ -124,7 +124,7 @@ async fn take_up(shared: Weak<Shared>, journal: Journal, mut phase: watch::Recei
             Either::Left(_) => return,
             Either::Right((left, _)) => left,
         };
-        info!(deliveries = left.len(), "deliveries that were accepted earlier are handled now");
+        info!(deliveries = left.len(), "replaying accepted deliveries");
         let mut left = left.into_iter();
         for id in left.by_ref() {
             let Some(shared) = shared.upgrade() else {
@@ -151,7 +151,7 @@ async fn take_up(shared: Weak<Shared>, journal: Journal, mut phase: watch::Recei
                 // The process that has it may end before it is handled, and then its claim does.
                 Ok(false) => leave_after(&shared, id, shared.once.lasts() / LOOKS),
                 Err(error) => {
-                    warn!(delivery = id, %error, "a delivery that was accepted earlier can not be taken up yet");
+                    warn!(delivery = id, %error, "delivery replay failed; retrying");
                     leave_after(&shared, id, AFTER_FAILURE);
                 }
             }

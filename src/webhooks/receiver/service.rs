@@ -42,7 +42,7 @@ where
                 Err(refusal) => receiver.0.counts.answered(None, Err(refusal)),
             };
             if let Err(refusal) = &result {
-                debug!(%refusal, "a request is not taken as a delivery");
+                debug!(%refusal, "webhook request rejected");
             }
             Ok(answer(result))
         })

@@ -129,7 +129,7 @@ async fn renewing<T>(
             sleep(shared.once.lasts() / RENEWALS).await;
             match claim.renew().await {
                 Ok(still) => lost.store(!still, Ordering::Relaxed),
-                Err(error) => warn!(%error, "the claim of a delivery can not be renewed"),
+                Err(error) => warn!(%error, "claim renewal failed"),
             }
         }
     };
@@ -155,7 +155,7 @@ async fn attempts(
             match shared.once.retake(claim).await {
                 Ok(Taken::Claimed(_)) => lost.store(false, Ordering::Relaxed),
                 Ok(elsewhere) => return End::Elsewhere(elsewhere),
-                Err(error) => warn!(%error, "whether others handle a delivery can not be known"),
+                Err(error) => warn!(%error, "claim check failed"),
             }
         }
         let Err(failure) = attempt(shared, delivery, number, how.within).await else {
@@ -165,7 +165,7 @@ async fn attempts(
         let pause = if failure.last { None } else { how.retry.pause(number) };
         let Some(pause) = pause else { return End::Failed(failure) };
         let error = in_one_line(&*failure.error);
-        warn!(attempt = number, %error, ?pause, "a delivery was not handled, and is tried again");
+        warn!(attempt = number, %error, ?pause, "delivery handling failed; retrying");
         shared.rooms.set_aside(room);
         if !rested(shared, pause).await {
             // With a journal, the next start handles it; without one, this is the last chance.
@@ -207,22 +207,22 @@ async fn finish(shared: &Arc<Shared>, delivery: &Delivery, claim: Claim, end: En
     let key = delivery.key();
     match end {
         End::Handled => {
-            debug!("a delivery is handled");
+            debug!("delivery handled");
             // First where all look, then where this process would begin anew.
             if let Err(error) = noted(|| claim.note_done()).await {
-                warn!(%error, "a delivery is handled, and may be accepted again");
+                warn!(%error, "delivery handled, but not marked as done; it might be accepted again");
             }
             done(shared, &key).await;
             shared.counts.handled(delivery.event_name());
         }
         End::Elsewhere(Taken::Done) => done(shared, &key).await,
         End::Elsewhere(_) => {
-            warn!("a delivery is left to the receiver that has claimed it meanwhile");
+            warn!("delivery skipped: claimed by another process");
             take_up_later(shared, key);
         }
         End::Failed(failure) => {
             let reason = in_one_line(&*failure.error);
-            error!(error = %reason, "a delivery was not handled, and is given up");
+            error!(error = %reason, "delivery handling failed; giving up");
             if let Err(error) = shared.inbox.failed(&key, &reason).await {
                 // By the journal, for as long as the process runs.
                 warn!(%error, "delivery failed, but not recorded yet; recording is retried");
@@ -231,7 +231,7 @@ async fn finish(shared: &Arc<Shared>, delivery: &Delivery, claim: Claim, end: En
             shared.counts.failed(delivery.event_name());
         }
         End::Left => {
-            warn!("a delivery is left unhandled, since the receiver ends or is too busy");
+            warn!("delivery not handled: receiver is shutting down or overloaded");
             leave(shared, delivery, claim).await;
         }
     }
@@ -270,6 +270,6 @@ where
 
 async fn release(claim: Claim) {
     if let Err(error) = claim.failed().await {
-        warn!(%error, "the claim of a delivery ends with its time only");
+        warn!(%error, "claim release failed; the claim expires on its own");
     }
 }

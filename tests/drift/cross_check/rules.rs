@@ -13,7 +13,7 @@ pub(super) struct Rule {
 pub(super) const NEVER: &str = "";
 const UNIONS: &str = "unions end in raw JSON";
 const LISTS: &str = "an `Option` or a list stays what it is: it could be absent or `null` before";
-const LIMITS: &str = "limits are not checked when reading";
+const LIMITS: &str = "limits are not checked when decoding";
 const SEEN: &[Kind] = &[Kind::TypeChanged, Kind::TypeWidened, Kind::TypeNarrowed];
 const REMOVED: &[Kind] = &[
     Kind::RequiredPropertyRemoved,
@@ -132,7 +132,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         name: "response-property-enum-value-added",
         kinds: &[Kind::EnumValueAdded, Kind::EnumIntroduced],
-        because: "enums keep values that they do not know",
+        because: "enums preserve unknown values",
     },
     Rule { name: "response-property-list-of-types-widened", kinds: SEEN, because: NEVER },
     Rule {

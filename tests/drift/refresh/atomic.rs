@@ -145,7 +145,7 @@ fn what_was_cut_off_between_two_files_is_put_back_by_the_next_run() {
         cut_off(&small, &old, &new, renamed);
         let said = small.run(&["--check", &path]);
         assert_eq!(said.status, 0, "{}", said.text);
-        assert_contains(&said.text, "An earlier refresh was cut off");
+        assert_contains(&said.text, "An earlier refresh was interrupted");
         assert!(small.openapi() == old, "after {renamed} files");
         assert!(!small.path(FOLDER).exists());
     }
@@ -163,13 +163,16 @@ fn what_somebody_changed_after_a_cut_is_not_overwritten() {
     assert!(small.openapi() == mine, "something was put back");
     // As it was before, it is no change.
     fs::write(small.path("openapi/overlay.yaml"), &old["overlay.yaml"]).unwrap();
-    assert_contains(&small.run(&["--check", &path]).text, "An earlier refresh was cut off");
+    assert_contains(&small.run(&["--check", &path]).text, "An earlier refresh was interrupted");
     assert!(small.openapi() == old);
     // A copy that is not whole is none.
     cut_off(&small, &old, &new, 1);
     small.write(&format!("{FOLDER}/old-LICENSE"), "half");
     let said = small.run(&["--check", &path]);
-    assert_contains(&said.text, "old-LICENSE is not the copy of openapi/LICENSE");
+    assert_contains(
+        &said.text,
+        "old-LICENSE was modified and is no longer the copy of openapi/LICENSE",
+    );
     assert_eq!(said.status, 1);
 }
 
@@ -182,7 +185,7 @@ fn a_file_that_cannot_be_replaced_puts_the_others_back() {
     old.remove("LICENSE");
     let said = small.run(&[&path]);
     assert_eq!(said.status, 1, "{}", said.text);
-    assert_contains(&said.text, "the files cannot be replaced");
+    assert_contains(&said.text, "replacing the files failed");
     fs::remove_dir_all(small.path("openapi/LICENSE")).unwrap();
     assert!(small.openapi() == old);
     assert!(!small.path(FOLDER).exists());
@@ -201,6 +204,6 @@ fn files_that_were_renamed_are_put_back_if_a_later_one_fails() {
     ];
     fs::create_dir_all(small.path(FOLDER).join("new-missing")).unwrap();
     let error = staging.replace(&files).unwrap_err().to_string();
-    assert_contains(&error, "the files cannot be replaced");
+    assert_contains(&error, "replacing the files failed");
     assert!(small.openapi() == old);
 }

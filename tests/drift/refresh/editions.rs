@@ -50,7 +50,7 @@ fn settle(copy: &Copy, older: &Path) {
     let before = files(&copy.root().join("openapi"));
     let (status, said) = refresh(copy, older, &["--prune-overlay"]);
     assert_eq!(status, 2, "{said}");
-    assert_contains(&said, "the defect is not mended");
+    assert_contains(&said, "the defect is not fixed");
     assert!(files(&copy.root().join("openapi")) == before);
     println!("{} actions are left to a person", stale.len());
     let stale: Vec<StaleAction> =
@@ -82,7 +82,7 @@ fn there_and_back(version: &str) {
 
     let (status, said) = refresh(&copy, &older, &[]);
     assert_eq!(status, 2, "{said}");
-    assert_contains(&said, "of the overlay's actions do nothing any more");
+    assert_contains(&said, "of the overlay's actions no longer have an effect");
     assert!(files(&copy.root().join("openapi")) == files(&vendored.root().join("openapi")));
 
     settle(&copy, &older);

@@ -15,11 +15,11 @@ fn a_document_that_is_none_is_refused() {
     let edition = changed("2.0.0", |document| document["info"]["x-github-plan"] = json!("ghec"));
     let newer = changed("2.0.0", |document| document["openapi"] = json!("3.1.0"));
     for (bytes, says) in [
-        (&whole[..whole.len() / 2], "is not JSON, or not all of it"),
-        ("", "is not JSON, or not all of it"),
+        (&whole[..whole.len() / 2], "is not valid JSON, or is incomplete"),
+        ("", "is not valid JSON, or is incomplete"),
         ("{}", "not an OpenAPI document"),
-        (&text(&newer), "this is OpenAPI 3.1.0"),
-        (&text(&edition), "is the document of ghec; api.github.com is the one"),
+        (&text(&newer), "unsupported OpenAPI version 3.1.0"),
+        (&text(&edition), "is the document of ghec, but api.github.com is vendored"),
     ] {
         let small = Small::new();
         small.write("new.json", bytes);
@@ -38,7 +38,7 @@ fn a_stage_that_does_not_take_the_document_is_named_with_the_place() {
         thing["properties"]["id"] = json!({ "$ref": "#/components/schemas/gone" });
     });
     let said = small.fails(small.command(&[&small.publish(&new)]), 1);
-    assert_contains(&said, "Nothing was replaced: the pipeline does not take the document");
+    assert_contains(&said, "nothing was replaced: the pipeline rejected the document");
     assert_contains(&said, "/components/schemas/gone");
 }
 
@@ -53,7 +53,7 @@ fn npm_that_fails_is_quoted() {
     let said = small.fails(npm(&small, "echo 2.0.0", offline, &[]), 3);
     assert_contains(&said, "npm could not fetch @octokit/openapi@2.0.0");
     let said = small.fails(npm(&small, "echo 2.0.0", "true", &[]), 1);
-    assert_contains(&said, "said that it fetched @octokit/openapi@2.0.0, but did not");
+    assert_contains(&said, "npm reported success, but @octokit/openapi@2.0.0 is missing");
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_download_that_was_cut_off_is_refused() {
          \"$folder/octokit-openapi.tgz\""
     );
     let said = small.fails(npm(&small, "echo 2.0.0", &cut, &[]), 1);
-    assert_contains(&said, "tar could not unpack @octokit/openapi@2.0.0: fetch it again");
+    assert_contains(&said, "tar could not unpack @octokit/openapi@2.0.0 (download it again)");
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn another_version_than_the_one_that_was_asked_for_is_refused() {
     let small = Small::new();
     small.publish(&reworded("2.0.0"));
     let said = small.fails(npm(&small, "echo 2.0.0", PACK, &["3.0.0"]), 1);
-    assert_contains(&said, "@octokit/openapi@3.0.0 was asked for, and npm gave 2.0.0");
+    assert_contains(&said, "requested @octokit/openapi@3.0.0, but npm returned 2.0.0");
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_machine_without_npm_is_told_so() {
     command.env("PATH", small.path("empty"));
     let said = small.fails(command, 3);
     assert_contains(&said, "cannot run npm to ask for the newest @octokit/openapi");
-    assert_contains(&said, "Install it, or name a file");
+    assert_contains(&said, "install it, or pass a file");
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn two_refreshes_at_a_time_are_one_too_many() {
     let path = small.publish(&reworded("2.0.0"));
     let other = File::open(small.path("openapi")).unwrap();
     other.lock().unwrap();
-    assert_contains(&small.fails(small.command(&[&path]), 1), "another refresh is under way");
+    assert_contains(&small.fails(small.command(&[&path]), 1), "another refresh is in progress");
     drop(other);
     assert_eq!(small.run(&[&path]).status, 0);
 }
@@ -110,7 +110,7 @@ fn two_refreshes_at_a_time_are_one_too_many() {
 fn an_option_that_is_unknown_is_answered_with_the_help() {
     let small = Small::new();
     let said = small.fails(small.command(&["--force"]), 1);
-    assert_contains(&said, "no option `--force`");
+    assert_contains(&said, "unknown option `--force`");
     assert_contains(&said, "Exit status:");
     assert_contains(&small.run(&["--help"]).text, "--prune-overlay");
 }

@@ -121,5 +121,5 @@ fn a_repository_that_cannot_be_reached_is_named_with_what_to_do() {
     command.env("OCTOWIRE_REST_API_DESCRIPTION", "file:///nowhere/at/all");
     let said = small.fails(command, 3);
     assert_contains(&said, "fetch HEAD of file:///nowhere/at/all");
-    assert_contains(&said, "npm is asked instead");
+    assert_contains(&said, "npm is used instead");
 }

@@ -43,7 +43,7 @@ fn list(client: &Client) -> Items<Value> {
 
 fn assert_left(server: &Server, error: &Error, delivered: usize) {
     assert_eq!(error.kind(), ErrorKind::Pagination, "{error}");
-    assert!(error.to_string().contains("100 pages in a row"), "{error}");
+    assert!(error.to_string().contains("100 consecutive pages"), "{error}");
     assert!(!error.is_retryable());
     // Some pages are fetched ahead.
     let requests = server.requests().len();

@@ -57,19 +57,23 @@ async fn what_is_told_wrong_is_refused_with_the_reason() {
     let mock = MockGitHub::start().await;
     for (path, body, said) in [
         ("stubs", json!({ "operation": "issues/got", "steps": [] }), "no operation"),
-        ("stubs", json!({ "operation": "issues/get", "path": "/x", "steps": [] }), "a stub is for"),
-        ("stubs", json!({ "steps": [{ "status": 1000 }] }), "1000 is no status"),
+        ("stubs", json!({ "operation": "issues/get", "path": "/x", "steps": [] }), "a stub needs"),
+        ("stubs", json!({ "steps": [{ "status": 1000 }] }), "invalid status 1000"),
         ("stubs", json!({ "steps": [{ "fault": "resett" }] }), "unknown variant"),
         (
             "stubs",
             json!({ "operation": "issues/get", "steps": [{ "body": { "title": 1 } }] }),
-            "GitHub does not answer so",
+            "the response does not match the OpenAPI description",
         ),
-        ("lists", json!({ "operation": "issues/get", "total": 1 }), "does not answer a list"),
+        (
+            "lists",
+            json!({ "operation": "issues/get", "total": 1 }),
+            "does not return a paginated list",
+        ),
         (
             "rate-limits",
             json!({ "resource": "x", "limit": 1, "window_seconds": 1 }),
-            "no rate limit",
+            "unknown rate limit",
         ),
     ] {
         let (status, answer) = tell(&mock, path, body).await;

@@ -171,7 +171,7 @@ async fn each_token_has_limits_of_its_own_and_the_overview_is_always_answered() 
 }
 
 #[test]
-#[should_panic(expected = "GitHub has no rate limit \"serach\"")]
+#[should_panic(expected = "unknown rate limit \"serach\"")]
 fn a_rate_limit_that_github_does_not_have_is_refused() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -233,7 +233,9 @@ async fn a_function_answers_whatever_a_stub_can() {
 }
 
 #[test]
-#[should_panic(expected = "1 answers of stubs were wrong. The first: GitHub does not answer so")]
+#[should_panic(
+    expected = "1 stub responses were invalid; the first: the response does not match the OpenAPI description"
+)]
 fn a_function_that_answers_what_github_does_not_fails_the_test() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -245,7 +247,7 @@ fn a_function_that_answers_what_github_does_not_fails_the_test() {
 }
 
 #[test]
-#[should_panic(expected = "1 answers of stubs were wrong. The first: a stub's closure panicked")]
+#[should_panic(expected = "1 stub responses were invalid; the first: a stub's closure panicked")]
 fn a_function_that_panics_fails_the_test() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -286,7 +288,7 @@ async fn a_mock_that_was_stopped_leaves_its_port() {
     let third = MockGitHub::builder().address(address).start().await;
     assert!(third.client().users().get_authenticated().send().await.is_ok());
     let taken = MockGitHub::builder().address(address).try_start().await.unwrap_err();
-    assert!(taken.to_string().contains("can not listen at"), "{taken}");
+    assert!(taken.to_string().contains("cannot listen on"), "{taken}");
 }
 
 #[tokio::test]

@@ -193,11 +193,11 @@ async fn every_documented_error_says_what_to_do() {
         ("invalid_grant", AuthFailure::CodeRejected, "sign in again"),
         ("unverified_user_email", AuthFailure::EmailUnverified, "settings/emails"),
         ("bad_refresh_token", AuthFailure::RefreshTokenRejected, "sign in again"),
-        ("application_suspended", AuthFailure::ApplicationSuspended, "support"),
-        ("access_denied", AuthFailure::Denied, "nothing is wrong"),
+        ("application_suspended", AuthFailure::ApplicationSuspended, "Support"),
+        ("access_denied", AuthFailure::Denied, "user's request"),
         ("expired_token", AuthFailure::DeviceCodeExpired, "new code"),
         ("token_expired", AuthFailure::DeviceCodeExpired, "new code"),
-        ("incorrect_device_code", AuthFailure::CodeRejected, "begin"),
+        ("incorrect_device_code", AuthFailure::CodeRejected, "restart"),
         ("device_flow_disabled", AuthFailure::DeviceFlowDisabled, "Enable Device Flow"),
         ("unsupported_grant_type", AuthFailure::OAuth, "source"),
     ] {
@@ -227,7 +227,7 @@ async fn an_answer_without_a_token_is_an_error_that_explains_itself() {
     let token = r#"{"access_token":"gho_hunter2","token_type":"mac"}"#;
     let page = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>";
     for (bytes, failure, retryable, part) in [
-        (page.to_vec(), AuthFailure::OAuth, false, "a page instead of a token"),
+        (page.to_vec(), AuthFailure::OAuth, false, "an HTML page instead of a token"),
         (answer("200 OK", "", ""), AuthFailure::OAuth, false, "base_url"),
         (answer("200 OK", "", "{}"), AuthFailure::OAuth, false, "instead of a token"),
         (answer("200 OK", "", r#"{"access_token":""}"#), AuthFailure::OAuth, false, "instead"),

@@ -229,7 +229,10 @@ async fn what_is_given_up_is_kept_aside_and_can_be_handled_later() {
     assert_eq!(deliver(&receiver, "a").await, ACCEPTED);
     settled(&receiver).await;
     let failed = journal.failed().await.unwrap();
-    assert_eq!((&*failed[0].id, &*failed[0].error), ("a", "it is given up: the database is away"));
+    assert_eq!(
+        (&*failed[0].id, &*failed[0].error),
+        ("a", "permanent failure: the database is away")
+    );
     receiver.shutdown(Duration::ZERO).await;
     drop((receiver, journal));
     // After a restart as well; and not by itself.

@@ -137,10 +137,7 @@ async fn what_failed_is_delivered_again_oldest_first_and_nothing_else_is() {
     );
     assert_eq!((result.listed, result.deliveries, result.succeeded, result.recent), (6, 5, 2, 1));
     let line = result.to_string();
-    assert!(
-        line.starts_with("5 deliveries in 6 attempts: 2 succeeded, 2 asked for again"),
-        "{line}"
-    );
+    assert!(line.starts_with("5 deliveries in 6 attempts: 2 succeeded, 2 redelivered"), "{line}");
     // They succeeded, and are asked for no more.
     let result = reconciler.run().await.unwrap();
     assert!(result.redelivered.is_empty() && result.failed.is_empty());

@@ -36,8 +36,8 @@ pub fn fetch(reference: Option<&str>, work: &Path) -> Result<Published> {
             git.env_remove(name);
         });
         let doing = format!(
-            "fetch {reference} of {url} (is the network there, and the name right? {VARIABLE} \
-             names another URL; without arguments, npm is asked instead)"
+            "fetch {reference} of {url} (check the network and the name; {VARIABLE} sets another \
+             URL; without arguments, npm is used instead)"
         );
         run(&mut git, &doing)
     };

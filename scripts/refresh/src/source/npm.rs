@@ -22,7 +22,7 @@ pub fn newest() -> Result<String> {
         .map_err(Problem::unfetched)?;
     let version = String::from_utf8_lossy(&said).trim().to_owned();
     if version.is_empty() {
-        return Err(Problem::failed(format!("npm knows no {PACKAGE}; see `npm config list`")));
+        return Err(Problem::failed(format!("npm has no {PACKAGE}; see `npm config list`")));
     }
     Ok(version)
 }
@@ -38,18 +38,18 @@ pub fn fetch(version: Option<&str>, work: &Path) -> Result<Published> {
         .filter_map(|file| Some(file.ok()?.path()))
         .find(|path| path.extension().is_some_and(|of| of == "tgz"))
         .ok_or_else(|| {
-            Problem::failed(format!("npm said that it fetched {package}, but did not"))
+            Problem::failed(format!("npm reported success, but {package} is missing"))
         })?;
     // Written out without references, each document is six times as long.
     let mut tar = Command::new("tar");
     tar.arg("-C").arg(work).args(["--exclude", "*.deref.json", "-xzf"]).arg(&archive);
-    run(&mut tar, &format!("unpack {package}: fetch it again"))?;
+    run(&mut tar, &format!("unpack {package} (download it again)"))?;
     let folder = work.join("package");
     let published = unpacked(&folder, &folder.join(FOLDER).join(format!("{EDITION}.json")))?;
     if published.version == version {
         return Ok(published);
     }
-    let message = format!("{package} was asked for, and npm gave {}", published.version);
+    let message = format!("requested {package}, but npm returned {}", published.version);
     Err(Problem::failed(message))
 }
 

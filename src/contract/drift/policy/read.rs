@@ -10,53 +10,54 @@ pub(super) fn read(kind: Kind, facts: Facts) -> Verdict {
     let retyped = if facts.retyped { Major } else { None };
     match kind {
         Kind::SuccessStatusAdded if facts.retyped && facts.harmless => {
-            (Compatible, Major, "programs read no body, but the type of the answer changes")
+            (Compatible, Major, "programs read no body, but the response type changes")
         }
         Kind::SuccessStatusAdded if facts.retyped => (
             Breaking,
             Major,
-            "programs do not expect its body or the lack of one, and the type of the answer \
-             changes",
+            "programs do not expect its body or the lack of one, and the response type changes",
         ),
         Kind::SuccessStatusAdded => {
             (Compatible, None, "every 2xx is a success, and it has the same body as another one")
         }
         Kind::SuccessStatusRemoved if facts.last => {
-            (Breaking, Major, "no answer is a success any longer, so calls fail")
+            (Breaking, Major, "no response is a success, so calls fail")
         }
         Kind::SuccessStatusRemoved => {
-            (Compatible, retyped, "every 2xx is a success, so programs read the others as before")
+            (Compatible, retyped, "every 2xx is a success, so programs decode the others as before")
         }
-        Kind::MediaTypeAdded => (Compatible, retyped, "programs ask for the one that they know"),
+        Kind::MediaTypeAdded => {
+            (Compatible, retyped, "programs request the media type that they know")
+        }
         Kind::MediaTypeRemoved => {
-            (Breaking, retyped, "programs that ask for it get something else or are refused")
+            (Breaking, retyped, "programs that request it get another media type or are rejected")
         }
-        Kind::HeaderAdded => (Compatible, None, "programs do not know it"),
+        Kind::HeaderAdded => (Compatible, None, "programs do not read it"),
         Kind::HeaderRemoved => (Notice, None, "programs that look for it do not find it"),
         Kind::ParameterAdded | Kind::RequiredParameterAdded | Kind::ParameterRemoved => {
-            (Compatible, None, "the library reads the headers that it needs by itself")
+            (Compatible, None, "the library itself reads the headers that it needs")
         }
         Kind::RequestBodyAdded | Kind::RequiredRequestBodyAdded => {
-            (Compatible, Major, "programs do not look at a payload, but its type changes")
+            (Compatible, Major, "programs do not read a payload, but its type changes")
         }
-        Kind::RequestBodyRemoved => (Breaking, Major, "deliveries have no payload any longer"),
+        Kind::RequestBodyRemoved => (Breaking, Major, "deliveries no longer have a payload"),
         Kind::PropertyAdded | Kind::RequiredPropertyAdded => {
-            (Compatible, Minor, "programs ignore it, and it becomes one more field")
+            (Compatible, Minor, "programs ignore it, and it becomes a new field")
         }
         Kind::PropertyRemoved => {
-            (Compatible, Major, "programs read it as absent, but the field goes")
+            (Compatible, Major, "programs read it as absent, but the field is removed")
         }
         Kind::RequiredPropertyRemoved if facts.list => {
-            (Compatible, Major, "programs read an empty list, but the field goes")
+            (Compatible, Major, "programs read an empty list, but the field is removed")
         }
         Kind::RequiredPropertyRemoved if facts.optional => {
-            (Compatible, Major, "programs read it as `null`, but the field goes")
+            (Compatible, Major, "programs read it as `null`, but the field is removed")
         }
         Kind::RequiredPropertyRemoved => {
-            (Breaking, Major, "programs fail to read what does not have it, and the field goes")
+            (Breaking, Major, "programs fail to decode values without it, and the field is removed")
         }
         Kind::PropertyBecameRequired | Kind::PropertyBecameOptional if facts.nameless => {
-            (Compatible, None, "Rust has no field of it")
+            (Compatible, None, "there is no Rust field for it")
         }
         Kind::PropertyBecameRequired | Kind::BecameNotNullable if facts.list => {
             (Compatible, None, "a list is empty where it is absent or `null`, so nothing changes")
@@ -76,28 +77,28 @@ pub(super) fn read(kind: Kind, facts: Facts) -> Verdict {
         Kind::PropertyBecameOptional => (
             Breaking,
             Major,
-            "programs fail to read what does not have it, and `T` becomes `Option<T>`",
+            "programs fail to decode values without it, and `T` becomes `Option<T>`",
         ),
         Kind::BecameNullable => {
-            (Breaking, Major, "programs fail to read `null`, and `T` becomes `Option<T>`")
+            (Breaking, Major, "programs fail to decode `null`, and `T` becomes `Option<T>`")
         }
-        Kind::TypeChanged => (Breaking, Major, "programs fail to read the new type"),
+        Kind::TypeChanged => (Breaking, Major, "programs fail to decode the new type"),
         Kind::TypeWidened | Kind::TypeNarrowed if facts.beside => {
-            (Compatible, None, "programs read all of it as one, whatever belongs together")
+            (Compatible, None, "programs decode all variants as one type")
         }
         Kind::TypeWidened => {
-            (Breaking, Major, "programs fail to read what the old type did not have")
+            (Breaking, Major, "programs fail to decode values that the old type did not allow")
         }
         Kind::TypeNarrowed => {
             (Compatible, Major, "programs read it as before, but the Rust type changes")
         }
         Kind::FormatChanged if facts.unreadable => {
-            (Breaking, Major, "programs fail to read other formats, and the Rust type changes")
+            (Breaking, Major, "programs fail to decode other formats, and the Rust type changes")
         }
         Kind::FormatChanged if facts.retyped => {
             (Compatible, Major, "programs read it as text as before, but the Rust type changes")
         }
-        Kind::FormatChanged => (Compatible, None, "the Rust type is the same"),
+        Kind::FormatChanged => (Compatible, None, "the Rust type is unchanged"),
         Kind::EnumValueAdded
         | Kind::EnumValueRemoved
         | Kind::EnumIntroduced
@@ -107,33 +108,35 @@ pub(super) fn read(kind: Kind, facts: Facts) -> Verdict {
             (Compatible, None, PLAIN)
         }
         Kind::EnumValueAdded => {
-            (Compatible, Minor, "enums keep values that they do not know; it becomes a variant")
+            (Compatible, Minor, "enums preserve unknown values; it becomes a variant")
         }
-        Kind::EnumValueRemoved => (Compatible, Major, "it does not come any longer; it goes"),
+        Kind::EnumValueRemoved => {
+            (Compatible, Major, "it is no longer sent, and its variant is removed")
+        }
         Kind::EnumIntroduced => {
             (Compatible, Major, "programs read it as before, but the type becomes an enum")
         }
-        Kind::EnumDropped => (
-            Compatible,
-            Major,
-            "enums keep values that they do not know, but the type becomes a plain one",
-        ),
-        Kind::DefaultChanged => (Compatible, None, "what is read does not depend on it"),
+        Kind::EnumDropped => {
+            (Compatible, Major, "enums preserve unknown values, but the type becomes a plain type")
+        }
+        Kind::DefaultChanged => (Compatible, None, "decoding does not depend on it"),
         Kind::BoundTightened | Kind::BoundLoosened | Kind::PatternChanged => {
-            (Compatible, None, "limits are not checked when reading")
+            (Compatible, None, "limits are not checked when decoding")
         }
         Kind::AdditionalPropertiesForbidden | Kind::AdditionalPropertiesAllowed => {
-            (Compatible, None, "properties that are not named are ignored")
+            (Compatible, None, "additional properties are ignored")
         }
         Kind::VariantAdded => {
-            (Compatible, Minor, "unions keep what they do not know as JSON; it becomes a variant")
+            (Compatible, Minor, "unions preserve unknown values as JSON; it becomes a variant")
         }
-        Kind::VariantRemoved => (Compatible, Major, "it does not come any longer; it goes"),
+        Kind::VariantRemoved => {
+            (Compatible, Major, "it is no longer sent, and its variant is removed")
+        }
         Kind::DiscriminatorChanged => {
-            (Compatible, None, "variants are read by what fits, without regard to it")
+            (Compatible, None, "variants are chosen by their content, without the discriminator")
         }
         Kind::AccessChanged if facts.hidden => {
-            (Breaking, None, "it is only taken and does not come any longer")
+            (Breaking, None, "it is only accepted and no longer sent")
         }
         Kind::AccessChanged => (Compatible, None, "it is read as before"),
         _ => (Notice, Patch, UNKNOWN),

@@ -9,119 +9,129 @@ pub(super) fn sent(kind: Kind, facts: Facts) -> Verdict {
     use Severity::{Breaking, Compatible, Notice};
     let retyped = if facts.retyped { Major } else { None };
     match kind {
-        Kind::ParameterAdded => (Compatible, Minor, "programs do not send it, and need not"),
+        Kind::ParameterAdded => (Compatible, Minor, "programs do not send it, and do not need to"),
         Kind::RequiredParameterAdded => (Breaking, Major, "programs do not send it"),
-        Kind::ParameterRemoved => {
-            (Breaking, Major, "programs send it, which is ignored or refused; its setter goes")
-        }
+        Kind::ParameterRemoved => (
+            Breaking,
+            Major,
+            "programs send it, which is ignored or rejected; its setter is removed",
+        ),
         Kind::ParameterRenamed => {
-            (Compatible, Major, "the address is the same, but setters are named after parameters")
+            (Compatible, Major, "the URL is unchanged, but setters are named after parameters")
         }
-        Kind::ParameterBecameRequired => {
-            (Breaking, Major, "programs that leave it out are refused")
-        }
+        Kind::ParameterBecameRequired => (Breaking, Major, "programs that omit it are rejected"),
         Kind::ParameterBecameOptional => (Compatible, Minor, "programs send it as before"),
         Kind::ParameterEncodingChanged => {
-            (Breaking, Patch, "programs write it as before, which may be misunderstood")
+            (Breaking, Patch, "programs write it as before, which might be misinterpreted")
         }
-        Kind::RequestBodyAdded => (Compatible, Minor, "programs send none, and need not"),
+        Kind::RequestBodyAdded => (Compatible, Minor, "programs send none, and do not need to"),
         Kind::RequiredRequestBodyAdded => (Breaking, Major, "programs send none"),
-        Kind::RequestBodyRemoved => {
-            (Breaking, Major, "programs send one, which is ignored or refused; its setters go")
-        }
-        Kind::RequestBodyBecameRequired => {
-            (Breaking, Patch, "programs that leave it out are refused")
-        }
+        Kind::RequestBodyRemoved => (
+            Breaking,
+            Major,
+            "programs send one, which is ignored or rejected; its setters are removed",
+        ),
+        Kind::RequestBodyBecameRequired => (Breaking, Patch, "programs that omit it are rejected"),
         Kind::RequestBodyBecameOptional => (Compatible, Patch, "programs send it as before"),
         Kind::MediaTypeAdded => (Compatible, retyped, "programs send the others as before"),
-        Kind::MediaTypeRemoved => (Breaking, retyped, "programs that send it are refused"),
-        Kind::PropertyAdded => (Compatible, Minor, "programs do not send it, and need not"),
+        Kind::MediaTypeRemoved => (Breaking, retyped, "programs that send it are rejected"),
+        Kind::PropertyAdded => (Compatible, Minor, "programs do not send it, and do not need to"),
         Kind::RequiredPropertyAdded => (Breaking, Major, "programs do not send it"),
-        Kind::PropertyRemoved | Kind::RequiredPropertyRemoved => {
-            (Breaking, Major, "programs send it, which is ignored or refused; its setter goes")
-        }
+        Kind::PropertyRemoved | Kind::RequiredPropertyRemoved => (
+            Breaking,
+            Major,
+            "programs send it, which is ignored or rejected; its setter is removed",
+        ),
         Kind::PropertyBecameRequired if facts.nameless => {
-            (Breaking, None, "programs that leave it out are refused; Rust has no field of it")
+            (Breaking, None, "programs that omit it are rejected; there is no Rust field for it")
         }
         Kind::PropertyBecameOptional if facts.nameless => {
-            (Compatible, None, "programs need not send it, and Rust has no field of it")
+            (Compatible, None, "programs do not need to send it, and there is no Rust field for it")
         }
-        Kind::PropertyBecameRequired => (Breaking, Major, "programs that leave it out are refused"),
+        Kind::PropertyBecameRequired => (Breaking, Major, "programs that omit it are rejected"),
         Kind::PropertyBecameOptional if facts.setter => {
-            (Compatible, Minor, "programs send it as before, and need not")
+            (Compatible, Minor, "programs send it as before, and do not need to")
         }
         Kind::PropertyBecameOptional => {
-            (Compatible, Major, "programs send it as before; `new(…)` does not take it any longer")
+            (Compatible, Major, "programs send it as before; `new(…)` no longer accepts it")
         }
         Kind::BecameNullable if facts.setter => {
-            (Compatible, Minor, "programs send no `null`, and need not")
+            (Compatible, Minor, "programs send no `null`, and do not need to")
         }
-        Kind::BecameNullable => {
-            (Compatible, Major, "programs send no `null`, and need not; `T` becomes `Option<T>`")
-        }
+        Kind::BecameNullable => (
+            Compatible,
+            Major,
+            "programs send no `null`, and do not need to; `T` becomes `Option<T>`",
+        ),
         Kind::BecameNotNullable => {
-            (Breaking, Major, "programs that send `null` are refused; `Option<T>` becomes `T`")
+            (Breaking, Major, "programs that send `null` are rejected; `Option<T>` becomes `T`")
         }
-        Kind::TypeChanged => (Breaking, Major, "programs send the old type, which is refused"),
+        Kind::TypeChanged => (Breaking, Major, "programs send the old type, which is rejected"),
         Kind::TypeWidened if facts.beside => {
-            (Compatible, None, "what programs send is still taken")
+            (Compatible, None, "the values that programs send are still accepted")
         }
         Kind::TypeNarrowed if facts.harmless => {
-            (Compatible, None, "programs send what it asks for, since they had to before")
+            (Compatible, None, "programs already had to send values that it allows")
         }
-        Kind::TypeNarrowed if facts.beside => {
-            (Breaking, None, "some of what programs send is refused; Rust does not know of it")
-        }
-        Kind::TypeWidened => {
-            (Compatible, Major, "what programs send is still taken, but the Rust type changes")
-        }
-        Kind::TypeNarrowed => {
-            (Breaking, Major, "some of what programs send is refused, and the Rust type changes")
-        }
+        Kind::TypeNarrowed if facts.beside => (
+            Breaking,
+            None,
+            "some values that programs send are rejected; the Rust type does not reflect it",
+        ),
+        Kind::TypeWidened => (
+            Compatible,
+            Major,
+            "the values that programs send are still accepted, but the Rust type changes",
+        ),
+        Kind::TypeNarrowed => (
+            Breaking,
+            Major,
+            "some values that programs send are rejected, and the Rust type changes",
+        ),
         Kind::FormatChanged if facts.retyped => {
             (Breaking, Major, "programs write it in the old format, and the Rust type changes")
         }
         Kind::FormatChanged if facts.harmless => {
-            (Compatible, None, "the Rust type is the same, and no less is taken")
+            (Compatible, None, "the Rust type is unchanged, and no values are rejected")
         }
-        Kind::FormatChanged => (Notice, None, "the Rust type is the same; values may not be"),
+        Kind::FormatChanged => (Notice, None, "the Rust type is unchanged; values might differ"),
         Kind::EnumValueAdded if !facts.retyped => (Compatible, None, PLAIN),
         Kind::EnumDropped if !facts.retyped => (Compatible, None, PLAIN),
         Kind::EnumValueRemoved | Kind::EnumIntroduced if !facts.retyped => (Breaking, None, PLAIN),
-        Kind::EnumValueAdded => (Compatible, Minor, "programs do not send it, and need not"),
+        Kind::EnumValueAdded => (Compatible, Minor, "programs do not send it, and do not need to"),
         Kind::EnumValueRemoved => {
-            (Breaking, Major, "programs that send it are refused, and the variant goes")
+            (Breaking, Major, "programs that send it are rejected, and the variant is removed")
         }
         Kind::EnumIntroduced => {
-            (Breaking, Major, "other values are refused, and the type becomes an enum")
+            (Breaking, Major, "other values are rejected, and the type becomes an enum")
         }
         Kind::EnumDropped => {
-            (Compatible, Major, "the values are still taken, but the enum becomes a plain type")
+            (Compatible, Major, "the values are still accepted, but the enum becomes a plain type")
         }
-        Kind::DefaultChanged => {
-            (Notice, Patch, "programs that leave it out get something else than before")
-        }
+        Kind::DefaultChanged => (Notice, Patch, "programs that omit it get another default"),
         Kind::BoundTightened => {
-            (Breaking, None, "some values are refused; limits are not in the Rust types")
+            (Breaking, None, "some values are rejected; limits are not in the Rust types")
         }
         Kind::BoundLoosened => {
-            (Compatible, None, "more values are taken; limits are not in the Rust types")
+            (Compatible, None, "more values are accepted; limits are not in the Rust types")
         }
         Kind::PatternChanged => {
-            (Breaking, None, "some values may be refused; limits are not in the Rust types")
+            (Breaking, None, "some values might be rejected; limits are not in the Rust types")
         }
         Kind::AdditionalPropertiesForbidden => {
-            (Breaking, None, "properties that are not named are refused")
+            (Breaking, None, "additional properties are rejected")
         }
-        Kind::AdditionalPropertiesAllowed => (Compatible, None, "more is taken than before"),
-        Kind::VariantAdded => (Compatible, Minor, "programs do not send it, and need not"),
+        Kind::AdditionalPropertiesAllowed => (Compatible, None, "more values are accepted"),
+        Kind::VariantAdded => (Compatible, Minor, "programs do not send it, and do not need to"),
         Kind::VariantRemoved => {
-            (Breaking, Major, "programs that send it are refused, and the variant goes")
+            (Breaking, Major, "programs that send it are rejected, and the variant is removed")
         }
         Kind::DiscriminatorChanged => {
-            (Notice, None, "variants are written as before, without regard to it")
+            (Notice, None, "variants are serialized as before, without the discriminator")
         }
-        Kind::AccessChanged => (Notice, Patch, "whether GitHub heeds it when it is sent changes"),
+        Kind::AccessChanged => {
+            (Notice, Patch, "GitHub might now ignore it, or no longer ignore it")
+        }
         _ => (Notice, Patch, UNKNOWN),
     }
 }

@@ -81,7 +81,7 @@ fn a_stopped_holder_of_the_lock_takes_no_threads() {
         for call in waiting {
             let error = call.await.unwrap().unwrap_err();
             assert!(
-                error.is_retryable() && error.to_string().contains("was locked for"),
+                error.is_retryable() && error.to_string().contains("lock timed out after"),
                 "{error}"
             );
         }
@@ -236,7 +236,7 @@ async fn a_call_that_is_not_polled_holds_up_others_for_the_wait_for_the_lock_at_
     let start = Instant::now();
     let error = at_last(disk.add("n", 1, LONG)).await.unwrap_err();
     assert!(start.elapsed() >= LOCK_WAIT, "{:?}", start.elapsed());
-    assert!(error.is_retryable() && error.to_string().contains("was locked for"), "{error}");
+    assert!(error.is_retryable() && error.to_string().contains("lock timed out after"), "{error}");
     drop(stopped);
     assert_eq!(at_last(disk.add("n", 1, LONG)).await.unwrap(), 1);
 }

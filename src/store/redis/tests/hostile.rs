@@ -242,7 +242,7 @@ fn what_is_no_ledger_is_begun_anew() {
         }
         redis::cmd("SET").arg(&key).arg(bytes).exec(&mut *clocked.connection.borrow_mut()).unwrap();
         let (lease, problem) = clocked.lease(&key, now, &joining("a"));
-        prop_assert_eq!((lease.slots, &*problem), (3, "no ledger"));
+        prop_assert_eq!((lease.slots, &*problem), (3, "not a ledger"));
         let (_, problem) = clocked.lease(&key, now, &joining("b"));
         prop_assert_eq!(problem, "");
         Ok(())

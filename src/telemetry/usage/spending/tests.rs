@@ -45,7 +45,7 @@ async fn a_budget_begins_anew_with_its_window() {
     spend(&spending, &place, late).await.unwrap();
     let error = spend(&spending, &place, late).await.unwrap_err();
     assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
-    assert!(error.to_string().contains("begins at 2026-11-26T02:00:00Z"), "{error}");
+    assert!(error.to_string().contains("starts at 2026-11-26T02:00:00Z"), "{error}");
     let next = at("2026-11-26T02:00:00Z");
     spend(&spending, &place, next).await.unwrap();
     // Who looks at the hour before changes nothing of this one.
