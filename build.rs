@@ -1,4 +1,4 @@
-//! From GitHub's OpenAPI document to Rust source, in ten stages.
+//! Generates Rust source from GitHub's OpenAPI description, in ten stages.
 
 #[path = "build/mod.rs"]
 mod build;
@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // One clear error, without the noise of a panic.
+            // One clear error, without the output of a panic.
             println!(
                 "cargo::error=octowire cannot be generated from the OpenAPI document: {error}"
             );
@@ -71,7 +71,7 @@ fn save(name: &str, source: &str) -> Result<()> {
         .map_err(|e| Error::new("write", "", format!("cannot write {}: {e}", target.display())))
 }
 
-/// The tags whose Cargo features are on.
+/// The tags whose Cargo features are enabled.
 fn chosen_tags(document: &serde_json::Value) -> Choice {
     if is_on("CARGO_FEATURE_FULL") {
         return Choice::All;
@@ -81,7 +81,7 @@ fn chosen_tags(document: &serde_json::Value) -> Choice {
     Choice::Only(chosen.map(str::to_owned).collect())
 }
 
-/// The webhooks' events whose Cargo features are on.
+/// The webhook events whose Cargo features are enabled.
 fn chosen_events(document: &serde_json::Value) -> Choice {
     if is_on("CARGO_FEATURE_WEBHOOKS") {
         return Choice::All;

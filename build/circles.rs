@@ -1,7 +1,7 @@
 //! Part of stage 1, verify: schemas that consist of themselves.
 //!
-//! A list of itself, or a schema that is all of itself and more, has no Rust type, and what reads such a
-//! document recurses without an end. A schema may have itself in a property: that is a tree.
+//! A list of itself, or a schema that includes all of itself, has no Rust type, and reading such a document
+//! would recurse without end. A schema can have itself in a property: that is a tree.
 
 use std::collections::BTreeMap;
 
@@ -12,24 +12,24 @@ use super::error::{Error, Result};
 
 const STAGE: &str = "verify";
 
-/// The most parts of a schema, with all that it consists of written in its place. The largest of
-/// GitHub's have some hundreds.
+/// Maximum number of parts of a schema, with all references expanded. The largest of GitHub's have some
+/// hundreds.
 const MAX_PARTS: u64 = 100_000;
 
-/// What is known of what a reference leads to: its parts, once all that it consists of is known.
+/// The state of a reference's target: its parts, once those of all its components are known.
 type Known<'a> = BTreeMap<&'a str, Option<u64>>;
 
-/// Refuses schemas that consist of themselves, or of others again and again.
+/// Rejects schemas that consist of themselves, or that expand to too many parts.
 pub fn check(document: &Value) -> Result<()> {
     let mut all = Vec::new();
     document::references(document, &mut |reference| all.push(reference));
     let mut known = Known::new();
-    // Each is looked at twice: before and after what it consists of. There is no recursion, since a
-    // chain of references may be as long as the document.
+    // Each schema is visited twice: before and after its components. This is not recursive, since a chain of
+    // references can be as long as the document.
     let mut open: Vec<(&str, bool)> = all.into_iter().map(|reference| (reference, false)).collect();
     while let Some((reference, is_after)) = open.pop() {
         let pointer = reference.strip_prefix('#').unwrap_or_default();
-        // What leads nowhere is reported by the stage that needs it.
+        // The stage that needs the reference reports one that leads nowhere.
         let Some(target) = document.pointer(pointer).filter(|_| !pointer.is_empty()) else {
             continue;
         };
@@ -58,7 +58,7 @@ pub fn check(document: &Value) -> Result<()> {
     Ok(())
 }
 
-/// How many parts a schema has, and what these refer to; without those of its properties.
+/// Returns the number of a schema's parts, and the references of these, without those of its properties.
 fn consists_of(schema: &Value) -> (u64, Vec<&str>) {
     let (mut parts, mut references, mut open) = (0_u64, Vec::new(), vec![schema]);
     while let Some(schema) = open.pop() {

@@ -1,4 +1,4 @@
-//! Finding one's way in an OpenAPI document held as JSON.
+//! Navigation in an OpenAPI document that is held as JSON.
 
 use serde_json::{Map, Value};
 
@@ -8,7 +8,7 @@ use super::error::{Error, Result};
 pub const METHODS: [&str; 8] =
     ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
-/// One operation of the document, with where it stands.
+/// One operation of the document, with its location.
 #[derive(Clone, Copy)]
 pub struct Located<'a> {
     pub path: &'a str,
@@ -42,14 +42,14 @@ pub fn pointer(segments: &[&str]) -> String {
     segments.iter().map(|s| format!("/{}", s.replace('~', "~0").replace('/', "~1"))).collect()
 }
 
-/// Follows `$ref`s, one after the other, to what they stand for.
+/// Follows `$ref`s to their target.
 pub fn resolve<'a>(
     document: &'a Value,
     mut value: &'a Value,
     stage: &'static str,
     at: &str,
 ) -> Result<&'a Value> {
-    // A chain longer than this is a circle.
+    // A chain longer than this is a cycle.
     for _ in 0..32 {
         let Some(reference) = value.get("$ref").and_then(Value::as_str) else {
             return Ok(value);
@@ -93,7 +93,7 @@ pub fn array<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value>
     value.get(key).and_then(Value::as_array).into_iter().flatten()
 }
 
-/// The component schemas, mutably; made if they are not there.
+/// The component schemas, mutably; created if they are missing.
 pub fn schemas_mut(document: &mut Value) -> Option<&mut Map<String, Value>> {
     document
         .as_object_mut()?

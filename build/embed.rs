@@ -1,25 +1,25 @@
-//! The document as the library carries it, for the features that look at it while it runs: all
-//! operations, whichever tags are on, without what is for people.
+//! The description as the library embeds it, for the features that use it at run time: all operations,
+//! regardless of the enabled tags, without texts.
 
 use serde_json::{Map, Value};
 
-/// Names the first of several examples; a map read without an order would not know it.
+/// Names the first of several examples, since a sorted map does not keep the order.
 const FIRST: &str = "x-octowire-first-example";
 
-/// The longest page that a `per_page` parameter allows.
+/// The maximum page length that a `per_page` parameter allows.
 const LONGEST_PAGE: &str = "x-octowire-max-per-page";
 
-/// What a schema or an operation says to people.
+/// The texts of a schema or an operation.
 const PROSE: [&str; 3] = ["description", "summary", "title"];
 
-/// The document as compact JSON.
+/// The description as compact JSON.
 pub fn embed(document: &Value) -> String {
     let mut document = document.clone();
     strip(&mut document, false);
     document.to_string()
 }
 
-/// `names` says that the keys are names, as of properties, and not keywords.
+/// `names`: the keys are names, as of properties, and not keywords.
 fn strip(value: &mut Value, names: bool) {
     match value {
         Value::Object(map) => {
@@ -29,7 +29,7 @@ fn strip(value: &mut Value, names: bool) {
                 name_first(map);
             }
             for (key, value) in map.iter_mut() {
-                // What an example holds is data.
+                // The content of an example is data.
                 if names || !matches!(key.as_str(), "example" | "examples" | "default" | "enum") {
                     strip(value, key == "properties" && !names);
                 }
@@ -48,7 +48,7 @@ fn name_first(map: &mut Map<String, Value>) {
     }
 }
 
-/// Keeps how long a page may be, which the document tells people only.
+/// Keeps the maximum page length, which the description contains only in a text.
 fn note_longest_page(map: &mut Map<String, Value>) {
     if map.get("name").and_then(Value::as_str) != Some("per_page") {
         return;

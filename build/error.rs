@@ -1,20 +1,19 @@
-//! What a stage says when it cannot go on.
+//! The error of a stage.
 
 use std::fmt;
 
-/// A failure of one stage: which, where in the document, and why.
+/// A failure of one stage: the stage, the location in the document, and the cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
-    /// The stage that failed, named as its file is.
+    /// The name of the failed stage, which is the name of its file.
     pub stage: &'static str,
-    /// The JSON pointer (RFC 6901) that the stage stood at; empty for the
-    /// document as a whole.
+    /// The JSON pointer (RFC 6901) of the defect; empty for the document as a whole.
     pub pointer: String,
-    /// What is wrong, and what to do about it.
+    /// The defect, and the next step.
     pub message: String,
 }
 
-/// What every stage returns.
+/// The result of every stage.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {

@@ -1,21 +1,19 @@
 //! Stage 7, fold: structurally equal types become one.
 //!
-//! GitHub's document writes the same inline enum or object hundreds of times.
-//! One definition stays, and every other name becomes an alias of it, so that
-//! the names that a type can be reached by depend neither on the features that
-//! are on nor on what happens to be equal in this week's document. This is why
-//! the stage works on the generated types rather than on the document.
+//! GitHub's description contains the same inline enum or object hundreds of times. One definition stays, and
+//! every other name becomes an alias of it. So the names of a type depend neither on the enabled features nor
+//! on types that happen to be equal in one version of the description. This is why the stage works on the
+//! generated types instead of the description.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::model::{Definition, Kind, Type};
 
-/// Which earlier name a folded type's definition is found by.
+/// The earlier name under which a folded type's definition is found.
 type Folded = BTreeMap<String, String>;
 
-/// Turns every repeated definition into an alias of the first, innermost
-/// types first, until nothing more is equal. `read` tells tolerant types from
-/// exact ones, which are never folded into one another.
+/// Turns every repeated definition into an alias of the first, innermost types first, until no more are
+/// equal. `read` distinguishes tolerant types from exact ones, which are never folded into one another.
 pub fn fold(types: &mut BTreeMap<String, Definition>, read: &BTreeSet<String>) {
     let mut folded = Folded::new();
     loop {
@@ -32,8 +30,8 @@ pub fn fold(types: &mut BTreeMap<String, Definition>, read: &BTreeSet<String>) {
     }
 }
 
-/// Finds definitions that are equal if the names in them are read as `folded`
-/// says, and adds them.
+/// Finds definitions that are equal after the names in them are replaced according to `folded`, and adds
+/// them.
 fn repeated(types: &BTreeMap<String, Definition>, read: &BTreeSet<String>, folded: &mut Folded) {
     let mut seen: HashMap<(bool, Kind), &str> = HashMap::new();
     // The shortest name is the most general one.
@@ -53,7 +51,7 @@ fn repeated(types: &BTreeMap<String, Definition>, read: &BTreeSet<String>, folde
             }
         }
     }
-    // What was folded into a type that is now folded itself follows it.
+    // Types that were folded into a type that is now folded follow it.
     let newly: Folded = found.into_iter().collect();
     for first in folded.values_mut() {
         if let Some(earlier) = newly.get(first) {

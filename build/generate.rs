@@ -1,5 +1,4 @@
-//! Stage 8, generate: progenitor and typify turn the document into endpoint
-//! bindings and types, as tokens.
+//! Stage 8, generate: progenitor and typify turn the description into endpoint bindings and types, as tokens.
 
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
@@ -16,7 +15,7 @@ use super::select;
 
 const STAGE: &str = "generate";
 
-/// What the generator calls the replacement of [`super::normalize::ID_OR_NAME`].
+/// The generator's name for the replacement of [`super::normalize::ID_OR_NAME`].
 pub const ID_OR_NAME_TYPE: &str = "crate::IdOrName";
 
 /// Runs progenitor on the document.
@@ -25,8 +24,7 @@ pub fn generate(document: &Value) -> Result<TokenStream> {
         Ok(tokens) => return Ok(tokens),
         Err(error) => error,
     };
-    // Progenitor rarely says where it stood: find the first operation that it
-    // does not take on its own.
+    // Progenitor rarely names the location of a failure: find the first operation that it rejects on its own.
     for located in document::operations(document) {
         let mut alone = document.clone();
         if let Some(paths) = alone.get_mut("paths").and_then(Value::as_object_mut) {
@@ -73,9 +71,8 @@ thread_local! {
     static SILENT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs what may panic where it does not know how to go on. Its message is the
-/// error, without a backtrace on the user's screen; other threads' panics are
-/// shown as ever.
+/// Runs a function that can panic on unsupported input. Its message becomes the error, without a backtrace on
+/// the user's screen. Panics of other threads are shown as usual.
 fn silently<T>(run: impl FnOnce() -> T) -> std::thread::Result<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

@@ -1,11 +1,9 @@
-//! The build pipeline: one file a stage, from GitHub's OpenAPI document to the
-//! Rust source that `src/api.rs` includes.
+//! The build pipeline: one file per stage, from GitHub's OpenAPI description to the Rust source that
+//! `src/api.rs` includes.
 //!
-//! Each stage takes a document and gives a document (a [`serde_json::Value`]),
-//! until [`generate`] hands it to progenitor. What progenitor wrote is read
-//! back into a small [`model`], which [`refine`] works on and [`write`] prints.
-//! A stage that cannot go on says which stage it is and the JSON pointer that
-//! it stood at; it never panics.
+//! Each stage converts a document into another one (a [`serde_json::Value`]), until [`generate`] passes it to
+//! progenitor. Progenitor's output is parsed into a small [`model`], which [`refine`] modifies and [`write`]
+//! prints. A stage that cannot continue reports its name and the JSON pointer of the defect; it never panics.
 
 pub mod circles;
 pub mod document;

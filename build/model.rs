@@ -1,8 +1,7 @@
-//! What progenitor wrote, read back: types, and the signatures of operations.
+//! Parses progenitor's output: types, and the signatures of operations.
 //!
-//! Progenitor's tokens are split into items without parsing function bodies,
-//! which are most of them and of which nothing is kept: each operation's body
-//! becomes one call into the request path.
+//! Progenitor's tokens are split into items without parsing function bodies. These are most of the output,
+//! and none of them is kept: each operation's body becomes one call into the request path.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +13,11 @@ use super::tolerate::{Discriminator, Mark};
 
 const STAGE: &str = "refine";
 
-/// All that is generated.
+/// The complete generated output.
 #[derive(Debug, Default)]
 pub struct Model {
     pub types: BTreeMap<String, Definition>,
-    /// In the order of the document's operations.
+    /// In the order of the description's operations.
     pub signatures: Vec<Signature>,
 }
 
@@ -29,13 +28,13 @@ pub struct Definition {
     pub kind: Kind,
 }
 
-/// What a generated type is.
+/// The kind of a generated type.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Kind {
     Struct(Vec<Field>),
-    /// Strings of which the document names some.
+    /// Strings of which the description names some.
     Enum(Vec<Value>),
-    /// One of several types, told apart by what fits.
+    /// One of several types, chosen by the value.
     Union(Vec<Variant>),
     /// Another name of a type.
     Alias(Type),
@@ -49,15 +48,15 @@ pub struct Field {
     /// The name in JSON.
     pub name: String,
     pub of: Type,
-    /// Whether the document requires it.
+    /// Whether the description requires it.
     pub required: bool,
-    /// Whether the document allows `null`.
+    /// Whether the description allows `null`.
     pub nullable: bool,
     /// Whether this is the map of all properties without a field.
     pub rest: bool,
-    /// The place in the document.
+    /// Its index in the description.
     pub order: usize,
-    /// Where it is a union, the property beside it that tells which variant it is.
+    /// For a union, the property beside it that determines its variant.
     pub decided_by: Option<Discriminator>,
 }
 
@@ -76,12 +75,12 @@ pub struct Variant {
     pub of: Type,
 }
 
-/// A Rust type, as far as the generator uses them.
+/// A Rust type, with the parts that the generator uses.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Type {
     /// A generated type, by name.
     Named(String),
-    /// A type from elsewhere, as it is written.
+    /// A type from another crate, as it is written.
     Path(String),
     Option(Box<Self>),
     Vec(Box<Self>),
@@ -92,9 +91,9 @@ pub enum Type {
 /// An operation's types.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signature {
-    /// Idents and types, in progenitor's order; `Option` if not required.
+    /// Idents and types, in progenitor's order; `Option` if optional.
     pub parameters: Vec<(String, Type)>,
-    /// What it answers; `None` for bytes.
+    /// The response type; `None` for bytes.
     pub output: Option<Type>,
 }
 
@@ -130,7 +129,7 @@ impl Type {
 }
 
 impl Definition {
-    /// The types that this one is made of.
+    /// The types that this one consists of.
     pub fn parts(&self) -> Vec<&Type> {
         match &self.kind {
             Kind::Struct(fields) => fields.iter().map(|field| &field.of).collect(),
@@ -140,7 +139,7 @@ impl Definition {
         }
     }
 
-    /// The types that this one is made of, to be changed.
+    /// The types that this one consists of, mutably.
     pub fn parts_mut(&mut self) -> Vec<&mut Type> {
         match &mut self.kind {
             Kind::Struct(fields) => fields.iter_mut().map(|field| &mut field.of).collect(),
@@ -151,7 +150,7 @@ impl Definition {
     }
 }
 
-/// What a name stands for, behind aliases, by the name that its definition has.
+/// Resolves a name through aliases, to the name of its definition.
 pub fn resolved<'a>(
     name: &str,
     types: &'a BTreeMap<String, Definition>,
@@ -362,7 +361,7 @@ fn first_argument(of: &syn::Type) -> Option<syn::Type> {
     }
 }
 
-/// The Rust types that typify writes, in the generator's words.
+/// The Rust types that typify writes, in the generator's form.
 fn type_of(of: &syn::Type) -> Result<Type> {
     let unexpected = || {
         let shown = quote::ToTokens::to_token_stream(of);
@@ -430,7 +429,7 @@ fn serde_attributes(attributes: &[syn::Attribute]) -> String {
 fn serde_string(attributes: &[syn::Attribute], key: &str) -> Option<String> {
     let mut found = None;
     for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("serde")) {
-        // An argument of another shape is not the one that is asked for.
+        // An argument of another shape is not the requested one.
         let _ = attribute.parse_nested_meta(|meta| {
             let value = meta.value().and_then(|value| value.parse::<syn::LitStr>());
             if meta.path.is_ident(key) {

@@ -1,7 +1,6 @@
-//! Names of the document as Rust identifiers.
+//! Converts names of the description into Rust identifiers.
 
-/// A name in snake case: of a method, a setter, a module. `None` if nothing of
-/// it can be written in Rust.
+/// A name in snake case: of a method, a setter, a module. `None` if no part of it is valid in Rust.
 pub fn snake(name: &str) -> Option<String> {
     let mut ident = String::new();
     for word in words(name) {
@@ -21,14 +20,14 @@ pub fn pascal(name: &str) -> Option<String> {
         ident.extend(letters.next().map(|first| first.to_ascii_uppercase()));
         ident.push_str(letters.as_str());
     }
-    // A digit cannot start a name; a type is not called as a module is.
+    // A digit cannot start a name; a type must not have the name of a module.
     if ident.starts_with(|c: char| c.is_ascii_digit()) {
         ident.insert(0, 'N');
     }
     identifier(ident)
 }
 
-/// What two names have in common if they would be one Rust name.
+/// The common key of two names that would be the same in Rust.
 pub fn squashed(name: &str) -> String {
     words(name).concat().to_ascii_lowercase()
 }

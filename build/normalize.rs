@@ -1,15 +1,12 @@
-//! Stage 5, normalize: the same document in the few words that progenitor and
-//! typify understand.
+//! Stage 5, normalize: reduces the description to the keywords that progenitor and typify support.
 //!
-//! What they trip over as GitHub publishes it, and what becomes of it here:
+//! GitHub's description contains parts that they do not support. This stage converts them:
 //!
-//! - several success bodies become one `oneOf`; a body beside an empty 204
-//!   becomes a nullable one; errors (4xx, 5xx) and 304 are left out, since the
-//!   call path reads them, for every operation the same;
-//! - several request media types: JSON stays, or text, or octets;
-//! - every inline object, enum and union becomes a component, so that types
-//!   are named after where they stand and no heuristic of typify's renames
-//!   them when the document grows;
+//! - several success bodies become one `oneOf`; a body beside an empty 204 becomes a nullable one; errors
+//!   (4xx, 5xx) and 304 are left out, since the call path reads them in the same way for every operation;
+//! - of several request media types, JSON is kept, or text, or octets;
+//! - every inline object, enum and union becomes a component, so that types are named after their location,
+//!   and no heuristic of typify renames them when the description grows;
 //! - `nullable` moves from a component to each `$ref` to it; `nullable-x` is
 //!   `x`, nullable; see [`schema`] for the rest.
 
@@ -29,20 +26,20 @@ pub use schema::unescape_enum_value;
 
 const STAGE: &str = "normalize";
 
-/// The component that stands for "an integer or a name" in a path, such as a
-/// workflow's id or file name. The generator replaces it by a written type.
+/// The component for "an integer or a name" in a path, such as a workflow's id or file name. The generator
+/// replaces it by a hand-written type.
 pub const ID_OR_NAME: &str = "octowire-id-or-name";
 
-/// Marks a component that was inline in a single operation, and so is either
-/// read or sent.
+/// Marks a component that was inline in a single operation, and so is used either in requests or in
+/// responses.
 pub const OF_OPERATION: &str = "x-octowire-of-operation";
 
-/// Rewrites the document. `operations` describes its operations, in order, and `webhooks` its
-/// webhooks; `names` are the component schemas of the whole document, which a hoisted
-/// schema may not be named as, whatever was selected.
+/// Rewrites the description. `operations` describes its operations, in order, and `webhooks` its webhooks.
+/// `names` are the component schemas of the whole description; a hoisted schema must not have one of these
+/// names, regardless of the selection.
 ///
-/// A webhook becomes an operation that answers its payload, behind all others: it is read by the
-/// same rules, and no stage up to the last has to know of two kinds.
+/// A webhook becomes an operation that returns its payload, after all others: it is read by the same rules,
+/// and only the last stage distinguishes the two kinds.
 pub fn normalize(
     document: &Value,
     operations: &[Operation],
@@ -82,7 +79,7 @@ pub fn normalize(
     }))
 }
 
-/// The component schemas' names, to be asked before anything is dropped.
+/// The component schemas' names, collected before any are removed.
 pub fn schema_names(document: &Value) -> BTreeSet<String> {
     document["components"]["schemas"]
         .as_object()
@@ -145,8 +142,8 @@ fn parameters(
     Ok(Value::Array(parameters))
 }
 
-/// A parameter that may be of several types: in a path an id or a name, in a
-/// query the text as it is written there (lists are comma-separated).
+/// A parameter with several types: in a path an id or a name, in a query its text (lists are
+/// comma-separated).
 fn either(schema: &Value, location: &str) -> Value {
     let has_integer = document::array(schema, "oneOf")
         .chain(document::array(schema, "anyOf"))
@@ -199,7 +196,7 @@ fn response(
         [one] => schemas.schema(one, &name, &at)?,
         several => schemas.schema(&json!({ "oneOf": several }), &name, &at)?,
     };
-    // An object of which nothing is said is GitHub's way of saying "nothing".
+    // GitHub writes an object without properties for an empty body.
     let says_nothing = schema["type"] == "object" && schema.get("properties").is_none();
     if nullable || says_nothing {
         schema = schema::nullable(schema);
@@ -211,8 +208,8 @@ fn success(schema: Value) -> Value {
     json!({ "200": { "description": "", "content": { "application/json": { "schema": schema } } } })
 }
 
-/// Leaves out the empty object of another status beside a body that reads `{}` as well, so that
-/// the answer is that body's type and no union.
+/// Removes the empty object of another status beside a body that decodes from `{}` as well, so that the
+/// response has that body's type instead of a union.
 fn without_nothing<'a>(
     document: &'a Value,
     bodies: Vec<&'a Value>,

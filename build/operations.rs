@@ -1,6 +1,5 @@
-//! What the pipeline knows of each operation beside its types: the rows of the
-//! operation table, and the words of its documentation. Read before
-//! [`super::normalize`] drops what progenitor does not understand.
+//! Metadata of each operation beside its types: the rows of the operation table, and the text of its
+//! documentation. It is read before [`super::normalize`] removes the parts that progenitor does not support.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +19,7 @@ pub struct Operation {
     pub tag: String,
     pub method: String,
     pub path: String,
-    /// The server, where the document gives the operation one of its own.
+    /// The server, if the description gives the operation its own.
     pub server: Option<String>,
     pub summary: String,
     pub description: String,
@@ -30,12 +29,11 @@ pub struct Operation {
     pub statuses: Vec<u16>,
     /// Path parameters first, in the order of the path's template.
     pub parameters: Vec<Parameter>,
-    /// The list that pages consist of, where the document has several (our
-    /// overlay's `x-octowire-items`).
+    /// The list that pages consist of, if the description has several (our overlay's `x-octowire-items`).
     pub items: Option<String>,
     /// The rate limit that it counts against (our overlay's `x-octowire-rate-limit-resource`).
     pub rate_limit: String,
-    /// It creates content, which has a limit of its own.
+    /// It creates content, which has a separate limit.
     pub creates_content: bool,
     pub output: Output,
     pub input: Input,
@@ -48,21 +46,21 @@ pub struct Parameter {
     pub name: String,
     pub location: &'static str,
     pub required: bool,
-    /// The value may contain `/`, and means it (GitHub's `x-multi-segment`).
+    /// The value can contain a literal `/` (GitHub's `x-multi-segment`).
     pub multi_segment: bool,
-    /// The value is a list, which GitHub takes as `name[]=a&name[]=b`.
+    /// The value is a list, which GitHub accepts as `name[]=a&name[]=b`.
     pub brackets: bool,
-    /// What else than text GitHub takes where the value is sent as text.
+    /// Types other than text that GitHub accepts for a value that is sent as text.
     pub text: Text,
     pub description: String,
 }
 
-/// What a parameter that is sent as text stands for.
+/// The type of a parameter that is sent as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Text {
     /// Text.
     Plain,
-    /// Text, an integer or a boolean: an id, or one of several types of the document.
+    /// Text, an integer or a boolean: an id, or one of several types of the description.
     Mixed,
     /// `a,b,c`.
     List,
@@ -70,36 +68,36 @@ pub enum Text {
     TimeRange,
 }
 
-/// What the operation answers when it succeeds.
+/// The result of a successful operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Output {
-    /// JSON; `nullable` where another success status comes without a body.
+    /// JSON; `nullable` if another success status has no body.
     Json { nullable: bool },
-    /// Nothing but the status.
+    /// Only the status.
     Empty,
     /// Bytes: an archive, a log, text.
     Bytes,
 }
 
-/// What the operation takes as its body.
+/// The body that the operation takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
     None,
     Json,
     Text,
     OctetStream,
-    /// Of a media type that the caller names, such as `multipart/form-data`.
+    /// With a media type that the caller names, such as `multipart/form-data`.
     Other,
 }
 
-/// What becomes of a call that is sent without a body.
+/// The effect of a call without a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoBody {
     /// It is sent as it is.
     Sent,
     /// It is sent with `{}`.
     EmptyObject,
-    /// It is refused.
+    /// It is rejected.
     Refused,
 }
 
@@ -115,7 +113,7 @@ impl Operation {
     }
 }
 
-/// Describes every operation of the document, in its order.
+/// Describes every operation of the description, in its order.
 pub fn describe(document: &Value) -> Result<Vec<Operation>> {
     let mut ids = BTreeSet::new();
     let mut operations = Vec::new();
@@ -161,20 +159,20 @@ fn describe_one(document: &Value, located: Located<'_>) -> Result<Operation> {
     })
 }
 
-/// Whether people hear of it, as GitHub's `x-github.triggersNotification` tells, or something is
-/// there afterwards that was not there before.
+/// Returns whether the operation notifies users, as GitHub's `x-github.triggersNotification` states, or
+/// creates a resource.
 fn creates_content(method: &str, operation: &Value) -> bool {
     let notifies = operation["x-github"]["triggersNotification"] == true;
     notifies || (method == "post" && operation["responses"].get("201").is_some())
 }
 
-/// A server of the operation's own, if it differs from the document's host.
+/// The operation's own server, if it differs from the description's host.
 fn server(document: &Value, operation: &Value) -> Option<String> {
     let url = operation["servers"][0]["url"].as_str()?;
     (Some(url) != document["servers"][0]["url"].as_str()).then(|| url.to_owned())
 }
 
-/// The operation's parameters with the path item's, which it may override.
+/// The operation's parameters with the path item's, which it can override.
 pub fn resolved_parameters<'a>(
     document: &'a Value,
     located: Located<'a>,
@@ -249,8 +247,8 @@ fn parameters(document: &Value, located: Located<'_>) -> Result<Vec<Parameter>> 
     Ok(parameters)
 }
 
-/// What a parameter stands for if it is sent as text. The document's types are too narrow here, so
-/// that its words count.
+/// The type of a parameter that is sent as text. The description's types are too narrow here, so its words
+/// are used.
 fn text(name: &str, location: &str, schema: &Value, description: &str) -> Text {
     let variants = ["oneOf", "anyOf"].into_iter().flat_map(|key| document::array(schema, key));
     let types: BTreeSet<&str> = variants.filter_map(|variant| variant["type"].as_str()).collect();
@@ -267,7 +265,7 @@ fn text(name: &str, location: &str, schema: &Value, description: &str) -> Text {
     }
 }
 
-/// Whether a value of this name is an id.
+/// Returns whether a value with this name is an id.
 pub fn is_id(name: &str) -> bool {
     name == "id" || name.ends_with("_id")
 }
@@ -296,7 +294,7 @@ fn output(document: &Value, located: Located<'_>) -> Result<Output> {
         (true, _, nullable) => Output::Json { nullable },
         (false, true, _) => Output::Bytes,
         (false, false, true) => Output::Empty,
-        // No success is documented: the answer is a redirect to a file.
+        // No success is documented: the response is a redirect to a file.
         (false, false, false) => Output::Bytes,
     })
 }
@@ -319,9 +317,8 @@ fn input(document: &Value, located: Located<'_>) -> Result<Input> {
     }
 }
 
-/// A body that the document requires must be given, unless the operation is a POST and `{}` is a
-/// body that fits: it makes something of which all is up to GitHub, such as a codespace. To update
-/// nothing is a mistake.
+/// A required body must be set, unless the operation is a POST and `{}` is a valid body: it creates a
+/// resource for which GitHub chooses everything, such as a codespace. An empty update is a mistake.
 fn no_body(document: &Value, located: Located<'_>) -> Result<NoBody> {
     let Some(body) = located.operation.get("requestBody") else { return Ok(NoBody::Sent) };
     let at = format!("{}/requestBody", located.pointer());
@@ -339,10 +336,10 @@ fn no_body(document: &Value, located: Located<'_>) -> Result<NoBody> {
     })
 }
 
-/// How deep a body's `allOf` and variants may nest; what is deeper is asked for.
+/// Maximum nesting of a body's `allOf` and variants; deeper bodies are required.
 const MAX_DEPTH: usize = 30;
 
-/// Whether `{}` is one of the schema's values.
+/// Returns whether `{}` is one of the schema's values.
 fn takes_nothing(document: &Value, schema: &Value, at: &str, depth: usize) -> Result<bool> {
     if depth > MAX_DEPTH {
         return Ok(false);
@@ -375,7 +372,7 @@ fn takes_nothing(document: &Value, schema: &Value, at: &str, depth: usize) -> Re
     Ok(true)
 }
 
-/// Whether a media type is JSON that follows the operation's schema.
+/// Returns whether a media type is JSON that follows the operation's schema.
 pub fn is_json(media: &str) -> bool {
     media.split(';').next().unwrap_or_default().trim() == "application/json"
 }

@@ -1,11 +1,9 @@
-//! Stage 2, overlay: our corrections to the document, as an OpenAPI Overlay
-//! 1.0 document (<https://spec.openapis.org/overlay/v1.0.0.html>).
+//! Stage 2, overlay: our corrections to the description, as an OpenAPI Overlay 1.0 document
+//! (<https://spec.openapis.org/overlay/v1.0.0.html>).
 //!
-//! An action that matches nothing is an error: it means that upstream mended
-//! the defect and the action can go. An action that is right for some
-//! documents only names those in `x-octowire-expected-in`; elsewhere it is
-//! applied where it matches. What may be `null` by an action may be in its
-//! [`twins`].
+//! An action that matches nothing is an error: GitHub has corrected the defect, and the action can be
+//! removed. An action that is correct only for some descriptions names those in `x-octowire-expected-in`; for
+//! others, it is applied where it matches. If an action allows `null`, its [`twins`] allow it as well.
 
 use std::collections::BTreeSet;
 use std::{fs, path::Path};
@@ -20,7 +18,7 @@ use super::{document, twins};
 
 const STAGE: &str = "overlay";
 
-/// An Overlay 1.0 document, as far as the pipeline reads it.
+/// An Overlay 1.0 document, with the parts that the pipeline reads.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Overlay {
     overlay: String,
@@ -31,19 +29,19 @@ pub struct Overlay {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Action {
-    /// RFC 9535 JSONPath of what is corrected.
+    /// RFC 9535 JSONPath of the target.
     pub target: String,
-    /// Why, and what the evidence is.
+    /// The reason and the evidence.
     pub description: String,
-    /// What is merged into each target.
+    /// The value that is merged into each target.
     pub update: Option<Value>,
-    /// Whether each target goes.
+    /// Whether each target is removed.
     #[serde(default)]
     pub remove: bool,
-    /// The documents in which the target must exist; all, if absent.
+    /// The descriptions in which the target must exist; all, if absent.
     #[serde(rename = "x-octowire-expected-in")]
     pub expected_in: Option<Vec<String>>,
-    /// Whether what it says of `null` holds for the [`twins`] as well; it does, if absent.
+    /// Whether a permission of `null` applies to the [`twins`] as well; true if absent.
     #[serde(rename = "x-octowire-twins", default = "yes")]
     pub twins: bool,
 }
@@ -73,22 +71,22 @@ pub fn parse(text: &str) -> Result<Overlay> {
     Ok(overlay)
 }
 
-/// An action that does nothing to a document, though it should.
+/// An action that has no effect on a description, although it should.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stale {
-    /// Its place among the actions.
+    /// Its index among the actions.
     pub index: usize,
     pub target: String,
     /// The first line of its description.
     pub about: String,
-    /// What is wrong, and what to do.
+    /// The defect, and the next step.
     pub message: String,
-    /// Whether its target is there, but what its update refers to is not: nothing is mended, and
-    /// the action must not go.
+    /// Whether its target exists, but a reference of its update does not: the defect is not corrected, and
+    /// the action must stay.
     pub dangling: bool,
 }
 
-/// Why an action does nothing.
+/// The reason why an action has no effect.
 struct Idle {
     message: String,
     dangling: bool,
@@ -102,8 +100,7 @@ impl From<&Stale> for Error {
     }
 }
 
-/// Applies every action, in order. `name` says which document this is, as
-/// [`document_name`] gives it.
+/// Applies every action, in order. `name` identifies the description, as [`document_name`] returns it.
 pub fn apply(document: &mut Value, overlay: &Overlay, name: &str) -> Result<()> {
     match apply_what_matches(document, overlay, name)?.first() {
         None => Ok(()),
@@ -111,8 +108,8 @@ pub fn apply(document: &mut Value, overlay: &Overlay, name: &str) -> Result<()> 
     }
 }
 
-/// Does the same for a document that the overlay was not written for: an older
-/// or a newer one. Gives all the actions that would fail the build.
+/// Does the same for a description that the overlay was not written for: an older or a newer one. Returns all
+/// actions that would fail the build.
 pub fn apply_what_matches(
     document: &mut Value,
     overlay: &Overlay,
@@ -134,8 +131,8 @@ pub fn apply_what_matches(
     Ok(stale)
 }
 
-/// Applies an action, and adds the properties that may be `null` now to `nullable`; gives what to do
-/// about it if it does nothing.
+/// Applies an action, and adds the properties that can be `null` now to `nullable`. If the action has no
+/// effect, returns the next step.
 fn apply_one(
     document: &mut Value,
     action: &Action,
@@ -159,7 +156,7 @@ fn apply_one(
     match (&action.update, action.remove) {
         (Some(update), false) => {
             if let (false, Some(missing)) = (pointers.is_empty(), dangling(document, update)) {
-                // Where it is not expected, it need not do anything.
+                // Where it is not expected, it need not have an effect.
                 let message = format!("refers to `{missing}`, which is not in {name}");
                 return Ok(expected.then_some(Idle { message, dangling: true }));
             }
@@ -181,7 +178,7 @@ fn apply_one(
             if pointers.iter().any(String::is_empty) {
                 return Err("the document as a whole cannot be removed".to_owned());
             }
-            // Later array elements first, so that the indices of the others stay right.
+            // Later array elements first, so that the indices of the others stay valid.
             pointers.sort_by(|a, b| steps(b).cmp(&steps(a)));
             pointers.dedup();
             for pointer in &pointers {
@@ -193,7 +190,7 @@ fn apply_one(
     }
 }
 
-/// Which of GitHub's documents this is: `api.github.com`, `ghec`, `ghes-3.19`.
+/// The variant of GitHub's description: `api.github.com`, `ghec`, `ghes-3.19`.
 pub fn document_name(document: &Value) -> String {
     let info = &document["info"];
     let plan = info["x-github-plan"].as_str().unwrap_or("unknown");
@@ -204,8 +201,8 @@ pub fn document_name(document: &Value) -> String {
     }
 }
 
-/// Overlay 1.0's update: objects merge by key, an array takes the update as
-/// one more element, anything else is replaced.
+/// The update of Overlay 1.0: objects merge by key, an array receives the update as one more element, any
+/// other value is replaced.
 fn merge(target: &mut Value, update: &Value) {
     match (target, update) {
         (Value::Object(target), Value::Object(update)) => {
@@ -235,7 +232,7 @@ fn dangling<'a>(document: &Value, update: &'a Value) -> Option<&'a str> {
     found
 }
 
-/// A variant of a discriminator that is no component.
+/// A variant of a discriminator that is not a component.
 fn undefined_variant<'a>(document: &Value, update: &'a Value) -> Option<&'a str> {
     let mapping = update.get(DISCRIMINATOR)?["mapping"].as_object()?;
     let schemas = &document["components"]["schemas"];
@@ -243,7 +240,7 @@ fn undefined_variant<'a>(document: &Value, update: &'a Value) -> Option<&'a str>
     targets.find(|target| *target != OBJECT && schemas.get(target).is_none())
 }
 
-/// A pointer's steps, so that indices are in the order of numbers.
+/// The steps of a pointer, so that indices sort as numbers.
 fn steps(pointer: &str) -> Vec<(usize, &str)> {
     pointer.split('/').map(|step| (step.parse().unwrap_or_default(), step)).collect()
 }

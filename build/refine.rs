@@ -1,14 +1,13 @@
-//! Stage 9, refine: small passes over what was generated.
+//! Stage 9, refine: small passes over the generated model.
 //!
-//! - properties stand in the document's order;
-//! - what is read is tolerant: a list that is absent or `null` is empty; enums
-//!   keep values that they do not know; unions end in raw JSON;
-//! - what is sent is exact: values are those of the document, and `null` is
-//!   sent only where it is said;
-//! - operations learn what they paginate over and which properties of their
-//!   body can be set one by one;
-//! - types that nothing reaches go;
-//! - payloads of webhooks learn where they say who is concerned.
+//! - properties are in the description's order;
+//! - responses are tolerant: a list that is absent or `null` is empty; enums keep unknown values; unions fall
+//!   back to raw JSON;
+//! - requests are exact: values are those of the description, and `null` is sent only if it is set
+//!   explicitly;
+//! - operations receive the list that they paginate over, and the properties of their body that have setters;
+//! - unreachable types are removed;
+//! - payloads of webhooks receive the fields of the affected resources.
 
 mod bodies;
 mod payloads;
@@ -26,14 +25,14 @@ pub use payloads::{Concerned, Payload, Says, Shape};
 
 const STAGE: &str = "refine";
 
-/// The model with what the passes found out.
+/// The model with the results of the passes.
 pub struct Refined {
     pub types: BTreeMap<String, Definition>,
-    /// The types that are read, and so tolerant; all others are sent.
+    /// The response types, which are tolerant; all others are request types.
     pub read: BTreeSet<String>,
     pub calls: Vec<Call>,
     pub payloads: Vec<Payload>,
-    /// The types of those whom payloads concern.
+    /// The types of the resources that payloads concern.
     pub concerned: BTreeSet<Concerned>,
 }
 
@@ -53,21 +52,21 @@ pub struct Argument {
     pub of: Type,
 }
 
-/// How the body is given.
+/// The ways to set the body.
 pub enum Body {
     None,
-    /// Whole, and property by property.
+    /// As a whole, and property by property.
     Json {
         of: Type,
         properties: Vec<Property>,
     },
     Text,
     Octets,
-    /// Of a media type that the caller names.
+    /// With a media type that the caller names.
     Other,
 }
 
-/// A property of the body that has a setter of its own.
+/// A property of the body with its own setter.
 pub struct Property {
     pub ident: String,
     /// The method that sends `null`, if the document allows it.
@@ -79,14 +78,13 @@ pub struct Property {
     pub nullable: bool,
 }
 
-/// What `stream()` goes over.
+/// The content of `stream()`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Paging {
     None,
-    /// Pages, of which the document does not say what they list.
+    /// Pages whose list the description does not name.
     Pages,
-    /// The page is a list, or has one in a field; `optional` if there may be
-    /// no page at all.
+    /// The page is a list, or has one in a field; `optional` if there might be no page at all.
     List {
         item: Type,
         field: Option<ListField>,
@@ -94,22 +92,22 @@ pub enum Paging {
     },
 }
 
-/// The field of a page that has its list, and what stands beside it.
+/// The field of a page that contains its list, and the fields beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListField {
     pub ident: String,
     /// The name in JSON.
     pub name: String,
-    /// The field that counts the items of all pages: the number `total_count`.
+    /// The field with the number of items of all pages: the number `total_count`.
     pub total: Option<String>,
-    /// The field that says whether results are missing: the boolean `incomplete_results`.
+    /// The field that states whether results are missing: the boolean `incomplete_results`.
     pub incomplete_results: Option<String>,
 }
 
-/// Names that setters may not take.
+/// Names that setters must not have.
 const RESERVED: [&str; 7] = ["send", "stream", "pages", "json", "with", "into_request", "new"];
 
-/// Runs the passes. What `model` has behind the operations are the webhooks, in their order.
+/// Runs the passes. After its operations, `model` has the webhooks, in their order.
 pub fn refine(model: Model, operations: Vec<Operation>, webhooks: Vec<Webhook>) -> Result<Refined> {
     let Model { mut types, mut signatures } = model;
     let (found, expected) = (signatures.len(), operations.len() + webhooks.len());
@@ -154,8 +152,7 @@ fn sort_fields(types: &mut BTreeMap<String, Definition>) {
     }
 }
 
-/// Writes a number or a list as what it is where the document gives it a name;
-/// the name stays, as an alias.
+/// Replaces a named number or list by its type; the name stays, as an alias.
 fn inline_aliases(
     types: &mut BTreeMap<String, Definition>,
     signatures: &mut [Signature],
@@ -174,7 +171,7 @@ fn inline_aliases(
     parts.chain(outer).try_for_each(|of| inline_alias(&aliases, of, 0))
 }
 
-/// How many aliases may stand for one another; more is a circle.
+/// Maximum length of a chain of aliases; a longer one is a cycle.
 const MAX_ALIASES: usize = 32;
 
 fn inline_alias(aliases: &BTreeMap<String, Type>, of: &mut Type, depth: usize) -> Result<()> {
@@ -196,7 +193,7 @@ fn inline_alias(aliases: &BTreeMap<String, Type>, of: &mut Type, depth: usize) -
     }
 }
 
-/// The types that some types are made of.
+/// The types that some types consist of.
 fn reached<'a>(
     types: &'a BTreeMap<String, Definition>,
     roots: impl Iterator<Item = &'a Type>,
@@ -214,11 +211,11 @@ fn reached<'a>(
     reached
 }
 
-/// Short names for a union's variants: what it is, without the union's name.
+/// Short names for a union's variants: their type, without the union's name.
 fn name_variants(name: &str, kind: &mut Kind) {
     let Kind::Union(variants) = kind else { return };
     let own = |of: &str| {
-        // What is sent has the name of what is read, and `Input`.
+        // A request type has the name of the response type, and `Input`.
         let sent = || of.strip_suffix("Input")?.strip_prefix(name.strip_suffix("Input")?);
         of.strip_prefix(name).or_else(sent).unwrap_or(of).to_owned()
     };
@@ -244,8 +241,8 @@ fn name_variants(name: &str, kind: &mut Kind) {
         if usable(index) {
             variant.ident.clone_from(&short[index]);
         }
-        // A union that is read has a variant of this name for what nothing fits; one that is
-        // sent is called alike.
+        // A response union has a variant with this name for values that fit no other; a request union has the
+        // same name.
         if variant.ident == "Other" {
             "OtherVariant".clone_into(&mut variant.ident);
         }
@@ -263,7 +260,7 @@ fn read_tolerantly(definition: &mut Definition) {
     }
 }
 
-/// A property that may be left out and may be `null` tells the two apart.
+/// Optional nullable properties distinguish absent and `null`.
 fn send_exactly(definition: &mut Definition) {
     let Kind::Struct(fields) = &mut definition.kind else { return };
     for field in fields {
@@ -310,7 +307,7 @@ fn call(
     Ok(Call { operation, parameters, body, output: signature.output.clone(), paging })
 }
 
-/// The names of a call's methods, none of them twice.
+/// The names of a call's methods, which are unique.
 struct Setters {
     taken: BTreeSet<String>,
     pointer: String,
@@ -324,8 +321,8 @@ impl Setters {
         }
     }
 
-    /// A setter for what the document calls `name`; `evade` is put before it, or behind it if
-    /// it is a `_`, where the name is taken.
+    /// A setter for the property `name`; if the name is taken, `evade` is put before it, or behind it if it
+    /// is a `_`.
     fn name(&mut self, name: &str, evade: &str) -> Result<String> {
         let Some(mut ident) = names::snake(name) else {
             let message = format!("the name `{name}` cannot be converted to a Rust identifier");
@@ -384,8 +381,7 @@ fn paging(
         total: beside("total_count", &["i64", "f64"]),
         incomplete_results: beside("incomplete_results", &["bool"]),
     };
-    // The list that the overlay names, or the one that there is; of several,
-    // the one that the path is named after.
+    // The list that the overlay names, or the only one; of several, the one after which the path is named.
     let last = operation.path.rsplit('/').find(|segment| !segment.starts_with('{'));
     let wanted = operation.items.as_deref().or(last).map(squashed).unwrap_or_default();
     let is_wanted = |field: &Field| field.ident == "items" || squashed(&field.ident) == wanted;

@@ -1,10 +1,10 @@
-//! Stage 3, required: what a response must have is what it has in every supported version of the
-//! description.
+//! Stage 3, required: a property of a response is required only if every supported version of the description
+//! requires it.
 //!
-//! GitHub documents properties as required that older versions of the description, and so GitHub
-//! Enterprise Server and yesterday's github.com, do not have. The refresh collects them in
-//! `openapi/not-required.tsv`; here they stop being required of responses. What is sent stays as
-//! the current description has it.
+//! GitHub documents properties as required that older versions of the description, and so GitHub Enterprise
+//! Server and earlier states of github.com, do not have. The refresh collects them in
+//! `openapi/not-required.tsv`; this stage makes them optional in responses. Requests stay as in the current
+//! description.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,7 +20,7 @@ const STAGE: &str = "required";
 /// The file's name.
 pub const FILE: &str = "not-required.tsv";
 
-/// Marks the properties of a schema that requests must have and responses need not.
+/// Marks the properties of a schema that are required in requests and not in responses.
 pub const NOT_REQUIRED: &str = "x-octowire-not-required";
 
 /// A property that the description requires, and other supported versions of it do not.
@@ -40,7 +40,7 @@ pub fn read(path: &Path) -> Result<Vec<NotRequired>> {
     parse(&text)
 }
 
-/// Reads the file's text: a line for each property, with its columns separated by tabs.
+/// Reads the file's text: one line for each property, with tab-separated columns.
 pub fn parse(text: &str) -> Result<Vec<NotRequired>> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.starts_with('#'));
     let line = |(index, line): (usize, &str)| match line.split('\t').collect::<Vec<_>>()[..] {
@@ -64,8 +64,8 @@ pub fn parse(text: &str) -> Result<Vec<NotRequired>> {
     lines.filter(|(_, line)| !line.is_empty()).map(line).collect()
 }
 
-/// Stops requiring these properties of responses. A schema that the document does not have is
-/// passed over: the file is about the vendored one.
+/// Makes these properties optional in responses. A schema that the description does not have is skipped: the
+/// file concerns the vendored one.
 pub fn relax(document: &mut Value, properties: &[NotRequired]) {
     let sent = sent_components(document);
     for NotRequired { schema: pointer, property, .. } in properties {
@@ -86,7 +86,7 @@ pub fn relax(document: &mut Value, properties: &[NotRequired]) {
     }
 }
 
-/// Stops requiring the properties that are marked on a schema which is read, and takes the mark off.
+/// Makes the marked properties of a response schema optional, and removes the mark.
 pub fn relax_marked(schema: &mut Value, is_sent: bool) {
     let Some(schema) = schema.as_object_mut() else { return };
     let Some(marked) = schema.shift_remove(NOT_REQUIRED) else { return };
@@ -98,7 +98,7 @@ pub fn relax_marked(schema: &mut Value, is_sent: bool) {
     }
 }
 
-/// The component schemas that requests may hold.
+/// The component schemas that requests can contain.
 pub fn sent_components(document: &Value) -> BTreeSet<String> {
     let mut open: Vec<&str> = Vec::new();
     for located in document::operations(document) {

@@ -11,10 +11,10 @@ use super::webhooks::{self, WEBHOOKS};
 
 const STAGE: &str = "select";
 
-/// Which tags to keep, or which events.
+/// The tags or the events to keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
-    /// Every one of the document.
+    /// All of the description.
     All,
     /// These, by name.
     Only(BTreeSet<String>),
@@ -29,19 +29,17 @@ impl Choice {
     }
 }
 
-/// The Cargo feature that turns a tag on is named as the tag is.
+/// The Cargo feature of a tag has the name of the tag.
 pub fn feature_variable(tag: &str) -> String {
     format!("CARGO_FEATURE_{}", tag.to_uppercase().replace('-', "_"))
 }
 
-/// The Cargo feature that turns an event on is named as the event is, after `webhook-` and with
-/// hyphens.
+/// The Cargo feature of an event is `webhook-` and the name of the event, with hyphens.
 pub fn event_feature_variable(event: &str) -> String {
     format!("CARGO_FEATURE_WEBHOOK_{}", event.to_uppercase())
 }
 
-/// Every tag that an operation of the document has, with the number of its
-/// operations.
+/// Every tag of an operation, with the number of its operations.
 pub fn tags(document: &Value) -> BTreeMap<&str, usize> {
     let mut tags = BTreeMap::new();
     for located in document::operations(document) {
@@ -52,14 +50,14 @@ pub fn tags(document: &Value) -> BTreeMap<&str, usize> {
     tags
 }
 
-/// Every event that a webhook of the document is of, as far as it says so.
+/// Every event of a webhook, if the webhook names one.
 pub fn events(document: &Value) -> BTreeSet<String> {
     let events = document::object(document, WEBHOOKS);
     events.filter_map(|(key, item)| webhooks::event(key, item).ok()).collect()
 }
 
-/// Drops every operation of another tag and every webhook of another event, then every component
-/// that is no longer reached.
+/// Removes every operation of another tag and every webhook of another event, then every component that is no
+/// longer reached.
 pub fn select(document: &mut Value, tags: &Choice, events: &Choice) -> Result<()> {
     for located in document::operations(document) {
         if tag(located.operation).is_none() {
@@ -70,7 +68,7 @@ pub fn select(document: &mut Value, tags: &Choice, events: &Choice) -> Result<()
             ));
         }
     }
-    // Who wants no events is not concerned by what is wrong with them.
+    // Defects of the events do not matter to a build without events.
     if *events != Choice::Only(BTreeSet::new()) {
         for (key, item) in document::object(document, WEBHOOKS) {
             webhooks::event(key, item)?;
@@ -91,9 +89,8 @@ pub fn select(document: &mut Value, tags: &Choice, events: &Choice) -> Result<()
     prune(document)
 }
 
-/// Makes `nullable-x` a reference to `x` where it is the same but for
-/// `nullable`. This needs the whole document: what a type is called must not
-/// depend on whether `x` happens to be selected as well.
+/// Makes `nullable-x` a reference to `x` if it differs only in `nullable`. This needs the whole description:
+/// the name of a type must not depend on whether `x` is selected as well.
 fn fold_nullable(document: &mut Value) {
     let Some(schemas) = document::schemas_mut(document) else { return };
     let pairs: Vec<(String, String)> = schemas
@@ -115,7 +112,7 @@ fn same_but_for_nullable(a: &Value, b: &Value) -> bool {
     a.keys().chain(b.keys()).filter(matters).all(|key| a.get(key) == b.get(key))
 }
 
-/// Drops the components that no path and no webhook reaches.
+/// Removes the components that no path and no webhook reaches.
 pub fn prune(document: &mut Value) -> Result<()> {
     let mut reached: BTreeSet<String> = BTreeSet::new();
     let mut open: Vec<String> = Vec::new();

@@ -1,15 +1,11 @@
-//! Stage 6, tolerate: what is read and what is sent become different schemas,
-//! since they have different rules.
+//! Stage 6, tolerate: separates the schemas of requests and responses, since they have different rules.
 //!
-//! A component that is sent is copied: `x` is read, `x-input` is sent, and
-//! that is its name even if this week nothing reads `x`. What is *sent* stays
-//! exact, except that an optional list may be left out, which is not the same
-//! as being empty. What is *read* is made tolerant by [`super::refine`], once
-//! it knows which types are read.
+//! A component in requests is copied: `x` is for responses, and `x-input` for requests, even if no response
+//! uses `x`. *Requests* stay exact, except that an optional list can be left out, which differs from an empty
+//! one. [`super::refine`] makes *responses* tolerant, once it knows the response types.
 //!
-//! Properties are marked with what the trip through typify would lose: their
-//! order in the document (typify sorts them, GitHub sends them in this order)
-//! and whether `null` may be sent.
+//! Properties are marked with information that typify would lose: their order in the description (typify
+//! sorts them, GitHub sends them in this order) and whether `null` can be sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,24 +19,24 @@ use super::{required, select};
 
 const STAGE: &str = "tolerate";
 
-/// What is known of a property, carried through typify in its description.
+/// Metadata of a property, carried through typify in its description.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Mark {
-    /// The place of the property among its siblings.
+    /// The index of the property among its siblings.
     pub order: usize,
-    /// Whether the document allows `null`.
+    /// Whether the description allows `null`.
     pub nullable: bool,
-    /// What tells which variant of a union it is.
+    /// The discriminator of a union.
     pub decided_by: Option<Discriminator>,
 }
 
-/// Another property of the same object that tells which variant a union is (our overlay's
+/// Another property of the same object that determines the variant of a union (our overlay's
 /// `x-octowire-discriminator`).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Discriminator {
     /// The name of the other property.
     pub property: String,
-    /// For each of its values, the component that the variant is, or `object` for a map.
+    /// For each of its values, the component of the variant, or `object` for a map.
     pub variants: Vec<(String, String)>,
 }
 
@@ -77,7 +73,7 @@ impl Mark {
         format!("\u{E010}{}{null}{decided}\u{E011}{description}", self.order)
     }
 
-    /// Takes the mark off a description.
+    /// Removes the mark from a description.
     pub fn read(description: &str) -> (Self, &str) {
         let marked = description
             .trim_start()
@@ -92,11 +88,11 @@ impl Mark {
     }
 }
 
-/// The sides of an operation that are sent, and the one that is read.
+/// The request and response sides of an operation.
 const SENT: [&str; 2] = ["parameters", "requestBody"];
 const READ: [&str; 1] = ["responses"];
 
-/// Splits what is read from what is sent, and marks properties.
+/// Separates request from response schemas, and marks properties.
 pub fn tolerate(document: &mut Value) -> Result<()> {
     split(document)?;
     select::prune(document).map_err(|e| Error { stage: STAGE, ..e })?;
@@ -134,7 +130,7 @@ fn reached(document: &Value, sides: &[&str]) -> Result<BTreeSet<String>> {
     Ok(reached)
 }
 
-/// Gives the sent side copies of its own.
+/// Creates copies for the request side.
 fn split(document: &mut Value) -> Result<()> {
     let sent = reached(document, &SENT)?;
     let schemas = &document["components"]["schemas"];
@@ -171,7 +167,7 @@ fn split(document: &mut Value) -> Result<()> {
     Ok(())
 }
 
-/// Points every `$ref` to a component to its copy.
+/// Redirects every `$ref` to a component to its copy.
 fn redirect(value: &mut Value, copies: &BTreeMap<String, String>) {
     match value {
         Value::Object(map) => {

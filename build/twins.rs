@@ -1,8 +1,8 @@
-//! Part of stage 2, overlay: what evidence shows of one schema holds for its twins.
+//! Part of stage 2, overlay: evidence about one schema applies to its twins.
 //!
-//! The description writes the same object many times: a pull request is a component for a list,
-//! another one for a single pull request, and an inline schema in each webhook. Where the overlay
-//! says that a property may be `null`, it may be in all of them.
+//! The description contains the same object many times: a pull request is a component for a list, another one
+//! for a single pull request, and an inline schema in each webhook. If the overlay allows a property to be
+//! `null` in one, it can be `null` in all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,25 +13,25 @@ use super::names::squashed;
 use super::required::sent_components;
 use super::webhooks::WEBHOOKS;
 
-/// Two objects are the same if they share this part of the smaller one's properties, in percent.
+/// Two objects are the same if they share this percentage of the smaller one's properties.
 const SHARED: usize = 80;
 
-/// Smaller objects are the same only if they are called the same: a `head` is not a `base`.
+/// Smaller objects are the same only if they have the same name: a `head` is not a `base`.
 const SMALL: usize = 10;
 
-/// How deep schemas may nest; deeper is a mistake that a later stage reports.
+/// Maximum nesting of schemas; deeper is a defect that a later stage reports.
 const MAX_DEPTH: usize = 40;
 
-/// Where a schema has others.
+/// The keywords that contain schemas.
 const NESTING: [&str; 6] =
     ["properties", "items", "additionalProperties", "oneOf", "anyOf", "allOf"];
 
-/// An object that the description writes out.
+/// An object with its properties in the description.
 #[derive(Debug)]
 pub struct Object<'a> {
     /// The JSON pointer of its schema.
     pub pointer: String,
-    /// What it is called: the component or the property that it is.
+    /// Its name: that of the component or the property.
     role: String,
     properties: BTreeMap<&'a str, &'a Value>,
 }
@@ -50,8 +50,7 @@ pub fn spread_nullable(document: &mut Value, properties: &BTreeSet<String>) {
     }
 }
 
-/// The same property of the other objects that are the same, by the JSON pointers of their schemas.
-/// What is sent has no part in it.
+/// The same property of equal objects, by the JSON pointers of their schemas. Requests are excluded.
 pub fn twins_of(document: &Value, objects: &[Object<'_>], property: &str) -> Vec<String> {
     let Some((object, name)) = property.rsplit_once("/properties/") else { return Vec::new() };
     let Some(own) = objects.iter().find(|other| other.pointer == object) else { return Vec::new() };
@@ -69,7 +68,7 @@ pub fn twins_of(document: &Value, objects: &[Object<'_>], property: &str) -> Vec
     objects.iter().filter(is_twin).map(pointer_of).collect()
 }
 
-/// Every object that responses and webhooks consist of.
+/// Every object in responses and webhooks.
 pub fn objects(document: &Value) -> Vec<Object<'_>> {
     let sent = sent_components(document);
     let mut found = Vec::new();
@@ -103,7 +102,7 @@ fn collect<'a>(schema: &'a Value, at: &str, role: &str, depth: usize, found: &mu
     }
     let properties: BTreeMap<&str, &Value> =
         document::object(schema, "properties").map(|(name, of)| (name.as_str(), of)).collect();
-    // Most are plain: no pointer is written for these.
+    // Most are plain: no pointer is built for these.
     let nests = |schema: &Value| NESTING.iter().any(|key| schema.get(key).is_some());
     for (name, property) in properties.iter().filter(|(_, property)| nests(property)) {
         let at = format!("{at}{}", pointer(&["properties", name]));
@@ -126,7 +125,7 @@ fn collect<'a>(schema: &'a Value, at: &str, role: &str, depth: usize, found: &mu
 
 fn are_twins(one: &Object<'_>, other: &Object<'_>) -> bool {
     let smaller = one.properties.len().min(other.properties.len());
-    // Asked first, since it is cheap.
+    // Checked first, since it is cheap.
     if smaller < SMALL && one.role != other.role {
         return false;
     }
@@ -134,7 +133,7 @@ fn are_twins(one: &Object<'_>, other: &Object<'_>) -> bool {
     shared > 1 && shared * 100 >= smaller * SHARED
 }
 
-/// Roughly what a schema describes: `string`, `object`, …
+/// The approximate type of a schema: `string`, `object`, …
 fn kind<'a>(document: &'a Value, schema: &'a Value) -> &'a str {
     let schema = document::resolve(document, schema, "overlay", "").unwrap_or(schema);
     if ["allOf", "oneOf", "anyOf", "properties"].iter().any(|key| schema.get(key).is_some()) {

@@ -1,5 +1,4 @@
-//! Stage 1, verify: is this the document that we think it is, and one that the
-//! pipeline can read?
+//! Stage 1, verify: checks that the document is the expected one, and that the pipeline can read it.
 
 use std::{fs, path::Path};
 
@@ -12,7 +11,7 @@ use super::error::{Error, Result};
 
 const STAGE: &str = "verify";
 
-/// `upstream.toml`: where the vendored document comes from.
+/// `upstream.toml`: the source of the vendored description.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(
@@ -28,7 +27,7 @@ pub struct Upstream {
     pub license: String,
 }
 
-/// Reads the vendored document and checks it against its `upstream.toml`.
+/// Reads the vendored description and checks it against its `upstream.toml`.
 pub fn vendored(document: &Path, upstream: &Path) -> Result<Value> {
     let bytes = read(document)?;
     let upstream = String::from_utf8(read(upstream)?)
@@ -54,7 +53,7 @@ pub fn vendored(document: &Path, upstream: &Path) -> Result<Value> {
     parse(&bytes, document)
 }
 
-/// Reads a document that the user names, of which no checksum is known.
+/// Reads a description that the user names, which has no known checksum.
 pub fn other(document: &Path) -> Result<Value> {
     parse(&read(document)?, document)
 }
@@ -71,7 +70,7 @@ fn parse(bytes: &[u8], path: &Path) -> Result<Value> {
     Ok(document)
 }
 
-/// Checks that the document has what the later stages rely on.
+/// Checks that the description has the parts that later stages rely on.
 pub fn check(document: &Value) -> Result<()> {
     match document["openapi"].as_str() {
         Some(version) if version.starts_with("3.0.") => {}

@@ -1,6 +1,5 @@
-//! What the pipeline knows of each webhook beside its payload's type: which event and action it
-//! is of, and the words of its documentation. Read before [`super::normalize`] drops what
-//! progenitor does not understand.
+//! Metadata of each webhook beside its payload's type: its event and action, and the text of its
+//! documentation. It is read before [`super::normalize`] removes the parts that progenitor does not support.
 
 use std::collections::BTreeSet;
 
@@ -11,21 +10,21 @@ use super::error::{Error, Result};
 
 const STAGE: &str = "webhooks";
 
-/// Where the document has its webhooks. OpenAPI 3.0 has no place of its own for them.
+/// The location of webhooks in the description. OpenAPI 3.0 has no place for them.
 pub const WEBHOOKS: &str = "x-webhooks";
 
-/// How deep the variants of a payload may nest; deeper is a mistake that another place reports.
+/// Maximum nesting of the variants of a payload; deeper is a defect that another place reports.
 const MAX_DEPTH: usize = 30;
 
 /// One payload that GitHub delivers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Webhook {
-    /// `issues-opened`: its name in the document.
+    /// `issues-opened`: its name in the description.
     pub key: String,
-    /// `issues`: what `X-GitHub-Event` says, after which the Cargo feature is called.
+    /// `issues`: the value of `X-GitHub-Event`, which names the Cargo feature.
     pub event: String,
-    /// `opened`: the values of the payload's `action` by which it is told from others of its event;
-    /// empty for an event that has no actions, or free ones.
+    /// `opened`: the values of the payload's `action` that distinguish it from others of its event; empty for
+    /// an event that has no actions, or free ones.
     pub actions: Vec<String>,
     /// Of the event.
     pub summary: String,
@@ -34,7 +33,7 @@ pub struct Webhook {
     pub documentation_url: String,
 }
 
-/// Describes every webhook of the document, in its order.
+/// Describes every webhook of the description, in its order.
 pub fn describe(document: &Value) -> Result<Vec<Webhook>> {
     let mut webhooks: Vec<Webhook> = Vec::new();
     for (key, item) in document::object(document, WEBHOOKS) {
@@ -57,10 +56,10 @@ pub fn describe(document: &Value) -> Result<Vec<Webhook>> {
     Ok(webhooks)
 }
 
-/// The event that a webhook of the document is of.
+/// The event of a webhook.
 pub fn event(key: &str, item: &Value) -> Result<String> {
-    // The examples of `X-GitHub-Event` say `discussions` and `project-v2` for what is delivered as
-    // `discussion` and `projects_v2`; the subcategory has hyphens at times, which no event has.
+    // The examples of `X-GitHub-Event` have `discussions` and `project-v2` for deliveries with `discussion`
+    // and `projects_v2`; some subcategories have hyphens, which no event has.
     let subcategory = &item["post"]["x-github"]["subcategory"];
     match subcategory.as_str().filter(|name| !name.is_empty()) {
         Some(name) => Ok(name.replace('-', "_")),
@@ -72,7 +71,7 @@ pub fn event(key: &str, item: &Value) -> Result<String> {
     }
 }
 
-/// The schema of a webhook's payload, and where it stands.
+/// The schema of a webhook's payload, and its location.
 pub fn payload<'a>(document: &'a Value, key: &str) -> Result<(&'a Value, String)> {
     let at = format!("{}/post/requestBody", pointer(key));
     let body = &document[WEBHOOKS][key]["post"]["requestBody"];
@@ -101,7 +100,7 @@ fn describe_one(document: &Value, key: &str, item: &Value) -> Result<Webhook> {
     })
 }
 
-/// The values that the payload's `action` may have.
+/// The possible values of the payload's `action`.
 fn collect_actions(
     document: &Value,
     schema: &Value,

@@ -1,8 +1,7 @@
 //! Stage 10, write: the refined model as Rust source.
 //!
-//! One module `types`, one module of call builders for each scope (`issues`,
-//! `repos`, …) with a handle to start from, and the operation table; and, apart from these, the
-//! events of webhooks.
+//! The output is one module `types`, one module of call builders for each scope (`issues`, `repos`, …) with a
+//! handle, the operation table; and, separately, the events of webhooks.
 
 mod calls;
 mod docs;
@@ -20,10 +19,10 @@ use super::refine::Refined;
 
 const STAGE: &str = "write";
 
-/// The most properties that a record may have; `src/wire/record.rs` relies on it.
+/// Maximum number of properties of a record; `src/wire/record.rs` relies on it.
 const MAX_FIELDS: usize = 256;
 
-/// Writes everything. `document` names the document it was made from.
+/// Writes everything. `document` names the source document.
 pub fn write(refined: &Refined, document: &str, version: &str) -> Result<String> {
     calls::check(refined)?;
     types::check(refined)?;
@@ -48,8 +47,8 @@ pub fn events(refined: &Refined) -> Result<String> {
     events::write(&refined.payloads, &refined.concerned)
 }
 
-/// Writes the table by which the tests decode each operation's examples into
-/// its type. It is compiled by no one but them.
+/// Writes the table with which the tests decode each operation's examples into its type. Only the tests
+/// compile it.
 pub fn decoders(refined: &Refined) -> String {
     let mut types: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for call in &refined.calls {
@@ -67,8 +66,8 @@ pub fn decoders(refined: &Refined) -> String {
     format!("match operation {{\n{arms}_ => return None,\n}}\n")
 }
 
-/// Writes the unions that are read, with samples of their variants, by which the tests hold the choice
-/// between them. It is compiled by no one but them.
+/// Writes the unions in responses, with samples of their variants, with which the tests check the choice
+/// between them. Only the tests compile it.
 pub fn unions(refined: &Refined) -> String {
     unions::write(refined)
 }
@@ -85,12 +84,12 @@ fn too_large(refined: &Refined) -> Result<()> {
     Ok(())
 }
 
-/// Whether this is a time, which is sent as GitHub writes times.
+/// Returns whether this is a time, which is sent in GitHub's notation.
 fn is_time(of: &Type) -> bool {
     matches!(of, Type::Path(path) if path.starts_with("::chrono::DateTime"))
 }
 
-/// Whether this is a date without a time.
+/// Returns whether this is a date without a time.
 fn is_date(of: &Type) -> bool {
     matches!(of, Type::Path(path) if path == "::chrono::NaiveDate" || path == "::chrono::naive::NaiveDate")
 }
@@ -103,9 +102,8 @@ fn is_text(of: &Type) -> bool {
     matches!(of, Type::Path(path) if path == "String")
 }
 
-/// A type as it is written; `types` leads to the module of generated types.
-/// Rust's own are written by their whole path, since operations and components
-/// may be called as they are.
+/// A type in source form; `types` is the path of the module of generated types. Types of the standard library
+/// have their full path, since operations and components can have the same names.
 fn shown(of: &Type, types: &str) -> String {
     match of {
         Type::Named(name) => format!("{types}{name}"),

@@ -1,17 +1,17 @@
-//! A service that signs in as a GitHub App's installations, and never thinks of tokens.
+//! A service that authenticates as a GitHub App's installations, without code for tokens.
 //!
 //! ```text
 //! cargo run --example app_installation
 //! ```
 //!
-//! runs without credentials and without a network, against a stand-in for GitHub that verifies the
-//! App's signatures.
+//! runs without credentials and without a network, against a fake of GitHub that verifies the App's
+//! signatures.
 //!
 //! ```text
 //! GITHUB_APP_ID=… GITHUB_APP_PRIVATE_KEY_FILE=app.pem cargo run --example app_installation -- octo-org
 //! ```
 //!
-//! signs in at github.com as the installation of this organization, and only reads.
+//! authenticates at github.com as the installation of this organization, and only reads.
 
 #[path = "support/app.rs"]
 mod app;
@@ -53,7 +53,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn work(github: &Client) -> Result<(), Box<dyn Error>> {
-    // The first calls wait for one token between them; it is renewed before its hour ends.
+    // The first calls share one token request; the token is refreshed before its hour ends.
     let calls = (0..100).map(|_| repositories(github));
     let answers = futures_util::future::try_join_all(calls).await?;
     println!(
@@ -63,19 +63,19 @@ async fn work(github: &Client) -> Result<(), Box<dyn Error>> {
         answers[0]
     );
 
-    // The App itself, for the few endpoints that ask for its JWT.
+    // The App itself, for the few endpoints that require its JWT.
     let installations = github.as_app()?;
     let installations = installations.request(Method::GET, "/app/installations");
     for installation in installations.send::<Vec<Value>>().await?.iter() {
         let Some(id) = installation["id"].as_u64() else { continue };
-        // A handle for another installation shares connections, settings and the JWT. Here its
-        // token can do no more than what this loop is for.
+        // A handle for another installation shares connections, settings and the JWT. Its token only has the
+        // permissions that this loop needs.
         let reader = github.installation(Installation::id(id).permission("metadata", "read"))?;
         let (login, count) = (&installation["account"]["login"], repositories(&reader).await?);
         println!("{} ({login}): {count} repositories", reader.identity());
     }
 
-    // What can go wrong has a name, and says what to do about it.
+    // Every failure has a kind and a next step.
     let elsewhere = github.installation(Installation::of_user("nobody-by-this-name-0"))?;
     match repositories(&elsewhere).await {
         Err(error) if error.auth_failure() == Some(AuthFailure::InstallationNotFound) => {
@@ -86,7 +86,7 @@ async fn work(github: &Client) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// How many repositories a client may see.
+/// The number of repositories that a client can access.
 async fn repositories(github: &Client) -> octowire::Result<u64> {
     let answer = github.request(Method::GET, "/installation/repositories").send::<Value>().await?;
     Ok(answer["total_count"].as_u64().unwrap_or_default())

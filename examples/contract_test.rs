@@ -1,17 +1,17 @@
-//! How an application tests itself against GitHub's contract: what it calls is pinned, and its code runs
-//! against a mock that keeps to GitHub's document.
+//! How an application tests itself against GitHub's contract: its operations are pinned, and its code runs
+//! against a mock that conforms to GitHub's OpenAPI description.
 //!
 //! ```text
 //! cargo test --example contract_test --features testing
 //! ```
 //!
-//! In an application, `octowire` is a dependency, and once more a dev-dependency with the feature
-//! `testing`; the tests stand in `tests/`. The pin, `contract_test.pin.json`, is committed:
-//! `OCTOWIRE_UPDATE_PIN=1 cargo test …` writes it anew.
+//! In an application, `octowire` is a dependency, and also a dev-dependency with the feature `testing`; the
+//! tests are in `tests/`. The pin, `contract_test.pin.json`, is committed: `OCTOWIRE_UPDATE_PIN=1 cargo test
+//! …` writes it again.
 
 use octowire::{Client, Result};
 
-/// What the application does: a label for every open issue that has none.
+/// The application: it adds a label to every open issue without one.
 async fn triage(github: &Client, owner: &str, repo: &str) -> Result<usize> {
     let mut labelled = 0;
     let mut issues = github.issues().list_for_repo().owner(owner).repo(repo).state("open").stream();
@@ -41,7 +41,7 @@ mod tests {
 
     use super::triage;
 
-    /// Fails when a new version of the library brings a change of what the application calls.
+    /// Fails when a new version of the library changes an operation that the application calls.
     #[test]
     fn what_is_called_is_as_it_was() {
         let pin = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/contract_test.pin.json");
@@ -51,7 +51,7 @@ mod tests {
     #[tokio::test]
     async fn issues_without_a_label_get_one() {
         let mock = MockGitHub::start().await;
-        // In a staging environment, the same checker looks at GitHub's own answers.
+        // In a staging environment, the same checker validates GitHub's own responses.
         let checker = Checker::new();
         let github = mock.client_builder().contract(checker.clone()).build().unwrap();
         let create = |title| github.issues().create().owner("acme").repo("rocket").title(title);

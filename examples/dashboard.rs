@@ -1,10 +1,10 @@
-//! The dashboard, with live traffic on a mock of GitHub that fails now and then.
+//! The dashboard, with live traffic on a mock of GitHub that fails occasionally.
 //!
 //! ```text
 //! cargo run --example dashboard --features dashboard,testing,webhooks-core
 //! ```
 //!
-//! plays without a token and without a network until Ctrl-C; open the address that it prints.
+//! runs without a token and without a network until Ctrl-C; open the address that it prints.
 
 #[path = "support/traffic.rs"]
 mod traffic;
@@ -42,7 +42,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .delay(Duration::from_millis(300))
         .fault(Fault::Reset)
         .pass();
-    // What a gateway in front of GitHub might ask for.
+    // A header that a gateway in front of GitHub might require.
     let plan = Plan::new("gateway", Period::Month, "USD")
         .tier(1_000, 0)
         .tier(10_000, 29_00)
@@ -68,13 +68,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn handle(delivery: Delivery) -> octowire::Result<()> {
-    // Some fail, and are tried again.
+    // Some fail, and are retried.
     let fails = delivery.id().ends_with('7');
     tokio::time::sleep(Duration::from_millis(50)).await;
     if fails { Err(Client::with_token("").unwrap_err()) } else { Ok(()) }
 }
 
-/// Some deliveries, of which a few are not signed as they should be.
+/// Some deliveries, of which a few have invalid signatures.
 async fn deliveries(receiver: Receiver) {
     for number in 0_u64.. {
         let body = format!(r#"{{"zen":"Keep it logically awesome.","hook_id":{number}}}"#);

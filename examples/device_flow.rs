@@ -1,17 +1,17 @@
-//! A user signs in from a terminal, with a browser elsewhere.
+//! A user signs in from a terminal, with a browser on another device.
 //!
 //! ```text
 //! cargo run --example device_flow
 //! ```
 //!
-//! runs without credentials and without a network, against a stand-in for GitHub's login whose user
-//! takes three seconds.
+//! runs without credentials and without a network, against a fake of GitHub's login whose user takes three
+//! seconds.
 //!
 //! ```text
 //! GITHUB_CLIENT_ID=… cargo run --example device_flow
 //! ```
 //!
-//! signs you in at github.com. The device flow has to be switched on in the application's settings.
+//! signs you in at github.com. Enable the device flow in the application's settings.
 
 #[path = "support/login.rs"]
 mod login;
@@ -50,8 +50,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Err(error) => return Err(error.into()),
     };
 
-    // The token is refreshed for as long as it is used, without a secret. A tool that runs more than
-    // once gives its client a token store, since a refresh token can be used once.
+    // The token is refreshed for as long as it is used, without a secret. A tool that runs more than once
+    // configures a token store, since a refresh token can be used only once.
     let user = github.with_auth(UserToken::new(oauth, token).named("the-user-of-this-tool"));
     let answer = user.request(Method::GET, "/user").send::<Value>().await?;
     println!("Signed in as {}.", answer["login"].as_str().unwrap_or("somebody"));

@@ -1,12 +1,13 @@
-//! How a bot moves from a client that was written by hand to this one, while it runs.
+//! How a bot migrates from a hand-written client to this library while it runs.
 //!
 //! ```text
 //! cargo run --example migration --features shadow,testing
 //! ```
 //!
-//! plays it without a token and without a network, against a mock of GitHub: the new client is mirrored,
-//! a defect of the old one is found and mended, the traffic is shifted step by step, a permission goes
-//! missing on the way, and in the end the old client can be removed. Nobody who reads notices anything.
+//! runs without a token and without a network, against a mock of GitHub: the new client is mirrored, a defect
+//! of the old one is found and corrected, the traffic is shifted step by step, a permission is lost during
+//! the rollout, and in the end the old client can be removed. The results of reads never change for the
+//! caller.
 
 #[path = "support/by_hand.rs"]
 mod by_hand;
@@ -20,7 +21,7 @@ use octowire::shadow::{Decision, Failure, Rules, Shadow, Stage, StepBack};
 use octowire::testing::MockGitHub;
 use serde::Serialize;
 
-/// What the bot knows of an issue, whoever reads it.
+/// The bot's data about an issue, from either client.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 struct Issue {
     number: i64,
@@ -28,7 +29,7 @@ struct Issue {
     comments: i64,
 }
 
-/// What the bot knows of a failure.
+/// The bot's classification of a failure.
 #[derive(Debug)]
 enum BotError {
     ByHand(reqwest::Error),
@@ -38,9 +39,9 @@ enum BotError {
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 type Sides = Shadow<Arc<ByHand>, Client>;
 
-/// How many issues the repository has: two pages.
+/// The number of issues in the repository: two pages.
 const ISSUES: usize = 45;
-/// How many comparisons a decision needs here; 100 by default.
+/// The number of comparisons for a decision in this example; 100 by default.
 const ENOUGH: u64 = 15;
 
 #[tokio::main]
@@ -51,7 +52,7 @@ async fn main() -> Result<()> {
     let shadow = Shadow::builder(Arc::clone(&old), mock.client())
         .stage(Stage::Mirror { share: 1.0 })
         .rules(Rules::default().unordered_by("$", "number"))
-        // Both clients fail in their own way: these are the failures that are alike.
+        // Each client has its own errors: this defines which of them are equal.
         .errors(|error: &BotError| match error {
             BotError::ByHand(error) => match error.status() {
                 Some(status) if status.as_u16() == 404 => Failure::answer("404"),
@@ -60,7 +61,7 @@ async fn main() -> Result<()> {
             },
             BotError::Octowire(error) => Failure::from(error),
         })
-        // A mock on the same machine says nothing of latency.
+        // A mock on the same machine says nothing about latency.
         .step_back(StepBack::default().minimum(ENOUGH).latency_ratio(None))
         .on_change(|change| println!("  the stage changes: {change}"))
         .build()?;
@@ -83,7 +84,7 @@ async fn main() -> Result<()> {
         }
         traffic(&shadow).await?;
     }
-    // Only the new client asks for a hundred at a time.
+    // Only the new client requests a hundred at a time.
     let refused = mock
         .on(|github| github.issues().list_for_repo().per_page(100))
         .error(403, "Resource not accessible by integration");
@@ -107,19 +108,19 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// What the bot does all day: it reads the issues of many repositories.
+/// The normal work of the bot: it reads the issues of many repositories.
 async fn traffic(shadow: &Sides) -> Result<()> {
     for number in 0..2 * ENOUGH {
         let repo = format!("rocket-{number}");
         let issues = issues(shadow, "acme", &repo).await;
         issues.map_err(|error| format!("{repo}: {error:?}"))?;
-        // A bot that is less in a hurry than this one need not wait for its mirrors.
+        // A bot with more time does not need to wait for its mirrors.
         shadow.settled().await;
     }
     Ok(())
 }
 
-/// The bot's own function, which has called the old client before.
+/// The bot's own function, which called the old client before.
 async fn issues(shadow: &Sides, owner: &str, repo: &str) -> Result<Vec<Issue>, BotError> {
     let key = format!("{owner}/{repo}");
     let [for_old, for_new] = [(); 2].map(|()| (owner.to_owned(), repo.to_owned()));
@@ -131,13 +132,13 @@ async fn issues(shadow: &Sides, owner: &str, repo: &str) -> Result<Vec<Issue>, B
                 all_issues(&github, &for_new.0, &for_new.1).await.map_err(BotError::Octowire)
             },
         )
-        // A repository is served by one client.
+        // One client serves a repository.
         .key(key)
         .run()
         .await
 }
 
-/// The same by this library: the function that stays.
+/// The same with this library: the function that remains.
 async fn all_issues(github: &Client, owner: &str, repo: &str) -> octowire::Result<Vec<Issue>> {
     let list = github.issues().list_for_repo().owner(owner).repo(repo).per_page(100);
     let mut pages = list.stream();

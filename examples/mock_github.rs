@@ -5,9 +5,9 @@
 //! curl -i http://127.0.0.1:4010/repos/octocat/hello-world/issues
 //! ```
 //!
-//! It answers every operation of GitHub's document until Ctrl-C, keeps requests to the document, and
-//! remembers issues, comments and labels. Tests in any language tell it what is different, and ask what
-//! came in:
+//! It serves every operation of GitHub's OpenAPI description until Ctrl-C, validates requests against the
+//! description, and stores issues, comments and labels. Tests in any language configure it and read the
+//! received requests:
 //!
 //! ```text
 //! curl http://127.0.0.1:4010/octowire-mock/stubs -d '{ "operation": "issues/get", "parameters": { "owner": "acme" },
@@ -65,7 +65,7 @@ async fn run(arguments: impl Iterator<Item = String>) -> Result<(), Box<dyn Erro
     Ok(())
 }
 
-/// What the arguments say; nothing if they ask for help.
+/// Parses the arguments; returns nothing if they ask for help.
 fn settings(
     mut arguments: impl Iterator<Item = String>,
 ) -> Result<Option<MockBuilder>, Box<dyn Error>> {

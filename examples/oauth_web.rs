@@ -1,18 +1,18 @@
-//! A user signs in by the browser.
+//! A user signs in with the browser.
 //!
 //! ```text
 //! cargo run --example oauth_web
 //! ```
 //!
-//! runs without credentials and without a network, against a stand-in for GitHub's login page whose
-//! user agrees at once.
+//! runs without credentials and without a network, against a fake of GitHub's login page whose user agrees
+//! immediately.
 //!
 //! ```text
 //! GITHUB_CLIENT_ID=… GITHUB_CLIENT_SECRET=… cargo run --example oauth_web
 //! ```
 //!
-//! signs you in at github.com. The application needs the callback URL `http://127.0.0.1/callback`;
-//! GitHub takes any port of this machine for it.
+//! signs you in at github.com. The application needs the callback URL `http://127.0.0.1/callback`; GitHub
+//! accepts any port of this machine for it.
 
 #[path = "support/login.rs"]
 mod login;
@@ -28,7 +28,7 @@ use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // A web application has a server already; this one is for the one callback.
+    // A web application already has a server; this one handles a single callback.
     let server = TcpListener::bind("127.0.0.1:0").await?;
     let redirect_uri = format!("http://{}/callback", server.local_addr()?);
 
@@ -62,8 +62,8 @@ fn begin(oauth: &OAuthApp, github: &Client) -> octowire::Result<Authorization> {
     // A GitHub App has permissions; an OAuth app adds .scopes(["repo"]).
     let sign_in = oauth.authorization(github).begin()?;
 
-    // The user is away for minutes, and may come back to another process: what is needed then goes
-    // into the user's session.
+    // The user is away for minutes, and the callback can reach another process, so the pending authorization
+    // is stored in the user's session.
     let session = sign_in.into_session();
     Authorization::from_session(oauth, session)
 }
@@ -76,7 +76,7 @@ async fn finish(
 ) -> Result<(), Box<dyn Error>> {
     let (mut socket, callback) = loop {
         let (mut socket, _) = server.accept().await?;
-        // Browsers ask for an icon, too, and open connections that they do not use.
+        // Browsers also request an icon, and open connections that they do not use.
         match login::receive(&mut socket).await {
             Ok(Some(request)) if request.target.starts_with("/callback") => {
                 break (socket, request.target);
@@ -88,7 +88,7 @@ async fn finish(
     let token = match sign_in.exchange(github, callback).await {
         Ok(token) => token,
         Err(error) => {
-            // The user sees no details; the log does, and there is no secret in them.
+            // The user sees no details; the log does, and contains no secret.
             let page = match error.auth_failure() {
                 Some(AuthFailure::Denied) => "You did not agree, and nothing happened.",
                 _ => "That did not work. Please begin again.",
@@ -98,14 +98,14 @@ async fn finish(
         }
     };
 
-    // Whose token is it? Users choose the account themselves.
+    // Identify the account of the token, since users choose it themselves.
     let first = github.with_auth(UserToken::new(oauth.clone(), token.clone()));
     let user = first.request(Method::GET, "/user").send::<Value>().await?;
     let name = user["login"].as_str().unwrap_or("somebody");
     login::answer(&mut socket, "200 OK", "", &format!("Hello {name}, you are signed in.")).await?;
 
-    // From here on the token is refreshed for as long as it is used. In production give the client
-    // a token store, since a refresh token can be used once.
+    // From here on, the token is refreshed for as long as it is used. In production, configure a token store,
+    // since a refresh token can be used only once.
     let user = github.with_auth(UserToken::new(oauth.clone(), token).named(name));
     println!("Signed in as {name}, with the identity {}.", user.identity());
     Ok(())

@@ -1,11 +1,11 @@
-//! Traces for OpenTelemetry: the spans of a call and of its attempts, as an exporter gets them.
+//! Traces for OpenTelemetry: the spans of a call and of its attempts, as an exporter receives them.
 //!
 //! ```text
 //! cargo run --example opentelemetry --features testing
 //! ```
 //!
-//! plays against a mock of GitHub that fails once, and writes the spans to the terminal. An application has
-//! the exporter of its collector in the place of `opentelemetry_stdout`, such as `opentelemetry-otlp`.
+//! uses a mock of GitHub that fails once, and writes the spans to the terminal. An application uses the
+//! exporter of its collector instead of `opentelemetry_stdout`, such as `opentelemetry-otlp`.
 
 use std::error::Error;
 
@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let provider = SdkTracerProvider::builder()
         .with_simple_exporter(opentelemetry_stdout::SpanExporter::default())
         .build();
-    // `otel.name`, `otel.kind` and the fields of the spans become what they are called after.
+    // `otel.name`, `otel.kind` and the fields of the spans become the corresponding OpenTelemetry fields.
     let traces = tracing_opentelemetry::layer().with_tracer(provider.tracer("example"));
     let own = Targets::new().with_target("octowire", LevelFilter::DEBUG);
     tracing_subscriber::registry().with(traces.with_filter(own)).init();

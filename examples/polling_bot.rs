@@ -1,17 +1,17 @@
-//! A bot that has no webhooks and asks for new issues every ten seconds, and what that costs.
+//! A bot without webhooks that polls for new issues every ten seconds, and the cost of the polls.
 //!
 //! ```text
 //! cargo run --example polling_bot
 //! ```
 //!
-//! plays an hour of it without a token and without a network, against a stand-in for GitHub: 20
-//! repositories, an issue now and then, and a new token every quarter of an hour.
+//! simulates an hour without a token and without a network, against a fake of GitHub: 20 repositories, a new
+//! issue occasionally, and a new token every quarter of an hour.
 //!
 //! ```text
 //! GITHUB_TOKEN=… cargo run --example polling_bot -- --live rust-lang/rust
 //! ```
 //!
-//! asks github.com for a minute, and only reads.
+//! polls github.com for a minute, and only reads.
 
 #[path = "support/changing.rs"]
 mod changing;
@@ -43,10 +43,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Plays the hour.
+/// Simulates the hour.
 async fn an_hour() -> Result<(), Box<dyn Error>> {
     let github = changing::GitHub::start().await?;
-    // An hour takes seconds here, so that GitHub's points a minute are left out.
+    // An hour takes seconds here, so GitHub's points per minute are disabled.
     let client = Client::builder()
         .base_url(&github.base_url)
         .auth(Renewed::default())
@@ -71,7 +71,7 @@ async fn an_hour() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Asks the real GitHub.
+/// Polls the real GitHub.
 async fn a_minute(repository: &str) -> Result<(), Box<dyn Error>> {
     let client = Client::from_env()?;
     let mut tally = Tally::default();
@@ -89,7 +89,7 @@ async fn ask(client: &Client, path: &str) -> octowire::Result<Response<Value>> {
     client.request(Method::GET, path).query("sort", "created").send().await
 }
 
-/// What the polls cost.
+/// The cost of the polls.
 #[derive(Default)]
 struct Tally {
     polls: u32,
@@ -113,7 +113,7 @@ impl Tally {
     }
 }
 
-/// One identity, whose tokens are renewed.
+/// One identity, whose tokens are refreshed.
 #[derive(Debug, Default)]
 struct Renewed(AtomicU32);
 

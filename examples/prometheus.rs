@@ -1,11 +1,11 @@
-//! Metrics for Prometheus: a client with some traffic, and what it tells at `/metrics`.
+//! Metrics for Prometheus: a client with some traffic, and its metrics at `/metrics`.
 //!
 //! ```text
 //! cargo run --example prometheus --features metrics,testing -- --listen 127.0.0.1:9464
 //! curl http://127.0.0.1:9464/metrics
 //! ```
 //!
-//! plays without a token and without a network, against a mock of GitHub that fails now and then, until
+//! runs without a token and without a network, against a mock of GitHub that fails occasionally, until
 //! Ctrl-C. `dashboards/grafana.json` shows these metrics.
 
 #[path = "support/traffic.rs"]
@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ["--listen", address] => address,
         _ => return Err("usage: prometheus [--listen ADDRESS:PORT]".into()),
     };
-    // Before the client is built, so that it can say what its metrics are.
+    // Before the client is built, so that it can describe its metrics.
     let metrics = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Prefix("octowire_".to_owned()), &BUCKETS)?
         .install_recorder()?;
@@ -51,7 +51,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let traffic = tokio::spawn(traffic::traffic(mock.client()));
     let interrupted = async {
         if tokio::signal::ctrl_c().await.is_err() {
-            // Without signals, it goes on until it is killed.
+            // Without signals, it continues until it is killed.
             std::future::pending::<()>().await;
         }
     };

@@ -1,4 +1,4 @@
-//! A tour of Octowire: reading lists and files, writing an issue, and what goes wrong.
+//! A tour of Octowire: reading lists and files, writing an issue, and handling errors.
 //!
 //! ```text
 //! cargo run --example quickstart --features testing
@@ -22,7 +22,7 @@ use octowire::api::types::ContentFile;
 use octowire::testing::MockGitHub;
 use octowire::{Client, RateLimit};
 
-/// How many lines of a list or a file the tour shows.
+/// Maximum number of lines of a list or a file that the tour shows.
 const SHOWN: usize = 5;
 
 #[tokio::main]
@@ -39,7 +39,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// The whole tour, on a server that answers from GitHub's own examples.
+/// The whole tour, on a server that responds with GitHub's own examples.
 async fn on_the_mock() -> Result<(), Box<dyn Error>> {
     let mock = MockGitHub::start().await;
     mock.list("issues/list-for-repo", 75);
@@ -48,7 +48,7 @@ async fn on_the_mock() -> Result<(), Box<dyn Error>> {
     println!("Talking to a mock of GitHub at {}.", mock.base_url());
 
     heading("Every open issue, across pages");
-    // `stream()` follows GitHub's pages and reads ahead, so that the loop seldom waits.
+    // `stream()` follows GitHub's pages and reads ahead, so the loop seldom waits.
     let mut issues =
         github.issues().list_for_repo().owner("octocat").repo("hello-world").state("open").stream();
     let mut count = 0;
@@ -74,11 +74,11 @@ async fn on_the_mock() -> Result<(), Box<dyn Error>> {
 
 /// The part of the tour that only reads, on github.com.
 async fn live(owner: &str, repo: &str) -> Result<(), Box<dyn Error>> {
-    // The token from GITHUB_TOKEN; another host from GITHUB_API_URL, as in GitHub Actions.
+    // The token is in GITHUB_TOKEN; another host in GITHUB_API_URL, as in GitHub Actions.
     let github = Client::from_env()?;
 
     heading(&format!("Open issues of {owner}/{repo}"));
-    // One page is enough to look at: `send()` instead of `stream()`.
+    // One page is sufficient here: `send()` instead of `stream()`.
     let issues = github
         .issues()
         .list_for_repo()
@@ -88,7 +88,7 @@ async fn live(owner: &str, repo: &str) -> Result<(), Box<dyn Error>> {
         .per_page(SHOWN as i64)
         .send()
         .await?;
-    // A response is its body, with what came along beside it.
+    // A response dereferences to its body, and has metadata.
     for issue in issues.iter() {
         println!("  #{:<7} {}", issue.number, issue.title);
     }
@@ -101,8 +101,8 @@ async fn live(owner: &str, repo: &str) -> Result<(), Box<dyn Error>> {
 
 async fn show_readme(github: &Client, owner: &str, repo: &str) -> Result<(), Box<dyn Error>> {
     heading("README.md");
-    // What is under a path may be a file, a directory, a link or a submodule, and `send()` would
-    // answer any of them. A README is a file, so ask for that.
+    // A path can be a file, a directory, a link or a submodule, and `send()` would return any of them. A
+    // README is a file, so request that type.
     let readme = github
         .repos()
         .get_content()
@@ -158,7 +158,7 @@ async fn create_issue(github: &Client) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Errors say what happened, to which operation, and what to do next. They can also be asked.
+/// Errors state the failure, the operation and the next step. Programs can also query them.
 async fn show_errors(github: &Client) {
     heading("A repository that is not there");
     let answer = github.repos().get().owner("octocat").repo("missing").send().await;
@@ -180,7 +180,7 @@ async fn show_errors(github: &Client) {
     }
 
     heading("A call that lacks something");
-    // Found before anything is sent.
+    // Detected before anything is sent.
     let answer = github.issues().get().owner("octocat").issue_number(1).send().await;
     if let Err(error) = answer {
         println!("  {error}");

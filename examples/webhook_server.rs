@@ -1,19 +1,18 @@
-//! A server that receives GitHub's webhooks: it verifies them, prints what happened, and thanks
-//! whoever opens an issue.
+//! A server that receives GitHub's webhooks: it verifies them, prints the events, and thanks the author of a
+//! new issue.
 //!
 //! ```text
 //! cargo run --example webhook_server --features webhooks-axum,webhooks-journal,webhook-issues,webhook-ping,testing
 //! ```
 //!
-//! plays it without a token and without a network: it delivers to itself, and comments on a mock of
-//! GitHub.
+//! runs without a token and without a network: it delivers to itself, and comments on a mock of GitHub.
 //!
 //! ```text
 //! WEBHOOK_SECRET=… GITHUB_TOKEN=… cargo run --example webhook_server --features … -- --listen 127.0.0.1:3000
 //! ```
 //!
-//! serves until Ctrl-C. WEBHOOK_JOURNAL names a file in which deliveries are kept until they are
-//! handled. To try it:
+//! serves until Ctrl-C. WEBHOOK_JOURNAL names a file in which deliveries are kept until they are handled. To
+//! try it:
 //!
 //! ```text
 //! body='{"zen":"Design for failure.","hook_id":1}'
@@ -46,7 +45,7 @@ async fn main() -> Result<(), BoxError> {
     }
 }
 
-/// What is done with a delivery. Whatever fails is tried again, with growing pauses.
+/// Handles a delivery. A failure is retried, with growing delays.
 async fn handle(github: Client, delivery: Delivery) -> Result<(), BoxError> {
     let event = delivery.event()?;
     let place = event.repository().map_or("-", |repository| repository.full_name);
@@ -56,7 +55,7 @@ async fn handle(github: Client, delivery: Delivery) -> Result<(), BoxError> {
         Event::Ping(ping) => println!("  GitHub says: {}", ping.zen.as_deref().unwrap_or("-")),
         Event::Issues(IssuesEvent::Opened(opened)) => {
             let repository = &opened.repository;
-            // A comment is not to be made twice: whoever may have been in the middle of it looks first.
+            // A comment must not be created twice: an earlier attempt might have created it, so check first.
             let again = delivery.is_resumed() || delivery.attempt() > 1;
             if again && was_thanked(&github, &delivery).await? {
                 return Ok(());
@@ -78,7 +77,7 @@ async fn handle(github: Client, delivery: Delivery) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Whether one of the issue's comments has the delivery's name in it.
+/// Returns whether one of the issue's comments contains the delivery's id.
 async fn was_thanked(github: &Client, delivery: &Delivery) -> Result<bool, BoxError> {
     let Event::Issues(IssuesEvent::Opened(opened)) = delivery.event()? else { return Ok(false) };
     let mut comments = github
@@ -100,7 +99,7 @@ fn start(builder: ReceiverBuilder, github: Client) -> octowire::Result<Receiver>
     builder.start(move |delivery| handle(github.clone(), delivery))
 }
 
-/// Serves until Ctrl-C, and then handles what it has.
+/// Serves until Ctrl-C, and then handles the pending deliveries.
 async fn serve(address: &str) -> Result<(), BoxError> {
     let mut builder = Receiver::builder(Verifier::from_env("WEBHOOK_SECRET")?);
     if let Ok(path) = env::var("WEBHOOK_JOURNAL") {
@@ -121,7 +120,7 @@ async fn serve(address: &str) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Delivers to itself what GitHub would.
+/// Delivers to itself the events that GitHub would send.
 async fn on_the_mock() -> Result<(), BoxError> {
     let mock = MockGitHub::start().await;
     let github = mock.client();
@@ -166,9 +165,9 @@ async fn on_the_mock() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// What GitHub sends for a new issue: one of the published payloads.
+/// GitHub's payload for a new issue: one of the published payloads.
 fn issue_opened() -> Result<String, BoxError> {
     let payload = include_str!("support/issue_opened.json");
-    // As GitHub does, without white space.
+    // Like GitHub, without white space.
     Ok(serde_json::from_str::<serde_json::Value>(payload)?.to_string())
 }

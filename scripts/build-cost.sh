@@ -1,14 +1,12 @@
 #!/usr/bin/env bash
-# What it costs to build the library, beside octocrab, in one run on an idle
-# machine: for one tag, the default and every tag.
+# Measures the cost of building the library, compared with octocrab, in one run on an idle machine: for one
+# tag, the default and every tag.
 #
 #   ./scripts/build-cost.sh [octocrab's version]
 #
-# Prints a Markdown table. A fresh build has everything in it, build
-# dependencies and build script included, but no download; "the crate alone" is
-# what is rebuilt when only the crate itself changed; the build script is run by
-# itself, as Cargo runs it. The median of three for these two. Debug builds,
-# without incremental compilation.
+# Prints a Markdown table. A fresh build includes build dependencies and the build script, but no download.
+# "The crate alone" is the rebuild after a change of only the crate itself. The build script runs separately,
+# as Cargo runs it. The last two are the median of three runs. Debug builds, without incremental compilation.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -17,7 +15,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export CARGO_INCREMENTAL=0 CARGO_TERM_COLOR=never
 
-# (macOS's date knows no fractions of a second.)
+# (macOS's date has no fractions of a second.)
 now() { perl -MTime::HiRes=time -e 'printf "%.3f", time'; }
 since() { awk -v a="$1" -v b="$(now)" 'BEGIN { printf "%.1f", b - a }'; }
 median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
@@ -67,7 +65,7 @@ size() { # name, crate: MB of the .rlib
 # Seconds of octowire's build script, run as Cargo ran it in `name`.
 build_script() { # name
     local started messages=$work/$1/messages script features feature
-    # A build that is fresh still says which program it was, and what it was built with.
+    # A build that is fresh still prints the path of its program, and its environment.
     (cd "$work/$1" && cargo build --quiet --offline --target-dir "$work/$1/target" --message-format json >"$messages")
     script=$(sed -n '/"name":"build-script-build"/s/.*"filenames":\["\([^"]*\/octowire-[0-9a-f]*\/build-script-build\)".*/\1/p' "$messages")
     features=$(sed -n '/"name":"octowire"/s/.*"features":\[\([^]]*\)\].*/\1/p' "$messages" | tr -d '"' | tr ',' ' ')

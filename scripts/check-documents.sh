@@ -1,17 +1,15 @@
 #!/usr/bin/env bash
-# Checks the library against GitHub's other documents, of GitHub Enterprise
-# Cloud and of each release of GitHub Enterprise Server: that the stages of the
-# build take them, that their request examples can be sent, and that what is
-# generated from them compiles.
+# Checks the library against GitHub's other OpenAPI descriptions, of GitHub Enterprise Cloud and of each
+# release of GitHub Enterprise Server: that the stages of the build process them, that their request examples
+# can be sent, and that the generated code compiles.
 #
 #   ./scripts/check-documents.sh                     download them (needs npm)
 #   ./scripts/check-documents.sh FOLDER              take them from a folder
 #   ./scripts/check-documents.sh --stages [FOLDER]   the stages only: do not compile
 #
-# The documents are those of the package and version in openapi/upstream.toml.
-# Exits with 3 if they could not be fetched. scripts/test.sh runs the stages
-# where there is npm: half a minute, after a download of 29 MB. All of it takes
-# some minutes.
+# The descriptions are those of the package and version in openapi/upstream.toml. Exits with 3 if they could
+# not be fetched. scripts/test.sh runs the stages if npm is installed: half a minute, after a download of 29
+# MB. The complete check takes some minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -81,7 +79,7 @@ for document in "${documents[@]}"; do
         ok=no
         failed=$((failed + 1))
     fi
-    # Where the build script wrote, as Cargo says.
+    # The output folder of the build script, as Cargo reports it.
     out=$(sed -n 's/.*"reason":"build-script-executed".*"out_dir":"\([^"]*\/octowire-[0-9a-f]*\/out\)".*/\1/p' "$work/messages")
     operations='?'
     if [ -f "$out/api.rs" ]; then operations=$(grep -c '^crate::Operation {' "$out/api.rs"); fi

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Checks that the library compiles with the oldest compiler that it promises,
-# the `rust-version` of Cargo.toml.
+# Checks that the library compiles with its minimum compiler, the `rust-version` of Cargo.toml.
 #
 #   ./scripts/check-msrv.sh
 #
-# Not part of scripts/test.sh, which does with the toolchain that is there.
+# Not part of scripts/test.sh, which uses the installed toolchain.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Checks what would be published: packs it, holds its size against the bound of
-# crates.io, and builds and runs the quickstart from the unpacked archive alone.
+# Checks the package to publish: packs it, compares its size with the limit of crates.io, and builds and runs
+# the quickstart from the unpacked archive alone.
 #
 #   ./scripts/check-package.sh                 what is committed
 #   ./scripts/check-package.sh --allow-dirty   what stands here
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# What crates.io takes.
+# The limit of crates.io.
 max_bytes=$((10 * 1024 * 1024))
 
 case "$*" in
@@ -28,13 +28,13 @@ id=$(cargo pkgid --package octowire)
 name=octowire-${id##*[@#]}
 target=$(cargo metadata --locked --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 
-# Without Cargo's own check, which compiles every dependency once more: the
-# quickstart below compiles what is in the archive.
+# Without Cargo's own check, which compiles every dependency once more: the quickstart below compiles the
+# contents of the archive.
 cargo package --quiet --locked --package octowire --no-verify "$@"
 archive=$target/package/$name.crate
 bytes=$(wc -c < "$archive" | tr -d ' ')
 tar -C "$work" -xzf "$archive"
-# The archive's files are of 2006, and Cargo would take an older build for theirs.
+# The archive's files have the date 2006, and Cargo would reuse an older build.
 find "$work/$name" -type f -exec touch {} +
 files=$(find "$work/$name" -type f | wc -l | tr -d ' ')
 printf '%s.crate: %s files, %s bytes of at most %s\n' "$name" "$files" "$bytes" "$max_bytes"

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# Takes every edition of the document through all stages of the build: each
-# version of @octokit/openapi from 16.0.0 on, and in it api.github.com, GitHub
-# Enterprise Cloud and each release of GitHub Enterprise Server. What GitHub
-# publishes next is like these, so a stage that takes them all will take it.
+# Runs every version of the description through all stages of the build: each version of @octokit/openapi from
+# 16.0.0 on, and in it api.github.com, GitHub Enterprise Cloud and each release of GitHub Enterprise Server.
+# GitHub's next version will be similar, so stages that process all of them are likely to process it.
 #
 #   ./scripts/check-versions.sh                download them (needs npm)
 #   ./scripts/check-versions.sh FOLDER         take them from FOLDER/VERSION/generated
@@ -10,9 +9,8 @@
 #                                              stay in FOLDER [default: target/versions]
 #                                              for the tests: OCTOWIRE_VERSIONS=FOLDER
 #
-# One package of 25 to 40 MB at a time is on the disk. Exits with 3 if they
-# could not be fetched. All of it takes ten minutes or so; --few is part of
-# scripts/test.sh.
+# At most one package of 25 to 40 MB is on disk at a time. Exits with 3 if they could not be fetched. The
+# complete check takes about ten minutes; --few is part of scripts/test.sh.
 set -euo pipefail
 
 export CARGO_INCREMENTAL="${CARGO_INCREMENTAL:-0}"
@@ -42,7 +40,7 @@ needs_npm() {
     exit 3
 }
 
-# Leaves the documents of a version in a folder.
+# Extracts the descriptions of a version into a folder.
 fetch() {
     rm -rf "$work/package" "$work"/*.tgz
     if ! npm pack --silent --pack-destination "$work" "$package@$1" >/dev/null; then
@@ -56,7 +54,7 @@ fetch() {
     mv "$work/package" "$2/$1"
 }
 
-# Documents that are broken as they were published, so that to refuse them is right.
+# Descriptions that were broken when they were published, so that rejecting them is correct.
 broken() {
     case $1 in
         '16.6.0 ghes-3.12') echo 'four operations are called enterprise-admin/get-manage-settings' ;;
@@ -70,15 +68,15 @@ broken() {
 failed=0
 surveyed=0
 
-# Takes the documents of one version through, and prints a row for each.
+# Processes the descriptions of one version, and prints a row for each.
 survey() {
     version=$1
     shift
     status=0
     cargo run --quiet --locked --package octowire-refresh -- --survey "$@" >"$work/rows" || status=$?
-    # More than a document that failed.
+    # More than one failed description.
     if [ "$status" -gt 1 ]; then failed=$((failed + 1)); fi
-    # Without a row for each, there is none that says what failed.
+    # Without a row for each, no row shows the failure.
     rows=$(wc -l <"$work/rows")
     if [ "$rows" -ne $# ]; then
         printf '%s: %s rows for %s documents (status %s)\n' "$version" "$((rows))" $# "$status" >&2
@@ -105,7 +103,7 @@ survey() {
     done <"$work/rows"
 }
 
-# The documents of a version, without those that have no references.
+# The descriptions of a version, without those that have no references.
 documents() {
     find "$1/generated" -name '*.json' ! -name '*.deref.json' | sort
 }
@@ -125,7 +123,7 @@ survey_version() {
 }
 
 if $few; then
-    # Those that the tests of tests/drift/ look at.
+    # The files that the tests of tests/drift/ read.
     few_versions='16.0.0 22.0.0 23.0.2'
     folder=${folder:-target/versions}
     for version in $few_versions; do

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Fuzzes every parser of bytes that others write, each target for some seconds (60 by default), with overflow checks
-# and debug assertions. Installs what is missing: a nightly toolchain and cargo-fuzz.
+# Fuzzes every parser of untrusted bytes, each target for some seconds (60 by default), with overflow checks
+# and debug assertions. Installs missing tools: a nightly toolchain and cargo-fuzz.
 #
 #   ./scripts/fuzz.sh [seconds] [target ...]
 #
-# FUZZ_RUNS bounds the inputs of a target as well. New inputs that reach new code are added to fuzz/corpus/; keep them
-# few by `FUZZ_MINIMIZE=1 ./scripts/fuzz.sh 0`. An input that fails is in fuzz/artifacts/, and belongs into the corpus
-# with the fix: the normal tests replay it.
+# FUZZ_RUNS bounds the inputs of a target as well. Inputs that reach new code are added to fuzz/corpus/;
+# minimize it with `FUZZ_MINIMIZE=1 ./scripts/fuzz.sh 0`. A failing input is in fuzz/artifacts/, and belongs
+# into the corpus together with the fix: the normal tests replay it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 seconds="${1:-60}"
 shift || true
 export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
-# Sanitizers find misuse of memory, and the crate has no unsafe code.
+# Sanitizers find memory errors, and the crate has no unsafe code.
 sanitizer="${FUZZ_SANITIZER:-none}"
 
 cargo +nightly --version >/dev/null 2>&1 || rustup toolchain install nightly --profile minimal
@@ -46,7 +46,7 @@ for target in "${targets[@]}"; do
         mkdir "$work/$target.min"
         cargo +nightly fuzz run --sanitizer "$sanitizer" "$target" "$work/$target.min" "fuzz/corpus/$target" "$work/$target" -- \
             -set_cover_merge=1 -max_len=1024 >/dev/null 2>&1
-        # The smallest ones, up to 50 and 12 KB a target.
+        # The smallest ones, up to 50 and 12 KB per target.
         size=0
         # shellcheck disable=SC2012 # names are digests
         while read -r input; do

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Runs the soak for MINUTES (10 by default): clients, a cache and limits in a Redis that fails, a
-# webhook receiver that is killed, and a GitHub that fails in every way. See tests/soak/main.rs.
+# Runs the soak test for MINUTES (10 by default): clients, a cache and limits in a Redis that fails, a webhook
+# receiver that is killed, and a GitHub with all kinds of failures. See tests/soak/main.rs.
 #
 #   ./scripts/soak.sh [MINUTES]
 #
-# A run is repeated by OCTOWIRE_SOAK_SEED, which each run prints. It needs redis-server, which
-# scripts/test.sh installs.
+# To repeat a run, set OCTOWIRE_SOAK_SEED, which each run prints. It needs redis-server, which scripts/test.sh
+# installs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

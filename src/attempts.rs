@@ -10,22 +10,22 @@ use crate::error::{Attempt, Error, ErrorKind};
 use crate::request::Prepared;
 use crate::retry::{Failed, Retries};
 
-/// What happened to a call so far.
+/// The history of a call.
 pub(crate) struct Attempts {
     began: Instant,
-    /// How much of the time since then it waited for limits, or for an answer to be ready.
+    /// How much of the time since then it waited for limits, or for a response to become ready.
     waited: Duration,
-    /// How often GitHub refused its token.
+    /// The number of rejections of its token.
     refusals: u32,
-    /// How often GitHub refused it for a rate limit.
+    /// The number of rejections by a rate limit.
     limited: u32,
     retries: Option<Retries>,
     failed: Vec<Attempt>,
     last: Option<Error>,
 }
 
-/// How often a call goes again that GitHub refused for a rate limit. Each time it waits as the
-/// limit says, so that more than a few mean that somebody else uses all there is.
+/// Maximum number of retries after a rejection by a rate limit. Each waits as the limit requires, so more than a few
+/// mean that other clients use the whole quota.
 const MAX_LIMITED: u32 = 8;
 
 impl Attempts {
@@ -42,26 +42,26 @@ impl Attempts {
         }
     }
 
-    /// The call waited for something that is no failure.
+    /// Records a wait that is not a failure.
     pub(crate) fn wait(&mut self, time: Duration) {
         self.waited = self.waited.saturating_add(time);
     }
 
-    /// How long it did so in all.
+    /// Returns the total time of these waits.
     pub(crate) fn waited(&self) -> Duration {
         self.waited
     }
 
-    /// What the last attempt failed with.
+    /// Returns the error of the last attempt.
     pub(crate) fn last(&self) -> Option<&Error> {
         self.last.as_ref()
     }
 
-    /// The time to wait before another attempt, or the error that the call ends with.
+    /// Returns the delay before another attempt, or the error with which the call ends.
     ///
-    /// What GitHub refused did nothing, and is sent again whatever its method. For anything else
-    /// the policy decides. A body that can not be sent again, whole, never is; nor is what was
-    /// `done`, unless it may be done twice.
+    /// A request that GitHub rejected had no effect, and is sent again whatever its method. For any other failure the
+    /// policy decides. A body that cannot be sent again as a whole is never sent again; nor is a request that was
+    /// `done`, unless it is idempotent.
     pub(crate) fn again(
         &mut self,
         prepared: &Prepared,
@@ -78,12 +78,12 @@ impl Attempts {
         }
     }
 
-    /// The call ends with this error.
+    /// Ends the call with this error.
     pub(crate) fn end(&mut self, error: Error) -> Error {
         error.with_attempts(std::mem::take(&mut self.failed))
     }
 
-    /// The call ends since it is not let through. What GitHub said of it goes before.
+    /// Ends the call since it is not admitted. An error from GitHub takes precedence.
     pub(crate) fn held_back(&mut self, error: Error) -> Error {
         match self.last.take() {
             Some(last) if last.is_rate_limited() => {
@@ -111,7 +111,7 @@ impl Attempts {
             let rejection = Rejection { message: &api.message, headers, refusal };
             let pause = passes.refused(prepared.client(), self.refusals, &rejection);
             self.refusals += 1;
-            // The token is discarded even if this call can not go again.
+            // The token is discarded even if this call cannot be sent again.
             return pause.filter(|_| repeatable);
         }
         if !repeatable {
@@ -119,7 +119,7 @@ impl Attempts {
         }
         if error.is_rate_limited() && error.kind() == ErrorKind::Api {
             self.limited += 1;
-            // The limits know how long to wait.
+            // The limits determine the delay.
             return (self.limited <= MAX_LIMITED).then_some(Duration::ZERO);
         }
         let failed = Failed {
@@ -134,7 +134,8 @@ impl Attempts {
     }
 
     fn keep(&mut self, error: Error) {
-        // Bounded by what lets a call go again: 19 retries, 8 refusals of its token, 8 of its rate.
+        // Bounded by the reasons for another attempt: 19 retries, 8 rejections of its token, 8 rejections by a rate
+        // limit.
         self.failed.push(Attempt {
             kind: error.kind(),
             status: error.status(),

@@ -1,4 +1,4 @@
-//! Many calls at a time.
+//! Many concurrent calls.
 
 use std::fmt;
 use std::task::Poll;
@@ -12,17 +12,14 @@ use crate::error::Result;
 use crate::limits::BatchSlots;
 
 impl Client {
-    /// Runs many calls, a bounded number of them at a time, and gives their results in the order
-    /// of the calls.
+    /// Runs many calls, a bounded number of them concurrently, and returns their results in the order of the calls.
     ///
-    /// A call is made when there is room for it, so that `calls` may be a long iterator. Rate limits
-    /// hold as for any call; a batch of [background](crate::limits::Priority::Background) calls
-    /// leaves the way free for others.
+    /// A call starts when a slot is free, so `calls` can be a long iterator. Rate limits apply as for any call; a batch
+    /// of [background](crate::limits::Priority::Background) calls yields to interactive calls.
     ///
-    /// A call that waits for a rate limit, or for an equal read, has no part in that number: the batch
-    /// starts further calls meanwhile, which may be of identities whose limits leave room. Up to 1,000
-    /// calls of a batch wait so at a time. A call with a [`timeout`](crate::Request::timeout) of its
-    /// own keeps its part.
+    /// A call that waits for a rate limit, or for an identical read, does not count towards that number: the batch
+    /// starts further calls meanwhile, which might be of identities with remaining quota. Up to 1,000 calls of a batch
+    /// wait in this way at a time. A call with its own [`timeout`](crate::Request::timeout) keeps its slot.
     ///
     /// ```no_run
     /// # async fn example(github: octowire::Client) -> octowire::Result<()> {
@@ -55,7 +52,7 @@ impl Client {
     }
 }
 
-/// Many calls, which [`Client::batch`] takes.
+/// A batch of calls, created by [`Client::batch`].
 #[must_use = "nothing is sent before `run` or `stream`"]
 pub struct Batch<I> {
     calls: I,
@@ -65,19 +62,19 @@ pub struct Batch<I> {
 
 type OnProgress = Box<dyn FnMut(Progress) + Send>;
 
-/// How far a [`Batch`] is.
+/// The progress of a [`Batch`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// The calls that have ended.
+    /// The calls that have completed.
     pub done: usize,
-    /// Those of them that failed.
+    /// The completed calls that failed.
     pub failed: usize,
-    /// All calls, if the iterator of the calls knows.
+    /// The number of all calls, if the iterator of the calls knows it.
     pub total: Option<usize>,
 }
 
-/// Enough to hide GitHub's latency, and far below its limit of 100 for everybody.
+/// Enough to hide GitHub's latency, and far below its limit of 100 concurrent requests.
 const CONCURRENCY: usize = 10;
 const MOST: usize = 100;
 
@@ -86,21 +83,21 @@ where
     I: Iterator<Item = F>,
     F: Future<Output = Result<T>>,
 {
-    /// How many calls are sent at a time; 10 by default, from 1 to 100, which is GitHub's limit for
-    /// all of an identity's.
+    /// Sets how many calls are in flight at a time; 10 by default, from 1 to 100, which is GitHub's limit for all calls
+    /// of an identity.
     pub fn concurrency(mut self, calls: usize) -> Self {
         self.concurrency = calls.clamp(1, MOST);
         self
     }
 
-    /// Calls this after each call that ends. It runs between the calls: it should return soon.
+    /// Calls this function after each completed call. It runs between the calls: it should return soon.
     pub fn on_progress(mut self, on_progress: impl FnMut(Progress) + Send + 'static) -> Self {
         self.on_progress = Some(Box::new(on_progress));
         self
     }
 
-    /// Runs the calls and gives each one's result, in the order of the calls. What fails does not
-    /// end the others. Dropped, it ends the calls that are in flight and begins no more.
+    /// Runs the calls and returns each result, in the order of the calls. A failed call does not end the others.
+    /// Dropping the future ends the calls in flight and starts no more.
     pub async fn run(self) -> Vec<Result<T>> {
         let mut results = Vec::new();
         let mut stream = std::pin::pin!(self.stream());
@@ -110,13 +107,12 @@ where
             }
             results[index] = Some(result);
         }
-        // Each call has ended, so that there is no gap.
+        // Each call has completed, so that there is no gap.
         results.into_iter().flatten().collect()
     }
 
-    /// Runs the calls and gives each one's place and result as it ends. No further call starts while
-    /// the stream is not polled; calls of the same client that are awaited between two items do not
-    /// wait for the batch.
+    /// Runs the calls and yields each one's index and result as it completes. No further call starts while the stream
+    /// is not polled; calls of the same client that are awaited between two items do not wait for the batch.
     pub fn stream(self) -> impl Stream<Item = (usize, Result<T>)> {
         let Self { calls, concurrency, mut on_progress } = self;
         let total = match calls.size_hint() {
@@ -139,7 +135,7 @@ where
                     started = true;
                 }
                 match running.poll_next_unpin(context) {
-                    // A call may have given its slot up in this poll.
+                    // A call can release its slot in this poll.
                     Poll::Pending if started && slots.has_room() => {}
                     polled => return polled,
                 }

@@ -1,4 +1,4 @@
-//! Bodies that are bytes rather than JSON: what is uploaded, and what is downloaded.
+//! Bodies of bytes rather than JSON: uploads and downloads.
 
 mod download;
 mod gzip;

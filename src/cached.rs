@@ -1,4 +1,4 @@
-//! How a read goes by the cache: what is stored, then what is under way, then GitHub.
+//! Reads through the cache: first the stored response, then an equal read in flight, then GitHub.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ use crate::request::{Changes, Prepared, Request};
 use crate::response::Raw;
 use crate::store::WaitAllowance;
 
-/// Reads. `again` is the same call, for when it has to be made behind this one's back.
+/// Performs a read through the cache. `again` is the same call, for a refresh in the background.
 pub(crate) async fn cached(
     plan: Plan,
     prepared: Prepared,
@@ -55,7 +55,7 @@ pub(crate) async fn cached(
     let landed = join(&plan, prepared, asked, operation).await;
     match (landed, &base) {
         (Ok(found), _) => Ok(found.raw(operation)),
-        // How long a stored answer may stand in is each caller's own.
+        // Each caller has its own limit for how long a stored response can replace a failed one.
         (Err(error), Base::Own(entry, verdict)) if plan.outlasts(entry, *verdict, &error) => {
             debug!(%error, "serving stale response after error");
             Ok(Found::stored(entry, CacheStatus::Stale).raw(operation))
@@ -64,13 +64,13 @@ pub(crate) async fn cached(
     }
 }
 
-/// The error of a call that may be answered by what is stored only.
+/// Returns the error of a call that accepts only a stored response.
 pub(crate) fn not_cached() -> Error {
     Error::new(ErrorKind::NotCached, "no cached response")
         .with_advice("nothing was sent: use a CachePolicy other than only_if_cached")
 }
 
-/// What the cache found for a read that GitHub is asked for.
+/// What the cache found for a read that is sent to GitHub.
 #[derive(Clone)]
 struct Asked {
     number: Option<u64>,
@@ -78,8 +78,8 @@ struct Asked {
     anothers: Option<Key>,
 }
 
-/// What a request can be conditional on: what is stored for the identity, or else an answer of another
-/// one, which is read while the request waits for its permit.
+/// What a request can be conditional on: the entry of the identity, or else an entry of another identity, which is read
+/// while the request waits for its permit.
 pub(crate) struct Known<'a> {
     plan: &'a Plan,
     base: Base,
@@ -87,7 +87,7 @@ pub(crate) struct Known<'a> {
 }
 
 impl Known<'_> {
-    /// Reads the answer of another identity, if that is what there may be.
+    /// Reads the entry of another identity, if there can be one.
     pub(crate) async fn look_further(&self, prepared: &Prepared) -> Option<Base> {
         match self.anothers {
             Some(key) => Some(self.plan.anothers(prepared, key).await),
@@ -95,7 +95,7 @@ impl Known<'_> {
         }
     }
 
-    /// Makes the request conditional on what is known.
+    /// Makes the request conditional on the entry that was found.
     pub(crate) fn apply(&mut self, prepared: &mut Prepared, further: Option<Base>) {
         if let Some(further) = further {
             (self.base, self.anothers) = (further, None);
@@ -104,18 +104,19 @@ impl Known<'_> {
     }
 }
 
-/// Asks GitHub, together with all who ask the same now.
+/// Sends the read, shared with all calls that request the same at this time.
 async fn join(plan: &Arc<Plan>, prepared: Prepared, asked: Asked, operation: &Label) -> Landed {
     let flights = &plan.cache.flights;
     let route = plan.route(&prepared);
     let mut prepared = Some(prepared);
     loop {
-        // For who follows. A wait for a limit is not its own, unless it says how long it has.
+        // Applies if this call joins the read of another one: its timeout includes the read's wait for a rate limit only
+        // if the caller set a timeout for this call.
         let patience = prepared.as_ref().and_then(Prepared::strict_limit);
         let own_slot = BatchSlot::current();
         let mut joined = flights.join(route, own_slot.clone(), |flight| {
             let (plan, asked, operation) = (Arc::clone(plan), asked.clone(), operation.clone());
-            // It is there until somebody leads.
+            // The prepared request is available until a call starts the read.
             let (prepared, slot) = (prepared.take(), own_slot.clone());
             Box::pin(async move {
                 let Some(mut prepared) = prepared else { return Err(not_cached()) };
@@ -147,18 +148,18 @@ async fn join(plan: &Arc<Plan>, prepared: Prepared, asked: Asked, operation: &La
             },
         };
         match landed {
-            // The runtime that it depends on stands still.
+            // The runtime that the read depends on makes no progress.
             None => {}
             Some(landed) if leads => return landed,
-            // It says something of who led: this one asks for itself.
+            // The error depends on the call that started the read: this call sends its own.
             Some(Err(error)) if is_of_the_caller(&error) => {}
             Some(landed) => return landed,
         }
     }
 }
 
-/// Waits for a read that another call sends. Its batch may start a further call meanwhile; and if the
-/// read is of another batch, it does not wait for that one.
+/// Waits for a read that another call sends. The batch of this call can start a further call meanwhile. If the read
+/// belongs to another batch, this call does not wait for that batch.
 fn follow(own: Option<BatchSlot>, of_read: Option<BatchSlot>) -> Option<BatchWait> {
     if let Some(of_read) = of_read
         && own.as_ref().is_none_or(|own| !own.is_beside(&of_read))
@@ -170,7 +171,7 @@ fn follow(own: Option<BatchSlot>, of_read: Option<BatchSlot>) -> Option<BatchWai
     Some(wait)
 }
 
-/// Asks GitHub, with what is stored in mind if something is.
+/// Sends the request, conditional on the stored entry if there is one.
 async fn ask(
     plan: &Plan,
     prepared: &mut Prepared,
@@ -178,7 +179,7 @@ async fn ask(
     operation: &Label,
     call: &CallHandle,
 ) -> Landed {
-    // Marks that were written meanwhile are older than the answer.
+    // Marks that were written meanwhile are older than the response.
     let number = asked.number.and_then(|_| plan.cache.log.last());
     let mut known = Known { plan, base: asked.base, anothers: asked.anothers };
     let mut requested = clock::now();
@@ -193,10 +194,10 @@ async fn ask(
         debug!("conditional request rejected; retrying without the condition");
         prepared.conditional = Some(plan.conditional(&Base::Nothing));
         requested = clock::now();
-        // It is another attempt, with a permit and a count of its own.
+        // The repetition is another attempt, with its own permit and count.
         prepared.store_wait.renew();
         answer = tried(prepared, operation, Reading::Buffered, call, None).await;
-        // If this one is refused as well, or is not answered, it was not for the condition.
+        // If the repetition is rejected as well, or has no response, the condition was not the cause.
         let is_of_condition = match &answer {
             Ok(raw) => !raw.abroad,
             Err(error) => {
@@ -213,7 +214,7 @@ async fn ask(
     let exchange = Exchange { times, number, sent };
     match answer {
         Ok(raw) if raw.status == StatusCode::NOT_MODIFIED => {
-            // Another server was not asked for what is stored.
+            // The request to a redirect target was not conditional on the stored entry.
             let confirmed = match raw.abroad {
                 true => None,
                 false => plan.confirmed(prepared, &base, raw, exchange),
@@ -246,7 +247,7 @@ async fn ask(
     }
 }
 
-/// Asks again in a task of its own, unless somebody does or too many are asked for already.
+/// Revalidates in a separate task, unless an equal revalidation is in flight or too many are.
 fn refresh(plan: &Plan, prepared: &Prepared, again: Option<Request>) {
     let is_flying = plan.cache.flights.is_flying(plan.route(prepared));
     let Some(again) = again.filter(|_| !is_flying) else { return };
@@ -260,13 +261,13 @@ fn refresh(plan: &Plan, prepared: &Prepared, again: Option<Request>) {
     });
 }
 
-/// Whether an error has to do with who called, and how patient it was.
+/// Returns whether an error depends on the caller and its deadline.
 fn is_of_the_caller(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Timeout | ErrorKind::RateLimit | ErrorKind::QueueFull)
 }
 
-/// A write that is under way. It makes doubtful what it may have changed, also if nobody waits for
-/// its end ([RFC 9111, 4.4](https://www.rfc-editor.org/rfc/rfc9111#section-4.4)).
+/// A write in flight. It makes the entries doubtful that it can have changed, also if no caller waits for its end
+/// ([RFC 9111, 4.4](https://www.rfc-editor.org/rfc/rfc9111#section-4.4)).
 pub(crate) struct Writing {
     cache: Arc<Open>,
     mark: Option<Mark>,
@@ -274,7 +275,7 @@ pub(crate) struct Writing {
 }
 
 impl Writing {
-    /// `None` for what changes nothing that could be stored.
+    /// Returns `None` if the call changes nothing that can be stored.
     pub(crate) fn of(prepared: &Prepared) -> Option<Self> {
         let cache = prepared.client().inner().cache.clone()?;
         let what = match prepared.changes() {
@@ -282,7 +283,7 @@ impl Writing {
             Changes::Anything => What::All,
             Changes::Path => {
                 let path = prepared.path().to_ascii_lowercase();
-                // The same resources can be stored by their ids.
+                // Entries of the same resources can be stored under their ids.
                 let by_id = id_path::counterpart(&path).map(str::to_owned);
                 let below = [scope(&path).to_owned()].into_iter().chain(by_id).collect();
                 What::Paths { below, at: Vec::new() }
@@ -292,8 +293,8 @@ impl Writing {
         Some(Self { cache, mark: Some(Mark { forget: false, what }), allowance })
     }
 
-    /// The call has ended. The store takes the mark while the call may still wait for it, so that it is there if
-    /// the process ends.
+    /// Ends the write. The store takes the mark while the call can still wait for it, so that the mark exists if the
+    /// process ends.
     pub(crate) async fn end(mut self, answer: &Result<Raw>) {
         let mark = self.mark.take();
         if let Some(mark) = mark.filter(|_| !answer.as_ref().is_err_and(is_nothing_done)) {
@@ -311,15 +312,15 @@ impl Drop for Writing {
     }
 }
 
-/// What a write at this path may change: all of a repository, whose resources are in many of its
-/// lists, or of an organization; else what begins with the same two names.
+/// Returns the scope that a write at this path can change: the whole repository, since its resources are in many of its
+/// lists, or the organization; otherwise all paths that begin with the same two segments.
 fn scope(path: &str) -> &str {
     let names = if path.starts_with("/repos/") { 3 } else { 2 };
     let mut slashes = path.match_indices('/').map(|(at, _)| at).skip(names);
     slashes.next().map_or(path, |end| &path[..end])
 }
 
-/// Whether a call that failed has changed nothing for certain.
+/// Returns whether a failed call has certainly changed nothing.
 fn is_nothing_done(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::Api => error.status().is_some_and(|status| status.is_client_error()),

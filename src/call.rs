@@ -1,7 +1,7 @@
-//! THE REQUEST PATH: one call, from a request to its answer.
+//! The request path: one call, from a request to its response.
 //!
-//! [`call`] happens once for a call, [`attempt`] once for each time that it is sent. This file is
-//! the only one that knows all policies, and their order is the order of the code.
+//! [`call`] runs once per call, [`attempt`] once for each time that the request is sent. Only this file knows all
+//! policies, and their order is the order of the code.
 
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,7 +38,7 @@ use crate::telemetry::observed::{Observed, ObservedAttempt};
 use crate::telemetry::usage::{Account, Reserved};
 use crate::telemetry::{bodies, meter};
 
-/// How the body of the answer is wanted.
+/// How the caller reads the body of the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
     Buffered,
@@ -46,7 +46,7 @@ pub(crate) enum Reading {
 }
 
 impl Reading {
-    /// What a call waits for.
+    /// The reason for which a call waits.
     fn awaited(self) -> &'static str {
         match self {
             Self::Buffered => "response body",
@@ -55,15 +55,15 @@ impl Reading {
     }
 }
 
-/// What came of a call, and who sees it: whoever decodes the answer says how it ended.
+/// The result of a call with its trace. The code that decodes the response records the call's outcome.
 pub(crate) struct Called {
     pub(crate) answer: Result<Raw>,
     pub(crate) observed: Observed,
 }
 
 impl Called {
-    /// Decodes the response, and records the call as what it then was. `fault` says what failed in
-    /// a value that decoded in part.
+    /// Decodes the response, and records the call with the resulting outcome. `fault` describes the failure in a value
+    /// that decoded in part.
     pub(crate) fn decode<T>(
         self,
         decode: impl FnOnce(Raw) -> Result<T>,
@@ -84,20 +84,20 @@ impl Called {
         decoded
     }
 
-    /// The answer of a call that has ended with it.
+    /// Returns the response of a call that has succeeded.
     pub(crate) fn end(self) -> Result<Raw> {
         self.observed.end(&self.answer);
         self.answer
     }
 }
 
-/// One call, however many attempts it takes.
+/// Runs one call with all its attempts.
 pub(crate) async fn call(request: Request, reading: Reading) -> Called {
     let observed = Observed::begin(&request);
     observe(observed, pin!(answered(request, reading))).await
 }
 
-/// What a call does, from its beginning to its answer, is seen as one.
+/// Records all work of a call, from its start to its response, in one span.
 pub(crate) async fn observe(
     observed: Observed,
     answer: Pin<&mut impl Future<Output = Result<Raw>>>,
@@ -106,13 +106,13 @@ pub(crate) async fn observe(
     Called { answer, observed }
 }
 
-/// The answer to a call.
+/// Returns the response to a call.
 ///
-/// Policies stand in this order: look into the cache, join equal reads, retry.
+/// The order of the policies: cache lookup, coalescing of identical reads, retries.
 pub(crate) async fn answered(request: Request, reading: Reading) -> Result<Raw> {
     let operation = request.label().clone();
     let awaits = ready::awaits(&request);
-    // Pinned where it is made: what wraps it would copy its two kilobytes otherwise.
+    // Pinned where it is created: a wrapper would copy its two kilobytes otherwise.
     let answer = pin!(async {
         let again = request.may_be_refreshed().then(|| request.clone());
         let prepared = request.prepare()?;
@@ -134,7 +134,7 @@ pub(crate) async fn answered(request: Request, reading: Reading) -> Result<Raw> 
     answer.map_err(|error| error.with_operation(&operation))
 }
 
-/// A call that goes to GitHub whatever is stored.
+/// Sends a call to GitHub, whatever is stored.
 fn uncached(prepared: Prepared, operation: Label, reading: Reading) -> DetachableCall<Result<Raw>> {
     DetachableCall::new(prepared.slack.clone(), |detach| {
         let call = CallHandle::new(detach, BatchSlot::current(), prepared.store_wait.clone());
@@ -150,11 +150,10 @@ fn uncached(prepared: Prepared, operation: Label, reading: Reading) -> Detachabl
     })
 }
 
-/// Attempts, until one succeeds or nothing else may help. They hold permits: `call` is the handle of
-/// the [`DetachableCall`] that they are a part of.
+/// Sends attempts until one succeeds or no retry is possible. They hold permits: `call` is the handle of the
+/// [`DetachableCall`] that they are a part of.
 ///
-/// Policies stand in this order in each: limits admit, auth signs, the transport sends, limits
-/// learn.
+/// The order of the policies in each attempt: admission, authentication, transport, update of the limits.
 pub(crate) async fn tried(
     prepared: &mut Prepared,
     operation: &Label,
@@ -166,10 +165,10 @@ pub(crate) async fn tried(
     let mut attempts = Attempts::new();
     let mut polls = Polls::of(prepared);
     let (mut sent, mut failed) = (0_u32, false);
-    // What it waited for other calls of its batch, which `OnLimit` does not bound.
+    // The time that the call waited for other calls of its batch, which `OnLimit` does not bound.
     let mut parked = Duration::ZERO;
     loop {
-        // What would be refused anyway neither waits nor has a token minted.
+        // A request that would be rejected anyway neither waits nor causes a token request.
         if let Some(account) = budgets(prepared) {
             account.check(operation).map_err(|error| attempts.end(error))?;
         }
@@ -182,7 +181,7 @@ pub(crate) async fn tried(
                     None => Ok(None),
                 }
             };
-            // Both ask the store, at the same time.
+            // Both query the store concurrently.
             try_join(pin!(permitted), pin!(further)).await
         };
         let (Permitted { mut permit, trial, passes, reserved }, further) = match permitted {
@@ -245,7 +244,7 @@ pub(crate) async fn tried(
     }
 }
 
-/// Waits until limits let the call through, unless its server fails all the time.
+/// Waits for admission, unless the circuit of the server is open.
 async fn admit(
     prepared: &Prepared,
     waited: Duration,
@@ -262,34 +261,34 @@ async fn admit(
     prepared.waited(permit.waited);
     let trial = circuit.pass()?;
     if trial.is_probe() {
-        // Until it ends, other calls fail: it must not depend on being polled by its caller.
+        // Until the refresh ends, other calls fail: it must not depend on being polled by its caller.
         call.detach();
     }
     Ok((Some(permit), Some(trial)))
 }
 
-/// Whose budgets a request of GitHub's API takes from, where there are any.
+/// Returns the identity whose budgets a request to GitHub's API counts against, if there are any.
 fn budgets(prepared: &Prepared) -> Option<Arc<Account>> {
     let any = !prepared.is_elsewhere() && prepared.client().inner().usage.has_budgets();
     any.then(|| prepared.account())
 }
 
-/// What an attempt needs before it is sent.
+/// The requirements of an attempt before it is sent.
 struct Permitted {
     permit: Option<Permit>,
     trial: Option<Trial>,
     passes: Passes,
-    /// What was taken from budgets, where there are any.
+    /// The units taken from budgets, if there are any.
     reserved: Option<Reserved>,
 }
 
-/// Why an attempt is not sent.
+/// The reason for not sending an attempt.
 enum Refused {
     ByLimit(Error),
     Otherwise(Error),
 }
 
-/// Waits for a permit, a token and the budgets. While the permit waits for the store, so do the budgets.
+/// Waits for a permit, a token and the budgets. The permit and the budgets wait for the store concurrently.
 async fn permitted(
     prepared: &Prepared,
     operation: &Label,
@@ -334,7 +333,7 @@ async fn permitted(
         Ok(passes) => passes.map_err(Refused::Otherwise)?,
         Err(late) => return Err(Refused::Otherwise(timed_out("token acquisition", late))),
     };
-    // A permit can take as long as until another window of a budget.
+    // A permit can take so long that another window of a budget has begun.
     reserved = reserved.filter(Reserved::is_current);
     if let (Some(account), None) = (&account, &reserved) {
         let reservation = pin!(account.reserve(operation, &prepared.store_wait));
@@ -346,32 +345,33 @@ async fn permitted(
     Ok(Permitted { permit, trial, passes, reserved })
 }
 
-/// Whether an attempt did not reach GitHub, and whether GitHub's answer confirmed what is stored, to who has a token.
+/// Returns whether an attempt did not reach GitHub, and whether GitHub confirmed the stored response of an
+/// authenticated request.
 fn for_free(prepared: &Prepared, answer: &Result<Raw>, course: &Course) -> (bool, bool) {
     let unsent = answer.as_ref().is_err_and(Error::never_reached) && !course.answered;
     let confirmed = |raw: &Raw| raw.status == StatusCode::NOT_MODIFIED && !raw.abroad;
     (unsent, answer.as_ref().is_ok_and(confirmed) && prepared.is_authorized())
 }
 
-/// What happened to an attempt on its way.
+/// The outcome of an attempt.
 #[derive(Debug, Default)]
 struct Course {
-    /// GitHub answered, if only by a redirect.
+    /// GitHub responded, possibly with a redirect only.
     answered: bool,
-    /// It did what was asked, and said by 303 where to read of it.
+    /// GitHub performed the request, and responded with 303 and the URL of the result.
     seen_other: bool,
-    /// What GitHub said beside a redirect to another server, whose own words are no news of it.
+    /// GitHub's headers of a redirect to another server, whose own response says nothing about GitHub.
     left: Option<HeaderMap>,
 }
 
 impl Course {
-    /// Whether the request is done, so that it would be done twice.
+    /// Returns whether GitHub has performed the request, so that a retry would repeat it.
     fn is_done(&self) -> bool {
         self.seen_other
     }
 }
 
-/// Tells limits and the circuit what came of an attempt.
+/// Reports the outcome of an attempt to the limits and the circuit breaker.
 fn learn(
     prepared: &Prepared,
     permit: Option<Permit>,
@@ -385,7 +385,7 @@ fn learn(
         (Err(error), _) => (error.headers(), Some(error)),
     };
     if let Some(trial) = trial {
-        // A caller in a hurry says nothing of the server.
+        // A timeout that the caller set says nothing about the server.
         let hurried = error.is_some_and(Error::is_timeout) && prepared.is_hurried();
         if !hurried {
             trial.end(error.is_some_and(is_failure));
@@ -401,12 +401,12 @@ fn learn(
         prepared.learn_resource(told.resource);
     }
     let refused = match (answer, error) {
-        // GraphQL says so with success.
+        // GraphQL reports it with a success status.
         (Ok(answer), _) => prepared.is_graphql() && graphql::is_refused(answer),
         (_, error) => error.is_some_and(Error::is_rate_limited),
     };
     let secondary = refused && {
-        // GitHub's order: Retry-After, then the primary limit, which ends when the headers say.
+        // GitHub's order: `Retry-After`, then the primary limit, which ends as the headers say.
         headers.contains_key(RETRY_AFTER)
             || error.is_some_and(|error| error.refusal().is_secondary)
             || told.is_none_or(|told| told.remaining > 0)
@@ -419,13 +419,13 @@ fn learn(
     }
     permit.end(match (secondary, told) {
         (true, told) => Outcome::Limited(told, retry_after(headers)),
-        // Another server's answer does not mean that GitHub has no limit.
+        // Another server's response does not mean that GitHub has no limit.
         (false, None) if course.left.is_some() => Outcome::Unanswered,
         (false, told) => Outcome::Answered(told),
     });
 }
 
-/// One attempt: the request with its redirects, and the answer read in time.
+/// Sends one attempt: the request with its redirects, and the response, read within the time limit.
 async fn attempt(
     prepared: &Prepared,
     passes: &Passes,
@@ -438,7 +438,7 @@ async fn attempt(
     let exchange = pin!(async {
         let mut answer = send(prepared, passes, course).await?;
         if course.lock().unwrap_or_else(PoisonError::into_inner).left.is_some() {
-            // An error tells the user to authorize the token at the URL in it: only GitHub may name that.
+            // An error asks the user to authorize the token at this URL: only GitHub is trusted to name it.
             answer.headers_mut().remove(SSO);
         }
         read(answer, prepared, passes, operation, reading, limit).await
@@ -460,7 +460,7 @@ async fn attempt(
     answer
 }
 
-/// Sends the request and follows its redirects; only trusted servers get the token.
+/// Sends the request and follows its redirects; only trusted servers receive the token.
 async fn send(
     prepared: &Prepared,
     passes: &Passes,
@@ -473,14 +473,14 @@ async fn send(
     for _ in 0..=MAX_REDIRECTS {
         visited.enter(&hop)?;
         let (method, with_body) = (hop.method.clone(), hop.with_body);
-        // GitHub redirects the operations of a repository that was renamed.
+        // GitHub redirects the operations of a renamed repository.
         let trusted = hop.trusted;
         let is_documented = |name: &str| trusted && prepared.sends_documented(name);
         let mut request = prepared.request(hop, passes)?;
         sanitize::sent(&mut request, is_documented);
         let answer = client.execute(request).await;
         let mut answer = answer.map_err(|error| match course().answered {
-            // The request itself did.
+            // The request itself had this effect.
             true => prepared.unsent(error).with_reached(),
             false => prepared.unsent(error),
         })?;
@@ -507,8 +507,8 @@ async fn send(
     Err(redirects::too_many())
 }
 
-/// Reads the response: a success as the caller wants it, anything else as an error. `limit` is that of
-/// the attempt.
+/// Reads the response: a success as the caller wants it, anything else as an error. `limit` is the time limit of the
+/// attempt.
 async fn read(
     response: reqwest::Response,
     prepared: &Prepared,
@@ -539,7 +539,7 @@ async fn read(
         if !prepared.is_elsewhere() {
             return Err(Error::from_answer(operation, status, headers, &body, &shown));
         }
-        // The caller reads what another server refuses: it can repeat a secret.
+        // The caller sees another server's error body: it can repeat a secret.
         RawBody::Bytes(shown)
     } else if reading == Reading::Streamed {
         RawBody::Stream(ByteStream::new(body, operation.clone(), client.attempt_timeout))
@@ -565,8 +565,8 @@ async fn read(
     Ok(Raw { operation, status, headers, url, body, came, age: None, abroad: false })
 }
 
-/// Reads as much of an error's body as arrives in time, and returns whether that is all of it. The status
-/// is known already, and says more than a body that stalls or breaks off.
+/// Reads as much of an error's body as arrives in time, and returns whether that is the whole body. The status is
+/// already known, and is more useful than a body that stalls or breaks off.
 async fn read_of_error(
     body: &mut ResponseBody,
     prepared: &Prepared,
@@ -580,9 +580,9 @@ async fn read_of_error(
     (collector.finish(), is_whole)
 }
 
-/// The bound of what is read of an error's body; GitHub's are a few hundred bytes.
+/// Maximum length of an error's body that is read; GitHub's are a few hundred bytes.
 const MAX_ERROR_BYTES: usize = 1024 * 1024;
-/// The bound of the wait for an error's body; GitHub's arrive with the status.
+/// Maximum wait for an error's body; GitHub's arrive with the status.
 const MAX_ERROR_BODY_WAIT: Duration = Duration::from_secs(3);
 
 fn timed_out(what: &str, late: &Limit) -> Error {

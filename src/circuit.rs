@@ -1,4 +1,4 @@
-//! A circuit breaker for each server: while nearly everything fails, calls fail at once.
+//! A circuit breaker for each server: while most attempts fail, calls fail at once.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -15,13 +15,13 @@ use crate::clock::after;
 use crate::error::{Error, ErrorKind};
 use crate::telemetry::meter;
 
-/// When calls to a server are given up before they are sent.
+/// Policy for rejecting calls to a failing server before they are sent.
 ///
-/// Counted are attempts that got no answer, and answers 500, 502, 503 and 504. If too many of
-/// them fail, the circuit *opens*: for a while every call fails at once with
-/// [`ErrorKind::CircuitOpen`], so that neither the program waits for a server that is down nor the
-/// server is hit by it. Then a few calls are let through (*half open*): if they succeed the
-/// circuit is *closed* again, else it stays open, and for twice as long.
+/// The circuit breaker counts attempts without a response, and responses with 500, 502, 503 and 504. If too many
+/// attempts fail, the circuit *opens*: for a while every call fails at once with [`ErrorKind::CircuitOpen`], so that
+/// the program does not wait for a server that is down, and the server is not loaded further. Then a few calls are
+/// admitted as probes (*half open*): if they succeed, the circuit is *closed* again, otherwise it stays open for twice
+/// as long.
 ///
 /// ```
 /// use std::time::Duration;
@@ -45,21 +45,21 @@ pub struct CircuitBreaker {
     off: bool,
 }
 
-/// Whether calls to a server are let through.
+/// The state of a circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum CircuitState {
-    /// They are.
+    /// Calls are admitted.
     Closed,
-    /// They fail at once.
+    /// Calls fail at once.
     Open,
-    /// A few are, to find out.
+    /// A few calls are admitted as probes.
     HalfOpen,
 }
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
-/// The longest time that a circuit stays open before somebody tries.
+/// The longest time that a circuit stays open before a probe.
 const LONGEST: Duration = Duration::from_secs(5 * 60);
 
 impl Default for CircuitBreaker {
@@ -76,39 +76,38 @@ impl Default for CircuitBreaker {
 }
 
 impl CircuitBreaker {
-    /// No circuit breaker: every call is sent.
+    /// Returns a policy without a circuit breaker: every call is sent.
     pub fn off() -> Self {
         Self { off: true, ..Self::default() }
     }
 
-    /// The share of failures, from 0 to 1, at which the circuit opens; 0.5 by default.
+    /// Sets the share of failures, from 0 to 1, at which the circuit opens; 0.5 by default.
     pub fn share(mut self, share: f64) -> Self {
         self.share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 1.0 };
         self
     }
 
-    /// How many attempts have to be counted before a share says anything; 20 by default, at least
-    /// 1.
+    /// Sets how many attempts have to be counted before the share of failures is used; 20 by default, at least 1.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts.max(1);
         self
     }
 
-    /// How long an attempt counts; 30 seconds by default, an hour at most.
+    /// Sets how long an attempt counts; 30 seconds by default, an hour at most.
     pub fn window(mut self, time: Duration) -> Self {
         self.window = time.min(HOUR);
         self
     }
 
-    /// How long the circuit stays open at first; 10 seconds by default. It doubles each time that
-    /// it opens again, up to five minutes.
+    /// Sets how long the circuit stays open at first; 10 seconds by default. It doubles each time that it opens again,
+    /// up to five minutes.
     pub fn open_for(mut self, time: Duration) -> Self {
         self.open_for = time.min(LONGEST);
         self
     }
 
-    /// How many calls have to succeed for the circuit to close, and are let through at a time; 3 by
-    /// default, at least 1.
+    /// Sets how many probes have to succeed for the circuit to close, which is also how many are admitted at a time; 3
+    /// by default, at least 1.
     pub fn probes(mut self, calls: u32) -> Self {
         self.probes = calls.max(1);
         self
@@ -118,9 +117,9 @@ impl CircuitBreaker {
 /// The circuit of one server.
 pub(crate) struct Circuit {
     policy: CircuitBreaker,
-    /// The server's name, for messages.
+    /// The server's name, for error messages.
     server: String,
-    /// Whether it is anything but closed: the usual case costs one look.
+    /// Whether the circuit is not closed, so that the usual case costs one atomic read.
     troubled: AtomicBool,
     state: Mutex<State>,
 }
@@ -128,11 +127,11 @@ pub(crate) struct Circuit {
 #[derive(Debug)]
 struct State {
     origin: Instant,
-    /// The attempts and failures of the parts of the window, and the part that is the newest.
+    /// The attempts and failures of each bucket of the window, and the index of the newest bucket.
     counts: [(u32, u32); PARTS],
     newest: u64,
     phase: Phase,
-    /// How often it opened since it was closed.
+    /// How often the circuit has opened since it was closed.
     level: u32,
 }
 
@@ -158,7 +157,7 @@ impl Circuit {
         Arc::new(Self { policy, server, troubled, state: Mutex::new(state) })
     }
 
-    /// Says whether an attempt would be let through; it takes no probe's place.
+    /// Returns whether the circuit would admit an attempt, without taking the place of a probe.
     ///
     /// # Errors
     /// If the circuit is open.
@@ -175,7 +174,7 @@ impl Circuit {
         }
     }
 
-    /// Lets an attempt through.
+    /// Admits an attempt.
     ///
     /// # Errors
     /// If the circuit is open.
@@ -211,7 +210,7 @@ impl Circuit {
         }
     }
 
-    /// The server's name.
+    /// Returns the server's name.
     pub(crate) fn server(&self) -> &str {
         &self.server
     }
@@ -264,7 +263,7 @@ impl Circuit {
                     state.phase = Phase::HalfOpen { under_way, succeeded, since };
                 }
             }
-            // It was let through before the circuit opened, or closed.
+            // The attempt was admitted before the circuit opened, or closed.
             _ => {}
         }
     }
@@ -296,7 +295,7 @@ impl Circuit {
 }
 
 impl State {
-    /// Counts an attempt, and gives the attempts and failures of the window.
+    /// Counts an attempt, and returns the attempts and failures of the window.
     fn count(&mut self, now: Instant, window: Duration, failed: bool) -> (u32, u32) {
         let part = window.as_millis().checked_div(PARTS as u128).unwrap_or_default().max(1);
         let current = now.saturating_duration_since(self.origin).as_millis().checked_div(part);
@@ -315,22 +314,22 @@ impl State {
     }
 }
 
-/// The place of a part in the ring.
+/// Returns the index of a bucket in the ring.
 fn slot(part: u64) -> usize {
     // The remainder is smaller than the ring.
     part.checked_rem(PARTS as u64).unwrap_or_default() as usize
 }
 
-/// An attempt that was let through. One that is dropped says nothing of the server.
+/// An admitted attempt. If it is dropped, it does not count.
 #[must_use]
 pub(crate) struct Trial {
     circuit: Option<Arc<Circuit>>,
-    /// When the probing began that it is a part of.
+    /// The start of the half-open period to which the attempt belongs.
     probe: Option<Instant>,
 }
 
 impl Trial {
-    /// Whether it is one of the few that find out whether the server is back.
+    /// Whether the attempt is a probe.
     pub(crate) fn is_probe(&self) -> bool {
         self.probe.is_some()
     }
@@ -356,7 +355,7 @@ impl fmt::Debug for Circuit {
     }
 }
 
-/// Whether an error is the server's failure, rather than its answer.
+/// Returns whether an error is a failure of the server, in contrast to its regular response.
 pub(crate) fn is_failure(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::Transport | ErrorKind::Timeout => true,
@@ -433,7 +432,7 @@ mod tests {
         let again = circuit.pass().unwrap();
         bad.end(true);
         assert_eq!(circuit.pass().err().unwrap().retry_after(), Some(20 * SECOND));
-        // It belongs to a time that is over.
+        // The attempt belongs to an earlier period.
         again.end(false);
         advance(20 * SECOND).await;
         attempts(&circuit, 3, false);

@@ -1,4 +1,4 @@
-//! The client: what every call shares.
+//! The client: the state that all calls share.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -37,11 +37,10 @@ pub(crate) mod transport;
 pub use builder::ClientBuilder;
 use http::HttpClients;
 
-/// A client of one GitHub: github.com, a data residency, or an Enterprise Server.
+/// A client of one GitHub server: github.com, GitHub Enterprise Cloud with data residency, or an Enterprise Server.
 ///
-/// It is a handle to a connection pool, its settings and its tokens: clone it freely. Handles that
-/// call as another identity share the rest: see [`installation`](Client::installation) and
-/// [`with_auth`](Client::with_auth).
+/// It is a handle to a connection pool, settings and tokens: cloning is cheap. Handles that call as another identity
+/// share everything else: see [`installation`](Client::installation) and [`with_auth`](Client::with_auth).
 ///
 /// ```no_run
 /// # async fn example() -> octowire::Result<()> {
@@ -58,25 +57,25 @@ use http::HttpClients;
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
 
-/// One handle: what all handles share, and as whom this one calls.
+/// One handle: the state that all handles share, and the identity of this one.
 pub(crate) struct Inner {
     shared: Arc<Shared>,
     pub(crate) auth: Auth,
     /// Whether calls carry the gateway's token.
     pub(crate) through_gateway: bool,
-    /// The limits of whom this one calls as, once they were asked for.
+    /// The limits of this handle's identity, once they were requested.
     lane: OnceLock<Arc<Lane>>,
-    /// Its name in metrics.
+    /// The identity's label in metrics.
     label: OnceLock<&'static str>,
-    /// What it uses.
+    /// The identity's usage.
     account: OnceLock<Arc<Account>>,
 }
 
-/// What the handles of a client share.
+/// The state that the handles of a client share.
 pub(crate) struct Shared {
     http: HttpClients,
     pub(crate) origins: Origins,
-    /// What every request to GitHub carries, but for the token.
+    /// The headers of every request to GitHub, except for the token.
     pub(crate) headers: HeaderMap,
     pub(crate) gateway: Option<Gateway>,
     pub(crate) attempt_timeout: Duration,
@@ -87,10 +86,10 @@ pub(crate) struct Shared {
     pub(crate) watch: Watch,
     pub(crate) objectives: Objectives,
     pub(crate) store: Option<Arc<Guard>>,
-    /// How long a call waits for its store at most.
+    /// The longest time for which a call waits for its store.
     pub(crate) store_timeout: Duration,
     pub(crate) cache: Option<Arc<OpenCache>>,
-    /// Of the API's server, and of that for uploads.
+    /// The circuits of the API's server, and of the server for uploads.
     pub(crate) circuits: [Arc<Circuit>; 2],
     pub(crate) retry: RetryPolicy,
     pub(crate) retry_budget: RetryBudget,
@@ -101,13 +100,13 @@ pub(crate) struct Shared {
     pub(crate) body_log: Option<BodyLog>,
     #[cfg(feature = "contract")]
     pub(crate) contract: Option<crate::contract::Checker>,
-    /// What unit tests have in place of a network.
+    /// The replacement for the network in unit tests.
     #[cfg(test)]
     pub(crate) transport: Option<transport::Transport>,
 }
 
 impl Shared {
-    /// Whether the application gave the HTTP client.
+    /// Whether the application supplied the HTTP client.
     pub(crate) fn http_client_is_given(&self) -> bool {
         self.http.is_given()
     }
@@ -132,7 +131,7 @@ impl Shared {
     }
 }
 
-/// How long [`Client::close`] waits.
+/// The longest duration of [`Client::close`].
 const MAX_CLOSE: Duration = Duration::from_secs(5);
 
 impl Deref for Inner {
@@ -144,82 +143,80 @@ impl Deref for Inner {
 }
 
 impl Client {
-    /// A builder with the default settings.
+    /// Returns a builder with the default settings.
     pub fn builder() -> ClientBuilder {
         ClientBuilder::default()
     }
 
-    /// A client of github.com with this token and the default settings.
+    /// Creates a client of github.com with this token and the default settings.
     ///
     /// # Errors
-    /// If the token is empty or holds what no token does, such as a line break.
+    /// If the token is empty or contains a character that no token has, such as a line break.
     pub fn with_token(token: impl Into<SecretString>) -> Result<Self> {
         Self::builder().token(token).build()
     }
 
-    /// A client as GitHub Actions describes it: the token is in `GITHUB_TOKEN`, and the
-    /// API's address in `GITHUB_API_URL`, or github.com's if that is not set.
+    /// Creates a client from the environment of GitHub Actions: the token is in `GITHUB_TOKEN`, and the base URL in
+    /// `GITHUB_API_URL`, or github.com's if that is not set.
     ///
     /// See GitHub's
     /// [default variables](https://docs.github.com/en/actions/reference/workflows-and-actions/variables#default-environment-variables).
     ///
     /// # Errors
-    /// If `GITHUB_TOKEN` is not set, or one of the two is not usable.
+    /// If `GITHUB_TOKEN` is not set, or one of the two is invalid.
     pub fn from_env() -> Result<Self> {
         let mut builder = Self::builder().token_from_env("GITHUB_TOKEN");
         let base_url = std::env::var("GITHUB_API_URL");
-        // Some systems set a variable that has no value.
+        // Some systems set a variable to an empty value.
         if let Some(base_url) = base_url.ok().filter(|base_url| !base_url.trim().is_empty()) {
             builder = builder.base_url(base_url);
         }
         builder.build()
     }
 
-    /// A request to any endpoint, such as one that the generated operations do not have.
+    /// Creates a request to any endpoint, such as one without a generated operation.
     ///
-    /// `path` follows the API's address, and may carry a query. An absolute URL is taken as it is
-    /// if it leads to the client's GitHub, as those in GitHub's answers do. For any other server
-    /// the call fails before anything is sent.
+    /// `path` is relative to the base URL, and can contain a query. An absolute URL is used as it is if it leads to the
+    /// client's GitHub server, as the URLs in GitHub's responses do. For any other server, the call fails before
+    /// anything is sent.
     pub fn request(&self, method: Method, path: impl Into<String>) -> Request {
         Request::given(self, method, path.into())
     }
 
-    /// The API's address.
+    /// Returns the base URL of the API.
     #[must_use]
     pub fn base_url(&self) -> &Url {
         self.0.origins.api()
     }
 
-    /// The address of GitHub's web pages, where people sign in; it follows from the base URL.
+    /// Returns the URL of GitHub's web pages, where users sign in; it is derived from the base URL.
     #[must_use]
     pub fn web_url(&self) -> &Url {
         self.0.origins.web()
     }
 
-    /// Whether calls to the API's server are let through: see
-    /// [`CircuitBreaker`](crate::CircuitBreaker).
+    /// Returns the state of the circuit of the API's server: see [`CircuitBreaker`](crate::CircuitBreaker).
     #[must_use]
     pub fn circuit_state(&self) -> CircuitState {
         self.0.circuits[0].current()
     }
 
-    /// The same for the server that takes uploads.
+    /// Returns the state of the circuit of the upload server.
     #[must_use]
     pub fn upload_circuit_state(&self) -> CircuitState {
         self.0.circuits[1].current()
     }
 
-    /// How the [store](ClientBuilder::store) is; `None` without one.
+    /// Returns the health of the [store](ClientBuilder::store); `None` without one.
     #[must_use]
     pub fn store_health(&self) -> Option<StoreHealth> {
         self.0.store.as_ref().map(|store| store.health())
     }
 
-    /// How the client is: what a readiness probe asks, and whether [objectives](Objectives) are met. Nothing
-    /// is asked of GitHub or of the store.
+    /// Returns the health of the client, for a readiness probe, and whether its [objectives](Objectives) are met. It
+    /// sends no request to GitHub or to the store.
     ///
-    /// Calls of all handles count for the objectives; the token and the limits are those of this one's
-    /// identity.
+    /// Calls of all handles count for the objectives; the token and the limits are those of this handle's identity.
     ///
     /// ```no_run
     /// # fn example(client: octowire::Client) {
@@ -233,37 +230,38 @@ impl Client {
         Health::of(self)
     }
 
-    /// The [cache](crate::cache), to fill and to empty.
+    /// Returns the [cache](crate::cache), to prefetch and to purge.
     #[must_use]
     pub fn cache(&self) -> CacheHandle<'_> {
         CacheHandle::new(self)
     }
 
-    /// What the identity that this handle calls as has used, and how its budgets are.
+    /// Returns the usage of this handle's identity, and the state of its budgets.
     #[must_use]
     pub fn usage(&self) -> Usage<'_> {
         Usage::new(&self.0.usage, self.account())
     }
 
-    /// Writes what is pending before a program ends, and returns after 5 s at most:
+    /// Writes pending data before a program ends, and returns after 5 s at most:
     ///
-    /// - the [usage](crate::telemetry::usage) that all handles of this client have counted and not told the
+    /// - the [usage](crate::telemetry::usage) that all handles of this client have counted and not written to the
     ///   [store](ClientBuilder::store) yet;
-    /// - what they changed and emptied in the [cache](crate::cache);
+    /// - their invalidations and purges of the [cache](crate::cache);
     /// - responses and tokens that are to be stored.
     ///
-    /// Returns whether the store surely has the usage and the changes that there were when `close` was called. While
-    /// the store does not answer, they are written again and again. `false` means that 5 s were not enough, or that
-    /// the store did not confirm some usage, which counts once or not at all. Responses and tokens that were pending
-    /// are waited for as well, but do not change the result: GitHub can be asked for them again. Without a store there
-    /// is nothing to write.
+    /// Returns whether the store has confirmed the usage and the invalidations that were pending when `close` was
+    /// called. While the store is unavailable, the client retries the writes. `false` means that 5 s were not enough,
+    /// or that the store did not confirm some usage, which counts once or not at all. `close` also waits for pending
+    /// responses and tokens, but these do not change the result, since GitHub can supply them again. Without a store
+    /// there is nothing to write.
     ///
-    /// Nothing is shut: calls that still run, or are made later, go on and are counted as before, and another
-    /// `close` writes their usage. Quota that the client has leased for a fleet returns by itself within
-    /// seconds after its last call, and connections end with the last handle.
+    /// Nothing is shut down: calls that still run, or start later, continue and are counted as before, and another
+    /// `close` writes their usage. The quota that the client has leased from a fleet expires within seconds after its
+    /// last call, and connections end with the last handle.
     ///
-    /// If a program ends without `close`, the drop of the last handle writes usage and changes within half a second
-    /// each, or 100 ms on a runtime of one thread, and drops what the store has not taken by then.
+    /// If a program ends without `close`, the drop of the last handle writes usage and invalidations within half a
+    /// second each, or 100 ms on a single-threaded runtime, and drops everything that the store has not accepted by
+    /// then.
     ///
     /// ```no_run
     /// # async fn example(github: octowire::Client) {
@@ -291,12 +289,12 @@ impl Client {
         Self::of(Arc::new(shared), auth, true)
     }
 
-    /// A handle that shares everything but as whom it calls.
+    /// Creates a handle that shares everything except the identity.
     fn with(&self, auth: Auth) -> Self {
         self.handle(auth, self.0.through_gateway)
     }
 
-    /// A handle that has no token at all, for a source of the gateway's tokens.
+    /// Creates a handle without any token, for a source of the gateway's tokens.
     pub(crate) fn without_tokens(&self) -> Self {
         self.handle(Auth::default(), false)
     }
@@ -320,22 +318,22 @@ impl Client {
         &self.0
     }
 
-    /// What this handle's identity is called in metrics.
+    /// Returns the label of this handle's identity in metrics.
     pub(crate) fn label(&self) -> &'static str {
         self.0.label.get_or_init(|| meter::identity(&self.limited_as()))
     }
 
-    /// The limits of the identity that this handle calls as.
+    /// Returns the limits of this handle's identity.
     pub(crate) fn lane(&self) -> &Arc<Lane> {
         self.0.lane.get_or_init(|| self.0.limits.lane(&self.limited_as(), self.base_url().as_str()))
     }
 
-    /// What the identity uses that this handle calls as.
+    /// Returns the usage of this handle's identity.
     pub(crate) fn account(&self) -> &Arc<Account> {
         self.0.account.get_or_init(|| self.0.usage.account(&self.limited_as()))
     }
 
-    /// What a call uses: those that carry a token of their own are somebody else's.
+    /// Returns the usage that a call counts for: a request credential belongs to another identity.
     pub(crate) fn account_of(&self, own_token: bool) -> Arc<Account> {
         match own_token {
             true => self.0.usage.account("own"),
@@ -343,7 +341,7 @@ impl Client {
         }
     }
 
-    /// Whom GitHub limits: an installation, however its tokens are narrowed.
+    /// Returns the identity that GitHub limits: an installation, whatever the restrictions of its tokens.
     pub(crate) fn limited_as(&self) -> Cow<'_, str> {
         match self.0.auth.keeper() {
             Some(keeper) => keeper.source().limited_as(),

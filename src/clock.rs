@@ -1,4 +1,4 @@
-//! The time of day, for how old answers are, and moments to come.
+//! The wall clock, for the age of responses, and instants in the future.
 
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
@@ -6,11 +6,10 @@ use std::time::{Duration, SystemTime};
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
-/// The time of day, which does not go back while the process runs, and goes on with a clock that a
-/// test moves.
+/// The wall clock, which does not go back while the process runs, and follows a clock that a test moves.
 ///
-/// The clock that only goes forward stands still while some machines sleep, so that the later of
-/// the two counts: an answer may seem older than it is, and never newer.
+/// The monotonic clock stands still while some machines sleep, so the later of the two counts: a response can seem
+/// older than it is, but never newer.
 pub(crate) fn now() -> SystemTime {
     static START: LazyLock<(SystemTime, Instant)> =
         LazyLock::new(|| (SystemTime::now(), Instant::now()));
@@ -19,20 +18,20 @@ pub(crate) fn now() -> SystemTime {
     time.checked_add(passed).map_or_else(SystemTime::now, |time| time.max(SystemTime::now()))
 }
 
-/// Returns the moment this time after another one. What no clock can hold is thirty years.
+/// Returns the instant this duration after another one. A duration that no clock can represent becomes thirty years.
 pub(crate) fn after(moment: Instant, time: Duration) -> Instant {
     const LONGEST: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
     let later = moment.checked_add(time.min(LONGEST));
-    // A clock that does not reach as far is at its end.
+    // The clock cannot represent the result.
     later.unwrap_or(moment)
 }
 
-/// Half of the duration.
+/// Returns half of the duration.
 pub(crate) fn half(duration: Duration) -> Duration {
     duration.checked_div(2).unwrap_or_default()
 }
 
-/// A time in whole seconds, as people write it. What is beyond the calendar is its last day.
+/// Formats a time in whole seconds. A time beyond the calendar becomes its last day.
 pub(crate) fn date(time: SystemTime) -> DateTime<Utc> {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);

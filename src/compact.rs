@@ -1,4 +1,4 @@
-//! Copies of what a response holds, for what outlives a call: without the buffer of the connection.
+//! Copies of response data that outlives a call, without the buffer of the connection.
 //!
 //! A body and the values of headers arrive as [`Bytes`] that point into that buffer. It can be a thousand times as large,
 //! and lives as long as the smallest part of it. So everything that outlives a call is copied here first, into memory of
@@ -7,15 +7,15 @@
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The memory that an allocation takes beside what is asked for.
+/// The overhead of an allocation.
 pub(crate) const ALLOCATION: usize = 16;
 
-/// A copy in memory of its own.
+/// Returns a copy in memory of its own.
 pub(crate) fn bytes(bytes: &Bytes) -> Bytes {
     Bytes::copy_from_slice(bytes)
 }
 
-/// The same headers, whose values are in one piece of memory of their own.
+/// Returns the same headers, whose values share one allocation.
 pub(crate) fn headers(mut headers: HeaderMap) -> HeaderMap {
     let length = headers.values().map(HeaderValue::len).sum();
     let mut all = BytesMut::with_capacity(length);
@@ -23,7 +23,7 @@ pub(crate) fn headers(mut headers: HeaderMap) -> HeaderMap {
     let mut all = all.freeze();
     for value in headers.values_mut() {
         let own = HeaderValue::from_maybe_shared(all.split_to(value.len()));
-        // What was the value of a header before is one.
+        // A copy of a valid header value is valid.
         if let Ok(mut own) = own {
             own.set_sensitive(value.is_sensitive());
             *value = own;
@@ -32,20 +32,20 @@ pub(crate) fn headers(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
-/// A copy of these headers, in a table that is no larger than they need.
+/// Returns a copy of these headers, in a table that is no larger than necessary.
 pub(crate) fn copy_of_headers(headers: &HeaderMap) -> HeaderMap {
     let mut copy = HeaderMap::try_with_capacity(headers.keys_len()).unwrap_or_default();
     for (name, value) in headers {
-        // There is room for as many as another map has.
+        // The capacity suffices, since another map has as many.
         let _ = copy.try_append(name.clone(), value.clone());
     }
     self::headers(copy)
 }
 
-/// The memory that headers take whose values were [copied](self::headers): the table of the map, the names and the
+/// Returns the memory of headers whose values were [copied](self::headers): the table of the map, the names and the
 /// values.
 pub(crate) fn size_of_headers(headers: &HeaderMap) -> usize {
-    /// As the map has a header, and the further values of one that is repeated.
+    /// Memory layout of a header in the map, and of the further values of one that is repeated.
     struct Slot {
         _hash: u16,
         _name: HeaderName,
@@ -59,10 +59,10 @@ pub(crate) fn size_of_headers(headers: &HeaderMap) -> usize {
     /// The index of a slot and its hash.
     const INDEX: usize = 4;
     let capacity = headers.capacity();
-    // The index has a third more places than the map takes headers.
+    // The index has a third more slots than the map accepts headers.
     let table = capacity * size_of::<Slot>() + (capacity + capacity / 3) * INDEX;
     let further = headers.len() - headers.keys_len();
-    // A vector that grows has up to twice the room that it needs.
+    // A vector that grows has up to twice the capacity that it needs.
     let further = if further == 0 { 0 } else { further.next_power_of_two().max(4) };
     let names = headers.keys().map(|name| name.as_str().len() + ALLOCATION).sum::<usize>();
     let values = headers.values().map(HeaderValue::len).sum::<usize>();

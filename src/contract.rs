@@ -1,19 +1,17 @@
-//! What GitHub's OpenAPI document promises, held against what is sent, what is answered, and what
-//! the next edition of the document says.
+//! Checks of requests, responses and later description versions against GitHub's OpenAPI description.
 //!
-//! - [`Checker`] looks at the answers that a [`Client`](crate::Client) gets, for test and staging: it
-//!   finds what no published document shows.
-//! - [`drift`] compares two documents, and says whom a change breaks.
+//! - [`Checker`] validates the responses that a [`Client`](crate::Client) receives, for test and staging: it finds
+//!   deviations that no published description shows.
+//! - [`drift`] compares two descriptions, and reports which callers a change breaks.
 //! - [`uses!`](crate::uses) pins the operations that an application calls, so that a change of one
 //!   of them fails its tests.
-//! - [`Document`] is the document that the library was generated from, or another.
+//! - [`Document`] is the description from which the library was generated, or another.
 //!
-//! All of it needs the feature `contract`. Checking costs memory and time: some 30 MB, and for each
-//! operation that is looked at up to 1 MB and some milliseconds the first time. It is meant for tests
-//! and staging.
+//! All of it needs the feature `contract`. Checking costs memory and time: some 30 MB, and for each checked operation
+//! up to 1 MB and some milliseconds the first time. It is meant for tests and staging.
 //!
-//! What is read and checked comes from elsewhere: every check is bounded in time, memory and depth, and
-//! what cannot be checked within these bounds is told once, see [`Document::unchecked`].
+//! The input of these checks is not trusted: every check is bounded in time, memory and depth. Each part that cannot be
+//! checked within these bounds is reported once: see [`Document::unchecked`].
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 

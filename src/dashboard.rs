@@ -1,6 +1,6 @@
-//! A page that shows a client at work.
+//! A live page of one client.
 //!
-//! It is a router to mount in an application of [axum](https://docs.rs/axum), or a server of its own:
+//! The page is a router to mount in an application of [axum](https://docs.rs/axum), or a server of its own:
 //!
 //! ```no_run
 //! use octowire::Client;
@@ -14,46 +14,45 @@
 //! # }
 //! ```
 //!
-//! The page is updated each second: calls, response times, errors, the cache, rate limits, tokens (whose, and until
-//! when; never the token), budgets, deliveries of webhooks, circuits, the store, objectives, and the calls that failed
-//! last, with GitHub's ids of the requests. It has no outside assets, and needs no other server.
+//! The page is updated each second: calls, response times, errors, the cache, rate limits, tokens (identity and expiry;
+//! never the token), budgets, webhook deliveries, circuits, the store, objectives, and the last failed calls, with
+//! GitHub's request ids. It has no external assets, and needs no other server.
 //!
-//! | Path | What it is |
+//! | Path | Content |
 //! |---|---|
 //! | `/` | the page, with `/style.css`, `/script.js` and `/icon.svg` |
-//! | `/events` | what it shows, as [server-sent events](https://html.spec.whatwg.org/multipage/server-sent-events.html): `start`, then `tick` each second; 32 readers at a time |
-//! | `/state.json` | the same, once |
+//! | `/events` | its data, as [server-sent events](https://html.spec.whatwg.org/multipage/server-sent-events.html): `start`, then `tick` each second; 32 readers at a time |
+//! | `/state.json` | the same data, once |
 //!
-//! # Who may look
+//! # Access control
 //!
-//! With a [token](Dashboard::token), a client that has it: as a bearer token, or as the password of basic
-//! authentication, as which a browser asks for it.
+//! With a [token](Dashboard::token), any client that sends it: as a bearer token, or as the password of basic
+//! authentication, for which a browser prompts.
 //!
-//! Without a token, a browser on this machine, and the default is to deny. A request is served only if
+//! Without a token, only a browser on this machine has access, and the default is to deny. A request is served only if
 //!
 //! - the connection comes from a loopback address;
-//! - there is exactly one `Host`, and it is `localhost` or a loopback address (the name of another site that leads
-//!   here is neither);
+//! - there is exactly one `Host`, and it is `localhost` or a loopback address (a domain name that resolves to this
+//!   machine is neither);
 //! - it is not HTTP/1.0, and does not have the form of requests to a proxy;
-//! - it has no header but those that browsers and `curl` send by themselves. Whatever a proxy adds, such as
-//!   `Forwarded`, `X-Real-IP` or `X-Request-Id`, leads to 403, which names the header.
+//! - it has no header except those that browsers and `curl` send by themselves. Any header that a proxy adds, such as
+//!   `Forwarded`, `X-Real-IP` or `X-Request-Id`, leads to 403, and the response names the header.
 //!
 //! So does a header that a layer of the application adds around the router, such as `x-request-id` of tower-http's
-//! `SetRequestIdLayer`. [`Dashboard::allow_header`] makes it known.
+//! `SetRequestIdLayer`. [`Dashboard::allow_header`] allows it.
 //!
-//! **A proxy or a tunnel on the same machine that adds nothing looks like a browser on it, and so does everyone that it
-//! lets in**: `ssh -R`, `kubectl port-forward`, TCP proxies, and nginx's `proxy_pass` over HTTP/1.1 with no
-//! further line. Behind a proxy or a tunnel there has to be a token.
+//! **A proxy or a tunnel on the same machine that adds no header looks like a browser on it, and so do all of its
+//! clients**: `ssh -R`, `kubectl port-forward`, TCP proxies, and nginx's `proxy_pass` over HTTP/1.1 without further
+//! directives. Behind a proxy or a tunnel, a token is required.
 //!
-//! Nobody may change anything. The page may not be framed, and runs no script and no style but its own. Pages of other
-//! sites get nothing: there is no CORS, and a layer of the application's that adds it, around the router, is not for
-//! this one.
+//! The page is read-only. Other sites cannot frame it, and it runs no script and no style but its own. Pages of other
+//! sites have no access: there is no CORS, and the application must not add a CORS layer around the router.
 //!
-//! # How much is remembered
+//! # Retention
 //!
-//! Ten minutes, second by second, the fifty calls that failed last, and a day minute by minute for objectives: some
-//! 300 KB for each client, whether or not anybody looks. It is of this process; Prometheus and Grafana are for a
-//! fleet, see [`telemetry`](crate::telemetry).
+//! Ten minutes, second by second, the fifty last failed calls, and a day minute by minute for objectives: about 300 KB
+//! for each client, whether or not the page is open. The data is of this process; for a fleet, use Prometheus and
+//! Grafana, see [`telemetry`](crate::telemetry).
 
 use std::fmt;
 use std::io;
@@ -87,10 +86,10 @@ mod state;
 pub use events::Snapshot;
 use state::Usage;
 
-/// A page that shows a client at work: see the [module](self).
+/// The live page of one client: see the [module](self).
 ///
-/// All handles of the client count for calls. Rate limits and tokens are those of the given handle's identity, and of
-/// up to 49 more, whose handles were made last; usage and budgets are those of the given handle.
+/// Calls of all handles of the client count. Rate limits and tokens are those of the given handle's identity, and of up
+/// to 49 more, whose handles are the newest; usage and budgets are those of the given handle.
 #[must_use = "a dashboard shows nothing before it is mounted or served"]
 pub struct Dashboard {
     client: Client,
@@ -102,7 +101,7 @@ pub struct Dashboard {
     receiver: Option<Receiver>,
 }
 
-/// What all who look share.
+/// The state that all connections share.
 struct Shown {
     dashboard: Dashboard,
     allowed_headers: Vec<HeaderName>,
@@ -110,9 +109,9 @@ struct Shown {
     usage: Usage,
 }
 
-/// As many may read events at a time; each may for some minutes, and then comes again by itself.
+/// Maximum number of concurrent event streams; each ends after some minutes, and the browser reconnects.
 const MAX_READERS: usize = 32;
-/// Readers, and browsers that load the page.
+/// Event streams, and browsers that load the page.
 const LIMITS: ServerLimits = ServerLimits {
     max_connections: 128,
     header_timeout: Duration::from_secs(10),
@@ -120,11 +119,11 @@ const LIMITS: ServerLimits = ServerLimits {
     write_timeout: Duration::from_secs(30),
     max_age: Duration::from_secs(15 * 60),
 };
-/// A token that is shorter may be guessed.
+/// A shorter token might be guessed.
 const MIN_TOKEN: usize = 16;
 
 impl Dashboard {
-    /// A page of this client.
+    /// Creates the page of this client.
     pub fn new(client: &Client) -> Self {
         Self {
             client: client.clone(),
@@ -137,45 +136,45 @@ impl Dashboard {
         }
     }
 
-    /// The page's title; `Octowire` by default.
+    /// Sets the page's title; `Octowire` by default.
     pub fn title(mut self, title: impl Into<String>) -> Self {
         self.title = title.into();
         self
     }
 
-    /// Where browsers see the page, such as `/tools/octowire`, if a proxy cuts off a part of the path. By default it is
-    /// where the router is nested.
+    /// Sets the path at which browsers see the page, such as `/tools/octowire`, if a proxy strips a part of the path.
+    /// By default it is the path at which the router is nested.
     pub fn base_path(mut self, path: impl Into<String>) -> Self {
         self.base_path = Some(path.into());
         self
     }
 
-    /// Who has this token may look, from wherever; it has 16 visible characters of ASCII at least. White space around
-    /// it is dropped, since a line break at the end comes with reading a file. Serve the page by HTTPS then.
+    /// Sets the token that grants access to the page from any address; at least 16 visible ASCII characters. White
+    /// space around it is dropped, since a file often ends with a line break. Serve the page by HTTPS then.
     pub fn token(mut self, token: impl Into<SecretString>) -> Self {
         self.token = Some(token.into());
         self
     }
 
     /// Allows a header in requests without a token that the application itself adds to them, by a layer around the
-    /// [router](Self::router): `allow_header("x-request-id")` for tower-http's `SetRequestIdLayer`. Without this,
-    /// the page is denied, since a proxy could have added it. It has no effect beside a [token](Self::token).
+    /// [router](Self::router): `allow_header("x-request-id")` for tower-http's `SetRequestIdLayer`. Without this, the
+    /// request is denied, since a proxy could have added it. It has no effect if a [token](Self::token) is set.
     ///
-    /// **A proxy on the same machine that adds this header alone looks like a browser then.** Behind one there has to
-    /// be a token. Up to 16 names are allowed, of 64 bytes each, in upper or lower case.
+    /// **A proxy on the same machine that adds this header alone looks like a browser then.** Behind such a proxy, a
+    /// token is required. Up to 16 names are allowed, of 64 bytes each, in upper or lower case.
     ///
-    /// `router` and `serve` return an error ([`ErrorKind::Configuration`]) for further names, for what is not the name
-    /// of a header, and for the headers of proxies that this library knows, such as `Forwarded`, `X-Forwarded-For`,
+    /// `router` and `serve` return an error ([`ErrorKind::Configuration`]) for further names, for invalid header names,
+    /// and for the headers of proxies that this library knows, such as `Forwarded`, `X-Forwarded-For`,
     /// `X-Auth-Request-User` or `Via`: those are never allowed. The list cannot be complete.
     pub fn allow_header(mut self, name: impl Into<String>) -> Self {
-        // One beyond the bound is enough to refuse.
+        // One name beyond the bound is enough to reject.
         if self.allowed_headers.len() <= local::MAX_ALLOWED {
             self.allowed_headers.push(name.into());
         }
         self
     }
 
-    /// Shows what becomes of deliveries as well.
+    /// Also shows the state of webhook deliveries.
     #[cfg(feature = "webhooks-core")]
     #[cfg_attr(docsrs, doc(cfg(feature = "webhooks-core")))]
     pub fn webhooks(mut self, receiver: &Receiver) -> Self {
@@ -183,29 +182,30 @@ impl Dashboard {
         self
     }
 
-    /// The page as a router, to be nested at a path: `app.nest("/octowire", router)` has it at `/octowire`.
+    /// Returns the page as a router, to be nested at a path: `app.nest("/octowire", router)` serves it at `/octowire`.
     ///
-    /// Without a token, the server has to be made by
-    /// [`into_make_service_with_connect_info`](Router::into_make_service_with_connect_info) for [`SocketAddr`]: it
-    /// is how the page knows that who looks is on this machine. Layers around the router that add headers to requests
-    /// have to be made known by [`allow_header`](Self::allow_header).
+    /// Without a token, the server has to be created with
+    /// [`into_make_service_with_connect_info`](Router::into_make_service_with_connect_info) for [`SocketAddr`]: from it
+    /// the page knows whether the browser is on this machine. Allow headers that layers around the router add to
+    /// requests with [`allow_header`](Self::allow_header).
     ///
     /// # Errors
-    /// If the token is none, or too short, or a header is not one that can be allowed ([`ErrorKind::Configuration`]).
+    /// If the token is invalid or too short, or a header is not allowed ([`ErrorKind::Configuration`]).
     pub fn router<S: Clone + Send + Sync + 'static>(self) -> Result<Router<S>> {
         Ok(Shown::new(self)?.router())
     }
 
-    /// Serves the page alone by HTTP/1.1, until the future is dropped, which ends all connections as well.
+    /// Serves only the page by HTTP/1.1, until the future is dropped, which also ends all connections.
     ///
-    /// At most 128 connections are served at a time. For one more, a connection is closed on which nothing has arrived
-    /// for a while, or whose client does not read; if there is none, it waits in the operating system's backlog.
-    /// A connection ends if the headers of a request are not complete within 10 s or have more than 32 KiB, if there
-    /// is no next request within 10 s, if a response is not read within 30 s, and after 15 minutes.
+    /// At most 128 connections are served at a time. To accept another one, the server closes a connection on which
+    /// nothing has arrived for a while, or whose client does not read; if there is none, the new connection waits in
+    /// the operating system's backlog. A connection ends if the headers of a request are not complete within 10 s or
+    /// have more than 32 KiB, if there is no next request within 10 s, if a response is not read within 30 s, and after
+    /// 15 minutes.
     ///
     /// # Errors
-    /// If the listener is on an address that others reach and there is no token, the token is too short, or a header
-    /// is not one that can be allowed ([`ErrorKind::Configuration`]). The future does not end by itself.
+    /// If the listener's address is not a loopback address and no token is set, the token is too short, or a header is
+    /// not allowed ([`ErrorKind::Configuration`]). The future does not end by itself.
     pub fn serve(
         self,
         listener: TcpListener,
@@ -249,7 +249,7 @@ impl Shown {
     }
 
     fn router<S: Clone + Send + Sync + 'static>(self: &Arc<Self>) -> Router<S> {
-        // No fallback: where it is merged, it would be the application's.
+        // No fallback: after a merge, it would be the application's.
         Router::new()
             .route("/", get(page::page))
             .route("/style.css", get(page::style))

@@ -1,6 +1,6 @@
-//! How long a call and each of its attempts may take.
+//! Time limits of a call and of each of its attempts.
 //!
-//! Time is tokio's, so that tests can pause it. What a late answer means is not decided here.
+//! Time is tokio's, so that tests can pause it. This module does not decide the consequences of a timeout.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -13,20 +13,20 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::clock::after;
 
-/// A stretch of time from a beginning, which may be pushed on while it runs.
+/// A time limit, which can be extended while it runs.
 #[derive(Debug)]
 pub(crate) struct Limit {
     start: Instant,
     length: Duration,
     slack: Option<Slack>,
-    /// The time that did not count already when the limit began.
+    /// The excluded time when the limit began.
     before: Duration,
-    /// Milliseconds by which it was put off.
+    /// Milliseconds by which the limit was extended.
     put_off: AtomicU64,
 }
 
-/// What pushes a limit on: the progress of an upload, from which on the limit counts anew, and
-/// time that does not count, in which nothing polls the call. Each call has its own.
+/// The extensions of a time limit: the progress of an upload, from which the limit starts again, and excluded time, in
+/// which nothing polls the call. Each call has its own.
 #[derive(Clone, Debug)]
 pub(crate) struct Slack(Arc<Pushes>);
 
@@ -35,23 +35,23 @@ struct Pushes {
     origin: Instant,
     /// The time of the last progress, in milliseconds from the origin.
     progress: AtomicU64,
-    /// The time that does not count, in milliseconds.
+    /// The excluded time, in milliseconds.
     idle: AtomicU64,
     polling: Mutex<Polling>,
 }
 
-/// Which side polls the call, as far as it is known.
+/// The side that polls the call, as far as it is known.
 #[derive(Debug, Default)]
 struct Polling {
-    /// A reader tells when it rests; without one, the time since the last poll is idle.
+    /// A reader reports when it rests; without a reader, the time since the last poll is idle.
     has_reader: bool,
-    /// Since when the reader rests.
+    /// The start of the reader's rest.
     resting: Option<Instant>,
     /// A task polls the call, so that no time is idle.
     detached: bool,
 }
 
-/// Longer than any call; an `Instant` can not hold every `Duration`.
+/// Longer than any call; an `Instant` cannot represent every `Duration`.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl Limit {
@@ -65,17 +65,17 @@ impl Limit {
         }
     }
 
-    /// Puts the end off: this time did not count.
+    /// Extends the limit: this time did not count.
     pub(crate) fn put_off(&self, time: Duration) {
         self.put_off.fetch_add(milliseconds(time), Ordering::Relaxed);
     }
 
-    /// The time that is left.
+    /// Returns the remaining time.
     pub(crate) fn left(&self) -> Duration {
         self.due().saturating_duration_since(Instant::now())
     }
 
-    /// The length, for messages.
+    /// Returns the length, for error messages.
     pub(crate) fn length(&self) -> Duration {
         self.length
     }
@@ -97,7 +97,7 @@ impl Slack {
         slack
     }
 
-    /// Says that the reader polls nothing from here on, until it [resumes](Self::resume).
+    /// Records that the reader polls nothing from here on, until it [resumes](Self::resume).
     pub(crate) fn rest(&self, now: Instant) {
         let mut polling = self.polling();
         if !polling.detached {
@@ -105,7 +105,7 @@ impl Slack {
         }
     }
 
-    /// Says that the reader polls the call again. The time of its rest does not count.
+    /// Records that the reader polls the call again. The time of its rest does not count.
     pub(crate) fn resume(&self, now: Instant) {
         let mut polling = self.polling();
         if let Some(since) = polling.resting.take() {
@@ -113,8 +113,8 @@ impl Slack {
         }
     }
 
-    /// Says that a task polls the call from here on. The time before, in which nothing did, does not
-    /// count; `polled` is the time of the last poll.
+    /// Records that a task polls the call from here on. The time before, in which nothing did, does not count; `polled`
+    /// is the time of the last poll.
     pub(crate) fn detach(&self, now: Instant, polled: Instant) {
         let mut polling = self.polling();
         let idle_since = match polling.resting.take() {
@@ -127,7 +127,7 @@ impl Slack {
         }
     }
 
-    /// Says that no task polls the call any longer.
+    /// Records that no task polls the call any longer.
     pub(crate) fn attach(&self) {
         self.polling().detached = false;
     }
@@ -136,12 +136,12 @@ impl Slack {
         self.0.polling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a time that does not count.
+    /// Adds excluded time.
     fn add(&self, time: Duration) {
         self.0.idle.fetch_add(milliseconds(time), Ordering::Relaxed);
     }
 
-    /// Says that an upload goes on at this moment.
+    /// Records progress of an upload.
     pub(crate) fn progress(&self) {
         let now = milliseconds(self.0.origin.elapsed());
         self.0.progress.fetch_max(now, Ordering::Relaxed);
@@ -164,10 +164,9 @@ impl Default for Slack {
     }
 }
 
-/// Runs the future until it is done or one of the limits is, and then says which.
+/// Runs the future until it completes or one of the limits is reached, and then returns which one.
 ///
-/// One timer serves all limits; it is looked at again when it fires, in case its limit
-/// was pushed on.
+/// One timer serves all limits; it is checked again when it fires, in case its limit was extended.
 pub(crate) async fn within<F: Future>(limits: [&Limit; 2], future: F) -> Result<F::Output, &Limit> {
     let mut future = pin!(future);
     loop {

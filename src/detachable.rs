@@ -1,9 +1,9 @@
-//! A future that its caller polls until another call needs what it holds: then a task polls it.
+//! A future that its caller polls until another call needs the future's resources: then a task polls it.
 //!
-//! A call can hold a permit of the rate limits while its caller does not poll it, as a page that is
-//! fetched ahead does while the loop over its items awaits another call. If that call needs the
-//! permit, neither can continue. [`Detach::detach`] moves the future into a task of its own, which
-//! runs it to its end; the caller then awaits the outcome. Until that happens nothing is spawned.
+//! A call can hold a permit of the rate limits while its caller does not poll it, as a page that is fetched ahead does
+//! while the loop over its items awaits another call. If that call needs the permit, neither can continue.
+//! [`Detach::detach`] moves the future into a task of its own, which runs it to its end; the caller then awaits the
+//! outcome. Until then, no task is spawned.
 
 use std::any::Any;
 use std::fmt;
@@ -28,12 +28,12 @@ trait Detach: Send + Sync {
     fn detach(self: Arc<Self>);
 }
 
-/// Refers to a [`DetachableCall`], and does not keep it alive.
+/// A weak reference to a [`DetachableCall`].
 #[derive(Clone)]
 pub(crate) struct DetachHandle(Weak<dyn Detach>);
 
 impl DetachHandle {
-    /// Moves the future into a task of its own, now or at the end of the poll that is running.
+    /// Moves the future into a task of its own, now or at the end of the current poll.
     pub(crate) fn detach(&self) {
         if let Some(call) = self.0.upgrade() {
             call.detach();
@@ -51,10 +51,10 @@ impl fmt::Debug for DetachHandle {
 #[must_use = "futures do nothing unless polled"]
 pub(crate) struct DetachableCall<T: Send + 'static>(Arc<CallCell<T>>);
 
-/// What the caller and the task share.
+/// The state that the caller and the task share.
 struct CallCell<T> {
     stage: Mutex<Stage<T>>,
-    /// What the task inherits from the caller.
+    /// The context that the task inherits from the caller.
     runtime: Option<Handle>,
     span: Span,
     subscriber: Dispatch,
@@ -63,13 +63,13 @@ struct CallCell<T> {
 }
 
 enum Stage<T> {
-    /// The caller polls it. `polled` is kept if there is a slack only.
+    /// The caller polls the future. `polled` is kept only if there is a slack.
     Attached { future: BoxFuture<T>, caller: Option<Waker>, polled: Option<Instant> },
-    /// The caller polls it at this moment.
+    /// The caller polls the future at this moment.
     Polling { caller: Option<Waker>, detach: bool },
-    /// A task polls it; at this moment, if `future` is `None`.
+    /// A task polls the future; at this moment, if `future` is `None`.
     Detached { future: Option<BoxFuture<T>>, caller: Option<Waker>, task: Option<AbortHandle> },
-    /// It ended in its task, by a panic if this is an error.
+    /// The future ended in its task; an error is a panic.
     Done(Result<T, Box<dyn Any + Send>>),
     /// The caller has the outcome, or dropped the call.
     Ended,
@@ -156,7 +156,7 @@ impl<T: Send + 'static> Future for DetachableCall<T> {
 impl<T: Send + 'static> Drop for DetachableCall<T> {
     fn drop(&mut self) {
         let stage = std::mem::replace(&mut *self.0.stage(), Stage::Ended);
-        // Else the task would wait for a future that is gone.
+        // Otherwise the task would wait for a future that is gone.
         if let Stage::Detached { task: Some(task), .. } = &stage {
             task.abort();
         }
@@ -187,14 +187,14 @@ impl<T: Send + 'static> Detach for CallCell<T> {
                 }
             }
         };
-        // One that was never polled was not idle either.
+        // A future that was never polled was not idle either.
         self.spawn(now.map(|now| (now, polled.unwrap_or(now))));
     }
 }
 
 impl<T: Send + 'static> CallCell<T> {
-    /// Starts the task, with the present time and that of the last poll if there is a slack. No lock
-    /// is held: if its runtime is shut down, it is dropped right here.
+    /// Starts the task, with the current time and that of the last poll if there is a slack. No lock is held: if its
+    /// runtime is shut down, it is dropped right here.
     fn spawn(self: &Arc<Self>, times: Option<(Instant, Instant)>) {
         let Some(runtime) = &self.runtime else { return };
         if let (Some(slack), Some((now, polled))) = (&self.slack, times) {
@@ -208,7 +208,7 @@ impl<T: Send + 'static> CallCell<T> {
         let mut stage = self.stage();
         match &mut *stage {
             Stage::Detached { task, .. } => *task = Some(spawned),
-            // The caller dropped it meanwhile.
+            // The caller dropped the future meanwhile.
             Stage::Ended => spawned.abort(),
             Stage::Attached { .. } | Stage::Polling { .. } | Stage::Done(_) => {}
         }
@@ -229,14 +229,14 @@ impl<T: Send + 'static> Driver<T> {
             _ => None,
         };
         let Some(mut future) = future else { return Poll::Ready(()) };
-        // The caller gets the panic, as if it had polled the future itself.
+        // The caller receives the panic, as if it had polled the future itself.
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
         let outcome = match polled {
             Ok(Poll::Pending) => return self.put_back(future),
             Ok(Poll::Ready(outcome)) => Ok(outcome),
             Err(panic) => Err(panic),
         };
-        // What the future holds can panic as well when it is dropped.
+        // Dropping the data of the future can panic as well.
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(future)));
         let outcome = outcome.and_then(|outcome| dropped.map(|()| outcome));
         let caller = {
@@ -259,7 +259,7 @@ impl<T: Send + 'static> Driver<T> {
             return Poll::Pending;
         }
         drop(stage);
-        // The caller dropped the call during this poll: so is the future.
+        // The caller dropped the call during this poll, and with it the future.
         drop(polled);
         Poll::Ready(())
     }
@@ -279,7 +279,7 @@ impl<T: Send + 'static> Drop for Driver<T> {
                     let (future, caller) = (future.take(), caller.take());
                     *stage = match future {
                         Some(future) => Stage::Attached { future, caller: caller.clone(), polled },
-                        // The task ended within a poll. The caller must not wait for ever.
+                        // The task ended within a poll. The caller must not wait forever.
                         None => {
                             Stage::Done(Err(Box::new("the task of a call ended before the call")))
                         }
@@ -295,7 +295,7 @@ impl<T: Send + 'static> Drop for Driver<T> {
     }
 }
 
-/// Keeps the waker of the last poll.
+/// Stores the waker of the last poll.
 fn remember(caller: &mut Option<Waker>, context: &Context<'_>) {
     match caller {
         Some(known) => known.clone_from(context.waker()),

@@ -1,6 +1,6 @@
-//! The error of the whole library.
+//! The error type of the whole library.
 //!
-//! What GitHub itself says in an error is in [`api`]; this file holds the shell around it.
+//! GitHub's own description of an error is in [`api`]; this file contains the type around it.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -33,19 +33,18 @@ pub use incomplete::{Incomplete, IncompleteReason};
 pub(crate) use refusal::{Reason, Refusal, tells_rate_limit};
 pub(crate) use text::Markup;
 
-/// What a fallible function of this library returns.
+/// The result of a fallible function of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What went wrong, with which operation, and what to do next.
+/// A failure: its cause, its operation, and the next step.
 ///
-/// The type is opaque and one pointer wide: ask it. [`kind`](Self::kind) sorts errors roughly,
-/// and the questions beside it (`is_not_found`, `is_rate_limited`, …) answer what a program
-/// usually decides by.
+/// The type is opaque and one pointer wide. [`kind`](Self::kind) is the coarse classification, and the predicates
+/// (`is_not_found`, `is_rate_limited`, …) cover the usual decisions of a program.
 ///
-/// Its [`Display`](fmt::Display) is one line of at most 4,096 characters, without a secret in it.
-/// Control and invisible characters of foreign text are escaped, and its parts are cut:
+/// Its [`Display`](fmt::Display) is one line of at most 4,096 characters, without secrets. Control and invisible
+/// characters of external text are escaped, and its parts are truncated:
 ///
 /// ```text
 /// issues/get: GitHub returned 404 Not Found: "Not Found" (request id 8F2A:1B); a private
@@ -75,7 +74,7 @@ struct Inner {
     advice: Cow<'static, str>,
     retryable: bool,
     rate_limited: bool,
-    /// What GitHub's message said before secrets were taken out.
+    /// GitHub's message before secrets were redacted.
     refusal: Refusal,
     status: Option<StatusCode>,
     headers: Option<HeaderMap>,
@@ -86,85 +85,80 @@ struct Inner {
     incomplete: Option<Incomplete>,
     auth: Option<AuthFailure>,
     retry_after: Option<Duration>,
-    /// GitHub can not have heard of the call.
+    /// The call cannot have reached GitHub.
     never_reached: bool,
     attempts: Vec<Attempt>,
-    /// Shared, so that all who waited for one thing get the same error.
+    /// Shared, so that all callers that waited for one result get the same error.
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
-/// An attempt of a call that failed, and after which there was another: [`Error::attempts`].
+/// A failed attempt of a call that was followed by another: [`Error::attempts`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attempt {
-    /// What went wrong.
+    /// The kind of the failure.
     pub kind: ErrorKind,
-    /// The status of GitHub's answer, if there was one.
+    /// The status of GitHub's response, if there was one.
     pub status: Option<StatusCode>,
-    /// GitHub's id of the request, which its support asks for.
+    /// GitHub's request id, which its support asks for.
     pub request_id: Option<String>,
 }
 
-/// The sort of an [`Error`].
+/// The kind of an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// GitHub answered with a status that is no success: see [`Error::api`].
+    /// GitHub responded with a status that is not a success: see [`Error::api`].
     Api,
-    /// GitHub answered with success, but the body is not what the type expects:
-    /// see [`Error::json_path`] and [`Error::body`].
+    /// GitHub responded with success, but the body does not match the type: see [`Error::json_path`] and
+    /// [`Error::body`].
     Decode,
-    /// The connection failed before the answer was complete.
+    /// The connection failed before the response was complete.
     Transport,
-    /// The answer took longer than a timeout allows, or is [not ready](Error::is_not_ready) yet.
+    /// The response did not arrive within a timeout, or is [not ready](Error::is_not_ready) yet.
     Timeout,
-    /// The request can not be sent as it is: a value is missing or malformed.
+    /// The request cannot be sent: a value is missing or malformed.
     InvalidRequest,
-    /// The client can not be built from these settings.
+    /// The client cannot be built from these settings.
     Configuration,
-    /// There is no token to call with, or a credential is not what it should be: see
-    /// [`Error::auth_failure`]. What GitHub said, if it was asked, is the error's source.
+    /// No token is available, or a credential is invalid: see [`Error::auth_failure`]. GitHub's response, if there was
+    /// one, is the error's source.
     Authentication,
-    /// The GraphQL API answered with errors: see [`Error::graphql`].
+    /// The GraphQL API responded with errors: see [`Error::graphql`].
     GraphQl,
-    /// The pages of a list do not end: their links run in a circle, a hundred pages in a row bring
-    /// nothing new, or the list is longer than the limit which the caller gave.
+    /// The pages of a list do not end: their links form a cycle, a hundred pages in a row contain nothing new, or the
+    /// list is longer than the caller's limit.
     Pagination,
-    /// The pages of a list ended, and GitHub says that there are more items than they had, or that
-    /// some are missing: see [`Error::incomplete`]. It comes after the items that were delivered.
+    /// The pages of a list ended, and GitHub reports more items than they had, or that some are missing: see
+    /// [`Error::incomplete`]. The error follows the delivered items.
     Incomplete,
-    /// The client held the call back, since it would have gone over one of GitHub's rate limits:
-    /// see [`Error::retry_after`]. Nothing was sent, unless [`Error::attempts`] tells of earlier
-    /// attempts.
+    /// The client did not send the call, since it would have exceeded one of GitHub's rate limits: see
+    /// [`Error::retry_after`]. Nothing was sent, except for the attempts in [`Error::attempts`].
     RateLimit,
-    /// The server fails too often, and calls to it are given up for a while: see
-    /// [`CircuitBreaker`](crate::CircuitBreaker). Nothing was sent, unless [`Error::attempts`] tells
-    /// of earlier attempts.
+    /// The server fails too often, and calls to it are rejected for a while: see
+    /// [`CircuitBreaker`](crate::CircuitBreaker). Nothing was sent, except for the attempts in [`Error::attempts`].
     CircuitOpen,
-    /// More calls wait than [may](crate::limits::RateLimits::queue). Nothing was sent.
+    /// More calls are queued than the [limit](crate::limits::RateLimits::queue) allows. Nothing was sent.
     QueueFull,
-    /// A [budget](crate::telemetry::usage::Budget) of the application's own is spent: see
-    /// [`Error::retry_after`]. Nothing was sent, unless [`Error::attempts`] tells of earlier attempts.
+    /// A [budget](crate::telemetry::usage::Budget) of the application is exhausted: see [`Error::retry_after`]. Nothing
+    /// was sent, except for the attempts in [`Error::attempts`].
     Budget,
-    /// The [store](crate::store) can not be reached, or answers with nonsense. Calls go on without
-    /// it.
+    /// The [store](crate::store) is unavailable, or its response is invalid. Calls continue without it.
     Store,
-    /// Nothing is stored for a call that may be answered from the [cache](crate::cache) only. Nothing
-    /// was sent.
+    /// The cache has no response for a call that is restricted to the [cache](crate::cache). Nothing was sent.
     NotCached,
     /// A URL leads to a server that the client does not trust with its token, or the link to the next
     /// page of a list leads out of the API's base path.
     UntrustedUrl,
-    /// A redirect that can not be followed.
+    /// A redirect that cannot be followed.
     Redirect,
-    /// The body of an answer is larger than
-    /// [`max_body_bytes`](crate::ClientBuilder::max_body_bytes).
+    /// The body of a response is larger than [`max_body_bytes`](crate::ClientBuilder::max_body_bytes).
     BodyTooLarge,
 }
 
 impl ErrorKind {
-    /// The kind in lower case, such as `rate_limit`: what spans and metrics have as `error.type`,
-    /// but for [`Api`](Self::Api), for which they have the status.
+    /// Returns the kind in lower case, such as `rate_limit`: the `error.type` of spans and metrics. For
+    /// [`Api`](Self::Api), these use the status instead.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -192,169 +186,163 @@ impl ErrorKind {
 }
 
 impl Error {
-    /// The sort of this error.
+    /// Returns the kind of this error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The status of GitHub's answer, if there was one.
+    /// Returns the status of GitHub's response, if there was one.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         self.0.status
     }
 
-    /// Whether GitHub answered 404 or 410.
+    /// Returns whether GitHub responded with 404 or 410.
     ///
-    /// GitHub also answers 404 for what the token is not allowed to see.
+    /// GitHub also responds with 404 for resources that the token has no access to.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self.0.status, Some(StatusCode::NOT_FOUND | StatusCode::GONE))
     }
 
-    /// Whether GitHub answered 304, since nothing has changed: the answer to a
-    /// [conditional request](https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#use-conditional-requests),
+    /// Returns whether GitHub responded with 304 (not modified) to a [conditional
+    /// request](https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#use-conditional-requests):
     /// one with an `if-none-match` or `if-modified-since` header.
     ///
-    /// It is an error since there is no value; [`headers`](Self::headers) has its `etag`.
+    /// It is an error since there is no value; [`headers`](Self::headers) contains the `etag`.
     #[must_use]
     pub fn is_not_modified(&self) -> bool {
         self.0.status == Some(StatusCode::NOT_MODIFIED)
     }
 
-    /// Whether GitHub answered 202 Accepted to a read, since it is still computing the response, as it
+    /// Returns whether GitHub responded with 202 Accepted to a read, since it is still computing the response, as it
     /// does for [statistics](https://docs.github.com/en/rest/metrics/statistics).
     ///
-    /// The kind is [`ErrorKind::Timeout`]. Ask again later, or let the call wait by
+    /// The kind is [`ErrorKind::Timeout`]. Call again later, or let the call wait with
     /// [`until_ready`](crate::Request::until_ready).
     #[must_use]
     pub fn is_not_ready(&self) -> bool {
         self.0.kind == ErrorKind::Timeout && self.0.status == Some(StatusCode::ACCEPTED)
     }
 
-    /// Whether a timeout ended the call.
+    /// Returns whether a timeout ended the call.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         self.0.kind == ErrorKind::Timeout
     }
 
-    /// Whether GitHub refused the call because of a primary or secondary
-    /// [rate limit](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api):
-    /// by 429, or by 403 with a message that names a limit. If the message of a 403 names no reason,
-    /// `retry-after` or `x-ratelimit-remaining: 0` decides; if it names another reason, such as a
-    /// permission, these headers do not.
+    /// Returns whether GitHub rejected the call because of a primary or secondary [rate
+    /// limit](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api): with 429, or with 403
+    /// and a message that names a limit. If the message of a 403 names no reason, `retry-after` or
+    /// `x-ratelimit-remaining: 0` decides; if it names another reason, such as a permission, these headers are ignored.
     ///
-    /// [`retry_after`](Self::retry_after) and [`rate_limit`](Self::rate_limit) say when
-    /// to try again.
+    /// [`retry_after`](Self::retry_after) and [`rate_limit`](Self::rate_limit) return when to retry.
     #[must_use]
     pub fn is_rate_limited(&self) -> bool {
         self.0.rate_limited
     }
 
-    /// Whether the same call may succeed later: connection failures, timeouts, broken-off
-    /// bodies, rate limits, and the statuses 408, 425, 429, 500, 502, 503 and 504.
+    /// Returns whether the same call might succeed later: connection failures, timeouts, incomplete bodies, rate
+    /// limits, and the statuses 408, 425, 429, 500, 502, 503 and 504.
     ///
-    /// It does not say that sending again is *safe*: a POST that timed out may have
-    /// reached GitHub.
+    /// It does not mean that a repetition is *safe*: a POST that timed out might have reached GitHub.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.0.retryable
     }
 
-    /// The operation's id, such as `issues/get`; for a call made by
+    /// Returns the operation's id, such as `issues/get`; for a call created by
     /// [`Client::request`](crate::Client::request), its method and path.
     #[must_use]
     pub fn operation(&self) -> Option<&str> {
         self.0.operation.as_deref()
     }
 
-    /// GitHub's id of the request, which its support asks for.
+    /// Returns GitHub's request id, which its support asks for.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         crate::response::request_id(self.0.headers.as_ref()?)
     }
 
-    /// The headers of GitHub's answer, if there was one, but for those with a value of more than 8 KiB.
-    /// `[hidden]` stands for a value that repeats a secret of this process.
+    /// Returns the headers of GitHub's response, if there was one, except for those with a value of more than 8 KiB.
+    /// `[hidden]` replaces a value that repeats a secret of this process.
     #[must_use]
     pub fn headers(&self) -> Option<&HeaderMap> {
         self.0.headers.as_ref()
     }
 
-    /// How long to wait before the call may succeed: as the answer's `Retry-After` header asks, a
-    /// day at most, or until the limit for which the client [held it back](ErrorKind::RateLimit)
-    /// lets it through, or until a spent [budget](ErrorKind::Budget) begins anew.
+    /// Returns the delay after which the call might succeed: the response's `Retry-After` header, a day at most, or the
+    /// time until the limit that [rejected the call](ErrorKind::RateLimit) admits it, or until an exhausted
+    /// [budget](ErrorKind::Budget) starts again.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after.or_else(|| retry_after(self.0.headers.as_ref()?))
     }
 
-    /// The attempts that failed before the last one, which this error is about; empty if there
-    /// was one attempt only. There are 35 at most: 19 retries, and 8 each after a refused token and a
-    /// rate limit.
+    /// Returns the attempts that failed before the last one, which this error describes; empty if there was one attempt
+    /// only. There are 35 at most: 19 retries, and 8 each after a rejected token and a rate limit.
     #[must_use]
     pub fn attempts(&self) -> &[Attempt] {
         &self.0.attempts
     }
 
-    /// The state of the primary rate limit, as the answer's headers tell it.
+    /// Returns the rate limit status from the response's headers.
     #[must_use]
     pub fn rate_limit(&self) -> Option<RateLimit> {
         RateLimit::from_headers(self.0.headers.as_ref()?)
     }
 
-    /// The page on which the token is authorized for an organization that requires SAML single
-    /// sign-on: the URL in GitHub's header
+    /// Returns the page on which the token is authorized for an organization that requires SAML single sign-on: the URL
+    /// in GitHub's header
     /// [`X-GitHub-SSO`](https://docs.github.com/en/rest/authentication/authenticating-to-the-rest-api#authenticating-with-saml-sso).
     ///
-    /// It is for the token's owner to open, works for an hour, and has at most 2,048 characters.
+    /// The token's owner has to open it. It is valid for an hour, and has at most 2,048 characters.
     #[must_use]
     pub fn sso_url(&self) -> Option<&str> {
         advice::sso_url(self.0.headers.as_ref()?)
     }
 
-    /// What GitHub said, for errors of the kind [`ErrorKind::Api`].
+    /// Returns GitHub's description of the error, for errors of the kind [`ErrorKind::Api`].
     #[must_use]
     pub fn api(&self) -> Option<&ApiError> {
         self.0.api.as_ref()
     }
 
-    /// What the GraphQL API said, for errors of the kind [`ErrorKind::GraphQl`].
+    /// Returns the errors of the GraphQL API, for errors of the kind [`ErrorKind::GraphQl`].
     #[must_use]
     pub fn graphql(&self) -> Option<&GraphQlErrors> {
         self.0.graphql.as_ref()
     }
 
-    /// The body of the answer, for errors of the kinds [`ErrorKind::Api`],
-    /// [`ErrorKind::Decode`] and [`ErrorKind::GraphQl`]. For one item of a [list](crate::Items), it is
-    /// the item's JSON.
+    /// Returns the body of the response, for errors of the kinds [`ErrorKind::Api`], [`ErrorKind::Decode`] and
+    /// [`ErrorKind::GraphQl`]. For one item of a [list](crate::Items), it is the item's JSON.
     ///
-    /// It is as GitHub sent it, but for secrets that this process has used, such as tokens, which a
-    /// server may repeat: `[hidden]` stands for each. What was JSON is JSON, in which a number that is a
-    /// secret is such a text. Of a body of more than 1 MiB it is the first MiB, and of one that broke off
-    /// it is what came, without the last word.
+    /// It is as GitHub sent it, except for secrets that this process has used, such as tokens, which a server might
+    /// repeat: `[hidden]` replaces each. JSON remains JSON; a number that is a secret becomes a string. A body of more
+    /// than 1 MiB is truncated to the first MiB, and an incomplete body lacks its last word.
     #[must_use]
     pub fn body(&self) -> Option<&Bytes> {
         self.0.body.as_ref()
     }
 
-    /// What is wrong with a credential, for errors of the kind [`ErrorKind::Authentication`].
+    /// Returns the failure class of a credential, for errors of the kind [`ErrorKind::Authentication`].
     #[must_use]
     pub fn auth_failure(&self) -> Option<AuthFailure> {
         self.0.auth
     }
 
-    /// Where in the body decoding stopped, such as `$.items[3].user`; cut to 1,000 characters.
+    /// Returns the JSON path at which decoding stopped, such as `$.items[3].user`; truncated to 1,000 characters.
     #[must_use]
     pub fn json_path(&self) -> Option<&str> {
         self.0.json_path.as_deref()
     }
 }
 
-/// The source of an error that says: the store responds, and the value of a key cannot be read.
+/// The source of an error for an unreadable value: the store responds, and the value of a key cannot be read.
 #[derive(Debug)]
 struct UnreadableValue {
-    /// When the value can have been lost, if it is not there.
+    /// The time at which the value might have been lost, if it is absent.
     lost_at: Option<SystemTime>,
 }
 
@@ -367,18 +355,18 @@ impl fmt::Display for UnreadableValue {
 impl std::error::Error for UnreadableValue {}
 
 impl Error {
-    /// Returns the error of an operation that a value stands in the way of, for a [`Store`](crate::store::Store)
-    /// of your own: the store responds, and what it holds under the key cannot be what this client wrote.
-    /// `problem` says what it is instead, such as `a list`; it is escaped and cut to 1,000 characters.
+    /// Returns the error for an unreadable value, for your own [`Store`](crate::store::Store): the store responds, and
+    /// the value under the key cannot have been written by this client. `problem` names the actual content, such as
+    /// `a list`; it is escaped and truncated to 1,000 characters.
     ///
-    /// The client does not take it for an outage. It repairs a number by
-    /// [`repair_sum`](crate::store::Store::repair_sum), and takes any other value for missing.
+    /// The client does not treat it as an outage. It repairs a number with
+    /// [`repair_sum`](crate::store::Store::repair_sum), and treats any other value as missing.
     #[must_use]
     pub fn unreadable_value(problem: &str) -> Self {
         Self::unreadable(problem, None)
     }
 
-    /// Returns the error for a number that is absent, and that the store can have lost at this time.
+    /// Returns the error for a number that is absent, and that the store might have lost at this time.
     pub(crate) fn lost_value(problem: &str, at: SystemTime) -> Self {
         Self::unreadable(problem, Some(at))
     }
@@ -388,17 +376,17 @@ impl Error {
             .with_advice(
                 "the client repairs the value; find the other program that writes to the store",
             )
-            // It is told by its type, which a source that is sanitized can lose.
+            // The error is recognized by its type, which a sanitized source can lose.
             .with_own_source(Box::new(UnreadableValue { lost_at }))
     }
 
-    /// Whether the store responds, and only the value is unreadable.
+    /// Returns whether the store responds, and only the value is unreadable.
     pub(crate) fn is_unreadable_value(&self) -> bool {
         self.unreadable_source().is_some()
     }
 
-    /// Returns when the store can have lost the value, for an unreadable value that is absent. What was
-    /// begun later cannot have been lost.
+    /// Returns when the store might have lost the value, for an unreadable value that is absent. A value that was
+    /// started later cannot have been lost.
     pub(crate) fn lost_at(&self) -> Option<SystemTime> {
         self.unreadable_source()?.lost_at
     }
@@ -435,13 +423,13 @@ impl Error {
         }))
     }
 
-    /// What to do next, for the end of the line.
+    /// Sets the next step, for the end of the line.
     pub(crate) fn with_advice(mut self, advice: impl Into<Cow<'static, str>>) -> Self {
         self.0.advice = advice.into();
         self
     }
 
-    /// Names the operation, unless one is named already.
+    /// Sets the operation, unless one is set already.
     pub(crate) fn with_operation(mut self, operation: &Label) -> Self {
         if self.0.operation.is_none() {
             self.0.operation = Some(operation.clone());
@@ -454,13 +442,13 @@ impl Error {
         self
     }
 
-    /// The same for a source that the application made itself, which stays as it is.
+    /// Sets the same for a source that the application created itself, which is unchanged.
     pub(crate) fn with_own_source(mut self, source: BoxError) -> Self {
         self.0.source = Some(Arc::from(source));
         self
     }
 
-    /// Says where the credential comes from that is wrong.
+    /// Sets the origin of the invalid credential.
     pub(crate) fn named(mut self, origin: &str) -> Self {
         self.0.message = Cow::Owned(format!("{origin}: {}", self.0.message));
         self
@@ -481,7 +469,7 @@ impl Error {
         self
     }
 
-    /// What GitHub's message says.
+    /// Returns GitHub's message.
     pub(crate) fn refusal(&self) -> Refusal {
         self.0.refusal
     }
@@ -496,7 +484,7 @@ impl Error {
         self
     }
 
-    /// Says that the request did not leave this machine, or not for GitHub.
+    /// Records that the request did not leave this machine, or was not sent to GitHub.
     pub(crate) fn with_never_reached(mut self) -> Self {
         self.0.never_reached = true;
         self
@@ -532,13 +520,13 @@ impl Error {
         self
     }
 
-    /// Keeps a copy of the body, or of its beginning: an error may be kept for long.
+    /// Stores a copy of the body, or of its beginning: an error can be kept for long.
     pub(crate) fn with_body(mut self, body: &[u8]) -> Self {
         self.0.body = Some(sanitize::body(body, MAX_BODY_BYTES));
         self
     }
 
-    /// Drops the body, where it may hold a token.
+    /// Drops the body, since it might contain a token.
     pub(crate) fn without_body(mut self) -> Self {
         self.0.body = None;
         self
@@ -567,7 +555,7 @@ impl fmt::Display for Error {
         if !self.0.advice.is_empty() {
             write!(line, "; {}", self.0.advice)?;
         }
-        // Whatever came into it: a secret can have become known since.
+        // Applied to every part: a secret might have become known since.
         f.write_str(&sanitize::text(&line, MAX_ERROR_CHARS))
     }
 }
@@ -592,18 +580,18 @@ impl std::error::Error for Error {
     }
 }
 
-/// Text from elsewhere on one line of bounded length, without secrets.
+/// External text on one line of bounded length, without secrets.
 pub(crate) struct Line<'a>(pub(crate) &'a str);
 
-/// Maximum length of a foreign text in the line of an error, in characters.
+/// Maximum length of an external text in the line of an error, in characters.
 const LINE_CHARS: usize = 400;
 /// Maximum length of an error's line, in characters.
 const MAX_ERROR_CHARS: usize = 4_096;
 /// Maximum length of an error's message, which is one part of the line.
 const MAX_MESSAGE_CHARS: usize = 2_048;
-/// Maximum length of the method and path of a call that was made by hand.
+/// Maximum length of the method and path of a call without an operation.
 const MAX_OPERATION_CHARS: usize = 300;
-/// As much of a body is kept, in bytes.
+/// Maximum length of the stored body, in bytes.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// Maximum length of a JSON path.
 const MAX_PATH_CHARS: usize = 1_000;

@@ -1,8 +1,7 @@
-//! Entry points for fuzzers: one function for each parser of bytes that others write. No part of the interface.
+//! Entry points for fuzzers: one function for each parser of untrusted bytes. Not part of the public interface.
 //!
-//! Each function takes any bytes, returns without a panic, and asserts what holds for all of them. The targets in
-//! `fuzz/` call them without end; a test replays `fuzz/corpus/`. They are built for tests and with the feature
-//! `__fuzz`.
+//! Each function accepts any bytes, returns without a panic, and asserts the invariants of all inputs. The targets in
+//! `fuzz/` call them in a loop; a test replays `fuzz/corpus/`. They are built for tests and with the feature `__fuzz`.
 #![allow(clippy::expect_used, clippy::panic, reason = "a fuzz target fails by a panic")]
 #![allow(clippy::missing_panics_doc, reason = "a panic is a finding")]
 
@@ -17,7 +16,7 @@ use crate::origins::GITHUB;
 use crate::response::{Raw, RawBody};
 use crate::{json_path, sanitize, types};
 
-/// Errors are lines for people, however large the response is.
+/// Errors are short lines, however large the response is.
 const MAX_MESSAGE: usize = 16 * 1024;
 
 /// A function of this module, by the name of its target.
@@ -50,7 +49,7 @@ pub const TARGETS: &[Target] = &[
     ("journal_record", crate::webhooks::fuzzing::journal_record),
 ];
 
-/// Runs a target on an input. An unknown name is a mistake of the caller.
+/// Runs a target on an input. An unknown name is an error of the caller.
 pub fn run(name: &str, input: &[u8]) {
     match TARGETS.iter().find(|(known, _)| *known == name) {
         Some((_, target)) => target(input),
@@ -58,7 +57,7 @@ pub fn run(name: &str, input: &[u8]) {
     }
 }
 
-/// Reads headers: a line is the letter of a name, from `a`, and the value.
+/// Parses headers: each line is the letter of a name, from `a`, and the value.
 pub(crate) fn headers(input: &[u8], names: &[HeaderName]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     // A server's headers are bounded as well: hyper reads 100.
@@ -99,7 +98,7 @@ pub fn rate_limit(input: &[u8]) {
     }
 }
 
-/// The body of a refusal: the first byte chooses the status, the first line is `Content-Type`.
+/// The body of an error response: the first byte chooses the status, the first line is `Content-Type`.
 pub fn error_body(input: &[u8]) {
     let (line, body) = first_line(input);
     let Some((status, rest)) = line.split_first() else { return };
@@ -130,7 +129,7 @@ pub fn union(input: &[u8]) {
     };
     match raw().json::<Vec<types::TimelineIssueEvents>>() {
         Ok(events) => {
-            // What is read can be written, and read again as the same.
+            // A value that was read can be written, and read again as an equal value.
             let written =
                 serde_json::to_value(&*events).expect("a decoded value does not serialize");
             let again: Vec<types::TimelineIssueEvents> = serde_json::from_value(written.clone())
@@ -152,7 +151,7 @@ fn check_error(error: &crate::Error, body: &[u8]) {
     assert_eq!(error.body().map(|body| &body[..]), Some(body));
 }
 
-/// A text that is shown: the first byte is its longest length.
+/// A text that is shown: the first byte is its maximum length.
 pub fn sanitize(input: &[u8]) {
     let Some((max, rest)) = input.split_first() else { return };
     let max = usize::from(*max).max(1);
@@ -163,14 +162,15 @@ pub fn sanitize(input: &[u8]) {
     if let Ok(text) = std::str::from_utf8(rest) {
         assert_eq!(sanitize::text(text, max), shown);
     }
-    // A token that begins a word is hidden whatever is before it. The input may hold the same within a word.
+    // A token at the start of a word is redacted whatever precedes it. The input can contain the same text within a
+    // word.
     let token = "ghp_0123456789abcdefghijklmnopqrstuvwxyz";
     let with_token = [rest, b" ", token.as_bytes()].concat();
     assert!(!sanitize::bytes(&with_token, usize::MAX / 8).ends_with(token));
     assert!(sanitize::body(rest, usize::MAX).len() <= rest.len() * 4 + 64);
 }
 
-/// The place of an error in a body: two bytes of a line and a column, and the body.
+/// The position of an error in a body: two bytes of a line and a column, and the body.
 pub fn locate(input: &[u8]) {
     let Some((place, body)) = input.split_first_chunk::<4>() else { return };
     let [line, column] = [[place[0], place[1]], [place[2], place[3]]].map(u16::from_le_bytes);

@@ -1,4 +1,4 @@
-//! GitHub's GraphQL API, over the same request path as everything else.
+//! GitHub's GraphQL API, which uses the same request path as the REST API.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -26,12 +26,12 @@ impl Client {
     /// Sends a query or mutation to the
     /// [GraphQL API](https://docs.github.com/en/graphql) and decodes its `data`.
     ///
-    /// Give values as `variables`, an object, never by writing them into the query; `()` for none.
+    /// Pass values as `variables`, an object, never as part of the query text; `()` for none.
     ///
     /// # Errors
-    /// An answer with `errors` is an error of the kind [`ErrorKind::GraphQl`], even if a part of
-    /// the data came with it: [`Error::graphql`] has both. A rate limit is
-    /// [one](Error::is_rate_limited) here too, whether GitHub answers 200, 403 or 429.
+    /// A response with `errors` is an error of the kind [`ErrorKind::GraphQl`], even if it contains a part of the data:
+    /// [`Error::graphql`] has both. A rate limit is also [reported](Error::is_rate_limited) as such here, whether
+    /// GitHub responds with 200, 403 or 429.
     ///
     /// ```no_run
     /// # async fn example(client: octowire::Client) -> octowire::Result<()> {
@@ -57,22 +57,22 @@ impl Client {
     }
 }
 
-/// How often a call goes again that GitHub refused for a rate limit.
+/// How often a call is sent again after a rejection by a rate limit.
 const MAX_LIMITED: u32 = 8;
 
-/// One call, which goes again if GitHub refused it for a rate limit, as it may say with a 200. Then
-/// nothing was done, and the limits say when it may go again.
+/// Runs one call, which is sent again if GitHub rejects it because of a rate limit, which GitHub can report with a 200.
+/// Then GitHub has done nothing, and the limits determine when to retry.
 async fn through_limits(request: Request) -> Called {
     let observed = Observed::begin(&request);
     let answer = async move {
         let (mut refused, began) = (None, Instant::now());
         for _ in 0..MAX_LIMITED {
-            // The longest wait is for all of them together.
+            // The longest wait applies to all attempts together.
             let waited = refused.as_ref().map_or(Duration::ZERO, |_| began.elapsed());
             let again = request.clone().having_waited(waited);
             match (answered(again, Reading::Buffered).await, refused.take()) {
                 (Ok(raw), _) if is_refused(&raw) => refused = Some(raw),
-                // What GitHub said tells more than that it is not asked again.
+                // GitHub's message is more useful than the reason for not retrying.
                 (Err(error), Some(before)) if error.kind() == ErrorKind::RateLimit => {
                     return Ok(before);
                 }
@@ -87,7 +87,7 @@ async fn through_limits(request: Request) -> Called {
     observe(observed, pin!(answer)).await
 }
 
-/// Whether the answer is a rate limit, and nothing else.
+/// Returns whether the response reports a rate limit, and nothing else.
 pub(crate) fn is_refused(raw: &Raw) -> bool {
     let RawBody::Bytes(body) = &raw.body else { return false };
     let speaks_of_it = || {
@@ -107,10 +107,10 @@ pub(crate) fn is_refused(raw: &Raw) -> bool {
         || (errors.is_empty() && tells_rate_limit(&message, &raw.headers))
 }
 
-/// GitHub's refusals are a few hundred bytes.
+/// GitHub's rejections are a few hundred bytes.
 const LONGEST_REFUSAL: usize = 16 * 1024;
 
-/// Whether a document has a mutation in it: an operation is named outside of all braces.
+/// Returns whether a document contains a mutation: an operation is named outside of all braces.
 fn is_mutation(document: &str) -> bool {
     let (mut depth, mut word) = (0_u32, String::new());
     let mut characters = document.chars().peekable();
@@ -126,7 +126,7 @@ fn is_mutation(document: &str) -> bool {
         match character {
             '#' => while characters.next_if(|next| *next != '\n').is_some() {},
             '"' => {
-                // Strings stand within braces and parentheses only, but for descriptions.
+                // Strings occur within braces and parentheses only, except for descriptions.
                 let mut escaped = false;
                 for next in characters.by_ref() {
                     match next {
@@ -154,18 +154,17 @@ struct Answer<T> {
     data: Option<T>,
     #[serde(default, deserialize_with = "read_errors")]
     errors: Vec<GraphQlError>,
-    /// A secondary rate limit may be told as the REST API tells it, with a 200.
+    /// A secondary rate limit can have the form of a REST API error, with a 200.
     message: Option<Value>,
 }
 
-/// The errors of a GraphQL answer, and the data that came nevertheless.
+/// The errors of a GraphQL response, and the data that it contains nevertheless.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct GraphQlErrors {
-    /// What GitHub says went wrong; at least one. Secrets of this process are `[hidden]` in it.
+    /// GitHub's errors; at least one. Secrets of this process are replaced by `[hidden]`.
     pub errors: Vec<GraphQlError>,
-    /// The part of the data that could be had, as it came. `Debug` shows the beginning of it, without
-    /// secrets.
+    /// The part of the data that is available, as it was sent. `Debug` shows the beginning of it, without secrets.
     pub data: Option<Value>,
 }
 
@@ -188,27 +187,27 @@ impl fmt::Debug for GraphQlErrors {
     }
 }
 
-/// One [error](https://spec.graphql.org/October2021/#sec-Errors) of a GraphQL answer.
+/// One [error](https://spec.graphql.org/October2021/#sec-Errors) of a GraphQL response.
 ///
-/// It is read from any JSON: what is missing or `null` is empty. `Debug` and `Display` show the beginning of
-/// each part on one line, without secrets.
+/// It is read from any JSON: a missing or `null` value is empty. `Debug` and `Display` show the beginning of each part
+/// on one line, without secrets.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct GraphQlError {
-    /// What went wrong, in words.
+    /// The error message.
     pub message: String,
     /// GitHub's kind of error, such as `NOT_FOUND`, `FORBIDDEN` or `RATE_LIMITED`: the
     /// property `type`.
     pub kind: Option<String>,
-    /// The field it happened at: names, and indices into lists.
+    /// The path of the field at which the error occurred: names, and indices into lists.
     pub path: Vec<Value>,
-    /// The places in the query that it concerns.
+    /// The places in the query that the error concerns.
     pub locations: Vec<GraphQlLocation>,
-    /// Anything else that GitHub adds.
+    /// All other properties that GitHub adds.
     pub extensions: Value,
 }
 
-/// A place in the text of a query; both count from 1.
+/// A place in the text of a query; both values count from 1.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GraphQlLocation {
@@ -222,7 +221,7 @@ pub struct GraphQlLocation {
 const MAX_SHOWN_PART: usize = 1_000;
 /// Maximum length of one step of a path that is shown, in characters.
 const MAX_SHOWN_STEP: usize = 100;
-/// Of longer paths, and of more places, the first ones are shown.
+/// Maximum number of path steps, and of places, that are shown.
 const MAX_SHOWN_STEPS: usize = 32;
 
 impl fmt::Debug for GraphQlError {
@@ -250,7 +249,7 @@ impl<'de> Deserialize<'de> for GraphQlError {
 }
 
 impl GraphQlError {
-    /// An error is to be told, whatever it looks like.
+    /// Every error is reported, whatever its form.
     fn read(value: Value) -> Self {
         let Value::Object(mut error) = value else {
             return Self { message: text(value).unwrap_or_default(), ..Self::default() };
@@ -266,7 +265,7 @@ impl GraphQlError {
         }
     }
 
-    /// The path on one line, as `user.repositories.0`.
+    /// Returns the path on one line, such as `user.repositories.0`.
     fn shown_path(&self) -> String {
         let more = if self.path.len() > MAX_SHOWN_STEPS { ".…" } else { "" };
         let steps = self.path.iter().take(MAX_SHOWN_STEPS).map(|step| match step.as_str() {
@@ -285,8 +284,9 @@ impl GraphQlError {
         sanitize::json(&mut self.extensions);
     }
 
-    /// GitHub's [rate limits](https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api)
-    /// have a type, or are an error about no part of the query; then its words and the headers tell.
+    /// GitHub's [rate
+    /// limits](https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api) have a
+    /// type, or are an error about no part of the query; then the message and the headers decide.
     fn is_rate_limit(&self, headers: &HeaderMap) -> bool {
         match self.kind.as_deref() {
             Some(kind) => matches!(kind, "RATE_LIMITED" | "RATE_LIMIT"),
@@ -306,7 +306,7 @@ fn read_errors<'de, D: Deserializer<'de>>(
     Ok(errors.into_iter().map(GraphQlError::read).collect())
 }
 
-/// What stands alone is a list of one; `null` is empty.
+/// Reads a single value as a list of one; `null` is empty.
 fn list(value: Value) -> Vec<Value> {
     match value {
         Value::Null => Vec::new(),
@@ -337,8 +337,8 @@ impl fmt::Display for GraphQlError {
     }
 }
 
-/// Reads the answer once if all is well, and once more to tell errors from a type that
-/// does not fit: GitHub nulls what a failed field was in, whether or not `T` allows it.
+/// Reads the response once if it has no errors, and a second time to distinguish errors from a type that does not
+/// match: GitHub sets the parent of a failed field to null, whether or not `T` allows it.
 fn decode<T: DeserializeOwned>(raw: Raw) -> Result<Response<T>> {
     let RawBody::Bytes(body) = &raw.body else {
         return raw.decode(|body| serde_json::from_slice(body));
@@ -367,7 +367,7 @@ fn decode<T: DeserializeOwned>(raw: Raw) -> Result<Response<T>> {
 fn failed(raw: Raw, mut errors: GraphQlErrors) -> Error {
     let rate_limited = errors.errors.iter().any(|error| error.is_rate_limit(&raw.headers));
     let is_not_found = errors.errors.iter().any(|e| e.kind.as_deref() == Some("NOT_FOUND"));
-    // What is decided is decided by what was sent. The data is the program's.
+    // Decisions use the text as it was sent. The data belongs to the program.
     errors.errors.iter_mut().for_each(GraphQlError::hide_secrets);
     let advice = if rate_limited {
         Cow::Owned(when_to_return(&raw.headers))
@@ -484,7 +484,7 @@ mod tests {
             let failed = decode::<Value>(raw(&body)).err().unwrap();
             assert!(failed.is_rate_limited() && failed.is_retryable(), "{failed}");
         }
-        // All is well: the answer is the program's.
+        // No errors: the response belongs to the program.
         let body = json!({ "data": data });
         assert_eq!(*decode::<Value>(raw(&body)).unwrap(), data);
     }

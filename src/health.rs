@@ -1,4 +1,4 @@
-//! How a client is: what a readiness probe asks, and whether objectives are met.
+//! The health of a client: the input of a readiness probe, and whether objectives are met.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,13 +13,14 @@ use crate::clock;
 pub use crate::limits::{LimitsHealth, PrimaryHealth};
 use crate::telemetry::watch::{Minute, Watch};
 
-/// What is expected of calls: [`ClientBuilder::objectives`](crate::ClientBuilder::objectives).
+/// The objectives of a client's calls: [`ClientBuilder::objectives`](crate::ClientBuilder::objectives).
 ///
-/// A call failed if it was answered with 401, 403, 408, 429 or 5xx, or ended with an error that is not the
-/// caller's own. It was unavailable if GitHub could not be reached, did not answer in time, answered 5xx, or
-/// the [circuit](crate::CircuitBreaker) was open. Fewer than twenty calls in five minutes are no reason to be
-/// [degraded](HealthStatus::Degraded), however they ended. What the caller asked for in vain or wrongly, such as a
-/// 404 or 422, is no failure, nor is a response that is [not ready](crate::Error::is_not_ready), nor are the errors of a GraphQL query; what the caller dropped does not count.
+/// A call failed if the response was 401, 403, 408, 429 or 5xx, or if it ended with an error that the caller did not
+/// cause. GitHub was unavailable if it could not be reached, did not respond in time, responded with 5xx, or the
+/// [circuit](crate::CircuitBreaker) was open. Fewer than twenty calls in five minutes do not make a client
+/// [degraded](HealthStatus::Degraded), whatever their outcome. These do not count as failures: a request error such as
+/// a 404 or 422, a response that is [not ready](crate::Error::is_not_ready), and the errors of a GraphQL query. Dropped
+/// calls do not count at all.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[must_use = "objectives do nothing before they are given to a client"]
 pub struct Objectives {
@@ -29,50 +30,50 @@ pub struct Objectives {
 }
 
 impl Default for Objectives {
-    /// Less than 1 % of calls fail, requests are answered in less than 500 ms on average, and 99.9 % of calls
-    /// find GitHub available.
+    /// Less than 1 % of calls fail, requests take less than 500 ms on average, and GitHub is available for 99.9 % of
+    /// calls.
     fn default() -> Self {
         Self { error_rate: 0.01, mean_response: Duration::from_millis(500), availability: 0.999 }
     }
 }
 
 impl Objectives {
-    /// The share of calls, from 0 to 1, that fewer fail than; 0.01 by default.
+    /// Sets the error rate, from 0 to 1, below which the objective is met; 0.01 by default.
     pub fn error_rate(mut self, share: f64) -> Self {
         self.error_rate = if share.is_finite() { share.clamp(0.0, 1.0) } else { 1.0 };
         self
     }
 
-    /// The time in which requests are answered on average; 500 ms by default.
+    /// Sets the mean response time of requests; 500 ms by default.
     pub fn mean_response(mut self, time: Duration) -> Self {
         self.mean_response = time;
         self
     }
 
-    /// The share of calls, from 0 to 1, that find GitHub available; 0.999 by default.
+    /// Sets the share of calls, from 0 to 1, for which GitHub is available; 0.999 by default.
     pub fn availability(mut self, share: f64) -> Self {
         self.availability = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
         self
     }
 }
 
-/// How a client is: [`Client::health`]. As JSON it has the same names; times are in seconds.
+/// The health of a client: [`Client::health`]. As JSON it has the same names; times are in seconds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Health {
-    /// When.
+    /// The time of the snapshot.
     pub time: DateTime<Utc>,
-    /// As whom the client calls.
+    /// The identity of the client.
     pub identity: String,
-    /// What a probe decides by.
+    /// The status for a probe.
     pub status: HealthStatus,
-    /// Why it is not [`Ready`](HealthStatus::Ready), in a sentence each.
+    /// The reasons why the client is not [`Ready`](HealthStatus::Ready), in one sentence each.
     pub reasons: Vec<String>,
     /// The token; `None` for a client without one.
     pub token: Option<TokenHealth>,
     /// The token for a [gateway](crate::ClientBuilder::gateway), if there is one.
     pub gateway: Option<TokenHealth>,
-    /// The servers that it calls: the API's, and that for uploads if it is another.
+    /// The servers that the client calls: the API's, and the upload server if it is another.
     pub circuits: Vec<CircuitHealth>,
     /// The store; `None` without one.
     pub store: Option<StoreStatus>,
@@ -82,37 +83,37 @@ pub struct Health {
     pub objectives: Vec<ObjectiveHealth>,
 }
 
-/// Whether calls may be expected to succeed.
+/// Whether calls can be expected to succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum HealthStatus {
-    /// They may.
+    /// Calls can be expected to succeed.
     Ready,
-    /// They may, but they wait, or something has to be looked after.
+    /// Calls can be expected to succeed, but they wait, or a problem needs attention.
     Degraded,
-    /// They will fail at once: no token can be had for the moment, or the circuit of the API's server is open. It ends by
-    /// itself, without a call.
+    /// Calls will fail at once: no token is available for the moment, or the circuit of the API's server is open. The
+    /// status ends by itself, without a call.
     NotReady,
 }
 
-/// How a server is.
+/// The state of a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CircuitHealth {
-    /// Its address.
+    /// The server's base URL.
     pub server: String,
-    /// Whether calls to it are let through.
+    /// The state of the server's circuit.
     pub state: CircuitState,
 }
 
-/// How the store is.
+/// The state of the store.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct StoreStatus {
-    /// For how long it has not answered, in seconds; `None` if it does.
+    /// For how long the store has been unavailable, in seconds; `None` if it is available.
     pub down: Option<f64>,
-    /// How often it stopped answering since the client was built.
+    /// How often the store became unavailable since the client was built.
     pub outages: u64,
 }
 
@@ -120,57 +121,57 @@ pub struct StoreStatus {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ObjectiveHealth {
-    /// Which one.
+    /// The kind of the objective.
     pub objective: Objective,
-    /// What is expected: a share from 0 to 1, or seconds.
+    /// The target: a share from 0 to 1, or seconds.
     pub target: f64,
-    /// What was, over the last 5 minutes, hour and day.
+    /// The actual values, over the last 5 minutes, hour and day.
     pub windows: Vec<ObjectiveWindow>,
 }
 
-/// The sorts of objectives.
+/// The kinds of objectives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Objective {
-    /// The share of calls that failed.
+    /// The share of failed calls.
     ErrorRate,
-    /// The mean time in which requests were answered.
+    /// The mean response time of requests.
     MeanResponse,
-    /// The share of calls that found GitHub available.
+    /// The share of calls for which GitHub was available.
     Availability,
 }
 
-/// How an objective was met over a stretch of time.
+/// The actual value of an objective over a period of time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ObjectiveWindow {
-    /// How long it is, in minutes, with the one that goes on.
+    /// The length of the period, in minutes, with the current minute.
     pub minutes: u64,
-    /// The calls or requests in it.
+    /// The calls or requests in the period.
     pub count: u64,
-    /// What was: a share from 0 to 1, or seconds; `None` if there was no call.
+    /// The actual value: a share from 0 to 1, or seconds; `None` if there was no call.
     pub value: Option<f64>,
-    /// Whether that is what is expected; `None` if there was no call.
+    /// Whether the objective is met; `None` if there was no call.
     pub is_met: Option<bool>,
 }
 
-/// The stretches of time that objectives are told of, in minutes.
+/// The reported periods, in minutes.
 const WINDOWS: [u64; 3] = [5, 60, 24 * 60];
-/// Fewer calls than these say nothing of a client's health.
+/// With fewer calls than this, the objectives do not affect the status.
 const ENOUGH: u64 = 20;
 
 impl Health {
-    /// Whether calls may be expected to succeed, if only after a while: what a readiness probe asks.
+    /// Returns whether calls can be expected to succeed, possibly after a delay: the result of a readiness probe.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.status != HealthStatus::NotReady
     }
 
-    /// The health as JSON, on one line.
+    /// Returns the health as JSON, on one line.
     #[must_use]
     pub fn to_json(&self) -> String {
-        // Numbers and text are JSON whatever they are.
+        // Numbers and strings always have a JSON form.
         serde_json::to_string(self).unwrap_or_default()
     }
 
@@ -203,13 +204,13 @@ impl Health {
         health
     }
 
-    /// Says what is not as it should be.
+    /// Adds a problem.
     fn judge<'a>(&mut self, spent: impl Iterator<Item = &'a str>) {
         let mut found = Vec::new();
         for (token, whose) in [(&self.token, ""), (&self.gateway, " for the gateway")] {
             let Some(token) = token else { continue };
             let Some(failure) = &token.failure else { continue };
-            // When the pause is over, the next call finds out: somebody has to be let in to make it.
+            // When the pause is over, the next call is the probe: the readiness status must admit that call.
             let waits = !token.is_good && token.next_attempt.is_some_and(|next| next > 0.0);
             let status = if waits { HealthStatus::NotReady } else { HealthStatus::Degraded };
             found.push((status, format!("token refresh{whose} failed: {failure}")));
@@ -257,7 +258,7 @@ fn objectives(watch: &Watch, expected: &Objectives) -> Vec<ObjectiveHealth> {
             let (count, value) = value(sum);
             let is_met = value.map(|value| match objective {
                 Objective::Availability => value >= target,
-                // Nothing is less than nothing.
+                // The remainder cannot be less than zero.
                 _ => value < target || value == 0.0,
             });
             ObjectiveWindow { minutes: *minutes, count, value, is_met }

@@ -1,10 +1,10 @@
-//! What stands in a path where GitHub takes either.
+//! Path parameters for which GitHub accepts an id or a name.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// An id or a name, where GitHub takes either: a workflow's id or the name of
-/// its file, a Pages deployment's id or the SHA of its commit.
+/// An id or a name, where GitHub accepts either: a workflow's id or the name of its file, a Pages deployment's id or
+/// the SHA of its commit.
 ///
 /// See for example
 /// [Get a workflow](https://docs.github.com/rest/actions/workflows#get-a-workflow).
@@ -37,8 +37,7 @@ impl From<u32> for IdOrName {
     }
 }
 
-/// Ids are `i64` in generated types; a negative one is no id and stays as it
-/// is written, for GitHub to refuse.
+/// Ids are `i64` in generated types; a negative number is not an id and stays as it is written, for GitHub to reject.
 impl From<i64> for IdOrName {
     fn from(id: i64) -> Self {
         u64::try_from(id).map_or_else(|_| Self::Name(id.to_string()), Self::Id)
@@ -60,7 +59,7 @@ impl From<usize> for IdOrName {
 impl From<&str> for IdOrName {
     fn from(name: &str) -> Self {
         match name.parse::<u64>() {
-            // `007` and `+5` are no ids, and stay as they are written.
+            // `007` and `+5` are not ids, and stay as they are written.
             Ok(id) if id.to_string() == name => Self::Id(id),
             _ => Self::Name(name.to_owned()),
         }

@@ -1,8 +1,8 @@
-//! Paths that name a repository, an organization, a team or an account by its id.
+//! Paths that identify a repository, an organization, a team or an account by its id.
 //!
-//! GitHub's own links do: after `/repos/octocat/hello-world/issues`, the next page is at
-//! `/repositories/1296269/issues?page=2`. GitHub's description does not have these paths. This table is
-//! the one place that knows them; the cache, the contract checker and the mock ask it.
+//! GitHub's own links use them: after `/repos/octocat/hello-world/issues`, the next page is at
+//! `/repositories/1296269/issues?page=2`. GitHub's description does not contain these paths. Only this table knows
+//! them; the cache, the contract checker and the mock server use it.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -10,31 +10,31 @@
 struct Family {
     by_name: &'static str,
     by_id: &'static str,
-    /// The parameters of the path by name that one id stands for.
+    /// The parameters of the path by name that one id replaces.
     names: &'static [&'static str],
 }
 
 const FAMILIES: [Family; 3] = [
     Family { by_name: "/repos", by_id: "/repositories", names: &["owner", "repo"] },
     Family { by_name: "/orgs", by_id: "/organizations", names: &["org"] },
-    // `/user/repos` is the authenticated user's, and `/user/583231/repos` the account's of this id.
+    // `/user/repos` belongs to the authenticated user, and `/user/583231/repos` to the account with this id.
     Family { by_name: "/users", by_id: "/user", names: &["username"] },
 ];
 
-/// The parameter that a team's id stands for, below an organization's id.
+/// The parameter that a team's id replaces, below an organization's id.
 const TEAM: &[&str] = &["org", "team_slug"];
 
-/// A path by name that a path by id stands for.
+/// The path by name that corresponds to a path by id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "contract"), allow(dead_code))]
 pub(crate) struct Alias {
     /// The path, with the id in the place of each name.
     pub(crate) path: String,
-    /// The parameters whose names are not known.
+    /// The parameters whose names are unknown.
     pub(crate) names: &'static [&'static str],
 }
 
-/// The path by name that a path by id stands for. Both are below the API's address.
+/// Returns the path by name that corresponds to a path by id. Both are relative to the base URL.
 #[cfg_attr(not(feature = "contract"), allow(dead_code))]
 pub(crate) fn resolve(path: &str) -> Option<Alias> {
     let (family, id, rest) = FAMILIES.iter().find_map(|family| {
@@ -55,8 +55,8 @@ pub(crate) fn resolve(path: &str) -> Option<Alias> {
     Some(Alias { path, names: family.names })
 }
 
-/// The prefix of the other paths at which the resources of a path are as well: for a path by name,
-/// that of all paths by id, and the reverse. Which id has which name is not known.
+/// Returns the prefix of the other paths of the same resources: for a path by name, that of all paths by id, and the
+/// reverse. Which id has which name is not known.
 pub(crate) fn counterpart(path: &str) -> Option<&'static str> {
     FAMILIES.iter().find_map(|family| {
         if id_below(path, family.by_id).is_some() {
@@ -67,17 +67,17 @@ pub(crate) fn counterpart(path: &str) -> Option<&'static str> {
     })
 }
 
-/// The path of a repository by its id.
+/// Returns the path of a repository by its id.
 pub(crate) fn of_repository(id: u64) -> String {
     format!("/repositories/{id}")
 }
 
-/// The path of an organization by its id.
+/// Returns the path of an organization by its id.
 pub(crate) fn of_organization(id: u64) -> String {
     format!("/organizations/{id}")
 }
 
-/// The id after this prefix, and what is behind it: empty, or a path.
+/// Returns the id after this prefix, and the rest of the path, which can be empty.
 fn id_below<'a>(path: &'a str, prefix: &str) -> Option<(&'a str, &'a str)> {
     let rest = path.strip_prefix(prefix)?.strip_prefix('/')?;
     let end = rest.find('/').unwrap_or(rest.len());

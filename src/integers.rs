@@ -1,4 +1,4 @@
-//! Integers as setters take them.
+//! Integer parameters of setters.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -7,14 +7,12 @@ use std::error::Error;
 use std::fmt;
 use std::num::{NonZeroI32, NonZeroI64, NonZeroU32, NonZeroU64};
 
-/// Values that a setter of an integer takes: every integer type of Rust, and text that is one
-/// decimal integer.
+/// Values that an integer setter accepts: every integer type of Rust, and text that is one decimal integer.
 ///
-/// GitHub writes the ids of some resources as text in its responses and takes them as integers in
-/// its requests, such as the id of a [notification
-/// thread](https://docs.github.com/en/rest/activity/notifications). Each fits its setter as it is.
-/// If a value is not an integer of 64 bits, the call fails before anything is sent: its error is of
-/// the kind [`InvalidRequest`](crate::ErrorKind::InvalidRequest) and names the parameter.
+/// GitHub writes the ids of some resources as text in its responses and accepts them as integers in its requests, such
+/// as the id of a [notification thread](https://docs.github.com/en/rest/activity/notifications). Setters accept both.
+/// If a value is not a 64-bit integer, the call fails before anything is sent: its error is of the kind
+/// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) and names the parameter.
 ///
 /// ```no_run
 /// # #[cfg(feature = "activity")]
@@ -27,7 +25,7 @@ use std::num::{NonZeroI32, NonZeroI64, NonZeroU32, NonZeroU64};
 /// # }
 /// ```
 ///
-/// An id type of an application implements the trait to fit as well:
+/// An application's id type can implement the trait:
 ///
 /// ```
 /// use octowire::{IntoInteger, InvalidInteger};
@@ -47,11 +45,11 @@ pub trait IntoInteger {
     /// Converts the value to the integer that is sent.
     ///
     /// # Errors
-    /// If the value is not an integer of 64 bits.
+    /// If the value is not a 64-bit integer.
     fn into_integer(self) -> Result<i64, InvalidInteger>;
 }
 
-/// A value that is not an integer of 64 bits: [`IntoInteger`].
+/// The error for a value that is not a 64-bit integer: [`IntoInteger`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidInteger {
     message: String,
@@ -77,7 +75,7 @@ fn too_large(value: impl fmt::Display) -> InvalidInteger {
     InvalidInteger::new(format!("{value} does not fit in a 64-bit integer"))
 }
 
-/// Reads text that is one decimal integer.
+/// Parses text that is one decimal integer.
 fn parse(text: &str) -> Result<i64, InvalidInteger> {
     text.parse()
         .map_err(|reason| InvalidInteger::new(format!("`{text}` is not an integer: {reason}")))

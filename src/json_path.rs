@@ -1,7 +1,7 @@
-//! Where in a JSON body an error of serde_json stands, as a path such as `$.items[3].user`.
+//! Converts the position of a serde_json error in a JSON body to a path such as `$.items[3].user`.
 //!
-//! serde_json tells the line and column up to which it has read. The body is scanned, not decoded,
-//! up to there. It is done for errors only, and needs no valid JSON.
+//! serde_json reports the line and column up to which it has read. The body is scanned, not decoded, up to there. This
+//! happens for errors only, and does not require valid JSON.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -10,7 +10,7 @@ use crate::sanitize;
 /// Maximum length of a key in a path, in characters.
 const MAX_KEY_CHARS: usize = 100;
 
-/// The path of the value that was being read at this line and column of serde_json.
+/// Returns the path of the value that was being read at this line and column of serde_json.
 pub(crate) fn locate(body: &[u8], line: usize, column: usize) -> String {
     let read = offset(body, line, column);
     let mut scanner = Scanner { body, at: 0, steps: Vec::new() };
@@ -18,8 +18,8 @@ pub(crate) fn locate(body: &[u8], line: usize, column: usize) -> String {
     scanner.path()
 }
 
-/// How many bytes lie before a position: serde_json counts lines from 1, and as the column
-/// the bytes that it has read of the line.
+/// Returns how many bytes precede a position: serde_json counts lines from 1, and as the column the bytes that it has
+/// read of the line.
 fn offset(body: &[u8], line: usize, column: usize) -> usize {
     let start = match line.checked_sub(2) {
         None => 0,
@@ -33,7 +33,7 @@ fn offset(body: &[u8], line: usize, column: usize) -> usize {
     start.saturating_add(column).min(body.len())
 }
 
-/// The step to a property, such as `.items`; nothing for `None`.
+/// Returns the step to a property, such as `.items`; empty for `None`.
 pub(crate) fn key(name: Option<&str>) -> String {
     let mut path = String::new();
     if let Some(name) = name {
@@ -45,7 +45,7 @@ pub(crate) fn key(name: Option<&str>) -> String {
 struct Scanner<'a> {
     body: &'a [u8],
     at: usize,
-    /// The containers that are open, each with the place it is read at.
+    /// The open containers, each with the current position in it.
     steps: Vec<Step<'a>>,
 }
 
@@ -59,8 +59,8 @@ enum Step<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    /// Goes token by token until `read` bytes are behind, so that `steps` lead to the value
-    /// which was read last, or was about to be read.
+    /// Scans tokens until `read` bytes are consumed, so that `steps` lead to the value that was read last, or was about
+    /// to be read.
     fn run(&mut self, read: usize) {
         loop {
             self.skip_whitespace();
@@ -68,7 +68,7 @@ impl<'a> Scanner<'a> {
             let Some(token) = self.token() else { return };
             let behind = read > start;
             match token[0] {
-                // A container that is not begun is what was about to be read.
+                // A container that has not started is the value that was about to be read.
                 b'{' | b'[' if !behind => return,
                 b'{' => self.steps.push(Step::BeforeKey),
                 b'[' => self.steps.push(Step::Index(0)),
@@ -95,7 +95,7 @@ impl<'a> Scanner<'a> {
                 }
                 _ => {}
             }
-            // What follows these tells whether it was about to be read.
+            // The next byte decides whether a value was about to be read.
             let undecided = matches!(token[0], b'{' | b'[' | b',');
             if read <= self.at && !undecided {
                 return;
@@ -103,8 +103,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Nothing of this token was read. A number or string in an array is always read
-    /// before it is refused, so that the error is the array's.
+    /// Nothing of this token was read. A number or string in an array is always read before it is rejected, so the
+    /// error belongs to the array.
     fn leave_untouched(&mut self, first: u8) {
         let of_the_array = match self.steps.last() {
             Some(Step::Index(0)) if first == b']' => true,
@@ -150,7 +150,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// The length of a JSON string that starts here, with its quotes, or of what there is of it.
+/// Returns the length of a JSON string that starts here, with its quotes, or of the part that exists.
 fn string_length(rest: &[u8]) -> usize {
     let mut escaped = false;
     let end = rest.iter().skip(1).position(|byte| {

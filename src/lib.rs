@@ -99,5 +99,5 @@ pub use texts::{IntoList, IntoText};
 pub use times::{IntoDate, IntoTime, IntoTimeRange};
 pub use wire::{UnknownProperties, UnknownValue};
 
-// What the public interface is made of, for programs that name these types.
+// Types of other crates in the public interface, for programs that name them.
 pub use {bytes, chrono, http, reqwest};

@@ -1,4 +1,4 @@
-//! Warnings about the same subject: one in a while.
+//! Rate limiting of warnings about the same subject.
 
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
@@ -7,12 +7,12 @@ use std::time::Duration;
 use lru::LruCache;
 use tokio::time::Instant;
 
-/// How many subjects are warned of in the time between two warnings about one of them.
+/// Maximum number of subjects with a warning in one interval.
 // Evaluated by the compiler.
 const MAX_SUBJECTS: NonZeroUsize = NonZeroUsize::new(100).unwrap();
 
-/// The subjects that were warned of, and when. Other warnings are dropped: they are as many as callers and
-/// files, and a log is not.
+/// The subjects of recent warnings, with the times. Further warnings are dropped: callers and files are unbounded, and
+/// a log is not.
 #[derive(Debug)]
 pub(crate) struct LogLimit {
     between: Duration,
@@ -20,12 +20,12 @@ pub(crate) struct LogLimit {
 }
 
 impl LogLimit {
-    /// Allows one warning about each subject in this time, and no more than 100 about all.
+    /// Allows one warning about each subject in this interval, and at most 100 about all.
     pub(crate) fn new(between: Duration) -> Self {
         Self { between, warned: Mutex::new(LruCache::new(MAX_SUBJECTS)) }
     }
 
-    /// Returns whether a warning about this subject is due, and notes it if so.
+    /// Returns whether a warning about this subject is due, and records it if so.
     pub(crate) fn is_due(&self, subject: &str) -> bool {
         self.is_due_at(subject, Instant::now())
     }

@@ -4,18 +4,18 @@ use std::fmt::Write;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Two hexadecimal digits for each byte, in lower case.
+/// Returns two hexadecimal digits for each byte, in lower case.
 pub(crate) fn hex(bytes: impl AsRef<[u8]>) -> String {
     let bytes = bytes.as_ref();
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {
-        // A string takes whatever is written.
+        // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
     }
     text
 }
 
-/// A name that nobody else has: this process's, and a number.
+/// Returns a unique name: this process's, and a number.
 pub(crate) fn unique() -> String {
     static PROCESS: LazyLock<String> = LazyLock::new(process);
     static NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -26,7 +26,7 @@ fn process() -> String {
     let mut random = [0; 8];
     match getrandom::fill(&mut random) {
         Ok(()) => hex(random),
-        // Without random numbers: who and when.
+        // Without random numbers: process id and time.
         Err(_) => {
             let time = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
             format!("{:x}-{time:x}", std::process::id())

@@ -1,6 +1,6 @@
-//! What GitHub's document says about an operation, as the generated code carries it.
+//! Metadata of operations from GitHub's OpenAPI description, as the generated code carries it.
 //!
-//! The table itself is written by the build; nothing here knows how a call is made.
+//! The build writes the table itself; this module does not know how a call is made.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -8,10 +8,10 @@ use std::borrow::Cow;
 
 use http::Method;
 
-/// What messages call an operation: its id, or the method and path of a call made by hand.
+/// The name of an operation in messages: its id, or the method and path of a call without an operation.
 pub(crate) type Label = Cow<'static, str>;
 
-/// What metrics call it: by its operation, or by what the client itself calls it.
+/// The label in metrics: the operation's id, or the client's own name for its request.
 pub(crate) fn metric_name(label: &Label) -> &'static str {
     match label {
         Cow::Borrowed(label) => label,
@@ -19,46 +19,45 @@ pub(crate) fn metric_name(label: &Label) -> &'static str {
     }
 }
 
-/// One operation of GitHub's REST API, as GitHub's OpenAPI document describes it.
+/// One operation of GitHub's REST API, from GitHub's OpenAPI description.
 ///
-/// The values are generated at build time, one for each operation whose Cargo
-/// feature is on.
-/// GitHub's own index is <https://docs.github.com/en/rest>.
+/// The values are generated at build time, one for each operation whose Cargo feature is enabled. GitHub's own index is
+/// <https://docs.github.com/en/rest>.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Operation {
     /// The operation's id, such as `issues/list-for-repo`.
     pub id: &'static str,
-    /// The tag that groups it, such as `issues`.
+    /// The tag of the operation, such as `issues`.
     pub tag: &'static str,
     /// The HTTP method.
     pub method: Method,
-    /// The path as a template, such as `/repos/{owner}/{repo}/issues`.
+    /// The path template, such as `/repos/{owner}/{repo}/issues`.
     pub path: &'static str,
-    /// The server, where the document names one for this operation alone.
+    /// The server, if the description has one for this operation alone.
     ///
-    /// Uploads go to the client's [upload URL](crate::ClientBuilder::upload_url), an Enterprise
-    /// Server's management API to the server of its base URL.
+    /// Uploads are sent to the client's [upload URL](crate::ClientBuilder::upload_url), an Enterprise Server's
+    /// management API to the server of its base URL.
     pub server: Option<&'static str>,
     /// The `Accept` header, such as `application/vnd.github+json`.
     pub accept: &'static str,
-    /// The parameters: those of the path come first, in the template's order.
+    /// The parameters: path parameters come first, in the template's order.
     pub parameters: &'static [Parameter],
-    /// What becomes of a call that is sent without a body.
+    /// The behavior of a call without a body.
     pub no_body: NoBody,
-    /// The [rate limit](https://docs.github.com/en/rest/rate-limit/rate-limit) that calls count
-    /// against, as `x-ratelimit-resource` names it: `core` for most, `none` for no limit. An
-    /// answer that names another goes before it.
+    /// The [rate limit](https://docs.github.com/en/rest/rate-limit/rate-limit) that calls count against, with its name
+    /// in `x-ratelimit-resource`: `core` for most, `none` for no limit. A different name in a response takes
+    /// precedence.
     pub rate_limit: &'static str,
-    /// Whether it creates content, of which GitHub allows
-    /// [80 a minute and 500 an hour](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits):
-    /// people are notified, or the document says that something is created (201).
+    /// Whether it is a content-creating request, of which GitHub allows [80 a minute and 500 an
+    /// hour](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits):
+    /// it sends notifications, or the description documents a creation (201).
     pub creates_content: bool,
-    /// The statuses which the document lists for its answers.
+    /// The response statuses in the description.
     pub statuses: &'static [u16],
-    /// GitHub's page about the operation.
+    /// GitHub's documentation page of the operation.
     pub documentation_url: &'static str,
-    /// Whether GitHub says that it will go away.
+    /// Whether GitHub has deprecated the operation.
     pub deprecated: bool,
 }
 
@@ -66,38 +65,36 @@ pub struct Operation {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Parameter {
-    /// The name as GitHub spells it, such as `per_page`.
+    /// The parameter's name at GitHub, such as `per_page`.
     pub name: &'static str,
     /// The method of the operation's builder that sets it, such as `per_page`; `ref_` for `ref`,
     /// which is a keyword.
     pub setter: &'static str,
-    /// Where the value goes.
+    /// The location of the value.
     pub location: Location,
-    /// Whether a call without it is refused before it is sent.
+    /// Whether a call without it is rejected before it is sent.
     pub required: bool,
-    /// Whether the value of a path parameter may contain `/`, as a file's path does.
+    /// Whether the value of a path parameter can contain `/`, such as a file's path.
     pub multi_segment: bool,
 }
 
-/// What becomes of a call of an [`Operation`] that is sent without a body.
+/// The behavior of a call of an [`Operation`] without a body.
 ///
-/// A body that GitHub's document requires must be given, with one exception: a `POST` for which
-/// `{}` is a body that fits makes something of which all is up to GitHub, such as a codespace, and
-/// is sent with `{}`. To update nothing is a mistake; who means it says so by giving an empty
-/// object as the whole body.
+/// A body that GitHub's description requires must be set, with one exception: a `POST` whose schema accepts `{}`
+/// creates a resource with GitHub's defaults, such as a codespace, and is sent with `{}`. An update without properties
+/// is an error; to send one on purpose, set an empty object as the whole body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NoBody {
-    /// It is sent as it is: the operation takes no body, or can do without.
+    /// The call is sent as it is: the operation has no body, or an optional one.
     Sent,
-    /// It is sent with the empty object, `{}`.
+    /// The call is sent with the empty object, `{}`.
     EmptyObject,
-    /// It is refused before it is sent, as an
-    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest).
+    /// The call is rejected before it is sent, as an [`InvalidRequest`](crate::ErrorKind::InvalidRequest).
     Refused,
 }
 
-/// Where the value of a [`Parameter`] goes.
+/// The location of a [`Parameter`]'s value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Location {
@@ -112,7 +109,7 @@ pub enum Location {
 }
 
 impl Operation {
-    /// The parameter of this name at this place.
+    /// Returns the parameter of this name at this location.
     #[must_use]
     pub fn parameter(&self, location: Location, name: &str) -> Option<&Parameter> {
         self.parameters
@@ -120,7 +117,7 @@ impl Operation {
             .find(|parameter| parameter.location == location && parameter.name == name)
     }
 
-    /// The path's parameter at this place of the template.
+    /// Returns the path parameter at this position of the template.
     pub(crate) fn path_parameter(&self, index: usize) -> Option<&Parameter> {
         self.parameters.get(index).filter(|parameter| parameter.location == Location::Path)
     }

@@ -1,6 +1,6 @@
-//! Which servers a client calls and trusts: the one place that says so.
+//! The servers that a client calls and trusts: only this module decides it.
 //!
-//! Everything that may send a token asks [`Origins::trusts`]: calls, redirects and page links.
+//! All code that sends a token calls [`Origins::trusts`]: calls, redirects and page links.
 
 use std::borrow::Cow;
 
@@ -9,10 +9,10 @@ use url::Url;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Where GitHub's own API lives.
+/// The base URL of GitHub's own API.
 pub(crate) const GITHUB: &str = "https://api.github.com";
 
-/// The addresses of one GitHub: github.com, a data residency, or an Enterprise Server.
+/// The URLs of one GitHub server: github.com, GitHub Enterprise Cloud with data residency, or an Enterprise Server.
 #[derive(Debug)]
 pub(crate) struct Origins {
     api: Base,
@@ -20,7 +20,7 @@ pub(crate) struct Origins {
     graphql: Url,
     /// The API's server, without an Enterprise Server's `/api/v3`.
     host: Url,
-    /// Where people sign in.
+    /// The URL of the pages on which users sign in.
     web: Url,
 }
 
@@ -32,7 +32,7 @@ struct Base {
 }
 
 impl Origins {
-    /// Reads the base URL and derives from it what is not given.
+    /// Parses the base URL and derives the URLs that are not set.
     pub(crate) fn new(base: &str, upload: Option<&str>) -> Result<Self> {
         let api = Base::parse("base_url", base)?;
         let upload = match upload {
@@ -48,19 +48,19 @@ impl Origins {
         Ok(Self { api, upload, graphql, host, web })
     }
 
-    /// The API's address.
+    /// Returns the base URL of the API.
     pub(crate) fn api(&self) -> &Url {
         &self.api.url
     }
 
-    /// The address for uploads.
+    /// Returns the URL for uploads.
     pub(crate) fn upload(&self) -> &Url {
         &self.upload.url
     }
 
-    /// The address of an operation: the API's, unless the document gives the operation a
-    /// server of its own. That is where uploads go, or, of an Enterprise Server, the host
-    /// itself, whose management API is not below `/api/v3`.
+    /// Returns the base URL of an operation: the API's, unless the description gives the operation a server of its own.
+    /// That is the upload server or, on an Enterprise Server, the host itself, whose management API is not below
+    /// `/api/v3`.
     pub(crate) fn of(&self, server: Option<&str>) -> &Url {
         match server {
             None => self.api(),
@@ -69,23 +69,23 @@ impl Origins {
         }
     }
 
-    /// The address of GitHub's web pages, where OAuth takes place. No token goes there.
+    /// Returns the URL of GitHub's web pages, which OAuth uses. No token is sent there.
     pub(crate) fn web(&self) -> &Url {
         &self.web
     }
 
-    /// The address of the GraphQL API.
+    /// Returns the URL of the GraphQL API.
     pub(crate) fn graphql(&self) -> &Url {
         &self.graphql
     }
 
-    /// Whether the token may go to this URL: it has the scheme, host and port of the API
-    /// or of the uploads.
+    /// Returns whether the token can be sent to this URL: it has the scheme, host and port of the API or of the
+    /// uploads.
     pub(crate) fn trusts(&self, url: &Url) -> bool {
         same_origin(&self.api.url, url) || same_origin(&self.upload.url, url)
     }
 
-    /// Refuses a URL to which the token may not go.
+    /// Rejects a URL to which the token must not be sent.
     pub(crate) fn require_trusted(&self, url: &Url, what: &str) -> Result<()> {
         if self.trusts(url) {
             return Ok(());
@@ -101,16 +101,15 @@ impl Origins {
         .with_advice("neither request nor token was sent; check the client's base_url"))
     }
 
-    /// The address at which this client fetches the page that `link` names, on a page from `from`.
+    /// Returns the URL at which this client fetches the page that `link` names, on a page from `from`.
     ///
-    /// A proxy in front of an Enterprise Server answers with links to the server's public name, and one in front of
-    /// github.com with links to `api.github.com`. The path and query of such a link are fetched at the API's own
-    /// address, so that no credential goes to another host. If the API is below a path at the proxy, that path is put
-    /// before a path of GitHub's own. A user name, a password and a fragment are left out.
+    /// A proxy in front of an Enterprise Server sends links to the server's public name, and one in front of github.com
+    /// with links to `api.github.com`. The path and query of such a link are fetched at the API's own address, so that
+    /// no credential goes to another host. If the proxy has a path prefix for the API, that prefix is added to a path
+    /// of GitHub's own. A user name, a password and a fragment are omitted.
     ///
     /// # Errors
-    /// If the link is not HTTP or leaves the API's base path, or if the page that has it came from
-    /// another server.
+    /// If the link is not HTTP or leaves the API's base path, or if the page with the link came from another server.
     pub(crate) fn page(&self, link: &Url, from: &Url) -> Result<Url> {
         const WHAT: &str = "the link to the next page";
         if !matches!(link.scheme(), "http" | "https") || !self.trusts(from) {
@@ -137,10 +136,10 @@ impl Origins {
         ))
     }
 
-    /// The address to which a redirect from `from` to `url` leads: as with [`page`](Self::page), what GitHub itself
-    /// names is fetched from the gateway that this client calls.
+    /// Returns the URL to which a redirect from `from` to `url` leads: as with [`page`](Self::page), a URL of GitHub's
+    /// own is fetched from the gateway that this client calls.
     pub(crate) fn redirected(&self, url: Url, from: &Url) -> Url {
-        // A client of GitHub itself follows what leads to another one without its token.
+        // A client of GitHub itself follows a redirect to another GitHub server without its token.
         if is_githubs(&self.api.url, "api.") || !self.trusts(from) {
             return url;
         }
@@ -152,15 +151,15 @@ impl Origins {
         if self.contains(&own) { own } else { url }
     }
 
-    /// The base URL below which the server of `link` is.
+    /// Returns the base URL of the server of `link`.
     fn base_of(&self, link: &Url) -> &Url {
         let is_upload = same_origin(&self.upload.url, link) && !same_origin(&self.api.url, link)
             || is_githubs(link, "uploads.");
         if is_upload { &self.upload.url } else { &self.api.url }
     }
 
-    /// The path at which a gateway has what GitHub itself names by `link`; `None` if the link is not of GitHub's own
-    /// address, or the gateway has GitHub's paths.
+    /// Returns the path at a gateway of GitHub's own `link`; `None` if the link is not a URL of GitHub, or the gateway
+    /// has the same paths as GitHub.
     fn behind_gateway(&self, base: &Url, link: &Url) -> Option<String> {
         if self.trusts(link) {
             return None;
@@ -169,7 +168,7 @@ impl Origins {
         if is_githubs(link, "api.") || is_githubs(link, "uploads.") {
             return Some(format!("{below}{}", link.path()));
         }
-        // An Enterprise Server, whose public name is not known, has its API at a path that is.
+        // The public name of an Enterprise Server is unknown, but the path of its API is known.
         let (gateway, root) = ["/api/v3", "/api/uploads"]
             .into_iter()
             .find_map(|root| Some((below.strip_suffix(root)?, root)))?;
@@ -177,9 +176,9 @@ impl Origins {
         rest.starts_with('/').then(|| format!("{gateway}{root}{rest}"))
     }
 
-    /// Whether the path of `url` lies below that of the server it goes to.
+    /// Returns whether the path of `url` is below the base path of its server.
     ///
-    /// `..` in a path given by hand could leave `/api/v3` otherwise.
+    /// Otherwise, `..` in a path of the caller could leave `/api/v3`.
     pub(crate) fn contains(&self, url: &Url) -> bool {
         [&self.api, &self.upload].iter().any(|base| {
             let below = base.url.path().trim_end_matches('/');
@@ -192,10 +191,10 @@ impl Origins {
     }
 }
 
-/// Whether a path has `.` or `..` between encoded slashes or backslashes, such as `/..%2Fadmin`. `Url`
-/// resolves what stands between plain slashes; a server that decodes first would resolve these as well.
+/// Returns whether a path has `.` or `..` between encoded slashes or backslashes, such as `/..%2Fadmin`. `Url` resolves
+/// segments between plain slashes; a server that decodes first would resolve these as well.
 fn has_hidden_dots(path: &str) -> bool {
-    // A server can decode more than once, but not for ever.
+    // A server can decode more than once, but not without limit.
     const MAX_DECODED: usize = 4;
     let mut path = Cow::Borrowed(path);
     for _ in 0..MAX_DECODED {
@@ -208,7 +207,7 @@ fn has_hidden_dots(path: &str) -> bool {
         }
         path = Cow::Owned(decoded);
     }
-    // What is encoded that often has no other purpose.
+    // Such repeated encoding has no legitimate purpose.
     true
 }
 
@@ -221,7 +220,7 @@ impl Base {
                      https://HOST/api/v3",
                 )
         };
-        // The text is not repeated: an address may carry a password.
+        // The error does not repeat the text, since a URL can contain a password.
         let url = Url::parse(text.trim()).map_err(|error| invalid(&error.to_string()))?;
         if !matches!(url.scheme(), "https" | "http") {
             return Err(invalid("its scheme is neither https nor http"));
@@ -242,36 +241,36 @@ impl Base {
     }
 }
 
-/// Whether two URLs share scheme, host and port (RFC 6454).
+/// Returns whether two URLs have the same scheme, host and port (RFC 6454).
 pub(crate) fn same_origin(one: &Url, other: &Url) -> bool {
     one.scheme() == other.scheme()
         && one.host_str() == other.host_str()
         && one.port_or_known_default() == other.port_or_known_default()
 }
 
-/// Whether the URL carries a user name or a password.
+/// Returns whether the URL contains a user name or a password.
 pub(crate) fn has_credentials(url: &Url) -> bool {
     !url.username().is_empty() || url.password().is_some()
 }
 
-/// The URL's scheme, host and port, for messages: no path and no query.
+/// Returns the URL's scheme, host and port, for messages, without path and query.
 pub(crate) fn origin_of(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
-/// Whether the URL leads to github.com or a data residency, at the host that begins so.
+/// Returns whether the URL leads to github.com or data residency, at a host with this prefix.
 fn is_githubs(url: &Url, begin: &str) -> bool {
     url.port().is_none() && githubs_domain(url, begin).is_some()
 }
 
-/// The domain of github.com or of a data residency, if the URL's host is in it and begins so.
+/// Returns the domain of github.com or of data residency, if the URL's host is in it and has this prefix.
 fn githubs_domain<'a>(url: &'a Url, begin: &str) -> Option<&'a str> {
     let rest = url.host_str()?.strip_prefix(begin)?;
     (rest == "github.com" || rest.ends_with(".ghe.com")).then_some(rest)
 }
 
-/// Uploads have a host of their own on github.com and on data residency
-/// (`uploads.`), and a path of their own on an Enterprise Server (`/api/uploads`).
+/// Uploads have their own host on github.com and on data residency (`uploads.`), and their own path on an Enterprise
+/// Server (`/api/uploads`).
 fn derived_upload(api: &Base) -> String {
     let host = api.url.host_str().unwrap_or_default();
     if api.url.path() == "/"
@@ -290,7 +289,7 @@ fn derived_upload(api: &Base) -> String {
 fn derived_web(host: &Url) -> Url {
     let mut web = host.clone();
     if let Some(rest) = githubs_domain(host, "api.")
-        // It can not fail: what is left is the end of a host that was good.
+        // This cannot fail: the result is the suffix of a valid host.
         && web.set_host(Some(rest)).is_err()
     {
         return host.clone();

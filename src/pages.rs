@@ -1,8 +1,8 @@
 //! Lists across pages, as streams.
 //!
-//! [`fetch`] starts and orders the calls, [`plan`] decides which page comes next, [`link`] reads the
-//! `Link` header, [`page`] decodes a page, [`progress`] notices pages that bring nothing new, and
-//! [`completeness`] compares what a list delivered with what GitHub says that it holds.
+//! [`fetch`] starts and orders the calls, [`plan`] decides which page comes next, [`link`] reads the `Link` header,
+//! [`page`] decodes a page, [`progress`] detects pages without new items, and [`completeness`] compares the number of
+//! delivered items with the number that GitHub reports.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -43,13 +43,13 @@ pub(crate) use page::TotalCount;
 /// import. Pages are fetched and decoded [ahead](Request::prefetch) while it is polled, and nothing
 /// is fetched before that. An error comes after the pages before it and ends the stream.
 ///
-/// If another call waits for what a page fetched ahead holds, such as a permit of the
-/// [rate limits](crate::limits::RateLimits), a task of the Tokio runtime fetches that page.
-/// Task-local values of the application are not visible in that task.
+/// If another call waits for a resource of a page that is fetched ahead, such as a permit of the [rate
+/// limits](crate::limits::RateLimits), a task of the Tokio runtime fetches that page. Task-local values of the
+/// application are not visible in that task.
 ///
-/// Pages are given as GitHub sends them. Whether a list is complete is for the caller to compare;
-/// [`Items`] does so by itself. After 100 pages in a row that are empty, or equal to earlier ones, the
-/// stream ends with an error of the kind [`ErrorKind::Pagination`].
+/// Pages have GitHub's order and content. Whether a list is complete is for the caller to compare; [`Items`] does so by
+/// itself. After 100 pages in a row that are empty, or equal to earlier ones, the stream ends with an error of the kind
+/// [`ErrorKind::Pagination`].
 #[must_use = "nothing is sent until the stream is read"]
 pub struct Pages<T> {
     fetch: Fetch<Response<T>>,
@@ -61,20 +61,20 @@ pub struct Pages<T> {
 /// import. Pages are fetched and decoded [ahead](Request::prefetch) while it is polled, and nothing
 /// is fetched before that. Memory holds the pages fetched ahead, however long the list is.
 ///
-/// If another call waits for what a page fetched ahead holds, such as a permit of the
-/// [rate limits](crate::limits::RateLimits), a task of the Tokio runtime fetches that page.
-/// Task-local values of the application are not visible in that task.
+/// If another call waits for a resource of a page that is fetched ahead, such as a permit of the [rate
+/// limits](crate::limits::RateLimits), a task of the Tokio runtime fetches that page. Task-local values of the
+/// application are not visible in that task.
 ///
 /// # Errors
-/// - An item that does not decode is an error of the kind [`ErrorKind::Decode`] in its place, and the
-///   items after it follow. [`Error::json_path`] says where in the page it is, and
-///   [`Error::body`] is the item's JSON. [`on_item_error`](Self::on_item_error) changes this.
-///   Lists made by [`Request::items`] do so if the page is a JSON array.
-/// - A list that ends short of what GitHub says that it holds ends with an error of the kind
-///   [`ErrorKind::Incomplete`], after all items that were delivered: see [`Error::incomplete`].
-/// - If 100 pages in a row are empty, or equal to earlier pages of the list, and link to further ones,
-///   the stream ends with an error of the kind [`ErrorKind::Pagination`]: the list would never end.
-///   Fewer empty pages, as GitHub has them in filtered lists, are passed over.
+/// - An item that does not decode is an error of the kind [`ErrorKind::Decode`] in its place, and the items after it
+///   follow. [`Error::json_path`] is its position in the page, and [`Error::body`] is the item's JSON.
+///   [`on_item_error`](Self::on_item_error) changes this. Lists made by [`Request::items`] do so if the page is a JSON
+///   array.
+/// - A list with fewer items than GitHub reports ends with an error of the kind [`ErrorKind::Incomplete`], after all
+///   delivered items: see [`Error::incomplete`].
+/// - If 100 pages in a row are empty, or equal to earlier pages of the list, and link to further ones, the stream ends
+///   with an error of the kind [`ErrorKind::Pagination`]: the list would never end. Fewer empty pages, which occur in
+///   GitHub's filtered lists, are skipped.
 /// - Any other error comes after the items before it and ends the stream.
 ///
 /// ```no_run
@@ -103,7 +103,7 @@ pub struct Items<I> {
     ended: bool,
 }
 
-/// What a stream of items does with an item that does not decode: [`Items::on_item_error`].
+/// The behavior of a stream of items after an item that does not decode: [`Items::on_item_error`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnItemError {
@@ -112,7 +112,7 @@ pub enum OnItemError {
     Yield,
     /// Yields the error and ends the stream.
     Stop,
-    /// Leaves the item out, with a warning in the log.
+    /// Skips the item, with a warning in the log.
     Skip,
 }
 
@@ -123,15 +123,15 @@ impl<T: DeserializeOwned + 'static> Pages<T> {
 }
 
 impl<T> Pages<T> {
-    /// The next page; `None` at the end.
+    /// Returns the next page; `None` at the end.
     pub async fn next(&mut self) -> Option<Result<Response<T>>> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
-    /// The next page; `None` at the end.
+    /// Returns the next page; `None` at the end.
     ///
     /// # Errors
-    /// If the page cannot be fetched or decoded; then the stream is at its end.
+    /// If the page cannot be fetched or decoded; then the stream has ended.
     pub async fn try_next(&mut self) -> Result<Option<Response<T>>> {
         self.next().await.transpose()
     }
@@ -149,8 +149,8 @@ impl<T> Stream for Pages<T> {
 impl<T> Unpin for Pages<T> {}
 
 impl<I: 'static> Items<I> {
-    /// The items of a list of an operation. `field` is the property of the page that has the list;
-    /// `None` if the page is the list.
+    /// Creates the stream of an operation's list. `field` is the property of the page that contains the list; `None` if
+    /// the page is the list.
     pub(crate) fn of_operation<T>(
         request: Request,
         field: Option<&'static str>,
@@ -163,7 +163,7 @@ impl<I: 'static> Items<I> {
         Self::read_by(request, Reader::of_operation(field, open))
     }
 
-    /// The items of a list that the caller takes out of its pages.
+    /// Creates the stream of a list that the caller extracts from its pages.
     pub(crate) fn extracted<T>(request: Request, extract: fn(T) -> Vec<I>) -> Self
     where
         T: DeserializeOwned + 'static,
@@ -187,16 +187,15 @@ impl<I: 'static> Items<I> {
 }
 
 impl<I> Items<I> {
-    /// Sets what happens to an item that does not decode: by default, its error is
-    /// [yielded](OnItemError::Yield).
+    /// Sets the behavior after an item that does not decode: by default, the stream [yields](OnItemError::Yield) its
+    /// error.
     pub fn on_item_error(mut self, on_item_error: OnItemError) -> Self {
         self.on_item_error = on_item_error;
         self
     }
 
-    /// Returns the number of items of the whole list, if GitHub says it: by the property
-    /// `total_count` of the latest page that was read. `None` before the first page, and for lists
-    /// without it, which are most.
+    /// Returns the number of items of the whole list, if GitHub reports it: the property `total_count` of the latest
+    /// page that was read. `None` before the first page, and for lists without it, which are most.
     ///
     /// A [search](https://docs.github.com/en/rest/search/search#about-search) delivers at most 1,000
     /// items, however many there are.
@@ -205,31 +204,31 @@ impl<I> Items<I> {
         self.completeness.total()
     }
 
-    /// The next item; `None` at the end.
+    /// Returns the next item; `None` at the end.
     ///
     /// After the error of one item, the items after it follow; see the [type](Self#errors).
     pub async fn next(&mut self) -> Option<Result<I>> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
-    /// The next item; `None` at the end.
+    /// Returns the next item; `None` at the end.
     ///
     /// # Errors
-    /// - If an item does not decode; the next call has the item after it.
-    /// - If a page cannot be fetched or decoded as a whole, or if the list ended
-    ///   [short](ErrorKind::Incomplete); then the stream is at its end.
+    /// - If an item does not decode; the next call returns the item after it.
+    /// - If a page cannot be fetched or decoded as a whole, or if the list is [incomplete](ErrorKind::Incomplete); then
+    ///   the stream has ended.
     pub async fn try_next(&mut self) -> Result<Option<I>> {
         self.next().await.transpose()
     }
 
-    /// All items that are left, if they are not more than `limit`.
+    /// Collects all remaining items, if they are not more than `limit`.
     ///
     /// # Errors
-    /// The first error ends it, and the items before are lost:
+    /// The first error ends the collection, and the items before it are lost:
     /// - if a page cannot be fetched or decoded;
-    /// - if an item does not decode: the error says which item of which page. With
-    ///   [`OnItemError::Skip`], such an item is left out instead;
-    /// - if the list ended short of what GitHub says that it holds ([`ErrorKind::Incomplete`]);
+    /// - if an item does not decode: the error contains the position of the item and of its page. With
+    ///   [`OnItemError::Skip`], such an item is skipped instead;
+    /// - if the list has fewer items than GitHub reports ([`ErrorKind::Incomplete`]);
     /// - if the list is longer than `limit`, or [does not end](Self#errors)
     ///   ([`ErrorKind::Pagination`]).
     pub async fn collect_all(mut self, limit: usize) -> Result<Vec<I>> {
@@ -248,7 +247,7 @@ impl<I> Items<I> {
         Ok(all)
     }
 
-    /// The next item of the current page, or its error.
+    /// Returns the next item of the current page, or its error.
     fn next_of_page(&mut self) -> Option<Result<I>> {
         loop {
             match (self.current.as_mut()?.next()?, self.on_item_error) {
@@ -286,7 +285,7 @@ impl<I> Stream for Items<I> {
         let this = &mut *self;
         loop {
             if let Some(item) = this.next_of_page() {
-                // The pages ahead make progress while this one is read.
+                // Pages that are fetched ahead make progress while this one is read.
                 this.fetch.go_on(context);
                 return Poll::Ready(Some(item));
             }

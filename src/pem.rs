@@ -1,10 +1,8 @@
-//! PEM as it arrives from environments: the one place that makes text from variables, YAML, secret
-//! stores and editors into PEM again.
+//! PEM normalization: only this module converts text from variables, YAML, secret stores and editors back to PEM.
 //!
-//! Read are: line breaks written as `\n` (escaped once or more), turned into spaces, or gone; CRLF;
-//! indentation; single or double quotes around it or a line; a byte order mark, also that of UTF-16;
-//! text before and after the blocks; a missing last line break; and base64 of any of that.
-//! What is written has lines of 64 characters.
+//! It accepts line breaks written as `\n` (escaped once or more), turned into spaces, or gone; CRLF; indentation;
+//! single or double quotes around it or a line; a byte order mark, also that of UTF-16; text before and after the
+//! blocks; a missing last line break; and base64 of any of that. The output has lines of 64 characters.
 
 use base64::Engine;
 use base64::alphabet;
@@ -12,27 +10,27 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
-/// Why text is no PEM. Nothing of the text is in it.
+/// Why text is not PEM. It contains nothing of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PemError {
-    /// There is nothing but white space and quotes.
+    /// The text is empty except for white space and quotes.
     Empty,
-    /// It is neither UTF-8 nor UTF-16.
+    /// The text is neither UTF-8 nor UTF-16.
     NotText,
-    /// There is no `-----BEGIN …-----`.
+    /// The text has no `-----BEGIN …-----`.
     NoBegin,
-    /// A block has no `-----END …-----`: the text was cut off.
+    /// A block has no `-----END …-----`: the text is truncated.
     NoEnd,
 }
 
-/// How often base64 may be wrapped around PEM: secret stores encode what was encoded before.
+/// Maximum number of base64 layers around PEM: secret stores encode text that is already encoded.
 const MAX_WRAPPINGS: usize = 2;
 const LINE: usize = 64;
 const BEGIN: &str = "-----BEGIN";
 const END: &str = "-----END";
 const DASHES: &str = "-----";
 
-/// The labels of blocks, which are known even without their spaces.
+/// The labels of blocks, which are recognized even without their spaces.
 const LABELS: [&str; 9] = [
     "RSA PRIVATE KEY",
     "PRIVATE KEY",
@@ -45,10 +43,10 @@ const LABELS: [&str; 9] = [
     "PUBLIC KEY",
 ];
 
-/// Rewrites all PEM blocks in a text as their encoding (RFC 7468) has them, and leaves out the rest.
+/// Rewrites all PEM blocks of a text in the encoding of RFC 7468, and omits the rest.
 ///
 /// # Errors
-/// If there is no whole block. What is in a block is not looked at.
+/// If there is no complete block. The content of a block is not checked.
 pub(crate) fn normalize(bytes: &[u8]) -> Result<Zeroizing<String>, PemError> {
     let mut text = decode_text(bytes).ok_or(PemError::NotText)?;
     for _ in 0..=MAX_WRAPPINGS {
@@ -67,7 +65,7 @@ pub(crate) fn normalize(bytes: &[u8]) -> Result<Zeroizing<String>, PemError> {
     Err(PemError::NoBegin)
 }
 
-/// The text in UTF-8 or, as PowerShell writes it, UTF-16 with a byte order mark.
+/// Returns the text as UTF-8 or, as PowerShell writes it, from UTF-16 with a byte order mark.
 fn decode_text(bytes: &[u8]) -> Option<Zeroizing<String>> {
     let wide = |from: fn([u8; 2]) -> u16| {
         let units = bytes[2..].chunks_exact(2).map(|pair| from([pair[0], pair[1]]));
@@ -82,7 +80,7 @@ fn decode_text(bytes: &[u8]) -> Option<Zeroizing<String>> {
     Some(Zeroizing::new(text))
 }
 
-/// Replaces escapes, however often they were escaped themselves, by white space.
+/// Replaces escaped line breaks, however often they are escaped, with white space.
 fn unescape(text: &str) -> Zeroizing<String> {
     let mut plain = Zeroizing::new(String::with_capacity(text.len()));
     let mut characters = text.chars().peekable();
@@ -92,7 +90,7 @@ fn unescape(text: &str) -> Zeroizing<String> {
             continue;
         }
         while characters.next_if_eq(&'\\').is_some() {}
-        // Neither base64 nor a label has a backslash, so that nothing else can be meant.
+        // Neither base64 nor a label contains a backslash, so there is no other meaning.
         if characters.next_if(|next| matches!(next, 'n' | 'r' | 't')).is_some() {
             plain.push('\n');
         }
@@ -100,7 +98,7 @@ fn unescape(text: &str) -> Zeroizing<String> {
     plain
 }
 
-/// Whether a character has no meaning in PEM and is left out wherever it stands.
+/// Returns whether a character has no meaning in PEM and is omitted everywhere.
 fn is_padding(character: char) -> bool {
     character.is_whitespace()
         || character.is_control()
@@ -110,7 +108,7 @@ fn is_padding(character: char) -> bool {
 fn unwrap_base64(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     const CONFIG: GeneralPurposeConfig =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    // In one piece, since what a string leaves behind as it grows is not overwritten.
+    // In one allocation, since the memory that a growing string leaves behind is not overwritten.
     let mut packed = Zeroizing::new(String::with_capacity(text.len()));
     packed.extend(text.chars().filter(|character| !is_padding(*character)));
     let url_safe = packed.contains(['-', '_']);
@@ -120,7 +118,7 @@ fn unwrap_base64(text: &str) -> Option<Zeroizing<Vec<u8>>> {
 }
 
 fn blocks(text: &str) -> Result<Zeroizing<String>, PemError> {
-    // Line breaks, and what is added to the labels of each block.
+    // Line breaks, and the labels that are added to each block.
     let added = text.len() / LINE + 2 + 64 * text.matches(BEGIN).count();
     let mut pem = Zeroizing::new(String::with_capacity(text.len() + added));
     let mut rest = text;
@@ -131,7 +129,7 @@ fn blocks(text: &str) -> Result<Zeroizing<String>, PemError> {
         if body.contains(BEGIN) {
             return Err(PemError::NoEnd);
         }
-        // The end's label says the same, and may be cut off.
+        // The end label is the same, and can be truncated.
         rest = after.split_once(DASHES).map_or("", |(_, after)| after);
         let name = label(name);
         pem.push_str(&format!("{BEGIN} {name}{DASHES}\n"));
@@ -150,7 +148,7 @@ fn label(name: &str) -> String {
     }
 }
 
-/// The body in lines of 64 characters. One with headers, as old encrypted keys have, stays as it is.
+/// Returns the body in lines of 64 characters. A body with headers, as in old encrypted keys, is unchanged.
 fn push_body(pem: &mut String, body: &str) {
     if body.contains(':') {
         pem.push_str(body.trim());
@@ -213,7 +211,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever it is given, it is done once and gives the same when it is given its result.
+        /// Normalization is idempotent for every input.
         #[test]
         fn it_is_stable(text in "(-----BEGIN|-----END|-----|CERTIFICATE| |\\\\n|\n|[A-Z=\"]){0,40}") {
             if let Ok(pem) = normalize(text.as_bytes()) {

@@ -1,4 +1,4 @@
-//! Files and folders that only the user of this process may change.
+//! Files and folders that only the user of this process can change.
 //!
 //! The token file, the webhook journal, the values of the disk store and all lock files are opened,
 //! created, replaced and removed here, and nowhere else. On Unix:
@@ -6,44 +6,42 @@
 //! - Files are looked up relative to the descriptor of a checked folder, and the descriptor of the
 //!   opened file is checked, not its path. So no other process can exchange a file between the check
 //!   and the use.
-//! - A symbolic link in place of a file, or of a folder that the library created in another one, is never
-//!   followed. A path that the application names can have links, also at its end: systemd's
-//!   `StateDirectory`, `/var/run` and `/tmp` on macOS are some. What they lead to is checked.
-//! - Only regular files are used. The opening does not block, so a FIFO in place of a file is an error
-//!   and not a hang.
+//! - A symbolic link in place of a file, or of a folder that the library created in another one, is never followed. A
+//!   path that the application sets can contain links, also at its end: systemd's `StateDirectory`, `/var/run` and
+//!   `/tmp` on macOS are examples. The link target is checked.
+//! - Only regular files are used. Opening does not block, so a FIFO in place of a file is an error and not a hang.
 //! - A file belongs to the effective user of the process, and has no second name (hard link).
-//! - A folder belongs to that user or to root, since root can read and change everything anyway. If root
-//!   runs the process, a folder that the application names can belong to any user, as long as not everyone
-//!   can write to it.
+//! - A folder belongs to that user or to root, since root can read and change everything anyway. If root runs the
+//!   process, a folder that the application sets can belong to any user, as long as not everyone can write to it.
 //!
-//! A mode that admits other users is repaired, with a warning, or the file is refused:
+//! If a mode gives access to other users, it is restricted, with a warning, or the file is rejected:
 //!
 //! | | other users can read it | a group can write it | everyone can write it |
 //! |---|---|---|---|
 //! | token file | repaired | repaired: it is sealed, so that a change shows | repaired |
 //! | journal | repaired | repaired: each record is verified before it is handled | repaired |
 //! | lock | repaired | repaired: it has no content | repaired |
-//! | value of the disk store | repaired | repaired | refused: a change does not show, and a store may forget |
+//! | value of the disk store | repaired | repaired | rejected: a change is not detected, and a store can lose values |
 //! | folder that the library created | accepted | repaired | repaired |
-//! | folder of this user that the application names | accepted | accepted with a warning | refused |
-//! | folder of root that the application names | accepted | accepted | refused, or a warning if a file system is mounted at it |
-//! | the same of another user, if root runs the process | accepted | accepted with a warning | refused |
+//! | folder of this user that the application sets | accepted | accepted with a warning | rejected |
+//! | folder of root that the application sets | accepted | accepted | rejected, or a warning if a file system is mounted at it |
+//! | folder of another user that the application sets, if root runs the process | accepted | accepted with a warning | rejected |
 //!
-//! If root runs the process, a folder of root is this user's. It is accepted with a warning, whoever can write
-//! to it, if a file system is mounted at it: the `emptyDir` of a pod has the mode 0777.
+//! If root runs the process, root's folders count as folders of this user. If a file system is mounted at such a
+//! folder, it is accepted with a warning, whatever its mode: the `emptyDir` of a pod has the mode 0777.
 //!
-//! A folder with the sticky bit is accepted. A mode that a group can write to is repaired or accepted rather
-//! than refused, because some volumes widen modes at every mount (the `fsGroup` of a pod), and a service that
-//! does not start is the worse outcome. Others who can write to a folder can remove a file there, but their own file
-//! in its place is refused. The mode of a folder that the application names never changes: it can be the
-//! working directory, or one that other programs share.
+//! A folder with the sticky bit is accepted. A mode that a group can write to is repaired or accepted rather than
+//! rejected, because some volumes widen modes at every mount (the `fsGroup` of a pod), and a service that does not
+//! start is the worse outcome. Other users with write access to a folder can remove a file there, but their own file in
+//! its place is rejected. The mode of a folder that the application sets never changes: it can be the working
+//! directory, or one that other programs share.
 //!
-//! [`Permissions::Trusted`] leaves owners and modes unchecked, for file systems that do not show the real ones:
-//! CIFS mounts of mode 0777 and NFS with `root_squash`. Nothing is repaired then either. Files are still created
-//! with the mode 0600, so that a process with another user id cannot open them.
+//! [`Permissions::Trusted`] leaves owners and modes unchecked, for file systems that do not show the real ones: CIFS
+//! mounts of mode 0777 and NFS with `root_squash`. No mode is repaired then either. Files are still created with the
+//! mode 0600, so that a process with another user id cannot open them.
 //!
-//! On other systems than Unix, the access list of the folder protects its files. Only links, folders and
-//! special files are refused there.
+//! On other systems than Unix, the access list of the folder protects its files. Only links, folders and special files
+//! are rejected there.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -76,10 +74,10 @@ use verdict::{
 };
 pub(crate) use verdict::{FolderRole, Permissions};
 
-/// The shortest time between two warnings about one file.
+/// The minimum interval between two warnings about one file.
 const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
-/// A folder that was checked. Its files are looked up relative to it.
+/// A checked folder. Its files are looked up relative to it.
 #[derive(Debug)]
 pub(crate) struct PrivateFolder {
     directory: Directory,
@@ -87,7 +85,7 @@ pub(crate) struct PrivateFolder {
     permissions: Permissions,
 }
 
-/// The purpose of a file, which decides whether a mode that admits other users is repaired.
+/// The purpose of a file, which decides whether a mode that gives access to other users is repaired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileRole {
     #[cfg(feature = "token-store")]
@@ -98,20 +96,20 @@ pub(crate) enum FileRole {
     Lock,
 }
 
-/// How a file is opened.
+/// The mode of opening a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// It exists, and is read.
+    /// The file exists, and is read.
     Read,
-    /// It exists, and is read and written.
+    /// The file exists, and is read and written.
     Write,
-    /// It is created if it does not exist, and is read and written.
+    /// The file is created if it does not exist, and is read and written.
     Create,
-    /// It does not exist, and is created and written.
+    /// The file does not exist, and is created and written.
     CreateNew,
 }
 
-/// When a replaced file is known to be on the disk.
+/// When a replaced file is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Durability {
     /// Some time later. A crash of the system can lose the new file.
@@ -150,7 +148,7 @@ impl PrivateFolder {
             path.push(".");
         }
         let directory = Directory::open(&path).map_err(|error| {
-            // A link that leads nowhere is what is wrong itself.
+            // A dangling link is the actual fault.
             let found = fs::metadata(&path).or_else(|_| fs::symlink_metadata(&path));
             let facts = found.ok().map(|metadata| system::facts_from(&metadata));
             let expected = Expected::Folder(FolderRole::Given);
@@ -159,7 +157,7 @@ impl PrivateFolder {
         Self { directory, path, permissions }.checked(role)
     }
 
-    /// Opens a folder, which is created with those above it if it does not exist.
+    /// Opens a folder. Creates it and its parents if it does not exist.
     pub(crate) fn create(
         path: &Path,
         role: FolderRole,
@@ -177,8 +175,7 @@ impl PrivateFolder {
         Self::open(path, role, permissions)
     }
 
-    /// Opens a folder of the library's in this one. Returns `None` if it does not exist and is not to be
-    /// created.
+    /// Opens a library folder in this one. Returns `None` if it does not exist and is not to be created.
     pub(crate) fn subfolder(&self, name: &str, create: bool) -> io::Result<Option<Self>> {
         let opened = match self.directory.open_directory(name.as_ref()) {
             Err(error) if create && error.kind() == ErrorKind::NotFound => {
@@ -197,7 +194,7 @@ impl PrivateFolder {
         Self { directory, path, permissions }.checked(FolderRole::Own).map(Some)
     }
 
-    /// Opens a file of this folder, and repairs its mode if other users are admitted.
+    /// Opens a file of this folder, and repairs its mode if other users have access.
     pub(crate) fn file(
         &self,
         name: impl AsRef<OsStr>,
@@ -234,11 +231,10 @@ impl PrivateFolder {
         Ok(Some(bytes))
     }
 
-    /// Puts these bytes in the place of a file: after a crash there is either the old file or the new
-    /// one, whole.
+    /// Replaces the content of a file atomically: after a crash there is either the old file or the new one, complete.
     ///
-    /// They are first written to the file `draft`, which only one writer at a time may use. A draft that
-    /// a crash left is removed.
+    /// The bytes are first written to the file `draft`, which only one writer can use at a time. A draft that remains
+    /// after a crash is removed.
     pub(crate) fn replace(
         &self,
         name: impl AsRef<OsStr>,
@@ -257,8 +253,8 @@ impl PrivateFolder {
         if durability == Durability::Deferred { Ok(()) } else { self.sync() }
     }
 
-    /// Writes a new file, which [`move_to`](Self::move_to) puts in its place later. Nothing is left of it if
-    /// that fails.
+    /// Writes a new file, which [`move_to`](Self::move_to) moves to its place later. If that fails, the file is
+    /// removed.
     pub(crate) fn write_draft(
         &self,
         draft: impl AsRef<OsStr>,
@@ -286,7 +282,7 @@ impl PrivateFolder {
         self.directory.rename(draft.as_ref(), &folder.directory, name.as_ref())
     }
 
-    /// Removes a file. One that does not exist is not an error.
+    /// Removes a file. A missing file is not an error.
     pub(crate) fn remove(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
         match self.directory.remove(name.as_ref()) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -294,9 +290,9 @@ impl PrivateFolder {
         }
     }
 
-    /// Removes a file if this is still its name. Returns whether it was.
+    /// Removes a file if it still has this name. Returns whether it had.
     ///
-    /// Only a caller that keeps others from replacing the file knows that it is the one that is removed.
+    /// Only a caller that prevents a replacement of the file knows that the right file is removed.
     #[cfg(any(test, feature = "token-store"))]
     pub(crate) fn remove_opened(&self, name: impl AsRef<OsStr>, file: &File) -> io::Result<bool> {
         let name = name.as_ref();
@@ -320,7 +316,7 @@ impl PrivateFolder {
         self.directory.rename(name.as_ref(), &self.directory, aside.as_ref())
     }
 
-    /// Removes a folder in this one with all that is in it. Links in it are removed and not followed.
+    /// Removes a folder in this one with all of its content. Links in it are removed and not followed.
     pub(crate) fn remove_tree(&self, name: &str) -> io::Result<()> {
         fs::remove_dir_all(self.path.join(name))
     }
@@ -332,13 +328,13 @@ impl PrivateFolder {
         entries.map(|entry| entry.metadata().map_or(0, |metadata| metadata.len())).collect()
     }
 
-    /// Returns when the entry of this name last changed, whoever owns it. A folder changes when a file is moved into
-    /// it.
+    /// Returns when the entry of this name last changed, for any owner. A folder changes when a file is moved into it.
     pub(crate) fn changed_at(&self, name: &str) -> io::Result<SystemTime> {
         self.directory.changed_at(name.as_ref())
     }
 
-    /// Returns whether a folder in this one, which can be another user's, is seen to have an entry of this name.
+    /// Returns whether a folder in this one visibly contains an entry of this name. The folder can belong to another
+    /// user.
     pub(crate) fn is_seen_in(&self, folder: &str, name: &str) -> bool {
         let folder = self.directory.open_directory(folder.as_ref());
         folder.and_then(|folder| folder.facts_of(name.as_ref())).is_ok()
@@ -354,7 +350,7 @@ impl PrivateFolder {
         self.directory.has(name.as_ref(), file)
     }
 
-    /// Waits until the names in this folder are on the disk.
+    /// Waits until the names in this folder are durable.
     pub(crate) fn sync(&self) -> io::Result<()> {
         match self.directory.sync() {
             // Some network file systems cannot; they write names at once.
@@ -375,7 +371,7 @@ impl PrivateFolder {
             Verdict::Refuse(problem) => return refused(problem),
             Verdict::Warn => warn_shared(&self.path, facts.mode),
             Verdict::Restrict => {
-                // The mode that is there afterwards decides, not the result of the call.
+                // The resulting mode decides, not the result of the call.
                 let _ = self.directory.set_mode(facts.mode & !WRITABLE_BY_OTHERS);
                 if self.directory.facts()?.mode & WRITABLE_BY_OTHERS != 0 {
                     return refused(Problem::FolderOpen(facts.mode));
@@ -394,7 +390,7 @@ impl PrivateFolder {
             Verdict::Refuse(problem) => return refused(problem),
             Verdict::Restrict => {}
         }
-        // The mode that is there afterwards decides, not the result of the call.
+        // The resulting mode decides, not the result of the call.
         let _ = system::set_mode(file, facts.mode & !GROUP_AND_OTHERS);
         let mode = system::facts(file)?.mode;
         if mode & WRITABLE_BY_OTHERS != 0 {
@@ -415,8 +411,8 @@ impl PrivateFolder {
     }
 }
 
-/// Replaces an error of the system by the fault behind it, if the file itself is what is wrong: something
-/// else than expected, or a file that keeps this user out.
+/// Replaces an operating system error with its cause, if the file itself is at fault: another file type, or no access
+/// for this user.
 fn explain(
     path: PathBuf,
     found: Option<Facts>,
@@ -431,13 +427,13 @@ fn explain(
     }
 }
 
-/// Returns whether a warning about this file is due: one a minute.
+/// Returns whether a warning about this file is due: at most one a minute.
 pub(crate) fn is_warning_due(path: &Path) -> bool {
     static WARNED: LazyLock<LogLimit> = LazyLock::new(|| LogLimit::new(BETWEEN_WARNINGS));
     WARNED.is_due(&path.to_string_lossy())
 }
 
-/// Warns that the owners and modes of the files at this path are not checked: once in this process.
+/// Warns that the owners and modes of the files at this path are not checked, once per process.
 pub(crate) fn warn_if_trusted(path: &Path, permissions: Permissions) {
     static WARNED: LazyLock<LogLimit> = LazyLock::new(|| LogLimit::new(Duration::MAX));
     if permissions == Permissions::Trusted && WARNED.is_due(&path.to_string_lossy()) {
@@ -445,7 +441,7 @@ pub(crate) fn warn_if_trusted(path: &Path, permissions: Permissions) {
     }
 }
 
-/// Warns of a folder that stays as it is, once in this process.
+/// Warns about a folder whose mode is unchanged, once per process.
 fn warn_shared(path: &Path, mode: u32) {
     static WARNED: LazyLock<LogLimit> = LazyLock::new(|| LogLimit::new(Duration::MAX));
     if WARNED.is_due(&path.to_string_lossy()) {

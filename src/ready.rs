@@ -1,4 +1,4 @@
-//! Answers that GitHub is still working out, asked for until they are there.
+//! Polling for responses that GitHub is still computing.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -16,7 +16,7 @@ use crate::request::{Prepared, Request};
 use crate::response::{Raw, RawBody, Response};
 use crate::retry::retry_after;
 
-/// How long a call waits for what GitHub answers `202 Accepted` to.
+/// How long a call polls after `202 Accepted`.
 pub(crate) struct Polls {
     until: Instant,
     pause: Duration,
@@ -26,13 +26,13 @@ const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(15);
 
 impl Polls {
-    /// For a call that waits until then, if it is to.
+    /// Creates the poll schedule of a call that polls, if it does.
     pub(crate) fn of(prepared: &Prepared) -> Option<Self> {
         let at_most = prepared.until_ready?;
         Some(Self { until: after(Instant::now(), at_most), pause: FIRST })
     }
 
-    /// The time until it is asked for again; `None` if it is there.
+    /// Returns the delay until the next poll; `None` if the response is ready.
     pub(crate) fn again(&mut self, prepared: &Prepared, answer: &Raw) -> Result<Option<Duration>> {
         if answer.status != StatusCode::ACCEPTED {
             return Ok(None);
@@ -50,14 +50,14 @@ impl Polls {
     }
 }
 
-/// Whether 202 Accepted means "not ready" to this call: to a read of an operation. A change that is
-/// accepted is a success, and a call made by hand is given what GitHub says.
+/// Returns whether 202 Accepted means "not ready" for this call: for a read of an operation. An accepted change is a
+/// success, and a call without an operation returns GitHub's response.
 pub(crate) fn awaits(request: &Request) -> bool {
     request.template().is_some() && *request.method() == Method::GET
 }
 
-/// Rejects a 202 without content where a result is expected: it would be a decode error to one type,
-/// and an empty result to another.
+/// Rejects a 202 without content where a result is expected: one type would fail to decode it, and another would decode
+/// an empty result.
 pub(crate) fn checked(raw: Raw, awaits: bool) -> Result<Raw> {
     let is_not_ready = awaits
         && raw.status == StatusCode::ACCEPTED
@@ -68,7 +68,7 @@ pub(crate) fn checked(raw: Raw, awaits: bool) -> Result<Raw> {
     if is_not_ready { Err(not_ready(raw.status, (*raw.headers).clone())) } else { Ok(raw) }
 }
 
-/// Decodes the response to a call made by hand. A 202 whose `{}` does not fit the type is not ready.
+/// Decodes the response to a call without an operation. A 202 whose `{}` does not match the type is not ready.
 pub(crate) fn json<T: DeserializeOwned>(raw: Raw) -> Result<Response<T>> {
     let is_empty = raw.status == StatusCode::ACCEPTED && has_no_result(raw.bytes());
     raw.json().map_err(|error| undecodable(error, is_empty))
@@ -94,9 +94,9 @@ fn not_ready(status: StatusCode, headers: HeaderMap) -> Error {
         .with_advice("try again later, or wait for the response with until_ready")
 }
 
-/// Whether a body holds nothing but words: it is empty, or an empty value, or a message alone.
+/// Returns whether a body contains no result: it is empty, or an empty value, or only a message.
 fn has_no_result(body: &[u8]) -> bool {
-    // A result has more to say, and is not parsed for this.
+    // A result is longer, and is not parsed for this.
     const LONGEST: usize = 4 * 1024;
     let body = body.trim_ascii();
     if body.is_empty() {
@@ -115,7 +115,7 @@ fn has_no_result(body: &[u8]) -> bool {
     }
 }
 
-/// The same of a body that is not read yet.
+/// Returns the same for a body that has not been read yet.
 fn has_no_length(headers: &HeaderMap) -> bool {
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     length.is_some_and(|length: u64| length <= 2)
@@ -158,8 +158,7 @@ mod tests {
         }
     }
 
-    /// For each limit of the polls there is a situation in which it is the one that ends them, or sets
-    /// the pause.
+    /// For each limit of the polls, one case in which it alone ends them or sets the delay.
     #[tokio::test(start_paused = true)]
     async fn each_limit_of_the_polls_binds() {
         const SECOND: Duration = Duration::from_secs(1);
@@ -185,15 +184,15 @@ mod tests {
                 pauses
             }
         };
-        // The time to wait ends them, and the longest pause bounds what doubles.
+        // The polling timeout ends the polls, and the longest delay bounds the doubling.
         assert_eq!(pauses(62 * SECOND, None, None).await, [1, 2, 4, 8, 15, 15, 15]);
-        // So does the call's own timeout, and GitHub may ask for longer pauses.
+        // So does the call's own timeout, and GitHub can request longer delays.
         assert_eq!(pauses(62 * SECOND, Some(10 * SECOND), None).await, [1, 2, 4]);
         assert_eq!(pauses(62 * SECOND, None, Some("30")).await, [30, 30]);
         assert_eq!(pauses(20 * SECOND, None, Some("30")).await, [0_u64; 0]);
     }
 
-    /// Every operation that documents 202: the reads wait for a result, the rest is done by it.
+    /// Every operation that documents 202: the reads poll for a result, the writes are complete with it.
     #[test]
     fn every_documented_202_means_not_ready_to_a_read_alone() {
         let client = crate::Client::builder().build().unwrap();
@@ -204,7 +203,7 @@ mod tests {
             assert_eq!(checked(raw(202, "{}"), awaits).is_err(), awaits, "{}", operation.id);
             reads.extend(awaits.then_some(operation.id));
         }
-        // Which reads there are depends on the features. Another one has to be looked at.
+        // The set of reads depends on the features. Any further operation needs a review.
         const KNOWN: [&str; 5] = [
             "dependency-graph/fetch-sbom-report",
             "repos/get-code-frequency-stats",

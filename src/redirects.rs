@@ -1,4 +1,4 @@
-//! Which redirects are followed, and how: decisions only, nothing is sent here.
+//! Redirect policy: decisions only, without sending.
 
 use http::header::{LOCATION, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode};
@@ -8,14 +8,14 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::origins::{Origins, has_credentials};
 use crate::request::Hop;
 
-/// Redirects followed in a row, as browsers and curl bound them to a similar number.
+/// Maximum number of redirects in a row; browsers and curl have similar limits.
 pub(crate) const MAX_REDIRECTS: usize = 10;
 
-/// The requests of one attempt, which follow each other by redirects.
+/// The requests of one attempt, connected by redirects.
 #[derive(Debug)]
 pub(crate) struct VisitedHops {
     sent: Vec<(Method, Url)>,
-    /// How many requests were sent when a response set a cookie last.
+    /// How many requests had been sent when a response last set a cookie.
     cookie_set_after: usize,
     /// Whether the HTTP client can send such a cookie with the next request.
     can_keep_cookies: bool,
@@ -26,16 +26,16 @@ impl VisitedHops {
         Self { sent: Vec::new(), cookie_set_after: 0, can_keep_cookies }
     }
 
-    /// Notes a request that is about to be sent.
+    /// Records a request that is about to be sent.
     ///
-    /// A gateway can set a cookie and redirect back to the same URL. So a GET or HEAD request is sent once more if a
-    /// response has set a cookie since, and the HTTP client can have kept it.
+    /// A gateway can set a cookie and redirect back to the same URL. For this case, a GET or HEAD request is sent once
+    /// more if a response has set a cookie since, and the HTTP client can have kept it.
     ///
     /// # Errors
-    /// If it was sent before: its response would be the same redirect, and a write would be repeated.
+    /// If the same request was sent before: its response would be the same redirect, and a write would be repeated.
     pub(crate) fn enter(&mut self, hop: &Hop) -> Result<()> {
         let mut url = hop.url.clone();
-        // It is not sent.
+        // The request is not sent.
         url.set_fragment(None);
         let request = (hop.method.clone(), url);
         let mut earlier = self.sent.iter().enumerate().filter(|(_, sent)| **sent == request);
@@ -55,7 +55,7 @@ impl VisitedHops {
         Ok(())
     }
 
-    /// Notes the response to the request that was sent last.
+    /// Records the response to the last request.
     pub(crate) fn responded(&mut self, headers: &HeaderMap) {
         if headers.contains_key(SET_COOKIE) {
             self.cookie_set_after = self.sent.len();
@@ -70,12 +70,11 @@ const COOKIE_WITHOUT_EFFECT: &str = "the server sets a cookie and redirects back
                                      was sent once more: check that the http_client has a cookie \
                                      store, and that the gateway accepts its own cookie";
 
-/// The request that an answer redirects to; `None` for an answer that is none.
+/// Returns the request to the redirect target; `None` if the response is not a redirect.
 ///
-/// 303 turns any method into a GET without a body (RFC 9110). All others keep the method and
-/// the body: GitHub answers 301 for what was renamed or transferred, and a write that became a
-/// read there would seem to have succeeded. The token goes along only where the client
-/// trusts the new server; and without the token, no body goes there either.
+/// 303 turns any method into a GET without a body (RFC 9110). All others keep the method and the body: GitHub responds
+/// with 301 for resources that were renamed or transferred, and a write that became a read there would seem to succeed.
+/// The token is sent only if the client trusts the new server; without the token, no body is sent either.
 pub(crate) fn next(
     origins: &Origins,
     from: &Url,
@@ -108,7 +107,7 @@ pub(crate) fn next(
     let becomes_get = status == StatusCode::SEE_OTHER && *method != Method::HEAD;
     let (method, with_body) =
         if becomes_get { (Method::GET, false) } else { (method.clone(), with_body) };
-    // Once a chain has left GitHub, nothing leads back to trust.
+    // Once a chain has left GitHub, it is never trusted again.
     let trusted = origins.trusts(&url) && origins.trusts(from);
     if !trusted && method != Method::GET && method != Method::HEAD {
         return Err(Error::new(
@@ -122,7 +121,7 @@ pub(crate) fn next(
     Ok(Some(Hop { method, url, with_body: with_body && trusted, trusted }))
 }
 
-/// The error for a chain that does not end.
+/// Returns the error for too many redirects.
 pub(crate) fn too_many() -> Error {
     Error::new(ErrorKind::Redirect, format!("more than {MAX_REDIRECTS} consecutive redirects"))
         .with_advice("there is probably a redirect loop: check the client's base_url")
@@ -222,7 +221,7 @@ mod tests {
             assert!(!hop.trusted && hop.url.as_str() == location, "{location}");
             decide_at(base, &format!("{base}/x"), Method::POST, 307, location).unwrap_err();
         }
-        // What has left the gateway does not come back to it.
+        // A chain that has left the gateway does not return to it.
         let back =
             decide_at(base, "https://evil.example/", Method::GET, 302, "https://api.github.com/x");
         assert!(!back.unwrap().unwrap().trusted);

@@ -1,8 +1,7 @@
 //! One request before it is sent.
 //!
-//! Generated builders wrap it and [`Client::request`] returns it. What generated code sets is in
-//! [`setters`]; how it becomes a URL is in [`address`], and headers and a body in [`prepared`]; how it
-//! is sent is in `call.rs`.
+//! Generated builders wrap it and [`Client::request`] returns it. [`setters`] has the setters of generated code,
+//! [`address`] builds the URL, [`prepared`] the headers and the body, and `call.rs` sends the request.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
@@ -41,14 +40,13 @@ pub(crate) use prepared::{Changes, Hop, Prepared};
 #[cfg(feature = "testing")]
 pub(crate) use wanted::Wanted;
 
-/// One request, from its builder to its answer.
+/// One request, from its builder to its response.
 ///
-/// [`Client::request`] makes one for what GitHub's document does not have. The builder of an
-/// operation wraps one, whose options are reached by the builder's `with`.
+/// [`Client::request`] creates one for endpoints that GitHub's description does not contain. The builder of an
+/// operation wraps one, whose options are available through the builder's `with`.
 ///
-/// A value that can not be sent is remembered and fails the call when it is sent, before anything
-/// leaves: the error is of the kind [`InvalidRequest`](crate::ErrorKind::InvalidRequest) and names
-/// the value.
+/// An invalid value fails the call when it is sent, before any network traffic: the error is of the kind
+/// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) and names the value.
 ///
 /// ```no_run
 /// # async fn example(client: octowire::Client) -> octowire::Result<()> {
@@ -88,41 +86,39 @@ struct Inner {
     cache: Option<Box<CachePolicy>>,
     /// For a page: the path of the list.
     list_path: Option<Box<str>>,
-    /// Goes to a server that is not GitHub's API: without tokens, without the client's own
-    /// headers, and without following redirects.
+    /// The target is not GitHub's API: no tokens, no headers of the client, and no redirects.
     elsewhere: bool,
-    /// What the body carries and no error may repeat.
-    /// Made by the client for another call.
+    /// Secrets in the body, which no error can repeat. Set for requests that the client sends for another call.
     behind: bool,
     /// How long an earlier request of the same call has waited for limits.
     waited_before: Duration,
-    /// Why the request can not be sent; the first reason wins.
+    /// Why the request cannot be sent; the first reason is kept.
     refused: Option<Box<str>>,
 }
 
-/// What sort of call it is, for limits.
+/// The kind of call, for limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Rest,
-    /// REST, of the client's own: it is no content.
+    /// A REST request of the client itself: it creates no content.
     Own,
     GraphQl {
         mutation: bool,
     },
 }
 
-/// Where a request goes.
+/// The target of a request.
 #[derive(Clone)]
 enum Target {
-    /// The path of the operation, and the values for its template.
+    /// The path template of the operation, and the values for it.
     Template(Vec<Option<String>>),
-    /// A path below the API's address, or an absolute URL.
+    /// A path relative to the base URL, or an absolute URL.
     Given(String),
-    /// A URL that is known to be good.
+    /// A URL that is known to be valid.
     Url(Url),
 }
 
-/// What a request carries.
+/// The body of a request.
 #[derive(Clone)]
 pub(crate) enum Payload {
     Empty,
@@ -132,14 +128,14 @@ pub(crate) enum Payload {
     Raw(HeaderValue, Body),
 }
 
-/// Pages fetched ahead unless the caller says otherwise: enough to hide the latency of
-/// GitHub's lists, few enough to stay far below its 100 concurrent requests.
+/// The default number of pages fetched ahead: enough to hide the latency of GitHub's lists, few enough to stay far
+/// below its 100 concurrent requests.
 const PREFETCH: usize = 4;
 const MAX_PREFETCH: usize = 16;
 
 /// Options of a single request.
 impl Request {
-    /// Sets a parameter of the query string, and replaces what it was set to before.
+    /// Sets a query parameter, and replaces its previous value.
     ///
     /// The value is percent-encoded. GitHub reads lists in most places as `a,b,c`.
     pub fn query(mut self, name: impl Into<Cow<'static, str>>, value: impl Display) -> Self {
@@ -147,10 +143,10 @@ impl Request {
         self
     }
 
-    /// Sets a header, and replaces what the client or the operation would send.
+    /// Sets a header, and replaces that of the client or the operation.
     ///
-    /// An `authorization` header given here is sent instead of the client's token, and like it
-    /// to the client's own GitHub only.
+    /// An `authorization` header replaces the client's token, and like it is sent to the client's own GitHub server
+    /// only.
     pub fn header<N, V>(mut self, name: N, value: V) -> Self
     where
         N: TryInto<HeaderName, Error: Display>,
@@ -166,22 +162,22 @@ impl Request {
         self
     }
 
-    /// Sets the media type to ask for, such as `application/vnd.github.raw+json`:
-    /// see GitHub's [media types](https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api#media-types).
+    /// Sets the requested media type, such as `application/vnd.github.raw+json`: see GitHub's [media
+    /// types](https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api#media-types).
     pub fn accept<V: TryInto<HeaderValue, Error: Display>>(self, value: V) -> Self {
         self.header(ACCEPT, value)
     }
 
-    /// Sends this value as a JSON body.
+    /// Sets this value as a JSON body.
     pub fn json<T: Serialize + ?Sized>(mut self, body: &T) -> Self {
         self.set_json(body);
         self
     }
 
-    /// Sends these bytes as the body.
+    /// Sets these bytes as the body.
     ///
-    /// The call has no timeout as a whole unless [`timeout`](Self::timeout) sets one: it may
-    /// take as long as it makes progress.
+    /// The call has no total timeout unless [`timeout`](Self::timeout) sets one: it continues as long as it makes
+    /// progress.
     pub fn body<V>(mut self, content_type: V, body: impl Into<Body>) -> Self
     where
         V: TryInto<HeaderValue, Error: Display>,
@@ -193,41 +189,38 @@ impl Request {
         self
     }
 
-    /// The longest time for this call as a whole, instead of the client's
-    /// [`call_timeout`](crate::ClientBuilder::call_timeout). A wait for a rate limit counts as well:
-    /// a call that would not be let through in time fails at once.
+    /// Sets the timeout of this call as a whole, instead of the client's
+    /// [`call_timeout`](crate::ClientBuilder::call_timeout). Waiting for a rate limit counts as well: a call that would
+    /// not be admitted in time fails at once.
     ///
-    /// The body of a [streamed](Self::send_stream) answer is not counted.
-    /// For pages, it holds for each page.
+    /// The body of a [streamed](Self::send_stream) response does not count. For pages, the timeout applies to each
+    /// page.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.0.timeout = Some(timeout);
         self
     }
 
-    /// How urgent the call is, compared with others that wait for the same limit; interactive by
-    /// default.
+    /// Sets the priority of the call among those that wait for the same limit; interactive by default.
     pub fn priority(mut self, priority: Priority) -> Self {
         self.0.priority = priority;
         self
     }
 
-    /// Says that to send this request twice is the same as to send it once, so that it is tried
-    /// again as a `GET` is: see [`RetryPolicy`]. By default that holds for `GET`, `HEAD`,
-    /// `OPTIONS`, `PUT`, `DELETE` and GraphQL queries.
+    /// Marks the request as idempotent, so that it is retried like a `GET`: see [`RetryPolicy`]. By default, `GET`,
+    /// `HEAD`, `OPTIONS`, `PUT`, `DELETE` and GraphQL queries are idempotent.
     pub fn idempotent(mut self) -> Self {
         self.0.idempotent = true;
         self
     }
 
-    /// Asks again while GitHub answers `202 Accepted`, up to this time in all: that is what it says to
-    /// who asks for [statistics](https://docs.github.com/en/rest/metrics/statistics) that are not worked
-    /// out yet. By default such an answer is an error that says so
-    /// ([`Error::is_not_ready`](crate::Error::is_not_ready)), since its `{}` is no result; to a call
-    /// made by [`Client::request`](crate::Client::request) it is given as it is, if the type fits.
+    /// Polls while GitHub responds with `202 Accepted`, up to this duration in total: GitHub sends it for
+    /// [statistics](https://docs.github.com/en/rest/metrics/statistics) that are not computed yet. By default such a
+    /// response is an error ([`Error::is_not_ready`](crate::Error::is_not_ready)), since its `{}` is not a result; a
+    /// call created by [`Client::request`](crate::Client::request) returns it as it is, if the type fits.
     ///
-    /// It asks after 1 s, and then after twice as long each time, up to 15 s, or when GitHub's
-    /// `Retry-After` says. Each time counts in rate limits. The pauses don't count for the client's
-    /// own time limit, but for [`timeout`](Self::timeout) they do. For pages, it holds for each page.
+    /// The call polls after 1 s, and then after twice as long each time, up to 15 s, or when GitHub's `Retry-After`
+    /// says. Each poll counts against rate limits. The delays do not count for the client's own time limit, but for
+    /// [`timeout`](Self::timeout) they do. For pages, the duration applies to each page.
     ///
     /// ```no_run
     /// # #[cfg(feature = "repos")]
@@ -242,48 +235,46 @@ impl Request {
     /// ```
     ///
     /// # Errors
-    /// The call fails with [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) and the status 202 if the
-    /// answer is not there in time; and with
-    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest), before anything is sent, if it
-    /// is no `GET`: to others, 202 says that they are done later, and they would be done twice.
+    /// The call fails with [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) and the status 202 if the response is not
+    /// ready in time. It fails with [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest), before anything is
+    /// sent, if it is not a `GET`: for other methods, 202 means that GitHub performs the request later, and a poll
+    /// would repeat it.
     pub fn until_ready(mut self, at_most: Duration) -> Self {
         self.0.until_ready = Some(at_most);
         self
     }
 
-    /// When this call is tried again, instead of the client's [policy](crate::ClientBuilder::retry).
+    /// Sets the retry policy of this call, instead of the client's [policy](crate::ClientBuilder::retry).
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.0.retry = Some(Box::new(policy));
         self
     }
 
-    /// When this call is answered from the [cache](crate::cache), instead of the client's
-    /// [policy](crate::cache::Cache::policy). It has no effect on what is no `GET`, and for pages
-    /// it holds for each page.
+    /// Sets the cache policy of this call, instead of the client's [policy](crate::cache::Cache::policy). It has no
+    /// effect on methods other than `GET`, and for pages it applies to each page.
     pub fn cache(mut self, policy: CachePolicy) -> Self {
         self.0.cache = Some(Box::new(policy));
         self
     }
 
-    /// How many pages [`pages`](Self::pages) and [`items`](Self::items) fetch ahead of the
-    /// one that is read: 4 by default, 16 at most, and 0 for none.
+    /// Sets how many pages [`pages`](Self::pages) and [`items`](Self::items) fetch ahead of the current one: 4 by
+    /// default, 16 at most, and 0 for none.
     ///
-    /// Lists with numbered pages are fetched concurrently; those with a cursor one page ahead,
-    /// since each page only tells where the next one is.
+    /// Lists with numbered pages are fetched concurrently; those with a cursor one page ahead, since only a page
+    /// contains the link to the next one.
     pub fn prefetch(mut self, pages: usize) -> Self {
         self.0.prefetch = pages.min(MAX_PREFETCH);
         self
     }
 
-    /// Whether what is stored may be given and asked for behind this call's back.
+    /// Sets whether a stored response can be returned and refreshed in the background.
     pub(crate) fn may_be_refreshed(&self) -> bool {
         let cache = self.0.client.inner().cache.as_ref();
         let policy = self.0.cache.as_deref().or_else(|| Some(cache?.policy(&self.0.label)));
         self.0.method == Method::GET && policy.is_some_and(CachePolicy::may_refresh)
     }
 
-    /// The id of the operation, such as `issues/get`; `None` for a request made by
-    /// [`Client::request`].
+    /// Returns the id of the operation, such as `issues/get`; `None` for a request created by [`Client::request`].
     #[must_use]
     pub fn operation_id(&self) -> Option<&'static str> {
         self.0.operation.map(|operation| operation.id)
@@ -292,35 +283,35 @@ impl Request {
 
 /// Ways to send a request.
 impl Request {
-    /// Sends the request and decodes the JSON that comes back.
+    /// Sends the request and decodes the JSON of the response.
     ///
     /// An empty body is read as `null`, which an [`Option`] takes.
     pub fn send<T: DeserializeOwned>(self) -> ResponseFuture<T> {
         ResponseFuture::new(call(self, Reading::Buffered), ready::json)
     }
 
-    /// Sends the request and ignores the body that comes back.
+    /// Sends the request and ignores the body of the response.
     pub fn send_empty(self) -> ResponseFuture<()> {
         ResponseFuture::new(call(self, Reading::Buffered), Raw::empty)
     }
 
-    /// Sends the request and hands the body over while it arrives.
+    /// Sends the request and returns the body as a stream.
     ///
-    /// An answer that is no success is an error here as well.
+    /// A response that is not a success is an error here as well.
     pub fn send_stream(self) -> ResponseFuture<ByteStream> {
         ResponseFuture::new(call(self, Reading::Streamed), Raw::stream)
     }
 
-    /// The pages of a list, as GitHub's `Link` headers
-    /// [connect them](https://docs.github.com/en/rest/using-the-rest-api/using-pagination-in-the-rest-api).
+    /// Returns the pages of a list, which GitHub's `Link` headers
+    /// [connect](https://docs.github.com/en/rest/using-the-rest-api/using-pagination-in-the-rest-api).
     pub fn pages<T: DeserializeOwned + 'static>(self) -> Pages<T> {
         Pages::new(self)
     }
 
-    /// The items of a list across its pages; `extract` takes them out of a page.
+    /// Returns the items of a list across its pages; `extract` takes them out of a page.
     ///
-    /// If a page is an object with a `total_count` and one list, or a list called `items`, the stream
-    /// compares what it delivered with that count: see [`Items`].
+    /// If a page is an object with a `total_count` and one list, or a list called `items`, the stream compares the
+    /// number of delivered items with that count: see [`Items`].
     ///
     /// ```no_run
     /// # async fn example(client: octowire::Client) -> octowire::Result<()> {
@@ -345,11 +336,11 @@ impl Request {
     }
 }
 
-/// Maximum length of the method and path by which a call made by hand is known, in characters.
+/// Maximum length of the method and path that identify a call without an operation, in characters.
 const MAX_LABEL_CHARS: usize = 300;
 
-/// What generated code and the other rooms of this crate call.
-// Some setters are only called by operations whose feature may be off.
+/// Functions for generated code and the other modules of this crate.
+// Some setters are used only by operations whose feature can be off.
 #[allow(dead_code)]
 impl Request {
     pub(crate) fn operation(client: &Client, operation: &'static Operation) -> Self {
@@ -361,7 +352,7 @@ impl Request {
     }
 
     pub(crate) fn given(client: &Client, method: Method, path: String) -> Self {
-        // A query may hold private values, and an absolute URL a password.
+        // A query can contain private values, and an absolute URL a password.
         let shown = match path.split_once("://").and_then(|_| Url::parse(&path).ok()) {
             Some(url) => format!("{method} {}", url.path()),
             None => format!("{method} {}", path.split(['?', '#']).next().unwrap_or("")),
@@ -371,14 +362,14 @@ impl Request {
         Self(Box::new(inner))
     }
 
-    /// A request to a URL that the client itself knows.
+    /// Creates a request to a URL of the client itself.
     pub(crate) fn url(client: &Client, method: Method, label: &'static str, url: Url) -> Self {
         let mut inner = Inner::new(client, method, Target::Url(url));
         inner.label = Cow::Borrowed(label);
         Self(Box::new(inner))
     }
 
-    /// A request that the client makes for itself, at this path below the API's address.
+    /// Creates a request of the client itself, at this path relative to the base URL.
     pub(crate) fn known(
         client: &Client,
         method: Method,
@@ -391,8 +382,7 @@ impl Request {
         Ok(request)
     }
 
-    /// A request of an OAuth form, which is answered with JSON, to a server that is not GitHub's
-    /// API.
+    /// Creates a request with an OAuth form and a JSON response, to a server that is not GitHub's API.
     pub(crate) fn form(client: &Client, label: &'static str, url: Url, form: Bytes) -> Self {
         const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
         const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -401,21 +391,21 @@ impl Request {
         request.accept(JSON).body(FORM, form)
     }
 
-    /// Says what limits see of a call of the GraphQL API.
+    /// Sets the properties of a GraphQL call that limits use.
     pub(crate) fn graphql(mut self, mutation: bool) -> Self {
         self.0.kind = Kind::GraphQl { mutation };
         self.0.idempotent = !mutation;
         self
     }
 
-    /// Lets the time that the same call has waited for limits before count towards the longest wait.
+    /// Counts the time that the same call has waited for limits before towards the longest wait.
     pub(crate) fn having_waited(mut self, time: Duration) -> Self {
         self.0.waited_before = time;
         self
     }
 
-    /// The items of an operation's list. `field` is the property of the page that has the list;
-    /// `None` if the page is the list.
+    /// Returns the items of an operation's list. `field` is the property of the page that contains the list; `None` if
+    /// the page is the list.
     #[inline]
     pub(crate) fn list<T, I>(
         self,
@@ -429,10 +419,10 @@ impl Request {
         Items::of_operation(self, field, open)
     }
 
-    /// The same request to another URL, which carries its own query.
+    /// Returns the same request to another URL, which has its own query.
     pub(crate) fn page(&self, url: Url) -> Self {
         let mut request = self.clone();
-        // GitHub's links name a repository by its number: they are of the list all the same.
+        // GitHub's links contain the id of a repository, but still belong to the list.
         if request.0.list_path.is_none() {
             let api = self.0.client.base_url().path().trim_end_matches('/');
             let path = request.0.url().ok().map(|url| url.path().to_owned());
@@ -444,7 +434,7 @@ impl Request {
         request
     }
 
-    /// Sets what pushes the time limits of the call on.
+    /// Sets the extensions of the call's time limits.
     pub(crate) fn set_slack(&mut self, slack: Slack) {
         self.0.slack = Some(slack);
     }
@@ -453,27 +443,27 @@ impl Request {
         &self.0.client
     }
 
-    /// The method, for spans.
+    /// Returns the method, for spans.
     pub(crate) fn method(&self) -> &Method {
         &self.0.method
     }
 
-    /// The operation's path without its values; `None` for a call made by hand.
+    /// Returns the operation's path template; `None` for a call without an operation.
     pub(crate) fn template(&self) -> Option<&'static str> {
         self.0.operation.map(|operation| operation.path)
     }
 
-    /// What metrics call it: by its operation, or by what the client itself calls it.
+    /// Returns the label in metrics: the operation's id, or the client's own name for its request.
     pub(crate) fn metric_name(&self) -> &'static str {
         metric_name(&self.0.label)
     }
 
-    /// Whether it carries a token of its own, and not the client's.
+    /// Returns whether it carries a request credential, and not the client's token.
     pub(crate) fn has_own_token(&self) -> bool {
         self.0.headers.contains_key(AUTHORIZATION)
     }
 
-    /// Lets it be no call of the application's: the client makes it for another one.
+    /// Marks it as a request of the client itself, for another call.
     pub(crate) fn behind(mut self) -> Self {
         self.0.behind = true;
         self
@@ -483,7 +473,7 @@ impl Request {
         self.0.behind
     }
 
-    /// The server that it goes to, as far as that is known before it is put together.
+    /// Returns the target server, as far as it is known before the URL is built.
     pub(crate) fn server(&self) -> &Url {
         match &self.0.target {
             Target::Url(url) => url,
@@ -494,7 +484,7 @@ impl Request {
         }
     }
 
-    /// The name of the operation for messages.
+    /// Returns the name of the operation for messages.
     pub(crate) fn label(&self) -> &Label {
         &self.0.label
     }
@@ -535,7 +525,7 @@ impl Inner {
 
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Values may be secret or private: names only.
+        // Values can be secret or private: names only.
         let query: Vec<_> = self.0.query.iter().map(|(name, _)| name).collect();
         let headers: Vec<_> = self.0.headers.keys().collect();
         f.debug_struct("Request")

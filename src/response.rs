@@ -1,4 +1,4 @@
-//! What a call gives back: the typed answer, what GitHub said beside it, and the future of both.
+//! The result of a call: the typed response, its metadata, and the future of both.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -21,7 +21,7 @@ use crate::operation::Label;
 use crate::sanitize;
 use crate::wire::EmptyBody;
 
-/// GitHub's answer to a call: the value, and what came with it.
+/// GitHub's response to a call: the value and its metadata.
 ///
 /// It dereferences to the value, so that `response.title` reads a field of an issue;
 /// [`into_inner`](Self::into_inner) takes the value out.
@@ -36,64 +36,63 @@ pub struct Response<T> {
 }
 
 impl<T> Response<T> {
-    /// The status; always a success, 2xx.
+    /// Returns the status; always a success, 2xx.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The headers, such as `etag`, `link` and `x-oauth-scopes`.
+    /// Returns the headers, such as `etag`, `link` and `x-oauth-scopes`.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// GitHub's id of the request, which its support asks for. One of more than 128 characters, or
-    /// with others than those of visible ASCII, is none.
+    /// Returns GitHub's request id, which its support asks for. An id of more than 128 characters, or with characters
+    /// other than visible ASCII, is `None`.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         request_id(&self.headers)
     }
 
-    /// The state of the primary rate limit after this call.
+    /// Returns the rate limit status after this call.
     #[must_use]
     pub fn rate_limit(&self) -> Option<RateLimit> {
         RateLimit::from_headers(&self.headers)
     }
 
-    /// The URL that answered, after redirects.
+    /// Returns the URL of the response, after redirects.
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// The operation's id, such as `issues/get`; for a call made by
+    /// Returns the operation's id, such as `issues/get`; for a call created by
     /// [`Client::request`](crate::Client::request), its method and path.
     #[must_use]
     pub fn operation(&self) -> &str {
         &self.operation
     }
 
-    /// Whether it comes from the [cache](crate::cache). All who waited for the same call are told the
-    /// same.
+    /// Returns whether it comes from the [cache](crate::cache). All callers of a coalesced call get the same value.
     #[must_use]
     pub fn cache_status(&self) -> CacheStatus {
         self.came
     }
 
-    /// For an answer from the cache, the time since GitHub gave or confirmed it.
+    /// Returns, for a response from the cache, the time since GitHub sent or confirmed it.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
         self.age
     }
 
-    /// The value alone.
+    /// Returns the value alone.
     #[must_use]
     pub fn into_inner(self) -> T {
         self.value
     }
 
-    /// The same answer with another value.
+    /// Returns the same response with another value.
     pub fn map<U>(self, convert: impl FnOnce(T) -> U) -> Response<U> {
         Response {
             value: convert(self.value),
@@ -133,24 +132,24 @@ impl<T: fmt::Debug> fmt::Debug for Response<T> {
     }
 }
 
-/// The state of a primary
-/// [rate limit](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#checking-the-status-of-your-rate-limit),
-/// as the `x-ratelimit-*` headers of an answer tell it.
+/// The status of a primary [rate
+/// limit](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#checking-the-status-of-your-rate-limit),
+/// from the `x-ratelimit-*` headers of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct RateLimit {
-    /// The calls allowed in a window, which is usually an hour.
+    /// The requests allowed in a window, which is usually an hour.
     pub limit: u64,
-    /// The calls left in this window.
+    /// The requests remaining in this window.
     pub remaining: u64,
-    /// The calls made in this window.
+    /// The requests used in this window.
     #[cfg_attr(test, schemars(default))]
     pub used: u64,
     /// When the window ends.
     #[cfg_attr(test, schemars(with = "u64"))]
     pub reset: SystemTime,
-    /// The bucket that was charged, such as `core`, `search` or `graphql`.
+    /// The resource of the limit, such as `core`, `search` or `graphql`.
     #[cfg_attr(test, schemars(skip))]
     pub resource: Option<String>,
 }
@@ -172,14 +171,14 @@ impl RateLimit {
     }
 }
 
-/// A call on its way to its answer.
+/// A call in progress, which resolves to its response.
 ///
 /// Nothing is sent before it is polled, and dropping it ends the call.
 /// It is `Send + 'static`, so that it can be spawned.
 ///
-/// If another call waits for what this call holds, such as a permit of the
-/// [rate limits](crate::limits::RateLimits), a task of the Tokio runtime runs this one to its end.
-/// Task-local values of the application are not visible in that task.
+/// If another call waits for a resource of this call, such as a permit of the [rate limits](crate::limits::RateLimits),
+/// a task of the Tokio runtime runs this one to its end. Task-local values of the application are not visible in that
+/// task.
 #[must_use = "nothing is sent until the future is awaited"]
 pub struct ResponseFuture<T> {
     answer: Pin<Box<dyn Future<Output = Called> + Send>>,
@@ -187,7 +186,7 @@ pub struct ResponseFuture<T> {
 }
 
 impl<T> ResponseFuture<T> {
-    /// Erases all of the call but its type, so that the request path is compiled once.
+    /// Erases the call's type, except for that of its result, so that the request path is compiled once.
     pub(crate) fn new(
         answer: impl Future<Output = Called> + Send + 'static,
         decode: fn(Raw) -> Result<Response<T>>,
@@ -211,17 +210,17 @@ impl<T> fmt::Debug for ResponseFuture<T> {
     }
 }
 
-/// A successful answer before it is decoded.
+/// A successful response before it is decoded.
 pub(crate) struct Raw {
     pub(crate) operation: Label,
     pub(crate) status: StatusCode,
-    /// Shared with what is stored.
+    /// Shared with the stored response.
     pub(crate) headers: Arc<HeaderMap>,
     pub(crate) url: Url,
     pub(crate) body: RawBody,
     pub(crate) came: CacheStatus,
     pub(crate) age: Option<Duration>,
-    /// Another server gave it, to which GitHub redirected.
+    /// The response came from an external host, to which GitHub redirected.
     pub(crate) abroad: bool,
 }
 
@@ -231,15 +230,14 @@ pub(crate) enum RawBody {
 }
 
 impl Raw {
-    /// The answer as JSON. An empty body is `None` for an `Option<T>`, which fits an operation that
-    /// answers now with 200 and a body, now with 204 and none.
+    /// Decodes the response as JSON. An empty body is `None` for an `Option<T>`, for operations that respond with 200
+    /// and a body or with 204 and none.
     pub(crate) fn json<T: DeserializeOwned>(self) -> Result<Response<T>> {
         let value = self.parse();
         self.decode(|_| value)
     }
 
-    /// The value of the JSON. An empty body is `None` for an `Option`, and no value of a type that
-    /// needs one.
+    /// Decodes the JSON. An empty body is `None` for an `Option`, and an error for a type that requires a value.
     pub(crate) fn parse<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
         match &self.bytes()[..] {
             [] => T::deserialize(EmptyBody),
@@ -247,12 +245,12 @@ impl Raw {
         }
     }
 
-    /// The answer without its body.
+    /// Returns the response without its body.
     pub(crate) fn empty(self) -> Result<Response<()>> {
         self.decode(|_| Ok(()))
     }
 
-    /// The answer with its body still coming.
+    /// Returns the response with its body as a stream.
     pub(crate) fn stream(self) -> Result<Response<ByteStream>> {
         let Self { operation, status, headers, url, body, came, age, .. } = self;
         let value = match body {
@@ -288,7 +286,7 @@ impl Raw {
         }
     }
 
-    /// The error for a body that is not what was expected.
+    /// Returns the error for an unexpected body.
     pub(crate) fn undecodable(self, error: serde_json::Error) -> Error {
         let body = self.bytes().clone();
         let status = self.status;
@@ -326,7 +324,7 @@ impl Raw {
         result
     }
 
-    /// The error for one item of the page with this number.
+    /// Returns the error for one item of the page with this number.
     pub(crate) fn undecodable_item(&self, item: &BadItem, page: Option<u64>) -> Error {
         let BadItem { index, json_path, json, reason } = item;
         let reason = without_value(&reason.to_string());
@@ -346,13 +344,13 @@ impl Raw {
 #[derive(Debug)]
 pub(crate) struct BadItem {
     pub(crate) index: usize,
-    /// Where decoding stopped, from the root of the page.
+    /// The path at which decoding stopped, from the root of the page.
     pub(crate) json_path: String,
     pub(crate) json: Bytes,
     pub(crate) reason: serde_json::Error,
 }
 
-/// Why a body did not decode, in serde_json's words.
+/// Why a body did not decode, as serde_json reports it.
 #[derive(Debug)]
 struct Reason(String);
 
@@ -364,8 +362,8 @@ impl fmt::Display for Reason {
 
 impl std::error::Error for Reason {}
 
-/// serde quotes a string that it did not expect, and some answers carry tokens: the string
-/// is left out, so that it can not get into a log.
+/// serde quotes an unexpected string, and some responses contain tokens: the string is omitted, so that no log contains
+/// it.
 fn without_value(reason: &str) -> String {
     const STRING: &str = "string \"";
     let Some((before, quoted)) = reason.split_once(STRING) else {
@@ -381,10 +379,10 @@ fn without_value(reason: &str) -> String {
     format!("{before}a string{after}")
 }
 
-/// GitHub's ids of requests have some thirty characters. A longer one is none.
+/// GitHub's request ids have about thirty characters. A longer one is ignored.
 const MAX_REQUEST_ID: usize = 128;
 
-/// GitHub's id of a request, if it is fit to be shown.
+/// Returns GitHub's request id, if it is safe to show.
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
     let id = headers.get("x-github-request-id")?.to_str().ok()?;
     let is_shown = sanitize::text(id, MAX_REQUEST_ID) == id && !id.is_empty();

@@ -1,8 +1,7 @@
-//! What may be tried again, when, and how often.
+//! Retry policy: which attempts are retried, when, and how often.
 //!
-//! This is the only file that knows the crate `backoff`, of which nothing but the arithmetic of
-//! [`ExponentialBackoff`] is used: the loop, the clock, the number of attempts and the deadline are
-//! this library's own.
+//! This is the only file that knows the crate `backoff`, and it uses only the arithmetic of [`ExponentialBackoff`]: the
+//! loop, the clock, the number of attempts and the deadline are this library's own.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -17,24 +16,24 @@ use http::header::{DATE, HeaderMap, RETRY_AFTER};
 use crate::clock;
 use crate::error::{Error, ErrorKind};
 
-/// When a call that failed is tried again.
+/// Policy for retrying failed calls.
 ///
-/// What is tried again:
+/// These failures are retried:
 ///
 /// | the call | no connection | the connection broke off, or a timeout | 408, 425, 500, 502, 503, 504 | 429, or 403 for a rate limit |
 /// |---|---|---|---|---|
 /// | `GET`, `HEAD`, `OPTIONS`, `PUT`, `DELETE`, a GraphQL query | yes | yes | yes | yes |
 /// | `POST`, `PATCH`, a GraphQL mutation | yes | no | no | yes |
 /// | the same, made [idempotent](crate::Request::idempotent) | yes | yes | yes | yes |
-/// | one whose body is a stream that was begun | no | no | no | no |
+/// | a call whose body is a stream that has started | no | no | no | no |
 ///
-/// Between two attempts lies a random time between zero and a bound that doubles with each, or what
-/// `Retry-After` asks for if that is longer. A call never waits for an attempt that could not begin
-/// before its end: it fails at once, with the last error. All retries of a client share a budget,
-/// so that an outage of GitHub is not made worse: about one for ten calls.
+/// The delay between two attempts is random, between zero and a bound that doubles with each retry, or `Retry-After` if
+/// that is longer. If the next attempt could not start before the call's deadline, the call fails at once, with the
+/// last error. All retries of a client share a retry budget, which avoids adding load during an outage of GitHub: about
+/// one retry for ten calls.
 ///
-/// Rate limits are another matter: a call that GitHub refused for one did nothing, and goes again
-/// as [`RateLimits`](crate::limits::RateLimits) say.
+/// Rate limits are separate: a call that GitHub rejected because of one had no effect, and is retried as
+/// [`RateLimits`](crate::limits::RateLimits) define.
 ///
 /// ```
 /// use std::time::Duration;
@@ -58,9 +57,9 @@ pub struct RetryPolicy {
     reserve: u32,
 }
 
-/// As many attempts as anybody may ask for.
+/// Maximum number of attempts that a policy can set.
 const MAX_ATTEMPTS: u32 = 20;
-/// The longest `Retry-After` that is believed; what is longer is a mistake, and no reason to wait.
+/// The longest `Retry-After` that is used; a longer one is an error of the server, and is not waited for.
 const LONGEST_ASKED: Duration = Duration::from_secs(24 * 60 * 60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -78,36 +77,35 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Nothing is tried again but what GitHub refused for a rate limit.
+    /// Returns a policy without retries, except after rejections by a rate limit.
     pub fn none() -> Self {
         Self { attempts: 1, ..Self::default() }
     }
 
-    /// The attempts of a call, the first one included: 4 by default, from 1 to 20.
+    /// Sets the number of attempts of a call, including the first: 4 by default, from 1 to 20.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts.clamp(1, MAX_ATTEMPTS);
         self
     }
 
-    /// The longest time before the second attempt, and before any: 500 ms and 20 s by default, an
-    /// hour at most. With these, the second decides from the seventh retry on.
+    /// Sets the longest delay before the second attempt, and before any: 500 ms and 20 s by default, an hour at most.
+    /// With the defaults, the second applies from the seventh retry on.
     pub fn delays(mut self, first: Duration, longest: Duration) -> Self {
         self.longest = longest.min(HOUR);
         self.first = first.min(self.longest);
         self
     }
 
-    /// How long after its beginning a call is tried again at the latest; two minutes by default. The
-    /// call's own timeout ends it as well, and comes first by default; this decides for calls with a
-    /// longer one, and for uploads, whose progress that timeout waits for.
+    /// Sets how long after its start a call is retried; two minutes by default. The call's own timeout also ends it,
+    /// and is shorter by default; this duration applies to calls with a longer timeout, and to uploads, whose progress
+    /// extends that timeout.
     pub fn within(mut self, time: Duration) -> Self {
         self.within = time;
         self
     }
 
-    /// How many retries all calls of the client may make between them: a share of its calls (0.1 by
-    /// default, at most 1), and a reserve beside that (10 by default), which is filled up again as
-    /// calls are made. It has no effect on a single call's policy.
+    /// Sets the retry budget of all calls of the client: a share of its calls (0.1 by default, at most 1), and a
+    /// reserve in addition (10 by default), which calls replenish. It has no effect in a single call's policy.
     pub fn budget(mut self, share: f64, reserve: u32) -> Self {
         self.share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
         self.reserve = reserve.min(1_000_000);
@@ -115,7 +113,7 @@ impl RetryPolicy {
     }
 }
 
-/// The retries that all calls of a client may make: a bucket of tokens, counted in thousandths.
+/// The retry budget of a client: a token bucket, counted in thousandths.
 #[derive(Debug)]
 pub(crate) struct RetryBudget {
     tokens: AtomicU32,
@@ -123,13 +121,13 @@ pub(crate) struct RetryBudget {
     earned: u32,
 }
 
-/// Of a token.
+/// Thousandths of a token.
 const RETRY: u32 = 1000;
 
 impl RetryBudget {
     pub(crate) fn new(policy: &RetryPolicy) -> Self {
         let most = policy.reserve.saturating_mul(RETRY);
-        // Not more than 1000, which a u32 holds.
+        // At most 1000, which fits a u32.
         let earned = (policy.share * f64::from(RETRY)) as u32;
         Self {
             tokens: AtomicU32::new(most),
@@ -138,14 +136,14 @@ impl RetryBudget {
         }
     }
 
-    /// A call is made, and earns a part of a retry.
+    /// Records a call, which earns a part of a retry.
     pub(crate) fn earn(&self) {
         let (earned, most) = (self.earned, self.most);
         let add = |tokens: u32| (tokens < most).then(|| tokens.saturating_add(earned).min(most));
         let _ = self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 
-    /// Whether a retry may be made; it is paid for.
+    /// Takes one retry from the budget. Returns whether one was left.
     fn spend(&self) -> bool {
         let take = |tokens: u32| tokens.checked_sub(RETRY);
         self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
@@ -159,22 +157,22 @@ pub(crate) struct Retries {
     made: u32,
 }
 
-/// What is known of a call whose attempt failed.
+/// The properties of a call whose attempt failed.
 pub(crate) struct Failed<'a> {
     pub(crate) error: &'a Error,
-    /// Sending it twice is the same as sending it once.
+    /// The request is idempotent.
     pub(crate) idempotent: bool,
-    /// Its body can be sent again, whole.
+    /// The whole body can be sent again.
     pub(crate) repeatable: bool,
-    /// Since the call began.
+    /// The time since the call started.
     pub(crate) elapsed: Duration,
-    /// Until it has to end.
+    /// The time until the call's deadline.
     pub(crate) left: Duration,
 }
 
 impl Retries {
     pub(crate) fn new(policy: RetryPolicy) -> Self {
-        // It draws from between nothing and twice the interval.
+        // The delay is between zero and twice the interval.
         let backoff = ExponentialBackoff {
             current_interval: clock::half(policy.first),
             initial_interval: clock::half(policy.first),
@@ -187,7 +185,7 @@ impl Retries {
         Self { policy, backoff, made: 0 }
     }
 
-    /// The time to wait before another attempt; `None` if there is none.
+    /// Returns the delay before another attempt; `None` if there is none.
     pub(crate) fn next(&mut self, failed: &Failed<'_>, budget: &RetryBudget) -> Option<Duration> {
         if self.made.saturating_add(1) >= self.policy.attempts || !may_be_repeated(failed) {
             return None;
@@ -204,13 +202,13 @@ impl Retries {
     }
 
     fn draw(&mut self) -> Duration {
-        // Only without a time limit of its own, which it has not, does it end.
+        // It ends only with a time limit of its own, which it does not have.
         let pause = self.backoff.next_backoff().unwrap_or(self.policy.longest);
         pause.min(self.policy.longest)
     }
 }
 
-/// Draws a time around this one, up to this share of it shorter or longer.
+/// Returns a random duration around this one, up to this share shorter or longer.
 #[cfg(feature = "webhooks-core")]
 pub(crate) fn jittered(time: Duration, share: f64) -> Duration {
     let mut backoff = ExponentialBackoff {
@@ -230,7 +228,7 @@ fn may_be_repeated(failed: &Failed<'_>) -> bool {
     failed.repeatable && is_transient(error) && (failed.idempotent || error.never_reached())
 }
 
-/// Whether the same request may succeed soon, whatever it is.
+/// Returns whether the same request might succeed soon, regardless of its method.
 fn is_transient(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::Transport | ErrorKind::Timeout => error.is_retryable(),
@@ -242,19 +240,19 @@ fn is_transient(error: &Error) -> bool {
     }
 }
 
-/// Whether sending a request of this method twice is the same as sending it once
-/// ([RFC 9110, section 9.2.2](https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2)).
+/// Returns whether a method is idempotent ([RFC 9110, section
+/// 9.2.2](https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2)).
 pub(crate) fn is_idempotent(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
 }
 
-/// What `Retry-After` asks for: seconds, or a date
-/// ([RFC 9110, section 10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)), which is
-/// compared with the answer's own `Date`; a day at most.
+/// Returns the delay of `Retry-After`: seconds, or a date ([RFC 9110, section
+/// 10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)), which is compared with the response's own `Date`; a
+/// day at most.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // What does not fit is more than a day.
+        // A number that does not fit is more than a day.
         let seconds = text.parse().unwrap_or(u64::MAX);
         return Some(Duration::from_secs(seconds).min(LONGEST_ASKED));
     }
@@ -347,7 +345,7 @@ mod tests {
                 made += 1;
             }
         }
-        // The first call finds the reserve full.
+        // The first call finds a full reserve.
         assert_eq!(made, 10 + 99);
         let none = RetryBudget::new(&RetryPolicy::default().budget(0.0, 0));
         none.earn();
@@ -359,21 +357,21 @@ mod tests {
         assert!(no_reserve.spend());
     }
 
-    /// One way in which a call fails, and what limits its retries.
+    /// A failure mode of calls, and the limits of its retries.
     #[derive(Clone, Copy, Debug)]
     struct Situation {
         attempts: u32,
         within: Duration,
         left: Duration,
         reserve: u32,
-        /// What `Retry-After` asks for each time.
+        /// The `Retry-After` of each response.
         asked: u64,
-        /// How long an attempt takes.
+        /// The duration of an attempt.
         takes: Duration,
     }
 
     impl Situation {
-        /// The retries that are made.
+        /// The number of retries.
         fn retries(self) -> u32 {
             let policy = RetryPolicy::default().attempts(self.attempts).within(self.within);
             let budget = RetryBudget::new(&policy.clone().budget(0.0, self.reserve));
@@ -392,8 +390,7 @@ mod tests {
         }
     }
 
-    /// For each limit there is a situation in which it alone decides: with more of it there are more
-    /// retries, and with more of any other there are not.
+    /// For each limit, one case in which it alone decides: raising it adds retries, and raising any other does not.
     #[test]
     fn each_limit_binds_somewhere() {
         let default = Situation {
@@ -414,9 +411,9 @@ mod tests {
         for (binding, situation) in [
             // The server fails at once each time.
             ("attempts", default),
-            // It asks to come back after 50 s, and the caller has much time.
+            // The server requests a delay of 50 s, and the caller has a long deadline.
             ("within", Situation { asked: 50, left: HOUR, ..default }),
-            // The caller has little time.
+            // The caller has a short deadline.
             ("the call's timeout", Situation { asked: 10, left: 15 * SECOND, ..default }),
             // The server hangs.
             ("the call's timeout", Situation { takes: 70 * SECOND, within: HOUR, ..default }),
@@ -433,8 +430,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the policy and whatever a server asks for, nobody waits past the deadline, and
-        /// never less than was asked for.
+        /// For any policy and any delay that a server requests, no call waits past its deadline, or less than
+        /// requested.
         #[test]
         fn a_wait_always_fits(
             first in 0_u64..100_000,

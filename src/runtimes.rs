@@ -1,11 +1,10 @@
 //! Several Tokio runtimes that use one client.
 //!
-//! A task, a timer and a connection make progress only while the runtime that made them is polled. A
-//! program can have several runtimes, such as one for each thread, and can stop polling one of them
-//! without shutting it down. That must not hold up calls of the others. So connections are made
-//! [for each runtime](PerRuntime), and a call that waits for a task of another runtime
-//! [watches](HomeRuntime::stalled) whether that runtime still runs tasks, and does the work itself if it
-//! does not.
+//! A task, a timer and a connection make progress only while the runtime that made them is polled. A program can have
+//! several runtimes, such as one for each thread, and can stop polling one of them without shutting it down. That must
+//! not block calls of the others. So connections are created [for each runtime](PerRuntime), and a call that waits for
+//! a task of another runtime [watches](HomeRuntime::stalled) whether that runtime still runs tasks, and does the work
+//! itself if it does not.
 
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
@@ -17,10 +16,10 @@ use tokio::runtime::{Handle, Id};
 use tokio::task::{AbortHandle, JoinError, JoinHandle};
 use tokio::time::{sleep, timeout};
 
-/// The time between two looks at another runtime, while a call waits for it.
+/// The interval between two checks of another runtime, while a call waits for it.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
-/// A runtime that does not run an empty task for so long is taken for one that stands still. If it is
-/// only busy, work is done twice that is harmless to do twice.
+/// A runtime that does not run an empty task for this long counts as stalled. If it is only busy, some work is done
+/// twice, which is harmless.
 const MAX_SILENCE: Duration = Duration::from_millis(200);
 
 /// The runtime that a task runs on.
@@ -33,13 +32,13 @@ struct Home {
     probe: Mutex<LatestProbe>,
 }
 
-/// The empty task that was spawned last to see whether the runtime runs tasks.
+/// The empty task that was last spawned to probe whether the runtime runs tasks.
 #[derive(Debug, Default)]
 struct LatestProbe {
-    /// `None` once it has ended. While it has not, there is no other one, however many calls wait and however
-    /// long: a runtime that stands still would keep each task.
+    /// `None` once the task has ended. Until then, no other one is spawned, however many calls wait and however long: a
+    /// stalled runtime would keep each task.
     outstanding: Option<(Instant, Probe)>,
-    /// When one ran, as far as is known.
+    /// The last time at which a probe ran, as far as is known.
     ran_at: Option<Instant>,
 }
 
@@ -52,7 +51,7 @@ impl Home {
         Self { handle, probe: Mutex::default() }
     }
 
-    /// Returns the outstanding probe with the time at which it was spawned, or else a new one.
+    /// Returns the outstanding probe with its spawn time, or a new one.
     fn probe(&self) -> (Instant, Probe) {
         let mut latest = self.latest();
         let (spawned, probe) = latest.outstanding.get_or_insert_with(|| {
@@ -62,10 +61,10 @@ impl Home {
         (*spawned, probe.clone())
     }
 
-    /// Notes that the probe that was spawned at this time has ended.
+    /// Records that the probe with this spawn time has ended.
     fn ended(&self, spawned: Instant, ran_at: Option<Instant>) {
         let mut latest = self.latest();
-        // Another call that waited for it may have noted it before, and there may be a new one.
+        // Another waiting call might have recorded it before, and there might be a new probe.
         latest.outstanding.take_if(|(outstanding, _)| *outstanding == spawned);
         latest.ran_at = latest.ran_at.max(ran_at);
     }
@@ -74,9 +73,9 @@ impl Home {
         self.probe.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the runtime runs no task any more: it cancels what is spawned, and what has not run.
+    /// Returns whether the runtime no longer runs tasks: it cancels new tasks and pending ones.
     fn is_shut_down(&self) -> bool {
-        // An earlier call's probe can have run before the runtime was shut down: then a new one tells.
+        // An earlier call's probe can have run before the runtime was shut down: then a new probe decides.
         for _ in 0..2 {
             let (spawned, probe) = self.probe();
             let Some(ran_at) = probe.now_or_never() else { return false };
@@ -89,7 +88,7 @@ impl Home {
     }
 }
 
-/// Waits until the runtime stands still, as [`HomeRuntime::stalled`] does; without end if there is none.
+/// Waits until the runtime stalls, as [`HomeRuntime::stalled`] does; forever if there is none.
 pub(crate) async fn stalled(runtime: Option<&HomeRuntime>) {
     match runtime {
         Some(runtime) => runtime.stalled().await,
@@ -114,8 +113,8 @@ impl HomeRuntime {
         AbortOnDrop(self.0.handle.spawn(task).abort_handle())
     }
 
-    /// Returns whether the runtime is known to stand still, or is shut down, without a wait. The first call
-    /// spawns an empty task, and a call 200 ms later tells.
+    /// Returns whether the runtime is known to have stalled, or is shut down, without a wait. The first call spawns an
+    /// empty task, and a call 200 ms later returns the result.
     pub(crate) fn is_stalled(&self) -> bool {
         if self.is_current() {
             return false;
@@ -130,8 +129,8 @@ impl HomeRuntime {
         }
     }
 
-    /// Waits until the runtime stands still, or is shut down. Never returns on the runtime itself, which
-    /// then does not run the caller either.
+    /// Waits until the runtime stalls, or is shut down. Never returns on the runtime itself, which then does not run
+    /// the caller either.
     pub(crate) async fn stalled(&self) {
         let home = &*self.0;
         if self.is_current() {
@@ -166,22 +165,22 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// One value for each runtime that asks for it.
+/// One value for each runtime that requests it.
 ///
-/// The values of runtimes that were shut down are dropped when a new runtime asks. So there are no more
-/// values than runtimes.
+/// The values of runtimes that were shut down are dropped when a new runtime requests one. So there are no more values
+/// than runtimes.
 #[derive(Debug)]
 pub(crate) struct PerRuntime<T>(RwLock<Vec<Arc<Slot<T>>>>);
 
-/// The place of one runtime's value.
+/// The slot of one runtime's value.
 #[derive(Debug)]
 struct Slot<T> {
     runtime: Id,
     home: Home,
     value: OnceLock<T>,
-    /// The value of a runtime that was shut down, until this one's is made.
+    /// The value of a runtime that was shut down, until this one's is created.
     left: Mutex<Option<T>>,
-    /// Whether no other runtime had a place.
+    /// Whether no other runtime had a slot.
     is_first: bool,
 }
 
@@ -192,9 +191,9 @@ impl<T> Default for PerRuntime<T> {
 }
 
 impl<T: Clone> PerRuntime<T> {
-    /// Returns the value of the current runtime, which `make` makes if there is none. It is given the value
-    /// of a runtime that was shut down, if there is one, and whether no other runtime has a value. Outside of
-    /// a runtime the value is made each time.
+    /// Returns the value of the current runtime, which `make` creates if there is none. `make` receives the value of a
+    /// runtime that was shut down, if there is one, and whether no other runtime has a value. Outside of a runtime, the
+    /// value is created each time.
     ///
     /// While `make` runs, other threads of the same runtime wait for it, and other runtimes do not.
     pub(crate) fn get_or_make(&self, make: impl FnOnce(Option<T>, bool) -> T) -> T {
@@ -211,7 +210,7 @@ impl<T: Clone> PerRuntime<T> {
             return slot;
         }
         let mut slots = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        // Another thread of the same runtime can have been faster.
+        // Another thread of the same runtime might have created it first.
         if let Some(slot) = find(&slots) {
             return slot;
         }
@@ -251,8 +250,8 @@ mod tests {
         Builder::new_current_thread().enable_all().build().unwrap()
     }
 
-    /// Whether it is so once in a few times. On a machine with much else to do, a runtime that runs can be silent for
-    /// long.
+    /// Returns whether the condition holds at least once in several tries. On a busy machine, a runtime that runs tasks
+    /// can be silent for long.
     fn sometimes(mut is_so: impl FnMut() -> bool) -> bool {
         (0..10).any(|_| is_so())
     }
@@ -261,7 +260,7 @@ mod tests {
         timeout(Duration::from_secs(2), home.stalled()).await.is_ok()
     }
 
-    /// For what must come to be so, on a machine with much else to do.
+    /// Waits for a condition, on a busy machine too.
     const PATIENCE: Duration = Duration::from_secs(20);
 
     async fn becomes_stalled(home: &HomeRuntime) -> bool {
@@ -363,7 +362,7 @@ mod tests {
             });
             assert_eq!(tasks(&still), 1, "after {:?}", began.elapsed());
         }
-        // Once it is polled again, it is not taken for one that stands still.
+        // Once it is polled again, it does not count as stalled.
         still.block_on(async { sleep(Duration::from_millis(10)).await });
         assert_eq!(tasks(&still), 0);
         let (end, ended) = oneshot::channel::<()>();
@@ -394,7 +393,7 @@ mod tests {
         end.send(()).unwrap();
         busy.block_on(blocked).unwrap().unwrap();
         assert!(sometimes(|| !is_stalled(Duration::from_millis(700))), "it runs again");
-        // The last probe can be about to end.
+        // The last probe might be about to end.
         assert!(sometimes(|| {
             thread::sleep(Duration::from_millis(10));
             tasks(&busy) == 0
@@ -438,7 +437,7 @@ mod tests {
                 assert_eq!(get(Some((started, ended))), 1);
             });
             has_started.recv().unwrap();
-            // Another runtime makes its own meanwhile.
+            // Another runtime creates its own meanwhile.
             let other = runtime();
             let _entered = other.enter();
             assert_eq!((get(None), get(None)), (0, 0));

@@ -1,19 +1,17 @@
-//! Text of other machines, made fit to be kept and shown.
+//! Makes external text safe to store and show.
 //!
-//! Bodies, header values, names and paths that come from outside pass through this module before
-//! they reach an error, a log, a span, a metric, a store or the dashboard. It escapes characters that
-//! could forge lines or reorder text, hides secrets, and bounds the length.
+//! Bodies, header values, names and paths that come from outside pass through this module before they reach an error, a
+//! log, a span, a metric, a store or the dashboard. It escapes characters that could forge lines or reorder text,
+//! redacts secrets, and bounds the length.
 //!
-//! What of a request is a secret, [one table](decision) decides.
-//! [Known secrets](secrets) are those that this process has used: the module remembers keyed
-//! fingerprints of them, not the secrets. Tokens of GitHub's formats are hidden also if they are not
-//! known, since a proxy can repeat a token of another client.
+//! [One table](decision) decides which parts of a request are secrets. [Known secrets](secrets) are those that this
+//! process has used: the module remembers keyed fingerprints of them, not the secrets. Tokens of GitHub's formats are
+//! redacted also if they are not known, since a proxy can repeat a token of another client.
 //!
-//! A secret of fewer than [eight bytes](secrets::MIN_SECRET_BYTES), or one that a server encodes in
-//! another way than those in [`forms`] and [`encoded`], is not recognized.
+//! A secret of fewer than [eight bytes](secrets::MIN_SECRET_BYTES), or a secret that a server encodes in another way
+//! than those in [`forms`] and [`encoded`], is not recognized.
 //!
-//! What the client decides by a text, it decides by the text as it was sent: this module is for what is
-//! kept and shown.
+//! The client makes decisions with the text as it was sent: this module is for stored and shown text.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Write};
@@ -42,11 +40,11 @@ pub(crate) use secrets::{pin, remember};
 /// Replaces a secret.
 pub(crate) const HIDDEN: &str = "[hidden]";
 
-/// Ends a text that was cut.
+/// Ends a truncated text.
 const ELLIPSIS: char = '…';
 
-/// Bytes after the shown part in which a secret that begins within it ends: the longest piece of
-/// a secret in its longest encoding.
+/// Bytes after the shown part that can contain the rest of a secret that begins within it: the longest piece of a
+/// secret in its longest encoding.
 const LOOKAHEAD_BYTES: usize = secrets::MAX_PIECE_BYTES * 6;
 
 /// Returns the text on one line of at most `max_chars` characters, without secrets.
@@ -87,7 +85,7 @@ fn shown(text: &str, max_chars: usize, is_prose: bool) -> Cow<'_, str> {
     line.finish(next < text.len())
 }
 
-/// Returns the end of the part of a text that can show, in bytes, and whether that is the whole.
+/// Returns the end of the visible part of a text, in bytes, and whether that is the whole text.
 fn beginning(text: &str, max_chars: usize) -> (usize, bool) {
     if text.len() <= max_chars {
         return (text.len(), true);
@@ -98,7 +96,7 @@ fn beginning(text: &str, max_chars: usize) -> (usize, bool) {
     }
 }
 
-/// Returns the same for bytes, of which those that are no UTF-8 show as `U+FFFD`.
+/// Returns the same for bytes; invalid UTF-8 is shown as `U+FFFD`.
 pub(crate) fn bytes(bytes: &[u8], max_chars: usize) -> Cow<'_, str> {
     // A character has four bytes at most.
     let read = max_chars.saturating_mul(4).saturating_add(LOOKAHEAD_BYTES);
@@ -108,17 +106,17 @@ pub(crate) fn bytes(bytes: &[u8], max_chars: usize) -> Cow<'_, str> {
     }
 }
 
-/// Returns the same for what prints, of which no more is formatted than can show.
+/// Returns the same for a `Display` value, of which no more is formatted than is visible.
 pub(crate) fn display(value: &dyn Display, max_chars: usize) -> String {
     let limit = max_chars.saturating_mul(4).saturating_add(LOOKAHEAD_BYTES);
     let mut beginning = Beginning { text: String::new(), limit };
-    // It fails when there is enough.
+    // Formatting fails once the line is full.
     let _ = write!(beginning, "{value}");
     text(&beginning.text, max_chars).into_owned()
 }
 
-/// Returns a copy of a body, up to so many bytes, with its known secrets replaced by `[hidden]` and
-/// otherwise as it was sent. What is JSON stays JSON: a number that is a secret becomes a text.
+/// Returns a copy of a body, up to this many bytes, with its known secrets replaced by `[hidden]` and otherwise as it
+/// was sent. JSON remains JSON: a number that is a secret becomes a string.
 pub(crate) fn body(body: &[u8], max_bytes: usize) -> Bytes {
     let end = body.len().min(max_bytes);
     let read = body.len().min(end.saturating_add(LOOKAHEAD_BYTES));
@@ -142,19 +140,19 @@ pub(crate) fn body(body: &[u8], max_bytes: usize) -> Bytes {
     clean.into()
 }
 
-/// Returns the same of JSON, of which a secret has a part that is not within a text.
+/// Returns the same for JSON with a secret that is not within a string.
 fn json_body(body: &[u8]) -> Bytes {
     let clean = serde_json::from_slice(body).ok().and_then(|mut value: Value| {
         json(&mut value);
         serde_json::to_vec(&value).ok()
     });
-    // Or it is across several values.
+    // Or the secret spans several values.
     clean
         .filter(|clean| !has_secret(clean))
         .map_or(Bytes::from_static(b"\"[hidden]\""), Bytes::from)
 }
 
-/// Replaces known secrets in the texts, names and numbers of JSON.
+/// Replaces known secrets in the strings, names and numbers of JSON.
 pub(crate) fn json(value: &mut Value) {
     match value {
         Value::String(text) => hide(text),
@@ -174,10 +172,10 @@ pub(crate) fn json(value: &mut Value) {
     }
 }
 
-/// Replaces known secrets in a text that stays as it is otherwise.
+/// Replaces known secrets in a text that is otherwise unchanged.
 pub(crate) fn hide(text: &mut String) {
     let ranges = known_ranges(text);
-    // Ranges are between characters.
+    // Ranges are at character boundaries.
     if !ranges.is_empty()
         && let Ok(clean) = String::from_utf8(without(text.as_bytes(), &ranges))
     {
@@ -185,7 +183,7 @@ pub(crate) fn hide(text: &mut String) {
     }
 }
 
-/// Returns the bytes with `[hidden]` in place of each of these ranges, which are in order and apart.
+/// Returns the bytes with `[hidden]` in place of each of these ranges, which are ordered and disjoint.
 fn without(bytes: &[u8], ranges: &[Range<usize>]) -> Vec<u8> {
     let mut clean = Vec::with_capacity(bytes.len());
     let mut next = 0;
@@ -198,8 +196,8 @@ fn without(bytes: &[u8], ranges: &[Range<usize>]) -> Vec<u8> {
     clean
 }
 
-/// Returns a body that broke off without the text that it ends with, up to white space, a quote or a
-/// separator: it can be the beginning of a secret, of which only the whole is recognized.
+/// Returns an incomplete body without its last word, back to white space, a quote or a separator: it can be the
+/// beginning of a secret, and only whole secrets are recognized.
 pub(crate) fn without_last_run(mut body: Bytes) -> Bytes {
     let is_end = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`,;&".contains(byte);
     let run = body.iter().rev().take(LOOKAHEAD_BYTES).take_while(|byte| !is_end(byte)).count();
@@ -207,12 +205,12 @@ pub(crate) fn without_last_run(mut body: Bytes) -> Bytes {
     body
 }
 
-/// Whether a known secret is in the bytes.
+/// Returns whether the bytes contain a known secret.
 pub(crate) fn has_secret(bytes: &[u8]) -> bool {
     !secrets::find(bytes).is_empty()
 }
 
-/// Returns where the text has known secrets and tokens of GitHub's formats, in order and apart.
+/// Returns the ranges of known secrets and of tokens of GitHub's formats in the text, ordered and disjoint.
 fn hidden_ranges(text: &str) -> Vec<Range<usize>> {
     let mut ranges = known_ranges(text);
     formats::find(text.as_bytes(), &mut ranges);
@@ -220,7 +218,7 @@ fn hidden_ranges(text: &str) -> Vec<Range<usize>> {
     ranges
 }
 
-/// Returns where the text has known secrets, in order and apart, between characters.
+/// Returns the ranges of known secrets in the text, ordered and disjoint, at character boundaries.
 fn known_ranges(text: &str) -> Vec<Range<usize>> {
     let mut ranges = secrets::find(text.as_bytes());
     for range in &mut ranges {
@@ -254,14 +252,14 @@ fn merge(ranges: &mut Vec<Range<usize>>) {
     });
 }
 
-/// A line that is being written, of bounded length.
+/// A line of bounded length that is being written.
 struct Line {
     text: String,
     chars: usize,
     max_chars: usize,
     /// Whether line breaks and tabs become spaces.
     is_prose: bool,
-    /// Where to cut if more follows, so that the ellipsis fits.
+    /// The position at which to truncate if more follows, so that the ellipsis fits.
     cut: usize,
     full: bool,
 }
@@ -271,7 +269,7 @@ impl Line {
         Self { text: String::new(), chars: 0, max_chars, is_prose, cut: 0, full: false }
     }
 
-    /// Adds what shows whole or not at all.
+    /// Adds a part that is shown whole or not at all.
     fn part(&mut self, part: &str) {
         let chars = part.chars().count();
         if self.full || self.chars + chars > self.max_chars {
@@ -312,7 +310,7 @@ impl Line {
     }
 }
 
-/// The beginning of what is written to it.
+/// Keeps the beginning of the text that is written to it.
 struct Beginning {
     text: String,
     limit: usize,

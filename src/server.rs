@@ -1,13 +1,13 @@
-//! An HTTP/1.1 server with bounds, for the services that the crate serves itself.
+//! A bounded HTTP/1.1 server, for the services that the crate serves itself.
 //!
 //! `axum::serve` installs no timer, so that hyper's timeout for headers has no effect there, and it bounds neither
 //! the number nor the age of connections.
 //!
-//! # A place for the next sender
-//! A client can open connections and send nothing, or little, or leave responses unread. Timeouts alone would leave all
-//! places to such clients for seconds. So when all places are taken, or the system has no file descriptor left, a
-//! connection is closed that waits for its client: see [`progress`] for the stages of a connection, and [`queue`] for
-//! the order. A connection is never closed so while a response to a complete request is prepared.
+//! # Eviction
+//! A client can open connections and send nothing, or little, or leave responses unread. With timeouts alone, such
+//! clients could occupy all slots for seconds. So when all slots are taken, or the system has no file descriptor left,
+//! the server closes a connection that waits for its client: see [`progress`] for the stages of a connection, and
+//! [`queue`] for the order. A connection is never evicted while a response to a complete request is prepared.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -42,21 +42,21 @@ use socket::Socket;
 pub(crate) use tracked::RequestBody;
 use tracked::{ResponseBody, TrackedStream};
 
-/// The bounds of a server.
+/// The limits of a server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ServerLimits {
-    /// Connections at a time. For one more, another one is closed that waits for its client. If there is none,
-    /// further ones wait in the operating system's backlog.
+    /// Maximum number of concurrent connections. To accept another one, the server closes a connection that waits for
+    /// its client. If there is none, further ones wait in the operating system's backlog.
     pub(crate) max_connections: usize,
-    /// The time until a request's headers are complete, from the start of the connection, or from the first byte
-    /// of a later request.
+    /// Maximum time until a request's headers are complete, from the start of the connection, or from the first byte of
+    /// a later request.
     pub(crate) header_timeout: Duration,
-    /// The time between a response and the first byte of the next request.
+    /// Maximum time between a response and the first byte of the next request.
     pub(crate) idle_timeout: Duration,
-    /// The time from when the socket takes no more of a response until all that there is of it is written. It is for
-    /// small responses: one byte now and then does not prolong it.
+    /// Maximum time from when the socket accepts no more of a response until the available part is written. It is for
+    /// small responses: a client that reads one byte now and then does not prolong it.
     pub(crate) write_timeout: Duration,
-    /// The age at which a connection takes no more requests.
+    /// The age after which a connection accepts no more requests.
     pub(crate) max_age: Duration,
 }
 
@@ -64,7 +64,7 @@ pub(crate) struct ServerLimits {
 const MAX_BUFFER: usize = 32 * 1024;
 /// The time for requests in progress when a connection or the server ends.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// The pause after the system refuses a connection, most likely for lack of file descriptors.
+/// The pause after the system rejects a connection, most likely for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves connections until `shutdown` completes and the requests in progress are finished. If the future is
@@ -129,7 +129,7 @@ async fn slot(
         let again = pin!(async {
             match eviction {
                 Eviction::Done => pending().await,
-                // One that joins another tier can be evicted earlier.
+                // A connection that moves to another tier can be evicted earlier.
                 Eviction::At(at) => drop(timeout_at(at, queue.joined()).await),
                 Eviction::Impossible => queue.joined().await,
             }
@@ -140,8 +140,8 @@ async fn slot(
     }
 }
 
-/// Accepts the next connection. If the system has none to give, most likely for lack of file descriptors, another one
-/// makes room.
+/// Accepts the next connection. If the system rejects it, most likely for lack of file descriptors, another connection
+/// is closed.
 async fn accept<T, F>(mut next: impl FnMut() -> F, queue: &EvictionQueue) -> T
 where
     F: Future<Output = io::Result<T>>,
@@ -150,7 +150,7 @@ where
     loop {
         match next().await {
             Ok(accepted) => return accepted,
-            // The client has closed it already.
+            // The client has already closed it.
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
                 let since = *waiting_since.get_or_insert_with(Instant::now);
@@ -187,7 +187,7 @@ async fn connection<T, S, B>(
     let progress = opened.progress();
     let stream = TrackedStream::new(stream, progress);
     let of_requests = Arc::clone(progress);
-    // hyper has no timer here: its timeout for headers does not tell an idle connection from a slow one.
+    // hyper has no timer here: its timeout for headers does not distinguish an idle connection from a slow one.
     let connection = http1::Builder::new().max_buf_size(MAX_BUFFER).serve_connection(
         TokioIo::new(stream),
         service_fn(move |request| respond(service.clone(), request, Arc::clone(&of_requests))),
@@ -203,11 +203,11 @@ async fn connection<T, S, B>(
             let _ = timeout(DRAIN_TIMEOUT, connection).await;
         }
     };
-    // First, so that a connection that was evicted is not polled again.
+    // Checked first, so that an evicted connection is not polled again.
     let _ = select(pin!(progress.overdue()), pin!(serve)).await;
 }
 
-/// Has a request answered, unless its connection was evicted before the request was complete.
+/// Calls the service for a request, unless its connection was evicted before the request was complete.
 async fn respond<S, B>(
     mut service: S,
     request: Request<hyper::body::Incoming>,
@@ -216,7 +216,7 @@ async fn respond<S, B>(
 where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
 {
-    // It can have arrived together with the request before.
+    // It might have arrived together with the previous request.
     progress.written().await;
     let (head, body) = request.into_parts();
     let Some(body) = RequestBody::begin(body, &progress) else { return pending().await };

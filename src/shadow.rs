@@ -1,10 +1,10 @@
-//! Moving an application from an existing integration to this one, while it runs.
+//! Gradual migration of an application from an existing integration to this one.
 //!
-//! A [`Shadow`] stands between an application and two sides, the old integration and the new one: any
-//! two clients, or any two asynchronous functions. Each call is served by one of them. Some of the
-//! *reads* are run by the other one as well, and what the two say is compared.
+//! A [`Shadow`] is placed between an application and two sides, the legacy integration and the new one: any two
+//! clients, or any two asynchronous functions. One side serves each call. Some of the *reads* also run on the other
+//! side, and the two results are compared.
 //!
-//! | stage | serves | is compared |
+//! | stage | serves | compared |
 //! |---|---|---|
 //! | [`Off`](Stage::Off) | old | nothing |
 //! | [`Mirror`](Stage::Mirror) | old | a share of the reads, on the new side |
@@ -16,7 +16,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> octowire::Result<()> {
-//! // What the application has, and what it is to have: any functions of a request.
+//! // The existing integration, and the new one: any functions of a request.
 //! let old = |number: u64| async move { Ok::<_, octowire::Error>(format!("issue {number}")) };
 //! let new = |number: u64| async move { Ok::<_, octowire::Error>(format!("Issue {number}")) };
 //!
@@ -34,35 +34,33 @@
 //! # }
 //! ```
 //!
-//! # What it never does
+//! # Guarantees
 //!
-//! - *Fail or slow what serves.* The other side runs in a task of its own, with a time limit and a bound
-//!   for how many ([`Mirroring`]); its errors, panics and delays are counted and nothing else. It shares
-//!   the runtime: a function that blocks its thread holds up whatever else is to run there. Comparing is
-//!   done on tokio's blocking threads. What is done on the path of a call is to decide (a short lock),
-//!   to start a task, and to clone the answer if it is mirrored; [`Call::view`] takes less than a clone.
-//! - *Write twice.* A write goes to the side that serves, and is compared only if a
-//!   [dry run](Call::dry_run_new) is given. It is not repeated on the other side if it fails.
-//! - *Show what answers say.* Reports and logs (`tracing`) carry JSON paths and kinds of difference;
-//!   values only by [`Rules::keep_values`].
+//! - *Failures and delays of the other side do not affect calls.* The other side runs in a task of its own, with a time
+//!   limit and a bounded number of tasks ([`Mirroring`]); its errors, panics and delays are only counted. It shares the
+//!   runtime: a function that blocks its thread delays other tasks on it. Comparisons run on tokio's blocking threads.
+//!   The path of a call contains only the decision (a short lock), the start of a task, and a clone of the response if
+//!   it is mirrored; [`Call::view`] takes less than a clone.
+//! - *Writes are never repeated.* A write runs on the serving side, and is compared only if a [dry
+//!   run](Call::dry_run_new) is set. It is not repeated on the other side if it fails.
+//! - *Responses are not disclosed.* Reports and logs (`tracing`) contain JSON paths and kinds of difference; values
+//!   only with [`Rules::keep_values`].
 //!
 //! # Shifting
 //!
-//! A key, such as a repository, is served by one side, the same in each process, and raising the
-//! percentage moves none back. [`Shadow::set_stage`] goes on by hand, a [`Ramp`] by itself. When the new
-//! side fails more often, differs too often or is too slow, the stage goes back: see [`StepBack`], also
-//! for how soon. A read that the new side fails to serve is served by the old one: see
-//! [`Mirroring::fallback`].
+//! A key, such as a repository, is served by one side, the same in each process, and raising the percentage moves no
+//! key back. [`Shadow::set_stage`] changes the stage manually, a [`Ramp`] automatically. When the new side fails too
+//! often, differs too often or is too slow, the stage is rolled back: see [`StepBack`], also for the delay. A read that
+//! the new side fails to serve is served by the legacy side: see [`Mirroring::fallback`].
 //!
-//! Each process has a stage of its own. In a fleet, [`ShadowBuilder::on_change`] tells of a step back,
-//! and [`Shadow::set_stage`] hands it on.
+//! Each process has its own stage. In a fleet, [`ShadowBuilder::on_change`] reports a rollback, and
+//! [`Shadow::set_stage`] applies it elsewhere.
 //!
-//! # What it costs
+//! # Costs
 //!
-//! A mirrored read is two reads: it costs the rate limit twice, if both sides are the same identity. A
-//! shadow takes some 100 KB, and each operation 5 KB and what is kept of its differences: at most 100
-//! places of 200 operations; what is beyond is counted together. Each mirrored call holds two answers
-//! until they are compared.
+//! A mirrored read is two reads: it counts twice against the rate limit, if both sides are the same identity. A shadow
+//! takes about 100 KB, and each operation 5 KB plus its recorded differences: at most 100 JSON paths of 200 operations;
+//! further ones are counted together. Each mirrored call holds two responses until they are compared.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -106,24 +104,24 @@ pub use view::{By, Whole};
 use self::call::start;
 use self::shared::Core;
 
-/// Two sides, of which one serves and the other is compared: see the [module](self).
+/// Two sides: one serves each call, and the other is compared. See the [module](self).
 ///
-/// A clone is the same shadow.
+/// A clone shares the same state.
 pub struct Shadow<Old, New> {
     old: Old,
     new: New,
     core: Arc<Core>,
 }
 
-/// Making one.
+/// Constructors.
 impl<Old, New> Shadow<Old, New> {
-    /// A shadow of two sides, with the defaults: it begins with [`Stage::Off`].
+    /// Creates a shadow of two sides, with the defaults: it begins with [`Stage::Off`].
     pub fn new(old: Old, new: New) -> Self {
-        // The default rules have no pattern that could be wrong.
+        // The default rules contain no invalid pattern.
         ShadowBuilder::new(old, new).build_unchecked()
     }
 
-    /// A shadow with other settings.
+    /// Returns a builder of a shadow with other settings.
     pub fn builder(old: Old, new: New) -> ShadowBuilder<Old, New> {
         ShadowBuilder::new(old, new)
     }
@@ -135,10 +133,9 @@ where
     Old: Clone + Send + Sync + 'static,
     New: Clone + Send + Sync + 'static,
 {
-    /// A read: it changes nothing, so that both sides may run it. The request is cloned for either.
+    /// Runs a read: it changes nothing, so that both sides can run it. The request is cloned for either.
     ///
-    /// The operation, such as `issues/get`, is what reports go by; it should not have numbers or names
-    /// in it.
+    /// The operation, such as `issues/get`, is the key of reports; it should not contain numbers or names.
     pub fn read<Q, F, G, T, E>(
         &self,
         operation: impl Into<Cow<'static, str>>,
@@ -155,7 +152,7 @@ where
         self.read_with(operation, move |old| old(request), move |new| new(for_new))
     }
 
-    /// A write: only the side that serves runs it.
+    /// Runs a write: only on the serving side.
     pub fn write<Q, F, G, T, E>(
         &self,
         operation: impl Into<Cow<'static, str>>,
@@ -173,17 +170,16 @@ where
     }
 }
 
-/// Calls of two clients, or whatever the sides are.
+/// Calls of two clients, or of any two sides.
 impl<Old, New> Shadow<Old, New>
 where
     Old: Clone + Send + Sync + 'static,
     New: Clone + Send + Sync + 'static,
 {
-    /// A read, said for each side: see [`read`](Self::read).
+    /// Runs a read with a closure for each side: see [`read`](Self::read).
     ///
-    /// Both give the same type, which is the application's own, the new side's, or
-    /// [`Either`]. A closure is called again if the old side is fallen back to, so that it has to be
-    /// [`Clone`]: as what it captures is.
+    /// Both closures return the same type: the application's own, the new side's, or [`Either`]. A closure is called
+    /// again if the call falls back to the legacy side, so it has to be [`Clone`], which it is if its captures are.
     ///
     /// ```
     /// # struct Old;
@@ -223,7 +219,7 @@ where
         Call::new(Arc::clone(&self.core), operation.into(), false, old, new)
     }
 
-    /// A write, said for each side: see [`write`](Self::write).
+    /// Runs a write with a closure for each side: see [`write`](Self::write).
     pub fn write_with<F, G, T, E>(
         &self,
         operation: impl Into<Cow<'static, str>>,
@@ -239,10 +235,9 @@ where
     }
 }
 
-/// Calls of two clients of one type, such as one of a GitHub Enterprise Server that is moved to
-/// another address.
+/// Calls of two clients of one type, such as during the move of a GitHub Enterprise Server to another URL.
 impl<C: Clone + Send + Sync + 'static> Shadow<C, C> {
-    /// A read, said once for both sides: see [`read`](Self::read).
+    /// Runs a read with one closure for both sides: see [`read`](Self::read).
     ///
     /// ```
     /// # #[cfg(feature = "issues")]
@@ -273,7 +268,7 @@ impl<C: Clone + Send + Sync + 'static> Shadow<C, C> {
         self.read_with(operation, call.clone(), call)
     }
 
-    /// A write, said once for both sides: see [`write`](Self::write).
+    /// Runs a write with one closure for both sides: see [`write`](Self::write).
     pub fn write_each<F, T, E>(
         &self,
         operation: impl Into<Cow<'static, str>>,
@@ -286,44 +281,42 @@ impl<C: Clone + Send + Sync + 'static> Shadow<C, C> {
     }
 }
 
-/// How far it is.
+/// The stage and the report.
 impl<Old, New> Shadow<Old, New> {
-    /// The stage.
+    /// Returns the stage.
     #[must_use]
     pub fn stage(&self) -> Stage {
         self.core.stage()
     }
 
-    /// Says what the stage is, from the next call on, whatever it was: it also takes back a step back.
-    /// What is out of its range is put into it. Calls that are under way end as they were begun, and what
-    /// they find out counts for the report alone. The same stage again changes nothing.
+    /// Sets the stage for all further calls, which also reverts a rollback. A value out of range is clamped. Calls in
+    /// progress finish as they began, and their results count only for the report. Setting the same stage again has no
+    /// effect.
     pub fn set_stage(&self, stage: Stage) {
         self.core.set_stage(stage);
     }
 
-    /// Begins the stage anew, after something was mended: what was found out so far counts for the report
-    /// alone.
+    /// Restarts the stage, such as after a fix: earlier results count only for the report.
     pub fn restart_stage(&self) {
         self.core.restart_stage();
     }
 
-    /// Which side serves the calls of a key now.
+    /// Returns the side that serves the calls of a key now.
     #[must_use]
     pub fn serves(&self, key: impl AsRef<[u8]>) -> Side {
         self.core.stage().serves(self.core.place(key.as_ref()))
     }
 
-    /// What was found out so far. It takes a lock for some microseconds an operation.
+    /// Returns the results so far. It takes a lock for some microseconds per operation.
     #[must_use]
     pub fn report(&self) -> Report {
         report::report(&self.core)
     }
 
-    /// Waits until what is mirrored is compared, so that a report has it: at most
-    /// [`Mirroring::timeout`] and the time of the calls that are under way. Nothing else is mirrored
-    /// meanwhile.
+    /// Waits until all mirrored calls are compared, so that a report includes them: at most [`Mirroring::timeout`] and
+    /// the time of the calls in progress. No further call is mirrored meanwhile.
     pub async fn settled(&self) {
-        // It is 1,000 at most.
+        // At most 1,000.
         let all = u32::try_from(self.core.settings.mirroring.concurrency).unwrap_or(u32::MAX);
         // The semaphore is never closed.
         let _ = self.core.permits.acquire_many(all).await;

@@ -1,21 +1,20 @@
-//! Where state is shared: by all clients of a process, or by a fleet of processes.
+//! Storage of shared state, for all clients of a process or for a fleet of processes.
 //!
-//! Without a store each client keeps to itself, which is right for one process with one client. With
-//! one, clients that call as the same identity are one for its rate limits, whatever process and
-//! machine they are on.
+//! Without a store, each client keeps its own state, which suits one process with one client. With a store, clients of
+//! the same identity share its rate limits, whatever process and machine they are on.
 //!
 //! | store | shares with |
 //! |---|---|
 //! | [`Memory`] | the clients of one process |
 //! | [`Disk`] | the processes of a machine, and the next run |
-//! | `Redis`, with the feature `redis` | all that reach the same Redis or Valkey |
+//! | `Redis`, with the feature `redis` | all clients of the same Redis or Valkey |
 //!
 //! An attempt of a call waits for its store for [50 ms](crate::ClientBuilder::store_timeout) at most, in sum for all
-//! that it asks of it. Without an answer it continues with what the client knows, and with the client's share of
-//! the limits. A response from the cache takes one round trip, any other call two, and none if the client shares
-//! neither cache nor budgets and has leased what the call takes. A write takes two more for the mark that makes
-//! stored responses doubtful; more than eight changes by other clients since the last look can add one. What a call
-//! stores is written after it. [`Client::store_health`](crate::Client::store_health) tells whether the store answers.
+//! store operations. If the store is unavailable, the attempt continues with local state, and with the client's share
+//! of the limits. A response from the cache takes one round trip, any other call two, and none if the client shares
+//! neither cache nor budgets and holds a sufficient quota lease. A write takes two more for the mark that invalidates
+//! stored responses; more than eight invalidations by other clients since the last read can add one. Responses are
+//! stored after the call. [`Client::store_health`](crate::Client::store_health) returns whether the store is available.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -61,30 +60,28 @@ pub(crate) use guard::{BACKGROUND_TIMEOUT, Guard, PATIENCE as STORE_TIMEOUT, Ran
 pub(crate) use lease::{BudgetAsk, BudgetTold, Join, Pause, VALID, WindowAsk};
 pub(crate) use writer::Writer;
 
-/// A place for state that clients share.
+/// Storage for state that clients share.
 ///
-/// Each method is atomic, and touches one key, so that a store may be spread over many servers. Keys
-/// are text of at most a few hundred bytes and hold no secret; values may be confidential, and are
-/// sealed by who writes them if they are secret. A future that is dropped may or may not have taken
-/// effect.
+/// Each method is atomic, and uses one key, so a store can be distributed over many servers. Keys are text of at most a
+/// few hundred bytes and contain no secret; values can be confidential, and the client encrypts them if they are
+/// secret. An operation whose future is dropped might or might not have taken effect.
 ///
 /// # Errors
-/// Every method fails if the store can not be reached or answers with nonsense. The client goes on
-/// without it then.
+/// Every method fails if the store is unavailable or its response is invalid. The client then continues without it.
 ///
-/// A value that cannot be read is no outage. The stores of this crate report it and treat it as missing:
-/// reads leave it as it is, and the next write replaces it. A number is left by all methods but
-/// [`repair_sum`](Self::repair_sum): [`add`](Self::add), [`spend`](Self::spend) and [`sum`](Self::sum) fail,
-/// and the client repairs it, so that an unreadable number is never taken for one that begins at zero. A store
-/// of your own says so by [`Error::unreadable_value`](crate::Error::unreadable_value).
+/// An unreadable value is not an outage. The stores of this crate report it and treat it as missing: reads leave it
+/// unchanged, and the next write replaces it. Only [`repair_sum`](Self::repair_sum) replaces a number:
+/// [`add`](Self::add), [`spend`](Self::spend) and [`sum`](Self::sum) fail, and the client repairs it, so that an
+/// unreadable number never counts as one that begins at zero. Your own store reports it with
+/// [`Error::unreadable_value`](crate::Error::unreadable_value).
 pub trait Store: fmt::Debug + Send + Sync + 'static {
-    /// The value of a key, if there is one that is not over.
+    /// Returns the value of a key, if it exists and has not expired.
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>>;
 
-    /// Returns the value of a key as [`get`](Self::get) does, if it has no more than so many bytes.
+    /// Returns the value of a key as [`get`](Self::get) does, if it has at most this many bytes.
     ///
-    /// A larger value is not sent. It is unreadable and no outage, but it is not missing: this fails.
-    /// By default the value is read first and measured then.
+    /// A larger value is not transferred. It counts as unreadable, not as missing: the method fails. By default the
+    /// value is read first and measured then.
     fn get_within<'a>(&'a self, key: &'a str, max_bytes: usize) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
             match self.get(key).await? {
@@ -96,11 +93,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         })
     }
 
-    /// Returns the values of several keys, each with the most bytes that it may have, in the order of the keys: in one
+    /// Returns the values of several keys, each with its maximum length in bytes, in the order of the keys: in one
     /// round trip where that is possible.
     ///
-    /// Each is what [`get_within`](Self::get_within) returns, so that an unreadable value fails for itself. The whole
-    /// fails if the store does not answer. By default all are asked for at the same time by `get_within`.
+    /// Each result is that of [`get_within`](Self::get_within), so an unreadable value fails alone. The method fails as
+    /// a whole if the store is unavailable. By default all keys are read concurrently with `get_within`.
     fn get_many<'a>(
         &'a self,
         keys: &'a [(&'a str, usize)],
@@ -114,32 +111,30 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         Box::pin(try_join_all(keys.iter().map(read)))
     }
 
-    /// Sets the value of a key, for that long.
+    /// Sets the value of a key, with this TTL.
     fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()>;
 
-    /// Sets the value of a key that has none, and says whether it did: of those who claim the same
-    /// thing at once, one succeeds.
+    /// Sets the value of a key without a value, and returns whether it did: of several concurrent callers, one
+    /// succeeds.
     fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool>;
 
-    /// Lets the value last that much longer from now on, if it is this one still; says whether it
-    /// is.
+    /// Sets a new TTL from now on, if the key still has this value; returns whether it has.
     fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool>;
 
     /// Removes the value of a key, whatever it is.
     fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()>;
 
-    /// Removes the value of a key if it is this one; says whether it was.
+    /// Removes the value of a key if it is this one; returns whether it was.
     fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool>;
 
-    /// Adds to a number that begins at zero, and gives the sum. It lasts for that long from its
-    /// beginning. For the other methods its value is decimal text, by which it can be begun at
-    /// another number.
+    /// Adds to a number that begins at zero, and returns the sum. The TTL runs from its creation. For the other methods
+    /// its value is decimal text, which can also set another initial number.
     fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64>;
 
-    /// Adds what is `owed` to such a number, and then one more unless the sum would be above `most`; gives the
-    /// sum, and whether the one was added.
+    /// Adds `owed` to such a number, and then one more unless the sum would exceed `most`; returns the sum, and whether
+    /// the one was added.
     ///
-    /// By default it adds all and takes the one back, so that for a moment the sum is too large.
+    /// By default it adds everything and subtracts the one again, so that for a moment the sum is too large.
     fn spend<'a>(
         &'a self,
         key: &'a str,
@@ -156,10 +151,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         })
     }
 
-    /// Returns such a number without changing it, and `None` if there is none.
+    /// Returns such a number without changing it, and `None` if it does not exist.
     ///
-    /// A number that cannot be read is left as it is, and this fails. By default it reads the
-    /// [value](Self::get).
+    /// An unreadable number is left unchanged, and the method fails. By default it reads the [value](Self::get).
     fn sum<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<i64>> {
         Box::pin(async move {
             let Some(value) = self.get(key).await? else { return Ok(None) };
@@ -167,11 +161,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         })
     }
 
-    /// Replaces a number that [`add`](Self::add) and [`spend`](Self::spend) cannot read by `at_least`, for
-    /// that long, and raises one that they can read to it. Returns the number.
+    /// Replaces a number that [`add`](Self::add) and [`spend`](Self::spend) cannot read with `at_least`, with this TTL,
+    /// and raises a readable one to it. Returns the number.
     ///
-    /// By default it reads the number, and adds what is missing to one that it can read. It replaces another value
-    /// only if nobody has replaced it meanwhile, so that no good number is lowered.
+    /// By default it reads the number, and adds the difference to a readable one. It replaces an unreadable value only
+    /// if no other client has replaced it meanwhile, so that no valid number is lowered.
     fn repair_sum<'a>(
         &'a self,
         key: &'a str,
@@ -199,16 +193,15 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
                     return Ok(at_least);
                 }
             }
-            // A value stays that can be neither read nor claimed: nobody counts by it.
+            // A value that can be neither read nor claimed stays: no client counts with it.
             self.put(key, Bytes::from(at_least.to_string()), ttl).await?;
             Ok(at_least)
         })
     }
 
-    /// Answers a request for quota as [`Ledger::lease`] does for the ledger of this key, by the
-    /// store's own clock.
+    /// Processes a request for quota as [`Ledger::lease`] does for the ledger of this key, by the store's own clock.
     ///
-    /// `None`, the default, says that this store does not share limits: each client keeps its own.
+    /// `None`, the default, means that this store does not share limits: each client keeps its own.
     fn lease<'a>(
         &'a self,
         key: &'a str,
@@ -218,12 +211,10 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         Box::pin(async { Ok(None) })
     }
 
-    /// Adds to numbers that are kept by name under one key, and begin at zero; says whether this store
-    /// keeps any. They last for that long from the first one's beginning. There are 10,000 names at most under a
-    /// key; what has another one is added to `other`.
+    /// Adds to named numbers under one key, which begin at zero; returns whether this store supports them. The TTL runs
+    /// from the creation of the first one. A key has 10,000 names at most; further names are added to `other`.
     ///
-    /// `false`, the default, says that it does not: [usage](crate::telemetry::usage) is each process's
-    /// own then.
+    /// `false`, the default, means that it does not: each process then has its own [usage](crate::telemetry::usage).
     fn tally<'a>(
         &'a self,
         key: &'a str,
@@ -234,25 +225,25 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         Box::pin(async { Ok(false) })
     }
 
-    /// A number by which handles of the same store are known in this process, such as the address of
-    /// what they share: if one of them sees that the store does not answer, all take it for so.
+    /// Returns a number that identifies handles of the same store in this process, such as the address of their shared
+    /// state: if one of them finds the store unavailable, all treat it as unavailable.
     ///
-    /// `None`, the default, says that this handle is a store of its own.
+    /// `None`, the default, means that this handle is a store of its own.
     fn identity(&self) -> Option<usize> {
         None
     }
 
-    /// The numbers that [`tally`](Self::tally) added up under a key; none by default.
+    /// Returns the sums that [`tally`](Self::tally) added under a key; none by default.
     fn tallied<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
         let _ = key;
         Box::pin(async { Ok(BTreeMap::new()) })
     }
 }
 
-/// How often the default of [`Store::repair_sum`] reads a number that others change at the same time.
+/// How often the default of [`Store::repair_sum`] reads a number that other clients change concurrently.
 const MAX_REPAIRS: u32 = 3;
 
-/// What the methods of a [`Store`] return.
+/// The result of a [`Store`] method.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
 #[cfg(test)]

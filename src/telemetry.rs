@@ -1,60 +1,58 @@
-//! What a client tells of itself: spans and events by [`tracing`], and numbers by the facade
-//! [`metrics`](https://docs.rs/metrics) (feature `metrics`), to whatever the application has installed for them.
+//! Telemetry of a client: spans and events with [`tracing`], and metrics with the facade
+//! [`metrics`](https://docs.rs/metrics) (feature `metrics`), for the backends that the application has installed.
 //!
-//! Beside these, which somebody has to collect, a client keeps what is asked of it: its
-//! [health](crate::Client::health), its [usage], and with the feature `dashboard` a page.
+//! In addition, a client keeps data for queries: its [health](crate::Client::health), its [usage], and with the feature
+//! `dashboard` a page.
 //!
 //! # Spans
 //!
-//! Each call has a span, and within it each attempt has one, which is one request with its redirects.
-//! They follow OpenTelemetry's
+//! Each call has a span, and each attempt (one request with its redirects) a child span. They follow OpenTelemetry's
 //! [conventions for HTTP clients](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client-span);
-//! `otel.name` and `otel.kind` are what `tracing-opentelemetry` takes a span's name and kind from.
+//! `tracing-opentelemetry` reads a span's name and kind from `otel.name` and `otel.kind`.
 //!
-//! | Field | `github` (INFO) | `github.attempt` (DEBUG) | What it is |
+//! | Field | `github` (INFO) | `github.attempt` (DEBUG) | Meaning |
 //! |---|---|---|---|
 //! | `otel.name` | the operation | method and template | The name of the span; the method alone for a call made by hand |
 //! | `otel.kind` | `internal` | `client` | The kind of the span |
 //! | `otel.status_code` | if it failed | if it failed | `ERROR` |
 //! | `github.operation` | yes | | The operation's id, or the method and path of a call made by hand |
 //! | `http.request.method` | yes | yes | The method |
-//! | `http.request.resend_count` | | from the second on | How often it was sent before, for whatever reason |
+//! | `http.request.resend_count` | | from the second on | How often it was sent before, for any reason |
 //! | `url.template` | yes | yes | The path without its values; absent for a call made by hand |
 //! | `server.address` | yes | yes | The server's name |
 //! | `server.port` | | yes | Its port |
 //! | `http.response.status_code` | yes | yes | The status, if there is an answer |
 //! | `error.type` | if it failed | if it failed | The status, or the kind of the error: [`ErrorKind::name`](crate::ErrorKind::name); `cancelled` if it was dropped before its end |
 //! | `github.request_id` | yes | yes | GitHub's id of the request |
-//! | `github.cache` | yes | | What the cache had: `hit`, `revalidated`, `stale`, `miss` or `bypass` |
+//! | `github.cache` | yes | | The cache status: `hit`, `revalidated`, `stale`, `miss` or `bypass` |
 //!
-//! What differs from the conventions: an attempt has one span with its redirects, and there is no `url.full`,
-//! which holds the names of repositories and people. A span of a call ends when its answer is decoded;
-//! that of a stream when its headers are there. What the client asks behind the back of a read, to refresh
-//! what is stored, has a span and counts as attempts, but as no call.
+//! Differences from the conventions: an attempt has one span with its redirects, and there is no `url.full`, which
+//! contains the names of repositories and people. The span of a call ends when its response is decoded; that of a
+//! stream when its headers have arrived. A background refresh of a stored response has a span and counts as attempts,
+//! but not as a call.
 //!
-//! Minting a token has the span `github_token`, handling a delivery of a webhook `webhook.delivery`; both
-//! have fields of their own.
+//! A token request has the span `github_token`, handling a webhook delivery `webhook.delivery`; both have fields of
+//! their own.
 //!
 //! # Levels
 //!
-//! - **ERROR**: something is lost that somebody has to look after, such as a delivery that is given up.
-//! - **WARN**: it goes on, but not well: no token could be minted, the store does not answer, a circuit
-//!   opens, a credential is old.
-//! - **INFO**: rare news, such as that what was told as a warning is over. A client that works is silent,
-//!   whatever it does.
+//! - **ERROR**: a loss that an operator has to handle, such as a delivery that is given up.
+//! - **WARN**: the client continues with a problem: a token request failed, the store is unavailable, a circuit opened,
+//!   a credential is old.
+//! - **INFO**: rare events, such as the end of a problem that was logged as a warning. A client without problems logs
+//!   nothing.
 //! - **DEBUG**: each attempt, each wait, and each decision about a call. Bodies, if
-//!   [`ClientBuilder::log_bodies`](crate::ClientBuilder::log_bodies) asks for them.
+//!   [`ClientBuilder::log_bodies`](crate::ClientBuilder::log_bodies) enables them.
 //!
-//! A call that fails is told by its error alone: whether that is worth a line is for the caller to say.
+//! A failed call is reported only by its error: the caller decides whether to log it.
 //!
 //! # Metrics
 //!
-//! Histograms need buckets, which many exporters do not have by themselves: give them [`BUCKETS`], as
-//! `examples/prometheus.rs` does; the dashboard `dashboards/grafana.json` asks for them.
+//! Histograms need buckets, which many exporters do not set by default: pass them [`BUCKETS`], as
+//! `examples/prometheus.rs` does; the dashboard `dashboards/grafana.json` requires them.
 //!
-//! They are given to the recorder of the process, with names and labels that Prometheus takes as they
-//! are. [`METRICS`] is this table as data. Gauges are of the whole process: of several clients, the last one
-//! that told is seen.
+//! The recorder of the process receives them, with names and labels that are valid for Prometheus. [`METRICS`] is this
+//! table as data. Gauges apply to the whole process: of several clients, the last update is visible.
 //!
 //! | Name | Kind | Unit | Labels | What it says |
 //! |---|---|---|---|---|
@@ -86,27 +84,27 @@
 //! | `octowire_webhook_undecoded_total` | counter | count | `action`, `event` | Webhook payloads that do not match the type of their event |
 //! | `octowire_webhook_queue_length` | gauge | count |  | Deliveries that are queued or being handled |
 //!
-//! # How many series there may be
+//! # Number of series
 //!
 //! | Label | Values | At most |
 //! |---|---|---|
-//! | `operation` | ids of operations, what the client calls its own requests, such as `POST /graphql`, and `request` for calls made by hand | 1,240 |
+//! | `operation` | ids of operations, the client's names for its own requests, such as `POST /graphql`, and `request` for calls without an operation | 1,240 |
 //! | `outcome` of calls, `status`, `reason` | statuses and kinds of errors | 80 |
 //! | `outcome` else | as the table says | 11 |
 //! | `method` | HTTP's, and `_OTHER` | 8 |
-//! | `identity` | whom GitHub limits, much as [`Client::identity`](crate::Client::identity) says, which may be the name of a file or variable; `own` for a call with a token of its own, `all` for a budget of all | 102 |
-//! | `resource` | primary rate limits, as GitHub names them; `none` for a refusal that names none | 102 |
+//! | `identity` | the identity that GitHub limits, similar to [`Client::identity`](crate::Client::identity), which can be the name of a file or variable; `own` for a call with a request credential, `all` for a budget of all | 102 |
+//! | `resource` | primary rate limits, as GitHub names them; `none` for a rejection that names none | 102 |
 //! | `budget` | names of [budgets](usage::Budget) | 101 |
 //! | `server` | addresses of servers | 101 |
-//! | `event` | events of webhooks, as the headers of verified deliveries name them; `none` for what was not verified | 102 |
+//! | `event` | events of webhooks, as in the headers of verified deliveries; `none` for unverified requests | 102 |
 //! | `action` | actions of webhooks, as GitHub's description names them; `none` for an event without actions | 120 |
 //!
-//! Of what GitHub or the application names, the first hundred are told apart, and the others are `other`, for
-//! whom the gauges of rate limits are not set.
+//! For names that GitHub or the application chooses, the first hundred are distinct, and all further ones are `other`,
+//! for which the gauges of rate limits are not set.
 //!
-//! A histogram has a series for each bucket as well: `octowire_call_duration_seconds` may have some 20,000 in a
-//! process that calls every operation. An application that calls twenty has 340.
-// Without the feature there is nothing here to link to.
+//! A histogram has a series for each bucket as well: `octowire_call_duration_seconds` can have about 20,000 in a
+//! process that calls every operation. An application that calls twenty operations has 340.
+// Without the feature there is no link target.
 #![cfg_attr(not(feature = "metrics"), doc = "")]
 #![cfg_attr(
     not(feature = "metrics"),

@@ -1,5 +1,5 @@
-//! A GitHub for tests: a local server that answers every operation of GitHub's document, and keeps to
-//! the document.
+//! A mock of GitHub for tests: a local server that responds to every operation of GitHub's OpenAPI description, and
+//! conforms to it.
 //!
 //! ```
 //! # #[cfg(feature = "issues")]
@@ -10,13 +10,13 @@
 //! let mock = MockGitHub::start().await;
 //! let github = mock.client();
 //!
-//! // What is created is there afterwards.
+//! // Created resources are available afterwards.
 //! let issues = github.issues();
 //! let created = issues.create().owner("acme").repo("rocket").title("It leaks").send().await?;
 //! let listed = issues.list_for_repo().owner("acme").repo("rocket").send().await?;
 //! assert_eq!(listed[0].number, created.number);
 //!
-//! // A test says what is different.
+//! // A test sets the differences.
 //! mock.on(|github| github.issues().get().owner("acme").repo("rocket").issue_number(7))
 //!     .error(404, "Not Found");
 //! let missing = issues.get().owner("acme").repo("rocket").issue_number(7).send().await;
@@ -28,25 +28,25 @@
 //! # fn main() {}
 //! ```
 //!
-//! - **Answers** are the document's examples, mended where they don't keep to the document; lists come
-//!   in pages with `Link` headers, as many items as [`MockGitHub::list`] says; whatever was read has an
-//!   `ETag`, and is confirmed by 304. URLs of GitHub's API in them lead to the mock.
-//! - **Requests** are held against the document. An unknown path is answered by 404; a parameter or a
-//!   body that GitHub's document does not allow by 422 (400 if it is no JSON), with a message that
-//!   says what is wrong. [`MockBuilder::lenient`] only notes it.
-//! - **Issues, comments and labels** are remembered, in each repository, for as long as the mock lives:
-//!   what is created is listed, filtered, updated and deleted.
-//! - **Stubs** change answers, let requests fail, or come late: [`MockGitHub::on`] and [`Stub`].
-//! - **Rate limits** are told in headers, as GitHub does, and enforced where a test says so:
+//! - **Responses** are the description's examples, corrected where they do not conform to the description; lists have
+//!   pages with `Link` headers, with the number of items that [`MockGitHub::list`] sets; responses to reads have an
+//!   `ETag`, and are confirmed with 304. URLs of GitHub's API in them lead to the mock.
+//! - **Requests** are validated against the description. An unknown path is rejected with 404; an invalid parameter or
+//!   body with 422 (400 if it is not JSON), with a message that states the error. [`MockBuilder::lenient`] only records
+//!   it.
+//! - **Issues, comments and labels** are stored, per repository, for the lifetime of the mock: created ones are listed,
+//!   filtered, updated and deleted.
+//! - **Stubs** change responses, let requests fail, or delay them: [`MockGitHub::on`] and [`Stub`].
+//! - **Rate limits** are reported in headers, as GitHub does, and enforced where a test requests it:
 //!   [`MockGitHub::rate_limit`].
-//! - **What came in** is kept: [`MockGitHub::received`].
+//! - **Received requests** are recorded: [`MockGitHub::received`].
 //!
 //! - **Bounds**: a body has at most 100 MiB (413), a path 16 KiB (414), the head of a request 128 KiB
 //!   and 256 headers (431); of more than 1,024 connections, the one that was idle for longest is closed.
 //!
-//! It speaks plain HTTP/1.1 on a local port, so that any client in any language can use it: see the
-//! example `mock_github`. It needs the feature `testing`, is meant for tests alone, and what a test
-//! gets wrong in using it is a panic that says so.
+//! It speaks plain HTTP/1.1 on a local port, so that any client in any language can use it: see the example
+//! `mock_github`. It needs the feature `testing`, is meant for tests alone, and panics with a message if a test uses it
+//! incorrectly.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -82,14 +82,13 @@ pub use stub::Stub;
 
 use crate::request::Request;
 
-/// A typed call of an operation, such as `github.issues().get()`: what every generated builder is, and
-/// nothing else.
+/// A typed call of an operation, such as `github.issues().get()`: exactly the generated builders.
 pub trait Call: sealed::Sealed {
-    /// The call as a request.
+    /// Converts the call to a request.
     fn into_request(self) -> Request;
 }
 
-/// Only what the build generates is a call.
+/// Only generated types are calls.
 pub(crate) mod sealed {
     pub trait Sealed {}
 }

@@ -1,10 +1,9 @@
-//! Text that GitHub writes or takes as a value of another type, as setters take it.
+//! Text parameters of setters, from values of other types.
 
 use std::borrow::Cow;
 
-/// Values that a setter takes where GitHub's description says text and GitHub's own values are
-/// text, integers or booleans: ids that are sent as text, `milestone` of a list of issues, and flags
-/// such as `recursive` of a tree.
+/// Values that a setter accepts where GitHub's description declares text and GitHub's own values are text, integers or
+/// booleans: ids that are sent as text, `milestone` of a list of issues, and flags such as `recursive` of a tree.
 ///
 /// ```no_run
 /// # #[cfg(all(feature = "issues", feature = "git"))]
@@ -20,14 +19,14 @@ use std::borrow::Cow;
 /// # }
 /// ```
 ///
-/// A type of an application implements the trait to fit as well.
+/// A type of an application can implement the trait.
 pub trait IntoText {
     /// Converts the value to the text that is sent.
     fn into_text(self) -> String;
 }
 
-/// Values that a setter takes where GitHub reads a list as `a,b,c`: text that is sent as it is, or
-/// a list that is joined by commas.
+/// Values that a setter accepts where GitHub reads a list as `a,b,c`: text that is sent as it is, or a list that is
+/// joined by commas.
 ///
 /// If an item of a list contains a comma, the call fails before anything is sent, since GitHub would
 /// read two items.
@@ -50,7 +49,7 @@ impl<T: sealed::Sealed> IntoList for T {}
 
 mod sealed {
     pub trait Sealed {
-        /// Joins the items, or says which of them contains a comma.
+        /// Joins the items, or returns which of them contains a comma.
         fn list(self) -> Result<String, String>;
     }
 }

@@ -1,4 +1,4 @@
-//! Times as setters take them and as GitHub writes them.
+//! Time parameters of setters, and times in GitHub's format.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -8,14 +8,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, TimeZone, Utc};
 
-/// What a setter of a time takes: a [`DateTime`] of any time zone, a [`SystemTime`], a
-/// [`NaiveDate`], which is midnight in UTC, or text: a time as in
-/// [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339), such as `2011-01-26T19:01:12Z`, or a date
-/// such as `2011-01-26`.
+/// Values that a time setter accepts: a [`DateTime`] of any time zone, a [`SystemTime`], a [`NaiveDate`], which is
+/// midnight in UTC, or text: a time as in [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339), such as
+/// `2011-01-26T19:01:12Z`, or a date such as `2011-01-26`.
 ///
-/// It is sent in UTC and in whole seconds, which is how GitHub writes its times; a fraction of a
-/// second is left out. Text that is no time fails the call before it is sent, as an
-/// [`InvalidRequest`](crate::ErrorKind::InvalidRequest).
+/// It is sent in UTC and in whole seconds, which is GitHub's format; a fraction of a second is omitted. Text that is
+/// not a time fails the call before it is sent, with an [`InvalidRequest`](crate::ErrorKind::InvalidRequest).
 ///
 /// ```no_run
 /// # async fn example(client: octowire::Client) -> octowire::Result<()> {
@@ -34,7 +32,7 @@ impl<T: sealed::Sealed> IntoTime for T {}
 mod sealed {
     use super::{DateTime, Utc};
 
-    /// Says why a value is no time.
+    /// Returns why a value is not a time.
     pub trait Sealed {
         fn time(self) -> Result<DateTime<Utc>, String>;
     }
@@ -56,7 +54,7 @@ impl<Tz: TimeZone> Sealed for &DateTime<Tz> {
 
 impl Sealed for SystemTime {
     fn time(self) -> Result<DateTime<Utc>, String> {
-        // chrono's own conversion panics for times that it has no date for.
+        // chrono's own conversion panics for times that it cannot represent as a date.
         let since = self.duration_since(UNIX_EPOCH).map_err(|_| "it is before 1970".to_owned())?;
         let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
         DateTime::from_timestamp(seconds, 0).ok_or_else(|| "it is too far in the future".to_owned())
@@ -105,7 +103,7 @@ impl Sealed for Cow<'_, str> {
     }
 }
 
-/// Values that a setter of a date takes: a [`NaiveDate`], or text such as `2011-01-26`.
+/// Values that a date setter accepts: a [`NaiveDate`], or text such as `2011-01-26`.
 ///
 /// If the text is not a date, the call fails before anything is sent, as an
 /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest).
@@ -118,7 +116,7 @@ impl<T: dates::Sealed> IntoDate for T {}
 pub(crate) mod dates {
     use super::{Cow, NaiveDate};
 
-    /// Says why a value is not a date.
+    /// Returns why a value is not a date.
     pub trait Sealed {
         fn date(self) -> Result<NaiveDate, String>;
     }
@@ -161,8 +159,8 @@ pub(crate) mod dates {
     }
 }
 
-/// Values that a setter takes where GitHub searches by a date or by a range of dates, such as
-/// `created` of [workflow runs](https://docs.github.com/en/rest/actions/workflow-runs):
+/// Values that a setter accepts where GitHub searches by a date or by a range of dates, such as `created` of [workflow
+/// runs](https://docs.github.com/en/rest/actions/workflow-runs):
 ///
 /// | Value | Is sent as |
 /// |---|---|
@@ -174,7 +172,7 @@ pub(crate) mod dates {
 /// | `..=to` | `<=2024-02-01` |
 /// | `..to` | `<2024-02-01` |
 ///
-/// GitHub's ranges include both ends, so that there is nothing for `from..to`.
+/// GitHub's ranges include both ends, so `from..to` has no equivalent.
 ///
 /// ```no_run
 /// # #[cfg(feature = "actions")]
@@ -200,7 +198,7 @@ pub(crate) mod ranges {
         TimeZone, text,
     };
 
-    /// Writes a value in the search syntax, or says why that fails.
+    /// Formats a value in the search syntax, or returns why that fails.
     pub trait Sealed {
         fn range(self) -> Result<String, String>;
     }
@@ -307,7 +305,7 @@ pub(crate) mod ranges {
     }
 }
 
-/// A time as GitHub writes it.
+/// A time in GitHub's format.
 pub(crate) fn text(time: &DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

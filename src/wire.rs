@@ -1,14 +1,11 @@
-//! What the generated types are made of: how a record, a string enum and a
-//! union are read and written.
+//! The building blocks of generated types: serialization of records, string enums and unions.
 //!
-//! The rules of reading live here once, so that a generated type is little
-//! more than a table of its properties. This is what makes them cheap to
-//! compile: `serde_derive` would write some forty lines for each property.
+//! The deserialization rules are in one place, so that a generated type is little more than a table of its properties.
+//! This is why they compile quickly: `serde_derive` would generate about forty lines for each property.
 //!
-//! Reading is tolerant where GitHub is loose: unknown properties are kept, an
-//! absent or `null` list is empty, an item that is `null` is left out, an
-//! unknown value of an enum is kept, a time may be a number of seconds, an
-//! integer may be written `1.0`, and a union that nothing fits keeps the JSON.
+//! Deserialization is tolerant where GitHub deviates: unknown properties are kept, an absent or `null` list is empty, a
+//! `null` item is omitted, an unknown enum value is kept, a time can be a number of seconds, an integer can be written
+//! `1.0`, and a union without a matching variant keeps the JSON.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 #![allow(dead_code, unused_imports, unused_macros, reason = "what is used depends on the tags")]
@@ -32,7 +29,7 @@ pub(crate) use union::{Constant, Decided, Shape, Union, decide, undecided};
 pub use unknown::UnknownProperties;
 pub(crate) use unknown::{EmptyBody, Unknown};
 
-/// Implements serde's traits for generated records that are read.
+/// Implements serde's traits for generated records in responses.
 macro_rules! read_records {
     ($($name:ident)*) => {$(
         $crate::wire::read_record_with_rest! { $name }
@@ -44,7 +41,7 @@ macro_rules! read_records {
     )*};
 }
 
-/// The same for records that have a map for all properties without a field.
+/// The same for records with a map for all properties without a field.
 macro_rules! read_record_with_rest {
     ($($name:ident)*) => {$(
         impl<'de> ::serde::Deserialize<'de> for $name {
@@ -60,7 +57,7 @@ macro_rules! read_record_with_rest {
     )*};
 }
 
-/// Implements serde's trait for generated records that are sent.
+/// Implements serde's trait for generated records in requests.
 macro_rules! sent_records {
     ($($name:ident)*) => {$(
         impl ::serde::Serialize for $name {
@@ -71,7 +68,7 @@ macro_rules! sent_records {
     )*};
 }
 
-/// An enum that is read: it keeps values that the document does not name.
+/// An enum in responses: it keeps values that the description does not name.
 macro_rules! open_enum {
     ($(#[$meta:meta])* $name:ident { $($ident:ident = $text:literal,)* }) => {
         $(#[$meta])*
@@ -79,11 +76,11 @@ macro_rules! open_enum {
         #[non_exhaustive]
         pub enum $name {
             $(#[doc = concat!("`", $text, "`")] $ident,)*
-            /// A value that GitHub's document does not name, as it was sent.
+            /// A value that GitHub's description does not name, as it was sent.
             Unknown(String),
         }
         impl $name {
-            /// The values that GitHub's document names.
+            /// The values that GitHub's description names.
             pub const KNOWN: &'static [Self] = &[$(Self::$ident,)*];
 
             /// The value as GitHub writes it.
@@ -115,7 +112,7 @@ macro_rules! open_enum {
     };
 }
 
-/// An enum that is sent: the values that the document names, and others by name only.
+/// An enum in requests: the values that the description names, and others only by name.
 macro_rules! closed_enum {
     ($(#[$meta:meta])* $name:ident { $($ident:ident = $text:literal,)* }) => {
         $(#[$meta])*
@@ -131,7 +128,7 @@ macro_rules! closed_enum {
             Other(String),
         }
         impl $name {
-            /// The values that GitHub's document names.
+            /// The values that GitHub's description names.
             pub const KNOWN: &'static [Self] = &[$(Self::$ident,)*];
 
             /// The value as GitHub writes it.
@@ -173,7 +170,7 @@ macro_rules! closed_enum {
     };
 }
 
-/// What open and closed enums share.
+/// Common parts of open and closed enums.
 macro_rules! string_enum {
     ($name:ident) => {
         impl ::core::fmt::Display for $name {
@@ -194,7 +191,7 @@ macro_rules! string_enum {
     };
 }
 
-/// A union that is read: the variant that fits, or the JSON as it is. [`Union`] has the rules.
+/// A union in responses: the matching variant, or the JSON as it is. [`Union`] has the rules.
 macro_rules! read_union {
     ($(#[$meta:meta])* $name:ident { $($ident:ident($of:ty) $shape:ident $({ $named:ident $(; $($required:literal)* ; $($key:literal: $values:expr),*)? })?;)* }) => {
         $(#[$meta])*
@@ -239,7 +236,7 @@ macro_rules! read_union {
     };
 }
 
-/// The values that a variant of a union fits.
+/// The values that match a variant of a union.
 macro_rules! shape {
     (Record { $record:ident ; $($required:literal)* ; $($key:literal: $values:expr),* }) => {
         $crate::wire::Shape::Record {
@@ -251,7 +248,7 @@ macro_rules! shape {
     ($shape:ident $({ $named:ident })?) => { $crate::wire::Shape::$shape };
 }
 
-/// A value as a variant of a union; `None` if it does not fit.
+/// Converts a value to a variant of a union; `None` if it does not match.
 macro_rules! read_variant {
     (Union $of:ty, $value:ident, $union:ident) => {
         <$union as $crate::wire::Union>::choose($value).map(::core::convert::Into::into)
@@ -261,7 +258,7 @@ macro_rules! read_variant {
     };
 }
 
-/// A union that is sent.
+/// A union in requests.
 macro_rules! sent_union {
     ($(#[$meta:meta])* $name:ident { $($ident:ident($of:ty),)* }) => {
         $(#[$meta])*

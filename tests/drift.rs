@@ -1,5 +1,5 @@
-//! What is vendored is whole and current, and the way to bring in what comes
-//! next keeps its promises.
+//! The vendored description is complete and current, and a refresh to the
+//! next version keeps its guarantees.
 
 #[path = "drift/by_hand.rs"]
 mod by_hand;

@@ -1,4 +1,4 @@
-//! What the library promises, a module for each promise.
+//! The guarantees of the library, with a module for each guarantee.
 
 #[path = "support/alone.rs"]
 mod alone;

@@ -1,4 +1,4 @@
-//! A token is never printed, logged or handed to a stranger.
+//! A token is never printed, logged or sent to an external host.
 
 #[path = "secrets/echo.rs"]
 mod echo;
@@ -49,7 +49,7 @@ async fn debug_shows_no_secret() {
 }
 
 #[test]
-fn a_token_that_can_not_be_sent_is_not_shown() {
+fn an_invalid_token_is_redacted() {
     for token in ["ghs_hunter2\nx", "hunter2 hunter2", "hunter2\u{e9}", "hunter2\0"] {
         let error = Client::with_token(token).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Authentication);
@@ -92,7 +92,7 @@ async fn errors_and_logs_show_neither_token_nor_query() {
 }
 
 #[tokio::test]
-async fn a_stranger_that_github_redirects_to_gets_no_token() {
+async fn an_external_host_after_a_redirect_gets_no_token() {
     let stranger = Server::saying(json("200 OK", "", "{}")).await;
     let location = format!("location: {}/archive?sig=1\r\n", stranger.url);
     let server = Server::saying(json("302 Found", &location, "")).await;

@@ -1,4 +1,4 @@
-//! An allocator that counts while it is asked to.
+//! An allocator that counts on demand.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -7,11 +7,11 @@ static COUNTING: AtomicBool = AtomicBool::new(false);
 static CALLS: AtomicU64 = AtomicU64::new(0);
 static BYTES: AtomicU64 = AtomicU64::new(0);
 
-/// The system's allocator, counted. While nobody counts it costs a load and a branch, which all
-/// clients pay alike.
+/// The system's allocator, with counters. While they are disabled, it costs a load and a branch, equally for
+/// all clients.
 pub struct Counting;
 
-/// What was asked of the allocator. A reallocation is one more call, with its new size.
+/// The requests to the allocator. A reallocation is one more call, with its new size.
 #[derive(Clone, Copy, Debug)]
 pub struct Allocations {
     pub calls: u64,
@@ -38,7 +38,7 @@ fn count(size: usize) {
     }
 }
 
-// SAFETY: every call is handed to the system's allocator as it came.
+// SAFETY: every call is passed to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size());

@@ -1,4 +1,4 @@
-//! What tokens cost: one that is at hand, and the first one when everybody wants it at once.
+//! The cost of tokens: of a cached one, and of the first one for many concurrent calls.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -23,9 +23,9 @@ use crate::server::Server;
 use crate::{Result, report};
 
 const ROUNDS: usize = 15;
-/// Tokens taken in a sample: some tens of milliseconds.
+/// Number of tokens taken in a sample: some tens of milliseconds.
 const TAKEN: u32 = 200_000;
-/// Calls at once that have no token yet.
+/// Number of concurrent calls without a token.
 const CALLS: usize = 10_000;
 const INSTALLATION: u64 = 42;
 
@@ -37,7 +37,7 @@ pub fn run() -> Result<()> {
     first(&server, &app)
 }
 
-/// The token that every attempt asks for, while it is good.
+/// The token that every attempt uses, while it is valid.
 fn at_hand(server: &Server, app: &App) -> Result<()> {
     let client = Client::builder().base_url(server.url()).auth(app.installation(INSTALLATION));
     let client = client.build()?;
@@ -92,10 +92,10 @@ fn nanoseconds(summary: Summary) -> String {
     format!("{:.0} ± {:.0} %", summary.median * 1e9, summary.spread * 100.0)
 }
 
-/// Many calls of a client that has no token yet, beside as many of one that has.
+/// Many calls of a client without a token, compared with as many of a client with one.
 fn first(server: &Server, app: &App) -> Result<()> {
     let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
-    // One HTTP/2 connection, as GitHub has it: ten thousand would measure the kernel.
+    // One HTTP/2 connection, as at GitHub: ten thousand would measure the kernel.
     let http = reqwest::Client::builder()
         .http2_prior_knowledge()
         .redirect(reqwest::redirect::Policy::none())
@@ -103,7 +103,7 @@ fn first(server: &Server, app: &App) -> Result<()> {
         .build()?;
     let builder = || {
         let builder = Client::builder().base_url(server.url()).http_client(http.clone());
-        // GitHub would not take as many.
+        // GitHub would not accept as many.
         builder.rate_limits(RateLimits::none())
     };
     let with_token = builder().token(TOKEN).build()?;
@@ -117,9 +117,9 @@ fn first(server: &Server, app: &App) -> Result<()> {
         let calls = timed(&runtime, many(&with_token))?;
         let client = fresh()?;
         let all = timed(&runtime, many(&client))?;
-        // The first round opens the connection, and does not count.
+        // The first round opens the connection, and is not counted.
         if round > 0 {
-            // One mint is the one that was timed alone.
+            // One token request is the one that was timed alone.
             mints += minted(&runtime, &with_token)? - before - 1;
             alone.push(mint);
             base.push(calls);
@@ -169,13 +169,13 @@ async fn many(client: &Client) -> octowire::Result<()> {
     Ok(())
 }
 
-/// How many tokens the server has given out.
+/// The number of tokens that the server has issued.
 fn minted(runtime: &Runtime, client: &Client) -> Result<u64> {
     let count = client.request(Method::GET, "/mints").send::<u64>();
     Ok(runtime.block_on(count)?.into_inner())
 }
 
-/// As long as a mint takes at GitHub, about: the server waits, as the network would.
+/// The approximate time of a token request at GitHub: the server waits, as the network would.
 pub const MINT: Duration = Duration::from_millis(100);
 
 fn app() -> Result<App> {

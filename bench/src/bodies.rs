@@ -1,5 +1,5 @@
-//! The bodies that the server answers: examples of GitHub's own document, so that they look like
-//! what GitHub sends and change only with the document.
+//! The response bodies: examples of GitHub's own description, so that they resemble GitHub's responses and
+//! change only with the description.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::Result;
 
-/// What is asked for; each is a call that all clients have typed.
+/// The requested body; each is a call that all clients have typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
     /// 1 KB: `issues/get-comment`.
@@ -22,7 +22,7 @@ pub enum Body {
 pub const OWNER: &str = "octocat";
 pub const REPO: &str = "Hello-World";
 pub const COMMENT: u64 = 1;
-/// As many issues of 6.3 KB as make 260 KB; a full page of GitHub's has up to 100.
+/// The number of issues of 6.3 KB that make 260 KB; a full page of GitHub's has up to 100.
 pub const ISSUES: u64 = 41;
 
 impl Body {
@@ -36,7 +36,7 @@ impl Body {
         }
     }
 
-    /// How it is named on the command line.
+    /// Its name on the command line.
     pub fn key(self) -> &'static str {
         match self {
             Self::Comment => "comment",
@@ -45,7 +45,7 @@ impl Body {
         }
     }
 
-    /// The operation, as GitHub's document names it.
+    /// The operation, as GitHub's description names it.
     pub fn operation(self) -> &'static str {
         match self {
             Self::Comment => "issues/get-comment",
@@ -62,7 +62,7 @@ impl Body {
         }
     }
 
-    /// What a client must have read: the id, or the sum of the issues' numbers.
+    /// The value that a client must have read: the id, or the sum of the issues' numbers.
     pub fn answer(self) -> u64 {
         match self {
             Self::Comment => COMMENT,
@@ -84,8 +84,8 @@ pub fn read() -> Result<[Bytes; 3]> {
 
     let comment = example("issue-comment")?;
 
-    // The whole example has 23 KB: a fork of a fork, made from a template, in an organization.
-    // What is left is a fork.
+    // The whole example has 23 KB: a fork of a fork, made from a template, in an organization. The remaining
+    // part is a fork.
     let mut repository = example("full-repository-default-response")?;
     for name in ["organization", "source", "template_repository"] {
         repository.as_object_mut().ok_or("the repository is no object")?.remove(name);
@@ -98,7 +98,7 @@ pub fn read() -> Result<[Bytes; 3]> {
         .map(Bytes::from))
 }
 
-/// The issue with another number and id, and URLs that lead there.
+/// The issue with another number and id, and URLs for these.
 fn numbered(issue: &Value, number: u64) -> Value {
     let old = format!("/{}", issue["number"]);
     let new = format!("/{number}");

@@ -1,4 +1,4 @@
-//! What the cache costs beside what it saves.
+//! The cost of the cache, compared with its savings.
 
 use http::header::{ACCEPT, AUTHORIZATION, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use octowire::cache::{Cache, CachePolicy, CacheStatus};
@@ -26,7 +26,7 @@ pub fn run() -> Result<()> {
     for (body, bytes) in Body::ALL.into_iter().zip(bodies::read()?) {
         let trusting = Cache::default().policy(CachePolicy::aggressive());
         let [hits, confirmed, off, misses] = runtime.block_on(async {
-            // In no memory, nothing is kept.
+            // Without memory, nothing is stored.
             let caches = [trusting, Cache::default(), Cache::off(), Cache::memory(0)];
             let clients: Result<Vec<_>> =
                 caches.into_iter().map(|cache| clients::octowire(server.url(), cache)).collect();
@@ -92,7 +92,7 @@ fn decoding(body: Body, bytes: &[u8], times: u64) -> Result<f64> {
     Ok((cpu_time() - start).as_secs_f64() / times as f64)
 }
 
-/// What one writes without a cache: the tag and the body are kept by hand.
+/// A client without a cache: the code stores the `ETag` and the body itself.
 struct Bare {
     http: reqwest::Client,
     url: String,

@@ -1,5 +1,5 @@
-//! Instructions, counted by valgrind's callgrind: in user mode, exactly, and on machines whose
-//! performance counters are out of reach.
+//! Instructions, counted by valgrind's callgrind: in user mode, exactly, and on machines without access to
+//! performance counters.
 
 use std::io::ErrorKind;
 use std::process::Command;
@@ -8,7 +8,7 @@ use crate::Result;
 use crate::bodies::Body;
 use crate::clients::Entry;
 
-/// What a run costs beside its calls is the same in both runs, and cancels out.
+/// The other costs of a run are the same in both runs, and cancel out.
 const FEW: u64 = 20;
 const MANY: u64 = 120;
 

@@ -1,7 +1,7 @@
-//! Typed calls against the peers: what one costs, and how many there are in a second.
+//! Typed calls, compared with other clients: the cost of a call, and the number of calls per second.
 //!
-//! The clients take turns, in another order each round, so that whatever else the machine does
-//! meets all of them.
+//! The clients take turns, in another order each round, so that other load on the machine affects all of them
+//! equally.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use crate::measure;
 use crate::report::{Cost, Costs, Rates, Report};
 use crate::server::Server;
 
-/// How many call at once.
+/// The number of concurrent calls.
 pub const CALLERS: [usize; 3] = [1, 16, 64];
 
-/// Long against what a timer tick or a page fault costs, short against what disturbs a machine.
+/// Long compared with a timer tick or a page fault, short compared with disturbances of the machine.
 const CPU_SAMPLE: Duration = Duration::from_millis(60);
 const RATE_SAMPLE: Duration = Duration::from_millis(250);
-/// Enough for buffers that grow now and then to even out.
+/// Enough calls to average out buffers that grow occasionally.
 const COUNTED_CALLS: u64 = 100;
 /// The client's side of the two cores that GitHub's own runners have.
 pub const WORKERS: usize = 2;
@@ -66,7 +66,7 @@ pub fn run(options: Options) -> Result<()> {
     Ok(())
 }
 
-/// What one call costs while nothing else runs in the process.
+/// The cost of a call while nothing else runs in the process.
 fn costs(options: &Options, server: &Server, body: Body) -> Result<Costs> {
     let runtime = single_threaded()?;
     let subjects = connect(&runtime, server)?;
@@ -100,12 +100,12 @@ fn costs(options: &Options, server: &Server, body: Body) -> Result<Costs> {
     Ok(Costs { body, clients: costs })
 }
 
-/// How many calls there are in a second.
+/// The number of calls per second.
 fn rates(options: &Options, server: &Server, body: Body) -> Result<Rates> {
     let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     let subjects = connect(&runtime, server)?;
     let mut samples = vec![vec![Vec::new(); CALLERS.len()]; subjects.len()];
-    // The first round opens the connections, and does not count.
+    // The first round opens the connections, and is not counted.
     for round in 0..=options.rounds {
         eprintln!("{}: calls a second, round {round} of {}", body.operation(), options.rounds);
         for (level, callers) in CALLERS.into_iter().enumerate() {
@@ -122,8 +122,8 @@ fn rates(options: &Options, server: &Server, body: Body) -> Result<Rates> {
     Ok(Rates { body, clients })
 }
 
-/// The clients' places in the order of this round: each is first, second and so on in turn, and
-/// every other round goes backwards, so that nobody always follows the same one.
+/// The clients' order in this round: each is first, second and so on in turn, and every other round is
+/// reversed, so that no client always follows the same one.
 fn turns(round: usize) -> impl Iterator<Item = usize> {
     let all = Entry::ALL.len();
     (0..all).map(move |turn| {
@@ -137,12 +137,12 @@ fn connect(runtime: &Runtime, server: &Server) -> Result<Vec<Box<dyn Subject>>> 
     Entry::ALL.iter().map(|entry| entry.connect(server.url())).collect()
 }
 
-/// A runtime whose every task runs on the thread that waits for it.
+/// A runtime whose tasks all run on the thread that waits for it.
 pub fn single_threaded() -> Result<Runtime> {
     Ok(Builder::new_current_thread().enable_all().build()?)
 }
 
-/// Calls for a profiler, which measures by itself.
+/// Calls for a profiler, which has its own measurement.
 pub fn repeat(client: &str, body: &str, count: &str, url: &str) -> Result<()> {
     let known = Entry::ALL.iter().find(|entry| entry.key == client);
     let entry = known.ok_or_else(|| format!("there is no client {client}"))?;

@@ -1,4 +1,4 @@
-//! The clients that are compared, each making the same calls as its own users would write them.
+//! The compared clients, each making the same calls as its own users would write them.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use crate::Result;
 use crate::bodies::{Body, COMMENT, OWNER, REPO};
 
-/// As long as a personal access token is.
+/// The length of a personal access token.
 pub const TOKEN: &str = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
 
 /// One of the compared clients, connected to the server.
@@ -100,7 +100,7 @@ impl Types for OctocrabTypes {
     }
 }
 
-/// What one writes without a GitHub client, with the headers that GitHub asks for and a timeout.
+/// A client without a GitHub library, with the headers that GitHub requires and a timeout.
 #[derive(Clone)]
 struct Bare<T> {
     http: reqwest::Client,
@@ -125,7 +125,7 @@ impl<T: Types> Client for Bare<T> {
         headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
         headers.insert(AUTHORIZATION, token);
         headers.insert("x-github-api-version", HeaderValue::from_static("2022-11-28"));
-        // As octowire sets reqwest up, so that what differs is octowire.
+        // With octowire's reqwest settings, so that the only difference is octowire.
         let http = reqwest::Client::builder()
             .user_agent("octowire-bench")
             .default_headers(headers)
@@ -153,7 +153,7 @@ impl<T: Types> Client for Bare<T> {
     }
 }
 
-/// A client whose limits are all looked at, and none is reached.
+/// A client that checks all limits without reaching any.
 pub fn octowire(url: &str, cache: Cache) -> Result<octowire::Client> {
     let pacing = Pacing::default().points(u32::MAX).concurrent(u32::MAX);
     let limits = RateLimits::default().pacing(pacing);
@@ -165,7 +165,7 @@ impl Client for octowire::Client {
     const NAME: &'static str = "octowire";
 
     fn connect(url: &str) -> Result<Self> {
-        // The others keep nothing: `octowire-bench cache` is about that.
+        // The other clients store nothing: `octowire-bench cache` covers that.
         octowire(url, Cache::off())
     }
 
@@ -208,28 +208,28 @@ impl Client for octocrab::Octocrab {
     }
 }
 
-/// octocrab with its cache, which asks each time.
+/// octocrab with its cache, which revalidates each time.
 pub fn octocrab_with_cache(url: &str) -> Result<Box<dyn Subject>> {
     let cache = InMemoryCache::new();
     let builder = octocrab::Octocrab::builder().base_uri(url)?.personal_token(TOKEN);
     Ok(Box::new(builder.cache(cache).build()?))
 }
 
-/// A compared client behind a pointer, as the measuring loops take it: what is boxed is a loop of
-/// calls, so that a call itself is as its client makes it.
+/// A compared client behind a pointer, for the measuring loops. A loop of calls is boxed, so that a call
+/// itself is as its client makes it.
 pub trait Subject: Send + Sync {
     fn name(&self) -> &'static str;
 
     /// Makes this many calls, one after the other.
     fn repeat(&self, body: Body, count: u64) -> Boxed<()>;
 
-    /// Makes calls, one after the other, until told to stop; returns how many.
+    /// Makes calls, one after the other, until stopped; returns their number.
     fn until(&self, body: Body, stop: Arc<AtomicBool>) -> Boxed<u64>;
 }
 
 type Boxed<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 
-/// What decoding the bodies takes, as octowire's types have them.
+/// The cost of decoding the bodies with octowire's types.
 pub fn decode(body: Body, bytes: &[u8]) -> Result<u64> {
     Ok(match body {
         Body::Comment => OctowireTypes::comment(&serde_json::from_slice(bytes)?),
@@ -278,7 +278,7 @@ fn check<C: Client>(body: Body, answer: Result<u64>) -> Result<()> {
     }
 }
 
-/// A client and how it is named on the command line.
+/// A client and its name on the command line.
 pub struct Entry {
     pub key: &'static str,
     connect: fn(&str) -> Result<Box<dyn Subject>>,
@@ -292,14 +292,14 @@ impl Entry {
         Self::of::<octocrab::Octocrab>("octocrab"),
     ];
 
-    /// The client that others are compared with, by its place in [`Entry::ALL`].
+    /// The client that others are compared with, by its index in [`Entry::ALL`].
     pub const BASE: usize = 0;
 
     const fn of<C: Client>(key: &'static str) -> Self {
         Self { key, connect: |url| Ok(Box::new(C::connect(url)?)) }
     }
 
-    /// Connects within the runtime that the client is to run on.
+    /// Connects within the client's runtime.
     pub fn connect(&self, url: &str) -> Result<Box<dyn Subject>> {
         (self.connect)(url)
     }

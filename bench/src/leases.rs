@@ -1,4 +1,4 @@
-//! What limits cost that a fleet shares: round trips to Redis, and what is left unused.
+//! The cost of limits that a fleet shares: round trips to Redis, and unused quota.
 
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::{Result, report};
 
 const CLIENTS: usize = 4;
 const TASKS: usize = 50;
-/// GitHub's points a minute, and four times as many calls of one point.
+/// GitHub's points per minute, and four times as many calls of one point.
 const A_MINUTE: u64 = 900;
 const CALLS: u64 = 4 * A_MINUTE;
 
@@ -29,7 +29,7 @@ pub fn run() -> Result<()> {
         let left = Arc::new(AtomicU64::new(CALLS));
         let mut clients = Vec::new();
         for client in 0..CLIENTS {
-            // Each with a connection of its own, as processes have.
+            // Each has its own connection, like processes.
             let store = Counting(redis.connect().await?, Arc::clone(&asked));
             clients.push(Admission::shared(RateLimits::default(), store, &format!("c{client}")));
         }
@@ -50,7 +50,7 @@ pub fn run() -> Result<()> {
             task.await??;
         }
         let took = start.elapsed().as_secs_f64();
-        // The first minute's at once, and the last one's as soon as they may.
+        // The first minute's immediately, and the last one's as soon as they are admitted.
         let least = 60.0 * (CALLS / A_MINUTE - 1) as f64;
         let asked = asked.load(Ordering::Relaxed);
         println!("{CLIENTS} clients of {TASKS} tasks each share {A_MINUTE} points a minute:\n");
@@ -103,7 +103,7 @@ impl Drop for Server {
     }
 }
 
-/// Counts the requests for a lease.
+/// Counts the lease requests.
 #[derive(Debug)]
 struct Counting(Redis, Arc<AtomicU64>);
 

@@ -1,4 +1,4 @@
-//! What it costs to be let through.
+//! The cost of admission.
 
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ pub fn run() -> Result<()> {
     println!("{}; {ROUNDS} rounds.\n", report::machine());
     println!("Admitting a call, and learning from its answer:\n");
     println!("| | ns | a second | allocations |\n|---|--:|--:|--:|");
-    // Every rule is looked at, and none is reached.
+    // Every rule is checked, and none is reached.
     let pacing = Pacing::default().points(u32::MAX);
     let lane = Admission::new(RateLimits::default().pacing(pacing));
 

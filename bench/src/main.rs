@@ -1,7 +1,7 @@
-//! Octowire measured against its peers: see README.md beside this crate.
+//! Octowire measured against other clients: see README.md beside this crate.
 //!
-//! One binary plays all parts, so that one build serves a run: the benchmark starts itself again
-//! as the server, and under callgrind as a client.
+//! One binary has all roles, so that a run needs one build: the benchmark starts itself again as the server,
+//! and under callgrind as a client.
 
 mod allocations;
 mod auth;

@@ -1,4 +1,4 @@
-//! Clocks, counters and what is made of a series of samples.
+//! Clocks, counters and the statistics of a series of samples.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -15,7 +15,7 @@ use crate::clients::Subject;
 /// The CPU time of this process so far, in user and kernel mode and on all threads.
 pub fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
-    // The kernel's clock is neither negative nor has it a second of more than 10^9 ns.
+    // The kernel's clock is not negative, and its nanoseconds are below 10^9.
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
@@ -26,7 +26,7 @@ pub fn cpu(runtime: &Runtime, subject: &dyn Subject, body: Body, calls: u64) -> 
     Ok((cpu_time() - start).as_secs_f64() / calls as f64)
 }
 
-/// As many calls as take about this much CPU time.
+/// The number of calls that take about this much CPU time.
 pub fn calls_in(
     runtime: &Runtime,
     subject: &dyn Subject,
@@ -38,7 +38,7 @@ pub fn calls_in(
     Ok(((sample.as_secs_f64() / one) as u64).max(TRIAL))
 }
 
-/// The allocations of this many calls that follow each other.
+/// The allocations of this many consecutive calls.
 pub fn allocations(
     runtime: &Runtime,
     subject: &dyn Subject,
@@ -51,7 +51,7 @@ pub fn allocations(
     done.map(|()| allocations)
 }
 
-/// Calls a second with this many callers at once.
+/// Calls per second with this number of concurrent callers.
 pub fn rate(
     runtime: &Runtime,
     subject: &dyn Subject,
@@ -74,12 +74,11 @@ pub fn rate(
     })
 }
 
-/// What a series of samples says.
+/// The statistics of a series of samples.
 #[derive(Clone, Copy, Debug)]
 pub struct Summary {
     pub median: f64,
-    /// Half the distance between the quartiles, as a part of the median: half of the samples
-    /// lie this near.
+    /// Half the distance between the quartiles, as a part of the median: half of the samples are within it.
     pub spread: f64,
 }
 
@@ -91,8 +90,8 @@ impl Summary {
         Self { median, spread: between / 2.0 / median }
     }
 
-    /// Of what each sample is to the one taken beside it, so that a machine which slows down for
-    /// a while slows both.
+    /// The statistics of the ratios of paired samples, so that a machine that slows down for a while affects
+    /// both.
     pub fn of_ratios(samples: &[f64], base: &[f64]) -> Self {
         Self::of(samples.iter().zip(base).map(|(sample, base)| sample / base).collect())
     }

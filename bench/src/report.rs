@@ -1,4 +1,4 @@
-//! What was measured, as Markdown.
+//! The measurements, as Markdown.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ pub struct Report {
     pub rates: Vec<Rates>,
 }
 
-/// What a call for this body costs each client.
+/// The cost of a call for this body, for each client.
 #[derive(Debug)]
 pub struct Costs {
     pub body: Body,
@@ -25,14 +25,14 @@ pub struct Costs {
 #[derive(Debug)]
 pub struct Cost {
     pub name: &'static str,
-    /// Seconds a call, one sample a round.
+    /// Seconds per call, one sample per round.
     pub cpu: Vec<f64>,
     pub allocations: Allocations,
     pub counted_calls: u64,
     pub instructions: Option<f64>,
 }
 
-/// The calls a second for this body: for each client and number of callers, one sample a round.
+/// The calls per second for this body: for each client and concurrency, one sample per round.
 #[derive(Debug)]
 pub struct Rates {
     pub body: Body,
@@ -110,7 +110,7 @@ fn or_not(shown: Option<String>) -> String {
     shown.unwrap_or_else(|| "n/a".to_owned())
 }
 
-/// The machine and what was compared on it.
+/// The machine and the compared versions.
 pub fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let processor = std::fs::read_to_string("/proc/cpuinfo").ok();
@@ -131,7 +131,7 @@ pub fn machine() -> String {
     )
 }
 
-/// The version of a package, as the lock file has it.
+/// The version of a package, from the lock file.
 fn version<'a>(lock: &'a str, package: &str) -> &'a str {
     let entry = lock.split_once(&format!("name = \"{package}\"\nversion = \""));
     entry.and_then(|(_, rest)| rest.split('"').next()).unwrap_or("?")

@@ -1,5 +1,5 @@
-//! GitHub as far as a benchmark needs it: fixed bodies with GitHub's headers, over plain HTTP/1.1
-//! on the loopback, in a process of its own so that its CPU time is nobody else's.
+//! A fake of GitHub for benchmarks: fixed bodies with GitHub's headers, over plain HTTP/1.1 on the loopback,
+//! in a separate process so that its CPU time is not attributed to a client.
 
 use std::convert::Infallible;
 use std::io::{BufRead, BufReader, Read};
@@ -22,7 +22,7 @@ use crate::bodies::{self, Body};
 use crate::clients::TOKEN;
 use crate::{Result, auth, calls};
 
-/// What GitHub answers beside the body and what names it.
+/// GitHub's headers beside the body and the request id.
 const HEADERS: [(&str, &str); 24] = [
     ("server", "github.com"),
     ("cache-control", "private, max-age=60, s-maxage=60"),
@@ -87,7 +87,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Its standard input is closed with the handle, and it ends.
+        // Dropping the handle closes its standard input, and it ends.
         drop(self.process.stdin.take());
         let _ = self.process.wait();
     }
@@ -96,7 +96,7 @@ impl Drop for Server {
 /// The server's process: prints its port, and serves until its standard input ends.
 pub fn run() -> Result<()> {
     std::thread::spawn(|| {
-        // However the benchmark ends, this end of the pipe hears of it.
+        // In any case, the end of the benchmark closes this end of the pipe.
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(0);
     });
@@ -122,13 +122,13 @@ async fn serve(answers: Arc<Answers>) -> Result<()> {
             });
             let server = auto::Builder::new(TokioExecutor::new());
             let connection = server.serve_connection(TokioIo::new(stream), service);
-            // A client that leaves amid a request is no concern of the server.
+            // The server ignores a client that disconnects during a request.
             let _ = connection.await;
         });
     }
 }
 
-/// Where tokens are minted; who asks is not looked at.
+/// The token endpoint; it does not check the caller.
 const MINTS_AT: &str = "/app/installations/42/access_tokens";
 
 struct Answers {
@@ -154,7 +154,7 @@ impl Answers {
         Ok(Self { authorization: format!("Bearer {TOKEN}"), mints: AtomicU64::new(0), by_path })
     }
 
-    /// A client that leaves out what GitHub wants would be measured too well, so it is refused.
+    /// A client without the headers that GitHub requires would have an advantage, so it is rejected.
     fn to(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         if request.uri().path() == MINTS_AT {
             self.mints.fetch_add(1, Relaxed);

@@ -1,4 +1,4 @@
-//! What a call waits for a Redis that is far away, and how many round trips it takes.
+//! The time that a call waits for a remote Redis, and the number of its round trips.
 
 use std::time::{Duration, Instant};
 
@@ -21,12 +21,12 @@ use crate::{Result, report};
 
 /// Round trips to the store, in milliseconds.
 const DELAYS: [u64; 4] = [0, 20, 40, 49];
-/// One that is short enough for all that a call asks, by which round trips are counted.
+/// A latency that is short enough for all operations of a call, for counting round trips.
 const COUNTED: u64 = 10;
 const ROUNDS: usize = 5;
 /// Calls before those whose limits are leased.
 const LEASED: usize = 30;
-/// Longer than a lease is good for, and what is known of the cache's log.
+/// Longer than the lifetime of a lease, and of the known position of the cache's log.
 const IDLE: Duration = Duration::from_millis(1_200);
 const CALLS: [&str; 5] = ["a hit", "a miss", "a write", "20 misses at once", "no cache, leased"];
 
@@ -35,7 +35,7 @@ pub fn run() -> Result<()> {
     let redis = Server::start()?;
     let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     runtime.block_on(async {
-        // It answers from here on.
+        // It responds from here on.
         drop(redis.connect().await?);
         let proxy = DelayingProxy::start(redis.port()?).await;
         let github = github().await?;
@@ -81,7 +81,7 @@ async fn measure(
 ) -> Result<Vec<Duration>> {
     let mut all = vec![Vec::new(); CALLS.len()];
     for round in 0..ROUNDS {
-        // A write made it doubtful.
+        // A write invalidated it.
         proxy.set(0);
         sleep(IDLE).await;
         get(cached, "/repos/o/r/stored").await?;
@@ -104,7 +104,7 @@ async fn measure(
         }
         all[3].push(start.elapsed());
         sleep(IDLE).await;
-        // A client leases what it has spent in half a second before.
+        // A client leases the amount that it spent in the previous half second.
         for call in join_all((0..LEASED).map(|_| get(leased, "/repos/o/r"))).await {
             call?;
         }
@@ -125,7 +125,7 @@ async fn get(client: &Client, path: &str) -> Result<Duration> {
     Ok(start.elapsed())
 }
 
-/// A GitHub that answers at once.
+/// A fake of GitHub that responds immediately.
 async fn github() -> Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
@@ -135,7 +135,7 @@ async fn github() -> Result<String> {
             tokio::spawn(async move {
                 let mut request = Vec::new();
                 while let Ok(1..) = socket.read_buf(&mut request).await {
-                    // Requests have no bodies, and come one after the other.
+                    // Requests have no bodies, and are sequential.
                     if !request.ends_with(b"\r\n\r\n") {
                         continue;
                     }

@@ -1,4 +1,4 @@
-//! What it costs to tell of a call.
+//! The cost of reporting a call.
 
 use std::io;
 use std::time::Instant;
@@ -50,7 +50,7 @@ pub fn run() -> Result<()> {
     snapshot()
 }
 
-/// What the dashboard tells whoever opens it, when each of its series has ten minutes.
+/// The dashboard's first event for a browser, when each of its series has ten minutes.
 fn snapshot() -> Result<()> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().build()?;
@@ -78,7 +78,7 @@ async fn measure_snapshot() -> Result<(Summary, usize, usize)> {
     Ok((Summary::of(samples), series, told.len()))
 }
 
-/// The numbers in a value.
+/// The number of numbers in a value.
 fn values(value: &Value) -> usize {
     match value {
         Value::Array(all) => all.iter().map(values).sum(),

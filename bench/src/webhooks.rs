@@ -1,4 +1,4 @@
-//! What webhooks cost: verifying, reading and receiving them.
+//! The cost of webhooks: verifying, decoding and receiving them.
 
 use std::hint::black_box;
 use std::io::Read;
@@ -37,7 +37,7 @@ pub fn run() -> Result<()> {
     receiving()
 }
 
-/// The time of one of these, in seconds, over as many as take a while.
+/// The time of one operation, in seconds, over enough repetitions.
 fn time(mut act: impl FnMut() -> Result<()>) -> Result<f64> {
     let mut times = 1_u32;
     loop {
@@ -99,7 +99,7 @@ fn verification() -> Result<()> {
     Ok(())
 }
 
-/// The payloads that are published, with their events' names.
+/// The published payloads, with the names of their events.
 fn payloads() -> Result<Vec<(String, Vec<u8>)>> {
     let path = "../tests/webhooks/examples/api.github.com.json.gz";
     let packed = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))?;
@@ -126,7 +126,7 @@ fn decoding() -> Result<()> {
         Event::read(name, payload).is_ok_and(|event| !event.is_unknown())
     });
     let typed = typed.count();
-    // The ones that both read, so that both do the same work.
+    // The payloads that both decode, so that both do the same work.
     let both: Vec<_> =
         all.iter().filter(|(name, payload)| octocrab(name, payload).is_some()).collect();
     let bytes: usize = both.iter().map(|(_, payload)| payload.len()).sum();
@@ -206,7 +206,7 @@ enum Kind {
     Receiver,
 }
 
-/// A server on a thread of its own, for as long as the program runs.
+/// A server on its own thread, until the program ends.
 fn serve(kind: Kind) -> Result<SocketAddr> {
     let (tell, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || -> Result<()> {
@@ -233,7 +233,7 @@ fn serve(kind: Kind) -> Result<SocketAddr> {
     Ok(told.recv()?)
 }
 
-/// The least that a receiver of webhooks has to do.
+/// The minimum work of a webhook receiver.
 async fn verify(headers: HeaderMap, body: Bytes) -> StatusCode {
     static KEY: LazyLock<aws_hmac::Key> =
         LazyLock::new(|| aws_hmac::Key::new(aws_hmac::HMAC_SHA256, SECRET.as_bytes()));
@@ -247,7 +247,7 @@ fn sign_with(key: &aws_hmac::Key, body: &[u8]) -> String {
 
     let mut signature = "sha256=".to_owned();
     for byte in aws_hmac::sign(key, body).as_ref() {
-        // A string takes whatever is written.
+        // Writing to a string cannot fail.
         let _ = write!(signature, "{byte:02x}");
     }
     signature
@@ -258,7 +258,7 @@ fn read(body: &Bytes) -> StatusCode {
     StatusCode::ACCEPTED
 }
 
-/// The deliveries a second that are accepted.
+/// The accepted deliveries per second.
 fn rate(address: SocketAddr, body: &str) -> Result<f64> {
     let signature = sign(SECRET, body.as_bytes())?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -285,7 +285,7 @@ fn rate(address: SocketAddr, body: &str) -> Result<f64> {
     })
 }
 
-/// Writes requests and reads answers as bytes, so that the sender takes little of the machine.
+/// Writes requests and reads responses as bytes, so that the sender needs little CPU time.
 async fn send(
     address: SocketAddr,
     number: usize,
@@ -309,7 +309,7 @@ async fn send(
         );
         socket.write_all(&[head.as_bytes(), body.as_bytes()].concat()).await?;
         let mut read = 0;
-        // The answers are short: the text of the receiver's ends in a line break.
+        // The responses are short: the text of the receiver's ends in a line break.
         while !answer[..read].windows(4).any(|end| end == b"\r\n\r\n") {
             let more = socket.read(&mut answer[read..]).await?;
             if more == 0 {

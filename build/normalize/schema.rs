@@ -1,12 +1,11 @@
-//! Schemas, in the few words that typify is given: `type`, `format` (of times
-//! alone), `enum`, `properties`, `required`, `additionalProperties`, `items`,
-//! `oneOf`, `$ref`, `nullable` and `description`.
+//! Schemas, in the keywords that typify receives: `type`, `format` (of times alone), `enum`, `properties`,
+//! `required`, `additionalProperties`, `items`, `oneOf`, `$ref`, `nullable` and `description`.
 //!
 //! - `allOf` is merged, `anyOf` is read as `oneOf`, and a union beside
 //!   `properties` becomes optional properties;
 //! - `null` among an enum's values or a union's variants is `nullable`;
-//! - limits (lengths, patterns, ranges), defaults, examples and titles go:
-//!   GitHub checks limits, sends defaults itself, and titles collide;
+//! - bounds (lengths, patterns, ranges), defaults, examples and titles are removed: GitHub checks bounds,
+//!   applies defaults itself, and titles collide;
 //! - enum values that differ only in `+` and `-` are spelled out, see
 //!   [`unescape_enum_value`];
 //! - a `number` that is an id or a count is an integer, see [`is_whole`].
@@ -23,16 +22,14 @@ use crate::build::names::squashed;
 use crate::build::required::NOT_REQUIRED;
 use crate::build::tolerate::DISCRIMINATOR;
 
-/// How deep schemas may nest before it must be a mistake. What reads them
-/// later recurses, and a thread's stack may be as small as 1 MiB.
+/// Maximum nesting of schemas. Later readers recurse, and the stack of a thread can be as small as 1 MiB.
 const MAX_DEPTH: usize = 30;
 
-/// How many schemas may be rewritten, with those that are merged into others. All of GitHub's are some
-/// 100,000.
+/// Maximum number of rewritten schemas, including those that are merged into others. All of GitHub's are
+/// about 100,000.
 const MAX_REWRITTEN: usize = 2_000_000;
 
-/// Component names that would hide what generated code and its readers mean by
-/// them.
+/// Component names that would shadow names in generated code.
 const RESERVED: [&str; 15] = [
     "box", "clone", "debug", "default", "from", "hash", "into", "option", "result", "self",
     "string", "tryfrom", "tryinto", "value", "vec",
@@ -45,9 +42,9 @@ pub struct Schemas<'a> {
     done: Map<String, Value>,
     hoisted: BTreeSet<String>,
     depth: usize,
-    /// How many schemas were rewritten, or merged into another.
+    /// The number of schemas that were rewritten, or merged into another.
     rewritten: Cell<usize>,
-    /// Whether what is hoisted belongs to a single operation.
+    /// Whether hoisted schemas belong to a single operation.
     of_operation: bool,
 }
 
@@ -70,12 +67,12 @@ impl<'a> Schemas<'a> {
         self.done
     }
 
-    /// From now on, what is hoisted belongs to components.
+    /// From now on, hoisted schemas belong to components.
     pub fn leave_operations(&mut self) {
         self.of_operation = false;
     }
 
-    /// Rewrites one component, unless another stands for it.
+    /// Rewrites one component, unless it is an alias of another.
     pub fn component(&mut self, name: &str) -> Result<()> {
         let written = written_name(name);
         if self.stands_for(name) != name || self.done.contains_key(&written) {
@@ -88,8 +85,7 @@ impl<'a> Schemas<'a> {
         Ok(())
     }
 
-    /// Rewrites a schema that is used somewhere. `name` is what it would be
-    /// called if it becomes a component.
+    /// Rewrites a schema at the place of its use. `name` is its name if it becomes a component.
     pub fn schema(&mut self, raw: &Value, name: &str, at: &str) -> Result<Value> {
         let schema = self.inline(raw, name, at)?;
         let named = schema.get("properties").is_some()
@@ -108,12 +104,11 @@ impl<'a> Schemas<'a> {
         Ok(reference)
     }
 
-    /// Makes a component of an inline schema.
+    /// Turns an inline schema into a component.
     fn hoist(&mut self, name: &str, mut schema: Value, at: &str) -> Result<Value> {
         let taken = self.reserved.contains(&squashed(name));
         let free = if taken { format!("{name}-inline") } else { name.to_owned() };
-        // A number would make it unique, but which of the two gets it would depend on
-        // what is selected.
+        // A number would make it unique, but its assignment would depend on the selection.
         if self.reserved.contains(&squashed(&free)) || !self.hoisted.insert(squashed(&free)) {
             let message = format!(
                 "inline schema name `{free}` is already in use: make this schema a component with \
@@ -128,8 +123,8 @@ impl<'a> Schemas<'a> {
         Ok(reference(&free))
     }
 
-    /// The component that a component's name stands for: `nullable-x` is `x`
-    /// where [`select`](crate::build::select) found the two to be the same.
+    /// Resolves a component's name: `nullable-x` is `x` if [`select`](crate::build::select) found the two to
+    /// be the same.
     fn stands_for<'n>(&'n self, name: &'n str) -> &'n str {
         let schema = &self.document["components"]["schemas"][name];
         let base = name
@@ -204,14 +199,14 @@ impl<'a> Schemas<'a> {
         Ok(if is_nullable { nullable(reference) } else { reference })
     }
 
-    /// `allOf` around one `$ref` only, which is how a `$ref` is described.
+    /// `allOf` around a single `$ref`, which is the notation for a `$ref` with a description.
     fn single_reference<'v>(&self, raw: &'v Value) -> Option<&'v str> {
         let parts = raw["allOf"].as_array()?;
         let lone = parts.len() == 1 && raw.get("properties").is_none();
         if lone { parts[0].get("$ref")?.as_str() } else { None }
     }
 
-    /// One schema that says what all parts say together.
+    /// Merges all parts into one schema.
     fn merge_all_of(&self, raw: &Value, at: &str, depth: usize) -> Result<Value> {
         if depth > MAX_DEPTH {
             return Err(Error::new(STAGE, at, "an `allOf` contains itself"));
@@ -231,7 +226,7 @@ impl<'a> Schemas<'a> {
         Ok(merged)
     }
 
-    /// An object that is also a union: what the variants add becomes optional.
+    /// An object that is also a union: the properties of the variants become optional.
     fn absorb_union(&self, raw: &Value, at: &str) -> Result<Value> {
         let mut object = raw.clone();
         for key in ["oneOf", "anyOf"] {
@@ -289,7 +284,7 @@ impl<'a> Schemas<'a> {
             variants.remove(0)
         } else if !variants.is_empty() && variants.iter().all(|variant| variant["type"] == "array")
         {
-            // Lists of this or of that are read as a list of either.
+            // Lists of either type are read as a list of a union.
             let items: Vec<&Value> = variants.iter().map(|variant| &variant["items"]).collect();
             let either = self.hoist(&format!("{name}-item"), json!({ "oneOf": items }), at)?;
             json!({ "type": "array", "items": either })
@@ -386,8 +381,8 @@ impl<'a> Schemas<'a> {
 /// Ends of the names of properties that count or identify something.
 const WHOLE: [&str; 7] = ["id", "ids", "number", "count", "size", "line", "column"];
 
-/// Whether a `number` is an integer: it is called as ids, counts and places are, and the document
-/// has no fraction for it.
+/// Returns whether a `number` is an integer: its name is that of an id, a count or an index, and the
+/// description has no fraction for it.
 pub fn is_whole(raw: &Value, at: &str) -> bool {
     let name = at.strip_suffix("/items").unwrap_or(at);
     let Some((_, name)) = name.rsplit_once("/properties/") else { return false };
@@ -423,9 +418,8 @@ pub fn without_null(mut schema: Value) -> Value {
     schema
 }
 
-/// Gives back the value that the document has, of one that was spelled out
-/// for typify: `+1` is `-plus\u{E000}1` there, so that `+1` and `-1` do not
-/// both become `1`.
+/// Returns the description's value for one that was spelled out for typify: `+1` is `-plus\u{E000}1` there,
+/// so that `+1` and `-1` do not both become `1`.
 pub fn unescape_enum_value(value: &str) -> String {
     value.replace("-plus\u{E000}", "+").replace("-minus\u{E000}", "-")
 }
@@ -473,8 +467,7 @@ fn merge_strings(variants: &[Value]) -> Value {
     json!({ "type": "string", "enum": values })
 }
 
-/// Adds what `part` says to `merged`. Where both describe a property, the
-/// description that says more stays.
+/// Adds `part` to `merged`. If both describe a property, the more specific description stays.
 fn merge_schema(merged: &mut Value, part: Value) {
     let (Some(merged), Value::Object(part)) = (merged.as_object_mut(), part) else { return };
     for (key, value) in part {
@@ -506,7 +499,7 @@ fn merge_schema(merged: &mut Value, part: Value) {
     }
 }
 
-/// How much a schema says: a reference or properties most, a bare type least.
+/// The specificity of a schema: a reference or properties most, a bare type least.
 fn weight(schema: &Value) -> usize {
     if schema.get("$ref").is_some() || schema.get("properties").is_some() {
         2
@@ -523,7 +516,7 @@ fn reference(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
 }
 
-/// The name that a component is written by.
+/// The name under which a component is written.
 fn written_name(name: &str) -> String {
     let hides = RESERVED.contains(&squashed(name).as_str());
     if hides { format!("{name}-object") } else { name.to_owned() }

@@ -1,14 +1,14 @@
-//! What the variants of a union are called, which the document does not say.
+//! Names for the variants of a union, which the description does not contain.
 //!
-//! A name follows from the union alone, never from what else is selected. In
-//! this order, the first that no sibling has as well:
+//! A name depends only on the union, never on the selection. The first of these that no sibling shares is
+//! used:
 //!
 //! - its title;
 //! - the component that it extends by `allOf`;
 //! - the only value of one of its properties, such as `"data_type": "iteration"`;
 //! - `object` or `list`, if it is the only one;
-//! - `with-…` and a property that only this one has, required ones first;
-//! - `variant-…` and its place.
+//! - `with-…` and a property that only this variant has, required ones first;
+//! - `variant-…` and its index.
 
 use std::collections::BTreeSet;
 
@@ -18,13 +18,13 @@ use super::STAGE;
 use crate::build::document::{self, schema_name};
 use crate::build::names::snake;
 
-/// A variant with what all its `allOf` parts say.
+/// A variant with the merged content of its `allOf` parts.
 struct Variant<'a> {
     raw: &'a Value,
     parts: Vec<&'a Value>,
 }
 
-/// What to append to the union's name for each of its variants.
+/// The suffixes of the union's name for each of its variants.
 pub fn names(document: &Value, union: &str, raw: &[&Value]) -> Vec<String> {
     let variants: Vec<Variant<'_>> = raw
         .iter()
@@ -59,12 +59,12 @@ pub fn names(document: &Value, union: &str, raw: &[&Value]) -> Vec<String> {
     numbered.map(|(index, name)| name.unwrap_or_else(|| format!("variant-{index}"))).collect()
 }
 
-/// How deep `allOf` may nest; deeper is a mistake that another place reports.
+/// Maximum nesting of `allOf`; deeper is a defect that another place reports.
 const MAX_DEPTH: usize = 30;
 
 fn collect<'a>(document: &'a Value, raw: &'a Value, parts: &mut Vec<&'a Value>, depth: usize) {
     let Ok(schema) = document::resolve(document, raw, STAGE, "") else { return };
-    // A part that is there already says no more.
+    // A repeated part adds nothing.
     if parts.iter().any(|part| std::ptr::eq(*part, schema)) {
         return;
     }
@@ -106,7 +106,7 @@ fn title(variant: &Variant<'_>) -> Option<String> {
     variant.raw["title"].as_str().map(str::to_owned)
 }
 
-/// The first component of an `allOf`, without the words that the union's name begins with too.
+/// The first component of an `allOf`, without the words with which the union's name also begins.
 fn extended(variant: &Variant<'_>, union: &str) -> Option<String> {
     let mut references =
         document::array(variant.raw, "allOf").filter_map(|part| part["$ref"].as_str());
@@ -116,7 +116,7 @@ fn extended(variant: &Variant<'_>, union: &str) -> Option<String> {
     Some(if rest.is_empty() { name.to_owned() } else { rest.join("-") })
 }
 
-/// The value of a property that may have no other, and has others in the siblings.
+/// The value of a property that has only one, and other values in the siblings.
 fn constant(document: &Value, variants: &[Variant<'_>], index: usize) -> Option<String> {
     let values = |variant: &Variant<'_>, property: &str| -> Option<BTreeSet<String>> {
         let (_, schema) = variant.properties().find(|(name, _)| *name == property)?;

@@ -1,9 +1,7 @@
-//! The properties of a body that have setters of their own: an object's, or
-//! all those of a union's objects.
+//! The properties of a body that have their own setters: those of an object, or of all objects of a union.
 //!
-//! A setter takes whatever any variant of the union takes, so that nothing
-//! which the document allows is out of its reach: the values of all enums, or
-//! a union of its own, named after the body and the property.
+//! A setter accepts the values of any variant of the union, so that every permitted value can be set: the
+//! values of all enums, or a separate union, named after the body and the property.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,8 +11,7 @@ use crate::build::names;
 
 type Types = BTreeMap<String, Definition>;
 
-/// The properties of a body. Types that its setters need beside the variants'
-/// own are added to `types`.
+/// The properties of a body. Adds the types that its setters need beside the variants' own to `types`.
 pub fn properties(body: &Type, types: &mut Types) -> Vec<Property> {
     let mut found = Vec::new();
     gather(body, types, true, &mut BTreeSet::new(), &mut found);
@@ -36,7 +33,7 @@ fn gather<'t>(
     found: &mut Vec<(Property, Vec<Type>)>,
 ) {
     let Type::Named(name) = of.unboxed() else { return };
-    // A union may have itself as a variant, or another one that has it.
+    // A union can have itself as a variant, or another one that has it.
     if !seen.insert(name) {
         return;
     }
@@ -85,7 +82,7 @@ fn property(field: &Field, all: bool) -> Property {
     }
 }
 
-/// The type that takes what any of these takes. A new one is called `name`.
+/// The type that accepts the values of any of these. A new one has the name `name`.
 fn unite(body: &str, name: &str, property: &str, all: Vec<Type>, types: &mut Types) -> Type {
     let mut distinct: Vec<Type> = Vec::new();
     for of in all {
@@ -117,7 +114,7 @@ fn unite(body: &str, name: &str, property: &str, all: Vec<Type>, types: &mut Typ
     add(name, property, kind, types)
 }
 
-/// A record that is inline is named after one of the body's variants, which says nothing here.
+/// An inline record is named after one of the body's variants, which is not meaningful here.
 fn name_object(body: &str, kind: &mut Kind, types: &Types) {
     let Kind::Union(variants) = kind else { return };
     let is_inline = |of: &Type| {
@@ -138,7 +135,7 @@ fn item(of: &Type) -> Option<Type> {
     }
 }
 
-/// The strings that a type takes: `Some(None)` for any, `None` for what is no string.
+/// The strings of a type: `Some(None)` for any, `None` for a type that is not a string.
 #[allow(clippy::option_option, reason = "any string is not the same as none")]
 fn values(of: &Type, types: &Types) -> Option<Option<Vec<Value>>> {
     match of.unboxed() {
@@ -155,7 +152,7 @@ fn values(of: &Type, types: &Types) -> Option<Option<Vec<Value>>> {
 fn united(all: Vec<Option<Vec<Value>>>) -> Option<Vec<Value>> {
     let mut united: Vec<Value> = Vec::new();
     for value in all.into_iter().collect::<Option<Vec<_>>>()?.into_iter().flatten() {
-        // Two enums may call different values the same; the second is then `…_`.
+        // Two enums can have different values with the same variant name; the second is then `…_`.
         if united.iter().any(|other| other.name == value.name) {
             continue;
         }
@@ -168,7 +165,7 @@ fn united(all: Vec<Option<Vec<Value>>>) -> Option<Vec<Value>> {
     Some(united)
 }
 
-/// Adds a type, unless it is there already since two operations have this body.
+/// Adds a type, unless it exists already since two operations have this body.
 fn add(name: &str, property: &str, kind: Kind, types: &mut Types) -> Type {
     let doc = format!("What the property `{property}` of a body may be.");
     let definition = Definition { doc, kind };

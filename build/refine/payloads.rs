@@ -1,4 +1,4 @@
-//! What is known of a webhook's payload beside its type: where it says whom it concerns.
+//! Metadata of a webhook's payload beside its type: the fields of the affected resources.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,31 +11,31 @@ use crate::build::webhooks::{WEBHOOKS, Webhook};
 /// A webhook with its payload's type.
 pub struct Payload {
     pub webhook: Webhook,
-    /// The name of its type, and the one that this is an alias of, if it is one.
+    /// The name of its type, and the target if this is an alias.
     pub name: String,
     pub resolved: String,
     pub shape: Shape,
 }
 
-/// What a payload's type is.
+/// The kind of a payload's type.
 pub enum Shape {
     Record(Says),
-    /// One of several records, by variant and by name; what else it may be is not one of its shapes.
+    /// One of several records, by variant and by name; other alternatives are not shapes.
     Union(Vec<(String, String, Says)>),
-    /// Neither: nothing is known of it.
+    /// Neither: it has no known fields.
     Other,
 }
 
-/// What a record says of the delivery, and in which field.
+/// The information about the delivery in a record, and its field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Says {
-    /// Whom it concerns.
+    /// The affected resource.
     pub roles: Vec<(Role, String)>,
-    /// What was done, where that is text of any kind.
+    /// The action, if it is a text of any kind.
     pub action: Option<String>,
 }
 
-/// What somebody or something has to do with a delivery.
+/// The relation of a resource to a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
     Sender,
@@ -60,7 +60,7 @@ impl Role {
         }
     }
 
-    /// The property that names it beside its `id`, if there is one.
+    /// The property with its name beside its `id`, if there is one.
     pub fn label(self) -> Option<&'static str> {
         match self {
             Self::Sender | Self::Organization => Some("login"),
@@ -71,14 +71,14 @@ impl Role {
     }
 }
 
-/// A type of somebody or something that payloads concern.
+/// The type of a resource that payloads concern.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Concerned {
     pub of: String,
     pub label: Option<&'static str>,
 }
 
-/// The payloads of the webhooks, whose types are given in their order.
+/// The payloads of the webhooks, whose types are in the same order.
 pub fn payloads<'a>(
     webhooks: Vec<Webhook>,
     outputs: impl Iterator<Item = Option<&'a Type>>,
@@ -98,7 +98,7 @@ pub fn payloads<'a>(
     webhooks.into_iter().zip(outputs).map(payload).collect()
 }
 
-/// The types of those whom the payloads concern.
+/// The types of the resources that the payloads concern.
 pub fn concerned(
     payloads: &[Payload],
     types: &BTreeMap<String, Definition>,
@@ -123,7 +123,7 @@ pub fn concerned(
     concerned
 }
 
-/// A payload's type says in its documentation what it is delivered for.
+/// Documents the deliveries of a payload's type.
 fn describe(definition: &mut Definition, webhook: &Webhook) {
     let action = match webhook.actions.as_slice() {
         [] => String::new(),
@@ -171,7 +171,7 @@ fn fields<'a>(name: &str, types: &'a BTreeMap<String, Definition>) -> Option<&'a
     }
 }
 
-/// A record by the name that its definition has, with its fields.
+/// A record by the name of its definition, with its fields.
 fn record<'a>(
     of: &'a Type,
     types: &'a BTreeMap<String, Definition>,

@@ -1,5 +1,4 @@
-//! The generated calls: a builder for each operation, a handle for each
-//! scope, and the operation table.
+//! The generated calls: a builder for each operation, a handle for each scope, and the operation table.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
@@ -45,7 +44,7 @@ fn module(out: &mut String, scope: &str, calls: &[(usize, &Call)]) -> fmt::Resul
     writeln!(out, "}}")
 }
 
-/// Says in the documentation which feature a scope needs.
+/// Documents the feature that a scope needs.
 fn feature(calls: &[(usize, &Call)]) -> String {
     let tags: BTreeSet<&str> = calls.iter().map(|(_, call)| call.operation.tag.as_str()).collect();
     let tags: Vec<String> = tags.iter().map(|tag| format!("feature = {tag:?}")).collect();
@@ -153,7 +152,7 @@ fn argument_setter(
     }
 }
 
-/// What setters take of which GitHub or Rust has several forms.
+/// The inputs of setters for types with several forms at GitHub or in Rust.
 const INTEGER: &str = "crate::IntoInteger";
 const TEXT: &str = "crate::IntoText";
 const LIST: &str = "crate::IntoList";
@@ -161,12 +160,12 @@ const TIME: &str = "crate::IntoTime";
 const DATE: &str = "crate::IntoDate";
 const TIME_RANGE: &str = "crate::IntoTimeRange";
 
-/// What setters of other types take.
+/// The inputs of setters of other types.
 fn into(of: &str) -> String {
     format!("::core::convert::TryInto<{of}, Error: ::core::fmt::Display>")
 }
 
-/// The name that a parameter is sent by.
+/// The name under which a parameter is sent.
 fn wire_name(parameter: &Parameter) -> String {
     let brackets = if parameter.brackets { "[]" } else { "" };
     format!("{}{brackets}", parameter.name)
@@ -245,7 +244,7 @@ fn property_setter(out: &mut String, property: &Property) -> fmt::Result {
     Ok(())
 }
 
-/// A setter of one value, which may be anything that is `from`.
+/// A setter of one value, which accepts any `Into`.
 fn one(out: &mut String, ident: &str, from: &str, set: &str) -> fmt::Result {
     writeln!(
         out,
@@ -253,7 +252,7 @@ fn one(out: &mut String, ident: &str, from: &str, set: &str) -> fmt::Result {
     )
 }
 
-/// A setter of a list, whose items may be anything that is `from`.
+/// A setter of a list, whose items accept any `Into`.
 fn many(out: &mut String, ident: &str, from: &str, set: &str) -> fmt::Result {
     writeln!(
         out,
@@ -311,7 +310,7 @@ fn sending(out: &mut String, call: &Call) -> fmt::Result {
     )
 }
 
-/// What a page with the list in a field says.
+/// The metadata of a page with the list in a field.
 fn listed(field: &ListField) -> String {
     let total = field.total.as_ref();
     let total = total.map(|total| format!("crate::pages::TotalCount::total(page.{total})"));
@@ -325,7 +324,7 @@ fn listed(field: &ListField) -> String {
     )
 }
 
-/// An optional text, as Rust.
+/// An optional text, in Rust source.
 fn option(text: Option<&String>) -> String {
     match text {
         Some(text) => format!("::core::option::Option::Some({text:?})"),
@@ -365,12 +364,12 @@ fn handle(out: &mut String, scope: &str, calls: &[(usize, &Call)]) -> fmt::Resul
     writeln!(out, "}}")
 }
 
-/// A name that [`check`] found to be one.
+/// A name that [`check`] has validated.
 fn named(ident: Option<String>) -> String {
     ident.unwrap_or_default()
 }
 
-/// Whether every scope and operation has a name of its own in Rust.
+/// Checks that every scope and operation has a distinct name in Rust.
 pub fn check(refined: &Refined) -> Result<()> {
     let mut taken: BTreeSet<(String, String)> = BTreeSet::new();
     let mut scopes: BTreeMap<String, &str> = BTreeMap::new();
@@ -381,7 +380,7 @@ pub fn check(refined: &Refined) -> Result<()> {
         let (Some(scope), Some(name)) = (snake(operation.scope()), pascal(operation.name())) else {
             return fail(format!("`{}` cannot be converted to a Rust identifier", operation.id));
         };
-        // The module of types, and what the client can do by itself.
+        // The module of types, and the client's own methods.
         if ["types", "builder", "request", "graphql", "new", "clone"].contains(&scope.as_str()) {
             return fail(format!("a scope cannot be called `{scope}`"));
         }

@@ -1,4 +1,4 @@
-//! GitHub's Markdown as rustdoc takes it.
+//! Converts GitHub's Markdown for rustdoc.
 
 use std::fmt::{self, Write};
 
@@ -12,7 +12,7 @@ pub fn doc(out: &mut String, indent: &str, text: &str) -> fmt::Result {
         let trimmed = line.trim_start();
         if trimmed.starts_with("```") {
             fenced = !fenced;
-            // A fence without a language is Rust to rustdoc, and would be run.
+            // rustdoc treats a fence without a language as Rust, and would run it.
             let fence = if fenced { "```text" } else { "```" };
             writeln!(out, "{indent}/// {fence}")?;
         } else if fenced {
@@ -22,7 +22,7 @@ pub fn doc(out: &mut String, indent: &str, text: &str) -> fmt::Result {
                 writeln!(out, "{indent}///")?;
             }
         } else {
-            // Four spaces would make a code block, and that a doc test.
+            // Four spaces would start a code block, which would become a doc test.
             let depth = (line.len() - trimmed.len()).min(3);
             writeln!(out, "{indent}/// {:depth$}{}", "", inline(trimmed))?;
         }
@@ -40,8 +40,8 @@ pub fn summary(text: &str) -> String {
     if line.is_empty() || line.ends_with('.') { line.to_owned() } else { format!("{line}.") }
 }
 
-/// One line: links made absolute, callouts named, and outside of code
-/// whatever rustdoc would take for HTML or for a link to an item escaped.
+/// One line: links made absolute, callouts named, and text outside of code escaped if rustdoc would treat it
+/// as HTML or as a link to an item.
 fn inline(line: &str) -> String {
     let line = callout(line).replace("](/", "](https://docs.github.com/");
     let mut shown = String::with_capacity(line.len());
@@ -77,7 +77,7 @@ fn inline(line: &str) -> String {
         }
         rest = after;
     }
-    // Code that this line does not close is closed, since rustdoc reads it over lines.
+    // Code that this line does not close is closed here, since rustdoc reads it across lines.
     if code {
         shown = shown.replace('`', "\\`");
     }
@@ -121,7 +121,7 @@ fn is_bare_url(rest: &str, before: &str) -> bool {
     (rest.starts_with("https://") || rest.starts_with("http://"))
         && !before.ends_with(['(', '<', '"'])
         && !before.ends_with("](")
-        // Inside a link's text a URL is only text.
+        // Within a link's text, a URL is only text.
         && before.rfind('[').is_none_or(|open| before[open..].contains(']') || before[..open].ends_with('\\'))
 }
 

@@ -1,5 +1,5 @@
-//! The generated events of webhooks: an enum of events, and for each event that has actions an enum
-//! of these. What they are made of is in `src/webhooks/event/generated.rs`.
+//! The generated webhook events: an enum of events, and for each event with actions an enum of these. Their
+//! building blocks are in `src/webhooks/event/generated.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
@@ -12,7 +12,7 @@ use crate::build::names::pascal;
 use crate::build::refine::{Concerned, Payload, Says, Shape};
 use crate::build::webhooks::WEBHOOKS;
 
-/// Where the macros are.
+/// The path of the macros.
 const MACROS: &str = "crate::webhooks::event::generated";
 
 pub fn write(payloads: &[Payload], concerned: &BTreeSet<Concerned>) -> Result<String> {
@@ -49,7 +49,7 @@ fn write_all(
         let label = label.map(|label| format!(", {label}")).unwrap_or_default();
         writeln!(out, "{MACROS}::concerned! {{ {of}{label} }}")?;
     }
-    // Of payloads that are the same, one is written.
+    // Of equal payloads, one is written.
     let mut records: BTreeMap<&str, &Says> = BTreeMap::new();
     let mut unions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut others = BTreeSet::new();
@@ -132,14 +132,14 @@ fn about(out: &mut String, indent: &str, payload: &Payload, text: &str) -> fmt::
     doc(out, indent, &text)
 }
 
-/// A variant's name, which no other may have.
+/// A variant's name, which is unique.
 fn ident<'a>(name: &'a str, key: &str, taken: &mut BTreeMap<String, &'a str>) -> Result<String> {
     let fail =
         |message: String| Err(Error::new(STAGE, document::pointer(&[WEBHOOKS, key]), message));
     let Some(mut ident) = pascal(name) else {
         return fail(format!("`{name}` cannot be converted to a Rust identifier"));
     };
-    // What the document does not have goes by this name.
+    // The name for events that the description does not have.
     if ident == "Unknown" {
         "UnknownVariant".clone_into(&mut ident);
     }

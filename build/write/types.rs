@@ -11,11 +11,10 @@ use crate::build::names::squashed;
 use crate::build::refine::Refined;
 use crate::build::tolerate::{Discriminator, OBJECT};
 
-/// An optional record that is read and larger than this, in bytes as [`Sizes`] counts them, is
-/// boxed.
+/// An optional response record that is larger than this, in bytes as [`Sizes`] counts them, is boxed.
 ///
-/// A user is half as large, and stays where it is; a repository, an app or a comment, which few
-/// answers carry, would make each record that may hold it several kilobytes large.
+/// A user is half as large, and is not boxed. A repository, an app or a comment, which few responses contain,
+/// would make each record with such a field several kilobytes large.
 const LARGE: usize = 1024;
 
 pub fn write(out: &mut String, refined: &Refined) -> fmt::Result {
@@ -58,7 +57,7 @@ pub fn write(out: &mut String, refined: &Refined) -> fmt::Result {
     writeln!(out, "}}")
 }
 
-/// Refuses a discriminator that decides nothing: the build would go on, and every value would be raw
+/// Rejects a discriminator without effect: otherwise the build would continue, and every value would be raw
 /// JSON.
 pub fn check(refined: &Refined) -> Result<()> {
     let read = refined.types.iter().filter(|(name, _)| refined.read.contains(*name));
@@ -82,17 +81,17 @@ pub fn check(refined: &Refined) -> Result<()> {
     Ok(())
 }
 
-/// About how many bytes a value takes, on a machine of 64 bits.
+/// The approximate size of a value in bytes, on a 64-bit machine.
 ///
-/// It counts what the document says and not what the compiler lays out, so that a type is the
-/// same in every build.
+/// It is calculated from the description instead of the compiler's layout, so that a type is the same in
+/// every build.
 struct Sizes<'a> {
     refined: &'a Refined,
     known: BTreeMap<&'a str, usize>,
 }
 
 impl<'a> Sizes<'a> {
-    /// The fields, with those that are large and often absent in a `Box`.
+    /// The fields, with large and often absent ones in a `Box`.
     fn boxed(&mut self, fields: &'a [Field]) -> Vec<Cow<'a, Field>> {
         let boxed = |field: &'a Field| match &field.of {
             Type::Option(of) if self.of(of) > LARGE => {
@@ -118,7 +117,7 @@ impl<'a> Sizes<'a> {
         if let Some(known) = self.known.get(name) {
             return *known;
         }
-        // A type can only hold itself behind a pointer; should it not, this ends nevertheless.
+        // A type can contain itself only behind a pointer; the bound also handles a defect.
         self.known.insert(name, 0);
         let size = match self.refined.types.get(name).map(|definition| &definition.kind) {
             Some(Kind::Alias(of)) => self.of(of),
@@ -139,8 +138,8 @@ impl<'a> Sizes<'a> {
     }
 }
 
-/// The macros take documentation as an attribute inside their braces, so the
-/// doc comment that is already written moves there.
+/// The macros take documentation as an attribute inside their braces, so the existing doc comment moves
+/// there.
 fn inside(out: &mut String, definition: &Definition, name: &str) -> String {
     let mut comment = String::new();
     // Writing to a string cannot fail.
@@ -159,7 +158,7 @@ fn string_enum(
     let comment = inside(out, definition, name);
     let kind = if is_read { "open_enum" } else { "closed_enum" };
     writeln!(out, "wire::{kind}! {{\n{comment}{name} {{")?;
-    // The enum has a variant of this name for what the document does not name.
+    // The enum has a variant with this name for unknown values.
     let reserved = if is_read { "Unknown" } else { "Other" };
     for Value { ident, name } in values {
         let ident = if ident == reserved { renamed(ident, values) } else { ident.clone() };
@@ -168,7 +167,7 @@ fn string_enum(
     writeln!(out, "}}\n}}")
 }
 
-/// `OtherValue` of `Other`, or longer if another value is called so.
+/// `OtherValue` for `Other`, or longer if another value has that name.
 fn renamed(ident: &str, values: &[Value]) -> String {
     let mut renamed = format!("{ident}Value");
     while values.iter().any(|value| value.ident == renamed) {
@@ -201,7 +200,7 @@ fn union(
     conversions(out, refined, name, variants)
 }
 
-/// The values that a variant fits, in the words of `wire::read_union!`.
+/// The values that a variant fits, in the syntax of `wire::read_union!`.
 fn shape(refined: &Refined, of: &Type, constants: &[Constant]) -> String {
     if let Some((record, fields)) = record_of(refined, of) {
         let required: Vec<String> = fields
@@ -228,17 +227,17 @@ fn shape(refined: &Refined, of: &Type, constants: &[Constant]) -> String {
             Some((name, Kind::Union(_))) => return format!("Union {{ {name} }}"),
             _ => "String",
         },
-        // Times, and all else that is a string in JSON.
+        // Times, and all other types that are strings in JSON.
         _ => "String",
     };
     simple.to_owned()
 }
 
-/// A property and the values of which a record has one.
+/// A property, and the values that a record has for it.
 type Constant<'a> = (&'a str, Vec<&'a str>);
 
-/// The properties of each variant whose values tell it from others: those that are an enum in two
-/// variants at least, without a value in common.
+/// The properties of each variant whose values distinguish it from others: those that are an enum in at least
+/// two variants, without a common value.
 fn constants<'a>(refined: &'a Refined, variants: &'a [Variant]) -> Vec<Vec<Constant<'a>>> {
     let all: Vec<Vec<Constant<'a>>> =
         variants.iter().map(|variant| enums_of(refined, &variant.of)).collect();
@@ -288,7 +287,7 @@ fn record_of<'a>(refined: &'a Refined, of: &'a Type) -> Option<(&'a str, &'a [Fi
     }
 }
 
-/// `From` for each variant that a type is enough to choose.
+/// `From` for each variant that its type identifies.
 fn conversions(
     out: &mut String,
     refined: &Refined,
@@ -320,7 +319,7 @@ fn conversions(
     Ok(())
 }
 
-/// A type as it is written, by the name that its definition has.
+/// A type in source form, by the name of its definition.
 fn meant(refined: &Refined, of: &Type) -> String {
     match of {
         Type::Named(name) => match &refined.types.get(name).map(|definition| &definition.kind) {
@@ -359,7 +358,7 @@ fn record(
     if is_read { read_fields(out, refined, name, fields) } else { Ok(()) }
 }
 
-/// `new(…)` with what is required, and a setter for everything else.
+/// `new(…)` with the required properties, and a setter for each other one.
 fn constructor(out: &mut String, name: &str, fields: &[Cow<Field>]) -> fmt::Result {
     let required: Vec<&Cow<Field>> = fields.iter().filter(|field| field.required).collect();
     let parameters: Vec<String> = required
@@ -411,7 +410,7 @@ fn write_fields(out: &mut String, name: &str, fields: &[Cow<Field>], is_read: bo
                 "for (name, value) in &self.{ident} {{ _to.serialize_entry(name, value)?; }}"
             )?;
         } else if !is_read && is_time(of.unwrapped().unwrapped()) {
-            // As the setters of calls send times.
+            // In the same way as the setters of calls send times.
             match of {
                 Type::Option(of) if matches!(**of, Type::Option(_)) => writeln!(
                     out,
@@ -492,18 +491,18 @@ fn read_fields(
     writeln!(out, "}}")
 }
 
-/// The map of all properties without a field, if a record has one. One that is read and has none keeps
-/// them as unknown properties.
+/// The map of all properties without a field, if a record has one. A response record without one keeps them
+/// as unknown properties.
 fn rest_of<'a>(fields: &'a [Cow<'_, Field>]) -> Option<&'a Field> {
     fields.iter().map(|field| &**field).find(|field| field.rest)
 }
 
-/// Whether `null` is a value of the type.
+/// Returns whether `null` is a value of the type.
 fn takes_null(of: &Type) -> bool {
     matches!(of, Type::Option(_)) || *of == Type::path("::serde_json::Value")
 }
 
-/// Chooses the variants of the unions that another property decides.
+/// Chooses the variants of unions that another property determines.
 fn complete(out: &mut String, refined: &Refined, fields: &[Cow<Field>]) -> fmt::Result {
     let decided = fields.iter().filter_map(|field| Some((field, field.decided_by.as_ref()?)));
     let mut lines = String::new();
@@ -530,8 +529,7 @@ fn complete(out: &mut String, refined: &Refined, fields: &[Cow<Field>]) -> fmt::
     writeln!(out, "fn complete(&mut self) {{\n{lines}}}")
 }
 
-/// The place of the variant that a discriminator means: by the name of a component, or `object` for
-/// a map.
+/// The index of the variant that a discriminator names: by the name of a component, or `object` for a map.
 fn variant_index(refined: &Refined, of: &Type, target: &str) -> Option<usize> {
     let Type::Named(name) = of.unwrapped().unboxed() else { return None };
     let Kind::Union(variants) = resolved(name, &refined.types)?.1 else { return None };

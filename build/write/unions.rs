@@ -1,5 +1,4 @@
-//! The unions that are read, with a sample for each variant, for the tests. It is compiled by no one
-//! but them.
+//! The unions in responses, with a sample for each variant, for the tests. Only the tests compile it.
 
 use std::fmt::Write;
 
@@ -9,11 +8,10 @@ use super::{is_time, shown};
 use crate::build::model::{Field, Kind, Type, resolved};
 use crate::build::refine::Refined;
 
-/// How deep a sample may nest; deeper is left empty.
+/// Maximum nesting of a sample; deeper parts are left empty.
 const MAX_DEPTH: usize = 24;
 
-/// A slice of unions: name, reader, and variants with samples, the second of which has all that is
-/// optional as well.
+/// A slice of unions: name, reader, and variants with two samples, the second with all optional properties.
 pub fn write(refined: &Refined) -> String {
     let mut out = "&[\n".to_owned();
     let unions = refined.types.iter().filter(|(name, _)| refined.read.contains(*name));
@@ -34,7 +32,7 @@ pub fn write(refined: &Refined) -> String {
     out
 }
 
-/// A value of a type. `optional` says whether it has the optional properties; its parts never do.
+/// A value of a type. `optional`: it has the optional properties; its parts never have them.
 fn sample(refined: &Refined, of: &Type, optional: bool, depth: usize) -> Value {
     if depth > MAX_DEPTH {
         return Value::Null;
@@ -69,7 +67,7 @@ fn record(refined: &Refined, fields: &[Field], optional: bool, depth: usize) -> 
     let mut record = Map::new();
     for field in fields.iter().filter(|field| !field.rest) {
         let value = match &field.of {
-            // A required property is there, if only as `null`.
+            // A required property is present, if only as `null`.
             Type::Option(_) if field.required && !optional => Value::Null,
             Type::Option(of) if optional => sample(refined, of, false, depth + 1),
             _ if !field.required && !optional => continue,

@@ -1,5 +1,5 @@
-//! A stand-in for GitHub as an App sees it: it makes the App a key, verifies its JWTs, and gives
-//! out tokens of its two installations.
+//! A fake of GitHub for an App: it generates the App's key, verifies its JWTs, and issues tokens for its two
+//! installations.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -19,11 +19,11 @@ use tokio::net::TcpListener;
 
 use super::login::{Request, answer, receive};
 
-/// The stand-in, while the program runs.
+/// The fake, while the program runs.
 pub struct GitHub {
     pub base_url: String,
     pub client_id: &'static str,
-    /// The App's private key, as its settings page would give it.
+    /// The App's private key, in the format of its settings page.
     pub private_key: String,
     minted: Arc<AtomicU32>,
 }
@@ -46,7 +46,7 @@ impl GitHub {
         })
     }
 
-    /// How many tokens it has given out.
+    /// The number of issued tokens.
     pub fn minted(&self) -> u32 {
         self.minted.load(Ordering::Relaxed)
     }
@@ -116,7 +116,7 @@ fn now() -> DateTime<Utc> {
     SystemTime::now().into()
 }
 
-/// Whether this is a JWT that the App's key has signed.
+/// Returns whether this is a JWT that the App's key has signed.
 fn verify(jwt: &str, public_key: &[u8]) -> bool {
     let Some((content, signature)) = jwt.rsplit_once('.') else { return false };
     let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { return false };

@@ -1,4 +1,4 @@
-//! A client of GitHub as they are written by hand: it does what was needed on the day it was written.
+//! A hand-written client of GitHub with only the features that were needed when it was written.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,7 +18,7 @@ impl ByHand {
         Ok(Self { http, base_url, follows_pages: AtomicBool::new(false) })
     }
 
-    /// Mends the defect that nobody has seen for years.
+    /// Corrects the defect that was unnoticed for years.
     pub fn follow_pages(&self) {
         self.follows_pages.store(true, Ordering::Relaxed);
     }

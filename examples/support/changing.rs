@@ -1,5 +1,4 @@
-//! A stand-in for GitHub whose issues change now and then, and whose tags depend on the token, as
-//! GitHub's do.
+//! A fake of GitHub whose issues change occasionally, and whose `ETag`s depend on the token, as GitHub's do.
 
 use std::collections::HashMap;
 use std::io;
@@ -10,7 +9,7 @@ use sha2::{Digest, Sha256};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// The stand-in, while the program runs.
+/// The fake, while the program runs.
 pub struct GitHub {
     pub base_url: String,
     state: Arc<Mutex<State>>,
@@ -37,7 +36,7 @@ impl GitHub {
         Ok(Self { base_url, state })
     }
 
-    /// Somebody opens an issue.
+    /// Opens an issue.
     pub fn open_issue(&self, path: &str) {
         *lock(&self.state).newest.entry(path.to_owned()).or_default() += 1;
     }

@@ -1,6 +1,6 @@
-//! A stand-in for GitHub's login pages, and just enough HTTP for the examples' own servers.
+//! A fake of GitHub's login pages, and the minimal HTTP for the examples' own servers.
 //!
-//! It agrees to everything, as a user in a hurry does, and is no model for a login server.
+//! It accepts everything, and is not a model for a login server.
 #![allow(dead_code)]
 
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use url::form_urlencoded;
 
 type Form = HashMap<String, String>;
 
-/// A request without what the examples do not look at.
+/// A request with the parts that the examples use.
 pub struct Request {
     /// The path and the query.
     pub target: String,
@@ -21,7 +21,7 @@ pub struct Request {
     pub form: Form,
 }
 
-/// More than a browser's request for a page; an example keeps its bounds as well.
+/// More than a browser's request for a page; an example has bounds as well.
 const MAX_HEAD: usize = 64 * 1024;
 
 /// Reads a request; `None` if the connection ends before one is complete.
@@ -54,7 +54,7 @@ pub async fn receive(socket: &mut TcpStream) -> io::Result<Option<Request>> {
     }))
 }
 
-/// Answers, and closes the connection.
+/// Sends the response, and closes the connection.
 pub async fn answer(
     socket: &mut TcpStream,
     status: &str,
@@ -67,7 +67,7 @@ pub async fn answer(
     socket.shutdown().await
 }
 
-/// Starts the stand-in, and gives its address.
+/// Starts the fake, and returns its address.
 pub async fn start() -> io::Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let base = format!("http://{}", listener.local_addr()?);
@@ -85,7 +85,7 @@ pub async fn start() -> io::Result<String> {
 
 struct State {
     base: String,
-    /// How often a device has asked.
+    /// The number of polls of a device.
     polls: u32,
 }
 

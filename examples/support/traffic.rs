@@ -1,15 +1,15 @@
-//! Some traffic, for what shows it.
+//! Traffic for the examples that display it.
 
 use std::time::Duration;
 
 use octowire::Client;
 
-/// Some reads, of which most have not changed, some writes, and a mistake now and then.
+/// Some reads, most of them unchanged, some writes, and an occasional failure.
 pub async fn traffic(github: Client) {
     for round in 0_u64.. {
         let repo = github.repos().get().owner("octocat").repo("hello-world").send();
         let issues = github.issues().list_for_repo().owner("octocat").repo("hello-world").send();
-        // What goes wrong is to be seen.
+        // Failures are shown, so they are ignored here.
         let _ = tokio::join!(repo, issues);
         if round % 10 == 0 {
             let create = github.issues().create().owner("octocat").repo("hello-world");

@@ -1,4 +1,4 @@
-//! A GitHub App: signs its own JWT, by which its installations' tokens are had.
+//! A GitHub App: signs JWTs, with which it requests the tokens of its installations.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
@@ -24,14 +24,13 @@ mod signer;
 
 pub use signer::{AppSigner, SignatureFuture};
 
-/// A GitHub App, and the keys that it signs with.
+/// A GitHub App with the keys that sign its JWTs.
 ///
-/// As a token source it authenticates
-/// [as the App itself](https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/authenticating-as-a-github-app),
-/// by a JWT that is signed once for its nine minutes. Nearly everything is done
-/// [as an installation](App::installation).
+/// As a token source it authenticates [as the App
+/// itself](https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/authenticating-as-a-github-app),
+/// with a JWT that is valid for nine minutes. Most calls are made [as an installation](App::installation).
 ///
-/// A clock that is off is corrected once GitHub complains, by the `Date` of its answer.
+/// If the local clock is wrong, the App corrects it by the `Date` of GitHub's response after a rejection.
 ///
 /// ```no_run
 /// # fn example(private_key: String) -> octowire::Result<()> {
@@ -47,19 +46,19 @@ pub use signer::{AppSigner, SignatureFuture};
 #[derive(Clone)]
 pub struct App {
     issuer: Arc<str>,
-    /// What identities begin with, such as `PROD/`; empty for none.
+    /// The prefix of identities, such as `PROD/`; can be empty.
     environment: Arc<str>,
     signers: Vec<Arc<dyn AppSigner>>,
     state: Arc<State>,
 }
 
-/// What is learnt from GitHub's refusals; shared by the clones of an App.
+/// State learned from GitHub's rejections; shared by the clones of an App.
 #[derive(Default)]
 struct State {
-    /// Which signer's turn it is, and which one made the last JWT.
+    /// The index of the current signer, and the index of the signer of the last JWT.
     active: AtomicUsize,
     signed: AtomicUsize,
-    /// Seconds by which GitHub's clock is ahead of this one.
+    /// Seconds by which GitHub's clock is ahead of the local clock.
     skew: AtomicI64,
     changed: Mutex<Changed>,
 }
@@ -67,22 +66,22 @@ struct State {
 #[derive(Default)]
 struct Changed {
     clock: Option<Instant>,
-    /// When an older key took its turn.
+    /// The time of the switch to an older key.
     key: Option<Instant>,
-    /// When keys began to be refused, and how often since.
+    /// The time of the first rejected key, and the number of rejections since then.
     round: Option<(Instant, usize)>,
 }
 
-/// A clock is corrected at most this often, and by no less than a few seconds.
+/// The minimum interval between clock corrections, and the smallest correction.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
 const CLOCK_TOLERANCE: u64 = 2;
-/// After this time on an older key, the newest is tried again.
+/// The duration for which an older key is used, before the newest is tried again.
 const KEY_INTERVAL: Duration = Duration::from_secs(60 * 60);
-/// Each key is tried once in this time, so that an App whose keys are all refused is not hammered.
+/// Each key is tried once in this interval, so that an App does not flood GitHub if all keys are rejected.
 const ROUND_INTERVAL: Duration = Duration::from_secs(60);
 
 impl App {
-    /// An App with its private key.
+    /// Creates an App with its private key.
     ///
     /// `id` is the App's client id, which GitHub recommends, or its App id; both are on the App's
     /// settings page. `private_key` is the PEM file that GitHub
@@ -92,27 +91,27 @@ impl App {
     /// whole.
     ///
     /// # Errors
-    /// If the id is empty, or the key is none that RS256 can use: the error says what it is instead.
+    /// If the id is empty, or if the key is not usable for RS256: the error names the format that was found.
     #[cfg(feature = "app-auth")]
     #[cfg_attr(docsrs, doc(cfg(feature = "app-auth")))]
     pub fn new(id: impl Display, private_key: impl Into<secrecy::SecretString>) -> Result<Self> {
         Self::with_signer(id, key::PrivateKey::read(&private_key.into())?)
     }
 
-    /// An App with the private key in this file. The age of the file counts as the key's.
+    /// Creates an App with the private key in this file. The modification time of the file is the key's creation time.
     ///
     /// # Errors
-    /// As for [`new`](Self::new), and if the file can not be read.
+    /// As for [`new`](Self::new), and if the file cannot be read.
     #[cfg(feature = "app-auth")]
     #[cfg_attr(docsrs, doc(cfg(feature = "app-auth")))]
     pub fn from_key_file(id: impl Display, path: impl AsRef<std::path::Path>) -> Result<Self> {
         Self::with_signer(id, key::PrivateKey::read_file(path.as_ref())?)
     }
 
-    /// An App whose key is kept elsewhere, in a KMS or an HSM.
+    /// Creates an App whose key is kept elsewhere, in a KMS or an HSM.
     ///
     /// # Errors
-    /// If the id is empty, or is something else by its look, such as a token or a private key.
+    /// If the id is empty, or looks like another value, such as a token or a private key.
     pub fn with_signer(id: impl Display, signer: impl AppSigner) -> Result<Self> {
         let issuer = id.to_string();
         let issuer = issuer.trim();
@@ -122,9 +121,8 @@ impl App {
         Ok(Self { issuer: issuer.into(), environment, signers, state: Arc::default() })
     }
 
-    /// Adds an older key, for while a new one is brought in: the App signs with the first, and
-    /// with this one if GitHub does not know the first yet. An hour later the first is tried
-    /// again.
+    /// Adds an older key, for the time of a rotation: the App signs with the first key, and with this one if GitHub
+    /// does not accept the first yet. After an hour, the App tries the first key again.
     ///
     /// # Errors
     /// As for [`new`](Self::new).
@@ -134,25 +132,24 @@ impl App {
         Ok(self.or_signer(key::PrivateKey::read(&private_key.into())?))
     }
 
-    /// Adds an older signer: see [`or_key`](Self::or_key).
+    /// Adds an older signer; see [`or_key`](Self::or_key).
     #[must_use]
     pub fn or_signer(mut self, signer: impl AppSigner) -> Self {
         self.signers.push(Arc::new(signer));
         self
     }
 
-    /// One of the App's installations, as a source of tokens.
+    /// Returns a token provider for one of the App's installations.
     ///
-    /// A number is an installation's id; [`Installation`] names one in other ways, and narrows
-    /// what its tokens may do. To call as many installations, build the client with one of them
-    /// or with the App, and ask it for the others by
-    /// [`Client::installation`](crate::Client::installation).
+    /// A number is an installation id; [`Installation`] selects an installation in other ways, and restricts the access
+    /// of its tokens. To call as many installations, build the client with one of them or with the App, and create the
+    /// others with [`Client::installation`](crate::Client::installation).
     #[must_use]
     pub fn installation(&self, installation: impl Into<Installation>) -> AppInstallation {
         AppInstallation::new(self.clone(), installation.into())
     }
 
-    /// The same App, whose identities begin with the name of an environment.
+    /// Returns the same App, whose identities begin with the name of an environment.
     pub(super) fn in_environment(mut self, environment: &str) -> Self {
         self.environment = format!("{environment}/").into();
         self
@@ -162,7 +159,7 @@ impl App {
         &self.environment
     }
 
-    /// The client id or App id.
+    /// Returns the client id or App id.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.issuer
@@ -172,7 +169,7 @@ impl App {
         self.state.active.load(Ordering::Relaxed).min(self.signers.len().saturating_sub(1))
     }
 
-    /// Goes back to the newest key after a while.
+    /// Switches back to the newest key after an hour.
     fn retry_newest_key(&self) {
         let changed = self.state.changed.lock().unwrap_or_else(PoisonError::into_inner);
         if changed.key.is_some_and(|at| at.elapsed() > KEY_INTERVAL) {
@@ -194,8 +191,8 @@ impl App {
         true
     }
 
-    /// After a refusal, goes on to the next key, and from the last to the newest: until each was
-    /// tried once, and then not for a while.
+    /// Switches to the next key after a rejection, and from the last key to the newest. Once each key has been tried,
+    /// no key is tried again for a while.
     fn next_key(&self) -> bool {
         let mut changed = self.state.changed.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -206,7 +203,7 @@ impl App {
             _ => (now, 1),
         };
         changed.round = Some((began, tried));
-        // After the last comes the first.
+        // The newest key follows the last one.
         let next = self.state.signed.load(Ordering::Relaxed).saturating_add(1);
         let next = if next < self.signers.len() { next } else { 0 };
         self.state.active.store(next, Ordering::Relaxed);
@@ -259,7 +256,7 @@ impl fmt::Debug for App {
     }
 }
 
-/// Seconds by which the answer's `Date` is ahead of this machine's clock.
+/// Returns the seconds by which the response's `Date` is ahead of the local clock.
 fn ahead_of_us(headers: &HeaderMap) -> Option<i64> {
     let date = DateTime::parse_from_rfc2822(headers.get(DATE)?.to_str().ok()?).ok()?;
     let now = DateTime::<chrono::Utc>::from(SystemTime::now());

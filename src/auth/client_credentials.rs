@@ -1,4 +1,4 @@
-//! Tokens that an application has for itself, from any OAuth server: those of a gateway.
+//! Tokens that an application gets for itself from any OAuth server, such as a gateway's.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,9 +20,9 @@ use crate::sanitize;
 /// The client credentials grant of OAuth
 /// ([RFC 6749, section 4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)).
 ///
-/// GitHub itself does not have it; gateways in front of GitHub do. A token lives as long as the
-/// server says, and is renewed before its end; if the server does not say, it lives until it is
-/// refused.
+/// GitHub does not support this grant; gateways in front of GitHub do. A token's lifetime is the server's `expires_in`,
+/// and the client refreshes it before it expires. If the server sends none, the client uses the token until it is
+/// rejected.
 ///
 /// ```
 /// use octowire::Client;
@@ -54,11 +54,11 @@ pub struct ClientCredentials {
 const LABEL: &str = "oauth/client-credentials";
 
 impl ClientCredentials {
-    /// A client of the OAuth server whose token endpoint this is.
+    /// Creates a client of the OAuth server with this token endpoint.
     ///
     /// # Errors
-    /// If the id or the secret is empty, or if the URL is not `https`, but for this machine's own,
-    /// carries a user name or password, or has a fragment.
+    /// If the id or the secret is empty, or if the URL is not `https` (except for a loopback address), contains a user
+    /// name or password, or has a fragment.
     pub fn new(
         token_url: impl AsRef<str>,
         client_id: impl Into<String>,
@@ -87,22 +87,22 @@ impl ClientCredentials {
         })
     }
 
-    /// The scope to ask for: names that are separated by spaces. By default the server decides.
+    /// Sets the requested scope: names that are separated by spaces. By default the server decides.
     #[must_use]
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
         self.scope = Some(scope.into());
         self
     }
 
-    /// The audience to ask for, as some servers want it; none by default.
+    /// Sets the requested audience, which some servers require; none by default.
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = Some(audience.into());
         self
     }
 
-    /// Sends id and secret in the body. By default they are in a Basic header, which RFC 6749
-    /// (section 2.3.1) recommends and every server has to take.
+    /// Sends id and secret in the body. By default the client sends them in a Basic header, which RFC 6749 (section
+    /// 2.3.1) recommends and every server has to support.
     #[must_use]
     pub fn in_body(mut self) -> Self {
         self.in_body = true;
@@ -140,7 +140,7 @@ impl TokenSource for ClientCredentials {
         let (origin, path) = (origin_of(&self.token_url), self.token_url.path());
         let mut identity = format!("client:{}@{origin}{path}", self.client_id);
         if let Some(query) = self.token_url.query() {
-            // It may be private.
+            // The URL might be private.
             identity.push_str(&format!("?{}", digest(query)));
         }
         for (name, value) in [("scope", &self.scope), ("audience", &self.audience)] {
@@ -165,7 +165,7 @@ impl fmt::Debug for ClientCredentials {
     }
 }
 
-/// Reads the token endpoint's URL. It is not repeated in errors: it may carry a password.
+/// Parses the token endpoint's URL. Errors do not repeat it, since it might contain a password.
 fn parse(text: &str) -> Result<Url> {
     let invalid = |reason: &str| {
         Error::new(ErrorKind::Configuration, format!("invalid token URL: {reason}"))
@@ -189,7 +189,7 @@ fn parse(text: &str) -> Result<Url> {
     }
 }
 
-/// Whether it leads to this machine only.
+/// Returns whether the URL is a loopback address.
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",

@@ -1,4 +1,4 @@
-//! The credentials of one environment, as its variables describe them.
+//! The credentials of one environment, read from environment variables.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -15,7 +15,7 @@ use crate::error::Result;
 
 /// The credentials of one environment, such as `PROD` or `STAGING`, each with variables of its own.
 ///
-/// With the environment `PROD`, one of these has to be set:
+/// For the environment `PROD`, one of these has to be set:
 ///
 /// | variables | sign in as |
 /// |---|---|
@@ -23,12 +23,10 @@ use crate::error::Result;
 /// | `PROD_GITHUB_APP_ID` (or client id), and the key in `PROD_GITHUB_APP_PRIVATE_KEY` or the path of its file in `PROD_GITHUB_APP_PRIVATE_KEY_FILE` | the App itself |
 /// | these, and `PROD_GITHUB_APP_INSTALLATION_ID` or `PROD_GITHUB_APP_INSTALLATION_ORG` | the App's installation |
 ///
-/// While a key is replaced, `PROD_GITHUB_APP_PRIVATE_KEY_OLD` has the older one: see
-/// [`App::or_key`].
+/// While a key is replaced, `PROD_GITHUB_APP_PRIVATE_KEY_OLD` contains the older one: see [`App::or_key`].
 ///
-/// Nothing is taken from another environment or from the plain `GITHUB_TOKEN`, and the
-/// [identity](TokenSource::identity) begins with the environment's name, so that a token store or
-/// a cache which two environments share keeps them apart.
+/// No variable of another environment and no plain `GITHUB_TOKEN` is read. The [identity](TokenSource::identity) begins
+/// with the environment's name, so that two environments that share a token store or a cache are kept apart.
 ///
 /// ```no_run
 /// # fn example() -> octowire::Result<()> {
@@ -58,8 +56,8 @@ impl Credentials {
     ///
     /// # Errors
     /// If none of the variables is set ([`AuthFailure::Missing`]), if both a token and an App are
-    /// ([`AuthFailure::Ambiguous`]), or if one of them does not hold what it should: a token
-    /// where a key belongs is named as such.
+    /// ([`AuthFailure::Ambiguous`]), or if one of them contains another kind of value: the error names a token that is
+    /// set in place of a key.
     pub fn from_env(environment: &str) -> Result<Self> {
         let variables = Variables { environment };
         let token = variables.read("TOKEN")?;
@@ -117,7 +115,7 @@ impl TokenSource for Credentials {
             Source::Personal(token) => {
                 Cow::Owned(format!("{}/{}", self.environment, token.identity()))
             }
-            // These know it, so that their other handles do as well.
+            // The providers share the App, so that their other handles do too.
             Source::App(app) => app.identity(),
             Source::Installation(installation) => installation.identity(),
         }
@@ -157,7 +155,8 @@ impl Variables<'_> {
         format!("{}_GITHUB_{what}", self.environment)
     }
 
-    /// The value of a variable; one that is empty counts as not set, as CI systems have it.
+    /// Returns the value of a variable; an empty value counts as not set, since CI systems set missing secrets to
+    /// empty.
     fn read(&self, what: &str) -> Result<Option<SecretString>> {
         let value = read_variable(&self.name(what))?;
         Ok(value.filter(|value| !value.expose_secret().trim().is_empty()))

@@ -1,85 +1,83 @@
-//! What can be wrong with a credential: one value for each thing that a person does about it.
+//! The classes of credential failures: one value for each remedy.
 
 use std::borrow::Cow;
 
 use crate::error::{Error, ErrorKind};
 
-/// Why there is no token, or why one is refused: [`Error::auth_failure`](crate::Error::auth_failure).
+/// The reason for a missing or rejected token: [`Error::auth_failure`](crate::Error::auth_failure).
 ///
-/// The error's message says what happened and its end what to do next; this value is for programs
-/// that decide by it.
+/// The error's message states the cause and the next step; programs match on this value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AuthFailure {
-    /// A credential that was asked for is not there: an environment variable or a file.
+    /// A required credential is missing: an environment variable or a file.
     Missing,
-    /// More than one credential is there, and nothing says which to use.
+    /// Several credentials are set, and no setting selects one.
     Ambiguous,
     /// A token, key or secret is empty.
     Empty,
-    /// A token holds what no token does, such as a line break.
+    /// A token contains a character that no token has, such as a line break.
     Malformed,
-    /// A credential of another kind than the place asks for, such as a personal access token
-    /// where an App's private key belongs.
+    /// A credential of the wrong kind, such as a personal access token in place of an App's private key.
     WrongKind,
-    /// A private key that is none, or none that RS256 can use.
+    /// A private key that is invalid, or not usable for RS256.
     InvalidKey,
     /// A private key that is protected by a passphrase.
     EncryptedKey,
-    /// A signer of the application's own gave no signature.
+    /// The application's own signer returned no signature.
     Signer,
-    /// GitHub refuses the App's JWT: the key is not the App's, or the App is gone.
+    /// GitHub rejects the App's JWT: the key is not the App's, or the App was deleted.
     AppRejected,
-    /// There is no such installation, or it is not this App's.
+    /// The installation does not exist, or belongs to another App.
     InstallationNotFound,
     /// The installation is suspended.
     InstallationSuspended,
-    /// The installation does not have the repositories or permissions that were asked for.
+    /// The installation does not have the requested repositories or permissions.
     NotGranted,
-    /// GitHub refuses the refresh token: it was used, revoked, or is too old.
+    /// GitHub rejects the refresh token: it was used, revoked, or has expired.
     RefreshTokenRejected,
-    /// GitHub refuses the client id or the client secret.
+    /// GitHub rejects the client id or the client secret.
     ClientRejected,
-    /// GitHub refuses the code: it was used, is too old, or belongs to another redirect.
+    /// GitHub rejects the code: it was used, has expired, or belongs to another redirect URI.
     CodeRejected,
-    /// The redirect URI is not one of those that are registered with the application.
+    /// The redirect URI is not registered with the application.
     RedirectUriMismatch,
-    /// The callback's `state` is not the one that the authorization began with.
+    /// The callback's `state` differs from the `state` of the authorization request.
     StateMismatch,
-    /// The callback carries neither a code nor an error.
+    /// The callback contains neither a code nor an error.
     InvalidCallback,
-    /// The user said no.
+    /// The user declined.
     Denied,
-    /// The user took longer than the device code is valid.
+    /// The user did not finish before the device code expired.
     DeviceCodeExpired,
     /// The application's settings do not allow the device flow.
     DeviceFlowDisabled,
-    /// The application is suspended by GitHub.
+    /// GitHub has suspended the application.
     ApplicationSuspended,
     /// The user has no verified primary email address.
     EmailUnverified,
-    /// A token has ended, and nothing renews it.
+    /// A token has expired, and cannot be refreshed.
     Expired,
-    /// An OAuth error beside those that have a value of their own.
+    /// An OAuth error without a value of its own.
     OAuth,
-    /// A client is asked for an App's installation, but does not sign in as an App.
+    /// The client does not authenticate as an App, so it cannot use an App's installation.
     NotAnApp,
-    /// The token store can not be read or written.
+    /// The token store cannot be read or written.
     Store,
-    /// The token store was encrypted with another key, or the key is none.
+    /// The token store was encrypted with another key, or the key is invalid.
     StoreKey,
-    /// The token store ends too early.
+    /// The token store is truncated.
     StoreTruncated,
-    /// The token store was changed by something else than this library.
+    /// Another program has changed the token store.
     StoreTampered,
-    /// The token store was written by a later version of this library.
+    /// A later version of this library wrote the token store.
     StoreVersion,
-    /// Whatever a token source of the application's own reports.
+    /// Any failure that the application's own token source reports.
     Other,
 }
 
 impl AuthFailure {
-    /// The error for this failure; never retryable unless said otherwise.
+    /// Returns the error for this failure; not retryable by default.
     pub(crate) fn error(
         self,
         message: impl Into<Cow<'static, str>>,

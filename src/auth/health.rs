@@ -1,27 +1,27 @@
-//! How tokens are, for who looks after a client.
+//! The state of a client's tokens, for monitoring.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-/// How a token is; it is never the token itself.
+/// The state of a token; it never contains the token itself.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct TokenHealth {
-    /// Whose it is.
+    /// The identity of the token.
     pub identity: String,
-    /// Whether there is one that can be used now, as far as is known: GitHub may have revoked it. There is none before
-    /// the first call.
+    /// Whether the client has a usable token, as far as it knows: GitHub might have revoked it. `false` before the
+    /// first call.
     pub is_good: bool,
-    /// When it was minted or found.
+    /// When the token was issued or read.
     pub minted_at: Option<DateTime<Utc>>,
-    /// When it ends, if it does.
+    /// When the token expires; `None` if it does not.
     pub expires_at: Option<DateTime<Utc>>,
-    /// How often minting the next one failed since there was one.
+    /// The number of failed refreshes since the last token.
     pub failures: u32,
-    /// Why it failed last.
+    /// The last failure's reason.
     pub failure: Option<String>,
-    /// In how many seconds a call may have another one minted after that; 0 if the next call does.
+    /// The seconds until the next call can start another refresh after a failure; 0 if it can start at once.
     pub next_attempt: Option<f64>,
-    /// The age of the credential behind it, if it is known, in seconds.
+    /// The age in seconds of the credential with which tokens are requested, if known.
     pub credential_age: Option<f64>,
 }

@@ -1,4 +1,4 @@
-//! An installation of a GitHub App: how it is named, and how its tokens are had.
+//! An installation of a GitHub App: how it is selected, and how its tokens are requested.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -25,7 +25,7 @@ use crate::integers::{IntoInteger, InvalidInteger};
 use crate::request::Request;
 use crate::retry::RetryPolicy;
 
-/// Which installation, and how much of what it may do.
+/// Selects an installation, and restricts the access of its tokens.
 ///
 /// ```
 /// use octowire::auth::Installation;
@@ -43,7 +43,7 @@ pub struct Installation {
     repositories: BTreeSet<String>,
     repository_ids: BTreeSet<u64>,
     permissions: BTreeMap<String, String>,
-    /// The first id that is not one.
+    /// The smallest number that is not an id.
     invalid_id: Option<String>,
 }
 
@@ -56,13 +56,13 @@ enum Target {
 }
 
 impl Installation {
-    /// The installation of this id, which webhooks and the App's pages name: any
-    /// [integer](IntoInteger), such as what
-    /// [`Event::installation`](https://docs.rs/octowire/latest/octowire/webhooks/enum.Event.html#method.installation)
-    /// returns, or text.
+    /// Selects the installation by its id, which webhooks and the App's pages contain: any [integer](IntoInteger), such
+    /// as the result of
+    /// [`Event::installation`](https://docs.rs/octowire/latest/octowire/webhooks/enum.Event.html#method.installation),
+    /// or text.
     ///
-    /// If the id is negative or not an integer, there is no token: an
-    /// [`AuthFailure::Malformed`] before anything is sent.
+    /// If the id is negative or not an integer, a token request fails with [`AuthFailure::Malformed`] before anything
+    /// is sent.
     pub fn id(id: impl IntoInteger) -> Self {
         match whole(id) {
             Ok(id) => Self::new(Target::Id(id)),
@@ -73,35 +73,38 @@ impl Installation {
         }
     }
 
-    /// The one [of an organization](https://docs.github.com/en/rest/apps/apps#get-an-organization-installation-for-the-authenticated-app),
-    /// looked up when it is first needed.
+    /// Selects the installation [of an
+    /// organization](https://docs.github.com/en/rest/apps/apps#get-an-organization-installation-for-the-authenticated-app);
+    /// the client looks it up on first use.
     pub fn of_org(org: impl Into<String>) -> Self {
         Self::new(Target::Org(org.into()))
     }
 
-    /// The one [of a user](https://docs.github.com/en/rest/apps/apps#get-a-user-installation-for-the-authenticated-app),
-    /// looked up when it is first needed.
+    /// Selects the installation [of a
+    /// user](https://docs.github.com/en/rest/apps/apps#get-a-user-installation-for-the-authenticated-app); the client
+    /// looks it up on first use.
     pub fn of_user(user: impl Into<String>) -> Self {
         Self::new(Target::User(user.into()))
     }
 
-    /// The one that [can reach a repository](https://docs.github.com/en/rest/apps/apps#get-a-repository-installation-for-the-authenticated-app),
-    /// looked up when it is first needed. Its tokens are not narrowed to the repository.
+    /// Selects the installation that [has access to a
+    /// repository](https://docs.github.com/en/rest/apps/apps#get-a-repository-installation-for-the-authenticated-app);
+    /// the client looks it up on first use. Its tokens are not restricted to the repository.
     pub fn of_repo(owner: impl Into<String>, repo: impl Into<String>) -> Self {
         Self::new(Target::Repo(owner.into(), repo.into()))
     }
 
-    /// Narrows the tokens to these repositories, by their names without the owner; GitHub takes
-    /// 500 at most. By default they reach all that the installation does.
+    /// Restricts the tokens to these repositories, by name without the owner; GitHub accepts 500 at most. By default
+    /// they have access to all repositories of the installation.
     pub fn repositories<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.repositories.extend(names.into_iter().map(Into::into));
         self
     }
 
-    /// Narrows the tokens to these repositories, by their ids; GitHub takes 500 at most.
+    /// Restricts the tokens to these repositories, by id; GitHub accepts 500 at most.
     ///
-    /// If an id is negative or not an integer, there is no token: an
-    /// [`AuthFailure::Malformed`] before anything is sent.
+    /// If an id is negative or not an integer, a token request fails with [`AuthFailure::Malformed`] before anything is
+    /// sent.
     pub fn repository_ids(mut self, ids: impl IntoIterator<Item: IntoInteger>) -> Self {
         for id in ids {
             match whole(id) {
@@ -116,10 +119,9 @@ impl Installation {
         self
     }
 
-    /// Narrows the tokens to the permissions that are named, each with its level: `read`, `write`
-    /// or `admin`. See GitHub's
-    /// [list](https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app).
-    /// By default they have all that the installation was granted.
+    /// Restricts the tokens to these permissions, each with its level: `read`, `write` or `admin`. See GitHub's
+    /// [list](https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app). By default
+    /// they have all permissions of the installation.
     pub fn permission(mut self, name: impl Into<String>, level: impl Into<String>) -> Self {
         self.permissions.insert(name.into(), level.into());
         self
@@ -135,7 +137,7 @@ impl Installation {
         }
     }
 
-    /// Whose tokens these are: the same for equal ones, and different for narrower ones.
+    /// Returns the identity: the same for equal selections, and different for more restricted ones.
     pub(crate) fn identity(&self, app: &App) -> String {
         let mut identity = match &self.target {
             Target::Id(id) => format!("{}installation:{id}", app.environment()),
@@ -164,12 +166,12 @@ impl Installation {
     }
 }
 
-/// A name as a part of an identity: nothing in it looks like what parts are separated by.
+/// Escapes a name as a part of an identity, so that it contains no separator.
 fn encoded(name: &str) -> String {
     utf8_percent_encode(name, PART).to_string()
 }
 
-/// All but what names consist of.
+/// All characters except those of names.
 const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 
 impl Target {
@@ -212,20 +214,20 @@ impl fmt::Display for Target {
     }
 }
 
-/// The tokens of an [`App`]'s installation; [`App::installation`] makes it.
+/// The token provider of an [`App`]'s installation; created by [`App::installation`].
 ///
-/// A token lives an hour. For some seconds after its minting GitHub may refuse it, until all its
-/// servers know it: calls wait and try again.
+/// A token is valid for one hour. For some seconds after it was issued, GitHub can reject it until all its servers know
+/// it: calls wait and retry.
 #[derive(Debug)]
 pub struct AppInstallation {
     app: App,
     installation: Installation,
     identity: String,
-    /// The id that was looked up.
+    /// The id that the lookup returned.
     found: Mutex<Option<u64>>,
 }
 
-/// How long a new token may be refused although it is good.
+/// The propagation delay: how long GitHub can reject a new token.
 const SETTLES_WITHIN: Duration = Duration::from_secs(8);
 
 impl AppInstallation {
@@ -246,7 +248,7 @@ impl AppInstallation {
             None => self.look_up(&client).await?,
         };
         match self.create(&client, id).await {
-            // Reinstalled since it was looked up: it has another id now.
+            // The App was reinstalled since the lookup, and has another installation id.
             Err(error) if error.is_not_found() && self.looks_up() && known.is_some() => {
                 self.forget();
                 let id = self.look_up(&client).await?;
@@ -261,7 +263,7 @@ impl AppInstallation {
         const LABEL: &str = "apps/create-installation-access-token";
         let path = ["app", "installations", &id.to_string(), "access_tokens"];
         let request = Request::known(client, Method::POST, LABEL, &path)?;
-        // The keeper tries again, and knows that minting twice does no harm.
+        // The token manager retries; issuing a second token does no harm.
         let request = request.retry(RetryPolicy::none());
         let answer = request.json(&self.narrowing()).send::<Minted>().await?;
         let lifetime = lifetime(answer.expires_at, answer.headers());
@@ -313,8 +315,8 @@ impl AppInstallation {
         *self.found.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// What GitHub's answer means for the installation. The status is not the outer error's: to
-    /// a caller, a 404 would look like that of its own call.
+    /// Maps GitHub's response to the failure of the installation. The outer error has no status: a caller would take a
+    /// 404 for that of its own call.
     fn explain(&self, error: Error) -> Error {
         let target = &self.installation.target;
         let reason = error.refusal().reason;
@@ -345,7 +347,7 @@ impl AppInstallation {
                 "check that the private key belongs to this App and was not deleted, and the \
                  machine's clock; see the source of this error for GitHub's message",
             ),
-            // The network's failures are the caller's as well.
+            // The caller also sees network failures.
             None => return error,
             Some(_) => (
                 AuthFailure::Other,
@@ -361,7 +363,7 @@ impl AppInstallation {
             Some(time) => told.with_retry_after(time),
             None => told,
         };
-        // An answer that does not decode may hold a token.
+        // A response that fails to decode might contain a token.
         told.with_source(error.without_body())
     }
 }
@@ -376,12 +378,12 @@ impl TokenSource for AppInstallation {
     }
 
     fn limited_as(&self) -> Cow<'_, str> {
-        // GitHub counts what an installation does, whatever its tokens are for.
+        // GitHub counts an installation's requests together, whatever the permissions of their tokens.
         Cow::Borrowed(self.identity.split(';').next().unwrap_or_default())
     }
 
     fn rejected(&self, rejection: &Rejection<'_>) -> Reaction {
-        // An endpoint for Apps: no installation's token will do.
+        // An endpoint for Apps rejects every installation access token.
         if rejection.refusal.wants_jwt {
             return Reaction::Fail;
         }
@@ -405,7 +407,7 @@ impl TokenSource for AppInstallation {
     }
 }
 
-/// How long a token lasts, by GitHub's clock, which the answer's `Date` tells.
+/// Returns the lifetime of a token by GitHub's clock, which is the response's `Date`.
 fn lifetime(end: DateTime<Utc>, headers: &HeaderMap) -> Duration {
     let date = headers.get(DATE).and_then(|date| date.to_str().ok());
     let date = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok());
@@ -413,7 +415,7 @@ fn lifetime(end: DateTime<Utc>, headers: &HeaderMap) -> Duration {
     end.signed_duration_since(now).to_std().unwrap_or_default()
 }
 
-/// What GitHub answers with a new token, as far as it is read.
+/// GitHub's response with a new token: the fields that are read.
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Minted {
@@ -423,7 +425,7 @@ struct Minted {
     expires_at: DateTime<Utc>,
 }
 
-/// What GitHub answers of an installation, as far as it is read.
+/// GitHub's response for an installation: the fields that are read.
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Found {

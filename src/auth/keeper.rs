@@ -1,9 +1,8 @@
-//! Keeps one source's token: renewed ahead of its end, once however many calls wait.
+//! Token manager of one source: refreshes the token before it expires, once for all waiting calls.
 //!
-//! A call asks for a [`pass`](Keeper::pass) and, if GitHub refuses it, for what to do
-//! ([`refused`](Keeper::refused)). While the token is good that is a clock read and a clone of a
-//! reference. A token is minted in a task of its own, the *flight*, so that a call which is
-//! dropped while it waits takes nothing from the others.
+//! A call requests a [`pass`](Keeper::pass), and if GitHub rejects the token, the next step
+//! ([`refused`](Keeper::refused)). While the token is fresh, that is a clock read and a clone of a reference. A refresh
+//! runs in a task of its own, so that dropping one waiting call does not affect the others.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -39,7 +38,7 @@ mod mint;
 use due::Due;
 use mint::Minted;
 
-/// The keeper of one source's token.
+/// The token manager of one source.
 pub(crate) struct Keeper {
     source: Arc<dyn TokenSource>,
     policy: TokenPolicy,
@@ -48,23 +47,23 @@ pub(crate) struct Keeper {
     state: Mutex<State>,
 }
 
-/// A token that is kept, and until when.
+/// A cached token with its deadlines.
 #[derive(Debug)]
 pub(crate) struct Held {
     token: AccessToken,
-    /// Counts the tokens of a keeper, so that a refusal is laid to the right one.
+    /// A sequence number of the manager's tokens, so that a rejection is attributed to the right one.
     serial: u64,
     since: Instant,
-    /// Whether it was minted then, and not only found.
+    /// Whether the token was issued at that time, in contrast to one that was loaded.
     minted: bool,
-    /// From here on the token is renewed while it is used.
+    /// From this time on, the token is refreshed while it is still used.
     renew: Option<Due>,
-    /// From here on it is not used.
+    /// From this time on, the token is not used.
     end: Option<Due>,
 }
 
 impl Held {
-    /// The `Authorization` header: a reference to the one that was made with the token.
+    /// The `Authorization` header: a reference to the value that was made with the token.
     pub(crate) fn header(&self) -> HeaderValue {
         self.token.header().clone()
     }
@@ -84,16 +83,16 @@ impl Held {
 
 #[derive(Default)]
 struct State {
-    /// The mint under way.
+    /// The refresh in progress.
     flight: Option<Flight>,
     flights: u64,
-    /// Whether the last flight stalled or was lost: it may still hold the lock of the store.
+    /// Whether the last refresh stalled or was lost: it might still hold the lock of the store.
     has_stalled: bool,
     serial: u64,
-    /// Failures since the last token, and when the next attempt may begin.
+    /// The failures since the last token, and the earliest time of the next attempt.
     failures: u32,
     failed: Option<(Instant, Error)>,
-    /// What GitHub refused last: a store may still hold it.
+    /// The last token that GitHub rejected: a store might still contain it.
     refused: Option<AccessToken>,
     discarded_at: Option<Instant>,
     warned_at: Option<Instant>,
@@ -101,39 +100,39 @@ struct State {
 
 type Outcome = Result<Arc<Held>>;
 
-/// A mint under way.
+/// A refresh in progress.
 #[derive(Clone)]
 struct Flight {
-    /// Tells it from others.
+    /// Distinguishes this refresh from others.
     number: u64,
     since: Instant,
     outcome: watch::Receiver<Option<Outcome>>,
-    /// The runtime of its task.
+    /// The runtime of the refresh task.
     runtime: Option<HomeRuntime>,
 }
 
-/// What a call does about its turn.
+/// The role of a call: it waits for a refresh, or starts one.
 enum Turn {
     Go(Arc<Held>),
     Wait(Flight),
     Fail(Error),
 }
 
-/// Waits before a token that may not have settled is sent again; each once, doubling.
+/// The delays before a token that might not have propagated is sent again; each is used once, doubling.
 const SETTLE_DELAY: Duration = Duration::from_millis(500);
-/// How often a token is discarded because GitHub refused it.
+/// The minimum interval between two tokens that are discarded because GitHub rejected them.
 const DISCARD_INTERVAL: Duration = Duration::from_secs(60);
-/// How often an old credential is warned about.
+/// The minimum interval between warnings about an old credential.
 const WARN_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
-/// The longest pause after a failure that a server asks for.
+/// The longest delay that a server can request after a failure.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
-/// How long a flight may take, whatever hangs: a source, a store, or a runtime that nobody drives.
+/// The longest duration of a refresh if a source, a store or a runtime hangs.
 const LONGEST_FLIGHT: Duration = Duration::from_secs(5 * 60);
-/// A token that is read from somewhere costs nothing to read again.
+/// The interval for tokens that are read from a file or variable, which is cheap to repeat.
 const REREAD_INTERVAL: Duration = Duration::from_secs(1);
-/// A credential's age is looked at this often.
+/// The interval at which a credential's age is checked.
 const AGE_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
-/// Flights that ended without an outcome before a call gives up.
+/// The number of refreshes without an outcome after which a call fails.
 const MAX_LOST_FLIGHTS: usize = 3;
 
 impl Keeper {
@@ -152,7 +151,7 @@ impl Keeper {
         Arc::new(keeper)
     }
 
-    /// Takes a token that is at hand before any was minted.
+    /// Caches a token that is available before the first refresh.
     fn begin_with(&self, token: AccessToken) {
         let mut state = self.state();
         state.serial = state.serial.wrapping_add(1);
@@ -163,10 +162,10 @@ impl Keeper {
         &*self.source
     }
 
-    /// The token for one attempt.
+    /// Returns the token for one attempt.
     ///
-    /// It waits only if there is none that is good: for the flight that is under way, or for one
-    /// that it starts. Every waiter gets the same outcome.
+    /// It waits only if no fresh token is cached: for the refresh in progress, or for one that it starts. All waiting
+    /// calls get the same outcome.
     pub(crate) async fn pass(self: &Arc<Self>, client: &Client) -> Result<Arc<Held>> {
         if let Some(held) = self.current().filter(|held| held.is_fresh()) {
             return Ok(held);
@@ -181,7 +180,7 @@ impl Keeper {
                 Turn::Fail(error) => return Err(error),
                 Turn::Wait(flight) => flight,
             };
-            // A flight is lost if the runtime that flew it was shut down, or stands still.
+            // A refresh is lost if its runtime was shut down, or is not polled.
             let outcome = pin!(flight.outcome.wait_for(Option::is_some));
             let stalled = pin!(self.stalled(flight.runtime.as_ref()));
             match select(outcome, stalled).await {
@@ -197,13 +196,13 @@ impl Keeper {
         Err(self.lost())
     }
 
-    /// Waits until the runtime of a flight stands still, if another flight may begin then. A token that can
-    /// be renewed once must not be renewed twice at a time.
+    /// Waits until the runtime of a refresh stops making progress, if another refresh can start then. A token with a
+    /// single-use refresh token must not be refreshed twice at a time.
     async fn stalled(&self, runtime: Option<&HomeRuntime>) {
         runtimes::stalled(runtime.filter(|_| self.source.keep() != Keep::Must)).await;
     }
 
-    /// Does not wait for a flight any longer.
+    /// Stops waiting for a refresh.
     fn give_up(&self, number: u64) {
         let mut state = self.state();
         if state.flight.as_ref().is_some_and(|flight| flight.number == number) {
@@ -216,8 +215,8 @@ impl Keeper {
         }
     }
 
-    /// What a call does whose token GitHub refused: sends again after this time, or, for `None`,
-    /// fails. `times` is how often it was refused before.
+    /// Returns what a call does after GitHub rejected its token: send again after this delay, or, for `None`, fail.
+    /// `times` is the number of earlier rejections.
     pub(crate) fn refused(
         &self,
         held: &Held,
@@ -227,10 +226,10 @@ impl Keeper {
         let mut state = self.state();
         let current = self.current();
         if current.is_none_or(|current| current.serial != held.serial) {
-            // Replaced meanwhile: another call was refused first.
+            // Replaced meanwhile, after a rejection of another call.
             return Some(Duration::ZERO);
         }
-        // An endpoint that wants another kind of token takes none of these, however long one waits.
+        // An endpoint that requires another kind of token rejects all of these, whatever the delay.
         let misdirected = rejection.refusal.wants_jwt;
         let settles = self.source.settles_within();
         let settles = if misdirected || !held.minted { Duration::ZERO } else { settles };
@@ -261,7 +260,7 @@ impl Keeper {
         Some(Duration::ZERO)
     }
 
-    /// How its token is.
+    /// Returns the state of the token.
     pub(crate) fn health(&self) -> TokenHealth {
         let state = self.state();
         let held = self.current();
@@ -279,7 +278,7 @@ impl Keeper {
         }
     }
 
-    /// The token at hand, fresh or not.
+    /// Returns the cached token, fresh or not.
     fn current(&self) -> Option<Arc<Held>> {
         self.held.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -298,8 +297,8 @@ impl Keeper {
         if let Some(held) = current.as_ref().filter(|held| held.is_fresh()) {
             return Turn::Go(Arc::clone(held));
         }
-        // A flight takes itself off when it arrives: one whose channel is closed was lost.
-        // So was one that takes longer than any may: nobody drives its runtime.
+        // A refresh clears its slot when it completes: one whose channel is closed was lost. So was one that exceeds
+        // the longest duration: its runtime is not polled.
         let lost = |flight: &Flight| {
             flight.outcome.has_changed().is_err()
                 || flight.since.elapsed() > LONGEST_FLIGHT.saturating_add(SETTLE_DELAY)
@@ -325,7 +324,7 @@ impl Keeper {
         }
     }
 
-    /// Starts the flight.
+    /// Starts a refresh.
     fn depart(self: &Arc<Self>, state: &mut State, client: &Client) -> Flight {
         let (sender, outcome) = watch::channel(None);
         state.flights = state.flights.wrapping_add(1);
@@ -338,7 +337,7 @@ impl Keeper {
         let (keeper, client) = (Arc::clone(self), client.clone());
         let span = info_span!(parent: None, "github_token", identity = &*self.source.identity());
         let flown = async move {
-            // A source that panics is one that fails.
+            // A panic of a source counts as a failure.
             let mint =
                 AssertUnwindSafe(timeout(LONGEST_FLIGHT, keeper.mint(&client, replaces_stalled)));
             let outcome = match mint.catch_unwind().await {
@@ -347,7 +346,7 @@ impl Keeper {
                 Err(_) => Err(keeper.lost()),
             };
             if replaces_stalled && outcome.is_err() {
-                // The stalled one may still hold the lock.
+                // The stalled refresh might still hold the lock.
                 keeper.state().has_stalled = true;
             }
             let outcome = keeper.arrive(number, outcome);
@@ -357,13 +356,13 @@ impl Keeper {
         flight
     }
 
-    /// Takes the outcome of a flight over.
+    /// Applies the outcome of a refresh.
     fn arrive(&self, number: u64, outcome: Result<Minted>) -> Outcome {
         let mut state = self.state();
         if state.flight.as_ref().is_some_and(|flight| flight.number == number) {
             state.flight = None;
         } else if let Some(held) = self.current().filter(|held| held.is_good()) {
-            // Another flight took its place, and has arrived.
+            // Another refresh replaced it, and has completed.
             return Ok(held);
         }
         match outcome {
@@ -386,11 +385,11 @@ impl Keeper {
         }
     }
 
-    /// Lets nobody try again for a while.
+    /// Blocks further attempts for a while.
     fn fail(&self, state: &mut State, error: Error) {
         state.failures = state.failures.saturating_add(1);
         let delay = self.policy.delay(state.failures);
-        // A budget may be raised, or another process may give something back.
+        // A budget can be raised, or another process can return quota.
         let asked = error.retry_after().filter(|_| error.kind() != ErrorKind::Budget);
         let asked = asked.unwrap_or_default().min(LONGEST_PAUSE);
         let delay = with_jitter(delay).max(asked);
@@ -435,7 +434,7 @@ impl Keeper {
             let ahead = self.policy.margin.saturating_add(some_of(self.policy.jitter));
             lifetime.saturating_sub(ahead.min(clock::half(lifetime)))
         });
-        // One that never ends is looked at for its age.
+        // A token that never expires is still checked for its age.
         let age = self.policy.max_age.and(self.source.created_at()).map(|_| AGE_INTERVAL);
         let renew = renew.into_iter().chain(token.asks_again_after()).chain(age).min();
         Held {
@@ -458,25 +457,25 @@ impl Keeper {
         }
     }
 
-    /// The age of the credential behind the tokens.
+    /// Returns the age of the credential with which the tokens are requested.
     pub(crate) fn age(&self) -> Option<Duration> {
         SystemTime::now().duration_since(self.source.created_at()?).ok()
     }
 }
 
 tokio::task_local! {
-    /// The keepers in whose flights this task is: to wait for one of them is to wait for ever.
+    /// The token managers in whose refreshes this task runs: waiting for one of them would never end.
     static FLYING: Vec<usize>;
 }
 
-/// The flights that this task is a part of, and this one.
+/// The refreshes that this task is a part of, and this one.
 fn flying_now(own: usize) -> Vec<usize> {
     let mut flying = FLYING.try_with(Clone::clone).unwrap_or_default();
     flying.push(own);
     flying
 }
 
-/// Keeps this in the flights that the task is a part of now, in whichever task it is polled later.
+/// Keeps this future in the refreshes of the current task, in whichever task it is polled later.
 pub(crate) fn keep_flights<T: 'static>(future: BoxFuture<T>) -> BoxFuture<T> {
     match FLYING.try_with(Clone::clone) {
         Ok(flying) => Box::pin(FLYING.scope(flying, future)),

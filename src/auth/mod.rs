@@ -1,4 +1,4 @@
-//! Ways to sign in to GitHub, and how tokens are kept.
+//! Authentication with GitHub, and the management of tokens.
 //!
 //! | you have | use | lives |
 //! |---|---|---|
@@ -9,8 +9,8 @@
 //! | a gateway that wants a bearer of its own | [`ClientCredentials`] | as it says, renewed |
 //! | a vault, or anything else | a [`TokenSource`] of your own | as you say |
 //!
-//! A source says how one token is had; the client keeps it ([`TokenPolicy`]). Neither knows where a
-//! request goes: whether a server may see the token is decided in one other place.
+//! A token source obtains one token; the client caches and refreshes it ([`TokenPolicy`]). Neither knows the target of
+//! a request: whether a server receives the token is decided in one other place.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 

@@ -1,7 +1,7 @@
-//! Users who sign in: the web flow, the device flow, tokens that refresh, and their management.
+//! User authorization: the web flow, the device flow, refresh tokens, and token management.
 //!
-//! It follows RFC 6749, 7636 (PKCE) and 8628 (devices) as far as GitHub does, by its page
-//! [Authorizing OAuth apps](https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps).
+//! It follows RFC 6749, 7636 (PKCE) and 8628 (devices) as far as GitHub does; see its page [Authorizing OAuth
+//! apps](https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps).
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -35,14 +35,13 @@ pub(crate) use refusal::Grant;
 pub use user::UserToken;
 pub use web::{Authorization, AuthorizationRequest};
 
-/// An OAuth app, or a GitHub App for whose users one signs in.
+/// An OAuth app, or a GitHub App that acts on behalf of users.
 ///
-/// [`authorization`](Self::authorization) signs a user in by the browser,
-/// [`device`](Self::device) where there is none. A [`UserToken`] then keeps the token that comes
-/// of it fresh.
+/// [`authorization`](Self::authorization) signs a user in with the browser, [`device`](Self::device) on a machine
+/// without one. A [`UserToken`] then refreshes the resulting token.
 ///
-/// Which GitHub it is registered with is not said here: every call takes a [`Client`], whose
-/// addresses and timeouts hold, and which needs no token of its own.
+/// The application has no setting for the GitHub server: every call takes a [`Client`], whose base URL and timeouts
+/// apply, and which needs no token of its own.
 ///
 /// ```no_run
 /// # async fn example(callback: &str) -> octowire::Result<()> {
@@ -70,15 +69,14 @@ pub struct OAuthApp {
     redirect_uri: Option<Arc<str>>,
 }
 
-/// An App id has some seven digits, a client id about twenty characters.
+/// An App id has about seven digits, a client id about twenty characters.
 const LONGEST_APP_ID: usize = 12;
 
 impl OAuthApp {
-    /// An application with its client id and one of its client secrets, which are on its settings
-    /// page.
+    /// Creates an application with its client id and one of its client secrets, which are on its settings page.
     ///
     /// # Errors
-    /// If one of them is empty, or is something else by its look, such as a token or a private key.
+    /// If one of them is empty, or looks like another value, such as a token or a private key.
     pub fn new(
         client_id: impl Into<String>,
         client_secret: impl Into<SecretString>,
@@ -91,11 +89,11 @@ impl OAuthApp {
         Ok(app)
     }
 
-    /// An application that keeps no secret, such as a command line tool: GitHub asks for none in
-    /// the device flow, and none to refresh the tokens that come of it.
+    /// Creates an application without a secret (a public client), such as a command line tool. GitHub requires no
+    /// secret in the device flow, nor to refresh the tokens of that flow.
     ///
     /// # Errors
-    /// If the id is empty, or is something else by its look.
+    /// If the id is empty, or looks like another value.
     pub fn public(client_id: impl Into<String>) -> Result<Self> {
         let client_id = client_id.into();
         let client_id = client_id.trim();
@@ -109,11 +107,11 @@ impl OAuthApp {
         Ok(Self { client_id: client_id.into(), client_secret: None, redirect_uri: None })
     }
 
-    /// Where GitHub sends the user back to: one of the callback URLs on the application's settings
-    /// page. Without one GitHub takes the first of them.
+    /// Sets the redirect URI: one of the callback URLs on the application's settings page. By default GitHub uses the
+    /// first of them.
     ///
     /// # Errors
-    /// If it is no absolute URL, or has a fragment.
+    /// If it is not an absolute URL, or has a fragment.
     pub fn redirect_uri(mut self, uri: impl Into<String>) -> Result<Self> {
         let uri = uri.into();
         let good = Url::parse(&uri).is_ok_and(|url| url.fragment().is_none());
@@ -127,24 +125,23 @@ impl OAuthApp {
         Ok(self)
     }
 
-    /// The client id.
+    /// Returns the client id.
     #[must_use]
     pub fn client_id(&self) -> &str {
         &self.client_id
     }
 
-    /// Begins to sign a user in by the browser, at the GitHub that this client calls. Nothing is
-    /// sent before the user is back.
+    /// Starts the web flow at the GitHub server that this client calls. Nothing is sent before the user returns.
     pub fn authorization(&self, client: &Client) -> AuthorizationRequest {
         AuthorizationRequest::new(self.clone(), client)
     }
 
-    /// Begins to sign a user in who types a code into a browser elsewhere.
+    /// Starts the device flow: the user types a code into a browser on another device.
     pub fn device(&self, client: &Client) -> DeviceRequest {
         DeviceRequest::new(self.clone(), client)
     }
 
-    /// The secret, for what GitHub does not do without.
+    /// Returns the secret, for requests that GitHub does not accept without one.
     fn secret(&self, what: &str) -> Result<&SecretString> {
         self.client_secret.as_ref().ok_or_else(|| {
             AuthFailure::Missing.error(
@@ -155,7 +152,7 @@ impl OAuthApp {
         })
     }
 
-    /// A form with what identifies the application.
+    /// Returns a form with the parameters that identify the application.
     fn form(&self) -> Form {
         let form = Form::new().with("client_id", &self.client_id);
         match &self.client_secret {
@@ -170,7 +167,7 @@ impl OAuthApp {
     }
 }
 
-/// The request of a token from GitHub.
+/// Returns the token request to GitHub.
 fn ask_for_token(client: &Client, form: Form) -> Ask {
     Ask {
         who: answer::GITHUB,
@@ -181,7 +178,7 @@ fn ask_for_token(client: &Client, form: Form) -> Ask {
     }
 }
 
-/// One of GitHub's pages for people.
+/// Returns the URL of a GitHub web page.
 fn page(client: &Client, path: &[&str]) -> Url {
     let mut url = client.web_url().clone();
     // An http URL always has a path.
@@ -191,7 +188,7 @@ fn page(client: &Client, path: &[&str]) -> Url {
     url
 }
 
-/// Refuses what is something else by its look. `other` says what else is wrong in this place.
+/// Rejects a value that looks like another kind of credential. `other` describes the other invalid values.
 pub(super) fn check(what: &str, text: &str, other: impl Fn(Looks) -> bool) -> Result<()> {
     if text.is_empty() {
         return Err(AuthFailure::Empty.error(

@@ -1,4 +1,4 @@
-//! What one attempt of a call shows to get in.
+//! The credentials that are attached to one attempt.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,14 +18,14 @@ use crate::client::Client;
 use crate::error::Result;
 use crate::request::Prepared;
 
-/// As whom a client calls. Its parts are shared by the handles that are made from one client.
+/// The authentication of a client. The handles of one client share its parts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Auth {
     keeper: Option<Arc<Keeper>>,
     app: Option<Arc<AppRoom>>,
 }
 
-/// What the handles of one App share.
+/// The state that the handles of one App share.
 #[derive(Debug)]
 struct AppRoom {
     app: App,
@@ -36,7 +36,7 @@ struct AppRoom {
 }
 
 impl Auth {
-    /// The auth of a source.
+    /// Creates the authentication of a source.
     pub(crate) fn new(
         source: Arc<dyn TokenSource>,
         policy: TokenPolicy,
@@ -45,14 +45,14 @@ impl Auth {
         let app = source.app().cloned().map(|app| AppRoom::new(app, &policy, store.clone()));
         let keeper = Keeper::new(source, policy, store);
         if let Some(app) = &app {
-            // Who asks for the same installation again gets the same token.
+            // Handles of the same installation share one token.
             app.keep(keeper.source().identity().into_owned(), &keeper);
         }
         Self { keeper: Some(keeper), app }
     }
 
-    /// How the tokens of this source and of the App's installations are, as many at most: this one's first, and
-    /// then those whose handles were made last.
+    /// Returns the state of the tokens of this source and of the App's installations, up to a maximum: this source's
+    /// first, then those of the newest handles.
     #[cfg(feature = "dashboard")]
     pub(crate) fn health(&self, most: usize) -> Vec<super::TokenHealth> {
         let mut keepers: Vec<_> = self.keeper.iter().cloned().collect();
@@ -63,7 +63,7 @@ impl Auth {
         }
         let mut all: Vec<super::TokenHealth> = Vec::new();
         for token in keepers.into_iter().map(|keeper| keeper.health()) {
-            // An App that calls as itself has two keepers of its JWT.
+            // An App that calls as itself has two managers of its JWT.
             if let Some(known) = all.iter_mut().find(|known| known.identity == token.identity) {
                 if !known.is_good && token.is_good {
                     *known = token;
@@ -79,13 +79,13 @@ impl Auth {
         self.keeper.as_ref()
     }
 
-    /// As the App itself, if there is one.
+    /// Returns the authentication of the App itself, if there is one.
     pub(crate) fn as_app(&self) -> Option<Self> {
         let app = self.app.clone()?;
         Some(Self { keeper: Some(Arc::clone(&app.jwt)), app: Some(app) })
     }
 
-    /// As another of the App's installations, if there is an App.
+    /// Returns the authentication of another of the App's installations, if there is an App.
     pub(crate) fn installation(&self, installation: Installation) -> Option<Self> {
         let app = self.app.clone()?;
         Some(Self { keeper: Some(app.installation(installation)), app: Some(app) })
@@ -97,15 +97,15 @@ impl AppRoom {
         Arc::new(Self {
             jwt: Keeper::new(Arc::new(app.clone()), policy.clone(), None),
             app,
-            // It grows with what is in it; the bound is kept by `keep`.
+            // The map grows on demand; `keep` enforces the bound.
             installations: Mutex::new(LruCache::unbounded()),
             policy: policy.clone(),
             store,
         })
     }
 
-    /// The installation's keeper: the one that is there, or a new one. What it displaces goes on
-    /// for the handles that have it.
+    /// Returns the installation's token manager: the existing one, or a new one. A manager that is evicted continues
+    /// for the handles that hold it.
     fn installation(&self, installation: Installation) -> Arc<Keeper> {
         let key = installation.identity(&self.app);
         if let Some(keeper) = self.known().get(&key) {
@@ -116,8 +116,7 @@ impl AppRoom {
         self.keep(key, &keeper)
     }
 
-    /// Keeps a keeper under its identity, unless there is one already, and gives the one that is
-    /// kept.
+    /// Inserts a token manager under its identity, unless one exists, and returns the stored one.
     fn keep(&self, key: String, keeper: &Arc<Keeper>) -> Arc<Keeper> {
         let mut known = self.known();
         let keeper = Arc::clone(known.get_or_insert(key, || Arc::clone(keeper)));
@@ -132,7 +131,7 @@ impl AppRoom {
     }
 }
 
-/// A second token, in a header of its own, for a gateway in front of GitHub.
+/// A second token, in another header, for a gateway in front of GitHub.
 #[derive(Clone, Debug)]
 pub(crate) struct Gateway {
     pub(crate) header: HeaderName,
@@ -146,13 +145,13 @@ pub(crate) struct Passes {
     gateway: Option<(HeaderName, Arc<Held>)>,
 }
 
-/// How often a call is repeated because its token was refused: while a new token settles, once
-/// for another token, and for an App once for each key and once for its clock.
+/// How often a call is repeated after a rejected token: while a new token propagates, once with another token, and for
+/// an App once per key and once after a clock correction.
 pub(crate) const MAX_REFUSALS: u32 = 8;
 
 impl Passes {
-    /// The tokens of an attempt: none for a server that is not GitHub's API, and only the
-    /// gateway's for a call with an authorization of its own.
+    /// Returns the tokens of an attempt: none for a server other than GitHub's API, and only the gateway's for a call
+    /// with a request credential.
     pub(crate) async fn of(prepared: &Prepared) -> Result<Self> {
         let client = prepared.client();
         let inner = client.inner();
@@ -181,8 +180,8 @@ impl Passes {
         }
     }
 
-    /// Removes the beginning of a token of this attempt from the end of a body that was cut there: elsewhere,
-    /// whole tokens are recognized only.
+    /// Removes a partial token of this attempt from the end of a truncated body: elsewhere, only whole tokens are
+    /// recognized.
     pub(crate) fn without_cut_token(&self, prepared: &Prepared, mut body: Bytes) -> Bytes {
         let github = self.github.iter().map(|held| held.header());
         let gateway = self.gateway.iter().map(|(_, held)| held.header());
@@ -194,7 +193,7 @@ impl Passes {
         body
     }
 
-    /// What to do after a 401: to send again after this time, or to fail.
+    /// Returns the next step after a 401: send again after this delay, or fail.
     pub(crate) fn refused(
         &self,
         client: &Client,
@@ -206,7 +205,7 @@ impl Passes {
         }
         let inner = client.inner();
         let ask = |keeper: &Arc<Keeper>, held: &Held| keeper.refused(held, times, rejection);
-        // GitHub names its requests; what does not may be the gateway's own refusal.
+        // GitHub's responses have a request id; a response without one might be the gateway's own rejection.
         let by_github = rejection.headers.contains_key("x-github-request-id");
         let gateway = self.gateway.as_ref().zip(inner.gateway.as_ref()).filter(|_| !by_github);
         let gateway = gateway.and_then(|((_, held), gateway)| ask(&gateway.keeper, held));
@@ -217,9 +216,9 @@ impl Passes {
     }
 }
 
-/// The text without the beginning of the secret that it ends with.
+/// Returns the text without a prefix of the secret at its end.
 fn without_beginning_at_end(mut text: Bytes, secret: &[u8]) -> Bytes {
-    // A few bytes tell nothing.
+    // A few bytes reveal nothing.
     const TELLING: usize = 4;
     let longest = secret.len().min(text.len());
     let found = (TELLING..=longest).rev().find(|length| text.ends_with(&secret[..*length]));

@@ -1,4 +1,4 @@
-//! A token that somebody made: a personal access token, or that of a GitHub Actions job.
+//! Tokens that exist outside the client: a personal access token, or that of a GitHub Actions job.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -16,11 +16,11 @@ use super::token::AccessToken;
 use crate::error::{Error, Result};
 use crate::names::hex;
 
-/// A personal access token, classic or fine-grained, or any other token that somebody hands over.
+/// A personal access token, classic or fine-grained, or any other token that exists outside the client.
 ///
-/// Read from an environment variable or a file, it is read again whenever it may have changed:
-/// every few seconds, and at once when GitHub refuses it. So a token is rotated without a restart.
-/// While it can not be read, the one that was read before is used on.
+/// A token from an environment variable or a file is read again when it might have changed: every few seconds, and at
+/// once when GitHub rejects it. So a token is rotated without a restart. If it cannot be read, the client continues
+/// with the previous one.
 ///
 /// ```
 /// use octowire::Client;
@@ -35,7 +35,7 @@ use crate::names::hex;
 /// ```
 pub struct PersonalToken {
     origin: Origin,
-    /// What was read when it was made.
+    /// The token that was read by the constructor.
     first: AccessToken,
     created_at: Option<SystemTime>,
     name: Option<String>,
@@ -47,57 +47,56 @@ enum Origin {
     File(PathBuf),
 }
 
-/// How long a token from outside is used before it is read again.
+/// How long a token from a variable or file is used before it is read again.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 impl PersonalToken {
-    /// A token that does not change.
+    /// Creates a source of a token that does not change.
     ///
     /// # Errors
-    /// If it is none: see [`AccessToken::new`].
+    /// If it is not a token: see [`AccessToken::new`].
     pub fn new(token: impl Into<SecretString>) -> Result<Self> {
         let first = AccessToken::new(token)?;
         Ok(Self { origin: Origin::Given, first, created_at: None, name: None })
     }
 
-    /// The token in this environment variable.
+    /// Reads the token from this environment variable.
     ///
     /// # Errors
-    /// If the variable is not set, or holds no token.
+    /// If the variable is not set, or does not contain a token.
     pub fn from_env(variable: impl Into<String>) -> Result<Self> {
         let variable = variable.into();
         let first = read_env(&variable)?;
         Ok(Self { origin: Origin::Env(variable), first, created_at: None, name: None })
     }
 
-    /// The token in this file. The file's age counts as the token's, unless
-    /// [`created_at`](Self::created_at) says otherwise.
+    /// Reads the token from this file. The file's modification time is the token's creation time, unless
+    /// [`created_at`](Self::created_at) sets another.
     ///
     /// # Errors
-    /// If the file can not be read, or holds no token.
+    /// If the file cannot be read, or does not contain a token.
     pub fn from_file(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let first = read_file(&path)?;
         Ok(Self { origin: Origin::File(path), first, created_at: None, name: None })
     }
 
-    /// Says when the token was made, so that the client can warn when it is old.
+    /// Sets when the token was created, so that the client can warn when it is old.
     #[must_use]
     pub fn created_at(mut self, time: SystemTime) -> Self {
         self.created_at = Some(time);
         self
     }
 
-    /// Names whose token it is: the identity is then `user:NAME`, and stays when the token is
-    /// replaced. Without it the identity is made of where the token is read from and of the first
-    /// one that was read.
+    /// Names the user of the token: the identity is then `user:NAME`, and stays when the token is replaced. Without it,
+    /// the identity is derived from the token's location and the first token that was read.
     #[must_use]
     pub fn named(mut self, name: impl fmt::Display) -> Self {
         self.name = Some(name.to_string());
         self
     }
 
-    /// The token that was read when this was made: a client begins with it.
+    /// Returns the token that the constructor read, with which a client starts.
     fn first(&self) -> AccessToken {
         self.first.clone()
     }
@@ -127,7 +126,7 @@ impl TokenSource for PersonalToken {
     fn limited_as(&self) -> Cow<'_, str> {
         match &self.name {
             Some(_) => self.identity(),
-            // Wherever it comes from.
+            // The location does not matter.
             None => Cow::Owned(format!("token:{}", digest(self.first.expose_secret()))),
         }
     }
@@ -137,9 +136,9 @@ impl TokenSource for PersonalToken {
             return Cow::Owned(format!("user:{name}"));
         }
         Cow::Owned(match &self.origin {
-            // A token of a hundred bits and more is not found from its digest.
+            // A token with 100 bits of entropy or more cannot be found from its digest.
             Origin::Given => format!("token:{}", digest(self.first.expose_secret())),
-            // The same name may stand for another person elsewhere, or after a restart.
+            // The same name can stand for another person elsewhere, or after a restart.
             Origin::Env(variable) => {
                 format!("env:{variable}:{}", digest(self.first.expose_secret()))
             }
@@ -189,12 +188,12 @@ fn read_env(variable: &str) -> Result<AccessToken> {
     Ok(token.ask_again_after(READ_AGAIN_AFTER))
 }
 
-/// The value of an environment variable, if it is set.
+/// Returns the value of an environment variable, if it is set.
 pub(super) fn read_variable(variable: &str) -> Result<Option<SecretString>> {
     match std::env::var_os(variable).map(OsString::into_string) {
         None => Ok(None),
         Some(Ok(value)) => Ok(Some(value.into())),
-        // A value that is no Unicode is not shown.
+        // A value that is not Unicode is not shown.
         Some(Err(_)) => Err(AuthFailure::Malformed.error(
             format!("the environment variable {variable} is not valid Unicode"),
             "check how the value is set; it is not shown here",
@@ -212,13 +211,13 @@ fn read_file(path: &Path) -> Result<AccessToken> {
             )
             .with_source(error)
     })?;
-    // What is no text makes a token that is refused, with a reason.
+    // A value that is not text becomes an invalid token, which is rejected with a reason.
     let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
     let token = AccessToken::new(text.as_str()).map_err(|error| error.named(&shown))?;
     Ok(token.ask_again_after(READ_AGAIN_AFTER))
 }
 
-/// A short name for a secret, from which it can not be had.
+/// Returns a short digest of a secret, from which the secret cannot be derived.
 pub(crate) fn digest(secret: impl AsRef<[u8]>) -> String {
     let digest = Sha256::new_with_prefix("octowire identity\0").chain_update(secret).finalize();
     hex(&digest[..8])

@@ -1,4 +1,4 @@
-//! How tokens are kept: when they are renewed, and what happens when that fails.
+//! Token policy: when tokens are refreshed, and what happens if that fails.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::clock;
 
-/// How a client keeps its tokens. Every value has a default that suits GitHub.
+/// How a client refreshes its tokens. The defaults suit GitHub.
 ///
 /// ```
 /// use std::time::Duration;
@@ -49,47 +49,46 @@ impl Default for TokenPolicy {
 }
 
 impl TokenPolicy {
-    /// How long before its end a token is renewed; 60 s by default. Calls go on with the old one
-    /// meanwhile. Of a token that lives short it is at most half the life.
+    /// Sets how long before it expires a token is refreshed; 60 s by default. Meanwhile, calls continue with the old
+    /// one. For a token with a short lifetime, it is at most half the lifetime.
     pub fn margin(mut self, margin: Duration) -> Self {
         self.margin = margin;
         self
     }
 
-    /// Up to how much earlier still, by chance, so that a fleet does not renew at once; 30 s by
+    /// Sets the jitter: up to how much earlier a token is refreshed, so that a fleet does not refresh at once; 30 s by
     /// default.
     pub fn jitter(mut self, jitter: Duration) -> Self {
         self.jitter = jitter;
         self
     }
 
-    /// How often a token is asked for before the calls that wait for it fail, if the failure is
-    /// one that may pass; 3 by default, and at least 1. All of them together may take five minutes: if the
-    /// [wait](Self::delays) before the next one is longer than what is left of these, the calls fail at once.
+    /// Sets how often a token is requested before the calls that wait for it fail, if the failure is retryable; 3 by
+    /// default, and at least 1. All attempts together take at most five minutes: if the [delay](Self::delays) before
+    /// the next attempt is longer than the remaining time, the calls fail at once.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts.max(1);
         self
     }
 
-    /// The waits between attempts: the first, 1 s by default, then twice as long each time up to
-    /// the longest, 60 s by default, and a day at most. After the last attempt the same waits go on: calls in between
-    /// fail at once with the last error, or go on with the token that is still good.
+    /// Sets the delays between attempts: the first, 1 s by default, then twice as long each time up to the longest, 60
+    /// s by default, and a day at most. After the last attempt, the same delays apply: calls in between fail at once
+    /// with the last error, or continue with a token that has not expired.
     pub fn delays(mut self, first: Duration, longest: Duration) -> Self {
         self.first_delay = first.min(LONGEST_DELAY);
         self.longest_delay = longest.max(first).min(LONGEST_DELAY);
         self
     }
 
-    /// The age from which on a credential is warned about, once a day, as a `tracing` event of the
-    /// level WARN; 90 days by default, `None` for never. See
-    /// [`TokenSource::created_at`](super::TokenSource::created_at).
+    /// Sets the age from which the client warns about a credential, once a day, as a `tracing` event of the level WARN;
+    /// 90 days by default, `None` for never. See [`TokenSource::created_at`](super::TokenSource::created_at).
     pub fn max_age(mut self, age: impl Into<Option<Duration>>) -> Self {
         self.max_age = age.into();
         self
     }
 
-    /// How many installations' tokens are kept in memory; 15,000 by default, and at least 1. The
-    /// one that was not used for longest is dropped first, and minted again when it is needed.
+    /// Sets how many installations' tokens are kept in memory; 15,000 by default, and at least 1. The client evicts the
+    /// least recently used one first, and requests it again when it is needed.
     pub fn max_installations(mut self, count: usize) -> Self {
         self.max_installations = count.max(1);
         self
@@ -99,7 +98,7 @@ impl TokenPolicy {
         self.longest_delay
     }
 
-    /// The wait after this many failures in a row, counted from 1, without jitter.
+    /// Returns the delay after this many consecutive failures, counted from 1, without jitter.
     pub(crate) fn delay(&self, failures: u32) -> Duration {
         let factor = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
         self.first_delay.saturating_mul(factor).min(self.longest_delay)
@@ -107,17 +106,17 @@ impl TokenPolicy {
 }
 
 const LONGEST_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// More than any jitter that makes sense, and far from what a `Duration` overflows by.
+/// More than any useful jitter, and far below the overflow of a `Duration`.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// A random part of the duration, from none to all of it, and a year at most.
+/// Returns a random part of the duration, from zero to all of it, and a year at most.
 pub(crate) fn some_of(duration: Duration) -> Duration {
-    // Without randomness the jitter is none: what it spreads works without it.
+    // Without a random number the jitter is zero: it only spreads clients in time.
     let random = getrandom::u32().unwrap_or(0);
     duration.min(YEAR).mul_f64(f64::from(random) / f64::from(u32::MAX))
 }
 
-/// The duration, and a random part of it, of up to a quarter.
+/// Returns the duration plus a random part of up to a quarter of it.
 pub(crate) fn with_jitter(duration: Duration) -> Duration {
     duration.saturating_add(some_of(clock::half(clock::half(duration))))
 }

@@ -1,4 +1,4 @@
-//! The one interface behind which every way to sign in stands.
+//! The trait of all token sources.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,11 +13,11 @@ use super::token::AccessToken;
 use crate::client::Client;
 use crate::error::{Error, Refusal, Result};
 
-/// Something that obtains tokens: an App, an installation, a user, a vault of your own.
+/// Obtains tokens: an App, an installation, a user, or your own vault.
 ///
-/// A source only says how one token is had. The client keeps it, renews it ahead of its end, lets
-/// one call at a time ask for it however many wait, and goes on with the token at hand while the
-/// source fails: see [`TokenPolicy`](super::TokenPolicy).
+/// A source only obtains one token. The client caches it, refreshes it before it expires, sends one request at a time
+/// for all waiting calls, and continues with the cached token while the source fails: see
+/// [`TokenPolicy`](super::TokenPolicy).
 ///
 /// ```
 /// use std::borrow::Cow;
@@ -50,67 +50,62 @@ use crate::error::{Error, Refusal, Result};
 pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
     /// Obtains a token now.
     ///
-    /// The client runs one of these at a time for one source. Only if the runtime of the first stands still
-    /// while a call on another one waits, and the source does not [keep](Self::keep) its tokens as
-    /// [`Keep::Must`], a second one runs. An error that is
-    /// [retryable](Error::is_retryable) is tried again a few times; an error of the source's own
-    /// is made by [`Error::token_source`]. Neither the error nor anything that is logged may
-    /// hold a secret.
+    /// The client runs one of these at a time for one source, with one exception. A second one runs if the runtime of
+    /// the first is not polled while a call on another runtime waits, and the source does not [keep](Self::keep) its
+    /// tokens as [`Keep::Must`]. An error that is [retryable](Error::is_retryable) is retried a few times; create an
+    /// error of your own source with [`Error::token_source`]. Neither the error nor any log can contain a secret.
     fn mint<'a>(&'a self, request: MintRequest<'a>) -> TokenFuture<'a>;
 
-    /// A name for the identity behind the tokens, which stays the same when a token is renewed and
-    /// differs where permissions differ, such as `installation:42`.
+    /// Returns a name for the identity of the tokens, such as `installation:42`. It stays when a token is refreshed,
+    /// and differs where permissions differ.
     ///
-    /// Logs and metrics show it, and stores and caches use it as a key: no secret may be in it.
+    /// Logs and metrics show it, and stores and caches use it as a key: it must not contain a secret.
     fn identity(&self) -> Cow<'_, str>;
 
-    /// As whom GitHub counts the calls, where several sources are one for its
-    /// [rate limits](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api):
-    /// those of one installation, whatever their permissions. By default it is the
-    /// [identity](Self::identity).
+    /// Returns the identity under which GitHub counts the calls, where several sources share one for its [rate
+    /// limits](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api): those of one
+    /// installation, whatever their permissions. By default it is the [identity](Self::identity).
     fn limited_as(&self) -> Cow<'_, str> {
         self.identity()
     }
 
-    /// A token that is there before any was minted, such as one that was read when the source was
-    /// made. None by default.
+    /// Returns a token that is available before the first request, such as one that the constructor has read. None by
+    /// default.
     fn at_hand(&self) -> Option<AccessToken> {
         None
     }
 
-    /// What is to be done when GitHub answers 401 to a token of this source. By default, another
-    /// is minted.
+    /// Returns what to do when GitHub responds with 401 to a token of this source. By default, the client obtains
+    /// another token.
     fn rejected(&self, rejection: &Rejection<'_>) -> Reaction {
         let _ = rejection;
         Reaction::MintAgain
     }
 
-    /// For how long after its minting a token may be refused although it is good, because it has
-    /// not reached all of GitHub's servers. Zero by default.
+    /// Returns the propagation delay: for how long GitHub can reject a new token that has not reached all its servers.
+    /// Zero by default.
     fn settles_within(&self) -> Duration {
         Duration::ZERO
     }
 
-    /// Whether the tokens belong in the client's [`TokenStore`](super::TokenStore).
-    /// [`Keep::No`] by default.
+    /// Returns whether the tokens belong in the client's [`TokenStore`](super::TokenStore). [`Keep::No`] by default.
     fn keep(&self) -> Keep {
         Keep::No
     }
 
-    /// When the credential that the tokens are had by was made: a key, a secret, a personal
-    /// token. The client warns when it is old. Unknown by default.
+    /// Returns when the underlying credential was created: a key, a secret, a personal access token. The client warns
+    /// when it is old. Unknown by default.
     fn created_at(&self) -> Option<SystemTime> {
         None
     }
 
-    /// The App behind this source, if there is one: [`Client::as_app`] and
-    /// [`Client::installation`] are had by it.
+    /// Returns the App of this source, if there is one, for [`Client::as_app`] and [`Client::installation`].
     fn app(&self) -> Option<&App> {
         None
     }
 }
 
-/// A source that was chosen at run time, or that several clients share, is one as well.
+/// A source that was chosen at run time, or that several clients share.
 macro_rules! forward {
     ($pointer:ident) => {
         impl<S: TokenSource + ?Sized> TokenSource for $pointer<S> {
@@ -156,60 +151,60 @@ macro_rules! forward {
 forward!(Box);
 forward!(Arc);
 
-/// What [`TokenSource::mint`] returns.
+/// The future that [`TokenSource::mint`] returns.
 pub type TokenFuture<'a> = Pin<Box<dyn Future<Output = Result<AccessToken>> + Send + 'a>>;
 
-/// What a source is given to mint a token with.
+/// The input of a source's request for a token.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct MintRequest<'a> {
-    /// The client that asks. A source that calls GitHub calls it by one of its handles,
-    /// [`Client::as_app`] or [`Client::without_auth`], so that addresses, timeouts and all other
-    /// settings are the same. Calling it as it is would wait for this very token.
+    /// The client that requests the token. A source that calls GitHub uses one of its handles, [`Client::as_app`] or
+    /// [`Client::without_auth`], so that base URL, timeouts and all other settings are the same. A call of this client
+    /// itself would wait for the very token that is being obtained.
     pub client: &'a Client,
-    /// The token that was had before, from the store or from this client; it may have ended.
+    /// The previous token, from the store or from this client; it might have expired.
     pub previous: Option<&'a AccessToken>,
 }
 
 impl<'a> MintRequest<'a> {
-    /// A request, for tests of a source.
+    /// Creates a request, for tests of a source.
     #[must_use]
     pub fn new(client: &'a Client, previous: Option<&'a AccessToken>) -> Self {
         Self { client, previous }
     }
 }
 
-/// GitHub's refusal of a token.
+/// GitHub's rejection of a token.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Rejection<'a> {
     /// GitHub's message, such as `Bad credentials`, without secrets.
     pub message: &'a str,
-    /// The headers of the answer.
+    /// The headers of the response.
     pub headers: &'a HeaderMap,
-    /// What the message said before secrets were taken out.
+    /// The message before secrets were redacted.
     pub(crate) refusal: Refusal,
 }
 
 impl<'a> Rejection<'a> {
-    /// A refusal, for tests of a source.
+    /// Creates a rejection, for tests of a source.
     #[must_use]
     pub fn new(message: &'a str, headers: &'a HeaderMap) -> Self {
         Self { message, headers, refusal: Refusal::read(message) }
     }
 }
 
-/// What follows when GitHub refuses a token.
+/// The next step after GitHub rejects a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reaction {
-    /// Nothing helps: the call fails.
+    /// No remedy exists: the call fails.
     Fail,
-    /// Another token may do. The client mints one and repeats the call; at most once a minute, so
-    /// that a credential which GitHub never accepts is not hammered.
+    /// Another token might be accepted. The client obtains one and repeats the call; at most once a minute, so that a
+    /// credential that GitHub never accepts does not cause a flood of requests.
     MintAgain,
-    /// The source has changed how it makes tokens, by another key or another clock: mint one,
-    /// whenever the last one was. The source bounds how often it says so.
+    /// The source now makes tokens with another key or clock: the client obtains one, however recent the last one is.
+    /// The source bounds how often it returns this value.
     Changed,
 }
 
@@ -217,20 +212,20 @@ pub enum Reaction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Keep {
-    /// They are had at no cost, or are kept elsewhere.
+    /// Tokens cost nothing to obtain, or are kept elsewhere.
     No,
-    /// Keeping them saves minting them again, in other processes and after a restart. Without
-    /// the store it works as well: a failing store is a warning.
+    /// The store saves requests for tokens in other processes and after a restart. Tokens can be obtained without it: a
+    /// failure of the store is a warning.
     Share,
-    /// They can not be had without the one before. A store that can not be read is an error.
+    /// Tokens cannot be obtained without the previous one. A store that cannot be read is an error.
     Must,
 }
 
 impl Error {
-    /// The error of a [`TokenSource`] of the application's own.
+    /// Creates the error of the application's own [`TokenSource`].
     ///
-    /// `message` says what happened and must hold no secret; `source` may be what caused it.
-    /// The source is asked again only if `retryable` says that this may help.
+    /// `message` states what happened and must not contain a secret; `source` can be the cause. The client retries only
+    /// if `retryable` is `true`.
     pub fn token_source(
         message: impl Into<Cow<'static, str>>,
         retryable: bool,

@@ -1,6 +1,6 @@
-//! Where tokens outlive a client: nowhere by default, in memory for several clients, in an
-//! encrypted file for several processes, encrypted in a [`Store`](crate::store::Store) for a fleet,
-//! or wherever a [`TokenStore`] of the application's own puts them.
+//! Storage of tokens beyond the lifetime of a client: none by default, in memory for several clients, in an encrypted
+//! file for several processes, encrypted in a [`Store`](crate::store::Store) for a fleet, or in the application's own
+//! [`TokenStore`].
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -37,33 +37,31 @@ pub use seal::SealingKey;
 #[cfg(feature = "token-store")]
 pub use sealed::EncryptedStore;
 
-/// A place for tokens, shared by the clients that are given it.
+/// Storage for tokens, which clients can share.
 ///
-/// What it holds are live credentials: a store that writes them anywhere encrypts them.
-/// [`AccessToken`] gives all its parts, and takes them back.
+/// It contains valid credentials: a store that writes them to a disk or network has to encrypt them. [`AccessToken`]
+/// has accessors and constructors for all its parts.
 pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
-    /// The token of this key, if there is one. `key` names the
-    /// [identity](super::TokenSource::identity) behind it and the GitHub that it is known to; it
-    /// is no secret.
+    /// Returns the token of this key, if there is one. `key` contains the [identity](super::TokenSource::identity) and
+    /// the GitHub server that issued the token; it is not a secret.
     fn load<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<AccessToken>>;
 
-    /// Keeps the token, in place of the one before. When it returns, the token has to be where a
-    /// crash does not lose it.
+    /// Stores the token, and replaces the previous one. When it returns, the token has to be durable.
     fn save<'a>(&'a self, key: &'a str, token: &'a AccessToken) -> StoreFuture<'a, ()>;
 
-    /// Forgets the token of this key. To forget one that is not there is no error.
+    /// Removes the token of this key. A missing token is not an error.
     fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()>;
 
-    /// Waits until nobody else holds the lock of this key, here or in another process, and takes
-    /// it: so a token is minted once. How long it waits at most is the store's to say.
+    /// Acquires the lock of this key, waiting until no other task or process holds it: so a token is requested once.
+    /// The store sets the longest wait.
     fn lock<'a>(&'a self, key: &'a str) -> StoreFuture<'a, StoreLock>;
 
-    /// Takes the lock of this key and loads its token, for a token that can be minted without the store:
-    /// a store over a network waits for its server so long in all, and not at all while the server
-    /// is known not to answer. How long it waits for another holder of the lock is its own to say.
+    /// Acquires the lock of this key and loads its token, for a token that can be requested without the store. A store
+    /// over a network waits for its server for at most this time in total, and not at all while the server is known to
+    /// be unavailable. The store itself sets how long it waits for another holder of the lock.
     ///
-    /// A lock that cannot be taken does not keep the token back. By default it is [`lock`](Self::lock)
-    /// and then [`load`](Self::load), however long these take.
+    /// If the lock cannot be acquired, the token is returned nevertheless. By default it calls [`lock`](Self::lock) and
+    /// then [`load`](Self::load), however long these take.
     fn lock_and_load<'a>(
         &'a self,
         key: &'a str,
@@ -76,36 +74,36 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
         })
     }
 
-    /// Whether a token that can be minted again is handed out before it is saved, so that no call waits
-    /// for that. By default it is not.
+    /// Returns whether a token that can be requested again is returned to callers before it is saved, so that no call
+    /// waits for the save. By default it is not.
     fn saves_behind(&self) -> bool {
         false
     }
 }
 
-/// What the methods of a [`TokenStore`] return.
+/// The result of a [`TokenStore`] method.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
-/// A lock of a [`TokenStore`], which is given back when this is dropped.
+/// A lock of a [`TokenStore`], which is released when this is dropped.
 pub struct StoreLock {
     guard: Box<dyn Any + Send>,
-    /// Ends when the lock is free again.
+    /// Completes when the lock is released.
     released: Option<oneshot::Receiver<()>>,
 }
 
 impl StoreLock {
-    /// A lock that is held for as long as this value lives.
+    /// Creates a lock that is held for the lifetime of this value.
     pub fn new(guard: impl Any + Send) -> Self {
         Self { guard: Box::new(guard), released: None }
     }
 
-    /// The same, of a lock that a task gives back once the value is dropped. `released` ends after that.
+    /// Creates a lock that a task releases once the value is dropped. `released` completes after that.
     #[cfg(feature = "token-store")]
     fn released_by(guard: impl Any + Send, released: oneshot::Receiver<()>) -> Self {
         Self { guard: Box::new(guard), released: Some(released) }
     }
 
-    /// Gives the lock back at once. The future ends when it is free.
+    /// Releases the lock at once. The future completes when it is free.
     pub(crate) fn release(self) -> impl Future<Output = ()> + Send + 'static {
         let Self { guard, released } = self;
         drop(guard);
@@ -124,20 +122,20 @@ impl fmt::Debug for StoreLock {
     }
 }
 
-/// Tokens in memory, for several clients of one process; a single client needs no store.
+/// Tokens in memory, for several clients of one process; a single client does not need a store.
 ///
-/// It holds one token for each identity that is used, and forgets none by itself.
+/// It contains one token per identity, and never evicts one.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryTokenStore(Arc<Mutex<HashMap<String, Slot>>>);
 
 #[derive(Debug, Default)]
 struct Slot {
     token: Option<AccessToken>,
-    /// Who holds the lock.
+    /// The holder of the lock.
     holder: Option<Holder>,
-    /// Tells a holder from earlier ones.
+    /// Distinguishes a holder from earlier ones.
     number: u64,
-    /// Tells waiting tasks that the lock is free. None is next in line: its runtime might not be polled.
+    /// Wakes waiting tasks when the lock is free. No task is next in line: its runtime might not be polled.
     released: Arc<Notify>,
 }
 
@@ -148,7 +146,7 @@ struct Holder {
     runtime: Option<HomeRuntime>,
 }
 
-/// A lock in memory, until it is dropped.
+/// A lock in memory, held until it is dropped.
 struct MemoryLock {
     store: MemoryTokenStore,
     key: String,
@@ -166,7 +164,7 @@ impl Drop for MemoryLock {
 }
 
 impl MemoryTokenStore {
-    /// An empty store.
+    /// Creates an empty store.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -177,7 +175,7 @@ impl MemoryTokenStore {
         act(slots.entry(key.to_owned()).or_default())
     }
 
-    /// Takes the lock if it is free. Returns its holder if it is not.
+    /// Acquires the lock if it is free. Returns its holder if it is not.
     fn try_lock(&self, key: &str) -> std::result::Result<StoreLock, Holder> {
         let number = self.with(key, |slot| {
             if let Some(holder) = &slot.holder {
@@ -191,7 +189,7 @@ impl MemoryTokenStore {
         Ok(StoreLock::new(MemoryLock { store: self.clone(), key: key.to_owned(), number }))
     }
 
-    /// Waits for the lock. Returns `None` if the runtime of its holder stands still, where `gives_up` says so.
+    /// Waits for the lock. Returns `None` if the runtime of its holder has stalled, and `gives_up` allows it.
     async fn take_lock(&self, key: &str, gives_up: bool) -> Option<StoreLock> {
         let released = self.with(key, |slot| Arc::clone(&slot.released));
         loop {

@@ -1,4 +1,4 @@
-//! What went wrong once between sources, the keeper and stores.
+//! Regression tests of providers, the token manager and token stores together.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ fn refused(keeper: &Keeper, held: &Held, times: u32, message: &str) -> Option<Du
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_app_finds_the_key_that_is_good_whichever_it_is() {
+async fn an_app_uses_the_private_key_that_github_accepts() {
     let app = App::with_signer("Iv23liABC", Signer(1)).unwrap().or_signer(Signer(2));
     let keeper = keeper(app);
     assert!(call(&keeper, 2).await, "the new key is not known yet");
@@ -81,7 +81,7 @@ async fn policies_take_any_value() {
 }
 
 #[tokio::test]
-async fn a_clients_own_installation_has_one_keeper() {
+async fn the_installation_of_a_client_has_one_token_manager() {
     let app = App::with_signer("Iv23liABC", Signer(1)).unwrap();
     let client = Client::builder().auth(app.installation(42)).build().unwrap();
     let same = client.installation(42).unwrap();
@@ -91,7 +91,7 @@ async fn a_clients_own_installation_has_one_keeper() {
 }
 
 #[test]
-fn what_is_no_id_of_an_app_is_refused_and_not_shown() {
+fn an_invalid_app_id_is_rejected_and_redacted() {
     for id in ["-----BEGIN RSA PRIVATE KEY-----\nhunter2", "ghr_hunter2", "ghp_hunter2", "a b", ""]
     {
         let error = App::with_signer(id, Signer(1)).unwrap_err();
@@ -150,7 +150,7 @@ impl TokenSource for Source {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_that_panics_is_asked_no_more_often_than_one_that_fails() {
+async fn a_panicking_provider_is_called_no_more_often_than_a_failing_one() {
     let source = Source { panics: true, ..Source::default() };
     let minted = Arc::clone(&source.minted);
     let keeper = keeper(source);
@@ -161,7 +161,7 @@ async fn a_source_that_panics_is_asked_no_more_often_than_one_that_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_that_hangs_is_given_up_and_asked_again() {
+async fn a_hanging_provider_times_out_and_is_called_again() {
     let hangs = Arc::new(AtomicBool::new(true));
     let keeper = keeper(Source { hangs, ..Source::default() });
     let error = timeout(HOUR, keeper.pass(&client())).await.unwrap().unwrap_err();
@@ -187,7 +187,7 @@ fn a_token_request_whose_runtime_is_not_polled_is_replaced_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_that_waits_for_its_own_token_is_told_so() {
+async fn a_provider_that_waits_for_its_own_token_gets_an_error() {
     let source = Source { recursive: true, ..Source::default() };
     let client = Client::builder().auth(source).build().unwrap();
     let error = timeout(SECOND, client.access_token()).await.unwrap().unwrap_err();
@@ -210,7 +210,7 @@ async fn short_lived_tokens_are_shared_as_well() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_gateway_with_several_githubs_behind_it_keeps_their_tokens_apart() {
+async fn a_gateway_of_several_servers_stores_their_tokens_separately() {
     let minted = Arc::new(AtomicUsize::new(0));
     let store = MemoryTokenStore::new();
     for path in ["a", "b", "a/"] {
@@ -258,7 +258,7 @@ async fn an_endpoint_for_apps_is_not_waited_for_with_an_installations_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_is_forgotten_is_had_anew() {
+async fn a_removed_token_is_fetched_again() {
     let app = OAuthApp::public("Iv23liABC").unwrap();
     let store = MemoryTokenStore::new();
     let sign_in = |token: &str| {
@@ -277,7 +277,7 @@ async fn a_token_that_is_forgotten_is_had_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failing_source_is_left_alone_for_as_long_as_it_asks() {
+async fn a_failing_provider_is_not_called_before_its_retry_after() {
     #[derive(Debug)]
     struct Busy(AtomicUsize);
 

@@ -1,4 +1,4 @@
-//! One token: the `Authorization` header that it makes, and how long it lasts.
+//! One token: its `Authorization` header and its lifetime.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -15,7 +15,7 @@ use super::failure::AuthFailure;
 use crate::error::Result;
 use crate::sanitize;
 
-/// A token, when it ends, and what renews it.
+/// A token, its expiry, and its refresh token.
 ///
 /// Its `Debug` shows no secret, and its memory is overwritten when the last copy is dropped.
 ///
@@ -31,7 +31,7 @@ use crate::sanitize;
 /// ```
 #[derive(Clone)]
 pub struct AccessToken {
-    /// `Bearer` and the token, made once: a call clones a reference to it.
+    /// `Bearer` and the token, created once: a call clones a reference to it.
     header: HeaderValue,
     minted_at: SystemTime,
     expires_at: Option<SystemTime>,
@@ -40,23 +40,23 @@ pub struct AccessToken {
     scopes: Option<Arc<[String]>>,
 }
 
-/// What a user's token is refreshed with.
+/// The refresh token of a user access token.
 #[derive(Clone)]
 struct Renewal {
     refresh_token: SecretString,
     expires_at: Option<SystemTime>,
 }
 
-/// The scheme of RFC 6750, which GitHub takes for every kind of token.
+/// The scheme of RFC 6750, which GitHub accepts for every kind of token.
 const BEARER: &str = "Bearer ";
 
 impl AccessToken {
-    /// A token that lasts until it is revoked. White space around it is dropped, since a line
-    /// break at the end comes with reading a file.
+    /// Creates a token that does not expire. White space around it is dropped, since a file often ends with a line
+    /// break.
     ///
     /// # Errors
-    /// If it is empty, holds a character that no token has, or is something else by its look:
-    /// a private key or a refresh token.
+    /// If it is empty, contains a character that no token has, or looks like another credential: a private key or a
+    /// refresh token.
     pub fn new(token: impl Into<SecretString>) -> Result<Self> {
         let token = token.into();
         let token = token.expose_secret().trim();
@@ -74,7 +74,7 @@ impl AccessToken {
             Zeroizing::new(Vec::with_capacity(BEARER.len().saturating_add(token.len())));
         bytes.extend_from_slice(BEARER.as_bytes());
         bytes.extend_from_slice(token.as_bytes());
-        // The error of `http` is dropped on purpose: nothing of the token may leave.
+        // The error of `http` is dropped on purpose: it must not disclose any part of the token.
         let header = HeaderValue::from_maybe_shared(Bytes::from_owner(bytes)).ok();
         let header = header.filter(|_| token.bytes().all(|byte| byte.is_ascii_graphic()));
         let mut header = header.ok_or_else(|| {
@@ -95,16 +95,15 @@ impl AccessToken {
         })
     }
 
-    /// Says when the token ends, by this machine's clock.
+    /// Sets when the token expires, by the local clock.
     #[must_use]
     pub fn with_expires_at(mut self, time: SystemTime) -> Self {
         self.expires_at = Some(time);
         self
     }
 
-    /// Says how long the token still lasts. Prefer it to
-    /// [`with_expires_at`](Self::with_expires_at) where both are known: it does not depend on
-    /// whose clock is right.
+    /// Sets the remaining lifetime. Prefer it to [`with_expires_at`](Self::with_expires_at) if both are known: it does
+    /// not depend on a correct clock.
     #[must_use]
     pub fn expires_in(self, time: Duration) -> Self {
         match SystemTime::now().checked_add(time) {
@@ -113,15 +112,15 @@ impl AccessToken {
         }
     }
 
-    /// Says after how long the source is to be asked again although the token has not ended, as
-    /// for a file that may have changed. By default it is not.
+    /// Sets after how long the source is called again although the token has not expired, such as for a file that might
+    /// have changed. Never by default.
     #[must_use]
     pub fn ask_again_after(mut self, time: Duration) -> Self {
         self.ask_again_after = Some(time);
         self
     }
 
-    /// Adds the token that renews this one, and when that one ends.
+    /// Adds the refresh token, and its expiry.
     #[must_use]
     pub fn with_refresh_token(
         mut self,
@@ -134,15 +133,14 @@ impl AccessToken {
         self
     }
 
-    /// Says which [scopes](https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps)
-    /// it has.
+    /// Sets the token's [scopes](https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps).
     #[must_use]
     pub fn with_scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         self.scopes = Some(scopes.into_iter().map(Into::into).collect());
         self
     }
 
-    /// The token itself, for whatever else needs it, such as `git clone` over HTTPS.
+    /// Returns the token itself, for other uses, such as `git clone` over HTTPS.
     ///
     /// Keep it out of logs.
     #[must_use]
@@ -152,52 +150,51 @@ impl AccessToken {
         std::str::from_utf8(bytes).unwrap_or_default()
     }
 
-    /// When the token ends, by this machine's clock; `None` if nobody said so.
+    /// Returns when the token expires, by the local clock; `None` if unknown.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.expires_at
     }
 
-    /// The token that renews this one.
+    /// Returns the refresh token.
     #[must_use]
     pub fn refresh_token(&self) -> Option<&SecretString> {
         self.renewal.as_ref().map(|renewal| &renewal.refresh_token)
     }
 
-    /// When the refresh token ends.
+    /// Returns when the refresh token expires.
     #[must_use]
     pub fn refresh_token_expires_at(&self) -> Option<SystemTime> {
         self.renewal.as_ref()?.expires_at
     }
 
-    /// The scopes that it was given with, which may be fewer than were asked for; `None` if nobody
-    /// said so, and empty for the tokens of a GitHub App.
+    /// Returns the granted scopes, which can be fewer than requested; `None` if unknown, and empty for the tokens of a
+    /// GitHub App.
     #[must_use]
     pub fn scopes(&self) -> Option<&[String]> {
         self.scopes.as_deref()
     }
 
-    /// Says when the token was minted, for a store that takes its parts back; by default it is
-    /// when the value was made.
+    /// Sets when the token was issued, for a store that restores its parts; by default the time of construction.
     #[must_use]
     pub fn with_minted_at(mut self, time: SystemTime) -> Self {
         self.minted_at = time;
         self
     }
 
-    /// When the token was minted.
+    /// Returns when the token was issued.
     #[must_use]
     pub fn minted_at(&self) -> SystemTime {
         self.minted_at
     }
 
-    /// After which time its source is [asked again](Self::ask_again_after).
+    /// Returns after how long its source is [called again](Self::ask_again_after).
     #[must_use]
     pub fn asks_again_after(&self) -> Option<Duration> {
         self.ask_again_after
     }
 
-    /// How long from now until the token ends; zero if it has.
+    /// Returns the remaining lifetime; zero if the token has expired.
     pub(crate) fn lifetime(&self) -> Option<Duration> {
         Some(self.expires_at?.duration_since(SystemTime::now()).unwrap_or_default())
     }
@@ -217,10 +214,10 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// What a credential looks like, by the prefixes that GitHub
+/// Detects the kind of a credential, by the prefixes that GitHub
 /// [documents](https://docs.github.com/en/authentication/keeping-your-account-and-data-secure/about-authentication-to-github#githubs-token-formats).
 ///
-/// Good for hints only: formats change, and an unknown one is never refused.
+/// For hints only: formats change, and an unknown one is never rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Looks {
     ClassicToken,
@@ -255,7 +252,7 @@ impl Looks {
         Self::Unknown
     }
 
-    /// What it is, if it is a token that calls can be made with.
+    /// Returns its kind, if it is a token for calls.
     pub(crate) fn access_token(self) -> Option<&'static str> {
         match self {
             Self::ClassicToken => Some("a personal access token (ghp_)"),
@@ -267,7 +264,7 @@ impl Looks {
         }
     }
 
-    /// What it is and what to do with it, if it is no token that calls can be made with.
+    /// Returns its kind and the advice, if it is not a token for calls.
     fn no_access_token(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::RefreshToken => Some((

@@ -16,7 +16,7 @@ use crate::response::ResponseFuture;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How many requests are in flight, and how many were at most.
+/// The number of requests in flight, and its maximum.
 #[derive(Default)]
 struct UnderWay {
     now: AtomicUsize,
@@ -24,7 +24,7 @@ struct UnderWay {
     sent: AtomicUsize,
 }
 
-/// One of them, until it is dropped.
+/// A request in flight, until it is dropped.
 struct Counted<'a>(&'a UnderWay);
 
 impl<'a> Counted<'a> {
@@ -196,7 +196,7 @@ async fn a_read_that_is_shared_with_a_call_outside_does_not_wait_for_its_batch()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_that_is_dropped_gives_all_back() {
+async fn a_dropped_batch_releases_all_permits() {
     let limits = RateLimits::default().pacing(Pacing::none().concurrent(2));
     let (client, under_way) = client(limits, SECOND);
     let mut results = Box::pin(client.batch((0..100).map(|_| get(&client))).stream());

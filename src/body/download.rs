@@ -1,4 +1,4 @@
-//! A body that is received.
+//! A response body.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -14,14 +14,13 @@ use super::response_body::ResponseBody;
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Label;
 
-/// The body of an answer while it arrives, such as an archive or a log.
+/// The body of a response as a stream, such as an archive or a log.
 ///
-/// It is a [`Stream`] of chunks; [`next`](Self::next) and [`try_next`](Self::try_next) read it
-/// without an import. Chunks must follow each other within the client's
-/// [`attempt_timeout`](crate::ClientBuilder::attempt_timeout). A body that breaks off ends in an
-/// error of the kind [`ErrorKind::Transport`], never in a silent end: also if an HTTP/2 server resets
-/// the stream and calls that no error. Only an HTTP/1 body with neither a length nor chunks ends with
-/// its connection, whatever ended that.
+/// It is a [`Stream`] of chunks; [`next`](Self::next) and [`try_next`](Self::try_next) read it without an import.
+/// Chunks must follow each other within the client's [`attempt_timeout`](crate::ClientBuilder::attempt_timeout). An
+/// incomplete body ends with an error of the kind [`ErrorKind::Transport`], never silently: also if an HTTP/2 server
+/// resets the stream with `NO_ERROR`. Only an HTTP/1 body with neither a length nor chunks ends with its connection,
+/// for any reason.
 ///
 /// ```no_run
 /// # async fn example(client: octowire::Client) -> octowire::Result<()> {
@@ -39,7 +38,7 @@ use crate::operation::Label;
 pub struct ByteStream {
     source: Source,
     operation: Label,
-    /// The longest wait for a chunk, and the timer of the wait that is going on.
+    /// The longest wait for a chunk, and the timer of the current wait.
     patience: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
 }
@@ -59,12 +58,12 @@ impl ByteStream {
         Self { source: Source::Memory(bytes), operation, patience: Duration::MAX, waiting: None }
     }
 
-    /// The next chunk; `None` at the end.
+    /// Returns the next chunk; `None` at the end.
     pub async fn next(&mut self) -> Option<Result<Bytes>> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
-    /// The next chunk; `None` at the end.
+    /// Returns the next chunk; `None` at the end.
     ///
     /// # Errors
     /// If the body breaks off, or if no chunk arrives in time.
@@ -72,7 +71,7 @@ impl ByteStream {
         self.next().await.transpose()
     }
 
-    /// All that is left, if it is not more than `limit` bytes.
+    /// Reads the rest of the body, if it is not more than `limit` bytes.
     ///
     /// # Errors
     /// If the body is longer ([`ErrorKind::BodyTooLarge`]), breaks off, or stalls.
@@ -88,7 +87,7 @@ impl ByteStream {
         Ok(all.freeze())
     }
 
-    /// All that is left as text, if it is not more than `limit` bytes.
+    /// Reads the rest of the body as text, if it is not more than `limit` bytes.
     ///
     /// # Errors
     /// As [`bytes`](Self::bytes), and if it is not UTF-8 ([`ErrorKind::Decode`]).
@@ -122,8 +121,7 @@ impl ByteStream {
         Poll::Ready(Some(Err(error.with_advice("try again, or increase attempt_timeout"))))
     }
 
-    /// The wait is counted from the first poll that finds nothing, so that a slow reader
-    /// does not use up the sender's time.
+    /// The wait starts with the first poll that finds nothing, so that a slow reader does not use up the sender's time.
     fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let patience = self.patience;
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(patience)));
@@ -155,22 +153,22 @@ impl fmt::Debug for ByteStream {
     }
 }
 
-/// The error for a body that is larger than it may be.
+/// Returns the error for a body that exceeds the limit.
 pub(crate) fn too_large(limit: usize) -> Error {
     Error::new(ErrorKind::BodyTooLarge, format!("response body exceeds {limit} bytes"))
 }
 
-/// As much memory as is set aside for a body before it is there.
+/// The memory that is reserved for a body before it arrives.
 const MAX_RESERVED: usize = 4 * 1024 * 1024;
 
-/// Collects a body of at most `limit` bytes. What has arrived stays in it if the body breaks off.
+/// Collects a body of at most `limit` bytes. If the body breaks off, the received part remains available.
 ///
 /// A body that arrives in one piece is not copied.
 #[derive(Debug)]
 pub(crate) struct BodyCollector {
     limit: usize,
     first: Option<Bytes>,
-    /// All of the body, if it arrives in several pieces.
+    /// The whole body, if it arrives in several pieces.
     all: BytesMut,
 }
 
@@ -193,12 +191,12 @@ impl BodyCollector {
         Ok(false)
     }
 
-    /// Reads for this time at most. Returns whether the whole body has arrived.
+    /// Reads for at most this time. Returns whether the whole body has arrived.
     pub(crate) async fn read_within(&mut self, body: &mut ResponseBody, time: Duration) -> bool {
         matches!(timeout(time, self.read(body)).await, Ok(Ok(false)))
     }
 
-    /// Returns what has arrived.
+    /// Returns the received part.
     pub(crate) fn finish(self) -> Bytes {
         match self.first {
             Some(first) => first,
@@ -216,7 +214,7 @@ impl BodyCollector {
             None if self.all.is_empty() => self.first = Some(chunk),
             None => self.all.extend_from_slice(&chunk),
             Some(first) => {
-                // The length is what the server says: more is taken only as it comes.
+                // The server states the length: more memory is reserved only as the body arrives.
                 let expected = expected.and_then(|expected| usize::try_from(expected).ok());
                 let expected = expected.unwrap_or(0).min(self.limit).min(MAX_RESERVED);
                 self.all.reserve(expected.max(first.len().saturating_add(chunk.len())));

@@ -12,7 +12,7 @@ use flate2::write::MultiGzDecoder;
 #[derive(Debug)]
 pub(super) struct Gzip {
     decoder: MultiGzDecoder<Vec<u8>>,
-    /// What arrived and is not decompressed yet.
+    /// Input that has arrived and is not decompressed yet.
     input: Bytes,
     has_begun: bool,
 }
@@ -42,7 +42,7 @@ impl Gzip {
             }
             self.input.advance(taken);
             if self.input.is_empty() {
-                // What is there is for the reader, even if more arrives much later.
+                // The reader receives the available output, even if more arrives much later.
                 self.decoder.flush()?;
             }
             if let Some(piece) = self.take_output() {
@@ -57,7 +57,7 @@ impl Gzip {
     /// # Errors
     /// If the gzip data ends early, or its checksum or length does not match.
     pub(super) fn finish(&mut self) -> Result<Option<Bytes>> {
-        // A response without a body can name a coding nevertheless.
+        // A response without a body can have a `Content-Encoding` nevertheless.
         if !self.has_begun {
             return Ok(None);
         }

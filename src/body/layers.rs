@@ -1,10 +1,10 @@
-//! Which layers reqwest puts around the bodies of responses.
+//! Detects the layers that reqwest puts around response bodies.
 //!
-//! Cargo builds reqwest once for a program, with the features that any of its crates asks for. With
-//! one of `gzip`, `brotli`, `zstd` and `deflate`, each body is in a decoder, even where decompression is
-//! switched off. A crate does not see the features of another one. But each of these adds a method to
-//! reqwest's builder, and a method of a type goes before one of a trait: the trait [`WithoutFeature`]
-//! has methods of the same names, which are found if reqwest has none.
+//! Cargo builds reqwest once for a program, with the features that any of its crates enables. With one of `gzip`,
+//! `brotli`, `zstd` and `deflate`, each body is in a decoder, even where decompression is switched off. A crate does
+//! not see the features of another one. But each of these adds a method to reqwest's builder, and an inherent method
+//! takes precedence over a trait method: the trait [`WithoutFeature`] has methods of the same names, which are used if
+//! reqwest has none.
 
 use reqwest::ClientBuilder;
 
@@ -25,7 +25,7 @@ pub(super) fn hides_end_of_stream() -> bool {
         || is_reqwests(ClientBuilder::deflate)
 }
 
-/// What a method returns tells whose it is.
+/// The return type shows which method was called.
 trait MethodKind {
     const IS_REQWESTS: bool;
 }

@@ -1,13 +1,12 @@
-//! The body of a response as it arrives: checked for its end, and decompressed.
+//! The body of a response: checked for truncation, and decompressed.
 //!
 //! # Truncation
-//! A body that ends early must not look complete. hyper checks this for HTTP/1.1: a body ends after
-//! `Content-Length` bytes or with its last chunk, or it is an error. (A body with neither ends with its
-//! connection, which nothing can check.) For HTTP/2, hyper passes a stream that the server resets with
-//! `NO_ERROR` off as one that has ended, whether or not its last frame has arrived
-//! ([RFC 9113, section 8.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.1) allows such a reset after
-//! a complete response only). After the end, `is_end_stream` of the body says whether the last frame
-//! has arrived. That is checked here.
+//! A body that ends early must not look complete. hyper checks this for HTTP/1.1: a body ends after `Content-Length`
+//! bytes or with its last chunk, or it is an error. (A body with neither ends with its connection, which nothing can
+//! check.) For HTTP/2, hyper treats a stream that the server resets with `NO_ERROR` as complete, whether or not its
+//! last frame has arrived ([RFC 9113, section 8.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.1) allows such a
+//! reset after a complete response only). After the end, `is_end_stream` of the body returns whether the last frame has
+//! arrived. This module checks it.
 //!
 //! # Decompression
 //! With its feature `gzip`, reqwest wraps each body in a decoder that hides `is_end_stream`. So the
@@ -27,17 +26,17 @@ use super::gzip::Gzip;
 use super::layers::{decompresses_gzip, hides_end_of_stream};
 use crate::error::{Error, Result};
 
-/// Returns the `Accept-Encoding` for requests that do not set it: what this module decompresses, and for a part of a
-/// body none, since it is wanted as it is. `None` if the HTTP client may set it, or nothing does.
+/// Returns the `Accept-Encoding` for requests that do not set it: the encodings that this module decompresses, and
+/// `identity` for a range request. `None` if the HTTP client sets it, or no header is needed.
 pub(crate) fn accepted_encoding(is_given_client: bool, is_of_part: bool) -> Option<HeaderValue> {
     let is_gzip_given = is_given_client && decompresses_gzip();
     let has_decoders = is_given_client && hides_end_of_stream();
     accepted_with(is_of_part, is_gzip_given, has_decoders).map(HeaderValue::from_static)
 }
 
-/// A client that the application gave can decompress if reqwest is built with decoders. Then reqwest sets the header
-/// where there is none, to the encodings that are enabled for that client, of parts as well. If gzip is not among
-/// those that it is built with, this module decompresses it.
+/// A client of the application can decompress if reqwest is built with decoders. Then reqwest adds the header if it is
+/// missing, with the encodings that are enabled for that client, for range requests as well. If reqwest is built
+/// without gzip, this module decompresses it.
 fn accepted_with(
     is_of_part: bool,
     is_gzip_given: bool,
@@ -62,23 +61,21 @@ pub(crate) struct ResponseBody {
 enum EndCheck {
     /// hyper checks it.
     None,
-    /// The last frame of its stream has arrived.
+    /// By the last frame of its stream.
     EndOfStream,
-    /// So many bytes are left.
+    /// By the number of remaining bytes.
     Length(u64),
 }
 
 impl ResponseBody {
-    /// Takes a response apart. If the body is decompressed, the headers do not describe the
-    /// compressed one.
+    /// Splits a response. If the body is decompressed, the headers do not describe the compressed one.
     ///
-    /// `is_head` says that the response is to a HEAD request: it has no body, whatever its headers
-    /// say.
+    /// `is_head` means that the response is to a HEAD request: it has no body, whatever its headers say.
     pub(crate) fn new(response: reqwest::Response, is_head: bool) -> (HeaderMap, Self) {
         Self::checked_by(response, is_head, hides_end_of_stream())
     }
 
-    /// The same, where a layer around each body hides the end of its stream, or does not.
+    /// The same, with or without a layer around each body that hides the end of its stream.
     fn checked_by(
         response: reqwest::Response,
         is_head: bool,
@@ -105,7 +102,7 @@ impl ResponseBody {
         (headers, Self { source, end, gzip, has_ended: false })
     }
 
-    /// The length of the body, if it is known and the body is not decompressed.
+    /// Returns the length of the body, if it is known and the body is not decompressed.
     pub(crate) fn length(&self) -> Option<u64> {
         self.source.size_hint().exact().filter(|_| self.gzip.is_none())
     }
@@ -113,7 +110,7 @@ impl ResponseBody {
     /// Returns the next part of the body, which is not empty; `None` at the end, and after an error.
     ///
     /// # Errors
-    /// If the body breaks off, or does not decompress.
+    /// If the body is incomplete, or does not decompress.
     pub(crate) fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         if self.has_ended {
             return Poll::Ready(None);
@@ -139,7 +136,7 @@ impl ResponseBody {
                 Some(frame) => frame.map_err(Error::from_transport)?,
                 None => return Poll::Ready(self.check_end().map(|()| None)),
             };
-            // Trailers are of no use here.
+            // Trailers are not used.
             let Ok(data) = frame.into_data() else { continue };
             if let EndCheck::Length(left) = &mut self.end {
                 *left = left.saturating_sub(data.len().try_into().unwrap_or(u64::MAX));
@@ -152,7 +149,7 @@ impl ResponseBody {
         }
     }
 
-    /// Checks whether the body has arrived as a whole.
+    /// Checks whether the whole body has arrived.
     fn check_end(&self) -> Result<()> {
         let is_complete = match self.end {
             EndCheck::None | EndCheck::Length(0) => true,
@@ -163,12 +160,12 @@ impl ResponseBody {
     }
 }
 
-/// Whether a response of this status has no body, whatever its headers say.
+/// Returns whether a response of this status has no body, whatever its headers say.
 fn has_no_body(status: StatusCode) -> bool {
     status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }
 
-/// The server reset the stream of a response that was not complete, and called that no error.
+/// The server reset the stream of an incomplete response with `NO_ERROR`.
 #[derive(Debug)]
 struct StreamReset;
 
@@ -195,7 +192,7 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
 
-    /// A body that arrives in parts, and ends whatever its length is said to be.
+    /// A body that arrives in parts, and ends regardless of its stated length.
     #[derive(Clone)]
     struct Parts {
         parts: VecDeque<Bytes>,
@@ -264,7 +261,7 @@ mod tests {
             [&[b"abc", b"defg"], &[b"abcdefg"], &[b"", b"abcdefg", b""], &[]];
         for text in texts {
             let length = text.concat().len();
-            // Whether the stream ends is not known, so it makes no difference.
+            // The end of the stream is hidden, so it makes no difference.
             for ends in [true, false] {
                 let read = |length| read_of(parts(text, length, ends), GET, true, None);
                 assert_eq!(read(Some(length)).unwrap(), text.concat());
@@ -272,7 +269,7 @@ mod tests {
                     let error = read(Some(length + missing)).unwrap_err();
                     assert_eq!(error.kind(), ErrorKind::Transport, "{text:?} {missing}: {error}");
                 }
-                // Nothing says how long it is.
+                // The length is unknown.
                 assert_eq!(read(None).unwrap(), text.concat());
             }
         }

@@ -1,4 +1,4 @@
-//! A body that is sent.
+//! A request body.
 
 use std::fmt;
 use std::pin::Pin;
@@ -40,11 +40,10 @@ pub(crate) struct BodyTaken;
 impl Body {
     /// A body that is read while it is sent.
     ///
-    /// Give the length in bytes wherever it is known: GitHub refuses
-    /// [release assets](https://docs.github.com/en/rest/releases/assets#upload-a-release-asset)
-    /// without a `Content-Length`. A stream that holds more or fewer bytes, or an error, fails the
-    /// call: the kind is [`InvalidRequest`](crate::ErrorKind::InvalidRequest), and the stream's
-    /// error is the source.
+    /// Set the length in bytes if it is known: GitHub rejects [release
+    /// assets](https://docs.github.com/en/rest/releases/assets#upload-a-release-asset) without a `Content-Length`. If
+    /// the stream contains more or fewer bytes, or an error, the call fails: the kind is
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest), and the stream's error is the source.
     ///
     /// A stream can be sent once. A call that would have to send it again, because of a
     /// redirect, fails instead; clones of the body share the one stream.
@@ -60,7 +59,7 @@ impl Body {
         Self(Content::Stream(Arc::new(Mutex::new(Some(chunks))), length))
     }
 
-    /// The length in bytes, if it is known.
+    /// Returns the length in bytes, if it is known.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         match &self.0 {
@@ -69,13 +68,13 @@ impl Body {
         }
     }
 
-    /// Whether it can be sent again.
+    /// Returns whether it can be sent again.
     pub(crate) fn is_repeatable(&self) -> bool {
         matches!(self.0, Content::Bytes(_))
     }
 
-    /// The body for one attempt, which pushes `slack` on as long as it makes progress, and
-    /// tells `broken` why it failed.
+    /// Returns the body for one attempt, which extends `slack` while it makes progress, and reports a failure to
+    /// `broken`.
     pub(crate) fn send(&self, slack: &Slack, broken: &Broken) -> Result<reqwest::Body, BodyTaken> {
         let (source, length) = match &self.0 {
             Content::Bytes(bytes) if bytes.len() <= PIECE => return Ok(bytes.clone().into()),
@@ -96,7 +95,7 @@ impl Body {
     }
 }
 
-/// Large bodies are handed over in pieces of this size, so that progress can be seen.
+/// Large bodies are sent in pieces of this size, so that progress is visible.
 const PIECE: usize = 64 * 1024;
 
 /// A body while it is sent.
@@ -112,7 +111,7 @@ struct Upload {
 
 enum Source {
     Bytes(Bytes),
-    /// Never locked: the mutex makes the stream `Sync`, which reqwest asks for.
+    /// Never locked: the mutex makes the stream `Sync`, which reqwest requires.
     Stream(Mutex<Chunks>),
 }
 
@@ -147,8 +146,8 @@ impl http_body::Body for Upload {
             match self.length {
                 Some(length) if self.read > length => return Poll::Ready(Some(self.wrong(length))),
                 Some(length) if self.read == length => {
-                    // Nobody asks for more than the length: whether more would come has
-                    // to be known before the last chunk is given away.
+                    // The HTTP client reads no more than the length: whether the stream is longer has to be known
+                    // before the last chunk is returned.
                     if !chunk.is_empty() {
                         self.last = Some(chunk);
                     }
@@ -170,7 +169,7 @@ impl http_body::Body for Upload {
 }
 
 impl Upload {
-    /// What is left when the source is at its end.
+    /// Handles the end of the source.
     fn last_chunk(&mut self) -> Option<Result<Frame<Bytes>, BoxError>> {
         match self.length {
             Some(length) if self.read < length => Some(self.wrong(length)),
@@ -184,15 +183,14 @@ impl Upload {
     }
 }
 
-/// Why the caller's own body failed while it was sent, if it did.
+/// Returns why the caller's own body failed while it was sent, if it did.
 ///
-/// It is kept beside the request: over HTTP/2 the error that comes out is that of a stream
-/// which was reset, without its reason.
+/// It is stored beside the request: over HTTP/2, the resulting error is a stream reset without a reason.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Broken(Arc<Mutex<Option<BoxError>>>);
 
 impl Broken {
-    /// Keeps the reason, and returns what the HTTP client is told instead.
+    /// Stores the reason, and returns the error for the HTTP client.
     fn of(&self, reason: BoxError) -> BoxError {
         *lock(&self.0) = Some(reason);
         "the request body failed".into()
@@ -203,7 +201,7 @@ impl Broken {
     }
 }
 
-/// The stream is not as long as its caller said.
+/// The stream does not have the length that its caller set.
 #[derive(Debug)]
 pub(crate) struct WrongLength {
     length: u64,
@@ -221,7 +219,7 @@ impl fmt::Display for WrongLength {
 impl std::error::Error for WrongLength {}
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // What is guarded is taken out whole: a panic elsewhere leaves nothing half done.
+    // The guarded value is taken out whole: a panic elsewhere leaves no partial state.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -257,7 +255,7 @@ impl From<&'static [u8]> for Body {
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The content may be private.
+        // The content might be private.
         let name = match &self.0 {
             Content::Bytes(_) => "Bytes",
             Content::Stream(..) => "Stream",

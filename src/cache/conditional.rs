@@ -1,4 +1,4 @@
-//! What makes a request conditional: on what is stored not being current any longer.
+//! Makes a request conditional: GitHub sends a body only if the stored response is no longer current.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,8 +10,8 @@ use super::entry::{Entry, MAX_VALIDATOR};
 use super::etag::{Signature, weak};
 use crate::error::{Error, ErrorKind};
 
-/// A request whose validators have more bytes can be refused with 400 for them, as some servers refuse headers that are
-/// too large. With shorter ones, it was refused for something else.
+/// The size in bytes above which validators can cause a 400, since some servers reject headers that are too large. With
+/// shorter validators, a 400 has another cause.
 const LONG_VALIDATORS: usize = 256;
 
 /// The validators of a request, which depend on the token that it is signed with
@@ -21,28 +21,28 @@ pub(crate) struct Conditional {
     salt: [u8; 16],
     tag: Option<HeaderValue>,
     last_modified: Option<HeaderValue>,
-    /// The body whose tag is computed for any other token than the one of this print.
+    /// The body whose tag is computed for any token other than the one of this fingerprint.
     body: Option<(Bytes, Option<u64>)>,
     sent: Mutex<Option<Sent>>,
 }
 
-/// What was sent last.
+/// The validators that were sent last.
 #[derive(Clone)]
 pub(crate) struct Sent {
     pub(crate) signature: Signature,
-    /// The tag that was computed, if one was.
+    /// The tag that was computed, if any.
     pub(crate) computed: Option<HeaderValue>,
-    /// The bytes of the request's validators; 0 for a request that was not conditional.
+    /// The size of the request's validators in bytes; 0 for an unconditional request.
     pub(crate) validator_bytes: usize,
 }
 
 impl Conditional {
-    /// On nothing: the answer is wanted whatever it is.
+    /// An unconditional request.
     pub(crate) fn none(salt: [u8; 16]) -> Self {
         Self { salt, ..Self::default() }
     }
 
-    /// On an answer that this identity was given.
+    /// A request that is conditional on an entry of this identity.
     pub(crate) fn own(salt: [u8; 16], entry: &Entry, compute: bool) -> Self {
         let validator =
             |name| entry.headers.get(name).filter(|value| value.len() <= MAX_VALIDATOR).cloned();
@@ -55,20 +55,20 @@ impl Conditional {
         }
     }
 
-    /// On an answer that another identity was given: only a tag that is computed from this one's
-    /// token proves that this one would be given the same.
+    /// A request that is conditional on an entry of another identity. Only a tag that is computed from this identity's
+    /// token proves that this identity would receive the same response.
     pub(crate) fn anothers(salt: [u8; 16], entry: &Entry) -> Self {
         Self { salt, body: Some((entry.body.clone(), None)), ..Self::default() }
     }
 
-    /// Adds the validators to headers that are complete otherwise.
+    /// Adds the validators to headers that are otherwise complete.
     pub(crate) fn apply(&self, headers: &mut HeaderMap) {
         let signature = Signature::of(headers, &self.salt);
         let computed = self.body.as_ref().filter(|(_, print)| *print != Some(signature.print));
         let computed = computed.and_then(|(body, _)| weak(&signature.tag(body)));
         for tag in self.tag.iter().chain(&computed) {
-            // Another field line says the same as another tag in a list (RFC 9110, 5.3), but not
-            // every server reads it so.
+            // A further field line has the meaning of a further tag in the list (RFC 9110, 5.3), but not every server
+            // reads it so.
             let list = match headers.get(IF_NONE_MATCH) {
                 Some(before) => [before.as_bytes(), b", ", tag.as_bytes()].concat(),
                 None => tag.as_bytes().to_vec(),
@@ -87,11 +87,11 @@ impl Conditional {
             Some(Sent { signature, computed, validator_bytes });
     }
 
-    /// Whether the server refused the condition, rather than what was asked for, so that the same request without the
+    /// Returns whether the server rejected the condition rather than the request, so that the same request without the
     /// condition can succeed: with 431 for headers that are too large
-    /// ([RFC 6585, 5](https://www.rfc-editor.org/rfc/rfc6585#section-5)), or with 400 if the validators are long. 412
-    /// says so of any condition; for a GET with these, a server that follows
-    /// [RFC 9110, 13.1.2](https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2) says 304.
+    /// ([RFC 6585, 5](https://www.rfc-editor.org/rfc/rfc6585#section-5)), or with 400 if the validators are long. A 412
+    /// concerns any condition; for a GET with these validators, a server that follows
+    /// [RFC 9110, 13.1.2](https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2) responds with 304.
     pub(crate) fn is_refused(&self, error: &Error) -> bool {
         let bytes = self.sent().map_or(0, |sent| sent.validator_bytes);
         error.kind() == ErrorKind::Api
@@ -102,7 +102,7 @@ impl Conditional {
             }
     }
 
-    /// What was sent last, if anything was.
+    /// Returns the validators that were sent last, if any.
     pub(crate) fn sent(&self) -> Option<Sent> {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

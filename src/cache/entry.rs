@@ -1,4 +1,4 @@
-//! A stored response, and its form where others read it.
+//! A stored response, and its encoding in a store.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -27,39 +27,39 @@ pub(crate) struct Entry {
     pub(crate) headers: Arc<HeaderMap>,
     pub(crate) body: Bytes,
     pub(crate) times: Times,
-    /// The number of the last mark in the log when it was asked for.
+    /// The number of the last mark in the log when the request was sent.
     pub(crate) number: u64,
-    /// Tells whose token its tag is for, in the process that stored it.
+    /// Identifies the token that the tag was computed for, in the process that stored it.
     pub(crate) print: u64,
 }
 
-/// What a response is about.
+/// The request and identity that a response belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct About {
     /// The URL that responded.
     pub(crate) url: Url,
-    /// The path of the request, below the API's address and in lower case.
+    /// The path of the request, below the API's base URL and in lower case.
     pub(crate) path: String,
     pub(crate) operation: String,
     pub(crate) identity: String,
 }
 
-/// A response with more header lines is not stored. GitHub's have some 25.
+/// The maximum number of header lines of a stored response. GitHub sends some 25.
 const MAX_HEADERS: usize = 256;
-/// Nor is one whose headers have more bytes.
+/// The maximum size of the headers of a stored response, in bytes.
 const MAX_HEADER_BYTES: usize = 32 * 1024;
-/// Nor is one with a longer entity tag or date: it goes with each request that asks whether the response is current,
-/// and servers refuse requests whose headers are too large, commonly beyond 8 KiB, with the status 431. GitHub's have
-/// fewer than 80 bytes.
+/// The maximum length of the entity tag or date of a stored response, in bytes. It is sent with each conditional
+/// request, and servers reject requests whose headers are too large, commonly beyond 8 KiB, with the status 431.
+/// GitHub's have fewer than 80 bytes.
 pub(crate) const MAX_VALIDATOR: usize = 1024;
-/// Nor is one of which more bytes are told beside the body, as JSON.
+/// The maximum size of the metadata beside the body, in bytes of JSON.
 pub(crate) const MAX_META: usize = 128 * 1024;
-/// Clocks of the machines of a fleet differ by less. What was received later than that is not believed.
+/// The clocks of the machines of a fleet differ by less. An entry with a later receive time is not used.
 const MAX_CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 
 impl Entry {
-    /// A response that is kept, in memory of its own: a copy of the body and the headers. `None` if the headers are
-    /// more than is stored.
+    /// Creates an entry in memory of its own: a copy of the body and the headers. Returns `None` if the headers exceed
+    /// the bounds of storage.
     pub(crate) fn new(
         about: About,
         headers: &HeaderMap,
@@ -76,7 +76,7 @@ impl Entry {
         })
     }
 
-    /// The same body, with what a later response says of it.
+    /// Returns the same body with the metadata of a later response.
     pub(crate) fn renewed(
         &self,
         about: About,
@@ -93,23 +93,23 @@ impl Entry {
         Some(Self { about, headers, body, times, number, print })
     }
 
-    /// Whether a server repeated a secret in it, or its URL has one or a parameter that is called like one.
+    /// Returns whether the response repeats a secret, or its URL contains one or has a parameter with the name of one.
     pub(crate) fn has_secret(&self) -> bool {
-        // Of headers, those that are followed keep a secret, and are marked.
+        // Headers that are followed, such as links, keep their secrets, and are marked sensitive.
         self.headers.values().any(HeaderValue::is_sensitive)
             || sanitize::has_secret(self.about.url.as_str().as_bytes())
-            // It can be too short to be known.
+            // The secret can be too short to be recognized.
             || sanitize::has_secret_parameter(&self.about.url)
             || sanitize::has_secret(&self.body)
     }
 
-    /// The memory that it takes, with its place among the others of a cache in memory.
+    /// Returns the memory that the entry takes in bytes, with its place in a cache in memory.
     pub(crate) fn size(&self) -> usize {
-        /// Behind a pointer that is counted: two counters.
+        /// The overhead of a reference-counted pointer: two counters.
         const COUNTED: usize = 2 * size_of::<usize>() + ALLOCATION;
-        /// A node of the list of entries, and its place in the table of keys, which may be less than half full.
+        /// A node of the list of entries, and its place in the table of keys, which can be less than half full.
         const PLACE: usize = size_of::<(Key, Arc<Entry>, [usize; 3])>() + ALLOCATION + 40;
-        /// What the copies of a body share.
+        /// The state that the copies of a body share.
         const SHARED: usize = 4 * size_of::<usize>() + ALLOCATION;
         let About { url, path, operation, identity } = &self.about;
         let texts = [url.as_str().len(), path.len(), operation.len(), identity.len()];
@@ -125,11 +125,11 @@ impl Entry {
 pub(crate) enum Unusable {
     /// No client can read it.
     Garbage,
-    /// Other clients can: of another version, with a larger limit, or with a clock that is not behind.
+    /// Other clients can read it: a client of another version, with a larger limit, or with a clock that is not behind.
     ForOthers,
 }
 
-/// The exchange with GitHub that an entry came of.
+/// The exchange with GitHub that an entry came from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Exchanged {
     pub(crate) times: Times,
@@ -137,7 +137,7 @@ pub(crate) struct Exchanged {
     pub(crate) print: u64,
 }
 
-/// Whether the headers of a response are within the bounds of what is stored.
+/// Returns whether the headers of a response are within the bounds of storage.
 fn is_storable(headers: &HeaderMap) -> bool {
     let bytes =
         headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
@@ -148,7 +148,7 @@ fn is_storable(headers: &HeaderMap) -> bool {
         && validators.all(|value| value.len() <= MAX_VALIDATOR)
 }
 
-/// The first bytes of what is written, with the version of its form: another one is not read.
+/// The first bytes of an encoded entry, with the version of the format: another version is not read.
 const MAGIC: &[u8; 8] = b"octowir\x02";
 /// The same without the version.
 const ANY_VERSION: &[u8] = b"octowir";
@@ -167,8 +167,8 @@ struct Meta {
 }
 
 impl Entry {
-    /// As bytes: a version, a tag, what is told of the response, and its body. More than so many bytes are
-    /// compressed. `None` if it is more than is read again.
+    /// Encodes the entry: a version, a tag, the metadata of the response, and its body. Content of more bytes than this
+    /// is compressed. Returns `None` if the result exceeds the size that is read again.
     pub(crate) fn encode(
         &self,
         key: Key,
@@ -212,8 +212,8 @@ impl Entry {
         Some(bytes.into())
     }
 
-    /// Reads it back, if it is whole, of this version, key and process, not larger than so many bytes, and within the
-    /// bounds of what is stored.
+    /// Decodes an entry if it is whole, has this version, key and process, is not larger than this number of bytes, and
+    /// is within the bounds of storage.
     pub(crate) fn decode(
         bytes: &Bytes,
         key: Key,
@@ -241,7 +241,7 @@ impl Entry {
             PLAIN => bytes.slice(HEADER..),
             DEFLATED => {
                 let mut plain = Vec::new();
-                // One more, to see whether it ends there.
+                // Reads one byte more, to detect content that is too long.
                 let most = frame.length.saturating_add(1);
                 DeflateDecoder::new(frame.content).take(most).read_to_end(&mut plain).ok()?;
                 Bytes::from(plain)
@@ -272,10 +272,10 @@ impl Entry {
     }
 }
 
-/// What is before the content of an entry, whose tag fits.
+/// The frame before the content of an entry, with a valid tag.
 struct Frame<'a> {
     form: u8,
-    /// Of the content that is not compressed.
+    /// The length of the uncompressed content in bytes.
     length: u64,
     content: &'a [u8],
 }
@@ -291,7 +291,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// The headers of an entry that was read, unless they are more than is stored.
+/// Decodes the headers of an entry, unless they exceed the bounds of storage.
 fn read_headers(lines: Vec<(String, String)>) -> Option<HeaderMap> {
     if lines.len() > MAX_HEADERS {
         return None;
@@ -299,7 +299,7 @@ fn read_headers(lines: Vec<(String, String)>) -> Option<HeaderMap> {
     let mut headers = HeaderMap::try_with_capacity(lines.len()).ok()?;
     for (name, value) in lines {
         let (name, value) = (HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?);
-        // Only text is written.
+        // Only text is encoded.
         value.to_str().ok()?;
         headers.try_append(name, value).ok()?;
     }
@@ -308,12 +308,12 @@ fn read_headers(lines: Vec<(String, String)>) -> Option<HeaderMap> {
 
 const HEADER: usize = MAGIC.len() + 1 + 8 + TAG;
 
-/// What the tag is of beside the content: under another key, an entry is none.
+/// Returns the data that the tag covers beside the content: an entry under another key is invalid.
 fn head(key: Key, form: u8) -> Vec<u8> {
     [MAGIC.as_slice(), &[form], key.as_bytes()].concat()
 }
 
-/// Any content in the form of what [`Entry::encode`] writes without a key: what any program can write.
+/// Any content in the form that [`Entry::encode`] writes without a key: any program can write it.
 #[cfg(any(test, feature = "__fuzz"))]
 pub(super) fn framed(key: Key, form: u8, length: u64, content: &[u8]) -> Bytes {
     let length = length.to_le_bytes();

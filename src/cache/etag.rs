@@ -1,9 +1,9 @@
-//! GitHub's entity tags, which depend on the token, so that an hourly new one voids them.
+//! GitHub's entity tags depend on the token, so that a new token every hour invalidates them.
 //!
-//! As was [observed](https://github.com/bored-engineer/github-conditional-http-transport), and GitHub
-//! does not document, a tag is the SHA-256 of the values of `Accept`, `Authorization` and
-//! `Cookie`, each followed by a colon, and of the body before its compression. Where that holds, the
-//! tag of a stored body is computed for the token at hand.
+//! As was [observed](https://github.com/bored-engineer/github-conditional-http-transport), and GitHub does not
+//! document, a tag is the SHA-256 of the values of `Accept`, `Authorization` and `Cookie`, each followed by a colon,
+//! and of the body before its compression. Where that holds, the client computes the tag of a stored body for the
+//! current token.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -14,18 +14,18 @@ use sha2::{Digest, Sha256};
 use super::rules::text;
 use crate::names::hex;
 
-/// What a request says of who asks, as GitHub's tags have it. It holds no token.
+/// The digest state of a request's credential headers, as in GitHub's tags. It contains no token.
 #[derive(Clone)]
 pub(crate) struct Signature {
     state: Sha256,
-    /// Tells one token from another, within this process.
+    /// Distinguishes one token from another, within this process.
     pub(crate) print: u64,
 }
 
 const SIGNED: [HeaderName; 3] = [ACCEPT, AUTHORIZATION, COOKIE];
 
 impl Signature {
-    /// Of the headers that are sent.
+    /// Computes the digest of the headers that are sent.
     pub(crate) fn of(headers: &HeaderMap, salt: &[u8; 16]) -> Self {
         let mut state = Sha256::new();
         for name in SIGNED {
@@ -40,36 +40,36 @@ impl Signature {
         Self { state, print: u64::from_le_bytes(bytes) }
     }
 
-    /// The opaque part of the tag for this body.
+    /// Returns the opaque part of the tag for this body.
     pub(crate) fn tag(&self, body: &[u8]) -> String {
         hex(self.state.clone().chain_update(body).finalize())
     }
 }
 
-/// The opaque part of an answer's tag, without `W/` and quotes.
+/// Returns the opaque part of a response's tag, without `W/` and quotes.
 fn opaque(headers: &HeaderMap) -> Option<&str> {
     let tag = text(headers, &ETAG)?.trim();
     tag.strip_prefix("W/").unwrap_or(tag).strip_prefix('"')?.strip_suffix('"')
 }
 
-/// Whether GitHub's tags are what was observed, on this server.
+/// Whether GitHub's tags match the observation, on this server.
 #[derive(Debug, Default)]
 pub(crate) struct Scheme(Mutex<Seen>);
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// How often in a row they were.
+    /// The number of consecutive matches.
     matched: u32,
-    /// Whether they were not, once.
+    /// Whether a tag did not match, once.
     failed: bool,
-    /// Answers that were not compared since the last one.
+    /// The number of responses since the last comparison.
     skipped: u32,
 }
 
-/// After a failure, it has to hold so often in a row.
+/// The number of consecutive matches that are required after a mismatch.
 const AFTER_FAILURE: u32 = 3;
-/// Where it has held so often, or does not hold, one answer in so many is compared: a digest of each
-/// is not free.
+/// The number of matches after which, or after a mismatch, one response in this number is compared: a digest of each is
+/// not free.
 const SETTLED: u32 = 16;
 
 impl Scheme {
@@ -78,8 +78,8 @@ impl Scheme {
         seen.matched >= if seen.failed { AFTER_FAILURE } else { 1 }
     }
 
-    /// Compares an answer's tag with what it should be. `computed` says that the request carried a
-    /// computed one, in vain.
+    /// Compares a response's tag with the expected one. `computed` says that the request carried a computed tag that
+    /// did not match.
     pub(crate) fn compare(
         &self,
         headers: &HeaderMap,
@@ -108,7 +108,7 @@ impl Scheme {
     }
 }
 
-/// A tag in the form that a request carries: weak comparison is all that `If-None-Match` does
+/// Returns a tag in the form that a request carries: `If-None-Match` uses only weak comparison
 /// ([RFC 9110, 13.1.2](https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2)).
 pub(crate) fn weak(tag: &str) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("W/\"{tag}\"")).ok()
@@ -147,7 +147,7 @@ mod tests {
         assert!(scheme.holds());
         scheme.compare(&bad, &signature, b"x", false);
         assert!(!scheme.holds());
-        // One in sixteen is looked at, and those that follow.
+        // One response in sixteen is compared, and those that follow.
         for _ in 0..SETTLED + 1 {
             scheme.compare(&good, &signature, b"x", false);
             assert!(!scheme.holds());

@@ -1,4 +1,4 @@
-//! What a webhook's event says has changed.
+//! Determines the changes that a webhook event reports.
 
 use serde_json::Value;
 use url::Url;
@@ -6,7 +6,7 @@ use url::Url;
 use super::log::What;
 use crate::id_path;
 
-/// The paths that an event concerns; `None` if it names none of this GitHub's.
+/// Returns the paths that an event concerns; `None` if the event names no path of this GitHub.
 ///
 /// Payloads carry the resources that they are about, each with the URL at which the API has it.
 pub(crate) fn changed(event: &str, payload: &Value, api: &Url) -> Option<What> {
@@ -14,16 +14,16 @@ pub(crate) fn changed(event: &str, payload: &Value, api: &Url) -> Option<What> {
     let (mut at, mut below) = (Vec::new(), Vec::new());
     let ids = ById::all(payload);
     for (name, value) in payload.as_object()? {
-        // A push's repository has the URL of its page, and not the API's.
+        // The repository of a push has the URL of its web page, not of the API.
         let path = match name.as_str() {
             "repository" => value.get("full_name").and_then(Value::as_str).and_then(named),
             _ => path(value),
         };
         let Some(path) = path else { continue };
         match name.as_str() {
-            // Who did it is not what changed.
+            // The user that caused the event has not changed.
             "sender" | "installation" => {}
-            // All that a repository holds follows from its commits.
+            // All contents of a repository follow from its commits.
             "repository" if moves_commits(event) => below.push(path),
             "repository" | "organization" | "enterprise" => at.push(path),
             _ => {
@@ -33,7 +33,7 @@ pub(crate) fn changed(event: &str, payload: &Value, api: &Url) -> Option<What> {
             }
         }
     }
-    // The same resources can be stored by the ids of their repository or organization.
+    // Entries of the same resources can be stored under the ids of their repository or organization.
     let by_id = |paths: &[String]| {
         let found = paths.iter().flat_map(|path| ids.iter().filter_map(move |id| id.of(path)));
         found.collect::<Vec<_>>()
@@ -44,14 +44,14 @@ pub(crate) fn changed(event: &str, payload: &Value, api: &Url) -> Option<What> {
     (!at.is_empty() || !below.is_empty()).then_some(What::Paths { below, at })
 }
 
-/// A path by name, and the same by id.
+/// A path by name, and the same path by id.
 struct ById {
     name: String,
     id: String,
 }
 
 impl ById {
-    /// What a payload says of its repository and its organization.
+    /// Returns the repository and the organization that a payload names.
     fn all(payload: &Value) -> Vec<Self> {
         let of = |what: &str| {
             let value = payload.get(what)?;
@@ -68,7 +68,7 @@ impl ById {
         repository.into_iter().chain(organization).collect()
     }
 
-    /// The path by id of the same resource, if it is one of theirs.
+    /// Returns the path by id of the same resource, if it belongs to one of them.
     fn of(&self, path: &str) -> Option<String> {
         let rest = path.strip_prefix(&*self.name)?;
         (rest.is_empty() || rest.starts_with('/')).then(|| format!("{}{rest}", self.id))
@@ -85,7 +85,7 @@ fn moves_commits(event: &str) -> bool {
     matches!(event, "push" | "create" | "delete" | "repository" | "release" | "public" | "member")
 }
 
-/// The path below the API's address, in lower case; `None` for another server's.
+/// Returns the path below the API's base URL, in lower case; `None` for another server's URL.
 fn path_below(url: &str, api: &Url) -> Option<String> {
     let url = Url::parse(url).ok()?;
     if url.origin() != api.origin() {

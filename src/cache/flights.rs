@@ -1,4 +1,4 @@
-//! Equal reads that are in flight at the same time are one.
+//! Coalesces equal reads that are in flight at the same time.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,40 +14,40 @@ use super::key::Key;
 use crate::limits::{BatchSlot, Priority};
 use crate::runtimes::{self, AbortOnDrop, HomeRuntime};
 
-/// What is read, how urgently, and how many writes there were before: who reads after a write of its
-/// own is not told what was so before it.
+/// The key of the read, its priority, and the number of earlier writes: a caller that reads after its own write does
+/// not receive a response from before it.
 pub(crate) type Route = (Key, Priority, u64);
 
-/// One read. Each call on the runtime that it began on polls it, so that none of them holds up the others.
-/// Calls on other runtimes wait for its outcome: connections and timers belong to the runtime that first polls
-/// them, so that a poll on another runtime would tie the read to that one. The read ends when all calls are dropped.
+/// One read. Each call on the runtime where the read began polls it, so that no call delays the others. Calls on other
+/// runtimes wait for its outcome: connections and timers belong to the runtime that first polls them, so that a poll on
+/// another runtime would tie the read to that one. The read ends when all calls are dropped.
 pub(crate) type Flight = Shared<Reading>;
 
 pub(crate) type Reading = Pin<Box<dyn Future<Output = Landed> + Send>>;
 
-/// The reads that are in flight; as many as there are calls.
+/// The reads in flight; at most one for each call.
 #[derive(Default)]
 pub(crate) struct Flights(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     flights: HashMap<Route, Known>,
-    /// Tells a read from an earlier one of the same route.
+    /// Distinguishes a read from an earlier one of the same route.
     number: u64,
-    /// More than these are looked through for those that have ended.
+    /// The number of reads above which ended ones are removed.
     sweep_above: usize,
 }
 
-/// A read that was begun.
+/// A read that has begun.
 struct Known {
     number: u64,
-    /// The runtime whose connections and timers it depends on.
+    /// The runtime whose connections and timers the read depends on.
     runtime: Option<HomeRuntime>,
     flight: WeakShared<Reading>,
     outcome: watch::Receiver<Option<Landed>>,
     /// The task that polls the read for calls of other runtimes.
     driver: Weak<AbortOnDrop>,
-    /// Of the batch that it was begun in.
+    /// The slot of the batch in which the read began.
     slot: Option<BatchSlot>,
 }
 
@@ -55,15 +55,15 @@ struct Known {
 pub(crate) struct Joined {
     number: u64,
     role: Role,
-    /// Of the batch that it was begun in.
+    /// The slot of the batch in which the read began.
     pub(crate) slot: Option<BatchSlot>,
 }
 
 /// How a call takes part in a read.
 enum Role {
-    /// It polls the read.
+    /// The call polls the read.
     Poll(Flight),
-    /// It runs on another runtime than the read, and waits for the outcome.
+    /// The call runs on another runtime than the read, and waits for the outcome.
     Wait {
         outcome: watch::Receiver<Option<Landed>>,
         runtime: HomeRuntime,
@@ -101,7 +101,7 @@ impl Known {
 }
 
 impl Flights {
-    /// The read that is in flight, or else a new one with this slot, which `begin` makes of its number.
+    /// Returns the read in flight, or else a new one with this slot, which `begin` creates from its number.
     pub(crate) fn join(
         &self,
         route: Route,
@@ -116,14 +116,14 @@ impl Flights {
         let number = state.number;
         let (sender, outcome) = watch::channel(None);
         let tell = move |landed: &Landed| {
-            // It has landed, so that no further call joins it.
+            // The read has its response, so that no further call joins it.
             if !sender.is_closed() {
                 sender.send_replace(Some(landed.clone()));
             }
         };
         let reading: Reading = Box::pin(begin(number).inspect(tell));
         let flight = reading.shared();
-        // It has not ended, so that it can be pointed to.
+        // The read has not ended, so that a weak pointer to it exists.
         if let Some(pointer) = flight.downgrade() {
             let known = Known {
                 number,
@@ -135,7 +135,7 @@ impl Flights {
             };
             state.flights.insert(route, known);
         }
-        // Those that everybody left.
+        // Removes the reads that all calls have left.
         if state.flights.len() > state.sweep_above.max(64) {
             state.flights.retain(|_, known| known.is_in_flight());
             state.sweep_above = state.flights.len().saturating_mul(2);
@@ -143,8 +143,8 @@ impl Flights {
         Joined { number, role: Role::Poll(flight), slot }
     }
 
-    /// Waits for the read. `None` if its runtime stands still: then it is no longer in flight for calls
-    /// that join.
+    /// Waits for the read. Returns `None` if its runtime makes no progress: then the read is no longer in flight for
+    /// calls that join.
     pub(crate) async fn landed(&self, route: Route, joined: Joined) -> Option<Landed> {
         let Joined { number, role, .. } = joined;
         let (mut outcome, runtime, _driver) = match role {
@@ -154,7 +154,7 @@ impl Flights {
         let stalled = pin!(runtimes::stalled(Some(&runtime)));
         let landed = match select(pin!(outcome.wait_for(Option::is_some)), stalled).await {
             Either::Left((Ok(landed), _)) => landed.clone(),
-            // The read panicked, or its runtime stands still or was shut down.
+            // The read panicked, or its runtime makes no progress or was shut down.
             Either::Left((Err(_), _)) | Either::Right(_) => None,
         };
         if landed.is_none() {
@@ -163,14 +163,14 @@ impl Flights {
         landed
     }
 
-    /// Whether such a read is in flight, on a runtime that is not known to stand still.
+    /// Returns whether such a read is in flight, on a runtime that is not known to have stopped.
     pub(crate) fn is_flying(&self, route: Route) -> bool {
         let state = self.state();
         let Some(known) = state.flights.get(&route) else { return false };
         known.is_in_flight() && !known.runtime.as_ref().is_some_and(HomeRuntime::is_stalled)
     }
 
-    /// A read has its answer: who comes now reads anew.
+    /// Removes a read that has its response: later calls send a new read.
     pub(crate) fn land(&self, route: Route, number: u64) {
         let mut state = self.state();
         if state.flights.get(&route).is_some_and(|known| known.number == number) {

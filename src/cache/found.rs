@@ -1,4 +1,4 @@
-//! An answer on its way to all who asked for it.
+//! A response, shared by all calls that requested it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::error::Result;
 use crate::operation::Label;
 use crate::response::{Raw, RawBody};
 
-/// What a read came to.
+/// The outcome of a read.
 pub(crate) type Landed = Result<Found>;
 
-/// An answer, and where it came from.
+/// A response, and where it came from.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
     pub(crate) status: StatusCode,
@@ -29,7 +29,7 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// What is stored, as it is.
+    /// Returns the stored response, unchanged.
     pub(crate) fn stored(entry: &Entry, came: CacheStatus) -> Self {
         Self {
             status: StatusCode::OK,

@@ -13,10 +13,10 @@ use super::key::Key;
 use super::rules::{self, Directives, Times};
 use crate::fuzzing::{first_line, headers};
 
-/// More than any entry of a fuzzer has.
+/// The maximum size of a fuzzer's entry in bytes.
 const MAX_ENTRY: usize = 1 << 20;
 
-/// The headers by which a response is cached.
+/// Parses the headers by which a response is cached.
 pub(crate) fn cache_control(input: &[u8]) {
     let headers = headers(input, &[CACHE_CONTROL, AGE, DATE, EXPIRES, VARY]);
     let _ = Directives::of(&headers);
@@ -29,8 +29,8 @@ pub(crate) fn cache_control(input: &[u8]) {
     let _ = rules::merged(stored, &headers);
 }
 
-/// An entry that others may have written: as it is, with its checksum set right, and one that is written from the
-/// input.
+/// Decodes an entry that another program can have written: unchanged, with its checksum corrected, and as an entry that
+/// is encoded from the input.
 pub(crate) fn cache_entry(input: &[u8]) {
     read(&Bytes::copy_from_slice(input));
     if let Some((form, content)) = input.split_first() {
@@ -53,7 +53,7 @@ pub(crate) fn cache_entry(input: &[u8]) {
         number: 1,
         print: 2,
     };
-    // An entry of a response is within the bounds of what is stored.
+    // An entry of a response is within the bounds of storage.
     let of = Exchanged { times: entry.times, number: entry.number, print: entry.print };
     let Some(entry) = Entry::new(entry.about, &entry.headers, &entry.body, of) else { return };
     if let Some(bytes) = entry.encode(key(), &Integrity::default(), 64) {
@@ -62,12 +62,12 @@ pub(crate) fn cache_entry(input: &[u8]) {
     }
 }
 
-/// Reads an entry; what is read is written and read as the same.
+/// Decodes an entry; encoding and decoding the result must return the same entry.
 fn read(bytes: &Bytes) {
     let Some(entry) = decode(bytes, MAX_ENTRY) else { return };
     assert!(entry.body.len() <= MAX_ENTRY);
     assert!(entry.size() <= 4 * MAX_ENTRY);
-    // Its metadata may be longer when it is written: an address is written in full.
+    // The metadata can be longer when it is encoded: a URL is written in full.
     if let Some(bytes) = entry.encode(key(), &Integrity::default(), usize::MAX) {
         let again = decode(&bytes, 2 * MAX_ENTRY).expect("a decoded entry does not round-trip");
         assert_eq!(again.body, entry.body);

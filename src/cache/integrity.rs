@@ -1,4 +1,4 @@
-//! What shows that a stored value is what this library wrote.
+//! Detects stored values that this library did not write.
 
 use std::fmt;
 
@@ -8,9 +8,9 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// The length of a [tag](Integrity::tag): HMAC-SHA-256-128, as RFC 4868 has it.
+/// The length of a [tag](Integrity::tag) in bytes: HMAC-SHA-256-128, as RFC 4868 defines it.
 pub(crate) const TAG: usize = 16;
-/// A shorter key can be guessed.
+/// The minimum key length in bytes. A shorter key can be guessed.
 const MIN_KEY: usize = 16;
 
 /// Makes and checks the tags of stored values.
@@ -32,7 +32,7 @@ impl Integrity {
         Ok(Self(key))
     }
 
-    /// The tag of a value, which is given in parts: where one ends is a part of the tag.
+    /// Returns the tag of a value, which is passed in parts. The boundaries of the parts are covered by the tag.
     pub(crate) fn tag(&self, parts: &[&[u8]]) -> [u8; TAG] {
         let full: [u8; 32] = match &self.0 {
             Some(key) => hmac(key, parts).finalize().into_bytes().into(),
@@ -47,7 +47,7 @@ impl Integrity {
         tag
     }
 
-    /// Whether this is the tag of the value. The time that a comparison of keyed tags takes does not depend on them.
+    /// Returns whether this is the tag of the value. The time of a comparison of keyed tags does not depend on them.
     pub(crate) fn is_tag(&self, tag: &[u8; TAG], parts: &[&[u8]]) -> bool {
         match &self.0 {
             Some(key) => hmac(key, parts).verify_truncated_left(tag).is_ok(),
@@ -57,15 +57,15 @@ impl Integrity {
 }
 
 fn hmac(key: &SecretString, parts: &[&[u8]]) -> Hmac<Sha256> {
-    // As RFC 2104 has it for a key that is longer than a block: `new_from_slice` would have a result that is never
-    // an error.
+    // As RFC 2104 defines it for a key longer than a block: `new_from_slice` would return a result that is never an
+    // error.
     let key = Sha256::digest(key.expose_secret().as_bytes());
     let mut mac = Hmac::<Sha256>::new(&block(&key));
     each(parts, |bytes| Mac::update(&mut mac, bytes));
     mac
 }
 
-/// A key of the length of a block.
+/// Returns a key with the length of a block.
 fn block(key: &[u8]) -> hmac::digest::Key<Hmac<Sha256>> {
     let mut block = hmac::digest::Key::<Hmac<Sha256>>::default();
     block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);

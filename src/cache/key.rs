@@ -1,4 +1,4 @@
-//! By what an answer is found again.
+//! The key under which a response is stored.
 
 use std::fmt;
 
@@ -9,29 +9,29 @@ use http::{HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};
 use url::Url;
 
-/// A digest of the URL, of the headers that an answer may vary by, and of the identity that asks.
+/// A digest of the URL, of the headers that a response can vary by, and of the identity.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Key([u8; 32]);
 
-/// The headers that a client sends with each call and that change what is answered.
+/// The headers that a client sends with each call and that change the response.
 static VARYING: [HeaderName; 3] =
     [ACCEPT, ACCEPT_LANGUAGE, HeaderName::from_static("x-github-api-version")];
-/// It is about the connection, or the identity in the key stands for it.
+/// Headers that the key ignores: they concern the connection, or the identity in the key represents them.
 const MINDED: [&str; 5] =
     ["accept-encoding", "authorization", "origin", "x-github-otp", "x-requested-with"];
 
-/// What a key is made of.
+/// The parts of a key.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked<'a> {
     pub(crate) url: &'a Url,
-    /// What the client sends with each call.
+    /// The headers that the client sends with each call.
     pub(crate) common: &'a HeaderMap,
-    /// What this call sends.
+    /// The headers that this call sends.
     pub(crate) own: &'a HeaderMap,
 }
 
 impl Asked<'_> {
-    /// The key for one identity, or the one that leads to whoever stored it last.
+    /// Returns the key for one identity, or the key of the pointer to the identity that stored a response last.
     pub(crate) fn key(&self, identity: Option<&str>) -> Key {
         let mut digest = Sha256::new_with_prefix(b"octowire cache 1\0");
         let mut part = |bytes: &[u8]| {
@@ -65,7 +65,7 @@ impl Asked<'_> {
         Key(digest.finalize().into())
     }
 
-    /// Whether the key has all that an answer says it varies by.
+    /// Returns whether the key covers all headers that a response varies by.
     pub(crate) fn covers(&self, varying: impl Iterator<Item = String>) -> bool {
         varying.into_iter().all(|name| {
             MINDED.contains(&name.as_str())

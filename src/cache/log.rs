@@ -1,8 +1,8 @@
-//! What was changed or is to be forgotten since answers were stored.
+//! Records changes and purges since responses were stored.
 //!
-//! Marks are numbered. An answer bears the number of the last mark when it was asked for, and each
-//! mark after it may concern it: so one that was under way when something changed is minded as
-//! well. Nothing has to be found and removed, whatever the store.
+//! Marks are numbered. An entry has the number of the last mark at the time of its request, and each later mark can
+//! concern it, also if the request was in flight when something changed. No entry has to be found and removed, whatever
+//! the store.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -30,13 +30,13 @@ mod unread;
 
 pub(crate) use unread::{Unread, Urgency};
 
-/// The longest number of a mark, in bytes.
+/// The maximum length of a mark's number, in bytes.
 const MAX_HINT: usize = 32;
 
-/// Something that is not as it was.
+/// A recorded change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Mark {
-    /// Whether what it concerns is forgotten; else it is to be confirmed.
+    /// Whether the entries that it concerns are removed; otherwise they have to be revalidated.
     pub(crate) forget: bool,
     pub(crate) what: What,
 }
@@ -46,18 +46,18 @@ pub(crate) enum What {
     All,
     Operation(String),
     Identity(String),
-    /// Paths below the API's address, in lower case: what is at them, and of some what is below.
+    /// Paths below the API's base URL, in lower case: the exact paths in `at`, and all paths below those in `below`.
     Paths {
         below: Vec<String>,
         at: Vec<String>,
     },
 }
 
-/// What is to be done with a stored answer.
+/// How a stored response can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Good,
-    /// It has to be confirmed before it is given.
+    /// It has to be revalidated before it is returned.
     Doubtful,
     Forgotten,
 }
@@ -68,19 +68,19 @@ pub(crate) struct Log(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     marks: Mutex<Marks>,
-    /// The marks that this process made.
+    /// The number of marks that this process created.
     made: AtomicU64,
-    /// Whether a task reads marks behind the calls.
+    /// Whether a task reads marks in the background.
     is_reading: PerRuntime<Arc<AtomicBool>>,
     shared: Option<Shared>,
 }
 
-/// How long the store is waited for.
+/// How long the client waits for the store.
 #[derive(Clone, Copy, Debug)]
 enum Patience {
-    /// For a while, and not at all while it is known not to answer.
+    /// For a bounded time, and not at all while the store is known to be unavailable.
     Guarded,
-    /// Until it answers: the caller bounds the time.
+    /// Until the store responds: the caller bounds the time.
     Last,
 }
 
@@ -88,35 +88,36 @@ enum Patience {
 struct Shared {
     guard: Arc<Guard>,
     integrity: Integrity,
-    /// What the names of the marks begin with.
+    /// The prefix of the names of the marks.
     prefix: String,
-    /// How old what is known of the log may be.
+    /// The maximum age of the known state of the log.
     every: Duration,
-    /// How long a mark is kept: longer than any answer.
+    /// The TTL of a mark: longer than that of any response.
     keep: Duration,
-    /// Tasks of other runtimes do not wait for a writer, since its runtime might not be polled.
+    /// One writer for each runtime. Tasks do not wait for the writer of another runtime, since that runtime might not
+    /// be polled.
     writers: PerRuntime<Arc<MarkWriter>>,
 }
 
-/// Writes marks, by tasks of one runtime.
+/// Writes marks in tasks of one runtime.
 #[derive(Debug, Default)]
 struct MarkWriter {
     /// Held by the task that writes.
     writing: AsyncMutex<()>,
-    /// Whether a task waits to write, which will find all marks there are.
+    /// Whether a task waits to write, which will include all marks that exist by then.
     queued: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct Marks {
-    /// All marks after this number are known; of what was before, nothing is.
+    /// All marks after this number are known; earlier marks are not.
     floor: u64,
     /// The number of the last mark that is known.
     last: u64,
     known: VecDeque<(u64, Mark)>,
-    /// Marks of this process, as long as they are not known to be in the log.
+    /// The marks of this process that are not known to be in the log.
     own: Vec<OwnMark>,
-    /// How many marks this process has noted.
+    /// The number of marks that this process has recorded.
     noted: u64,
     read: Option<Instant>,
 }
@@ -124,35 +125,35 @@ struct Marks {
 /// A mark of this process.
 #[derive(Debug)]
 struct OwnMark {
-    /// Its number among those that this process noted. There can be equal ones.
+    /// Its number among the marks that this process recorded. Marks can be equal.
     id: u64,
-    /// That of the first mark that this one stands for.
+    /// The id of the first mark that this one replaces.
     since: u64,
-    /// Its number in the log, once the store has taken it.
+    /// Its number in the log, once the store has accepted it.
     number: Option<u64>,
     mark: Mark,
 }
 
-/// As many marks are known; what was stored before them is doubtful.
+/// The maximum number of known marks; entries from before them are doubtful.
 const MOST: usize = 1_000;
-/// The largest number of a mark. Numbers begin at the milliseconds since 1970, of which this is 140,000 years: a larger
-/// one was not written by this library.
+/// The largest number of a mark. Numbers begin at the milliseconds since 1970, of which this is 140,000 years: this
+/// library did not write a larger one.
 pub(crate) const MAX_NUMBER: u64 = 1 << 52;
-/// A mark that takes more bytes stands for one of everything.
+/// The maximum size of a mark in bytes. A larger one is replaced by a mark that concerns all entries.
 const MAX_MARK: usize = 4 * 1024;
-/// Marks that are read beside other values, in the hope that there are no more.
+/// The number of marks that are read beside other values, on the assumption that there are no more.
 const AHEAD: u64 = 8;
-/// The most reads of one task that reads what calls had no time for.
+/// The maximum number of reads of one task that reads the marks for which calls had no time.
 const MAX_READS_BEHIND: usize = 16;
-/// As many are read at a time otherwise.
+/// The number of marks that one read requests otherwise.
 const AT_A_TIME: u64 = 64;
-/// The pause before marks are written again that the store did not take.
+/// The pause before the client writes again the marks that the store did not accept.
 const BETWEEN_FLUSHES: Duration = Duration::from_millis(100);
-/// A hint lasts.
+/// The TTL of a hint: in effect unlimited.
 pub(crate) const FOR_EVER: Duration = Duration::from_secs(50 * 365 * 24 * 60 * 60);
 
 impl Mark {
-    /// The mark, or one of everything if it is too large to be kept.
+    /// Returns the mark, or one that concerns all entries if the mark is too large to be stored.
     fn bounded(self) -> Self {
         let size = match &self.what {
             What::All => 0,
@@ -182,12 +183,12 @@ impl Mark {
 }
 
 impl Log {
-    /// The log of a cache that nobody shares.
+    /// Returns the log of a cache that is not shared.
     pub(crate) fn own() -> Self {
         Self::new(None)
     }
 
-    /// The log that all keep who share a store.
+    /// Returns the log that all processes of a store share.
     pub(crate) fn shared(
         guard: Arc<Guard>,
         integrity: Integrity,
@@ -204,7 +205,7 @@ impl Log {
         Self(Arc::new(Inner { marks: Mutex::default(), made, is_reading, shared }))
     }
 
-    /// Returns what has to be read of the store to know the last mark: nothing if that is known.
+    /// Returns the values to read from the store to know the last mark: none if it is known.
     pub(crate) fn unread(&self) -> Unread {
         let Some(shared) = &self.0.shared else { return Unread::default() };
         self.0.write_behind();
@@ -216,14 +217,14 @@ impl Log {
         }
     }
 
-    /// Takes over what was read. Returns what is to be read next: nothing if the last mark is known.
+    /// Records the values that were read. Returns the values to read next: none if the last mark is known.
     pub(crate) fn take(&self, unread: &Unread, values: &[Result<Option<Bytes>>]) -> Option<Unread> {
         self.0.take(unread, values)
     }
 
-    /// Has a task read what a call has no time for.
+    /// Reads in a task the values for which a call has no time.
     pub(crate) fn read_behind(&self, mut unread: Unread) {
-        // The task of another runtime may not be polled.
+        // The task of another runtime might not be polled.
         let is_reading = self.0.is_reading.get_or_make(|_, _| Arc::default());
         if is_reading.swap(true, Ordering::AcqRel) {
             return;
@@ -249,12 +250,12 @@ impl Log {
         });
     }
 
-    /// Whether all marks are known that there were at this time.
+    /// Returns whether all marks are known that existed at this time.
     pub(crate) fn is_read_since(&self, time: Instant) -> bool {
         self.0.shared.is_none() || self.0.marks().read.is_some_and(|read| read >= time)
     }
 
-    /// The log began by a claim of this process, with this number: it has no marks.
+    /// Records that a claim of this process began the log with this number: it has no marks.
     pub(crate) fn begun(&self, start: u64) {
         let mut marks = self.0.marks();
         if marks.last < start {
@@ -262,19 +263,19 @@ impl Log {
         }
     }
 
-    /// The number of the last mark that is known; `None` if nothing is known of the log.
+    /// Returns the number of the last known mark; `None` if nothing is known of the log.
     pub(crate) fn last(&self) -> Option<u64> {
         let last = self.0.marks().last;
         (self.0.shared.is_none() || last > 0).then_some(last)
     }
 
-    /// Writes the marks that the store does not have now. Returns whether it has all of them.
+    /// Writes the marks that the store does not have now. Returns whether the store has all of them.
     pub(crate) async fn flush(&self) -> bool {
         let last = self.0.marks().noted;
         self.write(last).await
     }
 
-    /// The same, again and again until the store has them: the caller bounds the time.
+    /// Writes the marks, repeatedly, until the store has them: the caller bounds the time.
     pub(crate) async fn flush_until_written(&self) {
         let last = self.0.marks().noted;
         while !self.write(last).await {
@@ -287,7 +288,7 @@ impl Log {
         if self.0.shared.is_none() {
             return true;
         }
-        // A task of its own, since the caller might not be polled while it holds the lock.
+        // A separate task, since the caller might not be polled while it holds the lock.
         let inner = Arc::clone(&self.0);
         let flush = async move {
             let Some(shared) = &inner.shared else { return true };
@@ -298,14 +299,14 @@ impl Log {
         tokio::spawn(flush.in_current_span().with_current_subscriber()).await.unwrap_or(false)
     }
 
-    /// What is to be done with an answer, by the marks that are known.
+    /// Returns how a stored response can be used, by the known marks.
     pub(crate) fn verdict(&self, entry: &Entry) -> Verdict {
         let marks = self.0.marks();
         let later = marks.known.iter().rev().take_while(|(number, _)| *number > entry.number);
         let own = marks.own.iter();
         let own = own.filter(|own| own.number.is_none_or(|number| number > entry.number));
         let later = later.map(|(_, mark)| mark).chain(own.map(|own| &own.mark));
-        // A number that is not reached yet belongs to a log that was there before this one.
+        // A number that the log has not reached belongs to an earlier log.
         let unknown = entry.number < marks.floor || entry.number > marks.horizon();
         let mut verdict = if unknown { Verdict::Doubtful } else { Verdict::Good };
         for mark in later.filter(|mark| mark.concerns(&entry.about)) {
@@ -317,19 +318,18 @@ impl Log {
         verdict
     }
 
-    /// How many marks this process made.
+    /// Returns the number of marks that this process created.
     pub(crate) fn made(&self) -> u64 {
         self.0.made.load(Ordering::Acquire)
     }
 
-    /// Marks what is not as it was: at once for this process, and for others that share a store when
-    /// it answers.
+    /// Records a change: at once for this process, and for others that share the store once it responds.
     pub(crate) async fn mark(&self, mark: Mark) {
         self.0.note(mark);
         self.flush().await;
     }
 
-    /// Waits until the store has the marks of this process, as long as a call may wait.
+    /// Waits until the store has the marks of this process, within the time that a call can wait.
     pub(crate) async fn wait_until_written(&self, allowance: &WaitAllowance) {
         let is_failing = |shared: &Shared| shared.guard.retry_at().is_some();
         let is_down = self.0.shared.as_ref().is_some_and(is_failing);
@@ -337,11 +337,11 @@ impl Log {
             return;
         }
         let _wait = allowance.begin();
-        // What takes longer goes on.
+        // A longer write continues in the background.
         let _ = timeout(allowance.left(), self.flush()).await;
     }
 
-    /// The same, and others are told behind the call.
+    /// Records a change at once, and writes it to the store in the background.
     pub(crate) fn note(&self, mark: Mark) {
         self.0.note(mark);
         self.0.write_behind();
@@ -364,7 +364,7 @@ impl Drop for Log {
 }
 
 impl Shared {
-    /// The writer of the caller's runtime.
+    /// Returns the writer of the caller's runtime.
     fn writer(&self) -> Arc<MarkWriter> {
         self.writers.get_or_make(|_, _| Arc::default())
     }
@@ -384,7 +384,7 @@ impl Inner {
         self.made.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Takes over what was read. Returns what is to be read next: nothing if the last mark is known.
+    /// Records the values that were read. Returns the values to read next: none if the last mark is known.
     fn take(&self, unread: &Unread, values: &[Result<Option<Bytes>>]) -> Option<Unread> {
         let shared = self.shared.as_ref()?;
         let (value, found) = values.split_first()?;
@@ -392,7 +392,7 @@ impl Inner {
         let mut marks = self.marks();
         let is_unknown_here = unread.after == 0 && matches!(value, Ok(None));
         if hint.is_none() && !is_unknown_here {
-            // Marks were lost, of which nothing is known: nothing is good before the log has begun again.
+            // Marks were lost, and their content is unknown: no entry is valid before the log has begun again.
             let again = Unread::after(shared, marks.last, AHEAD);
             return Some(Unread { urgency: Urgency::Lost, ..again });
         }
@@ -400,7 +400,7 @@ impl Inner {
             marks.begin_anew(hint);
         }
         if unread.after > marks.last {
-            // The log has begun anew since, and this is of the one before.
+            // The log has begun again since, and these values belong to the earlier one.
             return Some(Unread::after(shared, marks.last, AT_A_TIME));
         }
         let found = found.iter().map(|mark| mark.as_ref().map(Option::as_ref).transpose());
@@ -408,7 +408,7 @@ impl Inner {
         for (number, mark) in (unread.after.saturating_add(1)..).zip(found.iter().copied()) {
             if number > marks.last {
                 let read = mark.map(|mark| shared.read(&shared.name(number), mark));
-                // One that cannot be read may concern everything.
+                // An unreadable mark can concern all entries.
                 marks.append(number, read.unwrap_or(Mark { forget: true, what: What::All }));
             }
         }
@@ -417,31 +417,31 @@ impl Inner {
             return Some(Unread::after(shared, last, AT_A_TIME));
         }
         if let Some(hint) = hint.filter(|hint| *hint > last) {
-            // The values may have been read one after the other, and the hint last.
+            // The store can have read the values one after the other, and the hint last.
             if hint.saturating_sub(last) <= AT_A_TIME && !unread.is_last {
                 let again = Unread::after(shared, last, AT_A_TIME);
                 return Some(Unread { is_last: true, ..again });
             }
-            // It is new here, or the log has begun anew: what was before is not known. The hint can lag behind the
-            // log.
+            // The log is new to this process, or has begun again: earlier marks are not known. The hint can lag behind
+            // the log.
             marks.begin_anew(hint);
             let beyond = Unread::after(shared, hint, AHEAD);
             return Some(Unread { urgency: Urgency::IfNeeded, ..beyond });
         }
         let last = marks.last;
         marks.own.retain(|own| own.number.is_none_or(|number| number > last));
-        // What is not written yet is still to be read.
+        // A mark that is not written yet is still to be read.
         let all_written = marks.own.iter().all(|own| own.number.is_some());
         marks.read = (all_written && hint.is_some()).then(Instant::now);
         None
     }
 
-    /// Whether the store has all marks of this process.
+    /// Returns whether the store has all marks of this process.
     fn is_written(&self) -> bool {
         self.shared.is_none() || self.marks().own.iter().all(|own| own.number.is_some())
     }
 
-    /// Has a task write the marks that the store does not have, if there are any.
+    /// Starts a task that writes the marks that the store does not have, if there are any.
     fn write_behind(self: &Arc<Self>) {
         let Some(shared) = &self.shared else { return };
         if self.is_written() || shared.guard.is_down() {
@@ -455,13 +455,13 @@ impl Inner {
         continue_behind(async move {
             let Some(shared) = &inner.shared else { return };
             let _alone = writer.writing.lock().await;
-            // What is noted from here on may come too late for this task.
+            // A mark that is recorded from here on can be too late for this task.
             drop(queued);
             inner.send(shared, u64::MAX, Patience::Guarded).await;
         });
     }
 
-    /// Writes the marks up to this one that the store has not taken yet. Returns whether it has all of them.
+    /// Writes the marks up to this one that the store has not accepted yet. Returns whether the store has all of them.
     async fn send(&self, shared: &Shared, last_noted: u64, patience: Patience) -> bool {
         loop {
             let next = {
@@ -473,7 +473,7 @@ impl Inner {
             let Some((id, mark, last)) = next else { return true };
             let Some(number) = shared.append(last, &mark, patience).await else { return false };
             let mut marks = self.marks();
-            // Another runtime may have written it meanwhile.
+            // Another runtime can have written it meanwhile.
             let sent = marks.own.iter().position(|own| own.id == id && own.number.is_none());
             let Some(sent) = sent else { continue };
             if number == marks.last.saturating_add(1) {
@@ -491,7 +491,7 @@ impl Inner {
     }
 }
 
-/// A task that reads behind the calls: until it is dropped, no other one is needed.
+/// The guard of a task that reads in the background: until it is dropped, no other such task is needed.
 struct Reading(Arc<AtomicBool>);
 
 impl Drop for Reading {
@@ -500,7 +500,7 @@ impl Drop for Reading {
     }
 }
 
-/// A task that waits to write: until it is dropped, no other one is needed.
+/// The guard of a task that waits to write: until it is dropped, no other such task is needed.
 struct Queued(Arc<MarkWriter>);
 
 impl Drop for Queued {
@@ -510,22 +510,23 @@ impl Drop for Queued {
 }
 
 impl Marks {
-    /// Nothing is known of what was before this number.
+    /// Begins the log again: nothing is known of the marks before this number.
     fn begin_anew(&mut self, hint: u64) {
         self.known.clear();
         (self.floor, self.last, self.read) = (hint, hint, None);
-        // A number that is far ahead is of the log before.
+        // A number far above the others belongs to the earlier log.
         let horizon = self.horizon();
         self.own.retain(|own| own.number.is_none_or(|number| number <= horizon));
     }
 
-    /// Whether the log, which is there up to about this number, is not the one that was read before. It may be behind
-    /// that by what others write at the same time.
+    /// Returns whether the log, which has reached about this number, is another log than the one that was read before.
+    /// It can lag behind by the marks that others write at the same time.
     fn is_of_another_log(&self, hint: u64) -> bool {
         self.last > hint.saturating_add(MOST as u64)
     }
 
-    /// Others may know a few marks more, and store by them.
+    /// Returns the largest number that an entry can have: others can know a few marks more, and store entries with
+    /// them.
     fn horizon(&self) -> u64 {
         self.last.saturating_add(MOST as u64)
     }
@@ -556,8 +557,8 @@ impl Marks {
         }
     }
 
-    /// Drops the marks that the store has. Those that were between are not known: nothing is known any more of what
-    /// was before the last of them.
+    /// Drops the marks that the store has. The marks between them are not known, so that nothing is known any longer
+    /// from before the last of them.
     fn drop_written(&mut self) {
         let written = self.own.iter().filter_map(|own| own.number).max();
         self.own.retain(|own| own.number.is_none());
@@ -576,8 +577,8 @@ impl Shared {
         format!("{}marks", self.prefix)
     }
 
-    /// A number that marks begin after, near to the last one. If it is lost or none, they begin anew, above all
-    /// numbers there were, of which this one is known.
+    /// Returns a number near the last mark, after which marks begin. If the hint is lost or invalid, the log begins
+    /// again, above all earlier numbers, of which this one is known.
     async fn hint(&self, known: u64, patience: Patience) -> Option<u64> {
         let name = self.hint_name();
         for _ in 0..2 {
@@ -587,7 +588,7 @@ impl Shared {
                         return Some(number);
                     }
                     warn_unreadable(&name);
-                    // Unless another process was faster.
+                    // Another process can have replaced it first.
                     self.run(patience, |store| store.release(&name, value)).await?;
                 }
                 Ran::Done(None) => {}
@@ -599,7 +600,7 @@ impl Shared {
             }
             let start = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
             let start = u64::try_from(start.as_millis()).unwrap_or_default();
-            // Others may know a few marks more.
+            // Others can know a few marks more.
             let above = known.saturating_add(MOST as u64 + 1);
             let start = if is_possible(above) { start.max(above) } else { start };
             let start = Bytes::from(start.to_string());
@@ -608,7 +609,7 @@ impl Shared {
         None
     }
 
-    /// The mark of a value. One that can not be read may concern everything.
+    /// Decodes a mark. An unreadable one can concern all entries.
     fn read(&self, name: &str, value: &[u8]) -> Mark {
         let json = match value.split_first_chunk() {
             Some((tag, json)) => {
@@ -621,7 +622,7 @@ impl Shared {
         mark.unwrap_or(Mark { forget: true, what: What::All })
     }
 
-    /// The value of a mark: its tag, and it as JSON.
+    /// Encodes a mark: its tag, and the mark as JSON.
     fn write(&self, name: &str, mark: &Mark) -> Option<Bytes> {
         let json = serde_json::to_vec(mark).ok()?;
         let json = match json.len() {
@@ -632,10 +633,10 @@ impl Shared {
         Some([&tag[..], &json].concat().into())
     }
 
-    /// Adds a mark after this one and all that follow it. Gives its number.
+    /// Appends a mark after this number and all marks that follow. Returns its number.
     ///
-    /// The next number is claimed while the number of the log is read, which takes one round trip instead of two. A
-    /// store that did not answer is asked one thing at a time.
+    /// The client claims the next number while it reads the number of the log, which takes one round trip instead of
+    /// two. If the store did not respond before, the client sends one request at a time.
     async fn append(&self, last: u64, mark: &Mark, patience: Patience) -> Option<u64> {
         let answers = match patience {
             Patience::Guarded => self.guard.retry_at().is_none(),
@@ -650,8 +651,8 @@ impl Shared {
         };
         let (hint, is_claimed) = join(self.hint(last, patience), claim).await;
         let (hint, is_claimed) = (hint?, is_claimed?);
-        // What is far ahead is of another log. Below the log's number, a mark was missing: others find out by that
-        // that marks are lost.
+        // A number far above the log's belongs to another log. If the number is below the log's, a mark was missing: by
+        // the gap, other processes detect that marks are lost.
         let is_of_this_log = last >= hint && last <= hint.saturating_add(MOST as u64);
         if let Some(missing) = next.filter(|_| is_claimed && !is_of_this_log) {
             let name = self.name(missing);
@@ -673,14 +674,14 @@ impl Shared {
         None
     }
 
-    /// Writes a mark of this number, unless there is one.
+    /// Writes a mark with this number, unless one exists.
     async fn claim(&self, number: u64, mark: &Mark, patience: Patience) -> Option<bool> {
         let name = self.name(number);
         let value = self.write(&name, mark)?;
         self.run(patience, |store| store.claim(&name, value, self.keep)).await
     }
 
-    /// Tells clients that know no mark yet where the log is.
+    /// Publishes the position of the log for clients that know no mark yet.
     async fn advance(&self, number: u64, patience: Patience) -> Option<u64> {
         let (name, hint) = (self.hint_name(), Bytes::from(number.to_string()));
         self.run(patience, |store| store.put(&name, hint, FOR_EVER)).await?;
@@ -714,13 +715,13 @@ fn warn_unreadable(key: &str) {
     warn!(key, "cache invalidation log is unreadable; reset");
 }
 
-/// The number that a log has reached, if it is one that a log reaches.
+/// Returns the number that a log has reached, if a log can reach it.
 fn number(value: &[u8]) -> Option<u64> {
     let number = std::str::from_utf8(value).ok()?.parse().ok()?;
     is_possible(number).then_some(number)
 }
 
-/// Whether a log reaches this number.
+/// Returns whether a log can reach this number.
 fn is_possible(number: u64) -> bool {
     number < MAX_NUMBER - MOST as u64
 }

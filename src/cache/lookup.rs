@@ -1,4 +1,4 @@
-//! One look into a store: the answer, who else was given one, and what has changed since.
+//! One look-up in a store: the response, the identity that received one last, and the changes since.
 
 use std::sync::Arc;
 
@@ -12,32 +12,32 @@ use super::storage::Shelf;
 use crate::error::Result;
 use crate::store::WaitAllowance;
 
-/// What a look into the cache is for.
+/// The parameters of a look-up.
 pub(crate) struct Search<'a> {
     pub(crate) key: Key,
-    /// The question, whoever asks it, if it matters who was answered it.
+    /// The question without its identity, if the identity that last received a response matters.
     pub(crate) question: Option<Key>,
-    /// Whether the call may give this response, so that it matters which marks concern it.
+    /// Whether the call can return this response, so that the marks that concern it matter.
     pub(crate) needs_log: &'a (dyn Fn(&Entry) -> bool + Sync),
 }
 
-/// What a look into the cache found.
+/// The outcome of a look-up.
 #[derive(Debug, Default)]
 pub(crate) struct Looked {
-    /// The number of the last mark in the log; `None` if that is not known, so that nothing is known of
-    /// what is stored, and nothing can be stored.
+    /// The number of the last mark in the log. If it is `None`, the state of the stored entries is unknown, and nothing
+    /// can be stored.
     pub(crate) number: Option<u64>,
     pub(crate) entry: Option<Arc<Entry>>,
-    /// There are marks that were not read in time: what is stored has to be confirmed.
+    /// Whether there are marks that were not read in time: stored entries have to be revalidated.
     pub(crate) is_behind: bool,
-    /// Whose answer to the same question was stored last.
+    /// The key of the identity whose response to the same question was stored last.
     pub(crate) anybody: Option<Key>,
 }
 
 /// The most reads of the log beyond the first one.
 const MAX_READS: usize = 4;
 
-/// Looks it all up, by one round trip to the store unless there are many new marks.
+/// Performs the look-up, by one round trip to the store unless there are many new marks.
 pub(crate) async fn look_up(
     shelf: &Shelf,
     search: Search<'_>,
@@ -53,7 +53,7 @@ pub(crate) async fn look_up(
     let anybody_pending = anybody.as_ref().and_then(|name| shelf.writer.pending(name));
     let most = shelf.max_bytes();
     let mut names: Vec<_> = unread.keys().collect();
-    // What is to be written is known already.
+    // The value to be written is known already.
     if own_pending.is_none() {
         names.push((&own, most));
     }
@@ -85,7 +85,7 @@ pub(crate) async fn look_up(
     }
 }
 
-/// Reads these values. If nothing is known of the log, it is begun at the same time, unless it has begun.
+/// Reads these values. If nothing is known of the log, the client begins it at the same time, unless it has begun.
 async fn read(
     shelf: &Shelf,
     log: &Log,
@@ -107,8 +107,8 @@ async fn read(
     join(shelf.guard.get_many(names, allowance), begins).await.0
 }
 
-/// Takes over what was read of the log, and reads the rest of it. Returns what the call does not read: for lack of
-/// time, or since nothing that it may give depends on it.
+/// Records the part of the log that was read, and reads the rest. Returns the part that the call does not read: for
+/// lack of time, or since no response that it can return depends on it.
 async fn read_on(
     shelf: &Shelf,
     log: &Log,

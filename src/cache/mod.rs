@@ -1,14 +1,14 @@
-//! Answers that are kept: repeated reads cost nothing.
+//! The response cache: repeated reads cost no quota.
 //!
-//! A client keeps GitHub's answers to `GET` calls in memory, 64 MiB of them, and asks each time
-//! whether they are still current; an answer that is costs no quota. A [`CachePolicy`] says when
-//! not even that is asked.
+//! A client keeps GitHub's responses to `GET` calls in memory, 64 MiB of them, and revalidates a response before each
+//! use; a response that is still current costs no quota. A [`CachePolicy`] says when the client returns a response
+//! without revalidation.
 //!
-//! It is a private cache by [RFC 9111](https://www.rfc-editor.org/rfc/rfc9111): what one identity
-//! was told is never told to another, unless GitHub has confirmed that it would be told the same.
-//! Writes make doubtful what they may have changed: all of the repository or the organization that they
-//! are about, and all there is for a GraphQL mutation. What arrives as a stream is not kept, and calls with an `Authorization` of their own
-//! go by the cache.
+//! It is a private cache by [RFC 9111](https://www.rfc-editor.org/rfc/rfc9111): the cache never returns a response of
+//! one identity to another, unless GitHub has confirmed that the other identity would receive the same. A write makes
+//! the entries doubtful that it can have changed: all entries of its repository or organization, or all entries for a
+//! GraphQL mutation. Streamed responses are not stored, and calls with an `Authorization` header of their own bypass
+//! the cache.
 //!
 //! | kept in | shares with | set by |
 //! |---|---|---|
@@ -17,13 +17,12 @@
 //! | `store::Redis` | a fleet | [`ClientBuilder::store`](crate::ClientBuilder::store), or [`Cache::store`] |
 //!
 //! # Tags and tokens
-//! GitHub's entity tags differ from token to token, and tokens of an App live an hour. As has been
-//! [observed](https://github.com/bored-engineer/github-conditional-http-transport), and is not
-//! documented by GitHub, a tag is a digest of the `Accept` and `Authorization` headers and of
-//! the body. A client compares the tags that it gets with that, and while they match, it asks by the
-//! tag that the stored body would have for the token at hand. Where they don't match, as when GitHub
-//! changes this, it asks by the tag it was given. A wrong guess costs nothing but the saving.
-//! [`Cache::computed_tags`] switches it off.
+//! GitHub's entity tags differ from token to token, and tokens of an App expire after an hour. As has been
+//! [observed](https://github.com/bored-engineer/github-conditional-http-transport), and is not documented by GitHub, a
+//! tag is a digest of the `Accept` and `Authorization` headers and of the body. A client compares the tags that it
+//! receives with that digest. While they match, it revalidates with the tag that the stored body would have for the
+//! current token. Where they do not match, as when GitHub changes its tags, it revalidates with the tag that it
+//! received. A wrong prediction costs nothing but the saving. [`Cache::computed_tags`] switches the prediction off.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -66,8 +65,7 @@ use log::{Log, Verdict};
 use refused::RefusedConditions;
 use storage::{Shelf, Storage};
 
-/// Where a client keeps answers, and when it gives them:
-/// [`ClientBuilder::cache`](crate::ClientBuilder::cache).
+/// Where a client stores responses, and when it returns them: [`ClientBuilder::cache`](crate::ClientBuilder::cache).
 ///
 /// ```no_run
 /// # fn example() -> octowire::Result<()> {
@@ -109,13 +107,13 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
 const COMPRESS_ABOVE: usize = 4 * 1024;
 const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
-/// How old what is known of the other processes' writes may be.
+/// The maximum age of the known state of the other processes' writes.
 const SYNC: Duration = Duration::from_secs(1);
-/// Marks outlive what they concern.
+/// The time by which marks outlive the entries that they concern.
 const MARGIN: Duration = Duration::from_secs(60 * 60);
 
 impl Default for Cache {
-    /// The client's [store](crate::ClientBuilder::store), if it has one, else 64 MiB of memory.
+    /// Returns a cache in the client's [store](crate::ClientBuilder::store), if it has one, else in 64 MiB of memory.
     fn default() -> Self {
         Self {
             place: Place::Default,
@@ -132,69 +130,69 @@ impl Default for Cache {
 }
 
 impl Cache {
-    /// In the memory of this process, in so many bytes at most. What was not used for longest makes
-    /// room.
+    /// Stores responses in the memory of this process, in at most this number of bytes. The least recently used
+    /// response is evicted.
     ///
-    /// The bound is of the memory that responses take, with their headers and all that is needed to find them: some 6 KB
-    /// for one of GitHub's with a body of 300 bytes.
+    /// The bound covers the memory that responses take, with their headers and the index: some 6 KB for a GitHub
+    /// response with a body of 300 bytes.
     pub fn memory(max_bytes: usize) -> Self {
         Self { place: Place::Memory(max_bytes), ..Self::default() }
     }
 
-    /// In a store that is shared, by the next run of the program or by others. Bodies are kept there as
-    /// GitHub sent them: whoever can read the store reads them. A program that can write to the store decides what calls
-    /// receive, unless there is an [`integrity_key`](Self::integrity_key).
+    /// Stores responses in a store that is shared with other processes or with the next run of the program. The store
+    /// holds bodies as GitHub sent them: every reader of the store can read them. A program that can write to the store
+    /// determines the responses that calls receive, unless there is an [`integrity_key`](Self::integrity_key).
     pub fn store(store: impl Store) -> Self {
         Self { place: Place::Store(Arc::new(store)), ..Self::default() }
     }
 
-    /// Nothing is kept, and equal reads are not joined.
+    /// Stores nothing, and does not coalesce equal reads.
     pub fn off() -> Self {
         Self { place: Place::Nowhere, ..Self::default() }
     }
 
-    /// When what is kept is given; [`CachePolicy::revalidate`] by default.
+    /// Sets when stored responses are returned; [`CachePolicy::revalidate`] by default.
     pub fn policy(mut self, policy: CachePolicy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// The same for one operation, by its id, such as `issues/get`.
+    /// Sets the policy of one operation, by its id, such as `issues/get`.
     pub fn operation(mut self, id: impl Into<String>, policy: CachePolicy) -> Self {
         self.operations.insert(id.into(), policy);
         self
     }
 
-    /// The largest body that is kept, in bytes; 4 MiB by default. In a store, it is also the largest
-    /// value as it is written, compressed.
+    /// Sets the maximum size of a stored body, in bytes; 4 MiB by default. In a store, it is also the maximum size of
+    /// the encoded, compressed value.
     pub fn max_answer_bytes(mut self, bytes: usize) -> Self {
         self.max_answer = bytes;
         self
     }
 
-    /// In a store, what is larger than this is compressed; 4 KiB by default.
+    /// Sets the size in bytes above which a store's values are compressed; 4 KiB by default.
     pub fn compress_above(mut self, bytes: usize) -> Self {
         self.compress_above = bytes;
         self
     }
 
-    /// In a store, how long an answer is kept after GitHub confirmed it last; a day by default. Memory
-    /// keeps what there is room for.
+    /// Sets how long a store keeps a response after GitHub confirmed it last; a day by default. Memory keeps responses
+    /// until they are evicted.
     pub fn keep(mut self, time: Duration) -> Self {
         self.keep = time;
         self
     }
 
-    /// The longest time that a call waits for the store that was given to [`store`](Self::store), beside what
-    /// it waits for the client's store. By default it is part of the client's
+    /// Sets the longest time that a call waits for the store that was given to [`store`](Self::store), in addition to
+    /// its wait for the client's store. By default, this wait is part of the client's
     /// [`store_timeout`](crate::ClientBuilder::store_timeout), which bounds the wait for all stores.
     pub fn store_timeout(mut self, time: Duration) -> Self {
         self.store_timeout = Some(time);
         self
     }
 
-    /// Sets a secret by which the processes of this program recognize what they stored, for a store that other programs
-    /// can write to. None by default.
+    /// Sets a secret by which the processes of this program recognize the values that they stored, for a store that
+    /// other programs can write to. None by default.
     ///
     /// Stored values have a checksum, which finds damage, and which any program can compute. With a key, the checksum is
     /// an HMAC-SHA-256 of the value and its name, cut to 16 bytes: a value that a process without the key stored is a
@@ -211,13 +209,13 @@ impl Cache {
         self
     }
 
-    /// Whether tags are [computed](self#tags-and-tokens) for tokens that change; they are by default.
+    /// Sets whether tags are [computed](self#tags-and-tokens) for tokens that change; by default they are.
     pub fn computed_tags(mut self, computed: bool) -> Self {
         self.computed_tags = computed;
         self
     }
 
-    /// The cache of a client of this GitHub, which may have a store, and has this timeout for stores.
+    /// Creates the cache of a client for this GitHub, with its store, if any, and its timeout for stores.
     ///
     /// # Errors
     /// If the integrity key is too short.
@@ -267,7 +265,7 @@ impl Cache {
             }
         };
         let mut salt = [0; 16];
-        // Without random numbers, tokens are told from each other all the same.
+        // Without random numbers, fingerprints still distinguish tokens.
         let _ = getrandom::fill(&mut salt);
         Ok(Some(Arc::new(Open {
             policy: self.policy,
@@ -299,7 +297,7 @@ pub(crate) struct Open {
     pub(crate) flights: Flights,
     scheme: Scheme,
     salt: [u8; 16],
-    /// The permits of a runtime that is not polled are no other one's.
+    /// Permits of a runtime that is not polled are unavailable to other runtimes, so that each runtime has its own.
     refreshing: PerRuntime<Arc<Semaphore>>,
     refused_conditions: RefusedConditions,
 }
@@ -316,19 +314,19 @@ impl Open {
         permits.try_acquire_owned().ok()
     }
 
-    /// What a call may still wait for the cache: another store than the client's may have a time of its own.
+    /// Returns how long a call can still wait for the cache: a separate store can have its own time.
     pub(crate) fn allowance(&self, of_call: &WaitAllowance) -> WaitAllowance {
         self.storage.own_timeout().map_or_else(|| of_call.clone(), WaitAllowance::new)
     }
 
-    /// Frees the memory of what is forgotten.
+    /// Frees the memory of entries that are forgotten.
     fn sweep(&self) {
         self.storage.sweep(|entry| self.log.verdict(entry) == Verdict::Forgotten);
     }
 
-    /// What holds for a call of this operation that says nothing itself.
+    /// Returns the policy of a call of this operation that sets none itself.
     pub(crate) fn policy(&self, operation: &str) -> &CachePolicy {
-        // Most have none, and need no look.
+        // Most clients set none, and need no look-up.
         if self.operations.is_empty() {
             return &self.policy;
         }
@@ -336,25 +334,25 @@ impl Open {
     }
 }
 
-/// Where an answer came from: [`Response::cache_status`](crate::Response::cache_status).
+/// The source of a response: [`Response::cache_status`](crate::Response::cache_status).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CacheStatus {
-    /// From GitHub; the cache was not asked.
+    /// From GitHub; the call bypassed the cache.
     Bypass,
-    /// From GitHub, since nothing was stored, or what was stored is not current.
+    /// From GitHub, since no response was stored, or the stored response is not current.
     Miss,
-    /// From the cache, with nothing sent.
+    /// From the cache, with no request sent.
     Hit,
     /// From the cache, and GitHub confirmed that it is current.
     Revalidated,
-    /// From the cache, though it may not be current: as the policy allows, while GitHub fails or is
-    /// asked.
+    /// From the cache, though it might not be current: as the policy allows, while GitHub fails or the client
+    /// revalidates.
     Stale,
 }
 
 impl CacheStatus {
-    /// Its name in lower case, as spans have it.
+    /// Returns its name in lower case, as in spans.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Bypass => "bypass",

@@ -1,4 +1,4 @@
-//! What the cache has to say about one read.
+//! Plans how one read uses the cache.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,10 +27,10 @@ use crate::request::Prepared;
 use crate::response::Raw;
 use crate::store::WaitAllowance;
 
-/// A read that may be answered from the cache.
+/// A read that the cache can serve.
 pub(crate) struct Plan {
     pub(crate) cache: Arc<Open>,
-    /// How long the call may still wait for the cache's store.
+    /// How long the call can still wait for the cache's store.
     allowance: WaitAllowance,
     policy: CachePolicy,
     key: Key,
@@ -39,42 +39,42 @@ pub(crate) struct Plan {
     began: Instant,
 }
 
-/// What is done about a stored answer.
+/// How a stored response is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Use {
     Give(CacheStatus),
-    /// It is given, and GitHub is asked behind the call's back.
+    /// It is returned, and revalidated in the background.
     GiveAndAsk,
     Ask,
 }
 
-/// What is stored, and whose it is.
+/// The stored entry, and the identity that it belongs to.
 #[derive(Clone, Debug)]
 pub(crate) enum Base {
     Nothing,
     Own(Arc<Entry>, Verdict),
-    /// Another identity was given it.
+    /// Another identity received it.
     Anothers(Arc<Entry>),
 }
 
-/// What was found before GitHub is asked.
+/// The outcome of the look-up before a request is sent.
 pub(crate) struct Stored {
-    /// The number of the last mark; `None` if it is not known, so that nothing may be stored.
+    /// The number of the last mark; `None` if it is not known, so that nothing can be stored.
     pub(crate) number: Option<u64>,
     pub(crate) base: Base,
-    /// Under which key an answer of another identity may be, if this one has none.
+    /// The key under which an entry of another identity can be, if this identity has none.
     pub(crate) anothers: Option<Key>,
 }
 
-/// The exchange with GitHub that an answer came of.
+/// The exchange with GitHub that a response came from.
 pub(crate) struct Exchange {
     pub(crate) times: Times,
-    /// The number of the last mark before it; `None` if nothing may be stored.
+    /// The number of the last mark before the exchange; `None` if nothing can be stored.
     pub(crate) number: Option<u64>,
     pub(crate) sent: Option<Sent>,
 }
 
-/// Headers by which a call says itself what it has, or of what a part is wanted.
+/// Headers by which a call makes itself conditional or requests a part.
 const OWN_CONDITIONS: [&str; 8] = [
     "authorization",
     "cookie",
@@ -86,14 +86,14 @@ const OWN_CONDITIONS: [&str; 8] = [
     "range",
 ];
 const MEDIA_TYPE: HeaderName = HeaderName::from_static("x-github-media-type");
-/// What a stored answer of another identity may tell: it belongs to the body.
+/// The headers that an entry of another identity can disclose: they belong to the body.
 static OF_THE_BODY: [HeaderName; 6] =
     [CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, LAST_MODIFIED, VARY, MEDIA_TYPE];
-/// An answer that is current is written to a store again after so long, so that it is kept.
+/// The interval after which a current response is written to a store again, so that it does not expire.
 const REWRITTEN_AFTER: Duration = Duration::from_secs(60 * 60);
 
 impl Plan {
-    /// How this call goes by the cache; `None` if it does not.
+    /// Plans the cache look-up. Returns `None` if the call bypasses the cache.
     pub(crate) fn of(prepared: &Prepared, operation: &Label) -> Option<Self> {
         let client = prepared.client().inner();
         let cache = client.cache.as_ref()?;
@@ -112,7 +112,7 @@ impl Plan {
             false => policy.clone(),
         };
         let mut identity = prepared.client().identity().into_owned();
-        // A gateway may let its users see different things.
+        // A gateway can show different responses to its users.
         if let Some(gateway) = client.gateway.as_ref().filter(|_| client.through_gateway) {
             identity.push_str(&format!(" by {}", gateway.keeper.source().identity()));
         }
@@ -122,7 +122,7 @@ impl Plan {
         Some(Self { key, identity, cache, policy, allowance, began })
     }
 
-    /// What is told of an answer that came from this URL.
+    /// Returns the metadata of a response that came from this URL.
     fn about(&self, asked: &Prepared, operation: &Label, url: Url) -> About {
         About {
             url,
@@ -136,36 +136,36 @@ impl Plan {
         self.policy.is_only_if_cached()
     }
 
-    /// By what it is joined with equal reads.
+    /// Returns the key by which equal reads are coalesced.
     pub(crate) fn route(&self, prepared: &Prepared) -> Route {
         (self.key, prepared.priority, self.cache.log.made())
     }
 
-    /// Has the first lease of limits asked for at the time of the look into the store, if there is none yet.
+    /// Requests the first quota lease at the time of the look-up in the store, if there is none yet.
     pub(crate) fn announce(&self, asked: &Prepared) {
         if self.cache.storage.is_shared() && !self.is_only_if_cached() {
             asked.lane().announce(|| asked.cost());
         }
     }
 
-    /// Looks up what is stored for this identity, and for others.
+    /// Looks up the entries of this identity and of others.
     pub(crate) async fn look_up(&self, asked: &Prepared) -> Stored {
         let question = self.computes().then(|| question(asked));
         let Open { storage, log, .. } = &*self.cache;
         let needs_log = |entry: &Entry| self.needs_log(entry);
         let search = Search { key: self.key, question, needs_log: &needs_log };
         let looked = storage.look_up(search, log, self.largest(), &self.allowance).await;
-        // Of what is stored, nothing is known without the log.
+        // Without the log, the state of a stored entry is unknown.
         let entry = looked.entry.filter(|_| looked.number.is_some());
         let base = entry.map_or(Base::Nothing, |entry| self.own(asked, entry, looked.is_behind));
-        // Whose it is matters only where this identity has none.
+        // The entry of another identity matters only if this identity has none.
         let is_open = matches!(base, Base::Nothing) && looked.number.is_some();
         Stored { number: looked.number, base, anothers: looked.anybody.filter(|_| is_open) }
     }
 
-    /// What is stored for this identity, if it can be used.
+    /// Returns the entry of this identity, if it can be used.
     fn own(&self, asked: &Prepared, entry: Arc<Entry>, is_behind: bool) -> Base {
-        // The key says so already; a store that mixes them up does not tell one what is another's.
+        // The key ensures this already; if a store mixes up its values, no identity receives a response of another.
         if entry.about.identity != self.identity || !is_at(&entry, asked) {
             return Base::Nothing;
         }
@@ -174,14 +174,14 @@ impl Plan {
                 self.cache.storage.remove(self.key);
                 Base::Nothing
             }
-            // A mark that was not read can be one that forgets.
+            // A mark that was not read can be a purge.
             _ if is_behind && self.is_only_if_cached() => Base::Nothing,
             Verdict::Good if is_behind => Base::Own(entry, Verdict::Doubtful),
             verdict => Base::Own(entry, verdict),
         }
     }
 
-    /// Whether the call may give what is stored, so that it matters which marks concern it.
+    /// Returns whether the call can return the stored response, so that the marks that concern it matter.
     fn needs_log(&self, entry: &Entry) -> bool {
         match self.cache.log.verdict(entry) {
             Verdict::Forgotten => false,
@@ -190,12 +190,12 @@ impl Plan {
         }
     }
 
-    /// What another identity was given, where it can be found out whether this one would be given
-    /// the same.
+    /// Returns the entry of another identity, if a conditional request can show whether this identity would receive the
+    /// same.
     pub(crate) async fn anothers(&self, asked: &Prepared, key: Key) -> Base {
         let entry = self.cache.storage.get(key, self.largest(), &self.allowance).await;
         let Some(entry) = entry else { return Base::Nothing };
-        // Links tell how many pages there are, which the tag says nothing of.
+        // Links state the number of pages, which the tag does not cover.
         let whole = is_at(&entry, asked) && !entry.headers.contains_key(LINK);
         match self.cache.log.verdict(&entry) {
             Verdict::Good | Verdict::Doubtful if whole => Base::Anothers(entry),
@@ -203,7 +203,7 @@ impl Plan {
         }
     }
 
-    /// What is done about what is stored.
+    /// Returns how the stored response is used.
     pub(crate) fn use_of(&self, entry: &Entry, verdict: Verdict) -> Use {
         let only = self.policy.mode == Mode::OnlyIfCached;
         if verdict == Verdict::Doubtful {
@@ -228,16 +228,16 @@ impl Plan {
         }
     }
 
-    /// Whether what is stored is given though GitHub could not be asked for this reason.
+    /// Returns whether the stored response is returned after a request to GitHub failed with this error.
     pub(crate) fn outlasts(&self, entry: &Entry, verdict: Verdict, error: &Error) -> bool {
-        // What the look had no need to read of the log is read by now.
+        // The part of the log that the look-up did not need is read by now.
         let log = &self.cache.log;
         let is_good = verdict == Verdict::Good
             || (log.is_read_since(self.began) && log.verdict(entry) == Verdict::Good);
         is_good && is_outage(error) && self.may_outlast(entry)
     }
 
-    /// Whether what is stored is given while GitHub fails.
+    /// Returns whether the stored response can be returned while GitHub fails.
     fn may_outlast(&self, entry: &Entry) -> bool {
         let directives = Directives::of(&entry.headers);
         let mut window = self.policy.stale_if_error;
@@ -248,7 +248,7 @@ impl Plan {
         late < window && !directives.must_revalidate
     }
 
-    /// Whether it may be given unasked, and for how long that has not been so.
+    /// Returns whether the entry is fresh, and otherwise for how long it has been stale.
     fn freshness(&self, entry: &Entry) -> (bool, Duration) {
         let now = clock::now();
         let confirmed = now.duration_since(entry.times.received).unwrap_or_default();
@@ -263,7 +263,7 @@ impl Plan {
         (age < lifetime, age.saturating_sub(lifetime))
     }
 
-    /// What the request is made conditional on: nothing, where a condition was refused.
+    /// Returns the condition of the request: none, if the server rejected a condition.
     pub(crate) fn conditional(&self, base: &Base) -> Conditional {
         let salt = self.cache.salt;
         match base {
@@ -274,7 +274,7 @@ impl Plan {
         }
     }
 
-    /// The server refuses conditional requests for this: those that follow are sent without a condition.
+    /// Records that the server rejects conditional requests for this resource: later requests are unconditional.
     pub(crate) fn condition_refused(&self) {
         self.cache.refused_conditions.add(self.key);
     }
@@ -283,7 +283,7 @@ impl Plan {
         self.cache.computed_tags && self.cache.scheme.holds()
     }
 
-    /// GitHub says that what is stored is current. Returns `None` if the request was not conditional on it.
+    /// Handles a response that the stored one is current. Returns `None` if the request was not conditional on it.
     pub(crate) fn confirmed(
         &self,
         asked: &Prepared,
@@ -308,7 +308,7 @@ impl Plan {
         let mut headers = rules::merged(before, &raw.headers);
         let mut print = stored.print;
         if let Some(sent) = &exchange.sent {
-            // A tag that GitHub tells is for the token at hand; so is the one that was computed.
+            // A tag in GitHub's response is for the current token; so is the computed one.
             let told = raw.headers.contains_key(ETAG);
             if let Some(computed) = sent.computed.as_ref().filter(|_| !told) {
                 Arc::make_mut(&mut headers).insert(ETAG, computed.clone());
@@ -327,7 +327,7 @@ impl Plan {
             Some(_) => {}
             None => self.cache.storage.remove(self.key),
         }
-        // What this exchange was told, of its limit for one, is the call's.
+        // The headers of this exchange, such as those of its rate limit, belong to the call.
         let (url, mut told) = (raw.url, raw.headers);
         let all = Arc::make_mut(&mut told);
         let missing: Vec<_> = headers.keys().filter(|name| !all.contains_key(*name)).collect();
@@ -346,8 +346,8 @@ impl Plan {
         })
     }
 
-    /// Whether an answer that is current has to be stored again: where that takes a write, only if
-    /// something follows from it.
+    /// Returns whether a current response has to be stored again: where that takes a write, only if the new values
+    /// matter.
     fn is_news(&self, before: &Entry, entry: &Entry) -> bool {
         let since = entry.times.received.duration_since(before.times.received).unwrap_or_default();
         self.cache.storage.is_memory()
@@ -357,7 +357,7 @@ impl Plan {
             || since > REWRITTEN_AFTER
     }
 
-    /// GitHub gives an answer that is not the one that is stored.
+    /// Handles a response that replaces the stored one.
     pub(crate) fn answered(&self, raw: &Raw, asked: &Prepared, exchange: Exchange) {
         let body = raw.bytes();
         if let Some(sent) = exchange.sent.as_ref().filter(|_| self.cache.computed_tags) {
@@ -383,7 +383,7 @@ impl Plan {
         }
     }
 
-    /// GitHub refuses: who may not see it any longer does not find it here either.
+    /// Handles a rejection by GitHub: an identity that has lost its access cannot read the stored response either.
     pub(crate) fn refused(&self, error: &Error) {
         let status = error.status().map_or(0, |status| status.as_u16());
         if error.kind() == ErrorKind::Api && matches!(status, 401 | 403 | 404 | 410 | 451) {
@@ -402,7 +402,7 @@ impl Plan {
         }
     }
 
-    /// The largest entry that is read: a body with what is told of it.
+    /// Returns the maximum size of an entry that is read: a body with its metadata.
     fn largest(&self) -> usize {
         self.cache.max_answer.saturating_add(MAX_META).saturating_add(4)
     }
@@ -413,17 +413,17 @@ fn asked(prepared: &Prepared) -> Asked<'_> {
     Asked { url: prepared.url(), common, own: prepared.headers() }
 }
 
-/// The question, whoever asks it.
+/// Returns the question without its identity.
 fn question(prepared: &Prepared) -> Key {
     asked(prepared).key(None)
 }
 
-/// Whether an answer is to a question at this path.
+/// Returns whether an entry belongs to a question at this path.
 fn is_at(entry: &Entry, prepared: &Prepared) -> bool {
     entry.about.path.eq_ignore_ascii_case(prepared.cache_path())
 }
 
-/// Whether GitHub could not be asked, or failed, or may not be asked.
+/// Returns whether GitHub was unreachable or failed, or the client did not permit a request.
 fn is_outage(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::Transport | ErrorKind::Timeout | ErrorKind::CircuitOpen | ErrorKind::Budget => {

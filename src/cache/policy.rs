@@ -1,8 +1,8 @@
-//! What a user may decide about the cache.
+//! The settings of the cache.
 
 use std::time::Duration;
 
-/// When a stored answer is given instead of asking GitHub.
+/// When the client returns a stored response without a request to GitHub.
 ///
 /// It is set for a client ([`Cache::policy`](super::Cache::policy)), for an operation
 /// ([`Cache::operation`](super::Cache::operation)) or for a call
@@ -49,24 +49,23 @@ impl Default for CachePolicy {
 }
 
 impl CachePolicy {
-    /// GitHub is asked each time whether what is stored is still current; if it is, its answer, a 304,
+    /// Revalidates the stored response at each call. If it is still current, GitHub's response, a 304,
     /// [does not count](https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#use-conditional-requests-if-appropriate)
-    /// against the primary rate limit. No answer is older than the call, or than an equal one that was
-    /// under way when it was made, with no write of this process in between. The default.
+    /// against the primary rate limit. No response is older than the call, or than an equal call that was in flight
+    /// when it was made, with no write of this process in between. The default.
     pub fn revalidate() -> Self {
         Self::of(Mode::Revalidate)
     }
 
-    /// What is stored is given for as long as GitHub's `Cache-Control` and `Expires` say, by
-    /// [RFC 9111](https://www.rfc-editor.org/rfc/rfc9111), which is a minute for most operations;
-    /// then as [`revalidate`](Self::revalidate).
+    /// Returns the stored response for the freshness lifetime in GitHub's `Cache-Control` and `Expires`, by
+    /// [RFC 9111](https://www.rfc-editor.org/rfc/rfc9111), which is a minute for most operations; after that, it acts
+    /// as [`revalidate`](Self::revalidate).
     pub fn as_server_says() -> Self {
         Self::of(Mode::Server)
     }
 
-    /// What is stored is given for this time since GitHub confirmed it last, whatever it says of how
-    /// long it is good; then as [`revalidate`](Self::revalidate). What may not be stored
-    /// (`no-store`) is not.
+    /// Returns the stored response for this time after GitHub confirmed it last, whatever freshness lifetime GitHub
+    /// states; after that, it acts as [`revalidate`](Self::revalidate). A response with `no-store` is not stored.
     pub fn trust(time: Duration) -> Self {
         Self::of(Mode::Trust(time))
     }
@@ -76,39 +75,37 @@ impl CachePolicy {
         Self::trust(MODERATE)
     }
 
-    /// [`trust`](Self::trust) for an hour, and for a day more while GitHub fails; for what hardly
-    /// changes.
+    /// [`trust`](Self::trust) for an hour, and for a day more while GitHub fails; for resources that rarely change.
     pub fn aggressive() -> Self {
         Self::trust(HOUR).stale_if_error(DAY)
     }
 
-    /// The cache is neither asked nor told.
+    /// Neither reads the cache nor stores the response.
     pub fn bypass() -> Self {
         Self::of(Mode::Bypass)
     }
 
-    /// What is stored is given, however old it is, and nothing is sent. If nothing is stored, the call
-    /// fails with [`ErrorKind::NotCached`](crate::ErrorKind::NotCached). So it does if the cache's store does not say
-    /// in time what was [purged](super::CacheHandle::purge) since.
+    /// Returns the stored response, however old it is, and sends no request. If no response is stored, the call fails
+    /// with [`ErrorKind::NotCached`](crate::ErrorKind::NotCached). It also fails if the cache's store does not report
+    /// in time the entries that were [purged](super::CacheHandle::purge) since.
     pub fn only_if_cached() -> Self {
         Self::of(Mode::OnlyIfCached)
     }
 
-    /// For this time after it ceased to be fresh, what is stored is given at once, and GitHub is asked
-    /// behind the call's back; zero, so not at all, by default. GitHub's own
-    /// [`stale-while-revalidate`](https://www.rfc-editor.org/rfc/rfc5861#section-3) holds as well where
-    /// the policy is [`as_server_says`](Self::as_server_says). With
-    /// [`revalidate`](Self::revalidate) it counts from when GitHub confirmed it last.
+    /// Sets how long a stale response is returned at once while the client revalidates it in the background; zero, so
+    /// not at all, by default. GitHub's own
+    /// [`stale-while-revalidate`](https://www.rfc-editor.org/rfc/rfc5861#section-3) applies as well where the policy is
+    /// [`as_server_says`](Self::as_server_says). With [`revalidate`](Self::revalidate), the time counts from GitHub's
+    /// last confirmation.
     pub fn stale_while_revalidate(mut self, time: Duration) -> Self {
         self.stale_while_revalidate = time;
         self
     }
 
-    /// For this time after it ceased to be fresh, what is stored is given if GitHub can not be
-    /// reached, answers 5xx, the [circuit](crate::CircuitBreaker) is open, or a
-    /// [budget](crate::telemetry::usage::Budget) is spent; zero, so not at
-    /// all, by default. [`CacheStatus::Stale`](super::CacheStatus::Stale) tells. What GitHub marks
-    /// `must-revalidate` is not given.
+    /// Sets how long a stale response is returned if GitHub cannot be reached, responds with 5xx, the
+    /// [circuit](crate::CircuitBreaker) is open, or a [budget](crate::telemetry::usage::Budget) is spent; zero, so not
+    /// at all, by default. [`CacheStatus::Stale`](super::CacheStatus::Stale) reports it. A response that GitHub marks
+    /// `must-revalidate` is not returned.
     pub fn stale_if_error(mut self, time: Duration) -> Self {
         self.stale_if_error = time;
         self
@@ -118,7 +115,7 @@ impl CachePolicy {
         self.mode == Mode::OnlyIfCached
     }
 
-    /// Whether what is given may have to be asked for behind the call's back.
+    /// Returns whether a returned response can require a revalidation in the background.
     pub(crate) fn may_refresh(&self) -> bool {
         self.mode == Mode::Server || !self.stale_while_revalidate.is_zero()
     }

@@ -1,4 +1,4 @@
-//! What cannot be asked for conditionally, since its server refuses the condition.
+//! Remembers the requests for which a server rejects conditions.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,24 +8,24 @@ use tokio::time::Instant;
 
 use super::key::Key;
 
-/// The bound of what is remembered, some 100 bytes each. What was not used for longest makes room.
+/// The maximum number of keys, some 100 bytes each. The least recently used one is evicted.
 const MAX_KEYS: usize = 1024;
-/// After this time a condition is tried again.
+/// The time after which a condition is tried again.
 const REMEMBERED_FOR: Duration = Duration::from_secs(60 * 60);
 
-/// Keys whose conditional requests were refused, so that each costs a second request once and not with each call.
+/// Keys whose conditional requests were rejected, so that each costs a second request once and not with each call.
 #[derive(Debug)]
 pub(super) struct RefusedConditions(Mutex<LruCache<Key, Instant>>);
 
 impl Default for RefusedConditions {
     fn default() -> Self {
-        // Its own bound would take all of its memory at once, in each client.
+        // A bound of the container would allocate all of its memory at once, in each client.
         Self(Mutex::new(LruCache::unbounded()))
     }
 }
 
 impl RefusedConditions {
-    /// Notes that a conditional request was refused.
+    /// Records that a conditional request was rejected.
     pub(super) fn add(&self, key: Key) {
         let mut keys = self.keys();
         keys.put(key, Instant::now());
@@ -34,7 +34,7 @@ impl RefusedConditions {
         }
     }
 
-    /// Whether a conditional request was refused within the last hour.
+    /// Returns whether a conditional request was rejected within the last hour.
     pub(super) fn has(&self, key: Key) -> bool {
         let mut keys = self.keys();
         match keys.get(&key) {
@@ -72,7 +72,7 @@ mod tests {
         for number in 0..MAX_KEYS {
             refused.add(key(number));
         }
-        // It is used, so that another one makes room.
+        // The key is used, so that another one is evicted.
         assert!(refused.has(key(0)));
         refused.add(key(MAX_KEYS));
         assert_eq!(refused.keys().len(), MAX_KEYS);

@@ -1,4 +1,4 @@
-//! What RFC 9111 says of stored answers, for a private cache.
+//! The rules of RFC 9111 for stored responses, for a private cache.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use super::entry::MAX_VALIDATOR;
 use crate::sanitize;
 
-/// The directives of a `Cache-Control` header that a private cache minds
+/// The directives of a `Cache-Control` header that a private cache follows
 /// ([RFC 9111, 5.2](https://www.rfc-editor.org/rfc/rfc9111#section-5.2),
 /// [RFC 5861](https://www.rfc-editor.org/rfc/rfc5861)).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,13 +37,13 @@ impl Directives {
                 let seconds = || value.as_deref().and_then(delta_seconds);
                 match name.to_ascii_lowercase().as_str() {
                     "no-store" => directives.no_store = true,
-                    // With field names it is about them alone, which is rare enough to take it
-                    // as it is without.
+                    // With field names, the directive concerns only those fields. That is rare enough to treat it as
+                    // the directive without them.
                     "no-cache" => directives.no_cache = true,
                     "must-revalidate" => directives.must_revalidate = true,
                     "must-understand" => directives.must_understand = true,
                     "max-age" => {
-                        // Said twice or not understood, it is over (RFC 9111, 4.2.1).
+                        // A duplicate or invalid directive makes the response stale (RFC 9111, 4.2.1).
                         let age = if max_age_seen { None } else { seconds() };
                         directives.max_age = Some(age.unwrap_or_default());
                         max_age_seen = true;
@@ -58,7 +58,7 @@ impl Directives {
     }
 }
 
-/// The directives of one field value, quotes respected.
+/// Splits one field value into its directives, and respects quotes.
 fn split(text: &str) -> Vec<(&str, Option<String>)> {
     let mut directives = Vec::new();
     let mut rest = text;
@@ -87,7 +87,7 @@ fn split(text: &str) -> Vec<(&str, Option<String>)> {
     directives
 }
 
-/// Seconds as RFC 9111, 1.2.2 has them: too many are as many as there can be.
+/// Parses seconds by RFC 9111, 1.2.2: a value that is too large becomes the largest one.
 fn delta_seconds(text: &str) -> Option<Duration> {
     const MOST: u64 = 1 << 31;
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -96,8 +96,8 @@ fn delta_seconds(text: &str) -> Option<Duration> {
     Some(Duration::from_secs(text.parse().unwrap_or(MOST).min(MOST)))
 }
 
-/// Whether an answer to a GET may be stored
-/// ([RFC 9111, 3](https://www.rfc-editor.org/rfc/rfc9111#section-3)): here, only a whole 200.
+/// Returns whether a response to a GET can be stored ([RFC 9111, 3](https://www.rfc-editor.org/rfc/rfc9111#section-3)):
+/// here, only a complete 200.
 pub(crate) fn is_storable(status: StatusCode, headers: &HeaderMap) -> bool {
     status == StatusCode::OK
         && !headers.contains_key(CONTENT_RANGE)
@@ -109,22 +109,21 @@ fn varies_by_all(headers: &HeaderMap) -> bool {
     varying(headers).any(|name| name == "*")
 }
 
-/// The names that an answer says it varies by, in lower case.
+/// Returns the names of the headers that a response varies by, in lower case.
 pub(crate) fn varying(headers: &HeaderMap) -> impl Iterator<Item = String> {
     let values = headers.get_all(VARY).iter().filter_map(|value| value.to_str().ok());
     let names = values.flat_map(|value| value.split(','));
     names.map(|name| name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty())
 }
 
-/// When an answer was asked for and when it came.
+/// The times at which a request was sent and its response received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Times {
     pub(crate) requested: SystemTime,
     pub(crate) received: SystemTime,
 }
 
-/// How old an answer is
-/// ([RFC 9111, 4.2.3](https://www.rfc-editor.org/rfc/rfc9111#section-4.2.3)).
+/// Returns the age of a response ([RFC 9111, 4.2.3](https://www.rfc-editor.org/rfc/rfc9111#section-4.2.3)).
 pub(crate) fn age(headers: &HeaderMap, times: Times, now: SystemTime) -> Duration {
     let since = |later: SystemTime, earlier| later.duration_since(earlier).unwrap_or_default();
     let date = date_of(headers, &DATE).unwrap_or(times.received);
@@ -135,9 +134,9 @@ pub(crate) fn age(headers: &HeaderMap, times: Times, now: SystemTime) -> Duratio
     apparent.max(corrected).saturating_add(since(now, times.received))
 }
 
-/// For how long an answer is fresh by what its server says
-/// ([RFC 9111, 4.2.1](https://www.rfc-editor.org/rfc/rfc9111#section-4.2.1)): not at all if it says
-/// nothing, since a guess would be one.
+/// Returns the freshness lifetime of a response as its server states it
+/// ([RFC 9111, 4.2.1](https://www.rfc-editor.org/rfc/rfc9111#section-4.2.1)): zero if the server states none, since the
+/// client uses no heuristic.
 pub(crate) fn freshness(headers: &HeaderMap, times: Times) -> Duration {
     let directives = Directives::of(headers);
     if directives.no_cache {
@@ -154,16 +153,16 @@ pub(crate) fn freshness(headers: &HeaderMap, times: Times) -> Duration {
 fn date_of(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
-    // Said twice, it says nothing.
+    // A duplicate header is ignored.
     if values.next().is_some() {
         return None;
     }
     httpdate::parse_http_date(value.to_str().ok()?.trim()).ok()
 }
 
-/// What is not stored with an answer: headers of the connection
-/// ([RFC 9111, 3.1](https://www.rfc-editor.org/rfc/rfc9111#section-3.1)), and what says something
-/// about the one exchange.
+/// Returns the headers to store. It leaves out the headers of the connection
+/// ([RFC 9111, 3.1](https://www.rfc-editor.org/rfc/rfc9111#section-3.1)), and headers that concern only the one
+/// exchange.
 pub(crate) fn storable_headers(headers: &HeaderMap) -> HeaderMap {
     let named: Vec<String> = headers
         .get_all(CONNECTION)
@@ -187,12 +186,12 @@ fn is_kept(name: &HeaderName) -> bool {
         && !NOT_KEPT.contains(&name.as_str())
 }
 
-/// Whether a header is a validator that is too long to be sent.
+/// Returns whether a header is a validator that is too long to send.
 fn is_unusable(name: &HeaderName, value: &HeaderValue) -> bool {
     (name == ETAG || name == LAST_MODIFIED) && value.len() > MAX_VALIDATOR
 }
 
-/// What is stored, updated by the answer that it is still good
+/// Returns the stored headers, updated by the response that confirmed them
 /// ([RFC 9111, 3.2](https://www.rfc-editor.org/rfc/rfc9111#section-3.2)).
 pub(crate) fn merged(mut stored: Arc<HeaderMap>, told: &HeaderMap) -> Arc<HeaderMap> {
     let of_the_body = [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE];
@@ -200,7 +199,7 @@ pub(crate) fn merged(mut stored: Arc<HeaderMap>, told: &HeaderMap) -> Arc<Header
         if told.get_all(name).iter().any(|value| value.len() > sanitize::MAX_HEADER_BYTES) {
             continue;
         }
-        // Most is as it was.
+        // Most headers are unchanged.
         if told.get_all(name).iter().eq(stored.get_all(name)) {
             continue;
         }
@@ -224,7 +223,7 @@ const NOT_KEPT: [&str; 6] = [
     "proxy-authorization",
 ];
 
-/// The text of a header, if there is one of that name and it is text.
+/// Returns the text of a header, if it exists and is text.
 pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).map(HeaderValue::to_str)?.ok()
 }

@@ -1,4 +1,4 @@
-//! Where answers are.
+//! Where responses are stored.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,19 +20,19 @@ use crate::store::{
 };
 
 pub(crate) enum Storage {
-    /// In this process.
+    /// In the memory of this process.
     Memory(Mutex<Held>),
-    /// In a store, written.
+    /// In a store, encoded.
     Store(Shelf),
 }
 
-/// Answers in memory, bounded by the memory that they take: what was not used for longest makes room.
+/// Responses in memory, bounded by the memory that they take: the least recently used one is evicted.
 pub(crate) struct Held {
-    /// With the size of each.
+    /// The entries, with the size of each in bytes.
     entries: LruCache<Key, (Arc<Entry>, usize)>,
-    /// Who stored an answer to the same question last, whoever asked.
+    /// The identity that last stored a response to the same question.
     anybody: LruCache<Key, Key>,
-    /// Of both.
+    /// The size of both tables in bytes.
     bytes: usize,
     max_bytes: usize,
 }
@@ -41,38 +41,38 @@ pub(crate) struct Held {
 pub(crate) struct Shelf {
     pub(crate) guard: Arc<Guard>,
     pub(crate) integrity: Integrity,
-    /// Writes after the calls.
+    /// Writes to the store after the calls have returned.
     pub(crate) writer: Writer,
-    /// How long a call may wait for this store, if it is another one than the client's.
+    /// How long a call can wait for this store, if it is not the client's store.
     pub(crate) own_timeout: Option<Duration>,
-    /// What names begin with.
+    /// The prefix of all names.
     pub(crate) prefix: String,
     pub(crate) keep: Duration,
-    /// More bytes than these are compressed.
+    /// The size in bytes above which entries are compressed.
     pub(crate) compress_above: usize,
-    /// More than these are not stored.
+    /// The maximum size of a stored value in bytes.
     pub(crate) max_value: usize,
 }
 
-/// As many questions are known by who answered them last.
+/// The maximum number of questions for which the last identity is known.
 const MAX_ANYBODY: usize = 50_000;
-/// Of all memory, this part is for them at most.
+/// The divisor of the memory bound that limits the share of this table.
 const ANYBODY: usize = 16;
-/// What one of them takes: two keys in a list, and a place in a table, which may be less than half full.
+/// The size of one item in bytes: two keys in a list, and a place in a table, which can be less than half full.
 const ANYBODY_SIZE: usize = size_of::<([Key; 2], [usize; 2])>() + ALLOCATION + 40;
 
 impl Storage {
     pub(crate) fn memory(max_bytes: usize) -> Self {
         Self::Memory(Mutex::new(Held {
             entries: LruCache::unbounded(),
-            // Both are bounded by `Held`; a bound here would have its room made at once.
+            // `Held` bounds both; a bound here would allocate its capacity at once.
             anybody: LruCache::unbounded(),
             bytes: 0,
             max_bytes,
         }))
     }
 
-    /// Looks up the response of a key and, if there is a question, who was answered it last.
+    /// Looks up the response of a key and, if there is a question, the identity that last received a response to it.
     pub(crate) async fn look_up(
         &self,
         search: Search<'_>,
@@ -95,8 +95,8 @@ impl Storage {
         }
     }
 
-    /// The response of this key. A stored value that does not decode is a miss. It is removed if no other process can
-    /// decode it either.
+    /// Returns the response of this key. A stored value that does not decode is a miss. It is removed if no other
+    /// process can decode it either.
     pub(crate) async fn get(
         &self,
         key: Key,
@@ -116,14 +116,14 @@ impl Storage {
         }
     }
 
-    /// Stores a response. If it is too large, the one before is removed as well.
+    /// Stores a response. If it is too large, the previous one is removed as well.
     pub(crate) fn put(&self, key: Key, entry: &Arc<Entry>) {
         match self {
             Self::Memory(held) => lock(held).put(key, Arc::clone(entry)),
             Self::Store(shelf) => {
                 let bytes = entry.encode(key, &shelf.integrity, shelf.compress_above);
                 let bytes = bytes.filter(|bytes| bytes.len() <= shelf.max_value);
-                // A server that repeats secrets must not tell them to others.
+                // A server that repeats secrets must not disclose them to other processes.
                 let repeats_secret = entry.has_secret();
                 if repeats_secret {
                     debug!(
@@ -146,7 +146,7 @@ impl Storage {
         }
     }
 
-    /// Notes who was answered a question last.
+    /// Records the identity that last received a response to a question.
     pub(crate) fn set_anybody(&self, question: Key, key: Key) {
         match self {
             Self::Memory(held) => lock(held).set_anybody(question, key),
@@ -156,7 +156,7 @@ impl Storage {
         }
     }
 
-    /// What a call may wait for the store of the cache, if that is not what it may wait for the
+    /// Returns how long a call can wait for the store of the cache, if that differs from how long it can wait for the
     /// client's store.
     pub(crate) fn own_timeout(&self) -> Option<Duration> {
         match self {
@@ -165,19 +165,19 @@ impl Storage {
         }
     }
 
-    /// Whether responses are in a store, which a call waits for.
+    /// Returns whether responses are in a store, which a call waits for.
     pub(crate) fn is_shared(&self) -> bool {
         matches!(self, Self::Store(_))
     }
 
-    /// Waits until the store has what is to be written.
+    /// Waits until the store has all pending writes.
     pub(crate) async fn flush(&self) {
         if let Self::Store(shelf) = self {
             shelf.writer.flush().await;
         }
     }
 
-    /// How the store is, if there is one.
+    /// Returns the health of the store, if there is one.
     pub(crate) fn health(&self) -> Option<StoreHealth> {
         match self {
             Self::Memory(_) => None,
@@ -185,12 +185,12 @@ impl Storage {
         }
     }
 
-    /// Whether to store costs nothing but memory.
+    /// Returns whether storing costs nothing but memory.
     pub(crate) fn is_memory(&self) -> bool {
         matches!(self, Self::Memory(_))
     }
 
-    /// The bytes that are held in memory.
+    /// Returns the bytes that the cache holds in memory.
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Memory(held) => lock(held).bytes,
@@ -198,7 +198,7 @@ impl Storage {
         }
     }
 
-    /// Drops what is held in memory and concerns nobody any longer.
+    /// Drops the entries in memory that are not needed any longer.
     pub(crate) fn sweep(&self, gone: impl Fn(&Entry) -> bool) {
         let Self::Memory(held) = self else { return };
         let mut held = lock(held);
@@ -248,7 +248,7 @@ impl Held {
         self.make_room();
     }
 
-    /// Drops what was not used for longest, until all that is left is within the bound.
+    /// Drops the least recently used items, until the rest is within the bound.
     fn make_room(&mut self) {
         while self.bytes > self.max_bytes {
             let Some((_, (_, size))) = self.entries.pop_lru() else { break };
@@ -266,12 +266,12 @@ impl Shelf {
         format!("{}any:{key}", self.prefix)
     }
 
-    /// The most bytes of a value that this client stores.
+    /// Returns the maximum size in bytes of a value that this client stores.
     pub(crate) fn max_bytes(&self) -> usize {
         self.max_value.max(size_of::<Key>())
     }
 
-    /// Reads a stored value. One that does not decode is removed, unless other clients can decode it.
+    /// Reads a stored value. A value that does not decode is removed, unless other clients can decode it.
     pub(crate) fn read(&self, bytes: &Bytes, key: Key, max_bytes: usize) -> Option<Arc<Entry>> {
         match self.decode(bytes, key, max_bytes) {
             Ok(entry) => Some(Arc::new(entry)),
@@ -288,8 +288,8 @@ impl Shelf {
         Entry::decode(bytes, key, &self.integrity, max_bytes, clock::now())
     }
 
-    /// Removes what cannot be stored any more, unless only other clients can read what is there: those decide
-    /// themselves.
+    /// Removes an entry that can no longer be stored, unless only other clients can read the stored value: those
+    /// clients decide themselves.
     fn remove_before(&self, key: Key) {
         let name = self.name(key);
         if self.writer.pending(&name).is_some() {
@@ -307,7 +307,7 @@ impl Shelf {
         });
     }
 
-    /// Removes a value behind the call, unless another process has put another one in its place.
+    /// Removes a value in the background, unless another process has replaced it.
     fn release(&self, name: String, value: Bytes) {
         let guard = Arc::clone(&self.guard);
         continue_behind(async move {
@@ -315,7 +315,7 @@ impl Shelf {
         });
     }
 
-    /// Reads who was answered a question last. What is no key is removed.
+    /// Reads the identity that last received a response to a question. A value that is not a key is removed.
     pub(crate) fn read_anybody(&self, bytes: Bytes, question: Key) -> Option<Key> {
         let key = Key::from_bytes(&bytes);
         if key.is_none() {

@@ -1,4 +1,4 @@
-//! What a call waits for its store: one allowance for all that it asks of it.
+//! The time that a call waits for its store: one allowance for all store operations.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ struct Slow(Arc<State>);
 #[derive(Debug, Default)]
 struct State {
     memory: Memory,
-    /// In milliseconds; [`NEVER`] for a store that does not answer.
+    /// In milliseconds; [`NEVER`] for a store that does not respond.
     delay: AtomicU64,
     asked: AtomicU64,
 }
@@ -115,7 +115,7 @@ fn budgets() -> UsagePolicy {
     UsagePolicy::new().budget(hour).budget(Budget::new("day", Period::Day).hard(1_000_000))
 }
 
-/// A client that shares cache, limits and budgets by this store, of a GitHub that takes no time.
+/// Creates a client that shares cache, limits and budgets through this store, with a GitHub that responds at once.
 fn client(store: &Slow, cache: Cache, usage: UsagePolicy) -> Client {
     let builder = Client::builder().token("t0ken").retry(RetryPolicy::none());
     let builder = builder.store(store.clone()).cache(cache).usage(usage);
@@ -145,12 +145,12 @@ async fn post(client: &Client, path: &str) -> Duration {
     start.elapsed()
 }
 
-/// Longer than a lease is good for, and what is known of the cache's log.
+/// Longer than a lease is valid, and than the cache's log is known.
 async fn idle() {
     sleep(Duration::from_secs(3)).await;
 }
 
-/// What each kind of call waits for a store that takes so long, when nothing is leased.
+/// The wait of each kind of call for a store of this latency, without a lease.
 async fn waits(delay: u64) -> BTreeMap<&'static str, Duration> {
     let store = Slow::default();
     let client = client(&store, cached(), budgets());
@@ -233,12 +233,12 @@ async fn nor_does_the_first_call_of_a_client() {
                 match ended {
                     Ok(response) if delay < 50 => {
                         let is_hit = response.cache_status() == CacheStatus::Hit;
-                        // The first look of a client takes a second trip for marks beyond the log's number.
+                        // The first read of a client takes a second round trip for marks beyond the log's number.
                         let knows_log = delay <= 20 || number > 0;
                         assert_eq!(is_hit, kind == "hit" && knows_log, "{kind} at {delay} ms");
                     }
                     Ok(_) => {}
-                    // Without an answer, nobody knows what is left of a strict budget.
+                    // Without a response, the rest of a strict budget is unknown.
                     Err(error) => {
                         assert!(strict && delay > 20, "{kind} at {delay} ms: {error}");
                         assert_eq!(error.kind(), ErrorKind::Budget);
@@ -253,13 +253,13 @@ async fn nor_does_the_first_call_of_a_client() {
 async fn a_hit_takes_one_round_trip_and_any_other_call_two() {
     let waits = waits(1).await;
     let trips = |call| waits[call].as_millis();
-    // A write waits for its mark as well, which takes two.
+    // A write also waits for its mark, which takes two round trips.
     assert_eq!((trips("hit"), trips("miss"), trips("write"), trips("batch")), (1, 2, 3, 2));
-    // Without a cache in it, a call waits for a lease or for nothing.
+    // Without a cache in the store, a call waits for a lease or not at all.
     let store = Slow::default();
     let client = client(&store, Cache::off(), UsagePolicy::new());
     store.set(1);
-    // After some thirty calls, it leases as many at a time.
+    // After about thirty calls, it leases as many at a time.
     let calls = (0..30).map(|number| {
         let client = client.clone();
         tokio::spawn(async move { get(&client, &format!("/repos/o/r/{number}")).await.0 })
@@ -303,7 +303,7 @@ async fn a_black_hole_costs_the_first_call_what_it_may_and_later_ones_nothing() 
         if number < 10 {
             assert_eq!(post(&client, &format!("/repos/o{number}/r/issues")).await, Duration::ZERO);
         }
-        // Also when it is time to find out whether the store answers.
+        // Also when it is time to probe the store.
         sleep(Duration::from_millis(130)).await;
     }
     assert!(client.store_health().unwrap().down.is_some());
@@ -326,7 +326,7 @@ async fn a_cache_in_a_store_of_its_own_is_waited_for_within_the_same_time() {
         let (wait, status) = get(&client, "/repos/o/r/x").await;
         assert!(wait <= ALLOWED, "{wait:?}");
         status.unwrap();
-        // What is given more time has it.
+        // A component with a longer timeout has it.
         let patient = own().store_timeout(Duration::from_millis(200));
         let client = self::client(&limits, patient, budgets());
         let (wait, status) = get(&client, "/repos/o/r/y").await;
@@ -335,7 +335,7 @@ async fn a_cache_in_a_store_of_its_own_is_waited_for_within_the_same_time() {
     }
 }
 
-/// The requests that a budget of an hour counts, as the store says.
+/// The requests that an hourly budget counts, according to the store.
 async fn counted(client: &Client) -> u64 {
     let report = client.usage().report().await;
     report.budgets.iter().find(|budget| budget.name == "b").unwrap().used
@@ -348,7 +348,7 @@ async fn a_budget_that_the_store_decides_too_late_is_kept_here_and_counted_there
     let one = client(&store, cached(), usage(30));
     get(&one, "/repos/o/r/warm").await.1.unwrap();
     idle().await;
-    // The look into the cache leaves too little for the budget.
+    // The cache lookup leaves too little time for the budget.
     store.set(40);
     let mut refused = 0;
     for number in 0..40 {
@@ -395,7 +395,7 @@ async fn what_was_taken_for_a_call_that_is_not_sent_is_given_back() {
         .budget(Budget::new("small", Period::Month).hard(1));
     let client = client(&store, Cache::off(), usage);
     store.set(20);
-    // The one takes it, and the other has no room, or the caller leaves.
+    // One call takes it, and the other is rejected, or its caller drops it.
     get(&client, "/repos/o/r/first").await.1.unwrap();
     for number in 0..5 {
         let path = format!("/repos/o/r/{number}");
@@ -417,19 +417,19 @@ async fn what_is_still_to_be_written_is_known_to_this_process() {
     let client = client(&store, cached(), UsagePolicy::new());
     get(&client, "/repos/o/r/warm").await.1.unwrap();
     store.set(20);
-    // Equal reads in a row find what the first of them was answered, before the store has it.
+    // Identical reads in a row get the response to the first of them, before it is in the store.
     assert_eq!(get(&client, "/repos/o/r").await.1.unwrap(), CacheStatus::Miss);
     assert_eq!(get(&client, "/repos/o/r").await.1.unwrap(), CacheStatus::Hit);
-    // And a write is known at once.
+    // A write is visible at once.
     post(&client, "/repos/o/r/issues").await;
     assert_ne!(get(&client, "/repos/o/r").await.1.unwrap(), CacheStatus::Hit);
     store.set(0);
     assert!(client.close().await);
-    // The store has all of it, for others to read.
+    // The store contains all of it, for other clients.
     let other = self::client(&store, cached(), UsagePolicy::new());
     let stored = other.request(Method::GET, "/repos/o/r/warm").cache(CachePolicy::only_if_cached());
     let stored = stored.send::<Value>().await.unwrap();
-    // A process that begins does not know what the write was before.
+    // A new process does not know the previous write.
     assert_eq!(stored.cache_status(), CacheStatus::Stale);
 }
 
@@ -444,7 +444,7 @@ async fn a_write_returns_when_the_store_has_its_mark_if_there_is_time() {
     let start = Instant::now();
     post(&writer, "/repos/o/r/issues").await;
     assert!(start.elapsed() <= ALLOWED, "{:?}", start.elapsed());
-    // The process ends without `close`: what it has not written yet is lost.
+    // The process ends without `close`: pending writes are lost.
     store.set(NEVER);
     sleep(Duration::from_secs(3)).await;
     store.set(0);
@@ -461,12 +461,12 @@ async fn a_far_reader_of_a_busy_log_keeps_its_cache() {
     for round in 0..10 {
         store.set(0);
         for _ in 0..12 {
-            // Nothing that the reader reads is concerned.
+            // No resource of the reader is affected.
             post(&writer, &format!("/repos/other{round}/r/issues")).await;
             sleep(Duration::from_secs(2)).await;
         }
         store.set(30);
-        // There is no time to read all marks: the response is confirmed, and the marks are read after the call.
+        // There is no time to read all marks: the response is revalidated, and the marks are read after the call.
         let (took, status) = get(&reader, "/repos/o/r/stored").await;
         assert_eq!(status.unwrap(), CacheStatus::Revalidated, "round {round}");
         assert!(took <= ALLOWED, "{took:?}");
@@ -541,7 +541,7 @@ async fn budgets_get_back_what_a_call_took_whose_caller_left_at_any_time() {
             let mut call = Box::pin(get(&client, &path));
             let leaves = Duration::from_millis(leaves_after.min(28));
             assert!(tokio::time::timeout(leaves, &mut call).await.is_err());
-            // An answer can be there already when the caller leaves.
+            // A response can be ready when the caller drops the call.
             sleep(Duration::from_millis(leaves_after).saturating_sub(leaves)).await;
             drop(call);
             sleep(Duration::from_secs(2)).await;
@@ -565,7 +565,7 @@ async fn close_waits_for_what_the_store_is_asked_about_budgets() {
     assert_eq!(used(&uneven(&store)).await, [0, 0]);
 }
 
-/// GitHub fails again and again beside a store that is near: each attempt has all of the time for it.
+/// GitHub fails repeatedly with a fast store: each attempt has the full allowance.
 #[tokio::test(start_paused = true)]
 async fn a_strict_budget_is_asked_for_each_attempt_of_a_call() {
     let store = Slow::default();
@@ -588,8 +588,7 @@ async fn a_strict_budget_is_asked_for_each_attempt_of_a_call() {
     assert_eq!(tries.load(Ordering::Relaxed), 9);
 }
 
-/// A proxy refuses the condition of a request beside a store that is near: the request without it has all of the
-/// time again.
+/// A proxy rejects the condition of a request with a fast store: the request without it has the full allowance again.
 #[tokio::test(start_paused = true)]
 async fn a_strict_budget_is_asked_again_after_a_condition_was_refused() {
     let store = Slow::default();
@@ -614,11 +613,11 @@ async fn a_strict_budget_is_asked_again_after_a_condition_was_refused() {
         store.set(delay);
         get(&client, "/repos/o/r/x").await.1.unwrap();
     }
-    // That the server refuses conditions is noted.
+    // The client records that the server rejects conditions.
     assert_eq!(refused.load(Ordering::Relaxed), 1);
 }
 
-/// What calls leave behind has at least the time that calls have.
+/// Background work after calls has at least the same allowance as calls.
 #[tokio::test(start_paused = true)]
 async fn what_is_written_behind_calls_has_no_less_time_than_calls() {
     let store = Slow::default();
@@ -650,17 +649,17 @@ async fn close_writes_the_changes_that_an_outage_held_up() {
     let store = Slow::default();
     let client = client(&store, cached(), UsagePolicy::new());
     get(&client, "/repos/o/r/stored").await.1.unwrap();
-    // The store has the usage of this call.
+    // The store contains the usage of this call.
     sleep(Duration::from_secs(6)).await;
     store.set(NEVER);
     post(&client, "/repos/o/r/issues").await;
     idle().await;
     store.set(1);
     assert!(client.close().await);
-    // The process ends, and the store has what it changed.
+    // The process ends, and the store contains its changes.
     let next = self::client(&store, cached(), UsagePolicy::new());
     assert_ne!(get(&next, "/repos/o/r/stored").await.1.unwrap(), CacheStatus::Hit);
-    // While the store does not answer, close says so when its time is over.
+    // While the store is unavailable, `close` reports that when its time is over.
     store.set(NEVER);
     post(&client, "/repos/o/r/issues").await;
     let start = Instant::now();
@@ -690,7 +689,7 @@ async fn close_waits_for_what_was_pending_when_it_began_only() {
     calls.abort();
 }
 
-/// A mark that a client has not read yet can be one that forgets.
+/// A mark that a client has not read yet can invalidate entries.
 #[tokio::test(start_paused = true)]
 async fn what_was_purged_is_not_given_by_a_far_reader_of_a_busy_log() {
     let store = Slow::default();

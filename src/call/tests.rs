@@ -39,7 +39,7 @@ impl Random {
     }
 }
 
-/// What a program does, one after the other.
+/// The steps of a program, in order.
 #[derive(Debug)]
 enum Step {
     Call,
@@ -82,7 +82,7 @@ enum Step {
     LeaveWalk {
         pages: u64,
     },
-    /// Drops what was left last, or awaits it.
+    /// Drops the future that was left last, or awaits it.
     Drop,
     Resume,
 }
@@ -126,7 +126,7 @@ fn step(random: &mut Random, depth: u64) -> Step {
     }
 }
 
-/// What a program has left, and may come back to.
+/// A future that a program has left, and can poll again.
 enum Left {
     Call(ResponseFuture<Value>),
     Walk(Box<Items<u64>>),
@@ -304,7 +304,7 @@ async fn random_programs_of_calls_that_are_left_unpolled_always_finish() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_holds_up_no_other_is_not_spawned() {
+async fn a_call_that_blocks_no_other_call_is_not_spawned() {
     let client = client(4, 1, &Arc::default());
     let mut list = walk(&client, 5, 3);
     for _ in 0..10 {
@@ -452,7 +452,7 @@ async fn the_body_of_an_error_is_waited_for_three_seconds_or_half_of_what_is_lef
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_of_the_server_without_its_body_is_tried_again_as_one() {
+async fn a_server_error_with_a_failing_body_is_retried_as_a_server_error() {
     let (builder, sent) = without_bodies(503);
     let retry = RetryPolicy::default().delays(Duration::ZERO, Duration::ZERO);
     let call = builder.retry(retry).build().unwrap().request(Method::GET, "/x");
@@ -488,7 +488,7 @@ static RESTORE: Operation = Operation {
 
 /// A parameter is no secret only if the operation documents it and the caller gave it.
 #[tokio::test(start_paused = true)]
-async fn of_the_query_of_an_operation_what_it_documents_is_no_secret() {
+async fn documented_query_parameters_are_not_secrets() {
     use crate::sanitize::has_secret;
 
     let builder = Client::builder().http_client(reqwest::Client::new());
@@ -519,7 +519,7 @@ async fn of_the_query_of_an_operation_what_it_documents_is_no_secret() {
     assert!(has_secret(b"t0ken-by-h4nd"));
 }
 
-/// Whoever sets a header, it is sent as sensitive unless it is an ordinary one.
+/// A header that is not an ordinary one is sent as sensitive, wherever it was set.
 #[tokio::test(start_paused = true)]
 async fn headers_that_are_not_ordinary_are_sent_as_sensitive() {
     let marks = Arc::new(std::sync::Mutex::new(Vec::new()));
@@ -592,7 +592,7 @@ impl http_body::Body for BrokenOff {
 
 /// The body breaks off within the last word of the message, and within a secret.
 #[tokio::test(start_paused = true)]
-async fn an_error_whose_body_breaks_off_is_what_came_of_it_says() {
+async fn a_truncated_error_body_is_classified_by_the_part_received() {
     let part = |body: &'static str| {
         let builder = Client::builder().http_client(reqwest::Client::new());
         let builder =

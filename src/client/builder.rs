@@ -72,17 +72,17 @@ pub struct ClientBuilder {
     contract: Option<crate::contract::Checker>,
     #[cfg(test)]
     pub(crate) transport: Option<super::transport::Transport>,
-    /// The first setting that can not be used.
+    /// The first invalid setting.
     refused: Option<Error>,
 }
 
-/// A handshake takes a few round trips; a server that needs longer is not there.
+/// A handshake takes a few round trips; a server that needs longer is unreachable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// GitHub gives up on a request after 10 s; the rest is for large answers.
+/// GitHub cancels a request after 10 s; the rest is for large responses.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
-/// Leaves room for more than one attempt.
+/// Allows more than one attempt.
 const CALL_TIMEOUT: Duration = Duration::from_secs(120);
-/// Several times the largest answer which GitHub documents for a JSON endpoint.
+/// Several times the largest response that GitHub documents for a JSON endpoint.
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 const API_VERSION: &str = "2022-11-28";
 const USER_AGENT_DEFAULT: &str = concat!("octowire/", env!("CARGO_PKG_VERSION"));
@@ -124,32 +124,30 @@ impl Default for ClientBuilder {
     }
 }
 
-/// Which GitHub, and as whom.
+/// Server and credentials.
 impl ClientBuilder {
-    /// The API's address; `https://api.github.com` by default.
+    /// Sets the base URL of the API; `https://api.github.com` by default.
     ///
-    /// Elsewhere it is `https://api.SUBDOMAIN.ghe.com` (data residency) or
-    /// `https://HOST/api/v3` (Enterprise Server): see GitHub's
-    /// [getting started](https://docs.github.com/en/enterprise-server@latest/rest/using-the-rest-api/getting-started-with-the-rest-api).
+    /// Otherwise it is `https://api.SUBDOMAIN.ghe.com` (data residency) or `https://HOST/api/v3` (Enterprise Server):
+    /// see GitHub's [getting
+    /// started](https://docs.github.com/en/enterprise-server@latest/rest/using-the-rest-api/getting-started-with-the-rest-api).
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Cow::Owned(url.into());
         self
     }
 
-    /// The address for uploads, such as release assets.
+    /// Sets the URL for uploads, such as release assets.
     ///
-    /// By default it follows from the base URL: `https://uploads.github.com`,
-    /// `https://uploads.SUBDOMAIN.ghe.com`, `https://HOST/api/uploads`, and for any other the
-    /// base URL itself. The token is sent to this server as well.
+    /// By default it is derived from the base URL: `https://uploads.github.com`, `https://uploads.SUBDOMAIN.ghe.com`,
+    /// `https://HOST/api/uploads`, and for any other the base URL itself. The token is sent to this server as well.
     pub fn upload_url(mut self, url: impl Into<String>) -> Self {
         self.upload_url = Some(url.into());
         self
     }
 
-    /// The token to call with: a personal access token, an installation's, or a user's.
+    /// Sets the token: a personal, installation or user access token.
     ///
-    /// Without one, GitHub allows 60 calls an hour. [`auth`](Self::auth) takes every other way to
-    /// sign in.
+    /// Without one, GitHub allows 60 calls an hour. [`auth`](Self::auth) accepts every other credential.
     pub fn token(self, token: impl Into<SecretString>) -> Self {
         self.personal(PersonalToken::new(token))
     }
@@ -160,32 +158,29 @@ impl ClientBuilder {
         self.personal(PersonalToken::from_env(variable))
     }
 
-    /// How to sign in: an [installation](crate::auth::App::installation) of a GitHub App, a
-    /// [personal token](PersonalToken), or any other [source](crate::auth) of tokens. The last
-    /// one that is given counts.
+    /// Sets the token source: an [installation](crate::auth::App::installation) of a GitHub App, a [personal
+    /// token](PersonalToken), or any other [source](crate::auth). The last one that is set applies.
     pub fn auth(mut self, source: impl TokenSource) -> Self {
         self.auth = Some(Arc::new(source));
         self
     }
 
-    /// How tokens are kept and renewed; see [`TokenPolicy`] for the defaults.
+    /// Sets how tokens are cached and refreshed; see [`TokenPolicy`] for the defaults.
     pub fn token_policy(mut self, policy: TokenPolicy) -> Self {
         self.token_policy = policy;
         self
     }
 
-    /// Where tokens outlive the client; nowhere by default.
+    /// Sets the store that keeps tokens beyond the lifetime of the client; none by default.
     pub fn token_store(mut self, store: impl TokenStore) -> Self {
         self.token_store = Some(Arc::new(store));
         self
     }
 
-    /// A second source of tokens, for a gateway in front of GitHub that wants a bearer of its own
-    /// in this header.
+    /// Sets a second token source, for a gateway in front of GitHub that requires its own bearer token in this header.
     ///
-    /// Its tokens are kept as GitHub's are, and go to the same servers. For a gateway that reads
-    /// `authorization` itself and puts GitHub's token in, give its source to
-    /// [`auth`](Self::auth).
+    /// Its tokens are cached like GitHub's, and sent to the same servers. For a gateway that reads `authorization`
+    /// itself and adds GitHub's token, pass its source to [`auth`](Self::auth).
     pub fn gateway<N>(mut self, header: N, source: impl TokenSource) -> Self
     where
         N: TryInto<HeaderName, Error: Display>,
@@ -210,29 +205,28 @@ impl ClientBuilder {
         self
     }
 
-    /// The [version of the API](https://docs.github.com/en/rest/about-the-rest-api/api-versions),
-    /// a date; `2022-11-28` by default.
+    /// Sets the [API version](https://docs.github.com/en/rest/about-the-rest-api/api-versions), a date; `2022-11-28` by
+    /// default.
     pub fn api_version(mut self, version: impl Into<String>) -> Self {
         self.api_version = Cow::Owned(version.into());
         self
     }
 
-    /// The `User-Agent`, which GitHub
+    /// Sets the `User-Agent`, which GitHub
     /// [requires](https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api#user-agent);
-    /// `octowire/VERSION` by default. Name your application, so that GitHub can reach you.
+    /// `octowire/VERSION` by default. Name your application, so that GitHub can contact you.
     pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
         self.user_agent = Cow::Owned(user_agent.into());
         self
     }
 
-    /// A header for every request to GitHub, such as one that a proxy of yours asks for.
+    /// Adds a header to every request to GitHub, such as one that your proxy requires.
     ///
-    /// Redirects to other servers do not carry it. If it is called or looks like a secret, or the value is
-    /// marked as [sensitive](HeaderValue::set_sensitive), it is hidden where a server repeats it, and a
-    /// response that does is not written to a shared cache; mark what a person chose, such as a passphrase.
-    /// An `accept` given here replaces GitHub's JSON;
-    /// an operation that asks for something else, as downloads do, still does, and
-    /// [`Request::accept`](crate::Request::accept) wins over both.
+    /// Redirects to other servers do not carry it. A value is a secret if its name or content looks like one, or if it
+    /// is marked as [sensitive](HeaderValue::set_sensitive). Then it is redacted where a server repeats it, and a
+    /// response that repeats it is not written to a shared cache. Mark values that a person chose, such as a
+    /// passphrase. An `accept` header replaces GitHub's JSON; an operation that requests another media type, as
+    /// downloads do, still does, and [`Request::accept`](crate::Request::accept) overrides both.
     pub fn default_header<N, V>(mut self, name: N, value: V) -> Self
     where
         N: TryInto<HeaderName, Error: Display>,
@@ -258,91 +252,89 @@ impl ClientBuilder {
     }
 }
 
-/// Limits, and what is tried again.
+/// Limits and retries.
 impl ClientBuilder {
-    /// How the client stays inside GitHub's rate limits. By default it paces itself by GitHub's
-    /// published rules, and waits for up to 70 minutes.
+    /// Sets how the client stays within GitHub's rate limits. By default it follows GitHub's published rules, and waits
+    /// for up to 70 minutes.
     pub fn rate_limits(mut self, limits: RateLimits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Where this client shares its state with others, in this process or in a fleet: see
-    /// [`store`](crate::store). By default it keeps to itself.
+    /// Sets the store that this client shares with others, in this process or in a fleet: see [`store`](crate::store).
+    /// By default the client shares nothing.
     ///
-    /// Clients that share a store and call as the same identity are one for GitHub's rate limits.
-    /// All of them have to be given the same [`RateLimits`]. What a client holds of them and does not
-    /// spend, it gives back after half a second; a process that ends before has spent it.
+    /// Clients that share a store and an identity also share GitHub's rate limits. All of them have to use the same
+    /// [`RateLimits`]. A client returns unused quota after half a second; if a process ends before, that quota counts
+    /// as used.
     pub fn store(mut self, store: impl Store) -> Self {
         self.store = Some(Arc::new(store));
         self
     }
 
-    /// Where the client keeps answers, and when it gives them. By default it keeps up to 64 MiB of them
-    /// in memory, or in its [store](Self::store), and asks GitHub each time whether they are
-    /// current.
+    /// Sets where the client stores responses, and when it returns them. By default it stores up to 64 MiB of them in
+    /// memory, or in its [store](Self::store), and revalidates each one on use.
     pub fn cache(mut self, cache: Cache) -> Self {
         self.cache = cache;
         self
     }
 
-    /// The longest time that an attempt of a call waits for its [store](Self::store), in sum for all that it
-    /// asks of it: the cache, limits and budgets; 50 ms by default. Only the time without an answer counts: if
-    /// the store says that a limit is used up, the call waits for that limit.
+    /// Sets the longest time for which an attempt of a call waits for its [store](Self::store), in sum for all
+    /// operations: the cache, limits and budgets; 50 ms by default. Only the time without a response counts: if the
+    /// store reports that a limit is exhausted, the call waits for that limit.
     ///
-    /// If the time is used up, the call continues as if the store had no answer: the cache has nothing for
-    /// it, limits allow the client's share, a budget is decided by what the client knows of it, and a
-    /// [strict](crate::telemetry::usage::Budget::strict) one refuses. It waits no longer for a cache in another
-    /// store, unless that has a [timeout of its own](Cache::store_timeout), and what it writes is written
-    /// after it. A client that has never heard how many share its limits has one call in flight, until the store
-    /// answers or ten seconds have passed.
+    /// If the time is used up, the call continues as if the store were unavailable: the cache misses, limits allow the
+    /// client's share, a budget is decided with local data, and a [strict](crate::telemetry::usage::Budget::strict) one
+    /// rejects the call. It does not wait longer for a cache in another store, unless that has a [timeout of its
+    /// own](Cache::store_timeout), and its writes are stored after it. A client that does not know yet how many clients
+    /// share its limits has one call in flight, until the store responds or ten seconds have passed.
     ///
-    /// A token that is fetched through a shared [token store](Self::token_store) is waited for beside that: up to this
-    /// time for its lock and the token together, and up to this time again for a token that was stored before the lock
-    /// was taken. While another client holds the lock, the store's own bound holds
-    /// (`EncryptedStore::lock_wait`), since that client mints the token.
+    /// The wait for a token in a shared [token store](Self::token_store) is separate: up to this time for its lock and
+    /// the token together, and up to this time again for a token that was stored before the lock was taken. While
+    /// another client holds the lock, the store's own bound applies (`EncryptedStore::lock_wait`), since that client
+    /// requests the token.
     ///
-    /// Quota of limits lasts for half a second from its request: however large this time is, a call waits 400 ms for
-    /// it, and continues with the client's share then.
+    /// A quota lease lasts for half a second from its request: however long this timeout is, a call waits 400 ms for
+    /// it, and then continues with the client's share.
     ///
-    /// A store that takes longer for one operation is taken to be unavailable, by all clients of the process
-    /// that have the same store and timeout. Calls do not wait for it then. The client asks again in the
-    /// background, at most ten times a second, and once a second if it stays unavailable.
+    /// If one operation takes longer, all clients of the process with the same store and timeout treat the store as
+    /// unavailable. Calls do not wait for it then. The client probes it in the background, at most ten times a second,
+    /// and once a second if it stays unavailable.
     pub fn store_timeout(mut self, timeout: Duration) -> Self {
         self.store_timeout = timeout;
         self
     }
 
-    /// When calls to a server that fails are given up before they are sent.
+    /// Sets when calls to a failing server are rejected before they are sent.
     pub fn circuit_breaker(mut self, policy: CircuitBreaker) -> Self {
         self.circuit_breaker = policy;
         self
     }
 
-    /// What is tried again after a failure, when, and how often.
-    /// [`Request::retry`](crate::Request::retry) sets it for a single call.
+    /// Sets which failures are retried, when, and how often. [`Request::retry`](crate::Request::retry) sets it for a
+    /// single call.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
         self
     }
 }
 
-/// What is told of calls.
+/// Observability.
 impl ClientBuilder {
-    /// Logs the bodies of requests and answers, redacted and cut; by default they are not. It is for who
-    /// looks for a fault: a body may hold what nobody expects in a log.
+    /// Logs the bodies of requests and responses, redacted and truncated; off by default. Use it for debugging: a body
+    /// can contain data that does not belong in a log.
     pub fn log_bodies(mut self, log: BodyLog) -> Self {
         self.body_log = Some(log);
         self
     }
 
-    /// What is expected of calls, as [`Client::health`] says whether it is met.
+    /// Sets the objectives of calls; [`Client::health`] returns whether they are met.
     pub fn objectives(mut self, objectives: Objectives) -> Self {
         self.objectives = objectives;
         self
     }
 
-    /// How [usage](crate::telemetry::usage) is counted, and what budgets there are. By default there is none.
+    /// Sets how [usage](crate::telemetry::usage) is counted, and its budgets. None by default.
     pub fn usage(mut self, policy: UsagePolicy) -> Self {
         self.usage = policy;
         self
@@ -353,33 +345,32 @@ impl ClientBuilder {
 #[cfg(feature = "contract")]
 #[cfg_attr(docsrs, doc(cfg(feature = "contract")))]
 impl ClientBuilder {
-    /// Holds every answer against GitHub's document; see [`Checker`](crate::contract::Checker).
+    /// Validates every response against GitHub's OpenAPI description; see [`Checker`](crate::contract::Checker).
     pub fn contract(mut self, checker: crate::contract::Checker) -> Self {
         self.contract = Some(checker);
         self
     }
 }
 
-/// Bounds, and how to connect.
+/// Timeouts, limits and connections.
 impl ClientBuilder {
-    /// The longest time to establish a connection; 10 s by default.
+    /// Sets the longest time to establish a connection; 10 s by default.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = Some(timeout);
         self
     }
 
-    /// The longest time for one attempt of a call; 30 s by default.
+    /// Sets the longest time for one attempt of a call; 30 s by default.
     ///
-    /// It lasts until the answer is read, or until its headers where the body is
-    /// [streamed](crate::Request::send_stream): then it bounds the wait for each chunk. While a
-    /// body is uploaded, it bounds the time without progress.
+    /// It ends when the response is read, or at its headers where the body is [streamed](crate::Request::send_stream):
+    /// then it bounds the wait for each chunk. During an upload, it bounds the time without progress.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = timeout;
         self
     }
 
-    /// The longest time for a call with all its attempts; 120 s by default. The time that it
-    /// waits for [rate limits](Self::rate_limits) does not count.
+    /// Sets the longest time for a call with all its attempts; 120 s by default. The time that it waits for [rate
+    /// limits](Self::rate_limits) does not count.
     ///
     /// [`Request::timeout`](crate::Request::timeout) sets it for a single call.
     pub fn call_timeout(mut self, timeout: Duration) -> Self {
@@ -387,41 +378,40 @@ impl ClientBuilder {
         self
     }
 
-    /// The largest body, in bytes after decompression, that a call reads into memory; 64 MiB by
-    /// default. [Streamed](crate::Request::send_stream) bodies are not bounded.
+    /// Sets the largest body, in bytes after decompression, that a call reads into memory; 64 MiB by default.
+    /// [Streamed](crate::Request::send_stream) bodies are not bounded.
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
         self.max_body_bytes = bytes;
         self
     }
 
-    /// A proxy to go through, beside those that the system's settings name.
+    /// Adds a proxy, in addition to those of the system's settings.
     pub fn proxy(mut self, proxy: reqwest::Proxy) -> Self {
         self.proxies.push(proxy);
         self
     }
 
-    /// An HTTP client of your own, with its connection pool, its TLS and its proxies.
+    /// Sets your own HTTP client, with its connection pool, TLS and proxies.
     ///
-    /// Build it with `redirect(reqwest::redirect::Policy::none())`, so that this library decides
-    /// who gets the token, and with `retry(reqwest::retry::never())`. Headers which it adds by
-    /// itself go to every server that GitHub redirects to.
+    /// Build it with `redirect(reqwest::redirect::Policy::none())`, so that this library decides which servers receive
+    /// the token, and with `retry(reqwest::retry::never())`. Its default headers are sent to every server that GitHub
+    /// redirects to.
     ///
-    /// Over HTTP/2, set `http2_initial_connection_window_size` to 128 times
-    /// `http2_initial_stream_window_size`, as the client's own does with 128 MiB: the windows bound
-    /// the memory of a connection, and bodies that are not read keep their part of it from others.
+    /// Over HTTP/2, set `http2_initial_connection_window_size` to 128 times `http2_initial_stream_window_size`, as the
+    /// built-in client does with 128 MiB: the windows bound the memory of a connection, and unread bodies occupy their
+    /// part of it.
     ///
-    /// If the program has several Tokio runtimes, all share this client, and a runtime that is not polled
-    /// holds up the requests of others on the connections that it made. The client's own has connections
-    /// for each runtime.
+    /// If the program has several Tokio runtimes, all share this client, and a runtime that is not polled blocks
+    /// requests of others on its connections. The built-in client has connections for each runtime.
     ///
-    /// If reqwest is built with its feature `gzip`, this client decompresses bodies as it is set up to, and requests
-    /// name the encodings that it knows. Otherwise requests accept gzip alone, and this library decompresses.
+    /// If reqwest is built with its feature `gzip`, this client decompresses bodies according to its settings, and
+    /// requests name its encodings. Otherwise requests accept gzip alone, and this library decompresses.
     ///
-    /// With a cookie store, a `GET` that a gateway redirects to its own URL as it sets a cookie is sent once more.
-    /// The client's own keeps no cookies.
+    /// With a cookie store, a `GET` that a gateway redirects to its own URL while setting a cookie is sent once more.
+    /// The built-in client keeps no cookies.
     ///
-    /// [`proxy`](Self::proxy) and [`connect_timeout`](Self::connect_timeout) are its business
-    /// then, and giving them beside it is an error.
+    /// [`proxy`](Self::proxy) and [`connect_timeout`](Self::connect_timeout) are settings of that client then, and
+    /// setting them here as well is an error.
     pub fn http_client(mut self, client: reqwest::Client) -> Self {
         self.http_client = Some(client);
         self
@@ -430,7 +420,7 @@ impl ClientBuilder {
     /// Builds the client. Nothing is sent.
     ///
     /// # Errors
-    /// If a setting can not be used ([`ErrorKind::Configuration`]), or a credential is none
+    /// If a setting is invalid ([`ErrorKind::Configuration`]), or a credential is invalid
     /// ([`ErrorKind::Authentication`]).
     pub fn build(mut self) -> Result<Client> {
         if let Some(error) = self.refused.take() {
@@ -492,7 +482,7 @@ impl ClientBuilder {
         Ok(Client::new(shared, auth))
     }
 
-    /// The headers of every request, made once.
+    /// The headers of every request, created once.
     fn template(&mut self) -> Result<HeaderMap> {
         let mut headers = HeaderMap::with_capacity(8 + self.headers.len());
         headers.insert(ACCEPT, JSON);
@@ -539,7 +529,7 @@ impl ClientBuilder {
 
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A URL may carry a password, and so may a proxy's; a header's value is a secret.
+        // A URL can contain a password, and so can a proxy's; a header's value is a secret.
         let base_url = if self.base_url.contains('@') { "[hidden]" } else { &*self.base_url };
         f.debug_struct("ClientBuilder")
             .field("base_url", &base_url)

@@ -9,18 +9,17 @@ use crate::runtimes::PerRuntime;
 
 /// The HTTP clients of one [`Client`](super::Client).
 ///
-/// A connection is driven by a task of the runtime on which it was made. If that runtime is not polled,
-/// requests on the connection are not sent, whichever runtime they come from. So each runtime has
-/// connections of its own.
+/// A connection is driven by a task of the runtime on which it was made. If that runtime is not polled, requests on the
+/// connection are not sent, whichever runtime they come from. Therefore each runtime has its own connections.
 #[derive(Debug)]
 pub(crate) struct HttpClients {
     first: reqwest::Client,
-    /// How others are built; `None` for a client that the application gave, of which there is one.
+    /// The settings for further clients; `None` for a client of the application, which is the only one.
     settings: Option<HttpSettings>,
     by_runtime: PerRuntime<reqwest::Client>,
 }
 
-/// What HTTP clients are built from.
+/// The settings of HTTP clients.
 #[derive(Clone, Debug)]
 pub(super) struct HttpSettings {
     pub(super) connect_timeout: Duration,
@@ -39,7 +38,7 @@ impl HttpClients {
         Ok(Self { first, settings: Some(settings), by_runtime: PerRuntime::default() })
     }
 
-    /// Whether the application gave the client, which can decode bodies and keep cookies by itself then.
+    /// Returns whether the application supplied the client, which can then decode bodies and store cookies by itself.
     pub(super) fn is_given(&self) -> bool {
         self.settings.is_none()
     }
@@ -63,7 +62,7 @@ impl HttpSettings {
         let builder = with_http2_windows(reqwest::Client::builder())
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
-            // The client decompresses by itself, also if another crate enables these features.
+            // This library decompresses, also if another crate enables these features.
             .no_gzip()
             .no_brotli()
             .no_zstd()
@@ -73,10 +72,10 @@ impl HttpSettings {
     }
 }
 
-/// As much of a body as a server sends over HTTP/2 before it is read: 20 MB/s at 50 ms.
+/// How much of a body a server can send over HTTP/2 before it is read: 20 MB/s at 50 ms.
 const STREAM_WINDOW: u32 = 1024 * 1024;
-/// The same for all bodies of a connection. A body that is not read keeps its part: 100 of them, as
-/// many as GitHub allows at a time, leave room for other responses.
+/// The same for all bodies of a connection. An unread body occupies its part: 100 of them, GitHub's limit of concurrent
+/// requests, leave room for other responses.
 const CONNECTION_WINDOW: u32 = 128 * STREAM_WINDOW;
 
 pub(super) fn with_http2_windows(builder: ClientBuilder) -> ClientBuilder {

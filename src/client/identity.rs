@@ -1,4 +1,4 @@
-//! As whom a client calls, and handles that call as another.
+//! Identities of a client, and handles with another identity.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use crate::error::{Error, Result};
 
 /// Identities.
 impl Client {
-    /// A handle that calls as another installation of the same App.
+    /// Returns a handle for another installation of the same App.
     ///
-    /// It shares everything else: connections, settings, and the App's JWT. Tokens are kept for
-    /// [15,000](crate::auth::TokenPolicy::max_installations) installations, so that asking for the
-    /// same one again costs no token.
+    /// It shares everything else: connections, settings, and the App's JWT. Tokens are cached for
+    /// [15,000](crate::auth::TokenPolicy::max_installations) installations, so that a repeated call for the same
+    /// installation requests no token.
     ///
     /// ```no_run
     /// # async fn example(client: octowire::Client) -> octowire::Result<()> {
@@ -36,8 +36,8 @@ impl Client {
         auth.map(|auth| self.with(auth)).ok_or_else(not_an_app)
     }
 
-    /// A handle that calls as the App itself, which a few endpoints ask for, such as
-    /// [those about its installations](https://docs.github.com/en/rest/apps/apps).
+    /// Returns a handle for the App itself, which a few endpoints require, such as [those about its
+    /// installations](https://docs.github.com/en/rest/apps/apps).
     ///
     /// # Errors
     /// As for [`installation`](Self::installation).
@@ -45,26 +45,26 @@ impl Client {
         self.inner().auth.as_app().map(|auth| self.with(auth)).ok_or_else(not_an_app)
     }
 
-    /// A handle that calls with the tokens of another source, and shares everything else.
+    /// Returns a handle with the tokens of another source, which shares everything else.
     #[must_use]
     pub fn with_auth(&self, source: impl TokenSource) -> Self {
         let (policy, store) = (self.inner().token_policy.clone(), self.inner().token_store.clone());
         self.with(Auth::new(Arc::new(source), policy, store))
     }
 
-    /// A handle that calls without a token, and shares everything else.
+    /// Returns a handle without a token, which shares everything else.
     #[must_use]
     pub fn without_auth(&self) -> Self {
         self.with(Auth::default())
     }
 
-    /// The token that a call would be made with now, minted if need be; `None` without one.
+    /// Returns the token that a call would use now, and requests it if necessary; `None` without a token source.
     ///
-    /// It is for what else takes GitHub's tokens: `git` over HTTPS as the password of the user
-    /// `x-access-token`, or a registry of packages.
+    /// It is for other users of GitHub's tokens: `git` over HTTPS, as the password of the user `x-access-token`, or a
+    /// package registry.
     ///
     /// # Errors
-    /// If there is no token to be had.
+    /// If no token is available.
     pub async fn access_token(&self) -> Result<Option<AccessToken>> {
         match self.inner().auth.keeper() {
             Some(keeper) => Ok(Some(keeper.pass(self).await?.token().clone())),
@@ -72,9 +72,8 @@ impl Client {
         }
     }
 
-    /// Forgets the token that is at hand, in the [store](crate::ClientBuilder::token_store) as well:
-    /// after it was revoked, or when the user has signed in anew. The next call begins with
-    /// what the source gives then.
+    /// Removes the cached token, in the [store](crate::ClientBuilder::token_store) as well: after it was revoked, or
+    /// when the user has signed in again. The next call starts with the token that the source then provides.
     ///
     /// # Errors
     /// If the store fails.
@@ -85,8 +84,7 @@ impl Client {
         }
     }
 
-    /// The name of the identity that calls, such as `installation:42`; `anonymous` without one. It
-    /// holds no secret.
+    /// Returns the name of the identity, such as `installation:42`; `anonymous` without one. It contains no secret.
     #[must_use]
     pub fn identity(&self) -> Cow<'_, str> {
         match self.inner().auth.keeper() {
@@ -95,8 +93,8 @@ impl Client {
         }
     }
 
-    /// The age of the credential behind the tokens, a key or a personal token, if it is known: from
-    /// the file that it was read from, or because its source was told.
+    /// Returns the age of the underlying credential, a key or a personal access token, if it is known: from the file
+    /// that it was read from, or from a setting of its source.
     #[must_use]
     pub fn credential_age(&self) -> Option<Duration> {
         self.inner().auth.keeper()?.age()

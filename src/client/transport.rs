@@ -1,4 +1,4 @@
-//! A network for unit tests: responses take tokio's time, which can be paused, and no sockets.
+//! A simulated network for unit tests: responses use tokio's time, which can be paused, and no sockets.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ pub(crate) fn response(
     response.body(body.into()).unwrap().into()
 }
 
-/// The headers of a primary limit with so much left, which ends in so many seconds.
+/// Returns the headers of a primary limit with this remaining quota, which resets in this many seconds.
 pub(crate) fn rate_limit(remaining: u64, ends_in: u64) -> [(&'static str, String); 4] {
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
     [
@@ -49,7 +49,7 @@ pub(crate) fn rate_limit(remaining: u64, ends_in: u64) -> [(&'static str, String
 }
 
 impl Client {
-    /// The same client as another identity.
+    /// Returns the same client as another identity.
     pub(crate) fn named(&self, identity: &str) -> Self {
         self.with_auth(crate::auth::PersonalToken::new(identity.to_owned()).unwrap())
     }

@@ -1,4 +1,4 @@
-//! Looks at the answers that a client gets.
+//! Validates the responses that a client receives.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,10 +13,10 @@ use super::document::{Document, Source};
 use super::response::CheckResponse;
 use super::table::DeviationTable;
 
-/// Holds every answer that a client gets against GitHub's document, for test and staging.
+/// Compares every response that a client receives with GitHub's OpenAPI description, for tests and staging.
 ///
-/// Give it to a client by [`ClientBuilder::contract`](crate::ClientBuilder::contract), and ask it
-/// afterwards what it saw. It is a handle: a clone sees the same.
+/// Pass it to a client with [`ClientBuilder::contract`](crate::ClientBuilder::contract), and read its
+/// findings afterwards. It is a handle: clones share their findings.
 ///
 /// ```no_run
 /// # async fn example() -> octowire::Result<()> {
@@ -33,11 +33,11 @@ use super::table::DeviationTable;
 /// # }
 /// ```
 ///
-/// An answer is never changed or refused for what the checker finds. Each deviation is logged once,
-/// as a warning of the target `octowire::contract`, and then counted.
+/// The checker never changes or rejects a response. It logs each deviation once, as a warning with the target
+/// `octowire::contract`, and counts the repetitions.
 ///
-/// Not looked at are bodies that are streamed, answers from the [cache](crate::cache), answers of
-/// other servers that GitHub redirects to, and GraphQL.
+/// It skips streamed bodies, responses from the [cache](crate::cache), responses of external hosts that
+/// GitHub redirects to, and GraphQL.
 #[derive(Clone)]
 pub struct Checker(Arc<Inner>);
 
@@ -48,19 +48,19 @@ struct Inner {
     seen: Mutex<DeviationTable>,
 }
 
-/// A deviation, and how often it was seen.
+/// A deviation, and its number of occurrences.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Seen {
-    /// What it is, as it was seen first. Later ones at other places of the same lists are the same.
+    /// The first occurrence. Later ones at other indices of the same lists count as the same.
     pub deviation: Deviation,
-    /// GitHub's id of the request that had it first, which GitHub's support asks for.
+    /// GitHub's request id of the first occurrence, which GitHub's support asks for.
     pub request_id: Option<String>,
-    /// How many answers had it.
+    /// The number of responses with this deviation.
     pub times: u64,
 }
 
-/// As many different deviations are kept.
+/// Maximum number of different deviations that are kept.
 const MAX_SEEN: usize = 1_000;
 
 impl Default for Checker {
@@ -70,31 +70,30 @@ impl Default for Checker {
 }
 
 impl Checker {
-    /// A checker by the document that this library was generated from.
+    /// Returns a checker for the description that this library was generated from.
     #[must_use]
     pub fn new() -> Self {
         Self::of(Source::BuiltIn, Vec::new())
     }
 
-    /// A checker by another document, such as that of an Enterprise Server.
+    /// Returns a checker for another description, such as that of an Enterprise Server.
     #[must_use]
     pub fn of_document(document: Arc<Document>) -> Self {
         Self::of(Source::Given(document), Vec::new())
     }
 
-    /// The same without deviations of some sort, such as properties that are not documented.
-    /// What was seen before is forgotten.
+    /// Ignores deviations of one kind, such as undocumented properties. Discards earlier findings.
     #[must_use]
     pub fn ignoring(self, kinds: impl IntoIterator<Item = DeviationKind>) -> Self {
         let document = self.0.document.clone();
         Self::of(document, self.0.ignored.iter().copied().chain(kinds).collect())
     }
 
-    /// The deviations that were seen, sorted by operation: at most 1,000 different ones. If there are
-    /// more, the most severe are kept, and of those the most frequent.
+    /// Returns the deviations found so far, sorted by operation: at most 1,000 different ones. If there are
+    /// more, the checker keeps the most severe, and of those the most frequent.
     ///
-    /// Most severe is what a program fails at: a value of another type, or a property or a body that is
-    /// missing. Least severe is a property that is not documented.
+    /// The most severe deviations make a program fail: a value of another type, or a missing property or
+    /// body. The least severe is an undocumented property.
     #[must_use]
     pub fn seen(&self) -> Vec<Seen> {
         let mut seen: Vec<Seen> = self.lock().seen().cloned().collect();
@@ -102,27 +101,27 @@ impl Checker {
         seen
     }
 
-    /// How many answers were looked at.
+    /// Returns the number of checked responses.
     #[must_use]
     pub fn checked(&self) -> u64 {
         self.0.checked.load(Ordering::Relaxed)
     }
 
-    /// How often deviations were seen that are not among [`seen`](Self::seen), because 1,000 others
-    /// are. Together with the times of those, these are all.
+    /// Returns the number of occurrences of deviations that are not in [`seen`](Self::seen), because 1,000
+    /// others are. Together with the counts there, this is the total.
     #[must_use]
     pub fn left_out(&self) -> u64 {
         self.lock().left_out()
     }
 
-    /// Looks at an answer. The path is below the API's address, and encoded.
+    /// Checks a response. The path is relative to the API's base URL, and encoded.
     ///
-    /// A client does so by itself; this is for answers that came by another way.
+    /// A client does this automatically; use this for responses that another client received.
     pub fn check(&self, method: &Method, path: &str, answer: CheckResponse<'_>) {
         let document = self.document();
         let found = match document.operation_at(method, path) {
             Some(operation) => document.check_response(operation, answer),
-            // An error is what a path that does not exist is answered with.
+            // The response to a path that does not exist is an error.
             None if !answer.status.is_success() => Vec::new(),
             None => vec![Deviation::new(
                 &format!("{method} {path}"),
@@ -137,7 +136,7 @@ impl Checker {
         self.note(found, answer);
     }
 
-    /// Looks at an answer of this operation.
+    /// Checks a response of this operation.
     pub(crate) fn check_operation(&self, id: &str, answer: CheckResponse<'_>) {
         let document = self.document();
         let found = match document.operation(id) {
@@ -188,7 +187,7 @@ impl Checker {
     }
 
     fn lock(&self) -> MutexGuard<'_, DeviationTable> {
-        // A panic leaves a table that is still whole.
+        // After a panic, the table is still consistent.
         self.0.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,7 +1,7 @@
-//! Schemas of OpenAPI 3.0 as those of JSON Schema, draft 4.
+//! Converts schemas of OpenAPI 3.0 into JSON Schema, draft 4.
 //!
-//! Only what OpenAPI 3.0 has is carried over, so that what was looked at before a schema is compiled
-//! is all that it says. What cannot be checked is left out, and told once.
+//! Only keywords of OpenAPI 3.0 are carried over, so that the checks before compilation cover the whole
+//! schema. Parts that cannot be checked are left out, and reported once.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -12,7 +12,7 @@ use tracing::warn;
 
 use crate::sanitize;
 
-/// Keywords that stay as they are. Formats are not checked.
+/// Keywords that are copied unchanged. Formats are not checked.
 const KEPT: [&str; 15] = [
     "enum",
     "exclusiveMaximum",
@@ -31,19 +31,19 @@ const KEPT: [&str; 15] = [
     "uniqueItems",
 ];
 
-/// The most patterns of one document that are compiled. GitHub's has 17.
+/// Maximum number of patterns that are compiled for one document. GitHub's has 17.
 const MAX_PATTERNS: usize = 256;
 
-/// The largest compiled pattern, and the largest cache of a match, in bytes.
+/// Maximum size of a compiled pattern, and of the cache of a match, in bytes.
 const MAX_PATTERN_BYTES: usize = 256 * 1024;
 
-/// The most notes that are kept of what is not checked.
+/// Maximum number of notes about unchecked parts.
 const MAX_NOTES: usize = 100;
 
-/// The longest part of a document that a note shows, in characters.
+/// Maximum length of a part of a document in a note, in characters.
 const MAX_SHOWN: usize = 200;
 
-/// What one document's schemas share when they are compiled.
+/// State that the schemas of one document share during compilation.
 #[derive(Default)]
 pub(super) struct Compiler {
     patterns: PatternCache,
@@ -52,13 +52,13 @@ pub(super) struct Compiler {
 }
 
 impl Compiler {
-    /// What is not checked of the document, as far as its schemas were needed.
+    /// The unchecked parts of the document, for the schemas used so far.
     pub(super) fn unchecked(&self) -> Vec<String> {
         let notes = self.unchecked.lock().unwrap_or_else(PoisonError::into_inner);
         notes.iter().cloned().collect()
     }
 
-    /// Tells that something is not checked: once.
+    /// Records an unchecked part, once.
     pub(super) fn note(&self, what: &str) {
         let mut notes = self.unchecked.lock().unwrap_or_else(PoisonError::into_inner);
         if notes.len() < MAX_NOTES && notes.insert(what.to_owned()) {
@@ -66,9 +66,9 @@ impl Compiler {
         }
     }
 
-    /// Compiles a schema of draft 4, with patterns that take time in proportion to the text.
+    /// Compiles a schema of draft 4, with patterns whose matching time is proportional to the text.
     pub(super) fn compile(&self, schema: &Value) -> Result<Validator, ValidationError<'static>> {
-        // Without look-around and back-references, which no linear engine has: see
+        // Look-around and back-references are not supported by any linear engine: see
         // `docs/decisions/0031-bounded-checks.md`.
         let patterns =
             PatternOptions::regex().size_limit(MAX_PATTERN_BYTES).dfa_size_limit(MAX_PATTERN_BYTES);
@@ -81,7 +81,7 @@ impl Compiler {
             .build(schema)
     }
 
-    /// The schema in draft 4. `components` are those that it may refer to.
+    /// Returns the schema in draft 4. `components` are the components that it can refer to.
     pub(super) fn convert(&self, schema: &Value, components: &Map<String, Value>) -> Value {
         let Some(object) = schema.as_object() else { return schema.clone() };
         let mut converted = Map::new();
@@ -99,7 +99,7 @@ impl Compiler {
                     value.as_array().into_iter().flatten().map(convert).collect()
                 }
                 "pattern" if self.takes(value) => value.clone(),
-                // GitHub writes it where nothing is required; draft 4 does not have it.
+                // GitHub writes an empty `required`, which draft 4 does not allow.
                 "required" if value.as_array().is_some_and(Vec::is_empty) => continue,
                 "$ref" if self.knows(value, components) => value.clone(),
                 key if KEPT.contains(&key) => value.clone(),
@@ -114,7 +114,7 @@ impl Compiler {
         }
     }
 
-    /// Whether a pattern can be checked.
+    /// Returns whether a pattern can be checked.
     fn takes(&self, pattern: &Value) -> bool {
         let Some(text) = pattern.as_str() else { return true };
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -126,7 +126,7 @@ impl Compiler {
             seen.insert(text.to_owned());
         }
         drop(seen);
-        // The cache knows it from now on, whether it compiles or not.
+        // The cache stores the result, whether the pattern compiles or not.
         let compiles = self.compile(&json!({ "pattern": text })).is_ok();
         if !compiles {
             self.note(&format!(
@@ -137,7 +137,7 @@ impl Compiler {
         compiles
     }
 
-    /// Whether a reference leads to a component.
+    /// Returns whether a reference leads to a component.
     fn knows(&self, reference: &Value, components: &Map<String, Value>) -> bool {
         let text = reference.as_str().unwrap_or_default();
         let is_known = component(text).is_some_and(|name| components.contains_key(name));
@@ -148,14 +148,14 @@ impl Compiler {
     }
 }
 
-/// The component that a reference names.
+/// Returns the component that a reference names.
 pub(super) fn component(reference: &str) -> Option<&str> {
     let name = reference.strip_prefix("#/components/schemas/")?;
-    // These would be read as parts of a pointer or a URI.
+    // These characters would be parsed as parts of a pointer or a URI.
     (!name.contains(['/', '~', '%'])).then_some(name)
 }
 
-/// A part of a document as a note shows it.
+/// A part of a document for a note.
 fn shown(text: &str) -> String {
     format!("`{}`", sanitize::text(text, MAX_SHOWN))
 }

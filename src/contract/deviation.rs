@@ -1,4 +1,4 @@
-//! One place where something is not as the document says.
+//! A deviation: one difference between a message and the OpenAPI description.
 
 use std::fmt;
 
@@ -11,63 +11,64 @@ const MAX_OPERATION_CHARS: usize = 300;
 const MAX_PATH_CHARS: usize = 1_000;
 const MAX_MESSAGE_CHARS: usize = 1_000;
 
-/// Something that is not as GitHub's document says.
+/// A difference between a message and GitHub's OpenAPI description.
 ///
-/// It carries no value of a body, which may hold secrets, but for a short word where the document lists
+/// It carries no value of a body, since that might be a secret. The only exception is a short word where the
+/// description lists the allowed words.
 /// the words that are allowed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[non_exhaustive]
 pub struct Deviation {
-    /// The operation's id, such as `issues/get`, or the method and path if the document has no such
+    /// The operation's id, such as `issues/get`, or the method and path if the description has no such
     /// operation.
     pub operation: String,
-    /// What sort it is.
+    /// The kind of the deviation.
     pub kind: DeviationKind,
-    /// Where it is: `status`, `header link`, `path owner`, `query page`, or the JSON path in the
-    /// body, such as `$.labels[0].color`.
+    /// The location: `status`, `header link`, `path owner`, `query page`, or the JSON path in the body, such
+    /// as `$.labels[0].color`.
     pub path: String,
-    /// What is there, and what the document says.
+    /// The actual content, and what the description requires.
     pub message: String,
 }
 
-/// The sorts of [`Deviation`].
+/// The kinds of [`Deviation`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum DeviationKind {
-    /// The document has no such method and path.
+    /// The description has no such method and path.
     UnknownOperation,
-    /// The document does not list the status.
+    /// The description does not list the status.
     UndocumentedStatus,
-    /// The document does not list the media type.
+    /// The description does not list the media type.
     UndocumentedMediaType,
-    /// The body is no JSON.
+    /// The body is not JSON.
     NotJson,
-    /// There is a body where the document has none.
+    /// There is a body where the description has none.
     UnexpectedBody,
-    /// There is no body where the document has one.
+    /// There is no body where the description has one.
     MissingBody,
-    /// A parameter that the document requires is not there.
+    /// A parameter that the description requires is missing.
     MissingParameter,
-    /// The document has no such parameter.
+    /// The description has no such parameter.
     UnknownParameter,
-    /// A property that the document requires is not there.
+    /// A property that the description requires is missing.
     MissingProperty,
-    /// The document does not name the property. GitHub adds properties all the time.
+    /// The description does not name the property. GitHub adds properties frequently.
     UndocumentedProperty,
-    /// A value has another type than the document says; `null` is one.
+    /// A value has another type than the description says; `null` counts as a type.
     WrongType,
-    /// A value is none of those that the document lists.
+    /// A value is not one of those that the description lists.
     UnknownValue,
-    /// A number, a length or a pattern is not as the document says.
+    /// A number, a length or a text violates a bound or pattern of the description.
     OutOfBounds,
-    /// A value fits none of the variants that the document allows.
+    /// A value fits none of the variants that the description allows.
     NoVariant,
 }
 
 impl DeviationKind {
-    /// How much it matters, from 0 to 3: what a program fails at matters most, and what it does not
-    /// see least.
+    /// The severity, from 0 to 3: a deviation that makes a program fail has the highest, and one that a
+    /// program does not notice the lowest.
     pub(super) fn severity(self) -> u8 {
         match self {
             Self::NotJson

@@ -1,4 +1,4 @@
-//! A document of GitHub's API, as far as it is looked at while a program runs.
+//! The parts of GitHub's OpenAPI description that the library needs at run time.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,7 +15,7 @@ use super::router::{MAX_PATH_BYTES, Router, Target};
 use super::schema::Schemas;
 use crate::id_path;
 
-/// A document of GitHub's API: of github.com, or of GitHub Enterprise.
+/// An OpenAPI description of GitHub's API: of github.com, or of GitHub Enterprise.
 ///
 /// ```
 /// use octowire::contract::Document;
@@ -25,8 +25,8 @@ use crate::id_path;
 /// assert_eq!(operation.path(), "/repos/{owner}/{repo}/issues/{issue_number}");
 /// ```
 ///
-/// Operations can be looked at, and requests and answers held against them:
-/// see [`check_request`](Self::check_request) and [`check_response`](Self::check_response).
+/// You can look up operations, and validate requests and responses: see
+/// [`check_request`](Self::check_request) and [`check_response`](Self::check_response).
 pub struct Document {
     json: Text,
     version: String,
@@ -35,16 +35,16 @@ pub struct Document {
     schemas: Schemas,
 }
 
-/// The text of a document, to be read as a whole by whoever needs that.
+/// The text of a document, for functions that need the whole of it.
 enum Text {
     BuiltIn,
     Given(Arc<[u8]>),
 }
 
-/// The document that something is held against.
+/// The document that requests and responses are validated against.
 #[derive(Clone)]
 pub(crate) enum Source {
-    /// That of the library, read when it is first needed.
+    /// The library's own document, parsed on first use.
     BuiltIn,
     Given(Arc<Document>),
 }
@@ -58,26 +58,27 @@ impl Source {
     }
 }
 
-/// Why a document cannot be read: it is no OpenAPI 3.0 document, one of its operations is not
-/// described in full, or it is larger or nests more deeply than what is read. The message says where.
+/// Why a document cannot be read: it is not an OpenAPI 3.0 document, one of its operations is incomplete, or
+/// it exceeds the limits of size or nesting. The message names the place.
 #[derive(Debug)]
 pub struct DocumentError(String);
 
-/// What `build.rs` kept of the document that the library is generated from: all operations, with
-/// the corrections of `overlay.yaml`.
+/// The part of the library's own description that `build.rs` embeds: all operations, with the corrections of
+/// `overlay.yaml`.
 const BUILT_IN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/document.json"));
 
-/// Read once for a process; that takes some 30 MB.
+/// Parsed once per process; takes about 30 MB.
 static READ: LazyLock<Result<Document, DocumentError>> =
     LazyLock::new(|| Document::read(BUILT_IN, Text::BuiltIn));
 
 impl Document {
-    /// The document that this library was generated from, with its corrections: all operations,
-    /// also those whose features are off, without descriptions.
+    /// Returns the description that this library was generated from, with its corrections: all operations,
+    /// including those of disabled features, without their texts.
     #[must_use]
     pub fn built_in() -> &'static Self {
-        // `every_operation_of_the_built_in_document_is_read` keeps it readable. Should a document
-        // of the builder's own not be, it has no operations, and everything deviates.
+        // The test `every_operation_of_the_built_in_document_is_read` keeps it readable. If a custom
+        // description of `OCTOWIRE_OPENAPI` is not, the document has no operations, and every response
+        // deviates.
         static EMPTY: LazyLock<Document> = LazyLock::new(Document::empty);
         match &*READ {
             Ok(document) => document,
@@ -89,10 +90,10 @@ impl Document {
     /// [those that GitHub publishes](https://github.com/github/rest-api-description).
     ///
     /// # Errors
-    /// - If the text is no JSON, or no OpenAPI 3.0 document.
+    /// - If the text is not JSON, or not an OpenAPI 3.0 document.
     /// - If it nests more than 127 levels deep, or a path has more than 64 segments.
-    /// - If its operations refer to the same parts so often that they have more than 20 million values
-    ///   altogether.
+    /// - If its operations refer to the same parts so often that they have more than 20 million values in
+    ///   total.
     pub fn from_slice(json: &[u8]) -> Result<Self, DocumentError> {
         if is_text_too_deep(json) {
             return Err(DocumentError(format!("it nests more than {MAX_NESTING} levels deep")));
@@ -100,55 +101,55 @@ impl Document {
         Self::read(json, Text::Given(json.into()))
     }
 
-    /// Returns what is not checked, as far as it came up: one line for each, of at most 100.
+    /// Returns the unchecked parts that have come up so far: one line for each, at most 100.
     ///
     /// - Patterns with look-around or back-references, which take unbounded time to match, and those
     ///   that take more than 256 KiB. GitHub's documents have none.
-    /// - Schemas that OpenAPI 3.0 does not have, and references that lead to no component.
-    /// - Schemas that refer to others again and again, and values that repeat themselves in one
-    ///   that contains itself, which would take unbounded time.
+    /// - Schema keywords that OpenAPI 3.0 does not have, and references to missing components.
+    /// - Schemas with too many nested references, and values that repeat themselves in a recursive schema,
+    ///   which would take unbounded time.
     ///
-    /// All else of the document is checked. Each line is logged once as well, as a warning of the target
-    /// `octowire::contract`.
+    /// All other parts of the document are checked. Each line is also logged once, as a warning with the
+    /// target `octowire::contract`.
     #[must_use]
     pub fn unchecked(&self) -> Vec<String> {
         self.schemas.unchecked()
     }
 
-    /// The version, such as `1.1.4`: GitHub's documents have kept one for years.
+    /// Returns the version, such as `1.1.4`. GitHub's descriptions have kept the same one for years.
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// Every operation, sorted by id.
+    /// Returns every operation, sorted by id.
     #[must_use]
     pub fn operations(&self) -> &[DocumentedOperation] {
         &self.operations
     }
 
-    /// The operation of this id, such as `issues/get`.
+    /// Returns the operation with this id, such as `issues/get`.
     #[must_use]
     pub fn operation(&self, id: &str) -> Option<&DocumentedOperation> {
         let found = self.operations.binary_search_by(|operation| operation.id().cmp(id));
         found.ok().map(|index| &self.operations[index])
     }
 
-    /// The operation that a request is for. The path is below the API's address, and encoded as it
-    /// is sent; `HEAD` is answered wherever `GET` is.
+    /// Returns the operation of a request. The path is relative to the API's base URL and encoded as it is
+    /// sent. `HEAD` is available wherever `GET` is.
     #[must_use]
     pub fn operation_at(&self, method: &Method, path: &str) -> Option<&DocumentedOperation> {
         self.route(method, path).map(|target| &self.operations[target.index])
     }
 
-    /// The whole document as JSON, read anew each time.
+    /// Returns the whole document as JSON, parsed again on each call.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let bytes = match &self.json {
             Text::BuiltIn => BUILT_IN,
             Text::Given(bytes) => bytes,
         };
-        // It was read before, as a document.
+        // The same text was parsed before, as a document.
         serde_json::from_slice(bytes).unwrap_or_default()
     }
 
@@ -240,7 +241,7 @@ struct Info {
     version: String,
 }
 
-/// What operations refer to.
+/// The components that operations refer to.
 #[derive(Default, Deserialize)]
 pub(super) struct Components {
     #[serde(default)]

@@ -1,33 +1,31 @@
-//! What changed between two editions of GitHub's OpenAPI document, and whom it breaks.
+//! Compares two versions of GitHub's OpenAPI description, and reports the effects of each change.
 //!
-//! [`compare`] takes two documents and says, for every operation and every webhook, what differs
-//! *in meaning*: `$ref`s are followed, `allOf` is taken together, variants of unions are paired by
-//! what they are, and `null` is `null` however it is said. A component that changes is one change,
-//! with all the operations and webhooks that it reaches, for each [`Direction`] in which it is
-//! used. A schema that moves between a component and the place of its use has not changed.
+//! [`compare`] reports, for every operation and every webhook, the differences *in meaning* between two
+//! descriptions: it follows `$ref`s, merges `allOf`, pairs variants of unions by their content, and treats
+//! all notations of `null` alike. A changed component is one change, with all the operations and webhooks
+//! that it reaches, for each [`Direction`] in which it is used. Moving a schema between a component and the
+//! place of its use is not a change.
 //!
-//! Each change is judged twice. Its [`Severity`] is what happens to programs that run *already*,
-//! built from the old document, once GitHub behaves as the new one says. Its [`Bump`] is what the
-//! crate's own interface becomes when it is generated again. Both follow from how this crate reads
-//! and sends:
+//! Each change has two ratings. Its [`Severity`] is the effect on programs that *already* run, built from the
+//! old description, once GitHub behaves as the new one says. Its [`Bump`] is the effect on the crate's own
+//! interface when it is generated again. Both follow from the way in which this crate reads and sends:
 //!
-//! - what is **read** is read tolerantly: unknown properties are ignored, enums of strings keep
-//!   values that they do not know, unions end in raw JSON, and a list or map that is absent or
-//!   `null` is empty. All structs and enums are `#[non_exhaustive]`, so that they may grow;
-//! - what is **sent** is exact: a value or property that GitHub does not take any longer is
-//!   refused, and so is the lack of one that it asks for;
+//! - **Reading** is tolerant: unknown properties are ignored, enums of strings keep unknown values, unions
+//!   fall back to raw JSON, and a list or map that is absent or `null` is empty. All structs and enums are
+//!   `#[non_exhaustive]`, so that they can grow;
+//! - **Sending** is exact: GitHub rejects a value or property that it no longer accepts, and the lack of one
+//!   that it requires;
 //! - **limits** (`maxLength`, `pattern` and so on) are not in the Rust types;
-//! - only `date-time` and `date` are formats with a Rust type of their own;
-//! - **errors** (and redirects) are read in the same way for every operation, and have no types of
-//!   their own.
+//! - only the formats `date-time` and `date` have a Rust type of their own;
+//! - **errors** (and redirects) are read in the same way for every operation, and have no types of their own.
 //!
-//! [`slice()`] cuts out of a document what some operations need, to be committed and compared with
-//! later editions.
+//! [`slice()`] extracts the parts of a description that some operations need, to be committed and compared
+//! with later versions.
 //!
 //! # What each kind means
 //!
-//! Severity and bump, as *severity / bump*, of every [`Kind`]. *read* is what responses and
-//! webhooks' deliveries have, *sent* what requests have.
+//! Severity and bump, as *severity / bump*, of every [`Kind`]. *Read* concerns responses and webhook
+//! deliveries, *sent* concerns requests.
 //!
 //! Of operations and webhooks as a whole:
 //!
@@ -112,15 +110,15 @@
 //! | `discriminator-changed` | notice / none | compatible / none |
 //! | `access-changed` | notice / patch | compatible / none; breaking / none if it is only sent from now on |
 //!
-//! Where all variants are lists, Rust has one list of either, and where all are one plain type, that
-//! type. A variant of another type beside them is `type-widened`, and `type-narrowed` when it goes.
+//! If all variants are lists, Rust has one list of either, and if all are one plain type, that type. Adding a
+//! variant of another type is `type-widened`, and removing it `type-narrowed`.
 //!
-//! # What is not seen
+//! # Limitations
 //!
-//! How types are *called*: where an inline schema becomes a component, or gets another title, the
-//! Rust type may get another name, although nothing changed on the wire. Announced changes
-//! (`x-github-breaking-changes`) are compared as they stand, and not applied. What nests deeper
-//! than 64 levels is not looked into.
+//! Changes of type *names* are not reported: if an inline schema becomes a component, or gets another title,
+//! the Rust type can get another name, although nothing changed on the wire. Announced changes
+//! (`x-github-breaking-changes`) are compared as they are, and not applied. Parts that nest deeper than 64
+//! levels are not compared.
 
 #[path = "drift/change.rs"]
 mod change;
@@ -170,11 +168,11 @@ pub use error::{NotADocument, UnknownId, Which};
 pub use report::{Counts, Edition, Report};
 pub use slice::slice;
 
-/// Compares two documents, by operation and by webhook.
+/// Compares two descriptions, by operation and by webhook.
 ///
 /// # Errors
-/// If one of the two is not an OpenAPI 3.0 document or nests more than 127 levels deep, or if the
-/// components of the two refer to one another in more than 200,000 pairs.
+/// If one of the two is not an OpenAPI 3.0 document or nests more than 127 levels deep, or if the components
+/// of the two refer to one another in more than 200,000 pairs.
 pub fn compare(old: &Value, new: &Value) -> Result<Report, NotADocument> {
     let old = Document::new(old).map_err(|wrong| NotADocument { which: Which::Old, wrong })?;
     let new = Document::new(new).map_err(|wrong| NotADocument { which: Which::New, wrong })?;

@@ -1,8 +1,7 @@
-//! How much it takes to check a value against a schema, found out before it is done.
+//! Computes the cost of checking a value against a schema before the check runs.
 //!
-//! A schema that refers to itself, or to others that refer to the same ones again, says in a few
-//! lines what takes for ever to check, or more stack than there is. What takes too much is not
-//! checked.
+//! A few lines of a schema that refers to itself, or to others that share references, can describe a check of
+//! unbounded time or stack depth. Checks above the bounds are skipped.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ptr;
@@ -11,20 +10,19 @@ use serde_json::Value;
 
 use super::convert::component;
 
-/// The most parts of a schema, with all that it refers to written in its place. The largest of
-/// GitHub's has 4,443.
+/// Maximum number of parts of a schema, with all references expanded. The largest of GitHub's has 4,443.
 const MAX_PARTS: u64 = 100_000;
 
-/// How deep these may nest. GitHub's nest 16 levels deep.
+/// Maximum depth of these parts. GitHub's nest 16 levels deep.
 const MAX_DEPTH: usize = 128;
 
-/// How deep parts of a schema that contains itself may be applied within one another, for one value.
+/// Maximum nesting of the parts of a recursive schema, for one value.
 const MAX_APPLIED_DEPTH: usize = 384;
 
-/// How often they may be applied to one value.
+/// Maximum number of applications of these parts to one value.
 const MAX_APPLIED: u64 = 1_000_000;
 
-/// A schema that was converted, with what is known of it.
+/// A converted schema, with the results of the analysis.
 pub(super) struct Converted {
     pub(super) schema: Value,
     parts: u64,
@@ -35,22 +33,22 @@ pub(super) struct Converted {
 /// A reference to a component.
 struct Reference {
     name: String,
-    /// How deep it stands.
+    /// The depth of the reference.
     depth: usize,
-    /// Whether it is about the same value, and not about a property or an item of it.
+    /// Whether it applies to the same value, and not to a property or an item of it.
     is_here: bool,
 }
 
-/// What a schema is made of altogether.
+/// The total extent of a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Extent {
-    /// A check takes at most so many steps for each part of a value.
+    /// A check takes at most this many steps for each part of a value.
     Bounded,
-    /// It contains itself in a property or an item: what a check takes depends on the value.
+    /// The schema contains itself in a property or an item: the cost of a check depends on the value.
     Recursive,
-    /// It consists of itself, and says nothing by it.
+    /// The schema refers only to itself, and so states nothing.
     Circular,
-    /// A check may take too much.
+    /// A check might exceed the bounds.
     Excessive,
 }
 
@@ -73,12 +71,12 @@ impl Converted {
         Self { parts, depth: deepest, references, schema }
     }
 
-    /// The components that it refers to.
+    /// Returns the components that it refers to.
     pub(super) fn references(&self) -> impl Iterator<Item = &str> {
         self.references.iter().map(|reference| reference.name.as_str())
     }
 
-    /// What it is made of, with the components that it refers to.
+    /// Returns the extent, including the referenced components.
     pub(super) fn extent(&self, components: &BTreeMap<String, Self>) -> Extent {
         if self.followed(components, |reference| reference.is_here).is_none() {
             return Extent::Circular;
@@ -90,8 +88,8 @@ impl Converted {
         }
     }
 
-    /// Its parts and depth, with those of the components that it refers to; `None` if one of these
-    /// is within itself. Only some references are followed.
+    /// Returns the parts and depth, including the referenced components; `None` if one of these contains
+    /// itself. Only some references are followed.
     fn followed<'s>(
         &'s self,
         components: &'s BTreeMap<String, Self>,
@@ -102,8 +100,8 @@ impl Converted {
             followed.map(|reference| (reference.name.as_str(), false))
         };
         let mut known: HashMap<&str, Option<(u64, usize)>> = HashMap::new();
-        // Each component is looked at twice: before and after what it refers to. There is no
-        // recursion, since a chain of references may be as long as the document.
+        // Each component is visited twice: before and after its references. This is not recursive, since a
+        // chain of references can be as long as the document.
         let mut open: Vec<(&str, bool)> = next(self).collect();
         while let Some((name, is_after)) = open.pop() {
             let Some(component) = components.get(name) else { continue };
@@ -123,7 +121,7 @@ impl Converted {
         Some(self.taken(&known, follows))
     }
 
-    /// The parts and depth, with what is known of the components that it refers to.
+    /// Returns the parts and depth, from the known extents of the referenced components.
     fn taken(
         &self,
         known: &HashMap<&str, Option<(u64, usize)>>,
@@ -137,15 +135,15 @@ impl Converted {
         })
     }
 
-    /// Whether a value can be checked, by a schema that contains itself.
+    /// Returns whether a value can be checked against a recursive schema.
     pub(super) fn can_check(&self, value: &Value, components: &BTreeMap<String, Self>) -> bool {
         let mut measure = Measure { components, known: HashMap::new() };
         measure.applied(&self.schema, value, 0).is_some_and(|applied| applied <= MAX_APPLIED)
     }
 }
 
-/// Counts how often parts of a schema are applied to parts of a value. The schema does not consist of
-/// itself, so that this ends.
+/// Counts how often parts of a schema are applied to parts of a value. The schema does not refer only to
+/// itself, so the count terminates.
 struct Measure<'a> {
     components: &'a BTreeMap<String, Converted>,
     /// By schema and value.
@@ -153,7 +151,7 @@ struct Measure<'a> {
 }
 
 impl Measure<'_> {
-    /// `None` if it is too much.
+    /// `None` if the bound is exceeded.
     fn applied(&mut self, schema: &Value, value: &Value, depth: usize) -> Option<u64> {
         let key = (ptr::from_ref(schema), ptr::from_ref(value));
         if let Some(known) = self.known.get(&key) {

@@ -1,4 +1,4 @@
-//! The types of this library that are written by hand, held against what they mirror.
+//! Compares the hand-written types of this library with the description.
 
 use schemars::{JsonSchema, schema_for};
 use serde_json::Value;
@@ -6,16 +6,16 @@ use serde_json::Value;
 use super::document::Document;
 use super::undocumented::parts_at;
 
-/// Makes sure that a type reads what the document says that an operation answers with a status: each
-/// of its properties is documented there, under the same name and with a type that it reads, and
-/// what it must have is always sent.
+/// Asserts that a type matches the description of an operation's response with a status. Each of its
+/// properties is documented there, under the same name and with a compatible type, and its required
+/// properties are always sent.
 pub(crate) fn assert_reads<T: JsonSchema>(operation: &str, status: u16) {
     let document = Document::built_in();
     let response = document.operation(operation).unwrap().response(status).unwrap();
     assert_mirrors::<T>(operation, &response.content["application/json"].schema.value);
 }
 
-/// The same for a component of the document.
+/// Asserts the same for a component of the description.
 pub(crate) fn assert_reads_component<T: JsonSchema>(name: &str) {
     let components = Document::built_in().schemas().components();
     assert_mirrors::<T>(name, &components[name]);
@@ -70,7 +70,7 @@ fn resolved<'a>(own: &'a Value, root: &'a Value) -> &'a Value {
     }
 }
 
-/// What a type reads; nothing said is anything.
+/// The types that a type reads; any type if nothing is specified.
 fn types(own: &Value, root: &Value) -> Vec<String> {
     let mut types = named(&own["type"]);
     if own.get("anyOf").is_some() {

@@ -1,10 +1,11 @@
-//! How deep JSON nests. What reads it recurses, and a thread's stack is finite.
+//! Nesting depth of JSON. Decoders recurse, and the stack of a thread is finite.
 
 use serde_json::Value;
 
 pub(crate) use super::drift::nesting::{MAX_NESTING, is_too_deep};
 
-/// Whether JSON text nests more deeply than [`MAX_NESTING`], before it is read. What is no JSON may be either.
+/// Returns whether JSON text nests more deeply than [`MAX_NESTING`], without parsing it. Text that is not
+/// JSON can give either result.
 pub(super) fn is_text_too_deep(json: &[u8]) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in json {
@@ -57,7 +58,7 @@ mod tests {
         })
     }
 
-    /// The drop of what nests deeply recurses.
+    /// Dropping a deeply nested value recurses.
     fn forget(mut value: Value) {
         loop {
             let below = match &mut value {

@@ -1,4 +1,4 @@
-//! One operation, as the document describes it.
+//! One operation of the OpenAPI description.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use super::room::Room;
 use super::schema::Schema;
 use crate::operation::Location;
 
-/// One operation of GitHub's API, as the document describes it.
+/// One operation of GitHub's API, as the OpenAPI description defines it.
 pub struct DocumentedOperation {
     id: String,
     method: Method,
@@ -27,13 +27,13 @@ pub struct DocumentedOperation {
     pub(crate) responses: BTreeMap<String, Response>,
 }
 
-/// A parameter of the path, the query or a header.
+/// A parameter in the path, the query or a header.
 pub struct DocumentedParameter {
     name: String,
     location: Location,
     required: bool,
     multi_segment: bool,
-    /// The longest page, where the parameter is a page's length and its description says so.
+    /// The maximum page length, if the parameter is a page length and its description names a maximum.
     pub(crate) max_per_page: Option<u64>,
     pub(crate) schema: Schema,
     pub(crate) example: Option<Value>,
@@ -64,7 +64,7 @@ pub(crate) struct RequestBody {
     pub(crate) content: Content,
 }
 
-/// What an operation answers with some status.
+/// The response of an operation with one status.
 pub(crate) struct Response {
     pub(crate) headers: BTreeMap<String, Schema>,
     pub(crate) content: Content,
@@ -75,75 +75,75 @@ pub(crate) type Content = BTreeMap<String, MediaType>;
 
 pub(crate) struct MediaType {
     pub(crate) schema: Schema,
-    /// What the document allows in words only (our overlay's `x-octowire-also-accepts`).
+    /// Schemas that the description allows only in its text (our overlay's `x-octowire-also-accepts`).
     pub(super) also: Vec<Schema>,
-    /// The first example. `null` counts as none: the document has it where nobody wrote one.
+    /// The first example. `null` counts as none: the description has it where an example is missing.
     pub(crate) example: Option<Value>,
 }
 
 impl DocumentedOperation {
-    /// GitHub's name for it, such as `issues/list-for-repo`.
+    /// Returns GitHub's name, such as `issues/list-for-repo`.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The HTTP method.
+    /// Returns the HTTP method.
     #[must_use]
     pub fn method(&self) -> &Method {
         &self.method
     }
 
-    /// The path as a template, such as `/repos/{owner}/{repo}/issues`.
+    /// Returns the path template, such as `/repos/{owner}/{repo}/issues`.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// GitHub's page about the operation.
+    /// Returns the URL of GitHub's page about the operation.
     #[must_use]
     pub fn documentation_url(&self) -> &str {
         &self.documentation_url
     }
 
-    /// Whether GitHub says that it will go away.
+    /// Returns whether GitHub has deprecated the operation.
     #[must_use]
     pub fn is_deprecated(&self) -> bool {
         self.deprecated
     }
 
-    /// The rate limit that calls count against, as
+    /// Returns the rate limit resource that calls count against, like
     /// [`Operation::rate_limit`](crate::Operation::rate_limit).
     #[must_use]
     pub fn rate_limit(&self) -> &str {
         &self.rate_limit
     }
 
-    /// The parameters of the path, the query and headers.
+    /// Returns the parameters in the path, the query and headers.
     #[must_use]
     pub fn parameters(&self) -> &[DocumentedParameter] {
         &self.parameters
     }
 
-    /// The parameter of this name at this place.
+    /// Returns the parameter with this name and location.
     #[must_use]
     pub fn parameter(&self, location: Location, name: &str) -> Option<&DocumentedParameter> {
         let mut all = self.parameters.iter();
         all.find(|parameter| parameter.location == location && parameter.name == name)
     }
 
-    /// The statuses that the document lists, such as `200`, `2XX` or `default`.
+    /// Returns the statuses that the description lists, such as `200`, `2XX` or `default`.
     pub fn statuses(&self) -> impl Iterator<Item = &str> {
         self.responses.keys().map(String::as_str)
     }
 
-    /// The media types of the bodies that it takes; none if it takes no body.
+    /// Returns the media types of the request body; none if the operation takes no body.
     pub fn request_media_types(&self) -> impl Iterator<Item = &str> {
         let content = self.request_body.iter().flat_map(|body| body.content.keys());
         content.map(String::as_str)
     }
 
-    /// What it answers with this status.
+    /// Returns the response with this status.
     pub(crate) fn response(&self, status: u16) -> Option<&Response> {
         let range = format!("{}XX", status / 100);
         let named = self.responses.get(&status.to_string()).or_else(|| self.responses.get(&range));
@@ -155,7 +155,7 @@ impl DocumentedOperation {
         parameter.is_some_and(|parameter| parameter.multi_segment)
     }
 
-    /// Reads an operation; `None` if there is no room for it.
+    /// Reads an operation; `None` if the document's bound on copied values is exceeded.
     pub(super) fn read(
         path: &str,
         method: Method,
@@ -168,7 +168,7 @@ impl DocumentedOperation {
         for parameter in shared.iter().chain(&raw.parameters) {
             let parameter = resolve(&parameter.0, &components.parameters);
             let Some(parameter) = DocumentedParameter::read(parameter, room)? else { continue };
-            // What an operation says of a parameter goes before what its path says.
+            // Parameters of an operation override those of its path.
             parameters.retain(|p| p.name != parameter.name || p.location != parameter.location);
             parameters.push(parameter);
         }
@@ -201,31 +201,32 @@ impl DocumentedOperation {
 }
 
 impl DocumentedParameter {
-    /// The name as GitHub spells it, such as `per_page`.
+    /// Returns the name in GitHub's spelling, such as `per_page`.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Where the value goes.
+    /// Returns the location of the value.
     #[must_use]
     pub fn location(&self) -> Location {
         self.location
     }
 
-    /// Whether a request must have it.
+    /// Returns whether a request must have the parameter.
     #[must_use]
     pub fn is_required(&self) -> bool {
         self.required
     }
 
-    /// Whether the value of a path parameter may contain `/`, as a file's path does.
+    /// Returns whether the value of a path parameter can contain `/`, like the path of a file.
     #[must_use]
     pub fn is_multi_segment(&self) -> bool {
         self.multi_segment
     }
 
-    /// Reads a parameter, unless it is none; `None` if there is no room for it.
+    /// Reads a parameter. Returns `None` if it is not one, or if the document's bound on copied values is
+    /// exceeded.
     fn read(parameter: &Value, room: &mut Room) -> Option<Option<Self>> {
         let location = match parameter["in"].as_str() {
             Some("path") => Location::Path,
@@ -261,7 +262,7 @@ impl Response {
     }
 }
 
-/// The rate limit of a path, where the document does not name one.
+/// The rate limit resource of a path, where the description does not name one.
 fn usual_limit(path: &str) -> &'static str {
     match path {
         "/rate_limit" => "none",
@@ -292,7 +293,7 @@ fn content(body: &Value, components: &Components, room: &mut Room) -> Option<Con
 
 fn example<'a>(media_type: &'a Value, components: &'a Components) -> Option<&'a Value> {
     let examples = media_type["examples"].as_object();
-    // `build/embed.rs` says which is the first; a sorted map does not.
+    // `build/embed.rs` marks the first one; a sorted map does not keep the order.
     let named = media_type["x-octowire-first-example"].as_str();
     let first = examples.and_then(|examples| match named {
         Some(name) => examples.get(name),
@@ -302,7 +303,7 @@ fn example<'a>(media_type: &'a Value, components: &'a Components) -> Option<&'a 
     first.or_else(|| media_type.get("example")).filter(|example| !example.is_null())
 }
 
-/// What `#/components/…/name` points at.
+/// Resolves `#/components/…/name`.
 fn resolve<'a>(value: &'a Value, components: &'a BTreeMap<String, Raw>) -> &'a Value {
     let name = value["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
     match name.and_then(|name| components.get(name)) {
@@ -311,7 +312,7 @@ fn resolve<'a>(value: &'a Value, components: &'a BTreeMap<String, Raw>) -> &'a V
     }
 }
 
-/// A part of the document as it is.
+/// A part of the document, unchanged.
 #[derive(Deserialize)]
 #[serde(transparent)]
 pub(super) struct Raw(Value);

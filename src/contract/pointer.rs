@@ -1,16 +1,16 @@
-//! Places in JSON: pointers (RFC 6901), and the paths that are shown to people.
+//! Locations in JSON: pointers (RFC 6901), and JSON paths for messages.
 
-/// A property's name as a part of a pointer.
+/// Encodes a property's name as a segment of a pointer.
 pub(crate) fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// A part of a pointer as the name that it stands for.
+/// Decodes a segment of a pointer.
 pub(crate) fn unescaped(part: &str) -> String {
     part.replace("~1", "/").replace("~0", "~")
 }
 
-/// A pointer as a JSON path, from `$`.
+/// Converts a pointer into a JSON path, from `$`.
 pub(super) fn json_path(pointer: &str) -> String {
     let mut path = "$".to_owned();
     for part in pointer.split('/').skip(1) {

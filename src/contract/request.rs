@@ -1,4 +1,4 @@
-//! A request held against the document.
+//! Validation of requests.
 
 use std::collections::{BTreeSet, HashSet};
 use std::ptr;
@@ -17,7 +17,7 @@ use super::router::MAX_PATH_BYTES;
 use super::schema::Schemas;
 use crate::operation::Location;
 
-/// A request, as [`Document::check_request`] takes it.
+/// A request, as the input of [`Document::check_request`].
 #[derive(Clone, Copy, Debug)]
 pub struct CheckRequest<'a> {
     method: &'a Method,
@@ -28,15 +28,15 @@ pub struct CheckRequest<'a> {
 }
 
 impl<'a> CheckRequest<'a> {
-    /// A request of this method for a path below the API's address, encoded as it is sent, with
-    /// the query if there is one.
+    /// Creates a request with a method and a path below the API's base URL, encoded as it is sent, with the
+    /// query if there is one.
     #[must_use]
     pub fn new(method: &'a Method, path_and_query: &'a str, headers: &'a HeaderMap) -> Self {
         let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
         Self { method, path, query, headers, body: b"" }
     }
 
-    /// The same with the query apart.
+    /// Creates a request with a separate query.
     #[cfg(feature = "testing")]
     pub(crate) fn of(
         method: &'a Method,
@@ -47,7 +47,7 @@ impl<'a> CheckRequest<'a> {
         Self { method, path, query, headers, body: b"" }
     }
 
-    /// The body; there is none by default.
+    /// Sets the body; none by default.
     #[must_use]
     pub fn body(mut self, body: &'a [u8]) -> Self {
         self.body = body;
@@ -55,7 +55,7 @@ impl<'a> CheckRequest<'a> {
     }
 }
 
-/// The operation that a request is for, and what it is sent.
+/// The operation of a request, and the values that the request passes to it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Matched<'a> {
@@ -63,23 +63,23 @@ pub struct Matched<'a> {
     pub operation: &'a DocumentedOperation,
     /// The parameters in the path, decoded.
     pub path: Vec<(String, String)>,
-    /// The parameters in the query, decoded, in their order.
+    /// The parameters in the query, decoded and in order.
     pub query: Vec<(String, String)>,
     /// The body, if it is JSON.
     pub body: Option<Value>,
-    /// What is not as the document says.
+    /// The deviations from the description.
     pub deviations: Vec<Deviation>,
-    /// The parameters in the path that have an id instead of a name, as in GitHub's own links.
+    /// The path parameters that have an id instead of a name, as in GitHub's own links.
     #[cfg_attr(not(feature = "testing"), allow(dead_code))]
     pub(crate) by_id: &'static [&'static str],
 }
 
 impl Document {
-    /// Finds the operation that a request is for, and what is not as the document says. Paths by id,
-    /// such as `/repositories/1296269/issues`, are those of the operation that they stand for.
+    /// Finds the operation of a request, and the request's deviations. Paths by id, such as
+    /// `/repositories/1296269/issues`, match the operation of the corresponding path by name.
     ///
-    /// Checked are the parameters of the path and the query (which the document must know, with their
-    /// types and values), the ones it requires, and the JSON body with all its properties.
+    /// The check covers the parameters in the path and the query (unknown names, types and values), required
+    /// parameters, and the JSON body with all its properties.
     ///
     /// # Errors
     /// If no operation has this method and path.
@@ -115,7 +115,7 @@ impl Document {
         Ok(matched)
     }
 
-    /// What could have been meant by a path that is known with another method.
+    /// Suggests the methods that a path has, if it is known with another method.
     fn other_methods(&self, path: &str) -> String {
         if path.len() > MAX_PATH_BYTES {
             return format!("the path is longer than {MAX_PATH_BYTES} bytes");
@@ -136,26 +136,26 @@ impl Document {
 }
 
 impl Matched<'_> {
-    /// The value of a path parameter, decoded.
+    /// Returns the value of a path parameter, decoded.
     #[must_use]
     pub fn path_parameter(&self, name: &str) -> Option<&str> {
         value_of(&self.path, name)
     }
 
-    /// The first value of a query parameter, decoded.
+    /// Returns the first value of a query parameter, decoded.
     #[must_use]
     pub fn query_parameter(&self, name: &str) -> Option<&str> {
         value_of(&self.query, name)
     }
 }
 
-/// The first value of this name.
+/// The first value with this name.
 pub(crate) fn value_of<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
     let (_, value) = pairs.iter().find(|(known, _)| known == name)?;
     Some(value)
 }
 
-/// As many unknown parameters of one request are told.
+/// Maximum number of unknown parameters that are reported for one request.
 const MAX_UNKNOWN: usize = 64;
 
 struct Check<'a> {
@@ -236,10 +236,10 @@ impl Check<'_> {
         }
     }
 
-    /// Checks the body, and gives it if it is JSON.
+    /// Checks the body, and returns it if it is JSON.
     fn body(&mut self, request: CheckRequest<'_>) -> Option<Value> {
         let Some(described) = &self.operation.request_body else {
-            // Clients send `{}` to what takes nothing.
+            // Clients send `{}` to operations without a body.
             if !matches!(request.body, b"" | b"{}" | b"null") {
                 let message = "unexpected body";
                 self.add(DeviationKind::UnexpectedBody, "$", message);
@@ -257,7 +257,7 @@ impl Check<'_> {
         let content_type = request.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let content_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
         let content_type = content_type.trim().to_ascii_lowercase();
-        // GitHub reads JSON whatever it is called, as what `curl -d` sends is.
+        // GitHub reads JSON whatever its media type, such as the one that `curl -d` sends.
         let MediaType { schema, also, .. } = described.content.get(&content_type).or(json)?;
         if json.is_none() && !is_json(&content_type) {
             return None;
@@ -283,7 +283,7 @@ impl Check<'_> {
     }
 }
 
-/// Lists are sent as `a[]` as well.
+/// Lists can also be sent as `a[]`.
 fn is_named(parameter: &DocumentedParameter, name: &str) -> bool {
     is_called(parameter.name(), name)
 }
@@ -292,9 +292,9 @@ fn is_called(parameter: &str, name: &str) -> bool {
     parameter == name || name.strip_suffix("[]") == Some(parameter)
 }
 
-/// Text from a URL or a header as the type that its schema asks for; as text if it is none.
+/// Converts text from a URL or a header into the type of its schema; keeps the text if it does not convert.
 pub(super) fn typed(text: &str, schema: &Value, schemas: &Schemas) -> Value {
-    // Of variants, the first that asks for a type which the text has.
+    // Of the variants, the first whose type the text has.
     let asked =
         leaves(schema, schemas).into_iter().find_map(|schema| match schema["type"].as_str() {
             Some("integer" | "number") => serde_json::from_str(text).ok().filter(Value::is_number),
@@ -304,8 +304,8 @@ pub(super) fn typed(text: &str, schema: &Value, schemas: &Schemas) -> Value {
     asked.unwrap_or_else(|| json!(text))
 }
 
-/// The schema, or all its variants, in their order: each once, since variants may refer to one
-/// another in a circle.
+/// The schema, or all its variants in order. Each appears once, since variants can refer to one another in a
+/// cycle.
 fn leaves<'a>(schema: &'a Value, schemas: &'a Schemas) -> Vec<&'a Value> {
     let (mut leaves, mut seen, mut open) = (Vec::new(), HashSet::new(), vec![schema]);
     while let Some(schema) = open.pop() {

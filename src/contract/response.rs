@@ -1,4 +1,4 @@
-//! An answer held against the document.
+//! Validation of responses.
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, StatusCode};
@@ -9,7 +9,7 @@ use super::document::Document;
 use super::operation::{Content, DocumentedOperation, MediaType};
 use super::pointer::json_path;
 
-/// An answer, as [`Document::check_response`] takes it.
+/// A response, as the input of [`Document::check_response`].
 #[derive(Clone, Copy, Debug)]
 pub struct CheckResponse<'a> {
     method: &'a Method,
@@ -20,7 +20,8 @@ pub struct CheckResponse<'a> {
 }
 
 impl<'a> CheckResponse<'a> {
-    /// An answer to a request of this method: its status, headers and body, as they came.
+    /// Creates the response to a request with this method: its status, headers and body, as they were
+    /// received.
     #[must_use]
     pub fn new(
         method: &'a Method,
@@ -31,10 +32,11 @@ impl<'a> CheckResponse<'a> {
         Self { method, status, headers, body, accept: None }
     }
 
-    /// The `Accept` header of the request, if it was another than GitHub's default. What a
-    /// [media type of its own](https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api#media-types),
-    /// such as `application/vnd.github.raw+json`, is answered with is checked only if the document
-    /// describes that media type.
+    /// Sets the `Accept` header of the request, if it was not GitHub's default. The response to a [custom
+    /// media
+    /// type](https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api#media-types),
+    /// such as `application/vnd.github.raw+json`, is checked only if the description contains that media
+    /// type.
     #[must_use]
     pub fn accept(mut self, accept: Option<&'a str>) -> Self {
         let default =
@@ -45,18 +47,18 @@ impl<'a> CheckResponse<'a> {
 }
 
 impl Document {
-    /// What an answer of an operation has that the document does not say; nothing if all is well.
+    /// Returns the deviations of an operation's response; empty if there are none.
     ///
-    /// - The status must be listed, but for those that any call may get: 304, 400, 401, 403, 404, 422,
+    /// - The status must be listed, except for those that any call can return: 304, 400, 401, 403, 404, 422,
     ///   429, 451 and 5xx. See GitHub's
     ///   [troubleshooting](https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api).
-    /// - Headers that the document describes must fit.
-    /// - A JSON body must fit its schema: property by property, with the values that are listed.
-    ///   Formats, such as `date-time`, are not checked.
-    /// - A property that the document does not name is a deviation as well
+    /// - Headers that the description defines must match.
+    /// - A JSON body must match its schema: property by property, with the listed values. Formats, such as
+    ///   `date-time`, are not checked.
+    /// - A property that the description does not name is a deviation as well
     ///   ([`UndocumentedProperty`](DeviationKind::UndocumentedProperty)).
     ///
-    /// At most 64 deviations of either sort are told of one body.
+    /// At most 64 deviations of either sort are reported for one body.
     #[must_use]
     pub fn check_response(
         &self,
@@ -110,7 +112,7 @@ impl Check<'_> {
             return;
         }
         if content.is_empty() {
-            // `{}` and `null` are how some endpoints say that there is nothing to say.
+            // Some endpoints send `{}` or `null` instead of an empty body.
             let nothing = matches!(answer.body, b"" | b"{}" | b"null");
             if !nothing && answer.status.is_success() && answer.accept.is_none() {
                 let message = format!("unexpected body of {} bytes", answer.body.len());
@@ -143,7 +145,7 @@ impl Check<'_> {
         }
         let value = match serde_json::from_slice::<Value>(answer.body) {
             Ok(value) => value,
-            // What a nullable body is sent as.
+            // The representation of a nullable body.
             Err(_) if answer.body.is_empty() => Value::Null,
             Err(error) => {
                 return self.add(
@@ -164,12 +166,12 @@ impl Check<'_> {
     }
 }
 
-/// What any call may get, whether or not its operation lists it.
+/// Statuses that any call can return, whether or not its operation lists them.
 fn is_general(status: u16) -> bool {
     matches!(status, 304 | 400 | 401 | 403 | 404 | 422 | 429 | 451 | 500..)
 }
 
-/// The media type, without parameters and in lower case.
+/// Returns the media type, without parameters and in lower case.
 fn media_type(headers: &HeaderMap) -> String {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let value = value.split(';').next().unwrap_or_default();
@@ -180,13 +182,13 @@ fn find<'a>(content: &'a Content, named: &str) -> Option<(&'a String, &'a MediaT
     let exact = content.get_key_value(named);
     // Some entries have parameters: `text/html; charset=utf-8`.
     let alike = || content.iter().find(|(name, _)| plain(name) == plain(named));
-    // `application/json` describes the answers of GitHub's own media types as well.
+    // `application/json` also describes the responses with GitHub's own media types.
     let json = || content.get_key_value("application/json").filter(|_| is_json(named));
     let range = || content.get_key_value("*/*");
     exact.or_else(alike).or_else(json).or_else(range)
 }
 
-/// A media type without its parameters, GitHub's version and `+json`.
+/// Returns a media type without its parameters, GitHub's version and `+json`.
 fn plain(media_type: &str) -> String {
     let name = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let name = name.strip_suffix("+json").unwrap_or(&name);

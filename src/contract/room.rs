@@ -1,16 +1,16 @@
-//! Room for what operations copy of a document.
+//! Bound on the parts that operations copy from a document.
 //!
-//! Many operations may refer to the same large component, and each has it written in its place: a
-//! small document may become more than there is memory for.
+//! Many operations can refer to the same large component, and each copies it: a small document could exhaust
+//! the memory.
 
 use serde_json::Value;
 
 use super::nesting::count_up_to;
 
-/// The most values that all operations of a document have together. GitHub's have a million.
+/// Maximum number of values of all operations of a document. GitHub's have a million.
 const MAX_VALUES: usize = 20_000_000;
 
-/// What is left for the operations of one document.
+/// The remaining number of values for the operations of one document.
 pub(super) struct Room {
     values: usize,
 }
@@ -22,7 +22,7 @@ impl Default for Room {
 }
 
 impl Room {
-    /// Copies a part of the document, if there is room for it.
+    /// Copies a part of the document, if the bound permits.
     pub(super) fn copy(&mut self, part: &Value) -> Option<Value> {
         let count = count_up_to(part, self.values)?;
         self.values = self.values.saturating_sub(count);

@@ -1,10 +1,10 @@
-//! Finds the operation that a request is for.
+//! Finds the operation of a request.
 //!
-//! A tree over the segments of the path templates. Where several templates fit, the more literal
-//! one wins, segment by segment: `releases/latest` before `releases/{release_id}`.
+//! A tree over the segments of the path templates. If several templates match, the more literal one wins,
+//! segment by segment: `releases/latest` before `releases/{release_id}`.
 //!
-//! A search takes at most some steps for each node of the tree and each segment of the path: what
-//! failed once is not tried again.
+//! The number of steps of a search is proportional to the nodes of the tree times the segments of the path: a
+//! failed branch is not searched again.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -14,11 +14,11 @@ use percent_encoding::percent_decode_str;
 
 use super::operation::DocumentedOperation;
 
-/// The longest path that is looked up, in bytes. The longest of GitHub's have the path of a file,
-/// of at most 4,096 bytes, each of which percent-encoding may make three.
+/// Maximum length of a path, in bytes. The longest of GitHub's contain the path of a file, which has at most
+/// 4,096 bytes; percent-encoding can triple each.
 pub(crate) const MAX_PATH_BYTES: usize = 16 * 1024;
 
-/// The most segments of a template: a search is as deep as the longest one. GitHub's have 12.
+/// Maximum number of segments of a template, which bounds the depth of a search. GitHub's have 12.
 pub(super) const MAX_TEMPLATE_SEGMENTS: usize = 64;
 
 #[derive(Default)]
@@ -26,7 +26,7 @@ pub(super) struct Router {
     root: Node,
 }
 
-/// The operation that was found, and what the path says for its parameters.
+/// The operation that was found, and the values of its parameters in the path.
 pub(super) struct Target {
     pub(super) index: usize,
     pub(super) parameters: Vec<(String, String)>,
@@ -37,10 +37,10 @@ pub(super) struct Target {
 #[derive(Default)]
 struct Node {
     literals: HashMap<String, Node>,
-    /// Segments that are more than one parameter, such as `{base}...{head}`.
+    /// A segment with more than one parameter, such as `{base}...{head}`.
     patterns: Vec<(Pattern, Node)>,
     parameter: Option<Box<Node>>,
-    /// A parameter whose value may contain `/`.
+    /// A parameter whose value can contain `/`.
     multi_segment: Option<Box<Node>>,
     leaves: HashMap<String, Leaf>,
 }
@@ -106,18 +106,18 @@ impl Router {
         Ok(())
     }
 
-    /// `path` is as it was sent: still percent-encoded, so that `%2F` does not end a segment. One
-    /// that is longer than [`MAX_PATH_BYTES`] is no path of any operation.
+    /// `path` is as it was sent: still percent-encoded, so that `%2F` does not end a segment. A path longer
+    /// than [`MAX_PATH_BYTES`] matches no operation.
     pub(super) fn find(&self, method: &str, path: &str) -> Option<Target> {
         self.search(method, path).0
     }
 
-    /// Returns how many steps the search took as well.
+    /// Also returns the number of steps of the search.
     fn search(&self, method: &str, path: &str) -> (Option<Target>, usize) {
         if path.len() > MAX_PATH_BYTES {
             return (None, 0);
         }
-        // GitHub answers HEAD wherever it answers GET; the HTTP server leaves the body out.
+        // GitHub supports HEAD wherever it supports GET; the HTTP server leaves the body out.
         let method = if method == "HEAD" { "GET" } else { method };
         let segments: Vec<Cow<'_, str>> =
             segments(path).map(|segment| percent_decode_str(segment).decode_utf8_lossy()).collect();
@@ -138,25 +138,25 @@ impl Router {
     }
 }
 
-/// One look at a path.
+/// One search for a path.
 struct Search<'s> {
     method: &'s str,
     segments: &'s [Cow<'s, str>],
-    /// What the parameters of the way to the node at hand stand for.
+    /// The values of the parameters on the way to the current node.
     values: Vec<String>,
-    /// Nodes below which no leaf is for the segments from this one on. Which values led to the
-    /// node does not matter to that.
+    /// Nodes below which no leaf matches the segments from this one on. The result does not depend on the
+    /// values that led to the node.
     failed: HashSet<(*const Node, usize)>,
-    /// Nodes behind a parameter with `/` in its value, with the first of the segments from which
-    /// on the search below them fails, however many segments the value takes.
+    /// Nodes behind a parameter with `/` in its value, with the first segment from which the search below
+    /// them fails, independent of the number of segments in the value.
     fails_from: HashMap<*const Node, usize>,
-    /// How often a node was looked at.
+    /// The number of visited nodes.
     steps: usize,
 }
 
 impl<'s> Search<'s> {
-    /// The leaf for the segments from `at` on, below this node; `values` grows by what its
-    /// parameters stand for.
+    /// Returns the leaf for the segments from `at` on, below this node, and appends the values of its
+    /// parameters to `values`.
     fn below<'r>(&mut self, node: &'r Node, at: usize) -> Option<&'r Leaf> {
         self.steps = self.steps.saturating_add(1);
         if self.failed.contains(&(ptr::from_ref(node), at)) {
@@ -198,15 +198,15 @@ impl<'s> Search<'s> {
         self.multi_segment(node.multi_segment.as_deref()?, at)
     }
 
-    /// The shortest value first, so that `branches/a/b/protection` is the protection of `a/b` and
-    /// not a branch of that name.
+    /// The shortest value first, so that `branches/a/b/protection` is the protection of `a/b` and not a
+    /// branch with that name.
     fn multi_segment<'r>(&mut self, node: &'r Node, at: usize) -> Option<&'r Leaf> {
         let first = at.saturating_add(1);
         let known = self.fails_from.get(&ptr::from_ref(node)).copied();
         let ends = known.unwrap_or_else(|| self.segments.len().saturating_add(1));
         let place = self.values.len();
         for end in first..ends {
-            // The value is made once it is known how long it is.
+            // The value is built once its length is known.
             self.values.push(String::new());
             if let Some(leaf) = self.below(node, end) {
                 let value = self.segments.get(at..end).unwrap_or_default().join("/");
@@ -228,7 +228,7 @@ impl<'s> Search<'s> {
         Some(leaf)
     }
 
-    /// As `below`, with `captured` taken back when nothing fits.
+    /// Like `below`, but restores `captured` if nothing matches.
     fn below_with<'r>(
         &mut self,
         node: &'r Node,
@@ -272,7 +272,7 @@ impl Pattern {
         self.names.len() == 1 && self.literals.iter().all(String::is_empty)
     }
 
-    /// Whether it is the same but for the names of its parameters.
+    /// Returns whether both are the same except for the names of their parameters.
     fn is_like(&self, other: &Self) -> bool {
         self.literals == other.literals
     }

@@ -1,9 +1,9 @@
-//! Schemas of the document, and values held against them.
+//! Schemas of the description, and validation of values.
 //!
-//! OpenAPI 3.0 has a dialect of JSON Schema of its own; here it becomes
-//! [draft 4](https://json-schema.org/draft-04), which is next to it. Two things are on purpose:
-//! formats are not checked (GitHub's own examples break them), and of `oneOf` at least one variant has
-//! to fit, and not exactly one: GitHub's variants overlap.
+//! OpenAPI 3.0 has its own dialect of JSON Schema, which is converted into [draft
+//! 4](https://json-schema.org/draft-04), the closest version. There are two deliberate differences: formats
+//! are not checked, since GitHub's own examples violate them, and at least one variant of a `oneOf` has to
+//! match instead of exactly one, since GitHub's variants overlap.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -19,27 +19,27 @@ use super::nesting::{MAX_NESTING, is_too_deep};
 use super::pointer::escaped;
 use super::undocumented::undocumented;
 
-/// A schema, and what checks values against it, made when it is first needed.
+/// A schema with its validator, which is compiled on first use.
 pub(crate) struct Schema {
     pub(crate) value: Value,
     checker: OnceLock<Option<Box<Checker>>>,
 }
 
-/// What checks values.
+/// The compiled validator.
 struct Checker {
     validator: Validator,
-    /// The schema, if it contains itself: whether a value can be checked has to be looked at first.
+    /// The schema, if it is recursive: the extent of each check has to be computed first.
     recursive: Option<Converted>,
 }
 
-/// The component schemas: as the document has them, and for the checks.
+/// The component schemas: in the document's form, and in the validator's.
 pub(crate) struct Schemas {
     components: Map<String, Value>,
     converted: OnceLock<BTreeMap<String, Converted>>,
     compiler: Compiler,
 }
 
-/// Where a value does not fit, and how.
+/// The location and the kind of a mismatch between a value and its schema.
 pub(crate) struct Misfit {
     pub(crate) kind: DeviationKind,
     /// A JSON pointer (RFC 6901).
@@ -47,10 +47,10 @@ pub(crate) struct Misfit {
     pub(super) message: String,
 }
 
-/// As many misfits of one value are told; the rest would say the same.
+/// Maximum number of mismatches that are reported for one value; further ones would repeat the same.
 const MAX_MISFITS: usize = 64;
 
-/// How deep variants within variants are looked into.
+/// Maximum depth of variants within variants.
 const MAX_DEPTH: usize = 8;
 
 impl Schema {
@@ -58,7 +58,7 @@ impl Schema {
         Self { value, checker: OnceLock::new() }
     }
 
-    /// Where `value` does not fit; nowhere if there is no schema.
+    /// Returns the mismatches of `value`; none if there is no schema.
     pub(crate) fn misfits(&self, value: &Value, schemas: &Schemas) -> Vec<Misfit> {
         if is_too_deep(value) {
             let message = format!("nests more than {MAX_NESTING} levels deep");
@@ -76,7 +76,7 @@ impl Schema {
         misfits
     }
 
-    /// The JSON pointers of properties that no part of the schema names.
+    /// Returns the JSON pointers of properties that no part of the schema names.
     pub(crate) fn undocumented(&self, value: &Value, schemas: &Schemas) -> Vec<String> {
         undocumented(value, &self.value, schemas)
     }
@@ -86,9 +86,10 @@ impl Schema {
             && self.validator(value, schemas).is_none_or(|validator| validator.is_valid(value))
     }
 
-    /// What checks this value. Nothing for an absent schema, and for what cannot be checked, which
-    /// is noted: see [`Schemas::unchecked`]. `every_schema_of_the_built_in_document_is_checked`
-    /// says that no schema of the built-in document is of that sort.
+    /// Returns the validator for this value. Returns none for an absent schema, and for a schema that cannot
+    /// be checked, which is recorded: see [`Schemas::unchecked`]. The test
+    /// `every_schema_of_the_built_in_document_is_checked` ensures that the built-in document has no such
+    /// schema.
     fn validator(&self, value: &Value, schemas: &Schemas) -> Option<&Validator> {
         let checker = self.checker.get_or_init(|| schemas.checker(&self.value).map(Box::new));
         let checker = checker.as_deref()?;
@@ -113,14 +114,14 @@ impl Schemas {
         &self.components
     }
 
-    /// What is not checked, as far as it is known.
+    /// Returns the unchecked parts that are known so far.
     pub(super) fn unchecked(&self) -> Vec<String> {
         self.compiler.unchecked()
     }
 
     /// Follows `$ref`s to the schema itself.
     pub(crate) fn resolve<'a>(&'a self, mut schema: &'a Value) -> &'a Value {
-        // The bound is for references that go in a circle.
+        // The bound handles cyclic references.
         for _ in 0..16 {
             let name = schema["$ref"].as_str().and_then(component);
             match name.and_then(|name| self.components.get(name)) {
@@ -141,7 +142,7 @@ impl Schemas {
         })
     }
 
-    /// What checks values against a schema, if that can be done.
+    /// Compiles the validator of a schema, if it can be checked.
     fn checker(&self, schema: &Value) -> Option<Checker> {
         // There is none.
         if schema.is_null() {
@@ -181,7 +182,8 @@ impl Schemas {
     }
 }
 
-/// Says in the document's terms what does not fit. Of variants, those are told which are nearest.
+/// Describes a mismatch in the description's terms. Of several variants, reports the mismatches of the
+/// nearest ones.
 fn tell(error: &ValidationError<'_>, depth: usize, misfits: &mut Vec<Misfit>) {
     let pointer = error.instance_path().to_string();
     let is = shown(error.instance());
@@ -247,7 +249,7 @@ fn tell(error: &ValidationError<'_>, depth: usize, misfits: &mut Vec<Misfit>) {
     misfits.push(Misfit { kind, pointer, message });
 }
 
-/// The types that variants take, if the value is of none of them.
+/// The types of the variants, if the value has none of them.
 fn types_of(variants: &[Vec<ValidationError<'_>>]) -> Option<Vec<String>> {
     let mut types: Vec<String> = Vec::new();
     let least = variants.iter().flatten().map(depth).min()?;
@@ -268,8 +270,8 @@ fn depth(error: &ValidationError<'_>) -> usize {
     error.instance_path().to_string().matches('/').count()
 }
 
-/// The variant that fits best: whose misfits are deepest, and then fewest. One that is of another
-/// type altogether, such as `null`, is no candidate where another is.
+/// The variant that fits best: with the deepest mismatches, then the fewest. A variant of a completely
+/// different type, such as `null`, is a candidate only if there is no other.
 fn nearest<'a, 'b>(
     variants: &'a [Vec<ValidationError<'b>>],
 ) -> Option<&'a Vec<ValidationError<'b>>> {
@@ -288,7 +290,7 @@ fn nearest<'a, 'b>(
     if candidates.len() > 1 {
         candidates.sort_by_key(|errors| errors.len());
     }
-    // With several it is not known which was meant, unless one is clearly nearer.
+    // Of several variants, the intended one is unknown, unless one is clearly nearer.
     match candidates.as_slice() {
         [] => None,
         [only] => Some(only),
@@ -297,7 +299,7 @@ fn nearest<'a, 'b>(
     }
 }
 
-/// What a value is, and not what it holds.
+/// Names the type of a value, not its content.
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
@@ -310,8 +312,8 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// A value that stands where a few values are allowed, if it can not be a secret: those have digits, or
-/// are longer.
+/// A value in place of one of a few allowed values, if it cannot be a secret: secrets have digits, or are
+/// longer.
 fn short(value: &Value) -> Option<String> {
     let text = value.as_str()?;
     let letter = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-' | b'.' | b' ');

@@ -8,27 +8,27 @@ use std::hash::{Hash, Hasher};
 use super::checker::Seen;
 use super::deviation::{Deviation, DeviationKind};
 
-/// Deviations by operation, kind and place, of which so many are kept.
+/// Deviations by operation, kind and location, up to a maximum number.
 ///
-/// If one more arrives, the least severe is left out, and of those the least frequent, and of those
-/// the latest. What is left out is still counted, by a digest, so that it is kept as soon as it is
-/// more frequent than what is kept. These counts are bounded as well: if there are too many, the half
-/// that matters least is forgotten.
+/// If another one arrives, the table drops the least severe; of those the least frequent, and of those the
+/// latest. It still counts the dropped ones, by a digest, so that one returns as soon as it is more frequent
+/// than a kept one. These counts are bounded as well: if there are too many, the less relevant half is
+/// discarded.
 #[derive(Debug)]
 pub(super) struct DeviationTable {
     capacity: usize,
     kept: HashMap<Key, Kept>,
-    /// The ranks of all that is kept, the lowest first.
+    /// The ranks of all kept deviations, the lowest first.
     ranks: BTreeSet<Rank>,
     candidates: HashMap<u64, Candidate>,
-    /// How many entries were made, which numbers them.
+    /// The number of entries made so far, which numbers them.
     made: u64,
     left_out: u64,
 }
 
 type Key = (String, DeviationKind, String);
 
-/// The severity, the times, and the number of the entry, of which a later one ranks lower.
+/// The severity, the count, and the number of the entry, of which a later one ranks lower.
 type Rank = (u8, u64, Reverse<u64>, Key);
 
 #[derive(Debug)]
@@ -37,7 +37,7 @@ struct Kept {
     number: u64,
 }
 
-/// What is known of a deviation that is left out.
+/// The counts of a dropped deviation.
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
     severity: u8,
@@ -45,7 +45,7 @@ struct Candidate {
     logged: bool,
 }
 
-/// Counts of deviations that are left out, for each one that is kept.
+/// Maximum number of counts of dropped deviations, for each kept one.
 const CANDIDATES: usize = 8;
 
 impl DeviationTable {
@@ -68,12 +68,12 @@ impl DeviationTable {
         self.kept.values().map(|kept| &kept.seen)
     }
 
-    /// How often deviations were seen that are not kept.
+    /// Returns the number of occurrences of deviations that are not kept.
     pub(super) fn left_out(&self) -> u64 {
         self.left_out
     }
 
-    /// Counts a deviation. Returns whether it is kept for the first time, and is to be logged.
+    /// Counts a deviation. Returns whether it is kept for the first time, and should be logged.
     pub(super) fn note(&mut self, deviation: &Deviation, request_id: Option<&str>) -> bool {
         let place = without_indices(&deviation.path);
         let key: Key = (deviation.operation.clone(), deviation.kind, place);
@@ -101,7 +101,7 @@ impl DeviationTable {
             self.leave_out_lowest();
         }
         self.candidates.remove(&digest);
-        // All but this time were left out until now.
+        // All earlier occurrences were dropped until now.
         self.left_out = self.left_out.saturating_sub(times.saturating_sub(1));
         self.made = self.made.saturating_add(1);
         self.ranks.insert((severity, times, Reverse(self.made), key.clone()));
@@ -132,7 +132,7 @@ impl DeviationTable {
     }
 }
 
-/// The same in every run, unlike that of a map.
+/// Stable across runs, unlike the hash of a map.
 fn digest(key: &Key) -> u64 {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
@@ -187,7 +187,7 @@ mod tests {
         assert_eq!((kept(&table), table.left_out()), (vec![(0, 2), (0, 5), (0, 9)], 1));
         assert!(table.note(&deviation(DeviationKind::WrongType, 9), Some("AB:1")));
         assert_eq!((kept(&table), table.left_out()), (vec![(0, 5), (0, 9), (3, 1)], 3));
-        // What was left out comes back when it is more frequent, with all its times.
+        // A dropped deviation returns when it is more frequent, with its full count.
         for _ in 0..3 {
             table.note(&deviation(DeviationKind::UndocumentedProperty, 2), None);
         }
@@ -210,8 +210,8 @@ mod tests {
     }
 
     proptest! {
-        /// Of any sequence, the most severe and most frequent are kept, nothing is counted twice or
-        /// lost, and the same sequence gives the same.
+        /// For any sequence, the most severe and most frequent deviations are kept, none is counted twice or
+        /// lost, and the same sequence gives the same result.
         #[test]
         fn the_most_severe_and_most_frequent_are_kept(
             notes in proptest::collection::vec((0..4_usize, 0..12_usize), 0..300),
@@ -239,7 +239,7 @@ mod tests {
             };
             prop_assert_eq!(paths(&table), paths(&again));
             prop_assert!(logged >= table.len());
-            // As long as all that is left out is counted, what is kept is exact.
+            // As long as all dropped deviations are counted, the kept ones are exact.
             if exact.len() <= capacity * CANDIDATES {
                 let mut expected: Vec<_> =
                     exact.iter().map(|((kind, _), times)| (KINDS[*kind].severity(), *times)).collect();

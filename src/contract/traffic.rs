@@ -1,4 +1,4 @@
-//! The answers of a client, as they go by.
+//! Passes a client's responses to its checker.
 
 use http::header::ACCEPT;
 use http::{HeaderMap, StatusCode};
@@ -7,12 +7,12 @@ use url::Url;
 use super::response::CheckResponse;
 use crate::request::Prepared;
 
-/// Where an Enterprise Server takes uploads.
+/// The path prefix of uploads on an Enterprise Server.
 const UPLOADS: &str = "/api/uploads";
 
 impl Prepared {
-    /// Shows an answer to the client's checker, if it has one and the answer is GitHub's, and not that
-    /// of where GitHub redirects to.
+    /// Passes a response to the client's checker, if it has one and the response is GitHub's, not that of a
+    /// redirect target on another host.
     pub(crate) fn show(&self, url: &Url, status: StatusCode, headers: &HeaderMap, body: &[u8]) {
         let client = self.client().inner();
         let Some(checker) = &client.contract else { return };

@@ -1,5 +1,5 @@
-//! Properties that a body has and the document does not name: JSON Schema allows them, and for the
-//! reader of a document they are news.
+//! Properties that a body has and the description does not name. JSON Schema allows them; for a reader of the
+//! description they are undocumented.
 
 use std::collections::HashSet;
 use std::ptr;
@@ -11,27 +11,27 @@ use super::pointer::escaped;
 use super::pointer::unescaped;
 use super::schema::Schemas;
 
-/// How deep a body is looked into. GitHub's nest some ten levels deep.
+/// Maximum depth of a body that is searched. GitHub's nest some ten levels deep.
 const MAX_DEPTH: usize = 32;
 
-/// As many are told of one body.
+/// Maximum number of properties that are reported for one body.
 const MAX_FOUND: usize = 64;
 
-/// As many parts of schemas are held against parts of one body. GitHub's largest bodies take less than
-/// a tenth.
+/// Maximum number of comparisons of schema parts with parts of one body. GitHub's largest bodies take less
+/// than a tenth.
 const MAX_PARTS: usize = 10_000_000;
 
-/// The JSON pointers (RFC 6901) of properties that no part of the schema names.
+/// Returns the JSON pointers (RFC 6901) of properties that no part of the schema names.
 pub(super) fn undocumented(value: &Value, schema: &Value, schemas: &Schemas) -> Vec<String> {
     let mut look = Look { schemas, parts: 0, found: Vec::new() };
     look.at(value, &[schema], "", 0);
     look.found
 }
 
-/// One look at a body.
+/// One search of a body.
 struct Look<'a> {
     schemas: &'a Schemas,
-    /// How many parts of schemas were held against parts of the body.
+    /// The number of comparisons of schema parts with parts of the body.
     parts: usize,
     found: Vec<String>,
 }
@@ -50,7 +50,7 @@ impl Look<'_> {
                     all.iter().filter_map(|part| part["properties"].get(name)).collect()
                 };
                 let free: Vec<&Value> = all.iter().filter_map(|part| additional(part)).collect();
-                // Without any property named, the document does not say what is in it.
+                // Without any named property, the description does not define the content.
                 let open =
                     !free.is_empty() || all.iter().all(|part| !part["properties"].is_object());
                 for (name, value) in properties {
@@ -98,13 +98,13 @@ pub(crate) fn parts_at<'a>(
     parts
 }
 
-/// The schema of properties that have no name of their own, where they are allowed.
+/// The schema of properties without a name of their own, where they are allowed.
 fn additional(part: &Value) -> Option<&Value> {
     part.get("additionalProperties").filter(|additional| **additional != Value::Bool(false))
 }
 
-/// The schemas, and all that they are put together from: each once, since they may refer to one
-/// another in a circle.
+/// The schemas and all schemas that they are composed of. Each appears once, since they can refer to one
+/// another in a cycle.
 fn flatten<'a>(parts: &[&'a Value], schemas: &'a Schemas) -> Vec<&'a Value> {
     let (mut all, mut seen) = (Vec::new(), HashSet::new());
     let mut open: Vec<&'a Value> = parts.iter().rev().copied().collect();

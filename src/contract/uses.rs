@@ -1,4 +1,4 @@
-//! The operations that an application uses, pinned as they are.
+//! Pins of the operations that an application uses.
 
 use std::path::{Path, PathBuf};
 use std::{env, fmt, fs, io};
@@ -8,12 +8,12 @@ use serde_json::Value;
 use super::document::Document;
 use super::drift::{self, Report, Severity, UnknownId};
 
-/// Names the operations and webhooks that an application uses, to pin them: gives a
+/// Names the operations and webhooks that an application uses, to pin them. Returns a
 /// [`Uses`](crate::contract::Uses).
 ///
-/// Operations are named by their ids. One that the library does not have, because GitHub removed it or
-/// because its feature is off, is an error of the compiler. Webhooks are named by their keys in
-/// the document, such as `issues-opened`, and looked up when the pin is compared.
+/// Operations are named by their ids. An operation that the library does not have, because GitHub removed it
+/// or because its feature is disabled, is a compile error. Webhooks are named by their keys in the
+/// description, such as `issues-opened`, and looked up when the pin is compared.
 ///
 /// ```no_run
 /// # #[cfg(all(feature = "issues", feature = "repos"))]
@@ -40,15 +40,15 @@ macro_rules! uses {
     }};
 }
 
-/// The environment variable by which pins are written.
+/// The environment variable that makes tests write pins.
 const UPDATE: &str = "OCTOWIRE_UPDATE_PIN";
 
-/// The operations and webhooks that an application uses: what [`uses!`](crate::uses) gives.
+/// The operations and webhooks that an application uses: the result of [`uses!`](crate::uses).
 ///
-/// Their part of GitHub's document, without its prose, is kept in a file beside the tests: the pin. A
-/// test compares it with the document of the library as it is now. So a change of GitHub's shows up
-/// in the application's tests when the library is updated, with what it means and to whom; and
-/// what the application relies on can be read, and reviewed as any other change.
+/// Their part of GitHub's description, without its texts, is stored in a file beside the tests: the pin. A
+/// test compares it with the library's current description. A change by GitHub then shows in the
+/// application's tests when the library is updated, with its effects. The part of the API that the
+/// application relies on can be reviewed like any other change.
 ///
 /// `OCTOWIRE_UPDATE_PIN=1` writes the pin instead of comparing it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,19 +57,19 @@ pub struct Uses {
     fails_at: Severity,
 }
 
-/// Why there is nothing to compare, or what is different.
+/// Why a pin cannot be compared, or the differences.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PinError {
-    /// There is no pin yet.
+    /// The pin does not exist yet.
     Missing(PathBuf),
-    /// The pin can not be read or written.
+    /// The pin cannot be read or written.
     Unreadable(PathBuf, io::Error),
-    /// The pin is no pin: somebody edited it, or two changes of it were merged.
+    /// The file is not a pin: it was edited by hand, or two changes of it were merged.
     Broken(PathBuf, String),
-    /// The library's document has no such operation or webhook.
+    /// The library's description has no such operation or webhook.
     Unknown(UnknownId),
-    /// The operations or webhooks in use are not those of the pin: it has to be written anew.
+    /// The operations or webhooks in use differ from those of the pin: it has to be written again.
     OtherUses {
         /// In use, and not in the pin.
         added: Vec<String>,
@@ -79,8 +79,8 @@ pub enum PinError {
 }
 
 impl Uses {
-    /// The operations and webhooks of these names; [`uses!`](crate::uses) checks operations while it
-    /// is compiled.
+    /// Creates a set of operations and webhooks from their names; [`uses!`](crate::uses) checks the
+    /// operations at compile time.
     #[must_use]
     pub fn of(ids: impl IntoIterator<Item = &'static str>) -> Self {
         let mut ids: Vec<&'static str> = ids.into_iter().collect();
@@ -89,29 +89,29 @@ impl Uses {
         Self { ids, fails_at: Severity::Notice }
     }
 
-    /// What fails [`assert_pinned`](Self::assert_pinned), and all that is graver:
-    /// [`Severity::Notice`], which has deprecations, by default. With
-    /// [`Severity::Compatible`], any change does, but of the documentation.
+    /// Sets the lowest severity that fails [`assert_pinned`](Self::assert_pinned); [`Severity::Notice`],
+    /// which includes deprecations, by default. With [`Severity::Compatible`], any change except
+    /// documentation fails.
     #[must_use]
     pub fn failing_at(mut self, severity: Severity) -> Self {
         self.fails_at = severity;
         self
     }
 
-    /// Writes the pin, whatever it was before.
+    /// Writes the pin and replaces an existing one.
     ///
     /// # Errors
-    /// If it can not be written, or GitHub's document has no such operation or webhook.
+    /// If the pin cannot be written, or GitHub's description has no such operation or webhook.
     pub fn pin(&self, pin: impl AsRef<Path>) -> Result<(), PinError> {
         let path = pin.as_ref();
         write(path, &self.now()?).map_err(|error| PinError::Unreadable(path.to_owned(), error))
     }
 
-    /// What changed since the pin was written; writes it if `OCTOWIRE_UPDATE_PIN` is set, and then
-    /// nothing did.
+    /// Returns the changes since the pin was written. If `OCTOWIRE_UPDATE_PIN` is set, writes the pin and
+    /// returns no changes.
     ///
     /// # Errors
-    /// If the pin is not there, or can not be compared.
+    /// If the pin is missing, or cannot be compared.
     pub fn compare(&self, pin: impl AsRef<Path>) -> Result<Report, PinError> {
         let path = pin.as_ref();
         let now = self.now()?;
@@ -138,12 +138,12 @@ impl Uses {
         drift::compare(&pinned, &now).map_err(|error| broken(error.to_string()))
     }
 
-    /// Makes sure that what is used is as the pin says, but for changes that need no care.
+    /// Asserts that the used operations and webhooks match the pin, except for changes below the severity.
     ///
     /// The path is relative to the package, where Cargo runs tests.
     ///
     /// # Panics
-    /// If something changed that matters: with what changed, whom it affects, and what to do. And if
+    /// If a relevant change exists: with the change, the affected operations, and the next step. Also if
     /// there is no pin to compare.
     #[track_caller]
     pub fn assert_pinned(&self, pin: impl AsRef<Path>) {
@@ -166,7 +166,7 @@ impl Uses {
 }
 
 impl Uses {
-    /// What the library's document says.
+    /// The pin of the library's current description.
     fn now(&self) -> Result<Value, PinError> {
         drift::slice(&Document::built_in().to_json(), &self.ids).map_err(PinError::Unknown)
     }
@@ -178,7 +178,7 @@ fn fail(message: &str) -> ! {
     panic!("{message}")
 }
 
-/// Writes the pin beside its place first, so that there is never half a one.
+/// Writes to a temporary file first, so that the pin is never incomplete.
 fn write(path: &Path, slice: &Value) -> io::Result<()> {
     let text = format!("{slice:#}\n");
     if fs::read(path).is_ok_and(|there| there == text.as_bytes()) {
@@ -242,8 +242,8 @@ impl std::error::Error for PinError {
     }
 }
 
-/// Whether the library has an operation of this id, for [`uses!`](crate::uses). What has no slash is a
-/// webhook, and looked up later.
+/// Returns whether the library has an operation with this id, for [`uses!`](crate::uses). A name without a
+/// slash is a webhook, and looked up later.
 #[doc(hidden)]
 #[must_use]
 pub const fn __is_known(id: &str) -> bool {

@@ -1,4 +1,4 @@
-//! Who may look, and what a browser is told of the page.
+//! Access control of the page, and its security headers.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Shown, local};
 
-/// Lets nobody by who may not look, and adds to each answer what keeps browsers from mischief.
+/// Rejects requests without permission, and adds security headers to each response.
 pub(super) async fn guard(
     State(shown): State<Arc<Shown>>,
     request: Request,
@@ -49,7 +49,7 @@ pub(super) async fn guard(
 
 const FOREIGN: &str = "Cross-site requests are rejected.\n";
 
-/// Nothing comes from elsewhere, nothing is written into the page, and nobody frames it.
+/// No external resources, no inline content, and no frames.
 const HEADERS: [(HeaderName, HeaderValue); 8] = [
     (
         CONTENT_SECURITY_POLICY,
@@ -85,7 +85,7 @@ fn unauthorized() -> Response {
     answer
 }
 
-/// Whether the token comes as a bearer's, or as a password.
+/// Returns whether the request has the token, as a bearer token or as a password.
 fn has_token(headers: &HeaderMap, token: &str) -> bool {
     let Some(value) = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()) else {
         return false;
@@ -102,12 +102,13 @@ fn has_token(headers: &HeaderMap, token: &str) -> bool {
     colon.is_some_and(|colon| is_same(pair.get(colon + 1..).unwrap_or_default(), token))
 }
 
-/// Whether these are the same, in a time that tells nothing of either, nor of their lengths.
+/// Compares two texts in a time that depends on neither, nor on their lengths.
 fn is_same(given: &[u8], token: &str) -> bool {
     verify_slices_are_equal(&Sha256::digest(given), &Sha256::digest(token)).is_ok()
 }
 
-/// Whether a page of another site has it asked, as browsers say. Only to go to the page is for everybody.
+/// Returns whether a page of another site sent the request, according to browser headers. Navigation to the page is
+/// always allowed.
 fn is_from_elsewhere(method: &Method, headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let host = text(HOST.as_str()).unwrap_or_default();

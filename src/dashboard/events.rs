@@ -1,4 +1,4 @@
-//! What the page shows, each second or once.
+//! The data of the page, each second or once.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -17,22 +17,22 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 use super::Shown;
 use super::state::{Reader, Told};
 
-/// As long may somebody read.
+/// Maximum duration of an event stream.
 const LONGEST: Duration = Duration::from_secs(10 * 60);
 
-/// All there is, as JSON.
+/// Returns the whole state as JSON.
 pub(super) async fn once(State(shown): State<Arc<Shown>>) -> Response {
     let told = shown.tell(&mut Reader::default()).await;
     ([(CONTENT_TYPE, "application/json")], json(&told)).into_response()
 }
 
-/// All there is, and then each second what is new, as long as somebody reads: what is not read is not made.
+/// Returns the whole state, and then the changes each second, while the stream is read: unread events are not created.
 pub(super) async fn events(State(shown): State<Arc<Shown>>) -> Response {
     let Ok(place) = Arc::clone(&shown.readers).try_acquire_owned() else {
         let full = "Too many open dashboard pages: close one, or try again later.\n";
         return (StatusCode::SERVICE_UNAVAILABLE, full).into_response();
     };
-    // It is free again when the stream is dropped, or after that time: who has ceased to read does not hold it.
+    // It is free again when the stream is dropped, or after that time: a reader that has stopped does not hold it.
     let (reads, gone) = oneshot::channel::<()>();
     tokio::spawn(async move {
         let _place = place;
@@ -48,19 +48,19 @@ pub(super) async fn events(State(shown): State<Arc<Shown>>) -> Response {
         let event = Bytes::from(format!("event: {name}\ndata: {}\n\n", json(&told)));
         Some((Ok::<_, Infallible>(event), (shown, reader, Some(timer))))
     });
-    // A browser comes again by itself.
+    // A browser reconnects by itself.
     let events = events.take_while(move |_| std::future::ready(began.elapsed() < LONGEST)).inspect(
         move |_| {
             let _ = &reads;
         },
     );
-    // Proxies would wait for more.
+    // Otherwise, proxies would buffer.
     let headers =
         [(CONTENT_TYPE, "text/event-stream"), (HeaderName::from_static("x-accel-buffering"), "no")];
     (headers, Body::from_stream(events)).into_response()
 }
 
-/// What a reader is told at first, for benchmarks.
+/// Returns the first event of a stream, for benchmarks.
 #[cfg(feature = "__bench")]
 #[doc(hidden)]
 pub struct Snapshot(Arc<Shown>);
@@ -71,13 +71,13 @@ impl Snapshot {
         Shown::new(dashboard).map(Self)
     }
 
-    /// All there is, as JSON.
+    /// Returns the whole state as JSON.
     pub async fn take(&self) -> String {
         json(&self.0.tell(&mut Reader::default()).await)
     }
 }
 
-/// The first tick is at once.
+/// The first tick is immediate.
 fn each_second() -> Interval {
     let mut timer = interval(Duration::from_secs(1));
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -85,6 +85,6 @@ fn each_second() -> Interval {
 }
 
 fn json(told: &Told) -> String {
-    // Numbers and text are JSON whatever they are.
+    // Numbers and strings always have a JSON form.
     serde_json::to_string(told).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Whether a request without a token comes from a browser on this machine: what is not known to be sent by one is
+//! Checks whether a request without a token comes from a browser on this machine: a request with unknown properties is
 //! denied.
 
 use std::borrow::Cow;
@@ -10,15 +10,15 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use crate::sanitize;
 
-/// Names of headers that browsers and command-line clients send by themselves, whatever the page is: Chromium,
-/// Firefox, Safari and those made of them, `curl` and `wget`. Headers by which a proxy describes the connection in
-/// front of it are not among them, whatever they are called.
+/// Names of headers that browsers and command-line clients send by themselves, for any page: Chromium, Firefox, Safari
+/// and their derivatives, `curl` and `wget`. The list contains no header by which a proxy describes the connection in
+/// front of it, whatever its name.
 const CLIENT_HEADERS: &[&str] = &[
     "accept",
     "accept-charset",
     "accept-encoding",
     "accept-language",
-    // Firefox, after the server was found by `Alt-Svc`.
+    // Firefox, after it found the server by `Alt-Svc`.
     "alt-used",
     "authorization",
     "cache-control",
@@ -35,7 +35,7 @@ const CLIENT_HEADERS: &[&str] = &[
     "if-range",
     "if-unmodified-since",
     "keep-alive",
-    // An event stream that is read again.
+    // An event stream that is reconnected.
     "last-event-id",
     "origin",
     "pragma",
@@ -54,7 +54,7 @@ const CLIENT_HEADERS: &[&str] = &[
     "x-purpose",
     // The name of the application around a web view of Android.
     "x-requested-with",
-    // Client hints from before they were called `sec-ch-`.
+    // Client hints from before the prefix `sec-ch-`.
     "device-memory",
     "downlink",
     "dpr",
@@ -64,14 +64,14 @@ const CLIENT_HEADERS: &[&str] = &[
     "width",
 ];
 
-/// Families of such headers, which grow. Scripts cannot set headers that begin with `sec-`.
+/// Prefixes of such headers, whose number grows. Scripts cannot set headers with the prefix `sec-`.
 const CLIENT_PREFIXES: [&str; 2] = ["sec-ch-", "sec-fetch-"];
 
-/// The most headers that an application allows, and the bytes of a name.
+/// Maximum number of headers that an application can allow, and maximum length of a name in bytes.
 pub(super) const MAX_ALLOWED: usize = 16;
 const MAX_NAME: usize = 64;
 
-/// Headers by which a proxy describes the connection in front of it or itself, or which are between two hops alone.
+/// Headers by which a proxy describes the connection in front of it or itself, or which apply to one hop only.
 const PROXY_HEADERS: &[&str] = &[
     "connect-time",
     "connection",
@@ -96,7 +96,7 @@ const PROXY_HEADERS: &[&str] = &[
     "x-timer",
 ];
 
-/// Products and services whose headers begin so, and what proxies tell of a user or a certificate.
+/// Prefixes of headers of products and services, and of headers with which proxies describe a user or a certificate.
 const PROXY_PREFIXES: &[&str] = &[
     "akamai-",
     "bypass-tunnel",
@@ -143,10 +143,10 @@ const PROXY_PREFIXES: &[&str] = &[
 /// Parts of such names: `x-forwarded-for`, `proxy-client-ip`, `x-originating-ip`.
 const PROXY_PARTS: &[&str] = &["forward", "proxy", "client-ip", "clientip", "originating-ip"];
 
-/// Reads the name of a header that an application allows.
+/// Parses the name of a header that an application allows.
 ///
 /// # Errors
-/// If it is not a name, or is one of those that proxies add: then the text says why.
+/// If it is not a name, or is one of those that proxies add: the text is the reason.
 pub(super) fn allowed_header(name: &str) -> Result<HeaderName, &'static str> {
     let name = HeaderName::from_bytes(name.as_bytes())
         .ok()
@@ -159,17 +159,17 @@ pub(super) fn allowed_header(name: &str) -> Result<HeaderName, &'static str> {
     if is_of_a_proxy { Err("the header identifies a proxy") } else { Ok(name) }
 }
 
-/// Characters of a header's name in a response.
+/// Maximum length of a header's name in a response, in characters.
 const MAX_SHOWN: usize = 64;
 
-/// Why a request is not taken for one of a browser on this machine.
+/// Why a request is not accepted as that of a browser on this machine.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NotLocal {
-    /// The peer's address is not a loopback address, or not known.
+    /// The peer's address is not a loopback address, or is unknown.
     Peer,
-    /// There is not exactly one name of the server, or it is not one of this machine.
+    /// There is not exactly one server name, or it is not one of this machine.
     Host,
-    /// The request has the form that requests to proxies have, or is HTTP/1.0, which proxies speak.
+    /// The request has the form of requests to proxies, or is HTTP/1.0, which proxies use.
     Form,
     /// The request has a header that clients do not send.
     Header(String),
@@ -202,10 +202,10 @@ impl NotLocal {
     }
 }
 
-/// Checks that a request comes from this machine, by a name of it, and through no proxy that shows.
+/// Checks that a request comes from this machine, with a name of this machine, and without visible signs of a proxy.
 ///
-/// A page of another site whose name leads to 127.0.0.1 fails by its name. The application allows further headers,
-/// which its own layers add.
+/// A page of another site whose name resolves to 127.0.0.1 fails because of its name. The application allows further
+/// headers, which its own layers add.
 pub(super) fn check<B>(request: &http::Request<B>, allowed: &[HeaderName]) -> Result<(), NotLocal> {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     if !peer.is_some_and(|ConnectInfo(peer)| is_loopback(peer.ip())) {
@@ -216,7 +216,7 @@ pub(super) fn check<B>(request: &http::Request<B>, allowed: &[HeaderName]) -> Re
     if version < Version::HTTP_11 || version == Version::HTTP_11 && authority.is_some() {
         return Err(NotLocal::Form);
     }
-    // HTTP/1.1 names the server in the header, HTTP/2 in `:authority`, and maybe in both.
+    // HTTP/1.1 names the server in the header, HTTP/2 in `:authority`, and possibly in both.
     let mut hosts = request.headers().get_all(HOST).iter();
     let host = hosts.next().map(|host| host.to_str().unwrap_or_default());
     let mut names = host.into_iter().chain(authority).peekable();
@@ -229,7 +229,7 @@ pub(super) fn check<B>(request: &http::Request<B>, allowed: &[HeaderName]) -> Re
 fn check_headers(headers: &HeaderMap, allowed: &[HeaderName]) -> Result<(), NotLocal> {
     let is_known = |name: &HeaderName| is_of_a_client(name) || allowed.contains(name);
     let unknown = headers.keys().find(|name| !is_known(name)).map(HeaderName::as_str);
-    // What is named in `Connection` is for the next hop alone, and browsers name nothing in it.
+    // Headers that `Connection` names apply to the next hop alone, and browsers name none in it.
     let named = headers.get_all(CONNECTION).iter().any(|value| !is_plain_connection(value));
     match unknown.or(named.then_some(CONNECTION.as_str())) {
         Some(name) => Err(NotLocal::Header(sanitize::text(name, MAX_SHOWN).into_owned())),
@@ -252,7 +252,7 @@ pub(super) fn is_loopback(address: IpAddr) -> bool {
 }
 
 fn is_local_name(host: &str) -> bool {
-    // Parsed as an authority: `127.0.0.1.example` and `localhost@example` do not name this machine.
+    // Parsed as an authority: `127.0.0.1.example` and `localhost@example` are not names of this machine.
     let Ok(authority) = host.parse::<http::uri::Authority>() else { return false };
     let name = authority.host();
     let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();

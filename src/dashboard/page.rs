@@ -1,4 +1,4 @@
-//! The page, and what it is made of.
+//! The page and its assets.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ pub(super) async fn page(
     State(shown): State<Arc<Shown>>,
     OriginalUri(uri): OriginalUri,
 ) -> Response {
-    // Where the router is nested, if it is.
+    // The path at which the router is nested, if it is.
     let base = shown.dashboard.base_path.as_deref().unwrap_or(uri.path());
     let base = base.trim_end_matches('/');
     let page = include_str!("page.html")
@@ -38,7 +38,7 @@ fn answer(content_type: &'static str, body: impl IntoResponse) -> Response {
     ([(CONTENT_TYPE, content_type)], body).into_response()
 }
 
-/// Text as it is written in HTML, within an attribute or without.
+/// Escapes text for HTML content and attributes.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -48,7 +48,7 @@ fn escaped(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            // Or a title could be another's place.
+            // Otherwise, a title could contain another placeholder.
             '{' => escaped.push_str("&#123;"),
             character => escaped.push(character),
         }

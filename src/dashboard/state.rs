@@ -1,4 +1,4 @@
-//! What the page shows.
+//! The state that the page shows.
 
 use std::sync::Mutex as SyncMutex;
 use std::sync::PoisonError;
@@ -13,52 +13,52 @@ use crate::health::{Health, LimitsHealth, TokenHealth};
 use crate::telemetry::seconds::{FailedCall, Series};
 use crate::telemetry::usage::{BudgetReport, Count, OperationUsage};
 
-/// What is told at a time.
+/// The state at one time.
 #[derive(Serialize)]
 pub(super) struct Told {
-    /// Seconds that have ended.
+    /// Completed seconds.
     series: Series,
     health: Health,
     limits: Vec<LimitsHealth>,
     tokens: Vec<TokenHealth>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<UsageTold>,
-    /// What became of deliveries, since the receiver was started.
+    /// Outcomes of deliveries, since the receiver was started.
     #[cfg(feature = "webhooks-core")]
     webhooks: Option<crate::webhooks::ReceiverStats>,
-    /// Calls that failed since it was told last, the latest first.
+    /// Failed calls since the last event, the latest first.
     failed: Vec<FailedCall>,
 }
 
-/// What was used in a month.
+/// The usage of a month.
 #[derive(Clone, Serialize)]
 struct UsageTold {
     month: Count,
     is_complete: bool,
     budgets: Vec<BudgetReport>,
-    /// Those with most requests.
+    /// The operations with most requests.
     operations: Vec<OperationUsage>,
 }
 
-/// What a reader was told last.
+/// The position of a reader after its last event.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Reader {
-    /// The second to go on from.
+    /// The second to continue from.
     next: u64,
-    /// How many calls had failed.
+    /// The number of failed calls.
     failed: u64,
-    /// When usage was read that it was told of.
+    /// When the usage of the last event was read.
     usage: Option<Instant>,
 }
 
-/// As many identities are shown.
+/// Maximum number of identities.
 const MAX_IDENTITIES: usize = 50;
-/// As many operations are.
+/// Maximum number of operations.
 const MAX_OPERATIONS: usize = 10;
-/// Usage is read from the store this often, if anybody looks.
+/// The interval at which usage is read from the store, while the page is open.
 const USAGE_EVERY: Duration = Duration::from_secs(5);
 
-/// Usage, read for all who look.
+/// Usage, shared by all readers.
 #[derive(Default)]
 pub(super) struct Usage {
     reading: Mutex<()>,
@@ -72,7 +72,7 @@ impl Usage {
 }
 
 impl Shown {
-    /// What there is to tell a reader.
+    /// Returns the changes for a reader.
     pub(super) async fn tell(&self, reader: &mut Reader) -> Told {
         let client = &self.dashboard.client;
         let inner = client.inner();
@@ -105,7 +105,7 @@ impl Shown {
         if let Some(read) = self.usage.last().filter(fresh) {
             return Some(read);
         }
-        // One reads, and the others take what there is.
+        // One reader loads it, and the others use its result.
         let Ok(_reading) = self.usage.reading.try_lock() else { return self.usage.last() };
         let report = self.dashboard.client.usage().report().await;
         let is_complete = report.is_complete;

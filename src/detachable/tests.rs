@@ -25,7 +25,7 @@ fn call<T: Send + 'static>(
     (call, handle.unwrap())
 }
 
-/// Counts what was dropped.
+/// Counts its drops.
 struct Dropped(Arc<AtomicUsize>);
 
 impl Drop for Dropped {
@@ -122,7 +122,7 @@ async fn dropping_the_caller_drops_the_call_at_once_and_ends_its_task() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_reaches_the_caller_and_what_the_call_holds_is_given_back() {
+async fn a_panic_reaches_the_caller_and_the_resources_of_the_call_are_released() {
     let dropped = Arc::new(AtomicUsize::new(0));
     for detached in [false, true] {
         let held = Dropped(Arc::clone(&dropped));

@@ -1,4 +1,4 @@
-//! What to do next about an error that GitHub answered with.
+//! The next step after an error response of GitHub.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +11,7 @@ use crate::response::RateLimit;
 use crate::retry::retry_after;
 use crate::sanitize::HIDDEN;
 
-/// The end of the error's line: what to do about the refusal, and the page to read.
+/// The end of the error's line: the next step after the rejection, and the page to read.
 pub(super) fn advice(
     api: &ApiError,
     refusal: Refusal,
@@ -51,7 +51,7 @@ pub(super) fn advice(
     advice
 }
 
-/// The advice for the reason that a refusal names, where it is one of who may call.
+/// The advice for the reason of a rejection, if it concerns the caller's access.
 fn of_reason(status: u16, reason: Option<Reason>, headers: &HeaderMap) -> Option<String> {
     if !matches!(status, 401 | 403 | 410 | 451) {
         return None;
@@ -60,7 +60,7 @@ fn of_reason(status: u16, reason: Option<Reason>, headers: &HeaderMap) -> Option
         return Some(single_sign_on(headers));
     }
     match reason? {
-        // These reasons are vague, and the status says as much.
+        // These reasons are vague, and the status gives the same information.
         Reason::Permission if status == 403 => Some(permission(headers)),
         Reason::Permission | Reason::RateLimit | Reason::ServerFault => None,
         Reason::Disabled if status == 410 => None,
@@ -69,7 +69,7 @@ fn of_reason(status: u16, reason: Option<Reason>, headers: &HeaderMap) -> Option
     }
 }
 
-/// What to do about each reason.
+/// The next step for each reason.
 fn advice_for(reason: Reason) -> &'static str {
     match reason {
         Reason::RateLimit => "rate limit exceeded: wait at least a minute, then slow down",
@@ -112,7 +112,7 @@ fn advice_for(reason: Reason) -> &'static str {
     }
 }
 
-/// Whether a refusal asks for single sign-on by its header.
+/// Returns whether the header of a rejection requires single sign-on.
 fn requires_sso(headers: &HeaderMap) -> bool {
     let value = headers.get(SSO).map_or(&b""[..], |value| value.as_bytes()).trim_ascii_start();
     value.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"required"))
@@ -123,16 +123,16 @@ fn requires_sso(headers: &HeaderMap) -> bool {
 fn single_sign_on(headers: &HeaderMap) -> String {
     let advice = advice_for(Reason::SingleSignOn);
     match sso_url(headers) {
-        // A part of the URL would lead nowhere.
+        // A part of the URL would be useless.
         Some(url) if url.len() > LINE_CHARS => format!("{advice} at Error::sso_url"),
         Some(url) => format!("{advice} at {}", Line(url)),
         None => advice.to_owned(),
     }
 }
 
-/// The header by which GitHub asks for single sign-on.
+/// The header with which GitHub requires single sign-on.
 pub(crate) const SSO: &str = "x-github-sso";
-/// The longest URL that is believed, in bytes.
+/// Maximum length of an accepted URL, in bytes.
 const MAX_SSO_URL: usize = 2048;
 
 /// The URL in `X-GitHub-SSO: required; url=…`.
@@ -142,12 +142,12 @@ pub(super) fn sso_url(headers: &HeaderMap) -> Option<&str> {
     let url = url.trim().trim_matches('"');
     let is_web = url.starts_with("https://") || url.starts_with("http://");
     let is_plain = url.bytes().all(|byte| byte.is_ascii_graphic());
-    // Without a part of it that was hidden, it leads nowhere.
+    // A URL with a redacted part would be useless.
     let is_whole = !url.contains(HIDDEN);
     (is_web && is_plain && is_whole && url.len() <= MAX_SSO_URL).then_some(url)
 }
 
-/// When a rate limit lets calls through again.
+/// The time at which a rate limit admits calls again.
 pub(crate) fn when_to_return(headers: &HeaderMap) -> String {
     let header = retry_after(headers);
     let reset = || {
@@ -160,7 +160,7 @@ pub(crate) fn when_to_return(headers: &HeaderMap) -> String {
     }
 }
 
-/// GitHub names the permissions or scopes that would do in headers of their own:
+/// GitHub names the sufficient permissions or scopes in separate headers:
 /// <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api#resource-not-accessible>.
 fn permission(headers: &HeaderMap) -> String {
     let named = |name| {
@@ -176,7 +176,7 @@ fn permission(headers: &HeaderMap) -> String {
     }
 }
 
-/// Whole seconds, rounded up: to return too early is to be refused again.
+/// Whole seconds, rounded up: a retry that is too early is rejected again.
 fn seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))
 }

@@ -1,4 +1,4 @@
-//! What GitHub says when it refuses a call, read tolerantly from whatever came back.
+//! GitHub's description of a rejected call, decoded tolerantly from any body.
 
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
@@ -15,28 +15,27 @@ const MAX_NAME_CHARS: usize = 200;
 /// Maximum length of a documentation URL, in characters.
 const MAX_URL_CHARS: usize = 2_048;
 
-/// An error that GitHub answered with, as its
-/// [troubleshooting page](https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api)
-/// describes it.
+/// An error response of GitHub, as its [troubleshooting
+/// page](https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api) describes it.
 #[derive(Clone, Debug)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ApiError {
-    /// The status of the answer.
+    /// The status of the response.
     #[cfg_attr(test, schemars(skip))]
     pub status: StatusCode,
     #[cfg_attr(test, schemars(default))]
-    /// GitHub's message on one line of at most 8,192 characters, without secrets. If the body has none under that name, the best text that it has: an OAuth
-    /// or problem description, the entries of `errors`, plain text, or the title of a page. Empty
-    /// if there is none.
+    /// GitHub's message on one line of at most 8,192 characters, without secrets. If the body has no
+    /// `message`, the best text that it has: an OAuth or problem description, the entries of `errors`, plain
+    /// text, or the title of a page. Empty if there is none.
     pub message: String,
     #[cfg_attr(test, schemars(default))]
-    /// What exactly is wrong, where GitHub says so, as it does for 422: the first 100 entries. Of those that are more than
-    /// 64 KiB of JSON together, the message only; [`Error::body`] has all.
+    /// The details, if GitHub sends them, as it does for 422: the first 100 entries. If the entries exceed 64
+    /// KiB of JSON in total, the further ones have only the message; [`Error::body`] has all.
     pub errors: Vec<ApiErrorDetail>,
-    /// The page that GitHub points to, cut to 2,048 characters.
+    /// The documentation page that GitHub names, truncated to 2,048 characters.
     pub documentation_url: Option<String>,
-    /// GitHub's id of the request, which its support asks for.
+    /// GitHub's request id, which its support asks for.
     #[cfg_attr(test, schemars(skip))]
     pub request_id: Option<String>,
 }
@@ -46,24 +45,25 @@ pub struct ApiError {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ApiErrorDetail {
-    /// The kind of thing that is wrong, such as `Issue`; cut to 200 characters, as are the next two.
+    /// The type of the invalid object, such as `Issue`; truncated to 200 characters, as are the next two.
     pub resource: Option<String>,
-    /// The field that is wrong, such as `title`.
+    /// The invalid field, such as `title`.
     pub field: Option<String>,
-    /// What is wrong: `missing`, `missing_field`, `invalid`, `already_exists`,
-    /// `unprocessable` or `custom`.
+    /// The kind of the error: `missing`, `missing_field`, `invalid`, `already_exists`, `unprocessable` or
+    /// `custom`.
     pub code: Option<String>,
-    /// The same in words.
+    /// The error in words.
     pub message: Option<String>,
-    /// The entry as GitHub sent it, but for secrets of this process. It may be a plain string, which
+    /// The entry as GitHub sent it, except for secrets of this process. It can be a plain string, which
     /// `message` then holds.
     #[cfg_attr(test, schemars(skip))]
     pub value: Value,
 }
 
 impl Error {
-    /// The error for an answer whose status is no success. `body` decides what it is, and is not kept; of
-    /// `shown`, which is the same, or a part of one that broke off, the error keeps what is no secret.
+    /// Returns the error for a response whose status is not a success. `body` determines the classification,
+    /// and is not kept. The error stores `shown`, which is the same body or its received part, without
+    /// secrets.
     pub(crate) fn from_answer(
         operation: &Label,
         status: StatusCode,
@@ -78,7 +78,7 @@ impl Error {
         let body = if broke_off { text::whole_characters(body) } else { body };
         let read = |body, purpose| ApiError::read(status, &headers, body, json.as_ref(), purpose);
         let refusal = Refusal::read(&read(body, Purpose::Decide).message);
-        // JSON that can be read is whole, wherever the body broke off.
+        // JSON that can be parsed is complete, even if the body broke off.
         let shown = if json.is_some() { body } else { shown };
         let api = read(shown, Purpose::Show);
         let rate_limited = is_rate_limited(status, refusal, &headers);
@@ -97,7 +97,7 @@ impl Error {
 }
 
 impl ApiError {
-    /// Reads the body, which is `json` if it is whole JSON.
+    /// Reads the body; `json` is set if it is complete JSON.
     fn read(
         status: StatusCode,
         headers: &HeaderMap,
@@ -142,7 +142,7 @@ impl ApiErrorDetail {
         }
     }
 
-    /// The entry in a few words: `title: missing_field`.
+    /// Returns the entry in a few words: `title: missing_field`.
     pub(super) fn summary(&self) -> String {
         let what = match (&self.message, &self.code) {
             (Some(message), _) if !message.is_empty() => message.clone(),
@@ -156,9 +156,9 @@ impl ApiErrorDetail {
     }
 }
 
-/// So many details are kept, of which GitHub sends a few.
+/// Maximum number of details; GitHub sends a few.
 const MAX_DETAILS: usize = 100;
-/// And so many bytes of their JSON: `[[],[],…]` takes ten times its length in memory.
+/// Maximum size of their JSON, in bytes: in memory, `[[],[],…]` takes ten times its length.
 const MAX_DETAILS_JSON: usize = 64 * 1024;
 
 fn read_details(errors: &[Value], purpose: Purpose) -> Vec<ApiErrorDetail> {
@@ -174,7 +174,7 @@ fn read_details(errors: &[Value], purpose: Purpose) -> Vec<ApiErrorDetail> {
                 }
                 detail
             }
-            // The message is cut.
+            // The message is truncated.
             None => ApiErrorDetail { message: detail.message, ..ApiErrorDetail::default() },
         }
     });
@@ -182,7 +182,7 @@ fn read_details(errors: &[Value], purpose: Purpose) -> Vec<ApiErrorDetail> {
 }
 
 fn json_length(value: &Value) -> usize {
-    /// Counts what is written.
+    /// Counts the written bytes.
     struct Length(usize);
     impl std::io::Write for Length {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -199,14 +199,14 @@ fn json_length(value: &Value) -> usize {
     length.0
 }
 
-/// What happened, for the beginning of the line.
+/// Returns the beginning of the line: the failure.
 fn describe(api: &ApiError, markup: Option<Markup>, body: &[u8]) -> String {
     let mut line = format!("GitHub returned {}", api.status);
     let said = !api.message.is_empty();
     match markup {
         Some(markup) => line.push_str(&format!(" with {} instead of JSON", markup.name())),
         None if said => {}
-        // A 304 never has one.
+        // A 304 never has a body.
         None if body.is_empty() && api.status == StatusCode::NOT_MODIFIED => {}
         None if body.is_empty() => line.push_str(" with an empty body"),
         None => line.push_str(" with a body that contains no message"),
@@ -216,7 +216,7 @@ fn describe(api: &ApiError, markup: Option<Markup>, body: &[u8]) -> String {
     }
     let details: Vec<_> = api.errors.iter().map(ApiErrorDetail::summary).collect();
     let details = Purpose::Show.prose(&details.join(", "));
-    // They may be all that there is to say, and said already.
+    // The details can be the only information, and already be part of the message.
     if !api.errors.is_empty() && details != api.message {
         line.push_str(&format!(" [{}]", Line(&details)));
     }
@@ -314,8 +314,8 @@ mod tests {
         assert!(!forbidden.is_retryable());
     }
 
-    /// GitHub's refusals for reasons other than a limit, as its API, its documentation, its SDKs
-    /// and recorded traffic have them.
+    /// GitHub's rejections for reasons other than a limit, from its API, its documentation, its SDKs and
+    /// recorded traffic.
     const OTHER_REASONS: [&str; 32] = [
         "Resource not accessible by integration",
         "Resource not accessible by personal access token",
@@ -406,7 +406,7 @@ mod tests {
         }
     }
 
-    /// The same words, written as no other text has them.
+    /// The same words in a unique notation.
     fn written_alone(message: &str) -> String {
         let cases = message.chars().enumerate();
         cases.map(|(at, it)| if at % 2 == 0 { it.to_ascii_uppercase() } else { it }).collect()
@@ -477,7 +477,7 @@ mod tests {
         assert_eq!(broken(json, "").body().unwrap(), json);
     }
 
-    /// Wherever a body breaks off after its message, it says what the whole one says.
+    /// If a body breaks off after its message, it gives the same message as the complete body.
     #[test]
     fn json_that_broke_off_keeps_the_message_that_was_whole() {
         let message = "You have exceeded a secondary rate limit. Ünd mehr";
@@ -502,7 +502,7 @@ mod tests {
             let error = cut(at);
             assert_eq!(error.is_rate_limited(), at >= decided, "{at}: {error}");
             let api = error.api().unwrap();
-            // What is kept ends with the last separator.
+            // The stored part ends with the last separator.
             let ended = body.as_bytes()[..at].iter().rposition(|byte| b"\"`,;& ".contains(byte));
             let expected = if ended.is_some_and(|ended| ended + 1 >= end) { message } else { "" };
             assert_eq!(api.message, expected, "{at}");
@@ -523,7 +523,7 @@ mod tests {
         let cut = error(&body[..within], &shown);
         assert!(cut.is_rate_limited(), "{cut}");
         assert_eq!(cut.api().unwrap().message, "Schreibzugriff verweigert: secondary rate limit");
-        // Of a whole body, the bytes are another encoding.
+        // For a complete body, the bytes are in another encoding.
         assert_eq!(error(&body[..within], &body[..within]).api().unwrap().message, "");
     }
 
@@ -669,7 +669,7 @@ mod tests {
         assert!(long.api().unwrap().message.chars().count() <= 8_193);
     }
 
-    /// As much as `{:?}` prints of an error with its sources, in characters.
+    /// Maximum size of `{:?}` of an error with its sources, in characters.
     const MAX_DEBUG_CHARS: usize = 16_384;
 
     fn assert_one_line(error: &Error) {
@@ -721,7 +721,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Whatever bytes are sent, errors are lines of bounded length without control characters.
+        /// For any bytes, errors are lines of bounded length without control characters.
         #[test]
         fn any_bytes_make_one_line(
             body in proptest::prop_oneof![
@@ -748,7 +748,7 @@ mod tests {
             }
         }
 
-        /// Whatever the body, the error is one line of bounded length.
+        /// For any body, the error is one line of bounded length.
         #[test]
         fn any_body_makes_one_line(body in "(<[a-z!?/]{0,7}>|title|[{}\"':a-zé\n\u{1b}]){0,60}") {
             let line = error(403, &[], &body).to_string();

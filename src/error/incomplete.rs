@@ -1,38 +1,38 @@
-//! Lists that ended short.
+//! Lists that ended early.
 
 use super::{Error, ErrorKind};
 
-/// How much of a list was delivered, and why it is not all: [`Error::incomplete`](crate::Error::incomplete).
+/// The delivered part of a list, and the reason for missing items:
+/// [`Error::incomplete`](crate::Error::incomplete).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Incomplete {
-    /// The number of items that the pages had, items that did not decode included.
+    /// The number of items that the pages had, including items that did not decode.
     pub delivered: u64,
-    /// The number of items of the whole list, if GitHub says it. It can be `delivered` or less if
-    /// the [reason](Self::reason) is another than [`IncompleteReason::PagesEnded`].
+    /// The number of items of the whole list, if GitHub states it. It can be `delivered` or less if the
+    /// [reason](Self::reason) is not [`IncompleteReason::PagesEnded`].
     pub total: Option<u64>,
-    /// Why items are missing.
+    /// The reason for missing items.
     pub reason: IncompleteReason,
 }
 
-/// Why a list is [`Incomplete`].
+/// The reason why a list is [`Incomplete`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IncompleteReason {
-    /// The pages ended before as many items were delivered as the property `total_count` says.
-    /// GitHub delivers at most
-    /// [1,000 results of a search](https://docs.github.com/en/rest/search/search#about-search), and as
-    /// many of some lists with filters, such as
-    /// [workflow runs](https://docs.github.com/en/rest/actions/workflow-runs#list-workflow-runs-for-a-repository).
+    /// The pages ended before they delivered the number of items in the property `total_count`. GitHub
+    /// delivers at most [1,000 results of a
+    /// search](https://docs.github.com/en/rest/search/search#about-search), and the same number of some lists
+    /// with filters, such as [workflow
+    /// runs](https://docs.github.com/en/rest/actions/workflow-runs#list-workflow-runs-for-a-repository).
     PagesEnded,
-    /// A page says `incomplete_results`: the search
-    /// [timed out](https://docs.github.com/en/rest/search/search#timeouts-and-incomplete-results) at
-    /// GitHub, and there may be more results.
+    /// A page has `incomplete_results`: the search [timed
+    /// out](https://docs.github.com/en/rest/search/search#timeouts-and-incomplete-results) at GitHub, and
+    /// there might be more results.
     SearchTimeout,
-    /// A page says that the results of some organizations are missing, since the token is not
-    /// authorized for their
-    /// [single sign-on](https://docs.github.com/en/rest/authentication/authenticating-to-the-rest-api#personal-access-tokens-and-saml-sso):
-    /// the header `X-GitHub-SSO: partial-results`.
+    /// The results of some organizations are missing, since the token is not authorized for their [single
+    /// sign-on](https://docs.github.com/en/rest/authentication/authenticating-to-the-rest-api#personal-access-tokens-and-saml-sso):
+    /// a page has the header `X-GitHub-SSO: partial-results`.
     SingleSignOn {
         /// The ids of these organizations, sorted: at most 1,000. Empty if the header names none.
         organizations: Vec<u64>,
@@ -69,7 +69,7 @@ impl Error {
         error
     }
 
-    /// How much of a list was delivered, and why it is not all, for errors of the kind
+    /// Returns the delivered part of a list and the reason for missing items, for errors of the kind
     /// [`ErrorKind::Incomplete`].
     #[must_use]
     pub fn incomplete(&self) -> Option<&Incomplete> {

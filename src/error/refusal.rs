@@ -1,13 +1,13 @@
-//! Classification of GitHub's refusals by their message.
+//! Classification of GitHub's rejections by their message.
 //!
-//! Headers say what is left of the rate limit, not why a call was refused: the call that uses the
-//! last request of a window can be refused for a permission as well. So the message decides where
-//! it names a reason.
+//! Headers state the remaining rate limit, not the reason for a rejection: the call that uses the last
+//! request of a window can be rejected for a permission as well. So if the message names a reason, the
+//! message decides.
 
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
 
-/// Reason for a refusal, as far as its message names one.
+/// Reason for a rejection, if its message names one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     /// A primary or secondary rate limit.
@@ -33,12 +33,12 @@ pub(crate) enum Reason {
     NoCredentials,
     /// A permission, role or scope is missing.
     Permission,
-    /// The server failed, so the message says nothing of the caller.
+    /// The server failed, so the message does not concern the caller.
     ServerFault,
 }
 
-/// Phrases by which a message names its reason, in lower case. The first match decides: specific
-/// reasons stand before the general ones.
+/// Phrases that identify a reason in a message, in lower case. The first match decides: specific reasons
+/// precede general ones.
 const PHRASES: &[(Reason, &[&str])] = &[
     (
         Reason::RateLimit,
@@ -133,21 +133,20 @@ const PHRASES: &[(Reason, &[&str])] = &[
     (Reason::ServerFault, &["something went wrong", "server error", "internal error"]),
 ];
 
-/// Words of a message that leave the possibility of a limit open, although it names something that
-/// reads like a permission.
+/// Words of a message that can still mean a limit, although it names something that resembles a permission.
 const LIMIT_WORDS: [&str; 7] =
     ["limit", "quota", "too many", "too quickly", "slow down", "try again", "throttl"];
 
-/// What the message of a refusal says, as far as the client decides by it.
+/// The facts in the message of a rejection that the client uses for decisions.
 ///
-/// It is read from the message as the server sent it: what an error keeps of the message has no
-/// secrets, and with them can lack the words that decide.
+/// They are read from the message as the server sent it. The stored message of an error has no secrets, and
+/// so can lack the words that decide.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) reason: Option<Reason>,
-    /// It speaks of a secondary limit, whatever the headers say of the primary one.
+    /// It names a secondary limit, independent of the headers for the primary one.
     pub(crate) is_secondary: bool,
-    /// The endpoint takes the JWT of an App only.
+    /// The endpoint accepts only the JWT of an App.
     pub(crate) wants_jwt: bool,
     /// The times in the App's JWT are wrong.
     pub(crate) is_about_time: bool,
@@ -160,12 +159,12 @@ impl Refusal {
             reason: Reason::read(message),
             is_secondary: speaks_of_secondary(message),
             wants_jwt: has(&["JSON web token"]),
-            // GitHub names the claim that it does not like.
+            // GitHub names the rejected claim.
             is_about_time: has(&["'iat'", "'exp'", "expir", "too far in the future"]),
         }
     }
 
-    /// Whether it is due to a rate limit, for a refusal with these headers: see [`tells_rate_limit`].
+    /// Returns whether a rejection with these headers is due to a rate limit: see [`tells_rate_limit`].
     pub(super) fn is_rate_limit(self, headers: &HeaderMap) -> bool {
         is_rate_limit(self.reason, headers)
     }
@@ -182,13 +181,13 @@ impl Reason {
     }
 }
 
-/// Whether a refusal with this message and these headers is due to a rate limit.
+/// Returns whether a rejection with this message and these headers is due to a rate limit.
 ///
-/// If the message names a reason, that decides. Otherwise either header of
-/// [GitHub's rules](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit)
-/// does: `retry-after`, or `x-ratelimit-remaining: 0`. GitHub describes both as parts of a rate
-/// limit error. Beside a message that names another reason, such as a missing permission, they do
-/// not make one: no wait would change the outcome.
+/// If the message names a reason, it decides. Otherwise, either header of [GitHub's
+/// rules](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit)
+/// decides: `retry-after`, or `x-ratelimit-remaining: 0`. GitHub describes both as parts of a rate limit
+/// error. With a message that names another reason, such as a missing permission, the headers do not indicate
+/// a rate limit: no wait would change the outcome.
 pub(crate) fn tells_rate_limit(message: &str, headers: &HeaderMap) -> bool {
     is_rate_limit(Reason::read(message), headers)
 }
@@ -205,7 +204,7 @@ fn is_rate_limit(reason: Option<Reason>, headers: &HeaderMap) -> bool {
     }
 }
 
-/// Whether a refusal is due to a secondary limit, whatever its headers say of the primary one.
+/// Returns whether a rejection is due to a secondary limit, independent of its headers for the primary one.
 fn speaks_of_secondary(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     ["secondary rate limit", "abuse detection", "submitted too quickly"]

@@ -1,4 +1,4 @@
-//! What caused an error, made fit to be shown.
+//! Sources of an error, sanitized for display.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -9,11 +9,11 @@ use crate::sanitize;
 
 /// Maximum length of the text of one source, in characters.
 const MAX_SOURCE_CHARS: usize = 1_000;
-/// More sources in a row are left out.
+/// Maximum length of a chain of sources; further ones are dropped.
 const MAX_SOURCES: usize = 16;
 
-/// Returns the source. If it, or one that it has itself, shows what an error must not show, their
-/// texts stand for them.
+/// Returns the source. If it, or one of its own sources, shows text that an error must not show, only their
+/// sanitized texts remain.
 pub(super) fn sanitized(source: BoxError) -> Arc<dyn StdError + Send + Sync> {
     let (texts, is_clean) = texts(&*source);
     if is_clean {
@@ -29,11 +29,11 @@ pub(super) fn sanitized(source: BoxError) -> Arc<dyn StdError + Send + Sync> {
     }
 }
 
-/// The texts of an error and its sources, and whether they are as they were.
+/// Returns the texts of an error and its sources, and whether they are unchanged.
 fn texts(mut error: &(dyn StdError + 'static)) -> (Vec<String>, bool) {
     let (mut texts, mut is_clean) = (Vec::new(), true);
     loop {
-        // This library's own is clean, with all that is behind it.
+        // This library's own error is sanitized, including its sources.
         if error.is::<Error>() {
             texts.push(error.to_string());
             return (texts, is_clean);
@@ -49,7 +49,7 @@ fn texts(mut error: &(dyn StdError + 'static)) -> (Vec<String>, bool) {
     }
 }
 
-/// A source of which the text is left.
+/// A source of which only the text remains.
 struct Text {
     text: String,
     source: Option<Box<Self>>,

@@ -1,4 +1,4 @@
-//! The message of an error's body, whatever format the body has.
+//! The message of an error's body, in any format.
 
 use std::fmt;
 
@@ -15,9 +15,9 @@ use crate::sanitize;
 const MAX_TEXT_CHARS: usize = 400;
 /// Maximum length of a message that is read from JSON, in characters.
 const MAX_JSON_CHARS: usize = 8_192;
-/// As much of a page as is searched for its title, in bytes.
+/// Maximum length of the part of a page that is searched for its title, in bytes.
 const MAX_SEARCHED_BYTES: usize = 64 * 1024;
-/// How deep a message may be nested in a JSON body.
+/// Maximum nesting of a message in a JSON body.
 const MAX_DEPTH: usize = 3;
 
 /// Properties that hold a message, the best one first: GitHub's REST API, OAuth, other services
@@ -25,10 +25,10 @@ const MAX_DEPTH: usize = 3;
 const PROPERTIES: [&str; 6] =
     ["message", "error_description", "error", "description", "detail", "title"];
 
-/// Elements that hold a message: of an XML error, and of a page.
+/// Elements that hold a message, in an XML error and in an HTML page.
 const ELEMENTS: [&str; 4] = ["message", "title", "h1", "code"];
 
-/// Format of a body that is no JSON, as its beginning or its headers tell.
+/// Format of a body that is not JSON, detected from its beginning or its headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Markup {
     Html,
@@ -49,13 +49,13 @@ impl Markup {
         }
     }
 
-    /// Returns the same, and `None` if the body is JSON whatever the headers say.
+    /// Returns the format, and `None` if the body is JSON, independent of the headers.
     pub(crate) fn unless_json(headers: &HeaderMap, body: &[u8]) -> Option<Self> {
         let is_json = || serde_json::from_slice::<IgnoredAny>(body).is_ok();
         Self::of(headers, body).filter(|_| !is_json())
     }
 
-    /// Returns what an error calls the body.
+    /// Returns the name of the body for an error.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Html => "an HTML page",
@@ -64,17 +64,17 @@ impl Markup {
     }
 }
 
-/// What a text is read for.
+/// Purpose of reading a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// To decide by it. It is cut, and nothing else, and must not be kept.
+    /// For a decision. The text is truncated but not redacted, and must not be kept.
     Decide,
-    /// To be kept and shown.
+    /// For storage and display.
     Show,
 }
 
 impl Purpose {
-    /// Returns a text on one line of at most so many characters.
+    /// Returns a text on one line with a maximum number of characters.
     pub(super) fn line(self, text: &str, max_chars: usize) -> String {
         match self {
             Self::Decide => text.chars().take(max_chars).collect(),
@@ -82,7 +82,7 @@ impl Purpose {
         }
     }
 
-    /// Returns the same for sentences, in which line breaks and tabs are spaces.
+    /// Returns the same for sentences, in which line breaks and tabs become spaces.
     pub(super) fn prose(self, text: &str) -> String {
         match self {
             Self::Decide => {
@@ -94,7 +94,7 @@ impl Purpose {
     }
 }
 
-/// The best text of a JSON body; empty if it has none.
+/// Returns the best text of a JSON body; empty if it has none.
 pub(super) fn of_json(value: &Value, details: &[ApiErrorDetail], purpose: Purpose) -> String {
     let text = said(value, MAX_DEPTH).unwrap_or_else(|| {
         let told =
@@ -119,7 +119,7 @@ fn said(value: &Value, depth: usize) -> Option<String> {
     }
 }
 
-/// The text of a body that is no JSON; empty if it has none.
+/// Returns the text of a body that is not JSON; empty if it has none.
 pub(super) fn of_other(headers: &HeaderMap, body: &[u8], purpose: Purpose) -> String {
     if Markup::of(headers, body).is_some() {
         let page = String::from_utf8_lossy(&body[..body.len().min(MAX_SEARCHED_BYTES)]);
@@ -131,7 +131,7 @@ pub(super) fn of_other(headers: &HeaderMap, body: &[u8], purpose: Purpose) -> St
             .unwrap_or_default();
     }
     match std::str::from_utf8(body) {
-        // JSON that broke off, and what is no text at all.
+        // JSON that broke off, and content that is not text.
         Ok(text) if !text.trim_start().starts_with(['{', '[', '"']) && !text.contains('\0') => {
             bounded(text, purpose)
         }
@@ -139,7 +139,7 @@ pub(super) fn of_other(headers: &HeaderMap, body: &[u8], purpose: Purpose) -> St
     }
 }
 
-/// Returns a body that broke off without a character at its end of which a part is missing.
+/// Returns a body that broke off without an incomplete character at its end.
 pub(super) fn whole_characters(body: &[u8]) -> &[u8] {
     match std::str::from_utf8(body) {
         Err(error) if error.error_len().is_none() => &body[..error.valid_up_to()],
@@ -147,8 +147,8 @@ pub(super) fn whole_characters(body: &[u8]) -> &[u8] {
     }
 }
 
-/// Returns the members of a JSON object that broke off, of which the last one is not whole. To decide by
-/// it, the beginning of a text is enough as well. `None` if it has none.
+/// Returns the members of a JSON object that broke off, of which the last one is incomplete. For a decision,
+/// the beginning of a text is sufficient as well. Returns `None` if there are no members.
 pub(super) fn members_of_broken_json(body: &[u8], purpose: Purpose) -> Option<Value> {
     let text = std::str::from_utf8(body).ok()?.trim_start();
     if !text.starts_with('{') {
@@ -156,12 +156,12 @@ pub(super) fn members_of_broken_json(body: &[u8], purpose: Purpose) -> Option<Va
     }
     let mut members = Map::new();
     let mut read = |text: &str| {
-        // It ends with the error that the text breaks off.
+        // The error at the end of the text is expected.
         let _ = Deserializer::from_str(text).deserialize_map(Members(&mut members));
     };
     match purpose {
         Purpose::Show => read(text),
-        // If it breaks off within a text, this is its end.
+        // If the body breaks off within a text, this is its end.
         Purpose::Decide => read(&[text, "\"}"].concat()),
     }
     (!members.is_empty()).then_some(Value::Object(members))
@@ -185,7 +185,7 @@ impl<'de> Visitor<'de> for Members<'_> {
     }
 }
 
-/// The text within the first element of this name, without the tags in it.
+/// Returns the text within the first element with this name, without the tags in it.
 fn element(page: &str, lower: &str, name: &str) -> Option<String> {
     let open = format!("<{name}");
     let starts = lower.match_indices(&open).map(|(at, _)| at.saturating_add(open.len()));
@@ -224,7 +224,7 @@ fn bounded(text: &str, purpose: Purpose) -> String {
             line.push(' ');
         }
         line.push_str(word);
-        // A secret in what shows ends within this.
+        // A secret within the visible part ends before this position.
         if line.len() > MAX_SEARCHED_BYTES {
             break;
         }

@@ -1,12 +1,12 @@
-//! Errors of the connection, sorted by what a caller can do about them.
+//! Connection errors, classified by the possible reaction of a caller.
 
 use super::{BoxError, Error, ErrorKind};
 use crate::body::WrongLength;
 
 impl Error {
-    /// The error for a failure below HTTP, or in the middle of a body.
+    /// Returns the error for a failure below HTTP, or in the middle of a body.
     pub(crate) fn from_transport(error: reqwest::Error) -> Self {
-        // reqwest names the URL, whose query may hold private values.
+        // reqwest includes the URL, whose query can contain private values.
         let error = error.without_url();
         let (kind, message, advice) = if error.is_timeout() {
             (
@@ -44,14 +44,14 @@ impl Error {
         if never_reached { error.with_never_reached() } else { error }
     }
 
-    /// The error for a body that arrived in part, or does not decompress.
+    /// Returns the error for a body that arrived in part, or does not decompress.
     pub(crate) fn broken_off(reason: impl Into<BoxError>) -> Self {
         Self::new(ErrorKind::Transport, "connection closed before the end of the body")
             .with_advice("try again")
             .with_source(reason)
     }
 
-    /// The error for a body to send that failed; it is the caller's, and would fail again.
+    /// Returns the error for a request body that failed. It is the caller's body, and would fail again.
     pub(crate) fn from_upload(reason: BoxError) -> Self {
         let error = match reason.downcast_ref::<WrongLength>() {
             Some(wrong) => Self::new(ErrorKind::InvalidRequest, wrong.to_string())

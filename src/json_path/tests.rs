@@ -66,7 +66,7 @@ enum Place {
     Key(String),
 }
 
-/// Goes to a place in a document, and there asks for what it is not.
+/// Goes to a place in a document, and requests a wrong type there.
 struct Probe<'a> {
     places: &'a [Place],
     ask_for_bool: bool,

@@ -1,4 +1,4 @@
-//! When a client asks the store for quota, and what for.
+//! Decides when a client requests a lease from the store, and for which amounts.
 
 use std::time::Duration;
 
@@ -10,22 +10,22 @@ use super::policy::RateLimits;
 use super::rules::{Blocked, Rules};
 use crate::store::{BudgetAsk, BudgetTold, Join, Lease, LeaseRequest, Pause, WindowAsk};
 
-/// Whether to ask.
+/// Whether a request is due.
 #[derive(Debug)]
 pub(super) enum Due {
     Now,
     At(Instant),
-    /// There is nothing to ask for or to give back.
+    /// There is no amount to request or to return.
     Never,
 }
 
-/// As many calls of a queue as one request is made for.
+/// The maximum number of queued calls that one request covers.
 const CALLS_ASKED: usize = 1_000;
-/// Slots that are asked for beyond those that are needed, so that one call more costs no request.
+/// The number of spare slots in a request, so that one more call needs no request.
 const SPARE: u32 = 2;
 
 impl Rules {
-    /// When to ask the store, which is not to be asked before `retry_at`.
+    /// Returns when the next request to the store is due, which is not before `retry_at`.
     pub(super) fn due(
         &self,
         now: Instant,
@@ -38,12 +38,12 @@ impl Rules {
         let at = match fleet.contact {
             Contact::Apart => return Due::Never,
             Contact::Never if active => Some(now),
-            // Also of a store that responds, and whose ledger is unreadable.
+            // Also for a store that responds, but whose ledger is unreadable.
             Contact::Lost(_) if active => Some(fleet.asked + LATER),
             Contact::Never | Contact::Lost(_) => None,
             Contact::Held => self.due_by_leases(now, active, blocked),
         };
-        // A store that is known not to answer leaves the client to itself at once.
+        // If the store is known to be unavailable, the client continues alone at once.
         let retry_at = retry_at.filter(|_| !fleet.leads());
         match at.map(|at| retry_at.map_or(at, |retry_at| at.max(retry_at))) {
             Some(at) if at <= now => Due::Now,
@@ -68,7 +68,8 @@ impl Rules {
         [lacking, beat, idle, over].into_iter().flatten().min()
     }
 
-    /// The request, for those who wait. Until it is answered, nothing that it gives back is spent.
+    /// Returns the request for the waiting calls. Until its response arrives, the amounts that it returns are not
+    /// spent.
     pub(super) fn ask<'a>(
         &mut self,
         now: Instant,
@@ -83,8 +84,8 @@ impl Rules {
         let known = fleet.known_pause;
         let was_away = fleet.epoch.is_none() || fleet.unknown || !fleet.leads();
         let joining = was_away || fleet.owes();
-        // The end of a pause that the ledger knows is not told again: it may have been found out since. But a ledger
-        // that was lost does not know a pause that goes on.
+        // The end of a pause that the ledger knows is not reported again: a probe can have ended it since. But a ledger
+        // that was lost does not know a pause that continues.
         let tells = |until: Instant| {
             was_away || (joining && until > now) || known.is_none_or(|known| until > known)
         };
@@ -123,19 +124,19 @@ impl Rules {
         request
     }
 
-    /// Whether the store was not asked yet.
+    /// Returns whether no request was sent to the store yet.
     pub(super) fn has_never_asked(&self) -> bool {
         self.fleet
             .as_ref()
             .is_some_and(|fleet| fleet.contact == Contact::Never && fleet.serial == 0)
     }
 
-    /// Whether calls wait for what the store answers.
+    /// Returns whether calls wait for the response of the store.
     pub(super) fn waits_for_store(&self) -> bool {
         self.fleet.as_ref().is_some_and(|fleet| fleet.leads())
     }
 
-    /// Takes over what the store answers; `None` if it does not.
+    /// Applies the response of the store; `None` if there is none.
     pub(super) fn answered(&mut self, now: Instant, lease: Option<Option<Lease>>) {
         let time = self.time(now);
         let limits = self.shared_limits();
@@ -147,7 +148,7 @@ impl Rules {
                 if let Some(pause) = fleet.apply(now, lease, time, limits) {
                     let before = self.penalty.current().map(|(until, _)| until);
                     self.penalty.adopt(now, Duration::from_millis(pause.ends_in), pause.level);
-                    // Unless there is a newer one, which is still to be told.
+                    // Unless there is a newer one, which is still to be reported.
                     if before == fleet.known_pause {
                         fleet.known_pause = self.penalty.current().map(|(until, _)| until);
                     }
@@ -156,7 +157,7 @@ impl Rules {
         }
     }
 
-    /// What those need who wait for leases alone.
+    /// Returns the demand of the calls that wait only for leases.
     fn demand<'a>(
         &mut self,
         now: Instant,
@@ -235,12 +236,12 @@ impl Rules {
                 remaining,
                 ends_in: millis(ends_in),
             });
-            // What was told of is not outstanding any longer.
+            // A reported call is no longer outstanding.
             let ask = BudgetAsk {
                 told,
                 outstanding: budget.pending(),
                 want,
-                // Not more than the limit, which a u64 holds.
+                // At most the limit, which a u64 holds.
                 keep: (budget.limit() as f64 * reserve) as u64,
                 spread,
             };
@@ -248,7 +249,7 @@ impl Rules {
         }
     }
 
-    /// What a ledger has to know that does not know this client, or has not heard of it for long.
+    /// Returns the report for a ledger that does not know this client, or had no request from it for long.
     fn join(&mut self, now: Instant, policy: &RateLimits) -> Join {
         let mut join = Join::default();
         if let Some(fleet) = &self.fleet {

@@ -1,11 +1,11 @@
-//! Which calls of a batch count as sent at a time, and which wait for a limit.
+//! The slots of a batch: the calls of a batch that count as concurrent, and those that wait for a limit.
 //!
-//! A call that waits for a limit gives its slot up, so that the batch starts further ones: they may
-//! be of an identity whose limits leave room. Before it is sent it takes a slot again. The admission
-//! queue skips it until there is one, so that no permit waits for a slot.
+//! A call that waits for a limit releases its slot, so that the batch starts further calls: these can belong to an
+//! identity whose limits are not exceeded. Before the call is sent, it takes a slot again. The admission queue skips
+//! the call until a slot is free, so that no permit waits for a slot.
 //!
-//! A read may be shared with a caller outside of the batch, which does not wait for the batch: then
-//! the read leaves it.
+//! A read can be shared with a caller outside of the batch, which does not wait for the batch: then the read leaves the
+//! batch.
 
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
@@ -21,7 +21,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::lane::Lane;
 
-/// As many calls of a batch may wait without a slot. The others keep theirs while they wait.
+/// The maximum number of calls of a batch that wait without a slot. Further calls keep their slots while they wait.
 pub(crate) const MAX_WAITING: usize = 1_000;
 
 thread_local! {
@@ -39,17 +39,17 @@ pub(crate) struct BatchSlots {
 struct State {
     calls: HashMap<u64, Started>,
     next: u64,
-    /// The calls that have a slot.
+    /// The number of calls that have a slot.
     taken: usize,
-    /// The calls that an admission queue skipped for lack of a slot, and those queues.
+    /// The number of calls that an admission queue skipped for lack of a slot, and those queues.
     skipped: usize,
     lanes: Vec<Weak<Lane>>,
-    /// By the address of the lane.
+    /// By the address of the admission queue.
     queues: HashMap<usize, Queued>,
     batch: Option<Waker>,
 }
 
-/// A call of the batch that has not ended. It may make several requests at a time.
+/// A call of the batch that has not ended. It can send several requests concurrently.
 #[derive(Default)]
 struct Started {
     has_slot: bool,
@@ -58,13 +58,13 @@ struct Started {
     skipped: bool,
 }
 
-/// The calls of a batch that wait for one lane: as many in its queue as the batch has slots, the
-/// others behind them, where neither the length of the queue nor the longest wait concerns them.
+/// The calls of a batch that wait for one admission queue: at most as many in the queue as the batch has slots. The
+/// others wait behind these, where neither the length of the queue nor the longest wait applies to them.
 #[derive(Default)]
 struct Queued {
     places: usize,
     parked: VecDeque<oneshot::Sender<QueuePlace>>,
-    /// More than these are looked through for those that have ended.
+    /// The number of calls above which ended ones are removed.
     sweep_above: usize,
 }
 
@@ -73,14 +73,14 @@ impl BatchSlots {
         Arc::new(Self { concurrency, state: Mutex::default() })
     }
 
-    /// Whether another call may be started. One slot is left for calls that were skipped.
+    /// Returns whether another call can be started. One slot is reserved for calls that were skipped.
     pub(crate) fn has_room(&self) -> bool {
         let state = self.state();
         let kept = usize::from(state.skipped > 0 && self.concurrency > 1);
         state.taken + kept < self.concurrency
     }
 
-    /// Wakes the batch the next time that a slot is given up.
+    /// Wakes the batch when a slot is next released.
     pub(crate) fn wake_later(&self, batch: &Waker) {
         let mut state = self.state();
         match &mut state.batch {
@@ -106,13 +106,13 @@ impl BatchSlots {
 }
 
 impl State {
-    /// A slot is free: calls that were skipped go first.
+    /// Handles a free slot: calls that were skipped get it first.
     fn free(&mut self) -> FreeSlot {
         self.taken = self.taken.saturating_sub(1);
         FreeSlot { lanes: std::mem::take(&mut self.lanes), batch: None }
     }
 
-    /// Takes the slot of a call that only waits.
+    /// Releases the slot of a call that only waits.
     fn give_up(&mut self, call: u64) -> FreeSlot {
         let without = self.calls.len() - self.taken;
         let Some(started) = self.calls.get_mut(&call) else { return FreeSlot::default() };
@@ -133,7 +133,7 @@ impl State {
 pub(crate) struct BatchCall(BatchSlot);
 
 impl BatchCall {
-    /// Runs the call. What it sends, and waits for, counts for its batch.
+    /// Runs the call. Its requests and waits count for its batch.
     pub(crate) async fn run<F: Future>(self, call: F) -> F::Output {
         let mut call = pin!(call);
         poll_fn(|context| {
@@ -182,25 +182,25 @@ pub(crate) struct BatchSlot {
     left: Arc<Left>,
 }
 
-/// Whether a request is another caller's as well, and no longer of the batch.
+/// Whether a request also belongs to another caller, and no longer to the batch.
 #[derive(Default)]
 struct Left {
     flag: AtomicBool,
     changed: Notify,
 }
 
-/// Whether a call may be sent, as far as its batch goes.
+/// Whether the batch permits a call to be sent.
 pub(super) enum Turn {
-    /// It takes a slot, which [`BatchSlot::end_send`] gives back.
+    /// The call takes a slot, which [`BatchSlot::end_send`] releases.
     Slot(BatchSlot),
-    /// It is of no batch.
+    /// The call does not belong to a batch.
     Free,
     /// All slots are taken.
     Skipped,
 }
 
 impl Turn {
-    /// The slot to give back, if there is one; the outer `None` says that the call is skipped.
+    /// Returns the slot to release, if there is one; the outer `None` means that the call is skipped.
     #[allow(clippy::option_option)]
     pub(super) fn into_slot(self) -> Option<Option<BatchSlot>> {
         match self {
@@ -212,7 +212,7 @@ impl Turn {
 }
 
 impl BatchSlot {
-    /// The slot of the call that is polled now, for a new request; `None` outside of a batch.
+    /// Returns the slot of the call that is currently polled, for a new request; `None` outside of a batch.
     pub(crate) fn current() -> Option<Self> {
         let current = CURRENT.try_with(|current| {
             let slot = current.take();
@@ -222,12 +222,12 @@ impl BatchSlot {
         current.ok().flatten().map(|slot| Self { left: Arc::default(), ..slot })
     }
 
-    /// Whether both are of the same batch.
+    /// Returns whether both belong to the same batch.
     pub(crate) fn is_beside(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.slots, &other.slots)
     }
 
-    /// The request is another caller's as well: it does not wait for its batch any longer.
+    /// Marks the request as shared with another caller: it no longer waits for its batch.
     pub(crate) fn leave(&self) {
         if self.left.flag.swap(true, Ordering::AcqRel) {
             return;
@@ -241,7 +241,7 @@ impl BatchSlot {
         self.left.flag.load(Ordering::Acquire)
     }
 
-    /// Begins to wait. Call [`FreeSlot::offer`] when no lock is held.
+    /// Begins to wait. The caller calls [`FreeSlot::offer`] when it holds no lock.
     pub(crate) fn wait(&self) -> (BatchWait, FreeSlot) {
         let mut state = self.slots.state();
         if let Some(started) = state.calls.get_mut(&self.call) {
@@ -251,11 +251,11 @@ impl BatchSlot {
         (BatchWait(self.clone()), free)
     }
 
-    /// Takes a slot, unless the call has one. If there is none, the lane tries again when there is.
+    /// Takes a slot, unless the call has one. If no slot is free, the admission queue tries again later.
     pub(super) fn try_send(&self, lane: &Arc<Lane>) -> Turn {
         let mut state = self.slots.state();
         let state = &mut *state;
-        // If the batch dropped it, others wait for its response.
+        // If the batch dropped the call, other callers wait for its response.
         let Some(started) = state.calls.get_mut(&self.call) else { return Turn::Free };
         if self.has_left() {
             if std::mem::take(&mut started.skipped) {
@@ -283,7 +283,7 @@ impl BatchSlot {
         Turn::Slot(self.clone())
     }
 
-    /// A request has ended. If the call waits with another one, it gives its slot up.
+    /// Records the end of a request. If the call waits with another request, it releases its slot.
     pub(super) fn end_send(&self) -> FreeSlot {
         let mut state = self.slots.state();
         if let Some(started) = state.calls.get_mut(&self.call) {
@@ -292,7 +292,7 @@ impl BatchSlot {
         state.give_up(self.call)
     }
 
-    /// Takes a place in the queue of a lane, or else a channel that gives one.
+    /// Takes a place in an admission queue, or else returns a channel that delivers one.
     pub(super) fn enter_queue(&self, lane: &Arc<Lane>) -> Result<QueuePlace, Parking> {
         let lane = Arc::as_ptr(lane) as usize;
         let mut state = self.slots.state();
@@ -317,7 +317,7 @@ impl fmt::Debug for BatchSlot {
     }
 }
 
-/// A call that waits, until this is dropped.
+/// A waiting call, until this is dropped.
 pub(crate) struct BatchWait(BatchSlot);
 
 impl Drop for BatchWait {
@@ -329,14 +329,14 @@ impl Drop for BatchWait {
     }
 }
 
-/// A call that waits for a place of its batch in the queue of a lane.
+/// A call that waits for a place of its batch in an admission queue.
 pub(super) struct Parking {
     slot: BatchSlot,
     place: oneshot::Receiver<QueuePlace>,
 }
 
 impl Parking {
-    /// Waits for the place; `None` if the call leaves its batch.
+    /// Waits for the place. Returns `None` if the call leaves its batch.
     pub(super) async fn wait(self) -> Option<QueuePlace> {
         match select(self.place, pin!(self.slot.left.changed.notified())).await {
             Either::Left((place, _)) => place.ok(),
@@ -345,7 +345,7 @@ impl Parking {
     }
 }
 
-/// A place of a batch in the queue of a lane; dropped, it is the next one's.
+/// A place of a batch in an admission queue. When it is dropped, the next call gets it.
 pub(super) struct QueuePlace {
     slots: Arc<BatchSlots>,
     lane: usize,
@@ -367,7 +367,7 @@ impl Drop for QueuePlace {
                 next
             };
             if !next.is_closed() {
-                // If it is closed by now, the place is dropped, and is the one's after it.
+                // If the receiver is closed, the place is dropped, and the call behind it gets the place.
                 let _ = next.send(Self { slots: Arc::clone(&self.slots), lane: self.lane });
                 return;
             }
@@ -381,7 +381,7 @@ impl fmt::Debug for QueuePlace {
     }
 }
 
-/// A slot that was given up: for a call that was skipped, or for the next one of the batch.
+/// A slot that was released: for a skipped call, or for the next one of the batch.
 #[derive(Default)]
 #[must_use = "call `offer` when no lock is held"]
 pub(crate) struct FreeSlot {

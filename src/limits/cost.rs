@@ -1,18 +1,18 @@
-//! What a call counts against.
+//! The limits that a call counts against.
 
 use std::borrow::Cow;
 
 use http::Method;
 
-/// A call as limits see it.
+/// A call, as limits count it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cost {
     pub(crate) points: u32,
     pub(crate) graphql: bool,
     pub(crate) creates_content: bool,
-    /// The primary limit, as far as it is known before the answer.
+    /// The primary limit, as far as it is known before the response.
     pub(crate) resource: Cow<'static, str>,
-    /// For a write: whose property it changes.
+    /// For a write: the owner of the resource that it changes.
     pub(crate) owner: Option<Box<str>>,
 }
 
@@ -21,7 +21,7 @@ const READ: u32 = 1;
 const WRITE: u32 = 5;
 
 impl Cost {
-    /// Of a REST call, whose path below the API's address this is.
+    /// Returns the cost of a REST call with this path below the API's base URL.
     pub(crate) fn rest(
         method: &Method,
         path: &str,
@@ -38,7 +38,7 @@ impl Cost {
         }
     }
 
-    /// Of a GraphQL call.
+    /// Returns the cost of a GraphQL call.
     pub(crate) fn graphql(mutation: bool) -> Self {
         Self {
             points: if mutation { WRITE } else { READ },
@@ -50,7 +50,7 @@ impl Cost {
     }
 }
 
-/// The user or organization that a path is about, in lower case, as GitHub ignores case.
+/// Returns the user or organization that a path concerns, in lower case, as GitHub ignores case.
 fn owner(path: &str) -> Option<Box<str>> {
     let mut segments = path.trim_start_matches('/').split('/');
     let first = segments.next()?;

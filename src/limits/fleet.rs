@@ -1,4 +1,4 @@
-//! What a client holds of the limits that it shares with a fleet, and what it asks for.
+//! The leases of limits that a client shares with a fleet, and the client's requests for them.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -15,123 +15,122 @@ use super::window::Window;
 use crate::clock::after;
 use crate::store::{Lease, Pause, VALID};
 
-/// Leases of one client, of one identity.
+/// The quota leases of one client, for one identity.
 ///
-/// It asks for what the calls that wait can spend in the next half second. What it has is spent
-/// without asking, and given back with the next request.
+/// The client requests the amount that the waiting calls can spend in the next half second. It spends a lease without
+/// further requests, and returns the rest with the next request.
 #[derive(Debug)]
 pub(crate) struct Fleet {
-    /// Random: who this is among the others.
+    /// The random name of this member.
     pub(super) member: String,
-    /// The ledger that it has heard from.
+    /// The epoch of the ledger that last sent a lease.
     pub(super) epoch: Option<String>,
-    /// The last request, and the last that was answered.
+    /// The serial numbers of the last request, and of the last one with a response.
     pub(super) serial: u64,
     pub(super) answered: u64,
-    /// Whether the ledger said that it does not know this client.
+    /// Whether the ledger reported that it does not know this client.
     pub(super) unknown: bool,
     pub(super) members: u32,
     pub(super) contact: Contact,
-    /// When the store answered last.
+    /// The time of the last response from the store.
     heard: Instant,
-    /// When it asked last, and first.
+    /// The times of the last and of the first request.
     pub(super) asked: Instant,
     first_asked: Option<Instant>,
-    /// When it let a call through last.
+    /// The time of the last admission of a call.
     pub(super) used: Instant,
     slots: u32,
-    /// What the last lease said of them.
+    /// The slots in the last lease.
     allotted: u32,
     slots_asked: u32,
-    /// The calls under way that the last request told, and whether those are more than there were.
+    /// The calls in flight that the last request reported, and whether it reported more than there were.
     running_asked: u32,
     pub(super) overstated: bool,
     slots_wait: Option<Instant>,
-    /// When to ask again after an answer that granted nothing at all.
+    /// The time of the next request after a response that granted no amount.
     fruitless: Option<Instant>,
     pub(super) windows: [Held; 4],
     pub(super) budgets: Vec<(Cow<'static, str>, Held)>,
     owners: HashMap<Box<str>, Write>,
-    /// Owners of what was written to without asking, and when: the ledger was not told of it yet.
+    /// Owners of resources that this client changed without a lease, and when: not reported to the ledger yet.
     pub(super) written: HashMap<Box<str>, Instant>,
-    /// How long an answer of the ledger stands beyond the time that it names: while the next request may
-    /// still be answered.
+    /// How long a response of the ledger is valid beyond its stated time: while the next request can still receive a
+    /// response.
     stands: Duration,
-    /// The end of the pause that all know of, and the one that the request under way tells.
+    /// The end of the pause that the ledger knows, and the one that the current request reports.
     pub(super) known_pause: Option<Instant>,
     pub(super) told_pause: Option<Instant>,
 }
 
-/// Whether the store answers.
+/// The state of the connection to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Contact {
-    /// It was not asked yet.
+    /// The client has not sent a request yet.
     Never,
     Held,
-    /// It does not answer, since then.
+    /// The store has been unavailable since then.
     Lost(Instant),
-    /// It does not share limits.
+    /// The store does not share limits.
     Apart,
 }
 
-/// What is left of a lease.
+/// The rest of a lease.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Held {
     pub(super) units: u32,
-    /// What requests gave back that were not answered yet.
+    /// The amount that requests without a response yet returned.
     returning: u32,
-    /// Until when it is good.
+    /// The end of its validity.
     until: Option<Instant>,
-    /// When to ask for more.
+    /// The time of the next request for more.
     wait: Option<Instant>,
     pub(super) part: u64,
-    /// What was spent since the last request.
+    /// The amount that was spent since the last request.
     pub(super) spent: u32,
-    /// The least that nobody had for a while before it was granted.
+    /// The lowest unused amount for some time before the grant.
     free: Option<u32>,
-    /// Until when clients that are gone may have spent of it.
+    /// The time until which departed clients can have spent of it.
     unreported_until: Option<Instant>,
-    /// What may be spent alone, in the first window's length.
+    /// The amount that can be spent without a lease, in the first window's length.
     alone: u32,
-    /// What was spent alone, which the ledger was not told.
+    /// The amount that was spent without a lease, not reported to the ledger yet.
     pub(super) apart: Option<Box<Window>>,
-    /// What of it was spent since the last request, which the answer to that pays for first.
+    /// The part of it since the last request, which the next grant covers first.
     advance: u32,
-    /// What of it the request under way tells.
+    /// The part of it that the current request reports.
     told: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Write {
-    /// It may go until then.
+    /// The write can be sent until then.
     Granted(Instant),
-    /// Not before then.
+    /// The write has to wait until then.
     Waits(Instant),
 }
 
-/// The time between two requests while calls are in flight; twice that while calls only wait. The
-/// ledger forgets a member that is silent for 10 s, and a ledger that has lost its data learns within
-/// that time what was spent.
+/// The time between two requests while calls are in flight; twice that while calls only wait. The ledger removes a
+/// member without a request for 10 s, and a ledger that has lost its data receives the spending within that time.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(4);
 const TWO_HEARTBEATS: Duration = Duration::from_secs(2 * HEARTBEAT.as_secs());
-/// Who was there so long ago may be gone.
+/// The time after which the last known number of members can be out of date.
 const MEMBERS_KNOWN: Duration = Duration::from_secs(70);
 pub(super) const LATER: Duration = Duration::from_millis(100);
-/// A write that was let through goes at once.
+/// The validity of a write grant: an admitted write is sent at once.
 const WRITE_VALID: Duration = Duration::from_millis(200);
-/// GitHub gives up on a request after that, so that nobody else's are under way by then.
+/// GitHub ends a request after that, so that no other client's requests are in flight by then.
 const OTHERS_END: Duration = Duration::from_secs(10);
 pub(super) const LEASE: Duration = Duration::from_millis(VALID);
 const MAX_OWNERS: usize = 1_000;
-/// A client that has not heard from its ledger for so long counts as alone. Before that, the store may only
-/// be slow, and other clients that start at the same moment be in the same position.
+/// The time after which a client that has received no lease counts as alone. Before that, the store can be merely slow,
+/// and other clients that start at the same moment can be in the same state.
 const START: Duration = OTHERS_END;
-/// How many calls such a client has in flight. The ledger leaves a part of the limit to clients that it does not
-/// know yet.
+/// The number of calls that such a client can have in flight. The ledger reserves a part of the limit for clients that
+/// it does not know yet.
 pub(super) const STARTING_SLOTS: u32 = 1;
 
 impl Fleet {
-    /// `timeout` is how long the store may take to answer.
+    /// Creates the state of a new client. `timeout` is the longest response time of the store.
     pub(crate) fn new(member: String, now: Instant, timeout: Duration) -> Self {
         Self {
             member,
@@ -156,19 +155,19 @@ impl Fleet {
             budgets: Vec::new(),
             owners: HashMap::new(),
             written: HashMap::new(),
-            // One request may be under way when it is time for the next.
+            // One request can be in flight when the next one is due.
             stands: timeout.saturating_mul(2),
             known_pause: None,
             told_pause: None,
         }
     }
 
-    /// Whether leases decide: the store answers, or is about to be asked for the first time.
+    /// Returns whether leases decide: the store is available, or the first request is about to be sent.
     pub(super) fn leads(&self) -> bool {
         matches!(self.contact, Contact::Never | Contact::Held)
     }
 
-    /// How many share the limits while the store does not answer, each with its part.
+    /// Returns how many clients share the limits in equal parts while the store is unavailable.
     pub(super) fn share(&self) -> u32 {
         match self.contact {
             Contact::Lost(_) => self.members.max(1),
@@ -176,7 +175,7 @@ impl Fleet {
         }
     }
 
-    /// What keeps a call back for which there is no lease.
+    /// Returns the limit that blocks a call for lack of a lease.
     pub(super) fn look(
         &self,
         now: Instant,
@@ -190,7 +189,7 @@ impl Fleet {
             let until = until.filter(|until| *until > now);
             Err(Blocked { rule, until, shared: true })
         };
-        // What has a time to wait for goes first: without it, the store would be asked all the time.
+        // Limits with a known time come first: without one, the client would send requests to the store continuously.
         if let Some(owner) = cost.owner.as_ref().filter(|_| !policy.pacing.between_writes.is_zero())
         {
             match self.owners.get(owner) {
@@ -221,7 +220,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// Spends what a call takes.
+    /// Spends the cost of a call.
     pub(super) fn take(&mut self, now: Instant, cost: &Cost, windows: &[(usize, Rule, u32)]) {
         self.used = now;
         for (index, _, amount) in windows {
@@ -235,7 +234,7 @@ impl Fleet {
         }
     }
 
-    /// Whether a write to this owner waits by what the store said.
+    /// Returns whether a write to this owner has to wait, by the store's response.
     pub(super) fn waits_to_write(&self, now: Instant, owner: &str) -> bool {
         match self.owners.get(owner) {
             Some(Write::Waits(until) | Write::Granted(until)) => *until > now,
@@ -243,7 +242,7 @@ impl Fleet {
         }
     }
 
-    /// Until when the ledger said that a call has to wait, of limits of which it leaves no share to this
+    /// Returns the time until which a call has to wait by the ledger's response, for limits without a share for this
     /// client.
     pub(super) fn told_to_wait(
         &self,
@@ -262,8 +261,8 @@ impl Fleet {
         Some((Rule::Primary(cost.resource.clone()), until))
     }
 
-    /// The limit of which the ledger has said that the call has to wait, if that still stands: what it
-    /// said goes before this client's share.
+    /// Returns the limit for which the ledger's response requires the call to wait, if that is still valid: it has
+    /// precedence over this client's share.
     pub(super) fn decided(
         &self,
         now: Instant,
@@ -289,8 +288,8 @@ impl Fleet {
         waits.then(|| Rule::Primary(cost.resource.clone()))
     }
 
-    /// Whether the client has never heard from its ledger, and the store may only be slow: it does not know
-    /// its share then.
+    /// Returns whether the client has never received a lease, and the store can be merely slow: then its share is
+    /// unknown.
     pub(super) fn is_starting(&self, now: Instant) -> bool {
         let is_recent = |first| now < after(first, START);
         self.epoch.is_none()
@@ -298,9 +297,9 @@ impl Fleet {
             && self.first_asked.is_none_or(is_recent)
     }
 
-    /// Until when a window blocks a call of a client that is starting. Such a client spends a sixtieth of
-    /// the limit at once (of a small limit, three units), and then at half the rate that the limit allows. A
-    /// first call always fits.
+    /// Returns the time until which a window blocks a call of a starting client. Such a client spends a sixtieth of the
+    /// limit at once (of a small limit, three units), and then at half the rate that the limit allows. A first call is
+    /// always within the bound.
     pub(super) fn starts_after(
         &self,
         now: Instant,
@@ -320,17 +319,17 @@ impl Fleet {
         (until > now).then_some(until)
     }
 
-    /// How many calls may be under way while the store does not answer: what it granted, until the
-    /// others' calls have ended that were more than their share; then the share.
+    /// Returns how many calls can be in flight while the store is unavailable: the granted number, until the other
+    /// clients' calls above their share have ended; then the share.
     pub(super) fn slots_alone(&self, now: Instant, all: u32) -> u32 {
         let share = all.checked_div(self.share()).unwrap_or(all).max(1);
         match self.contact {
             Contact::Lost(_) if self.is_starting(now) => STARTING_SLOTS,
             Contact::Lost(since) if self.epoch.is_some() && now < after(since, OTHERS_END) => {
-                // The ledger leaves one to each that it knows, where there are as many.
+                // The ledger reserves one slot for each known member, if there are enough.
                 let known = since < after(self.heard, OTHERS_END) && share > 1;
                 let granted = self.allotted.max(u32::from(!known));
-                // If the last request arrived, the ledger counts what it told, and maybe no more.
+                // If the last request arrived, the ledger counts the number in it, and possibly no more.
                 share.min(granted).min(self.running_asked.max(1))
             }
             Contact::Lost(_) => share,
@@ -338,8 +337,8 @@ impl Fleet {
         }
     }
 
-    /// How many calls a request tells to be under way: while the store does not answer, as many as there may
-    /// be at any time until it does.
+    /// Returns the number of calls in flight for a request: while the store is unavailable, the largest number that
+    /// there can be until it responds.
     pub(super) fn running_told(&self, now: Instant, running: u32, all: Option<u32>) -> u32 {
         match all {
             Some(all) if !self.leads() && self.epoch.is_some() => {
@@ -349,22 +348,22 @@ impl Fleet {
         }
     }
 
-    /// How many calls may be under way if the store answers too late: what it surely counts for this
-    /// client, which is what it granted last, or what was under way when it was asked again. Each client
-    /// that it knows may have one.
+    /// Returns how many calls can be in flight if the store responds too late: the number that the store certainly
+    /// counts for this client, which is the last grant, or the calls in flight at the next request. Each known client
+    /// can have one.
     pub(super) fn slots_late(&self, all: u32) -> u32 {
         let share = all.checked_div(self.members).unwrap_or(all).max(1);
         share.min(self.allotted).min(self.running_asked.max(1))
     }
 
-    /// Whether so much is left of this client's share of what was free when the store answered last.
+    /// Returns whether this client's share of the last known free amount still covers this amount.
     pub(super) fn has_share(&self, index: usize, amount: u32) -> bool {
         let held = &self.windows[index];
         let share = held.free_share(self.members).unwrap_or(u32::MAX);
         held.ahead().saturating_add(amount) <= share
     }
 
-    /// Notes what a call takes beside windows that goes without asking.
+    /// Records the cost beside windows of a call that is admitted without a lease.
     pub(super) fn advance(&mut self, now: Instant, cost: &Cost) {
         if let Some((_, held)) = self.budgets.iter_mut().find(|(name, _)| *name == cost.resource) {
             held.advance = held.advance.saturating_add(1);
@@ -376,12 +375,12 @@ impl Fleet {
         }
     }
 
-    /// Whether something was spent alone that the ledger has to be told.
+    /// Returns whether there is spending without a lease to report to the ledger.
     pub(super) fn owes(&self) -> bool {
         self.windows.iter().any(|held| held.apart.is_some())
     }
 
-    /// What was written to alone, and how long ago, as far as the next write still waits for it.
+    /// Returns the owners of writes without a lease, and how long ago, as far as the next write still waits for them.
     pub(super) fn tell_written(
         &mut self,
         now: Instant,
@@ -395,8 +394,8 @@ impl Fleet {
             .collect()
     }
 
-    /// Until when a window keeps a call back while the store does not answer: for its length, a
-    /// client spends no more than its share of what was free when it heard last.
+    /// Returns the time until which a window blocks a call while the store is unavailable: for the length of the
+    /// window, a client spends at most its share of the amount that was free at the last response.
     pub(super) fn alone(
         &self,
         now: Instant,
@@ -409,8 +408,8 @@ impl Fleet {
         (now < end && self.windows[index].alone < amount).then_some(end)
     }
 
-    /// Leaves nothing to spend while a request is under way that gives it back.
-    /// `told` calls are told to be in flight, of which `running` are.
+    /// Sets the spendable amounts to zero while a request that returns them is in flight. The request reports `told`
+    /// calls in flight, of which `running` are.
     pub(super) fn freeze(&mut self, now: Instant, running: u32, told: u32, slots_asked: u32) {
         self.serial = self.serial.saturating_add(1);
         self.asked = now;
@@ -429,23 +428,23 @@ impl Fleet {
         }
     }
 
-    /// Whether there is something to give back.
+    /// Returns whether there is an amount to return.
     pub(super) fn holds(&self) -> bool {
         let budgets = self.budgets.iter().map(|(_, held)| held);
         self.contact == Contact::Held
             && (self.slots > 1 || self.windows.iter().chain(budgets).any(|held| held.units > 0))
     }
 
-    /// When the first lease is over of which something is left.
+    /// Returns when the first lease with a rest expires.
     pub(super) fn over(&self) -> Option<Instant> {
         let budgets = self.budgets.iter().map(|(_, held)| held);
         let held = self.windows.iter().chain(budgets).filter(|held| held.units > 0);
         held.filter_map(|held| held.until).min()
     }
 
-    /// Takes over what the store answers. Gives the pause of the identity, if there is one.
+    /// Applies the response of the store. Returns the pause of the identity, if there is one.
     ///
-    /// `time` is that of windows, and `limits` are theirs.
+    /// `time` is the time in windows, and `limits` are those of the windows.
     pub(super) fn apply(
         &mut self,
         now: Instant,
@@ -480,8 +479,8 @@ impl Fleet {
         for (index, (name, _)) in NAMES.iter().enumerate() {
             let held = &mut self.windows[index];
             let granted = lease.windows.get(*name);
-            // The request told what was spent alone before it. What was since takes of the grant, and the
-            // next request tells what is more than that.
+            // The request reported the earlier spending without a lease. Later spending is subtracted from the grant,
+            // and the next request reports the excess.
             let paid = granted.map_or(0, |granted| granted.granted.min(held.advance));
             let owed = held.advance.saturating_sub(paid);
             (held.advance, held.told) = (owed, 0);
@@ -507,7 +506,7 @@ impl Fleet {
             });
             let held = &mut self.budgets[position].1;
             held.units = granted.granted.saturating_sub(std::mem::take(&mut held.advance));
-            // They count as spent for as long as the ledger remembers this client.
+            // They count as spent for as long as the ledger knows this client.
             held.until = Some(after(self.asked, TWO_HEARTBEATS));
             held.wait = wait_until(granted.wait);
         }
@@ -516,7 +515,7 @@ impl Fleet {
             Write::Granted(until) => *until > now,
             Write::Waits(until) => after(*until, stands) > now,
         });
-        // The request told the others.
+        // The request reported the others.
         self.written.retain(|_, at| *at > asked);
         for (owner, wait) in lease.owners {
             let write = match wait {
@@ -535,37 +534,37 @@ impl Fleet {
         lease.pause
     }
 
-    /// The store does not answer.
+    /// Records that the store is unavailable.
     pub(super) fn lose(&mut self, now: Instant) {
         if let Contact::Lost(_) = self.contact {
             return;
         }
         self.contact = Contact::Lost(now);
         for held in &mut self.windows {
-            // Who has never heard of others is alone.
+            // A client that has never known of others is alone.
             let share = held.free_share(self.members).unwrap_or(u32::MAX);
             held.alone = share.saturating_sub(held.ahead());
         }
     }
 
-    /// How many clients there were when it heard last; one, if it made no call for long.
+    /// Returns the number of clients at the last response; one, if this client made no call for long.
     pub(super) fn expected(&self, now: Instant) -> u32 {
         let idle = self.leads() && after(self.heard, MEMBERS_KNOWN) <= now;
         if idle { 1 } else { self.members }
     }
 
-    /// How many calls it might have under way if it asked nobody.
+    /// Returns how many calls the client can have in flight without a lease.
     pub(super) fn slots_spare(&self, now: Instant, all: u32) -> u32 {
         if self.leads() { self.allotted } else { self.slots_alone(now, all) }
     }
 
-    /// For how long clients that are gone may have spent of a window.
+    /// Returns for how long the spending of departed clients can count in a window.
     pub(super) fn unreported(&self, now: Instant, index: usize) -> Duration {
         let until = self.windows[index].unreported_until;
         until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
-    /// What it might spend of a window if it asked nobody; `None` if it would be the only client.
+    /// Returns the amount of a window that the client can spend without a lease; `None` if it would be the only client.
     pub(super) fn spare(&self, now: Instant, index: usize, kept: Duration) -> Option<u32> {
         let held = &self.windows[index];
         match self.contact {
@@ -575,7 +574,7 @@ impl Fleet {
         }
     }
 
-    /// What this client spends of a window without an answer of the store.
+    /// Records spending in a window without a response of the store.
     pub(super) fn spend_alone(&mut self, index: usize, time: u64, amount: u32, limit: u32) {
         let held = &mut self.windows[index];
         let apart = || Box::new(Window::new(limit, NAMES[index].1));
@@ -586,17 +585,17 @@ impl Fleet {
 }
 
 impl Held {
-    /// One client's part of what nobody had.
+    /// Returns one client's part of the unused amount.
     fn free_share(&self, members: u32) -> Option<u32> {
         self.free.map(|free| free.checked_div(members).unwrap_or(free))
     }
 
-    /// What is given back with the next request.
+    /// Returns the amount that the next request returns.
     pub(super) fn unspent(&self) -> u32 {
         self.units.saturating_add(self.returning)
     }
 
-    /// What was spent alone since the last answer.
+    /// Returns the amount that was spent without a lease since the last response.
     fn ahead(&self) -> u32 {
         self.told.saturating_add(self.advance)
     }
@@ -610,20 +609,21 @@ impl Held {
         self.spent = self.spent.saturating_add(amount);
     }
 
-    /// As much as is asked for: what waits, but no more than can be spent while the lease is good.
+    /// Returns the amount to request: the demand of waiting calls, but at most the amount that can be spent while the
+    /// lease is valid.
     pub(super) fn want(&self, waiting: u32, least: u32, asked: Duration) -> u32 {
         let spent = u64::from(self.spent).saturating_mul(VALID);
-        // In half a second as much as since the last request, or as it was asked for.
+        // The spending in half a second at the rate since the last request.
         let passed = u64::try_from(asked.as_millis()).unwrap_or(u64::MAX).max(VALID);
         let likely = u32::try_from(spent.checked_div(passed).unwrap_or(spent)).unwrap_or(u32::MAX);
         waiting.min(likely.saturating_mul(2).max(ENOUGH)).max(likely).max(least)
     }
 }
 
-/// As many units are asked for at least, if so many calls wait.
+/// The minimum amount of a request, if enough calls wait.
 const ENOUGH: u32 = 50;
 
-/// The windows that are shared, by their names in the ledger, with their lengths.
+/// The shared windows: their names in the ledger, and their lengths.
 pub(super) const NAMES: [(&str, Duration); 4] = [
     ("points", Duration::from_secs(60)),
     ("graphql_points", Duration::from_secs(60)),
@@ -631,23 +631,23 @@ pub(super) const NAMES: [(&str, Duration); 4] = [
     ("content_an_hour", Duration::from_secs(60 * 60)),
 ];
 
-/// How long a client that is on its own minds what others may have spent of a window before.
+/// Returns for how long a client without the store considers the earlier spending of others in a window.
 pub(super) fn alone(length: Duration) -> Duration {
-    // As long as requests may take to arrive.
+    // The longest time that requests take to arrive.
     length.saturating_add(Duration::from_secs(2))
 }
 
-/// What calls that wait need, of the limits that leases are for.
+/// The demand of waiting calls for leased limits.
 #[derive(Debug, Default)]
 pub(super) struct Demand {
     pub(super) calls: u32,
-    /// Of each window: what all need, and what the first of them does.
+    /// For each window: the demand of all calls, and of the first one.
     pub(super) windows: [(u32, u32); 4],
     pub(super) budgets: BTreeMap<Cow<'static, str>, u32>,
     pub(super) owners: Vec<String>,
 }
 
-/// As many owners as one request asks for.
+/// The maximum number of owners in one request.
 const OWNERS_ASKED: usize = 32;
 
 impl Demand {

@@ -1,24 +1,24 @@
-//! How rate limits are, for who looks after a client.
+//! The state of rate limits, for monitoring.
 
 use serde::Serialize;
 
-/// How the rate limits of an identity are.
+/// The state of the rate limits of one identity.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct LimitsHealth {
-    /// Whom GitHub limits.
+    /// The identity that GitHub limits.
     pub identity: String,
-    /// Calls that are under way.
+    /// Calls in flight.
     pub running: u32,
-    /// Calls that wait.
+    /// Queued calls.
     pub waiting: usize,
-    /// For how long all calls pause, in seconds, since a secondary limit was reached.
+    /// How long all calls still pause after a secondary limit was reached, in seconds.
     pub paused: Option<f64>,
-    /// The primary limits that answers told of.
+    /// The primary limits that responses reported.
     pub primary: Vec<PrimaryHealth>,
 }
 
-/// What is left of a primary limit.
+/// The state of a primary limit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct PrimaryHealth {
@@ -26,8 +26,8 @@ pub struct PrimaryHealth {
     pub resource: String,
     /// The requests in its window.
     pub limit: u64,
-    /// Those that are left.
+    /// The requests that remain in the window.
     pub remaining: u64,
-    /// When the window ends, in seconds from now; `None` if a new one has begun that nothing is known of.
+    /// When the window ends, in seconds from now; `None` if a new window has begun whose end is unknown.
     pub reset: Option<f64>,
 }

@@ -10,21 +10,21 @@ use super::batch_slots::BatchSlot;
 use crate::detachable::DetachHandle;
 use crate::store::WaitAllowance;
 
-/// What an admission queue needs to know of the call that a permit is for.
+/// The data of a call that an admission queue needs for its permit.
 #[derive(Clone, Default)]
 pub(crate) struct CallHandle {
     detach: Option<DetachHandle>,
     pub(super) slot: Option<BatchSlot>,
-    /// How long the call may still wait for the store that limits are shared by.
+    /// How long the call can still wait for the store of the limits.
     pub(super) store_wait: Option<WaitAllowance>,
 }
 
-/// Of a call that nothing detaches.
+/// A call that cannot be detached.
 #[cfg(test)]
 pub(crate) static UNTRACKED: CallHandle = CallHandle { detach: None, slot: None, store_wait: None };
 
 impl CallHandle {
-    /// The handle of a call, with its slot if it is of a batch.
+    /// Creates the handle of a call, with its slot if it belongs to a batch.
     pub(crate) fn new(
         detach: DetachHandle,
         slot: Option<BatchSlot>,
@@ -33,7 +33,7 @@ impl CallHandle {
         Self { detach: Some(detach), slot, store_wait: Some(store_wait) }
     }
 
-    /// Lets a task of its own run the call to its end.
+    /// Starts a separate task that runs the call to its end.
     pub(crate) fn detach(&self) {
         if let Some(detach) = &self.detach {
             detach.detach();
@@ -47,7 +47,7 @@ impl fmt::Debug for CallHandle {
     }
 }
 
-/// The holders of permits that nothing but their callers polls; as many as there are permits.
+/// The holders of permits that only their callers poll; at most as many as there are permits.
 #[derive(Debug, Default)]
 pub(super) struct Holders {
     next: u64,
@@ -55,7 +55,7 @@ pub(super) struct Holders {
 }
 
 impl Holders {
-    /// Adds a call that was admitted. Gives the key to remove it by.
+    /// Adds a call that was admitted. Returns the key by which it is removed.
     pub(super) fn add(&mut self, call: &CallHandle, now: Instant) -> u64 {
         let key = self.next;
         self.next += 1;
@@ -65,17 +65,17 @@ impl Holders {
         key
     }
 
-    /// Removes a call whose permit is given back.
+    /// Removes a call whose permit is returned.
     pub(super) fn remove(&mut self, key: u64) {
         self.attached.remove(&key);
     }
 
-    /// Takes all of them, for tasks to run them.
+    /// Takes all calls, so that tasks run them.
     pub(super) fn take(&mut self) -> impl Iterator<Item = DetachHandle> {
         std::mem::take(&mut self.attached).into_values().map(|(detach, _)| detach)
     }
 
-    /// Takes those that were admitted so long ago.
+    /// Takes the calls that were admitted at least this long ago.
     pub(super) fn take_older(&mut self, now: Instant, age: Duration) -> Vec<DetachHandle> {
         let is_old = |(_, at): &(DetachHandle, Instant)| *at + age <= now;
         let old: Vec<u64> =

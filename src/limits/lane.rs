@@ -1,13 +1,11 @@
 //! Admission queue of one identity: attempts that exceed a limit wait here in order of priority.
 //!
-//! Calls of the same priority wait in the order of their arrival. No call overtakes one that waits
-//! for the same limit, and no call waits for a limit that concerns only others. While a call waits, a
-//! task of the queue keeps the time for all of them: the caller of a waiting call can stop polling
-//! it, which must not delay the others.
+//! Calls of the same priority wait in the order of their arrival. No call overtakes one that waits for the same limit,
+//! and no call waits for a limit that concerns only others. While a call waits, a timer task of the queue admits the
+//! calls: the caller of a waiting call can stop polling it, which must not delay the others.
 //!
-//! A call that holds a permit may not be polled either. If a call waits for what only the end of
-//! another one gives back, the lane detaches every call that holds a permit: a task of its own runs
-//! it to its end.
+//! A call that holds a permit might not be polled either. If a call waits for a permit that only the end of another
+//! call returns, the queue detaches every call that holds a permit: a separate task runs it to its end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,24 +36,24 @@ use driver::{Driver, LatestDriver, keep_time};
 pub(crate) use permit::Permit;
 use waiting::Waiting;
 
-/// How urgent a call is. Among those that wait for the same limit, interactive ones go first.
+/// How urgent a call is. Among calls that wait for the same limit, interactive ones are admitted first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Priority {
     /// A user waits for the result; the default.
     #[default]
     Interactive,
-    /// No user waits for it: a sweep, a backfill. It is sent when no interactive call waits for the
+    /// No user waits for the result, as for a sweep or a backfill. It is sent when no interactive call waits for the
     /// same limit.
     Background,
 }
 
-/// How long a call may wait for limits.
+/// How long a call can wait for limits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
-    /// The most that the call itself allows.
+    /// The longest wait that the call itself allows.
     pub(crate) at_most: Duration,
-    /// How much it has waited already.
+    /// How long it has waited already.
     pub(crate) waited: Duration,
 }
 
@@ -69,9 +67,9 @@ impl Patience {
 pub(crate) struct Lane {
     policy: Arc<RateLimits>,
     state: Mutex<State>,
-    /// Where the limits are shared with others, and the key of their ledger.
+    /// The store that shares the limits with other clients, and the key of their ledger.
     shared: Option<(Arc<Guard>, String)>,
-    /// Tells the task that keeps the time to look again.
+    /// Notifies the timer task of a change.
     changed: Notify,
 }
 
@@ -79,36 +77,36 @@ pub(crate) struct Lane {
 struct State {
     rules: Rules,
     queue: BTreeMap<Place, Waiter>,
-    /// The places of those that the last look at the queue skipped: only their batch lacks a slot.
+    /// The places that the last scan of the queue skipped: those calls lack only a slot of their batch.
     skipped: BTreeSet<Place>,
     tickets: u64,
     /// The limits that the calls in the queue wait for.
     blocked: Vec<Blocked>,
-    /// Whether the task that keeps the time is there.
+    /// Whether the timer task runs.
     driven: bool,
-    /// The latest of these tasks.
+    /// The latest timer task.
     latest_driver: LatestDriver,
     holders: Holders,
-    /// A call that is about to come, before the first lease.
+    /// The cost of an announced call, before the first lease.
     announced: Option<Cost>,
-    /// When the store answered last: the time that calls wait for its answer counts from then on.
+    /// The time of the last response from the store: the waiting time of calls counts from then on.
     silence_from: Instant,
-    /// When the first call has no time left for the store, at the earliest.
+    /// The earliest time at which a call has no time left for the store.
     next_late: Option<Instant>,
-    /// Whether all calls in the queue are known to wait for an answer of the store, and whether some of
-    /// them have no time left for it.
+    /// Whether all queued calls are known to wait for a response of the store, and whether some of them have no time
+    /// left for it.
     all_unanswered: bool,
     some_late: bool,
-    /// How many times calls were let go that may, and the last time that it ended before the end of the
-    /// queue, at a limit that keeps all back.
+    /// The number of scans of the queue, and the last one that ended before the end of the queue, at a limit that
+    /// blocks all calls.
     pumps: u64,
     last_stop: u64,
-    /// How many calls pumps have looked at.
+    /// The number of calls that scans have examined.
     #[cfg(test)]
     steps: u64,
 }
 
-/// A place in the queue: smaller ones go first.
+/// A place in the queue: smaller ones come first.
 type Place = (Priority, u64);
 
 #[derive(Debug)]
@@ -119,14 +117,13 @@ struct Waiter {
     call: CallHandle,
     batch_place: Option<QueuePlace>,
     skipped: Skipped,
-    /// Since when it waits for an answer of the store.
+    /// Since when it waits for a response of the store.
     unanswered: Option<Instant>,
-    /// The last pump that has looked at it.
+    /// The last scan that has examined it.
     seen: u64,
 }
 
-/// The time in which a call in the queue waits for a slot of its batch alone, which `OnLimit` does
-/// not bound.
+/// The time in which a queued call waits only for a slot of its batch, which `OnLimit` does not bound.
 #[derive(Debug, Default)]
 struct Skipped {
     since: Option<Instant>,
@@ -149,7 +146,7 @@ impl Skipped {
     }
 }
 
-/// A call that asks for admission.
+/// A call that requests admission.
 struct AdmissionRequest<'a> {
     cost: Cost,
     priority: Priority,
@@ -157,15 +154,15 @@ struct AdmissionRequest<'a> {
     call: &'a CallHandle,
 }
 
-/// How far a call comes at once.
+/// The immediate outcome of a request for admission.
 enum Entered<'a> {
     Admitted(Permit),
     Queued(Waiting),
-    /// Enough calls of its batch are in the queue: it waits for the place of one.
+    /// Enough calls of its batch are in the queue: it waits for the place of one of them.
     Parked(Parking, AdmissionRequest<'a>),
 }
 
-/// The part of a call of a batch in the wait for a lane.
+/// The state of a call of a batch while it waits for the admission queue.
 #[derive(Default)]
 struct BatchLine {
     wait: Option<BatchWait>,
@@ -173,19 +170,19 @@ struct BatchLine {
 }
 
 impl Waiter {
-    /// When it has no time left for the store if that does not answer, which it did not since it was asked.
+    /// Returns when it has no time left for the store if the store does not respond before.
     fn late_at(&mut self, now: Instant, silence_from: Instant) -> Option<Instant> {
         let since = (*self.unanswered.get_or_insert(now)).max(silence_from);
         self.call.store_wait.as_ref().map(|allowance| allowance.end_of(since))
     }
 
-    /// The same, as far as a call knows that looks at the queue itself; `None` if it does not wait for the store.
+    /// Returns the same time for a call that examines the queue itself; `None` if it does not wait for the store.
     fn known_late_at(&self, silence_from: Instant) -> Option<Instant> {
         let since = self.unanswered?.max(silence_from);
         self.call.store_wait.as_ref().map(|allowance| allowance.end_of(since))
     }
 
-    /// It goes: how long it waited for an answer of the store counts, unless it was answered meanwhile.
+    /// Charges the admitted call for its wait for the store, up to the last response.
     fn charge(&self, now: Instant, silence_from: Instant) {
         if let (Some(since), Some(allowance)) = (self.unanswered, &self.call.store_wait) {
             allowance.charge(since.max(silence_from), now);
@@ -193,7 +190,7 @@ impl Waiter {
     }
 }
 
-/// What follows from a look at the queue, and is done when its lock is free.
+/// The actions that follow a scan of the queue, after its lock is released.
 #[derive(Default)]
 #[must_use = "permits are handed over by `run`"]
 struct FollowUp {
@@ -206,7 +203,7 @@ struct FollowUp {
 impl FollowUp {
     fn run(self) {
         for (waiter, permit) in self.granted {
-            // If the call gave up meanwhile, the permit is dropped and gives its place back.
+            // If the call has ended meanwhile, the permit is dropped and returns its place.
             let _ = waiter.send(permit);
         }
         self.detached.iter().for_each(DetachHandle::detach);
@@ -221,7 +218,7 @@ impl Lane {
         Self::with(policy, rules, None)
     }
 
-    /// The lane of an identity whose limits are shared with others, by the ledger of this key.
+    /// Creates the admission queue of an identity that shares its limits with other clients, by the ledger of this key.
     /// `member` is the name of this client among them.
     pub(crate) fn in_fleet(
         policy: Arc<RateLimits>,
@@ -261,10 +258,10 @@ impl Lane {
         Arc::new(Self { policy, state: Mutex::new(state), shared, changed: Notify::new() })
     }
 
-    /// Lets a call through, now or when its turn has come.
+    /// Admits a call, now or in its turn.
     ///
     /// # Errors
-    /// If it would wait longer than it may, or the queue is full.
+    /// If it would wait longer than it can, or the queue is full.
     pub(crate) async fn admit(
         self: &Arc<Self>,
         cost: Cost,
@@ -301,7 +298,7 @@ impl Lane {
         }
     }
 
-    /// Lets a call through, or else has it wait.
+    /// Admits a call, or else queues it.
     fn enter<'a>(
         self: &Arc<Self>,
         now: Instant,
@@ -334,7 +331,7 @@ impl Lane {
             Some(blocked) => Err((blocked, false)),
             None => state.rules.look(now, cost, &self.policy).map_err(|blocked| (blocked, true)),
         };
-        // A call that has no time left for the store does not wait for it, nor for one that is down.
+        // A call that has no time left for the store does not wait for it, nor for an unavailable store.
         let is_over = |wait: &WaitAllowance| wait.left().is_zero() || self.is_store_down();
         let over = asked.call.store_wait.as_ref().is_some_and(is_over);
         let alone = over
@@ -348,8 +345,8 @@ impl Lane {
         let (blocked, is_new) = match turn.map(Turn::into_slot) {
             Ok(Some(slot)) => {
                 let grant = state.rules.grant(now, cost, &self.policy, alone);
-                // The task gives back what is left, asks whether the store is back, and tells what was spent in
-                // advance.
+                // The task returns the rest of leases, checks whether the store is available again, and reports the
+                // spending in advance.
                 if self.shared.is_some() && (alone || !state.driven) {
                     self.drive(state);
                 }
@@ -357,7 +354,7 @@ impl Lane {
                 state.detach_if_needed(then);
                 return Ok(Entered::Admitted(permit));
             }
-            // Its batch sends as many as it may. That is no concern of other calls.
+            // Its batch has reached its bound. That does not concern other calls.
             Ok(None) => {
                 is_skipped = true;
                 (NO_SLOT, false)
@@ -367,7 +364,7 @@ impl Lane {
         if let Some(error) = self.refuse(&blocked, now, asked.patience) {
             return Err(error);
         }
-        // A call with a time limit of its own has no time for other calls of its batch.
+        // A call with its own time limit does not wait for other calls of its batch.
         let slot = asked.call.slot.as_ref().filter(|slot| !slot.has_left());
         if let Some(slot) = slot.filter(|_| asked.patience.at_most == Duration::MAX) {
             if line.wait.is_none() {
@@ -399,18 +396,18 @@ impl Lane {
         Ok(Entered::Queued(waiting))
     }
 
-    /// Takes a slot of the call's batch, if it is of one and has none.
+    /// Takes a slot of the call's batch, if it belongs to one and has none.
     fn turn(self: &Arc<Self>, call: &CallHandle) -> Turn {
         call.slot.as_ref().map_or(Turn::Free, |slot| slot.try_send(self))
     }
 
-    /// Whether a call fails rather than waits for this.
+    /// Returns the error of a call that fails rather than waits for this limit.
     fn refuse(&self, blocked: &Blocked, now: Instant, patience: Patience) -> Option<Error> {
         let wait = blocked.until.map(|until| until.saturating_duration_since(now));
         wait.is_some_and(|wait| wait > self.at_most(patience)).then(|| too_long(blocked, now))
     }
 
-    /// Whether there is a place in the queue. If none is left, one goes that is less urgent.
+    /// Returns whether there is a place in the queue. If the queue is full, a less urgent call is removed.
     fn make_room(&self, state: &mut State, priority: Priority, then: &mut FollowUp) -> bool {
         if state.queue.len() < self.policy.queue {
             return true;
@@ -419,7 +416,7 @@ impl Lane {
         let Some(last) = last else { return false };
         let (place, waiter) = last.remove_entry();
         state.skipped.remove(&place);
-        // Without its sender, it knows.
+        // The call detects the removal when its sender is dropped.
         then.places.extend(waiter.batch_place);
         true
     }
@@ -428,7 +425,7 @@ impl Lane {
         self.allowed(patience).min(patience.at_most)
     }
 
-    /// The longest wait for limits that the policy still allows.
+    /// Returns the longest wait for limits that the policy still allows.
     fn allowed(&self, patience: Patience) -> Duration {
         let policy = match self.policy.on_limit {
             OnLimit::Wait { at_most } => at_most,
@@ -489,7 +486,7 @@ impl Lane {
         }
     }
 
-    /// A call ends: others may go.
+    /// Records the end of a call, and admits others.
     fn settle(self: &Arc<Self>, cost: &Cost, grant: Grant, holder: u64, outcome: Outcome<'_>) {
         let now = Instant::now();
         let mut pause_told = false;
@@ -502,7 +499,7 @@ impl Lane {
                 pause_told = self.shared.is_some();
             }
             if state.queue.is_empty() {
-                // It has something to tell, or to give back.
+                // The client has an amount to report or to return.
                 let idle = self.shared.is_some() && state.rules.running == 0;
                 if (pause_told || idle) && state.driven {
                     self.changed.notify_one();
@@ -515,7 +512,7 @@ impl Lane {
         then.run();
     }
 
-    /// Lets calls go that were skipped, since their batch has a slot.
+    /// Admits calls that were skipped, since their batch has a free slot.
     pub(super) fn look_again(self: &Arc<Self>) {
         let mut then = FollowUp::default();
         {
@@ -529,15 +526,15 @@ impl Lane {
         then.run();
     }
 
-    /// Whether what keeps a call like this back at the moment is that the store has not answered.
+    /// Returns whether a call with this cost is blocked only because the store has not responded.
     pub(crate) fn waits_for_store(&self, cost: &Cost) -> bool {
         let state = self.state();
         let mut blocked = state.blocked.iter().filter(|it| it.rule.concerns(cost)).peekable();
         blocked.peek().is_some() && blocked.all(Blocked::is_unanswered)
     }
 
-    /// Asks for the first lease, for a call that looks into the cache before it asks for admission: both take
-    /// the time of one round trip.
+    /// Requests the first lease, for a call that reads the cache before it requests admission: both take one round
+    /// trip.
     pub(crate) fn announce(self: &Arc<Self>, cost: impl FnOnce() -> Cost) {
         if self.shared.is_none() {
             return;
@@ -549,12 +546,12 @@ impl Lane {
         }
     }
 
-    /// Whether the store of the limits is known not to respond.
+    /// Returns whether the store of the limits is known to be unavailable.
     fn is_store_down(&self) -> bool {
         self.shared.as_ref().is_some_and(|(guard, _)| guard.retry_at().is_some())
     }
 
-    /// The request to the store, if it is due, or when it will be.
+    /// Returns the request to the store, if it is due, or the time at which it will be.
     fn ask(&self, state: &mut State) -> (Option<Instant>, Option<LeaseRequest>) {
         let Some((guard, _)) = &self.shared else { return (None, None) };
         let now = Instant::now();
@@ -571,10 +568,10 @@ impl Lane {
         }
     }
 
-    /// Starts the task that keeps the time, or tells it to look again.
+    /// Starts the timer task, or notifies it of a change.
     fn drive(self: &Arc<Self>, state: &mut State) {
         if state.driven {
-            // It may be another rule that ends first now.
+            // Another limit can be the first to end now.
             self.changed.notify_one();
             return;
         }
@@ -583,7 +580,7 @@ impl Lane {
         tokio::spawn(keep_time(Driver { lane: Arc::clone(self), number, done: false }));
     }
 
-    /// How it is, for whom it is.
+    /// Returns the state of the limits of this identity.
     pub(crate) fn health(&self, identity: String) -> LimitsHealth {
         let now = Instant::now();
         let mut state = self.state();
@@ -603,7 +600,7 @@ impl Lane {
         LimitsHealth { identity, running: rules.running, waiting, paused, primary }
     }
 
-    /// How many calls pumps have looked at.
+    /// Returns the number of calls that scans have examined.
     #[cfg(test)]
     pub(super) fn steps(&self) -> u64 {
         self.state().steps
@@ -614,51 +611,51 @@ impl Lane {
     }
 }
 
-/// What `FailFast` waits for nevertheless: a free place, or the time between two writes.
+/// The longest wait that `FailFast` allows nevertheless: for a free place, or for the time between two writes.
 const SHORT: Duration = Duration::from_secs(1);
-/// What a call waits for that its batch may not send yet.
+/// The limit of a call that waits for a slot of its batch.
 const NO_SLOT: Blocked = Blocked { rule: Rule::Concurrency, until: None, shared: false };
 
 impl State {
-    /// What keeps a call back because others wait for it already.
+    /// Returns the limit that blocks a call because others wait for it already.
     fn blocker(&self, cost: &Cost) -> Option<Blocked> {
-        // What else keeps it back than the silence of the store goes first.
+        // Other limits have precedence over the missing response of the store.
         let concerned = self.blocked.iter().filter(|blocked| blocked.rule.concerns(cost));
         concerned.min_by_key(|blocked| blocked.is_unanswered()).cloned()
     }
 
-    /// Whether all calls in the queue are less urgent.
+    /// Returns whether all queued calls are less urgent.
     fn outranks_all(&self, priority: Priority) -> bool {
         self.queue.first_key_value().is_none_or(|((first, _), _)| priority < *first)
     }
 
-    /// Whether the limit of a call in the queue has ended by now.
+    /// Returns whether the limit of a queued call has ended by now.
     fn is_due(&self, now: Instant) -> bool {
         self.next().is_some_and(|next| next <= now)
     }
 
-    /// The time at which the first limit ends that a call in the queue waits for, or its time for the store.
+    /// Returns the time at which the first limit of a queued call ends, or its time for the store.
     fn next(&self) -> Option<Instant> {
         self.blocked.iter().filter_map(|blocked| blocked.until).chain(self.next_late).min()
     }
 
-    /// The store has answered: those who still wait have all of their time again.
+    /// Records a response of the store: waiting calls have their full time again.
     fn end_silence(&mut self, now: Instant) {
         self.silence_from = now;
-        // The times of all are others by now.
+        // The times of all calls have changed.
         self.all_unanswered = false;
     }
 
-    /// Lets all go that may. The permits are handed over when the lock is free.
+    /// Admits all calls that can be sent. The permits are handed over after the lock is released.
     fn pump(&mut self, now: Instant, lane: &Arc<Lane>, then: &mut FollowUp) {
         self.blocked.clear();
         let (mut going, mut skipped) = (Vec::new(), BTreeSet::new());
         self.pumps += 1;
-        // Nobody's time for the store is over by now, but of those for whom it was before.
+        // No further call has run out of its time for the store, except for those that had before.
         let known_late = self.next_late;
         let is_known = self.all_unanswered && known_late.is_none_or(|late| late > now);
         let (mut next_late, mut some_late, mut all_unanswered) = (None, false, true);
-        // The limits of which no share is left to those who do not wait for the store any longer.
+        // The limits without a share for the calls that no longer wait for the store.
         let mut refused: Vec<Rule> = Vec::new();
         for (place, waiter) in &mut self.queue {
             #[cfg(test)]
@@ -666,7 +663,7 @@ impl State {
                 self.steps += 1;
             }
             if waiter.seen < self.last_stop {
-                // Something else kept it back meanwhile.
+                // Another limit blocked it meanwhile.
                 waiter.unanswered = None;
             }
             waiter.seen = self.pumps;
@@ -692,7 +689,7 @@ impl State {
             let mut alone = false;
             if is_unanswered {
                 match waiter.late_at(now, self.silence_from) {
-                    // One that has no time left for the store may overtake those that do.
+                    // A call that has no time left for the store can overtake those that have.
                     Some(late_at) if late_at <= now => {
                         some_late = true;
                         if !refused.iter().any(|rule| rule.concerns(&waiter.cost)) {
@@ -706,7 +703,7 @@ impl State {
                 }
             }
             if alone {
-                // Those behind it still wait for what it does not wait for any longer.
+                // The calls behind it still wait for the limit for which it no longer waits.
                 if let Err(Some(blocked)) = looked {
                     self.blocked.push(blocked);
                 }
@@ -714,7 +711,7 @@ impl State {
             }
             match looked {
                 Ok(()) => {
-                    // One that its batch may not send yet is skipped, and keeps no other call back.
+                    // A call without a slot of its batch is skipped, and blocks no other call.
                     match lane.turn(&waiter.call).into_slot() {
                         Some(slot) => {
                             waiter.charge(now, self.silence_from);
@@ -763,8 +760,8 @@ impl State {
         self.detach_if_needed(then);
     }
 
-    /// Notes which calls are skipped from here on. Those that a limit keeps back again look at how
-    /// long they may still wait.
+    /// Records the calls that are skipped from now on. Calls that a limit blocks again check how long they can still
+    /// wait.
     fn skip_only(&mut self, now: Instant, skipped: BTreeSet<Place>) {
         for place in std::mem::take(&mut self.skipped).difference(&skipped) {
             if let Some(waiter) = self.queue.get_mut(place) {
@@ -777,7 +774,7 @@ impl State {
         }
     }
 
-    /// Notes that a call waits for a slot of its batch alone.
+    /// Records that a call waits only for a slot of its batch.
     fn skip(&mut self, now: Instant, place: Place) {
         if let Some(waiter) = self.queue.get_mut(&place) {
             waiter.skipped.begin(now);
@@ -785,15 +782,15 @@ impl State {
         }
     }
 
-    /// If a call waits for the end of another one, those that hold a permit must not depend on
-    /// being polled by their callers.
+    /// If a call waits for the end of another one, the calls that hold a permit must not depend on being polled by
+    /// their callers.
     fn detach_if_needed(&mut self, then: &mut FollowUp) {
         if self.blocked.iter().any(Blocked::ends_with_a_call) {
             then.detached.extend(self.holders.take());
         }
     }
 
-    /// Forgets the limits if the queue is empty.
+    /// Drops the recorded limits if the queue is empty.
     fn forget_idle_blocks(&mut self) {
         if self.queue.is_empty() {
             self.blocked.clear();
@@ -839,7 +836,7 @@ fn full(blocked: &Blocked, queue: usize, now: Instant) -> Error {
     }
 }
 
-/// Whole seconds, rounded up.
+/// Returns whole seconds, rounded up.
 fn seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }

@@ -1,17 +1,16 @@
-//! GitHub's rate limits, and how the client stays inside them.
+//! GitHub's rate limits, and how the client observes them.
 //!
-//! Every attempt of a call is [admitted](RateLimits) before it is sent, by the limits of the identity
-//! that it is made as:
+//! Every attempt of a call is [admitted](RateLimits) before it is sent, by the limits of its identity:
 //!
-//! | limit | how it is known |
+//! | limit | source |
 //! |---|---|
-//! | primary, for each `x-ratelimit-resource` | from the headers of every answer |
-//! | requests at a time; points a minute; new content a minute and an hour; a second between writes | GitHub's published numbers: [`Pacing`] |
-//! | a secondary limit that was reached | GitHub says so: all calls of the identity pause |
+//! | primary, for each `x-ratelimit-resource` | the headers of every response |
+//! | concurrent requests; points per minute; content creation per minute and hour; a second between writes | GitHub's published numbers: [`Pacing`] |
+//! | a secondary limit that was reached | GitHub's response: all calls of the identity pause |
 //!
-//! A call that can not go now waits in order, by its [`Priority`], or fails with the time to come
-//! back at: [`OnLimit`]. It never waits for a call that nothing polls: if it waits for the end of
-//! another one, as of a page that is fetched ahead, a task runs that one to its end.
+//! A call that exceeds a limit waits in order, by its [`Priority`], or fails with the time at which it can be retried:
+//! [`OnLimit`]. It never depends on a call that its caller does not poll: if it waits for the end of another call, such
+//! as of a page that is fetched ahead, a task runs that call to its end.
 
 mod ask;
 mod batch_slots;
@@ -58,18 +57,18 @@ pub struct Admission(Arc<Lane>);
 
 #[cfg(feature = "__bench")]
 impl Admission {
-    /// The limits of an identity that has not called yet.
+    /// Creates the limits of an identity without calls.
     pub fn new(policy: RateLimits) -> Self {
         Self(Lane::new(Arc::new(policy)))
     }
 
-    /// The limits of an identity that shares them through a store, as a client of this name.
+    /// Creates the limits of an identity that shares them through a store, as a client of this name.
     pub fn shared(policy: RateLimits, store: impl crate::store::Store, member: &str) -> Self {
         let guard = Arc::new(Guard::new(Arc::new(store), crate::store::STORE_TIMEOUT));
         Self(Lane::in_fleet(Arc::new(policy), guard, "limits:bench".to_owned(), member.to_owned()))
     }
 
-    /// Lets one read through, and has it answered.
+    /// Admits one read, and records a response to it.
     pub async fn once(&self) -> crate::Result<()> {
         let cost = Cost::rest(&http::Method::GET, "/repos/o/r", Cow::Borrowed("core"), false);
         let patience = Patience::new(std::time::Duration::MAX);
@@ -87,15 +86,15 @@ impl Admission {
 /// The limits of all identities of a client.
 pub(crate) struct Limits {
     policy: Arc<RateLimits>,
-    /// Where limits are shared with other clients, and who this one is among them.
+    /// The store that shares limits with other clients, and the name of this client among them.
     shared: Option<(Arc<Guard>, String)>,
     lanes: Mutex<LruCache<String, Arc<Lane>>>,
-    /// The primary limits that operations turned out to count against.
+    /// The primary limits of operations, as responses reported them.
     learnt: RwLock<HashMap<&'static str, Cow<'static, str>>>,
 }
 
-/// As many identities as tokens are kept for. What falls out begins anew, but for handles that
-/// still have it.
+/// The maximum number of identities, as for tokens. An evicted identity begins with new limits, except for handles that
+/// still hold it.
 const MAX_IDENTITIES: NonZeroUsize = NonZeroUsize::new(15_000).unwrap();
 
 impl Limits {
@@ -108,7 +107,7 @@ impl Limits {
         }
     }
 
-    /// The lane of an identity, which is known by that name to the GitHub of this address.
+    /// Returns the admission queue of an identity with this name at the GitHub of this address.
     pub(crate) fn lane(&self, identity: &str, github: &str) -> Arc<Lane> {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lane) = lanes.get(identity) {
@@ -126,27 +125,26 @@ impl Limits {
         lane
     }
 
-    /// How the limits of an identity are, and of those whose handles were made last, as many at most.
+    /// Returns the state of the limits of an identity, and of those whose handles were created last, up to this number.
     #[cfg(feature = "dashboard")]
     pub(crate) fn health(&self, first: &str, own: &Lane, most: usize) -> Vec<LimitsHealth> {
         let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        // Calls with a token of their own are known by a digest, which says nothing to people.
+        // Calls with their own token are identified by a digest, which is not useful to users.
         let shown = |identity: &str| identity != first && !identity.starts_with("own:");
         let others = lanes.iter().filter(|(identity, _)| shown(identity));
         let others = others.map(|(identity, lane)| lane.health(identity.clone()));
         std::iter::once(own.health(first.to_owned())).chain(others).take(most).collect()
     }
 
-    /// The primary limit that an operation counts against: as its last answer said, else as
-    /// GitHub's document does.
+    /// Returns the primary limit that an operation counts against: by its last response, else by GitHub's description.
     pub(crate) fn resource(&self, operation: &Operation) -> Cow<'static, str> {
         let learnt = self.learnt.read().unwrap_or_else(PoisonError::into_inner);
         learnt.get(operation.id).cloned().unwrap_or(Cow::Borrowed(operation.rate_limit))
     }
 
-    /// Remembers what an operation counts against, if it is not what the document says.
+    /// Records the primary limit of an operation, if it differs from the description.
     pub(crate) fn learn(&self, operation: &Operation, resource: &str) {
-        // Asking what is left costs nothing, whatever its answer tells of.
+        // Reading the rate limit status costs nothing, whatever limit its response reports.
         if operation.rate_limit == rules::NO_LIMIT || *self.resource(operation) == *resource {
             return;
         }

@@ -1,4 +1,4 @@
-//! What follows when GitHub says that a secondary limit was reached.
+//! The pause after GitHub reports that a secondary limit was reached.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -8,32 +8,32 @@ use tokio::time::Instant;
 
 use crate::clock::after;
 
-/// The pause of an identity, and how it ends: by one call that is let through alone.
+/// The pause of an identity. It ends with a probe: one call that is admitted alone.
 ///
 /// See GitHub's
 /// [rules](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Penalty {
-    /// The pauses that followed each other.
+    /// The number of consecutive pauses.
     level: u32,
     began: Option<Instant>,
     until: Option<Instant>,
-    /// The call that finds out whether the pause was long enough is under way.
+    /// Whether the probe is in flight.
     probing: bool,
 }
 
-/// What keeps a call back.
+/// Why the pause blocks a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pause {
     Until(Instant),
-    /// Until the call that was let through is answered.
+    /// Until the probe has a response.
     Probe,
 }
 
-/// GitHub asks for at least a minute where it gives no time.
+/// GitHub requires at least a minute if the response gives no time.
 const FIRST: Duration = Duration::from_secs(60);
 const LONGEST: Duration = Duration::from_secs(60 * 60);
-/// What GitHub asks for is kept, up to this.
+/// The longest time that GitHub can request. The client applies it up to this bound.
 const LONGEST_ASKED: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Penalty {
@@ -45,14 +45,14 @@ impl Penalty {
         self.probing.then_some(Pause::Probe)
     }
 
-    /// Whether a call that is let through now is the one that finds out.
+    /// Returns whether a call that is admitted now is the probe.
     pub(crate) fn probe(&mut self) -> bool {
         self.probing = self.until.is_some();
         self.probing
     }
 
-    /// A secondary limit was reached by a call that was let through at that time. Gives the pause,
-    /// if it is a new one.
+    /// Records that a call that was admitted at that time reached a secondary limit. Returns the pause, if it is a new
+    /// one.
     pub(crate) fn hit(
         &mut self,
         now: Instant,
@@ -60,7 +60,7 @@ impl Penalty {
         asked: Option<Duration>,
     ) -> Option<Duration> {
         let asked = asked.map(|time| time.min(LONGEST_ASKED));
-        // One of many that were under way: they are one overrun.
+        // One of many calls in flight: together they exceeded the limit once.
         let known = self.began.is_some_and(|began| let_through <= began);
         if known {
             let until = asked.map(|time| after(now, time));
@@ -76,25 +76,24 @@ impl Penalty {
         Some(pause)
     }
 
-    /// The end of the pause, and how many followed each other; `None` when a call was answered
-    /// after it.
+    /// Returns the end of the pause, and the number of consecutive pauses; `None` once a call has a response after it.
     pub(crate) fn current(&self) -> Option<(Instant, u32)> {
         self.until.map(|until| (until, self.level))
     }
 
-    /// Somebody else who calls as this identity was told to pause.
+    /// Adopts a pause that another client of this identity reported.
     pub(crate) fn adopt(&mut self, now: Instant, ends_in: Duration, level: u32) {
         self.until = self.until.max(Some(after(now, ends_in.min(LONGEST_ASKED))));
         self.began = self.began.max(Some(now));
         self.level = self.level.max(level);
     }
 
-    /// The call that found out ends, however it does.
+    /// Records the end of the probe, with any outcome.
     pub(crate) fn probed(&mut self) {
         self.probing = false;
     }
 
-    /// A call was answered otherwise, or not at all.
+    /// Records any other response, or none.
     pub(crate) fn answered(&mut self, let_through: Instant, heard: bool) {
         let after = self.until.is_some_and(|until| let_through >= until);
         if heard && after {
@@ -138,7 +137,7 @@ mod tests {
         assert_eq!(penalty.hit(start + SECOND, start, Some(10 * SECOND)), Some(10 * SECOND));
         assert_eq!(penalty.hit(start + SECOND, start, Some(30 * SECOND)), None);
         assert_eq!(penalty.pause(start), Some(Pause::Until(start + 31 * SECOND)));
-        // One of them that was answered well says nothing.
+        // The success of one of them shows nothing.
         penalty.answered(start, true);
         assert!(penalty.pause(start).is_some());
     }
@@ -170,7 +169,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever GitHub asks for and however often, a pause ends within a day.
+        /// Whatever time GitHub requests, and however often, a pause ends within a day.
         #[test]
         fn pauses_are_bounded(asked in prop::collection::vec(any::<Option<u64>>(), 1..80)) {
             let start = Instant::now();

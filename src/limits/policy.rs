@@ -1,8 +1,8 @@
-//! What a user may decide about limits.
+//! The settings of rate limits.
 
 use std::time::Duration;
 
-/// How the client keeps inside GitHub's
+/// How the client observes GitHub's
 /// [rate limits](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api).
 ///
 /// ```
@@ -30,27 +30,27 @@ pub struct RateLimits {
     pub(crate) pacing: Pacing,
 }
 
-/// What becomes of a call that would go over a limit.
+/// How the client handles a call that would exceed a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnLimit {
-    /// It waits until the limit lets it through. If that is further away than this, it fails at
-    /// once, with the time to come back at.
+    /// The call waits until the limit admits it. If that is later than this, it fails at once, with the time at which
+    /// it can be retried.
     Wait {
         /// The longest wait.
         at_most: Duration,
     },
-    /// It fails rather than waits, with the time to come back at if that is known. A free place
-    /// among the calls under way and the second between two writes are waited for, up to a second.
+    /// The call fails rather than waits, with the time at which it can be retried, if that is known. It still waits, up
+    /// to a second, for a free place among the calls in flight and for the second between two writes.
     FailFast,
 }
 
 /// How fast the client sends, to stay within GitHub's
 /// [secondary rate limits](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits),
-/// which no header tells.
+/// which no header reports.
 ///
-/// Each number holds for one identity, such as an installation or a user. They are GitHub's
-/// published ones; a GitHub Enterprise Server without rate limits needs [`Pacing::none`].
+/// Each number applies to one identity, such as an installation or a user. They are GitHub's published ones; a GitHub
+/// Enterprise Server without rate limits needs [`Pacing::none`].
 #[derive(Clone, Debug)]
 #[must_use = "it does nothing before it is given to a client"]
 pub struct Pacing {
@@ -62,7 +62,7 @@ pub struct Pacing {
     pub(crate) between_writes: Duration,
 }
 
-/// GitHub's primary limit lasts an hour, and a call may be refused at its end once more.
+/// GitHub's primary limit lasts an hour, and GitHub can reject a call at its end once more.
 const AT_MOST: Duration = Duration::from_secs(70 * 60);
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -79,51 +79,51 @@ impl Default for RateLimits {
 }
 
 impl RateLimits {
-    /// No limits of the client's own: nothing is paced, and nothing waits. Calls that GitHub has
-    /// said it will refuse, since nothing is left or it asked for a pause, fail without being sent.
+    /// Sets no limits of the client's own: no call is paced, and no call waits. If GitHub has reported that no requests
+    /// remain or has requested a pause, calls fail without being sent.
     pub fn none() -> Self {
         Self { on_limit: OnLimit::FailFast, pacing: Pacing::none(), ..Self::default() }
     }
 
-    /// As many calls as find out about a primary limit that nothing is known of.
+    /// Returns the number of calls that probe an unknown primary limit.
     pub(crate) fn scouts(&self) -> u64 {
         match self.on_limit {
             OnLimit::Wait { .. } => 10,
-            // The others would fail.
+            // The other calls would fail.
             OnLimit::FailFast => u64::MAX,
         }
     }
 
-    /// What becomes of a call that would go over a limit: by default it waits for 70 minutes at
-    /// most; GitHub's primary limit lasts an hour. The wait does not count for the client's
-    /// timeouts, but for a timeout that the call itself was given.
+    /// Sets how the client handles a call that would exceed a limit: by default it waits for 70 minutes at most;
+    /// GitHub's primary limit lasts an hour. The wait does not count towards the client's timeouts, but it counts
+    /// towards a timeout that is set on the call itself.
     pub fn on_limit(mut self, on_limit: OnLimit) -> Self {
         self.on_limit = on_limit;
         self
     }
 
-    /// The part of each primary limit that is left for others who use the same identity, from 0
-    /// (the default) to 1: with 0.1, calls wait when 500 of 5,000 requests are left.
+    /// Sets the part of each primary limit that is reserved for other users of the same identity, from 0 (the default)
+    /// to 1: with 0.1, calls wait when 500 of 5,000 requests remain.
     pub fn reserve(mut self, share: f64) -> Self {
         self.reserve = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
         self
     }
 
-    /// Whether what is left of a primary limit is spread evenly over the time that is left. Off by
-    /// default: calls are sent as soon as they are made, and wait when nothing is left.
+    /// Sets whether the remaining requests of a primary limit are spread evenly over the rest of its window. Off by
+    /// default: calls are sent as soon as they are made, and wait when no requests remain.
     pub fn spread(mut self, spread: bool) -> Self {
         self.spread = spread;
         self
     }
 
-    /// How many calls of an identity may wait at a time; 10,000 by default. One more fails at once, or
-    /// takes the place of the last of those that are less urgent, which fails then.
+    /// Sets how many calls of an identity can wait at the same time; 10,000 by default. One more fails at once, or
+    /// takes the place of the last of the less urgent calls, which then fails.
     pub fn queue(mut self, calls: usize) -> Self {
         self.queue = calls;
         self
     }
 
-    /// How fast the client sends.
+    /// Sets how fast the client sends.
     pub fn pacing(mut self, pacing: Pacing) -> Self {
         self.pacing = pacing;
         self
@@ -156,54 +156,55 @@ impl Pacing {
         }
     }
 
-    /// How many requests may be under way at a time, of REST and GraphQL together; 100 by default,
-    /// at least 1. Clients that share a [store](crate::ClientBuilder::store) leave a twentieth of them, and one at
-    /// least if two are allowed, to a client that starts.
+    /// Sets how many requests can be in flight at the same time, of REST and GraphQL together. The default is 100, the
+    /// minimum 1. Clients that share a [store](crate::ClientBuilder::store) reserve a twentieth of them, and at least
+    /// one if two are allowed, for a client that starts.
     pub fn concurrent(mut self, requests: impl Into<Option<u32>>) -> Self {
         self.concurrent = at_least(requests.into(), 1);
         self
     }
 
-    /// How many points REST requests may cost in a minute: `GET`, `HEAD` and `OPTIONS` one,
-    /// others five. 900 by default, at least 5.
+    /// Sets how many points REST requests can cost in a minute: `GET`, `HEAD` and `OPTIONS` cost one, others five. 900
+    /// by default, at least 5.
     pub fn points(mut self, points: impl Into<Option<u32>>) -> Self {
         self.points = at_least(points.into(), 5);
         self
     }
 
-    /// How many points GraphQL requests may cost in a minute: queries one, mutations five. 2,000
-    /// by default, at least 5.
+    /// Sets how many points GraphQL requests can cost in a minute: queries cost one, mutations five. 2,000 by default,
+    /// at least 5.
     pub fn graphql_points(mut self, points: impl Into<Option<u32>>) -> Self {
         self.graphql_points = at_least(points.into(), 5);
         self
     }
 
-    /// How many requests may create content in a minute; 80 by default, at least 1. See
+    /// Sets how many requests can create content in a minute; 80 by default, at least 1. See
     /// [`Operation::creates_content`](crate::Operation::creates_content).
     pub fn content_a_minute(mut self, requests: impl Into<Option<u32>>) -> Self {
         self.content_a_minute = at_least(requests.into(), 1);
         self
     }
 
-    /// The same in an hour; 500 by default.
+    /// Sets how many requests can create content in an hour; 500 by default.
     pub fn content_an_hour(mut self, requests: impl Into<Option<u32>>) -> Self {
         self.content_an_hour = at_least(requests.into(), 1);
         self
     }
 
-    /// The time between two writes to what the same user or organization owns; a second by default, a
-    /// minute at most. Zero switches it off.
+    /// Sets the time between two writes to resources of the same user or organization; a second by default, a minute at
+    /// most. Zero switches it off.
     ///
-    /// GitHub [advises](https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#pause-between-mutative-requests)
-    /// a second between any two. Those to different owners, to what has no owner in its path, and
-    /// GraphQL's mutations are only held back by points and content here.
+    /// GitHub
+    /// [advises](https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#pause-between-mutative-requests)
+    /// a second between any two writes. Writes to different owners, to paths without an owner, and GraphQL mutations
+    /// are bounded only by points and content here.
     pub fn between_writes(mut self, time: Duration) -> Self {
         self.between_writes = time.min(60 * SECOND);
         self
     }
 }
 
-/// What is smaller would let no call through at all.
+/// Returns the number, at least `least`: a smaller one would admit no call.
 fn at_least(number: Option<u32>, least: u32) -> Option<u32> {
     number.map(|number| number.max(least))
 }

@@ -1,4 +1,4 @@
-//! A primary limit, as the headers of answers tell it.
+//! A primary limit, as reported by the headers of responses.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -12,52 +12,52 @@ use super::policy::RateLimits;
 use crate::clock::after;
 use crate::sanitize;
 
-/// What is left of one `x-ratelimit-resource` for one identity.
+/// The state of one `x-ratelimit-resource` for one identity.
 #[derive(Clone, Debug)]
 pub(crate) struct Budget {
-    /// Zero while it is not known.
+    /// Zero while it is unknown.
     limit: u64,
     remaining: u64,
-    /// When the window ends, by this machine's clock; `None` while nothing is known of it.
+    /// The end of the window, by this machine's clock; `None` while it is unknown.
     reset: Option<Instant>,
-    /// Calls that were let through and are not answered.
+    /// Admitted calls without a response.
     pending: u64,
-    /// Answers come without the headers: there is no limit.
+    /// Whether responses have no such headers: there is no limit.
     unlimited: bool,
-    /// When the next call may go, if they are spread.
+    /// The time of the next permitted call, if calls are spread.
     next: Option<Instant>,
-    /// Whether answers told something since it was asked for.
+    /// Whether responses reported values since the last use of them.
     news: bool,
 }
 
-/// What keeps a call back.
+/// Why the limit blocks a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spent {
     Until(Instant),
-    /// Until a call that is under way is answered, and tells how much there is.
+    /// Until a call in flight has a response, which reports the remaining requests.
     Answer,
 }
 
-/// GitHub's windows are a minute or an hour long; what is longer is a mistake.
+/// GitHub's windows are a minute or an hour long; a longer one is an error.
 const LONGEST: Duration = Duration::from_secs(2 * 60 * 60);
-/// GitHub tells whole seconds, and its servers' clocks differ by as much.
+/// GitHub reports whole seconds, and its servers' clocks differ by as much.
 const AFTER_RESET: Duration = Duration::from_secs(1);
 
-/// What an answer tells about a primary limit.
+/// The values of a primary limit in a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Told<'a> {
     pub(crate) resource: &'a str,
     pub(crate) limit: u64,
     pub(crate) remaining: u64,
-    /// When the window ends, in seconds since 1970 by GitHub's clock.
+    /// The end of the window, in seconds since 1970 by GitHub's clock.
     pub(crate) reset: u64,
-    /// How long it lasts from now on.
+    /// The remaining time of the window.
     pub(crate) ends_in: Duration,
 }
 
 impl<'a> Told<'a> {
-    /// Reads the headers. The end is counted from the answer's own `Date`, so that this machine's
-    /// clock does not matter.
+    /// Parses the headers. The end is relative to the response's own `Date`, so that this machine's clock does not
+    /// matter.
     pub(crate) fn read(headers: &'a HeaderMap) -> Option<Self> {
         let text = |name| headers.get(name)?.to_str().ok();
         let number = |name| text(name)?.trim().parse::<u64>().ok();
@@ -73,7 +73,7 @@ impl<'a> Told<'a> {
     }
 }
 
-/// The name of all limits whose own name is none, or comes after [`MAX_RESOURCES`] others.
+/// The name of all limits whose own name is invalid, or comes after [`MAX_RESOURCES`] others.
 pub(super) const OTHER: &str = "other";
 /// Maximum length of the name of a primary limit. GitHub's have up to 30 characters.
 const MAX_RESOURCE_CHARS: usize = 64;
@@ -85,7 +85,7 @@ fn resource(name: &str) -> &str {
     let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
     let is_name =
         !name.is_empty() && name.len() <= MAX_RESOURCE_CHARS && name.bytes().all(is_plain);
-    // A secret can be made of the same letters, but GitHub's own names are none.
+    // A secret can consist of the same letters, but GitHub's own names are not secrets.
     let is_no_secret = || {
         sanitize::is_of_protocol(name.as_bytes())
             || sanitize::text(name, MAX_RESOURCE_CHARS) == name
@@ -94,7 +94,7 @@ fn resource(name: &str) -> &str {
 }
 
 impl Budget {
-    /// A limit that nothing is known of: it is found out by calling.
+    /// Returns an unknown limit: the first calls probe it.
     pub(crate) fn unknown() -> Self {
         Self {
             limit: 0,
@@ -107,7 +107,8 @@ impl Budget {
         }
     }
 
-    /// What keeps a call back; `None` if it may go. `share` is how many share what is left.
+    /// Returns what blocks a call; `None` if the call can be sent. `share` is the number of clients that share the
+    /// rest.
     pub(crate) fn wait(&mut self, now: Instant, policy: &RateLimits, share: u32) -> Option<Spent> {
         if self.unlimited {
             return None;
@@ -116,11 +117,11 @@ impl Budget {
         if self.free_for_share(policy, share) == 0 {
             return match self.reset {
                 Some(reset) => Some(Spent::Until(after(reset, AFTER_RESET))),
-                // Somebody has to go for anything to be known.
+                // One call has to be sent to learn the limit.
                 None => (self.pending > 0).then_some(Spent::Answer),
             };
         }
-        // A new window has begun, and the first answer tells for how long.
+        // A new window has begun, and the first response reports its length.
         if policy.spread && self.limit > 0 && self.reset.is_none() && self.pending > 0 {
             return Some(Spent::Answer);
         }
@@ -128,10 +129,10 @@ impl Budget {
         next.map(Spent::Until)
     }
 
-    /// Counts a call that is let through.
+    /// Counts an admitted call.
     pub(crate) fn take(&mut self, now: Instant, policy: &RateLimits) {
         if let Some(reset) = self.reset.filter(|_| policy.spread) {
-            // A window has some thousand calls, a u32 holds four billion.
+            // A window has some thousand calls; a u32 holds four billion.
             let share = u32::try_from(self.free(policy).max(1)).unwrap_or(u32::MAX);
             let left = reset.saturating_duration_since(now);
             let step = left.checked_div(share).unwrap_or(left);
@@ -141,7 +142,7 @@ impl Budget {
         self.pending = self.pending.saturating_add(1);
     }
 
-    /// A call ends that was let through.
+    /// Records the end of an admitted call.
     pub(crate) fn settle(&mut self, heard: Heard) {
         self.pending = self.pending.saturating_sub(1);
         match heard {
@@ -154,10 +155,10 @@ impl Budget {
         }
     }
 
-    /// Takes over what an answer tells, of which this call is a part: it is settled before.
+    /// Records the values in a response, which include this call: it is settled before.
     ///
-    /// Within a window less is left with each call, so that the smallest number counts, in
-    /// whatever order answers come; a window that ends later is a new one.
+    /// Within a window, each call reduces the remaining count, so that the smallest number counts, in whatever order
+    /// responses arrive; a window that ends later is a new one.
     pub(crate) fn learn(&mut self, now: Instant, told: Told<'_>) {
         let ends = after(now, told.ends_in);
         self.news = true;
@@ -175,56 +176,55 @@ impl Budget {
         }
     }
 
-    /// Whether there is a limit, as far as is known.
+    /// Returns whether there is a limit, as far as is known.
     pub(crate) fn is_limited(&self) -> bool {
         !self.unlimited
     }
 
-    /// Calls that are not answered.
+    /// Returns the number of calls without a response.
     pub(crate) fn pending(&self) -> u64 {
         self.pending
     }
 
-    /// The limit, which is zero while it is not known.
+    /// Returns the limit, which is zero while it is unknown.
     pub(crate) fn limit(&self) -> u64 {
         self.limit
     }
 
-    /// The limit, what is left, and how long it lasts, as far as that is known.
+    /// Returns the limit, the remaining requests, and the rest of the window, as far as they are known.
     pub(crate) fn view(&mut self, now: Instant) -> Option<(u64, u64, Option<Duration>)> {
         self.begin_anew(now);
         let reset = self.reset.map(|reset| reset.saturating_duration_since(now));
         (self.limit > 0).then_some((self.limit, self.remaining, reset))
     }
 
-    /// What answers told since this was asked for, or at all: the limit, what is left, and how long
-    /// it lasts.
+    /// Returns the values that responses reported since the last call of this, or at all: the limit, the remaining
+    /// requests, and the rest of the window.
     pub(crate) fn news(&mut self, now: Instant, all: bool) -> Option<(u64, u64, Duration)> {
         let news = std::mem::take(&mut self.news) || all;
         let reset = self.reset.filter(|_| news)?;
         Some((self.limit, self.remaining, reset.saturating_duration_since(now)))
     }
 
-    /// One of those who share it gets its part; one call at least finds out about a limit that
-    /// nothing is known of.
+    /// Returns the part of one client that shares the limit; at least one call, which probes an unknown limit.
     fn free_for_share(&self, policy: &RateLimits, share: u32) -> u64 {
         let free = self.free(policy);
         let least = u64::from(self.limit == 0 && free > 0 && self.pending == 0);
         free.checked_div(share.into()).unwrap_or(free).max(least)
     }
 
-    /// How many calls may go.
+    /// Returns how many calls can be sent.
     fn free(&self, policy: &RateLimits) -> u64 {
         let (known, pending) = (self.limit > 0, self.pending);
         if !known {
             return policy.scouts().saturating_sub(pending);
         }
-        // Not more than the limit, which a u64 holds.
+        // At most the limit, which a u64 holds.
         let kept = (self.limit as f64 * policy.reserve) as u64;
         self.remaining.saturating_sub(kept).saturating_sub(pending)
     }
 
-    /// When a window has ended, the next one has as much as it had.
+    /// If a window has ended, begins the next one with the same limit.
     fn begin_anew(&mut self, now: Instant) {
         if self.reset.is_some_and(|reset| after(reset, AFTER_RESET) <= now) {
             self.reset = None;
@@ -234,20 +234,20 @@ impl Budget {
     }
 }
 
-/// What is known of a call that ends.
+/// The known outcome of a call that ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
     /// It was not sent.
     Nothing,
-    /// It was sent, and no answer came.
+    /// It was sent, and received no response.
     Perhaps,
-    /// The answer does not tell of the limit.
+    /// The response does not report the limit.
     Untold,
-    /// It does.
+    /// The response reports the limit.
     Told,
 }
 
-/// Ends that are told by different answers differ by the rounding of `Date`, and the way.
+/// Resets in different responses differ by the rounding of `Date`, and by latency.
 const SAME_WINDOW: Duration = Duration::from_secs(10);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! All limits of one identity, and whether a call may go now.
+//! All limits of one identity. Decides whether a call can be sent now.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -19,29 +19,29 @@ use crate::clock::after;
 
 #[derive(Debug)]
 pub(crate) struct Rules {
-    /// What windows count their time from.
+    /// The origin of the time in windows.
     origin: Instant,
     pub(super) running: u32,
     points: Option<Window>,
     graphql_points: Option<Window>,
     content_a_minute: Option<Window>,
     content_an_hour: Option<Window>,
-    /// When the next write may go to what somebody owns; only those to come are kept.
+    /// The time of the next permitted write to each owner's resources; only times in the future are kept.
     writes: HashMap<Box<str>, Instant>,
-    /// A few, with `core` at the front: a search is faster than a hash.
+    /// A few items, with `core` first: a linear search is faster than a hash.
     pub(super) budgets: Vec<(Cow<'static, str>, Budget)>,
     pub(crate) penalty: Penalty,
-    /// What others have a part in.
+    /// The leases, if other clients share the limits.
     pub(super) fleet: Option<Box<Fleet>>,
 }
 
-/// What keeps a call back, and until when, if that is known.
+/// The limit that blocks a call, and until when, if that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Blocked {
     pub(crate) rule: Rule,
     pub(crate) until: Option<Instant>,
-    /// It is for the store to let it through. If there is a time, the store has said to wait until then;
-    /// if not, it has not answered yet.
+    /// Whether the store decides about the call. If there is a time, the store's response requires the call to wait
+    /// until then; if not, the store has not responded yet.
     pub(crate) shared: bool,
 }
 
@@ -53,26 +53,26 @@ pub(crate) enum Rule {
     GraphQlPoints,
     ContentAMinute,
     ContentAnHour,
-    /// The time between two writes to what this owner has.
+    /// The time between two writes to resources of this owner.
     Writes(Box<str>),
     /// A primary limit, by its name.
     Primary(Cow<'static, str>),
 }
 
 impl Blocked {
-    /// Whether the store has not answered yet.
+    /// Returns whether the store has not responded yet.
     pub(super) fn is_unanswered(&self) -> bool {
         self.shared && self.until.is_none()
     }
 
-    /// Whether only the end of a call in flight, and no time, admits a call.
+    /// Returns whether only the end of a call in flight admits a call, and no time.
     pub(super) fn ends_with_a_call(&self) -> bool {
         self.until.is_none() || (self.shared && self.rule == Rule::Concurrency)
     }
 }
 
 impl Rule {
-    /// Whether a call like this is kept back by it.
+    /// Returns whether it blocks a call with this cost.
     pub(crate) fn concerns(&self, cost: &Cost) -> bool {
         match self {
             Self::Concurrency | Self::Penalty => true,
@@ -84,7 +84,7 @@ impl Rule {
         }
     }
 
-    /// Whether it keeps every call back.
+    /// Returns whether it blocks every call.
     pub(crate) fn concerns_all(&self) -> bool {
         matches!(self, Self::Concurrency | Self::Penalty)
     }
@@ -105,33 +105,33 @@ impl fmt::Display for Rule {
     }
 }
 
-/// The name of no primary limit, in the operation table.
+/// The name in the operation table for operations without a primary limit.
 pub(super) const NO_LIMIT: &str = "none";
 
-/// What a call was let through with.
+/// The state with which a call was admitted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Grant {
     pub(crate) at: Instant,
-    /// It finds out whether a pause was long enough.
+    /// Whether it is the probe after a pause.
     probe: bool,
 }
 
-/// What became of a call.
+/// The outcome of a call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Outcome<'a> {
     /// It was never sent.
     Unsent,
-    /// It was sent, and no answer came.
+    /// It was sent, and received no response.
     Unanswered,
-    /// It was answered.
+    /// It received a response.
     Answered(Option<Told<'a>>),
-    /// A secondary limit was reached, with the time that GitHub asks for.
+    /// It reached a secondary limit, with the time that GitHub requests.
     Limited(Option<Told<'a>>, Option<Duration>),
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
-/// More than this are not paced one by one.
+/// The maximum number of owners whose writes are paced individually.
 const MAX_OWNERS: usize = 10_000;
 
 impl Rules {
@@ -152,7 +152,7 @@ impl Rules {
         }
     }
 
-    /// Counts a call that is admitted: nothing keeps it back, as [`look`](Self::look) says, or
+    /// Counts a call that is admitted: no limit blocks it, according to [`look`](Self::look), or to
     /// [`look_alone`](Self::look_alone) if the store decides too late.
     pub(crate) fn grant(
         &mut self,
@@ -184,7 +184,7 @@ impl Rules {
         Grant { at: now, probe: self.penalty.probe() }
     }
 
-    /// Says what keeps a call back, if something does.
+    /// Returns the limit that blocks a call, if any.
     pub(crate) fn look(
         &mut self,
         now: Instant,
@@ -200,9 +200,9 @@ impl Rules {
         if self.fleet.is_some() { self.look_shared(now, cost, policy) } else { Ok(()) }
     }
 
-    /// Says whether a call can go for which the store decides too late: by this client's share of the
-    /// limits, as it was when the store answered last, unless that answer was to wait. Gives the limit that
-    /// keeps it back, if there is one.
+    /// Returns whether a call can be sent if the store decides too late: by this client's share of the limits at the
+    /// last response of the store, unless that response required a wait. Returns the limit that blocks the call, if
+    /// any.
     pub(crate) fn look_alone(
         &mut self,
         now: Instant,
@@ -213,7 +213,7 @@ impl Rules {
         let limited = self.is_limited(cost);
         let fleet = self.fleet.as_deref().filter(|fleet| fleet.leads()).ok_or(None)?;
         let (share, slots) = if fleet.epoch.is_none() {
-            // It has never heard of others, and does not know its share.
+            // It has never received a lease, and does not know its share.
             let mut over = windows.iter().filter(|(index, _, amount)| {
                 fleet.starts_after(now, *index, *amount, limits[*index]).is_some()
             });
@@ -236,13 +236,13 @@ impl Rules {
         self.look_own(now, cost, policy, share, slots).map_err(|blocked| Some(blocked.rule))
     }
 
-    /// Whether a call counts against a primary limit, as far as is known.
+    /// Returns whether a call counts against a primary limit, as far as is known.
     fn is_limited(&mut self, cost: &Cost) -> bool {
         *cost.resource != *NO_LIMIT
             && self.budget(&cost.resource).is_none_or(|budget| budget.is_limited())
     }
 
-    /// What keeps a call back of the client's own limits, by its share of them.
+    /// Returns the limit of the client's own that blocks a call, by its share of it.
     fn look_own(
         &mut self,
         now: Instant,
@@ -280,7 +280,7 @@ impl Rules {
         }
     }
 
-    /// What keeps a call back that the client's own limits let through.
+    /// Returns the shared limit that blocks a call that the client's own limits admit.
     fn look_shared(
         &mut self,
         now: Instant,
@@ -322,7 +322,7 @@ impl Rules {
         }
     }
 
-    /// The windows that a call counts in, by their numbers in [`NAMES`], and how much.
+    /// Returns the windows in which a call counts, by their numbers in [`NAMES`], and the amounts.
     pub(super) fn numbered(&mut self, cost: &Cost) -> Vec<(usize, Rule, u32)> {
         let windows = self.windows(cost).map(|(rule, window, amount)| {
             let index = match rule {
@@ -336,14 +336,14 @@ impl Rules {
         windows.collect()
     }
 
-    /// The limits of the windows by their numbers.
+    /// Returns the limits of the windows by their numbers.
     pub(super) fn shared_limits(&mut self) -> [u32; 4] {
         std::array::from_fn(|index| {
             self.shared_window(index).map_or(u32::MAX, |window| window.limit())
         })
     }
 
-    /// The windows by their numbers.
+    /// Returns a window by its number.
     pub(super) fn shared_window(&mut self, index: usize) -> Option<&mut Window> {
         match index {
             0 => self.points.as_mut(),
@@ -353,7 +353,7 @@ impl Rules {
         }
     }
 
-    /// A call ends that was let through. Gives the pause that begins, if one does.
+    /// Records the end of an admitted call. Returns the pause that begins, if any.
     pub(crate) fn settle(
         &mut self,
         now: Instant,
@@ -402,7 +402,7 @@ impl Rules {
         pause
     }
 
-    /// Takes over what an answer tells about a primary limit.
+    /// Records the values of a primary limit in a response.
     fn learn(&mut self, now: Instant, told: Told<'_>) {
         if let Some(budget) = self.budget_or_new(told.resource) {
             budget.learn(now, told);
@@ -420,7 +420,7 @@ impl Rules {
         if name == NO_LIMIT || self.budgets.len() >= MAX_RESOURCES {
             return;
         }
-        // The last place is for all that come later.
+        // The last place is for all later ones.
         let name = if self.budgets.len().saturating_add(1) < MAX_RESOURCES { name } else { OTHER };
         self.budgets.push((Cow::Owned(name.to_owned()), Budget::unknown()));
     }
@@ -435,7 +435,7 @@ impl Rules {
         self.budgets.get_mut(found).map(|(_, budget)| budget)
     }
 
-    /// The windows that a call counts in, and how much.
+    /// Returns the windows in which a call counts, and the amounts.
     fn windows(&mut self, cost: &Cost) -> impl Iterator<Item = (Rule, &mut Window, u32)> {
         let (rule, points) = if cost.graphql {
             (Rule::GraphQlPoints, &mut self.graphql_points)
@@ -480,7 +480,7 @@ mod tests {
         assert_eq!(rules.budgets.len(), MAX_RESOURCES);
         let names: Vec<_> = rules.budgets.iter().map(|(name, _)| name.as_ref()).collect();
         assert_eq!((names[0], names[1], names[MAX_RESOURCES - 1]), ("core", "limit-0", OTHER));
-        // They are held to what is known of the shared one, and nothing is left pending.
+        // The shared limit applies to them, and no call stays pending.
         let others = rules.budget("limit-9999").unwrap();
         assert_eq!((others.limit(), others.pending()), (100, 0));
     }

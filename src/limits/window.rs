@@ -1,21 +1,21 @@
-//! How much was let through in the last minute or hour.
+//! Counts the admitted amount of the last minute or hour.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::time::Duration;
 
-/// A sliding window: never more than its limit in *any* stretch of its length.
+/// A sliding window: at most its limit in *any* interval of its length.
 ///
-/// Time is counted in parts, of which the window's length has [`PARTS`]. A part counts until it is
-/// wholly out of the window, and one part longer, since requests take unequal times to arrive: so
-/// a window lets through at least 60/62 of what is allowed.
+/// Time is counted in parts, of which the window's length has [`PARTS`]. A part counts until it is entirely out of the
+/// window, and one part longer, since requests take unequal times to arrive: so a window admits at least 60/62 of its
+/// limit.
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
     limit: u32,
     /// The length of a part, in milliseconds.
     part: u64,
     counts: [u32; KEPT],
-    /// The part that was counted in last.
+    /// The part of the latest count.
     newest: u64,
     sum: u32,
 }
@@ -29,8 +29,8 @@ impl Window {
         Self { limit, part: (length / PARTS).max(1), counts: [0; KEPT], newest: 0, sum: 0 }
     }
 
-    /// How long, from this time in milliseconds, until so much more fits for one of so many who
-    /// share the limit; `None` if it does now.
+    /// Returns how long, from this time in milliseconds, until this amount fits for one of `share` clients of the
+    /// limit; `None` if it fits now.
     pub(crate) fn wait_for_share(&mut self, now: u64, amount: u32, share: u32) -> Option<Duration> {
         self.forget(now);
         let amount = amount.min(self.limit);
@@ -45,11 +45,11 @@ impl Window {
             }
             excess = excess.saturating_sub(count);
         }
-        // The sum is that of the parts, so that it ends above.
+        // The sum is that of the parts, so that the loop returns above.
         None
     }
 
-    /// Counts what is let through.
+    /// Counts an admitted amount.
     pub(crate) fn add(&mut self, now: u64, amount: u32) {
         self.forget(now);
         let amount = amount.min(self.limit);
@@ -58,7 +58,7 @@ impl Window {
         self.sum = self.sum.saturating_add(amount);
     }
 
-    /// Takes back what was counted at that time and did not happen.
+    /// Subtracts an amount that was counted at that time and was not sent.
     pub(crate) fn give_back(&mut self, then: u64, amount: u32) {
         let part = self.part_of(then);
         if part.saturating_add(KEPT as u64) <= self.newest {
@@ -70,7 +70,7 @@ impl Window {
         self.sum = self.sum.saturating_sub(amount);
     }
 
-    /// What is left now to one of so many who share the limit.
+    /// Returns the amount that is left now for one of `share` clients of the limit.
     pub(crate) fn left_of_share(&mut self, now: u64, share: u32) -> u32 {
         self.forget(now);
         self.limit.checked_div(share).unwrap_or(self.limit).saturating_sub(self.sum)
@@ -80,7 +80,7 @@ impl Window {
         self.limit
     }
 
-    /// What was counted, by how long ago in milliseconds.
+    /// Returns the counted amounts, each with its age in milliseconds.
     pub(crate) fn history(&mut self, now: u64) -> Vec<(u64, u32)> {
         self.forget(now);
         let counts = (self.oldest()..=self.newest).map(|part| (part, self.counts[slot(part)]));
@@ -106,18 +106,18 @@ impl Window {
         self.newest = current;
     }
 
-    /// The part that a time in milliseconds is in.
+    /// Returns the part that contains a time in milliseconds.
     fn part_of(&self, time: u64) -> u64 {
         time.checked_div(self.part).unwrap_or(time)
     }
 
-    /// The oldest part that is counted.
+    /// Returns the oldest part that is counted.
     fn oldest(&self) -> u64 {
         self.newest.saturating_add(1).saturating_sub(KEPT as u64)
     }
 }
 
-/// The place of a part in the ring.
+/// Returns the index of a part in the ring.
 fn slot(part: u64) -> usize {
     // The remainder is smaller than the ring.
     part.checked_rem(KEPT as u64).unwrap_or_default() as usize
@@ -170,8 +170,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes when, no stretch of a minute has more than the limit, and whoever waits
-        /// as long as the window says is let through.
+        /// Whatever the arrivals, no interval of a minute exceeds the limit, and a call that waits for the returned
+        /// time is admitted.
         #[test]
         fn no_minute_has_more_than_the_limit(
             limit in 5_u32..50,
@@ -201,7 +201,7 @@ mod tests {
             }
         }
 
-        /// Somebody who always wants more gets nearly all that is allowed.
+        /// A client with constant demand gets nearly the whole limit.
         #[test]
         fn a_greedy_caller_gets_nearly_all(limit in 50_u32..1000) {
             let mut window = Window::new(limit, MINUTE);

@@ -42,7 +42,7 @@ fn uploads_graphql_and_web_follow_from_the_base_url() {
 }
 
 #[test]
-fn an_operation_goes_to_the_server_that_the_document_gives_it() {
+fn an_operation_is_sent_to_the_server_of_the_description() {
     let ghes = origins("https://github.example.com/api/v3");
     let github = origins(GITHUB);
     for (server, at_ghes, at_github) in [
@@ -130,7 +130,7 @@ fn a_page_is_fetched_below_the_base_path_of_a_known_address_only() {
 }
 
 #[test]
-fn a_gateway_that_passes_githubs_links_through_is_asked_for_the_pages() {
+fn links_of_github_from_a_gateway_are_requested_from_the_gateway() {
     for (base, link, expected) in [
         // Below a path, in front of github.com, a data residency, and an Enterprise Server.
         (

@@ -1,10 +1,10 @@
-//! Compares what a list delivered with what GitHub says that it holds.
+//! Compares the delivered items of a list with the count that GitHub reports.
 //!
-//! # Which count counts
-//! The items of a numbered list that grows or shrinks while it is read move from page to page, but
-//! the pages before the last are full. So the last page's `total_count` fits the items of all pages,
-//! whatever happened before. In a list with cursors, new items can appear before the cursor, and
-//! only the last count includes them: there the lowest count of all pages is taken.
+//! # Which count applies
+//! The items of a numbered list that grows or shrinks while it is read move from page to page, but the pages before the
+//! last are full. So the last page's `total_count` fits the items of all pages, whatever happened before. In a list
+//! with cursors, new items can appear before the cursor, and only the last count includes them: there the lowest count
+//! of all pages is taken.
 
 use std::collections::BTreeSet;
 
@@ -13,10 +13,10 @@ use http::HeaderMap;
 use super::page::Page;
 use crate::error::{Incomplete, IncompleteReason};
 
-/// The bound of organizations that are remembered for one list.
+/// The maximum number of organizations that are remembered for one list.
 const MAX_ORGANIZATIONS: usize = 1_000;
 
-/// What the pages of one list said so far.
+/// The counts of the pages of one list so far.
 #[derive(Debug, Default)]
 pub(super) struct Completeness {
     /// Whether the first page that was read is the first of the list; `None` before it.
@@ -47,12 +47,12 @@ impl Completeness {
         }
     }
 
-    /// The latest count of the whole list.
+    /// Returns the latest count of the whole list.
     pub(super) fn total(&self) -> Option<u64> {
         self.last_total
     }
 
-    /// What is missing, once the pages have ended; `None` if the list is complete.
+    /// Returns the missing part, once the pages have ended; `None` if the list is complete.
     pub(super) fn incomplete(&self) -> Option<Incomplete> {
         let total = if self.has_cursors { self.lowest_total } else { self.last_total };
         let missing = total.filter(|total| *total > self.listed);
@@ -71,9 +71,9 @@ impl Completeness {
     }
 }
 
-/// The organizations whose results are missing from a response, since its token is not authorized for
-/// their single sign-on: `X-GitHub-SSO: partial-results; organizations=21955855,20582480`. `None` if
-/// the header does not say so. Ids that are no numbers are left out.
+/// Returns the organizations whose results are missing from a response, since its token is not authorized for their
+/// single sign-on: `X-GitHub-SSO: partial-results; organizations=21955855,20582480`. Returns `None` if the header does
+/// not say so. Ids that are not numbers are left out.
 ///
 /// Source: <https://docs.github.com/en/rest/authentication/authenticating-to-the-rest-api#personal-access-tokens-and-saml-sso>
 pub(super) fn missing_organizations(headers: &HeaderMap) -> Option<Vec<u64>> {

@@ -1,7 +1,7 @@
 //! Fetches the pages of a list in order, a bounded number of them ahead.
 //!
-//! The calls make progress while the stream is polled, and without it once another call waits for what
-//! they hold. A page is decoded as soon as it is there, so that its call is recorded as what it was.
+//! The calls make progress while the stream is polled, and also without it while another call waits for a permit that
+//! they hold. A page is decoded as soon as it arrives, so that its call is recorded with its outcome.
 
 use std::collections::VecDeque;
 use std::hash::RandomState;
@@ -34,18 +34,18 @@ pub(super) struct Fetch<P> {
     plan: Plan,
     call: Box<dyn Fn(Request) -> Call<P> + Send + Sync>,
     calls: Calls<P>,
-    /// Pages that have arrived and were not asked for yet; an error is the last.
+    /// Pages that have arrived and were not yet returned; an error is the last.
     arrived: VecDeque<Result<P>>,
 }
 
 /// The pages in flight, in order.
 struct Calls<P> {
     futures: FuturesOrdered<Call<P>>,
-    /// One for each: time in which nothing polls a call does not count as the call's.
+    /// One for each call: time in which nothing polls a call does not count as the call's.
     slacks: VecDeque<Slack>,
 }
 
-/// A page, and where it says that the list goes on.
+/// A page, and its links to further pages.
 struct Fetched<P> {
     page: P,
     content: Content,
@@ -54,7 +54,7 @@ struct Fetched<P> {
 }
 
 impl<P: 'static> Fetch<P> {
-    /// `fault` says what failed in a page that decoded in part.
+    /// `fault` returns the error of a page that decoded in part.
     pub(super) fn new(
         request: Request,
         decode: impl Fn(Raw) -> Result<P> + Send + Sync + 'static,
@@ -78,7 +78,7 @@ impl<P> Fetch<P> {
         self.plan.label()
     }
 
-    /// The next page; an error ends the list.
+    /// Returns the next page; an error ends the list.
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<P>>> {
         self.calls.resume();
         // The reader waits for one page, even if none is to be fetched ahead.
@@ -98,7 +98,7 @@ impl<P> Fetch<P> {
         }
     }
 
-    /// Lets the pages ahead make progress.
+    /// Polls the pages ahead.
     pub(super) fn go_on(&mut self, context: &mut Context<'_>) {
         if !self.calls.is_empty() {
             self.calls.resume();
@@ -107,14 +107,14 @@ impl<P> Fetch<P> {
         }
     }
 
-    /// Drops what is in flight.
+    /// Drops the calls in flight.
     pub(super) fn end(&mut self) {
         self.plan.end();
         self.calls = Calls::new();
         self.arrived.clear();
     }
 
-    /// Starts calls and takes in pages, until nothing more can be done now.
+    /// Starts calls and takes in pages, until no further progress is possible now.
     fn advance(&mut self, context: &mut Context<'_>, ahead: usize) {
         loop {
             self.start(ahead);
@@ -140,7 +140,7 @@ impl<P> Fetch<P> {
         }
     }
 
-    /// Takes a page in, and plans by its links.
+    /// Takes a page in, and updates the plan by its links.
     fn learn(&mut self, fetched: Fetched<P>) {
         let Fetched { page, content, url, headers } = fetched;
         self.arrived.push_back(Ok(page));
@@ -214,7 +214,7 @@ async fn fetched<P>(
     called.decode(
         |raw| {
             let (url, headers) = (raw.url.clone(), Arc::clone(&raw.headers));
-            // Without a link the list ends here, whatever the page brings.
+            // Without a link the list ends here, whatever the content of the page.
             let content = match headers.contains_key(LINK) {
                 true => content(raw.bytes(), &hasher),
                 false => Content::Empty,

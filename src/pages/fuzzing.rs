@@ -17,7 +17,7 @@ pub(crate) fn link(input: &[u8]) {
     let _ = Place::of(&next);
     if let Some((first, numbered)) = Numbered::of(&next, links.last.as_ref()) {
         assert!(first <= numbered.last, "{first} of {}", numbered.last);
-        // The URL of a number has this number, and is one of the same pages.
+        // The URL of a number has this number, and belongs to the same pages.
         let (number, again) =
             Numbered::of(&numbered.url(first), Some(&numbered.url(numbered.last)))
                 .expect("they are numbered");

@@ -1,4 +1,4 @@
-//! What a page's `Link` header says (RFC 8288).
+//! Parses the `Link` header of a page (RFC 8288).
 
 use http::HeaderMap;
 use http::header::LINK;
@@ -6,14 +6,14 @@ use url::Url;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Where a page leads.
+/// The links of a page.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Links {
     pub(super) next: Option<Url>,
     pub(super) last: Option<Url>,
 }
 
-/// Pages whose URLs differ in their number alone.
+/// Pages whose URLs differ only in their number.
 #[derive(Debug, PartialEq)]
 pub(super) struct Numbered {
     /// One of the pages.
@@ -22,10 +22,9 @@ pub(super) struct Numbered {
 }
 
 impl Links {
-    /// Reads the header; a relative URL is one from the page's own.
+    /// Parses the header; a relative URL is resolved against the page's own.
     ///
-    /// A next page that can not be understood is an error: to pass over it would cut the
-    /// list off in silence.
+    /// An invalid next link is an error: if the client ignored it, the list would end early without notice.
     pub(super) fn read(headers: &HeaderMap, page: &Url) -> Result<Self> {
         let mut links = Self::default();
         for value in headers.get_all(LINK) {
@@ -54,8 +53,8 @@ impl Links {
 }
 
 impl Numbered {
-    /// The number of the next page and the pages from there on, if both links number their
-    /// pages and are the same otherwise.
+    /// Returns the number of the next page and the pages from there on, if both links number their pages and are equal
+    /// otherwise.
     pub(super) fn of(next: &Url, last: Option<&Url>) -> Option<(u64, Self)> {
         let last = last?;
         let (first, end) = (number(next)?, number(last)?);
@@ -65,19 +64,19 @@ impl Numbered {
         Some((first, Self { url: next.clone(), last: end }))
     }
 
-    /// The URL of the page with this number.
+    /// Returns the URL of the page with this number.
     pub(super) fn url(&self, number: u64) -> Url {
         with_number(&self.url, number)
     }
 }
 
-/// Where in its list a page is, as its URL says.
+/// The position of a page in its list, according to its URL.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Place {
-    /// Whether pages come before it.
+    /// Whether there are earlier pages.
     pub(super) is_later: bool,
     pub(super) has_cursor: bool,
-    /// The number that the URL gives it.
+    /// The page number in the URL.
     pub(super) number: Option<u64>,
 }
 
@@ -85,7 +84,7 @@ impl Place {
     pub(super) fn of(url: &Url) -> Self {
         let has_cursor = has_cursor(url);
         let mut numbers = parts(url).filter_map(|part| part.strip_prefix("page="));
-        // GitHub gives the first page for what is no number.
+        // GitHub returns the first page for a value that is not a number.
         let is_later = numbers.any(|number| {
             let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
             is_number && number.parse::<u64>().map_or(true, |number| number > 1)
@@ -94,7 +93,7 @@ impl Place {
     }
 }
 
-/// The `page` of a query, if there is exactly one.
+/// Returns the `page` of a query, if there is exactly one.
 fn number(url: &Url) -> Option<u64> {
     let mut numbers = parts(url).filter_map(|part| part.strip_prefix("page="));
     let number = numbers.next()?.parse().ok()?;
@@ -113,7 +112,7 @@ fn with_number(url: &Url, number: u64) -> Url {
     url
 }
 
-/// A cursor changes from page to page, whatever number stands beside it.
+/// Returns whether the URL has a cursor. A cursor changes from page to page, whatever the page number beside it.
 fn has_cursor(url: &Url) -> bool {
     let cursors = ["after=", "before=", "cursor="];
     parts(url).any(|part| cursors.iter().any(|cursor| part.starts_with(cursor)))
@@ -130,7 +129,7 @@ enum Relation {
     Other,
 }
 
-/// The entries of a header's value: `<url>; rel="next", <url>; rel="last"`.
+/// The entries of a header value: `<url>; rel="next", <url>; rel="last"`.
 struct Entries<'a>(&'a str);
 
 impl<'a> Iterator for Entries<'a> {
@@ -145,7 +144,7 @@ impl<'a> Iterator for Entries<'a> {
     }
 }
 
-/// The place of the comma that ends an entry; one in quotes does not.
+/// Returns the index of the comma that ends an entry; a comma in quotes does not.
 fn end_of_entry(text: &str) -> usize {
     let mut quoted = false;
     let end = text.bytes().position(|byte| {

@@ -1,7 +1,7 @@
 //! One page of a list, decoded.
 //!
-//! A page is decoded in one go. Only if that fails, it is taken apart, and each item is decoded on its
-//! own, so that one bad item does not lose the others.
+//! A page is decoded as a whole. If that fails, each item is decoded separately, so that one invalid item does not lose
+//! the others.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -21,10 +21,10 @@ use crate::operation::metric_name;
 use crate::response::{BadItem, Raw};
 use crate::telemetry::meter;
 
-/// What a page lists, and what it says about the whole list. Generated code makes it.
+/// The items of a page, and its statements about the whole list. Generated code creates it.
 pub(crate) struct Listed<I> {
     pub(crate) items: Vec<I>,
-    /// The number of items of all pages.
+    /// The number of items on all pages.
     pub(crate) total: Option<u64>,
     /// GitHub's `incomplete_results`.
     pub(crate) incomplete_results: Option<bool>,
@@ -42,9 +42,9 @@ impl<I> Default for Listed<I> {
     }
 }
 
-/// A `total_count`, as the types of GitHub's description have it.
+/// A `total_count`, in the types of GitHub's description.
 pub(crate) trait TotalCount {
-    /// The count; `None` if it is none, such as a negative number.
+    /// Returns the count; `None` if the value is not a count, such as a negative number.
     fn total(self) -> Option<u64>;
 }
 
@@ -56,7 +56,7 @@ impl TotalCount for i64 {
 
 impl TotalCount for f64 {
     fn total(self) -> Option<u64> {
-        // A larger number becomes the largest.
+        // A larger number saturates.
         let is_count = self.is_finite() && self >= 0.0 && self.fract() == 0.0;
         is_count.then_some(self as u64)
     }
@@ -81,7 +81,7 @@ pub(super) struct Page<I> {
 }
 
 impl<I> Page<I> {
-    /// An empty page that says this of organizations.
+    /// Creates an empty page with these organizations.
     #[cfg(test)]
     pub(super) fn empty_with(organizations: Option<Vec<u64>>) -> Self {
         Self {
@@ -94,7 +94,7 @@ impl<I> Page<I> {
         }
     }
 
-    /// The first item that did not decode, as the error of the page.
+    /// Returns the first item that did not decode, as the error of the page.
     pub(super) fn fault(&self) -> Option<Error> {
         match &self.entries {
             Entries::Decoded(_) => None,
@@ -106,7 +106,7 @@ impl<I> Page<I> {
     }
 }
 
-/// The items of a page that are left.
+/// The remaining items of a page.
 pub(super) enum Entries<I> {
     Decoded(vec::IntoIter<I>),
     Mixed(Box<Mixed<I>>),
@@ -114,7 +114,7 @@ pub(super) enum Entries<I> {
 
 type Entry<I> = Result<I, BadItem>;
 
-/// The items of a page of which some did not decode. Their errors are made when they are read.
+/// The items of a page of which some did not decode. Their errors are created when they are read.
 pub(super) struct Mixed<I> {
     entries: vec::IntoIter<Entry<I>>,
     raw: Raw,
@@ -123,7 +123,7 @@ pub(super) struct Mixed<I> {
 }
 
 impl<I> Entries<I> {
-    /// The same, of the page with this number.
+    /// Sets the number of the page.
     pub(super) fn of_page(mut self, number: u64) -> Self {
         if let Self::Mixed(mixed) = &mut self {
             mixed.page = Some(number);
@@ -146,7 +146,7 @@ impl<I> Iterator for Entries<I> {
     }
 }
 
-/// Decodes the items of one JSON text. If it does not decode, says where and why.
+/// Decodes the items of one JSON text. If it does not decode, returns the location and the cause.
 type ReadItem<I> = Box<dyn Fn(&str) -> Result<Vec<I>, (String, serde_json::Error)> + Send + Sync>;
 
 /// Reads pages of the type `T` into items.
@@ -155,7 +155,7 @@ pub(super) struct Reader<T, I> {
     field: Option<&'static str>,
     open: Box<dyn Fn(T) -> Listed<I> + Send + Sync>,
     read_item: ReadItem<I>,
-    /// Whether the page type says nothing of counts, so that they are looked for in the JSON.
+    /// Whether the page type has no counts, so that they are read from the JSON.
     is_opaque: bool,
 }
 
@@ -190,7 +190,7 @@ impl<T: DeserializeOwned + 'static, I: 'static> Reader<T, I> {
     /// Decodes a page.
     ///
     /// # Errors
-    /// If the page does not decode, and not for the sake of single items.
+    /// If the page does not decode, and the cause is not in single items.
     pub(super) fn read(&self, raw: Raw) -> Result<Page<I>> {
         let place = Place::of(&raw.url);
         let organizations = missing_organizations(&raw.headers);
@@ -230,8 +230,8 @@ impl<T: DeserializeOwned + 'static, I: 'static> Reader<T, I> {
         })
     }
 
-    /// The items of a page that does not decode as a whole, and how many it lists. `None` if it is
-    /// not for the sake of single items.
+    /// Returns the items of a page that does not decode as a whole, and the number that it lists. Returns `None` if the
+    /// cause is not in single items.
     fn item_by_item(&self, raw: &Raw) -> Option<(Listed<I>, Vec<Entry<I>>, usize)> {
         let body = raw.bytes();
         let (without_items, items) = take_apart(body, self.field)?;
@@ -258,13 +258,13 @@ impl<T: DeserializeOwned + 'static, I: 'static> Reader<T, I> {
     }
 }
 
-/// The path of an error within an item, without its `$`.
+/// Returns the path of an error within an item, without its `$`.
 fn located(json: &str, error: &serde_json::Error) -> String {
     let path = json_path::locate(json.as_bytes(), error.line(), error.column());
     path.strip_prefix('$').map_or_else(String::new, str::to_owned)
 }
 
-/// The JSON of a page with an empty list, and the items of the list.
+/// Returns the JSON of a page with an empty list, and the items of the list.
 fn take_apart<'a>(
     body: &'a Bytes,
     field: Option<&str>,
@@ -281,9 +281,9 @@ fn take_apart<'a>(
     Some((Cow::Owned([before, b"[]", after].concat()), items))
 }
 
-/// What a page brings, as its JSON tells: not what is left of it by the caller's type.
+/// Returns the content of a page from its JSON, whatever part of it the caller's type keeps.
 pub(super) fn content(body: &[u8], hasher: &RandomState) -> Content {
-    // A page without items has little else.
+    // The maximum size in bytes of a page without items: it has little other content.
     const LONGEST_EMPTY: usize = 4 * 1024;
     let body = body.trim_ascii();
     let list = body.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]"));
@@ -294,17 +294,17 @@ pub(super) fn content(body: &[u8], hasher: &RandomState) -> Content {
     if is_empty { Content::Empty } else { Content::Items(hasher.hash_one(body)) }
 }
 
-/// What the JSON of a page says about its list, if its type does not.
+/// The counts in the JSON of a page, if its type has none.
 struct Counts {
-    /// `None` if it is not clear which list is the page's.
+    /// `None` if it is ambiguous which list is the page's.
     listed: Option<usize>,
     total: Option<u64>,
     incomplete_results: bool,
 }
 
 impl Counts {
-    /// `None` if the page is no object. Without one list of which it is clear that it is the page's,
-    /// there is no total to compare with.
+    /// Returns `None` if the page is not an object. If it is ambiguous which list is the page's, there is no total to
+    /// compare with.
     fn of(body: &[u8]) -> Option<Self> {
         if !body.trim_ascii_start().starts_with(b"{") {
             return None;

@@ -1,7 +1,7 @@
 //! Decides which page of a list is fetched next.
 //!
-//! The `Link` header of each page decides. If it numbers the pages and names the last one, pages are
-//! fetched concurrently; each page that arrives is compared with what was assumed.
+//! The `Link` header of each page decides. If it numbers the pages and names the last one, pages are fetched
+//! concurrently; each page that arrives is compared with the assumption.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -15,29 +15,29 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Label;
 use crate::request::Request;
 
-/// The course through the pages of one list.
+/// The order in which the pages of one list are fetched.
 pub(super) struct Plan {
     request: Request,
     step: Step,
     visited: Visited,
     progress: Progress,
-    /// Of the digests of pages.
+    /// The hasher for the digests of pages.
     hasher: RandomState,
 }
 
-/// Which page to ask for next.
+/// The next page to request.
 enum Step {
     First,
     /// The page that the last one links to.
     Link(Url),
-    /// All pages up to the last; `next` is the number of the next one to ask for, and
-    /// `expected` of the next one to arrive.
+    /// All pages up to the last; `next` is the number of the next page to request, and `expected` of the next one to
+    /// arrive.
     Numbers {
         pages: Numbered,
         next: u64,
         expected: u64,
     },
-    /// The one page in flight will tell.
+    /// The links of the one page in flight decide.
     Wait,
     End,
 }
@@ -61,7 +61,7 @@ impl Plan {
         self.request.pages_ahead()
     }
 
-    /// Whether more than one page can be asked for at a time.
+    /// Returns whether more than one page can be requested at a time.
     pub(super) fn is_numbered(&self) -> bool {
         matches!(self.step, Step::Numbers { .. })
     }
@@ -90,12 +90,12 @@ impl Plan {
         }
     }
 
-    /// The hasher of the digests of pages.
+    /// Returns the hasher for the digests of pages.
     pub(super) fn hasher(&self) -> &RandomState {
         &self.hasher
     }
 
-    /// Plans by the links of a page. Returns whether the pages in flight are still those to come.
+    /// Updates the plan by the links of a page. Returns whether the pages in flight are still the next ones.
     pub(super) fn learn(
         &mut self,
         url: &Url,
@@ -109,7 +109,7 @@ impl Plan {
             return Err(no_progress());
         }
         let Some(url) = links.next else {
-            // Pages beyond the end were asked for if the list became shorter.
+            // Pages beyond the end were requested if the list became shorter.
             self.step = Step::End;
             return Ok(false);
         };
@@ -117,7 +117,7 @@ impl Plan {
         if let Step::Numbers { pages, next, expected } = &mut self.step {
             let following = expected.checked_add(1).filter(|following| following < next);
             if let Some(following) = following.filter(|number| pages.url(*number) == url) {
-                // As assumed. The list may have become longer meanwhile.
+                // The assumption holds. The list can have become longer meanwhile.
                 *expected = following;
                 if let Some((_, now)) = numbered {
                     pages.last = now.last.max(next.saturating_sub(1));
@@ -132,7 +132,7 @@ impl Plan {
         Ok(false)
     }
 
-    /// The links of a page, at the addresses where this client fetches them.
+    /// Returns the links of a page, at the addresses where this client fetches them.
     fn links(&self, url: &Url, headers: &HeaderMap) -> Result<Links> {
         let links = Links::read(headers, url)?;
         let origins = &self.request.client().inner().origins;
@@ -168,7 +168,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the numbers of pages are, none is asked for twice, and nothing overflows.
+        /// Whatever the numbers of pages are, none is requested twice, and nothing overflows.
         #[test]
         fn extreme_numbers_ask_for_no_page_twice(
             links in proptest::collection::vec((number(), number()), 1..6),
@@ -189,9 +189,9 @@ mod tests {
                 let headers = HeaderMap::from_iter([(LINK, link.parse().unwrap())]);
                 match plan.learn(&from, &headers, Content::Empty) {
                     Ok(true) => {}
-                    // What was asked for is not what follows.
+                    // The requested pages are not the next ones.
                     Ok(false) => flight.clear(),
-                    // It was there already.
+                    // The page was visited already.
                     Err(_) => break,
                 }
                 while flight.len() < ahead {

@@ -1,13 +1,13 @@
-//! Notices a list whose pages link on and on, and bring nothing new.
+//! Detects a list whose pages continue to link to further pages but have no new items.
 
 use super::visited::Visited;
 use crate::error::{Error, ErrorKind};
 
-/// The bound of pages in a row that bring nothing new. GitHub sends empty pages in the middle of
-/// filtered lists, but not a hundred in a row.
+/// The maximum number of consecutive pages without new items. GitHub sends empty pages in the middle of filtered lists,
+/// but not a hundred in a row.
 pub(super) const MAX_PAGES_WITHOUT_PROGRESS: u32 = 100;
 
-/// What a page brings, as far as its body tells.
+/// The content of a page, as its body shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     Empty,
@@ -23,7 +23,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Takes a page in. Returns whether the list may go on.
+    /// Records a page. Returns whether the list can continue.
     pub(super) fn add(&mut self, content: Content) -> bool {
         let is_new = match content {
             Content::Empty => false,
@@ -38,7 +38,7 @@ impl Progress {
     }
 }
 
-/// The error for a list that makes no progress.
+/// Returns the error for a list that makes no progress.
 pub(super) fn no_progress() -> Error {
     Error::new(
         ErrorKind::Pagination,

@@ -1,14 +1,12 @@
-//! Which pages were fetched, in constant memory, to notice links that run in a circle and pages that
-//! repeat.
+//! Records which pages were fetched, in constant memory, to detect links that form a cycle and pages that repeat.
 
 use std::collections::VecDeque;
 
-/// Remembers the latest pages exactly, and older ones well enough. A page is known by a digest of its
-/// URL or of its body.
+/// Remembers the latest pages exactly, and samples older ones. A page is identified by a digest of its URL or of its
+/// body.
 ///
-/// A circle of up to [`REMEMBERED`] pages is noticed at once. A larger one is noticed after it
-/// was gone round, by Brent's algorithm: of the older pages one is kept, each time twice as far
-/// along, and a circle comes by it again.
+/// A cycle of up to [`REMEMBERED`] pages is detected at once. A longer one is detected after one pass, by Brent's
+/// algorithm: one older page is kept, each time twice as far along, and the cycle reaches it again.
 #[derive(Debug, Default)]
 pub(super) struct Visited {
     latest: VecDeque<u64>,
@@ -17,7 +15,7 @@ pub(super) struct Visited {
     next_landmark: u64,
 }
 
-/// 8 KiB a list; more pages than nearly any list has.
+/// 8 KiB for each list; more pages than nearly any list has.
 const REMEMBERED: usize = 1024;
 
 impl Visited {
@@ -42,7 +40,7 @@ impl Visited {
 mod tests {
     use super::*;
 
-    /// The step at which a walk of this tail and circle is stopped.
+    /// Returns the step at which a walk of this tail and cycle is stopped.
     fn stopped_at(tail: u64, circle: u64) -> u64 {
         let mut visited = Visited::default();
         let page = |step: u64| if step < tail { step } else { tail + (step - tail) % circle };

@@ -1,4 +1,4 @@
-//! Why a file or a folder is not used.
+//! Reasons for rejecting a file or a folder.
 
 use std::fmt;
 use std::io;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Permissions, octal};
 
-/// A file or folder that is not used, and why.
+/// A rejected file or folder, and the reason.
 #[derive(Debug)]
 pub(crate) struct Fault {
     path: PathBuf,
@@ -19,20 +19,20 @@ pub(super) enum Problem {
     Link,
     NotAFile,
     NotAFolder,
-    /// With the id of the user that it belongs to.
+    /// With the user id of the owner.
     Owner(u32),
     /// The same for a folder that the library creates for itself.
     OwnFolderOwner(u32),
     /// With its mode.
     FileOpen(u32),
     FolderOpen(u32),
-    /// It belongs to this user, whom its mode keeps out.
+    /// It belongs to this user, and its mode denies access.
     Inaccessible(u32),
-    /// With the number of its names.
+    /// With the number of hard links.
     HardLink(u64),
 }
 
-/// Returns the fault that this error stands for.
+/// Returns the fault that this error represents.
 pub(crate) fn fault(error: &io::Error) -> Option<&Fault> {
     error.get_ref()?.downcast_ref()
 }

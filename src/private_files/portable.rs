@@ -42,7 +42,7 @@ impl Directory {
     }
 
     pub(super) fn open_file(&self, name: &OsStr, access: Access) -> io::Result<File> {
-        // Only a user who can write to the folder can exchange the file after this check.
+        // Only a user with write access to the folder can exchange the file after this check.
         match self.facts_of(name).map(|facts| facts.kind) {
             Ok(Kind::File) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -95,7 +95,7 @@ impl Directory {
         Ok(true)
     }
 
-    /// A rename is on the disk when it returns.
+    /// A rename is durable when it returns.
     #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "it is so on Unix")]
     pub(super) fn sync(&self) -> io::Result<()> {
         Ok(())

@@ -34,13 +34,13 @@ fn facts(kind: Kind, owner: Owner, mode: u32) -> Facts {
 }
 
 #[test]
-fn a_folder_is_this_users_or_roots_and_others_cannot_exchange_what_is_in_it() {
+fn a_folder_must_belong_to_this_user_or_root_and_not_be_replaceable_by_others() {
     use FolderRole::{Given, Own};
     use Owner::{Other, Root, ThisUser};
     use Verdict::{Refuse, Restrict, Use, Warn};
     let open = |mode| Refuse(Problem::FolderOpen(mode));
     let (owner, own_owner) = (Refuse(Problem::Owner(7)), Refuse(Problem::OwnFolderOwner(7)));
-    // By whom it is, its mode, and what becomes of it if the application named it and if the library made it.
+    // Owner, mode, and the verdicts for a folder that the application names and for one that the library creates.
     let cases = [
         (ThisUser, 0o700, Use, Use),
         (ThisUser, 0o755, Use, Use),
@@ -114,7 +114,7 @@ fn a_volume_of_root_that_everyone_can_write_to_is_used() {
     }
 }
 
-/// The `emptyDir` of a pod has the mode 0777. Where it is not the volume, somebody changed the mode.
+/// The `emptyDir` of a pod has the mode 0777. If the folder is not the volume, its mode was changed.
 #[test]
 fn root_uses_its_volumes_that_everyone_can_write_to() {
     use Verdict::{Refuse, Restrict, Warn};
@@ -133,7 +133,7 @@ fn root_uses_its_volumes_that_everyone_can_write_to() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_volume_is_told_from_other_folders() {
+fn a_volume_is_distinguished_from_other_folders() {
     let temporary = Temporary::new("volume");
     let is_volume = |path: &Path| given(path).unwrap().directory.facts().unwrap().is_volume;
     assert!(is_volume(Path::new("/proc")));
@@ -218,7 +218,7 @@ fn a_file_is_replaced_whole_and_leaves_no_draft() {
     let temporary = Temporary::new("replace");
     let folder = temporary.folder();
     for content in [&b"one"[..], b"", b"longer than before"] {
-        // What a crash left.
+        // The draft of a crash.
         fs::write(temporary.0.join("draft"), "half").unwrap();
         folder.replace("file", "draft", content, Durability::Deferred).unwrap();
         assert_eq!(folder.read("file", FileRole::StoreValue, 100).unwrap().unwrap(), content);
@@ -235,7 +235,7 @@ fn a_file_is_replaced_whole_and_leaves_no_draft() {
 }
 
 #[test]
-fn whatever_has_a_name_is_discarded() {
+fn discard_removes_files_and_folders_of_any_content() {
     let temporary = Temporary::new("discard");
     let folder = temporary.folder();
     let path = |name: &str| temporary.0.join(name);
@@ -271,7 +271,7 @@ fn a_file_is_removed_only_while_it_has_its_name() {
 
 #[cfg(unix)]
 #[test]
-fn a_link_to_a_folder_is_the_operators_and_what_it_leads_to_is_checked() {
+fn a_link_to_a_folder_is_followed_and_its_target_is_checked() {
     use std::os::unix::fs::{PermissionsExt, symlink};
     let temporary = Temporary::new("folder-link");
     let path = |name: &str| temporary.0.join(name);
@@ -306,7 +306,7 @@ fn a_link_to_a_folder_is_the_operators_and_what_it_leads_to_is_checked() {
         }
     }
     assert!(!path("absent").exists());
-    // In place of a folder that the library created, it is somebody else's.
+    // In place of a folder that the library created, a link is foreign.
     let error = temporary.folder().subfolder("link", true).unwrap_err();
     assert!(error.to_string().ends_with("is a symbolic link"), "{error}");
     assert!(temporary.folder().subfolder("absent", false).unwrap().is_none());

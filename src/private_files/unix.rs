@@ -40,7 +40,7 @@ impl Directory {
     }
 
     pub(super) fn open_file(&self, name: &OsStr, access: Access) -> io::Result<File> {
-        // Without NONBLOCK, the opening of a FIFO waits for its other end.
+        // Without NONBLOCK, opening a FIFO waits for its other end.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let access = match access {
             Access::Read => OFlags::RDONLY,

@@ -1,4 +1,4 @@
-//! Whether an opened file or folder is used.
+//! Decides whether an opened file or folder is used.
 
 use super::FileRole;
 use super::fault::Problem;
@@ -18,7 +18,7 @@ pub(super) enum Kind {
 pub(super) enum Owner {
     /// The effective user of this process.
     ThisUser,
-    /// Root, and this process is not root's.
+    /// Root, and this process does not run as root.
     Root,
     Other(u32),
 }
@@ -30,24 +30,24 @@ pub(super) struct Facts {
     pub(super) owner: Owner,
     /// Whether root runs this process. `Owner::Root` is then `Owner::ThisUser`.
     pub(super) is_root: bool,
-    /// Whether it is a folder that a file system is mounted at.
+    /// Whether a file system is mounted at this folder.
     pub(super) is_volume: bool,
     /// The permission bits, with the sticky bit. On systems without them, this user's alone.
     pub(super) mode: u32,
-    /// The number of its names. Zero if it was removed meanwhile.
+    /// The number of hard links. Zero if it was removed meanwhile.
     pub(super) links: u64,
 }
 
-/// Whose folder it is, which decides whether its mode is changed.
+/// The origin of a folder, which decides whether its mode is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FolderRole {
-    /// The application or the operator named it. Other programs can depend on its mode, which stays.
+    /// The application or the operator chose it. Other programs can depend on its mode, which is not changed.
     Given,
     /// The library created it for its own files.
     Own,
 }
 
-/// What is to be opened.
+/// The object to open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expected {
     File,
@@ -59,7 +59,7 @@ pub(super) enum Expected {
 pub(crate) enum Permissions {
     #[default]
     Checked,
-    /// The application vouches for them, since the file system does not show the real ones.
+    /// The application trusts them, since the file system does not show the real ones.
     Trusted,
 }
 
@@ -95,20 +95,20 @@ pub(super) fn folder_verdict(facts: &Facts, role: FolderRole, permissions: Permi
     }
 }
 
-/// Whoever can write to the folder can remove a file of this user and put another one in its place. That one
-/// belongs to somebody else, and is refused for it.
+/// Any user with write access to the folder can replace a file of this user. The replacement belongs to the other user,
+/// and is rejected for that.
 fn given_folder_verdict(facts: &Facts) -> Verdict {
     let mode = facts.mode;
     match facts.owner {
-        // Root can write to the folders of all users, as to a volume of the host's. Its files are root's.
+        // Root has write access to the folders of all users, such as a volume of the host. Its files belong to root.
         Owner::Other(owner) if !facts.is_root => Verdict::Refuse(Problem::Owner(owner)),
         _ if !facts.is_open() => Verdict::Use,
         // This user cannot restrict a volume, such as the `emptyDir` of a pod. In another folder, each user of the
-        // machine could exchange what is this user's for what it was before.
+        // machine could replace a file of this user with an older one.
         Owner::Root if facts.is_open_to_everyone() && facts.is_volume => Verdict::Warn,
         Owner::Root if facts.is_open_to_everyone() => Verdict::Refuse(Problem::FolderOpen(mode)),
         Owner::Root => Verdict::Use,
-        // Nor does it last if root does.
+        // Nor is it permanent if root does.
         Owner::ThisUser if facts.is_root && facts.is_volume => Verdict::Warn,
         _ if facts.is_open_to_everyone() => Verdict::Refuse(Problem::FolderOpen(mode)),
         Owner::ThisUser | Owner::Other(_) => Verdict::Warn,
@@ -127,7 +127,7 @@ fn own_folder_verdict(facts: &Facts) -> Verdict {
 }
 
 impl Facts {
-    /// Whether users other than the folder's owner can remove files of this user.
+    /// Returns whether users other than the folder's owner can remove files of this user.
     fn is_open(&self) -> bool {
         self.mode & WRITABLE_BY_OTHERS != 0 && self.mode & STICKY == 0
     }
@@ -157,7 +157,7 @@ pub(super) fn file_verdict(facts: &Facts, role: FileRole, permissions: Permissio
     }
 }
 
-/// Returns what keeps a file or folder from being opened, if that is the file or folder itself.
+/// Returns the reason for which a file or folder cannot be opened, if that is the file or folder itself.
 pub(super) fn obstacle(facts: &Facts, expected: Expected, is_denied: bool) -> Option<Problem> {
     /// Read and write, and for a folder, search.
     const OWNER: u32 = 0o600;

@@ -1,4 +1,4 @@
-//! The URL of a request, and what may not get into it.
+//! The URL of a request, and the validation of its parts.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
@@ -9,11 +9,11 @@ use crate::error::Result;
 use crate::operation::{Operation, Parameter};
 use crate::origins::{Origins, has_credentials};
 
-/// All but the unreserved characters of RFC 3986, as GitHub's own clients encode.
+/// All but the unreserved characters of RFC 3986, as GitHub's own clients do.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl Inner {
-    /// Where the request goes.
+    /// Returns the URL of the request.
     pub(super) fn url(&self) -> Result<Url> {
         let origins = &self.client.inner().origins;
         let mut url = match (&self.target, self.operation) {
@@ -43,7 +43,7 @@ impl Inner {
     }
 }
 
-/// Writes the operation's path with its values in their places.
+/// Fills the operation's path template.
 fn fill(text: &mut String, operation: &Operation, values: &[Option<String>]) -> Result<()> {
     let mut rest = operation.path;
     for (index, value) in values.iter().enumerate() {
@@ -62,16 +62,16 @@ fn fill(text: &mut String, operation: &Operation, values: &[Option<String>]) -> 
     Ok(())
 }
 
-/// Writes one value, and refuses what would change the shape of the path.
+/// Writes one value, and rejects a value that would change the structure of the path.
 fn push_value(text: &mut String, parameter: &Parameter, value: &str) -> Result<()> {
-    // Most values are a name or a number, of which nothing has to be encoded.
+    // Most values are a name or a number, and need no encoding.
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if !value.is_empty() && value.bytes().all(plain) {
         text.push_str(value);
         return Ok(());
     }
     let mut segments = value.split(|c| parameter.multi_segment && c == '/');
-    // The root of a repository's contents is the one empty path there is.
+    // The root of a repository's contents is the only empty path.
     let root = parameter.multi_segment && value.is_empty();
     if !root && segments.clone().any(|segment| matches!(segment, "" | "." | "..")) {
         let segment = if parameter.multi_segment {
@@ -94,7 +94,7 @@ fn push_value(text: &mut String, parameter: &Parameter, value: &str) -> Result<(
     Ok(())
 }
 
-/// The URL of a path or URL given by hand; refused if it leads elsewhere than it seems to.
+/// Returns the URL of a path or URL that the caller supplied; rejected if its target differs from its appearance.
 fn given(text: &str, origins: &Origins) -> Result<Url> {
     if text.contains('#') {
         return Err(invalid("the path contains `#`").with_advice("percent-encode it as %23"));
@@ -125,7 +125,7 @@ fn given(text: &str, origins: &Origins) -> Result<Url> {
     Ok(url)
 }
 
-/// The URL of these segments below a base URL; each is encoded.
+/// Returns the URL of these segments below a base URL; each is encoded.
 pub(super) fn at(base: &Url, segments: &[&str]) -> Result<Url> {
     let mut path = path_of(base);
     for segment in segments {
@@ -138,15 +138,15 @@ pub(super) fn at(base: &Url, segments: &[&str]) -> Result<Url> {
     Ok(below(base, &path))
 }
 
-/// The path of a base URL, for another to follow.
+/// Returns the path of a base URL, as a prefix.
 fn path_of(base: &Url) -> String {
     let mut path = String::with_capacity(96);
     path.push_str(base.path().trim_end_matches('/'));
     path
 }
 
-/// The base's server with this path. It is cheaper than to parse the whole, and a path can
-/// not become a part of the server's name.
+/// Returns the base's server with this path. It is cheaper than parsing the whole URL, and a path cannot become a part
+/// of the server's name.
 fn below(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     url.set_path(path);

@@ -1,4 +1,4 @@
-//! Setters of generated calls for values that are lists or times.
+//! Setters of generated calls for lists and times.
 
 use std::fmt::Display;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Request;
 use crate::times::{self, IntoTime};
 
-// Which of them are called depends on the features.
+// The features determine which of them are used.
 #[allow(dead_code)]
 impl Request {
     /// Sets a parameter of the query to several values, by repeating its name.
@@ -55,7 +55,7 @@ impl Request {
     }
 }
 
-/// The values, or why the first bad one is bad.
+/// Collects the values, or returns why the first invalid one is invalid.
 fn converted<T>(
     values: impl IntoIterator<Item: TryInto<T, Error: Display>>,
 ) -> Result<Vec<T>, String> {

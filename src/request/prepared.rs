@@ -1,4 +1,4 @@
-//! A request as it goes over the wire: its URL, headers and body.
+//! A request in its wire form: its URL, headers and body.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -35,7 +35,7 @@ pub(crate) struct Prepared {
     operation: Option<&'static Operation>,
     method: Method,
     url: Url,
-    /// What this request sets beside the client's own headers.
+    /// The headers that this request sets in addition to the client's own.
     headers: HeaderMap,
     payload: Payload,
     elsewhere: bool,
@@ -44,30 +44,30 @@ pub(crate) struct Prepared {
     idempotent: bool,
     pub(crate) until_ready: Option<Duration>,
     retry: Option<Box<RetryPolicy>>,
-    /// Whether the caller named the time limit, which then holds for waits as well.
+    /// Whether the caller set the time limit, which then includes waits.
     strict: bool,
-    /// How long the call may take.
+    /// The time limit of the call.
     pub(crate) limit: Limit,
-    /// Time that does not count for an attempt.
+    /// The excluded time of an attempt.
     pub(crate) slack: Option<Slack>,
     /// How long an earlier request of the same call has waited for limits.
     pub(crate) waited_before: Duration,
     broken: Broken,
-    /// How long this attempt of the call may still wait for the client's store.
+    /// How long this attempt of the call can still wait for the client's store.
     pub(crate) store_wait: WaitAllowance,
-    /// What the request is conditional on, for the cache.
+    /// The condition of the request, for the cache.
     pub(crate) conditional: Option<Conditional>,
     cache: Option<Box<CachePolicy>>,
     list_path: Option<Box<str>>,
-    /// The primary limit that an answer named, for a call made by hand.
+    /// The primary limit that a response named, for a call without an operation.
     resource: OnceLock<String>,
 }
 
-/// What a call may change of what could be stored.
+/// The stored responses that a call can invalidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Changes {
     Nothing,
-    /// What is at its path, and what belongs to it.
+    /// The resources at its path, and those that belong to them.
     Path,
     Anything,
 }
@@ -78,18 +78,18 @@ pub(crate) struct Hop {
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) with_body: bool,
-    /// Whether the server may see the token, and what else is meant for GitHub only.
+    /// Whether the server is trusted with the token and with other headers for GitHub only.
     pub(crate) trusted: bool,
 }
 
-/// What nearly every operation accepts, and what the client asks for by default.
+/// The media type that nearly every operation accepts, and that the client requests by default.
 const JSON: &str = "application/vnd.github+json";
 
-/// The headers that a server which is not trusted gets to see.
+/// The headers that an untrusted server receives.
 const FOR_ANYONE: [HeaderName; 4] = [ACCEPT, USER_AGENT, RANGE, IF_RANGE];
 
 impl Request {
-    /// Checks the request and puts it together.
+    /// Validates the request and builds its parts.
     pub(crate) fn prepare(self) -> Result<Prepared> {
         let mut request = *self.0;
         if let Some(reason) = &request.refused {
@@ -108,7 +108,7 @@ impl Request {
             ref given => given.clone(),
         };
         let limit = match request.timeout {
-            // What the caller asks for holds, even for an upload.
+            // A header of the caller takes precedence, even for an upload.
             Some(timeout) if upload => Limit::new(timeout, None),
             Some(timeout) => Limit::new(timeout, slack.as_ref()),
             None => Limit::new(request.client.inner().call_timeout, slack.as_ref()),
@@ -143,7 +143,7 @@ impl Request {
 }
 
 impl Inner {
-    /// Refuses a request that lacks what GitHub requires.
+    /// Rejects a request without a parameter that GitHub requires.
     fn require_all(&mut self, operation: &Operation) -> Result<()> {
         let missing = operation.parameters.iter().find(|parameter| {
             let name = parameter.name;
@@ -179,11 +179,9 @@ impl Inner {
 }
 
 impl Prepared {
-    /// Adds the headers that follow from the operation and the body, where the caller
-    /// has not set them.
+    /// Adds the headers that the operation and the body require, unless the caller has set them.
     fn complete(&mut self) -> Result<()> {
-        // GitHub's JSON is the client's default, for which the user may have set another; a
-        // download is none without its own.
+        // GitHub's JSON is the client's default, which the user can replace; a download requires its own.
         if let Some(operation) = self.operation
             && operation.accept != JSON
         {
@@ -198,7 +196,7 @@ impl Prepared {
         let (name, value) = match &self.payload {
             Payload::Json(_) => (CONTENT_TYPE, HeaderValue::from_static("application/json")),
             Payload::Raw(content_type, _) => (CONTENT_TYPE, content_type.clone()),
-            // GitHub wants a Content-Length of 0 on a PUT without a body.
+            // GitHub requires a Content-Length of 0 on a PUT without a body.
             _ if [Method::PUT, Method::POST, Method::PATCH].contains(&self.method) => {
                 (CONTENT_LENGTH, HeaderValue::from_static("0"))
             }
@@ -216,36 +214,35 @@ impl Prepared {
         &self.method
     }
 
-    /// The operation's path without its values, which may be private; empty for a call
-    /// made by hand.
+    /// Returns the operation's path template, since the values might be private; empty for a call without an operation.
     pub(crate) fn template(&self) -> &'static str {
         self.operation.map_or("", |operation| operation.path)
     }
 
-    /// Whether it goes to a server that is not GitHub's API.
+    /// Returns whether the target is not GitHub's API.
     pub(crate) fn is_elsewhere(&self) -> bool {
         self.elsewhere
     }
 
-    /// The authorization that the caller gave, which goes before the client's.
+    /// Returns the request credential, which takes precedence over the client's.
     pub(crate) fn own_authorization(&self) -> Option<&HeaderValue> {
         self.headers.get(AUTHORIZATION)
     }
 
-    /// Whether it sends this parameter in its query, and GitHub's description of the operation has it.
+    /// Returns whether its query contains this parameter, and GitHub's description of the operation has it.
     pub(crate) fn sends_documented(&self, name: &str) -> bool {
         self.operation.is_some_and(|operation| operation.parameter(Location::Query, name).is_some())
             && self.url.query_pairs().any(|(sent, _)| sent == name)
     }
 
-    /// The circuit of the server that it goes to first.
+    /// Returns the circuit of its first target server.
     pub(crate) fn circuit(&self) -> &Arc<Circuit> {
         let inner = self.client.inner();
         let [api, upload] = &inner.circuits;
         if same_origin(&self.url, inner.origins.api()) { api } else { upload }
     }
 
-    /// What limits see of the call.
+    /// Returns the properties of the call that limits use.
     pub(crate) fn cost(&self) -> Cost {
         if let Kind::GraphQl { mutation } = self.kind {
             return Cost::graphql(mutation);
@@ -263,18 +260,18 @@ impl Prepared {
         Cost::rest(&self.method, path, resource, content)
     }
 
-    /// The path that its answer is known by: for a page, that of the list.
+    /// Returns the path of its response: for a page, that of the list.
     pub(crate) fn cache_path(&self) -> &str {
         self.list_path.as_deref().unwrap_or_else(|| self.path())
     }
 
-    /// The path below the API's address.
+    /// Returns the path relative to the base URL.
     pub(crate) fn path(&self) -> &str {
         let api = self.client.inner().origins.api().path().trim_end_matches('/');
         self.url.path().strip_prefix(api).unwrap_or_default()
     }
 
-    /// The id of its operation.
+    /// Returns the id of its operation.
     #[cfg(feature = "contract")]
     pub(crate) fn operation_id(&self) -> Option<&'static str> {
         self.operation.map(|operation| operation.id)
@@ -284,17 +281,17 @@ impl Prepared {
         &self.url
     }
 
-    /// What this request sets beside the client's own headers.
+    /// Returns the headers that this request sets in addition to the client's own.
     pub(crate) fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// What the call itself says of the cache.
+    /// Returns the cache policy of the call itself.
     pub(crate) fn cache_policy(&self) -> Option<&CachePolicy> {
         self.cache.as_deref()
     }
 
-    /// Whether an answer may be told again: it is of GitHub's REST API, and the same for equal calls.
+    /// Returns whether a response can be reused: it is of GitHub's REST API, and the same for equal calls.
     pub(crate) fn is_cacheable(&self) -> bool {
         self.kind == Kind::Rest
             && !self.elsewhere
@@ -303,7 +300,7 @@ impl Prepared {
             && same_origin(&self.url, self.client.inner().origins.api())
     }
 
-    /// What it may change of what could be stored.
+    /// Returns the stored responses that it can invalidate.
     pub(crate) fn changes(&self) -> Changes {
         let is_read = matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS);
         match self.kind {
@@ -314,29 +311,29 @@ impl Prepared {
         }
     }
 
-    /// Whether the call itself says that nothing is to be sent.
+    /// Returns whether the call itself forbids sending a request.
     pub(crate) fn is_only_if_cached(&self) -> bool {
         self.cache.as_ref().is_some_and(|policy| policy.is_only_if_cached())
     }
 
-    /// How long the call may take, if its caller said so.
+    /// Returns the time limit of the call, if its caller set one.
     pub(crate) fn strict_limit(&self) -> Option<Duration> {
         self.strict.then(|| self.limit.left())
     }
 
-    /// An answer names the primary limit that it counts against.
+    /// Records the primary limit that a response names.
     pub(crate) fn learn_resource(&self, resource: &str) {
         match self.operation {
             Some(operation) => self.client.inner().limits.learn(operation, resource),
-            // Others of this path tell for themselves.
+            // Other calls of this path have their own response.
             None => drop(self.resource.set(resource.to_owned())),
         }
     }
 
-    /// The limits that it is let through by.
+    /// Returns the limits that admit it.
     pub(crate) fn lane(&self) -> Arc<Lane> {
         match self.own_authorization() {
-            // It is somebody else's call, whose token says who.
+            // The call belongs to another identity, which its token determines.
             Some(authorization) => {
                 let client = &self.client;
                 let who = format!("own:{}", digest(authorization.as_bytes()));
@@ -346,7 +343,7 @@ impl Prepared {
         }
     }
 
-    /// The body, if it is JSON.
+    /// Returns the body, if it is JSON.
     pub(crate) fn json_body(&self) -> Option<&Bytes> {
         match &self.payload {
             Payload::Json(body) => Some(body),
@@ -354,7 +351,7 @@ impl Prepared {
         }
     }
 
-    /// What the identity that it calls as is called in metrics.
+    /// Returns the label of its identity in metrics.
     pub(crate) fn identity_label(&self) -> &'static str {
         match self.own_authorization() {
             Some(_) => "own",
@@ -362,12 +359,12 @@ impl Prepared {
         }
     }
 
-    /// Whether it carries a token.
+    /// Returns whether it carries a token.
     pub(crate) fn is_authorized(&self) -> bool {
         self.own_authorization().is_some() || self.client.inner().auth.keeper().is_some()
     }
 
-    /// Who uses what it takes.
+    /// Returns the usage that it counts for.
     pub(crate) fn account(&self) -> Arc<Account> {
         self.client.account_of(self.own_authorization().is_some())
     }
@@ -376,34 +373,34 @@ impl Prepared {
         matches!(self.kind, Kind::GraphQl { .. })
     }
 
-    /// Whether the time is up that the caller itself gave it.
+    /// Returns whether the time limit of the caller has passed.
     pub(crate) fn is_hurried(&self) -> bool {
         self.strict && self.limit.left().is_zero()
     }
 
-    /// The most that the caller lets the call wait.
+    /// Returns the longest wait that the caller permits.
     pub(crate) fn patience(&self) -> Duration {
         if self.strict { self.limit.left() } else { Duration::MAX }
     }
 
-    /// The call waited for a limit, which does not count for the client's own timeout.
+    /// Records a wait for a limit, which does not count for the client's own timeout.
     pub(crate) fn waited(&self, time: Duration) {
         if !self.strict && !time.is_zero() {
             self.limit.put_off(time);
         }
     }
 
-    /// The caller's own policy, or the client's.
+    /// Returns the retry policy of the caller, or the client's.
     pub(crate) fn retry(&self) -> &RetryPolicy {
         self.retry.as_deref().unwrap_or(&self.client.inner().retry)
     }
 
-    /// Whether sending it twice is the same as sending it once.
+    /// Returns whether the request is idempotent.
     pub(crate) fn is_idempotent(&self) -> bool {
         self.idempotent || is_idempotent(&self.method)
     }
 
-    /// Whether the body can be sent again.
+    /// Returns whether the body can be sent again.
     pub(crate) fn is_repeatable(&self) -> bool {
         match &self.payload {
             Payload::Raw(_, body) => body.is_repeatable(),
@@ -411,12 +408,12 @@ impl Prepared {
         }
     }
 
-    /// The first request of an attempt.
+    /// Returns the first request of an attempt.
     pub(crate) fn first_hop(&self) -> Hop {
         Hop { method: self.method.clone(), url: self.url.clone(), with_body: true, trusted: true }
     }
 
-    /// The request of one hop; the tokens are added for trusted servers only.
+    /// Builds the request of one hop; the tokens are added for trusted servers only.
     pub(crate) fn request(&self, hop: Hop, passes: &Passes) -> Result<reqwest::Request> {
         let mut request = reqwest::Request::new(hop.method, hop.url);
         *request.headers_mut() = if self.elsewhere {
@@ -432,7 +429,7 @@ impl Prepared {
         Ok(request)
     }
 
-    /// The error for a request that was sent in vain.
+    /// Returns the error for a request that failed.
     pub(crate) fn unsent(&self, error: reqwest::Error) -> Error {
         match self.broken.reason() {
             Some(reason) => Error::from_upload(reason),
@@ -490,7 +487,7 @@ impl Prepared {
     }
 }
 
-/// The primary limit of a path that no operation is known for.
+/// Returns the primary limit of a path without a known operation.
 fn guess_resource(path: &str) -> &'static str {
     match path.trim_start_matches('/') {
         "rate_limit" => "none",
@@ -500,7 +497,7 @@ fn guess_resource(path: &str) -> &'static str {
     }
 }
 
-/// The JSON object of these properties.
+/// Returns the JSON object of these properties.
 fn object_of(fields: &[(Cow<'static, str>, Vec<u8>)]) -> Result<Bytes> {
     let mut object = vec![b'{'];
     for (name, value) in fields {
@@ -516,7 +513,7 @@ fn object_of(fields: &[(Cow<'static, str>, Vec<u8>)]) -> Result<Bytes> {
     Ok(object.into())
 }
 
-/// The properties of a JSON object, so that single ones can be replaced.
+/// The properties of a JSON object, of which single ones can be replaced.
 pub(super) fn fields_of(json: &[u8]) -> serde_json::Result<Vec<(Cow<'static, str>, Vec<u8>)>> {
     let object: BTreeMap<String, Value> = serde_json::from_slice(json)?;
     object

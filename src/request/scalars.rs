@@ -9,25 +9,25 @@ use crate::integers::{IntoInteger, InvalidInteger};
 use crate::texts::{IntoList, IntoText};
 use crate::times::{IntoDate, IntoTimeRange};
 
-// Which of them are called depends on the features.
+// The features determine which of them are used.
 #[allow(dead_code)]
 impl Request {
-    /// Sets the value at this place of the path's template to an integer.
+    /// Sets the path parameter at this position of the template to an integer.
     pub(crate) fn set_path_integer(&mut self, index: usize, value: impl IntoInteger) {
         self.path_value(index, value.into_integer());
     }
 
-    /// Sets the value at this place of the path's template to text.
+    /// Sets the path parameter at this position of the template to text.
     pub(crate) fn set_path_text(&mut self, index: usize, value: impl IntoText) {
         self.set_path::<String>(index, value.into_text());
     }
 
-    /// Sets a parameter of the query to an integer.
+    /// Sets a query parameter to an integer.
     pub(crate) fn set_query_integer(&mut self, name: &'static str, value: impl IntoInteger) {
         self.query_value(name, value.into_integer());
     }
 
-    /// Sets a parameter of the query to several integers, by repeating its name.
+    /// Sets a query parameter to several integers, by repeating its name.
     pub(crate) fn set_query_integers(
         &mut self,
         name: &'static str,
@@ -41,22 +41,22 @@ impl Request {
         }
     }
 
-    /// Sets a parameter of the query to text.
+    /// Sets a query parameter to text.
     pub(crate) fn set_query_text(&mut self, name: &'static str, value: impl IntoText) {
         self.query_value(name, Ok::<_, String>(value.into_text()));
     }
 
-    /// Sets a parameter of the query to a list that is written as one text.
+    /// Sets a query parameter to a list that is written as one text.
     pub(crate) fn set_query_joined(&mut self, name: &'static str, values: impl IntoList) {
         self.query_value(name, values.list());
     }
 
-    /// Sets a parameter of the query to a date.
+    /// Sets a query parameter to a date.
     pub(crate) fn set_query_date(&mut self, name: &'static str, value: impl IntoDate) {
         self.query_value(name, value.date());
     }
 
-    /// Sets a parameter of the query to a date or a range of dates.
+    /// Sets a query parameter to a date or a range of dates.
     pub(crate) fn set_query_time_range(&mut self, name: &'static str, value: impl IntoTimeRange) {
         self.query_value(name, value.range());
     }
@@ -111,7 +111,7 @@ impl Request {
     }
 }
 
-/// The integers, or why the first bad one is not one.
+/// Collects the integers, or returns why the first invalid one is not an integer.
 fn integers(values: impl IntoIterator<Item: IntoInteger>) -> Result<Vec<i64>, String> {
     let values = values.into_iter().enumerate().map(|(index, value)| {
         value.into_integer().map_err(|reason| format!("value {index}: {reason}"))

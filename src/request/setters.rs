@@ -1,6 +1,6 @@
 //! The setters that generated builders call.
 //!
-//! A value that can not be sent is remembered: the first one fails the call when it is sent.
+//! The first invalid value is recorded, and fails the call when it is sent.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -13,10 +13,10 @@ use super::{Inner, Payload, Request, Target, prepared};
 use crate::body::Body;
 use crate::sanitize;
 
-// Some are only called by operations whose feature may be off.
+// Some are called only by operations whose feature can be off.
 #[allow(dead_code)]
 impl Request {
-    /// Sets the value at this place of the path's template.
+    /// Sets the path parameter at this position of the template.
     pub(crate) fn set_path<T: Display>(
         &mut self,
         index: usize,
@@ -28,7 +28,7 @@ impl Request {
         }
     }
 
-    /// Says why the value at this place of the path's template cannot be sent.
+    /// Records why the path parameter at this position of the template cannot be sent.
     pub(super) fn refuse_path(&mut self, index: usize, reason: &dyn Display) {
         let operation = self.0.operation;
         let name = operation
@@ -37,7 +37,7 @@ impl Request {
         self.0.refuse(format_args!("invalid path parameter {name:?}: {reason}"));
     }
 
-    /// Sets a parameter of the query, and replaces what it was set to before.
+    /// Sets a query parameter, and replaces its previous value.
     pub(crate) fn set_query<T: Display>(
         &mut self,
         name: &'static str,
@@ -51,7 +51,7 @@ impl Request {
         }
     }
 
-    /// Sets a parameter of the query to several values, by repeating its name.
+    /// Sets a query parameter to several values, by repeating its name.
     pub(crate) fn set_query_list<T: Display>(
         &mut self,
         name: &'static str,
@@ -87,7 +87,7 @@ impl Request {
         self.0.refuse(format_args!("invalid header {name:?}: {refusal}"));
     }
 
-    /// Sets a property of the JSON body, and replaces what it was set to before.
+    /// Sets a property of the JSON body, and replaces its previous value.
     pub(crate) fn set_field<T: Serialize>(
         &mut self,
         name: &'static str,
@@ -116,7 +116,7 @@ impl Request {
         }
     }
 
-    /// Sets a body that is no JSON.
+    /// Sets a body that is not JSON.
     pub(crate) fn set_body(&mut self, content_type: &'static str, body: Body) {
         match HeaderValue::try_from(content_type) {
             Ok(content_type) => self.0.body = Payload::Raw(content_type, body),

@@ -1,10 +1,10 @@
-//! What a call asks for so far, for the mock that waits for calls like it.
+//! The parameters of a call, for a mock that matches calls.
 
 use serde_json::Value;
 
 use super::{Payload, Request, Target};
 
-/// The parameters and properties that a call was given; others are open.
+/// The parameters and properties of a call; all others match any value.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wanted {
     pub(crate) path: Vec<(String, String)>,
@@ -13,10 +13,10 @@ pub(crate) struct Wanted {
 }
 
 impl Request {
-    /// The operation's id, and what was given.
+    /// Returns the operation's id and the parameters.
     ///
     /// # Errors
-    /// If a value can not be sent, or if there is no operation.
+    /// If a value is invalid, or if there is no operation.
     pub(crate) fn wanted(&self) -> Result<(&'static str, Wanted), String> {
         let inner = &*self.0;
         if let Some(reason) = &inner.refused {
@@ -44,7 +44,7 @@ impl Request {
                 let body = serde_json::from_slice(body).map_err(|error| error.to_string())?;
                 match body {
                     Value::Object(fields) => wanted.body.extend(fields),
-                    // A body that is no object is wanted as a whole.
+                    // A body that is not an object has to match as a whole.
                     other => wanted.body.push((String::new(), other)),
                 }
             }
@@ -55,7 +55,7 @@ impl Request {
 }
 
 impl Wanted {
-    /// What a body has otherwise than the properties that were given.
+    /// Returns the differences between a body and the expected properties.
     pub(crate) fn body_differences(&self, body: &[u8]) -> Vec<String> {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let wanted = self.body.iter().filter_map(|(name, value)| {

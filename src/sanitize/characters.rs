@@ -1,7 +1,7 @@
 //! Characters that can forge a line, reorder text or hide in it.
 
-/// Whether a character is escaped: control characters, separators of lines and paragraphs, and what
-/// Unicode calls bidirectional controls, default ignorable or interlinear.
+/// Returns whether a character is escaped: control characters, line and paragraph separators, and Unicode's
+/// bidirectional controls, default ignorable and interlinear characters.
 pub(super) fn is_hazard(character: char) -> bool {
     if character.is_ascii() {
         return character.is_ascii_control();

@@ -1,50 +1,50 @@
-//! What a header or a parameter of a request is taken for: the one place that decides.
+//! The classification of headers and parameters of a request: only this module decides.
 //!
-//! The first line that fits decides about a header:
+//! For a header, the first matching line decides:
 //!
 //! | Name | Caller's mark | Value | Remembered | Marked as sensitive |
 //! |---|---|---|---|---|
 //! | any | sensitive | any | yes | yes |
 //! | `authorization`, `proxy-authorization`, `cookie` | none | any | yes | yes |
 //! | ordinary: `accept`, `traceparent`, `x-b3-…` | none | any | no | no |
-//! | called like a secret: `x-api-key`, `x-proxy-key`, `x-auth` | none | any | yes | yes |
-//! | called like a secret or an ordinary value: `x-routing-key`, `x-gateway` | none | looks random, or begins with a scheme: `Bearer …` | yes | yes |
+//! | secret name: `x-api-key`, `x-proxy-key`, `x-auth` | none | any | yes | yes |
+//! | secret or ordinary name: `x-routing-key`, `x-gateway` | none | looks random, or begins with a scheme: `Bearer …` | yes | yes |
 //! | the same | none | does not | no | yes |
 //! | `x-github-…`, `…-id` | none | any | no | no |
 //! | any other, also one about a secret: `x-auth-mode` | none | looks random | among the last few | yes |
 //! | any other | none | does not | no | yes |
 //!
-//! and about a parameter of a query:
+//! and for a query parameter:
 //!
 //! | Name | Value | Remembered |
 //! |---|---|---|
 //! | documented for the operation | any | no |
-//! | called like a secret: `client_secret`, `auth` | any | yes |
-//! | called like a secret or an ordinary value: `key`, `code` | looks random, or is a run of 16 letters | yes |
+//! | secret name: `client_secret`, `auth` | any | yes |
+//! | secret or ordinary name: `key`, `code` | looks random, or is a run of 16 letters | yes |
 //! | any other, also one about a secret: `token_id` | any | no |
 //!
-//! What is remembered is hidden wherever a server repeats it. The mark only keeps a value out of `Debug`
-//! and out of the tables of HTTP/2. The names are in [`names`], and the looks in [`looks`].
+//! A remembered value is redacted wherever a server repeats it. The mark only excludes a value from `Debug` and from
+//! the tables of HTTP/2. [`names`] contains the names, and [`looks`] the forms of values.
 
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use http::{HeaderName, HeaderValue};
 
 use super::{looks, names};
 
-/// What the value is taken for.
+/// The class of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
-    /// It is shown.
+    /// The value is shown.
     Ordinary,
-    /// It is marked, and not remembered.
+    /// The value is marked, and not remembered.
     Private,
-    /// It is marked, and remembered for a short time: it can be another one in each request.
+    /// The value is marked, and remembered for a short time, since it can differ in each request.
     Random,
-    /// It is marked, and remembered.
+    /// The value is marked, and remembered.
     Secret,
 }
 
-/// Decides about a header.
+/// Classifies a header.
 pub(super) fn header(name: &HeaderName, value: &HeaderValue) -> Taken {
     let is_credential = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE].contains(name);
     if value.is_sensitive() || is_credential {
@@ -69,7 +69,7 @@ pub(super) fn header(name: &HeaderName, value: &HeaderValue) -> Taken {
     }
 }
 
-/// Decides about a parameter that the operation's description does not have.
+/// Classifies a parameter that the operation's description does not contain.
 pub(super) fn parameter(name: &str, value: &[u8]) -> Taken {
     let name = name.to_ascii_lowercase();
     let is_named = names::is_of_secret_only(&name) && !names::is_about_value(&name);
@@ -80,12 +80,12 @@ pub(super) fn parameter(name: &str, value: &[u8]) -> Taken {
     }
 }
 
-/// Whether a parameter of this name is a secret whatever its value is.
+/// Returns whether a parameter of this name is a secret for every value.
 pub(super) fn is_secret_parameter(name: &str) -> bool {
     parameter(name, b"") == Taken::Secret
 }
 
-/// Whether a header is a secret for certain, and can be marked before it is sent.
+/// Returns whether a header is always a secret, and can be marked before it is sent.
 pub(crate) fn is_secret_header(name: &HeaderName, value: &HeaderValue) -> bool {
     header(name, value) == Taken::Secret
 }
@@ -126,8 +126,8 @@ mod tests {
         "a long sentence of words",
     ];
 
-    /// Names of organizations, regions and teams, and long words: of letters alone, some with a number behind
-    /// them. Passwords can look like that as well.
+    /// Names of organizations, regions and teams, and long words: of letters alone, some with a number at the end.
+    /// Passwords can have this form as well.
     const LETTERS: [&str; 25] = [
         "googlecloudplatform",
         "facebookincubator",
@@ -156,7 +156,7 @@ mod tests {
         "correcthorsebatterystaple",
     ];
 
-    /// Values as services make their keys, and as people make passwords.
+    /// Values in the form of service keys and of typical passwords.
     const RANDOM: [&str; 21] = [
         "hunter2hunter2",
         "hQkzLLpWmRtYsXvBnTc",
@@ -259,7 +259,7 @@ mod tests {
             "x-shard-key",
             "x-github-cache-key",
         ] {
-            // A short key and a person's password look like this, and so does no routing name.
+            // A short key and a typical password have this form, and no routing name has it.
             for value in [
                 "kX9vTq2m",
                 "Tr0ub4dor&3",
@@ -377,7 +377,7 @@ mod tests {
             for value in PLAIN {
                 assert_eq!(parameter(name, value.as_bytes()), Ordinary, "{name}: {value}");
             }
-            // They are no words of GitHub's API.
+            // They are not words of GitHub's API.
             let letters = LETTERS.iter().rev().take(3);
             for value in letters.chain(&RANDOM) {
                 assert_eq!(parameter(name, value.as_bytes()), Secret, "{name}: {value}");

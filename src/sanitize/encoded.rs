@@ -1,4 +1,4 @@
-//! Text whose escapes are resolved, with the way back to where each byte was.
+//! Text with decoded escapes, and a map back to the original positions.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use memchr::memchr3_iter;
 /// the entities of HTML.
 pub(super) struct Decoded {
     pub(super) bytes: Vec<u8>,
-    /// What was decoded, in order.
+    /// The decoded parts, in order.
     units: Vec<Unit>,
 }
 
@@ -19,12 +19,12 @@ struct Unit {
 }
 
 impl Decoded {
-    /// Decodes the text. Returns `None` if nothing is encoded.
+    /// Decodes the text. Returns `None` if it contains no escapes.
     pub(super) fn of(text: &[u8]) -> Option<Self> {
         let mut decoded = Self { bytes: Vec::new(), units: Vec::new() };
         let mut next = 0;
         for at in memchr3_iter(b'%', b'\\', b'&', text) {
-            // It may be a part of the one before, as in `\\`.
+            // It might be a part of the previous one, as in `\\`.
             let Some((value, length)) = unit(&text[at..]).filter(|_| at >= next) else { continue };
             if decoded.units.is_empty() {
                 decoded.bytes.reserve(text.len());
@@ -45,13 +45,12 @@ impl Decoded {
         (!decoded.units.is_empty()).then_some(decoded)
     }
 
-    /// Returns where a range of the decoded bytes is in the original.
+    /// Returns the original range of a range of the decoded bytes.
     pub(super) fn original(&self, range: &Range<usize>) -> Range<usize> {
         self.position(range.start, |unit| unit.start)..self.position(range.end, |unit| unit.end)
     }
 
-    /// Returns where a position is in the original, for one within an encoded character by its end
-    /// or its start.
+    /// Returns the original position. A position within an encoded character maps to its end or its start.
     fn position(&self, at: usize, of: impl FnOnce(&Range<usize>) -> usize) -> usize {
         let before = self.units.partition_point(|unit| unit.decoded.start < at);
         match before.checked_sub(1).and_then(|last| self.units.get(last)) {
@@ -67,7 +66,7 @@ enum Value {
     Char(char),
 }
 
-/// Reads what is encoded at the beginning of the text, and its length.
+/// Decodes the escape at the beginning of the text. Returns the bytes and the length.
 fn unit(text: &[u8]) -> Option<(Value, usize)> {
     match text.first()? {
         b'%' => percent(text),
@@ -116,7 +115,7 @@ fn entity(text: &[u8]) -> Option<(Value, usize)> {
     Some((Value::Char(code), end + 1))
 }
 
-/// Reads up to six hexadecimal digits.
+/// Parses up to six hexadecimal digits.
 fn hex(digits: &[u8]) -> Option<u32> {
     if digits.is_empty() || digits.len() > 6 {
         return None;

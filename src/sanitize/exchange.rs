@@ -1,4 +1,4 @@
-//! What is secret in a request, and where a response repeats it.
+//! The secrets in a request, and their redaction in the response.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,7 +15,7 @@ use super::looks;
 use super::protocol::{DECISIVE, is_of_protocol};
 use super::secrets::{self, Keep, Known, MIN_SECRET_BYTES};
 
-/// Remembers the secrets of a request: its credentials, and what is called or looks like one, but for
+/// Remembers the secrets of a request: its credentials, and all values with the name or form of a secret, except for
 /// parameters that are documented for the operation. Marks the headers that are not ordinary as sensitive.
 pub(crate) fn sent(request: &mut reqwest::Request, is_documented: impl Fn(&str) -> bool) {
     let mut headers = std::mem::take(request.headers_mut());
@@ -26,7 +26,7 @@ pub(crate) fn sent(request: &mut reqwest::Request, is_documented: impl Fn(&str) 
 fn remember_and_mark(headers: &mut HeaderMap, url: &Url, is_documented: impl Fn(&str) -> bool) {
     let mut known = secrets::known();
     for (name, value) in headers.iter_mut() {
-        // A mark that is there already is the caller's.
+        // An existing mark is the caller's.
         let taken = decision::header(name, value);
         known = header(known, name, value, taken);
         if taken != Taken::Ordinary {
@@ -46,7 +46,7 @@ fn remember_and_mark(headers: &mut HeaderMap, url: &Url, is_documented: impl Fn(
     }
 }
 
-/// Whether a query has a parameter that is called like a secret.
+/// Returns whether a query has a parameter with a secret name.
 pub(crate) fn has_secret_parameter(url: &Url) -> bool {
     url.query().is_some() && url.query_pairs().any(|(name, _)| decision::is_secret_parameter(&name))
 }
@@ -68,7 +68,7 @@ fn header(mut known: Known, name: &HeaderName, value: &HeaderValue, taken: Taken
     credentials(known, bytes, keep, *name == AUTHORIZATION || *name == PROXY_AUTHORIZATION)
 }
 
-/// Remembers credentials: all of them, what follows the scheme, and each part that looks random.
+/// Remembers credentials: the whole value, the part after the scheme, and each part that looks random.
 fn credentials(mut known: Known, value: &[u8], keep: Keep, is_authorization: bool) -> Known {
     let value = value.trim_ascii();
     let space = value.iter().position(|byte| *byte == b' ').unwrap_or(0);
@@ -76,7 +76,7 @@ fn credentials(mut known: Known, value: &[u8], keep: Keep, is_authorization: boo
     let is_scheme = looks::is_scheme(first);
     let secret = if is_scheme || is_authorization { rest } else { value };
     known = known.remember(secret, keep);
-    // The rest is enough where it is known that it is the secret.
+    // The rest is sufficient where it is known to be the secret.
     if !is_scheme || rest.len() < MIN_SECRET_BYTES {
         known = known.remember(value, keep);
     }
@@ -102,11 +102,11 @@ fn credentials(mut known: Known, value: &[u8], keep: Keep, is_authorization: boo
     known
 }
 
-/// Maximum length of a header's value that is kept, in an error or in a cache. GitHub's longest, `Link`
-/// and `Content-Security-Policy`, have up to 2 KB.
+/// Maximum length of a stored header value, in an error or in a cache. GitHub's longest, `Link` and
+/// `Content-Security-Policy`, have up to 2 KB.
 pub(crate) const MAX_HEADER_BYTES: usize = 8 * 1_024;
 
-/// Returns the headers without those that have a value too long to be kept.
+/// Returns the headers without those whose value is too long to be stored.
 pub(crate) fn bounded(mut headers: HeaderMap) -> HeaderMap {
     let long = headers.iter().filter(|(_, value)| value.len() > MAX_HEADER_BYTES);
     let long: Vec<_> = long.map(|(name, _)| name.clone()).collect();
@@ -116,11 +116,11 @@ pub(crate) fn bounded(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
-/// Takes known secrets out of the headers of a response, before anything keeps or shows them.
+/// Redacts known secrets in the headers of a response, before any code stores or shows them.
 ///
-/// A validator that has one is dropped. `Link` and `Location` stay as they are, since they are
-/// followed, and are marked as sensitive: `Debug` does not show them, and no store is given them. A word
-/// of the protocol by which the client decides stays as well.
+/// A validator with a secret is dropped. `Link` and `Location` are unchanged, since they are followed, and are marked
+/// as sensitive: `Debug` does not show them, and no store receives them. A protocol word by which the client decides is
+/// unchanged as well.
 pub(crate) fn received(headers: &mut HeaderMap) {
     let known = secrets::known();
     let mut validators = Vec::new();
@@ -140,7 +140,7 @@ pub(crate) fn received(headers: &mut HeaderMap) {
             validators.push(name.clone());
         } else {
             let clean = super::without(value.as_bytes(), &ranges);
-            // What is left of a value is one.
+            // The redacted value is a valid header value.
             *value =
                 HeaderValue::try_from(clean).unwrap_or_else(|_| HeaderValue::from_static(HIDDEN));
         }
@@ -300,7 +300,7 @@ mod tests {
         }
     }
 
-    /// They are marked.
+    /// The headers that are marked.
     #[test]
     fn words_in_headers_that_can_be_ordinary_are_no_secrets() {
         let mut map = headers(&[
@@ -329,7 +329,7 @@ mod tests {
     #[test]
     fn a_secret_of_several_words_is_known_whole() {
         let cases = [
-            // Value, whether the caller marked it, what is known then, what is not.
+            // Value, whether the caller marked it, the known secrets then, the unknown ones.
             (
                 "x-api-password",
                 "exchhunter2hunter2 staple",
@@ -448,7 +448,7 @@ mod tests {
         }
     }
 
-    /// All parameters of all operations of GitHub's document.
+    /// All parameters of all operations of GitHub's description.
     #[test]
     fn of_githubs_parameters_one_is_a_secret() {
         use std::collections::BTreeSet;
@@ -483,7 +483,7 @@ mod tests {
         }
         assert!(count >= 1_223 && names.len() >= 150, "{count} operations, {}", names.len());
         assert!(names.contains("hide_secret") && names.contains("token_id"));
-        // The token of a package, which its restoring takes.
+        // The token of a package, for its restore operation.
         assert_eq!(secrets, BTreeSet::from(["token"]));
     }
 
@@ -515,7 +515,7 @@ mod tests {
         let before = map.clone();
         received(&mut map);
         assert_eq!(map, before);
-        // Elsewhere, and beside anything else, they are secrets.
+        // In other requests, and with any other value, they are secrets.
         secrets::remember(b"exchdecisive required");
         for (name, value, expected) in [
             ("x-echo", "dependency_sbom", HIDDEN),

@@ -1,18 +1,18 @@
-//! Tokens that are recognized by their form: those of GitHub, and JSON Web Tokens.
+//! Tokens with a recognizable format: GitHub's, and JSON Web Tokens.
 
 use std::ops::Range;
 
 use memchr::{memchr2_iter, memmem};
 
-/// Last letters of the prefixes `ghp_`, `gho_`, `ghu_`, `ghs_` and `ghr_`.
+/// The last letters of the prefixes `ghp_`, `gho_`, `ghu_`, `ghs_` and `ghr_`.
 const KINDS: &[u8] = b"pousr";
 const FINE_GRAINED: &[u8] = b"github_pat_";
-/// Bytes that a token of GitHub's has after its prefix at least. Its own have 36 and more.
+/// Minimum number of bytes after the prefix of a GitHub token. Real ones have 36 and more.
 const MIN_TOKEN_BYTES: usize = 16;
-/// Beginning of a JSON object in base64url, as a JWT's header and claims begin.
+/// The start of a JSON object in base64url, which begins a JWT's header and claims.
 const OBJECT: &[u8] = b"eyJ";
 
-/// Adds where the text has such tokens.
+/// Adds the ranges of such tokens in the text.
 pub(super) fn find(text: &[u8], ranges: &mut Vec<Range<usize>>) {
     let mut next = 0;
     for at in memchr2_iter(b'_', b'.', text) {
@@ -44,8 +44,8 @@ fn prefix(text: &[u8], at: usize) -> Option<usize> {
     begins_word(&text[..start]).then_some(start)
 }
 
-/// Whether a word begins after this text. The separator before it can be encoded, also twice: `%20`,
-/// `%2520`, `\n`, `\x3d`, `\u0022`.
+/// Returns whether a word begins after this text. The separator before it can be encoded, also twice: `%20`, `%2520`,
+/// `\n`, `\x3d`, `\u0022`.
 fn begins_word(before: &[u8]) -> bool {
     if before.last().is_none_or(|byte| !byte.is_ascii_alphanumeric()) {
         return true;
@@ -67,7 +67,7 @@ fn begins_word(before: &[u8]) -> bool {
         || is_percent().is_some()
 }
 
-/// Returns the start of a JWT whose first point is at `at`.
+/// Returns the start of a JWT whose first dot is at `at`.
 fn jwt(text: &[u8], at: usize) -> Option<usize> {
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     if !text[at + 1..].starts_with(OBJECT) {
@@ -79,7 +79,7 @@ fn jwt(text: &[u8], at: usize) -> Option<usize> {
         .find(|start| begins_word(&text[..*start]))
 }
 
-/// Returns the length of the characters that a token can have.
+/// Returns the length of the prefix of token characters.
 fn run(text: &[u8]) -> usize {
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     text.iter().position(|byte| !is_part(byte)).unwrap_or(text.len())
@@ -101,7 +101,7 @@ mod tests {
     }
 
     proptest! {
-        /// A separator that was encoded before a token keeps it from being a part of a longer word.
+        /// An encoded separator before a token means that it is not a part of a longer word.
         #[test]
         fn a_token_after_an_encoded_separator_is_found(
             token in prop::sample::select(&TOKENS[..]),
@@ -126,7 +126,7 @@ mod tests {
             prop_assert!(shown(&given).ends_with("[hidden]"), "{given}: {}", shown(&given));
         }
 
-        /// What is no separator makes it a part of a longer word, as in `lengths_of_all_words`.
+        /// Any other character makes it a part of a longer word, as in `lengths_of_all_words`.
         #[test]
         fn a_prefix_within_a_word_is_no_token(before in "[g-z]{1,8}|[a-z]{1,4}[0-9]{3}") {
             let given = format!("{before}ghs_of_all_words_in_the_text");

@@ -1,14 +1,14 @@
-//! Whether a value looks like a secret.
+//! Detects values that look like a secret.
 
 use std::ops::RangeInclusive;
 
 use super::formats;
 
-/// Beginnings of tokens of other services.
+/// Prefixes of tokens of other services.
 const PREFIXES: [&[u8]; 8] =
     [b"xoxa-", b"xoxb-", b"xoxp-", b"xoxr-", b"xoxs-", b"glpat-", b"sk_", b"npm_"];
 
-/// First words of credentials that are no part of the secret.
+/// Schemes of credentials, which are not part of the secret.
 const SCHEMES: [&str; 14] = [
     "apikey",
     "aws4-hmac-sha256",
@@ -28,44 +28,44 @@ const SCHEMES: [&str; 14] = [
 
 /// Shorter values are ordinary words.
 const MIN_RANDOM_BYTES: usize = 12;
-/// So many letters and digits in a row are no word.
+/// This many consecutive letters and digits are not a word.
 const MIN_RUN_BYTES: usize = 16;
-/// A random value changes so often between letters and digits, or from lower to upper case.
+/// Minimum number of changes between letters and digits, or from lower to upper case, in a random value.
 const MIN_CHANGES: usize = 4;
-/// One of so many of its letters and digits follows a change.
+/// One in this many letters and digits of a random value follows a change.
 const MAX_BYTES_PER_CHANGE: usize = 4;
-/// The same for a value without separators, of which names are not made.
+/// The same for a value without separators, which names do not have.
 const MIN_CHANGES_OF_RUN: usize = 3;
-/// A number after a word, such as a year, has no more digits.
+/// Maximum number of digits of a number after a word, such as a year.
 const MAX_NUMBER_DIGITS: usize = 4;
-/// An identifier of digits has no more, nor a time in seconds.
+/// Maximum number of digits of a numeric identifier, or a time in seconds.
 const MAX_ID_DIGITS: usize = 10;
-/// A part of a name that may be anything: `k8s`, `1a`.
+/// Maximum length of an arbitrary part of a name: `k8s`, `1a`.
 const MAX_SHORT_BYTES: usize = 3;
-/// Capitals with which a name in camel case begins if its first word is an acronym: that of the next word is among
-/// them.
+/// Maximum number of capitals at the start of a name in camel case whose first word is an acronym, including the first
+/// of the next word.
 const ACRONYM_CAPITALS: RangeInclusive<usize> = 3..=6;
 
-/// Returns the parts of a value that can be secrets by themselves.
+/// Returns the parts of a value that can be separate secrets.
 pub(super) fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let is_between = |byte: &u8| matches!(byte, b' ' | b',' | b';' | b'=' | b'"');
     value.split(is_between).filter(|word| !word.is_empty())
 }
 
-/// Whether a part of a value looks random.
+/// Returns whether a part of a value looks random.
 pub(super) fn has_random_word(value: &[u8]) -> bool {
     words(value).any(is_random)
 }
 
-/// Whether a value is a credential by its looks: a part of it looks random, or it begins with a scheme.
+/// Returns whether a value looks like a credential: a part of it looks random, or it begins with a scheme.
 pub(super) fn is_like_credential(value: &[u8]) -> bool {
     let value = value.trim_ascii();
     let space = value.iter().position(|byte| *byte == b' ');
     has_random_word(value) || space.is_some_and(|space| is_scheme(&value[..space]))
 }
 
-/// Whether a value is made of words, numbers and times, as the name of a place or of a version is. Anything else can
-/// be a short key or a person's password.
+/// Returns whether a value consists of words, numbers and times, such as the name of a place or of a version. Any other
+/// value could be a short key or a password.
 pub(super) fn is_of_words(value: &[u8]) -> bool {
     let is_between = |byte: &u8| b" ,;=-_./:@+".contains(byte);
     let parts = value.trim_ascii().split(is_between);
@@ -79,22 +79,22 @@ pub(super) fn is_of_words(value: &[u8]) -> bool {
     })
 }
 
-/// Whether the first word of credentials is a scheme.
+/// Returns whether the first word of credentials is a scheme.
 pub(super) fn is_scheme(first: &[u8]) -> bool {
     SCHEMES.iter().any(|scheme| first.eq_ignore_ascii_case(scheme.as_bytes()))
 }
 
-/// Whether a value looks random: it has the form of a token, digits stand among its letters, or upper and
-/// lower case letters do. Dates, versions, words, names with a number, names in camel case, and
-/// identifiers of several words do not look like that.
+/// Returns whether a value looks random: it has the form of a token, or it mixes letters with digits, or upper with
+/// lower case. Dates, versions, words, names with a number, names in camel case, and identifiers of several words are
+/// excluded.
 pub(super) fn is_random(value: &[u8]) -> bool {
-    // No word of so many letters is made of hexadecimal digits alone.
+    // No word of this length consists of hexadecimal digits alone.
     let is_hex = value.iter().all(u8::is_ascii_hexdigit);
     is_random_credential(value) && (is_hex || !is_word(value))
 }
 
-/// Whether a value looks random where the name speaks of a secret: it does also if it is longer than most
-/// words are, as a password of letters is.
+/// Returns whether a value looks random if its name suggests a secret: then also if it is longer than most words, like
+/// a password of letters.
 pub(super) fn is_random_credential(value: &[u8]) -> bool {
     let mut known_formats = Vec::new();
     formats::find(value, &mut known_formats);
@@ -125,26 +125,26 @@ pub(super) fn is_random_credential(value: &[u8]) -> bool {
         && changes * MAX_BYTES_PER_CHANGE >= length
 }
 
-/// Whether a value is a UUID, as many services make their keys.
+/// Returns whether a value is a UUID, which many services use as keys.
 fn is_uuid(value: &[u8]) -> bool {
     let groups = value.split(|byte| *byte == b'-').map(<[u8]>::len);
     groups.eq([8, 4, 4, 4, 12])
         && value.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-')
 }
 
-/// Whether a value is a time such as `20240506T070809Z`.
+/// Returns whether a value is a time such as `20240506T070809Z`.
 fn is_time(value: &[u8]) -> bool {
     value.contains(&b'T') && value.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'T' | b'Z'))
 }
 
-/// Whether a value is several words such as `PaymentWorker2`, of at least four letters on average.
+/// Returns whether a value is several words such as `PaymentWorker2`, of at least four letters on average.
 fn is_camel_case(value: &[u8]) -> bool {
     let (letters, _) = split_number(value);
     humps(letters) > 0 && is_words(letters)
 }
 
-/// Whether a value is letters of one case, such as `platformengineering`, also with a capital before them or
-/// a short number behind small ones; or a name whose first word is an acronym, such as `AWSPlatformTeam`.
+/// Returns whether a value is letters of one case, such as `platformengineering`, also with an initial capital or a
+/// short number after lower case letters; or a name whose first word is an acronym, such as `AWSPlatformTeam`.
 fn is_word(value: &[u8]) -> bool {
     let (letters, number) = split_number(value);
     let capitals = letters.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
@@ -157,7 +157,7 @@ fn is_word(value: &[u8]) -> bool {
     number.len() <= MAX_NUMBER_DIGITS && (is_acronym || is_one) && is_words(words)
 }
 
-/// Returns a value without the digits that it ends with, and these.
+/// Splits a value into its prefix and the digits at its end.
 fn split_number(value: &[u8]) -> (&[u8], &[u8]) {
     let digits = value.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     value.split_at(value.len() - digits)
@@ -169,7 +169,7 @@ fn humps(letters: &[u8]) -> usize {
     letters.windows(2).filter(is_hump).count()
 }
 
-/// Whether letters are words in camel case, or one word.
+/// Returns whether letters are words in camel case, or one word.
 fn is_words(letters: &[u8]) -> bool {
     let capitals = letters.iter().filter(|byte| byte.is_ascii_uppercase()).count();
     let humps = humps(letters);

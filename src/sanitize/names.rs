@@ -1,6 +1,6 @@
-//! What the names of headers and parameters say. All are given in lower case.
+//! The meaning of header and parameter names. All are in lower case.
 
-/// Headers whose values are no secrets, and may well be ordinary words or new in each request.
+/// Headers whose values are not secrets, and can be ordinary words or new in each request.
 const ORDINARY: [&str; 39] = [
     "accept",
     "accept-charset",
@@ -42,10 +42,10 @@ const ORDINARY: [&str; 39] = [
     "x-hub-signature-256",
     "x-request-id",
 ];
-/// First part of the names of such headers.
+/// Prefixes of the names of such headers.
 const TRACES: &str = "x-b3-";
 
-/// Parts of names that speak of a secret.
+/// Parts of names that suggest a secret.
 const SECRET_PARTS: [&str; 19] = [
     "access-code",
     "access_code",
@@ -67,7 +67,7 @@ const SECRET_PARTS: [&str; 19] = [
     "session",
     "token",
 ];
-/// Words of a name that do so, of which other words are made that do not: `author`, `compass`.
+/// Words of a name that suggest a secret, but also occur within other words that do not: `author`, `compass`.
 const SECRET_WORDS: [&str; 10] = [
     "auth",
     "authentication",
@@ -82,10 +82,10 @@ const SECRET_WORDS: [&str; 10] = [
 ];
 /// The same, if they are the last word.
 const SECRET_LAST_WORDS: [&str; 2] = ["cred", "pass"];
-/// The same for what can also be an ordinary value in a query: a cache has a `key`.
+/// The same for words that can also name an ordinary value in a query: a cache has a `key`.
 const KEY_LAST_WORDS: [&str; 4] = ["key", "pat", "sig", "signature"];
-/// Words of a name that ends in `key` which say that the key gives access: a `proxy-key` does, and a
-/// `routing-key` does not.
+/// Words in a name ending with `key` which mean that the key grants access: a `proxy-key` does, and a `routing-key`
+/// does not.
 const ACCESS_WORDS: [&str; 9] = [
     "access",
     "admin",
@@ -99,42 +99,41 @@ const ACCESS_WORDS: [&str; 9] = [
 ];
 /// Headers with a credential for a gateway, or with the name of one.
 const GATEWAYS: [&str; 2] = ["gateway", "x-gateway"];
-/// Names that speak of a secret alone.
+/// Names that suggest nothing but a secret.
 const SECRET_NAMES: [&str; 5] = ["code", "code_verifier", "device_code", "gateway", "x-gateway"];
 
-/// Last words of a name that say what of a secret the value is, and that it is not the secret:
-/// `x-auth-mode`.
+/// Last words of a name which mean that the value is only a property of a secret: `x-auth-mode`.
 const ABOUT_WORDS: [&str; 32] = [
     "affinity", "audience", "count", "domain", "email", "enabled", "expires", "expiry", "format",
     "group", "groups", "host", "issuer", "kind", "method", "mode", "name", "names", "provider",
     "realm", "role", "roles", "scheme", "scope", "scopes", "state", "status", "type", "types",
     "user", "username", "version",
 ];
-/// First words of a name that say that the value is a choice: `hide_secret`.
+/// First words of a name which mean that the value is a choice: `hide_secret`.
 const CHOICE_WORDS: [&str; 7] = ["exclude", "has", "hide", "include", "is", "show", "with"];
 
 fn words(name: &str) -> impl DoubleEndedIterator<Item = &str> {
     name.split(['-', '_', '.', '[', ']']).filter(|word| !word.is_empty())
 }
 
-/// Whether a header of this name is none to hide.
+/// Returns whether a header of this name is never redacted.
 pub(super) fn is_ordinary(name: &str) -> bool {
     ORDINARY.contains(&name) || name.starts_with(TRACES)
 }
 
-/// Whether it has an identifier, or is one of GitHub's.
+/// Returns whether it contains an identifier, or is one of GitHub's.
 pub(super) fn is_identifier(name: &str) -> bool {
     name.starts_with("x-github-") || name.ends_with("-id")
 }
 
-/// Whether the name speaks of a secret.
+/// Returns whether the name suggests a secret.
 pub(super) fn is_of_secret(name: &str) -> bool {
     SECRET_NAMES.contains(&name)
         || has_secret_word(name)
         || words(name).next_back().is_some_and(|word| KEY_LAST_WORDS.contains(&word))
 }
 
-/// Whether a header whose name speaks of a secret can have an ordinary value as well: `x-routing-key`,
+/// Returns whether a header whose name suggests a secret can have an ordinary value as well: `x-routing-key`,
 /// `x-gateway`.
 pub(super) fn can_be_ordinary(name: &str) -> bool {
     let is_key = words(name).next_back() == Some("key");
@@ -142,7 +141,7 @@ pub(super) fn can_be_ordinary(name: &str) -> bool {
     !has_secret_word(name) && (GATEWAYS.contains(&name) || (is_key && !gives_access))
 }
 
-/// Whether the name speaks of a secret, and of nothing else that a parameter can be.
+/// Returns whether the name suggests a secret, and no other kind of parameter.
 pub(super) fn is_of_secret_only(name: &str) -> bool {
     name != "private" && has_secret_word(name)
 }
@@ -153,15 +152,14 @@ fn has_secret_word(name: &str) -> bool {
         || words(name).next_back().is_some_and(|word| SECRET_LAST_WORDS.contains(&word))
 }
 
-/// Whether a header's name speaks of something about a secret, not of the secret. The id of a session
-/// is one.
+/// Returns whether a header's name suggests a property of a secret, not the secret. The id of a session is one.
 pub(super) fn is_about_secret(name: &str) -> bool {
     let mut words = words(name.strip_prefix("x-").unwrap_or(name));
     let is_choice = words.next().is_some_and(|word| CHOICE_WORDS.contains(&word));
     is_choice || words.next_back().is_some_and(|word| ABOUT_WORDS.contains(&word))
 }
 
-/// The same of a parameter's name.
+/// Returns the same for a parameter's name.
 pub(super) fn is_about_value(name: &str) -> bool {
     is_about_secret(name)
         || words(name).next_back().is_some_and(|word| matches!(word, "id" | "ids"))

@@ -1,7 +1,6 @@
-//! Words of HTTP and of GitHub's API that are no echo of a secret where the client decides by them.
+//! Words of HTTP and of GitHub's API that do not count as repeated secrets where the client decides by them.
 
-/// Headers of a response by which the client decides, whose values are made of [words](WORDS) and
-/// numbers.
+/// Response headers by which the client decides, whose values consist of [words](WORDS) and numbers.
 pub(super) const DECISIVE: [&str; 17] = [
     "age",
     "cache-control",
@@ -22,8 +21,8 @@ pub(super) const DECISIVE: [&str; 17] = [
     "x-ratelimit-used",
 ];
 
-/// Words that decide in these headers: media types, directives of caches, headers that a response varies
-/// by, GitHub's rate limits, and single sign-on.
+/// The words of these headers: media types, cache directives, names of headers in `Vary`, GitHub's rate limits, and
+/// single sign-on.
 const WORDS: [&str; 49] = [
     "accept",
     "accept-encoding",
@@ -76,8 +75,8 @@ const WORDS: [&str; 49] = [
     "xml",
 ];
 
-/// Whether text is made of such words and of numbers only. A secret that is one, as a bad
-/// password can be, is no echo where the protocol has that word.
+/// Returns whether text consists only of such words and of numbers. A secret that equals one, such as a weak password,
+/// does not count as repeated where the protocol has that word.
 pub(crate) fn is_of_protocol(text: &[u8]) -> bool {
     let is_word = |part: &[u8]| {
         part.iter().all(u8::is_ascii_digit)

@@ -1,8 +1,8 @@
 //! The secrets that this process has used, as keyed fingerprints.
 //!
-//! The registry never holds a secret: only hashes with keys that are random in each process, of a
-//! secret's forms and of the last eight bytes of each form. A text is searched in one pass: the eight
-//! bytes that end at each position are looked up in a small bitmap, and only what is in it is hashed.
+//! The registry never holds a secret: only hashes with keys that are random in each process, of a secret's forms and of
+//! the last eight bytes of each form. A text is searched in one pass: the eight bytes that end at each position are
+//! looked up in a small bitmap, and only matches are hashed.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -17,56 +17,56 @@ use super::encoded::Decoded;
 use super::forms::{self, Encoding};
 use super::merge;
 
-/// Secrets of fewer bytes are not recognized: they would hide ordinary words.
+/// Minimum length of a secret in bytes: shorter ones would redact ordinary words.
 pub(crate) const MIN_SECRET_BYTES: usize = 8;
 /// Longer secrets are remembered in pieces of this size.
 pub(super) const MAX_PIECE_BYTES: usize = 1_024;
-/// Of a longer secret, no more is remembered.
+/// Maximum length of a secret; the rest is not remembered.
 const MAX_SECRET_BYTES: usize = 16 * 1_024;
-/// Pieces of secrets that were used last: tokens, codes, headers of requests.
+/// Maximum number of pieces of recently used secrets: tokens, codes, request headers.
 pub(super) const MAX_REMEMBERED: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
-/// Pieces of secrets of settings, which are not forgotten because of tokens: passwords, client secrets,
-/// webhook secrets, keys of stores.
+/// Maximum number of pieces of configured secrets, which tokens do not evict: passwords, client secrets, webhook
+/// secrets, keys of stores.
 pub(super) const MAX_PINNED: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();
-/// Pieces of values that only look like a secret, which can be new in each request.
+/// Maximum number of pieces of values that only look like a secret, which can be new in each request.
 pub(super) const MAX_RANDOM: NonZeroUsize = NonZeroUsize::new(256).unwrap();
-/// How often encodings are resolved that are within one another.
+/// Maximum number of nested encodings that are decoded.
 const MAX_ROUNDS: usize = 3;
-/// A text is searched in parts of this size, between which secrets can be added.
+/// The size of the parts in which a text is searched; between them, secrets can be added.
 const PART_BYTES: usize = 64 * 1_024;
-/// As much of the part before is searched again, so that no secret is between two.
+/// This much of the previous part is searched again, so that no secret falls between two parts.
 const OVERLAP_BYTES: usize = MAX_PIECE_BYTES * 6;
 
-/// Bytes that are hashed or passed over for each byte of a text at most. A text that would need more
-/// was made to be slow, and counts as a secret.
+/// Maximum number of hashed or skipped bytes for each byte of a text. A text that exceeds it was crafted to be slow,
+/// and counts as a secret.
 const MAX_STEPS: usize = 64;
 
-/// The bitmap has two to the power of so many bits: it grows from 512 bytes to 32 KiB.
+/// The bitmap has two to this power of bits: it grows from 512 bytes to 32 KiB.
 const MIN_BITS: u32 = 12;
 const MAX_BITS: u32 = 18;
-/// Bits for each form, so that few other texts are in the bitmap.
+/// Bits for each form, so that few other texts match the bitmap.
 const BITS_PER_FORM: usize = 16;
 
 static SECRETS: LazyLock<RwLock<Secrets>> = LazyLock::new(|| RwLock::new(Secrets::new()));
 
-/// Remembers a secret that was used, in place of the one that was not used for longest.
+/// Remembers a used secret, and evicts the least recently used one.
 pub(crate) fn remember(secret: &[u8]) {
     known().remember(secret, Keep::Used);
 }
 
-/// Remembers a secret of the settings.
+/// Remembers a configured secret.
 pub(crate) fn pin(secret: &[u8]) {
     known().remember(secret, Keep::Pinned);
 }
 
-/// Among which others a secret is kept.
+/// The group in which a secret is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Keep {
-    /// Those of the settings.
+    /// Configured secrets.
     Pinned,
-    /// Those that were used.
+    /// Used secrets.
     Used,
-    /// Values that only look like one. Their number takes no place from the others.
+    /// Values that only look like a secret. They do not evict other secrets.
     Random,
 }
 
@@ -78,7 +78,7 @@ thread_local! {
     pub(super) static READS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-/// Returns the pieces in which a secret is remembered, none if it is too short.
+/// Returns the pieces in which a secret is remembered; none if it is too short.
 fn pieces(secret: &[u8]) -> impl Iterator<Item = &[u8]> {
     let length = if secret.len() < MIN_SECRET_BYTES { 0 } else { secret.len() };
     let secret = &secret[..length.min(MAX_SECRET_BYTES)];
@@ -89,20 +89,20 @@ fn pieces(secret: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Returns the known secrets, for several questions in a row: the lock is taken once.
+/// Returns the known secrets, for several lookups in a row: the lock is taken once.
 ///
-/// The thread must not ask for them again before it drops this, or it could wait for itself.
+/// The thread must not call it again before it drops the result, or it could deadlock.
 pub(super) fn known() -> Known {
     #[cfg(test)]
     READS.set(READS.get() + 1);
     Known(SECRETS.read().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// The known secrets while nothing is added to them.
+/// A read-locked view of the known secrets.
 pub(super) struct Known(RwLockReadGuard<'static, Secrets>);
 
 impl Known {
-    /// Remembers a secret. Only one that is new takes the lock for writing.
+    /// Remembers a secret. Only a new one takes the lock for writing.
     pub(super) fn remember(self, secret: &[u8], keep: Keep) -> Self {
         if pieces(secret).all(|piece| self.0.has(piece, keep)) {
             return self;
@@ -116,7 +116,7 @@ impl Known {
         known()
     }
 
-    /// Returns where the bytes have known secrets, in order and apart.
+    /// Returns the ranges of known secrets in the bytes, ordered and disjoint.
     pub(super) fn find(&self, bytes: &[u8]) -> Vec<Range<usize>> {
         let mut ranges = Vec::new();
         parts(bytes).for_each(|part| self.0.find_in_part(bytes, part, &mut ranges));
@@ -125,16 +125,16 @@ impl Known {
     }
 }
 
-/// Returns where the bytes have known secrets, in order and apart.
+/// Returns the ranges of known secrets in the bytes, ordered and disjoint.
 pub(super) fn find(bytes: &[u8]) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
-    // Between two parts, secrets can be added.
+    // Secrets can be added between two parts.
     parts(bytes).for_each(|part| known().0.find_in_part(bytes, part, &mut ranges));
     merge(&mut ranges);
     ranges
 }
 
-/// Returns the parts in which a text is searched, none if no secret fits in it.
+/// Returns the parts in which a text is searched; none if no secret fits in it.
 fn parts(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
     let length = if bytes.len() < MIN_SECRET_BYTES { 0 } else { bytes.len() };
     (0..length)
@@ -152,19 +152,19 @@ struct Secrets {
     pinned: LruCache<u64, Remembered>,
     used: LruCache<u64, Remembered>,
     random: LruCache<u64, Remembered>,
-    /// Forms that were forgotten since the bitmap was made.
+    /// The number of forms that were removed since the bitmap was built.
     stale: usize,
 }
 
 /// A piece of a secret.
 struct Remembered {
     forms: Vec<Form>,
-    /// Whether it was used since it was put in its place among the others. Then it is not forgotten
-    /// when it is the oldest, but becomes the newest: so its use needs no lock for writing.
+    /// Whether it was used since it was last queued. Then, when it is the oldest, it is not evicted but becomes the
+    /// newest: so its use does not need a write lock.
     is_used: AtomicBool,
 }
 
-/// Forms of the same ending are in the order of their lengths, then of their encodings.
+/// Forms with the same ending are ordered by length, then by encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Form {
     length: u16,
@@ -191,18 +191,18 @@ impl Secrets {
         }
     }
 
-    /// Whether a piece is remembered. It counts as used then.
+    /// Returns whether a piece is remembered, and marks it as used.
     fn has(&self, piece: &[u8], keep: Keep) -> bool {
         let key = self.keys.hash_one(piece);
         let caches = [&self.pinned, &self.used, &self.random];
-        // Where it is kept longer does as well.
+        // A group with a longer retention is sufficient as well.
         let caches = match keep {
             Keep::Pinned => &caches[..1],
             Keep::Used => &caches[..2],
             Keep::Random => &caches,
         };
         let found = caches.iter().find_map(|cache| cache.peek(&key));
-        // To write what is there already would cost the other threads.
+        // An unnecessary write would slow down the other threads.
         if let Some(found) = found.filter(|found| !found.is_used.load(Ordering::Relaxed)) {
             found.is_used.store(true, Ordering::Relaxed);
         }
@@ -261,7 +261,7 @@ impl Secrets {
         }
     }
 
-    /// Makes the bitmap anew.
+    /// Builds the bitmap again.
     fn mark(&mut self) {
         self.bitmap = vec![0; 1 << (self.bits - 6)];
         for form in self.forms.values().flatten() {
@@ -291,7 +291,7 @@ impl Secrets {
         ranges.extend(found.into_iter().map(|range| range.start + offset..range.end + offset));
     }
 
-    /// Finds secrets as they are, and as they are after decoding.
+    /// Finds secrets in their original form, and after decoding.
     fn find_encoded(&self, bytes: &[u8], rounds: usize) -> Vec<Range<usize>> {
         let mut ranges = Vec::new();
         if self.forms.is_empty() {
@@ -307,7 +307,7 @@ impl Secrets {
         ranges
     }
 
-    /// Finds secrets as they are. Returns the steps that it took.
+    /// Finds secrets in their original form. Returns the number of steps.
     fn find(&self, bytes: &[u8], ranges: &mut Vec<Range<usize>>) -> usize {
         let max_steps = MAX_STEPS.saturating_mul(bytes.len().max(MAX_PIECE_BYTES));
         let mut search =
@@ -322,7 +322,7 @@ impl Secrets {
         max_steps - search.steps_left
     }
 
-    /// Looks at each position whether a form ends there. Returns `None` if that takes too many steps.
+    /// Checks at each position whether a form ends there. Returns `None` if that takes too many steps.
     fn search(&self, search: &mut Search<'_>) -> Option<()> {
         let shift = MAX_BITS - self.bits;
         for (start, end) in search.bytes.windows(MIN_SECRET_BYTES).enumerate() {
@@ -337,7 +337,7 @@ impl Secrets {
         Some(())
     }
 
-    /// Looks whether one of the forms ends here. Those of one length cost as much as one.
+    /// Checks whether one of the forms ends here. Forms of the same length cost as much as one.
     fn check(&self, mut forms: &[Form], at: usize, search: &mut Search<'_>) -> Option<()> {
         while let Some(Form { length, encoding, .. }) = forms.first().copied() {
             // The others are longer still.
@@ -358,9 +358,9 @@ impl Secrets {
     }
 }
 
-/// Takes out the oldest that was not used since it got its place. Those before become the newest.
+/// Evicts the oldest piece that was not used since it was queued. Those before become the newest.
 fn oldest(cache: &mut LruCache<u64, Remembered>) -> Option<Vec<Form>> {
-    // Once round, none is left that was used.
+    // After one round, no piece is marked as used.
     for _ in 0..cache.len() {
         let (key, mut remembered) = cache.pop_lru()?;
         if !std::mem::take(remembered.is_used.get_mut()) {
@@ -384,14 +384,14 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Takes steps, if so many are left.
+    /// Takes steps, if this many are left.
     fn spend(&mut self, steps: usize) -> Option<()> {
         self.steps_left = self.steps_left.checked_sub(steps)?;
         Some(())
     }
 
-    /// Extends each range of base64 over all base64 that it is in, which is passed over once however
-    /// many ranges are in it.
+    /// Extends each base64 range over the whole base64 text around it, which is scanned once however many ranges are in
+    /// it.
     fn extend_base64(&mut self) -> Option<()> {
         merge(&mut self.base64);
         let (bytes, mut covered) = (self.bytes, 0);
@@ -481,7 +481,7 @@ mod tests {
             assert!(knows(&of_length(length)), "{length}");
         }
         assert!(!knows("other@the-same-ending"));
-        // What is forgotten takes no other with it.
+        // Eviction of one piece does not affect another.
         for number in 0..MAX_REMEMBERED.get() {
             secrets.add(format!("{}@another-ending", secret(number)).as_bytes(), Keep::Used);
         }
@@ -501,7 +501,7 @@ mod tests {
         assert_eq!(secrets.random.len(), MAX_RANDOM.get());
         let last = secret(2 * MAX_REMEMBERED.get() - 1);
         assert!(!secrets.find_encoded(last.as_bytes(), 0).is_empty());
-        // Once it is known to be one, it is kept as one.
+        // Once it is known to be a secret, it is kept as one.
         secrets.add(last.as_bytes(), Keep::Used);
         assert!(secrets.has(last.as_bytes(), Keep::Used));
     }
@@ -571,7 +571,7 @@ mod tests {
         secrets.add(b"one more secret", Keep::Used);
         assert!(secrets.has(secret(0).as_bytes(), Keep::Used));
         assert!(!secrets.has(secret(1).as_bytes(), Keep::Used));
-        // If all were used, the oldest goes.
+        // If all were used, the oldest is evicted.
         for number in 0..count {
             secrets.has(secret(number).as_bytes(), Keep::Used);
         }

@@ -12,7 +12,7 @@ fn plain_text_is_borrowed() {
 }
 
 #[test]
-fn what_could_forge_a_line_is_escaped() {
+fn characters_that_could_forge_a_log_line_are_escaped() {
     for (given, shown) in [
         ("a\nb\r\tc", r"a\nb\r\tc"),
         ("\0\u{1b}[31m\u{7f}\u{85}", r"\u{0}\u{1b}[31m\u{7f}\u{85}"),
@@ -182,9 +182,9 @@ proptest! {
         prop_assert!(shown.chars().count() <= max && !shown.contains(characters::is_hazard));
     }
 
-    /// What is decoded leads back to where it was.
+    /// Decoded positions map back to the original ones.
     #[test]
-    fn encoded_secrets_leave_nothing(
+    fn encoded_secrets_are_redacted_completely(
         secret in "[ -~]{12,40}",
         ways in prop::collection::vec(0..5_u8, 40),
         around in "[a-z ]{0,10}",
@@ -315,7 +315,7 @@ fn a_body_that_broke_off_ends_before_its_last_run() {
 
 /// It equals a number of the body, and a part of an escape.
 #[test]
-fn what_a_secret_leaves_of_json_is_json() {
+fn redacting_a_secret_leaves_valid_json() {
     remember(b"86753098675");
     remember(b"nine l1ves");
     for (given, clean) in [

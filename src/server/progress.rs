@@ -1,7 +1,6 @@
-//! The stages of a connection, and what follows from each.
+//! The stages of a connection, and their consequences.
 //!
-//! A connection has one request at a time. The next one of a client that pipelines begins when the response is
-//! written as a whole.
+//! A connection has one request at a time. With pipelining, the next request begins when the whole response is written.
 //!
 //! | Stage | Deadline | Eviction | Next stage |
 //! |---|---|---|---|
@@ -12,12 +11,12 @@
 //! | `Unread`: the client does not read | write timeout after the socket took no more, until all is written | 3rd, after 5 s | `Response` when all is written |
 //! | `Evicted` | at once | | none |
 //!
-//! When the body of a response has ended and all is written, the stage is `Idle`; or `Headers`, if bytes have
-//! arrived since the request was complete. (Bytes in one packet with the end of a request are not told from it: then
-//! the stage is `Idle`.)
+//! When the body of a response has ended and everything is written, the stage is `Idle`; or `Headers`, if bytes have
+//! arrived since the request was complete. (Bytes in one packet with the end of a request cannot be distinguished from
+//! it: then the stage is `Idle`.)
 //!
-//! No step back and no single byte moves a deadline. For eviction, see [`EvictionQueue`]: it can put off the third and
-//! the fourth.
+//! No step back and no single byte moves a deadline. For eviction, see [`EvictionQueue`]: a single byte can delay the
+//! third and the fourth.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -49,11 +48,11 @@ pub(super) enum Stage {
         deadline: Option<Instant>,
         writing: Writing,
     },
-    /// The connection has to make room for another one, or has ended.
+    /// The connection was closed for another one, or has ended.
     Evicted,
 }
 
-/// What is known of a response.
+/// The state of a response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Writing {
     /// Whether its body has ended.
@@ -62,7 +61,7 @@ pub(super) struct Writing {
     has_next: bool,
 }
 
-/// What happens to a connection.
+/// An event of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
     BytesArrived,
@@ -71,19 +70,19 @@ pub(super) enum Event {
     RequestComplete,
     /// The body of the response has ended, but need not be written yet.
     ResponseEnded,
-    /// The socket takes no more.
+    /// The socket accepts no more.
     WriteBlocked,
-    /// All that there is to write is written.
+    /// All available data is written.
     Flushed,
 }
 
 impl Stage {
-    /// The stage of a connection that is opened now.
+    /// Returns the stage of a new connection.
     pub(super) fn opened(now: Instant, limits: &ServerLimits) -> Self {
         Self::Idle { since: now, deadline: now.checked_add(limits.header_timeout), is_new: true }
     }
 
-    /// The stage after an event.
+    /// Returns the stage after an event.
     pub(super) fn after(self, event: Event, now: Instant, limits: &ServerLimits) -> Self {
         let from_now = |timeout: Duration| now.checked_add(timeout);
         match (self, event) {
@@ -92,7 +91,7 @@ impl Stage {
                 Self::Headers { first_byte: now, deadline }
             }
             (Self::Body { .. }, Event::BytesArrived) => Self::Body { last_byte: now },
-            // The headers can have arrived together with the request before.
+            // The headers might have arrived together with the previous request.
             (Self::Idle { .. } | Self::Headers { .. }, Event::HeadersComplete) => {
                 Self::Body { last_byte: now }
             }
@@ -121,7 +120,7 @@ impl Stage {
         }
     }
 
-    /// When the connection ends unless the stage changes.
+    /// Returns when the connection ends unless the stage changes.
     pub(super) fn deadline(self) -> Option<Instant> {
         match self {
             Self::Idle { deadline, .. }
@@ -131,7 +130,7 @@ impl Stage {
         }
     }
 
-    /// Where the connection is in the queue; `None` if it cannot be evicted.
+    /// Returns the connection's position in the queue; `None` if it cannot be evicted.
     pub(super) fn place(self) -> Option<Place> {
         let (tier, since) = match self {
             Self::Idle { since, .. } => (Tier::Idle, since),
@@ -161,12 +160,12 @@ pub(super) struct Progress {
     probe: SocketProbe,
     limits: ServerLimits,
     queue: Arc<EvictionQueue>,
-    /// Where it is in the queue. The lock is held while an event is noted: another task can read a body.
+    /// The position in the queue. The lock is held while an event is processed: another task can read a body.
     ticket: Mutex<Option<Ticket>>,
 }
 
 impl Progress {
-    /// Notes an event. Returns `false` if the connection was evicted before.
+    /// Processes an event. Returns `false` if the connection was evicted before.
     pub(super) fn on(&self, event: Event) -> bool {
         let mut ticket = self.ticket();
         let before = *self.stage.borrow();
@@ -178,7 +177,7 @@ impl Progress {
             *ticket = after.place().map(|place| self.queue.join(place, self.member()));
         }
         self.stage.send_if_modified(|stage| {
-            // It can have been evicted meanwhile.
+            // It might have been evicted meanwhile.
             let has_changed = *stage != Stage::Evicted && *stage != after;
             if has_changed {
                 *stage = after;
@@ -208,7 +207,7 @@ impl Progress {
         }
     }
 
-    /// Waits until the response before is written.
+    /// Waits until the previous response is written.
     pub(super) async fn written(&self) {
         let mut stage = self.stage.subscribe();
         // The sender lives as long as this.
@@ -226,12 +225,12 @@ impl Progress {
     }
 }
 
-/// The progress of a connection that is open: it leaves the queue when this is dropped.
+/// The progress of an open connection: it leaves the queue when this is dropped.
 #[derive(Debug)]
 pub(super) struct Connection(Arc<Progress>);
 
 impl Connection {
-    /// A connection that was opened now.
+    /// Creates the progress of a new connection.
     pub(super) fn new(
         queue: &Arc<EvictionQueue>,
         limits: ServerLimits,

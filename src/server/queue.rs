@@ -1,4 +1,4 @@
-//! The connections that can be closed to make room for others.
+//! The connections that can be closed to accept others.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,14 +10,14 @@ use tokio::time::Instant;
 use super::progress::Stage;
 use super::socket::SocketProbe;
 
-/// A connection is not evicted before it has waited so long: its next bytes can be on the way. It covers a round trip
-/// to the other side of the world. A new connection waits for as long, so that no transfer is cut for it.
+/// The minimum wait before a connection is evicted: its next bytes might be on the way. It covers a round trip around
+/// the world. A new connection waits for as long, so that no transfer is cut for it.
 pub(super) const MIN_WAIT: Duration = Duration::from_millis(250);
-/// A response is not cut before it was left unread for so long.
+/// The minimum time for which a response is unread before it is cut.
 pub(super) const MIN_UNREAD: Duration = Duration::from_secs(5);
 
-/// The kinds of connections, in the order in which they are evicted: the less a client has done, the earlier. A body
-/// that is in transfer comes last, since a delivery that is cut is lost.
+/// The kinds of connections, in the order in which they are evicted: the less progress a client has made, the earlier.
+/// A body in transfer comes last, since an interrupted delivery is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Tier {
     /// No byte of a request has arrived.
@@ -33,7 +33,7 @@ pub(super) enum Tier {
 impl Tier {
     pub(super) const ALL: [Self; 4] = [Self::Idle, Self::Headers, Self::Unread, Self::Body];
 
-    /// A connection is not evicted before it has had its place for so long.
+    /// Returns the minimum time in this tier before eviction.
     pub(super) fn min_wait(self) -> Duration {
         match self {
             Self::Unread => MIN_UNREAD,
@@ -41,40 +41,40 @@ impl Tier {
         }
     }
 
-    /// Whether the client is in the middle of a request that is served, or of its response.
+    /// Returns whether the client is in the middle of a request that is served, or of its response.
     fn is_transfer(self) -> bool {
         matches!(self, Self::Unread | Self::Body)
     }
 
-    /// Whether the server reads what the client sends. While a response is written, it does not.
+    /// Returns whether the server reads the client's bytes. While a response is written, it does not.
     fn is_read(self) -> bool {
         self != Self::Unread
     }
 }
 
-/// The place of a connection: its tier, and since when it waits there.
+/// The position of a connection: its tier, and since when it waits there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     pub(super) tier: Tier,
     pub(super) since: Instant,
 }
 
-/// Whether a connection was evicted.
+/// The outcome of an eviction attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Eviction {
     Done,
-    /// None can be evicted before this time.
+    /// No connection can be evicted before this time.
     At(Instant),
     /// No connection waits.
     Impossible,
 }
 
-/// Connections in the order in which they are evicted: by tier, and by the time of their place. The queue passes over
-/// connections that have waited for too short a time, and those whose bytes wait in the socket.
+/// Connections in eviction order: by tier, and by the start of their wait. The queue skips connections that have waited
+/// for too short a time, and those with unread bytes in the socket.
 #[derive(Debug, Default)]
 pub(super) struct EvictionQueue {
     members: Mutex<Members>,
-    /// Told when a connection joins: it can be evicted.
+    /// Notified when a connection joins: it can be evicted.
     joined: Notify,
 }
 
@@ -91,7 +91,7 @@ pub(super) struct Member {
     pub(super) probe: SocketProbe,
 }
 
-/// The place of a connection, and a number by which those that came at the same time are in order.
+/// The position of a connection, and a sequence number that orders connections of the same instant.
 pub(super) type Ticket = (Place, u64);
 
 impl EvictionQueue {
@@ -118,12 +118,12 @@ impl EvictionQueue {
         let mut members = self.members();
         let now = Instant::now();
         let spare_until = waiting_since.checked_add(MIN_WAIT).filter(|until| *until > now);
-        // The server reads the bytes that wait in a socket until then.
+        // The server reads the waiting bytes of a socket until then.
         let next_look = spare_until.or_else(|| now.checked_add(MIN_WAIT));
         let mut earliest: Option<Instant> = None;
         let mut evicted = None;
         'tiers: for tier in Tier::ALL {
-            // A lower tier has a connection if one was passed over.
+            // A lower tier has a connection if one was skipped.
             let spare_until = spare_until.filter(|_| tier.is_transfer() && earliest.is_some());
             let of_tier = members.waiting.iter().skip_while(|((place, _), _)| place.tier < tier);
             for (ticket, member) in of_tier.take_while(|((place, _), _)| place.tier == tier) {
@@ -136,7 +136,7 @@ impl EvictionQueue {
                 let at = if is_ripe { next_look } else { ripe };
                 earliest = earliest.into_iter().chain(at).min();
                 if !is_ripe {
-                    // The others of this tier came later.
+                    // The others of this tier joined later.
                     break;
                 }
             }
@@ -150,7 +150,7 @@ impl EvictionQueue {
         }
     }
 
-    /// Waits until a connection joins. There is one caller at a time.
+    /// Waits until a connection joins. There is only one caller at a time.
     pub(super) async fn joined(&self) {
         self.joined.notified().await;
     }

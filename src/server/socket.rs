@@ -1,4 +1,4 @@
-//! The socket of a connection, which the eviction queue can ask for unread bytes.
+//! The socket of a connection, in which the eviction queue can check for unread bytes.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -28,15 +28,15 @@ impl Socket {
     }
 }
 
-/// Looks for unread bytes in a socket. The default value has no socket.
+/// Checks for unread bytes in a socket. The default value has no socket.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SocketProbe(Weak<Mutex<TcpStream>>);
 
 impl SocketProbe {
-    /// Whether bytes of the client wait in the socket, or the server is reading them now.
+    /// Returns whether unread bytes of the client are in the socket, or the server is reading them now.
     ///
-    /// This asks the system, since tokio learns of new bytes only when a worker polls the I/O driver: if all workers
-    /// are blocked, a client that sends looks silent.
+    /// This calls the system, since tokio detects new bytes only when a worker polls the I/O driver: if all workers are
+    /// blocked, a sending client looks silent.
     pub(super) fn has_bytes(&self) -> bool {
         let Some(socket) = self.0.upgrade() else { return false };
         match socket.try_lock() {

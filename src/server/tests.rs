@@ -1,4 +1,4 @@
-//! Attacks on the server, and what it owes to everyone else.
+//! Attacks on the server, and its service to other clients meanwhile.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -160,7 +160,7 @@ async fn a_new_sender_is_served_within_a_second_when_all_places_are_taken() {
             fresh.push(stream);
             settle().await;
             let closed: Vec<bool> = slow.iter().map(is_closed).collect();
-            // By what has arrived, and then by the time that they have waited.
+            // By the bytes received, and then by the time of waiting.
             let mut order: Vec<usize> = (0..slow.len()).collect();
             order.sort_by_key(|at| at % parts.len());
             let expected: Vec<bool> =
@@ -283,7 +283,7 @@ async fn an_old_connection_takes_no_more_requests_and_loses_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_ends_when_told_to_and_finishes_what_it_has_begun() {
+async fn a_stopped_server_finishes_the_requests_in_flight() {
     let (address, stop, server) = start(LIMITS).await;
     let idle = send(address, b"").await;
     let busy = send(address, b"GET /3 HTTP/1.1\r\nhost: localhost\r\n\r\n").await;

@@ -1,4 +1,4 @@
-//! The stream, the requests and the responses of a connection, which tell how far it is.
+//! The stream, the requests and the responses of a connection, which report its progress.
 
 use std::io;
 use std::pin::Pin;
@@ -69,7 +69,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for TrackedStream<T> {
         self.inner.is_write_vectored()
     }
 
-    /// hyper flushes after it has written all that it has.
+    /// hyper flushes after it has written all available data.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.inner).poll_flush(context))?;
         self.progress.on(Event::Flushed);
@@ -81,8 +81,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for TrackedStream<T> {
     }
 }
 
-/// The body of a request. After its connection was evicted, its end is never reported: a request that was not complete
-/// then does not take effect.
+/// The body of a request. After its connection was evicted, its end is never reported: an incomplete request does not
+/// take effect.
 #[derive(Debug)]
 pub(crate) struct RequestBody {
     inner: Incoming,
@@ -91,7 +91,7 @@ pub(crate) struct RequestBody {
 }
 
 impl RequestBody {
-    /// The headers are complete. Returns `None` if the connection was evicted before.
+    /// Records that the headers are complete. Returns `None` if the connection was evicted before.
     pub(super) fn begin(inner: Incoming, progress: &Arc<Progress>) -> Option<Self> {
         if !progress.on(Event::HeadersComplete) {
             return None;

@@ -47,46 +47,47 @@ impl<Old, New> ShadowBuilder<Old, New> {
         }
     }
 
-    /// The stage to begin with; [`Stage::Off`] by default. A process that starts again begins with it
-    /// again: where that matters, keep what [`on_change`](Self::on_change) tells.
+    /// Sets the initial stage; [`Stage::Off`] by default. A restarted process begins with it again: to keep
+    /// the stage, store the value that [`on_change`](Self::on_change) receives.
     pub fn stage(mut self, stage: Stage) -> Self {
         self.stage = stage;
         self
     }
 
-    /// How the side that does not serve is called.
+    /// Sets how the non-serving side is called.
     pub fn mirroring(mut self, mirroring: Mirroring) -> Self {
         self.mirroring = mirroring;
         self
     }
 
-    /// When the stage goes back by itself.
+    /// Sets when the stage rolls back automatically.
     pub fn step_back(mut self, step_back: StepBack) -> Self {
         self.step_back = step_back;
         self
     }
 
-    /// The steps in which keys are shifted, and whether it goes on by itself; it does not by default.
+    /// Sets the steps in which keys are shifted, and whether it advances automatically; it does not by
+    /// default.
     pub fn ramp(mut self, ramp: Ramp) -> Self {
         self.ramp = ramp;
         self
     }
 
-    /// How answers are compared; they have to be equal by default.
+    /// Sets how results are compared; by default, they have to be equal.
     pub fn rules(mut self, rules: Rules) -> Self {
         self.rules = rules;
         self
     }
 
-    /// How the answers of one operation are compared, instead.
+    /// Sets how the results of one operation are compared instead.
     pub fn rules_for(mut self, operation: impl Into<Cow<'static, str>>, rules: Rules) -> Self {
         self.rules_of.insert(operation.into(), rules);
         self
     }
 
-    /// How errors of this type are read: which of them are the same, and which are answers rather than
-    /// failures. [`octowire::Error`](crate::Error) is read as [`Failure::from`] does; any two errors of a
-    /// type that nothing is said of are the same, and failures.
+    /// Sets how errors of this type are converted: which of them are equal, and which are valid results
+    /// instead of failures. [`octowire::Error`](crate::Error) is converted by [`Failure::from`]. Any two
+    /// errors of a type without a conversion are equal, and failures.
     ///
     /// ```
     /// use octowire::shadow::{Failure, Shadow};
@@ -108,7 +109,7 @@ impl<Old, New> ShadowBuilder<Old, New> {
     /// # }
     /// ```
     ///
-    /// It runs on the caller's path, for errors alone.
+    /// It runs on the caller's path, for errors only.
     pub fn errors<E: 'static>(
         mut self,
         read: impl Fn(&E) -> Failure + Send + Sync + 'static,
@@ -117,24 +118,25 @@ impl<Old, New> ShadowBuilder<Old, New> {
         self
     }
 
-    /// What decides, together with a key, whether the key is among those that are shifted; `octowire` by
-    /// default. Two migrations at a time need two, if not the same keys are to go first in both.
+    /// Sets the salt, which determines, together with a key, the position of the key in the order of
+    /// shifting; `octowire` by default. Two simultaneous migrations need two salts, unless the same keys
+    /// should go first in both.
     pub fn salt(mut self, salt: impl Into<String>) -> Self {
         self.salt = salt.into();
         self
     }
 
-    /// Calls this after each change of the stage, whoever made it, as it happens: a call waits for it, so
-    /// that it should return soon. Changes are logged as well, stepping back as a warning.
+    /// Sets a function that is called after each change of the stage, automatic or not, as it happens. A call
+    /// waits for it, so it should return quickly. Changes are logged as well, rollbacks as a warning.
     pub fn on_change(mut self, on_change: impl Fn(&StageChange) + Send + Sync + 'static) -> Self {
         self.on_change = Some(Box::new(on_change));
         self
     }
 
-    /// The shadow.
+    /// Builds the shadow.
     ///
     /// # Errors
-    /// If a pattern of the rules can not be read: [`Configuration`](crate::ErrorKind::Configuration).
+    /// If a pattern of the rules is invalid: [`Configuration`](crate::ErrorKind::Configuration).
     pub fn build(self) -> Result<Shadow<Old, New>> {
         self.rules.check()?;
         self.rules_of.values().try_for_each(Rules::check)?;

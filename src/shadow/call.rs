@@ -1,4 +1,4 @@
-//! One call: which side serves it, and what becomes of the other.
+//! One call: the side that serves it, and the mirror on the other side.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,7 +20,7 @@ use super::shared::{About, Core};
 use super::stage::{Place, Side};
 use super::view::{By, View, Whole};
 
-/// A call of either side, which [`Shadow::read`](super::Shadow::read) and the methods beside it make.
+/// A call of either side, created by [`Shadow::read`](super::Shadow::read) and the related methods.
 #[must_use = "nothing is called before `run`"]
 pub struct Call<T, E, V = Whole> {
     core: Arc<Core>,
@@ -34,7 +34,7 @@ pub struct Call<T, E, V = Whole> {
     view: V,
 }
 
-/// Begins a call of one side.
+/// Starts a call of one side.
 pub(super) type Start<T, E> = Arc<dyn Fn() -> Running<T, E> + Send + Sync>;
 type Running<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 
@@ -60,11 +60,11 @@ impl<T, E> Call<T, E> {
         Self { core, operation, write, place, old, new, old_dry, new_dry, view: Whole }
     }
 
-    /// Compares what a function makes of the answers, such as their ids, instead of all of them. The
-    /// answers need not be [`Serialize`](serde::Serialize) and [`Clone`] then.
+    /// Compares a value that a function derives from the results, such as their ids, instead of the whole
+    /// results. The results do not need to be [`Serialize`](serde::Serialize) and [`Clone`] then.
     ///
-    /// It runs on the caller's path if the call is mirrored: it should return soon. If it panics for the
-    /// side that serves, the call is not compared.
+    /// The function runs on the caller's path if the call is mirrored, so it should return quickly. If it
+    /// panics for the serving side, the call is not compared.
     pub fn view<F>(self, view: F) -> Call<T, E, By<F>>
     where
         F: Fn(Side, &T) -> Value + Send + Sync + 'static,
@@ -76,16 +76,17 @@ impl<T, E> Call<T, E> {
 }
 
 impl<T, E, V> Call<T, E, V> {
-    /// By what the call sticks to a side while keys are shifted, such as a repository or a tenant. Calls
-    /// of one key are all served by the same side, in all processes that have the same
-    /// [salt](super::ShadowBuilder::salt). Without a key, chance decides for each call.
+    /// Sets the key that binds the call to a side while keys are shifted, such as a repository or a tenant.
+    /// The same side serves all calls of one key, in all processes with the same
+    /// [salt](super::ShadowBuilder::salt). Without a key, the side is random for each call.
     pub fn key(mut self, key: impl AsRef<[u8]>) -> Self {
         self.place = Some(self.core.place(key.as_ref()));
         self
     }
 
-    /// What runs on the new side instead of the call while the old one serves, and changes nothing: so a
-    /// write is compared as well. It gives what the write would. For a read, it runs instead of the read.
+    /// Sets a dry run: a function without effects that runs on the new side instead of the call while the old
+    /// one serves. It makes writes comparable, and returns the same as the write. For a read, it runs instead
+    /// of the read.
     pub fn dry_run_new<F, R>(mut self, dry_run: F) -> Self
     where
         F: FnOnce() -> R + Clone + Send + Sync + 'static,
@@ -95,7 +96,7 @@ impl<T, E, V> Call<T, E, V> {
         self
     }
 
-    /// The same on the old side, while the new one serves.
+    /// Sets the same on the old side, while the new one serves.
     pub fn dry_run_old<F, R>(mut self, dry_run: F) -> Self
     where
         F: FnOnce() -> R + Clone + Send + Sync + 'static,
@@ -105,13 +106,13 @@ impl<T, E, V> Call<T, E, V> {
         self
     }
 
-    /// What runs on a side that does not serve.
+    /// The function that runs on the non-serving side.
     fn mirrored(&self, side: Side) -> Option<Start<T, E>> {
         let (dry, call) = match side {
             Side::Old => (&self.old_dry, &self.old),
             Side::New => (&self.new_dry, &self.new),
         };
-        // A write changes something: it never goes to both.
+        // A write has effects: it never runs on both sides.
         dry.as_ref().or((!self.write).then_some(call)).cloned()
     }
 }
@@ -122,15 +123,15 @@ where
     E: Send + 'static,
     V: View<T>,
 {
-    /// Makes the call, and gives what the side that serves says, at once. Dropped, it ends the mirror as
-    /// well.
+    /// Makes the call, and returns the result of the serving side immediately. Dropping it also ends the
+    /// mirror.
     ///
     /// # Errors
-    /// That of the side that serves; if the new one serves a read and fails, and there is a
-    /// [fallback](super::Mirroring::fallback), that of the old one.
+    /// The error of the serving side. If the new side serves a read and fails, and there is a
+    /// [fallback](super::Mirroring::fallback), the error of the old side.
     ///
     /// # Panics
-    /// If the side that serves does, and there is no fallback.
+    /// If the serving side panics, and there is no fallback.
     pub async fn run(self) -> Result<T, E> {
         let plan = self.core.plan(self.place, self.write);
         let about = About { operation: self.operation.clone(), epoch: plan.epoch };
@@ -159,7 +160,7 @@ where
         result
     }
 
-    /// Has the new side serve, and the old one if that fails.
+    /// Lets the new side serve, and the old one if that fails.
     async fn serve_or_fall_back(
         &self,
         served: Served<'_>,
@@ -193,7 +194,7 @@ where
         result
     }
 
-    /// Notes how the side that serves has ended, and tells the mirror. Says whether it has failed.
+    /// Records the outcome of the serving side, and sends it to the mirror. Returns whether it failed.
     fn served(
         &self,
         served: Served<'_>,
@@ -218,12 +219,12 @@ where
 
 fn tell(mirror: Option<Sender<Option<Said>>>, said: Option<Said>) {
     if let Some(mirror) = mirror {
-        // Its runtime may have ended.
+        // The runtime might have shut down.
         let _ = mirror.send(said);
     }
 }
 
-/// A side that serves. Dropped before its end, it was given up or has panicked.
+/// A call of the serving side. If it is dropped before its end, the caller gave it up or it panicked.
 struct Served<'a> {
     core: &'a Core,
     about: &'a About,
@@ -238,7 +239,7 @@ impl<'a> Served<'a> {
         Self { core, about, side, part, began: Instant::now(), ended: false }
     }
 
-    /// Gives the latency.
+    /// Returns the latency.
     fn end(mut self, ended: &Ended) -> Duration {
         self.ended = true;
         self.note(ended)

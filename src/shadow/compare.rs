@@ -9,10 +9,10 @@ use super::difference::{Difference, DifferenceKind, cut};
 use super::pattern::{Step, show};
 use super::rules::{At, Order, Rules};
 
-/// serde_json reads no deeper either.
+/// The limit of serde_json.
 const DEPTH: usize = 128;
 
-/// What differs between two values.
+/// The differences between two values.
 pub(super) fn compare(rules: &Rules, old: &Value, new: &Value) -> Vec<Difference> {
     let mut walk = Walk { rules, path: Vec::new(), found: Vec::new() };
     walk.values(old, new);
@@ -92,8 +92,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The items in an order that depends on nothing but what they are. Those of one key are next to
-    /// each other, in the order of their times, so that the nearest ones meet.
+    /// The items in an order that depends only on their content. Items with the same key are adjacent, in the
+    /// order of their times, so that the nearest ones are paired.
     fn sorted(&mut self, order: &Order, items: &'a [Value]) -> Vec<Item<'a>> {
         let mut sorted: Vec<_> = items
             .iter()
@@ -141,7 +141,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// An item of a list whose order says nothing.
+/// An item of an unordered list.
 struct Item<'a> {
     key: String,
     whole: String,
@@ -149,14 +149,14 @@ struct Item<'a> {
     value: &'a Value,
 }
 
-/// What becomes of times that may be apart, where a value is told by a text.
+/// The treatment of times that may differ, in the text that identifies a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Times {
     Blank,
     Told,
 }
 
-/// Texts that are the same for what is the same by the rules.
+/// Texts that are equal for values that are equal by the rules.
 impl<'a> Walk<'a> {
     fn canonical(&mut self, value: &'a Value, times: Times) -> String {
         let mut text = String::new();
@@ -207,7 +207,7 @@ impl<'a> Walk<'a> {
             Value::Number(number) => text.push_str(&decimal(number)),
             Value::String(string) => match at.within.and_then(|_| millis(string)) {
                 Some(_) if times == Times::Blank => text.push_str("time"),
-                // Of one width and in their order, so that texts sort as times do.
+                // With a fixed width, so that texts sort like times.
                 Some(millis) => {
                     text.push_str(&format!(
                         "time {:020}",
@@ -251,14 +251,14 @@ fn equal(at: &At<'_>, old: &Value, new: &Value) -> bool {
                 None => false,
             }
         }
-        // Of unlike types, or neither lists nor objects: this looks no deeper.
+        // Of different types, or neither lists nor objects: not compared further.
         _ => kind(old) == kind(new) && old == new,
     }
 }
 
-/// A number as it is written shortest: `1` for `1.0`.
+/// The shortest notation of a number: `1` for `1.0`.
 fn decimal(number: &Number) -> String {
-    /// Up to here, each integer is a float of its own.
+    /// Up to this value, each integer is a distinct float.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match number.as_f64() {
         Some(float) if !number.is_i64() && !number.is_u64() && is_small_integer(float, EXACT) => {

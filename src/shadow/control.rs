@@ -1,4 +1,4 @@
-//! The stage: what it is, when it goes on, and when it goes back.
+//! The stage: its value, its advances, and its rollbacks.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,27 +10,27 @@ use super::policy::{Ramp, StepBack};
 use super::stage::Stage;
 use super::window::{Counts, Observation, Window};
 
-/// A stage that has changed.
+/// A change of the stage.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct StageChange {
-    /// What it was.
+    /// The previous stage.
     pub from: Stage,
-    /// What it is.
+    /// The new stage.
     pub to: Stage,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// How long after the shadow was made, by tokio's clock.
+    /// The time since the shadow was created, by tokio's clock.
     pub after: Duration,
 }
 
-/// Why a stage has changed.
+/// The reason for a change of the stage.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Reason {
     /// By [`Shadow::set_stage`](super::Shadow::set_stage).
     Asked,
-    /// By the [`Ramp`], since there was no trouble.
+    /// By the [`Ramp`], since there were no failures.
     NoTrouble,
     /// By the [`StepBack`], since the new side fails more often.
     Errors {
@@ -39,7 +39,7 @@ pub enum Reason {
         /// The same of the new side.
         new: f64,
     },
-    /// By the [`StepBack`], since too many answers differ.
+    /// By the [`StepBack`], since too many results differ.
     Differences {
         /// The share of comparisons in the window that found a difference.
         share: f64,
@@ -54,7 +54,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Whether it is trouble.
+    /// Returns whether it is a rollback.
     #[must_use]
     pub fn is_trouble(&self) -> bool {
         !matches!(self, Self::Asked | Self::NoTrouble)
@@ -87,11 +87,11 @@ impl fmt::Display for StageChange {
     }
 }
 
-/// How many changes are remembered: the newest.
+/// Maximum number of remembered changes: the newest.
 const CHANGES: usize = 100;
-/// How often the window's latencies are looked at.
+/// Interval between two evaluations of the window's latencies.
 const LATENCIES_EVERY: Duration = Duration::from_secs(1);
-/// By so much, a slower side is no trouble.
+/// A slower side within this difference is accepted.
 const NO_MATTER: Duration = Duration::from_millis(10);
 
 pub(super) struct Control {
@@ -99,12 +99,12 @@ pub(super) struct Control {
     ramp: Ramp,
     began: Instant,
     stage: Stage,
-    /// How often the stage has changed: what was begun in another one says nothing of this one.
+    /// The number of stage changes: a call that began in an earlier stage does not count for this one.
     epoch: u64,
     window: Window,
-    /// What was found out since `since`.
+    /// The results since `since`.
     lately: Counts,
-    /// When the stage began, or the last trouble in it was seen.
+    /// The start of the stage, or the time of its last failure.
     since: Instant,
     latencies_at: Option<Instant>,
     step_backs: u32,
@@ -139,7 +139,7 @@ impl Control {
         self.epoch
     }
 
-    /// For how long there is the stage, without trouble.
+    /// Returns the time in this stage without failures.
     pub(super) fn lasts(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.since)
     }
@@ -160,7 +160,7 @@ impl Control {
         self.step_back.minimum
     }
 
-    /// Somebody says what the stage is. The ramp may go on from there after its usual time.
+    /// Sets the stage. The ramp can continue from there after its usual time.
     pub(super) fn set(&mut self, now: Instant, stage: Stage) -> Option<StageChange> {
         let stage = stage.sound();
         if stage == self.stage {
@@ -170,7 +170,7 @@ impl Control {
         Some(self.change(now, stage, Reason::Asked))
     }
 
-    /// Begins the stage anew.
+    /// Restarts the stage.
     pub(super) fn restart(&mut self, now: Instant) {
         self.epoch = self.epoch.saturating_add(1);
         self.window.clear();
@@ -179,7 +179,7 @@ impl Control {
         self.latencies_at = None;
     }
 
-    /// Takes the next step if it is time to.
+    /// Takes the next step if its time has come.
     pub(super) fn climb(&mut self, now: Instant) -> Option<StageChange> {
         let after = self.ramp.after?;
         let is_time = self.lasts(now) >= after && self.not_before.is_none_or(|then| now >= then);
@@ -191,7 +191,7 @@ impl Control {
         Some(self.change(now, stage, Reason::NoTrouble))
     }
 
-    /// Notes what was found out of a call that was begun in this epoch, and goes back if it has to.
+    /// Records the result of a call that began in this epoch, and rolls back if necessary.
     pub(super) fn note(
         &mut self,
         now: Instant,
@@ -206,7 +206,7 @@ impl Control {
         self.lately.note(observation);
         let trouble = self.trouble(now, false)?;
         let Some(stage) = self.back() else {
-            // Nothing is served by the new side: the time without trouble begins anew.
+            // The new side serves nothing: the time without failures restarts.
             self.since = now;
             self.lately.clear();
             return None;
@@ -216,13 +216,13 @@ impl Control {
         Some(self.change(now, stage, trouble))
     }
 
-    /// Whether there are enough results in this stage to judge by.
+    /// Returns whether this stage has enough results for a decision.
     pub(super) fn is_enough(&self) -> bool {
         let compared = self.stage.share() == 0.0 || self.lately.compared >= self.step_back.minimum;
         compared && self.lately.new.all >= self.step_back.minimum
     }
 
-    /// The step after this stage, if there is one.
+    /// Returns the step after this stage, if there is one.
     pub(super) fn next_percent(&self) -> Option<f64> {
         match self.stage {
             Stage::Mirror { .. } => self.ramp.next(0.0),
@@ -231,12 +231,12 @@ impl Control {
         }
     }
 
-    /// What keeps the stage from going on: what is wrong in the window, or in all of the stage.
+    /// Returns the obstacles to advancing the stage: failures in the window, or in the whole stage.
     pub(super) fn doubt(&mut self, now: Instant) -> Option<Reason> {
         self.trouble(now, true).or_else(|| self.step_back.judge(&self.lately))
     }
 
-    /// What is wrong in the window. Unless they are wanted, latencies are looked at once a second.
+    /// Returns the failures in the window. Unless requested, latencies are evaluated once a second.
     fn trouble(&mut self, now: Instant, latencies: bool) -> Option<Reason> {
         let due = self
             .latencies_at
@@ -270,7 +270,7 @@ impl Control {
 }
 
 impl StepBack {
-    /// Which threshold is passed, if one is.
+    /// Returns the exceeded threshold, if any.
     fn judge(&self, counts: &Counts) -> Option<Reason> {
         let (old, new) = (counts.old.rate(), counts.new.rate());
         if counts.new.all >= self.minimum && self.error_rate.is_some_and(|most| new - old > most) {

@@ -1,4 +1,4 @@
-//! One place where two answers differ.
+//! One difference between two results.
 
 use std::fmt;
 
@@ -6,27 +6,27 @@ use serde::Serialize;
 
 use crate::sanitize;
 
-/// A place where the answers of the two sides differ.
+/// A location at which the results of the two sides differ.
 ///
-/// It carries no value unless [`Rules::keep_values`](super::Rules::keep_values) says so; the names of
-/// properties are in its path.
+/// It carries no value unless [`Rules::keep_values`](super::Rules::keep_values) is set; its path contains the
+/// names of properties.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[non_exhaustive]
 pub struct Difference {
-    /// The JSON path, such as `$.labels[0].name`, cut to 200 characters; indices are those of the side
-    /// that has the item, and of the old one if both have. `$` if a side failed.
+    /// The JSON path, such as `$.labels[0].name`, truncated to 200 characters. Indices are those of the side
+    /// that has the item, and of the old one if both have it. `$` if a side failed.
     pub path: String,
     /// The same with `[*]` for each index.
     pub pattern: String,
-    /// What sort it is.
+    /// The kind of the difference.
     pub kind: DifferenceKind,
-    /// What the old side has, as JSON cut to 200 characters, if values are kept; how it failed.
+    /// The value of the old side, as JSON truncated to 200 characters, if values are kept; or its failure.
     pub old: Option<String>,
-    /// What the new side has, likewise.
+    /// The value of the new side, likewise.
     pub new: Option<String>,
 }
 
-/// The sorts of [`Difference`].
+/// The kinds of [`Difference`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -35,20 +35,20 @@ pub enum DifferenceKind {
     OnlyInOld,
     /// Only the new side has the property or item.
     OnlyInNew,
-    /// The values are of two types, such as a number and a string.
+    /// The values have two types, such as a number and a string.
     Type,
-    /// The values are of one type and not equal.
+    /// The values have the same type and are not equal.
     Value,
-    /// The old side failed, and the new one answered.
+    /// The old side failed, and the new one succeeded.
     OldFailed,
-    /// The new side failed, and the old one answered.
+    /// The new side failed, and the old one succeeded.
     NewFailed,
     /// Both failed, in different ways.
     FailedDifferently,
 }
 
 impl DifferenceKind {
-    /// The kind as text, such as `only-in-old`.
+    /// Returns the kind as text, such as `only-in-old`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -82,10 +82,10 @@ impl fmt::Display for Difference {
     }
 }
 
-/// The longest text that is kept of a path, a value or a failure.
+/// Maximum length of a stored path, value or failure.
 const LONGEST: usize = 200;
 
-/// A text as far as it is kept.
+/// Truncates a text.
 pub(super) fn cut(text: String) -> String {
     sanitize::text(&text, LONGEST).into_owned()
 }

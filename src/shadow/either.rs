@@ -1,10 +1,10 @@
-//! Answers of two types.
+//! Results of two types.
 
 use serde::Serialize;
 
-/// The answer of one side or the other, where both are of types that are not worth making one.
+/// The result of one side or the other, if both have types that are not worth unifying.
 ///
-/// As JSON it is the answer alone, so that two of them are compared as such.
+/// It serializes as the result alone, so that two of them are compared as such.
 ///
 /// ```
 /// use octowire::shadow::Either;
@@ -16,8 +16,8 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(untagged)]
 pub enum Either<Old, New> {
-    /// The old side's.
+    /// The result of the old side.
     Old(Old),
-    /// The new side's.
+    /// The result of the new side.
     New(New),
 }

@@ -1,4 +1,4 @@
-//! How calls fail.
+//! Failures of calls.
 
 use std::any::{Any, TypeId};
 use std::borrow::Cow;
@@ -9,9 +9,9 @@ use std::sync::Arc;
 use super::difference::cut;
 use crate::error::{Error, ErrorKind};
 
-/// How a call failed, as far as it matters for comparing: two failures of one name are the same.
+/// The failure of a call, for comparisons: two failures with the same name are equal.
 ///
-/// It is kept and shown: it should carry no secret.
+/// It is kept and shown, so it must not contain a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Failure {
     name: Cow<'static, str>,
@@ -19,27 +19,27 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure of the side, such as a timeout, of this name, which is cut to 200 characters. It counts
-    /// for the rate of errors.
+    /// Creates a failure of the side, such as a timeout, with this name, which is truncated to 200
+    /// characters. It counts towards the error rate.
     #[must_use]
     pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
         Self { name: Cow::Owned(cut(name.into().into_owned())), answer: false }
     }
 
-    /// An error that is an answer, such as 404: it is compared, and neither counts for the rate of
-    /// errors nor leads to a fallback.
+    /// Creates an error that is a valid result, such as 404: it is compared, and neither counts towards the
+    /// error rate nor causes a fallback.
     #[must_use]
     pub fn answer(name: impl Into<Cow<'static, str>>) -> Self {
         Self { answer: true, ..Self::new(name) }
     }
 
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether it is an answer.
+    /// Returns whether it is a valid result.
     #[must_use]
     pub fn is_answer(&self) -> bool {
         self.answer
@@ -52,7 +52,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// What 4xx says of the call rather than of the side: not who may call, nor how often.
+/// The 4xx statuses that describe the call instead of the side: not those about access or frequency.
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         match (error.kind(), error.status()) {
@@ -67,7 +67,7 @@ impl From<&Error> for Failure {
     }
 }
 
-/// How errors of which type are read.
+/// The conversions by error type.
 #[derive(Clone)]
 pub(super) struct Failures(HashMap<TypeId, Arc<Read>>);
 

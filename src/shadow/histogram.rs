@@ -1,11 +1,11 @@
-//! Latencies in a bounded space.
+//! Latencies in bounded memory.
 
 use std::time::Duration;
 
-/// How often which latency occurred, in buckets that are a sixteenth of a power of two wide: what is
-/// read from it is within 3.2 % of what was recorded, and it takes 2 KB however much is recorded.
+/// Counts latencies in buckets with a width of a sixteenth of a power of two. Results are within 3.2 % of the
+/// recorded values, and the memory is 2 KB for any number of values.
 ///
-/// Latencies are microseconds up to 19 hours; what is longer counts as that.
+/// Latencies are in microseconds, up to 19 hours; longer ones count as 19 hours.
 #[derive(Clone, Debug)]
 pub(super) struct Histogram {
     counts: Box<[u32]>,
@@ -13,10 +13,10 @@ pub(super) struct Histogram {
     longest: u64,
 }
 
-/// A power of two has so many buckets: 2 to the fourth.
+/// The number of buckets per power of two: 2 to the fourth.
 const PARTS_LOG: u32 = 4;
 const PARTS: usize = 1 << PARTS_LOG;
-/// The longest latency, 2 to this of microseconds.
+/// The longest latency, as a power of two of microseconds.
 const MOST_LOG: u32 = 36;
 const BUCKETS: usize = PARTS + (MOST_LOG - PARTS_LOG) as usize * PARTS;
 
@@ -36,7 +36,7 @@ impl Histogram {
         }
     }
 
-    /// Adds what another one has.
+    /// Adds the counts of another histogram.
     pub(super) fn add(&mut self, other: &Self) {
         for (count, more) in self.counts.iter_mut().zip(&other.counts) {
             *count = count.saturating_add(*more);
@@ -52,7 +52,7 @@ impl Histogram {
         }
     }
 
-    /// The latency that this share of all, from 0 to 1, does not exceed; `None` if there is none.
+    /// Returns the latency that this share of all, from 0 to 1, does not exceed; `None` if there is none.
     pub(super) fn quantile(&self, share: f64) -> Option<Duration> {
         let wanted = (share.clamp(0.0, 1.0) * self.total as f64).ceil().max(1.0) as u64;
         let mut seen = 0_u64;
@@ -80,13 +80,13 @@ fn bucket(micros: u64) -> usize {
         return micros as usize;
     }
     let power = micros.ilog2();
-    // At least 0: what is smaller is above.
+    // At least 0: smaller values were handled above.
     let shift = power.saturating_sub(PARTS_LOG);
     let part = (micros.wrapping_shr(shift) as usize).saturating_sub(PARTS);
     (shift.saturating_add(1) as usize).saturating_mul(PARTS).saturating_add(part)
 }
 
-/// The middle of a bucket.
+/// Returns the middle of a bucket.
 fn middle(bucket: usize) -> u64 {
     if bucket < PARTS {
         return bucket as u64;
@@ -107,7 +107,7 @@ mod tests {
             let micros = 1.07_f64.powi(exponent) as u64;
             let mut histogram = Histogram::default();
             histogram.record(Duration::from_micros(micros));
-            // The longest would hide what the bucket says.
+            // The longest latency would hide the value of the bucket.
             histogram.record(Duration::from_secs(60 * 60 * 18));
             let read = histogram.quantile(0.5).unwrap().as_micros() as f64;
             assert!((read / micros as f64 - 1.0).abs() <= 0.032, "{micros} is read as {read}");

@@ -1,4 +1,4 @@
-//! The side that does not serve, in a task of its own.
+//! The non-serving side, in its own task.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -22,14 +22,14 @@ use super::shared::{About, Core};
 use super::stage::Side;
 use super::view::{Seen, View};
 
-/// What a side said, and how long it took.
+/// The result of a side, and its latency.
 pub(super) struct Said {
     pub(super) answer: Result<Seen, Failure>,
     pub(super) latency: Duration,
 }
 
-/// Begins to mirror a call. What the side that serves says is sent to what is returned, or `None` if it
-/// can not be compared; dropped, it ends the mirror.
+/// Starts to mirror a call. Send the result of the serving side to the returned sender, or `None` if it
+/// cannot be compared; dropping the sender ends the mirror.
 pub(super) fn begin<T, E, V>(
     core: &Arc<Core>,
     about: &About,
@@ -55,7 +55,7 @@ where
     let mirror = Mirror { core: Arc::clone(core), about: about.clone(), side };
     let task = async move {
         mirror.run(start, view, first).await;
-        // What it holds is bounded until here.
+        // Up to here, its memory is bounded.
         drop(permit);
     };
     runtime.spawn(task.instrument(span));
@@ -65,7 +65,7 @@ where
 struct Mirror {
     core: Arc<Core>,
     about: About,
-    /// Which one runs here.
+    /// The side that runs here.
     side: Side,
 }
 
@@ -77,7 +77,7 @@ impl Mirror {
         V: View<T>,
     {
         let second = self.second(start, view);
-        // If nobody waits for the call any more, the mirror ends as well.
+        // If the caller has dropped the call, the mirror ends as well.
         let (second, first) = match select(pin!(second), first).await {
             Either::Left((second, first)) => (second, first.await.ok()),
             Either::Right((Ok(first), second)) => (second.await, Some(first)),
@@ -93,7 +93,7 @@ impl Mirror {
         }
     }
 
-    /// Calls the side; `None` if there is nothing to compare, since making a view of the answer has
+    /// Calls the side. Returns `None` if there is nothing to compare, since deriving a view of the result
     /// panicked.
     async fn second<T, E, V>(&self, start: Start<T, E>, view: V) -> Option<Said>
     where
@@ -125,11 +125,11 @@ impl Mirror {
         let latencies =
             (old.answer.is_ok() && new.answer.is_ok()).then_some((old.latency, new.latency));
         let rules = self.core.rules(&self.about.operation);
-        // Large answers take milliseconds, for which no other task should wait.
+        // Large results take milliseconds, which would delay other tasks.
         let compare = move || differences(&rules, old.answer, new.answer);
         match tokio::task::spawn_blocking(compare).await {
             Ok(Some(differences)) => self.core.compared(&self.about, differences, latencies),
-            // It is no JSON, or has panicked.
+            // It is not JSON, or the conversion panicked.
             Ok(None) | Err(_) => self.core.uncompared(&self.about),
         }
     }

@@ -7,11 +7,11 @@ use std::fmt::Write;
 pub(super) enum Step<'a> {
     Key(&'a str),
     Index(usize),
-    /// The place in a list whose order says nothing: only `[*]` means it.
+    /// Any index of an unordered list: only `[*]` matches it.
     Item(usize),
 }
 
-/// What a path is held against.
+/// The input of a match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pattern(Vec<Token>);
 
@@ -19,9 +19,9 @@ pub(super) struct Pattern(Vec<Token>);
 enum Token {
     Key(String),
     Index(usize),
-    /// A property whose name begins and ends so.
+    /// A property whose name has this beginning and end.
     Between(String, String),
-    /// One step, whichever.
+    /// Exactly one step, of any kind.
     Any,
     /// Any number of steps.
     Deep,
@@ -29,7 +29,7 @@ enum Token {
 
 impl Pattern {
     /// # Errors
-    /// What is wrong with it.
+    /// The defect of the pattern.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let Some(mut rest) = text.strip_prefix('$') else {
             return Err("a pattern begins with $".to_owned());
@@ -53,9 +53,9 @@ impl Pattern {
         Ok(Self(tokens))
     }
 
-    /// Whether it means this place.
+    /// Returns whether the pattern matches this location.
     pub(super) fn matches(&self, path: &[Step<'_>]) -> bool {
-        // As for `*` in the names of files: only the last `..` can be what has to take more.
+        // As with `*` in file names, only the last `..` can need to match more steps.
         let (mut token, mut step) = (0, 0);
         let mut retry = None;
         loop {
@@ -98,7 +98,7 @@ impl Token {
     }
 }
 
-/// Reads `name`, `na*me` or `*`, and gives what follows.
+/// Reads `name`, `na*me` or `*`, and returns the rest.
 fn name<'a>(text: &'a str, tokens: &mut Vec<Token>) -> Result<&'a str, String> {
     let end = text.find(['.', '[']).unwrap_or(text.len());
     let (name, rest) = text.split_at(end);
@@ -112,7 +112,7 @@ fn name<'a>(text: &'a str, tokens: &mut Vec<Token>) -> Result<&'a str, String> {
     Ok(rest)
 }
 
-/// Reads `*]`, `3]` or `"a name"]`, and gives what follows.
+/// Reads `*]`, `3]` or `"a name"]`, and returns the rest.
 fn bracket<'a>(text: &'a str, tokens: &mut Vec<Token>) -> Result<&'a str, String> {
     if text.starts_with('"') {
         let mut values = serde_json::Deserializer::from_str(text).into_iter::<String>();
@@ -134,11 +134,11 @@ fn bracket<'a>(text: &'a str, tokens: &mut Vec<Token>) -> Result<&'a str, String
     Ok(rest)
 }
 
-/// Writes a path as a pattern is written; `starred` has `[*]` for each index.
+/// Writes a path in pattern notation; `starred` has `[*]` for each index.
 pub(super) fn show(path: &[Step<'_>], starred: bool) -> String {
     let mut text = String::from("$");
     for step in path {
-        // A string takes whatever is written.
+        // Writing to a string cannot fail.
         let _ = match step {
             Step::Index(_) | Step::Item(_) if starred => write!(text, "[*]"),
             Step::Index(index) | Step::Item(index) => write!(text, "[{index}]"),

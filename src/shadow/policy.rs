@@ -1,8 +1,8 @@
-//! What a user may decide about mirroring, stepping back and going on.
+//! Settings for mirroring, rollbacks and the rollout.
 
 use std::time::Duration;
 
-/// How the side that does not serve is called.
+/// How the non-serving side is called.
 ///
 /// ```
 /// use std::time::Duration;
@@ -26,15 +26,14 @@ pub struct Mirroring {
     pub(super) serve_within: Option<Duration>,
 }
 
-/// When the new side is no longer trusted with what it serves.
+/// When the new side no longer serves.
 ///
-/// All of it is looked at whenever a result comes, over a sliding window and all operations; the
-/// latencies once a second. With the result that passes a threshold the stage goes back, before the call
-/// that it belongs to returns: the next call is served accordingly. What a mirror finds is a result once
-/// it is compared, at most [`Mirroring::timeout`] after the served call ended, and the time it takes to
-/// compare.
+/// All thresholds are evaluated with each result, over a sliding window and all operations; the latencies
+/// once a second. The result that exceeds a threshold rolls the stage back before its call returns, so the
+/// next call is served accordingly. A mirrored call has a result once it is compared: at most
+/// [`Mirroring::timeout`] after the served call ended, plus the time of the comparison.
 ///
-/// After going back, the window begins anew, and what was begun before counts for the report alone.
+/// After a rollback, the window restarts, and calls that began before count only for the report.
 ///
 /// ```
 /// use std::time::Duration;
@@ -54,14 +53,14 @@ pub struct StepBack {
     pub(super) one_step: bool,
 }
 
-/// The steps in which keys are shifted, and whether it goes on by itself.
+/// The steps in which keys are shifted, and whether the stage advances automatically.
 ///
-/// By itself, a stage goes on to the next step when it has lasted so [long](Self::after) without
-/// trouble, enough was compared in it ([`StepBack::minimum`]; if nothing is mirrored, the results of the
-/// new side count), and all of that is within the thresholds. It begins in
-/// [`Stage::Mirror`](super::Stage::Mirror) and ends at the last step:
-/// [`Stage::Done`](super::Stage::Done) is for you to say. It is looked at when a call begins or the stage
-/// is asked for, so that no task runs for it.
+/// An automatic stage advances to the next step when it has lasted for this [time](Self::after) without
+/// failures, has enough comparisons ([`StepBack::minimum`]; if nothing is mirrored, the results of the new
+/// side count), and all of them are within the thresholds. It starts in
+/// [`Stage::Mirror`](super::Stage::Mirror) and ends at the last step: [`Stage::Done`](super::Stage::Done) is
+/// always set by the application. The stage is evaluated when a call begins or the stage is read, so no task
+/// runs for it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -95,32 +94,32 @@ impl Default for Mirroring {
 }
 
 impl Mirroring {
-    /// How long a mirrored call may take; 10 seconds by default, an hour at most. What takes longer is
-    /// ended, and counts as failed.
+    /// Sets the timeout of a mirrored call; 10 seconds by default, an hour at most. A call that takes longer
+    /// is ended, and counts as failed.
     pub fn timeout(mut self, time: Duration) -> Self {
         self.timeout = time.min(HOUR);
         self
     }
 
-    /// How many calls are mirrored or compared at a time; 16 by default, from 1 to 1,000. What is too
-    /// much is not mirrored, and counted. As many answers of both sides are in memory at most.
+    /// Sets the maximum number of calls that are mirrored or compared concurrently; 16 by default, from 1 to
+    /// 1,000. Further calls are not mirrored, but counted. The same number bounds the results of both sides
+    /// in memory.
     pub fn concurrency(mut self, calls: usize) -> Self {
         self.concurrency = calls.clamp(1, 1_000);
         self
     }
 
-    /// Whether the old side is asked if the new one serves a read and fails; on by default. The caller
-    /// gets what the old one says then. It is no fallback if the failure is an
-    /// [answer](super::Failure::answer), such as 404, and there is none for writes and in
-    /// [`Stage::Done`](super::Stage::Done).
+    /// Sets whether the old side is called if the new one serves a read and fails; on by default. The caller
+    /// then gets the result of the old one. There is no fallback if the failure is a [valid
+    /// result](super::Failure::answer), such as 404, for writes, and in [`Stage::Done`](super::Stage::Done).
     pub fn fallback(mut self, fallback: bool) -> Self {
         self.fallback = fallback;
         self
     }
 
-    /// How long the new side may take to serve a read before it counts as failed and the old one is
-    /// asked; by default as long as it likes, since clients have time limits of their own. It holds only
-    /// where there is a [fallback](Self::fallback), and needs a tokio runtime with a clock.
+    /// Sets the timeout of the new side for serving a read, after which it counts as failed and the old one
+    /// is called; none by default, since clients have their own timeouts. It applies only if there is a
+    /// [fallback](Self::fallback), and needs a tokio runtime with a clock.
     pub fn serve_within(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.serve_within = time.into();
         self
@@ -141,54 +140,55 @@ impl Default for StepBack {
 }
 
 impl StepBack {
-    /// It never goes back by itself.
+    /// Disables automatic rollbacks.
     pub fn off() -> Self {
         Self { error_rate: None, mismatch_rate: None, latency_ratio: None, ..Self::default() }
     }
 
-    /// How long a result counts; 5 minutes by default, from a second to a day. It is kept in ten parts,
-    /// so that a result may count for up to a tenth less.
+    /// Sets how long a result counts; 5 minutes by default, from a second to a day. The window has ten
+    /// buckets, so a result can expire up to a tenth earlier.
     pub fn window(mut self, time: Duration) -> Self {
         self.window = time.clamp(Duration::from_secs(1), DAY);
         self
     }
 
-    /// How many results a rate needs to say anything; 100 by default, at least 1. The rate of errors
-    /// needs as many results of the new side, the others as many comparisons. A window in which fewer come
-    /// says nothing: choose both by your traffic.
+    /// Sets the minimum number of results for a rate; 100 by default, at least 1. The error rate needs this
+    /// number of results of the new side, the other rates this number of comparisons. A window with fewer
+    /// results has no effect: choose both according to your traffic.
     pub fn minimum(mut self, results: u64) -> Self {
         self.minimum = results.max(1);
         self
     }
 
-    /// How much higher the share of calls that fail may be on the new side than on the old one, from 0
-    /// to 1; 0.01 by default, a percentage point. If the old side is not called, its share is 0. `None`
-    /// does not look at it.
+    /// Sets by how much the failure rate of the new side can exceed that of the old one, from 0 to 1; 0.01 by
+    /// default, one percentage point. If the old side is not called, its rate is 0. `None` disables the
+    /// check.
     ///
-    /// An [answer](super::Failure::answer), such as 404, is no failure; timeouts, panics, and calls that
-    /// their caller gives up are.
+    /// A [valid result](super::Failure::answer), such as 404, is not a failure; timeouts, panics, and calls
+    /// that their caller gives up are failures.
     pub fn error_rate(mut self, share: impl Into<Option<f64>>) -> Self {
         self.error_rate = share.into().map(|share| finite(share, 0.0).clamp(0.0, 1.0));
         self
     }
 
-    /// The share of comparisons that may find a difference, from 0 to 1; 0.01 by default. `None` does
-    /// not look at it.
+    /// Sets the share of comparisons that can find a difference, from 0 to 1; 0.01 by default. `None`
+    /// disables the check.
     pub fn mismatch_rate(mut self, share: impl Into<Option<f64>>) -> Self {
         self.mismatch_rate = share.into().map(|share| finite(share, 0.0).clamp(0.0, 1.0));
         self
     }
 
-    /// How many times the old side's 95th percentile the new one's may be, of the calls that both
-    /// answered, at least 1; 2 by default. Up to 10 ms more are no matter. `None` does not look at it.
+    /// Sets the maximum ratio of the new side's 95th percentile latency to the old one's, for calls in which
+    /// both succeeded, at least 1; 2 by default. Up to 10 ms more are always accepted. `None` disables the
+    /// check.
     pub fn latency_ratio(mut self, ratio: impl Into<Option<f64>>) -> Self {
         self.latency_ratio = ratio.into().map(|ratio| finite(ratio, 1.0).max(1.0));
         self
     }
 
-    /// Goes back by one step of the [`Ramp`], and from its first one to mirroring. By default it goes
-    /// back to mirroring at once, so that nobody is served by a side that is known to be wrong. The share
-    /// that is mirrored stays as it is: if it is 0, the new side is not called any more.
+    /// Rolls back by one step of the [`Ramp`], and from its first step to mirroring. By default, the stage
+    /// rolls back to mirroring immediately, so that the faulty side serves no call. The mirrored share does
+    /// not change: if it is 0, the new side is no longer called.
     pub fn by_one_step(mut self) -> Self {
         self.one_step = true;
         self
@@ -196,20 +196,20 @@ impl StepBack {
 }
 
 impl Default for Ramp {
-    /// The steps 1, 5, 25, 50 and 100 %, and none of them by itself.
+    /// Returns the steps 1, 5, 25, 50 and 100 %, none of them automatic.
     fn default() -> Self {
         Self { steps: vec![1.0, 5.0, 25.0, 50.0, 100.0], after: None, again: HOUR }
     }
 }
 
 impl Ramp {
-    /// The same steps, each by itself after so long without trouble.
+    /// Returns the same steps, each automatic after this time without failures.
     pub fn after(time: Duration) -> Self {
         Self { after: Some(time), ..Self::default() }
     }
 
-    /// The steps in percent, in any order; at most 100 of them. 1, 5, 25, 50 and 100 by default. What is
-    /// not above 0 and up to 100 is left out.
+    /// Sets the steps in percent, in any order; at most 100 of them. 1, 5, 25, 50 and 100 by default. Values
+    /// outside of 0 (exclusive) to 100 are dropped.
     pub fn steps(mut self, percents: impl IntoIterator<Item = f64>) -> Self {
         let sound = |percent: &f64| *percent > 0.0 && *percent <= 100.0;
         self.steps = percents.into_iter().filter(sound).take(MOST_STEPS).collect();
@@ -217,8 +217,8 @@ impl Ramp {
         self
     }
 
-    /// How long it does not go on by itself after it went back; an hour by default. Each time doubles
-    /// it, up to a day.
+    /// Sets how long the stage does not advance automatically after a rollback; an hour by default. Each
+    /// rollback doubles it, up to a day.
     pub fn again_after(mut self, time: Duration) -> Self {
         self.again = time.min(DAY);
         self
@@ -232,7 +232,7 @@ impl Ramp {
         self.steps.iter().copied().rev().find(|step| *step < percent)
     }
 
-    /// How long it does not go on after it went back so many times.
+    /// The time without automatic advances after this number of rollbacks.
     pub(super) fn pause(&self, step_backs: u32) -> Duration {
         let doubled = 1_u32.checked_shl(step_backs.saturating_sub(1)).unwrap_or(u32::MAX);
         self.again.saturating_mul(doubled).min(DAY)

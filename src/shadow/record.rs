@@ -1,4 +1,4 @@
-//! What is known of each operation.
+//! The records of each operation.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -11,14 +11,14 @@ use super::failure::Failure;
 use super::histogram::Histogram;
 use super::stage::Side;
 
-/// How a call has ended.
+/// The outcome of a call.
 #[derive(Clone, Debug)]
 pub(super) enum Ended {
     Answered,
     Failed(Failure),
     TimedOut,
     Panicked,
-    /// Whoever made it has dropped it.
+    /// The caller dropped the call.
     Abandoned,
 }
 
@@ -32,7 +32,7 @@ impl Ended {
     }
 }
 
-/// In what part a side was called.
+/// The role in which a side was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Served { write: bool },
@@ -40,7 +40,7 @@ pub(super) enum Part {
     Mirrored,
 }
 
-/// Why a call was not mirrored that should have been.
+/// The reason why a call was not mirrored although its share was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Skip {
     Full,
@@ -53,10 +53,10 @@ pub(super) struct Records {
     operations: HashMap<Cow<'static, str>, Record>,
 }
 
-/// How many operations are told apart: a name that has a number in it would be a new one each time.
+/// Maximum number of distinct operations: a name that contains a number would be a new one each time.
 const OPERATIONS: usize = 200;
 const OTHERS: &str = "(others)";
-/// How many places are told apart for each operation; the newest difference of each is kept.
+/// Maximum number of distinct locations for each operation; the newest difference of each is kept.
 const SAMPLES: usize = 100;
 
 impl Records {

@@ -1,4 +1,4 @@
-//! What was found out.
+//! The findings of a shadow.
 
 use std::time::Duration;
 
@@ -14,28 +14,28 @@ use super::verdict::{Verdict, verdict};
 
 mod table;
 
-/// What a [`Shadow`](super::Shadow) has found out since it was made.
+/// The findings of a [`Shadow`](super::Shadow) since it was created.
 ///
-/// Its [`Display`](std::fmt::Display) is a table for people, [`to_json`](Self::to_json) is for programs. It
-/// carries no values of answers unless [`Rules::keep_values`](super::Rules::keep_values) says so.
+/// Its [`Display`](std::fmt::Display) is a readable table, [`to_json`](Self::to_json) is for programs. It
+/// carries no values of results unless [`Rules::keep_values`](super::Rules::keep_values) is set.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Report {
-    /// The stage now.
+    /// The current stage.
     pub stage: Stage,
-    /// For how long there is a shadow.
+    /// The age of the shadow.
     pub age: Duration,
-    /// By the names of the operations. The 201st and those after it are together `(others)`.
+    /// The findings by operation name. The 201st and further ones are combined as `(others)`.
     pub operations: Vec<OperationReport>,
-    /// How the stage has changed: the last 100 times.
+    /// The last 100 changes of the stage.
     pub changes: Vec<StageChange>,
     /// Whether the old side is still needed.
     pub old_use: OldUse,
-    /// What is to be done next.
+    /// The next step.
     pub verdict: Verdict,
 }
 
-/// What was found out of an operation.
+/// The findings for one operation.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct OperationReport {
@@ -45,40 +45,40 @@ pub struct OperationReport {
     pub old: SideReport,
     /// The new side.
     pub new: SideReport,
-    /// The calls that were compared.
+    /// The number of compared calls.
     pub compared: u64,
-    /// Those of them that differ.
+    /// The number of those that differ.
     pub mismatched: u64,
-    /// The calls that both sides ran and that could not be compared: an answer was no JSON.
+    /// The calls that both sides ran and that could not be compared: a result was not JSON.
     pub uncompared: u64,
-    /// The calls that the new side failed to serve, and the old one was asked for.
+    /// The calls that the new side failed to serve, and that fell back to the old one.
     pub fallbacks: u64,
-    /// Those of them that the old one answered.
+    /// The number of those that the old side served successfully.
     pub saved: u64,
-    /// The calls that were not mirrored, though their share was.
+    /// The calls that were not mirrored although their share was.
     pub skipped: Skipped,
-    /// Where answers differ: at most 100 places.
+    /// The locations of differences: at most 100.
     pub differences: Vec<DifferenceReport>,
-    /// The differences at other places, when 100 were known.
+    /// The number of differences at other locations, once 100 are known.
     pub differences_left_out: u64,
 }
 
-/// What one side of an operation did. Latencies are within 3.2 %, of the calls that ended by themselves,
-/// timeouts among them.
+/// The calls of one side of an operation. Latencies are within 3.2 %, for calls that ended by themselves,
+/// including timeouts.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SideReport {
-    /// The calls that it served, fallbacks among them.
+    /// The calls that it served, including fallbacks.
     pub served: u64,
-    /// The writes among them.
+    /// The number of writes among them.
     pub writes: u64,
-    /// The calls that it ran beside the other side.
+    /// The calls that it ran in addition to the other side.
     pub mirrored: u64,
-    /// The calls that ended with an error that is an [answer](super::Failure::answer).
+    /// The calls that ended with an error that is a [valid result](super::Failure::answer).
     pub answered_with_error: u64,
     /// The calls that failed.
     pub failed: u64,
-    /// The calls that took longer than they may.
+    /// The calls that exceeded their timeout.
     pub timed_out: u64,
     /// The calls that panicked.
     pub panicked: u64,
@@ -90,15 +90,15 @@ pub struct SideReport {
     pub p95: Option<Duration>,
     /// The 99th percentile.
     pub p99: Option<Duration>,
-    /// The longest.
+    /// The longest latency.
     pub longest: Option<Duration>,
 }
 
-/// Why calls were not mirrored.
+/// The reasons why calls were not mirrored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Skipped {
-    /// As many were mirrored as [may](super::Mirroring::concurrency).
+    /// The [maximum number](super::Mirroring::concurrency) of calls was already mirrored.
     pub full: u64,
     /// The caller gave the call up.
     pub abandoned: u64,
@@ -106,33 +106,33 @@ pub struct Skipped {
     pub no_runtime: u64,
 }
 
-/// A place where answers differ, whatever the indices in its path.
+/// A location at which results differ, independent of the indices in its path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DifferenceReport {
-    /// How often.
+    /// The number of occurrences.
     pub count: u64,
     /// The newest one.
     pub newest: Difference,
 }
 
-/// How much this shadow uses the old side, to know when it can be removed. In a fleet, each process has
-/// one of its own.
+/// The use of the old side by this shadow, which shows when the old side can be removed. In a fleet, each
+/// process has its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OldUse {
-    /// The calls that it served, fallbacks among them.
+    /// The calls that it served, including fallbacks.
     pub served: u64,
-    /// The writes among them.
+    /// The number of writes among them.
     pub writes: u64,
-    /// The calls that it ran beside the new side.
+    /// The calls that it ran in addition to the new side.
     pub mirrored: u64,
-    /// How long ago it was last called; `None` if it was not.
+    /// The time since its last call; `None` if it was not called.
     pub unused_for: Option<Duration>,
 }
 
 impl Report {
-    /// The report as JSON, with times in milliseconds and without the words of the table.
+    /// Returns the report as JSON, with times in milliseconds and without the texts of the table.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let changes = self.changes.iter().map(|change| {
@@ -164,7 +164,7 @@ impl Report {
 }
 
 fn millis(time: Duration) -> Value {
-    // Microseconds are what is measured.
+    // The measured unit is microseconds.
     json!((time.as_secs_f64() * 1e6).round() / 1e3)
 }
 

@@ -1,4 +1,4 @@
-//! What a user may decide about comparing.
+//! The rules of a comparison.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use super::difference::Difference;
 use super::pattern::{Pattern, Step};
 use crate::error::{Error, ErrorKind, Result};
 
-/// How two answers are compared, as JSON. Without rules, they have to be equal; `1` and `1.0` are.
+/// The rules for comparing two results as JSON. Without rules, they have to be equal; `1` and `1.0` are
+/// equal.
 ///
 /// ```
 /// use std::time::Duration;
@@ -33,22 +34,21 @@ use crate::error::{Error, ErrorKind, Result};
 ///
 /// # Patterns
 ///
-/// A rule holds where its pattern means the whole path of a value:
+/// A rule applies where its pattern matches the whole path of a value:
 ///
 /// | pattern | means |
 /// |---|---|
-/// | `$` | the answer itself |
+/// | `$` | the result itself |
 /// | `.name`, `["any name"]` | a property; the second as a JSON string |
-/// | `.*_url` | a property whose name begins and ends so; one `*` in a name |
+/// | `.*_url` | a property whose name has this beginning and end; one `*` in a name |
 /// | `[3]` | an item of a list, from 0 |
 /// | `[*]`, `.*` | any item or property |
-/// | `..name`, `..*`, `..["any name"]`, `..[3]` | the same at any depth, also right here |
+/// | `..name`, `..*`, `..["any name"]`, `..[3]` | the same at any depth, including the current one |
 ///
-/// So `$.items[*].updated_at` is that property of each item, and `$..node_id` every `node_id`. In a
-/// list whose order says nothing, `[3]` means nothing. If several rules mean a place, the first of each
-/// kind holds there.
+/// So `$.items[*].updated_at` is that property of each item, and `$..node_id` is every `node_id`. In an
+/// unordered list, `[3]` matches nothing. If several rules match a location, the first of each kind applies.
 ///
-/// A pattern that can not be read is remembered, and is the error of what takes the rules.
+/// An invalid pattern is stored, and is the error of the function that takes the rules.
 #[derive(Clone, Debug)]
 #[must_use = "it does nothing before it is given to a shadow"]
 pub struct Rules {
@@ -62,7 +62,7 @@ pub struct Rules {
     refused: Option<String>,
 }
 
-/// How the items of a list without order find each other.
+/// How items of unordered lists are paired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Order {
     /// They are equal.
@@ -78,7 +78,7 @@ enum Absent {
     Empty,
 }
 
-/// What holds at one place.
+/// The rules that apply at one location.
 #[derive(Default)]
 pub(super) struct At<'r> {
     pub(super) order: Option<&'r Order>,
@@ -105,7 +105,7 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// Leaves out what is there, on either side and whether or not the other side has it.
+    /// Ignores the value at the location, on either side, even if only one side has it.
     pub fn ignore(mut self, pattern: &str) -> Self {
         if let Some(pattern) = self.read(pattern) {
             self.ignored.push(pattern);
@@ -113,7 +113,7 @@ impl Rules {
         self
     }
 
-    /// The order of the lists there says nothing: each item needs an equal one, as often as it occurs.
+    /// Ignores the order of the list at the location: each item needs an equal one, the same number of times.
     pub fn unordered(mut self, pattern: &str) -> Self {
         if let Some(pattern) = self.read(pattern) {
             self.orders.push((pattern, Order::Whole));
@@ -121,9 +121,9 @@ impl Rules {
         self
     }
 
-    /// The same, and items are told apart by a property such as `id`, so that it is said what differs
-    /// within an item rather than that there is no equal one. Items of the same value are taken in an
-    /// order of their own; those without the property are of the same one.
+    /// Ignores the order of the list at the location, and pairs items by a property such as `id`, so that
+    /// differences within an item are reported instead of missing items. Items with the same value are paired
+    /// in a canonical order; items without the property count as having the same value.
     pub fn unordered_by(mut self, pattern: &str, property: &str) -> Self {
         if let Some(pattern) = self.read(pattern) {
             self.orders.push((pattern, Order::By(property.to_owned())));
@@ -131,8 +131,9 @@ impl Rules {
         self
     }
 
-    /// Times there, as text of [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339), may be so far apart;
-    /// with [`Duration::ZERO`] they may be written differently. What is no time is compared as ever.
+    /// Allows times at the location, as text of [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339), to differ
+    /// by this duration; with [`Duration::ZERO`], only the notation can differ. Values that are not times are
+    /// compared as usual.
     pub fn times_within(mut self, pattern: &str, tolerance: Duration) -> Self {
         if let Some(pattern) = self.read(pattern) {
             self.times.push((pattern, tolerance));
@@ -140,7 +141,7 @@ impl Rules {
         self
     }
 
-    /// A number there is equal to the text that it is written as: `7` and `"7"`.
+    /// Treats a number at the location as equal to its text: `7` and `"7"`.
     pub fn numbers_as_text(mut self, pattern: &str) -> Self {
         if let Some(pattern) = self.read(pattern) {
             self.numbers.push(pattern);
@@ -148,7 +149,7 @@ impl Rules {
         self
     }
 
-    /// A property that is `null` is as one that is not there, everywhere.
+    /// Treats a property that is `null` as absent, everywhere.
     pub fn null_is_absent(mut self) -> Self {
         if self.absent < Absent::Null {
             self.absent = Absent::Null;
@@ -156,39 +157,38 @@ impl Rules {
         self
     }
 
-    /// A property that is `null` or an empty list is as one that is not there, everywhere: this library
-    /// reads lists so.
+    /// Treats a property that is `null` or an empty list as absent, everywhere, as this library reads lists.
     pub fn empty_is_absent(mut self) -> Self {
         self.absent = Absent::Empty;
         self
     }
 
-    /// How many differences of one comparison are told; 64 by default, from 1 to 1,000. Comparing ends
-    /// there.
+    /// Sets the maximum number of reported differences of one comparison; 64 by default, from 1 to 1,000. The
+    /// comparison ends there.
     pub fn limit(mut self, differences: usize) -> Self {
         self.limit = differences.clamp(1, MOST);
         self
     }
 
-    /// Differences carry the values, cut to 200 characters. Off by default: a difference is a path and
-    /// a kind, and answers may hold secrets.
+    /// Includes the values in differences, truncated to 200 characters. Off by default: a difference is a
+    /// path and a kind, since results can contain secrets.
     pub fn keep_values(mut self) -> Self {
         self.values = true;
         self
     }
 
-    /// Compares two answers, and gives what differs: in the order of the old one, and what only the
-    /// new one has behind it. What is nested deeper than 128 is not looked at.
+    /// Compares two results, and returns the differences: in the order of the old result, followed by parts
+    /// that only the new one has. Values that are nested deeper than 128 levels are not compared.
     ///
     /// # Errors
-    /// If a pattern can not be read: [`Configuration`](ErrorKind::Configuration).
+    /// If a pattern is invalid: [`Configuration`](ErrorKind::Configuration).
     pub fn compare(&self, old: &Value, new: &Value) -> Result<Vec<Difference>> {
         self.check()?;
         Ok(compare::compare(self, old, new))
     }
 
     /// # Errors
-    /// The first pattern that can not be read.
+    /// The first invalid pattern.
     pub(super) fn check(&self) -> Result<()> {
         match &self.refused {
             None => Ok(()),
@@ -212,7 +212,7 @@ impl Rules {
         }
     }
 
-    /// Whether a property of this value is as one that is not there.
+    /// Returns whether a property with this value counts as absent.
     pub(super) fn is_absent(&self, value: &Value) -> bool {
         match value {
             Value::Null => self.absent >= Absent::Null,

@@ -1,4 +1,4 @@
-//! What all calls of a shadow share.
+//! The state that all calls of a shadow share.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -26,7 +26,7 @@ pub(super) struct Core {
     state: Mutex<State>,
 }
 
-/// What the builder was told, and stays.
+/// The settings of the builder, which do not change.
 pub(super) struct Settings {
     pub(super) mirroring: Mirroring,
     pub(super) failures: Failures,
@@ -43,18 +43,18 @@ pub(super) struct State {
     pub(super) records: Records,
 }
 
-/// How a call goes.
+/// The plan of a call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
     pub(super) serves: Side,
-    /// Whether the other side is to run it as well.
+    /// Whether the other side runs it as well.
     pub(super) mirrored: bool,
-    /// Whether the old side is asked if the new one fails.
+    /// Whether the old side is called if the new one fails.
     pub(super) fallback: bool,
     pub(super) epoch: u64,
 }
 
-/// What a result is a result of.
+/// The context of a result.
 #[derive(Clone, Debug)]
 pub(super) struct About {
     pub(super) operation: Cow<'static, str>,
@@ -94,7 +94,7 @@ impl Core {
         Place::of_key(&self.settings.salt, key)
     }
 
-    /// What has no key is served by chance.
+    /// A call without a key is served by a random side.
     pub(super) fn plan(&self, place: Option<Place>, write: bool) -> Plan {
         let (stage, epoch, change) = {
             let control = &mut self.state().control;
@@ -109,7 +109,7 @@ impl Core {
         Plan { serves, mirrored: self.chance.is(stage.share()), fallback, epoch }
     }
 
-    /// A call of a side has ended.
+    /// Records that a call of a side ended.
     pub(super) fn ended(
         &self,
         about: &About,
@@ -126,7 +126,7 @@ impl Core {
             if part == Part::Fallback {
                 record.fallbacks = record.fallbacks.saturating_add(1);
                 record.saved = record.saved.saturating_add(u64::from(!ended.is_failure()));
-                // Only calls that went wrong come here: they would make the old side look bad.
+                // Only failed calls reach this: they would distort the old side's rate.
                 None
             } else {
                 let failed = ended.is_failure();
@@ -136,7 +136,7 @@ impl Core {
         self.announce(change);
     }
 
-    /// The two sides of a call were compared.
+    /// Records a comparison of the two sides of a call.
     pub(super) fn compared(
         &self,
         about: &About,
@@ -181,7 +181,7 @@ impl Core {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells of a change, without the lock.
+    /// Reports a change, without holding the lock.
     fn announce(&self, change: Option<StageChange>) {
         let Some(change) = change else { return };
         let StageChange { from, to, reason, .. } = &change;

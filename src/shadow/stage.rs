@@ -12,14 +12,14 @@ use sha2::{Digest, Sha256};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Side {
-    /// What is moved away from.
+    /// The legacy side.
     Old,
-    /// What is moved to.
+    /// The new side.
     New,
 }
 
 impl Side {
-    /// The other side.
+    /// Returns the other side.
     #[must_use]
     pub fn other(self) -> Self {
         match self {
@@ -38,10 +38,10 @@ impl fmt::Display for Side {
     }
 }
 
-/// How far a migration is.
+/// The progress of a migration.
 ///
-/// A `share` is the part of the reads that the side which does not serve runs as well, from 0 to 1.
-/// Each mirrored read costs GitHub's rate limit once more, if both sides are the same identity.
+/// A `share` is the part of the reads that the non-serving side runs as well, from 0 to 1. Each mirrored read
+/// costs GitHub's rate limit twice, if both sides have the same identity.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Stage {
@@ -50,22 +50,22 @@ pub enum Stage {
     Off,
     /// The old side serves, and the new one is compared with it.
     Mirror {
-        /// The share of reads that is mirrored.
+        /// The share of reads that are mirrored.
         share: f64,
     },
     /// The new side serves some of the keys, and the old one the others.
     Shift {
-        /// How many percent of all keys the new side serves, from 0 to 100, in steps of a hundredth.
+        /// The percentage of all keys that the new side serves, from 0 to 100, in steps of a hundredth.
         percent: f64,
-        /// The share of reads that is mirrored, on the side that does not serve.
+        /// The share of reads that are mirrored, on the non-serving side.
         share: f64,
     },
-    /// The new side serves, and the old one is not called: not if the new one fails, either.
+    /// The new side serves, and the old one is not called, even if the new one fails.
     Done,
 }
 
 impl Stage {
-    /// The stage with what is out of its range put into it.
+    /// Returns the stage with out-of-range values clamped.
     pub(super) fn sound(self) -> Self {
         let within = |number: f64, most: f64| {
             if number.is_finite() { number.clamp(0.0, most) } else { 0.0 }
@@ -86,7 +86,7 @@ impl Stage {
         }
     }
 
-    /// Which side serves what has this place.
+    /// Returns the side that serves this position.
     pub(super) fn serves(self, place: Place) -> Side {
         let new = match self {
             Self::Off | Self::Mirror { .. } => false,
@@ -115,18 +115,18 @@ fn percent(share: f64) -> f64 {
     (share * 10_000.0).round() / 100.0
 }
 
-/// Where something stands in the order in which keys are shifted, from 0 to 9,999. A key keeps its
-/// place, so that raising the percentage moves none of them back.
+/// The position of a key in the order of shifting, from 0 to 9,999. It is constant, so raising the percentage
+/// moves no key back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place(u16);
 
 const PLACES: u64 = 10_000;
 
 impl Place {
-    /// The same in every process, version and architecture.
+    /// Stable across processes, versions and architectures.
     pub(super) fn of_key(salt: &str, key: &[u8]) -> Self {
         let mut hash = Sha256::new();
-        // With its length, so that no salt and key are as another salt and key.
+        // With its length, so that different pairs of salt and key never coincide.
         hash.update((salt.len() as u64).to_be_bytes());
         hash.update(salt);
         hash.update(key);
@@ -141,7 +141,7 @@ impl Place {
     }
 }
 
-/// Decides by chance, cheaply and without a lock.
+/// Returns a random number, cheaply and without a lock.
 #[derive(Debug)]
 pub(super) struct Chance(AtomicU64);
 
@@ -150,12 +150,12 @@ impl Chance {
         Self(AtomicU64::new(RandomState::new().hash_one(0_u8)))
     }
 
-    /// Whether something happens that happens in this share of all cases.
+    /// Returns true with this probability.
     pub(super) fn is(&self, share: f64) -> bool {
         share >= 1.0 || (self.next() as f64) < share * u64::MAX as f64
     }
 
-    /// The place of what has no key.
+    /// The position of a call without a key.
     pub(super) fn place(&self) -> Place {
         Place::at(self.next())
     }

@@ -1,4 +1,4 @@
-//! What is to be done next.
+//! The next step of a migration.
 
 use std::fmt;
 
@@ -7,26 +7,26 @@ use tokio::time::Instant;
 use super::control::Control;
 use super::stage::Stage;
 
-/// What is to be done next, and why. It goes by what was found out in this stage, since it began or
-/// since the last trouble, by the thresholds of the [`StepBack`](super::StepBack).
+/// The next step, and its reasons. It is based on the results of this stage, since its start or its last
+/// failure, and the thresholds of the [`StepBack`](super::StepBack).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Verdict {
-    /// What is to be done.
+    /// The next step.
     pub decision: Decision,
-    /// Why, in words.
+    /// The reasons, in words.
     pub reasons: Vec<String>,
 }
 
-/// What is to be done next.
+/// The next step of a migration.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Decision {
-    /// Begin: nothing is compared yet.
+    /// Start mirroring: nothing is compared yet.
     Mirror,
-    /// Wait for more results, or mend what differs or fails: the reasons say which.
+    /// Wait for more results, or correct the mismatches or failures that the reasons name.
     Wait,
-    /// Shift so many percent of the keys.
+    /// Shift this percentage of the keys.
     Shift {
         /// The next step of the [`Ramp`](super::Ramp).
         percent: f64,

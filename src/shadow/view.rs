@@ -1,4 +1,4 @@
-//! What of an answer is compared.
+//! The compared part of a result.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use super::stage::Side;
 
-/// The whole answer, as JSON: what is compared by default.
+/// The whole result, as JSON: the default.
 #[derive(Clone, Copy, Debug)]
 pub struct Whole;
 
-/// What a function makes of an answer: [`Call::view`](super::Call::view).
+/// The value that a function derives from a result: [`Call::view`](super::Call::view).
 pub struct By<F>(pub(super) Arc<F>);
 
 impl<F> Clone for By<F> {
@@ -26,7 +26,7 @@ impl<F> std::fmt::Debug for By<F> {
     }
 }
 
-/// An answer that becomes JSON when it is compared; an answer may refuse to.
+/// A result that is converted into JSON when it is compared; the conversion can fail.
 pub(super) type Seen = Box<dyn FnOnce() -> serde_json::Result<Value> + Send>;
 
 pub(super) use sealed::View;
@@ -34,14 +34,14 @@ pub(super) use sealed::View;
 mod sealed {
     use super::{Seen, Side};
 
-    /// What is kept of an answer for comparing.
+    /// The part of a result that is kept for the comparison.
     pub trait View<T>: Clone + Send + Sync + 'static {
-        /// It is called on the caller's path, so that it does as little as it can.
+        /// Called on the caller's path, so it does as little as possible.
         fn seen(&self, side: Side, answer: &T) -> Seen;
     }
 }
 
-/// A clone on the caller's path; JSON is made of it where it is compared.
+/// A clone on the caller's path; it is converted into JSON where it is compared.
 impl<T: Clone + Serialize + Send + 'static> View<T> for Whole {
     fn seen(&self, _: Side, answer: &T) -> Seen {
         let answer = answer.clone();

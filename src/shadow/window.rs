@@ -1,4 +1,4 @@
-//! What the two sides did lately.
+//! Recent results of the two sides.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use tokio::time::Instant;
 use super::histogram::Histogram;
 use super::stage::Side;
 
-/// One thing that was found out.
+/// One result.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Observation {
-    /// A call of a side has ended.
+    /// A call of a side ended.
     Result { side: Side, failed: bool },
-    /// The two sides of a call were compared. The latencies are there if both answered.
+    /// The two sides of a call were compared. The latencies are present if both succeeded.
     Compared { equal: bool, latencies: Option<(Duration, Duration)> },
 }
 
-/// How often what was found out.
+/// The counts of results.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counts {
     pub(super) old: Results,
@@ -98,7 +98,7 @@ fn share(part: u64, of: u64) -> f64 {
     part as f64 / of.max(1) as f64
 }
 
-/// The counts of a sliding window. It takes some 50 KB.
+/// The counts of a sliding window. It takes about 50 KB.
 #[derive(Debug)]
 pub(super) struct Window {
     origin: Instant,
@@ -128,7 +128,7 @@ impl Window {
         }
     }
 
-    /// What the window has; the latencies only if asked for, since they take microseconds.
+    /// Returns the content of the window; the latencies only on request, since they take microseconds.
     pub(super) fn sum(&mut self, now: Instant, latencies: bool) -> &Counts {
         self.move_to(now);
         self.sum.clear();
@@ -145,7 +145,7 @@ impl Window {
         self.parts.iter_mut().for_each(Counts::clear);
     }
 
-    /// Empties the parts that have become too old. Time that goes back changes nothing.
+    /// Empties the buckets that are too old. A clock that goes back has no effect.
     fn move_to(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.origin).as_nanos();
         let current =
@@ -160,7 +160,7 @@ impl Window {
     }
 }
 
-/// The place of a part in the ring.
+/// Returns the index of a bucket in the ring.
 fn slot(part: u64) -> usize {
     // The remainder is smaller than the ring.
     part.checked_rem(PARTS as u64).unwrap_or_default() as usize

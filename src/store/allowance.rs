@@ -1,4 +1,4 @@
-//! How long one attempt of a call may still wait for its store.
+//! How long one attempt of a call can still wait for its store.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,20 +7,20 @@ use tokio::time::Instant;
 
 use crate::clock::after;
 
-/// The time that one attempt of a call may still wait for stores, whatever it asks of them: waits that
-/// overlap count once. Clones are the same allowance.
+/// The time that one attempt of a call can still wait for stores, for all its operations: concurrent waits count once.
+/// Clones share the allowance.
 #[derive(Clone, Debug)]
 pub(crate) struct WaitAllowance(Arc<Mutex<Waits>>);
 
 #[derive(Debug)]
 struct Waits {
-    /// What each attempt has.
+    /// The allowance of each attempt.
     total: Duration,
     left: Duration,
-    /// The waits at the moment, and since when there are any.
+    /// The number of current waits, and the time at which the first one began.
     running: u32,
     since: Instant,
-    /// Until when waits were charged.
+    /// The time up to which waits were charged.
     charged: Instant,
 }
 
@@ -36,19 +36,19 @@ impl WaitAllowance {
         Self(Arc::new(Mutex::new(waits)))
     }
 
-    /// Another attempt of the call begins: it has all of the time again.
+    /// Resets the allowance for another attempt of the call.
     pub(crate) fn renew(&self) {
         let mut waits = self.waits();
         waits.left = waits.total;
         waits.charged = Instant::now();
     }
 
-    /// Counts a wait that is over.
+    /// Charges a wait that has ended.
     pub(crate) fn charge(&self, from: Instant, to: Instant) {
         self.waits().charge(from, to);
     }
 
-    /// When nothing is left if a wait that began then goes on.
+    /// Returns when the allowance is used up if a wait that began then continues.
     pub(crate) fn end_of(&self, from: Instant) -> Instant {
         let waits = self.waits();
         let from = if waits.running > 0 { from.min(waits.since) } else { from };
@@ -66,7 +66,7 @@ impl WaitAllowance {
         Wait(self.clone())
     }
 
-    /// The time that is left at this moment.
+    /// Returns the remaining time.
     pub(crate) fn left(&self) -> Duration {
         let waits = self.waits();
         match waits.running {
@@ -116,7 +116,7 @@ mod tests {
         tokio::time::advance(10 * MS).await;
         assert_eq!(allowance.left(), 20 * MS);
         drop(second);
-        // Time in which nothing waits does not count.
+        // Time in which no caller waits does not count.
         tokio::time::advance(100 * MS).await;
         assert_eq!(allowance.left(), 20 * MS);
         let _third = allowance.begin();
@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(allowance.end_of(start), start + 50 * MS);
         let beside = allowance.begin();
         tokio::time::advance(10 * MS).await;
-        // It goes on since the other one began.
+        // The wait has lasted since the other one began.
         assert_eq!(allowance.end_of(Instant::now()), start + 50 * MS);
         drop(beside);
         tokio::time::advance(10 * MS).await;

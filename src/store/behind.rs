@@ -14,9 +14,9 @@ use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 use tracing::instrument::WithSubscriber;
 
-/// Does what can be done at once, and the rest in a task: a store in memory has it when this returns.
+/// Polls the work once, and continues it in a task: a store in memory has finished when this returns.
 ///
-/// Without a runtime, the rest is not done.
+/// Without a runtime, unfinished work is dropped.
 pub(crate) fn continue_behind(work: impl Future<Output = ()> + Send + 'static) {
     let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(work);
     // The task registers its own waker when it polls.
@@ -26,7 +26,7 @@ pub(crate) fn continue_behind(work: impl Future<Output = ()> + Send + 'static) {
     }
 }
 
-/// Tasks that work behind calls, for the end of a process to wait for.
+/// Tasks in the background, for which the end of a process can wait.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
     ids: Mutex<TaskIds>,
@@ -35,13 +35,13 @@ pub(crate) struct Tasks {
 
 #[derive(Debug, Default)]
 struct TaskIds {
-    /// The id of the task that began last.
+    /// The id of the latest task.
     last: u64,
     running: BTreeSet<u64>,
 }
 
 impl Tasks {
-    /// Continues some work behind the call, as [`continue_behind`] does.
+    /// Continues some work in the background, as [`continue_behind`] does.
     pub(crate) fn continue_behind(
         self: &Arc<Self>,
         work: impl Future<Output = ()> + Send + 'static,
@@ -53,7 +53,7 @@ impl Tasks {
         });
     }
 
-    /// Waits until the tasks that run now have ended, for so long at most. Returns whether they have.
+    /// Waits until the current tasks have ended, for at most this time. Returns whether they have.
     pub(crate) async fn wait(&self, patience: Duration) -> bool {
         let until = Instant::now() + patience;
         let last = self.ids().last;
@@ -74,7 +74,7 @@ impl Tasks {
     }
 }
 
-/// A task that runs, until it is dropped.
+/// A running task, until this is dropped.
 #[derive(Debug)]
 struct Running {
     tasks: Arc<Tasks>,
@@ -101,10 +101,10 @@ impl Drop for Running {
 
 /// The longest time that a drop waits for the store, if other threads drive the connection.
 const DROP_PATIENCE: Duration = Duration::from_millis(500);
-/// The same on a runtime of one thread, which stands still meanwhile.
+/// The longest time that a drop waits on a single-threaded runtime, which makes no progress meanwhile.
 const DROP_PATIENCE_ALONE: Duration = Duration::from_millis(100);
 
-/// Finishes some work within the drop of a client: a short program ends here. Without a runtime, nothing is done.
+/// Finishes some work within the drop of a client: a short program ends here. Without a runtime, this has no effect.
 pub(crate) fn finish_in_drop(work: impl Future<Output = ()> + Send + 'static) {
     let Ok(runtime) = Handle::try_current() else { return };
     let mut work = Box::pin(work);
@@ -112,11 +112,11 @@ pub(crate) fn finish_in_drop(work: impl Future<Output = ()> + Send + 'static) {
         return;
     }
     let patience = match runtime.metrics().num_workers() {
-        // Whatever its flavor is, it may be this very thread.
+        // Whatever its flavor, its one worker can be this thread.
         1 => DROP_PATIENCE_ALONE,
         _ => DROP_PATIENCE,
     };
-    // A thread of its own may wait, whatever runtime this is and wherever in it.
+    // A separate thread can block, whatever the runtime and the place of this call.
     let (end, ended) = std::sync::mpsc::channel();
     let (give_up, given_up) = tokio::sync::oneshot::channel::<()>();
     let waits = move || {
@@ -126,7 +126,7 @@ pub(crate) fn finish_in_drop(work: impl Future<Output = ()> + Send + 'static) {
     if std::thread::Builder::new().name("octowire-close".to_owned()).spawn(waits).is_ok() {
         let _ = ended.recv_timeout(patience);
     }
-    // The thread ends with this, whatever the store does.
+    // The drop ends the thread, whatever the store does.
     drop(give_up);
 }
 

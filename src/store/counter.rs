@@ -1,10 +1,10 @@
-//! Sums that clients add to, as stores keep them: decimal text, and within bounds.
+//! Sums to which clients add, in the form that stores keep: decimal text, and within bounds.
 
-/// The largest sum, and the smallest with a minus: what a number in a script of Redis is exact to.
-/// No budget has a larger limit.
+/// The largest sum, and, negated, the smallest: up to it, numbers in Redis scripts are exact. No budget has a larger
+/// limit.
 pub(super) const MAX_SUM: i64 = 1 << 53;
 
-/// Reads a sum; `None` if it is none that [`add`] or [`spend`] can have written.
+/// Parses a sum; `None` if [`add`] or [`spend`] cannot have written it.
 pub(super) fn read(held: &[u8]) -> Option<i64> {
     let sum = std::str::from_utf8(held).ok()?.parse::<i64>().ok()?;
     let canonical = sum.to_string().as_bytes() == held;
@@ -15,8 +15,8 @@ pub(super) fn add(sum: i64, amount: i64) -> i64 {
     sum.saturating_add(amount).clamp(-MAX_SUM, MAX_SUM)
 }
 
-/// Adds what is owed, and one more unless the sum would be above `most`. A sum below zero has lost what
-/// was spent before: it gives nothing to spend.
+/// Adds the owed amount, and one more unless the sum would exceed `most`. A sum below zero has lost earlier spending:
+/// it permits no spending.
 pub(super) fn spend(sum: i64, owed: i64, most: i64) -> (i64, bool) {
     let sum = add(sum.max(0), owed);
     let goes = sum < most;
@@ -57,7 +57,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is added, the sum can be read again, and no spending goes above the limit.
+        /// Whatever is added, the sum can be read again, and no spending exceeds the limit.
         #[test]
         fn sums_stay_within_bounds(
             sum in -MAX_SUM..=MAX_SUM,

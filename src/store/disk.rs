@@ -1,4 +1,4 @@
-//! A store for the processes of a machine, which outlives them.
+//! A store for the processes of a machine, which persists across their restarts.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -29,30 +29,30 @@ use folder::{Folder, Found, OWN, Unreadable, ValueKind, after, now};
 use lock::{LOCK_WAIT, Lock, with_lock};
 use value::Value;
 
-/// A [store](Store) in a folder: for the next run of a program, and for processes of one machine,
-/// which may use it at the same time.
+/// A [store](Store) in a folder: for the next run of a program, and for processes of one machine, which can use it at
+/// the same time.
 ///
-/// Each value is a file, which is written beside its place and then moved there: whenever a process
-/// ends, or is ended, values are whole, or not there. One that is damaged is not there either.
+/// Each value is a file, which is written to a draft and then moved to its place: whenever a process ends, a value is
+/// whole or absent. A damaged value is absent.
 ///
-/// It is bounded, by 1 GiB unless [`with_max_bytes`](Self::with_max_bytes) says otherwise: when
-/// a process has written a 16th of that, it removes what is over, and then what was not used for
-/// longest. It keeps to a folder `octowire-store` in the one that is given.
+/// The store is bounded, by 1 GiB unless [`with_max_bytes`](Self::with_max_bytes) sets another bound. When a process
+/// has written a 16th of that, it removes expired values, and then the least recently used ones. The store uses only a
+/// folder `octowire-store` in the given one.
 ///
-/// Values are not encrypted. On Unix, only the user of the process can read them. If other users can
-/// write to the folder `octowire-store`, that is repaired, with a warning, and so is a value that a group can
-/// read or write, as volumes of a pod become when they are mounted again. If `octowire-store` belongs to another
-/// user or is a link, it is refused. The folder that it is in is refused if everyone can write to it.
-/// Volumes of containers, such as the `emptyDir` of a pod, are used with a warning.
+/// Values are not encrypted. On Unix, only the user of the process can read them. If other users can write to the
+/// folder `octowire-store`, the store repairs its mode, with a warning. The same applies to a value that a group can
+/// read or write, as volumes of a pod become when they are mounted again. If `octowire-store` belongs to another user
+/// or is a link, the store rejects it. The parent folder is rejected if all users can write to it. Volumes of
+/// containers, such as the `emptyDir` of a pod, are used with a warning.
 ///
-/// A value that belongs to another user, that everyone can write to, that is a link or has a second name (a hard
-/// link), or is not a regular file, is not believed: a warning says so, and the next write replaces it. If the file
-/// system does not show the real owners and modes, see
+/// The store does not trust a value that belongs to another user, that all users can write to, that is a link or has a
+/// second name (a hard link), or that is not a regular file: it logs a warning, and the next write replaces the value.
+/// If the file system does not show the real owners and modes, see
 /// [`trust_file_permissions`](DiskBuilder::trust_file_permissions).
 ///
-/// It has to be on a file system that knows locks and renames: a local one, not every network one. What changes
-/// the store waits up to a second for its lock, as when another process is stopped while it holds the lock or
-/// another call of the same runtime is not polled, and is an error then. Reads need no lock.
+/// The file system has to support locks and renames: all local ones do, but not every network file system. A change of
+/// the store waits up to a second for its lock, such as when another process is stopped while it holds the lock or
+/// another call of the same runtime is not polled, and then fails. Reads need no lock.
 ///
 /// ```no_run
 /// # fn example() -> octowire::Result<()> {
@@ -79,20 +79,20 @@ pub struct DiskBuilder {
 }
 
 const MAX_BYTES: u64 = 1024 * 1024 * 1024;
-/// As long as GitHub's longest window, and an hour more.
+/// The longest window of GitHub, and an hour more.
 const LEDGER_TTL: Duration = Duration::from_secs(2 * 60 * 60);
 
 impl Disk {
-    /// The store in this folder, which is made if it is not there.
+    /// Opens the store in this folder, which is created if it does not exist.
     ///
     /// # Errors
-    /// If the folder can not be made or written to: of the kind
+    /// If the folder cannot be created or written to: of the kind
     /// [`Configuration`](crate::ErrorKind::Configuration).
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self> {
         Self::builder(folder).open()
     }
 
-    /// The same with another bound, in bytes.
+    /// Opens the store with another bound, in bytes.
     ///
     /// # Errors
     /// As for [`open`](Self::open).
@@ -106,7 +106,7 @@ impl Disk {
         DiskBuilder { folder, max_bytes: MAX_BYTES, permissions: Permissions::Checked }
     }
 
-    /// Does something with the folder, where it may block.
+    /// Runs an action on the folder in a task that can block.
     fn run<'a, T: Send + 'static>(
         &self,
         act: impl FnOnce(&Folder) -> io::Result<T> + Send + 'static,
@@ -114,7 +114,7 @@ impl Disk {
         self.run_on_value(move |folder| act(folder).map(Ok))
     }
 
-    /// The same for what an unreadable value can stand in the way of.
+    /// Runs an action that an unreadable value can prevent.
     fn run_on_value<'a, T: Send + 'static>(
         &self,
         act: impl FnOnce(&Folder) -> io::Result<Result<T>> + Send + 'static,
@@ -129,7 +129,7 @@ impl Disk {
         })
     }
 
-    /// Does something with the folder while it is locked.
+    /// Runs an action on the folder while it is locked.
     fn run_locked<'a, T: Send + 'static>(
         &self,
         act: impl FnOnce(&Folder, &Lock) -> io::Result<T> + Send + 'static,
@@ -137,7 +137,7 @@ impl Disk {
         self.run_locked_on_value(move |folder, lock| act(folder, lock).map(Ok))
     }
 
-    /// The same for what an unreadable value can stand in the way of.
+    /// Runs an action, while the folder is locked, that an unreadable value can prevent.
     fn run_locked_on_value<'a, T: Send + 'static>(
         &self,
         act: impl FnOnce(&Folder, &Lock) -> io::Result<Result<T>> + Send + 'static,
@@ -150,7 +150,7 @@ impl Disk {
         })
     }
 
-    /// Changes a sum, unless it cannot be read. `change` gives the new sum, and the result.
+    /// Changes a sum, unless it cannot be read. `change` returns the new sum, and the result.
     fn change_sum<'a, T: Send + 'static>(
         &self,
         key: &str,
@@ -185,7 +185,7 @@ fn failed(error: &io::Error) -> Error {
     Error::new(ErrorKind::Store, message).with_advice(advice).with_retryable(true)
 }
 
-/// Has room made in a task, for which no caller waits.
+/// Removes values in a task, for which no caller waits.
 fn make_room_if_due(folder: Arc<Folder>) {
     if folder.is_due() {
         spawn_blocking(move || {
@@ -198,21 +198,21 @@ fn make_room_if_due(folder: Arc<Folder>) {
 }
 
 impl DiskBuilder {
-    /// Sets how many bytes the store has at most; 1 GiB by default.
+    /// Sets the maximum size of the store in bytes; 1 GiB by default.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// Sets whether files and folders are used whoever owns them and whatever their modes are; `false` by
-    /// default.
+    /// Sets whether files and folders are used whatever their owners and modes are; `false` by default.
     ///
     /// This is for file systems that do not show the real owners and modes: CIFS mounts of mode 0777, and NFS with
-    /// `root_squash`. Other users who can write to the folder then decide what calls receive from a cache,
-    /// unless it has an [`integrity_key`](crate::cache::Cache::integrity_key), and what is left of limits. Modes are
-    /// not repaired, so that users who can read the files see what is cached. A warning says so once.
-    /// Links in place of files are refused all the same. Files are created with the mode 0600: a process with another
-    /// user id, as pods on OpenShift can get with each start, cannot open them on file systems with real owners.
+    /// `root_squash`. Other users who can write to the folder then determine the responses that calls receive from a
+    /// cache, unless it has an [`integrity_key`](crate::cache::Cache::integrity_key), and the remaining quota of
+    /// limits. Modes are not repaired, so that users who can read the files can read the cached responses. The store
+    /// logs one warning. Links in place of files are still rejected. Files are created with the mode 0600: a process
+    /// with another user id, as pods on OpenShift can get with each start, cannot open them on file systems with real
+    /// owners.
     pub fn trust_file_permissions(mut self, trusted: bool) -> Self {
         self.permissions = Permissions::trusted(trusted);
         self
@@ -224,14 +224,14 @@ impl DiskBuilder {
     /// As for [`Disk::open`].
     pub fn open(self) -> Result<Disk> {
         let Self { folder, max_bytes, permissions } = self;
-        // A folder of its own: what else is there is nobody's business here.
+        // A separate folder: the store does not touch other files in the given one.
         let path = folder.join(OWN);
         warn_if_trusted(&path, permissions);
         let folder = Folder {
             given: folder,
             max_bytes,
             permissions,
-            // What is there counts from the beginning.
+            // The existing content counts as written.
             written: AtomicU64::new(max_bytes),
             clearing: AtomicBool::new(false),
             turn: PerRuntime::default(),
@@ -254,7 +254,7 @@ impl DiskBuilder {
 }
 
 impl Folder {
-    /// The value of a key if it has no more than so many bytes, or the report that there is one that cannot be read.
+    /// Returns the value of a key if it has at most this number of bytes, or the report of a value that cannot be read.
     fn read_within(&self, key: &str, max_bytes: usize) -> io::Result<Result<Option<Bytes>>> {
         let max_bytes = (max_bytes as u64).min(self.max_bytes);
         let found = self.find_within(key, max_bytes, ValueKind::Other)?;
@@ -363,7 +363,7 @@ impl Store for Disk {
             let sum = held.map(|held| held.map(|(sum, _)| sum));
             Ok(sum.map_err(|unreadable| match unreadable {
                 Unreadable::Damaged(problem) => left(&key, problem),
-                // Most such sums never were.
+                // Most such sums never existed.
                 Unreadable::Lost(_) => unreadable.error(),
             }))
         })
@@ -441,7 +441,7 @@ impl Store for Disk {
     }
 }
 
-/// A sum of this time to live, and until when it is: zero, if there is none.
+/// Returns a sum with this TTL, and when it expires: a new sum of zero, if there is none.
 fn sum(found: Found, ttl: Duration) -> std::result::Result<(i64, u64), Unreadable> {
     let begun = || (0, after(ttl));
     match held_sum(found) {
@@ -451,14 +451,14 @@ fn sum(found: Found, ttl: Duration) -> std::result::Result<(i64, u64), Unreadabl
     }
 }
 
-/// A sum that is there, and until when it is.
+/// Returns the stored sum, and when it expires.
 fn held_sum(found: Found) -> std::result::Result<Option<(i64, u64)>, Unreadable> {
     let Some(held) = found? else { return Ok(None) };
     let sum = counter::read(&held.bytes).ok_or(Unreadable::Damaged("not a number"))?;
     Ok(Some((sum, held.until)))
 }
 
-/// Numbers by name; none instead of what cannot be read.
+/// Returns the numbers by name; none if the value cannot be read.
 fn numbers(key: &str, found: Found) -> BTreeMap<String, u64> {
     match found {
         Ok(Some(held)) => tally::read_or_report(key, &held.bytes),

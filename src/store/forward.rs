@@ -1,6 +1,6 @@
-//! Methods of test stores that do as another store does.
+//! Methods of test stores that delegate to another store.
 
-/// All that a store has to have but `get`, as the store does that is its first field.
+/// All required methods of a store except `get`, delegated to the store in the first field.
 macro_rules! forward_all_but_get {
     () => {
         fn put<'a>(

@@ -7,11 +7,11 @@ use super::tally;
 use super::{counter, disk};
 use crate::fuzzing::first_line;
 
-/// A ledger as a store holds it, after a line with a request.
+/// A stored ledger, after a line with a request.
 pub(crate) fn ledger(input: &[u8]) {
     let (request, held) = first_line(input);
     let read = Ledger::read(held);
-    // What other stores read by serde is bounded as well.
+    // Custom stores read ledgers by serde, which has the same bounds.
     let mut ledger = match serde_json::from_slice::<Ledger>(held) {
         Ok(ledger) => ledger,
         Err(_) => read.unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! Bounds what a store that is slow or unavailable costs calls.
+//! Bounds the cost of a slow or unavailable store for calls.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
@@ -14,8 +14,8 @@ use super::{Lease, LeaseRequest, Store, StoreFuture};
 use crate::clock::after;
 use crate::telemetry::meter;
 
-/// A store, and whether it answers. All users of a store in the process share the latter, so that an outage
-/// that one of them has seen is known to the others. The handle is each user's own: it may encrypt, or have another
+/// A store, and whether it is available. All users of a store in the process share the availability, so that an outage
+/// that one of them detects is known to the others. Each user has its own handle, which can encrypt, or have another
 /// prefix.
 #[derive(Debug)]
 pub(crate) struct Guard {
@@ -27,52 +27,51 @@ pub(crate) struct Guard {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Whether it answered when it was asked last.
+    /// Whether the store responded to the last operation.
     answers: bool,
-    /// Since when it fails.
+    /// The start of the current outage.
     down: Option<Instant>,
-    /// When somebody may try again, and the pause that follows if that fails.
+    /// The time of the next probe, and the pause that follows if it fails.
     retry_at: Option<Instant>,
     pause: Duration,
-    /// When the last outage ended: one that follows at once is the same to the pause.
+    /// The end of the last outage: one that follows at once continues the pauses of the last one.
     recovered: Option<Instant>,
     outages: u64,
     warned: Option<Instant>,
 }
 
-/// What came of an operation.
+/// The outcome of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ran<T> {
     Done(T),
-    /// The store was not asked.
+    /// The operation was not sent.
     NotTried,
-    /// It was, and did not answer, or not well: it may have done it.
+    /// The operation was sent, and failed or had no valid response: the store can have performed it.
     Unknown,
-    /// It answered that it did nothing, since the value cannot be read.
+    /// The store responded that it did not perform the operation, since the value cannot be read.
     Unreadable,
 }
 
-/// How the store is that a client shares its state in:
-/// [`Client::store_health`](crate::Client::store_health).
+/// The health of the store in which a client shares its state: [`Client::store_health`](crate::Client::store_health).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreHealth {
-    /// How long it has not answered for; `None` if it does, or was not asked yet.
+    /// How long the store has been unavailable; `None` if it is available, or was not used yet.
     pub down: Option<Duration>,
-    /// How often it stopped answering since the process began to use it.
+    /// The number of outages since the process began to use the store.
     pub outages: u64,
 }
 
 pub(crate) const PATIENCE: Duration = Duration::from_millis(50);
-/// The time for an operation that no call waits for, unless calls have more.
+/// The timeout of an operation that no call waits for, unless calls have more.
 pub(crate) const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(1);
-/// A lease lasts for half a second from its request.
+/// A lease is valid for half a second from its request.
 const LEASE_TIMEOUT: Duration = Duration::from_millis(400);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// A store that comes and goes is told of once in this time.
+/// The shortest time between two warnings about a store.
 const BETWEEN_WARNINGS: Duration = Duration::from_secs(10);
-/// What is read to find out whether a store answers again.
+/// The key that a probe reads.
 const PROBE_KEY: &str = "probe";
 
 impl Guard {
@@ -80,15 +79,15 @@ impl Guard {
         Self { store, timeout, state: Arc::default() }
     }
 
-    /// Returns a guard of this handle, which shares what the process knows of the store with this timeout.
+    /// Returns a guard of this handle, which shares the availability of the store in the process for this timeout.
     pub(crate) fn shared(store: Arc<dyn Store>, timeout: Duration) -> Arc<Self> {
-        /// By the identity of the store, and by the timeout: what one of them is too slow for is
-        /// fast enough for another.
+        /// By the identity of the store, and by the timeout: a store that is too slow for one timeout can be fast
+        /// enough for another.
         type States = HashMap<(usize, Duration), Weak<Mutex<State>>>;
         static STATES: LazyLock<Mutex<States>> = LazyLock::new(Mutex::default);
         let identity = store.identity().unwrap_or_else(|| Arc::as_ptr(&store).addr());
         let mut states = STATES.lock().unwrap_or_else(PoisonError::into_inner);
-        // An identity is an address, which belongs to another store once its guards are gone.
+        // An identity is an address, which another store can have once its guards are dropped.
         states.retain(|_, state| state.strong_count() > 0);
         let state = match states.get(&(identity, timeout)).and_then(Weak::upgrade) {
             Some(state) => state,
@@ -101,34 +100,35 @@ impl Guard {
         Arc::new(Self { state, ..Self::new(store, timeout) })
     }
 
-    /// The longest time that a call waits for all that it asks of the store.
+    /// Returns the longest time that a call waits for all its operations on the store.
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// The longest time for an operation that no call waits for: never less than calls have.
+    /// Returns the timeout of an operation that no call waits for: at least that of calls.
     pub(crate) fn background_timeout(&self) -> Duration {
         BACKGROUND_TIMEOUT.max(self.timeout)
     }
 
-    /// The longest time that calls wait for quota: what comes later is over, or nearly so.
+    /// Returns the longest time that calls wait for a quota lease: a later one has expired, or nearly so.
     pub(crate) fn lease_timeout(&self) -> Duration {
         self.timeout.min(LEASE_TIMEOUT)
     }
 
-    /// Asks for quota. The inner `None` says that the store does not share any, the outer one
-    /// that it is not to be had. Calls wait for it, unless they continue without already.
+    /// Requests a quota lease. The inner `None` means that the store does not share limits, the outer one that no lease
+    /// is available. Calls wait for it, unless they continue without one already.
     ///
-    /// A lease that comes after [`lease_timeout`](Self::lease_timeout) is one: no call has waited for it, and its client
-    /// knows its share of the limits by it. Whether the store answers is judged by the guard's timeout nevertheless.
+    /// A lease that arrives after [`lease_timeout`](Self::lease_timeout) is still used: no call has waited for it, and
+    /// its client learns its share of the limits from it. The guard's timeout still decides whether the store is
+    /// available.
     pub(crate) async fn lease(
         &self,
         key: &str,
         request: &LeaseRequest,
         calls_wait: bool,
     ) -> Option<Option<Lease>> {
-        // A client that has never heard from its ledger does not know its share: it asks, whatever others have
-        // seen.
+        // A client that has never received a lease from its ledger does not know its share: it sends the request,
+        // whatever outage others have detected.
         if request.epoch.is_some() && !self.may_try(calls_wait) {
             return None;
         }
@@ -152,11 +152,11 @@ impl Guard {
         allowance: &WaitAllowance,
     ) -> Option<Vec<crate::error::Result<Option<Bytes>>>> {
         let values = self.run(allowance, |store| store.get_many(keys)).await?;
-        // A store that answers with another number of values answers with nonsense.
+        // A response with another number of values is invalid.
         (values.len() == keys.len()).then_some(values)
     }
 
-    /// Reads a value for a call, within its allowance. One that cannot be read is missing.
+    /// Reads a value for a call, within its allowance. A value that cannot be read counts as missing.
     pub(crate) async fn get(
         &self,
         key: &str,
@@ -169,7 +169,7 @@ impl Guard {
         }
     }
 
-    /// Does something with the store for a call, within its allowance.
+    /// Runs an operation for a call, within its allowance.
     pub(crate) async fn run<'a, T>(
         &'a self,
         allowance: &WaitAllowance,
@@ -178,8 +178,8 @@ impl Guard {
         done(self.try_run(allowance, operation).await)
     }
 
-    /// The same, and says whether the store may have done it nevertheless. If the allowance is used up, it
-    /// is as if the store had no answer, which is no outage.
+    /// Runs an operation, and returns whether the store can have performed it nevertheless. If the allowance is used
+    /// up, the call has no response, but this does not count as an outage.
     pub(crate) async fn try_run<'a, T>(
         &'a self,
         allowance: &WaitAllowance,
@@ -193,8 +193,8 @@ impl Guard {
         self.judge(left, operation(&*self.store)).await
     }
 
-    /// Does something with the store that no call waits for, and says whether the store may have done it
-    /// nevertheless. It has this time, or the guard's timeout if that is longer.
+    /// Runs an operation that no call waits for, and returns whether the store can have performed it nevertheless. The
+    /// timeout is this time, or the guard's timeout if that is longer.
     pub(crate) async fn run_behind<'a, T>(
         &'a self,
         patience: Duration,
@@ -206,9 +206,8 @@ impl Guard {
         self.judge(patience.max(self.timeout), operation(&*self.store)).await
     }
 
-    /// Does something with the store however long that takes, and whatever it did before: for what
-    /// is written last, by a caller that bounds the time itself. No timer is needed, so that it works
-    /// while a runtime ends.
+    /// Runs an operation without a timeout, and whatever the availability: for the last writes, by a caller that bounds
+    /// the time itself. It needs no timer, so that it works while a runtime shuts down.
     pub(crate) async fn run_last<'a, T>(
         &'a self,
         operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
@@ -220,7 +219,8 @@ impl Guard {
         }
     }
 
-    /// Reads what no call waits for, within this time, or the guard's timeout if that is longer. A store that is slow with much is not down.
+    /// Reads a value that no call waits for, within this time, or the guard's timeout if that is longer. A store that
+    /// is slow with a large value is not unavailable.
     pub(crate) async fn read<'a, T>(
         &'a self,
         patience: Duration,
@@ -232,7 +232,7 @@ impl Guard {
         timeout(patience.max(self.timeout), operation(&*self.store)).await.ok()?.ok()
     }
 
-    /// The same, where what cannot be read counts as missing.
+    /// Reads a value; one that cannot be read counts as missing.
     pub(crate) async fn read_or_default<'a, T: Default + 'a>(
         &'a self,
         patience: Duration,
@@ -250,12 +250,12 @@ impl Guard {
         .await
     }
 
-    /// Whether it is known not to answer, and not yet to be asked again.
+    /// Returns whether the store is known to be unavailable and the next probe is not due yet.
     pub(crate) fn is_down(&self) -> bool {
         self.retry_at().is_some_and(|at| at > Instant::now())
     }
 
-    /// When it is worth to ask again; `None` if it answers.
+    /// Returns the time of the next probe; `None` if the store is available.
     pub(crate) fn retry_at(&self) -> Option<Instant> {
         self.state().retry_at
     }
@@ -265,8 +265,8 @@ impl Guard {
         StoreHealth { down: state.down.map(|since| since.elapsed()), outages: state.outages }
     }
 
-    /// Waits for an operation, and takes over what it tells of the store: it does not answer if an
-    /// operation fails, or takes longer than the guard's timeout.
+    /// Waits for an operation, and records the availability: the store is unavailable if an operation fails, or takes
+    /// longer than the guard's timeout.
     async fn judge<T>(&self, patience: Duration, operation: StoreFuture<'_, T>) -> Ran<T> {
         let start = Instant::now();
         self.judged(start, timeout(patience, operation).await)
@@ -275,7 +275,7 @@ impl Guard {
     fn judged<T>(&self, start: Instant, ended: Result<crate::error::Result<T>, Elapsed>) -> Ran<T> {
         let failure = match ended {
             Ok(Ok(value)) => {
-                // One that no call waits for may take longer: no call could have had it.
+                // A background operation can take longer: no call could have had its response.
                 if start.elapsed() <= self.timeout {
                     answered(&mut self.state());
                 }
@@ -288,7 +288,7 @@ impl Guard {
                 return Ran::Unreadable;
             }
             Ok(Err(error)) => error.to_string(),
-            // It was waited for no longer: that says nothing of the store.
+            // The wait ended earlier: this does not show whether the store is available.
             Err(_) if start.elapsed() < self.timeout => return Ran::Unknown,
             Err(_) => format!("no response within {:?}", start.elapsed()),
         };
@@ -296,8 +296,8 @@ impl Guard {
         Ran::Unknown
     }
 
-    /// Whether the store answers, or it is time to find out, which is for one of many to do. No call
-    /// waits for that: a task finds out for it.
+    /// Returns whether the store is available, or a probe is due, which one of many callers starts. No call waits for a
+    /// probe: a task performs it.
     fn may_try(&self, call_waits: bool) -> bool {
         let mut state = self.state();
         let Some(retry_at) = state.retry_at else { return true };
@@ -325,7 +325,7 @@ impl Guard {
     }
 }
 
-/// Finds out whether a store answers again.
+/// Probes whether a store is available again.
 async fn probe(store: Arc<dyn Store>, patience: Duration, state: Arc<Mutex<State>>) {
     match timeout(patience, store.get(PROBE_KEY)).await {
         Ok(Ok(_)) => answered(&mut lock(&state)),
@@ -386,7 +386,7 @@ mod tests {
     use super::*;
     use crate::store::Memory;
 
-    /// A store that hangs, and counts how often it is asked.
+    /// A store that never responds, and counts the operations.
     #[derive(Debug, Default)]
     struct Moody {
         well: AtomicBool,
@@ -424,7 +424,7 @@ mod tests {
         }
     }
 
-    /// A read of a call of its own.
+    /// Reads a value with a new allowance.
     async fn get(guard: &Guard) -> Option<Option<Bytes>> {
         guard.run(&WaitAllowance::new(PATIENCE), |store| store.get("k")).await
     }
@@ -443,7 +443,7 @@ mod tests {
         assert!(guard.health().down.is_some());
         moody.well.store(true, Ordering::Relaxed);
         tokio::time::sleep(FIRST_PAUSE).await;
-        // A task finds out, and no call waits for that.
+        // A task performs the probe, and no call waits for it.
         let start = Instant::now();
         assert_eq!(get(&guard).await, None);
         tokio::task::yield_now().await;
@@ -493,7 +493,7 @@ mod tests {
             assert_eq!(guard.run(&allowance, |store| store.get("k")).await, None);
         }
         assert_eq!(start.elapsed(), Duration::from_millis(10));
-        // What could not be waited for was not asked either.
+        // An operation without remaining time was not sent either.
         assert_eq!(moody.asked.load(Ordering::Relaxed), 1);
         assert_eq!(guard.health(), StoreHealth { down: None, outages: 0 });
     }
@@ -507,12 +507,12 @@ mod tests {
         let start = Instant::now();
         assert_eq!(get(&other).await, None);
         assert_eq!(start.elapsed(), Duration::ZERO);
-        // Who has more time is asked for itself, and so is another store.
+        // A longer timeout has its own availability, and so has another store.
         let patient = Guard::shared(moody, 10 * PATIENCE);
         assert_eq!(patient.health().down, None);
         let another: Arc<dyn Store> = Arc::new(Arc::new(Moody::default()));
         assert_eq!(Guard::shared(another, PATIENCE).health().down, None);
-        // Clones of a store are the same one.
+        // Clones of a store have the same identity.
         let memory = Memory::new();
         let guard = |store: &Memory| Guard::shared(Arc::new(store.clone()), PATIENCE);
         let first = guard(&memory);
@@ -574,7 +574,7 @@ mod tests {
         assert_eq!(get(&plain).await, Some(None));
     }
 
-    /// A store that takes so many milliseconds for a lease.
+    /// A store that takes this number of milliseconds for a lease.
     #[derive(Debug)]
     struct Leases(Memory, u64);
 
@@ -595,7 +595,7 @@ mod tests {
         }
     }
 
-    /// No call waits for it, and it says that the store answers, and how many share the limits.
+    /// No call waits for it, and it shows that the store is available, and how many clients share the limits.
     #[tokio::test(start_paused = true)]
     async fn a_lease_that_calls_did_not_wait_for_is_used_and_judged() {
         for (takes, timeout, is_up) in
@@ -627,7 +627,7 @@ mod tests {
         assert_eq!(guard.get("unreadable", 9, &allowance).await, Some(None));
         let tallied = guard.read_or_default(PATIENCE, |store| store.tallied("t")).await;
         assert_eq!(tallied, Some(std::collections::BTreeMap::new()));
-        // Beside it, the others are read.
+        // The other values are read nevertheless.
         let values = guard.get_many(&[("unreadable", 9), ("k", 9)], &allowance).await.unwrap();
         assert!(values[0].as_ref().is_err_and(crate::Error::is_unreadable_value));
         assert_eq!(values[1].as_ref().unwrap().as_deref(), Some(&b"v"[..]));

@@ -1,4 +1,4 @@
-//! What a client asks of the limits that it shares with others, and what it is given.
+//! The request of a client for the limits that it shares with others, and the lease that it receives.
 
 use std::collections::BTreeMap;
 
@@ -7,91 +7,91 @@ use serde::{Deserialize, Serialize};
 use super::ledger::bounds::{LONGEST_BETWEEN_WRITES, LONGEST_PAUSE, MAX_LEVEL, MAX_TEXT};
 use super::ledger::{AFTER_RESET, LONGEST, MAX_MEMBERS, kept};
 
-/// What one client of a fleet asks of the limits of one identity: a block of quota to spend on its
-/// own for half a second, so that a call costs no round trip.
+/// The request of one member for limits of one identity: a quota lease that the member can spend for half a second
+/// without further requests, so that a call costs no round trip.
 ///
-/// It is opaque: a [`Store`](super::Store) hands it to a [`Ledger`](super::Ledger), or to a script
-/// that does the same, where it arrives as JSON.
+/// It is opaque: a [`Store`](super::Store) passes it to a [`Ledger`](super::Ledger), or to an equivalent script, which
+/// receives it as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LeaseRequest {
-    /// Who asks: random, and as long as the client lives.
+    /// The name of the member: random, and constant for the client's lifetime.
     pub(crate) member: String,
-    /// Its requests are counted.
+    /// The serial number of the request.
     #[serde(default)]
     pub(crate) serial: u64,
-    /// The last request whose answer it heard.
+    /// The serial number of the last request whose response the client received.
     #[serde(default)]
     pub(crate) heard: u64,
-    /// The ledger that it has heard from.
+    /// The epoch of the ledger that last sent a lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) epoch: Option<String>,
-    /// What a ledger has to know of somebody who is new to it.
+    /// The values that a ledger needs from a new member.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) join: Option<Join>,
-    /// Calls that are under way.
+    /// The calls in flight.
     pub(crate) running: u32,
-    /// Calls that would go, if they could.
+    /// The calls that wait for admission.
     pub(crate) waiting: u32,
-    /// How many may be under way in the whole fleet.
+    /// The maximum number of calls in flight in the whole fleet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) concurrent: Option<u32>,
     #[serde(default)]
     pub(crate) windows: BTreeMap<String, WindowAsk>,
     #[serde(default)]
     pub(crate) budgets: BTreeMap<String, BudgetAsk>,
-    /// Owners of what is to be written to.
+    /// The owners of the resources that queued writes change.
     #[serde(default)]
     pub(crate) owners: Vec<String>,
-    /// Owners of what was written to without an answer of the store, and how long ago, in milliseconds.
+    /// The owners of resources that the client changed without a response of the store, and how long ago, in
+    /// milliseconds.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) written: BTreeMap<String, u64>,
-    /// The time between two writes to what the same owner has, in milliseconds.
+    /// The minimum interval between two writes to resources of the same owner, in milliseconds.
     pub(crate) between_writes: u64,
-    /// GitHub says that a secondary limit was reached.
+    /// The secondary limit that GitHub reported as reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pause: Option<Pause>,
-    /// A call was answered after the pause.
+    /// Whether a call received a response after the pause.
     #[serde(default)]
     pub(crate) recovered: bool,
 }
 
-/// What a client tells a ledger that does not know it.
+/// The report of a client to a ledger that does not know it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Join {
-    /// How many clients there were when it last heard, if that may still be so.
+    /// The number of clients in the last lease, if it can still be current.
     pub(crate) members: u32,
-    /// For how long it went on alone, in milliseconds.
+    /// How long the client continued without the store, in milliseconds.
     #[serde(default)]
     pub(crate) alone: u64,
-    /// How many calls it may have under way without asking anybody.
+    /// The number of calls that it can have in flight without a lease.
     #[serde(default)]
     pub(crate) slots: u32,
-    /// What it may spend of each window without asking anybody.
+    /// The amount of each window that it can spend without a lease.
     #[serde(default)]
     pub(crate) spare: BTreeMap<String, u32>,
-    /// For how long clients that are gone may have spent of each window, in milliseconds: the last
-    /// lease said so.
+    /// For how long the spending of departed clients can count in each window, in milliseconds, by the last lease.
     #[serde(default)]
     pub(crate) unreported: BTreeMap<String, u64>,
-    /// What it spent of each window: how long ago in milliseconds, and how much.
+    /// Its spending in each window: how long ago, in milliseconds, and the amount.
     #[serde(default)]
     pub(crate) spent: BTreeMap<String, Vec<(u64, u32)>>,
-    /// What of it it spent alone, which a ledger has to be told that knows the rest.
+    /// The part of that which it spent without a lease: a ledger that knows the rest needs only this.
     #[serde(default)]
     pub(crate) apart: BTreeMap<String, Vec<(u64, u32)>>,
 }
 
-/// A window that slides: points a minute, content an hour.
+/// A sliding window: points per minute, or content-creating requests per hour.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct WindowAsk {
     pub(crate) limit: u32,
-    /// In milliseconds.
+    /// The length in milliseconds.
     pub(crate) length: u64,
-    /// As much as can be spent.
+    /// The largest amount that the client can spend.
     pub(crate) want: u32,
-    /// Less is of no use.
+    /// The smallest useful amount.
     pub(crate) least: u32,
-    /// What is left of the last lease that was heard, and the part of the window that it was counted in.
+    /// The rest of the last received lease, and the part of the window in which it was counted.
     pub(crate) unspent: u32,
     pub(crate) part: u64,
 }
@@ -99,13 +99,13 @@ pub(crate) struct WindowAsk {
 /// A primary limit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct BudgetAsk {
-    /// What answers told, if they told anything since the last request.
+    /// The values in the responses since the last request, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) told: Option<BudgetTold>,
-    /// Calls that are not answered, and what is left of the last lease.
+    /// Calls in flight, and the rest of the last lease.
     pub(crate) outstanding: u64,
     pub(crate) want: u32,
-    /// What is left for others.
+    /// The quota to reserve for others.
     pub(crate) keep: u64,
     /// Whether calls are spread over the window.
     pub(crate) spread: bool,
@@ -124,26 +124,26 @@ pub(crate) struct BudgetTold {
 pub(crate) struct Pause {
     /// In milliseconds.
     pub(crate) ends_in: u64,
-    /// The pauses that followed each other.
+    /// The number of consecutive pauses.
     pub(crate) level: u32,
 }
 
-/// What a client may spend on its own, for [half a second](LeaseRequest) from its asking.
+/// The amounts that a client can spend, for [half a second](LeaseRequest) from its request.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Lease {
     pub(crate) epoch: String,
-    /// The ledger does not know the client, which has to join.
+    /// Whether the ledger does not know the client, which has to join.
     #[serde(default)]
     pub(crate) unknown: bool,
-    /// The clients that share the identity.
+    /// The number of clients that share the identity.
     pub(crate) members: u32,
-    /// How many calls may be under way.
+    /// The maximum number of the client's calls in flight.
     pub(crate) slots: u32,
     #[serde(default)]
     pub(crate) windows: BTreeMap<String, WindowGrant>,
     #[serde(default)]
     pub(crate) budgets: BTreeMap<String, BudgetGrant>,
-    /// How long the write to an owner has to wait, in milliseconds; zero if it may go at once.
+    /// How long a write to each owner has to wait, in milliseconds; zero if it can be sent at once.
     #[serde(default)]
     pub(crate) owners: BTreeMap<String, u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -154,12 +154,11 @@ pub struct Lease {
 pub(crate) struct WindowGrant {
     pub(crate) granted: u32,
     pub(crate) part: u64,
-    /// When to ask again if that is not enough, in milliseconds.
+    /// The time in milliseconds until the next request, if the grant is too small.
     pub(crate) wait: u64,
-    /// The least that nobody had, in the last minute or so.
+    /// The lowest unused amount in about the last minute.
     pub(crate) free: u32,
-    /// For how long clients may have spent what no present client would report to a new ledger, in
-    /// milliseconds.
+    /// For how long spending can count that no present client would report to a new ledger, in milliseconds.
     #[serde(default)]
     pub(crate) unreported: u64,
 }
@@ -171,8 +170,8 @@ pub(crate) struct BudgetGrant {
 }
 
 impl Lease {
-    /// Takes the lease into the bounds of any answer to this request, whatever a store has made of it:
-    /// no more than was asked for, and no wait that no limit has.
+    /// Limits the lease to the bounds of any response to this request, whatever the store returned: at most the
+    /// requested amounts, and no wait that exceeds those of the limits.
     pub(crate) fn bounded(mut self, ask: &LeaseRequest) -> Self {
         if self.epoch.len() > 2 * MAX_TEXT || self.unknown {
             let epoch = if self.epoch.len() > 2 * MAX_TEXT { String::new() } else { self.epoch };
@@ -211,12 +210,12 @@ impl Lease {
     }
 }
 
-/// A wait of at most so long, and of some time where nothing was granted.
+/// Returns a wait of at most this time, and of a minimum time if no amount was granted.
 fn wait(wait: u64, granted: u32, wanted: u32, most: u64) -> u64 {
     if wait == 0 && granted == 0 && wanted > 0 { LATER } else { wait.min(most) }
 }
 
-/// How long a lease is good for, in milliseconds.
+/// How long a lease is valid, in milliseconds.
 pub(crate) const VALID: u64 = 500;
-/// When to ask again where nobody knows.
+/// The wait in milliseconds if none is known.
 pub(crate) const LATER: u64 = 100;

@@ -1,4 +1,4 @@
-//! The limits of an identity as a fleet shares them.
+//! The limits of one identity that a fleet shares.
 
 use std::collections::BTreeMap;
 
@@ -13,16 +13,16 @@ use super::lease::{
     WindowGrant,
 };
 
-/// The books of one identity: who of a fleet holds what of its limits.
+/// The quota ledger of one identity: the shares of its limits that the members of a fleet hold.
 ///
-/// It is the arithmetic behind [`Store::lease`](super::Store::lease), and holds no clock and no
-/// lock. A store of one's own that can change a value atomically reads the ledger (it is `serde`'s
-/// to write and read), calls [`lease`](Self::lease) with its server's time, and writes it back. It carries
-/// the version of its form, and is not read if that is another one. A ledger that cannot be read
-/// is begun anew by [`Ledger::default`]: clients tell it what they spent.
+/// It is the arithmetic behind [`Store::lease`](super::Store::lease), and has no clock and no lock. A custom store that
+/// can change a value atomically reads the ledger (in any `serde` format), calls [`lease`](Self::lease) with its
+/// server's time, and writes the ledger back. The ledger carries the version of its format, and is not read if that is
+/// another one. If a ledger cannot be read, the store starts again with [`Ledger::default`]: clients report their
+/// spending to it.
 ///
-/// Whatever is asked in whatever order, and whoever dies meanwhile: no stretch of a window's length
-/// has more than its limit, and no more calls go out than GitHub told are left.
+/// For requests of any content in any order, and with any clients lost meanwhile: no interval of a window's length has
+/// more than its limit, and clients send no more calls than GitHub reported as remaining.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ledger {
@@ -34,9 +34,9 @@ pub struct Ledger {
     members: BTreeMap<String, Member>,
     windows: BTreeMap<String, Counted>,
     budgets: BTreeMap<String, Budget>,
-    /// When the next write may go to what somebody owns.
+    /// The time of the next permitted write to the resources of each owner.
     owners: BTreeMap<String, u64>,
-    /// When the member that departed last was heard last; zero if none has departed.
+    /// The time of the last request from the member that departed last; zero if none has departed.
     departed: u64,
     pause: Option<Penalty>,
 }
@@ -45,16 +45,16 @@ pub struct Ledger {
 #[serde(deny_unknown_fields)]
 struct Member {
     seen: u64,
-    /// What it was told of each window that it may spend if it hears no more.
+    /// The amount of each window that the member can spend without further leases.
     alone: BTreeMap<String, u32>,
     running: u32,
     slots: u32,
-    /// It wants more than it has, though that is less than its share.
+    /// Whether the member wants more slots than it has, though it has less than its share.
     starved: bool,
     outstanding: BTreeMap<String, u64>,
-    /// Its first request since it was taken in.
+    /// Its first request since it joined.
     first: u64,
-    /// Its last request, and what that changed: if the answer was lost, it is made undone.
+    /// Its last request, and the changes of that request: if the response was lost, they are undone.
     serial: u64,
     last: Changes,
 }
@@ -62,7 +62,7 @@ struct Member {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Changes {
-    /// The slots that it told when it was counted among those who are back.
+    /// The slots that the member reported when it was counted among the returned ones.
     told: Option<u32>,
     windows: BTreeMap<String, Change>,
 }
@@ -70,12 +70,12 @@ struct Changes {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Budget {
-    /// Zero while it is not known.
+    /// Zero while it is unknown.
     limit: u64,
     remaining: u64,
-    /// Zero while it is not known.
+    /// Zero while it is unknown.
     reset: u64,
-    /// When the next call may go, if they are spread.
+    /// The time of the next permitted call, if calls are spread.
     next: u64,
 }
 
@@ -84,45 +84,47 @@ struct Budget {
 struct Penalty {
     until: u64,
     level: u32,
-    /// Who finds out whether the pause was long enough.
+    /// The member that probes whether the pause was long enough.
     prober: String,
     prober_until: u64,
 }
 
-/// Who is not heard of for so long is gone; a member with calls under way asks twice as often.
+/// A member without a request for this time, in milliseconds, has departed; a member with calls in flight sends
+/// requests twice as often.
 const GONE: u64 = 10_000;
-/// Who wanted more so recently still does.
+/// For this time, in milliseconds, a member that wanted more still counts as wanting more.
 const STARVED: u64 = 2_000;
-/// As many calls as find out about a primary limit that nothing is known of.
+/// The maximum number of calls that probe an unknown primary limit.
 const SCOUTS: u64 = 10;
-/// Ends of a primary limit's window that differ less are the same.
+/// Resets of a primary limit that differ by less, in milliseconds, belong to the same window.
 const SAME_WINDOW: u64 = 10_000;
-/// GitHub tells whole seconds, and its servers' clocks differ by as much.
+/// GitHub reports whole seconds, and its servers' clocks differ by as much.
 pub(super) const AFTER_RESET: u64 = 1_000;
-/// Who waits for a window waits until so much of it is free, rather than asks for each bit.
+/// The divisor of a limit that gives the minimum grant: a member waits until this part of the window is free, so that
+/// it does not poll for fragments.
 const WORTHWHILE: u32 = 60;
-/// A pause that nobody found the end of is forgotten.
+/// The time in milliseconds after which a pause without a successful probe is dropped.
 const FORGOTTEN: u64 = 600_000;
-/// What was spent counts no longer than this in any window.
+/// The longest time in milliseconds for which spending counts in any window.
 pub(super) const LONGEST: u64 = 2 * 60 * 60 * 1_000;
-/// More than these are not kept.
+/// The maximum number of owners that the ledger keeps.
 const MAX_OWNERS: usize = 10_000;
 pub(super) const MAX_MEMBERS: usize = 1_000;
 const MAX_NAMES: usize = 64;
 
 impl Ledger {
-    /// Answers a request, at this time in milliseconds: by any clock, but one for all. If the clock was
-    /// set back since the last request, times are counted as if none had passed.
+    /// Responds to a request, at this time in milliseconds: by any clock, but the same for all requests. If the clock
+    /// was set back since the last request, times are counted as if no time had passed.
     ///
-    /// A ledger with numbers out of bounds is begun anew.
+    /// A ledger with numbers out of bounds is replaced by an empty one.
     pub fn lease(&mut self, now: u64, ask: &LeaseRequest) -> Lease {
-        // Whatever ends later than now is within bounds as well.
+        // Times that are later than now are within bounds as well.
         let now = now.min(MAX_NUMBER - LONGEST_PAUSE);
         if !self.is_sound() {
             *self = Self::default();
         }
         let known = ask.epoch.as_ref() == Some(&self.epoch) && !self.epoch.is_empty();
-        // A request that was overtaken has nobody to answer it to.
+        // A request that was overtaken has no caller that waits for its response.
         let late = self.members.get(&ask.member).is_some_and(|member| {
             ask.serial < member.serial && now < member.seen.saturating_add(GONE)
         });
@@ -131,7 +133,7 @@ impl Ledger {
         }
         self.settle(now, ask);
         self.forget(now);
-        // Who was forgotten may have given it back already, and nobody knows what to undo.
+        // A member that was removed can have returned its lease already, and its changes are unknown.
         let before = self.members.get(&ask.member);
         let gives_back = known && before.is_some_and(|member| ask.heard >= member.first);
         self.undo(ask);
@@ -184,14 +186,14 @@ impl Ledger {
         lease
     }
 
-    /// Drops who is gone and what is over.
+    /// Removes departed members and expired counts.
     fn forget(&mut self, now: u64) {
         let gone =
             self.members.iter().filter(|(_, member)| member.seen.saturating_add(GONE) <= now);
         let gone: Vec<_> = gone.map(|(name, _)| name.clone()).collect();
         for name in gone {
             let Some(member) = self.remove_member(&name) else { continue };
-            // It may have sent them, with nobody to tell what GitHub said.
+            // The member can have sent these calls, without a report of GitHub's response.
             for (name, lost) in member.outstanding {
                 if let Some(budget) = self.budgets.get_mut(&name) {
                     budget.remaining = budget.remaining.saturating_sub(lost);
@@ -204,14 +206,15 @@ impl Ledger {
         }
     }
 
-    /// Removes a member, and remembers until when it may have spent.
+    /// Removes a member, and records until when it can have spent.
     fn remove_member(&mut self, name: &str) -> Option<Member> {
         let member = self.members.remove(name)?;
         self.departed = self.departed.max(member.seen);
         Some(member)
     }
 
-    /// Whoever has not heard the answer to the last request asks anew, and tells all again.
+    /// Undoes the last request of a member that has not received its response: the member repeats the request with all
+    /// its values.
     fn undo(&mut self, ask: &LeaseRequest) {
         let Some(member) = self.members.get_mut(&ask.member) else { return };
         if member.serial == ask.heard {
@@ -228,8 +231,8 @@ impl Ledger {
         }
     }
 
-    /// Takes in somebody who is new to these books, or opens new ones. Of who is known to them, they
-    /// lack what was spent alone.
+    /// Records the earlier spending of a client that is new to this ledger, or begins the ledger. Of a known client,
+    /// the ledger lacks only its spending during an outage.
     fn join(
         &mut self,
         now: u64,
@@ -246,7 +249,7 @@ impl Ledger {
             let change = changes.windows.entry(name.clone()).or_default();
             for (age, amount) in spent {
                 let index = now.saturating_sub(*age) / part;
-                // What does not count any longer is not counted.
+                // Expired spending is not counted.
                 if ends(index, window.length) > now {
                     counted.add(index, *amount, change);
                 }
@@ -254,7 +257,7 @@ impl Ledger {
         }
     }
 
-    /// Counts who comes back.
+    /// Counts a client that returns after an outage.
     fn gather(
         &mut self,
         now: u64,
@@ -286,14 +289,14 @@ impl Ledger {
         }
         let gathering = &mut self.gathering;
         if ask.epoch.is_none() {
-            // Who is new was not there before.
+            // A new client was not a member before.
             if gathering.expected > 0 && gathering.count(&ask.member) {
                 gathering.expected = gathering.expected.saturating_add(1);
             }
             return;
         }
-        // A client that the ledger knows and that was not away tells what it spent in advance: no others are to come
-        // back.
+        // A client that the ledger knows and that had no outage reports only advance spending: no other clients are
+        // expected to return.
         if !known || join.alone > 0 {
             gathering.expected = gathering.expected.max(join.members);
         }
@@ -312,10 +315,10 @@ impl Ledger {
         }
     }
 
-    /// Takes over what the request tells.
+    /// Records the values of the request.
     fn hear(&mut self, now: u64, ask: &LeaseRequest, gives_back: bool, changes: &mut Changes) {
         if self.members.len() >= MAX_MEMBERS && !self.members.contains_key(&ask.member) {
-            // Who was silent for longest; it joins as anew.
+            // The member with the oldest request; it joins as a new one.
             let oldest = self.members.iter().min_by_key(|(_, member)| member.seen);
             if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
                 self.remove_member(&oldest);
@@ -362,8 +365,7 @@ impl Ledger {
         }
     }
 
-    /// The pause that this member keeps. When it is over, one member finds out whether it was long
-    /// enough.
+    /// Returns the pause that this member keeps. When the pause is over, one member probes whether it was long enough.
     fn paused(&mut self, now: u64, ask: &LeaseRequest) -> Option<Pause> {
         let pause = self.pause.as_mut()?;
         if pause.until > now {
@@ -371,7 +373,7 @@ impl Ledger {
         }
         if pause.prober_until <= now && ask.waiting > 0 {
             pause.prober.clone_from(&ask.member);
-            // GitHub gives up on a call after as long.
+            // GitHub ends a call after the same time.
             pause.prober_until = now.saturating_add(GONE);
         }
         if pause.prober == ask.member && pause.prober_until > now {
@@ -380,7 +382,7 @@ impl Ledger {
         Some(Pause { ends_in: LATER, level: pause.level })
     }
 
-    /// How many calls of the member may be under way.
+    /// Returns how many calls the member can have in flight.
     fn slots(&mut self, now: u64, ask: &LeaseRequest, open: bool, probe: bool) -> u32 {
         let all = ask.concurrent.map_or(u32::MAX, |limit| {
             let left = limit.saturating_sub(self.gathering.slots_of_strangers(now, limit));
@@ -388,7 +390,7 @@ impl Ledger {
         });
         let count = u32::try_from(self.members.len()).unwrap_or(u32::MAX).max(1);
         let share = (all / count).max(1);
-        // Each has one at least, to go on with if it hears no more.
+        // Each member has at least one slot, to continue with if it receives no further lease.
         let least = u32::from(share > 1);
         let others = || self.members.iter().filter(|(name, _)| **name != ask.member);
         let held = others().fold(0_u32, |sum, (_, member)| {
@@ -433,17 +435,17 @@ impl Ledger {
         let until = if self.departed > 0 { unreported.max(gone) } else { unreported };
         let unreported_for = until.saturating_sub(now);
         let Some(counted) = of(&mut self.windows, name) else { return WindowGrant::default() };
-        // Not more than the limit, which a u32 holds.
+        // At most the limit, which a u32 holds.
         let free = u64::from(limit).saturating_sub(counted.sum());
         let free = u32::try_from(free).unwrap_or(limit);
         let free = self.gathering.free(free, counted.spare, absent, unreported > 0);
         let free = free.saturating_sub(left_to_others);
-        // While clients are awaited that were there before, what is free is bounded by theirs.
+        // While earlier clients have not returned, their own bound applies to the free amount.
         let is_whole = absent == 0 && unreported == 0;
         let strangers = if is_whole { self.gathering.units_of_strangers(now, limit) } else { 0 };
         let free = free.saturating_sub(strangers);
         let least = ask.least.min(limit.max(1));
-        // Nobody takes all that is left while others are there.
+        // No member gets all of the rest while there are others.
         let worth = ask.want.min(limit / WORTHWHILE).max(least);
         let share = (free / members.max(1)).max(worth);
         let granted = ask.want.min(share).min(free).min(most);
@@ -459,7 +461,7 @@ impl Ledger {
         }
         if granted < ask.want {
             wait = counted.wait(now, ask.length, limit, worth).max(2 * LATER);
-            // What was granted just now may be given back.
+            // A member can return the latest grants.
             if counted.since(now.saturating_sub(2 * VALID), ask.length) > 0 {
                 wait = wait.min(4 * VALID);
             }
@@ -472,12 +474,12 @@ impl Ledger {
                 wait = wait.max(2 * VALID);
             }
         }
-        // All of them together have what nobody had, and a quarter of the window at most: what is
-        // left to one is nobody else's until it is heard of again.
+        // All members together can spend the unused amount alone, and at most a quarter of the window. The part of one
+        // member is unavailable to the others until it sends a request again.
         let free = free - granted;
         let low = counted.low(now, ask.length, free);
         let part = (low / members.max(1)).min(limit / 4 / members.max(1)).min(free);
-        // Less is not worth that others ask for it.
+        // Minimum part, so that members do not poll for fragments.
         let part = if part < limit / WORTHWHILE { 0 } else { part };
         if let Some(member) = self.members.get_mut(member)
             && (part > 0 || member.alone.contains_key(name))
@@ -500,12 +502,12 @@ impl Ledger {
         let held = self.members.values().filter_map(|member| member.outstanding.get(name));
         let held = held.fold(0_u64, |sum, amount| sum.saturating_add(*amount));
         let Some(budget) = of(&mut self.budgets, name) else {
-            // There is no room to share it: as many as find out about a limit.
+            // The ledger has no space for this limit: grants the number of calls that probe an unknown limit.
             let granted = u64::from(ask.want.min(most)).min(SCOUTS);
             let wait = if granted < u64::from(ask.want) { LATER } else { 0 };
             return BudgetGrant { granted: u32::try_from(granted).unwrap_or(u32::MAX), wait };
         };
-        // Nothing is known of it, or only that nothing is left of a window whose end is not known.
+        // The limit is unknown, or the only known value is a remaining count of zero without a reset.
         let is_known = budget.limit > 0 && (budget.reset > 0 || budget.remaining > ask.keep);
         let left = if is_known { budget.remaining } else { SCOUTS };
         let kept = if is_known { ask.keep } else { 0 };
@@ -526,7 +528,7 @@ impl Ledger {
             }
         }
         if ask.spread && budget.limit > 0 && budget.reset <= now && granted > 0 {
-            // A new window has begun, and the first answer tells for how long.
+            // A new window has begun, and the first response reports its length.
             granted = u64::from(held == 0);
             wait = LATER;
         }
@@ -538,11 +540,12 @@ impl Ledger {
         {
             *outstanding = outstanding.saturating_add(granted).min(MAX_NUMBER);
         }
-        // Not more than was wanted, which a u32 holds.
+        // At most the requested amount, which a u32 holds.
         BudgetGrant { granted: u32::try_from(granted).unwrap_or(u32::MAX), wait }
     }
 
-    /// How long a write to what somebody owns has to wait; it is let through if all else is.
+    /// Returns how long a write to an owner's resources has to wait, in milliseconds. If the other limits allow the
+    /// write, it is counted.
     fn pace_write(&mut self, now: u64, owner: &str, between: u64, enough: bool) -> u64 {
         if let Some(next) = self.owners.get(owner).filter(|next| **next > now) {
             return next - now;
@@ -556,7 +559,7 @@ impl Ledger {
         0
     }
 
-    /// Takes over a write that a client made so long ago without asking.
+    /// Records a write that a client made this time ago without a lease.
     fn note_write(&mut self, now: u64, owner: &str, ago: u64, between: u64) {
         let next = now.saturating_add(between).min(MAX_NUMBER).saturating_sub(ago);
         let known = self.owners.get(owner).copied();
@@ -574,8 +577,8 @@ impl Budget {
         }
     }
 
-    /// Within a window less is left with each call, so that the smallest number counts; a window
-    /// that ends later is a new one.
+    /// Records a report. Within a window, each call reduces the remaining count, so that the smallest number counts; a
+    /// window that ends later is a new one.
     fn learn(&mut self, now: u64, told: &BudgetTold) {
         let ends = now.saturating_add(told.ends_in.min(LONGEST));
         let remaining = told.remaining.min(MAX_NUMBER);
@@ -590,7 +593,7 @@ impl Budget {
     }
 }
 
-/// The entry of a name, if there is room for it.
+/// Returns the entry of a name, if the bounds allow one.
 fn of<'a, T: Default>(entries: &'a mut BTreeMap<String, T>, name: &str) -> Option<&'a mut T> {
     let room = entries.len() < MAX_NAMES && is_name(name);
     if !room && !entries.contains_key(name) {

@@ -14,12 +14,11 @@ use crate::compact::{self, ALLOCATION};
 use crate::error::Error;
 use crate::error::Result;
 
-/// A [store](Store) in memory, for several clients of one process: clones share what it holds.
+/// A [store](Store) in memory, for several clients of one process: clones share its content.
 ///
-/// Its values are bounded in bytes, 64 MiB by default: what was not used for longest makes room. A
-/// value that is larger than all of it is not kept. What was added up, such as
-/// [budgets](crate::telemetry::usage), goes last, as long as it takes no more than half. Ledgers are bounded by
-/// number, 15,000.
+/// Its values are bounded in bytes, 64 MiB by default: the least recently used ones are evicted. A value that is larger
+/// than the bound is not stored. Sums, such as those of [budgets](crate::telemetry::usage), are evicted last, as long
+/// as they take at most half. Ledgers are bounded by number, 15,000.
 #[derive(Clone, Debug)]
 pub struct Memory(Arc<Mutex<State>>);
 
@@ -27,18 +26,18 @@ pub struct Memory(Arc<Mutex<State>>);
 struct State {
     values: LruCache<Box<str>, Value>,
     bytes: usize,
-    /// Those of them that were added up.
+    /// The bytes of sums among them.
     counted: usize,
     max_bytes: usize,
     ledgers: HashMap<Box<str>, (Instant, Ledger)>,
-    /// What ledgers count their time from.
+    /// The origin of the time in ledgers.
     origin: Instant,
 }
 
 #[derive(Debug)]
 struct Value {
     bytes: Bytes,
-    /// It was added up, and can not be had again.
+    /// Whether it is a sum, which cannot be obtained again.
     counts: bool,
     until: Option<Instant>,
 }
@@ -47,12 +46,12 @@ struct Value {
 const BEFORE: u128 = 24 * 60 * 60 * 1_000;
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 const MAX_LEDGERS: usize = 15_000;
-/// Of all bytes, this part is for what was added up.
+/// The divisor of the bound that gives the part for sums.
 const COUNTED: usize = 2;
-/// What an entry takes beside its key and value: a node of a list, a place in a table, which may be less than half full,
-/// and three allocations.
+/// The size of an entry beside its key and value, in bytes: a node of a list, a place in a table, which can be less
+/// than half full, and three allocations.
 const OVERHEAD: usize = size_of::<(Box<str>, Value, [usize; 2])>() + 40 + 3 * ALLOCATION;
-/// As long as GitHub's longest window, and an hour more.
+/// The longest window of GitHub, and an hour more.
 const LEDGER_TTL: Duration = Duration::from_secs(2 * 60 * 60);
 
 impl Default for Memory {
@@ -62,14 +61,14 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// An empty store of 64 MiB at most.
+    /// Creates an empty store of 64 MiB at most.
     #[must_use]
     pub fn new() -> Self {
         Self::with_max_bytes(MAX_BYTES)
     }
 
-    /// An empty store whose values have so many bytes at most, with their keys and some 200 bytes
-    /// for each.
+    /// Creates an empty store whose values have at most this number of bytes, with their keys and some 200 bytes for
+    /// each.
     #[must_use]
     pub fn with_max_bytes(max_bytes: usize) -> Self {
         Self(Arc::new(Mutex::new(State {
@@ -82,7 +81,7 @@ impl Memory {
         })))
     }
 
-    /// The bytes that its values take at the moment, as the bound counts them.
+    /// Returns the current size of its values in bytes, as the bound counts them.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.state().bytes
@@ -92,12 +91,12 @@ impl Memory {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Acts on the state now, and gives a future that has nothing left to do.
+    /// Runs an action on the state now, and returns a future that is ready.
     fn done<'a, T: Send + 'a>(&self, act: impl FnOnce(&mut State) -> T) -> StoreFuture<'a, T> {
         self.tried(|state| Ok(act(state)))
     }
 
-    /// The same for what can fail.
+    /// Runs an action that can fail.
     fn tried<'a, T: Send + 'a>(
         &self,
         act: impl FnOnce(&mut State) -> Result<T>,
@@ -121,7 +120,7 @@ impl State {
         self.keep(key, bytes, until, false);
     }
 
-    /// Keeps a value; whether there was room.
+    /// Stores a value. Returns whether it fits.
     fn keep(&mut self, key: &str, bytes: Bytes, until: Option<Instant>, counts: bool) -> bool {
         self.remove(key);
         let size = size(key, &bytes);
@@ -131,7 +130,7 @@ impl State {
         let mut spared = 0;
         while self.bytes > self.max_bytes - size {
             let Some((key, value)) = self.values.pop_lru() else { break };
-            // Unless they are too many: another look at it comes after all the others, once.
+            // Sums are spared unless they are too many: they move behind all other values, once.
             let current = value.until.is_none_or(|until| until > Instant::now());
             let is_spared = spared <= self.values.len();
             if value.counts && current && is_spared && self.counted <= self.max_bytes / COUNTED {
@@ -143,7 +142,7 @@ impl State {
         }
         self.bytes += size;
         self.counted += if counts { size } else { 0 };
-        // A part of a larger buffer would keep all of it.
+        // A part of a larger buffer would keep the whole buffer.
         let bytes = compact::bytes(&bytes);
         self.values.put(key.into(), Value { bytes, counts, until });
         true
@@ -155,19 +154,19 @@ impl State {
         }
     }
 
-    /// Takes what a value took off the books.
+    /// Subtracts the size of a value.
     fn forget(&mut self, key: &str, value: &Value) {
         let size = size(key, &value.bytes);
         self.bytes -= size;
         self.counted -= if value.counts { size } else { 0 };
     }
 
-    /// Whether this is the value of the key.
+    /// Returns whether this is the value of the key.
     fn is(&mut self, key: &str, value: &Bytes) -> bool {
         self.get(key).is_some_and(|held| held == *value)
     }
 
-    /// A sum, and until when it is: zero, if there is none.
+    /// Returns a sum, and when it expires: zero, if there is none.
     fn sum(&mut self, key: &str, ttl: Duration) -> Result<(i64, Option<Instant>)> {
         let Some(held) = self.get(key) else { return Ok((0, until(ttl))) };
         let sum = counter::read(&held).ok_or_else(|| Error::unreadable_value("not a number"))?;
@@ -216,7 +215,7 @@ impl State {
         let now = Instant::now();
         if self.ledgers.len() >= MAX_LEDGERS && !self.ledgers.contains_key(key) {
             self.ledgers.retain(|_, (used, _)| *used + LEDGER_TTL > now);
-            // All are in use: the one that was used least recently begins anew.
+            // The store is full of ledgers: the least recently used one is dropped.
             if self.ledgers.len() >= MAX_LEDGERS {
                 let oldest = self.ledgers.iter().min_by_key(|(_, (used, _))| *used);
                 if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
@@ -224,7 +223,7 @@ impl State {
                 }
             }
         }
-        // As on a server's clock, there is a time before it began, which clients tell of.
+        // As on a server's clock, there is time before the origin, which clients report.
         let time = BEFORE + now.saturating_duration_since(self.origin).as_millis();
         let (used, ledger) =
             self.ledgers.entry(key.into()).or_insert_with(|| (now, Ledger::default()));
@@ -238,7 +237,7 @@ fn size(key: &str, value: &Bytes) -> usize {
 }
 
 fn until(ttl: Duration) -> Option<Instant> {
-    // What lasts longer than clocks count lasts for ever.
+    // A value with a TTL beyond the clock's range does not expire.
     Instant::now().checked_add(ttl)
 }
 

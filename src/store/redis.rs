@@ -38,10 +38,9 @@ use server::{Kind, Server};
 /// # }
 /// ```
 ///
-/// It holds one connection, which is shared by all calls and made anew when it is lost. Each step
-/// is one command or one script for one key, by the server's clock, so that a cluster may put
-/// keys where it likes. Its entries have a time to live, two hours for limits. A value of more than 64 MiB
-/// is not read.
+/// It holds one connection, which all calls share and which is replaced when it is lost. Each step is one command or
+/// one script for one key, by the server's clock, so that a cluster can place keys on any node. Its entries have a TTL,
+/// two hours for limits. A value of more than 64 MiB is not read.
 ///
 /// Clones share the connection.
 #[derive(Clone)]
@@ -50,7 +49,7 @@ pub struct Redis {
     prefix: Arc<str>,
 }
 
-/// How to reach Redis.
+/// The settings of a connection to Redis.
 #[derive(Clone)]
 #[must_use = "a builder builds nothing before `connect` or `build`"]
 pub struct RedisBuilder {
@@ -63,17 +62,17 @@ pub struct RedisBuilder {
 }
 
 impl Redis {
-    /// The server at this URL: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss://` for
-    /// TLS, which the features `rustls` and `native-tls` bring.
+    /// Connects to the server at this URL: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss://` for TLS,
+    /// which requires the feature `rustls` or `native-tls`.
     ///
     /// # Errors
-    /// If the URL is none, or the server can not be reached within two seconds or does not let
-    /// the client in. [`RedisBuilder::build`] does without it at first.
+    /// If the URL is invalid, or the server cannot be reached within two seconds or rejects the login.
+    /// [`RedisBuilder::build`] starts without a connection.
     pub async fn connect(url: impl Into<String>) -> Result<Self> {
         Self::builder(url).connect().await
     }
 
-    /// More to say of the server at this URL.
+    /// Returns a builder with more settings for the server at this URL.
     pub fn builder(url: impl Into<String>) -> RedisBuilder {
         RedisBuilder {
             urls: vec![url.into()],
@@ -89,8 +88,7 @@ impl Redis {
         format!("{}{key}", self.prefix)
     }
 
-    /// Sends a command that may be repeated: a connection that was cut tells only by the command
-    /// after it.
+    /// Sends an idempotent command: a connection that was lost reports this only at the next command.
     async fn query<T: FromRedisValue>(&self, command: Cmd) -> Result<T> {
         match self.link.query(&command).await {
             Err(error) if link::is_cut(&error) => self.link.query(&command).await,
@@ -109,28 +107,28 @@ impl Redis {
 }
 
 impl RedisBuilder {
-    /// One more node, of a cluster or of those that watch: the first that answers is asked.
+    /// Adds a node of a cluster or a Sentinel: the client uses the first one that responds.
     pub fn node(mut self, url: impl Into<String>) -> Self {
         self.urls.push(url.into());
         self
     }
 
-    /// The URLs are nodes of a [cluster](https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/).
+    /// Sets that the URLs are nodes of a
+    /// [cluster](https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/).
     pub fn cluster(mut self) -> Self {
         self.kind = Kind::Cluster;
         self
     }
 
-    /// The URLs are [Sentinels](https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/),
-    /// which know where the master of this name is. A user and a password in the URLs are for them;
+    /// Sets that the URLs are [Sentinels](https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/),
+    /// which know the address of the master of this name. A user and a password in the URLs are for the Sentinels;
     /// [`login`](Self::login) is for the master.
     pub fn sentinel(mut self, master: impl Into<String>) -> Self {
         self.kind = Kind::Sentinel(master.into());
         self
     }
 
-    /// The user, if there is one, and the password for the servers themselves, where the URLs do not
-    /// say.
+    /// Sets the user, if any, and the password for the servers themselves, where the URLs have none.
     pub fn login(mut self, user: Option<&str>, password: impl Into<String>) -> Self {
         let password = password.into();
         sanitize::pin(password.as_bytes());
@@ -138,16 +136,16 @@ impl RedisBuilder {
         self
     }
 
-    /// The certificates in PEM that are trusted instead of the platform's roots: those of a server
-    /// with an authority of its own. The URLs have to begin with `rediss://`. PEM is read as environments
-    /// carry it, as an App's private key is.
+    /// Sets the certificates in PEM that are trusted instead of the platform's roots, for a server with a private
+    /// authority. The URLs have to begin with `rediss://`. The PEM can have the encodings that environments use, as for
+    /// an App's private key.
     #[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.tls.roots = Some(pem.into());
         self
     }
 
-    /// The chain of certificates and the private key, both in PEM, for servers that want to see them.
+    /// Sets the certificate chain and the private key, both in PEM, for servers that require client certificates.
     #[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
     pub fn client_certificate(
         mut self,
@@ -158,8 +156,8 @@ impl RedisBuilder {
         self
     }
 
-    /// What all keys begin with; `octowire:` by default. Environments that share a server and not
-    /// their state have one each.
+    /// Sets the prefix of all keys; `octowire:` by default. Environments that share a server but not their state need
+    /// different prefixes.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
@@ -183,14 +181,13 @@ impl RedisBuilder {
         }
     }
 
-    /// A store that connects when it is used for the first time: for a process that has to start
-    /// without Redis, too.
+    /// Returns a store that connects when it is first used: for a process that has to start even without Redis.
     ///
     /// # Errors
-    /// If a URL or a certificate is none, or a URL asks for TLS and no feature brings it.
+    /// If a URL or a certificate is invalid, or a URL requires TLS and the features do not provide it.
     pub fn build(self) -> Result<Redis> {
         let wrong = |error: redis::RedisError| {
-            // The URL may hold a password: it is not told.
+            // The URL can contain a password, so that the error does not show it.
             Error::new(ErrorKind::Configuration, format!("Redis: {error}"))
                 .with_advice("use a URL such as redis://user:password@host:6379/0")
         };
@@ -204,7 +201,7 @@ impl RedisBuilder {
     }
 }
 
-/// The time to connect in.
+/// The longest time to connect.
 const PATIENCE: Duration = Duration::from_secs(2);
 const ADVICE: &str =
     "check that the server runs and accepts this client; calls continue without it";
@@ -217,13 +214,13 @@ fn failed(error: &redis::RedisError) -> Error {
 }
 
 fn millis(ttl: Duration) -> u64 {
-    // Redis takes no time to live of zero, and none that ends after its clock does.
+    // Redis accepts neither a TTL of zero, nor one that ends after its clock does.
     u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).clamp(1, LONGEST)
 }
 
 /// The largest value that [`Redis::get`] reads, in bytes.
 const MAX_VALUE: usize = 64 * 1024 * 1024;
-/// The longest number of a tally.
+/// The maximum number of digits of a tally's number.
 const MAX_DIGITS: usize = 16;
 /// A hundred years, in milliseconds.
 const LONGEST: u64 = 100 * 366 * 24 * 60 * 60 * 1000;
@@ -235,7 +232,7 @@ static LEDGER: LazyLock<Script> = LazyLock::new(|| {
         include_str!("redis/ledger.lua")
     ))
 });
-// The length is compared first, since a value of another size is not worth reading.
+// The script compares the length first, since a value of another size does not have to be read.
 static RENEW: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "if redis.pcall('STRLEN', KEYS[1]) ~= #ARGV[1] then return 0 end
@@ -257,7 +254,7 @@ static TALLY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redi
 static TALLIED: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/tallied.lua")));
 
 impl Redis {
-    /// Reads values of so many bytes at most, by one script.
+    /// Reads values of at most this number of bytes, by one script.
     async fn read_within(&self, keys: &[(&str, usize)]) -> Result<Vec<Result<Option<Bytes>>>> {
         if keys.is_empty() {
             return Ok(Vec::new());
@@ -280,7 +277,7 @@ impl Redis {
         Ok(values.collect())
     }
 
-    /// Does something with a sum: gives it, whether one was spent, and what is wrong with the value.
+    /// Runs a script on a sum: returns the sum, whether an amount was spent, and the problem of the value, if any.
     async fn counter(
         &self,
         key: &str,
@@ -290,12 +287,12 @@ impl Redis {
     ) -> Result<(i64, bool, String)> {
         let mut script = COUNTER.prepare_invoke();
         script.key(self.key(key)).arg(millis(ttl)).arg(operation).arg(numbers);
-        // Sent twice, it would count twice.
+        // Not repeated: a second execution would count twice.
         self.link.invoke(&script).await.map_err(|error| failed(&error))
     }
 }
 
-/// Those that calls wait for.
+/// The scripts that calls wait for.
 fn scripts() -> Vec<ScriptInvocation<'static>> {
     [&GET, &LEDGER, &COUNTER, &CLAIM].map(|script| script.prepare_invoke()).into()
 }
@@ -313,7 +310,7 @@ impl Store for Redis {
     fn get_within<'a>(&'a self, key: &'a str, max_bytes: usize) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
             let values = self.read_within(&[(key, max_bytes)]).await?;
-            // It has one answer for each key.
+            // The script returns one value for each key.
             values.into_iter().next().unwrap_or(Ok(None))
         })
     }
@@ -325,7 +322,7 @@ impl Store for Redis {
         if !self.link.is_cluster() {
             return Box::pin(self.read_within(keys));
         }
-        // Where the keys are on several nodes, one script cannot read all of them.
+        // If the keys are on several nodes, one script cannot read all of them.
         Box::pin(async move {
             let one = |key| async move { self.read_within(std::slice::from_ref(key)).await };
             Ok(try_join_all(keys.iter().map(one)).await?.into_iter().flatten().collect())
@@ -348,7 +345,7 @@ impl Store for Redis {
         Box::pin(async move {
             let mut script = CLAIM.prepare_invoke();
             script.key(self.key(key)).arg(&value[..]).arg(millis(ttl));
-            // Sent twice, it would lose to itself.
+            // Not repeated: a second execution would find the claim of the first.
             let (claimed, problem): (bool, String) =
                 self.link.invoke(&script).await.map_err(|error| failed(&error))?;
             if !problem.is_empty() {
@@ -443,7 +440,8 @@ impl Store for Redis {
             let request = serde_json::to_string(request).map_err(nonsense)?;
             let mut script = LEDGER.prepare_invoke();
             script.key(self.key(key)).arg(request);
-            // Sent twice, it leases twice: the second lease says what this client holds.
+            // Repeated after a lost connection: a second execution leases twice, and its lease states what this client
+            // holds.
             let (lease, problem): (String, String) = self.script(&script).await?;
             match &*problem {
                 "" => {}
@@ -474,7 +472,7 @@ impl Store for Redis {
             for (name, amount) in amounts {
                 script.arg(name).arg(*amount);
             }
-            // Sent twice, it would count twice.
+            // Not repeated: a second execution would count twice.
             let problem: String =
                 self.link.invoke(&script).await.map_err(|error| failed(&error))?;
             if !problem.is_empty() {
@@ -517,7 +515,7 @@ impl fmt::Debug for Redis {
 
 impl fmt::Debug for RedisBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // URLs hold passwords.
+        // URLs can contain passwords.
         f.debug_struct("RedisBuilder")
             .field("urls", &self.urls.len())
             .field("kind", &self.kind)

@@ -1,21 +1,20 @@
-//! Numbers by name, as stores keep them that have no such thing themselves.
+//! Numbers by name, as stores without native support encode them.
 
 use std::collections::BTreeMap;
 
 use super::counter::MAX_SUM;
 use super::unreadable::report;
 
-/// As many names may be under one key.
+/// The maximum number of names under one key.
 pub(super) const MAX_NAMES: usize = 10_000;
-/// What the others are called.
+/// The name that collects all further names.
 pub(super) const OTHER: &str = "other";
 /// The longest name that is read, in bytes.
 pub(super) const MAX_NAME: usize = 1_024;
-/// The largest number: as of [sums](super::counter).
+/// The largest number: the same as for [sums](super::counter).
 pub(super) const MAX_NUMBER: u64 = MAX_SUM.unsigned_abs();
 
-/// Returns what was added up under a key, from what a store holds; nothing from garbage, which is
-/// reported.
+/// Returns the sums under a key from a stored value; none from an invalid value, which is reported.
 pub(super) fn read_or_report(key: &str, held: &[u8]) -> BTreeMap<String, u64> {
     read(held).unwrap_or_else(|| {
         report(key, "not a table of counters", "reset");
@@ -35,7 +34,7 @@ pub(super) fn is_sound(name: &str, number: u64) -> bool {
     name.len() <= MAX_NAME && number <= MAX_NUMBER
 }
 
-/// Returns the numbers with more added, as a store holds them.
+/// Returns the encoded numbers after adding these amounts.
 pub(super) fn add(mut numbers: BTreeMap<String, u64>, amounts: &[(String, u64)]) -> Vec<u8> {
     for (name, amount) in amounts {
         let room = numbers.len() < MAX_NAMES || numbers.contains_key(name);
@@ -43,7 +42,7 @@ pub(super) fn add(mut numbers: BTreeMap<String, u64>, amounts: &[(String, u64)])
         let number = numbers.entry(name.to_owned()).or_default();
         *number = number.saturating_add(*amount).min(MAX_NUMBER);
     }
-    // Text and numbers are JSON whatever they are.
+    // Any text and number can be encoded as JSON.
     serde_json::to_vec(&numbers).unwrap_or_default()
 }
 
@@ -66,7 +65,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is added, what was written can be read again.
+        /// Whatever is added, the encoded value can be read again.
         #[test]
         fn what_is_written_is_read(
             amounts in prop::collection::vec((".{0,9}", any::<u64>()), 0..20),

@@ -1,4 +1,4 @@
-//! What a store of somebody else's gets by default.
+//! The default methods that a custom store gets.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -76,7 +76,7 @@ impl Store for Foreign {
 const LONG: Duration = Duration::from_secs(60);
 
 #[tokio::test]
-async fn a_sum_is_repaired_and_no_good_one_is_lowered() {
+async fn an_unreadable_counter_is_repaired_and_a_readable_one_is_never_lowered() {
     let list: &[u8] = b"a list";
     let cases: [(Option<&[u8]>, i64); 9] = [
         (None, 7),
@@ -105,7 +105,7 @@ async fn a_sum_is_repaired_and_no_good_one_is_lowered() {
             assert_eq!(sum, kept, "{held:?}");
             match store.others.load(Ordering::Relaxed) == others {
                 true => assert_eq!(sum, repaired, "{held:?}"),
-                // What another process has written meanwhile stays.
+                // A value that another process wrote meanwhile is kept.
                 false => assert!((500..=510).contains(&sum), "{held:?}: {sum}"),
             }
         }

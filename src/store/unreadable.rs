@@ -1,4 +1,4 @@
-//! Values that a store holds and cannot read: how they are reported.
+//! How a store reports values that it holds and cannot read.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -14,21 +14,21 @@ use crate::telemetry::meter;
 const KINDS: [&str; 8] =
     ["budget", "cache", "delivery", "limits", "reconcile", "token", "token-lock", "usage"];
 const OTHER: &str = "other";
-/// The shortest time between two warnings about one key. The metric counts all.
+/// The shortest time between two warnings about one key. The metric counts every value.
 const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
-/// The most of a key that a warning shows.
+/// The maximum number of characters of a key in a warning.
 const MAX_KEY_CHARS: usize = 200;
 
-/// What is wrong with a value that has more bytes than its reader takes.
+/// The problem of a value that has more bytes than its reader accepts.
 pub(super) const TOO_LARGE: &str = "too large";
 
-/// Reports a value that a read leaves as it is, and returns the error of the read.
+/// Reports a value that a read leaves unchanged, and returns the error of the read.
 pub(super) fn left(key: &str, problem: &str) -> Error {
     report(key, problem, "unchanged");
     Error::unreadable_value(problem)
 }
 
-/// Reports a value that is unreadable, or was until now: by its key, and by what was done about it.
+/// Reports a value that is unreadable, or was until now, with its key and the action that was taken.
 pub(super) fn report(key: &str, problem: &str, repair: &str) {
     static WARNED: LazyLock<LogLimit> = LazyLock::new(|| LogLimit::new(BETWEEN_WARNINGS));
     let kind = kind(key);

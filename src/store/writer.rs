@@ -1,4 +1,4 @@
-//! Values that are written after the calls that they come from.
+//! Writes values after the calls that produced them.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
@@ -22,15 +22,14 @@ use super::guard::{BACKGROUND_TIMEOUT, Guard, Ran};
 use crate::clock::after;
 use crate::telemetry::meter;
 
-/// Writes values to a store in the background: for each key one after the other, and of those that
-/// wait the last one. What waits is bounded; if it is too much, the value is dropped that has waited
-/// for longest, and before removals any value. One value that is larger than the bound waits beside the others.
+/// Writes values to a store in the background: for each key one after the other, and of the pending values of a key
+/// only the last one. The pending writes are bounded. If they exceed the bound, the oldest one is dropped, and values
+/// before removals. One value that is larger than the bound is pending beside the others.
 ///
-/// What waits is known to this process: it looks at [`pending`](Self::pending) before it reads.
+/// This process knows the pending values: it checks [`pending`](Self::pending) before it reads.
 ///
-/// Each runtime that writes has a task for it, which writes for all. So a runtime that is not polled delays no
-/// write of another one, but those of the keys that its task is writing: for
-/// [`abandoned_after`](Inner::abandoned_after).
+/// Each runtime that writes has a task, which writes for all runtimes. So a runtime that is not polled delays only the
+/// writes of the keys that its task is writing: for [`abandoned_after`](Inner::abandoned_after).
 #[derive(Clone, Debug)]
 pub(crate) struct Writer(Arc<Inner>);
 
@@ -38,28 +37,28 @@ pub(crate) struct Writer(Arc<Inner>);
 struct Inner {
     guard: Arc<Guard>,
     state: Mutex<State>,
-    /// Tells those who wait for the end that a write or a task has ended.
+    /// Notifies waiting callers that a write or a task has ended.
     ended: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
     waiting: HashMap<Arc<str>, Write>,
-    /// The keys of those that can be begun, in the order of their arrival.
+    /// The keys of the writes that can begin, in the order of their arrival.
     order: VecDeque<Arc<str>>,
-    /// What is being written; the same key is written again only after that.
+    /// The writes in progress; the same key is written again only after that.
     running: HashMap<Arc<str>, Running>,
-    /// Of all that waits and is being written.
+    /// The bytes of all pending and current writes.
     bytes: usize,
-    /// The tasks that write, by their runtimes, and how to tell one that there is more.
+    /// The tasks that write, by their runtimes, and the notification for each that there are more writes.
     drivers: HashMap<Id, Arc<Notify>>,
-    /// The number of the last write that was begun.
+    /// The number of the last write that began.
     begun: u64,
-    /// How many writes were queued.
+    /// The number of queued writes.
     queued: u64,
 }
 
-/// A write that was begun.
+/// A write in progress.
 #[derive(Debug)]
 struct Running {
     write: Write,
@@ -70,28 +69,28 @@ struct Running {
 
 #[derive(Clone, Debug)]
 struct Write {
-    /// What the key is to have, and for how long; nothing if it is to be removed.
+    /// The new value of the key, and its TTL; `None` if the value is to be removed.
     value: Option<(Bytes, Duration)>,
-    /// Its number among those that were queued, or that of the first one that it replaces.
+    /// Its number among the queued writes, or that of the first one that it replaces.
     queued: u64,
 }
 
-/// As many writes wait at most.
+/// The maximum number of pending writes.
 pub(crate) const MAX_WRITES: usize = 1_024;
-/// The bytes of those that wait and are under way, without one that is larger by itself.
+/// The maximum bytes of pending and current writes, except for one that is itself larger.
 pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
-/// As many are under way at a time.
+/// The maximum number of concurrent writes.
 const MAX_CONCURRENT: usize = 32;
-/// What a write takes beside its key and value, about.
+/// The approximate size of a write beside its key and value, in bytes.
 const OVERHEAD: usize = 256;
 impl Writer {
     pub(crate) fn new(guard: Arc<Guard>) -> Self {
         Self(Arc::new(Inner { guard, state: Mutex::default(), ended: Notify::new() }))
     }
 
-    /// Sets the value of a key, for that long.
+    /// Sets the value of a key, with this TTL.
     pub(crate) fn put(&self, key: String, value: &[u8], ttl: Duration) {
-        // A part of a larger buffer would keep all of it.
+        // A part of a larger buffer would keep the whole buffer.
         self.write(key.into(), Some((Bytes::copy_from_slice(value), ttl)));
     }
 
@@ -100,8 +99,8 @@ impl Writer {
         self.write(key.into(), None);
     }
 
-    /// Returns what a key is about to have, which is nothing if the inner value is `None`. Returns `None`
-    /// if no write is pending.
+    /// Returns the pending value of a key; the inner value is `None` for a removal. Returns `None` if no write is
+    /// pending.
     pub(crate) fn pending(&self, key: &str) -> Option<Option<Bytes>> {
         let state = self.0.state();
         let running = || state.running.get(key).map(|running| &running.write);
@@ -109,12 +108,12 @@ impl Writer {
         Some(write.value.as_ref().map(|(value, _)| value.clone()))
     }
 
-    /// Waits until what is pending now is written.
+    /// Waits until the currently pending writes have ended.
     pub(crate) async fn flush(&self) {
         let last = self.0.state().queued;
         loop {
             let mut ended = pin!(self.0.ended.notified());
-            // From here on it hears of the end.
+            // From here on, it receives the notification.
             ended.as_mut().enable();
             let abandoned_at = {
                 let mut state = self.0.state();
@@ -141,9 +140,9 @@ impl Writer {
         self.drive();
     }
 
-    /// Starts the task of this runtime that writes, or tells it that there is more.
+    /// Starts the task of this runtime that writes, or notifies it of more writes.
     fn drive(&self) {
-        // Without a runtime, the next call within one writes it.
+        // Without a runtime, the next call within one starts the write.
         let Ok(handle) = Handle::try_current() else { return };
         let (runtime, changed) = (handle.id(), Arc::new(Notify::new()));
         match self.0.state().drivers.entry(runtime) {
@@ -156,7 +155,7 @@ impl Writer {
 }
 
 impl Inner {
-    /// Makes a write, unless another task takes it over.
+    /// Performs a write, unless another task takes it over.
     async fn perform(&self, key: Arc<str>, write: Write, number: u64) {
         let (name, guard) = (&*key, &*self.guard);
         let mut writing = pin!(async move {
@@ -173,7 +172,7 @@ impl Inner {
             false => Poll::Ready(None),
         });
         let Some(ran) = ran.await else {
-            // What was begun can still reach the store, over what was written since.
+            // A write that began can still reach the store, and replace a later value.
             self.state().remove_after(&key);
             return;
         };
@@ -184,8 +183,9 @@ impl Inner {
         self.ended.notify_waiters();
     }
 
-    /// A write takes the guard's [`background_timeout`](Guard::background_timeout) at most. One that takes longer is
-    /// of a runtime that is not polled, and is made by another one.
+    /// Returns the time after which a write is abandoned. A write takes at most the guard's
+    /// [`background_timeout`](Guard::background_timeout). A longer one belongs to a runtime that is not polled, and
+    /// another runtime performs it.
     fn abandoned_after(&self) -> Duration {
         self.guard.background_timeout().saturating_mul(2)
     }
@@ -196,7 +196,7 @@ impl Inner {
 }
 
 impl State {
-    /// Adds a write, and says how many it displaces, of which it may be one itself.
+    /// Adds a write. Returns the number of dropped writes, which can include this one.
     fn queue(&mut self, key: Arc<str>, value: Option<(Bytes, Duration)>) -> u64 {
         self.queued = self.queued.saturating_add(1);
         let queued = self.waiting.get(&key).map_or(self.queued, |before| before.queued);
@@ -215,7 +215,7 @@ impl State {
             let is_value =
                 |key: &&Arc<str>| self.waiting.get(*key).is_some_and(|it| it.value.is_some());
             let oldest = self.order.iter().find(is_value);
-            // One that waits until its key is written is not in the order.
+            // A write that waits for another write of its key is not in the order.
             let oldest = oldest.or_else(|| self.waiting.keys().find(is_value));
             let oldest = oldest.or_else(|| self.order.front()).unwrap_or(&key).clone();
             self.order.retain(|waiting| *waiting != oldest);
@@ -226,20 +226,20 @@ impl State {
         dropped
     }
 
-    /// Whether a value of another key is pending that is larger than all others may be.
+    /// Returns whether another key has a pending value that is larger than the bound.
     fn has_other_oversize(&self, key: &Arc<str>) -> bool {
         let running = self.running.iter().map(|(key, running)| (key, &running.write));
         self.waiting.iter().chain(running).any(|(other, write)| other != key && is_oversize(write))
     }
 
-    /// Has the key removed, unless it is to be written anyway.
+    /// Queues a removal of the key, unless a write is pending anyway.
     fn remove_after(&mut self, key: &Arc<str>) {
         if !self.waiting.contains_key(key) {
             self.queue(Arc::clone(key), None);
         }
     }
 
-    /// Takes the write that is next, for the task of this runtime.
+    /// Takes the next write, for the task of this runtime.
     fn begin(&mut self, runtime: Id) -> Option<(Arc<str>, Write, u64)> {
         let key = self.order.pop_front()?;
         let write = self.waiting.remove(&key)?;
@@ -251,12 +251,12 @@ impl State {
         Some((key, write, number))
     }
 
-    /// Whether a write is still made by the task that began it.
+    /// Returns whether the task that began a write still performs it.
     fn is_running(&self, key: &str, number: u64) -> bool {
         self.running.get(key).is_some_and(|running| running.number == number)
     }
 
-    /// A write has ended: another one of its key can begin.
+    /// Ends a write: another one of its key can begin.
     fn end(&mut self, key: &Arc<str>, number: u64) {
         if !self.is_running(key, number) {
             return;
@@ -269,23 +269,23 @@ impl State {
         }
     }
 
-    /// Whether the writes that were queued up to this one are done, or others in place of them.
+    /// Returns whether all writes up to this number have ended, or later ones replace them.
     fn is_written(&self, last: u64) -> bool {
         let running = self.running.values().map(|running| &running.write);
         self.waiting.values().chain(running).all(|write| write.queued > last)
     }
 
-    /// When the first of those that are being written has taken so long that its runtime is not polled.
+    /// Returns when the oldest write in progress counts as abandoned, since its runtime is not polled.
     fn abandoned_at(&self, time: Duration) -> Option<Instant> {
         self.running.values().map(|running| after(running.since, time)).min()
     }
 
-    /// Takes back what is being written by runtimes that are not polled.
+    /// Takes back the writes of runtimes that are not polled.
     fn take_over(&mut self, now: Instant, time: Duration) {
         self.take_back(|running| after(running.since, time) <= now);
     }
 
-    /// Takes back writes that were begun, unless they are to be written again.
+    /// Takes back writes that began, unless a later write of the key is pending.
     fn take_back(&mut self, is_meant: impl Fn(&Running) -> bool) {
         for (key, running) in self.running.extract_if(|_, running| is_meant(running)) {
             self.order.push_front(Arc::clone(&key));
@@ -302,13 +302,13 @@ impl State {
     }
 }
 
-/// The task of one runtime that writes. If the runtime shuts down, the next write starts another one.
+/// The task of one runtime that writes. If the runtime shuts down, the next write starts another task.
 struct Driver {
     inner: Arc<Inner>,
     runtime: Id,
-    /// Tells it that there is more to write.
+    /// Notifies it of more writes.
     changed: Arc<Notify>,
-    /// It has ended by itself, and there may be another one by now.
+    /// Whether it has ended normally, so that another task can have replaced it.
     done: bool,
 }
 
@@ -326,7 +326,7 @@ impl Driver {
                 {
                     running.push(inner.perform(key, write, number));
                 }
-                // What waits, waits for a write of the same key by another task.
+                // The pending writes wait for writes of the same keys by other tasks.
                 if running.is_empty() && state.waiting.is_empty() {
                     state.drivers.remove(&self.runtime);
                     self.done = true;
@@ -347,7 +347,7 @@ impl Driver {
                 }
             };
             let (written, is_abandoned) = (pin!(written), pin!(is_abandoned));
-            // A write of another task may end, on which one of this task waits.
+            // A pending write of this task can wait for a write of another task.
             let more = pin!(changed.notified());
             let ended = pin!(inner.ended.notified());
             select(written, select(is_abandoned, select(more, ended))).await;
@@ -368,13 +368,13 @@ impl Drop for Driver {
     }
 }
 
-/// What a write counts towards [`MAX_BYTES`].
+/// Returns the size of a write for [`MAX_BYTES`].
 fn size(key: &str, write: &Write) -> usize {
     let value = if is_oversize(write) { 0 } else { value_len(write) };
     key.len().saturating_add(value).saturating_add(OVERHEAD)
 }
 
-/// Whether a value is larger than all others together may be: one of these is pending at a time.
+/// Returns whether a value is larger than the bound of all others: at most one of these is pending at a time.
 fn is_oversize(write: &Write) -> bool {
     value_len(write) > MAX_BYTES - MAX_WRITES * OVERHEAD
 }
@@ -389,7 +389,7 @@ mod tests {
     use crate::store::{Memory, Store, StoreFuture};
     use tokio::time::{Instant, sleep, timeout};
 
-    /// A store that takes 10 ms for each write, and tells them.
+    /// A store that takes 10 ms for each write, and records the writes.
     #[derive(Debug, Default)]
     struct Slow {
         memory: Memory,
@@ -465,7 +465,7 @@ mod tests {
         assert_eq!(writer.pending("other"), Some(None));
         let start = Instant::now();
         writer.flush().await;
-        // The first, and then the last: what came between is not written.
+        // The first write, and then the last: the values between are not written.
         assert_eq!(start.elapsed(), 2 * TAKES);
         assert_eq!((writer.pending("k"), writer.pending("other")), (None, None));
         let written = store.written.lock().unwrap();
@@ -561,7 +561,7 @@ mod tests {
         let half = vec![0; MAX_BYTES / 2];
         writer.put("k".to_owned(), &half, LONG);
         writer.remove("removed".to_owned());
-        // With what is being written of the same key, it is too much.
+        // With the current write of the same key, it exceeds the bound.
         writer.put("k".to_owned(), &half, LONG);
         writer.flush().await;
         let written = store.written.lock().unwrap();
@@ -569,7 +569,7 @@ mod tests {
         assert_eq!(written.iter().filter(|(key, _)| key == "k").count(), 1);
     }
 
-    /// A store whose writes are made by a task of the runtime that asks, as those of a connection are.
+    /// A store whose writes are performed by a task of the caller's runtime, as those of a connection are.
     #[derive(Clone, Debug, Default)]
     struct Connected(Memory);
 
@@ -616,7 +616,7 @@ mod tests {
         });
         let value = || other.block_on(store.get("k")).unwrap();
         assert_eq!(value(), Some(Bytes::from_static(b"2")));
-        // The runtime that was not polled sends what it had begun.
+        // The runtime that was not polled sends its write.
         still.block_on(async { sleep(5 * TAKES).await });
         other.block_on(writer.flush());
         assert_eq!((value(), writer.0.state().bytes), (None, 0));
@@ -661,14 +661,14 @@ mod tests {
         });
         let abandoned_after = writer.0.abandoned_after();
         assert!(start.elapsed() < abandoned_after / 2, "{:?}", start.elapsed());
-        // The same key waits until it is certain that nobody writes it, and no longer.
+        // The same key waits until it is certain that no other task writes it, and no longer.
         other.block_on(async {
             writer.put("k".to_owned(), b"2", LONG);
             writer.flush().await;
         });
         assert!(start.elapsed() < 2 * abandoned_after, "{:?}", start.elapsed());
         assert_eq!(writer.0.state().bytes, 0);
-        // The task that comes late to its end leaves no older value, which it may have sent before it ended.
+        // The task that ends late leaves no older value, which it can have sent before it ended.
         still.block_on(async { sleep(5 * TAKES).await });
         other.block_on(writer.flush());
         let value = other.block_on(store.memory.get("k")).unwrap();

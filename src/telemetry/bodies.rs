@@ -1,4 +1,4 @@
-//! The bodies of requests and answers in the log, for who looks for a fault: redacted and cut.
+//! The bodies of requests and responses in the log, for debugging: redacted and truncated.
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -8,20 +8,23 @@ use tracing::debug;
 use crate::request::Prepared;
 use crate::sanitize::{self, HIDDEN};
 
-/// What of the bodies of requests and answers is logged: see
-/// [`ClientBuilder::log_bodies`](crate::ClientBuilder::log_bodies).
+/// The settings of body logging: see [`ClientBuilder::log_bodies`](crate::ClientBuilder::log_bodies).
 ///
-/// Each body is an event of the level DEBUG and the target `octowire::body`, within the span of its
-/// attempt. Bodies of JSON are shown without what may be a secret; of answers that are none, the size is told. What is
-/// streamed, and what is sent and is no JSON, is not logged.
+/// Each body is an event of the level DEBUG and the target `octowire::body`, within the span of its attempt. JSON
+/// bodies are logged without potential secrets; for other response bodies, only the size is logged. Streamed bodies,
+/// and request bodies that are not JSON, are not logged.
 ///
-/// Hidden is what stands under a name that speaks of a secret: `token`, `secret`, `password`, `key`, `pem`,
-/// `code`, `credential`, `authorization`, `jwt`, `signature`, `cookie`, `passphrase` and `content` (of
-/// files), alone or in a longer name, and
-/// whatever [`hide`](Self::hide) names; any text that looks like a token of GitHub's, a JWT or a key; and the
-/// queries of URLs. A secret that this process has used is hidden wherever it stands, and control and invisible
-/// characters are escaped. That is a best
-/// effort: what people write, such as the text of an issue, is shown.
+/// The following values are redacted:
+///
+/// - values whose name suggests a secret: `token`, `secret`, `password`, `key`, `pem`, `code`, `credential`,
+///   `authorization`, `jwt`, `signature`, `cookie`, `passphrase` and `content` (of files), alone or in a longer name,
+///   and any name that [`hide`](Self::hide) adds;
+/// - any text that looks like a GitHub token, a JWT or a key;
+/// - the queries of URLs;
+/// - a secret that this process has used, wherever it occurs.
+///
+/// Control characters and invisible characters are escaped. Redaction is a best effort: text that people write, such as
+/// the text of an issue, is logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "it does nothing before it is given to a client"]
 pub struct BodyLog {
@@ -29,7 +32,7 @@ pub struct BodyLog {
     names: Vec<String>,
 }
 
-/// Names that speak of a secret, in lower case.
+/// Names that suggest a secret, in lower case.
 const SECRET: [&str; 13] = [
     "content",
     "passphrase",
@@ -46,7 +49,7 @@ const SECRET: [&str; 13] = [
     "cookie",
 ];
 
-/// Larger bodies are not read again to be shown.
+/// The maximum size in bytes of a body that is parsed for the log.
 const MAX_READ: usize = 1024 * 1024;
 
 impl Default for BodyLog {
@@ -56,19 +59,19 @@ impl Default for BodyLog {
 }
 
 impl BodyLog {
-    /// As many bytes of a body are shown; 4,096 by default. Bodies of more than 1 MiB are not shown.
+    /// Sets how many bytes of a body are logged; 4,096 by default. Bodies of more than 1 MiB are not logged.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// Hides what stands under this name as well, in upper or lower case, alone or in a longer name.
+    /// Redacts also the values under this name, in upper or lower case, alone or in a longer name.
     pub fn hide(mut self, name: impl Into<String>) -> Self {
         self.names.push(name.into().to_lowercase());
         self
     }
 
-    /// The body as it is shown.
+    /// Returns the body as it is logged.
     fn shown(&self, body: &[u8]) -> String {
         let size = body.len();
         let json = (size <= MAX_READ).then(|| serde_json::from_slice::<Value>(body).ok()).flatten();
@@ -95,7 +98,7 @@ impl BodyLog {
             }
             Value::Array(items) => items.iter_mut().for_each(|item| self.redact(item)),
             Value::String(text) if looks_like_a_secret(text) => *text = HIDDEN.to_owned(),
-            // The queries of URLs to files carry tokens and signatures.
+            // The queries of URLs to files contain tokens and signatures.
             Value::String(text) if text.starts_with("http") && text.contains('?') => {
                 let end = text.find('?').unwrap_or(text.len());
                 text.truncate(end);
@@ -112,8 +115,8 @@ impl BodyLog {
     }
 }
 
-/// Whether a text has a key in it, or a part that looks like a
-/// [token of GitHub's](https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/)
+/// Returns whether a text contains a key, or a part that looks like a
+/// [GitHub token](https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/)
 /// or a JWT.
 fn looks_like_a_secret(text: &str) -> bool {
     let part = |part: &str| {
@@ -127,7 +130,7 @@ fn looks_like_a_secret(text: &str) -> bool {
         || text.split(|c: char| !(c.is_ascii_alphanumeric() || "_.-".contains(c))).any(part)
 }
 
-/// Logs what is sent.
+/// Logs the body of a request.
 pub(crate) fn request(prepared: &Prepared) {
     let Some(log) = &prepared.client().inner().body_log else { return };
     if let Some(body) = prepared.json_body() {
@@ -135,7 +138,7 @@ pub(crate) fn request(prepared: &Prepared) {
     }
 }
 
-/// Logs what came back.
+/// Logs the body of a response.
 pub(crate) fn answer(prepared: &Prepared, status: StatusCode, body: &Bytes) {
     let Some(log) = &prepared.client().inner().body_log else { return };
     let status = status.as_u16();

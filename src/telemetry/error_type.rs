@@ -1,24 +1,24 @@
-//! What an error is called in spans and metrics.
+//! The names of errors in spans and metrics.
 
 use http::StatusCode;
 
 use crate::error::{Error, ErrorKind};
 
-/// OpenTelemetry's `error.type`: the status where GitHub answered with one that is no success, such
-/// as `404`, or by one that is not ready (`202`), and else the sort of the error, such as `timeout`.
-/// There are some eighty of them.
+/// Returns OpenTelemetry's `error.type`: the status if GitHub responded without success, such as `404`, or with a
+/// result that is not ready (`202`), and otherwise the kind of the error, such as `timeout`. There are some eighty of
+/// them.
 pub(crate) fn error_type(error: &Error) -> &'static str {
     match (error.kind(), error.status()) {
         (ErrorKind::Api, Some(status)) => status_text(status),
-        // GitHub did answer, and no timeout ended the call.
+        // GitHub did respond, and no timeout ended the call.
         (_, Some(status)) if error.is_not_ready() => status_text(status),
         (kind, _) => kind.name(),
     }
 }
 
-/// A status as text; what HTTP does not know is `other`.
+/// Returns a status as text; a status that HTTP does not define is `other`.
 pub(crate) fn status_text(status: StatusCode) -> &'static str {
-    // The text of a status lives as long as the status: these are those that HTTP has names for.
+    // The text borrows from the status: these are the static values that HTTP has names for.
     macro_rules! texts {
         ($($code:literal)+) => {
             match status.as_u16() {

@@ -1,7 +1,7 @@
-//! Keys of metrics, made once for each set of labels: to make one costs more than what it is for.
+//! Metric keys, created once for each set of labels: creating one costs more than using it.
 //!
-//! The values of labels are bounded, so that the keys may stay for good: see the table in the
-//! documentation of [`telemetry`](crate::telemetry).
+//! The values of labels are bounded, so that the keys can be static: see the table in the documentation of
+//! [`telemetry`](crate::telemetry).
 
 use std::collections::HashMap;
 use std::hash::Hasher;
@@ -13,27 +13,27 @@ use super::place::{Mix, Place};
 use super::table::Metric;
 use crate::sanitize;
 
-/// Keys, and the name and up to two values that they are of.
+/// Keys, and the name and up to two label values that they belong to.
 struct Entry {
     of: [Place; 3],
     keys: &'static [Key],
 }
 
-/// Where keys are found without a lock: at one of a few places that follow from their texts' own.
+/// A lock-free table: the addresses of the texts determine the few slots where a key can be.
 static TABLE: [OnceLock<Entry>; SLOTS] = [const { OnceLock::new() }; SLOTS];
 const SLOTS: usize = 2_048;
 const PROBES: usize = 8;
 
-/// Those for which the table has no room.
+/// The keys for which the table has no free slot.
 static OTHERS: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
 
-/// The key of a metric with these values, in the order of its labels.
+/// Returns the key of a metric with these values, in the order of its labels.
 pub(super) fn key(metric: &Metric, values: [&'static str; 2]) -> &'static Key {
     let [key] = keys([metric], values) else { return &UNKNOWN };
     key
 }
 
-/// The keys of metrics with the same labels, of which the first is found in no other company.
+/// Returns the keys of metrics with the same labels. The first metric always has to occur in the same group.
 pub(super) fn keys<const N: usize>(
     metrics: [&Metric; N],
     values: [&'static str; 2],
@@ -44,14 +44,14 @@ pub(super) fn keys<const N: usize>(
         match slot.get() {
             Some(entry) if entry.of == of => return entry.keys,
             Some(_) => {}
-            // Whoever was faster put something else here, or the same.
+            // Another thread can have initialized the slot first, with this entry or another one.
             None => match slot.get_or_init(|| Entry { of, keys: make(metrics, values) }) {
                 entry if entry.of == of => return entry.keys,
                 _ => {}
             },
         }
     }
-    // Whoever panicked left a list that is still whole.
+    // A thread that panicked has left a consistent list.
     let mut others = OTHERS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(entry) = others.iter().find(|entry| entry.of == of) {
         return entry.keys;
@@ -64,7 +64,7 @@ pub(super) fn keys<const N: usize>(
 fn slots(of: &[Place; 3]) -> impl Iterator<Item = &'static OnceLock<Entry>> {
     let mut mix = Mix::default();
     of.iter().for_each(|place| mix.write_usize(place.0.as_ptr() as usize));
-    // The high bits are the good ones.
+    // The high bits are the well-mixed ones.
     let first = (mix.finish() >> 40) as usize;
     (first..first + PROBES).filter_map(|slot| TABLE.get(slot % SLOTS))
 }
@@ -79,29 +79,29 @@ fn make<const N: usize>(metrics: [&Metric; N], values: [&'static str; 2]) -> &'s
     keys.collect::<Vec<_>>().leak()
 }
 
-/// What no metric is called: one metric has one key.
+/// A name that no metric has: every metric has exactly one key.
 static UNKNOWN: Key = Key::from_static_name("octowire_unknown");
 
-/// As many names of identities, servers and so on are told apart; the others are `other`.
+/// The maximum number of different names of identities, servers and so on; further ones are `other`.
 const MAX_NAMES: usize = 100;
 
-/// Longer names are not told apart either.
+/// The maximum length of such a name, in bytes; longer ones are `other`.
 const MAX_NAME_BYTES: usize = 200;
 
-/// What the others are called.
+/// The label value that combines further names.
 pub(super) const OTHER: &str = "other";
 
-/// A set of names that is not known before, and bounded.
+/// A bounded set of names that are not known in advance.
 #[derive(Default)]
 pub(super) struct Names(RwLock<HashMap<String, &'static str>>);
 
 impl Names {
-    /// Whether the name was given before.
+    /// Returns whether the set contains the name.
     pub(super) fn knows(&self, name: &str) -> bool {
         self.0.read().unwrap_or_else(PoisonError::into_inner).contains_key(name)
     }
 
-    /// The name, for good; `other` if there are too many.
+    /// Returns the name as static text; `other` if there are too many.
     pub(super) fn name(&self, name: &str) -> &'static str {
         if let Some(known) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(name) {
             return known;

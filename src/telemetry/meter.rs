@@ -1,7 +1,7 @@
-//! What the rooms tell of numbers. Without the feature `metrics`, nothing is done with it.
+//! The metrics that the modules record. Without the feature `metrics`, they are discarded.
 //!
-//! As `tracing` does, the `metrics` facade hands each of them to the recorder that the application
-//! has installed, if it has one.
+//! As `tracing` does, the `metrics` facade passes each value to the recorder that the application has installed, if
+//! any.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -19,10 +19,10 @@ use crate::limits::Told;
 const ABOUT: Metadata<'static> =
     Metadata::new("octowire", Level::INFO, Some("octowire::telemetry"));
 
-/// Tells the recorder what each metric is, and its unit.
+/// Describes each metric and its unit to the recorder.
 ///
-/// [`ClientBuilder::build`](crate::ClientBuilder::build) does so by itself, so that this is only for a
-/// recorder that is installed later.
+/// [`ClientBuilder::build`](crate::ClientBuilder::build) calls this, so that it is needed only for a recorder that is
+/// installed later.
 pub fn describe_metrics() {
     with_recorder(|recorder| {
         for Metric { name, kind, unit, description, .. } in METRICS {
@@ -40,8 +40,7 @@ pub fn describe_metrics() {
     });
 }
 
-/// A client was built: what it may tell of is described, and circuits that nobody has told of are
-/// closed.
+/// Initializes the metrics of a new client: describes them, and reports circuits without a state yet as closed.
 pub(crate) fn built(circuits: &[Arc<Circuit>]) {
     describe_metrics();
     for of in circuits {
@@ -56,8 +55,8 @@ static WAITING: Key = Key::from_static_name(table::CALLS_WAITING.name);
 #[cfg(feature = "webhooks-core")]
 static QUEUED: Key = Key::from_static_name(table::WEBHOOK_QUEUE.name);
 
-/// A call or a delivery that is under way, until it is dropped. It gives back to the gauge that it took
-/// from, also if another recorder is installed meanwhile.
+/// A call or a delivery in flight, until this is dropped. It decrements the gauge that it incremented, even if another
+/// recorder is installed meanwhile.
 pub(crate) struct InFlight(Gauge);
 
 impl InFlight {
@@ -65,12 +64,12 @@ impl InFlight {
         Self::of(&IN_FLIGHT)
     }
 
-    /// One that asks to be let through.
+    /// Begins a call that waits for admission.
     pub(crate) fn waiting() -> Self {
         Self::of(&WAITING)
     }
 
-    /// A delivery that waits or is handled.
+    /// Begins a delivery that waits or is handled.
     #[cfg(feature = "webhooks-core")]
     pub(crate) fn delivery() -> Self {
         Self::of(&QUEUED)
@@ -89,20 +88,20 @@ impl Drop for InFlight {
     }
 }
 
-/// A call ended: well, or as it failed.
+/// Records the end of a call: a success, or this failure.
 pub(crate) fn call(operation: &'static str, time: Duration, failed: Option<&'static str>) {
     count(&table::CALLS, [operation, failed.unwrap_or("ok")]);
     observe(&table::CALL_DURATION, [operation, ""], time);
 }
 
-/// So many items of one page did not decode.
+/// Records the number of items of one page that did not decode.
 pub(crate) fn undecodable_items(operation: &'static str, items: usize) {
     let key = key(&table::UNDECODABLE_ITEMS, [operation, ""]);
     let items = u64::try_from(items).unwrap_or(u64::MAX);
     with_recorder(|recorder| recorder.register_counter(key, &ABOUT).increment(items));
 }
 
-/// What the cache had for a read, and whether that saved a request that counts.
+/// Records the cache status of a read, and whether the cache saved a request that counts.
 pub(crate) fn cached(came: CacheStatus, saved: bool) {
     count(&table::CACHE, [came.name(), ""]);
     if saved {
@@ -110,7 +109,7 @@ pub(crate) fn cached(came: CacheStatus, saved: bool) {
     }
 }
 
-/// An attempt ended.
+/// Records the end of an attempt.
 pub(crate) fn attempt(method: &http::Method, time: Duration, status: &'static str) {
     let method = match method.as_str() {
         "GET" => "GET",
@@ -125,21 +124,21 @@ pub(crate) fn attempt(method: &http::Method, time: Duration, status: &'static st
     observe(&table::ATTEMPT_DURATION, [method, status], time);
 }
 
-/// A call goes again after this error.
+/// Records a retry after this error.
 pub(crate) fn retry(error: &Error) {
     count(&table::RETRIES, [error_type(error), ""]);
 }
 
-/// A call waited.
+/// Records the waiting time of a call.
 pub(crate) fn waited(reason: &'static str, time: Duration) {
     if !time.is_zero() {
         observe(&table::WAIT, [reason, ""], time);
     }
 }
 
-/// GitHub told how a primary limit is.
+/// Records the state of a primary limit that GitHub reported.
 pub(crate) fn told(identity: &'static str, told: &Told<'_>) {
-    // Of whom there are too many, the numbers of one say nothing of the others.
+    // In the combined label, the numbers of one identity do not describe the others.
     if identity == OTHER {
         return;
     }
@@ -153,27 +152,27 @@ pub(crate) fn told(identity: &'static str, told: &Told<'_>) {
     });
 }
 
-/// GitHub refused for a limit.
+/// Records a rejection by GitHub because of a limit.
 pub(crate) fn limited(secondary: bool, told: Option<Told<'_>>) {
     let kind = if secondary { "secondary" } else { "primary" };
     let resource = told.map_or("none", |told| resource(told.resource));
     count(&table::RATE_LIMITED, [kind, resource]);
 }
 
-/// The name of whom a client calls as, for labels.
+/// Returns the label of the identity that a client uses.
 pub(crate) fn identity(name: &str) -> &'static str {
     static IDENTITIES: LazyLock<Names> = LazyLock::new(Names::default);
     IDENTITIES.name(name)
 }
 
-/// A token was had, or not: `minted`, `stored` or `failed`.
+/// Records the outcome of a token request: `minted`, `stored` or `failed`.
 pub(crate) fn token(outcome: &'static str) {
     count(&table::TOKENS, [outcome, ""]);
 }
 
 static SERVERS: LazyLock<Names> = LazyLock::new(Names::default);
 
-/// A circuit changed.
+/// Records the state of a circuit.
 pub(crate) fn circuit(server: &str, state: CircuitState) {
     let state = match state {
         CircuitState::Closed => 0.0,
@@ -183,15 +182,15 @@ pub(crate) fn circuit(server: &str, state: CircuitState) {
     set(&table::CIRCUIT, [SERVERS.name(server), ""], state);
 }
 
-/// The name of a budget, for labels.
+/// Returns the label of a budget.
 pub(crate) fn budget_name(name: &str) -> &'static str {
     static BUDGETS: LazyLock<Names> = LazyLock::new(Names::default);
     BUDGETS.name(name)
 }
 
-/// What was spent of a budget, of so much, by name and identity.
+/// Records the spent part and the limit of a budget, by name and identity.
 pub(crate) fn budget(labels: [&'static str; 2], used: f64, limit: Option<u64>) {
-    // Of whom there are too many, the numbers of one say nothing of the others.
+    // In the combined label, the numbers of one identity do not describe the others.
     if labels.contains(&OTHER) {
         return;
     }
@@ -201,12 +200,12 @@ pub(crate) fn budget(labels: [&'static str; 2], used: f64, limit: Option<u64>) {
     }
 }
 
-/// A budget has no room for a request.
+/// Records a request that a budget rejects.
 pub(crate) fn budget_refused(budget: &'static str) {
     count(&table::BUDGET_REFUSED, [budget, ""]);
 }
 
-/// The store answers, or does not.
+/// Records whether the store is available.
 pub(crate) fn store(available: bool) {
     set(&table::STORE_AVAILABLE, ["", ""], f64::from(u8::from(available)));
     if !available {
@@ -219,25 +218,25 @@ pub(crate) fn unreadable(kind: &'static str) {
     count(&table::STORE_UNREADABLE, [kind, ""]);
 }
 
-/// Values were not written to the store: `full` or `failed`.
+/// Records values that were not written to the store: `full` or `failed`.
 pub(crate) fn store_writes_dropped(reason: &'static str, writes: u64) {
     let key = key(&table::STORE_WRITES_DROPPED, [reason, ""]);
     with_recorder(|recorder| recorder.register_counter(key, &ABOUT).increment(writes));
 }
 
-/// What became of a delivery of a webhook. An event is only told of one that was verified.
+/// Records the outcome of a webhook delivery. The event is recorded only for a verified delivery.
 #[cfg(feature = "webhooks-core")]
 pub(crate) fn delivery(event: Option<&str>, outcome: &'static str) {
     count(&table::WEBHOOKS, [self::event(event), outcome]);
 }
 
-/// An attempt at handling a delivery ended.
+/// Records the end of an attempt at handling a delivery.
 #[cfg(feature = "webhooks-core")]
 pub(crate) fn handled(event: &str, time: Duration) {
     observe(&table::WEBHOOK_DURATION, [self::event(Some(event)), ""], time);
 }
 
-/// A payload does not fit the type of its event. Both names are of GitHub's description.
+/// Records a payload that does not match the type of its event. Both names are from GitHub's description.
 #[cfg(feature = "webhooks-core")]
 pub(crate) fn undecoded(event: &'static str, action: Option<&'static str>) {
     count(&table::WEBHOOK_UNDECODED, [action.unwrap_or("none"), event]);

@@ -1,4 +1,4 @@
-//! What [`meter`](super) is without the feature `metrics`: nothing, which costs nothing.
+//! The empty replacement of [`meter`](super) without the feature `metrics`, at no cost.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! Calls and attempts from their beginning to their end, as spans and metrics see them.
+//! Records calls and attempts from their beginning to their end, as spans and metrics.
 //!
-//! One that is dropped, as by a timeout of the caller's own, has ended as `cancelled`.
+//! A call or attempt that is dropped, such as by a timeout of the caller, has the outcome `cancelled`.
 
 use http::{HeaderMap, Method, StatusCode};
 use tokio::time::Instant;
@@ -15,7 +15,7 @@ use crate::operation::{Label, metric_name};
 use crate::request::{Prepared, Request};
 use crate::response::Raw;
 
-/// What ended before it was told how.
+/// The error type of a call or attempt that ended before its outcome was recorded.
 const CANCELLED: &str = "cancelled";
 
 /// A call.
@@ -24,10 +24,10 @@ pub(crate) struct Observed {
     operation: &'static str,
     is_read: bool,
     began: Instant,
-    /// Not for a call that the client makes behind the back of another.
+    /// `None` for a call that the client makes in the background of another.
     in_flight: Option<meter::InFlight>,
     client: Client,
-    /// It carries a token of its own.
+    /// Whether the call carries its own token.
     own: bool,
     ended: bool,
 }
@@ -50,7 +50,7 @@ impl Observed {
         &self.span
     }
 
-    /// The call ended with this answer.
+    /// Records the end of the call with this response.
     pub(crate) fn end(self, answer: &Result<Raw>) {
         match answer {
             Ok(raw) => self.end_with((raw.status, &raw.headers, raw.came), None),
@@ -58,12 +58,12 @@ impl Observed {
         }
     }
 
-    /// The call ended without an answer to decode.
+    /// Records the end of the call without a response to decode.
     pub(crate) fn fail(self, error: &Error) {
         self.finish((error.status(), error.headers(), None), Some(error));
     }
 
-    /// The call ended, and its answer was decoded, or was not.
+    /// Records the end of the call, and whether its response was decoded.
     pub(crate) fn end_with(
         self,
         (status, headers, came): (StatusCode, &HeaderMap, CacheStatus),
@@ -83,7 +83,7 @@ impl Observed {
         let cached = came.filter(|_| self.is_read).map(|came| {
             let saved = match came {
                 CacheStatus::Hit => true,
-                // A confirmation costs nothing to who has a token.
+                // A revalidation costs no quota for a call with a token.
                 CacheStatus::Revalidated => self.own || self.client.inner().auth.keeper().is_some(),
                 _ => false,
             };
@@ -94,7 +94,7 @@ impl Observed {
         self.show(failed, error);
     }
 
-    /// Keeps a call that failed, for people to look at.
+    /// Records a failed call, for the dashboard.
     #[cfg(feature = "dashboard")]
     fn show(&self, failed: Option<&'static str>, error: Option<&Error>) {
         use super::seconds::FailedCall;
@@ -142,7 +142,7 @@ pub(crate) struct ObservedAttempt {
 }
 
 impl ObservedAttempt {
-    /// `sent` went before, for whatever reason.
+    /// Begins an attempt. `sent` is the number of earlier requests, for any reason.
     pub(crate) fn begin(prepared: &Prepared, operation: &Label, sent: u32) -> Self {
         let (span, method) = (spans::attempt(prepared, sent), prepared.method().clone());
         let (client, began) = (prepared.client(), Instant::now());
@@ -184,7 +184,7 @@ impl Drop for ObservedAttempt {
     }
 }
 
-/// Why it failed: by the error, or by a status that is read by whoever asked, as those of OAuth are.
+/// Returns the failure: by the error, or by a status that the caller reads, as for OAuth.
 fn failure(status: Option<StatusCode>, error: Option<&Error>) -> Option<&'static str> {
     let refused = || status.filter(|status| status.is_client_error() || status.is_server_error());
     error.map(error_type).or_else(|| refused().map(status_text))

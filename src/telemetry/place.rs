@@ -1,9 +1,9 @@
-//! Maps by where a text lies in memory: for texts that are there for good, and found faster than by what they say.
+//! Maps by the address of a static text: a look-up is faster than by its content.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
-/// A text that is there for good. The same text at another place is another one.
+/// A static text. An equal text at another address is a different key.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place(pub(super) &'static str);
 
@@ -41,7 +41,7 @@ impl Hasher for Mix {
     }
 
     fn write_u64(&mut self, value: u64) {
-        // Knuth's multiplicative hash; the high bits are what a map looks at.
+        // Knuth's multiplicative hash; a map uses the high bits.
         self.0 = (self.0.rotate_left(26) ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     }
 }

@@ -1,10 +1,10 @@
-//! Numbers of the last minutes or seconds, each of its own.
+//! Values of the last minutes or seconds, one for each.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::collections::VecDeque;
 
-/// What happened in each of the last parts of time. Parts in which nothing happened take no room.
+/// The values of the last intervals. Intervals without events take no memory.
 #[derive(Debug)]
 pub(super) struct Ring<T> {
     parts: VecDeque<(u64, T)>,
@@ -12,12 +12,13 @@ pub(super) struct Ring<T> {
 }
 
 impl<T: Default> Ring<T> {
-    /// Keeps so many parts at most, with the one that goes on.
+    /// Creates a ring of at most this number of intervals, including the current one.
     pub(super) fn new(most: u64) -> Self {
         Self { parts: VecDeque::new(), most: most.max(1) }
     }
 
-    /// The part of this number, which does not go back; what is earlier counts in the latest.
+    /// Returns the value of the interval with this number. Numbers do not decrease: an earlier number counts in the
+    /// latest interval.
     pub(super) fn at(&mut self, part: u64) -> &mut T {
         if self.parts.back().is_none_or(|(last, _)| *last < part) {
             self.parts.push_back((part, T::default()));
@@ -30,11 +31,11 @@ impl<T: Default> Ring<T> {
             }
         }
         let last = self.parts.len().saturating_sub(1);
-        // It holds one at least, which was just put there or was there before.
+        // The ring contains at least one interval, which was added above or existed before.
         &mut self.parts[last].1
     }
 
-    /// The parts from this number on.
+    /// Returns the intervals from this number on.
     pub(super) fn since(&self, part: u64) -> impl DoubleEndedIterator<Item = (u64, &T)> {
         let from = self.parts.partition_point(|(at, _)| *at < part);
         self.parts.range(from..).map(|(at, value)| (*at, value))

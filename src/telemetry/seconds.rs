@@ -13,46 +13,46 @@ use crate::cache::CacheStatus;
 use crate::clock;
 use crate::sanitize;
 
-/// As many seconds are remembered.
+/// The number of seconds that are kept.
 pub(crate) const SECONDS: u64 = 600;
-/// As many calls that failed are.
+/// The maximum number of failed calls that are kept.
 const MAX_FAILED: usize = 50;
-/// The longest message of one, and the longest of its names, in characters.
+/// The maximum length of an error message or name, in characters.
 const MAX_MESSAGE: usize = 400;
 const MAX_NAME: usize = 200;
-/// Percentiles are of the answers in so many seconds: those of one would jump.
+/// The number of seconds over which percentiles are computed: those of one second would fluctuate.
 const SMOOTHED: u64 = 10;
-/// As many types of errors have a line of their own, and the others one together.
+/// The maximum number of error types with their own series; the others are combined.
 const MAX_TYPES: usize = 8;
 
-/// The upper bounds, in milliseconds, of what answers took. What took longer has none.
+/// The upper bounds of response times, in milliseconds. Longer times have no bound.
 const BOUNDS: [u32; 20] = [
     1, 2, 4, 7, 10, 15, 25, 40, 65, 100, 150, 250, 400, 650, 1_000, 1_500, 2_500, 5_000, 10_000,
     30_000,
 ];
 
-/// What happened in the last seconds.
+/// The events of the last seconds.
 pub(crate) struct Seconds {
     ring: Ring<Second>,
     failed: VecDeque<FailedCall>,
-    /// How many there were.
+    /// The total number of failed calls.
     failed_in_all: u64,
 }
 
-/// What happened in one.
+/// The events of one second.
 #[derive(Debug, Default)]
 pub(super) struct Second {
     calls: u32,
     requests: u32,
-    /// By their types, of which there are a few at a time.
+    /// By error type, of which there are a few at a time.
     errors: Vec<(&'static str, u32)>,
-    /// Answers by what they took; the last ones took longer than any bound.
+    /// Responses by duration; the last number is for those above all bounds.
     answers: [u32; BOUNDS.len() + 1],
     cache: [u32; CACHE.len()],
     saved: u32,
 }
 
-/// What the cache had, in the order of [`Second::cache`].
+/// The cache statuses, in the order of [`Second::cache`].
 const CACHE: [CacheStatus; 5] = [
     CacheStatus::Hit,
     CacheStatus::Revalidated,
@@ -61,7 +61,7 @@ const CACHE: [CacheStatus; 5] = [
     CacheStatus::Bypass,
 ];
 
-/// A call that failed.
+/// A failed call.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct FailedCall {
     time: DateTime<Utc>,
@@ -73,21 +73,21 @@ pub(crate) struct FailedCall {
     message: String,
 }
 
-/// A line for each series, with a value for each second from `from` on.
+/// The series, with a value for each second from `from` on.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Series {
     /// The number of the first second.
     from: u64,
     calls: Vec<u32>,
     requests: Vec<u32>,
-    /// In milliseconds; `None` if there was no answer.
+    /// In milliseconds; `None` if there was no response.
     p50: Vec<Option<f64>>,
     p95: Vec<Option<f64>>,
     p99: Vec<Option<f64>>,
-    /// By what the cache had.
+    /// By cache status.
     cache: BTreeMap<&'static str, Vec<u32>>,
     saved: Vec<u32>,
-    /// By the error's type.
+    /// By error type.
     errors: BTreeMap<&'static str, Vec<u32>>,
 }
 
@@ -143,7 +143,7 @@ impl FailedCall {
 
 impl Seconds {
     pub(super) fn new() -> Self {
-        // With those before the first that the smoothing looks at.
+        // Includes the seconds before the first one, which the smoothing needs.
         Self { ring: Ring::new(SECONDS + SMOOTHED), failed: VecDeque::new(), failed_in_all: 0 }
     }
 
@@ -159,18 +159,18 @@ impl Seconds {
         self.failed_in_all = self.failed_in_all.saturating_add(1);
     }
 
-    /// How many calls failed, of which the last ones are kept.
+    /// Returns how many calls failed, of which the last ones are kept.
     pub(crate) fn failed_in_all(&self) -> u64 {
         self.failed_in_all
     }
 
-    /// The calls that failed after so many had, the latest first.
+    /// Returns the failed calls after this number, the latest first.
     pub(crate) fn failed_after(&self, number: u64) -> impl Iterator<Item = &FailedCall> {
         let new = self.failed_in_all.saturating_sub(number);
         self.failed.iter().rev().take(usize::try_from(new).unwrap_or(MAX_FAILED))
     }
 
-    /// Each second from this one to before `end`.
+    /// Returns the series from this second to before `end`.
     pub(crate) fn series(&self, from: u64, end: u64) -> Series {
         let from = from.max(end.saturating_sub(SECONDS));
         let length = usize::try_from(end.saturating_sub(from)).unwrap_or_default();
@@ -187,7 +187,7 @@ impl Seconds {
             saved: zeros(),
             errors: BTreeMap::new(),
         };
-        // Of all that is remembered, so that a part names the same.
+        // Over all kept seconds, so that every part names the same types.
         let named = self.most_errors();
         let mut window = Vec::from_iter(self.ring.since(from.saturating_sub(SMOOTHED)));
         window.retain(|(at, _)| *at < end);
@@ -220,7 +220,7 @@ impl Seconds {
         series
     }
 
-    /// The types of errors that there were most of.
+    /// Returns the most frequent error types.
     fn most_errors(&self) -> Vec<&'static str> {
         let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
         for (_, second) in self.ring.since(0) {
@@ -265,8 +265,8 @@ fn subtract(sum: &mut [u32], less: &[u32]) {
     sum.iter_mut().zip(less).for_each(|(sum, less)| *sum = sum.saturating_sub(*less));
 }
 
-/// What so many of all took at most, in milliseconds; between the bounds of its bucket as if those in it
-/// were spread evenly.
+/// Returns the percentiles of the durations, in milliseconds; within a bucket, the durations are assumed to be evenly
+/// distributed.
 fn percentiles<const N: usize>(answers: &[u32], shares: [f64; N]) -> [Option<f64>; N] {
     let all: u64 = answers.iter().map(|count| u64::from(*count)).sum();
     shares.map(|share| {
@@ -277,10 +277,10 @@ fn percentiles<const N: usize>(answers: &[u32], shares: [f64; N]) -> [Option<f64
             if below + count >= wanted {
                 let bound = |index: usize| BOUNDS.get(index).copied().map(f64::from);
                 let lower = index.checked_sub(1).and_then(bound).unwrap_or(0.0);
-                // Beyond the last bound nothing is known but that.
+                // Above the last bound, the duration is unknown.
                 let upper = bound(index).unwrap_or(lower);
                 let value = lower + (upper - lower) * ((wanted - below) / count);
-                // No page shows more digits.
+                // The dashboard shows no more digits.
                 return Some((value * 100.0).round() / 100.0);
             }
             below += count;
@@ -316,7 +316,7 @@ mod tests {
         assert_eq!((series.p50[6], series.p50[7], series.p50[8]), (None, Some(82.5), Some(82.5)));
         let later = seconds.series(0, 30);
         assert_eq!((later.p50[16], later.p50[17]), (Some(82.5), None));
-        // What is asked for later has the same numbers.
+        // A later request returns the same numbers.
         let rest = seconds.series(8, 9);
         assert_eq!((rest.from, rest.calls, rest.p50), (8, vec![0], vec![Some(82.5)]));
     }
@@ -350,7 +350,7 @@ mod tests {
     }
 
     proptest! {
-        /// Percentiles are in order, and within the bucket of the true one.
+        /// Percentiles are in order, and within the bucket of the true value.
         #[test]
         fn percentiles_are_near(times in prop::collection::vec(0_u64..40_000, 1..200)) {
             let mut second = Second::default();
@@ -369,7 +369,7 @@ mod tests {
             }
         }
 
-        /// However it is asked, a second has the same numbers.
+        /// Whatever the requested range, a second has the same numbers.
         #[test]
         fn a_part_is_a_part_of_the_whole(
             calls in prop::collection::vec((0_u64..30, 0_u64..900), 1..100),

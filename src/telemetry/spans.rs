@@ -8,7 +8,7 @@ use crate::cache::CacheStatus;
 use crate::request::{Prepared, Request};
 use crate::response::request_id;
 
-/// The span of a call: whatever it takes, from the cache to the last attempt.
+/// Creates the span of a call: from the cache look-up to the last attempt.
 pub(crate) fn call(request: &Request) -> Span {
     let (label, url) = (request.label(), request.server());
     info_span!(
@@ -27,7 +27,7 @@ pub(crate) fn call(request: &Request) -> Span {
     )
 }
 
-/// The span of one attempt: one request, with its redirects. `sent` went before.
+/// Creates the span of one attempt: one request, with its redirects. `sent` is the number of earlier attempts.
 pub(crate) fn attempt(prepared: &Prepared, sent: u32) -> Span {
     let url = prepared.url();
     let span = debug_span!(
@@ -50,7 +50,7 @@ pub(crate) fn attempt(prepared: &Prepared, sent: u32) -> Span {
     span
 }
 
-/// What came of a call or an attempt.
+/// Records the outcome of a call or an attempt.
 pub(crate) fn ended(
     span: &Span,
     status: Option<StatusCode>,
@@ -68,14 +68,14 @@ pub(crate) fn ended(
     }
 }
 
-/// What the cache had for a call.
+/// Records the cache status of a call.
 pub(crate) fn cached(span: &Span, came: Option<CacheStatus>) {
     if !span.is_disabled() {
         span.record("github.cache", came.map(CacheStatus::name));
     }
 }
 
-/// OpenTelemetry's name of an HTTP span: the method and the template, or the method alone.
+/// Returns OpenTelemetry's name of an HTTP span: the method and the path template, or the method alone.
 fn name(method: &Method, path: &str) -> String {
     match path {
         "" => method.to_string(),

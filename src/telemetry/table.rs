@@ -1,4 +1,4 @@
-//! The metrics that this crate gives, as data: for exporters, dashboards and tests.
+//! The metrics of this crate, as data: for exporters, dashboards and tests.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -8,30 +8,29 @@
 pub struct Metric {
     /// The name, such as `octowire_calls_total`.
     pub name: &'static str,
-    /// What sort it is.
+    /// The kind of metric.
     pub kind: MetricKind,
-    /// The unit: `seconds`, `count`, or `state` for a number that stands for something.
+    /// The unit: `seconds`, `count`, or `state` for a number that encodes a state.
     pub unit: &'static str,
     /// The names of its labels, sorted.
     pub labels: &'static [&'static str],
-    /// What it says.
+    /// The meaning of the metric.
     pub description: &'static str,
 }
 
-/// The sorts of a [`Metric`].
+/// The kinds of a [`Metric`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MetricKind {
-    /// It only grows.
+    /// A value that only increases.
     Counter,
-    /// It goes up and down.
+    /// A value that increases and decreases.
     Gauge,
-    /// How often there was what value.
+    /// The distribution of values.
     Histogram,
 }
 
-/// The upper bounds, in seconds, of buckets that suit all histograms: from a hit of the cache to the
-/// wait for a primary limit.
+/// The upper bounds, in seconds, of buckets that suit all histograms: from a cache hit to the wait for a primary limit.
 pub const BUCKETS: [f64; 15] =
     [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0, 3600.0];
 
@@ -47,7 +46,7 @@ const fn metric(
 
 macro_rules! metrics {
     ($($constant:ident = $name:literal: $kind:ident, $unit:literal, $labels:expr, $description:literal;)+) => {
-        // Each has one address, by which its keys are found.
+        // Each metric has one address, by which its keys are found.
         $(#[cfg_attr(
             not(feature = "webhooks-core"),
             allow(dead_code, reason = "nobody tells of deliveries then")
@@ -55,8 +54,8 @@ macro_rules! metrics {
         pub(super) static $constant: Metric =
             metric(concat!("octowire_", $name), MetricKind::$kind, $unit, &$labels, $description);)+
 
-        /// Every metric. The documentation of [`telemetry`](crate::telemetry) says what their labels
-        /// may be.
+        /// Every metric. The documentation of [`telemetry`](crate::telemetry) lists the possible values of their
+        /// labels.
         pub const METRICS: &[Metric] = &[
             $(metric(concat!("octowire_", $name), MetricKind::$kind, $unit, &$labels, $description)),+
         ];

@@ -1,4 +1,4 @@
-//! What a call tells, for benchmarks: everything but the call.
+//! The telemetry of a call without the call itself, for benchmarks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::operation::Operation;
 use crate::request::{Prepared, Request};
 use crate::response::{Raw, RawBody};
 
-/// A call that is told of again and again.
+/// A call whose telemetry is recorded repeatedly.
 #[doc(hidden)]
 pub struct Telling {
     request: Request,
@@ -24,7 +24,7 @@ pub struct Telling {
 }
 
 impl Telling {
-    /// A call of this operation, which takes no parameters.
+    /// Prepares a call of this operation, which takes no parameters.
     pub fn new(client: &Client, operation: &'static Operation) -> Result<Self> {
         let request = Request::operation(client, operation);
         let prepared = request.clone().prepare()?;
@@ -43,7 +43,7 @@ impl Telling {
         Ok(Self { request, prepared, answer })
     }
 
-    /// Has a client remember ten minutes of calls of all sorts.
+    /// Records ten minutes of calls of all kinds in a client.
     #[cfg(feature = "dashboard")]
     pub fn remember(client: &Client) {
         const ENDS: [Option<&str>; 9] = [
@@ -70,7 +70,7 @@ impl Telling {
         }
     }
 
-    /// Tells what one call with one attempt does.
+    /// Records the telemetry of one call with one attempt.
     pub fn once(&self) {
         let call = Observed::begin(&self.request);
         let waiting = meter::InFlight::waiting();

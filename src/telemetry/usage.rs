@@ -1,8 +1,8 @@
-//! What is used: calls and requests by operation, hour, day and month, and budgets.
+//! Usage: calls and requests by operation, hour, day and month, and budgets.
 //!
-//! A client counts what it calls for each identity, in the [store](crate::ClientBuilder::store) if it has
-//! one: there the numbers outlive the process and add up over a fleet. Without one they are the client's own.
-//! Times are UTC.
+//! A client counts its calls for each identity, in the [store](crate::ClientBuilder::store) if it has one: there the
+//! numbers persist after the process ends, and add up over a fleet. Without a store, they are the client's own. Times
+//! are UTC.
 //!
 //! ```no_run
 //! # async fn example(github: octowire::Client) {
@@ -12,21 +12,22 @@
 //! # }
 //! ```
 //!
-//! What was counted is told to the store within 5 s, and at once by [`Usage::report`], [`Usage::tell`] and
-//! [`Client::close`](crate::Client::close): a process that is killed before has not told its last calls, and what a
-//! store was told of without an answer counts once or not at all. A program that ends calls `close`. If it does not,
-//! the last handle of a client that is dropped within a runtime tells the store then, for which the drop waits up to
-//! 500 ms (100 ms on a runtime of one thread, on which a store over the network cannot answer meanwhile).
-//! [Budgets](Budget) are not of that kind: the store is asked before each request is sent. If it does not answer while
-//! the call can wait for it, what the client knows decides, and the request is counted in the store afterwards.
+//! The client writes its counts to the store within 5 s, and at once by [`Usage::report`], [`Usage::tell`] and
+//! [`Client::close`](crate::Client::close): a process that is killed before has not written its last counts, and counts
+//! that were written without a response of the store count once or not at all. A program calls `close` before it ends.
+//! If it does not, the last handle of a client that is dropped within a runtime writes the counts, for which the drop
+//! waits up to 500 ms (100 ms on a single-threaded runtime, on which a store over the network cannot respond
+//! meanwhile). [Budgets](Budget) differ: the client counts each request in the store before it is sent. If the store
+//! does not respond while the call can wait for it, the client decides by its own counts, and the request is counted in
+//! the store afterwards.
 //!
-//! Hours are kept for 3 days, days for 40 and months for 400. Of a month, an identity has three numbers for each
+//! Hours are kept for 3 days, days for 40 and months for 400. For a month, an identity has three numbers for each
 //! operation that was called, of which there are 1,240 at most. A client without a store has 16 MiB for that: some
-//! hundred identities, of which those that were told of longest ago make room.
+//! hundred identities, of which those with the oldest writes are evicted.
 //!
-//! A personal token is known by a digest, so that another one is another identity: one that is rotated should be
-//! [named](crate::auth::PersonalToken::named). Calls that carry a token of their own, by a header, are one identity
-//! together, `own`, which [`identities`](Usage::identities) lists.
+//! A personal token is identified by a digest, so that another token is another identity: a token that is rotated
+//! should be [named](crate::auth::PersonalToken::named). Calls with their own token, in a header, are combined as one
+//! identity, `own`, which [`identities`](Usage::identities) lists.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -64,7 +65,7 @@ use spending::Spending;
 use spending::Spent;
 use tally::Tally;
 
-/// How usage is counted: [`ClientBuilder::usage`](crate::ClientBuilder::usage).
+/// The settings of usage counts: [`ClientBuilder::usage`](crate::ClientBuilder::usage).
 #[derive(Clone, Debug, Default)]
 #[must_use = "a policy does nothing before it is given to a client"]
 pub struct UsagePolicy {
@@ -72,24 +73,24 @@ pub struct UsagePolicy {
     budgets: Vec<Budget>,
 }
 
-/// The longest name of an environment, in bytes.
+/// The maximum length of an environment's name, in bytes.
 const MAX_ENVIRONMENT: usize = 64;
 const MAX_BUDGETS: usize = 16;
 
 impl UsagePolicy {
-    /// Counts, in the environment without a name, and has no budget.
+    /// Creates a policy that counts in the environment without a name, and has no budget.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The environment that this client runs in, such as `production`, of up to 64 bytes: each has its own
-    /// numbers and budgets, also if they share a store.
+    /// Sets the environment that this client runs in, such as `production`, of up to 64 bytes: each environment has its
+    /// own numbers and budgets, even in a shared store.
     pub fn environment(mut self, name: impl Into<String>) -> Self {
         self.environment = name.into();
         self
     }
 
-    /// One more budget, of 16 at most. A request has to be in all of them.
+    /// Adds a budget, of 16 at most. A request has to be within all of them.
     pub fn budget(mut self, budget: Budget) -> Self {
         self.budgets.push(budget);
         self
@@ -133,23 +134,23 @@ impl<'a> Usage<'a> {
         Self { books, account }
     }
 
-    /// What was used in this hour, on this day and in this month, and how the budgets are. What this process has
-    /// counted of the identity is told to the store before.
+    /// Returns the usage in this hour, on this day and in this month, and the state of the budgets. The counts of this
+    /// process for the identity are written to the store before.
     ///
-    /// It does not fail: if the store does not answer, it has what this process knows, and says so by
-    /// [`is_complete`](UsageReport::is_complete).
+    /// It does not fail: if the store is unavailable, the report has the counts of this process, and
+    /// [`is_complete`](UsageReport::is_complete) is `false`.
     pub async fn report(&self) -> UsageReport {
         self.report_at(clock::now()).await
     }
 
-    /// The same for another time, as long as its numbers are kept.
+    /// Returns the report for another time, as long as its numbers are kept.
     pub async fn report_at(&self, time: SystemTime) -> UsageReport {
         report::report(self.books, self.account, time).await
     }
 
-    /// All identities that made requests in this month, in whatever environment, as far as the store was
-    /// told; those with most come first. There are 10,000 at most: further ones are `other` together. `None` if the
-    /// store does not answer.
+    /// Returns all identities with requests in this month, in any environment, as far as the store has their counts;
+    /// those with the most requests come first. There are 10,000 at most: further ones are combined as `other`. Returns
+    /// `None` if the store is unavailable.
     pub async fn identities(&self) -> Option<Vec<IdentityUsage>> {
         if !self.books.place.is_shared() {
             self.tell().await;
@@ -157,8 +158,8 @@ impl<'a> Usage<'a> {
         report::identities(self.books, Period::Month.at(clock::now())).await
     }
 
-    /// Tells the store what was counted for all identities of the client: before a process ends. Whether the store
-    /// heard; what it was not asked to take is told later.
+    /// Writes the counts of all identities of the client to the store, before a process ends. Returns whether the store
+    /// confirmed them; counts that were not sent are written later.
     pub async fn tell(&self) -> bool {
         for account in self.books.accounts() {
             if !account.tally.tell().await || account.tally.is_unsure() {
@@ -178,11 +179,11 @@ impl fmt::Debug for Usage<'_> {
 /// The usage of all identities of a client.
 pub(crate) struct Books {
     place: Arc<Place>,
-    /// The address of the API, which keys begin with.
+    /// The address of the API, with which keys begin.
     github: String,
     environment: String,
     budgets: Vec<Budget>,
-    /// Those that all identities have in common.
+    /// The budgets that all identities share.
     common: Vec<Arc<Spending>>,
     accounts: Mutex<LruCache<String, Arc<Account>>>,
 }
@@ -195,11 +196,11 @@ pub(crate) struct Account {
     budgets: Vec<Arc<Spending>>,
 }
 
-/// As many as tokens are kept for. What falls out has told the store.
+/// The maximum number of identities, as for tokens. An evicted one has written its counts.
 const MAX_IDENTITIES: NonZeroUsize = NonZeroUsize::new(15_000).unwrap();
 
 impl Books {
-    /// The policy is one that was checked.
+    /// Creates the usage of a client from a validated policy.
     pub(crate) fn new(policy: UsagePolicy, github: &str, store: Option<Arc<Guard>>) -> Self {
         let UsagePolicy { environment, budgets } = policy;
         let place = Arc::new(Place::new(store));
@@ -213,8 +214,8 @@ impl Books {
         Self { place, github: github.to_owned(), environment, budgets, common, accounts }
     }
 
-    /// Tells the store all that was counted before, again and again until it has heard all or the time is over.
-    /// Returns whether it surely has.
+    /// Writes all earlier counts to the store, repeatedly until it has received all or the time has passed. Returns
+    /// whether the store certainly has them.
     pub(crate) async fn flush(&self, within: Duration) -> bool {
         let accounts = self.accounts();
         let tallies = async {
@@ -223,18 +224,18 @@ impl Books {
                 while account.tally.is_pending() {
                     match account.tally.tell_with(Patience::Guarded).await {
                         Ran::Done(()) => break,
-                        // It may have been counted, and is not told again.
+                        // The store can have added it, and the client does not write it again.
                         Ran::Unknown | Ran::Unreadable => heard = false,
                         Ran::NotTried => tokio::time::sleep(BETWEEN_FLUSHES).await,
                     }
                 }
-                // So may what it was told earlier, if it has not answered since.
+                // The same applies to earlier counts, if the store has not responded since.
                 heard &= !account.tally.is_unsure();
             }
             heard
         };
         let flush = async {
-            // What the store is asked about budgets can still change their sums.
+            // Requests to the store for budgets can still change their sums.
             let decided = self.place.tasks.wait(TASKS_PATIENCE);
             let (decided, mut heard) = join(decided, tallies).await;
             for budget in accounts.iter().flat_map(|account| &account.budgets) {
@@ -279,13 +280,13 @@ impl Books {
     }
 }
 
-/// The pause before the store is told again at the end.
+/// The pause before counts are written again at the end.
 const BETWEEN_FLUSHES: Duration = Duration::from_millis(100);
-/// The longest time that the tasks of budgets are waited for at the end, so that sums can be told after it.
+/// The longest time for which the tasks of budgets are awaited at the end, so that sums can be written after it.
 const TASKS_PATIENCE: Duration = Duration::from_secs(3);
 
 impl Drop for Books {
-    /// Tells the store what was counted since it was told last: a short program ends here.
+    /// Writes the counts since the last write: a short program ends here.
     fn drop(&mut self) {
         if !self.place.is_shared() {
             return;
@@ -303,32 +304,32 @@ impl Drop for Books {
     }
 }
 
-/// The beginning of a key: its parts, none of which is taken for two.
+/// Returns the beginning of a key from its parts, so that different parts never produce the same text.
 fn key<const N: usize>(parts: [&str; N]) -> String {
     parts.map(|part| part.replace('%', "%25").replace(':', "%3A")).join(":")
 }
 
 impl Account {
-    /// Whether a budget is known to have no room for an operation, without a request to the store.
+    /// Returns an error if a budget is known to be spent for an operation, without a request to the store.
     pub(crate) fn check(&self, operation: &str) -> Result<()> {
         let now = clock::now();
         self.budgets.iter().try_for_each(|budget| budget.check(operation, now))
     }
 
-    /// The budgets that are spent, as far as this process knows.
+    /// Returns the budgets that are spent, as far as this process knows.
     pub(crate) fn spent(&self) -> impl Iterator<Item = &str> {
         let now = clock::now();
         let spent = self.budgets.iter().filter(move |budget| budget.is_spent(now));
         spent.map(|budget| budget.budget.name.as_str())
     }
 
-    /// A call ended.
+    /// Records the end of a call.
     pub(crate) fn called(&self, now: Instant, operation: &'static str, failed: bool) {
         self.tally.count(now, operation, Count { calls: 1, failed: failed.into(), requests: 0 });
     }
 
-    /// A request is about to be sent: it is taken from the budgets, unless one has no room for it. The store is
-    /// asked for all of them at the same time.
+    /// Takes a request that is about to be sent from the budgets, unless one of them is spent. All of them are counted
+    /// in the store concurrently.
     pub(crate) async fn reserve(
         self: &Arc<Self>,
         operation: &str,
@@ -354,12 +355,12 @@ impl Account {
         }
     }
 
-    /// A request is sent.
+    /// Records a request that is sent.
     pub(crate) fn sent(&self, now: Instant, operation: &'static str) {
         self.tally.count(now, operation, Count { calls: 0, failed: 0, requests: 1 });
     }
 
-    /// Gives back to those budgets for which a request was none.
+    /// Gives the request back to those budgets in which it does not count.
     fn give_back(&self, spent: Vec<Option<Spent>>, to: impl Fn(&Budget) -> bool) {
         for (budget, spent) in self.budgets.iter().zip(spent) {
             if let Some(spent) = spent.filter(|_| to(&budget.budget)) {
@@ -368,7 +369,7 @@ impl Account {
         }
     }
 
-    /// A request did not reach GitHub, or its answer confirmed what was stored.
+    /// Settles a request that did not reach GitHub, or whose response confirmed a stored one.
     pub(crate) fn settle(&self, spent: Vec<Option<Spent>>, unsent: bool, confirmed: bool) {
         if unsent || confirmed {
             self.give_back(spent, |budget| unsent || budget.free_304);
@@ -376,15 +377,15 @@ impl Account {
     }
 }
 
-/// What a request took of the budgets before it is sent. It is given back if it is dropped.
+/// The part of the budgets that a request takes before it is sent. It is given back when this is dropped.
 pub(crate) struct Reserved {
     account: Arc<Account>,
-    /// In the order of the budgets; `None` where one has no room.
+    /// In the order of the budgets; `None` where one is spent.
     spent: Vec<Option<Spent>>,
 }
 
 impl Reserved {
-    /// Whether none of the budgets has begun another window since.
+    /// Returns whether no budget has begun another window since.
     pub(crate) fn is_current(&self) -> bool {
         let now = clock::now();
         let mut spent = self.account.budgets.iter().zip(&self.spent);
@@ -392,7 +393,7 @@ impl Reserved {
             .all(|(budget, spent)| spent.is_some_and(|spent| spent.is_current(&budget.budget, now)))
     }
 
-    /// The request is sent.
+    /// Records that the request is sent.
     pub(crate) fn sent(mut self) -> Vec<Option<Spent>> {
         std::mem::take(&mut self.spent)
     }

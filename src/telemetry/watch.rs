@@ -1,4 +1,4 @@
-//! How a client's calls went lately: what its health and its dashboard are read from.
+//! Recent outcomes of a client's calls: the source of its health and its dashboard.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -24,39 +24,39 @@ struct State {
     seconds: Seconds,
 }
 
-/// What happened in a minute, or in several.
+/// The events of one minute, or of several.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Minute {
     pub(crate) calls: u64,
     pub(crate) failed: u64,
     pub(crate) unavailable: u64,
     pub(crate) answers: u64,
-    /// What they took together.
+    /// The sum of their durations.
     pub(crate) took: Duration,
 }
 
-/// How a call ended, by its error's type.
+/// The outcome of a call, by its error type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// It was answered as it deserves.
+    /// It received the intended response.
     Well,
-    /// It was not, and it is for this side or GitHub's to mend.
+    /// It failed, and the cause is on the client's side or GitHub's.
     Failed,
-    /// GitHub could not be asked, or could not answer.
+    /// GitHub could not be reached, or could not respond.
     Unavailable,
-    /// Nobody waited for its end.
+    /// The caller dropped the call before its end.
     Dropped,
 }
 
 impl End {
-    /// Sorts them as the documentation of [`Objectives`](crate::health::Objectives) says.
+    /// Classifies the outcome as the documentation of [`Objectives`](crate::health::Objectives) says.
     pub(crate) fn of(failed: Option<&str>) -> Self {
         match failed {
             None => Self::Well,
             Some("cancelled") => Self::Dropped,
             Some("transport" | "timeout" | "circuit_open") => Self::Unavailable,
             Some("401" | "403" | "408" | "429") => Self::Failed,
-            // GitHub is well, and still computing.
+            // GitHub is available, and still computes the result.
             Some("202") => Self::Well,
             Some(
                 "graphql" | "invalid_request" | "not_cached" | "configuration" | "untrusted_url",
@@ -79,12 +79,12 @@ impl Watch {
             seconds: Seconds::new(),
         };
         let now = Instant::now();
-        // Benchmarks write into the past.
+        // Benchmarks record events in the past.
         let before = cfg!(feature = "__bench").then(|| now.checked_sub(Duration::from_secs(600)));
         Self { origin: before.flatten().unwrap_or(now), state: Mutex::new(state) }
     }
 
-    /// A call ended, and this is what the cache had if it was a read, and whether that saved a request.
+    /// Records the end of a call, with the cache status if it was a read, and whether the cache saved a request.
     pub(crate) fn call(
         &self,
         now: Instant,
@@ -112,7 +112,7 @@ impl Watch {
         let _ = cached;
     }
 
-    /// A request was answered after this time, or was not.
+    /// Records an attempt: its response time, or `None` without a response.
     pub(crate) fn attempt(&self, now: Instant, took: Option<Duration>) {
         let mut state = self.state();
         if let Some(took) = took {
@@ -124,7 +124,7 @@ impl Watch {
         state.seconds.at(self.second(now)).attempt(took);
     }
 
-    /// What happened in so many minutes, with the one that goes on.
+    /// Returns the events of this number of minutes, including the current one.
     pub(crate) fn last(&self, minutes: u64) -> Minute {
         let first = (self.second(Instant::now()) / 60).saturating_add(1).saturating_sub(minutes);
         let state = self.state();
@@ -137,7 +137,7 @@ impl Watch {
         })
     }
 
-    /// The seconds since the client was built.
+    /// Returns the seconds since the client was built.
     fn second(&self, now: Instant) -> u64 {
         now.saturating_duration_since(self.origin).as_secs()
     }
@@ -149,12 +149,12 @@ impl Watch {
 
 #[cfg(feature = "dashboard")]
 impl Watch {
-    /// A call failed, as its error says.
+    /// Records a failed call with its error.
     pub(crate) fn failed(&self, failed: super::seconds::FailedCall) {
         self.state().seconds.failed(failed);
     }
 
-    /// Looks at the seconds, of which the given one goes on.
+    /// Reads the seconds; the number is that of the current one.
     pub(crate) fn seconds<T>(&self, look: impl FnOnce(u64, &Seconds) -> T) -> T {
         let now = self.second(Instant::now());
         look(now, &self.state().seconds)

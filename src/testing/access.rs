@@ -1,4 +1,4 @@
-//! Who may call, where a test wants that to be looked at.
+//! Access control, if a test enables it.
 
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,28 +14,28 @@ use super::received::Received;
 use super::reply::Reply;
 use crate::names;
 
-/// How long an installation's token lives.
+/// The lifetime of an installation access token.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// As long as GitHub lets a JWT of an App live.
+/// The maximum lifetime of an App's JWT at GitHub.
 const JWT_LIFETIME: u64 = 600;
 
-/// A clock may be off by so much.
+/// The accepted clock skew.
 const SKEW: u64 = 60;
 
-/// As many tokens are remembered, the newest.
+/// Maximum number of stored tokens, the newest.
 const MAX_TOKENS: usize = 10_000;
 
 #[derive(Default)]
 pub(super) struct Access {
-    /// Whether it is looked at at all.
+    /// Whether access control is enabled.
     pub(super) wanted: bool,
     pub(super) token: Option<SecretString>,
     minted: Mutex<Vec<(SecretString, SystemTime)>>,
 }
 
 impl Access {
-    /// A new token of an installation, and when it ends.
+    /// Issues a new installation access token, and returns its expiry.
     pub(super) fn mint(&self, clock: &Clock) -> (String, String) {
         let token = format!("ghs_mock{}", names::unique().replace('-', ""));
         let mut minted = lock(&self.minted);
@@ -49,7 +49,7 @@ impl Access {
         (token, clock.text(TOKEN_LIFETIME))
     }
 
-    /// GitHub's refusal, if the request may not be made by whom it is.
+    /// Returns GitHub's rejection, if the identity cannot make the request.
     pub(super) fn refuse(&self, request: &Received, clock: &Clock) -> Option<Reply> {
         if !self.wanted {
             return None;
@@ -62,7 +62,7 @@ impl Access {
             return wrong("Requires authentication");
         }
         match request.operation_id.as_deref() {
-            // An OAuth application calls with its id and secret.
+            // An OAuth app authenticates with its id and secret.
             _ if request.path.starts_with("/applications/") => {
                 let basic = scheme.eq_ignore_ascii_case("basic");
                 if basic { None } else { wrong("Bad credentials") }
@@ -83,7 +83,7 @@ impl Access {
     }
 }
 
-/// Whether an operation is called as the App itself.
+/// Returns whether an operation requires the App itself.
 fn is_of_an_app(id: &str, path: &str) -> bool {
     path == "/app"
         || path.starts_with("/app/")
@@ -95,7 +95,7 @@ fn is_of_an_app(id: &str, path: &str) -> bool {
         )
 }
 
-/// Whether it is an App's JWT by form and time. Nobody knows the App's key here.
+/// Returns whether it is an App's JWT by form and time. The App's key is not known here.
 fn is_jwt(given: &str, clock: &Clock) -> Result<(), &'static str> {
     let payload = given.split('.').nth(1).filter(|_| given.split('.').count() == 3);
     let payload = payload.and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok());

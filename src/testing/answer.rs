@@ -1,4 +1,4 @@
-//! What a stub answers.
+//! Responses of stubs.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -10,9 +10,9 @@ use super::reply::Reply;
 use super::stub::accept;
 use crate::contract::{CheckResponse, Document, DocumentedOperation, MAX_NESTING, is_too_deep};
 
-/// What a function answers to a request: see [`Stub::with`](super::Stub::with).
+/// The response of a stub's function to a request: see [`Stub::with`](super::Stub::with).
 ///
-/// A status and a body of JSON are one, `(200, json!({ … })).into()`, and so is a [`Fault`].
+/// A status and a JSON body convert into one, `(200, json!({ … })).into()`, and so does a [`Fault`].
 #[derive(Clone, Debug)]
 pub struct Answer(pub(super) What);
 
@@ -21,21 +21,21 @@ pub(super) enum What {
     Usual,
     Fault(Fault),
     Items(Vec<Value>),
-    /// An answer in full, and whether it is held against the document.
+    /// A complete response, and whether it is validated against the description.
     Reply(Reply, bool),
 }
 
 impl Answer {
-    /// What the mock answers without a stub.
+    /// The mock's response without a stub.
     #[must_use]
     pub fn usual() -> Self {
         Self(What::Usual)
     }
 
-    /// Something goes wrong.
+    /// Injects a fault.
     ///
     /// # Panics
-    /// If the status of a [`Fault::ServerError`] is none of 5xx.
+    /// If the status of a [`Fault::ServerError`] is not 5xx.
     #[must_use]
     #[track_caller]
     pub fn fault(fault: Fault) -> Self {
@@ -43,16 +43,16 @@ impl Answer {
         Self(What::Fault(fault))
     }
 
-    /// These items, in pages as the request asks for them. The operation has to answer a bare list.
+    /// Returns these items, in pages as the request asks for them. The operation has to return a bare list.
     #[must_use]
     pub fn items(items: Vec<Value>) -> Self {
         Self(What::Items(items))
     }
 
-    /// A status and a body of JSON, which have to be as GitHub's document says.
+    /// Returns a status and a JSON body, which have to conform to GitHub's description.
     ///
     /// # Panics
-    /// If the status is none, or if the body nests more than 127 levels deep.
+    /// If the status is invalid, or if the body nests more than 127 levels deep.
     #[must_use]
     #[track_caller]
     pub fn json(status: u16, body: &Value) -> Self {
@@ -61,10 +61,10 @@ impl Answer {
         Self(What::Reply(Reply::json(status, body), true))
     }
 
-    /// A status without a body, which has to be as GitHub's document says.
+    /// Returns a status without a body, which has to conform to GitHub's description.
     ///
     /// # Panics
-    /// If the status is none.
+    /// If the status is invalid.
     #[must_use]
     #[track_caller]
     pub fn empty(status: u16) -> Self {
@@ -72,10 +72,10 @@ impl Answer {
         Self(What::Reply(Reply::empty(status), true))
     }
 
-    /// Anything, whether or not GitHub could answer it.
+    /// Returns any response, whether or not GitHub's description allows it.
     ///
     /// # Panics
-    /// If the status or the content type is none.
+    /// If the status or the content type is invalid.
     #[must_use]
     #[track_caller]
     pub fn raw(status: u16, content_type: &str, body: impl Into<Bytes>) -> Self {
@@ -84,10 +84,10 @@ impl Answer {
         Self(What::Reply(Reply::bytes(status, content_type, body), false))
     }
 
-    /// With a header, which replaces what is there; of no effect on what is not an answer in full.
+    /// Sets a header, and replaces an existing one; no effect if this is not a complete response.
     ///
     /// # Panics
-    /// If the name or the value is none.
+    /// If the name or the value is invalid.
     #[must_use]
     #[track_caller]
     pub fn header(self, name: &str, value: &str) -> Self {
@@ -98,7 +98,7 @@ impl Answer {
         }
     }
 
-    /// Whether it bypasses what GitHub refuses: a token, a limit, a request that is wrong.
+    /// Returns whether it bypasses GitHub's rejections: of a token, by a limit, or of an invalid request.
     pub(super) fn bypasses(&self) -> bool {
         match &self.0 {
             What::Usual | What::Items(_) => false,
@@ -107,10 +107,10 @@ impl Answer {
         }
     }
 
-    /// Whether GitHub could answer so.
+    /// Returns whether GitHub's description allows the response.
     ///
     /// # Errors
-    /// What is not as the document says.
+    /// The deviations from the description.
     pub(super) fn keeps_to(
         &self,
         document: &Document,
@@ -156,7 +156,7 @@ pub(super) fn check_status(status: u16) -> Result<(), String> {
     known.map(drop).map_err(|_| format!("invalid status {status}"))
 }
 
-/// What nests more deeply is read by no client, and writing it takes more stack than there is.
+/// No client reads deeper nesting, and writing it could overflow the stack.
 fn check_nesting(body: &Value) -> Result<(), String> {
     match is_too_deep(body) {
         true => Err(format!("the body nests more than {MAX_NESTING} levels deep")),

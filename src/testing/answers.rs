@@ -1,5 +1,4 @@
-//! What the mock answers when nobody told it otherwise: the document's examples, mended where they
-//! do not keep to the document themselves.
+//! The mock's default responses: the description's examples, corrected where they do not conform to it.
 
 use std::sync::{Arc, LazyLock, OnceLock};
 
@@ -10,13 +9,13 @@ use super::listing::Listing;
 use super::minimal::minimal_value;
 use crate::contract::{Content as Bodies, Document, DocumentedOperation, MediaType, Source};
 
-/// What each operation answers, by its place in the document; made when it is first asked for.
+/// The response of each operation, by its index in the description; built on first use.
 pub(super) struct Answers {
     document: Source,
     answers: Vec<OnceLock<Answer>>,
 }
 
-/// What one operation answers.
+/// The response of one operation.
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) content: Content,
@@ -35,7 +34,7 @@ pub(super) enum Content {
 }
 
 impl Answers {
-    /// Those of the built-in document are the same for all mocks of a process.
+    /// All mocks of a process share those of the built-in description.
     pub(super) fn of(document: Source) -> Arc<Self> {
         static BUILT_IN: LazyLock<Arc<Answers>> =
             LazyLock::new(|| Arc::new(Answers::new(Source::BuiltIn)));
@@ -54,7 +53,7 @@ impl Answers {
         self.document.document()
     }
 
-    /// The answer of an operation of the document.
+    /// The response of an operation of the description.
     pub(super) fn answer(&self, operation: &DocumentedOperation) -> Option<&Answer> {
         let document = self.document();
         let operations = document.operations();
@@ -62,7 +61,7 @@ impl Answers {
         Some(self.answers[index].get_or_init(|| Answer::of(document, operation)))
     }
 
-    /// The status of an operation's success; 200 if it is not known.
+    /// The success status of an operation; 200 if it is unknown.
     pub(super) fn success(&self, operation: Option<&DocumentedOperation>) -> u16 {
         operation.and_then(|operation| self.answer(operation)).map_or(200, |answer| answer.status)
     }
@@ -79,7 +78,7 @@ impl Answer {
     }
 }
 
-/// The example of what an operation answers with this status, mended.
+/// The corrected example of an operation's response with this status.
 pub(super) fn example_of(
     document: &Document,
     operation: &DocumentedOperation,
@@ -90,7 +89,7 @@ pub(super) fn example_of(
     Some(body(document, media_type))
 }
 
-/// Whether an answer of JSON is as the document says.
+/// Returns whether a JSON response conforms to the description.
 pub(super) fn keeps_to(
     document: &Document,
     operation: &DocumentedOperation,
@@ -102,13 +101,13 @@ pub(super) fn keeps_to(
     described.is_none_or(|described| described.schema.fits(body, document.schemas()))
 }
 
-/// The first documented success, or the redirect of an operation that has no success of its own.
+/// The first documented success, or the redirect of an operation without a success status.
 fn read_content(document: &Document, operation: &DocumentedOperation) -> (u16, Content) {
     let success = operation.responses.iter().find(|(status, _)| status.starts_with('2'));
     let Some((status, response)) = success else {
         return (302, Content::Download(file_behind(operation.path())));
     };
-    // `2XX` is how a document says "any success".
+    // `2XX` means any success status.
     let status = status.parse().unwrap_or(200);
     let content = match preferred(&response.content) {
         Some((name, described)) if name.contains("json") => {
@@ -122,7 +121,7 @@ fn read_content(document: &Document, operation: &DocumentedOperation) -> (u16, C
     (status, content)
 }
 
-/// The document only says that such an operation redirects; the file is what GitHub sends in fact.
+/// The description contains only the redirect of such an operation; GitHub then sends the file.
 fn file_behind(path: &str) -> &'static str {
     match path {
         _ if path.contains("/jobs/") => "logs.txt",
@@ -131,7 +130,7 @@ fn file_behind(path: &str) -> &'static str {
     }
 }
 
-/// JSON, where there is a choice.
+/// JSON, if there is a choice.
 pub(super) fn preferred(content: &Bodies) -> Option<(&String, &MediaType)> {
     content.get_key_value("application/json").or_else(|| content.first_key_value())
 }
@@ -155,7 +154,7 @@ fn body(document: &Document, media_type: &MediaType) -> Value {
     }
 }
 
-/// Some examples of lists show one item, and one example of an envelope shows the list in it.
+/// Some examples of lists have a single item, and one example of an envelope has the list in it.
 fn wrapped(example: Value, schema: &Value, document: &Document) -> Value {
     match (example, schema["type"].as_str()) {
         (Value::Object(item), Some("array")) => json!([item]),

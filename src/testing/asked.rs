@@ -1,31 +1,31 @@
-//! Examples, as of what was asked for: the repository, number or name in the path stands in the answer.
+//! Adapts examples to the request: the response contains the repository, number or name of the path.
 
 use serde_json::{Value, json};
 
 use super::answers::keeps_to;
 use crate::contract::{Document, DocumentedOperation, Matched};
 
-/// The repository of the document's examples.
+/// The repository of the description's examples.
 const EXAMPLE: &str = "octocat/Hello-World";
 
-/// The longest name of a repository, with its owner's, that is written into an example, in bytes.
+/// Maximum length of a full repository name that is written into an example, in bytes.
 const MAX_NAME: usize = 256;
 
-/// The example with what the path says, where that keeps to the document.
+/// Returns the example with the values of the path, where these conform to the description.
 pub(super) fn as_asked(
     example: &Value,
     matched: &Matched<'_>,
     document: &Document,
     status: u16,
 ) -> Value {
-    // A path by id says no name that could stand in the answer.
+    // A path by id contains no name for the response.
     if !matched.by_id.is_empty() {
         return example.clone();
     }
     let mut asked = example.clone();
     if let (Some(owner), Some(repo)) =
         (matched.path_parameter("owner"), matched.path_parameter("repo"))
-        // Long names in many places would make a long answer.
+        // Long names in many places would make the response long.
         && owner.len().saturating_add(repo.len()) <= MAX_NAME
     {
         of_repository(&mut asked, owner, repo);
@@ -61,9 +61,9 @@ fn of_repository(value: &mut Value, owner: &str, repo: &str) {
     }
 }
 
-/// Sets what a path parameter names: the number, the id, the name.
+/// Sets the number, the id or the name of a path parameter.
 fn set(asked: &mut Value, operation: &DocumentedOperation, name: &str, value: &str) {
-    // Only the last parameter of a path is of the thing itself.
+    // Only the last parameter of a path identifies the resource itself.
     if !operation.path().ends_with(&format!("{{{name}}}")) {
         return;
     }

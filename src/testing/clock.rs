@@ -1,5 +1,5 @@
-//! The mock's one clock: the machine's when the mock was started, and from then on tokio's, which a
-//! test may pause and advance.
+//! The mock's only clock: the machine's time at the start of the mock, and then tokio's clock, which a test
+//! can pause and advance.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -25,20 +25,20 @@ impl Clock {
         clock.checked_add(instant.saturating_duration_since(started)).unwrap_or(clock)
     }
 
-    /// So long from now, as GitHub writes times in bodies.
+    /// The time after this duration, in GitHub's format for bodies.
     pub(super) fn text(&self, later: Duration) -> String {
         let now = self.now();
         let time = DateTime::<Utc>::from(now.checked_add(later).unwrap_or(now));
         time.to_rfc3339_opts(SecondsFormat::Secs, true)
     }
 
-    /// Seconds since 1970 at an instant: the first that lies after it, so that nobody comes too early.
+    /// Returns the seconds since 1970 at an instant, rounded up, so that no client retries too early.
     pub(super) fn seconds(&self, instant: Instant) -> u64 {
         let at = self.at(instant).duration_since(UNIX_EPOCH).unwrap_or_default();
         at.as_secs().saturating_add(u64::from(at.subsec_nanos() > 0))
     }
 
-    /// The `Date` of an answer.
+    /// The `Date` of a response.
     pub(super) fn date(&self) -> String {
         httpdate::fmt_http_date(self.now())
     }

@@ -1,5 +1,5 @@
-//! Answers that an example can not give: a file that can be decoded, under the path that was asked
-//! for, a token that is not a decade old, and the limits as they are.
+//! Responses that an example cannot provide: a decodable file at the requested path, a token that has not
+//! expired, and the current limits.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -20,7 +20,7 @@ My first repository on GitHub!
 It holds a README and a few issues, and it has been forked more often than it was read.
 ";
 
-/// GitHub breaks base64 after so many characters; clients have to take the breaks out.
+/// Line length of GitHub's base64; clients have to remove the line breaks.
 const BASE64_LINE: usize = 60;
 
 const DIFF: &str = "\
@@ -32,14 +32,14 @@ diff --git a/README.md b/README.md
 +# hello-world
 ";
 
-/// What such answers are made of.
+/// The parts of such responses.
 pub(super) struct Sources<'a> {
     pub(super) limits: &'a Limits,
     pub(super) access: &'a Access,
     pub(super) clock: &'a Clock,
 }
 
-/// The answer of such an operation.
+/// The response of such an operation.
 pub(super) fn answer(
     request: &Received,
     matched: &Matched<'_>,
@@ -61,8 +61,8 @@ pub(super) fn answer(
     }
 }
 
-/// The answer to one of GitHub's
-/// [media types](https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api#media-types)
+/// The response for one of GitHub's [media
+/// types](https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api#media-types)
 /// that is not JSON: files as they are, and changes as text.
 pub(super) fn in_other_words(request: &Received, matched: &Matched<'_>) -> Option<Reply> {
     let accept = request.header("accept")?.to_ascii_lowercase();
@@ -87,7 +87,7 @@ pub(super) fn in_other_words(request: &Received, matched: &Matched<'_>) -> Optio
     }
 }
 
-/// The example file under the path that was asked for.
+/// The example file at the requested path.
 fn file(example: &Value, path: &str) -> Value {
     let mut lines = String::new();
     for (position, character) in STANDARD.encode(README).chars().enumerate() {

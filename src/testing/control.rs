@@ -1,4 +1,4 @@
-//! The mock for tests in other languages: what [`MockGitHub`](super::MockGitHub) has as methods, as
+//! The mock's interface for tests in other languages: the methods of [`MockGitHub`](super::MockGitHub), as
 //! requests below `/octowire-mock/`.
 
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use super::stub::{Matcher, Stub};
 
 const PREFIX: &str = "/octowire-mock/";
 
-/// The most stubs that are added by request. Each is looked at for each request.
+/// Maximum number of stubs that requests add. Each is matched against each request.
 const MAX_STUBS: usize = 10_000;
 
-/// The answer to such a request.
+/// The response to such a request.
 pub(super) fn answer(shared: &Arc<Shared>, request: &Received) -> Option<Reply> {
     let path = request.path.strip_prefix(PREFIX)?;
     let done = || Ok(json!({}));
@@ -57,7 +57,7 @@ fn read<T: for<'de> Deserialize<'de>>(request: &Received) -> Result<T, String> {
     serde_json::from_slice(&request.body).map_err(|error| error.to_string())
 }
 
-/// Without headers, of which one is the token.
+/// Without headers, since they contain the token.
 fn received(shared: &Shared) -> Value {
     let log = lock(&shared.received);
     let requests = log.requests.iter().map(|request| {
@@ -92,8 +92,8 @@ struct NewLimit {
     window_seconds: u64,
 }
 
-/// A stub: for calls of an operation with these values in the path or the query, for a method and
-/// path, or for all requests.
+/// A stub: for calls of an operation with these values in the path or the query, for a method and path, or
+/// for all requests.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewStub {
@@ -116,7 +116,7 @@ struct NewStep {
     times: Option<usize>,
     #[serde(default)]
     delay_ms: u64,
-    /// Whether GitHub need not answer so.
+    /// Whether the response can violate GitHub's description.
     #[serde(default)]
     raw: bool,
 }
@@ -159,7 +159,7 @@ impl NewStub {
                 return Err("a stub needs an `operation`, or a `method` and `path`".to_owned());
             }
         };
-        // All is looked at before any of it counts.
+        // All parts are validated before any of them takes effect.
         let steps = self.steps.into_iter().map(|step| step.read(shared, &matcher));
         let steps: Vec<(Option<Answer>, NewStep)> = steps.collect::<Result<_, _>>()?;
         let mut stub = Stub::new(Arc::clone(shared), matcher);
@@ -181,7 +181,7 @@ impl NewStub {
 }
 
 impl NewStep {
-    /// What the step answers; `None` is the usual.
+    /// The response of the step; `None` is the default response.
     fn read(
         mut self,
         shared: &Shared,
@@ -235,7 +235,7 @@ impl From<NewFault> for Fault {
     }
 }
 
-/// A value as it stands in a URL or a header.
+/// A value as text for a URL or a header.
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -1,4 +1,4 @@
-//! Requests that GitHub's document allows.
+//! Requests that GitHub's description allows.
 
 use bytes::Bytes;
 use http::Method;
@@ -12,14 +12,14 @@ use super::resources::known;
 use crate::contract::{Document, DocumentedOperation, DocumentedParameter};
 use crate::operation::Location;
 
-/// A request that GitHub's document allows: see
+/// A request that GitHub's description allows: see
 /// [`MockGitHub::example_request`](super::MockGitHub::example_request).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExampleRequest {
     /// The method.
     pub method: Method,
-    /// The path below the API's address, with the query if the operation requires one.
+    /// The path below the API's base URL, with the query if the operation requires one.
     pub path: String,
     /// The media type of the body; `None` if the operation takes none.
     pub content_type: Option<String>,
@@ -69,14 +69,14 @@ impl ExampleRequest {
     }
 }
 
-/// The example of a new label is one that the examples of labels have already.
+/// The examples of labels already contain the example of a new label.
 fn make_new(operation_id: &str, body: &mut Value) {
     if operation_id == "issues/create-label" {
         body["name"] = "octocat".into();
     }
 }
 
-/// A value as it stands in a URL.
+/// A value as text for a URL.
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

@@ -1,4 +1,4 @@
-//! The way of a request through the mock.
+//! Processing of a request in the mock.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -26,33 +26,33 @@ use crate::contract::{
     CheckRequest, Deviation, DeviationKind, Document, DocumentedOperation, Matched, Source,
 };
 
-/// As many requests are remembered, and as many bytes of them; the oldest go first.
+/// Maximum number of stored requests, and of their bytes; the oldest are dropped first.
 const MAX_RECEIVED: usize = 10_000;
 const MAX_RECEIVED_BYTES: usize = 64 * 1024 * 1024;
 
-/// As many deviations and mistakes are.
+/// Maximum number of stored deviations and mistakes.
 const MAX_NOTES: usize = 1_000;
 
-/// What requests see of the mock.
+/// The state of the mock that requests use.
 pub(super) struct Shared {
     pub(super) answers: Arc<Answers>,
     pub(super) clock: Clock,
     address: OnceLock<SocketAddr>,
     stubs: Mutex<Vec<Arc<State>>>,
-    /// How many items a list has, where a test said so.
+    /// The number of items of a list, if a test set it.
     totals: Mutex<HashMap<String, usize>>,
     pub(super) received: Mutex<Log>,
     pub(super) limits: Limits,
     pub(super) resources: Resources,
     pub(super) access: Access,
-    /// The bodies that come in.
+    /// The bodies that are being received.
     pub(super) intake: Intake,
     lenient: bool,
-    /// What a test got wrong, and has to be told.
+    /// Mistakes of the test, which have to be reported.
     pub(super) mistakes: Mutex<Vec<String>>,
 }
 
-/// What came in.
+/// The received requests.
 #[derive(Default)]
 pub(super) struct Log {
     pub(super) requests: VecDeque<Received>,
@@ -61,7 +61,7 @@ pub(super) struct Log {
     pub(super) deviations: Vec<Deviation>,
 }
 
-/// The operation of a request, or why there is none.
+/// The operation of a request, or the reason why there is none.
 type Checked<'a> = Result<Matched<'a>, Deviation>;
 
 impl Shared {
@@ -84,7 +84,7 @@ impl Shared {
     }
 
     pub(super) fn listens(&self, address: SocketAddr) {
-        // It listens once.
+        // It listens at one address only.
         let _ = self.address.set(address);
     }
 
@@ -96,7 +96,7 @@ impl Shared {
         if let Some(reply) = control::answer(self, &request) {
             return reply;
         }
-        // Where an Enterprise Server has its API.
+        // The API prefix of an Enterprise Server.
         for prefix in ["/api/v3", "/api/uploads"] {
             if let Some(rest) = request.path.strip_prefix(prefix).filter(|it| it.starts_with('/')) {
                 request.path = rest.to_owned();
@@ -114,7 +114,7 @@ impl Shared {
         }
         request.resource = resource(&request, &checked);
 
-        // What a stub answers is answered to a request that GitHub would take.
+        // A stub's success response requires a request that GitHub would accept.
         let refused = self.refuse(&request, &checked);
         let takes = |stub: &Arc<State>| stub.take(&request, refused.is_some());
         let taken = self.stubs().iter().rev().find_map(takes);
@@ -144,7 +144,7 @@ impl Shared {
         reply
     }
 
-    /// What a stub gives.
+    /// The response of a stub.
     fn given(
         &self,
         answer: &Answer,
@@ -170,7 +170,7 @@ impl Shared {
         }
     }
 
-    /// An answer that says what the test got wrong, which is told once more when the mock goes.
+    /// A response that reports the test's mistake, which is reported again when the mock is dropped.
     fn mistake(&self, what: &str) -> Reply {
         let mut mistakes = lock(&self.mistakes);
         if mistakes.len() < MAX_NOTES {
@@ -179,8 +179,7 @@ impl Shared {
         Reply::error(500, what, "https://docs.rs/octowire").header("x-octowire-mock", "mistake")
     }
 
-    /// GitHub's refusal of a request: of its token, for a limit, or since the document does not allow
-    /// it.
+    /// GitHub's rejection of a request: because of its token, a limit, or a violation of the description.
     fn refuse(&self, request: &Received, checked: &Checked<'_>) -> Option<Reply> {
         if request.path.starts_with(reply::DOWNLOADS) {
             return None;
@@ -195,7 +194,7 @@ impl Shared {
         })
     }
 
-    /// What a request is answered that is not refused, and that no stub is for.
+    /// The response to a request that is not rejected, and that matches no stub.
     fn usual(&self, request: &Received, checked: &Checked<'_>) -> Reply {
         if let Some(file) = reply::download(&request.path) {
             return file;
@@ -242,7 +241,8 @@ impl Shared {
         let mut received = lock(&self.received);
         let found = match checked {
             Ok(matched) => matched.deviations.as_slice(),
-            // What a stub has for a path of its own, and the mock's own files, are meant to be so.
+            // A stub's response for a path outside of the description, and the mock's own files, are
+            // intentional.
             Err(_) if by_path || request.path.starts_with(reply::DOWNLOADS) => &[],
             Err(unknown) => std::slice::from_ref(unknown),
         };
@@ -265,18 +265,18 @@ impl Shared {
         lock(&self.stubs)
     }
 
-    /// The operation of this id, if GitHub has one.
+    /// The operation with this id, if GitHub has one.
     pub(super) fn operation(&self, id: &str) -> Result<&DocumentedOperation, String> {
         let operation = self.answers.document().operation(id);
         operation.ok_or_else(|| format!("the OpenAPI description has no operation {id:?}"))
     }
 
-    /// Whether an operation answers a list in pages.
+    /// Returns whether an operation returns a list in pages.
     pub(super) fn is_list(&self, operation: &DocumentedOperation) -> bool {
         self.answers.answer(operation).is_some_and(|answer| answer.listing.is_some())
     }
 
-    /// Lets a list have so many items, if an operation answers one.
+    /// Sets the number of items of a list, if an operation returns one.
     pub(super) fn list(&self, operation_id: &str, total: usize) -> Result<(), String> {
         if !self.is_list(self.operation(operation_id)?) {
             return Err(format!("{operation_id} does not return a paginated list"));
@@ -287,7 +287,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Sets a rate limit, if GitHub has one of the name.
+    /// Sets a rate limit, if GitHub has one with this name.
     pub(super) fn limit(
         &self,
         name: &str,
@@ -309,7 +309,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Forgets stubs, lists, rate limits and what came in.
+    /// Discards stubs, lists, rate limits and received requests.
     pub(super) fn reset(&self) {
         self.stubs().clear();
         lock(&self.totals).clear();
@@ -327,13 +327,13 @@ fn resource(request: &Received, checked: &Checked<'_>) -> String {
     if named == "none" { "core".to_owned() } else { named.to_owned() }
 }
 
-/// GitHub's answer for a path that it does not have, with what could have been meant.
+/// GitHub's response for an unknown path, with suggestions.
 fn not_found(unknown: &Deviation) -> Reply {
     let reply = Reply::error(404, "Not Found", "https://docs.github.com/rest");
     reply.header("x-octowire-mock", &unknown.message)
 }
 
-/// GitHub's refusal of a request that is not as its document says.
+/// GitHub's rejection of a request that violates its description.
 fn invalid(document: &Document, matched: &Matched<'_>) -> Reply {
     let found = &matched.deviations;
     let not_json = found.iter().any(|deviation| deviation.kind == DeviationKind::NotJson);
@@ -370,6 +370,6 @@ fn invalid(document: &Document, matched: &Matched<'_>) -> Reply {
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Whoever panicked left what is still whole.
+    // After a panic, the state is still consistent.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

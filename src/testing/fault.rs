@@ -1,4 +1,4 @@
-//! What can go wrong.
+//! Injected faults.
 
 use std::time::Duration;
 
@@ -6,32 +6,32 @@ use super::limits::{self, Limits};
 use super::received::Received;
 use super::reply::{Broken, Reply};
 
-/// Something that goes wrong instead of an answer: see [`Stub::fault`](super::Stub::fault).
+/// A fault instead of a response: see [`Stub::fault`](super::Stub::fault).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The connection is reset before there is an answer, as by a load balancer that restarts.
+    /// The connection is reset before there is a response, as by a load balancer that restarts.
     Reset,
-    /// The connection is closed before there is an answer.
+    /// The connection is closed before there is a response.
     Closed,
-    /// There is never an answer; the connection stays open until the client gives up.
+    /// There is no response; the connection stays open until the client gives up.
     Silent,
-    /// The answer breaks off after so many bytes of its body, or before the last one.
+    /// The response breaks off after this number of bytes of its body, or before the last one.
     Truncated(usize),
-    /// A status of 5xx, with a page of HTML, as GitHub's load balancers answer.
+    /// A 5xx status with an HTML page, as GitHub's load balancers send.
     ServerError(u16),
-    /// The primary rate limit is used up, for all requests of its resource: 403 until it is reset
-    /// after this time. GitHub does not move a reset that it has told: a client that was told another
-    /// one may believe that.
-    /// See GitHub's [rate limits](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api).
+    /// The primary rate limit is used up, for all requests of its resource: 403 until it is reset after this
+    /// time. GitHub does not move a reset that it has reported: a client that received another one might rely
+    /// on that. See GitHub's [rate
+    /// limits](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api).
     PrimaryRateLimit {
-        /// Until the limit is reset.
+        /// The time until the limit is reset.
         reset_in: Duration,
     },
     /// A secondary rate limit: 403, for this request alone, with `Retry-After` in whole seconds if
     /// there is one.
     SecondaryRateLimit {
-        /// What `Retry-After` says.
+        /// The value of `Retry-After`.
         retry_after: Option<Duration>,
     },
     /// 401 and "Bad credentials", as for a token that was revoked.
@@ -39,7 +39,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// What the fault does to a request which would be answered by `answer`.
+    /// Applies the fault to a request whose response would be `answer`.
     pub(super) fn reply(
         &self,
         request: &Received,

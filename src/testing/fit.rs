@@ -1,19 +1,18 @@
-//! Examples that keep to their own schema.
+//! Corrects examples that violate their own schema.
 //!
-//! Every sixth example of GitHub's document does not: a property is missing, `null` stands for an
-//! object, a number is written as text. A mock that answers so would teach its users what GitHub
-//! does not do; so whatever does not fit gives way to the smallest value that does, and all else
-//! stays.
+//! Every sixth example in GitHub's description does: a property is missing, `null` replaces an object, or a
+//! number is written as text. A mock with such responses would differ from GitHub. So the smallest conforming
+//! value replaces each violating part, and all other parts stay.
 
 use serde_json::Value;
 
 use super::minimal::minimal_value;
 use crate::contract::{DeviationKind, Schema, Schemas, parts_at, unescaped};
 
-/// Mending one place may show the next one; no example of GitHub's needs more rounds than that.
+/// Maximum number of rounds: correcting one part can reveal another. No example of GitHub's needs more.
 const MAX_ROUNDS: usize = 12;
 
-/// The example, mended.
+/// The corrected example.
 pub(super) fn fit(mut example: Value, schema: &Schema, schemas: &Schemas) -> Value {
     for _ in 0..MAX_ROUNDS {
         let misfits = schema.misfits(&example, schemas);
@@ -32,7 +31,7 @@ pub(super) fn fit(mut example: Value, schema: &Schema, schemas: &Schemas) -> Val
             }
         }
     }
-    // The deepest first, so that the others stay where they are.
+    // The deepest first, so that the locations of the others stay valid.
     for pointer in schema.undocumented(&example, schemas).iter().rev() {
         remove(&mut example, pointer);
     }
@@ -42,7 +41,7 @@ pub(super) fn fit(mut example: Value, schema: &Schema, schemas: &Schemas) -> Val
     }
 }
 
-/// The smallest value for a place in a body.
+/// The smallest value for a location in a body.
 fn smallest_at(pointer: &str, schema: &Schema, schemas: &Schemas) -> Value {
     let parts = parts_at(pointer, &schema.value, schemas);
     let schema = parts.first().copied().unwrap_or(&Value::Null);

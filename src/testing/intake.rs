@@ -1,4 +1,4 @@
-//! The bodies of requests, while they come in.
+//! Request bodies while they are received.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -8,44 +8,43 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::{Buf, Bytes};
 use http_body::Body;
 
-/// The largest body that is taken: GitHub's webhooks and blobs have less.
+/// Maximum size of an accepted body: GitHub's webhooks and blobs are smaller.
 pub(super) const MAX_BODY: usize = 100 * 1024 * 1024;
 
-/// The most bytes of the bodies that come in at the same time.
+/// Maximum number of bytes of the bodies that are received concurrently.
 const MAX_TOGETHER: usize = 512 * 1024 * 1024;
 
-/// Why a body was not taken.
+/// Why a body was rejected.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NotTaken<E> {
     /// It is larger than [`MAX_BODY`].
     TooLarge,
-    /// Others take up all the room.
+    /// Other bodies use the whole capacity.
     NoRoom,
-    /// The client broke off.
+    /// The client closed the connection early.
     Broken(E),
 }
 
-/// The room for bodies that come in, of all connections.
+/// The capacity for bodies, shared by all connections.
 #[derive(Debug, Default)]
 pub(super) struct Intake(Arc<AtomicUsize>);
 
-/// A part of the room, until it is dropped.
+/// A part of the capacity, held until it is dropped.
 struct Held {
     room: Arc<AtomicUsize>,
     bytes: usize,
 }
 
 impl Intake {
-    /// Takes a body as a whole.
+    /// Receives a complete body.
     ///
-    /// It is copied: a body may come in parts of one byte, and each of them would keep the memory
-    /// that it was read into.
+    /// It is copied: a body can arrive in parts of one byte, each of which would keep its read buffer alive.
     pub(super) async fn take<B>(&self, body: B) -> Result<Bytes, NotTaken<B::Error>>
     where
         B: Body + Unpin,
     {
         let mut body = body;
-        // Known from the first, so that it need not be sent in vain.
+        // Rejected by its declared length, so that the client need not send it.
         if body.size_hint().lower() > MAX_BODY as u64 {
             return Err(NotTaken::TooLarge);
         }
@@ -94,7 +93,7 @@ mod tests {
 
     use super::*;
 
-    /// So many parts of a size, and what is known of them.
+    /// A number of parts of one size, and their state.
     struct Parts {
         left: usize,
         part: Bytes,
@@ -137,7 +136,7 @@ mod tests {
         let taken = intake.take(parts(100, mebibyte)).await.unwrap();
         assert_eq!(taken.len(), MAX_BODY);
         assert_eq!(intake.0.load(Ordering::Relaxed), 0);
-        // It has no end.
+        // It never ends.
         let endless = parts(usize::MAX, mebibyte);
         assert_eq!(intake.take(endless).await, Err(NotTaken::TooLarge));
         assert_eq!(intake.take(parts(1, MAX_BODY + 1)).await, Err(NotTaken::TooLarge));

@@ -1,4 +1,4 @@
-//! The mock's rate limits: GitHub's headers on every answer, and a refusal where a test asks for it.
+//! The mock's rate limits: GitHub's headers on every response, and rejections where a test sets them.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -17,13 +17,13 @@ use super::reply::Reply;
 use crate::clock;
 use crate::names::hex;
 
-/// What GitHub says about every answer: which request it was, and what is left of its limits.
+/// GitHub's metadata on every response: the request id, and the remaining limits.
 pub(super) struct Limits {
     clock: Clock,
     served: AtomicU64,
-    /// What tests set, by resource, and when.
+    /// The limits that tests set, by resource, and when.
     set: Mutex<HashMap<String, (u64, Duration, Instant)>>,
-    /// By whom and resource. Whoever has no token is nobody.
+    /// By identity and resource. A request without a token has the anonymous identity.
     buckets: Mutex<HashMap<(String, String), Bucket>>,
 }
 
@@ -33,27 +33,27 @@ struct Bucket {
     limit: u64,
     used: u64,
     window: Duration,
-    /// When the next window begins.
+    /// The start of the next window.
     reset: Instant,
-    /// Whether it refuses what goes over it. By default the mock begins a new window instead.
+    /// Whether it rejects excess requests. By default, the mock begins a new window instead.
     enforced: bool,
 }
 
-/// As many limits are remembered; all of them begin anew when there are more.
+/// Maximum number of stored limits; beyond it, all of them restart.
 const MAX_BUCKETS: usize = 10_000;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// The longest window: ten years. An instant further away is none that a program has.
+/// The longest window: ten years. Programs do not use later instants.
 const MAX_WINDOW: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
-/// What a client gets that does not say which version it wants.
+/// The API version for a client that names none.
 const API_VERSION: &str = "2022-11-28";
 
 const DOCS: &str = "https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api";
 
-/// Where the limits are told, which is always answered and never counts.
+/// The endpoint that reports the limits, which is always available and never counts.
 const OVERVIEW: &str = "/rate_limit";
 
 impl Limits {
@@ -61,19 +61,19 @@ impl Limits {
         Self { clock, served: AtomicU64::new(0), set: Mutex::default(), buckets: Mutex::default() }
     }
 
-    /// Lets a resource have so many requests in a window, for each identity; the first begins now.
+    /// Sets the number of requests in a window, for each identity; the first window begins now.
     pub(super) fn set(&self, resource: &str, limit: u64, window: Duration) {
         lock(&self.set).insert(resource.to_owned(), (limit, window, after(Instant::now(), window)));
         lock(&self.buckets).retain(|(_, of), _| of != resource);
     }
 
-    /// Begins anew.
+    /// Restarts all limits.
     pub(super) fn clear(&self) {
         lock(&self.set).clear();
         lock(&self.buckets).clear();
     }
 
-    /// GitHub's refusal, if the request goes over an enforced limit.
+    /// Returns GitHub's rejection, if the request exceeds an enforced limit.
     pub(super) fn refuse(&self, request: &Received) -> Option<Reply> {
         if request.path == OVERVIEW {
             return None;
@@ -82,7 +82,7 @@ impl Limits {
         self.with(request, &request.resource, over).then(exceeded)
     }
 
-    /// Uses a limit up until its window ends, and refuses.
+    /// Uses a limit up until its window ends, and rejects.
     pub(super) fn exhaust(&self, request: &Received, window: Duration) -> Reply {
         let reset = after(Instant::now(), window);
         self.with(request, &request.resource, |bucket| {
@@ -91,7 +91,7 @@ impl Limits {
         exceeded()
     }
 
-    /// What `GET /rate_limit` answers, from the document's example.
+    /// Returns the response of `GET /rate_limit`, from the description's example.
     pub(super) fn overview(&self, request: &Received, mut example: Value) -> Value {
         let Some(resources) = example["resources"].as_object() else { return example };
         let names: Vec<String> = resources.keys().cloned().collect();
@@ -112,10 +112,10 @@ impl Limits {
         example
     }
 
-    /// Counts an answer, and puts GitHub's headers on it.
+    /// Counts a response, and adds GitHub's headers.
     pub(super) fn sign(&self, reply: Reply, request: &Received) -> Reply {
         let version = request.header("x-github-api-version").unwrap_or(API_VERSION).to_owned();
-        // An answer that only confirms what an authorized client has costs nothing.
+        // A 304 to an authorized client costs nothing.
         let free = (reply.status == 304 && request.is_authorized()) || request.path == OVERVIEW;
         let Bucket { limit, used, reset, .. } = self.with(request, &request.resource, |bucket| {
             if !free {
@@ -143,7 +143,7 @@ impl Limits {
         }
     }
 
-    /// Does something with the limit of whom the request is by.
+    /// Applies a function to the limit of the request's identity.
     fn with<T>(
         &self,
         request: &Received,
@@ -173,7 +173,7 @@ impl Limits {
         change(bucket)
     }
 
-    /// Groups of hexadecimal digits, different for every answer, as GitHub's ids are.
+    /// Groups of hexadecimal digits, different for every response, like GitHub's ids.
     fn request_id(&self) -> String {
         let number = self.served.fetch_add(1, Ordering::Relaxed);
         let now = self.clock.seconds(Instant::now());
@@ -186,14 +186,14 @@ fn after(now: Instant, window: Duration) -> Instant {
     clock::after(now, window.min(MAX_WINDOW))
 }
 
-/// Whom a request is by, without its token.
+/// The identity of a request, without its token.
 fn who(request: &Received) -> String {
     let authorization = request.headers.get(AUTHORIZATION);
     authorization.map_or_else(String::new, |token| hex(Sha256::digest(token.as_bytes())))
 }
 
-/// [GitHub's limits](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api)
-/// for a user, and for nobody.
+/// [GitHub's limits](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api) for a
+/// user, and without authentication.
 fn usual(resource: &str, authorized: bool) -> (u64, Duration) {
     match (resource, authorized) {
         ("code_search", _) => (10, MINUTE),
@@ -204,12 +204,12 @@ fn usual(resource: &str, authorized: bool) -> (u64, Duration) {
     }
 }
 
-/// The refusal of a call beyond a primary limit, in GitHub's words.
+/// The rejection of a call beyond a primary limit, with GitHub's message.
 fn exceeded() -> Reply {
     Reply::error(403, "API rate limit exceeded for user ID 1.", DOCS)
 }
 
-/// The refusal of a secondary limit, in GitHub's words.
+/// The rejection of a secondary limit, with GitHub's message.
 pub(super) fn secondary(retry_after: Option<Duration>) -> Reply {
     let message = "You have exceeded a secondary rate limit. Please wait a few minutes before you \
                    try again.";

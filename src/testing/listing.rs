@@ -11,27 +11,27 @@ use super::reply::{Reply, rebase};
 use crate::contract::DocumentedOperation;
 use crate::operation::Location;
 
-/// How an operation answers a list.
+/// The form of an operation's list.
 pub(super) struct Listing {
-    /// The property that holds the list, where the body is an envelope such as
-    /// `{"total_count": 1, "workflow_runs": [...]}`.
+    /// The property with the list, if the body is an envelope such as `{"total_count": 1, "workflow_runs":
+    /// [...]}`.
     envelope: Option<String>,
     style: Style,
     default_per_page: usize,
     max_per_page: usize,
-    /// How many items of the list can be had, however many there are.
+    /// Maximum number of available items of the list.
     max_items: usize,
 }
 
-/// As many results of a search can be had:
+/// Maximum number of available results of a search:
 /// <https://docs.github.com/en/rest/search/search#about-search>
 const MAX_RESULTS: usize = 1_000;
 
-/// What a list holds.
+/// The content of a list.
 pub(super) enum Items {
-    /// What the document's example shows.
+    /// The items of the description's example.
     OfTheExample,
-    /// So many items, each made of the example's, and told apart.
+    /// This number of items, each made from the example's, with distinct ids.
     Repeated(usize),
     /// These items.
     These(Vec<Value>),
@@ -59,7 +59,7 @@ impl Page {
     }
 }
 
-/// The query parameters that pick a page.
+/// The query parameters that select a page.
 enum Style {
     /// `page=2`
     Page,
@@ -72,14 +72,14 @@ enum Style {
 }
 
 impl Listing {
-    /// The listing that an operation's example and parameters describe, if they do.
+    /// The listing of an operation, if its example and parameters describe one.
     pub(super) fn of(example: &Value, operation: &DocumentedOperation) -> Option<Self> {
         let query = |name: &str| operation.parameter(Location::Query, name);
         let style = match () {
             () if query("page").is_some() => Style::Page,
             () if query("after").is_some() => Style::AfterBefore,
             () if query("cursor").is_some() => Style::Cursor,
-            // Elsewhere `since` is a date, and pages have numbers.
+            // In other operations, `since` is a date, and pages have numbers.
             () if query("since").is_some_and(|since| since.schema.value["type"] == "integer") => {
                 Style::Since
             }
@@ -92,7 +92,7 @@ impl Listing {
         Some(Self {
             envelope: envelope(example)?,
             style,
-            // A page of nothing would have no next one.
+            // An empty page would have no next one.
             default_per_page: number(default, 30).max(1),
             max_per_page: number(longest, 100).max(1),
             max_items: match example.get("incomplete_results") {
@@ -102,7 +102,7 @@ impl Listing {
         })
     }
 
-    /// The page that `request` asks for.
+    /// The page for `request`.
     pub(super) fn page(&self, request: &Received, example: &Value, items: &Items) -> Page {
         let query = &request.query_pairs;
         let per_page = self.per_page(query);
@@ -148,7 +148,7 @@ impl Listing {
             .min(self.max_per_page)
     }
 
-    /// Positions of the items on the page, counted from 0.
+    /// Indices of the items on the page, from 0.
     fn range(&self, query: &[(String, String)], per_page: usize, total: usize) -> Range<usize> {
         if let (Style::AfterBefore, Some(end)) = (&self.style, cursor(query, "before")) {
             let end = end.min(total);
@@ -210,7 +210,7 @@ impl Listing {
         links.join(", ")
     }
 
-    /// The URL of the request with another page in it. Everything else stays as it was sent.
+    /// The URL of the request with another page. Everything else stays as it was sent.
     fn url(&self, request: &Received, name: &str, value: &str) -> String {
         let picks_page: &[&str] = match self.style {
             Style::Page => &["page"],
@@ -230,8 +230,8 @@ impl Listing {
     }
 }
 
-/// The name of an envelope's list, `None` for a bare list; nothing if the example is neither, or
-/// if the list is empty, because then there is no item to repeat.
+/// The name of an envelope's list, `None` for a bare list. Nothing if the example is neither, or if the list
+/// is empty, since there is no item to repeat.
 fn envelope(example: &Value) -> Option<Option<String>> {
     if let Some(items) = example.as_array() {
         return (!items.is_empty()).then_some(None);
@@ -240,12 +240,12 @@ fn envelope(example: &Value) -> Option<Option<String>> {
         (example.as_object()?.iter()).filter_map(|(name, value)| Some((name, value.as_array()?)));
     match (lists.next(), lists.next()) {
         (Some((name, items)), None) if !items.is_empty() => Some(Some(name.clone())),
-        // A commit with its files, a comparison: lists are only a part of what they are.
+        // A commit with its files, a comparison: lists are only a part of the object.
         _ => None,
     }
 }
 
-/// The item at `position`: the examples in turn, told apart by what tells them apart at GitHub.
+/// The item at `position`: the examples in turn, with the distinguishing fields that GitHub uses.
 pub(super) fn item(examples: &[Value], position: usize) -> Option<Value> {
     let mut item = examples.get(position.checked_rem(examples.len())?)?.clone();
     let n = position.saturating_add(1);
@@ -287,7 +287,7 @@ fn number(query: &[(String, String)], name: &str) -> Option<usize> {
     query.iter().find(|(key, _)| key == name)?.1.parse().ok()
 }
 
-/// Positions travel in a form that no client is tempted to count with.
+/// Positions are opaque, so that clients do not calculate with them.
 fn opaque(position: usize) -> String {
     URL_SAFE_NO_PAD.encode(format!("cursor:{position}"))
 }

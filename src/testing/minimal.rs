@@ -1,28 +1,28 @@
-//! Values that fit a schema, for answers without an example.
+//! Values that conform to a schema, for responses without an example.
 //!
-//! As small as the schema allows: only required properties, and empty lists.
+//! They are as small as the schema allows: only required properties, and empty lists.
 
 use serde_json::{Value, json};
 
 use crate::contract::Schemas;
 
-/// Where a schema that contains itself is cut off. GitHub's required properties nest less deeply.
+/// The depth at which a recursive schema is cut. GitHub's required properties nest less deeply.
 const MAX_DEPTH: usize = 12;
 
-/// The most parts of a value. GitHub's largest have some hundreds.
+/// Maximum number of parts of a value. GitHub's largest have some hundreds.
 const MAX_PARTS: usize = 10_000;
 
-/// The smallest value that fits `schema`, which may refer to those of `schemas`.
+/// Returns the smallest value that conforms to `schema`, which can refer to those of `schemas`.
 ///
-/// Where there is none of at most 10,000 parts, and none that nests 12 levels deep, what is missing
-/// is `null`, or left out of a list.
+/// If there is no such value with at most 10,000 parts and 12 levels, the missing parts are `null`, or left
+/// out of a list.
 pub(super) fn minimal_value(schema: &Value, schemas: &Schemas) -> Value {
     Maker { schemas, left: MAX_PARTS }.value(schema, 0)
 }
 
 struct Maker<'a> {
     schemas: &'a Schemas,
-    /// As many parts may still be made.
+    /// The remaining number of parts.
     left: usize,
 }
 
@@ -51,7 +51,7 @@ impl Maker<'_> {
         for choice in ["oneOf", "anyOf"] {
             if let Some(first) = schema[choice].get(0) {
                 let chosen = self.value(first, below);
-                // `anyOf` beside properties only says which of them are required.
+                // `anyOf` beside properties only states which of them are required.
                 return merge(chosen, self.object(schema, depth));
             }
         }
@@ -59,7 +59,7 @@ impl Maker<'_> {
             "object" => self.object(schema, depth),
             "array" => self.array(schema, depth),
             "string" => json!(string(schema)),
-            // 1 rather than 0: ids, numbers and counts of what exists start there.
+            // 1 instead of 0: ids, numbers and counts of existing resources start there.
             "integer" | "number" => schema.get("minimum").cloned().unwrap_or(json!(1)),
             "boolean" => json!(false),
             _ => json!({}),
@@ -87,14 +87,14 @@ impl Maker<'_> {
     }
 }
 
-/// A value that the schema itself gives.
+/// A value that the schema itself contains.
 fn given(schema: &Value) -> Option<&Value> {
     let example = schema.get("example").filter(|_| is_scalar(schema));
     let first_value = schema["enum"].get(0);
     schema.get("const").or(first_value).or(example)
 }
 
-/// How many parts a value has; a long text counts as several.
+/// The number of parts of a value; a long text counts as several.
 fn size(value: &Value) -> usize {
     let below =
         |values: &mut dyn Iterator<Item = &Value>| values.map(size).fold(1, usize::saturating_add);
@@ -106,9 +106,9 @@ fn size(value: &Value) -> usize {
     }
 }
 
-/// Whether the schema's own example is taken: only for texts, and only if it is one.
+/// Returns whether to use the schema's own example: only for texts, and only if it is one.
 fn is_scalar(schema: &Value) -> bool {
-    // Examples of dates and numbers are not always of the type that they are examples of.
+    // Examples of dates and numbers do not always have the type of their schema.
     schema_type(schema) == "string"
         && schema.get("format").is_none()
         && schema.get("pattern").is_none()
@@ -118,7 +118,7 @@ fn is_scalar(schema: &Value) -> bool {
 fn schema_type(schema: &Value) -> &str {
     match &schema["type"] {
         Value::String(name) => name,
-        // OpenAPI 3.1 lists the types; the first that is not `null` will do.
+        // OpenAPI 3.1 lists the types; the first that is not `null` is sufficient.
         Value::Array(names) => {
             names.iter().filter_map(Value::as_str).find(|name| *name != "null").unwrap_or("null")
         }
@@ -134,11 +134,11 @@ fn string(schema: &Value) -> String {
         None => formatted(schema),
     };
     let shortest = schema["minLength"].as_u64().and_then(|length| usize::try_from(length).ok());
-    // The longest that the document asks for has 71 characters.
+    // The longest text that the description requires has 71 characters.
     format!("{text:x<width$}", width = shortest.unwrap_or(0).min(256))
 }
 
-/// A text for a pattern. The document has few; `every_text_keeps_to_its_pattern` tells of a new one.
+/// A text for a pattern. The description has few; the test `every_text_keeps_to_its_pattern` finds new ones.
 fn patterned(pattern: &str) -> &'static str {
     const HEX: &str = "6dcb09b5b57875f334f61aebed695e2e4193db5e6dcb09b5b57875f334f61aeb";
     match pattern {
@@ -168,7 +168,7 @@ fn formatted(schema: &Value) -> &'static str {
     }
 }
 
-/// Both objects in one; what is not an object stays as it is.
+/// Merges both objects; other values stay as they are.
 fn merge(left: Value, right: Value) -> Value {
     match (left, right) {
         (Value::Object(mut left), Value::Object(right)) => {
@@ -291,7 +291,7 @@ mod tests {
         collect(&document, &mut patterns);
         assert!(patterns.len() > 10, "{patterns:?}");
         for schema in patterns {
-            // Patterns of what secrets look like stand in examples, as texts.
+            // Examples contain patterns of secrets as texts.
             let Some(pattern) = schema["pattern"].as_str() else { continue };
             let text = minimal_value(schema, &Schemas::new(Map::new()));
             let check = jsonschema::options().build(schema).unwrap();

@@ -1,4 +1,4 @@
-//! The mock as tests see it.
+//! The public interface of the mock.
 
 use std::fmt;
 use std::io;
@@ -21,10 +21,10 @@ use crate::client::{Client, ClientBuilder};
 use crate::contract::{Deviation, Document, DocumentedOperation, Source};
 use crate::limits::{Pacing, RateLimits};
 
-/// A GitHub for tests: see the [module](crate::testing).
+/// A mock GitHub server for tests: see the [module](crate::testing).
 ///
-/// The server stops when this value is dropped. If a stub's function answered what GitHub does not, or
-/// panicked, the drop panics with it, so that the test fails.
+/// The server stops when this value is dropped. If a stub's function returned a response that GitHub's
+/// description does not allow, or panicked, the drop panics as well, so that the test fails.
 pub struct MockGitHub {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -41,18 +41,18 @@ pub struct MockBuilder {
     access: Access,
 }
 
-/// Starting.
+/// Construction.
 impl MockGitHub {
     /// Starts a mock on a free local port.
     ///
     /// # Panics
-    /// Outside of a tokio runtime, and if the port can not be opened.
+    /// Outside of a tokio runtime, or if the port cannot be opened.
     #[track_caller]
     pub fn start() -> impl Future<Output = Self> {
         Self::builder().start()
     }
 
-    /// A mock with other settings.
+    /// Returns the settings of a mock.
     pub fn builder() -> MockBuilder {
         MockBuilder {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
@@ -62,30 +62,30 @@ impl MockGitHub {
         }
     }
 
-    /// Where the mock listens, without a slash at the end: `http://127.0.0.1:PORT`.
+    /// Returns the mock's base URL, without a trailing slash: `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// A client of the mock: see [`client_builder`](Self::client_builder).
+    /// Returns a client of the mock: see [`client_builder`](Self::client_builder).
     #[must_use]
     pub fn client(&self) -> Client {
         self.client.clone()
     }
 
-    /// The settings of a client of the mock: its address, a token, and no
-    /// [pacing](crate::limits::Pacing), which would keep a test waiting for a second between two
-    /// writes. All else is as by default.
+    /// Returns the settings of a client of the mock: its address, a token, and no
+    /// [pacing](crate::limits::Pacing), which would make a test wait for a second between two writes. All
+    /// other settings are the defaults.
     pub fn client_builder(&self) -> ClientBuilder {
         builder(self.address, self.shared.access.token.clone())
     }
 }
 
-/// What it answers.
+/// Responses.
 impl MockGitHub {
-    /// Says what happens to calls like this one: those of the same operation that have the same value
-    /// for every parameter, and every property of the body, that is given here.
+    /// Adds a stub for calls like this one: those of the same operation with the same value for every
+    /// parameter, and every property of the body, that is set here.
     ///
     /// ```
     /// # #[cfg(feature = "issues")]
@@ -102,20 +102,20 @@ impl MockGitHub {
     /// # }
     /// ```
     ///
-    /// Of several stubs for a request, the newest has it.
+    /// If several stubs match a request, the newest applies.
     ///
     /// # Panics
-    /// If a value that was given can not be sent.
+    /// If a value cannot be sent.
     #[track_caller]
     pub fn on<C: Call>(&self, call: impl FnOnce(&Client) -> C) -> Stub {
         Stub::new(Arc::clone(&self.shared), self.calls_like(call).1)
     }
 
-    /// Says what happens to requests of this method and path, such as `/graphql`, whether or not the
-    /// document has them. The path is taken as it is sent.
+    /// Adds a stub for requests with this method and path, such as `/graphql`, whether or not the description
+    /// has them. The path is compared as it is sent.
     ///
     /// # Panics
-    /// If the path has a query, which is not looked at.
+    /// If the path has a query, which is not compared.
     #[track_caller]
     pub fn on_request(&self, method: Method, path: impl Into<String>) -> Stub {
         let path = path.into();
@@ -125,29 +125,28 @@ impl MockGitHub {
         Stub::new(Arc::clone(&self.shared), Matcher::Path(method, path))
     }
 
-    /// Says what happens to every request.
+    /// Adds a stub for every request.
     pub fn on_any(&self) -> Stub {
         Stub::new(Arc::clone(&self.shared), Matcher::Any)
     }
 
-    /// Lets a list have `total` items, made of those that the document's example shows and told
-    /// apart by their ids, numbers or names. Without it, a list has those of the example, or what was
-    /// created.
+    /// Sets a list to `total` items, made from the description's example and distinguished by their ids,
+    /// numbers or names. By default, a list has the items of the example, or the created ones.
     ///
-    /// Of a search, the first 1,000 items can be had, as at GitHub.
+    /// Of a search, only the first 1,000 items are available, as at GitHub.
     ///
-    /// Lists of a repository's issues and labels, and of an issue's comments, are what each
-    /// repository begins with: the items are there, can be changed, and are numbered from 1. What
-    /// was created before is forgotten.
+    /// Lists of a repository's issues and labels, and of an issue's comments, are the initial content of each
+    /// repository: the items exist, can be changed, and are numbered from 1. Resources that were created
+    /// before are discarded.
     ///
     /// # Panics
-    /// If GitHub has no such operation, or if it does not answer a list in pages.
+    /// If GitHub has no such operation, or if it does not return a list in pages.
     #[track_caller]
     pub fn list(&self, operation_id: &str, total: usize) {
         accept(self.shared.list(operation_id, total));
     }
 
-    /// Whether an operation answers a list in pages.
+    /// Returns whether an operation returns a list in pages.
     ///
     /// # Panics
     /// If GitHub has no such operation.
@@ -157,10 +156,10 @@ impl MockGitHub {
         self.shared.is_list(self.operation(operation_id))
     }
 
-    /// Lets a rate limit, such as `core` or `search`, have so many requests of each token in a window
-    /// that begins now, by tokio's clock. Requests beyond it are refused by 403, as GitHub does, until
-    /// the window ends; then the next one begins. A window is at most ten years long. Without it, limits
-    /// are told and never refuse.
+    /// Sets a rate limit, such as `core` or `search`: the number of requests of each token in a window that
+    /// begins now, by tokio's clock. Requests beyond it are rejected with 403, as GitHub does, until the
+    /// window ends and the next one begins. A window lasts at most ten years. By default, limits are reported
+    /// and never enforced.
     ///
     /// # Panics
     /// If GitHub has no such limit.
@@ -169,16 +168,16 @@ impl MockGitHub {
         accept(self.shared.limit(resource, limit, window));
     }
 
-    /// Forgets stubs, lists, rate limits and what came in; not what was created. A [`Stub`] that is
-    /// kept does nothing any longer.
+    /// Discards stubs, lists, rate limits and received requests, but not created resources. An existing
+    /// [`Stub`] no longer has an effect.
     pub fn reset(&self) {
         self.shared.reset();
     }
 
-    /// Stops the server, and waits until it has: its port is free then.
+    /// Stops the server, and waits until its port is free.
     ///
     /// # Panics
-    /// As when it is dropped: if a stub answered what GitHub does not, or panicked.
+    /// As on drop: if a stub returned a response that GitHub's description does not allow, or panicked.
     pub async fn stop(mut self) {
         self.task.abort();
         // It was aborted.
@@ -186,15 +185,15 @@ impl MockGitHub {
     }
 }
 
-/// What came in.
+/// Received requests.
 impl MockGitHub {
-    /// The requests that came in, in their order: the last 10,000.
+    /// Returns the received requests, in order: the last 10,000.
     #[must_use]
     pub fn received(&self) -> Vec<Received> {
         lock(&self.shared.received).requests.iter().cloned().collect()
     }
 
-    /// How many requests came in for an operation.
+    /// Returns the number of requests of an operation.
     ///
     /// # Panics
     /// If GitHub has no such operation.
@@ -205,16 +204,16 @@ impl MockGitHub {
         lock(&self.shared.received).by_operation.get(id).copied().unwrap_or(0)
     }
 
-    /// What requests had that GitHub's document does not allow; at most 1,000.
+    /// Returns the deviations of requests from GitHub's description; at most 1,000.
     #[must_use]
     pub fn deviations(&self) -> Vec<Deviation> {
         lock(&self.shared.received).deviations.clone()
     }
 
-    /// How many requests came in that were like this call: see [`on`](Self::on).
+    /// Returns the number of requests that match this call: see [`on`](Self::on).
     ///
     /// # Panics
-    /// If a value that was given can not be sent.
+    /// If a value cannot be sent.
     #[must_use]
     #[track_caller]
     pub fn calls<C: Call>(&self, call: impl FnOnce(&Client) -> C) -> usize {
@@ -223,10 +222,10 @@ impl MockGitHub {
         received.requests.iter().filter(|request| matcher.is_for(request)).count()
     }
 
-    /// Makes sure that a call like this one came in, so many times: see [`calls`](Self::calls).
+    /// Asserts that a call like this one was received this number of times: see [`calls`](Self::calls).
     ///
     /// # Panics
-    /// If it came in less or more often. The message lists what came in instead.
+    /// If the number differs. The message lists the requests that were received.
     #[track_caller]
     pub fn assert_called<C: Call>(&self, times: usize, call: impl FnOnce(&Client) -> C) {
         let (wanted, matcher) = self.calls_like(call);
@@ -252,8 +251,8 @@ impl MockGitHub {
         }
     }
 
-    /// The smallest request that the document allows for an operation: with the document's example
-    /// as its body, and of things that are there in a mock that was just started.
+    /// Returns the smallest request that the description allows for an operation: with the description's
+    /// example as its body, and for resources that exist in a newly started mock.
     ///
     /// # Panics
     /// If GitHub has no such operation.
@@ -263,7 +262,7 @@ impl MockGitHub {
         ExampleRequest::of(self.document(), self.operation(operation_id))
     }
 
-    /// Every operation of the document that the mock answers.
+    /// Returns every operation that the mock supports.
     #[must_use]
     pub fn document(&self) -> &Document {
         self.shared.answers.document()
@@ -274,7 +273,7 @@ impl MockGitHub {
         accept(self.shared.operation(id))
     }
 
-    /// The operation of a call, and what matches calls like it.
+    /// The operation of a call, and a matcher for calls like it.
     #[track_caller]
     fn calls_like<C: Call>(&self, call: impl FnOnce(&Client) -> C) -> (&'static str, Matcher) {
         let (id, wanted) = accept(call(&self.client).into_request().wanted());
@@ -283,35 +282,35 @@ impl MockGitHub {
 }
 
 impl MockBuilder {
-    /// Where the mock listens; a free port of 127.0.0.1 by default. Nobody else should reach it.
+    /// Sets the address; a free port of 127.0.0.1 by default. Other machines should not have access to it.
     pub fn address(mut self, address: SocketAddr) -> Self {
         self.address = address;
         self
     }
 
-    /// Answers another document, such as that of an Enterprise Server.
+    /// Uses another description, such as that of an Enterprise Server.
     pub fn document(mut self, document: Arc<Document>) -> Self {
         self.document = Source::Given(document);
         self
     }
 
-    /// Answers requests which the document does not allow as if they were right; they are noted all
-    /// the same, in [`MockGitHub::deviations`].
+    /// Accepts requests that the description does not allow; they are still recorded in
+    /// [`MockGitHub::deviations`].
     pub fn lenient(mut self) -> Self {
         self.lenient = true;
         self
     }
 
-    /// Refuses requests that have neither this token nor one that the mock gave to an App, by 401; and
-    /// those that only an App may make without a JWT of its form and time (its signature is not looked
-    /// at). Without it, any token will do, and none.
+    /// Rejects requests with 401 if they have neither this token nor one that the mock issued to an App, and
+    /// requests that only an App can make if they have no JWT with the correct form and time (its signature
+    /// is not checked). By default, any token is accepted, and none is required.
     pub fn token(mut self, token: impl Into<SecretString>) -> Self {
         self.access.wanted = true;
         self.access.token = Some(token.into());
         self
     }
 
-    /// The same without a token of its own: all have to be given by the mock.
+    /// Requires a token that the mock issued; no other token is accepted.
     pub fn authenticated(mut self) -> Self {
         self.access.wanted = true;
         self
@@ -331,7 +330,7 @@ impl MockBuilder {
     /// Starts the mock.
     ///
     /// # Errors
-    /// If the address can not be listened at, or if no client can have the token.
+    /// If the address is not available, or if the token is not a valid header value.
     ///
     /// # Panics
     /// Outside of a tokio runtime.

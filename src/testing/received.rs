@@ -1,4 +1,4 @@
-//! A request that the mock got.
+//! A received request.
 
 use std::fmt;
 
@@ -11,10 +11,10 @@ use serde_json::Value;
 use crate::compact::{self, ALLOCATION};
 use crate::contract::value_of;
 
-/// What two texts take beside their bytes.
+/// Memory of two texts beside their bytes.
 const PAIR: usize = size_of::<(String, String)>() + 2 * ALLOCATION;
 
-/// A request that a [`MockGitHub`](super::MockGitHub) got.
+/// A request that a [`MockGitHub`](super::MockGitHub) received.
 #[derive(Clone)]
 pub struct Received {
     pub(super) method: Method,
@@ -29,67 +29,66 @@ pub struct Received {
     pub(super) query_pairs: Vec<(String, String)>,
     /// The primary rate limit that it counts against.
     pub(super) resource: String,
-    /// Where the mock listens.
+    /// The mock's base URL.
     pub(super) address: String,
 }
 
 impl Received {
-    /// The method.
+    /// Returns the method.
     #[must_use]
     pub fn method(&self) -> &Method {
         &self.method
     }
 
-    /// The path, encoded as it came.
+    /// Returns the path, encoded as it was received.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The query, encoded as it came, without `?`; empty if there was none.
+    /// Returns the query, encoded as it was received, without `?`; empty if there was none.
     #[must_use]
     pub fn query(&self) -> &str {
         &self.query
     }
 
-    /// The headers, with the token if there was one.
+    /// Returns the headers, including the token if there was one.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// The body; empty if there was none.
+    /// Returns the body; empty if there was none.
     #[must_use]
     pub fn body(&self) -> &Bytes {
         &self.body
     }
 
-    /// The body as JSON; `null` if it is none.
+    /// Returns the body as JSON; `null` if it is not JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// The operation's id, such as `issues/get`; `None` if the document has no such path.
+    /// Returns the operation's id, such as `issues/get`; `None` if the description has no such path.
     #[must_use]
     pub fn operation_id(&self) -> Option<&str> {
         self.operation_id.as_deref()
     }
 
-    /// The value of a path parameter, decoded.
+    /// Returns the value of a path parameter, decoded.
     #[must_use]
     pub fn path_parameter(&self, name: &str) -> Option<&str> {
         value_of(&self.path_parameters, name)
     }
 
-    /// The first value of a query parameter, decoded.
+    /// Returns the first value of a query parameter, decoded.
     #[must_use]
     pub fn query_parameter(&self, name: &str) -> Option<&str> {
         value_of(&self.query_pairs, name)
     }
 
-    /// Whether the path has an id for this parameter, as GitHub's own links have: it can be that of
-    /// any name.
+    /// Returns whether the path has an id for this parameter, as in GitHub's own links; it matches any name.
     pub(super) fn is_by_id(&self, parameter: &str) -> bool {
         self.by_id.contains(&parameter)
     }
@@ -98,7 +97,7 @@ impl Received {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Where the request was sent, as the client calls it.
+    /// The URL to which the client sent the request.
     pub(super) fn origin(&self) -> String {
         let host = self.header(HOST.as_str()).filter(|host| host.parse::<Authority>().is_ok());
         format!("http://{}", host.unwrap_or(&self.address))
@@ -108,13 +107,13 @@ impl Received {
         self.headers.contains_key(AUTHORIZATION)
     }
 
-    /// A copy in memory of its own, without the connection's buffer.
+    /// Returns a copy in its own memory, without the connection's buffer.
     pub(super) fn kept(&self) -> Self {
         let (headers, body) = (compact::copy_of_headers(&self.headers), compact::bytes(&self.body));
         Self { headers, body, ..self.clone() }
     }
 
-    /// The memory that it takes, in bytes.
+    /// Returns its memory, in bytes.
     pub(super) fn size(&self) -> usize {
         let pairs = self.path_parameters.iter().chain(&self.query_pairs);
         let pairs = pairs.map(|(name, value)| {
@@ -130,7 +129,7 @@ impl Received {
     }
 }
 
-/// Without headers and body, which may hold secrets.
+/// Without headers and body, which can hold secrets.
 impl fmt::Debug for Received {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Received")

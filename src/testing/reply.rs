@@ -1,4 +1,4 @@
-//! An answer, before it goes over the wire.
+//! A response before it is sent.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::received::Received;
 use crate::names::hex;
 
-/// Where the files behind redirects are.
+/// The location of the files behind redirects.
 pub(super) const DOWNLOADS: &str = "/octowire-mock/downloads/";
 
 /// A zip archive without files.
@@ -25,7 +25,7 @@ const TAR_GZ: &[u8] = &[
 
 const LOG: &[u8] = b"2026-01-26T19:01:12.0000000Z Hello from the mock\n";
 
-/// An answer: a status, headers and a body; or what goes wrong instead.
+/// A response: a status, headers and a body; or a fault instead.
 #[derive(Clone, Debug)]
 pub(super) struct Reply {
     pub(super) status: u16,
@@ -35,7 +35,7 @@ pub(super) struct Reply {
     pub(super) broken: Option<Broken>,
 }
 
-/// What happens to the connection instead of an answer, or in its middle.
+/// The effect on the connection instead of a response, or in its middle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Broken {
     Reset,
@@ -68,7 +68,7 @@ impl Reply {
         reply.header(CONTENT_TYPE.as_str(), content_type)
     }
 
-    /// A redirect to the file of that name.
+    /// A redirect to the file with this name.
     pub(super) fn redirect(status: u16, request: &Received, name: &str) -> Self {
         let location = format!("{}{DOWNLOADS}{name}", request.origin());
         Self::empty(status).header(LOCATION.as_str(), location)
@@ -83,7 +83,7 @@ impl Reply {
         Self::json(status, &body)
     }
 
-    /// Sets a header. What tests give is looked at before; what is none is left out.
+    /// Sets a header. Values of tests were validated before; an invalid one is left out.
     pub(super) fn header(mut self, name: &str, value: impl AsRef<str>) -> Self {
         let value = HeaderValue::from_str(value.as_ref());
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), value) {
@@ -92,8 +92,8 @@ impl Reply {
         self
     }
 
-    /// Gives what was read a tag and GitHub's words on caching, and answers 304 to a client that has
-    /// it already, by weak comparison (RFC 9110, 13.1.2).
+    /// Adds an `ETag` and GitHub's `Cache-Control` to the response of a read, and responds with 304 to a
+    /// client that has it already, by weak comparison (RFC 9110, 13.1.2).
     pub(super) fn validated(self, request: &Received) -> Self {
         if self.status != 200 || !matches!(request.method.as_str(), "GET" | "HEAD") {
             return self;
@@ -113,7 +113,7 @@ impl Reply {
             .header(ETAG.as_str(), tag)
     }
 
-    /// Adds a header unless it is there.
+    /// Adds a header unless it is present.
     fn or_header(self, name: &'static str, value: &str) -> Self {
         match self.headers.contains_key(name) {
             true => self,
@@ -122,8 +122,7 @@ impl Reply {
     }
 }
 
-/// Lets URLs of GitHub's API lead to the mock, as GitHub's lead to GitHub. What people write is left as
-/// they wrote it.
+/// Rewrites URLs of GitHub's API so that they lead to the mock. Texts that users write stay unchanged.
 pub(super) fn rebase(value: &mut Value, origin: &str) {
     match value {
         Value::String(text) => {

@@ -1,7 +1,7 @@
-//! What the mock remembers: the issues, comments and labels of repositories.
+//! The mock's stored resources: the issues, comments and labels of repositories.
 //!
-//! A repository begins with what the document's examples show, and then has what it was sent. Any
-//! repository exists.
+//! A repository initially has the resources of the description's examples, and then stores the ones that it
+//! receives. Any repository exists.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -24,24 +24,23 @@ mod comments;
 mod issues;
 mod labels;
 
-/// As many repositories are remembered; the mock forgets all of them when there are more.
+/// Maximum number of stored repositories; beyond it, the mock discards all of them.
 const MAX_REPOSITORIES: usize = 1_000;
 
-/// Ids begin after those of the examples.
+/// Ids start after those of the examples.
 const FIRST_ID: u64 = 1_000_000_000;
 
-/// As many things are remembered of a repository; what comes after is refused.
+/// Maximum number of resources per repository; further ones are rejected.
 const MAX_THINGS: u64 = 100_000;
 
-/// The longest name of a repository with its owner's, in bytes, that anything is remembered of.
-/// GitHub's have 140.
+/// Maximum length of the full name of a repository whose resources are stored, in bytes. GitHub's have 140.
 const MAX_NAME: usize = 256;
 
-/// As many bytes of requests that create or change things are taken; what comes after is refused.
+/// Maximum number of bytes of requests that create or change resources; further ones are rejected.
 const MAX_BYTES: usize = 256 * 1024 * 1024;
 
-/// The largest body of one, in bytes, and the most items of a list in it. At GitHub, a body of an
-/// issue has 65,536 characters, and an issue 100 labels.
+/// Maximum size of one such body, in bytes, and maximum number of items of a list in it. At GitHub, the body
+/// of an issue has 65,536 characters, and an issue 100 labels.
 const MAX_BODY: usize = 1024 * 1024;
 const MAX_LIST: usize = 100;
 
@@ -49,20 +48,20 @@ const MAX_LIST: usize = 100;
 pub(super) struct Resources {
     repositories: Mutex<HashMap<String, Repository>>,
     seeds: Mutex<Seeds>,
-    /// The bytes of the requests that created or changed things.
+    /// The bytes of the requests that created or changed resources.
     bytes: AtomicUsize,
 }
 
-/// With how many things a repository begins, if not with the examples'.
+/// The number of initial resources of a repository, if not those of the examples.
 #[derive(Clone, Copy, Default)]
 struct Seeds {
     issues: Option<usize>,
-    /// Of each issue.
+    /// Comments of each issue.
     comments: Option<usize>,
     labels: Option<usize>,
 }
 
-/// What one repository holds.
+/// The resources of one repository.
 struct Repository {
     full_name: String,
     issues: BTreeMap<u64, Value>,
@@ -73,11 +72,11 @@ struct Repository {
     examples: Examples,
     last_number: u64,
     last_id: u64,
-    /// How many things were created.
+    /// The number of created resources.
     things: u64,
 }
 
-/// What new things are made of.
+/// The templates of new resources.
 #[derive(Clone)]
 struct Examples {
     issue: Value,
@@ -85,7 +84,7 @@ struct Examples {
     label: Value,
 }
 
-/// A request for one of them.
+/// A request for one of these resources.
 struct Ask<'a> {
     request: &'a Received,
     operation: &'a DocumentedOperation,
@@ -95,8 +94,8 @@ struct Ask<'a> {
 }
 
 impl Resources {
-    /// Lets each repository begin with so many issues, comments of each issue, or labels. What is
-    /// remembered is forgotten. Says whether the list is one of these.
+    /// Sets the initial number of issues, comments of each issue, or labels in each repository. Discards
+    /// stored resources. Returns whether the list is one of these.
     pub(super) fn seed(&self, operation_id: &str, total: usize) -> Result<bool, String> {
         let mut seeds = *lock(&self.seeds);
         match operation_id {
@@ -124,7 +123,7 @@ impl Resources {
         Ok(true)
     }
 
-    /// The answer to a request about an issue, a comment or a label.
+    /// The response to a request about an issue, a comment or a label.
     pub(super) fn answer(
         &self,
         request: &Received,
@@ -222,7 +221,7 @@ impl Repository {
         let numbers: Vec<u64> = repository.issues.keys().copied().collect();
         for number in numbers {
             for comment in &comments {
-                // Of one issue, those of the examples have the ids of the examples.
+                // For one issue, the comments of the examples keep their ids.
                 let id = match seeds.comments {
                     None => comment["id"].as_u64()?,
                     Some(_) => repository.next_id(),
@@ -244,14 +243,14 @@ impl Repository {
         self.last_number
     }
 
-    /// An id that nothing has.
+    /// An unused id.
     fn next_id(&mut self) -> u64 {
         self.things = self.things.saturating_add(1);
         self.last_id = self.last_id.saturating_add(1);
         self.last_id
     }
 
-    /// The URL of something in this repository.
+    /// The URL of a resource in this repository.
     fn url(&self, below: &str) -> String {
         format!("https://api.github.com/repos/{}/{below}", self.full_name)
     }
@@ -287,12 +286,12 @@ impl Ask<'_> {
         self.reply(body).header("location", url.as_str().unwrap_or_default())
     }
 
-    /// The time, as GitHub writes it.
+    /// The time, in GitHub's format.
     fn now(&self) -> Value {
         json!(self.clock.text(Duration::ZERO))
     }
 
-    /// Whether something is not older than the query's `since` asks for.
+    /// Returns whether a resource is not older than the query's `since`.
     fn is_recent(&self, thing: &Value) -> bool {
         let time = |text: &str| DateTime::parse_from_rfc3339(text).ok().map(DateTime::<Utc>::from);
         let since = self.query("since").and_then(time);
@@ -308,7 +307,7 @@ impl Ask<'_> {
         self.answers.answer(self.operation).map_or(200, |answer| answer.status)
     }
 
-    /// The page of a list that was asked for.
+    /// The requested page of a list.
     fn list(&self, items: Vec<Value>) -> Reply {
         let answer = self.answers.answer(self.operation);
         match answer.and_then(|answer| answer.listing.as_ref()) {
@@ -323,7 +322,7 @@ impl Ask<'_> {
         Reply::error(404, "Not Found", self.operation.documentation_url())
     }
 
-    /// GitHub's refusal of a value.
+    /// GitHub's rejection of a value.
     fn invalid(&self, resource: &str, field: &str, code: &str) -> Reply {
         let body = json!({
             "message": "Validation Failed",
@@ -334,13 +333,13 @@ impl Ask<'_> {
     }
 }
 
-/// Whether a body is, or has, a list of more items than GitHub takes.
+/// Returns whether a body is, or has, a list of more items than GitHub accepts.
 fn has_long_list(body: &Value) -> bool {
     let is_long = |value: &Value| value.as_array().is_some_and(|list| list.len() > MAX_LIST);
     is_long(body) || body.as_object().is_some_and(|body| body.values().any(is_long))
 }
 
-/// What stands for a parameter of a path, so that it leads to something that is there.
+/// The value of a path parameter that leads to an existing resource.
 pub(super) fn known(operation_id: &str, parameter: &str) -> Option<&'static str> {
     match (operation_id.strip_prefix("issues/")?, parameter) {
         (_, "issue_number") => Some("1347"),
@@ -350,7 +349,7 @@ pub(super) fn known(operation_id: &str, parameter: &str) -> Option<&'static str>
     }
 }
 
-/// The example, as of another repository.
+/// The example, adapted to another repository.
 fn of(example: &Value, full_name: &str) -> Value {
     let text = example.to_string().replace("octocat/Hello-World", full_name);
     serde_json::from_str(&text).unwrap_or_else(|_| example.clone())

@@ -1,4 +1,4 @@
-//! The mock on the network: HTTP/1.1 by hyper, and what can go wrong with a connection.
+//! The network side of the mock: HTTP/1.1 with hyper, and injected connection faults.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,17 +26,17 @@ use super::reply::{Broken, Reply};
 use super::socket::{Connection, Socket};
 use crate::contract::MAX_PATH_BYTES;
 
-/// The most connections at the same time. For one more, the one that nothing was read from or written
-/// to for longest is closed: no client can keep the others out by being slow, and none that only
-/// waits is closed while there is room.
+/// Maximum number of concurrent connections. For a further one, the server closes the one that has been idle
+/// for longest: a slow client cannot block others, and a waiting connection is not closed while there is
+/// capacity.
 const MAX_CONNECTIONS: usize = 1_024;
 
-/// The longest head of a request, in bytes, and the most headers of one. What has more is answered
-/// by 431.
+/// Maximum length of a request head, in bytes, and maximum number of its headers. The response to a larger
+/// head is 431.
 const MAX_HEAD_BYTES: usize = 128 * 1024;
 const MAX_HEADERS: usize = 256;
 
-/// Listens, and answers until the task is aborted.
+/// Listens, and serves until the task is aborted.
 pub(super) async fn listen(
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -47,7 +47,7 @@ pub(super) async fn listen(
     Ok((address, tokio::spawn(accept(listener, shared))))
 }
 
-/// Whoever was there before may be about to go: a mock that was dropped a moment ago.
+/// The previous owner of the port might be closing it: a mock that was dropped a moment ago.
 async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let mut tries = 0_u32;
     loop {
@@ -80,22 +80,22 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
                 let served = serve(stream, Arc::clone(&connection), Arc::clone(&shared));
                 open.push((tasks.spawn(served), connection));
             }
-            // Too many open files, most likely: some are closed by and by.
+            // Most likely too many open files: some of them will be closed.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
 }
 
 async fn serve(stream: TcpStream, connection: Arc<Connection>, shared: Arc<Shared>) {
-    // Answers are written at once; waiting for more only makes tests slow.
+    // Responses are sent immediately; delays only slow tests down.
     let _ = stream.set_nodelay(true);
     let socket = Socket::new(stream, Arc::clone(&connection));
     let service = service_fn(move |request| {
         let (shared, connection) = (Arc::clone(&shared), Arc::clone(&connection));
         async move { answer(request, &shared, &connection).await }
     });
-    // Without a timer: an idle connection is not closed when a test lets time pass. A client that
-    // breaks off is no news here.
+    // Without a timer: an idle connection stays open when a test advances time. A client that disconnects is
+    // not an error here.
     let _ = http1::Builder::new()
         .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
@@ -103,7 +103,7 @@ async fn serve(stream: TcpStream, connection: Arc<Connection>, shared: Arc<Share
         .await;
 }
 
-/// The answer to a request that is not read as a whole, and the end of its connection.
+/// The response to a request that is not read completely, followed by the end of its connection.
 fn turned_away(status: u16, message: &str) -> Response<Wire> {
     let reply = Reply::error(status, message, "https://docs.github.com/rest");
     written(reply.header("connection", "close"))
@@ -180,11 +180,11 @@ struct Wire {
     body: Option<Bytes>,
     whole: bool,
     length: usize,
-    /// How often it said that nothing was ready, so that what is written gets onto the network.
+    /// The number of times it returned pending, so that written bytes reach the network.
     turns: u8,
 }
 
-/// hyper writes out between two of them.
+/// hyper flushes between two polls.
 const TURNS: u8 = 4;
 
 impl Body for Wire {

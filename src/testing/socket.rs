@@ -1,4 +1,4 @@
-//! A connection of the mock: its end, and when it was last used.
+//! A connection of the mock: its end, and the time of its last use.
 
 use std::io;
 use std::pin::Pin;
@@ -10,17 +10,17 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// As much is read and thrown away of what still comes in after the last answer. A client that sends
-/// its whole body before it reads gets its answer; one that sends for ever is broken off.
+/// Maximum number of bytes that are read and discarded after the last response. A client that sends its whole
+/// body before it reads gets its response; a client that sends without end is disconnected.
 const MAX_DISCARDED: usize = 256 * 1024 * 1024;
 
-/// What the connection's task and the server know of it.
+/// State that the connection's task and the server share.
 #[derive(Debug)]
 pub(super) struct Connection {
-    /// Whether it ends with a reset: so that the other side gets an error, and no end.
+    /// Whether it ends with a reset, so that the other side gets an error instead of an end of stream.
     pub(super) reset: AtomicBool,
     opened: Instant,
-    /// When something was last read or written, in microseconds after it was opened.
+    /// The time of the last read or write, in microseconds after the connection was opened.
     used: AtomicU64,
 }
 
@@ -29,8 +29,8 @@ impl Connection {
         Self { reset: AtomicBool::new(false), opened: Instant::now(), used: AtomicU64::new(0) }
     }
 
-    /// For how many microseconds nothing was read or written. By the machine's clock: a test may
-    /// stop tokio's.
+    /// Returns the microseconds without a read or write, by the machine's clock, since a test can pause
+    /// tokio's.
     pub(super) fn idle(&self) -> u64 {
         self.age().saturating_sub(self.used.load(Ordering::Relaxed))
     }
@@ -47,7 +47,7 @@ impl Connection {
 pub(super) struct Socket {
     stream: TcpStream,
     connection: Arc<Connection>,
-    /// Whether its own side is closed.
+    /// Returns whether its own side is closed.
     closed: bool,
     discarded: usize,
 }
@@ -61,7 +61,7 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         if self.connection.reset.load(Ordering::Relaxed) {
-            // Without it, the connection ends in order, which is the next best.
+            // Without it, the connection is closed normally, which is the next best.
             let _ = self.stream.set_zero_linger();
         }
     }
@@ -94,8 +94,8 @@ impl AsyncWrite for Socket {
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
-    /// Closes its own side, and reads what the other side still sends until that closes as well. A
-    /// socket that is closed with unread bytes is reset, and the other side may lose the answer.
+    /// Closes its own side, and reads the remaining bytes until the other side closes as well. Closing a
+    /// socket with unread bytes resets it, and the other side could lose the response.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.connection.reset.load(Ordering::Relaxed) {
             return Poll::Ready(Ok(()));
@@ -107,7 +107,7 @@ impl AsyncWrite for Socket {
         let mut space = [0; 16 * 1024];
         while self.discarded < MAX_DISCARDED {
             let mut buffer = ReadBuf::new(&mut space);
-            // Whatever goes wrong now, the answer was sent.
+            // A failure from here on does not matter, since the response was sent.
             let read = ready!(self.as_mut().poll_read(context, &mut buffer));
             match buffer.filled().len() {
                 length if length > 0 && read.is_ok() => {

@@ -1,4 +1,4 @@
-//! What a test tells the mock to answer.
+//! Stubs: responses that a test sets.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,11 +18,11 @@ use super::reply::rebase;
 use crate::contract::{Document, DocumentedOperation};
 use crate::request::Wanted;
 
-/// What the mock does with some requests, step by step: see [`MockGitHub::on`](super::MockGitHub::on).
+/// The mock's behavior for some requests, step by step: see [`MockGitHub::on`](super::MockGitHub::on).
 ///
-/// Each method that says what to do adds a step. A step is taken once if [`times`](Self::times) does
-/// not say otherwise, and the last one from then on, for good; if `times` bounds the last one as
-/// well, requests after it are answered as if the stub were not there.
+/// Each method that sets a behavior adds a step. A step applies once unless [`times`](Self::times) sets
+/// another number, and the last step applies to all further requests. If `times` bounds the last step as
+/// well, later requests are handled as without the stub.
 ///
 /// ```
 /// # #[cfg(feature = "issues")]
@@ -51,75 +51,75 @@ pub struct Stub {
     state: Arc<State>,
 }
 
-/// What the mock keeps of a stub.
+/// The mock's part of a stub.
 pub(super) struct State {
     matcher: Matcher,
     steps: Mutex<Vec<Step>>,
     requests: AtomicUsize,
 }
 
-/// Which requests a stub is for.
+/// The requests that a stub matches.
 pub(super) enum Matcher {
     Any,
     Path(Method, String),
-    /// Calls of an operation that have all that is given here.
+    /// Calls of an operation with all values that are set here.
     Call(&'static str, Wanted),
-    /// The same by an id of any document.
+    /// The same, for an operation id of any description.
     Operation(String, Vec<(String, String)>),
 }
 
 #[derive(Clone)]
 struct Step {
     act: Act,
-    /// How often it is taken; the last one without a number is for good.
+    /// The number of its uses; unlimited for the last one without a number.
     times: Option<usize>,
     taken: usize,
     delay: Duration,
     headers: Vec<(String, String)>,
 }
 
-/// What a step does.
+/// The behavior of a step.
 #[derive(Clone)]
 pub(super) enum Act {
-    /// Answers as if there were no stub.
+    /// The default response.
     Pass,
     Answer(Answer),
     With(Arc<Answering>),
 }
 
-/// What makes an answer of a request.
+/// A function from a request to a response.
 type Answering = dyn Fn(&Received) -> Answer + Send + Sync;
 
-/// A step that a request takes.
+/// A step that a request uses.
 pub(super) struct Taken {
     pub(super) act: Act,
     pub(super) delay: Duration,
     pub(super) headers: Vec<(String, String)>,
-    /// Whether the stub is for a path, which the document need not have.
+    /// Returns whether the stub is for a path, which the description need not have.
     pub(super) is_by_path: bool,
 }
 
-/// What a stub answers.
+/// Responses of a stub.
 ///
-/// A success is answered to requests that the mock would take without the stub: with the right token,
-/// within the rate limits, and as GitHub's document says. Errors, faults and what is
-/// [`raw`](Stub::raw) are answered to any.
+/// A success applies to requests that the mock would accept without the stub: with the right token, within
+/// the rate limits, and as GitHub's description allows. Errors, faults and [`raw`](Stub::raw) responses apply
+/// to any request.
 impl Stub {
-    /// Answers this body with the operation's success.
+    /// Responds with this body and the operation's success status.
     ///
     /// # Panics
-    /// If the body does not keep to GitHub's document: a test should not rely on what GitHub does
-    /// not do. [`raw`](Self::raw) takes anything.
+    /// If the body does not conform to GitHub's description: a test should not rely on responses that GitHub
+    /// does not send. [`raw`](Self::raw) accepts any.
     #[track_caller]
     pub fn json(self, body: impl Serialize) -> Self {
         let status = self.success();
         self.status(status, body)
     }
 
-    /// Answers this body with this status.
+    /// Responds with this body and status.
     ///
     /// # Panics
-    /// If the answer does not keep to GitHub's document.
+    /// If the response does not conform to GitHub's description.
     #[track_caller]
     pub fn status(self, status: u16, body: impl Serialize) -> Self {
         match serde_json::to_value(body) {
@@ -128,10 +128,10 @@ impl Stub {
         }
     }
 
-    /// Answers the document's example with a change.
+    /// Responds with the description's example after a change.
     ///
     /// # Panics
-    /// If the operation answers no JSON, or if what comes out does not keep to GitHub's document.
+    /// If the operation does not return JSON, or if the result does not conform to GitHub's description.
     #[track_caller]
     pub fn edit(self, change: impl FnOnce(&mut Value)) -> Self {
         let example = self.operation().and_then(|operation| {
@@ -148,11 +148,11 @@ impl Stub {
         self.json(body)
     }
 
-    /// Answers these items, in pages as the request asks for them.
+    /// Responds with these items, in pages as the request asks for them.
     ///
     /// # Panics
-    /// If the operation does not answer a list in pages, or if an item does not keep to GitHub's
-    /// document.
+    /// If the operation does not return a list in pages, or if an item does not conform to GitHub's
+    /// description.
     #[track_caller]
     pub fn items(self, items: Vec<Value>) -> Self {
         if !self.operation().is_some_and(|operation| self.mock.is_list(operation)) {
@@ -163,10 +163,11 @@ impl Stub {
         self.answer(Answer::items(items))
     }
 
-    /// Answers a status without a body of its own: for an error, GitHub's body with this message.
+    /// Responds with a status and no custom body: for an error, GitHub's body with this message.
     ///
     /// # Panics
-    /// If the document does not know the status for the operation, and any call can not get it.
+    /// If the description does not list the status for the operation, and it is not one that any call can
+    /// return.
     #[track_caller]
     pub fn error(self, status: u16, message: &str) -> Self {
         let operation = self.operation();
@@ -174,7 +175,7 @@ impl Stub {
         let docs = operation.map_or("https://docs.github.com/rest", |of| of.documentation_url());
         let example = operation.and_then(|operation| example_of(document, operation, status));
         let body = match example {
-            // What the document shows may have more to it.
+            // The description's example can have further properties.
             Some(mut example) if example.get("message").is_some() => {
                 example["message"] = message.into();
                 example
@@ -188,28 +189,29 @@ impl Stub {
         self.answer(Answer::json(status, &body))
     }
 
-    /// Answers a status without a body.
+    /// Responds with a status without a body.
     ///
     /// # Panics
-    /// If the document does not know the status for the operation, and any call can not get it.
+    /// If the description does not list the status for the operation, and it is not one that any call can
+    /// return.
     #[track_caller]
     pub fn empty(self, status: u16) -> Self {
         self.answer(Answer::empty(status))
     }
 
-    /// Answers anything, whether or not GitHub could.
+    /// Responds with anything, whether or not GitHub's description allows it.
     ///
     /// # Panics
-    /// If the status or the content type is none.
+    /// If the status or the content type is invalid.
     #[track_caller]
     pub fn raw(self, status: u16, content_type: &str, body: impl Into<bytes::Bytes>) -> Self {
         self.answer(Answer::raw(status, content_type, body))
     }
 
-    /// Answers what a function makes of the request, such as a status and a body of JSON.
+    /// Responds with the result of a function of the request, such as a status and a JSON body.
     ///
-    /// An answer that does not keep to GitHub's document, or a panic, is answered by 500 with what is
-    /// wrong, and fails the test when the mock goes.
+    /// If the result does not conform to GitHub's description, or the function panics, the response is 500
+    /// with the error, and the test fails when the mock is dropped.
     pub fn with<A: Into<Answer>>(
         self,
         answer: impl Fn(&Received) -> A + Send + Sync + 'static,
@@ -217,16 +219,16 @@ impl Stub {
         self.then(Act::With(Arc::new(move |request| answer(request).into())))
     }
 
-    /// Lets something go wrong.
+    /// Injects a fault.
     ///
     /// # Panics
-    /// If the status of a [`Fault::ServerError`] is none of 5xx.
+    /// If the status of a [`Fault::ServerError`] is not 5xx.
     #[track_caller]
     pub fn fault(self, fault: Fault) -> Self {
         self.then(Act::Answer(fault.into()))
     }
 
-    /// Answers as if there were no stub; for a delay, or a place in a sequence.
+    /// Responds as without the stub; for a delay, or a place in a sequence.
     pub fn pass(self) -> Self {
         self.then(Act::Pass)
     }
@@ -244,30 +246,30 @@ impl Stub {
     }
 }
 
-/// More about the last step.
+/// Options of the last step.
 impl Stub {
-    /// Takes the last step so many times, and then the next one.
+    /// Uses the last step this number of times, and then the next one.
     pub fn times(self, times: usize) -> Self {
         self.change_last(|step| step.times = Some(times))
     }
 
-    /// Waits before the answer of the last step, by tokio's clock, which a test may pause. Without a
-    /// step, it adds one that passes.
+    /// Delays the response of the last step, by tokio's clock, which a test can pause. Without a step, adds
+    /// one that passes.
     pub fn delay(self, delay: Duration) -> Self {
         self.change_last(|step| step.delay = delay)
     }
 
-    /// Puts a header on the answer of the last step, and replaces what is there.
+    /// Sets a header on the response of the last step, and replaces an existing one.
     ///
     /// # Panics
-    /// If the name or the value is none.
+    /// If the name or the value is invalid.
     #[track_caller]
     pub fn header(self, name: &str, value: &str) -> Self {
         accept(check_header(name, value));
         self.change_last(|step| step.headers.push((name.to_owned(), value.to_owned())))
     }
 
-    /// How many requests came to the stub.
+    /// Returns the number of requests that the stub received.
     #[must_use]
     pub fn requests(&self) -> usize {
         self.state.requests.load(Ordering::Relaxed)
@@ -317,8 +319,8 @@ impl Stub {
 }
 
 impl State {
-    /// The step that a request takes, if the stub is for it and not used up. What GitHub refuses
-    /// takes none that would not be answered to it.
+    /// Returns the step for a request, if the stub matches and is not used up. A request that GitHub rejects
+    /// uses no step that would not apply to it.
     pub(super) fn take(&self, request: &Received, refused: bool) -> Option<Taken> {
         if !self.matcher.is_for(request) {
             return None;
@@ -350,18 +352,18 @@ impl State {
     }
 
     fn steps(&self) -> MutexGuard<'_, Vec<Step>> {
-        // Whoever panicked left steps that are still whole.
+        // After a panic, the steps are still consistent.
         self.steps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Matcher {
-    /// The operation that it is for, if it is one of the document's.
+    /// The operation of the stub, if it is in the description.
     pub(super) fn operation<'a>(&self, document: &'a Document) -> Option<&'a DocumentedOperation> {
         match self {
             Self::Call(id, _) => document.operation(id),
             Self::Operation(id, _) => document.operation(id),
-            // A path may be one of the document's.
+            // A path can be one of the description.
             Self::Path(method, path) => document.operation_at(method, path),
             Self::Any => None,
         }
@@ -385,7 +387,7 @@ impl Matcher {
         }
     }
 
-    /// What a request of the same operation has otherwise.
+    /// The other values of a request of the same operation.
     pub(super) fn differences(&self, request: &Received) -> Vec<String> {
         let Self::Call(_, wanted) = self else { return Vec::new() };
         let mut found = Vec::new();
@@ -406,8 +408,8 @@ impl Matcher {
     }
 }
 
-/// Whether two values of a parameter are the same at GitHub: names of accounts, repositories, teams and
-/// labels are so in upper and lower case, and files and branches are not.
+/// Returns whether two values of a parameter are the same at GitHub: the case does not matter in names of
+/// accounts, repositories, teams and labels, and matters in files and branches.
 fn same(parameter: &str, one: &str, other: &str) -> bool {
     match parameter {
         "owner" | "repo" | "org" | "username" | "team_slug" | "enterprise" | "name"
@@ -422,7 +424,7 @@ impl fmt::Debug for Stub {
     }
 }
 
-/// What the mock takes, or the end of the test.
+/// Returns the value if the mock accepts it; otherwise ends the test.
 #[track_caller]
 pub(super) fn accept<T>(result: Result<T, String>) -> T {
     match result {
@@ -431,7 +433,7 @@ pub(super) fn accept<T>(result: Result<T, String>) -> T {
     }
 }
 
-/// A test that can not go on: the mock's user made a mistake.
+/// A test that cannot continue: the mock was used incorrectly.
 #[allow(clippy::panic, reason = "it is for tests, and documented")]
 #[track_caller]
 pub(super) fn refuse(message: &str) -> ! {

@@ -12,7 +12,7 @@ use super::refusal::Refusal;
 use super::verify::Verifier;
 
 impl Receiver {
-    /// A router that receives at this path, to be merged with others.
+    /// Returns a router that receives deliveries at this path, to be merged with others.
     ///
     /// ```no_run
     /// use octowire::webhooks::{Delivery, Receiver, Verifier};
@@ -27,16 +27,16 @@ impl Receiver {
     /// ```
     ///
     /// # Panics
-    /// As axum does, if the path does not begin with `/`.
+    /// If the path does not begin with `/`, as in axum.
     #[cfg_attr(docsrs, doc(cfg(feature = "webhooks-axum")))]
     pub fn router<S: Clone + Send + Sync + 'static>(&self, path: &str) -> Router<S> {
         Router::new().route_service(path, self.clone())
     }
 }
 
-/// A delivery that is signed with one of the secrets of the state's [`Verifier`], with a body of at
-/// most 25 MiB that comes within 9 s. Nothing else is seen to: a delivery that comes twice is
-/// extracted twice, and how much all requests hold together is the server's to bound.
+/// A delivery that is signed with one of the secrets of the state's [`Verifier`], with a body of at most 25 MiB that
+/// arrives within 9 s. The extractor does nothing else: it does not deduplicate, and the server has to bound the memory
+/// of all requests.
 #[cfg_attr(docsrs, doc(cfg(feature = "webhooks-axum")))]
 impl<S> FromRequest<S> for Delivery
 where

@@ -1,4 +1,4 @@
-//! Bodies of requests, read within bounds.
+//! Bounded reading of request bodies.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,32 +14,32 @@ use super::refusal::Refusal;
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Makes room for so many bytes more of a body that is said to have `expected` in all: by half of what is there, so that
-/// no more memory is taken than is needed and half of it.
+/// Reserves memory for this many more bytes of a body of `expected` bytes in total. The buffer grows by half, so that
+/// it is never more than half again as large as needed.
 fn make_room(all: &mut Vec<u8>, more: usize, expected: usize) {
     let needed = all.len().saturating_add(more);
     if needed > all.capacity() {
         let grown = all.len().saturating_add(all.len() / 2).max(MAX_RESERVED);
-        // What is said to come may be less or more than what comes.
+        // The actual length can differ from the stated one.
         let wanted = if needed <= expected { grown.min(expected) } else { grown }.max(needed);
         all.reserve_exact(wanted - all.len());
     }
 }
 
-/// As GitHub caps payloads.
+/// GitHub's maximum size of payloads.
 const MOST: usize = 25 * 1024 * 1024;
 const HELD: usize = 64 * 1024 * 1024;
-/// GitHub waits for 10 s, of which a part is the network's.
+/// GitHub waits for 10 s, which includes network time.
 pub(super) const WITHIN: Duration = Duration::from_secs(9);
-/// Of what a body is said to have, as much is made room for before it is there.
+/// Maximum memory that is reserved by the stated length before the body arrives.
 const MAX_RESERVED: usize = 64 * 1024;
 
-/// What bodies may take, in bytes.
+/// The limits of body sizes, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BodyLimits {
-    /// One of them.
+    /// The limit of one body.
     pub(super) most: usize,
-    /// All that are not verified, together.
+    /// The limit of all bodies that are not verified yet, in total.
     pub(super) held: usize,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Bodies {
     held: Arc<Semaphore>,
 }
 
-/// Holds a body's part of the bound.
+/// Holds a body's part of the limit.
 pub(super) type Held = Option<OwnedSemaphorePermit>;
 
 impl Default for BodyLimits {
@@ -67,7 +67,7 @@ impl BodyLimits {
 }
 
 impl Bodies {
-    /// Reads a body into one buffer, by this time.
+    /// Reads a body into one buffer, until this deadline.
     pub(super) async fn read<B>(&self, body: B, by: Instant) -> Result<(Bytes, Held), Refusal>
     where
         B: Body,
@@ -79,14 +79,14 @@ impl Bodies {
         timeout_at(by, self.collect(body)).await.unwrap_or(Err(Refusal::TooSlow))
     }
 
-    /// Copies a body out of the connection's buffer, which a part of it would keep as a whole, into memory of its own
-    /// length: a delivery may wait for long.
+    /// Copies a body out of the connection's buffer, which a slice would keep as a whole, into memory of its own
+    /// length: a delivery can wait for long.
     async fn collect<B>(&self, body: B) -> Result<(Bytes, Held), Refusal>
     where
         B: Body,
         B::Error: Into<BoxError>,
     {
-        // Not more than the most, which is a usize.
+        // At most the limit, which is a usize.
         let expected = usize::try_from(body.size_hint().lower()).unwrap_or_default();
         let mut body = pin!(body);
         let mut held = None;
@@ -111,7 +111,7 @@ impl Bodies {
         Ok((Bytes::from(all), held))
     }
 
-    /// Takes so many bytes more of what may be held.
+    /// Acquires this many more bytes of the limit.
     fn hold(&self, held: &mut Held, bytes: usize) -> Result<(), Refusal> {
         let bytes = u32::try_from(bytes).map_err(|_| Refusal::TooLarge)?;
         let more = Arc::clone(&self.held).try_acquire_many_owned(bytes);

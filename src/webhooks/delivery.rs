@@ -1,4 +1,4 @@
-//! A delivery: what GitHub sent, verified, and what it says of itself.
+//! A verified delivery: its headers and its payload.
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,19 +25,19 @@ pub(super) const HOOK: &str = "x-github-hook-id";
 pub(super) const TARGET_TYPE: &str = "x-github-hook-installation-target-type";
 pub(super) const TARGET: &str = "x-github-hook-installation-target-id";
 
-/// Longer names than these are nobody's.
+/// Longer names are invalid.
 const MAX_NAME: usize = 256;
 
-/// A delivery of a webhook, whose signature is right.
+/// A webhook delivery with a valid signature.
 ///
-/// Clones share what it holds. Its `Debug` shows no payload.
+/// Clones share the data. Its `Debug` shows no payload.
 #[derive(Clone)]
 pub struct Delivery {
     inner: Arc<Inner>,
-    /// Which attempt at handling it this is, from 1.
+    /// The number of the handling attempt, from 1.
     attempt: u32,
     resumed: bool,
-    /// Where the receiver counts payloads that do not fit their type.
+    /// The receiver's count of payloads that do not match their type.
     undecoded: Option<Arc<AtomicU64>>,
 }
 
@@ -45,11 +45,11 @@ pub struct Delivery {
 struct Inner {
     about: About,
     payload: Bytes,
-    /// Whether it was reported that the payload does not fit its type.
+    /// Whether the mismatch of the payload was already reported.
     reported: AtomicBool,
 }
 
-/// What a delivery says of itself, beside its payload.
+/// The metadata of a delivery, without its payload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct About {
     pub(super) id: String,
@@ -65,22 +65,22 @@ pub(super) struct About {
 
 #[cfg(feature = "webhooks-journal")]
 impl About {
-    /// The same, verified with the secret of this index.
+    /// The same delivery, verified with the secret of this index.
     pub(super) fn verified_with(self, secret: usize) -> Self {
         Self { secret, ..self }
     }
 }
 
 impl Delivery {
-    /// Verifies and reads a delivery by its headers and its body, byte for byte as it came: JSON, or
-    /// a form that has it in `payload`, by `Content-Type`.
+    /// Verifies and parses a delivery from its headers and its body, byte for byte as it arrived: JSON, or a form with
+    /// JSON in `payload`, by `Content-Type`.
     ///
-    /// The payload is any JSON that [`serde_json::Value`] can hold, whatever the event; names may repeat, and up to 127
-    /// levels are read.
+    /// The payload can be any JSON that [`serde_json::Value`] can hold, whatever the event; names can repeat, and up to
+    /// 127 levels are read.
     ///
     /// # Errors
-    /// If it is not signed with one of the secrets, is compressed (any `Content-Encoding` but `identity`), is not
-    /// valid JSON, or is not what GitHub sends otherwise.
+    /// If it is not signed with one of the secrets, is compressed (any `Content-Encoding` but `identity`), is not valid
+    /// JSON, or differs from GitHub's format in another way.
     pub fn read(verifier: &Verifier, headers: &HeaderMap, body: Bytes) -> Result<Self, Refusal> {
         let verified = verifier.verify(headers, &body).map_err(Refusal::Signature)?;
         let text = |name: &'static str| text(headers, name).map(str::to_owned);
@@ -96,12 +96,12 @@ impl Delivery {
         Ok(Self::new(about, payload(headers, body)?))
     }
 
-    /// Verifies and reads a delivery that a gateway has signed anew. Its name is the signature, since
-    /// no other part of it tells it from another and can not be changed.
+    /// Verifies and parses a delivery that a gateway has signed again. Its id is the signature, since no other part
+    /// identifies it and is protected against changes.
     ///
     /// # Errors
-    /// If it is not signed with one of the secrets, is too old, or is no envelope; and if its payload cannot be read
-    /// as JSON, such as for more than 127 levels.
+    /// If it is not signed with one of the secrets, is too old, or is not an envelope; and if its payload cannot be
+    /// read as JSON, such as with more than 127 levels.
     pub fn read_envelope(scheme: &EnvelopeScheme, body: &[u8]) -> Result<Self, Refusal> {
         let Envelope { event, data, verified, signature, .. } =
             scheme.open(body).map_err(Refusal::Envelope)?;
@@ -122,16 +122,16 @@ impl Delivery {
         Self { inner: Arc::new(inner), attempt: 1, resumed: false, undecoded: None }
     }
 
-    /// The delivery's name, a GUID: `X-GitHub-Delivery`. It repeats when GitHub
-    /// [delivers again](https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks),
-    /// and is the same for all webhooks that are told of the same thing: see [`key`](Self::key).
+    /// Returns the delivery's id, a GUID: `X-GitHub-Delivery`. It repeats in a
+    /// [redelivery](https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks),
+    /// and is the same for all webhooks that receive the same event: see [`key`](Self::key).
     #[must_use]
     pub fn id(&self) -> &str {
         &self.inner.about.id
     }
 
-    /// What tells it from all others: the id of its webhook, if there is one, and its name. GitHub gives
-    /// the same name to what it delivers to all webhooks that are told of the same thing.
+    /// Returns the unique key of the delivery: the id of its webhook, if there is one, and its own id. GitHub uses the
+    /// same id for all webhooks that receive the same event.
     #[must_use]
     pub fn key(&self) -> String {
         match self.hook_id() {
@@ -140,63 +140,61 @@ impl Delivery {
         }
     }
 
-    /// The event's name, such as `issues`: `X-GitHub-Event`.
+    /// Returns the event's name, such as `issues`: `X-GitHub-Event`.
     #[must_use]
     pub fn event_name(&self) -> &str {
         &self.inner.about.event
     }
 
-    /// The id of the webhook: `X-GitHub-Hook-ID`.
+    /// Returns the id of the webhook: `X-GitHub-Hook-ID`.
     #[must_use]
     pub fn hook_id(&self) -> Option<i64> {
         self.inner.about.hook
     }
 
-    /// What the webhook belongs to, such as `repository`, `organization` or `integration` (an App), and
-    /// its id: `X-GitHub-Hook-Installation-Target-Type` and `-ID`.
+    /// Returns the owner of the webhook, such as `repository`, `organization` or `integration` (an App), and its id:
+    /// `X-GitHub-Hook-Installation-Target-Type` and `-ID`.
     #[must_use]
     pub fn target(&self) -> Option<(&str, i64)> {
         let about = &self.inner.about;
         Some((about.target_type.as_deref()?, about.target?))
     }
 
-    /// Which secret it was signed with, in the order in which the [`Verifier`] was given them.
+    /// Returns the index of the secret that it was signed with, in the order of the [`Verifier`].
     #[must_use]
     pub fn verified(&self) -> Verified {
         Verified { secret: self.inner.about.secret }
     }
 
-    /// The payload: JSON, as GitHub wrote it.
+    /// Returns the payload: JSON, as GitHub wrote it.
     #[must_use]
     pub fn payload(&self) -> &Bytes {
         &self.inner.payload
     }
 
-    /// Which attempt at handling it this is, from 1: a [`Receiver`](super::Receiver) tries again what
-    /// failed.
+    /// Returns the number of the handling attempt, from 1: a [`Receiver`](super::Receiver) retries failed ones.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
 
-    /// Whether it was taken from the journal, where an earlier process or an earlier receiver left it, or it
-    /// was given up: it may have been handled in part, or even whole. The same is true of every
-    /// [attempt](Self::attempt) but the first. What must not be done twice is to be looked up by
-    /// [`key`](Self::key) then.
+    /// Returns whether the delivery was replayed from the journal, where an earlier process or receiver left it, or had
+    /// been given up: it might have been handled in part, or completely. The same applies to every
+    /// [attempt](Self::attempt) but the first. Handlers that must not act twice have to look up the [`key`](Self::key)
+    /// then.
     #[must_use]
     pub fn is_resumed(&self) -> bool {
         self.resumed
     }
 
-    /// The event, typed.
+    /// Returns the typed event.
     ///
-    /// If the payload does not fit the type of its event, that is logged and counted once for each
-    /// delivery, however often it is asked for, and
-    /// [`UnknownEvent::mismatch`](super::UnknownEvent::mismatch) says where.
+    /// If the payload does not match the type of its event, that is logged and counted once per delivery, however often
+    /// this is called, and [`UnknownEvent::mismatch`](super::UnknownEvent::mismatch) describes it.
     ///
     /// # Errors
     /// If the payload is not JSON, of the kind [`Decode`](crate::ErrorKind::Decode): only if an earlier version has
-    /// left it in a journal. What no type fits is [`Event::Unknown`], and no error.
+    /// stored it in a journal. A payload without a matching type is [`Event::Unknown`], and not an error.
     pub fn event(&self) -> Result<Event> {
         let event = read::read(self.event_name(), self.payload())?;
         if let Some(mismatch) = event.unknown().and_then(UnknownEvent::mismatch)
@@ -210,10 +208,10 @@ impl Delivery {
         Ok(event)
     }
 
-    /// The payload as a type of your own.
+    /// Returns the payload as a type of your own.
     ///
     /// # Errors
-    /// If it does not fit: of the kind [`Decode`](crate::ErrorKind::Decode), with the JSON path.
+    /// If it does not match: of the kind [`Decode`](crate::ErrorKind::Decode), with the JSON path.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         let payload = self.payload();
         serde_json::from_slice(payload).map_err(|error| {
@@ -227,8 +225,7 @@ impl Delivery {
         &self.inner.about
     }
 
-    /// The delivery for an attempt at handling it, with the receiver's count of payloads that do not
-    /// fit their type.
+    /// Returns the delivery for a handling attempt, with the receiver's count of payloads that do not match their type.
     pub(super) fn attempted(&self, attempt: u32, undecoded: Arc<AtomicU64>) -> Self {
         Self { attempt, undecoded: Some(undecoded), ..self.clone() }
     }
@@ -252,7 +249,7 @@ impl fmt::Debug for Delivery {
     }
 }
 
-/// The value of a header that is there once, and is text of a reasonable length.
+/// Returns the value of a header that occurs once, and is text of a reasonable length.
 pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?.to_str().ok()?;

@@ -1,4 +1,4 @@
-//! Deliveries that a gateway has signed anew, with a time.
+//! Deliveries that a gateway has signed again, with a timestamp.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -10,12 +10,11 @@ use super::verify::{SignatureError, Verified, Verifier, parse_hex};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::hex;
 
-/// How a gateway signs what it sends on: as a JSON object with `event`, `data`, `timestamp` and
-/// `signature`, which is HMAC-SHA256, in 64 hexadecimal digits, of `timestamp`, `event` and `data` with
-/// a full stop between them.
+/// The signature format of a gateway: a JSON object with `event`, `data`, `timestamp` and `signature`, which is
+/// HMAC-SHA256, in 64 hexadecimal digits, of `timestamp`, `event` and `data` with a full stop between them.
 ///
-/// `data` is signed as it is written, to the byte. What is older than the tolerance is refused, so that
-/// nobody sends on later what was sent once; what is younger is to be recognised by its delivery.
+/// `data` is signed byte for byte. An envelope that is older than the tolerance is rejected, which limits replays; a
+/// replay within the tolerance is recognized by its delivery key.
 ///
 /// ```
 /// use octowire::webhooks::{EnvelopeScheme, Verifier};
@@ -35,67 +34,67 @@ pub struct EnvelopeScheme {
     separator: String,
 }
 
-/// What was in a verified envelope.
+/// The content of a verified envelope.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Envelope {
     /// The event's name, such as `issues`.
     pub event: String,
-    /// The payload, as it was written.
+    /// The payload, byte for byte.
     pub data: Box<str>,
     /// When it was signed.
     pub timestamp: SystemTime,
-    /// Which secret it was signed with.
+    /// The index of the secret.
     pub verified: Verified,
-    /// The signature, by which it is told from any other.
+    /// The signature, which identifies the envelope.
     pub signature: [u8; 32],
 }
 
-/// Why an envelope is refused.
+/// Why an envelope is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EnvelopeError {
-    /// It is not a JSON object that has these properties.
+    /// It is not a JSON object with these properties.
     Malformed,
-    /// Its signature is not right.
+    /// Its signature is invalid.
     Signature(SignatureError),
-    /// It was signed too long ago, or so far in the future, by this machine's clock.
+    /// It was signed too long ago, or too far in the future, by the local clock.
     TooOld,
 }
 
 const TOLERANCE: Duration = Duration::from_secs(5 * 60);
 
 impl EnvelopeScheme {
-    /// With the names and the order above, and a tolerance of five minutes.
+    /// Creates a format with the names and the order above, and a tolerance of five minutes.
     #[must_use]
     pub fn new(verifier: Verifier) -> Self {
         let names = ["event", "data", "timestamp", "signature"].map(str::to_owned);
         Self { verifier, tolerance: TOLERANCE, names, separator: ".".to_owned() }
     }
 
-    /// How far the time of an envelope may be from this machine's.
+    /// Sets how far the timestamp of an envelope can differ from the local clock.
     #[must_use]
     pub fn tolerance(mut self, tolerance: Duration) -> Self {
         self.tolerance = tolerance;
         self
     }
 
-    /// What the properties are called that hold the event, the payload, the time in seconds since 1970
-    /// and the signature.
+    /// Sets the names of the properties that contain the event, the payload, the time in seconds since 1970 and the
+    /// signature.
     #[must_use]
     pub fn names(mut self, event: &str, data: &str, timestamp: &str, signature: &str) -> Self {
         self.names = [event, data, timestamp, signature].map(str::to_owned);
         self
     }
 
-    /// What is between the parts that are signed.
+    /// Sets the separator of the signed parts.
     #[must_use]
     pub fn separator(mut self, separator: &str) -> Self {
         separator.clone_into(&mut self.separator);
         self
     }
 
-    /// How many secrets there are.
+    /// Returns the number of secrets.
     pub(super) fn secrets(&self) -> usize {
         self.verifier.secrets()
     }
@@ -105,13 +104,13 @@ impl EnvelopeScheme {
         &self.verifier
     }
 
-    /// Signs a payload in this form, with the verifier's first secret and the time of now: what a
-    /// gateway sends on, and for tests.
+    /// Signs a payload in this format, with the verifier's first secret and the current time: for gateways, and for
+    /// tests.
     ///
-    /// `data` is JSON, and is signed and sent as it is written.
+    /// `data` is JSON, and is signed and sent byte for byte.
     ///
     /// # Errors
-    /// If it is no JSON: of the kind [`InvalidRequest`](ErrorKind::InvalidRequest).
+    /// If it is not JSON: of the kind [`InvalidRequest`](ErrorKind::InvalidRequest).
     pub fn seal(&self, event: &str, data: &str) -> Result<String> {
         self.seal_at(event, data, SystemTime::now())
     }
@@ -135,10 +134,10 @@ impl EnvelopeScheme {
         ))
     }
 
-    /// Verifies an envelope, and opens it.
+    /// Verifies an envelope, and returns its content.
     ///
     /// # Errors
-    /// If it is none, is not signed with a known secret, or is too old.
+    /// If it is invalid, is not signed with a known secret, or is too old.
     pub fn open(&self, body: &[u8]) -> Result<Envelope, EnvelopeError> {
         self.open_at(body, SystemTime::now())
     }
@@ -171,7 +170,7 @@ impl EnvelopeScheme {
     }
 }
 
-/// The properties of an object, as they are written.
+/// The properties of an object, byte for byte.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Properties<'a>(#[serde(borrow)] std::collections::BTreeMap<String, &'a RawValue>);

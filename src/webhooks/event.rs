@@ -1,8 +1,8 @@
-//! The events that GitHub delivers, typed.
+//! Typed webhook events.
 //!
-//! [`Event`] and what it is made of is generated from the `x-webhooks` of GitHub's document: a
-//! variant for each event whose feature is on (`webhook-issues`, `webhook-pull-request`, …;
-//! `webhooks` is all), and in it one for each action, with the payload's own type.
+//! [`Event`] and its types are generated from the `x-webhooks` of GitHub's OpenAPI description: a variant for each
+//! event whose feature is enabled (`webhook-issues`, `webhook-pull-request`, …; `webhooks` enables all), and in it one
+//! for each action, with its own payload type.
 
 use std::fmt;
 
@@ -15,41 +15,41 @@ pub(crate) mod read;
 
 pub use crate::api::events::*;
 
-/// Who does something, or an organization: the name and the id.
+/// The user of an event, or an organization: the name and the id.
 ///
-/// More of it is in the payload's own type.
+/// The payload's own type contains more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct AccountRef<'a> {
-    /// Its id, which stays.
+    /// The id, which does not change.
     pub id: i64,
-    /// Its name, which may change.
+    /// The name, which can change.
     pub login: &'a str,
 }
 
-/// The repository in which something was done: the name and the id.
+/// The repository of an event: the name and the id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct RepositoryRef<'a> {
-    /// Its id, which stays.
+    /// The id, which does not change.
     pub id: i64,
-    /// Its owner's name and its own, such as `octocat/hello-world`; both may change.
+    /// The owner's name and its own, such as `octocat/hello-world`; both can change.
     pub full_name: &'a str,
 }
 
-/// The enterprise in which something was done.
+/// The enterprise of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct EnterpriseRef<'a> {
-    /// Its id, which stays.
+    /// The id, which does not change.
     pub id: i64,
-    /// Its name in addresses.
+    /// The name in URLs.
     pub slug: &'a str,
 }
 
-/// A delivery that none of the types fits: its event or action is not known, or GitHub sends
-/// another payload than its document says. It is all that came, as JSON; byte for byte it is in
-/// [`Delivery::payload`](super::Delivery::payload).
+/// A delivery without a matching type: its event or action is unknown, or GitHub sends another payload than its
+/// description declares. It contains the whole payload as JSON; [`Delivery::payload`](super::Delivery::payload) has the
+/// original bytes.
 #[derive(Clone, Debug)]
 pub struct UnknownEvent {
     event: String,
@@ -57,7 +57,7 @@ pub struct UnknownEvent {
     mismatch: Option<Box<Mismatch>>,
 }
 
-/// Where a payload does not fit the type that GitHub's description has for its event and action:
+/// The mismatch between a payload and the type of GitHub's description for its event and action:
 /// [`UnknownEvent::mismatch`].
 ///
 /// Each is logged at the level WARN and counted as `octowire_webhook_undecoded_total`, with event,
@@ -73,13 +73,13 @@ pub struct Mismatch {
 }
 
 impl<'a> RepositoryRef<'a> {
-    /// The owner's name: `octocat` of `octocat/hello-world`.
+    /// Returns the owner's name: `octocat` of `octocat/hello-world`.
     #[must_use]
     pub fn owner(&self) -> &'a str {
         self.full_name.split_once('/').map_or("", |(owner, _)| owner)
     }
 
-    /// The name without the owner's: `hello-world` of `octocat/hello-world`.
+    /// Returns the name without the owner's: `hello-world` of `octocat/hello-world`.
     #[must_use]
     pub fn name(&self) -> &'a str {
         self.full_name.split_once('/').map_or(self.full_name, |(_, name)| name)
@@ -87,33 +87,32 @@ impl<'a> RepositoryRef<'a> {
 }
 
 impl UnknownEvent {
-    /// The event's name, as `X-GitHub-Event` has it.
+    /// Returns the event's name, as in `X-GitHub-Event`.
     #[must_use]
     pub fn event(&self) -> &str {
         &self.event
     }
 
-    /// What was done, if the payload says.
+    /// Returns the action, if the payload contains it.
     #[must_use]
     pub fn action(&self) -> Option<&str> {
         self.payload.get("action")?.as_str()
     }
 
-    /// The payload.
+    /// Returns the payload.
     #[must_use]
     pub fn payload(&self) -> &Value {
         &self.payload
     }
 
-    /// The payload, to keep.
+    /// Returns the payload by value.
     #[must_use]
     pub fn into_payload(self) -> Value {
         self.payload
     }
 
-    /// The type that the payload should have fitted, and where it does not. `None` if this build
-    /// has no type for the event and action: GitHub's description does not name them, or the
-    /// event's feature is off.
+    /// Returns the expected type of the payload, and the mismatch. `None` if this build has no type for the event and
+    /// action: GitHub's description does not contain them, or the event's feature is disabled.
     ///
     /// ```
     /// # #[cfg(feature = "webhook-ping")]
@@ -136,8 +135,8 @@ impl UnknownEvent {
         self.mismatch.as_deref()
     }
 
-    /// Why the type does not fit that the document has for this event and action: with the JSON
-    /// path at which it does not. `None` if it has none.
+    /// Returns why the payload does not match the type of this event and action, with the JSON path. `None` if there is
+    /// no type.
     #[must_use]
     pub fn error(&self) -> Option<&Error> {
         self.mismatch().map(|mismatch| &mismatch.error)
@@ -145,26 +144,26 @@ impl UnknownEvent {
 }
 
 impl Mismatch {
-    /// Returns the name of the type in [`types`](crate::types) that the payload does not fit.
+    /// Returns the name of the type in [`types`](crate::types) that the payload does not match.
     #[must_use]
     pub fn expected(&self) -> &'static str {
         self.expected
     }
 
-    /// Returns the action that the type is for; `None` if the event has no actions.
+    /// Returns the action of the type; `None` if the event has no actions.
     #[must_use]
     pub fn action(&self) -> Option<&'static str> {
         self.action
     }
 
-    /// Returns the JSON path of the value that does not fit, such as `$.issue.title`; of the object
-    /// if a property is missing, and `$` if the payload has none of several shapes.
+    /// Returns the JSON path of the value that does not match, such as `$.issue.title`; of the object if a property is
+    /// missing, and `$` if the payload matches none of several types.
     #[must_use]
     pub fn json_path(&self) -> &str {
         self.error.json_path().unwrap_or("$")
     }
 
-    /// Returns why the value does not fit. It can repeat the value.
+    /// Returns why the value does not match. It can repeat the value.
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason
@@ -178,11 +177,10 @@ impl fmt::Display for Mismatch {
 }
 
 impl Event {
-    /// Reads the payload of an event, by its name in `X-GitHub-Event`.
+    /// Parses the payload of an event, by its name in `X-GitHub-Event`.
     ///
-    /// An event or an action without a type of its own, or whose type does not fit, is `Unknown`,
-    /// with the JSON as it came. If the type does not fit, that is logged and counted, and
-    /// [`UnknownEvent::mismatch`] says where.
+    /// An event or an action without a type of its own, or whose type does not match, is `Unknown`, with the original
+    /// JSON. If the type does not match, that is logged and counted, and [`UnknownEvent::mismatch`] describes it.
     ///
     /// ```
     /// use octowire::webhooks::Event;
@@ -197,7 +195,7 @@ impl Event {
     /// ```
     ///
     /// # Errors
-    /// If it is no JSON: of the kind [`Decode`](crate::ErrorKind::Decode).
+    /// If it is not JSON: of the kind [`Decode`](crate::ErrorKind::Decode).
     pub fn read(name: &str, payload: &[u8]) -> Result<Self> {
         let event = read::read(name, payload)?;
         if let Some(mismatch) = event.unknown().and_then(UnknownEvent::mismatch) {

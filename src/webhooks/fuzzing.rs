@@ -36,7 +36,7 @@ pub(crate) fn signature(input: &[u8]) {
     assert_eq!(verifier.verify(&headers, body).is_ok(), right);
 }
 
-/// An envelope; and an event and data, which are sealed and opened.
+/// An envelope; and an event and data, which are signed and verified.
 pub(crate) fn envelope(input: &[u8]) {
     let scheme = EnvelopeScheme::new(verifier());
     assert!(scheme.open(input).is_err(), "a delivery signed without the secret was accepted");
@@ -75,7 +75,7 @@ pub(crate) fn webhook_payload(input: &[u8]) {
     }
 }
 
-/// A record of the journal as a file has it, and one whose content is this, under a seal that is right.
+/// A journal record as in a file, and one with this content and a valid seal.
 #[cfg(feature = "webhooks-journal")]
 pub(crate) fn journal_record(input: &[u8]) {
     let id = "the delivery";

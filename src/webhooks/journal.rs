@@ -1,4 +1,4 @@
-//! What was accepted is on the disk until it is handled.
+//! The delivery journal: accepted deliveries stay on the disk until they are handled.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -23,35 +23,33 @@ use inbox::{Inbox, Outcome};
 use job::Job;
 use writer::Writer;
 
-/// The inbox of a program that receives webhooks, in a file: what it accepts is on the disk before
-/// GitHub is told so, and stays there until it is handled, however the program ends. So GitHub, which
-/// does [not deliver again by itself](https://docs.github.com/en/webhooks/using-webhooks/handling-failed-webhook-deliveries),
-/// does not need to.
+/// The delivery journal of a webhook receiver, in a file. An accepted delivery is on the disk before GitHub receives
+/// the response, and stays there until it is handled, however the program ends. So no accepted delivery depends on a
+/// redelivery, which GitHub does [not start by
+/// itself](https://docs.github.com/en/webhooks/using-webhooks/handling-failed-webhook-deliveries).
 ///
-/// It also remembers which deliveries were handled, so that one that is
-/// [delivered again](https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks)
-/// is recognised, after the next start, too. A program that ends between handling a delivery and saying
-/// so handles it once more.
+/// It also records which deliveries were handled, so that a
+/// [redelivery](https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks) is
+/// recognized, after a restart too. A program that ends between handling a delivery and recording it handles it once
+/// more.
 ///
-/// Clones share one journal, and a file belongs to one process at a time. It has to be on a local disk
-/// that keeps what it says is written. Deliveries that come at the same time are written together, with
-/// one wait for the disk. It takes up to twice the space of the bodies, and room that is free again is used
-/// again, and given back when the journal is closed or opened.
+/// Clones share one journal, and a file belongs to one process at a time. It has to be on a local disk with reliable
+/// writes. Concurrent deliveries are written together, with one wait for the disk. The file takes up to twice the space
+/// of the bodies; free space is reused, and returned when the journal is closed or opened.
 ///
-/// The last clone to be dropped waits until the file is closed: for some milliseconds, and on a disk that
-/// fails for as long as one more attempt to record what was handled takes, which can read the whole file.
+/// Dropping the last clone waits until the file is closed: for some milliseconds, or on a failing disk for one more
+/// attempt to record handled deliveries, which can read the whole file.
 ///
-/// What is in the file is not encrypted. Each record is sealed with a key that is derived from the
-/// webhook's secret: one that was changed, or was not written by a receiver with one of the secrets, is
-/// never handled, and is kept among those that [failed](Self::failed). So a secret that is replaced has to
-/// stay among the [`Verifier`](super::Verifier)'s until what it signed is handled.
+/// The content of the file is not encrypted. Each record is authenticated with a key that is derived from the webhook's
+/// secret: a record that was changed, or was not written by a receiver with one of the secrets, is never handled, and
+/// is kept among the [failed](Self::failed) ones. So a replaced secret has to stay among the
+/// [`Verifier`](super::Verifier)'s until all deliveries signed with it are handled.
 ///
-/// On Unix, only the user of the process can read the file (mode 0600); if other users can, that is
-/// repaired, with a warning. A file that belongs to another user, is a symbolic link, has a second name (a
-/// hard link) or is not a regular file is refused. So is a folder that everyone can write to, or that
-/// belongs to another user than this one and root; if root runs the process, the folder of any user is
-/// accepted that only this user can write to. The folder itself is never changed, and can be a symbolic
-/// link. If the file system does not show the real owners and modes, see
+/// On Unix, only the user of the process can read the file (mode 0600); if other users can, that is repaired, with a
+/// warning. A file that belongs to another user, is a symbolic link, has a second name (a hard link) or is not a
+/// regular file is rejected. So is a folder that everyone can write to, or that belongs to another user than this one
+/// and root; if root runs the process, the folder of any user is accepted that only this user can write to. The folder
+/// itself is never changed, and can be a symbolic link. If the file system does not show the real owners and modes, see
 /// [`trust_file_permissions`](JournalBuilder::trust_file_permissions).
 ///
 /// ```no_run
@@ -72,14 +70,14 @@ pub struct Journal {
     left: Arc<Left>,
 }
 
-/// What was not handled when it was opened, and what was left since.
+/// Deliveries that were not handled when it was opened, and that were left since.
 #[derive(Default)]
 struct Left {
     ids: Mutex<Vec<String>>,
     more: Notify,
 }
 
-/// How a [`Journal`] is opened: [`Journal::builder`].
+/// The settings of a [`Journal`]: [`Journal::builder`].
 #[derive(Clone)]
 #[must_use = "a builder opens nothing until `open` is called"]
 pub struct JournalBuilder {
@@ -93,27 +91,27 @@ pub struct JournalBuilder {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FailedDelivery {
-    /// What it is found by: the id of its webhook and its name, from `X-GitHub-Delivery`; of what is
-    /// longer than 128 bytes, the SHA-256 digest.
+    /// Its key: the id of its webhook and its own id, from `X-GitHub-Delivery`; or the SHA-256 digest, if that is
+    /// longer than 128 bytes.
     pub id: String,
-    /// When it failed, by this machine's clock.
+    /// When it failed, by the local clock.
     pub when: SystemTime,
-    /// What the handler said, cut after 2,000 bytes.
+    /// The handler's error, truncated to 2,000 bytes.
     pub error: String,
-    /// How much is kept of it, in bytes.
+    /// The size of the stored record, in bytes.
     pub size: u64,
 }
 
-/// What became of a delivery that came.
+/// The outcome of accepting a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Accepted {
-    /// It is on the disk, and whoever is told so has it to handle.
+    /// The delivery is on the disk, and the caller that receives this has to handle it.
     New,
     /// It was accepted before, and is not handled yet.
     Pending,
     /// It was handled before.
     Done,
-    /// There is no room for it. Nothing was written.
+    /// The journal is full. Nothing was written.
     Full,
 }
 
@@ -127,26 +125,25 @@ struct Limits {
 
 type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
-/// GitHub delivers again for three days.
+/// GitHub redelivers for three days.
 const KEEP: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 const MAX_BYTES: u64 = 1024 * 1024 * 1024;
 const MAX_REMEMBERED: u64 = 1_000_000;
 const MAX_FAILED: u64 = 1_000;
 
 impl Journal {
-    /// Opens the journal in this file, which is made, with its folder, if it is not there.
+    /// Opens the journal in this file, and creates it and its folder if they do not exist.
     ///
-    /// The whole file is read once, to verify its checksums, which takes a second or so for a gigabyte.
+    /// The whole file is read once, to verify its checksums, which takes about a second per gigabyte.
     ///
     /// # Errors
-    /// Of the kind [`Configuration`](crate::ErrorKind::Configuration), if another process uses the file,
-    /// if it is not a journal or is damaged, if it cannot be created or written to, or if other users could
-    /// exchange it.
+    /// Of the kind [`Configuration`](crate::ErrorKind::Configuration), if another process uses the file, if it is not a
+    /// journal or is damaged, if it cannot be created or written, or if other users could replace it.
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self> {
         Self::builder(path).open().await
     }
 
-    /// The same with other limits.
+    /// Returns a builder of a journal with other limits.
     pub fn builder(path: impl Into<PathBuf>) -> JournalBuilder {
         JournalBuilder {
             path: path.into(),
@@ -161,50 +158,50 @@ impl Journal {
         }
     }
 
-    /// How many deliveries were accepted and are not handled yet; none that failed.
+    /// Returns the number of accepted deliveries that are not handled yet, without failed ones.
     #[must_use]
     pub fn pending(&self) -> u64 {
         self.writer.pending()
     }
 
-    /// How many bytes are kept of those, and of those that failed.
+    /// Returns the bytes of these deliveries, and of failed ones.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.writer.bytes()
     }
 
-    /// Returns how many deliveries were handled, or failed, of which that is not on the disk yet, since the
-    /// disk is full or fails. The journal tries again until it succeeds, after 200 ms at first and 5 s at last
-    /// (30 s if the file is large, since each attempt can read all of it), and once more when it is closed.
-    /// Meanwhile they are not handled again, unless one that failed is delivered again; if the process ends
-    /// before, the next one handles them once more.
+    /// Returns how many deliveries have an outcome, handled or failed, that is not on the disk yet, since the disk is
+    /// full or fails. The journal retries until it succeeds, after 200 ms at first and 5 s at most (30 s if the file is
+    /// large, since each attempt can read all of it), and once more when it is closed. Meanwhile these deliveries are
+    /// not handled again, except for redeliveries of failed ones; if the process ends before the write, the next one
+    /// handles them once more.
     #[must_use]
     pub fn unrecorded(&self) -> u64 {
         self.writer.unrecorded()
     }
 
-    /// The deliveries that could not be handled, from who failed first to who failed last. Those of which that
-    /// is [not recorded](Self::unrecorded) yet are missing until it is.
+    /// Returns the deliveries that could not be handled, in the order of their failures. Those whose failure is [not
+    /// recorded](Self::unrecorded) yet are missing until it is.
     ///
     /// # Errors
-    /// If the file can not be read: of the kind [`Store`](crate::ErrorKind::Store).
+    /// If the file cannot be read: of the kind [`Store`](crate::ErrorKind::Store).
     pub async fn failed(&self) -> Result<Vec<FailedDelivery>> {
         self.run(Job::reading(|inbox| inbox.failed())).await
     }
 
-    /// Gives up a delivery that failed. Says whether it was there.
+    /// Deletes a failed delivery. Returns whether it existed.
     ///
     /// # Errors
-    /// If the file can not be written to: of the kind [`Store`](crate::ErrorKind::Store).
+    /// If the file cannot be written: of the kind [`Store`](crate::ErrorKind::Store).
     pub async fn forget_failed(&self, id: &str) -> Result<bool> {
         let id = key(id);
         self.run(Job::new(move |inbox| inbox.forget(&id))).await
     }
 
-    /// Takes a delivery in. It is on the disk when this resolves.
+    /// Accepts a delivery. It is on the disk when this resolves.
     ///
-    /// [`Accepted::New`] hands it over. If nobody is there to be told so, since the caller has gone or
-    /// the disk failed in between, then the next one who comes with it is.
+    /// [`Accepted::New`] makes the caller its owner. If the caller does not receive it, since it was dropped or the
+    /// disk failed in between, then the next caller with the same delivery becomes the owner.
     pub(crate) async fn accept(&self, id: &str, record: Bytes) -> Result<Accepted> {
         let (id, size) = (key(id), record.len());
         let job = Job::handing_over(&id, |accepted| *accepted == Accepted::New, {
@@ -214,10 +211,9 @@ impl Journal {
         self.run(job.of_size(size)).await
     }
 
-    /// It is handled, and recorded as such: on the disk when this resolves.
+    /// Records that a delivery was handled: on the disk when this resolves.
     ///
-    /// If that fails, the journal tries again until it succeeds, and treats the delivery as handled
-    /// meanwhile.
+    /// If the write fails, the journal retries until it succeeds, and treats the delivery as handled meanwhile.
     pub(crate) async fn done(&self, id: &str) -> Result<()> {
         let id = key(id);
         let job = Job::recording(&id, Outcome::Handled, {
@@ -227,7 +223,7 @@ impl Journal {
         self.run(job).await
     }
 
-    /// Tries once to record what was handled and is [not recorded](Self::unrecorded) yet.
+    /// Tries once to write the outcomes that are [not recorded](Self::unrecorded) yet.
     pub(crate) async fn flush(&self) -> Result<()> {
         if self.unrecorded() == 0 {
             return Ok(());
@@ -236,15 +232,14 @@ impl Journal {
         self.run(Job::new(|_| Ok(()))).await
     }
 
-    /// Returns whether there is room to remember one more delivery that was handled, should it not be
-    /// possible to record that.
+    /// Returns whether one more outcome can be kept in memory, if it cannot be written.
     pub(crate) fn can_remember(&self) -> bool {
         self.unrecorded() < inbox::MAX_UNRECORDED as u64
     }
 
-    /// It could not be handled. It is kept aside, and accepted again if it is delivered again.
+    /// Records that a delivery failed. It is kept among the failed ones, and accepted again if it is redelivered.
     ///
-    /// If that fails, the journal tries again until it succeeds, and does not give the delivery out meanwhile.
+    /// If the write fails, the journal retries until it succeeds, and does not replay the delivery meanwhile.
     pub(crate) async fn fail(&self, id: &str, error: &str) -> Result<()> {
         let (id, error) = (key(id), inbox::cut(error).to_owned());
         let job = Job::recording(&id, Outcome::failed(&error), {
@@ -254,7 +249,7 @@ impl Journal {
         self.run(job).await
     }
 
-    /// One that failed is to be handled again: its record, or `None` if it is not among them.
+    /// Takes up a failed delivery again: returns its record, or `None` if it is not among the failed ones.
     pub(crate) async fn revive(&self, id: &str) -> Result<Option<Bytes>> {
         let id = key(id);
         let job = Job::handing_over(&id, Option::is_some, {
@@ -264,8 +259,8 @@ impl Journal {
         self.run(job).await
     }
 
-    /// Waits for deliveries that were left by an earlier process, or since, and gives their names, from the
-    /// first that was accepted to the last. They are given once: whoever gets them has them to handle.
+    /// Waits for deliveries that an earlier process left, or that were left since, and returns their keys in the order
+    /// of acceptance. Each is returned once: the caller has to handle it.
     pub(crate) async fn left(&self) -> Vec<String> {
         loop {
             let more = self.left.more.notified();
@@ -277,7 +272,7 @@ impl Journal {
         }
     }
 
-    /// It is to be handled by who takes up what is [left](Self::left) next.
+    /// Leaves a delivery to the next caller of [`left`](Self::left).
     pub(crate) fn leave(&self, id: String) {
         self.left_ids().push(id);
         self.left.more.notify_one();
@@ -287,12 +282,12 @@ impl Journal {
         self.left.ids.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The names of all that are not handled, from the first that was accepted to the last.
+    /// Returns the keys of all unhandled deliveries, in the order of acceptance.
     async fn unfinished(&self) -> Result<Vec<String>> {
         self.run(Job::reading(|inbox| inbox.unfinished())).await
     }
 
-    /// The record of one that is not handled.
+    /// Returns the record of an unhandled delivery.
     pub(crate) async fn load(&self, id: &str) -> Result<Option<Bytes>> {
         let id = key(id);
         self.run(Job::reading(move |inbox| inbox.load(&id))).await
@@ -304,42 +299,42 @@ impl Journal {
 }
 
 impl JournalBuilder {
-    /// How many bytes may be kept of deliveries that are not handled or failed; 1 GiB by default. What
-    /// would be more is refused, once those that failed are given up, the oldest first.
+    /// Sets the maximum size of unhandled and failed deliveries, in bytes; 1 GiB by default. If it is reached, the
+    /// oldest failed deliveries are deleted first, and then new deliveries are rejected.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.limits.max_bytes = bytes;
         self
     }
 
-    /// How long a delivery is remembered that was handled; three days by default, in which GitHub delivers
-    /// again what it is asked to.
+    /// Sets how long handled deliveries are remembered; three days by default, in which GitHub performs redeliveries on
+    /// request.
     pub fn keep(mut self, time: Duration) -> Self {
         self.limits.keep = time;
         self
     }
 
-    /// How many deliveries are remembered at most that were handled; 1,000,000 by default, which take some
-    /// 100 MB. The oldest are forgotten first.
+    /// Sets the maximum number of handled deliveries that are remembered; 1,000,000 by default, which take about 100
+    /// MB. The oldest are removed first.
     pub fn max_remembered(mut self, deliveries: u64) -> Self {
         self.limits.max_remembered = deliveries;
         self
     }
 
-    /// How many deliveries are kept at most that failed; 1,000 by default. The oldest are given up first,
-    /// with a warning in the log.
+    /// Sets the maximum number of failed deliveries that are kept; 1,000 by default. The oldest are deleted first, with
+    /// a warning in the log.
     pub fn max_failed(mut self, deliveries: u64) -> Self {
         self.limits.max_failed = deliveries;
         self
     }
 
-    /// Sets whether the file and its folder are used whoever owns them and whatever their modes are; `false`
-    /// by default.
+    /// Sets whether the owners and modes of the file and its folder are ignored; `false` by default.
     ///
     /// This is for file systems that do not show the real owners and modes: CIFS mounts of mode 0777, and NFS with
-    /// `root_squash`. Other users who can write to the folder can then remove the file or replace it by an older one.
-    /// Modes are not repaired, so that users who can read the file see the deliveries. A warning says so once. Links
-    /// in place of the file are refused all the same. The file is created with the mode 0600: a process with another
-    /// user id, as pods on OpenShift can get with each start, cannot open it on file systems with real owners.
+    /// `root_squash`. Other users with write access to the folder can then remove the file or replace it with an older
+    /// one. Modes are not repaired, so users with read access to the file see the deliveries. The journal logs one
+    /// warning about it. Links in place of the file are still rejected. The file is created with the mode 0600: a
+    /// process with another user id, as pods on OpenShift can get with each start, cannot open it on file systems with
+    /// real owners.
     pub fn trust_file_permissions(mut self, trusted: bool) -> Self {
         self.permissions = Permissions::trusted(trusted);
         self
@@ -357,7 +352,7 @@ impl JournalBuilder {
             tokio::task::spawn_blocking(move || Writer::start(place, self.limits, self.clock));
         let writer = match opened.await {
             Ok(writer) => writer?,
-            // A file that is damaged in some ways makes redb panic.
+            // Some kinds of damage to the file make redb panic.
             Err(error) if error.is_panic() => return Err(file::damaged(&path).with_source(error)),
             Err(error) => return Err(file::unusable(&path).with_source(error)),
         };

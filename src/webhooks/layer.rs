@@ -1,4 +1,4 @@
-//! Verification as a layer around a service of the program's own.
+//! Signature verification as a layer around the application's own service.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,12 +16,11 @@ use super::delivery::Delivery;
 use super::refusal::Refusal;
 use super::verify::Verifier;
 
-/// A layer that lets through what is signed: the [`Delivery`] is among the request's extensions, and
-/// the body is as it came. All else is answered with the [status](Refusal::status) that a
-/// [`Receiver`](super::Receiver) would answer; that also takes nothing but `POST`, and sees to it that a
-/// delivery is handled once.
+/// A layer that admits signed requests: the [`Delivery`] is in the request's extensions, and the body is unchanged. All
+/// other requests are rejected with the [status](Refusal::status) of a [`Receiver`](super::Receiver); a receiver also
+/// accepts only `POST`, and deduplicates deliveries.
 ///
-/// Bodies have at most 25 MiB, and come within 9 s; all that are not verified yet have at most 64 MiB.
+/// Bodies have at most 25 MiB, and arrive within 9 s; all unverified bodies together have at most 64 MiB.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -48,7 +47,7 @@ pub struct VerifyLayer {
     bodies: Bodies,
 }
 
-/// What [`VerifyLayer`] makes of a service.
+/// The service that [`VerifyLayer`] creates.
 #[derive(Clone, Debug)]
 pub struct Verify<S> {
     inner: S,
@@ -56,7 +55,7 @@ pub struct Verify<S> {
 }
 
 impl VerifyLayer {
-    /// With these secrets.
+    /// Creates a layer with these secrets.
     #[must_use]
     pub fn new(verifier: Verifier) -> Self {
         Self { verifier, bodies: BodyLimits::default().bodies() }
@@ -89,7 +88,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The service that was ready, and not its clone, has to take the call.
+        // The service that was ready, and not its clone, has to process the call.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let layer = self.layer.clone();

@@ -1,17 +1,17 @@
-//! Webhooks: what GitHub delivers, verified, typed, and handled once.
+//! Webhooks: verified, typed and deduplicated deliveries from GitHub.
 //!
 //! | | feature |
 //! |---|---|
-//! | [`Verifier`], [`VerifyLayer`]: whether a delivery is GitHub's | `webhooks-core` |
-//! | [`Event`]: what it says, typed | `webhook-issues`, `webhook-push`, …; `webhooks` is all |
-//! | [`Receiver`]: a service that answers at once, and has each delivery handled once | `webhooks-core`; a server, and a router and an extractor for axum: `webhooks-axum` |
-//! | `Journal`: none is lost, whatever ends | `webhooks-journal` |
-//! | `Reconciler`: what never arrived is delivered again | one of `apps`, `repos`, `orgs` |
-//! | [`OutgoingDelivery`]: deliveries that are sent, in tests and by gateways | `webhooks-core` |
+//! | [`Verifier`], [`VerifyLayer`]: check the signature of a delivery | `webhooks-core` |
+//! | [`Event`]: the typed payload | `webhook-issues`, `webhook-push`, …; `webhooks` is all |
+//! | [`Receiver`]: a service that responds at once, and has each delivery handled once | `webhooks-core`; a server, and a router and an extractor for axum: `webhooks-axum` |
+//! | `Journal`: no accepted delivery is lost | `webhooks-journal` |
+//! | `Reconciler`: requests redelivery of failed deliveries | one of `apps`, `repos`, `orgs` |
+//! | [`OutgoingDelivery`]: sends deliveries, for tests and gateways | `webhooks-core` |
 //!
-//! GitHub [signs](https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries) each
-//! delivery with the secret that was set for the webhook. A [`Verifier`] holds the secret, or several
-//! while one replaces another, and says whether a delivery is GitHub's.
+//! GitHub [signs](https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries) each delivery with
+//! the secret of the webhook. A [`Verifier`] contains the secret, or several during a rotation, and checks whether a
+//! delivery is GitHub's.
 //!
 //! ```
 //! use octowire::webhooks::{Verifier, sign};

@@ -1,4 +1,4 @@
-//! Each delivery once, however often it comes.
+//! Deduplication of deliveries.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,17 +11,16 @@ use crate::error::Result;
 use crate::names;
 use crate::store::Store;
 
-/// Remembers deliveries in a [store](crate::store), so that of those who get the same one, one handles
-/// it: in a process, on a machine or in a fleet, as far as the store is shared.
+/// Records deliveries in a [store](crate::store), so that only one of several receivers handles each: in a process, on
+/// a machine or in a fleet, depending on the scope of the store.
 ///
-/// GitHub [names](https://docs.github.com/en/webhooks/webhook-events-and-payloads#delivery-headers)
-/// what happened by a GUID in `X-GitHub-Delivery`, and repeats it when it delivers again. All webhooks
-/// that are told of it have the same GUID: who has several asks by
-/// [`Delivery::key`](super::Delivery::key), which tells them apart.
+/// GitHub [identifies](https://docs.github.com/en/webhooks/webhook-events-and-payloads#delivery-headers) an event with
+/// a GUID in `X-GitHub-Delivery`, and repeats it in a redelivery. All webhooks for the same event have the same GUID:
+/// with several webhooks, use [`Delivery::key`](super::Delivery::key), which distinguishes them.
 ///
-/// A store forgets: [`Memory`](crate::store::Memory) whatever was not asked for longest when it is
-/// full (64 MiB are some 280,000 deliveries, and fewer if a cache shares it), and all when the process
-/// ends; Redis what its memory policy says.
+/// A store can lose values: [`Memory`](crate::store::Memory) evicts the least recently used ones when it is full (64
+/// MiB are about 280,000 deliveries, and fewer if a cache shares it), and loses all when the process ends; Redis evicts
+/// according to its memory policy.
 ///
 /// ```
 /// # async fn example(delivery: &str) -> octowire::Result<()> {
@@ -45,7 +44,7 @@ pub struct Once {
 
 /// The right to handle a delivery: [`Once::claim`].
 ///
-/// Dropped, it lasts until its time is over; then the delivery is accepted again.
+/// A dropped claim lasts until its TTL is over; then the delivery is accepted again.
 #[derive(Clone)]
 #[must_use = "a claim that is neither done nor failed keeps its delivery from being accepted again"]
 pub struct Claim {
@@ -54,53 +53,53 @@ pub struct Claim {
     token: Bytes,
 }
 
-/// What came of asking for a delivery: [`Once::take`].
+/// The outcome of [`Once::take`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Taken {
-    /// It is to be handled.
+    /// The caller has to handle it.
     Claimed(Claim),
-    /// Somebody handles it, or has ended while handling it and is waited for.
+    /// Another receiver handles it, or has ended while handling it and its claim has not expired.
     InProgress,
     /// It was handled.
     Done,
 }
 
-/// GitHub delivers again for three days.
+/// GitHub redelivers for three days.
 const KEEP: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 const LASTS: Duration = Duration::from_secs(5 * 60);
 const SHORTEST_CLAIM: Duration = Duration::from_millis(100);
 const DONE: &[u8] = b"done";
 
 impl Once {
-    /// In this store.
+    /// Creates a deduplicator with this store.
     pub fn new(store: impl Store) -> Self {
         Self { store: Arc::new(store), keep: KEEP, lasts: LASTS }
     }
 
-    /// How long a delivery is remembered that was handled; three days by default, in which GitHub
-    /// [delivers again](https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks)
-    /// what it is asked to.
+    /// Sets how long handled deliveries are remembered; three days by default, in which GitHub performs
+    /// [redeliveries](https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks)
+    /// on request.
     #[must_use]
     pub fn keep(mut self, time: Duration) -> Self {
         self.keep = time;
         self
     }
 
-    /// How long a claim lasts, five minutes by default and 100 ms at least: after that, whoever has it
-    /// is taken to have ended, and the delivery is accepted again. A [`Receiver`](super::Receiver)
-    /// renews its claims for as long as deliveries wait and are handled.
+    /// Sets the TTL of a claim, five minutes by default and 100 ms at least: after that, its holder counts as ended,
+    /// and the delivery is accepted again. A [`Receiver`](super::Receiver) renews its claims while deliveries wait and
+    /// are handled.
     #[must_use]
     pub fn claims_last(mut self, time: Duration) -> Self {
         self.lasts = time.max(SHORTEST_CLAIM);
         self
     }
 
-    /// The right to handle a delivery; `None` if it was handled or somebody does.
+    /// Claims a delivery; returns `None` if it was handled or another receiver holds the claim.
     ///
     /// # Errors
-    /// If the store fails: nothing is known of the delivery then, and it should be refused so that
-    /// GitHub can deliver it again.
+    /// If the store fails: the state of the delivery is unknown then, and it should be rejected so that GitHub can
+    /// redeliver it.
     pub async fn claim(&self, delivery: &str) -> Result<Option<Claim>> {
         Ok(match self.take(delivery).await? {
             Taken::Claimed(claim) => Some(claim),
@@ -108,10 +107,10 @@ impl Once {
         })
     }
 
-    /// The same, telling what was handled from what somebody handles.
+    /// Claims a delivery, and distinguishes handled deliveries from claimed ones.
     ///
-    /// Only the former may be acknowledged: whoever handles the latter may end before it is done, and
-    /// then it has to be delivered again.
+    /// Only a handled delivery may be acknowledged: the holder of a claim might end before it is done, and then the
+    /// delivery has to be redelivered.
     ///
     /// # Errors
     /// As for [`claim`](Self::claim).
@@ -119,20 +118,20 @@ impl Once {
         let claim = self.claim_as(delivery, Bytes::from(names::unique()));
         let taken = self.take_as(claim.clone()).await;
         if taken.is_err() {
-            // Should it be in the store, it keeps nobody waiting.
+            // If the claim is in the store, it does not block another receiver.
             let _ = claim.failed().await;
         }
         taken
     }
 
-    /// Goes on with the claim of somebody who has ended, or one that may be lost: if it lasts still, or
-    /// nobody else has claimed the delivery meanwhile.
+    /// Continues the claim of a holder that has ended, or one that might be lost: if it has not expired, or no other
+    /// receiver has claimed the delivery meanwhile.
     #[cfg(feature = "webhooks-journal")]
     pub(super) async fn resume(&self, delivery: &str, token: Bytes) -> Result<Taken> {
         self.retake(&self.claim_as(delivery, token)).await
     }
 
-    /// The same for a claim that is at hand.
+    /// Continues a claim that is available.
     pub(super) async fn retake(&self, claim: &Claim) -> Result<Taken> {
         match claim.renew().await? {
             true => Ok(Taken::Claimed(claim.clone())),
@@ -140,13 +139,12 @@ impl Once {
         }
     }
 
-    /// Asks with a claim that may be in the store already.
+    /// Claims with a value that might already be in the store.
     async fn take_as(&self, claim: Claim) -> Result<Taken> {
         let ask = || self.store.claim(&claim.key, claim.token.clone(), self.lasts);
         let claimed = match ask().await {
             Ok(claimed) => claimed,
-            // A connection that was cut in silence fails one command, and that may have been
-            // carried out.
+            // After a connection was cut silently, one command fails, and it might have been executed.
             Err(_) => ask().await?,
         };
         if claimed {
@@ -163,13 +161,13 @@ impl Once {
         Claim { once: self.clone(), key: key(delivery), token }
     }
 
-    /// How long a claim lasts.
+    /// Returns the TTL of a claim.
     pub(super) fn lasts(&self) -> Duration {
         self.lasts
     }
 }
 
-/// A delivery's name as it is, if it looks like GitHub's, else its digest.
+/// Returns a delivery's id unchanged, if it has GitHub's format, otherwise its digest.
 fn key(delivery: &str) -> String {
     let plain = delivery.len() <= 64
         && delivery.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
@@ -180,34 +178,34 @@ fn key(delivery: &str) -> String {
 }
 
 impl Claim {
-    /// What shows that it is this claim, for [`Once::resume`].
+    /// Returns the value that identifies this claim, for [`Once::resume`].
     #[cfg(feature = "webhooks-journal")]
     pub(super) fn token(&self) -> &Bytes {
         &self.token
     }
 
-    /// The delivery is handled, and is not accepted again.
+    /// Records the delivery as handled, so that it is not accepted again.
     ///
     /// # Errors
-    /// If the store fails: the delivery may be accepted again after its time.
+    /// If the store fails: the delivery might be accepted again after its TTL.
     pub async fn done(self) -> Result<()> {
         self.note_done().await
     }
 
-    /// The same, for who may have to do it again.
+    /// Records the same by reference, for callers that might have to repeat it.
     pub(super) async fn note_done(&self) -> Result<()> {
         self.once.store.put(&self.key, Bytes::from_static(DONE), self.once.keep).await
     }
 
-    /// It could not be handled, and is accepted again at once.
+    /// Releases the claim after a failure, so that the delivery is accepted again at once.
     ///
     /// # Errors
-    /// If the store fails: it is accepted again after its time.
+    /// If the store fails: the delivery is accepted again after the TTL.
     pub async fn failed(self) -> Result<()> {
         self.once.store.release(&self.key, self.token.clone()).await.map(drop)
     }
 
-    /// Handling it goes on: its time begins anew. Says whether it is still this one's.
+    /// Renews the claim for its full TTL. Returns whether this claim is still the current one.
     ///
     /// # Errors
     /// If the store fails.
@@ -265,7 +263,7 @@ mod tests {
         assert!(once.claim("long").await.unwrap().is_none());
         tokio::time::advance(Duration::from_secs(20)).await;
         let second = once.claim("long").await.unwrap().unwrap();
-        // The first one is too late, and takes nothing from the second.
+        // The first claim has expired, and its release does not affect the second.
         assert!(!long.renew().await.unwrap());
         long.failed().await.unwrap();
         assert!(once.claim("long").await.unwrap().is_none());

@@ -1,4 +1,4 @@
-//! Deliveries that are sent: in tests, by gateways, and once more to a program on this machine.
+//! Outgoing deliveries: for tests, for gateways, and for replays to a program on this machine.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::verify::{SIGNATURE, sign};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sanitize;
 
-/// A delivery as GitHub sends it, to be signed and sent.
+/// A delivery in GitHub's format, to be signed and sent.
 ///
 /// ```
 /// use octowire::webhooks::{Delivery, OutgoingDelivery, Verifier};
@@ -31,8 +31,7 @@ use crate::sanitize;
 /// # }
 /// ```
 ///
-/// What GitHub has recorded of a delivery is sent to a program on this machine, which is asked what it
-/// does with it:
+/// Sends a delivery that GitHub has recorded to a program on this machine, and returns its response:
 ///
 /// ```no_run
 /// # #[cfg(feature = "apps")]
@@ -57,22 +56,21 @@ pub struct OutgoingDelivery {
     headers: Vec<(&'static str, String)>,
 }
 
-/// As long as GitHub waits.
+/// GitHub's timeout.
 const WITHIN: Duration = Duration::from_secs(10);
 
 impl OutgoingDelivery {
-    /// Of this event, with this payload, under a name of its own.
+    /// Creates a delivery of this event, with this payload and a new id.
     pub fn new(event: impl Into<String>, payload: impl Into<Bytes>) -> Self {
         let payload = payload.into();
         Self { event: event.into(), id: guid(), payload, form: false, headers: Vec::new() }
     }
 
-    /// What GitHub has recorded of a delivery, with its name: the answer of
-    /// `apps/get-webhook-delivery` and the like. Its payload is written anew, so that it has another
-    /// signature.
+    /// Creates a delivery from GitHub's record, with its id: the response of `apps/get-webhook-delivery` and similar
+    /// operations. Its payload is serialized again, so its signature differs.
     ///
     /// # Errors
-    /// If the record has no payload, as when it is older than three days: of the kind
+    /// If the record has no payload, such as when it is older than three days: of the kind
     /// [`InvalidRequest`](ErrorKind::InvalidRequest).
     #[cfg(any(feature = "apps", feature = "repos", feature = "orgs"))]
     #[cfg_attr(docsrs, doc(cfg(any(feature = "apps", feature = "repos", feature = "orgs"))))]
@@ -98,28 +96,28 @@ impl OutgoingDelivery {
         Ok(delivery)
     }
 
-    /// Under this name (`X-GitHub-Delivery`), such as that of a delivery which is repeated.
+    /// Sets the id (`X-GitHub-Delivery`), such as that of a redelivery.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = id.into();
         self
     }
 
-    /// From the webhook of this id (`X-GitHub-Hook-ID`).
+    /// Sets the id of the webhook (`X-GitHub-Hook-ID`).
     pub fn hook_id(mut self, id: i64) -> Self {
         self.headers.push((HOOK, id.to_string()));
         self
     }
 
-    /// As a form, with the JSON in `payload`, which webhooks of GitHub can be set to send.
+    /// Sends a form with the JSON in `payload`, an option of GitHub's webhooks.
     pub fn form(mut self) -> Self {
         self.form = true;
         self
     }
 
-    /// The request that is to be sent, signed.
+    /// Returns the signed request.
     ///
     /// # Errors
-    /// If the secret is empty, or the address or a name can not be sent.
+    /// If the secret is empty, or the URL or a name cannot be sent.
     pub fn sign(self, secret: impl Into<SecretString>, url: &str) -> Result<Request<Bytes>> {
         let invalid = |message: String| {
             Error::new(ErrorKind::InvalidRequest, format!("invalid delivery: {message}"))
@@ -148,15 +146,14 @@ impl OutgoingDelivery {
         Ok(request)
     }
 
-    /// Signs it and sends it, waits for up to 10 s, and returns the status of the answer. No redirect is
-    /// followed, as GitHub follows none.
+    /// Signs and sends it, waits for up to 10 s, and returns the status of the response. Redirects are not followed, as
+    /// GitHub follows none.
     ///
     /// # Errors
-    /// As for [`sign`](Self::sign); and if there is no answer, of the kind
-    /// [`Transport`](ErrorKind::Transport).
+    /// As for [`sign`](Self::sign); and if there is no response, of the kind [`Transport`](ErrorKind::Transport).
     pub async fn send(self, secret: impl Into<SecretString>, url: &str) -> Result<StatusCode> {
         let request = self.sign(secret, url)?;
-        // Without what may be secret: a user's name and password, and the query.
+        // Without parts that might be secret: user name, password and query.
         let (host, port) = (request.uri().host().unwrap_or_default(), request.uri().port());
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
         let place = format!("{host}{port}{}", request.uri().path());
@@ -177,12 +174,12 @@ impl OutgoingDelivery {
     }
 }
 
-/// A random UUID ([RFC 9562, version 4](https://www.rfc-editor.org/rfc/rfc9562#section-5.4)), as
-/// GitHub names deliveries.
+/// Returns a random UUID ([RFC 9562, version 4](https://www.rfc-editor.org/rfc/rfc9562#section-5.4)), GitHub's format
+/// of delivery ids.
 fn guid() -> String {
     let mut bytes = [0; 16];
     if getrandom::fill(&mut bytes).is_err() {
-        // Without random numbers: the time, which is other than that of the last one.
+        // Without random numbers: the time, which differs from that of the last one.
         bytes = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos().to_be_bytes();
     }
     bytes[6] = bytes[6] & 0x0f | 0x40;

@@ -1,4 +1,4 @@
-//! The payload in a body that is verified: found, and checked to be JSON.
+//! Extracts the payload of a verified body, and checks that it is JSON.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,7 +15,7 @@ use super::refusal::Refusal;
 /// Returns the payload of a body: all of it if it is JSON, or the field `payload` of a form, by `Content-Type`.
 ///
 /// # Errors
-/// If the body is neither, is compressed, or holds no payload that can be read.
+/// If the body is neither, is compressed, or contains no readable payload.
 pub(super) fn payload(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Refusal> {
     if !is_identity(headers) {
         return Err(Refusal::ContentEncoding);
@@ -31,8 +31,8 @@ pub(super) fn payload(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Refusal
 
 /// Checks that a payload is JSON that can be read as a [`Value`](serde_json::Value), without building one.
 ///
-/// Names that repeat are JSON; `NaN`, more than 127 levels, numbers beyond an `f64` and text that is no Unicode are
-/// not.
+/// Repeated names are valid; `NaN`, more than 127 levels, numbers beyond an `f64` and text that is not Unicode are
+/// invalid.
 ///
 /// # Errors
 /// If it is not.
@@ -42,7 +42,7 @@ pub(super) fn check_json(payload: &[u8]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether the body is sent as it is. What GitHub sends has no `Content-Encoding`.
+/// Returns whether the body is not encoded. GitHub's deliveries have no `Content-Encoding`.
 fn is_identity(headers: &HeaderMap) -> bool {
     let codings = |value: &http::HeaderValue| {
         let mut codings = value.as_bytes().split(|byte| *byte == b',');
@@ -51,13 +51,14 @@ fn is_identity(headers: &HeaderMap) -> bool {
     headers.get_all(CONTENT_ENCODING).iter().all(codings)
 }
 
-/// The media type, without parameters and in lower case.
+/// Returns the media type, without parameters and in lower case.
 fn media_type(headers: &HeaderMap) -> Option<String> {
     let value = text(headers, CONTENT_TYPE.as_str())?;
     Some(value.split(';').next()?.trim().to_ascii_lowercase())
 }
 
-/// The JSON in a form's `payload`, which is there once. Bytes that are no Unicode are kept, to be refused.
+/// Returns the JSON in a form's `payload`, which has to occur once. Bytes that are not Unicode are kept, to be
+/// rejected.
 fn form_payload(body: &[u8]) -> Result<Bytes, Refusal> {
     let mut payloads = body.split(|byte| *byte == b'&').filter_map(|pair| {
         let at = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
@@ -79,8 +80,8 @@ fn form_decoded(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(percent_decode(&spaced).collect())
 }
 
-/// Any JSON, read and forgotten. Unlike [`IgnoredAny`](serde::de::IgnoredAny), for which `serde_json` skips text,
-/// numbers and levels unread.
+/// Any JSON, which is read and discarded. [`IgnoredAny`](serde::de::IgnoredAny) is not sufficient: for it, `serde_json`
+/// skips text, numbers and levels unread.
 struct Checked;
 
 impl<'de> Deserialize<'de> for Checked {
@@ -266,7 +267,7 @@ mod tests {
         {
             assert_eq!(check_json(bytes), Err(Refusal::Json), "{bytes:?}");
         }
-        // However many levels there are, the stack is not used up.
+        // The stack is not exhausted, however many levels there are.
         assert_eq!(check_json(deep(1_000_000).as_bytes()), Err(Refusal::Json));
     }
 

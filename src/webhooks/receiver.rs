@@ -1,4 +1,4 @@
-//! A service that takes GitHub's deliveries, answers at once, and has each handled once.
+//! A service that receives GitHub's deliveries, responds at once, and has each handled once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,12 +45,12 @@ pub(super) use record::{fuzz_content, fuzz_record};
 use rooms::Rooms;
 pub use schedule::RetrySchedule;
 
-/// Receives deliveries: verifies them, answers GitHub, and has each handled once.
+/// Webhook service: verifies deliveries, responds to GitHub, and has each delivery handled once.
 ///
-/// It is a [`tower_service::Service`] of requests, to be mounted in whatever server a program has, and
-/// with the feature `webhooks-axum` a [router](Self::router) for axum. A request goes this way:
+/// It is a [`tower_service::Service`] of HTTP requests, to be mounted in any server, and with the feature
+/// `webhooks-axum` a [router](Self::router) for axum. Each request is checked in this order:
 ///
-/// | | if not |
+/// | check | otherwise |
 /// |---|---|
 /// | it is a `POST` | 405 |
 /// | its body comes whole within 9 s, and has at most 25 MiB | 408, 413 |
@@ -63,33 +63,30 @@ pub use schedule::RetrySchedule;
 /// | it is on the disk, if there is a [journal](ReceiverBuilder::journal) | 503 |
 /// | it waits for its turn: 202 | |
 ///
-/// GitHub waits for
-/// [10 s](https://docs.github.com/en/webhooks/using-webhooks/best-practices-for-using-webhooks#respond-within-10-seconds),
-/// and is answered within 9, whatever hangs. It does not deliver again by itself what failed: a
-/// [`Reconciler`](super::Reconciler) asks it to.
+/// GitHub waits for [10
+/// s](https://docs.github.com/en/webhooks/using-webhooks/best-practices-for-using-webhooks#respond-within-10-seconds),
+/// and the service responds within 9 s in every case. GitHub does not redeliver failed deliveries by itself: a
+/// [`Reconciler`](super::Reconciler) requests it.
 ///
-/// Then the handler is called, for 16 deliveries at a time, and tried again if it fails: five times in
-/// all, after about 5 s, 30 s, 2 min and 5 min ([`RetrySchedule`]), beside the room for new deliveries
-/// ([`retry_queue`](ReceiverBuilder::retry_queue)). For GitHub, what was acknowledged is done. So what
-/// fails to the end, or is left when the program ends, is kept by a
-/// [journal](ReceiverBuilder::journal) only; without one it is lost unless GitHub is asked by hand to
-/// deliver it again, as which it is accepted.
+/// Then the service calls the handler, for up to 16 deliveries at a time, and retries after a failure: five attempts in
+/// total, after about 5 s, 30 s, 2 min and 5 min ([`RetrySchedule`]), in addition to the capacity for new deliveries
+/// ([`retry_queue`](ReceiverBuilder::retry_queue)). GitHub does not repeat an acknowledged delivery. So only a
+/// [journal](ReceiverBuilder::journal) keeps deliveries that fail finally, or are unhandled when the program ends.
+/// Without one they are lost, unless a user requests a redelivery, which is accepted.
 ///
-/// There is no CORS: a browser is not told that it may send anything.
+/// There is no CORS: browsers receive no permission to send requests.
 ///
-/// # What "once" means
+/// # Delivery guarantees
 ///
-/// Each delivery is handled by one process, and as soon as that has succeeded and is noted, never
-/// again. It is handled a second time
+/// One process handles each delivery, and once that has succeeded and is recorded, it is never handled again. It is
+/// handled a second time
 ///
-/// - if the process ends after the handler and before that is noted, such as while the disk is full;
-///   with a journal the delivery then says that it is [resumed](Delivery::is_resumed);
-/// - if [`Once`]'s store forgets or fails: when a process stands still for longer than a claim lasts
-///   in the middle of an attempt, when Redis loses its data, when
-///   [memory](crate::store::Memory) is full or ends with the process. A journal remembers what its own
-///   process has handled;
-/// - if a recorded delivery is sent under another name: GitHub signs the body alone.
-///   Deliveries should come by HTTPS.
+/// - if the process ends after the handler and before the record, such as while the disk is full; with a journal the
+///   delivery is then marked as [resumed](Delivery::is_resumed);
+/// - if [`Once`]'s store loses data or fails: when a process stalls for longer than the TTL of a claim during an
+///   attempt, when Redis loses its data, when [memory](crate::store::Memory) is full or ends with the process. A
+///   journal remembers the deliveries that its own process has handled;
+/// - if a recorded delivery is sent with another id: GitHub signs the body alone. Deliveries should use HTTPS.
 ///
 /// ```no_run
 /// use octowire::webhooks::{Delivery, Receiver, Verifier};
@@ -108,7 +105,7 @@ pub use schedule::RetrySchedule;
 #[derive(Clone)]
 pub struct Receiver(Arc<Shared>);
 
-/// What became of a delivery that was taken: [`Receiver::receive`].
+/// The outcome of an accepted delivery: [`Receiver::receive`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Receipt {
@@ -116,11 +113,11 @@ pub enum Receipt {
     Accepted,
     /// It was handled: 200.
     Handled,
-    /// It had been handled before, or is in the journal and will be: 200.
+    /// It had been handled before, or is in the journal and will be handled: 200.
     Duplicate,
 }
 
-/// How deliveries are signed.
+/// The signature format of deliveries.
 #[derive(Clone, Debug)]
 enum Signed {
     ByGitHub(Verifier),
@@ -129,7 +126,7 @@ enum Signed {
 
 #[cfg(feature = "webhooks-journal")]
 impl Signed {
-    /// The one that has the secrets.
+    /// Returns the verifier with the secrets.
     fn verifier(&self) -> &Verifier {
         match self {
             Self::ByGitHub(verifier) => verifier,
@@ -138,7 +135,7 @@ impl Signed {
     }
 }
 
-/// When the sender is answered.
+/// When the service responds to the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     /// Once the delivery is accepted.
@@ -154,63 +151,63 @@ struct Shared {
     inbox: Inbox,
     handler: Handler,
     mode: Mode,
-    /// How long a request may take.
+    /// The longest time for a request.
     answered_within: Duration,
-    /// Where deliveries are handled, whatever runtime they arrive on.
+    /// The runtime that handles deliveries, whatever runtime they arrive on.
     runtime: Handle,
     rooms: Rooms,
     counts: Counts,
     phase: watch::Sender<Phase>,
-    /// The task that takes up what is left in the journal.
+    /// The task that replays the journal.
     #[cfg(feature = "webhooks-journal")]
     taking_up: std::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
-/// Whether deliveries are taken and handled.
+/// Whether deliveries are accepted and handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// None is taken any more.
+    /// No delivery is accepted any longer.
     Draining,
-    /// None is handled any more.
+    /// No delivery is handled any longer.
     Ended,
 }
 
-/// How long it may take until what was ended is noted in the store and the journal.
+/// The longest time to record cancelled deliveries in the store and the journal.
 const LETTING_GO: Duration = Duration::from_secs(2);
 
 impl Receiver {
-    /// Begins a receiver of what GitHub signs with one of these secrets.
+    /// Returns a builder of a receiver for deliveries that GitHub signs with one of these secrets.
     pub fn builder(verifier: Verifier) -> ReceiverBuilder {
         ReceiverBuilder::new(Signed::ByGitHub(verifier))
     }
 
-    /// Begins a receiver of envelopes, which a gateway signs.
+    /// Returns a builder of a receiver for envelopes, which a gateway signs.
     pub fn envelopes(scheme: EnvelopeScheme) -> ReceiverBuilder {
         ReceiverBuilder::new(Signed::ByGateway(scheme))
     }
 
-    /// Takes a delivery that came another way than by HTTP, such as through a queue.
+    /// Accepts a delivery that did not arrive by HTTP, such as from a queue.
     ///
     /// # Errors
-    /// If there is no room, the store or the journal does not answer, or it is being handled already:
-    /// it should be delivered again later.
+    /// If there is no capacity, the store or the journal is unavailable, or the delivery is already being handled: it
+    /// should be delivered again later.
     pub async fn receive(&self, delivery: Delivery) -> Result<Receipt, Refusal> {
         let by = Instant::now() + self.0.answered_within;
         intake::take(&self.0, delivery, by).await
     }
 
-    /// What it has done so far, and has to do.
+    /// Returns the counts so far, and the current queue.
     #[must_use]
     pub fn stats(&self) -> ReceiverStats {
         self.0.counts.stats(&self.0.rooms)
     }
 
-    /// Takes no more deliveries (503), and waits for so long until those that it has are handled. Then
-    /// whatever goes on is ended, which may take 2 s more. Returns how many were left.
+    /// Rejects further deliveries (503), and waits for at most this time until the accepted ones are handled. Then it
+    /// cancels the remaining work, which can take 2 s more. Returns the number of unhandled deliveries.
     ///
-    /// With a journal these are handled after the next start, or by the next receiver of the same
-    /// journal; without one they are lost, unless GitHub is asked by hand to deliver them again.
+    /// With a journal these are handled after the next start, or by the next receiver of the same journal; without one
+    /// they are lost, unless a user requests redeliveries.
     pub async fn shutdown(&self, within: Duration) -> usize {
         self.0.phase.send_if_modified(|phase| {
             let open = *phase == Phase::Open;
@@ -219,14 +216,14 @@ impl Receiver {
             }
             open
         });
-        // A delivery that waits or is handled has a place.
+        // A delivery that waits or is handled occupies a slot.
         let _ = timeout(within, self.0.rooms.all_free()).await;
         let left = self.0.rooms.unhandled();
         self.0.phase.send_replace(Phase::Ended);
-        // What is ended lets go of its claims, and is left in the journal.
+        // Cancelled work releases its claims, and stays in the journal.
         let _ = timeout(LETTING_GO, async {
             self.0.rooms.all_free().await;
-            // The disk may have room by now. If it has none, the next process handles them once more.
+            // The disk might have space by now. If it has none, the next process handles them once more.
             if let Err(error) = self.0.inbox.flush().await {
                 warn!(%error, "handled deliveries not recorded; they are handled again after the next start");
             }

@@ -1,4 +1,4 @@
-//! Deliveries that failed are delivered again.
+//! Requests redelivery of failed deliveries.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,16 +23,15 @@ type Redelivery = std::pin::Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 type List = dyn Fn(&Client) -> Items<HookDeliveryItem> + Send + Sync;
 type Redeliver = dyn Fn(&Client, i64) -> Redelivery + Send + Sync;
 
-/// Finds the deliveries of a webhook that failed, and asks GitHub to deliver them again, which it does
-/// [not by itself](https://docs.github.com/en/webhooks/using-webhooks/handling-failed-webhook-deliveries).
+/// Finds the failed deliveries of a webhook, and requests their redelivery, which GitHub does [not start by
+/// itself](https://docs.github.com/en/webhooks/using-webhooks/handling-failed-webhook-deliveries).
 ///
-/// A delivery has failed if none of the attempts at it was answered with 2xx or 3xx: what a
-/// [`Receiver`](super::Receiver) acknowledged has not, whatever became of it there. It is asked for
-/// until there were five attempts, oldest first, within the
-/// [three days](https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks)
-/// in which GitHub delivers again. The first [`run`](Self::run) looks at all of these days, the next
-/// ones at what came since and at what is open still. A receiver that has handled one of them already
-/// says so, and does not handle it again.
+/// A delivery has failed if no attempt received a 2xx or 3xx response: a delivery that a [`Receiver`](super::Receiver)
+/// acknowledged has not, whatever its later outcome. The reconciler requests redeliveries until there were five
+/// attempts, oldest first, within the [three
+/// days](https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks) in which
+/// GitHub redelivers. The first [`run`](Self::run) checks all of these days, the next ones check new deliveries and
+/// open ones. A receiver that has already handled one of them reports that, and does not handle it again.
 ///
 /// ```no_run
 /// # #[cfg(feature = "apps")]
@@ -63,24 +62,24 @@ struct Inner {
     known: Arc<Mutex<Known>>,
 }
 
-/// What one run tells the next.
+/// The state that one run passes to the next.
 #[derive(Debug, Default)]
 struct Known {
-    /// What has to be looked at from, once all was looked at; by GitHub's clock.
+    /// The start of the next check, once everything was checked; by GitHub's clock.
     since: Option<DateTime<Utc>>,
-    /// The deliveries that were asked for, of those that are open.
+    /// The open deliveries whose redelivery was requested.
     asked: BTreeMap<String, Asked>,
 }
 
-/// What came of asking for a delivery, which GitHub lists after a while only.
+/// The outcome of a redelivery request; GitHub lists the redelivery only after a while.
 #[derive(Clone, Copy, Debug)]
 enum Asked {
     Times(usize, Instant),
-    /// GitHub does not deliver it again.
+    /// GitHub rejects the redelivery.
     Refused,
 }
 
-/// A webhook, and how its deliveries are had.
+/// A webhook, and the requests for its deliveries.
 #[derive(Clone)]
 struct Hook {
     name: String,
@@ -88,49 +87,47 @@ struct Hook {
     redeliver: Arc<Redeliver>,
 }
 
-/// What a [`Reconciler`] found and did: [`Reconciler::run`].
+/// The results of a [`Reconciler`] run: [`Reconciler::run`].
 ///
-/// It is shown as a line.
+/// `Display` shows it as one line.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Reconciliation {
-    /// How many attempts at deliveries were looked at.
+    /// The number of checked attempts.
     pub listed: usize,
-    /// How many deliveries these are, each counted once.
+    /// The number of distinct deliveries.
     pub deliveries: usize,
-    /// Those of them that succeeded.
+    /// The deliveries that succeeded.
     pub succeeded: usize,
-    /// Those that GitHub was asked to deliver again.
+    /// The deliveries whose redelivery was requested.
     pub redelivered: Vec<HookDeliveryItem>,
-    /// Those that nobody asks for any more: that failed too often, or that GitHub has refused to deliver
-    /// again.
+    /// The deliveries that were given up: after too many failures, or since GitHub has rejected their redelivery.
     pub given_up: Vec<HookDeliveryItem>,
-    /// Those that failed within the last minute, or that are left for the next run since GitHub does not
-    /// answer.
+    /// The deliveries that failed within the last minute, or that are left for the next run since GitHub does not
+    /// respond.
     pub recent: usize,
-    /// Those that could not be asked for, and why. What GitHub refuses is not asked for again.
+    /// The deliveries whose redelivery request failed, with the reason. A request that GitHub rejects is not repeated.
     pub failed: Vec<(HookDeliveryItem, Error)>,
-    /// Whether there were more attempts than are looked at in one run. What was looked at is what
-    /// came last; older ones that failed are not found. The log warns of it where
-    /// [`run_every`](Reconciler::run_every) looks.
+    /// Whether there were more attempts than the limit of one run. A run checks the latest attempts; older failures are
+    /// not found. With [`run_every`](Reconciler::run_every), the log contains a warning.
     pub truncated: bool,
 }
 
-/// GitHub keeps deliveries, and delivers again, for three days.
+/// GitHub keeps deliveries, and redelivers them, for three days.
 const LOOKBACK: Duration = Duration::from_secs(3 * 24 * 60 * 60);
-/// A delivery that is answered late is in the list already.
+/// A delivery with a late response is already in the list.
 const SETTLE: Duration = Duration::from_secs(60);
-/// The clocks of two machines may differ by so much, and lists be late.
+/// The tolerance for the difference of two clocks, and for delayed lists.
 const OVERLAP: Duration = Duration::from_secs(600);
 const ATTEMPTS: usize = 5;
-/// After so many failures in a row that may pass, the rest waits for the next run.
+/// After this many retryable failures in a row, the rest waits for the next run.
 const FAILURES: u32 = 3;
 const MOST: usize = 10_000;
 const PER_PAGE: i64 = 100;
 
 impl Reconciler {
-    /// Of a GitHub App's webhook. The client has to call
-    /// [as the App](https://docs.github.com/en/rest/apps/webhooks): [`Client::as_app`].
+    /// Creates a reconciler for a GitHub App's webhook. The client has to call [as the
+    /// App](https://docs.github.com/en/rest/apps/webhooks): [`Client::as_app`].
     #[cfg(feature = "apps")]
     #[cfg_attr(docsrs, doc(cfg(feature = "apps")))]
     #[must_use]
@@ -148,7 +145,7 @@ impl Reconciler {
         )
     }
 
-    /// Of a repository's webhook, whose id each delivery has in `X-GitHub-Hook-ID`.
+    /// Creates a reconciler for a repository's webhook, whose id each delivery has in `X-GitHub-Hook-ID`.
     #[cfg(feature = "repos")]
     #[cfg_attr(docsrs, doc(cfg(feature = "repos")))]
     #[must_use]
@@ -173,7 +170,7 @@ impl Reconciler {
         )
     }
 
-    /// Of an organization's webhook, whose id each delivery has in `X-GitHub-Hook-ID`.
+    /// Creates a reconciler for an organization's webhook, whose id each delivery has in `X-GitHub-Hook-ID`.
     #[cfg(feature = "orgs")]
     #[cfg_attr(docsrs, doc(cfg(feature = "orgs")))]
     #[must_use]
@@ -213,32 +210,31 @@ impl Reconciler {
         }))
     }
 
-    /// How far back it looks at first: three days by default, and at most.
+    /// Sets how far back the first run checks: three days by default, and at most.
     #[must_use]
     pub fn lookback(self, time: Duration) -> Self {
         self.with(|inner| inner.lookback = time.min(LOOKBACK))
     }
 
-    /// How long a delivery is left alone after an attempt at it: a minute by default.
+    /// Sets how long a delivery is left alone after an attempt: a minute by default.
     #[must_use]
     pub fn settle(self, time: Duration) -> Self {
         self.with(|inner| inner.settle = time.min(LOOKBACK))
     }
 
-    /// How many attempts there are at a delivery before it is given up, GitHub's own included: 5 by
-    /// default, 2 at least.
+    /// Sets the number of attempts before a delivery is given up, including GitHub's own: 5 by default, 2 at least.
     #[must_use]
     pub fn attempts(self, attempts: usize) -> Self {
         self.with(|inner| inner.attempts = attempts)
     }
 
-    /// How many attempts at deliveries a run looks at: 10,000 by default, which are a hundred pages.
+    /// Sets how many attempts a run checks: 10,000 by default, which are a hundred pages.
     #[must_use]
     pub fn look_at_most(self, attempts: usize) -> Self {
         self.with(|inner| inner.most = attempts)
     }
 
-    /// Lets one process of those that share a store do it, each time that it is due.
+    /// Runs in only one of the processes that share a store, each time that it is due.
     #[must_use]
     pub fn alone_in(self, store: impl Store) -> Self {
         self.with(|inner| inner.alone = Some(Arc::new(store)))
@@ -247,18 +243,18 @@ impl Reconciler {
     fn with(mut self, set: impl FnOnce(&mut Inner)) -> Self {
         let inner = Arc::make_mut(&mut self.0);
         set(inner);
-        // It knows nothing of what others with other settings looked at.
+        // The state does not apply to other settings.
         inner.known = Arc::default();
         self
     }
 
-    /// Looks once, and asks for what failed.
+    /// Checks once, and requests redelivery of failed deliveries.
     ///
     /// # Errors
-    /// If the deliveries can not be listed: what was asked for until then is asked for. What can not be
-    /// delivered again is in the result.
+    /// If the deliveries cannot be listed: the requests sent until then remain in effect. Failed redelivery requests
+    /// are in the result.
     pub async fn run(&self) -> Result<Reconciliation> {
-        // A clock that is before 1970 looks at all there is.
+        // A clock that is before 1970 checks everything.
         let now = SystemTime::now().time().unwrap_or_default();
         let lookback = ago(now, self.0.lookback);
         let (since, asked) = {
@@ -290,7 +286,7 @@ impl Reconciler {
                 result.given_up.push(newest);
                 continue;
             }
-            // It is looked at again, with all attempts at it.
+            // It is checked again, with all of its attempts.
             next = next.map(|next| next.min(ago(seen.first, OVERLAP)));
             let recent = just_now || newest.delivered_at > ago(now, self.0.settle);
             if recent || failures >= FAILURES {
@@ -305,7 +301,7 @@ impl Reconciler {
                 }
                 Err(error) => {
                     warn!(delivery = guid, %error, "redelivery request failed");
-                    // What is wrong with this delivery stays; what else is wrong may pass.
+                    // An error of this delivery is permanent; any other error might be temporary.
                     match error.status().map(|status| status.as_u16()) {
                         Some(400 | 410 | 422) => {
                             still_asked.insert(guid, Asked::Refused);
@@ -322,8 +318,8 @@ impl Reconciler {
         Ok(result)
     }
 
-    /// Looks each time that so much time has passed, a second at least, and goes on whatever fails, which
-    /// the log tells. It ends when it is dropped.
+    /// Runs at this interval, a second at least, and continues after failures, which are logged. It ends when it is
+    /// dropped.
     pub async fn run_every(&self, interval: Duration) {
         let interval = interval.max(Duration::from_secs(1));
         let hook = self.0.hook.name.as_str();
@@ -349,19 +345,19 @@ impl Reconciler {
         }
     }
 
-    /// Whether it is this process that does it this time.
+    /// Returns whether this process runs this time.
     async fn is_mine(&self, interval: Duration) -> Result<bool> {
         let Some(store) = &self.0.alone else { return Ok(true) };
-        // An App has no other name than its identity, and GitHub is not in one place only.
+        // An App is identified only by its identity, and there are several GitHub servers.
         let client = &self.0.client;
         let whose = format!("{} {} {}", client.base_url(), client.identity(), self.0.hook.name);
         let key = format!("reconcile:{}", names::hex(&Sha256::digest(whose)[..16]));
-        // A little less, so that whoever has done it does it again.
+        // Slightly less, so that the process of the last run continues.
         let lasts = interval.mul_f64(0.9);
         store.claim(&key, Bytes::from(names::unique()), lasts).await
     }
 
-    /// Looks at the attempts since then, newest first, as GitHub lists them; says when the newest was.
+    /// Checks the attempts since then, newest first, as GitHub lists them; returns when the newest was.
     async fn look(
         &self,
         from: DateTime<Utc>,
@@ -369,7 +365,7 @@ impl Reconciler {
     ) -> Result<(BTreeMap<String, Seen>, Option<DateTime<Utc>>)> {
         let mut seen: BTreeMap<String, Seen> = BTreeMap::new();
         let mut newest = None;
-        // One attempt that does not decode must not keep the others from being delivered again.
+        // One attempt that does not decode must not prevent redelivery of the others.
         let items = (self.0.hook.list)(&self.0.client);
         let mut items = items.on_item_error(OnItemError::Skip);
         while let Some(item) = items.try_next().await? {
@@ -384,8 +380,8 @@ impl Reconciler {
             newest = newest.max(Some(item.delivered_at));
             seen.entry(item.guid.clone()).or_insert_with(|| Seen::new(&item)).add(item);
         }
-        // Of one whose first attempt is too long ago to be seen, it is not known how many there were,
-        // nor whether one of them succeeded.
+        // If the first attempt is outside the checked period, neither the number of attempts nor their outcome is
+        // known.
         seen.retain(|_, seen| seen.has_first);
         result.deliveries = seen.len();
         Ok((seen, newest))
@@ -396,10 +392,10 @@ impl Reconciler {
     }
 }
 
-/// What is known of a delivery from the attempts at it.
+/// The known attempts of one delivery.
 struct Seen {
     attempts: usize,
-    /// GitHub's own attempt is among them, which is no redelivery.
+    /// GitHub's own attempt is among them, which is not a redelivery.
     has_first: bool,
     succeeded: bool,
     first: DateTime<Utc>,
@@ -424,14 +420,14 @@ impl Seen {
 }
 
 fn ago(time: DateTime<Utc>, ago: Duration) -> DateTime<Utc> {
-    // No bound here is longer than three days.
+    // No period here is longer than three days.
     chrono::TimeDelta::from_std(ago)
         .ok()
         .and_then(|ago| time.checked_sub_signed(ago))
         .unwrap_or(time)
 }
 
-/// Other calls go first.
+/// Other calls take precedence.
 fn later(request: crate::Request) -> crate::Request {
     request.priority(Priority::Background)
 }

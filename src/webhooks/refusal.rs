@@ -1,4 +1,4 @@
-//! Why a request is not taken as a delivery.
+//! Reasons for rejecting a request as a delivery.
 
 use std::fmt;
 
@@ -7,48 +7,48 @@ use http::StatusCode;
 use super::envelope::EnvelopeError;
 use super::verify::SignatureError;
 
-/// Why a request is not taken as a delivery.
+/// Why a request was rejected as a delivery.
 ///
-/// It is for the operator. The sender is told the [`status`](Self::status) and, once the signature
-/// is right, the reason; whoever can not sign learns nothing but `401 Unauthorized`.
+/// It is for the operator. The sender receives the [`status`](Self::status) and, if the signature is valid, the reason;
+/// a sender without the secret receives only `401 Unauthorized`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
     /// It is not signed with a known secret: 401.
     Signature(SignatureError),
-    /// It is no envelope that is signed with a known secret and in time: 401.
+    /// It is not an envelope with a known secret and a recent timestamp: 401.
     Envelope(EnvelopeError),
-    /// It is no `POST`: 405.
+    /// It is not a `POST`: 405.
     Method,
     /// It is neither JSON nor a form: 415.
     MediaType,
-    /// Its body is compressed, or encoded in another way (`Content-Encoding`): 415. GitHub encodes nothing.
+    /// Its body is compressed, or encoded in another way (`Content-Encoding`): 415. GitHub does not encode bodies.
     ContentEncoding,
     /// It is a form without a `payload`, or with several: 400.
     Form,
     /// Its payload is not valid JSON, or has more than 127 levels: 400.
     Json,
-    /// This header is missing, is there twice or is no text: 400.
+    /// This header is missing, occurs twice or is not text: 400.
     Header(&'static str),
     /// Its body is larger than the limit: 413.
     TooLarge,
-    /// Its body did not come in time: 408.
+    /// Its body did not arrive in time: 408.
     TooSlow,
-    /// Its body broke off: 400.
+    /// Its body is incomplete: 400.
     Broken,
-    /// There is no room for it at the moment, or the receiver ends: 503. GitHub notes a failure, and
-    /// the delivery can be delivered again.
+    /// There is no capacity at the moment, or the receiver is shutting down: 503. GitHub records a failure, and the
+    /// delivery can be redelivered.
     Busy,
-    /// The store or the journal does not answer: 503.
+    /// The store or the journal is unavailable: 503.
     Store,
-    /// It is being handled, maybe by another process, and whether that succeeds is not known yet: 503.
+    /// It is being handled, possibly by another process, and the outcome is not known yet: 503.
     InProgress,
-    /// It was not handled, by a receiver that says so at once: 500.
+    /// It was not handled, by a receiver that responds after handling: 500.
     Failed,
 }
 
 impl Refusal {
-    /// What the sender is answered.
+    /// Returns the status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
@@ -63,7 +63,7 @@ impl Refusal {
         }
     }
 
-    /// What the sender is told.
+    /// Returns the body of the response.
     pub(super) fn told(&self) -> &'static str {
         match self {
             Self::Signature(_) | Self::Envelope(_) => "unauthorized\n",

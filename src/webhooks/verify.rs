@@ -1,4 +1,4 @@
-//! Whether a delivery was signed with a known secret.
+//! Verification of signatures with the known secrets.
 
 use std::fmt;
 
@@ -10,62 +10,60 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::names::hex;
 use crate::sanitize;
 
-/// The header that carries the signature. `X-Hub-Signature`, of SHA-1, is not looked at.
+/// The header with the signature. `X-Hub-Signature`, of SHA-1, is ignored.
 pub(super) const SIGNATURE: &str = "x-hub-signature-256";
 const PREFIX: &str = "sha256=";
 /// Bytes of an HMAC-SHA256.
 const LENGTH: usize = 32;
 
-/// Verifies the [signatures](https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries)
-/// of deliveries: HMAC-SHA256 over the body as it came, compared in constant time.
+/// Verifies the [signatures](https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries) of
+/// deliveries: HMAC-SHA256 over the unchanged body, compared in constant time.
 ///
-/// It may have several secrets, so that one can be replaced without losing a delivery: add the new
-/// one here, set it at GitHub, and remove the old one when
-/// [`Verified::secret`] says that it is not used any longer.
+/// It can contain several secrets, so that one can be rotated without losing a delivery: add the new one here, set it
+/// at GitHub, and remove the old one when [`Verified::secret`] shows that it is no longer used.
 #[derive(Clone)]
 pub struct Verifier {
     first: Key,
     others: Vec<Key>,
 }
 
-/// A signature that is right: [`Verifier::verify`].
+/// A valid signature: [`Verifier::verify`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Verified {
-    /// Which secret it was made with, in the order in which they were given, from 0.
+    /// The index of its secret, in the order in which they were added, from 0.
     pub secret: usize,
 }
 
-/// Why a delivery is not taken for GitHub's.
+/// Why a signature was rejected.
 ///
-/// It is for the operator. Who sent the delivery should be told no more than `401 Unauthorized`.
+/// It is for the operator. The sender of the delivery should receive no more than `401 Unauthorized`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SignatureError {
-    /// There is no `X-Hub-Signature-256`: the webhook has no secret, or it is not GitHub that sends.
+    /// There is no `X-Hub-Signature-256`: the webhook has no secret, or the sender is not GitHub.
     Missing,
-    /// There are several.
+    /// There are several signatures.
     Duplicate,
     /// It is not `sha256=` and 64 hexadecimal digits in lower case.
     Malformed,
-    /// It fits none of the secrets, or the body is not the one that was signed.
+    /// It matches none of the secrets, or the body was changed.
     Mismatch,
 }
 
 impl Verifier {
-    /// With this secret.
+    /// Creates a verifier with this secret.
     ///
     /// # Errors
-    /// If it is empty: everybody could sign.
+    /// If it is empty: then any sender could sign.
     pub fn new(secret: impl Into<SecretString>) -> Result<Self> {
         Ok(Self { first: key(&secret.into())?, others: Vec::new() })
     }
 
-    /// With the secret in this environment variable; what surrounds it as white space is not a part
-    /// of it.
+    /// Creates a verifier with the secret in this environment variable, without white space around it.
     ///
     /// # Errors
-    /// If it is not set, empty or no Unicode.
+    /// If it is not set, empty or not Unicode.
     pub fn from_env(variable: &str) -> Result<Self> {
         let secret = std::env::var(variable).map_err(|_| {
             Error::new(
@@ -77,7 +75,7 @@ impl Verifier {
         Self::new(secret.trim().to_owned())
     }
 
-    /// With one more secret.
+    /// Adds a secret.
     ///
     /// # Errors
     /// If it is empty.
@@ -86,7 +84,7 @@ impl Verifier {
         Ok(self)
     }
 
-    /// Verifies a delivery by its headers and its body, byte for byte as it came.
+    /// Verifies a delivery by its headers and its body, byte for byte as it arrived.
     ///
     /// # Errors
     /// If it is not signed, or not with one of the secrets.
@@ -94,16 +92,16 @@ impl Verifier {
         self.matching(&signature(headers)?, body)
     }
 
-    /// Whether there is a signature at all, before the body is there.
+    /// Checks whether there is a signature at all, before the body arrives.
     ///
     /// # Errors
-    /// If there is none, there are several or it is none: all but
+    /// If there is none, there are several or it is malformed: all errors except
     /// [`Mismatch`](SignatureError::Mismatch).
     pub fn check(&self, headers: &HeaderMap) -> Result<(), SignatureError> {
         signature(headers).map(drop)
     }
 
-    /// Verifies the value of `X-Hub-Signature-256` where headers are at hand in another form.
+    /// Verifies the value of `X-Hub-Signature-256`, for headers in another representation.
     ///
     /// # Errors
     /// As for [`verify`](Self::verify).
@@ -116,7 +114,7 @@ impl Verifier {
         self.matching(&signature, body)
     }
 
-    /// What the first secret makes of these bytes.
+    /// Returns the HMAC of these bytes with the first secret.
     pub(super) fn first_signature(&self, bytes: &[u8]) -> hmac::Tag {
         hmac::sign(&self.first, bytes)
     }
@@ -128,12 +126,12 @@ impl Verifier {
         secrets.map(|secret| hmac::sign(secret, purpose)).collect()
     }
 
-    /// How many secrets there are.
+    /// Returns the number of secrets.
     pub(super) fn secrets(&self) -> usize {
         1 + self.others.len()
     }
 
-    /// Which secret makes this signature of these bytes.
+    /// Returns the index of the secret that makes this signature of these bytes.
     pub(super) fn matching(
         &self,
         signature: &[u8; LENGTH],
@@ -145,8 +143,8 @@ impl Verifier {
     }
 }
 
-/// The signature of a body, as GitHub's header has it: for tests, and for gateways that send
-/// deliveries on.
+/// Returns the signature of a body in the format of GitHub's header: for tests, and for gateways that forward
+/// deliveries.
 ///
 /// # Errors
 /// If the secret is empty.
@@ -165,7 +163,7 @@ fn key(secret: &SecretString) -> Result<Key> {
     Ok(Key::new(HMAC_SHA256, secret.as_bytes()))
 }
 
-/// The one signature among the headers.
+/// Returns the only signature among the headers.
 fn signature(headers: &HeaderMap) -> Result<[u8; LENGTH], SignatureError> {
     let mut values = headers.get_all(SIGNATURE).iter();
     let signature = values.next().ok_or(SignatureError::Missing)?;
@@ -275,7 +273,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(SIGNATURE, HeaderValue::from_bytes(b"sha256=\xff").unwrap());
         assert_eq!(verifier().verify(&headers, BODY), Err(Malformed));
-        // Of SHA-1, nothing is looked at.
+        // SHA-1 is ignored.
         let mut headers = HeaderMap::new();
         headers.insert("x-hub-signature", HeaderValue::from_static("sha1=00"));
         assert_eq!(verifier().verify(&headers, BODY), Err(Missing));

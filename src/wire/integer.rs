@@ -1,16 +1,16 @@
-//! Integers that are read: as JSON writes them, and as a number without a fraction.
+//! Deserialization of integers: in JSON notation, and as a number without a fraction.
 //!
-//! GitHub's description says `number` of many ids and counts. A number such as `1.0` or `1e3` is the
-//! same integer to JSON, which does not tell the two types apart.
+//! GitHub's description declares many ids and counts as `number`. In JSON, a number such as `1.0` or `1e3` is
+//! the same integer, since JSON does not distinguish the two types.
 
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Unexpected, Visitor};
 
-/// What a property that is an integer is read into.
+/// The target type of an integer property.
 pub(crate) trait Integer: Sized {
-    /// Takes the integer, or `null`; says what is expected instead of the latter.
+    /// Converts the integer, or `null`; returns the expected type if `null` is not allowed.
     fn of(integer: Option<i64>) -> Result<Self, &'static str>;
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn read_integer<'de, T: Integer, A: MapAccess<'de>>(
     Ok(())
 }
 
-/// Reads a list of integers, of which `null` is an empty one. An item that is `null` is no item.
+/// Reads a list of integers, where `null` is an empty one. A `null` item is left out.
 pub(crate) fn read_integers<'de, A: MapAccess<'de>>(
     from: &mut A,
     to: &mut Vec<i64>,
@@ -78,7 +78,7 @@ impl Visitor<'_> for WholeVisitor {
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
-        // From 2^53 on a number of this type stands for several integers.
+        // From 2^53 on, a number of this type stands for several integers.
         const EXACT: f64 = 9_007_199_254_740_992.0;
         if number.fract() == 0.0 && number.abs() < EXACT {
             #[allow(clippy::cast_possible_truncation, reason = "it has no fraction and fits")]

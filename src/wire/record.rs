@@ -8,9 +8,9 @@ use serde::{
     ser::{SerializeMap, Serializer},
 };
 
-/// A record that can be written.
+/// A record that can be serialized.
 pub(crate) trait Fields {
-    /// Writes the properties, in the document's order.
+    /// Writes the properties, in the description's order.
     fn write<M: SerializeMap>(&self, to: &mut M) -> Result<(), M::Error>;
 
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
@@ -20,11 +20,11 @@ pub(crate) trait Fields {
     }
 }
 
-/// A record that can be read.
+/// A record that can be deserialized.
 pub(crate) trait Record: Default {
-    /// The properties' names, in the document's order.
+    /// The properties' names, in the description's order.
     const FIELDS: &'static [&'static str];
-    /// The places in [`Self::FIELDS`] of properties that must be there.
+    /// The indices in [`Self::FIELDS`] of required properties.
     const REQUIRED: &'static [u16];
 
     /// Reads the value of one property.
@@ -37,11 +37,11 @@ pub(crate) trait Record: Default {
         from: &mut A,
     ) -> Result<(), A::Error>;
 
-    /// Called when all properties were read.
+    /// Completes the record after all properties were read.
     fn complete(&mut self) {}
 }
 
-/// The most properties that a record may have; the build checks it.
+/// Maximum number of properties of a record; the build checks it.
 pub(crate) const MAX_FIELDS: usize = 256;
 
 /// Reads a record.
@@ -94,14 +94,14 @@ impl<'de, R: Record> Visitor<'de> for RecordVisitor<R> {
     }
 }
 
-/// Where a property goes.
+/// The field of a property.
 enum Place {
     Field(usize),
     Rest(String),
 }
 
-/// Finds a property by its name. GitHub sends properties in the document's
-/// order, so the one after the last is nearly always right.
+/// Finds a property by its name. GitHub sends properties in the description's order, so the one after the
+/// last is nearly always correct.
 struct Key {
     fields: &'static [&'static str],
     expected: usize,
@@ -134,16 +134,16 @@ impl Visitor<'_> for Key {
     }
 }
 
-/// Where a name is among many. Some schemas of webhooks have their properties in the order of the
-/// alphabet, which is not the one that GitHub sends them in, so that this counts.
+/// Finds a name among many. Some webhook schemas have their properties in alphabetical order, which differs
+/// from the order that GitHub sends, so this affects performance.
 fn place(fields: &[&str], name: &str) -> Option<usize> {
-    // Names that are equally long and end alike are few; most begin alike.
+    // Few names have the same length and the same end; most have the same beginning.
     let end = |text: &str| text.as_bytes().last().copied();
     let (length, last) = (name.len(), end(name));
     fields.iter().position(|field| field.len() == length && end(field) == last && *field == name)
 }
 
-/// Reads the value of a property as it is.
+/// Reads the value of a property without conversion.
 #[inline]
 pub(crate) fn value<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
     from: &mut A,
@@ -153,7 +153,7 @@ pub(crate) fn value<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
     Ok(())
 }
 
-/// Reads a map, of which `null` is an empty one; or a list whose items may be `null`.
+/// Reads a map, where `null` is an empty one; or a list whose items can be `null`.
 #[inline]
 pub(crate) fn map<'de, T: Deserialize<'de> + Default, A: MapAccess<'de>>(
     from: &mut A,
@@ -163,7 +163,7 @@ pub(crate) fn map<'de, T: Deserialize<'de> + Default, A: MapAccess<'de>>(
     Ok(())
 }
 
-/// Reads a list, of which `null` is an empty one. An item that is `null` is no item.
+/// Reads a list, where `null` is an empty one. A `null` item is left out.
 #[inline]
 pub(crate) fn list<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
     from: &mut A,
@@ -221,7 +221,7 @@ pub(crate) fn entry<T: Serialize, M: SerializeMap>(
     to.serialize_entry(name, value)
 }
 
-/// Writes a property unless it is left out.
+/// Writes a property unless it is unset.
 #[inline]
 pub(crate) fn optional<T: Serialize, M: SerializeMap>(
     to: &mut M,

@@ -6,15 +6,15 @@ use serde::de::{self, Deserializer, Visitor};
 
 use crate::sanitize;
 
-/// An enum whose values are strings that the document names.
+/// An enum whose values are strings that the description names.
 pub(crate) trait NamedStrings: Clone + 'static {
-    /// The values that the document names.
+    /// The values that the description names.
     const KNOWN: &'static [Self];
 
-    /// The value as it is written in JSON.
+    /// Returns the value in JSON notation.
     fn text(&self) -> &str;
 
-    /// What stands for a string that the document does not name, if anything may.
+    /// Returns the variant for a string that the description does not name, if there is one.
     fn unknown(_text: &str) -> Option<Self> {
         None
     }
@@ -28,12 +28,12 @@ pub(crate) trait NamedStrings: Clone + 'static {
 /// Maximum length of a value in a message, in characters.
 const MAX_VALUE_CHARS: usize = 200;
 
-/// The value of this name.
+/// Finds the value with this name.
 pub(crate) fn named<T: NamedStrings>(text: &str) -> Option<T> {
     T::KNOWN.iter().find(|known| known.text() == text).cloned()
 }
 
-/// Says which values there are.
+/// Lists the values.
 #[cold]
 pub(crate) fn unknown_value<T: NamedStrings>(text: &str) -> UnknownValue {
     let known: Vec<&str> = T::KNOWN.iter().map(NamedStrings::text).collect();
@@ -55,10 +55,10 @@ impl<T: NamedStrings> Visitor<'_> for Strings<T> {
     }
 }
 
-/// A string that is not one of the values which GitHub's document allows.
+/// A string that is not one of the values that GitHub's description allows.
 ///
-/// Its message names the values that are. A value that the document does not name is sent by the
-/// variant `Other` of its enum, such as `ReposCreateInOrgBodyVisibility::Other("internal".into())`.
+/// Its message names the allowed values. To send a value that the description does not name, use the variant
+/// `Other` of its enum, such as `ReposCreateInOrgBodyVisibility::Other("internal".into())`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownValue {
     message: String,

@@ -1,4 +1,4 @@
-//! The rules of reading, on types as the generator writes them.
+//! The decoding rules, on types as codegen writes them.
 
 #![allow(unreachable_pub, reason = "the macros write what is public in generated code")]
 
@@ -212,7 +212,7 @@ fn an_item_of_a_list_that_is_null_is_left_out() {
 }
 
 #[test]
-fn an_empty_body_is_nothing_where_nothing_is_allowed_and_no_raw_union() {
+fn an_empty_body_decodes_to_none_only_if_the_type_allows_it() {
     assert_eq!(Option::<Label>::deserialize(wire::EmptyBody).unwrap().map(|label| label.id), None);
     assert_eq!(Value::deserialize(wire::EmptyBody).unwrap(), Value::Null);
     <()>::deserialize(wire::EmptyBody).unwrap();
@@ -277,7 +277,7 @@ fn a_constant_decides_the_variant() {
         (json!({ "id": 1, "kind": "label", "note": "of the other" }), "Label"),
         (json!({ "kind": "loose" }), "Loose"),
         (json!({ "id": 1, "kind": "looser", "name": "of the other" }), "Loose"),
-        // What the constant says does not decode as such: it is nothing else for that.
+        // The value of the constant's variant does not decode, so the value is no other record.
         (json!({ "kind": "label" }), "Map"),
         (json!({ "kind": "loose", "note": 7 }), "Map"),
         // Nothing has this constant, so that it is of a variant that has none.
@@ -289,7 +289,7 @@ fn a_constant_decides_the_variant() {
 }
 
 #[test]
-fn without_a_constant_a_record_needs_what_it_requires() {
+fn a_variant_without_a_constant_needs_its_required_fields() {
     for (value, expected) in [
         (json!({ "id": 1, "name": "bug" }), "Label"),
         (json!({ "id": 1 }), "Label"),
@@ -318,7 +318,7 @@ fn another_property_decides_wherever_it_stands() {
         (json!({ "type": "LabelEvent", "payload": payload }), "Label"),
         (json!({ "payload": payload, "type": "LabelEvent" }), "Label"),
         (json!({ "payload": payload }), "Label"),
-        // It does not fit what the other property says, or nothing has that constant.
+        // It does not fit the value of the other property, or no variant has that constant.
         (json!({ "type": "TextEvent", "payload": payload }), "Other"),
         (json!({ "type": "NewEvent", "payload": payload }), "Other"),
         (json!({ "type": "TextEvent", "payload": "text" }), "String"),
@@ -343,7 +343,7 @@ fn a_value_that_the_document_does_not_name_is_sent_by_name_only() {
 }
 
 #[test]
-fn a_union_that_nothing_fits_keeps_the_json() {
+fn a_union_without_a_matching_variant_keeps_the_json() {
     let original = json!([{ "id": "not a number" }]);
     let other: Owner = read(original.clone());
     assert!(matches!(other, Owner::Other(_)));

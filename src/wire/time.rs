@@ -1,16 +1,16 @@
-//! Times that are read: as RFC 3339 writes them, and as GitHub does at times.
+//! Deserialization of times: in RFC 3339 notation, and in the other notations of GitHub.
 //!
-//! Some webhooks send seconds since 1970 where the document, and GitHub's other answers, have a date
-//! and a time (`installation.created_at`), some a date and a time without `T` and `Z`.
+//! Some webhooks send seconds since 1970 where the description, and GitHub's other responses, have a date and
+//! a time (`installation.created_at`). Some send a date and a time without `T` and `Z`.
 
 use std::fmt;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Unexpected, Visitor};
 
-/// What a property that is a time is read into.
+/// The target type of a time property.
 pub(crate) trait Time: Sized {
-    /// Takes the time, or `null`; says what is wrong with the latter.
+    /// Converts the time, or `null`; returns the expected type if `null` is not allowed.
     fn of(time: Option<DateTime<Utc>>) -> Result<Self, &'static str>;
 }
 
@@ -80,7 +80,7 @@ impl Visitor<'_> for Seed {
     }
 }
 
-/// `2011-01-26T19:01:12Z`, which nearly all are, and which takes no parser.
+/// `2011-01-26T19:01:12Z`, the notation of nearly all times, which needs no parser.
 fn usual(text: &str) -> Option<DateTime<Utc>> {
     let bytes: &[u8; 20] = text.as_bytes().try_into().ok()?;
     let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'Z')];
@@ -155,7 +155,7 @@ mod tests {
         #[test]
         fn the_short_way_and_the_long_one_agree(text in "[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9]Z") {
             let long = DateTime::parse_from_rfc3339(&text).ok().map(|time| time.to_utc());
-            // A leap second has a way of its own.
+            // A leap second is handled separately.
             match usual(&text) {
                 Some(time) => prop_assert_eq!(Some(time), long),
                 None => prop_assert!(long.is_none() || text.ends_with(":60Z")),

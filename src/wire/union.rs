@@ -1,15 +1,15 @@
-//! Unions: one of several types, of which JSON does not say which.
+//! Unions: one of several types, where JSON does not name the type.
 //!
-//! The choice depends on what a value means, never on how many properties it has:
+//! The choice depends on the meaning of a value, never on the number of its properties:
 //!
-//! 1. If a property has constant values that tell the variants apart (`event`, `type`, …), its value
-//!    decides. A value that no variant has leaves the variants without a constant there.
-//! 2. Otherwise, a record is chosen only if all properties that it requires are present. Of several,
-//!    the one that names most of the properties which any variant names is chosen, then the one that
-//!    requires most, then the first.
-//! 3. A record that requires nothing, and then a map, is the last resort before raw JSON.
+//! 1. If a property has constant values that distinguish the variants (`event`, `type`, …), its value
+//!    decides. With a value that no variant has, only the variants without a constant there remain.
+//! 2. Otherwise, a record is chosen only if all its required properties are present. Of several, the one that
+//!    names most of the properties which any variant names is chosen, then the one with the most required
+//!    properties, then the first.
+//! 3. A record without required properties, and then a map, is the last resort before raw JSON.
 //!
-//! Properties that no variant names have no part in the choice. The chosen record keeps them.
+//! Properties that no variant names do not affect the choice. The chosen record keeps them.
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -20,18 +20,18 @@ use serde_json::Value;
 
 use super::NamedStrings;
 
-/// A union that is read from a response.
+/// A union in responses.
 pub(crate) trait Union: Sized + 'static {
-    /// The values that each variant fits, in the order of the description.
+    /// The shape of each variant, in the order of the description.
     const SHAPES: &'static [Shape];
 
     /// Reads each variant, in the same order; `None` if the value does not fit.
     const READERS: &'static [fn(&Value) -> Option<Self>];
 
-    /// The variant for a value that none of the others fits.
+    /// The variant for a value that does not fit any of the others.
     fn raw(value: Value) -> Self;
 
-    /// The variant that fits a value, if one does.
+    /// The variant that fits a value, if there is one.
     fn choose(value: &Value) -> Option<Self> {
         let mut places = ranked(value, Self::SHAPES).into_iter();
         places.find_map(|place| Self::READERS.get(place)?(value))
@@ -43,7 +43,7 @@ pub(crate) trait Union: Sized + 'static {
     }
 }
 
-/// By this name, [`EmptyBody`](super::EmptyBody) knows a union, which is no `null`.
+/// [`EmptyBody`](super::EmptyBody) recognizes a union by this name, since it does not accept `null`.
 pub(super) const UNION: &str = "octowire::Union";
 
 /// Reads any value.
@@ -60,7 +60,7 @@ impl<'de> Visitor<'de> for AnyValue {
         Value::deserialize(from)
     }
 
-    // Of deserializers that do not know newtypes.
+    // Deserializers without newtype support.
 
     fn visit_unit<E: Error>(self) -> Result<Value, E> {
         Ok(Value::Null)
@@ -95,14 +95,14 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 }
 
-/// The values that a variant fits.
+/// The shape of the values that a variant fits.
 pub(crate) enum Shape {
     Record {
         /// The properties that it names.
         fields: &'static [&'static str],
-        /// The places in `fields` of the properties that the description requires.
+        /// The indices in `fields` of the required properties.
         required: &'static [u16],
-        /// The properties with constant values that tell the variants apart.
+        /// The properties with constant values that distinguish the variants.
         constants: &'static [(&'static str, &'static [&'static str])],
     },
     /// Another union.
@@ -116,24 +116,24 @@ pub(crate) enum Shape {
     Anything,
 }
 
-/// How sure it is that a value is of a variant: the smallest is the best.
+/// The certainty that a value belongs to a variant: the smallest is the best.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Confidence {
-    /// A constant says so, or it is the only JSON type that fits.
+    /// A constant decides, or it is the only JSON type that fits.
     Certain,
     /// All required properties are present.
     Complete,
-    /// Some of its properties are present, and it requires none.
+    /// Some of its properties are present, and none is required.
     Loose,
-    /// It takes any value of this JSON type.
+    /// It accepts any value of this JSON type.
     Free,
 }
 
-/// How well a variant fits, the smaller the better: how sure it is, how many of the value's properties
-/// it names, and how many it requires.
+/// The rank of a variant, the smaller the better: its certainty, the number of the value's properties that it
+/// names, and the number that it requires.
 type Rank = (Confidence, Reverse<usize>, Reverse<usize>);
 
-/// The variants that may fit a value, the best first.
+/// The candidate variants, the best first.
 fn ranked(value: &Value, shapes: &[Shape]) -> Vec<usize> {
     let constants = Constants::of(value, shapes);
     let mut fitting: Vec<(Rank, usize)> = Vec::new();
@@ -148,7 +148,7 @@ fn ranked(value: &Value, shapes: &[Shape]) -> Vec<usize> {
                 let coverage = fields.iter().filter(has).count();
                 let confidence = match decision {
                     Some(false) => continue,
-                    // Reading it asks for what it cannot do without.
+                    // Deserializing it requires its required properties.
                     Some(true) => Confidence::Certain,
                     None if !is_complete => continue,
                     None if !required.is_empty() => Confidence::Complete,
@@ -176,7 +176,7 @@ fn ranked(value: &Value, shapes: &[Shape]) -> Vec<usize> {
     fitting.into_iter().map(|(_, index)| index).collect()
 }
 
-/// The properties of a value that have constant values in some variant: name and value.
+/// The properties of a value with constant values in some variant: name and value.
 struct Constants<'a>(Vec<(&'static str, &'a str, bool)>);
 
 impl<'a> Constants<'a> {
@@ -193,7 +193,7 @@ impl<'a> Constants<'a> {
         Self(given)
     }
 
-    /// Whether the value is of the variant with these constants; `None` if nothing says so.
+    /// Returns whether the value belongs to the variant with these constants; `None` if no constant decides.
     fn decide(&self, own: &[(&str, &[&str])]) -> Option<bool> {
         let mut decision = None;
         for (name, value, is_known) in &self.0 {
@@ -209,14 +209,14 @@ impl<'a> Constants<'a> {
     }
 }
 
-/// Whether a value is one of these constants. Some events are written with `-` by one part of GitHub
-/// and with `_` by another: `line-commented`.
+/// Returns whether a value is one of these constants. Parts of GitHub write some events with `-` and others
+/// with `_`: `line-commented`.
 fn is_one_of(value: &str, constants: &[&str]) -> bool {
     let bare = |byte: u8| if byte == b'-' { b'_' } else { byte };
     constants.iter().any(|constant| value.bytes().map(bare).eq(constant.bytes().map(bare)))
 }
 
-/// Whether the number is the same as an `f64`.
+/// Returns whether the number is the same as an `f64`.
 fn is_exact(number: &serde_json::Number) -> bool {
     #[allow(clippy::cast_precision_loss, reason = "this is what is looked at")]
     #[allow(clippy::cast_possible_truncation, reason = "`as` saturates")]
@@ -237,17 +237,16 @@ impl Shape {
     }
 }
 
-/// A property that holds a union, which another property of the same record decides: the `payload`
-/// of an event by its `type`.
+/// A property with a union, whose variant another property of the same record decides: the `payload` of an
+/// event by its `type`.
 ///
 /// It is read as raw JSON first, since the other property may follow it.
 pub(crate) trait Decided: Sized {
     /// The value before the variant is chosen.
     fn undecided(value: Value) -> Self;
 
-    /// Chooses the variant. `variants` has its place in [`Union::READERS`] for each constant; a value
-    /// of a constant that it does not have stays raw. Without a constant, the value's own
-    /// properties decide.
+    /// Chooses the variant. `variants` has its index in [`Union::READERS`] for each constant; a value of an
+    /// unknown constant stays raw. Without a constant, the value's own properties decide.
     fn decide(&mut self, constant: Option<&str>, variants: &[(&str, usize)]);
 }
 

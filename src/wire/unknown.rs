@@ -9,11 +9,10 @@ use serde_json::Value;
 
 use super::union::UNION;
 
-/// A type that GitHub's responses are read into, and that keeps what the OpenAPI description does not
-/// name.
+/// A response type that keeps properties that the OpenAPI description does not name.
 ///
-/// GitHub adds properties to responses before it describes them, and Enterprise Server has some of
-/// its own. They are kept as they were sent, and are there when the type is serialized.
+/// GitHub adds properties to responses before it describes them, and Enterprise Server has its own. They are
+/// kept as they were sent, and are written when the type is serialized.
 ///
 /// ```
 /// use octowire::UnknownProperties;
@@ -32,12 +31,12 @@ use super::union::UNION;
 /// # }
 /// ```
 pub trait UnknownProperties {
-    /// The properties that the OpenAPI description does not name, by name. They are as many as the
-    /// response had, which [`max_body_bytes`](crate::ClientBuilder::max_body_bytes) bounds.
+    /// Returns the properties that the OpenAPI description does not name, by name. Their number is bounded by
+    /// the size of the response, [`max_body_bytes`](crate::ClientBuilder::max_body_bytes).
     fn unknown_properties(&self) -> &BTreeMap<String, Value>;
 }
 
-/// What a record keeps of them: nothing, most of the time, which is why it is one pointer.
+/// The unknown properties of a record: usually none, so it is one pointer.
 #[derive(Clone, Default)]
 #[allow(clippy::box_collection, reason = "a map is three times as large as a box, in every record")]
 pub(crate) struct Unknown(Option<Box<BTreeMap<String, Value>>>);
@@ -72,8 +71,8 @@ impl fmt::Debug for Unknown {
     }
 }
 
-/// A body without a byte. It is read as `null` where a type allows for that: an `Option`, `()` or a
-/// [`Value`]; but not by a [`Union`](super::union::Union), which would take it for a raw value.
+/// An empty body. It deserializes as `null` for types that allow it: an `Option`, `()` or a [`Value`]. It
+/// does not for a [`Union`](super::union::Union), which would keep it as a raw value.
 pub(crate) struct EmptyBody;
 
 impl<'de> Deserializer<'de> for EmptyBody {

@@ -1,4 +1,4 @@
-//! What a client does in a program whose reqwest has decoders and cookies.
+//! A client in a program that enables the decoders and cookies of reqwest.
 #![cfg(test)]
 
 use std::convert::Infallible;
@@ -100,7 +100,7 @@ fn client(url: &str, http: Option<reqwest::ClientBuilder>) -> Client {
 }
 
 #[tokio::test]
-async fn each_http_client_is_sent_what_it_can_decompress() {
+async fn each_http_client_requests_an_encoding_that_it_decodes() {
     let given = reqwest::Client::builder;
     // Here, reqwest knows brotli alone, so that this library decompresses gzip for all of them.
     for http in [None, Some(given()), Some(given().no_brotli())] {
@@ -164,7 +164,7 @@ fn wanting_a_cookie(headers: &HeaderMap) -> Response<Body> {
 }
 
 #[tokio::test]
-async fn a_gateway_that_wants_its_cookie_gets_it_from_an_http_client_with_a_cookie_store() {
+async fn a_gateway_cookie_is_returned_by_an_http_client_with_a_cookie_store() {
     let (url, log) = serve(wanting_a_cookie).await;
     let with_cookies = client(&url, Some(reqwest::Client::builder().cookie_store(true)));
     for call in 0..3 {

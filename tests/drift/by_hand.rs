@@ -1,5 +1,5 @@
-//! What is found between editions that GitHub has published, against what they say when one reads
-//! them: every assertion here was looked up in the documents.
+//! Changes found between published versions of the description, compared with a manual reading of
+//! them: every assertion here was looked up in the descriptions.
 //!
 //! `OCTOWIRE_VERSIONS` names a folder that has `@octokit/openapi` once for each version, such as
 //! `23.0.2/generated/api.github.com.json`. Without it, these tests are skipped.

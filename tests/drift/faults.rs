@@ -1,4 +1,4 @@
-//! Every fault that is put into a document comes out as what it is, and nothing else comes out.
+//! Each change made to a description is reported as its kind, and nothing else is reported.
 
 #[path = "faults/operations.rs"]
 mod operations;
@@ -24,9 +24,9 @@ use octowire_refresh::drift::{Kind, Report, compare, slice};
 use serde_json::{Value, json};
 use small::*;
 
-/// What is expected of one change.
+/// The expected report of one change.
 type Expected = (Kind, Severity, Bump, Direction);
-/// A name, what is done to the document, and all that comes out.
+/// A name, the edit of the description, and the expected changes.
 type Row = (&'static str, fn(&mut Value), &'static [Expected]);
 
 const NONE: Bump = Bump::None;
@@ -52,7 +52,7 @@ fn rows() -> impl Iterator<Item = &'static Row> {
 }
 
 #[test]
-fn every_fault_is_found_and_nothing_else() {
+fn exactly_the_expected_changes_are_found() {
     let old = small();
     let mut wrong = Vec::new();
     for (name, edit, expected) in rows() {
@@ -69,7 +69,7 @@ fn every_fault_is_found_and_nothing_else() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What a change is the other way round.
+/// The kind of the reverse change.
 fn reversed(kind: Kind) -> Kind {
     const PAIRS: &[(Kind, Kind)] = &[
         (Kind::OperationAdded, Kind::OperationRemoved),
@@ -114,7 +114,7 @@ fn regardless(kind: Kind) -> Kind {
 }
 
 #[test]
-fn the_other_way_round_every_addition_is_a_removal() {
+fn in_reverse_every_addition_is_a_removal() {
     let old = small();
     for (name, edit, _) in rows() {
         let mut new = old.clone();
@@ -181,7 +181,7 @@ fn a_change_of_a_component_is_one_change_for_each_direction() {
 }
 
 #[test]
-fn a_component_that_may_be_null_concerns_only_those_who_did_not_expect_it() {
+fn a_nullable_component_affects_only_uses_that_did_not_allow_null() {
     // `team` is one of two variants, which are read as before; `label` is an element.
     for (component, expected) in [("team", false), ("label", true)] {
         let mut new = small();
@@ -211,7 +211,7 @@ fn a_component_that_may_be_null_concerns_only_those_who_did_not_expect_it() {
 }
 
 #[test]
-fn a_component_that_only_errors_have_breaks_nobody() {
+fn a_change_to_a_component_of_errors_only_is_not_breaking() {
     let mut new = GITHUB.clone();
     remove(&mut new, "/components/schemas/validation-error/properties/message");
     let report = compare(&GITHUB, &new).unwrap();
@@ -219,7 +219,7 @@ fn a_component_that_only_errors_have_breaks_nobody() {
 }
 
 #[test]
-fn days_of_removal_are_told() {
+fn removal_dates_are_reported() {
     let mut new = small();
     at!(&mut new, CREATE)["deprecated"] = json!(true);
     at!(&mut new, CREATE, "/x-github")["deprecationDate"] = json!("2026-05-22");
@@ -237,7 +237,7 @@ fn days_of_removal_are_told() {
 }
 
 #[test]
-fn the_gravest_comes_first_and_the_bump_is_the_greatest() {
+fn changes_are_sorted_by_severity_and_the_bump_is_the_largest() {
     let mut new = small();
     at!(&mut new, THING, "/properties")["x"] = json!({ "type": "string" });
     at!(&mut new, BODY, "/properties/name")["maxLength"] = json!(5);
@@ -256,7 +256,7 @@ fn the_gravest_comes_first_and_the_bump_is_the_greatest() {
 }
 
 #[test]
-fn what_is_no_document_is_named() {
+fn an_invalid_description_is_named() {
     let wrong = |old: Value, new: Value| compare(&old, &new).unwrap_err().to_string();
     assert_eq!(
         wrong(json!([]), small()),
@@ -274,7 +274,7 @@ fn what_is_no_document_is_named() {
 }
 
 #[test]
-fn what_the_document_says_for_all_is_one_change() {
+fn a_description_wide_change_is_reported_once() {
     let mut new = small();
     new["servers"] = json!([{ "url": "https://ghe.example.com/api/v3" }]);
     let report = compare(&small(), &new).unwrap();
@@ -302,7 +302,7 @@ fn a_report_fits_into_a_pull_request() {
     assert!(markdown.chars().count() <= Report::MARKDOWN_LIMIT);
     assert!(markdown.contains("which are omitted"));
     assert!(!markdown.contains("```"));
-    // What a document says is nobody's mention and no HTML.
+    // Text of a description is escaped: it mentions no user and contains no HTML.
     let mut hostile = small();
     value(&mut hostile, CREATE)["tags"] = json!(["`@everyone` <b>\n# x"]);
     let markdown = compare(&small(), &hostile).unwrap().to_markdown();
@@ -323,7 +323,7 @@ fn every_kind_is_in_the_table() {
 }
 
 #[test]
-fn a_slice_has_what_its_operations_need_and_no_texts() {
+fn a_slice_contains_the_components_of_its_operations_and_no_texts() {
     let slice = slice(&small(), &["things/create", "thing-made"]).unwrap();
     assert_eq!(slice["paths"].as_object().unwrap().len(), 1);
     let components = slice["components"]["schemas"].as_object().unwrap();

@@ -1,4 +1,4 @@
-//! `openapi/index.txt` says what the library is generated from.
+//! `openapi/index.txt` lists the operations from which the library is generated.
 
 use octowire_refresh::index::{COMMAND, FILE, differences};
 use octowire_refresh::refresh::index_of;
@@ -21,7 +21,7 @@ fn the_index_is_that_of_the_vendored_document() {
 }
 
 #[test]
-fn what_differs_is_shown_as_a_diff_has_it() {
+fn index_changes_are_shown_as_a_diff() {
     let there = "# preface\na/b  GET /a\nc/d  GET /c  200\n";
     let expected = "# preface\nc/d  GET /c  200 404\ne/f  GET /e\n";
     let differences = |most| differences(there, expected, most);

@@ -1,4 +1,4 @@
-//! What is published now, for who asks:
+//! The latest published description, on request:
 //! `cargo test -p octowire-refresh --test drift -- --ignored online`
 
 use std::path::PathBuf;

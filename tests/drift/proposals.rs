@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::{corrected, none, overlay, payloads};
 
 /// The same that tests/examples, tests/webhooks and tests/pipeline find with the generated types:
-/// that is how it is known that this check refuses what they do, and nothing else.
+/// which shows that this check rejects their effect, and nothing else.
 #[test]
 fn every_example_fits_its_schema_but_those_that_are_called_broken() {
     let corrected = corrected(&overlay());
@@ -37,7 +37,7 @@ fn proposed(document: &Value, payloads: &[Payload]) -> (Vec<Proposal>, String) {
 }
 
 #[test]
-fn with_the_overlay_as_it_is_nothing_is_proposed() {
+fn the_current_overlay_needs_no_proposals() {
     let (proposals, _) = proposed(&corrected(&overlay()).document, &payloads());
     assert!(proposals.is_empty(), "{proposals:#?}");
 }
@@ -47,7 +47,7 @@ fn an_action_that_is_taken_out_is_proposed_again_with_its_evidence() {
     let payloads = payloads();
     let (_, text) = proposed(&corrected(&none()).document, &payloads);
     let all = parse(&text).unwrap().actions;
-    // One of each kind, of what the overlay has at the time.
+    // One action of each kind in the current overlay.
     let mut checked = 0;
     for kind in [
         "Required, yet responses lack ",
@@ -74,13 +74,13 @@ fn an_action_that_is_taken_out_is_proposed_again_with_its_evidence() {
     assert!(checked > 0);
 }
 
-/// Whether two actions do the same, whatever they say.
+/// Returns whether two actions have the same effect.
 fn does_the_same(one: &Action, other: &Action) -> bool {
     (&one.target, &one.update, one.remove) == (&other.target, &other.update, other.remove)
 }
 
 #[test]
-fn accepting_all_that_is_proposed_leaves_nothing_to_propose() {
+fn accepting_all_proposals_leaves_none() {
     let payloads = payloads();
     let mut document = corrected(&none()).document;
     let (proposals, text) = proposed(&document, &payloads);
@@ -108,7 +108,7 @@ fn example(schema: Value, body: Value) -> Value {
     })
 }
 
-/// What is wrong on each side.
+/// The deviations of each side.
 fn wrong(schema: Value, body: Value) -> (Vec<String>, Vec<String>) {
     let document = example(schema, body);
     let proposals = examples::proposals(&document, &[]).unwrap();
@@ -120,7 +120,7 @@ fn wrong(schema: Value, body: Value) -> (Vec<String>, Vec<String>) {
 }
 
 #[test]
-fn what_is_read_is_read_tolerantly_and_what_is_sent_is_exact() {
+fn proposals_relax_responses_and_keep_requests_exact() {
     let object = |properties: Value, required: Value| {
         let (kind, all) = ("object", properties);
         json!({ "type": kind, "properties": all, "required": required })
@@ -162,7 +162,7 @@ fn what_is_read_is_read_tolerantly_and_what_is_sent_is_exact() {
 }
 
 #[test]
-fn what_is_wrong_is_found_where_it_is_written() {
+fn a_deviation_is_located_at_the_schema_that_states_it() {
     let part = |name: &str| {
         let properties = json!({ name: { "type": "string" } });
         json!({ "type": "object", "properties": properties, "required": [name] })
@@ -170,10 +170,10 @@ fn what_is_wrong_is_found_where_it_is_written() {
     let named = json!({ "$ref": "#/components/schemas/named" });
     let content = "/paths/~1a/post/responses/200/content/application~1json/schema";
     for (schema, body, place) in [
-        // Each part of an `allOf` has what it requires.
+        // Each part of an `allOf` has its own required properties.
         (json!({ "allOf": [part("a"), part("b")] }), json!({ "a": "" }), "/allOf/1"),
         (json!({ "allOf": [part("a"), named] }), json!({ "a": "" }), "named"),
-        // What a variant adds to an object is optional.
+        // Properties that a variant adds to an object are optional.
         (json!({ "properties": {}, "anyOf": [part("a")] }), json!({}), "nothing"),
         (
             json!({ "properties": {}, "anyOf": [part("a")] }),
@@ -200,7 +200,7 @@ fn what_is_wrong_is_found_where_it_is_written() {
 }
 
 #[test]
-fn what_no_action_can_say_is_left_to_a_person() {
+fn deviations_without_an_overlay_action_are_left_to_a_maintainer() {
     let schema = json!({ "type": "array", "items": { "type": "string" } });
     let document = example(schema, json!({ "a": "an item, torn" }));
     let (proposals, text) = proposed(&document, &[]);

@@ -1,5 +1,5 @@
-//! A refresh replaces everything or nothing, and says by its exit status what
-//! it means for those who use the library.
+//! A refresh replaces everything or nothing, and its exit status states the
+//! effect on users of the library.
 
 #[path = "refresh/atomic.rs"]
 mod atomic;
@@ -24,7 +24,7 @@ fn changed(version: &str, change: impl FnOnce(&mut Value)) -> Value {
     document
 }
 
-/// Another summary, which concerns nobody.
+/// Another summary, which does not change the API.
 fn reworded(version: &str) -> Value {
     changed(version, |document| {
         document["paths"]["/things/{id}"]["get"]["summary"] = json!("Of a thing");
@@ -54,7 +54,7 @@ fn every_file_is_replaced_and_comments_stay() {
 }
 
 #[test]
-fn what_not_every_version_requires_is_listed_and_stays_listed() {
+fn properties_not_required_in_every_version_stay_listed() {
     let small = Small::new();
     let grown = |version: &str| {
         let mut new = document(version);
@@ -82,7 +82,7 @@ fn what_not_every_version_requires_is_listed_and_stays_listed() {
 }
 
 #[test]
-fn a_second_run_changes_nothing_and_says_so() {
+fn a_second_refresh_changes_nothing_and_reports_it() {
     let small = Small::new();
     let path = small.publish(&reworded("2.0.0"));
     assert_eq!(small.run(&[&path]).status, 0);
@@ -157,7 +157,7 @@ const SECOND: &str =
     "  - target: $.paths['/things/{id}'].delete\n    description: Gone.\n    remove: true\n";
 
 #[test]
-fn every_action_that_does_nothing_is_named_at_once() {
+fn every_action_without_effect_is_named_in_one_run() {
     let small = Small::new();
     small.write("openapi/overlay.yaml", &(small.read("openapi/overlay.yaml") + SECOND));
     let mut new = mended("2.0.0");
@@ -176,7 +176,7 @@ fn pruning_takes_them_out_and_leaves_every_other_byte() {
     let overlay = small.read("openapi/overlay.yaml");
     small.write("openapi/overlay.yaml", &(overlay.clone() + SECOND));
     let said = small.run(&["--prune-overlay", &small.publish(&mended("2.0.0"))]);
-    // For those who use the library, nothing has changed: the overlay said so before.
+    // Nothing changes for users of the library: the overlay already made the correction.
     assert_eq!(said.status, 0, "{}", said.text);
     let head = overlay.split("  - target").next().unwrap().replace("1.0.0\"", "2.0.0\"");
     assert_eq!(small.read("openapi/overlay.yaml"), head + SECOND);
@@ -189,7 +189,7 @@ fn an_action_that_another_edition_needs_is_kept_for_it() {
     let path = small.publish(&mended("2.0.0"));
     let ghec = changed("2.0.0", |document| document["info"]["x-github-plan"] = json!("ghec"));
     small.publish_as("ghec", &ghec);
-    // One that is broken may need it as well.
+    // A broken example can need it as well.
     small.write("package/generated/ghes-3.13.json", "{ \"openapi\": ");
     let said = small.fails(small.command(&[&path]), 2);
     assert_contains(&said, "`x-octowire-expected-in: [ghec, ghes-3.13]`");
@@ -203,7 +203,7 @@ fn an_action_that_another_edition_needs_is_kept_for_it() {
 }
 
 #[test]
-fn an_update_that_another_edition_needs_is_kept_for_it_and_does_no_harm_here() {
+fn an_update_needed_by_another_edition_is_kept_and_has_no_effect_here() {
     let small = Small::new();
     let action = "  - target: $.components.schemas.thing.properties.name\n    description: Null.\n    \
                   update:\n      nullable: true\n";
@@ -288,7 +288,7 @@ fn no_report_of_an_earlier_run_is_left() {
 }
 
 #[test]
-fn what_makes_new_examples_fit_is_proposed() {
+fn corrections_for_new_examples_are_proposed() {
     let small = Small::new();
     let new = changed("2.0.0", |document| {
         let thing = &mut document["components"]["schemas"]["thing"];

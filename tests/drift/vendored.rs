@@ -1,4 +1,4 @@
-//! What is vendored, as it stands.
+//! The vendored description in its current state.
 
 use octowire_refresh::build::verify;
 use octowire_refresh::build::verify::sha256;
@@ -8,7 +8,7 @@ use octowire_refresh::records::value;
 use crate::support::{corrected, overlay, root};
 
 #[test]
-fn the_document_is_the_one_that_upstream_toml_names() {
+fn the_vendored_description_matches_upstream_toml() {
     let folder = root().join("openapi");
     verify::vendored(&folder.join("api.github.com.json"), &folder.join("upstream.toml")).unwrap();
     let upstream = std::fs::read_to_string(folder.join("upstream.toml")).unwrap();
@@ -33,7 +33,7 @@ fn every_action_of_the_overlay_does_something() {
 }
 
 #[test]
-fn whatever_the_document_has_can_be_turned_on() {
+fn every_tag_of_the_description_has_a_feature() {
     let missing = features::missing(&root(), &corrected(&overlay()).document).unwrap();
     assert!(missing.is_empty(), "Cargo.toml needs: {missing:#?}");
 }

@@ -1,4 +1,4 @@
-//! What is lost between a JSON value and the same value after it was decoded and encoded again.
+//! Finds data of a JSON value that is lost by decoding and encoding it.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! The examples of GitHub's document, and what its schemas name.
+//! The examples of GitHub's description, and the properties that its schemas name.
 #![allow(dead_code, reason = "each test binary that has it takes a part")]
 
 use serde_json::Value;

@@ -18,7 +18,7 @@ use document::{Document, Example};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-/// What became of a body.
+/// The outcome of a body.
 struct Decoded {
     /// It, encoded again.
     again: Value,

@@ -1,4 +1,4 @@
-//! What GitHub leaves out or sends as `null` costs that property, and nothing else of the answer.
+//! A missing or `null` property affects only that property of the response.
 
 use serde_json::{Value, json};
 
@@ -62,7 +62,7 @@ fn a_null_that_was_seen_costs_that_property_alone() {
 }
 
 #[test]
-fn a_property_that_older_servers_lack_costs_nothing() {
+fn a_property_missing_on_older_servers_does_not_fail_decoding() {
     let document = Document::read();
     for (operation, pointer, property) in [
         ("search/issues-and-pull-requests", "", "search_type"),
@@ -114,7 +114,7 @@ fn add_everywhere(value: &mut Value) {
 }
 
 #[test]
-fn what_no_variant_fits_is_kept_as_it_came() {
+fn a_value_of_no_variant_is_kept_unchanged() {
     let document = Document::read();
     let mut deployment = example(&document, "repos/create-deployment");
     deployment.as_object_mut().unwrap().remove("node_id");

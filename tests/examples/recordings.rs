@@ -1,4 +1,4 @@
-//! What GitHub has really sent: every recorded success decodes into the type of its operation, each
+//! Recorded responses of GitHub: every recorded success decodes into the type of its operation, each
 //! union is read as the variant that its discriminator names, and nothing is lost.
 
 use std::collections::BTreeMap;
@@ -106,7 +106,7 @@ fn fits(template: &[String], given: &[String]) -> bool {
         })
 }
 
-/// Paths that the description does not have (any more), so that there is no type for what they answer.
+/// Paths that are not (or no longer) in the description, so that their responses have no type.
 const UNDESCRIBED: &[(&str, &str)] = &[
     ("/projects", "Projects (classic) were removed from the API in 2025."),
     ("/orgs/hub4j-test-org/projects", "Projects (classic) were removed from the API in 2025."),
@@ -178,13 +178,13 @@ fn every_recorded_success_decodes_and_nothing_is_lost() {
     assert!(decoded >= 800, "only {decoded} were found");
 }
 
-/// What a variant of an event is called: `PushEvent` of `PushEvent(…)`.
+/// The name of the variant of an event: `PushEvent` of `PushEvent(…)`.
 fn variant(union: &impl Debug) -> String {
     format!("{union:?}").split('(').next().unwrap_or_default().to_owned()
 }
 
 #[test]
-fn recorded_unions_are_read_as_what_their_constants_say() {
+fn recorded_unions_decode_to_the_variant_of_their_constants() {
     let routes = Routes::new();
     let mut wrong: BTreeMap<String, usize> = BTreeMap::new();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! What setters take, of operations that only the whole document has: an id of a response fits the
+//! Argument types of setters, for operations of the complete description: an id of a response fits the
 //! parameter that it names, as it is.
 
 use octowire::chrono::{DateTime, NaiveDate, Utc};
@@ -9,7 +9,7 @@ use octowire::{Client, types};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// A server that answers `{}`, and what it is sent: the target and the body of each request.
+/// A server that responds with `{}`, and the requests that it receives: target and body.
 async fn server() -> (Client, tokio::sync::mpsc::UnboundedReceiver<(String, String)>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -154,7 +154,7 @@ fn ids_of_responses_fit(
 }
 
 #[test]
-fn ids_of_responses_are_given_as_they_are() {
+fn ids_of_responses_are_accepted_by_setters_unchanged() {
     let fit = ids_of_responses_fit;
     let _ = fit;
 }

@@ -1,5 +1,5 @@
 //! Every union that is read, against samples of its variants: a value is read as the variant that it
-//! is of, whatever else it has, and nothing of it is lost.
+//! is of, with any other fields, and nothing of it is lost.
 
 use std::fmt::Debug;
 
@@ -12,7 +12,7 @@ use super::compare::missing;
 /// The variant that a value is read as, and the value again.
 type Reader = fn(&Value) -> (String, Value);
 
-/// A union, how it is read, and its variants, each with a sample of what is required and one of
+/// A union, its decoder, and its variants, each with a sample of the required properties and one of
 /// everything.
 type Union = (&'static str, Reader, &'static [(&'static str, &'static str, &'static str)]);
 
@@ -31,7 +31,7 @@ fn sample(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// The paths of what is lost.
+/// The paths of lost values.
 fn lost(before: &Value, after: &Value) -> Vec<String> {
     let mut paths = Vec::new();
     missing(before, after, "$", &mut |path| paths.push(path.to_owned()));
@@ -106,7 +106,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_is_changed_in_a_value_nothing_is_lost(
+    fn a_changed_union_value_loses_no_data(
         at in any::<prop::sample::Index>(),
         other in prop::option::of(any_json()),
     ) {
@@ -128,7 +128,7 @@ proptest! {
     }
 
     #[test]
-    fn any_json_at_all_is_read_and_nothing_of_it_is_lost(value in any_json()) {
+    fn any_json_decodes_as_a_union_without_loss(value in any_json()) {
         for (union, read, _) in UNIONS {
             let (_, again) = read(&value);
             prop_assert_eq!(lost(&value, &again), [""; 0], "{}: {}", union, &value);

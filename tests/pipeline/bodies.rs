@@ -1,4 +1,4 @@
-//! A body that is a union: its setters take what any of its variants takes.
+//! A body that is a union: its setters accept the values of every variant.
 
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ fn properties(call: &Call) -> &[Property] {
     }
 }
 
-/// What the setter of `a` takes.
+/// The argument type of the setter of `a`.
 fn setter(variants: &[Value]) -> (Type, Refined) {
     let refined = ok(refined(&either(variants)));
     let found = properties(call(&refined, "tests/send")).iter().find(|found| found.name == "a");
@@ -78,7 +78,7 @@ fn a_string_takes_the_values_of_enums_as_well() {
 }
 
 #[test]
-fn what_all_variants_say_alike_is_taken_as_it_is() {
+fn a_property_equal_in_all_variants_keeps_its_type() {
     assert_eq!(setter(&[string(), string()]).0, Type::path("String"));
     let strings = Type::Vec(Box::new(Type::path("String")));
     assert_eq!(setter(&[list(string()), list(string())]).0, strings);
@@ -112,7 +112,7 @@ fn lists_that_differ_are_taken_as_a_list_of_either() {
 }
 
 #[test]
-fn what_may_be_null_in_one_variant_can_be_cleared() {
+fn a_property_nullable_in_one_variant_can_be_set_to_null() {
     let variants = [string(), json!({ "type": "string", "nullable": true })];
     let refined = ok(refined(&either(&variants)));
     let found = properties(call(&refined, "tests/send")).iter().find(|found| found.name == "a");

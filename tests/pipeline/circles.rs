@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::build::{circles, overlay};
 use crate::support::{alone, assert_contains, exchanging, fails, openapi, reference, written};
 
-/// What a schema becomes that has others at some place, and whether it may have itself there.
+/// A schema that contains others at some place, and whether it can contain itself there.
 type Place = (&'static str, bool, fn(&Value) -> Value);
 
 const PLACES: [Place; 14] = [
@@ -55,7 +55,7 @@ fn schemas_that_consist_of_themselves_are_an_error() {
 }
 
 #[test]
-fn what_is_part_of_itself_is_named() {
+fn a_recursive_schema_is_named() {
     let circle = json!({ "allOf": [reference("b")] });
     let document = exchanging(json!({}), json!({ "a": reference("b"), "b": circle }));
     let message = fails(circles::check(&document), "verify", "/components/schemas/b");
@@ -107,7 +107,7 @@ fn a_chain_of_references_is_followed_without_recursion() {
     });
 }
 
-/// An overlay that says in a few lines what is more than there is memory for, or nests more deeply than
+/// An overlay of a few lines that expands beyond the memory, or nests more deeply than
 /// there is stack.
 #[test]
 fn an_overlay_cannot_grow_or_nest_without_bound() {

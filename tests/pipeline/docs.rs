@@ -28,12 +28,12 @@ fn plain_text_stays_as_it_is() {
 }
 
 #[test]
-fn what_looks_like_html_is_escaped_outside_of_code() {
+fn html_is_escaped_outside_of_code() {
     assert_eq!(documented("An <id> of `Vec<T>`."), ["An \\<id\\> of `Vec<T>`."]);
 }
 
 #[test]
-fn what_looks_like_a_link_to_an_item_is_escaped() {
+fn intra_doc_link_syntax_is_escaped() {
     assert_eq!(documented("A [list] of `[x]`."), ["A \\[list] of `[x]`."]);
     let link = "See [the docs](https://docs.github.com/a).";
     assert_eq!(documented(link), [link]);

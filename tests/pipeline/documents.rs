@@ -72,7 +72,7 @@ fn every_operation(document: &Value) -> Result<usize> {
     Ok(written)
 }
 
-/// What is vendored, before any stage.
+/// The vendored description, before any stage.
 fn raw() -> Value {
     let text = fs::read_to_string(openapi().join("api.github.com.json"));
     serde_json::from_str(&text.expect("the document")).expect("JSON")
@@ -82,7 +82,7 @@ fn raw() -> Value {
 fn every_operation_of_the_vendored_document_is_written() {
     let raw = raw();
     let items = raw["paths"].as_object().expect("paths").values();
-    // Whatever has an identifier, by any method.
+    // Every operation with an identifier, by any method.
     let count = items.filter_map(Value::as_object).flat_map(|item| item.values());
     let count = count.filter(|operation| operation.get("operationId").is_some()).count();
     assert!(count > 1_000, "{count}");
@@ -154,7 +154,7 @@ fn payloads_do_not_depend_on_which_events_are_selected() {
 }
 
 #[test]
-fn whatever_has_pages_streams_their_items() {
+fn every_paginated_operation_streams_its_items() {
     let document = vendored();
     let refined = ok(refined_tags(&document, &Choice::All));
     // Their pages are maps, by the digest of the subject, and no lists.
@@ -224,7 +224,7 @@ fn the_total_count_of_a_page_counts_the_items_of_its_list() {
     assert_eq!(searches, 7);
 }
 
-/// How each tag alone, taken through some stages, differs from all tags.
+/// The differences between each tag alone and all tags, after some stages.
 fn differences(stages: fn(&Value, &Choice) -> Result<Value>) -> Vec<String> {
     let document = vendored();
     let all = ok(stages(&document, &Choice::All));
@@ -271,7 +271,7 @@ fn followed(refined: &Refined, name: &str) -> Definition {
     definition
 }
 
-/// Names a type by what it is an alias of.
+/// Names a type by the target of its alias.
 fn follow(refined: &Refined, of: &mut Type) {
     match of {
         Type::Named(name) => {

@@ -74,7 +74,7 @@ fn every_name_and_its_documentation_stay() {
 }
 
 #[test]
-fn of_names_of_one_length_the_first_stays() {
+fn of_names_of_equal_length_the_first_is_kept() {
     let done = all_read(types([("B", values(&["x"])), ("A", values(&["x"]))]));
     assert_eq!((&done["A"].kind, &done["B"].kind), (&values(&["x"]), &alias("A")));
 }
@@ -128,7 +128,7 @@ fn no_alias_leads_to_an_alias() {
 }
 
 #[test]
-fn what_is_read_and_what_is_sent_stay_apart() {
+fn response_and_request_schemas_are_not_folded_together() {
     let given = types([("A", values(&["x"])), ("B", values(&["x"])), ("C", values(&["x"]))]);
     let done = folded(given, names(&["B"]));
     assert_eq!(done["B"].kind, values(&["x"]));
@@ -136,7 +136,7 @@ fn what_is_read_and_what_is_sent_stay_apart() {
 }
 
 #[test]
-fn documentation_of_properties_makes_no_difference_and_all_else_does() {
+fn types_that_differ_only_in_documentation_are_folded() {
     let one = |change: fn(&mut Field)| {
         let mut kind = record(&[("a", Type::path("i64"))]);
         if let Kind::Struct(fields) = &mut kind {
@@ -165,7 +165,7 @@ fn values_in_another_order_are_another_enum() {
 }
 
 #[test]
-fn aliases_are_left_alone() {
+fn aliases_are_not_folded() {
     let done = all_read(types([("A", alias("B")), ("B", values(&["x"])), ("C", alias("B"))]));
     assert_eq!((&done["A"].kind, &done["C"].kind), (&alias("B"), &alias("B")));
 }

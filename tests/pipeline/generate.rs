@@ -109,7 +109,7 @@ fn a_document_without_operations_is_generated_too() {
 }
 
 #[test]
-fn what_is_no_openapi_is_an_error() {
+fn input_that_is_not_openapi_is_an_error() {
     for given in [json!(null), json!({}), json!({ "openapi": "3.0.3", "paths": 7 })] {
         assert_contains(fails(generated(&given), "generate", ""), "`openapiv3` cannot read");
     }

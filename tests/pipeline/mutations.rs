@@ -1,4 +1,4 @@
-//! Whatever a document says, the pipeline answers with source or an error.
+//! For any description, the pipeline returns source or an error.
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -61,7 +61,7 @@ fn valid() -> Value {
     document
 }
 
-/// Where all nodes of a document are.
+/// The JSON Pointers of all nodes of a description.
 fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
     found.push(at.to_owned());
     let mut inner = |key: &str, value: &Value| {
@@ -208,7 +208,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_is_written_of_a_mutation_is_rust(document in mutated()) {
+    fn any_mutated_description_generates_valid_rust_or_an_error(document in mutated()) {
         prop_assert_eq!(crate::write::flaw(&written(&document)), None);
     }
 

@@ -1,4 +1,4 @@
-//! Stage 5: bodies, parameters and media types. What becomes of schemas is in
+//! Stage 5: bodies, parameters and media types. The tests of schemas are in
 //! `schemas.rs`.
 
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::support::{
     nullable_reference, ok, reference, schema, taking,
 };
 
-/// What an operation with these responses answers, normalized.
+/// The normalized output of an operation with these responses.
 fn responding(responses: Value) -> Value {
     ok(normalized(&with_responses(responses)))
 }
@@ -29,7 +29,7 @@ fn parameter_schema(path: &str, location: &str, schema: Value) -> Value {
 }
 
 #[test]
-fn one_body_is_answered_as_it_is() {
+fn a_single_response_body_is_kept_unchanged() {
     let done = responding(json!({ "200": content(reference("user")) }));
     assert_eq!(answer(&done), &reference("user"));
 }
@@ -87,7 +87,7 @@ fn errors_and_redirects_are_left_to_the_call_path() {
 }
 
 #[test]
-fn of_several_media_types_the_plain_json_stays() {
+fn of_several_response_media_types_plain_json_is_kept() {
     let mut response = content(reference("user"));
     response["content"]["application/vnd.github.raw"] = json!({ "schema": reference("team") });
     assert_eq!(answer(&responding(json!({ "200": response }))), &reference("user"));
@@ -129,7 +129,7 @@ fn responses_by_reference_are_found() {
 }
 
 #[test]
-fn of_several_request_media_types_json_stays() {
+fn of_several_request_media_types_json_is_kept() {
     let mut document = taking(json!({ "type": "object", "properties": {} }), json!({}));
     let content = &mut document["paths"]["/answer"]["post"]["requestBody"]["content"];
     content["text/plain"] = json!({ "schema": { "type": "string" } });
@@ -217,7 +217,7 @@ fn a_parameter_without_a_schema_is_an_error() {
 }
 
 #[test]
-fn a_parameters_error_says_where_it_stands() {
+fn an_error_in_a_parameter_has_its_json_pointer() {
     let given = json!([
         { "name": "a", "in": "query", "schema": { "type": "string" } },
         { "name": "x/y", "in": "query", "schema": { "type": "text" } },
@@ -228,14 +228,14 @@ fn a_parameters_error_says_where_it_stands() {
 }
 
 #[test]
-fn an_answers_error_says_where_it_stands() {
+fn an_error_in_a_response_has_its_json_pointer() {
     let at = "/paths/~1answer/get/responses/200/content/application~1json/schema";
     let bad = answering(json!({ "type": "text" }), json!({}));
     assert_contains(fails(normalized(&bad), "normalize", at), "`type: text`");
 }
 
 #[test]
-fn info_and_version_stay_and_the_rest_goes() {
+fn info_and_version_are_kept_and_the_rest_is_removed() {
     let mut document = with_responses(json!({ "204": {} }));
     document["x-github"] = json!(1);
     document["tags"] = json!([]);

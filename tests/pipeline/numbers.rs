@@ -11,7 +11,7 @@ use crate::build::normalize::schema::is_whole;
 use crate::documents::vendored;
 use crate::support::openapi;
 
-/// The place of each `number` and what it is.
+/// The place of each `number` and its meaning.
 fn numbers(value: &Value, at: &str, found: &mut BTreeMap<String, &'static str>) {
     if value["type"] == "number" {
         found.insert(at.to_owned(), if is_whole(value, at) { "integer" } else { "number" });

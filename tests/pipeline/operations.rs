@@ -1,4 +1,4 @@
-//! What is known of each operation beside its types.
+//! Metadata of each operation besides its types.
 
 use serde_json::{Value, json};
 
@@ -54,7 +54,7 @@ fn an_operation_is_described_as_the_document_has_it() {
 }
 
 #[test]
-fn what_notifies_people_or_makes_something_creates_content() {
+fn operations_that_notify_or_create_are_content_creating() {
     let operation = |method: &str, content: Value| {
         let mut operation = json!({ "operationId": "a/b", "tags": ["t"], "responses": {} });
         operation.as_object_mut().unwrap().extend(content.as_object().unwrap().clone());
@@ -144,7 +144,7 @@ fn a_parameter_may_be_a_reference_and_span_segments() {
 }
 
 #[test]
-fn what_an_operation_answers_follows_from_its_successes() {
+fn the_output_of_an_operation_follows_from_its_success_responses() {
     let json = content(json!({}));
     let bytes = json!({ "content": { "application/zip": {} } });
     let empty = json!({ "description": "" });
@@ -164,7 +164,7 @@ fn what_an_operation_answers_follows_from_its_successes() {
 }
 
 #[test]
-fn what_an_operation_takes_follows_from_its_media_types() {
+fn the_input_of_an_operation_follows_from_its_media_types() {
     for (media, expected) in [
         (vec!["application/json"], Input::Json),
         (vec!["text/plain", "application/json; charset=utf-8"], Input::Json),
@@ -270,7 +270,7 @@ fn a_path_and_its_parameters_agree() {
     }
 }
 
-/// What becomes of a call without a body, of an operation that requires one.
+/// The missing body of an operation that requires a body.
 fn without_body(method: &str, schema: Value) -> NoBody {
     let operation = json!({
         "operationId": "tests/do", "tags": ["tests"], "responses": {},
@@ -281,7 +281,7 @@ fn without_body(method: &str, schema: Value) -> NoBody {
 }
 
 #[test]
-fn a_required_body_must_be_given_unless_a_post_can_do_with_an_empty_one() {
+fn a_required_body_is_mandatory_unless_an_empty_object_is_valid_for_a_post() {
     let object = || json!({ "type": "object", "properties": { "a": {} } });
     let asking = || json!({ "type": "object", "required": ["a"], "properties": { "a": {} } });
     let least = json!({ "type": "object", "minProperties": 1 });

@@ -58,7 +58,7 @@ fn an_action_changes_every_target() {
 }
 
 #[test]
-fn actions_apply_in_order_each_to_what_the_last_one_left() {
+fn actions_apply_in_order_to_the_result_of_the_previous_action() {
     let actions = json!([
         { "target": "$.a", "description": "First.", "update": { "b": { "c": 1 } } },
         { "target": "$.a.b", "description": "Then.", "update": { "d": 2 } },
@@ -109,14 +109,14 @@ fn an_element_that_is_named_twice_is_removed_once() {
 }
 
 #[test]
-fn what_lies_within_another_target_is_removed_with_it() {
+fn a_target_nested_in_another_target_is_removed_with_it() {
     let document = json!({ "x": { "x": [1, 2], "y": 3 }, "z": [{ "x": 1 }] });
     let done = ok(overlaid(document, remove("$..x")));
     assert_eq!(done, json!({ "z": [{}] }));
 }
 
 #[test]
-fn an_action_that_matches_nothing_fails_and_says_which() {
+fn an_action_without_a_match_fails_and_is_named() {
     let actions = json!([
         { "target": "$.a", "description": "Fine.", "remove": true },
         { "target": "$.absent", "description": "Required, yet absent.\nMore.", "remove": true },
@@ -129,7 +129,7 @@ fn an_action_that_matches_nothing_fails_and_says_which() {
 }
 
 #[test]
-fn an_action_for_other_documents_may_match_nothing_here() {
+fn an_action_for_other_descriptions_can_match_nothing() {
     let action = |documents: Value| {
         json!([{
             "target": "$.a", "description": "Why.", "update": { "n": 1 },
@@ -138,7 +138,7 @@ fn an_action_for_other_documents_may_match_nothing_here() {
     };
     let elsewhere = json!(["ghec", "ghes-3.19"]);
     assert_eq!(ok(overlaid(json!({}), action(elsewhere.clone()))), json!({}));
-    // Where it matches, it is applied all the same.
+    // If it matches, it is still applied.
     assert_eq!(ok(overlaid(json!({ "a": {} }), action(elsewhere))), json!({ "a": { "n": 1 } }));
     let here = json!(["ghec", "api.github.com"]);
     fails(overlaid(json!({}), action(here)), "overlay", "/actions/0");
@@ -187,7 +187,7 @@ fn an_action_has_a_target_and_says_why() {
 }
 
 #[test]
-fn what_is_no_overlay_is_refused() {
+fn an_invalid_overlay_is_rejected() {
     for text in ["", "- a", "overlay: 1.0.0", "overlay: [", "actions: []"] {
         assert_contains(fails(parse(text), "overlay", ""), "invalid overlay");
     }
@@ -207,7 +207,7 @@ fn a_document_is_named_after_plan_and_release() {
 }
 
 #[test]
-fn for_another_document_every_action_that_does_nothing_is_named_and_the_others_apply() {
+fn for_another_description_actions_without_effect_are_named_and_the_others_apply() {
     let overlay = json!({ "overlay": "1.0.0", "actions": [
         { "target": "$.gone", "description": "First.\nMore.", "remove": true },
         { "target": "$.a", "description": "Second.", "update": { "b": 1 } },
@@ -240,7 +240,7 @@ fn an_update_that_refers_to_nothing_is_not_applied() {
     let stale = ok(apply_what_matches(&mut same, &ok(parse(&overlay.to_string())), "ghes-3.9"));
     assert_eq!((stale.len(), &same), (1, &document));
     assert!(stale[0].dangling);
-    // Where it is not expected, that is no mistake.
+    // If it is not expected, that is no error.
     let mut elsewhere = actions;
     elsewhere[0]["x-octowire-expected-in"] = json!(["ghec"]);
     assert_eq!(ok(overlaid(document.clone(), elsewhere)), document);
@@ -259,7 +259,7 @@ fn a_discriminator_of_a_component_that_is_not_there_is_not_applied() {
 }
 
 #[test]
-fn an_update_that_changes_nothing_is_right_where_it_is_not_expected() {
+fn an_update_without_effect_is_accepted_if_no_effect_is_expected() {
     let mut actions = update("$.a", json!({ "b": 1 }));
     let document = json!({ "a": { "b": 1 } });
     let message = fails(overlaid(document.clone(), actions.clone()), "overlay", "/actions/0");

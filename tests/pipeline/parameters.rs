@@ -1,4 +1,4 @@
-//! What parameters of the vendored document take beside what their types say.
+//! Values that parameters of the vendored description accept beyond their types.
 
 use std::collections::BTreeSet;
 

@@ -49,7 +49,7 @@ fn properties(refined: &Refined) -> &[Property] {
     }
 }
 
-/// What `GET /{org}/things` with `page` goes over.
+/// The items over which `GET /{org}/things` with `page` iterates.
 fn paging(schema: Value, schemas: Value, parameter: &str) -> Paging {
     paging_of("/things", schema, schemas, parameter, None)
 }
@@ -112,7 +112,7 @@ fn a_list_that_is_sent_may_be_left_out() {
 }
 
 #[test]
-fn what_is_sent_tells_null_from_absent() {
+fn request_fields_distinguish_null_from_absent() {
     let refined = sent_thing();
     let twice = option(option(Type::path("String")));
     assert_eq!(field(&refined, "ThingInput", "alpha").of, twice);
@@ -120,7 +120,7 @@ fn what_is_sent_tells_null_from_absent() {
 }
 
 #[test]
-fn what_is_read_and_sent_has_two_types() {
+fn a_schema_of_requests_and_responses_has_two_types() {
     let refined = ok(refined(&exchanging(reference("thing"), json!({ "thing": thing() }))));
     assert!(refined.read.contains("Thing") && !refined.read.contains("ThingInput"));
     assert!(matches!(field(&refined, "Thing", "list").of, Type::Vec(_)));
@@ -130,7 +130,7 @@ fn what_is_read_and_sent_has_two_types() {
 }
 
 #[test]
-fn types_that_nothing_reaches_go() {
+fn unreachable_types_are_removed() {
     let thing = thing();
     let mut given = answering(reference("thing"), json!({ "thing": thing }));
     given["paths"]["/answer"]["get"]["responses"]["404"] = content(reference("error"));
@@ -178,7 +178,7 @@ fn a_list_is_streamed_item_by_item() {
 }
 
 #[test]
-fn what_takes_no_page_is_not_streamed() {
+fn an_operation_without_a_page_parameter_is_not_streamed() {
     assert_eq!(paging(list(string()), json!({}), "sort"), Paging::None);
 }
 
@@ -199,7 +199,7 @@ fn the_list_in_a_page_is_found() {
     // The only one.
     let one = object(json!({ "count": number(), "anything": list(string()) }));
     assert_eq!(paging(one, json!({}), "page"), found("anything"));
-    // Of several: `items`, what the path is named after, what the overlay says.
+    // With several candidates: `items`, the name of the path, or the choice of the overlay.
     let several = object(json!({ "errors": list(number()), "items": list(string()) }));
     assert_eq!(paging(several, json!({}), "page"), found("items"));
     let several = object(json!({ "errors": list(number()), "things": list(string()) }));
@@ -210,7 +210,7 @@ fn the_list_in_a_page_is_found() {
 }
 
 #[test]
-fn what_a_page_says_of_its_whole_list_is_found() {
+fn the_total_count_and_completeness_fields_of_a_page_are_found() {
     let of = |properties: Value| match paging(object(properties), json!({}), "page") {
         Paging::List { field: Some(field), .. } => (field.total, field.incomplete_results),
         other => panic!("{other:?}"),
@@ -228,7 +228,7 @@ fn what_a_page_says_of_its_whole_list_is_found() {
         });
         assert_eq!(of(nullable), (total(), None), "{count}");
     }
-    // Other counts, and what is none.
+    // Other counts, and fields that are no count.
     for other in ["total_seats", "total_active_count", "count"] {
         let page = json!({ other: { "type": "integer" }, "items": list(string()) });
         assert_eq!(of(page), (None, None), "{other}");

@@ -1,4 +1,4 @@
-//! Stage 3: what responses must have is what they have in every supported version.
+//! Stage 3: response properties are required only if every supported version requires them.
 
 use serde_json::{Value, json};
 
@@ -21,14 +21,14 @@ fn reference() -> Value {
 }
 
 #[test]
-fn what_another_version_does_not_require_is_an_option_where_it_is_read() {
+fn a_property_optional_in_another_version_is_an_option_in_responses() {
     let mut document = answering(reference(), label());
     relax(&mut document, &ok(parse(NAME)));
     assert_eq!(document["components"]["schemas"]["label"]["required"], json!(["id"]));
 }
 
 #[test]
-fn what_is_sent_still_has_to_be_given() {
+fn a_relaxed_property_is_still_required_in_requests() {
     let mut document = exchanging(reference(), label());
     relax(&mut document, &ok(parse(NAME)));
     let schema = &document["components"]["schemas"]["label"];
@@ -44,7 +44,7 @@ fn what_is_sent_still_has_to_be_given() {
 }
 
 #[test]
-fn a_mark_goes_with_what_is_sent_as_well() {
+fn a_not_required_mark_is_removed_and_relaxes_only_responses() {
     for (is_sent, expected) in [(true, json!(["id", "name"])), (false, json!(["id"]))] {
         let mut schema = json!({ "required": ["id", "name"], NOT_REQUIRED: ["name"] });
         relax_marked(&mut schema, is_sent);

@@ -1,4 +1,4 @@
-//! Stage 5: what becomes of schemas.
+//! Stage 5: normalized schemas.
 
 use serde_json::{Value, json};
 
@@ -120,7 +120,7 @@ fn null_among_an_enums_values_or_variants_is_nullable() {
 }
 
 #[test]
-fn enum_values_that_differ_in_a_sign_are_kept_apart_and_given_back() {
+fn enum_values_that_differ_in_a_sign_stay_distinct_and_round_trip() {
     let reactions = json!(["+1", "-1", "laugh", "reactions-+1", "reactions--1", "a-1", "a+b"]);
     let given = answering(json!({ "type": "string", "enum": reactions }), json!({}));
     let done = ok(normalized(&given));
@@ -218,7 +218,7 @@ fn a_union_with_anything_is_anything() {
 }
 
 #[test]
-fn what_a_union_adds_to_properties_is_optional() {
+fn properties_added_by_a_union_are_optional() {
     let both = json!({
         "type": "object", "required": ["a"], "properties": { "a": string() },
         "anyOf": [
@@ -267,7 +267,7 @@ fn a_hoisted_schema_takes_no_name_that_the_document_has() {
 }
 
 #[test]
-fn maps_keep_what_they_map_to() {
+fn maps_keep_their_value_type() {
     let map = |values: Value| json!({ "type": "object", "additionalProperties": values });
     assert_eq!(property(map(integer()), json!({}))["additionalProperties"], integer());
     assert_eq!(property(map(json!(true)), json!({}))["additionalProperties"], json!(true));
@@ -278,7 +278,7 @@ fn maps_keep_what_they_map_to() {
 }
 
 #[test]
-fn what_requires_a_property_that_is_not_there_requires_it_no_more() {
+fn a_required_property_that_is_undefined_is_dropped() {
     let odd = json!({ "type": "object", "required": ["a", "b", 7], "properties": { "a": {} } });
     let (_, schemas) = normalized_answer(odd, json!({}));
     assert_eq!(schemas["tests-get-response"]["required"], json!(["a"]));
@@ -310,7 +310,7 @@ fn an_error_names_the_place_as_a_json_pointer() {
     }
 }
 
-/// A thread's stack is enough for whatever is not refused as too deep.
+/// The stack of a thread is enough for every schema that is not rejected as too deep.
 #[test]
 fn nesting_within_the_limit_does_not_exhaust_the_stack() {
     alone("schemas::nesting_within_the_limit_does_not_exhaust_the_stack", || {
@@ -395,7 +395,7 @@ fn a_union_of_one_inline_schema_is_that_schema() {
 }
 
 #[test]
-fn variants_are_called_by_what_tells_them_apart() {
+fn variants_are_named_by_their_distinguishing_properties() {
     let tagged = |value: &str| object(json!({ "kind": { "type": "string", "enum": [value] } }));
     let titled =
         |title: &str| json!({ "title": title, "type": "object", "properties": { "a": {} } });

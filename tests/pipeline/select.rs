@@ -55,7 +55,7 @@ fn operations_of_other_tags_go_and_empty_paths_with_them() {
 }
 
 #[test]
-fn components_that_nothing_reaches_go() {
+fn unreachable_components_are_removed() {
     let of = |tags: &Choice| {
         let selected = selected(three_tags(), tags);
         keys(&selected["components"]["schemas"]).into_iter().cloned().collect::<Vec<_>>()
@@ -100,7 +100,7 @@ fn tags_are_counted() {
 }
 
 #[test]
-fn a_tags_feature_is_what_cargo_calls_it() {
+fn the_feature_variable_of_a_tag_matches_cargo() {
     assert_eq!(feature_variable("issues"), "CARGO_FEATURE_ISSUES");
     assert_eq!(feature_variable("codes-of-conduct"), "CARGO_FEATURE_CODES_OF_CONDUCT");
 }
@@ -164,7 +164,7 @@ fn components_that_refer_to_each_other_end() {
 }
 
 #[test]
-fn what_a_tag_has_does_not_depend_on_other_tags() {
+fn the_items_of_a_tag_do_not_depend_on_other_tags() {
     let document = three_tags();
     let all = ok(normalized_tags(&document, &Choice::All));
     for tag in ["issues", "pulls", "users"] {
@@ -202,9 +202,9 @@ fn inline_schemas_of_one_name_are_an_error_rather_than_numbered() {
     crate::support::assert_contains(error, "`issue-user-name`");
 }
 
-/// One tag sends what another reads.
+/// One tag sends the schema that another reads.
 #[test]
-fn what_is_sent_has_the_same_name_whatever_else_is_read() {
+fn request_types_keep_their_name_for_any_selection_of_tags() {
     let label = json!({ "type": "object", "properties": { "name": { "type": "string" } } });
     let send = json!({
         "operationId": "a/send", "tags": ["a"], "requestBody": content(reference("label")),

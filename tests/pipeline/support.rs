@@ -80,7 +80,7 @@ pub fn normalized(document: &Value) -> Result<Value> {
 /// Stages 3 and 4, of some tags.
 pub fn normalized_tags(document: &Value, tags: &select::Choice) -> Result<Value> {
     let mut document = prepared(document, tags, &no_events())?.document;
-    // What the next stage is told, and takes off again.
+    // The mark for the next stage, which removes it.
     for (_, schema) in document["components"]["schemas"].as_object_mut().into_iter().flatten() {
         if let Some(schema) = schema.as_object_mut() {
             schema.shift_remove(normalize::OF_OPERATION);
@@ -89,7 +89,7 @@ pub fn normalized_tags(document: &Value, tags: &select::Choice) -> Result<Value>
     Ok(document)
 }
 
-/// What the first stages make of a document.
+/// The description after the first stages.
 struct Prepared {
     operations: Vec<operations::Operation>,
     webhooks: Vec<webhooks::Webhook>,
@@ -177,7 +177,7 @@ pub fn fails<T>(result: Result<T>, stage: &str, pointer: &str) -> String {
     }
 }
 
-/// What was expected to succeed.
+/// Unwraps a result that must be a success.
 #[track_caller]
 pub fn ok<T>(result: Result<T>) -> T {
     result.unwrap_or_else(|error| panic!("{error}"))
@@ -213,7 +213,7 @@ pub fn schema<'a>(document: &'a Value, name: &str) -> &'a Value {
     &document["components"]["schemas"][name]
 }
 
-/// What `tests/get` answers once it is normalized, with the components.
+/// The normalized response of `tests/get`, with the components.
 pub fn normalized_answer(schema: Value, schemas: Value) -> (Value, Value) {
     let normalized = ok(normalized(&answering(schema, schemas)));
     (answer(&normalized).clone(), normalized["components"]["schemas"].clone())

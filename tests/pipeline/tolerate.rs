@@ -1,4 +1,4 @@
-//! Stage 6: what is read and what is sent.
+//! Stage 6: response schemas and request schemas.
 
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ fn mark(property: &Value) -> (Mark, &str) {
 }
 
 #[test]
-fn what_is_both_read_and_sent_is_copied() {
+fn a_schema_of_requests_and_responses_is_copied() {
     let done = ok(tolerated(&exchanging(reference("label"), json!({ "label": label() }))));
     assert_eq!(answer(&done), &reference("label"));
     assert_eq!(body(&done), &reference("label-input"));
@@ -28,7 +28,7 @@ fn what_is_both_read_and_sent_is_copied() {
 }
 
 #[test]
-fn what_is_sent_is_called_so_even_if_nothing_reads_it() {
+fn a_request_only_schema_has_the_input_suffix() {
     let schemas = json!({ "label": label() });
     let read = ok(tolerated(&answering(reference("label"), schemas.clone())));
     assert!(schema(&read, "label").is_object() && schema(&read, "label-input").is_null());
@@ -49,7 +49,7 @@ fn a_copy_refers_to_copies() {
 }
 
 #[test]
-fn what_is_sent_refers_to_what_is_sent() {
+fn request_schemas_refer_to_request_schemas() {
     let new = json!({ "type": "object", "properties": { "label": reference("label") } });
     let mut document = exchanging(reference("label"), json!({ "label": label(), "new": new }));
     document["paths"]["/answer"]["post"]["requestBody"] = crate::support::content(reference("new"));
@@ -121,7 +121,7 @@ fn an_optional_list_that_is_sent_may_be_left_out() {
 }
 
 #[test]
-fn a_mark_can_be_told_from_a_description() {
+fn a_mark_is_distinguished_from_a_description() {
     for text in ["", "A description.", "12n", "\u{E010}", "\u{E010}x"] {
         assert_eq!(Mark::read(text), (Mark::default(), text));
     }

@@ -1,4 +1,4 @@
-//! Stage 2: what may be `null` in one schema may be in all that describe the same object.
+//! Stage 2: a property nullable in one schema is nullable in all schemas of the same object.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +26,7 @@ fn twins(schemas: Value, property: &str) -> Vec<String> {
 }
 
 #[test]
-fn large_objects_with_the_same_properties_are_twins_whatever_they_are_called() {
+fn large_objects_with_the_same_properties_are_twins_under_any_name() {
     let schemas = json!({
         "pull-request": object(&TEN, None),
         "webhooks-pull": object(&TEN[..9], Some(("draft", json!({ "type": "boolean" })))),
@@ -66,7 +66,7 @@ fn a_property_of_another_type_is_no_twin() {
 }
 
 #[test]
-fn what_is_sent_stays_exact() {
+fn request_schemas_stay_exact() {
     let schemas = json!({ "read": object(&TEN, None), "sent": object(&TEN, None) });
     let content =
         json!({ "application/json": { "schema": { "$ref": "#/components/schemas/sent" } } });
@@ -96,7 +96,7 @@ fn nullable_by_overlay(document: &Value) -> Vec<String> {
 }
 
 #[test]
-fn no_twin_disagrees_with_what_evidence_shows() {
+fn twins_of_nullable_properties_are_nullable() {
     let document = vendored();
     let objects = objects(&document);
     let mut disagreeing = Vec::new();

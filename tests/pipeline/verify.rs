@@ -1,4 +1,4 @@
-//! Stage 1: the document is the one that we think it is.
+//! Stage 1: the description has the recorded checksum.
 
 use std::fs;
 use std::path::PathBuf;
@@ -62,7 +62,7 @@ fn the_vendored_document_matches_its_checksum() {
 }
 
 #[test]
-fn a_wrong_checksum_says_both_sums_and_what_to_do() {
+fn a_wrong_checksum_names_both_checksums_and_advice() {
     let vendored = Vendored::new(&small().to_string());
     vendored.claim(&"0".repeat(64));
     let message = fails(vendored.verify(), "verify", "");
@@ -113,7 +113,7 @@ fn a_folder_is_no_document() {
 }
 
 #[test]
-fn what_is_not_json_is_refused() {
+fn input_that_is_not_json_is_rejected() {
     for text in ["", "openapi: 3.0.3", "{\"openapi\": \"3.0.3\"", "\u{0}"] {
         let vendored = Vendored::new(text);
         assert_contains(fails(vendored.verify(), "verify", ""), "is not JSON");

@@ -70,7 +70,7 @@ fn a_chosen_event_brings_its_payloads_and_no_others() {
 }
 
 #[test]
-fn a_payload_is_read_and_says_what_it_is_of() {
+fn a_payload_type_decodes_and_names_its_event() {
     let refined = ok(refined_choice(&of_two_events(), &Choice::All, &Choice::All));
     assert!(refined.read.contains("WebhookIssuesOpened"));
     let doc = &definition(&refined, "WebhookIssuesOpened").doc;
@@ -119,7 +119,7 @@ fn the_actions_of_a_union_are_those_of_its_variants() {
 }
 
 #[test]
-fn payloads_that_nothing_tells_apart_are_an_error() {
+fn indistinguishable_payloads_are_an_error() {
     let twice = |a: Option<&str>, b: Option<&str>| {
         let webhooks = webhooks(
             &[("issues-a", "issues", payload(a)), ("issues-b", "issues", payload(b))],
@@ -138,7 +138,7 @@ fn a_webhook_of_no_event_or_without_a_payload_is_an_error() {
     document["x-webhooks"]["push"]["post"]["x-github"] = json!({});
     let result = select(&mut document.clone(), &Choice::All, &Choice::Only(names(&["issues"])));
     assert_contains(fails(result, "webhooks", "/x-webhooks/push"), "subcategory");
-    // Who wants no events is not concerned.
+    // A build without events is not affected.
     ok(select(&mut document.clone(), &Choice::All, &Choice::Only(names(&[]))));
     let mut document = of_two_events();
     document["x-webhooks"]["push"]["post"]["requestBody"] = json!({ "content": {} });

@@ -11,7 +11,7 @@ use crate::support::{
     taking, written,
 };
 
-/// Parses what is written, and checks that no module has a name twice.
+/// Parses the written source, and checks that no module has a name twice.
 #[track_caller]
 pub fn parsed(source: &str) -> File {
     checked(source).unwrap_or_else(|why| panic!("{why}\n{source:.4000}"))
@@ -207,7 +207,7 @@ fn the_types_are_those_that_operations_use() {
 }
 
 #[test]
-fn what_is_sent_has_only_the_documents_values() {
+fn request_enums_are_closed() {
     let closed = ok(written(&exchanging(reference("issue"), json!({ "issue": issue() }))));
     let (_, after) = closed.split_once("wire::closed_enum! {").expect("an enum that is sent");
     assert_contains(after, "IssueStateInput {");
@@ -215,7 +215,7 @@ fn what_is_sent_has_only_the_documents_values() {
 }
 
 #[test]
-fn a_value_called_other_is_told_from_values_that_the_document_does_not_name() {
+fn an_enum_value_named_other_is_distinct_from_unknown_values() {
     let kind = |values: Value| json!({ "type": "string", "enum": values });
     let schema = json!({ "type": "object", "properties": {
         "kind": kind(json!(["other", "x"])), "more": kind(json!(["other", "OtherValue"])),
@@ -233,7 +233,7 @@ fn a_value_called_other_is_told_from_values_that_the_document_does_not_name() {
 }
 
 #[test]
-fn a_parameter_takes_what_its_words_say() {
+fn the_setter_of_a_parameter_follows_from_its_name_schema_and_description() {
     let search = "See [the syntax](https://docs.github.com/search#query-for-dates).";
     let source = ok(written(&asking(
         "/answer/{number}/{team_id}",
@@ -278,7 +278,7 @@ fn a_parameter_takes_what_its_words_say() {
 }
 
 #[test]
-fn a_property_of_a_body_takes_what_rust_and_github_write_it_as() {
+fn the_setter_of_a_body_property_follows_from_its_schema() {
     let schema = json!({ "type": "object", "properties": {
         "count": { "type": "number" }, "ratio": { "type": "number" },
         "team_ids": { "type": "array", "items": { "type": "integer" } },
@@ -316,7 +316,7 @@ fn integers_are_read_with_the_reader_of_integers() {
 }
 
 #[test]
-fn the_operation_table_is_sorted_and_says_what_a_call_needs() {
+fn the_operation_table_is_sorted_and_complete() {
     let source = ok(written(&small()));
     assert_contains(&source, "pub static OPERATIONS: &[crate::Operation] = &[");
     let ids: Vec<&str> =
@@ -391,7 +391,7 @@ fn a_large_record_that_may_be_absent_is_boxed() {
     assert_contains(&source, "pub apps: ::std::vec::Vec<Large>,");
 }
 
-/// Why what is written is no Rust, if something is written.
+/// The error of the written source if it is no valid Rust; `None` if nothing is written.
 pub fn flaw(result: &Result<String>) -> Option<String> {
     checked(result.as_ref().ok()?).err()
 }
@@ -429,7 +429,7 @@ fn operations_whose_names_are_no_rust_are_evaded() {
 }
 
 #[test]
-fn operations_called_as_what_modules_import_are_evaded() {
+fn operations_named_like_module_imports_are_renamed() {
     let ids = [
         "tests/request",
         "tests/body",
@@ -510,7 +510,7 @@ fn a_list_is_sent_with_brackets() {
 }
 
 #[test]
-fn a_variant_called_other_is_written_alike_in_what_is_read_and_sent() {
+fn a_variant_named_other_is_written_alike_in_responses_and_requests() {
     let titled = |title: &str| json!({ "title": title, "type": "object", "properties": { title: { "type": "string" } } });
     let union = json!({ "oneOf": [titled("other"), titled("team")] });
     for given in [answering(union.clone(), json!({})), taking(union, json!({}))] {
@@ -530,7 +530,7 @@ fn variant(properties: Value) -> Value {
 }
 
 #[test]
-fn a_union_knows_the_constants_that_tell_its_variants_apart() {
+fn a_union_lists_the_constants_that_distinguish_its_variants() {
     let text = json!({ "type": "string" });
     let one_of = |values: &[&str]| json!({ "type": "string", "enum": values });
     let schemas = json!({
@@ -573,7 +573,7 @@ fn another_property_of_the_object_decides_a_union() {
 }
 
 #[test]
-fn a_discriminator_that_decides_nothing_is_an_error() {
+fn an_invalid_discriminator_is_an_error() {
     let text = json!({ "type": "string" });
     let event = |property: &str, target: &str| {
         let schemas = json!({
@@ -599,7 +599,7 @@ fn a_discriminator_that_decides_nothing_is_an_error() {
 }
 
 #[test]
-fn a_record_that_is_read_keeps_what_it_does_not_name() {
+fn a_response_record_keeps_unknown_fields() {
     let read = ok(written(&answering(reference("issue"), json!({ "issue": issue() }))));
     assert_contains(&read, "unknown_properties: wire::Unknown,");
     assert_contains(&read, "self.unknown_properties.write(_to)");

@@ -1,10 +1,10 @@
-//! Numbers that come from outside do not overflow: where they are read, clippy tells of arithmetic
-//! that may, and CI takes no warning.
+//! Numbers from outside do not overflow: in the modules that parse them, clippy reports arithmetic
+//! that can, and CI accepts no warning.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The modules that parse what comes from outside, or count with what it says. The lint of a module
+/// The modules that parse input from outside, or calculate with its values. The lint of a module
 /// is that of all modules below it.
 const MODULES: [&str; 16] = [
     "src/auth/mod.rs",

@@ -1,4 +1,4 @@
-//! Whoever configures a credential once never thinks of it again.
+//! A client refreshes its credential without any action of the caller.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -51,7 +51,7 @@ async fn an_app_signs_in_as_its_installation() {
 }
 
 #[tokio::test]
-async fn a_thousand_concurrent_calls_mint_one_token() {
+async fn a_thousand_concurrent_calls_fetch_one_token() {
     let github = GitHub::knowing(&[&KEY]).await;
     let client = github.client(&app());
     let calls = join_all((0..1000).map(|_| get(&client))).await;
@@ -114,7 +114,7 @@ async fn a_token_is_renewed_before_its_hour_ends_and_no_call_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_token_is_minted_once_more_and_the_call_repeated_with_its_body() {
+async fn a_rejected_token_is_replaced_and_the_call_is_retried_with_its_body() {
     let _still = Still::new();
     let github = GitHub::knowing(&[&KEY]).await;
     let client = github.client(&app());
@@ -128,7 +128,7 @@ async fn a_refused_token_is_minted_once_more_and_the_call_repeated_with_its_body
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_can_not_be_repeated_is_sent_once_and_the_next_call_succeeds() {
+async fn a_streaming_body_is_sent_once_and_the_next_call_succeeds() {
     let _still = Still::new();
     let github = GitHub::knowing(&[&KEY]).await;
     let client = github.client(&app());
@@ -157,7 +157,7 @@ async fn a_new_token_that_has_not_reached_all_servers_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_credential_that_github_never_accepts_ends_in_its_error_after_one_more_mint() {
+async fn a_credential_that_github_never_accepts_fails_after_one_refresh() {
     let _still = Still::new();
     let github = GitHub::knowing(&[&KEY]).await;
     github.state().refused_uses = usize::MAX;
@@ -253,7 +253,7 @@ async fn every_failure_of_an_installation_has_its_own_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_mint_that_fails_for_a_while_is_tried_again() {
+async fn a_transient_token_fetch_failure_is_retried() {
     let github = GitHub::knowing(&[&KEY]).await;
     github.state().failures = 2;
     get(&github.client(&app())).await.unwrap();
@@ -272,7 +272,7 @@ async fn an_installation_is_looked_up_once_and_again_when_it_moved() {
         requests.iter().filter(|request| request.target == "/orgs/octo-org/installation").count()
     };
     assert_eq!(lookups(&github), 1);
-    // Uninstalled, and installed anew.
+    // Uninstalled, and installed again.
     github.state().org_installation = 8;
     github.state().gone.push(7);
     github.revoke_all();
@@ -286,7 +286,7 @@ async fn an_installation_is_looked_up_once_and_again_when_it_moved() {
 }
 
 #[tokio::test]
-async fn tokens_are_narrowed_to_what_is_asked_for_and_kept_apart() {
+async fn installation_tokens_are_scoped_as_requested_and_cached_separately() {
     let github = GitHub::knowing(&[&KEY]).await;
     let client = github.client(&app());
     let narrow = Installation::id(42)
@@ -353,7 +353,7 @@ async fn the_app_itself_is_a_handle_away_and_its_token_is_not_mixed_up() {
 }
 
 #[tokio::test]
-async fn clients_with_one_store_mint_once() {
+async fn clients_with_one_store_fetch_one_token() {
     let github = GitHub::knowing(&[&KEY]).await;
     let store = MemoryTokenStore::new();
     let client = || {
@@ -367,7 +367,7 @@ async fn clients_with_one_store_mint_once() {
 }
 
 #[test]
-fn what_is_no_private_key_is_refused_with_its_reason() {
+fn an_invalid_private_key_is_rejected_with_its_cause() {
     let garbage = pem("RSA PRIVATE KEY", b"hunter2hunter2");
     let cut = &KEY.pem[..KEY.pem.len() / 2];
     for (text, failure, part) in [
@@ -438,7 +438,7 @@ async fn a_token_file_that_changes_is_read_again_when_the_old_token_is_refused()
     std::fs::write(&file, "ghp_new\n").unwrap();
     advance(SECOND).await;
     get(&client).await.unwrap();
-    // What was read when it was made is there, whatever becomes of the file.
+    // The provider keeps the token that it read when it was created, also if the file is removed.
     let token = PersonalToken::from_file(&file).unwrap();
     std::fs::remove_file(&file).unwrap();
     get(&server.builder().auth(token).build().unwrap()).await.unwrap();
@@ -474,7 +474,7 @@ async fn a_static_token_that_is_refused_is_sent_once() {
 }
 
 #[tokio::test]
-async fn a_gateway_gets_its_own_token_beside_githubs() {
+async fn a_gateway_gets_its_own_token_besides_that_of_github() {
     let github = GitHub::knowing(&[&KEY]).await;
     let gateway = PersonalToken::new("gateway-token").unwrap();
     let auth = app().installation(42);

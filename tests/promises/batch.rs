@@ -1,4 +1,4 @@
-//! Many calls, few at a time, each with its result.
+//! Batches: many calls with bounded concurrency, each with its result.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::support::{Received, Reply, Server, json as answer};
 
-/// Answers with what it was asked for, later numbers sooner; every tenth is not there.
+/// Responds with the requested number, higher numbers sooner; every tenth is a 404.
 async fn echo(at_once: Arc<AtomicUsize>, most: Arc<AtomicUsize>) -> Server {
     Server::start(move |request: Received| {
         let (at_once, most) = (Arc::clone(&at_once), Arc::clone(&most));

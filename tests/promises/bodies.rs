@@ -1,4 +1,4 @@
-//! What bodies carry, as it is set property by property.
+//! Request bodies that are set property by property.
 
 use octowire::chrono::{DateTime, FixedOffset};
 use octowire::types::{
@@ -28,7 +28,7 @@ async fn labels_are_set_by_name_and_as_objects_with_the_same_setter() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_named_with_the_setter_that_there_is() {
+async fn a_missing_field_is_named_with_its_setter() {
     let client = octowire::Client::builder().build().unwrap();
     let error = client.git().get_ref().owner("o").repo("r").send().await.unwrap_err();
     let shown = error.to_string();
@@ -39,7 +39,7 @@ async fn what_is_missing_is_named_with_the_setter_that_there_is() {
 }
 
 #[tokio::test]
-async fn an_update_of_nothing_is_refused_unless_it_is_said() {
+async fn an_empty_update_is_rejected_unless_it_is_explicit() {
     let server = Server::saying(answer("200 OK", "", "{}")).await;
     let client = server.client();
     let call = || client.apps().update_webhook_config_for_app();
@@ -61,7 +61,7 @@ async fn an_update_of_nothing_is_refused_unless_it_is_said() {
 }
 
 #[tokio::test]
-async fn a_creation_with_nothing_of_its_own_is_sent_as_an_empty_object() {
+async fn a_creation_without_properties_is_sent_as_an_empty_object() {
     let server = Server::saying(answer("201 Created", "", "{}")).await;
     let client = server.client();
     let call = client.repos().create_deployment_protection_rule();
@@ -129,7 +129,7 @@ async fn text_that_is_no_time_is_refused_before_it_is_sent() {
 }
 
 #[tokio::test]
-async fn what_a_user_types_becomes_a_value_or_an_error_that_names_the_values() {
+async fn user_input_parses_to_an_enum_value_or_an_error_that_lists_the_values() {
     let typed = "closed".to_owned();
     let state: IssuesListForRepoState = typed.parse().unwrap();
     assert_eq!(state, IssuesListForRepoState::Closed);

@@ -1,4 +1,4 @@
-//! Repeated reads cost nothing, and nobody is told what is another's.
+//! Repeated reads cost no quota, and no identity gets the response of another.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ async fn still() -> Still {
     still
 }
 
-/// One identity whose tokens change.
+/// An identity whose tokens change.
 #[derive(Clone, Debug)]
 pub struct Rotating {
     pub name: String,
@@ -97,7 +97,7 @@ async fn a_repeated_read_is_confirmed_and_does_not_count() {
 }
 
 #[tokio::test]
-async fn a_new_token_voids_nothing_where_tags_are_as_observed() {
+async fn etag_prediction_keeps_entries_valid_after_a_token_change() {
     let github = Resources::start().await;
     let client = client(&github, Cache::default());
     get(&client, "/user").await;
@@ -117,7 +117,7 @@ async fn a_new_token_voids_nothing_where_tags_are_as_observed() {
 }
 
 #[tokio::test]
-async fn where_tags_are_otherwise_a_new_token_costs_one_read_and_nothing_is_guessed() {
+async fn without_predictable_etags_a_new_token_costs_one_read() {
     let github = Resources::start().await;
     github.state().observed_tags = false;
     let client = client(&github, Cache::default());
@@ -134,7 +134,7 @@ async fn where_tags_are_otherwise_a_new_token_costs_one_read_and_nothing_is_gues
 }
 
 #[tokio::test]
-async fn when_github_changes_its_tags_the_guess_costs_nothing_but_the_saving() {
+async fn a_wrong_etag_prediction_costs_only_the_saving() {
     let github = Resources::start().await;
     let client = client(&github, Cache::default());
     get(&client, "/user").await;
@@ -160,7 +160,7 @@ async fn computed_tags_can_be_switched_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_trusted_is_given_unasked_until_its_time_is_over() {
+async fn a_fresh_response_is_served_without_a_request_until_it_expires() {
     let _still = still().await;
     let github = Resources::start().await;
     for (policy, seconds) in [
@@ -215,7 +215,7 @@ async fn the_most_particular_policy_holds() {
 }
 
 #[tokio::test]
-async fn a_write_makes_doubtful_what_it_changes_and_nothing_else() {
+async fn a_write_invalidates_only_the_entries_it_changes() {
     let github = Resources::start().await;
     let client = client(&github, Cache::default().policy(CachePolicy::moderate()));
     let paths = [
@@ -244,7 +244,7 @@ async fn a_write_makes_doubtful_what_it_changes_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_write_makes_doubtful_what_is_stored_under_the_other_path_of_its_resource() {
+async fn a_write_invalidates_entries_under_the_alternative_path_of_its_resource() {
     for (write, doubtful, good) in [
         ("/repos/o/r/issues", ["/repositories/7/issues", "/repositories/8"], "/organizations/7"),
         ("/repositories/7/issues", ["/repositories/7", "/repos/o/r"], "/repositories/8"),
@@ -269,7 +269,7 @@ async fn a_write_makes_doubtful_what_is_stored_under_the_other_path_of_its_resou
 }
 
 #[tokio::test]
-async fn a_write_that_was_refused_changes_nothing_and_one_that_may_have_been_done_does() {
+async fn a_rejected_write_invalidates_nothing_and_an_indeterminate_one_does() {
     let server = Server::start(|request| async move {
         Reply::Raw(match (request.method.as_str(), request.target.as_str()) {
             ("GET", _) => answer("200 OK", "etag: \"1\"\r\n", "{}"),
@@ -297,7 +297,7 @@ async fn a_thousand_equal_reads_at_once_are_one() {
 }
 
 #[tokio::test]
-async fn one_that_gives_up_hands_over_and_an_error_is_told_to_all_once() {
+async fn a_cancelled_coalesced_read_is_taken_over_and_an_error_reaches_all_callers_once() {
     let times = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&times);
     let server = Server::start(move |_| {
@@ -329,7 +329,7 @@ async fn one_that_gives_up_hands_over_and_an_error_is_told_to_all_once() {
 }
 
 #[tokio::test]
-async fn who_reads_after_a_write_is_not_told_what_was_before() {
+async fn a_read_after_a_write_never_returns_the_previous_response() {
     let version = Arc::new(AtomicUsize::new(0));
     let shared = Arc::clone(&version);
     let server = Server::start(move |request| {
@@ -357,7 +357,7 @@ async fn who_reads_after_a_write_is_not_told_what_was_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_github_fails_what_is_stored_stands_in_if_it_may() {
+async fn a_stale_response_is_served_on_error_if_the_policy_allows() {
     let _still = still().await;
     let github = Resources::start().await;
     let builder = || github.server.builder().auth(Rotating::new("octo"));
@@ -387,7 +387,7 @@ async fn while_github_fails_what_is_stored_stands_in_if_it_may() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_must_be_asked_for_is_not_given_while_github_fails() {
+async fn a_must_revalidate_response_is_not_served_stale_on_error() {
     let _still = still().await;
     let github = Resources::start().await;
     github.state().headers = "cache-control: private, must-revalidate\r\n".to_owned();
@@ -400,7 +400,7 @@ async fn what_must_be_asked_for_is_not_given_while_github_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_stale_is_given_at_once_and_asked_for_once_behind_it() {
+async fn a_stale_response_is_returned_immediately_and_refreshed_once_in_background() {
     let _still = still().await;
     let github = Resources::start().await;
     let policy = CachePolicy::trust(10 * SECOND).stale_while_revalidate(60 * SECOND);
@@ -421,7 +421,7 @@ async fn what_is_stale_is_given_at_once_and_asked_for_once_behind_it() {
 }
 
 #[tokio::test]
-async fn what_is_purged_is_forgotten() {
+async fn a_purge_removes_the_entries() {
     let github = Resources::start().await;
     let client = client(&github, Cache::default().policy(CachePolicy::moderate()));
     let paths = ["/repos/o/r", "/repos/o/r/issues", "/repos/o/rest", "/user"];
@@ -456,7 +456,7 @@ async fn what_is_purged_is_forgotten() {
 }
 
 #[tokio::test]
-async fn an_event_makes_doubtful_what_it_is_about() {
+async fn a_webhook_event_invalidates_the_entries_it_concerns() {
     let github = Resources::start().await;
     let client = client(&github, Cache::default().policy(CachePolicy::moderate()));
     for path in ["/repos/o/r/issues/7", "/repos/o/r/issues", "/repos/o/r/pulls"] {
@@ -476,7 +476,7 @@ async fn an_event_makes_doubtful_what_it_is_about() {
 }
 
 #[tokio::test]
-async fn what_is_warmed_is_there() {
+async fn a_prefetched_response_is_a_hit() {
     let github = Resources::start().await;
     let client = client(&github, Cache::default().policy(CachePolicy::moderate()));
     let calls = (0..50).map(|n| client.request(Method::GET, format!("/x/{n}")));
@@ -487,7 +487,7 @@ async fn what_is_warmed_is_there() {
 }
 
 #[tokio::test]
-async fn memory_is_bounded_by_bytes_and_what_is_too_large_is_not_kept() {
+async fn memory_is_bounded_by_bytes_and_oversized_responses_are_not_stored() {
     let github = Resources::start().await;
     github.state().body = |path, _, _| format!("\"{path}{}\"", "x".repeat(10_000));
     let cache = Cache::memory(100_000).policy(CachePolicy::moderate());
@@ -505,7 +505,7 @@ async fn memory_is_bounded_by_bytes_and_what_is_too_large_is_not_kept() {
 }
 
 #[tokio::test]
-async fn who_may_not_see_it_any_longer_does_not_find_it_here() {
+async fn a_response_is_not_served_after_access_was_lost() {
     let github = Resources::start().await;
     let policy = CachePolicy::trust(Duration::ZERO).stale_if_error(600 * SECOND);
     let client = client(&github, Cache::default().policy(policy));
@@ -518,7 +518,7 @@ async fn who_may_not_see_it_any_longer_does_not_find_it_here() {
 }
 
 #[tokio::test]
-async fn of_an_hour_of_polls_with_tokens_that_change_99_percent_do_not_count() {
+async fn of_an_hour_of_polls_with_rotating_tokens_99_percent_are_free() {
     let github = Resources::start().await;
     let limits = octowire::limits::RateLimits::none();
     let client = github.server.unattended().auth(Rotating::new("bot")).rate_limits(limits);
@@ -539,7 +539,7 @@ async fn of_an_hour_of_polls_with_tokens_that_change_99_percent_do_not_count() {
 }
 
 #[tokio::test]
-async fn a_read_that_nobody_moves_on_holds_up_no_equal_one() {
+async fn an_unpolled_read_does_not_delay_an_identical_read() {
     let server = Server::start(|_| async {
         tokio::time::sleep(Duration::from_millis(50)).await;
         Reply::Raw(answer("200 OK", "", "{}"))
@@ -560,7 +560,7 @@ async fn a_read_that_nobody_moves_on_holds_up_no_equal_one() {
 }
 
 #[tokio::test]
-async fn a_write_that_nobody_waits_for_makes_doubtful_as_well() {
+async fn a_write_whose_caller_gave_up_still_invalidates() {
     let server = Server::start(|request| async move {
         if request.method == "PUT" {
             return Reply::Silence(Vec::new());
@@ -574,14 +574,14 @@ async fn a_write_that_nobody_waits_for_makes_doubtful_as_well() {
     let write = client.request(Method::PUT, "/x").send_empty();
     tokio::time::timeout(Duration::from_millis(100), write).await.unwrap_err();
     assert_eq!(status(&client, "/x").await, CacheStatus::Miss);
-    // What a mutation changes, nobody knows.
+    // The client does not know which entries a mutation changes.
     let mutation = client.graphql::<Value>("mutation { a }", json!({})).await;
     drop(mutation);
     assert_ne!(status(&client, "/x").await, CacheStatus::Hit);
 }
 
 #[tokio::test]
-async fn what_another_server_gives_is_not_kept() {
+async fn a_response_of_an_external_host_is_not_stored() {
     let other = Server::saying(answer("200 OK", "etag: \"1\"\r\n", "{}")).await;
     let location = format!("location: {}/signed?secret\r\n", other.url);
     let server = Server::saying(answer("302 Found", &location, "")).await;
@@ -594,7 +594,7 @@ async fn what_another_server_gives_is_not_kept() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_where_only_the_cache_is_to_be_asked() {
+async fn only_if_cached_sends_no_request() {
     let server = Server::saying(answer("200 OK", "", "{}")).await;
     for cache in [Cache::off(), Cache::default()] {
         let client = server.unattended().cache(cache).build().unwrap();

@@ -1,4 +1,4 @@
-//! A server that is down is neither waited for nor hit.
+//! The circuit breaker fails calls fast while a server is down.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,7 +46,7 @@ async fn calls_fail_at_once_while_the_server_is_down_and_go_on_when_it_is_back()
 }
 
 #[tokio::test]
-async fn what_github_refuses_is_no_failure_of_its_server() {
+async fn a_client_error_does_not_count_as_a_server_failure() {
     for status in ["401 Unauthorized", "404 Not Found", "422 Unprocessable", "429 Too Many"] {
         let server = Server::saying(answer(status, "retry-after: 0\r\n", "{}")).await;
         let client = server.builder().build().unwrap();
@@ -81,7 +81,7 @@ async fn uploads_have_a_circuit_of_their_own_and_none_is_needed() {
 }
 
 #[tokio::test]
-async fn a_caller_in_a_hurry_says_nothing_of_the_server() {
+async fn a_short_caller_timeout_does_not_count_as_a_server_failure() {
     let server = Server::start(|_| async { Reply::Silence(Vec::new()) }).await;
     let client = server.builder().build().unwrap();
     let hurried =

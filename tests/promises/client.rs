@@ -1,4 +1,4 @@
-//! What a client sends, and what it does not.
+//! Requests that a client sends, and data that it never sends.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use octowire::{Body, ByteStream, Client, Error, ErrorKind, Items, Pages, Respons
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn a_call_carries_what_github_asks_for() {
+async fn a_request_has_the_headers_that_github_requires() {
     let server = httpmock::MockServer::start_async().await;
     let mock = server
         .mock_async(|when, then| {
@@ -120,7 +120,7 @@ async fn dropping_the_future_ends_the_call() {
     let client = Client::builder().base_url(url).build().unwrap();
     let mut call = client.request(Method::GET, "/x").send_empty();
     tokio::select! {
-        _ = &mut call => panic!("nobody answers"),
+        _ = &mut call => panic!("the server sends no response"),
         () = arrived.notified() => drop(call),
     }
     let read = connection.await.unwrap();
@@ -142,7 +142,7 @@ async fn another_server_is_never_called() {
 }
 
 #[tokio::test]
-async fn a_value_that_can_not_be_sent_fails_the_call_by_name() {
+async fn an_invalid_parameter_value_fails_the_call_and_is_named() {
     let server = Server::saying(answer("200 OK", "", "{}")).await;
     for (call, part) in [
         (server.client().request(Method::GET, "/x").header("x-a", "b\nc"), "x-a"),
@@ -159,7 +159,7 @@ async fn a_value_that_can_not_be_sent_fails_the_call_by_name() {
 }
 
 #[tokio::test]
-async fn settings_that_can_not_be_used_are_refused() {
+async fn invalid_settings_are_rejected() {
     let own = reqwest::Client::new;
     let second = Duration::from_secs(1);
     let builder = Client::builder;

@@ -1,4 +1,4 @@
-//! What is used is pinned, and answers are held against GitHub's document.
+//! Used operations are pinned, and responses are validated with GitHub's description.
 
 #[path = "contract/hostile.rs"]
 mod hostile;
@@ -34,7 +34,7 @@ impl Drop for Folder {
 }
 
 #[test]
-fn a_pin_holds_until_what_is_used_changes() {
+fn a_pin_holds_until_a_used_item_changes() {
     let folder = Folder::new("pin");
     let pin = folder.0.join("github-contract.json");
     let uses = uses!["issues/get", "repos/get", "issues-opened"];
@@ -66,7 +66,7 @@ fn a_pin_holds_until_what_is_used_changes() {
 }
 
 #[test]
-fn a_change_that_needs_no_care_fails_only_who_wants_to_know() {
+fn a_compatible_change_fails_a_pin_only_on_request() {
     let folder = Folder::new("careless");
     let pin = folder.0.join("pin.json");
     let uses = uses!["issues/get"];
@@ -83,7 +83,7 @@ fn a_change_that_needs_no_care_fails_only_who_wants_to_know() {
 }
 
 #[test]
-fn a_pin_of_something_else_is_told() {
+fn a_pin_of_other_operations_is_reported() {
     let folder = Folder::new("else");
     let pin = folder.0.join("pin.json");
     uses!["issues/get"].pin(&pin).unwrap();
@@ -100,7 +100,7 @@ fn a_pin_of_something_else_is_told() {
 }
 
 #[tokio::test]
-async fn an_answer_that_deviates_is_noted_and_given_all_the_same() {
+async fn a_deviating_response_is_recorded_and_returned() {
     let mock = MockGitHub::start().await;
     let checker = Checker::new();
     let github = mock.client_builder().contract(checker.clone()).cache(Cache::off());
@@ -192,7 +192,7 @@ fn made_secret(value: &mut Value, secret: &str) {
 }
 
 #[tokio::test]
-async fn no_deviation_shows_what_a_body_holds() {
+async fn no_deviation_shows_body_values() {
     let secret = "ghs_16C7e42F292c6912E7710c838347Ae178B4a";
     let mock = MockGitHub::start().await;
     let http = reqwest::Client::new();
@@ -223,7 +223,7 @@ async fn no_deviation_shows_what_a_body_holds() {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_otherwise_is_no_deviation() {
+async fn head_requests_other_media_types_and_redirects_are_no_deviation() {
     let mock = MockGitHub::start().await;
     let checker = Checker::new();
     let github = mock.client_builder().contract(checker.clone()).cache(Cache::off());
@@ -266,7 +266,7 @@ async fn an_answer_without_its_body_or_of_no_known_operation_is_noted() {
 }
 
 #[test]
-fn a_value_of_no_variant_is_told_with_the_types_that_they_take() {
+fn a_value_of_no_variant_is_reported_with_the_accepted_types() {
     let document = Document::built_in();
     let headers = http_headers();
     let method = Method::POST;
@@ -284,7 +284,7 @@ fn http_headers() -> octowire::http::HeaderMap {
 }
 
 #[test]
-fn a_path_by_id_is_checked_as_the_operation_that_it_stands_for() {
+fn a_path_by_id_is_validated_as_its_documented_operation() {
     let document = Document::built_in();
     for (path, operation) in [
         ("/repositories/7/issues", "issues/list-for-repo"),

@@ -1,4 +1,4 @@
-//! The dashboard shows what happens to who may look, and to nobody else.
+//! The dashboard shows the state of a client, and only to permitted viewers.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -99,7 +99,7 @@ async fn headers_of_proxies_and_too_many_are_not_allowed() {
 }
 
 #[tokio::test]
-async fn without_a_token_it_is_for_who_is_on_this_machine() {
+async fn without_a_token_the_dashboard_serves_only_direct_local_requests() {
     let address = serve(Dashboard::new(&anywhere())).await;
     let status = async |headers: &[(&str, &str)]| {
         let mut all = Vec::new();
@@ -112,7 +112,7 @@ async fn without_a_token_it_is_for_who_is_on_this_machine() {
     };
     assert_eq!(status(&[]).await, StatusCode::OK);
     assert_eq!(status(&[(HOST.as_str(), "localhost:9465")]).await, StatusCode::OK);
-    // Another's name that leads here, a proxy in front, and a header that nobody knows.
+    // A foreign host name that resolves to this machine, a proxy, and an unknown header.
     for headers in [
         (HOST.as_str(), "dashboard.example"),
         (HOST.as_str(), "127.0.0.1.example"),
@@ -200,7 +200,7 @@ async fn slow_connections_are_bounded_and_ended_and_requests_are_served_beside_t
 }
 
 #[tokio::test]
-async fn a_router_that_is_not_told_who_asks_lets_nobody_in() {
+async fn a_router_without_peer_addresses_rejects_every_request() {
     let (listener, address) = here().await;
     let app = Router::new().nest("/admin", Dashboard::new(&anywhere()).router().unwrap());
     tokio::spawn(async move { axum::serve(listener, app).await });
@@ -234,7 +234,7 @@ async fn where_it_is_nested_its_parts_are_found_and_the_rest_is_the_applications
 }
 
 #[tokio::test]
-async fn pages_of_other_sites_get_nothing() {
+async fn pages_of_other_sites_cannot_read_the_dashboard() {
     for dashboard in [Dashboard::new(&anywhere()), Dashboard::new(&anywhere()).token(TOKEN)] {
         let address = serve(dashboard).await;
         let bearer = format!("Bearer {TOKEN}");
@@ -251,7 +251,7 @@ async fn pages_of_other_sites_get_nothing() {
 }
 
 #[tokio::test]
-async fn who_is_served_no_more_is_told_no_more() {
+async fn the_event_stream_ends_with_the_server() {
     let (listener, address) = here().await;
     let served = tokio::spawn(Dashboard::new(&anywhere()).serve(listener).unwrap());
     let mut events = get(format!("http://{address}/events"), &[]).await;
@@ -263,7 +263,7 @@ async fn who_is_served_no_more_is_told_no_more() {
 }
 
 #[tokio::test]
-async fn with_a_token_it_is_for_who_has_it() {
+async fn with_a_token_the_dashboard_requires_it() {
     use base64::Engine;
     let basic =
         |pair: &str| format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
@@ -290,7 +290,7 @@ async fn with_a_token_it_is_for_who_has_it() {
 }
 
 #[tokio::test]
-async fn it_is_not_opened_to_others_without_a_token_nor_with_one_to_guess() {
+async fn a_remote_dashboard_requires_a_strong_token() {
     let open = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
     let Err(error) = Dashboard::new(&anywhere()).serve(open) else { panic!("it is served") };
     assert_eq!(error.kind(), ErrorKind::Configuration);
@@ -315,7 +315,7 @@ async fn it_is_not_opened_to_others_without_a_token_nor_with_one_to_guess() {
 }
 
 #[tokio::test]
-async fn browsers_are_told_to_run_and_frame_nothing_else() {
+async fn the_content_security_policy_forbids_other_scripts_and_frames() {
     let address = serve(Dashboard::new(&anywhere()).title("<b>\"{base}\"</b>")).await;
     for path in PATHS {
         let answer = get(format!("http://{address}{path}"), &[]).await;
@@ -339,7 +339,7 @@ async fn browsers_are_told_to_run_and_frame_nothing_else() {
 }
 
 #[tokio::test]
-async fn it_shows_no_token_and_no_more_than_is_kept() {
+async fn the_dashboard_shows_no_token_and_bounded_data() {
     let mock = MockGitHub::builder().token("ghs_hunter2hunter2").start().await;
     mock.on(|github| github.issues().get()).error(404, "Not Found");
     let github = mock.client_builder().retry(RetryPolicy::none()).build().unwrap();
@@ -365,15 +365,15 @@ async fn it_shows_no_token_and_no_more_than_is_kept() {
     assert!(state["failed"][2]["request_id"].is_string());
     assert_eq!(state["tokens"][0]["is_good"], true);
     assert_eq!(state["limits"][0]["primary"][0]["resource"], "core");
-    // One call was somebody else's.
+    // One call belonged to another identity.
     assert_eq!(state["usage"]["month"]["calls"], 61);
     assert_eq!(state["usage"]["is_complete"], true);
-    // One of 62 was refused as nobody's.
+    // One of 62 calls was rejected as unauthenticated.
     assert_eq!(state["health"]["reasons"][0], "objective missed: error rate");
 }
 
 #[tokio::test]
-async fn thirty_two_read_at_a_time_and_who_leaves_makes_room() {
+async fn the_dashboard_serves_thirty_two_event_streams_and_a_closed_one_frees_its_place() {
     let address = serve(Dashboard::new(&anywhere())).await;
     let read = || get(format!("http://{address}/events"), &[]);
     let mut readers = Vec::new();

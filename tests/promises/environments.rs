@@ -1,4 +1,4 @@
-//! Credentials of an environment are that environment's, and say what is wrong with them.
+//! Credentials from environment variables, and the errors of invalid ones.
 //!
 //! Variables are a process's own, so each case is a process: this test binary with [`a_child`] as
 //! its only test.
@@ -9,7 +9,7 @@ use octowire::auth::{Credentials, TokenSource};
 
 use crate::support::github_app::Key;
 
-/// What a process with these variables makes of its credentials: `ok` or `error`, and what for.
+/// The outcome of a process with these variables: `ok` or `error`, and its cause.
 fn with(environment: &str, variables: &[(&str, &str)]) -> String {
     let (_, module) = module_path!().split_once("::").unwrap();
     let output = Command::new(std::env::current_exe().unwrap())
@@ -50,7 +50,7 @@ fn environments_keep_their_credentials_apart() {
 }
 
 #[test]
-fn every_way_to_sign_in_has_its_variables() {
+fn every_kind_of_credential_is_read_from_its_variables() {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
     let folder = folder.join(format!("environments-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -82,7 +82,7 @@ fn every_way_to_sign_in_has_its_variables() {
                 ("A_GITHUB_APP_PRIVATE_KEY", &key),
                 ("A_GITHUB_APP_PRIVATE_KEY_OLD", &older),
                 ("A_GITHUB_APP_INSTALLATION_ORG", "octo-org"),
-                // As CI systems write what is not set.
+                // As CI systems pass unset variables.
                 ("A_GITHUB_TOKEN", ""),
             ],
             "ok A/installation:12345/orgs/octo-org",
@@ -96,7 +96,7 @@ fn every_way_to_sign_in_has_its_variables() {
 }
 
 #[test]
-fn what_is_wrong_with_a_variable_is_said_by_its_name() {
+fn an_invalid_environment_variable_is_named() {
     let key = Key::generate().pem;
     const ID: (&str, &str) = ("A_GITHUB_APP_ID", "12345");
     let token = ("A_GITHUB_TOKEN", "ghp_hunter2hunter2hunter2");

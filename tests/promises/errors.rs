@@ -1,4 +1,4 @@
-//! Every failure gives the right error, and says what to do next.
+//! Every failure returns an error of the right kind with advice.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -26,7 +26,7 @@ async fn error(bytes: impl Into<Vec<u8>>) -> Error {
 }
 
 #[tokio::test]
-async fn a_404_says_what_how_and_where_to_read() {
+async fn a_404_names_the_request_the_cause_and_the_documentation() {
     let error = error(json(
         "404 Not Found",
         "x-github-request-id: 8F2A:1B\r\n",
@@ -65,7 +65,7 @@ async fn a_422_names_the_fields() {
 }
 
 #[tokio::test]
-async fn a_403_tells_a_rate_limit_from_a_missing_permission() {
+async fn a_403_distinguishes_a_rate_limit_from_a_missing_permission() {
     let limited = error(json(
         "403 Forbidden",
         "retry-after: 60\r\nx-ratelimit-limit: 5000\r\nx-ratelimit-remaining: 9\r\n\
@@ -286,7 +286,7 @@ async fn a_body_beyond_the_bound_is_refused() {
 }
 
 #[tokio::test]
-async fn a_length_that_no_memory_holds_is_not_believed() {
+async fn an_excessive_content_length_is_not_allocated() {
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", u64::MAX - 7);
     let server = Server::saying(head + &"x".repeat(100_000)).await;
     let client = server.builder().max_body_bytes(usize::MAX).build().unwrap();
@@ -295,7 +295,7 @@ async fn a_length_that_no_memory_holds_is_not_believed() {
 }
 
 #[tokio::test]
-async fn a_304_says_that_nothing_changed_and_what_came_with_it() {
+async fn a_304_error_is_not_modified_and_keeps_the_headers() {
     const UNCHANGED: &str = "HTTP/1.1 304 Not Modified\r\netag: \"x\"\r\n\
         x-ratelimit-limit: 5000\r\nx-ratelimit-remaining: 4999\r\n\
         x-ratelimit-reset: 1700000000\r\n\r\n";

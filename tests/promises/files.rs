@@ -1,4 +1,4 @@
-//! What other users could have put in the place of a file, or done to one.
+//! Files that other users replaced or altered.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -30,13 +30,13 @@ enum Kind {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
-    /// Everybody can read and write it.
+    /// Every user can read and write it.
     Mode666,
     /// A group can, as on a volume of a pod that was mounted again.
     Mode660,
-    /// Everybody can read it.
+    /// Every user can read it.
     Mode644,
-    /// Everybody can write to its folder.
+    /// Every user can write to its folder.
     Folder777,
     /// A group can.
     Folder775,
@@ -53,7 +53,7 @@ enum Fault {
     HardLink,
 }
 
-/// What becomes of it.
+/// The expected outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     /// It is used as it is.
@@ -62,7 +62,7 @@ enum Outcome {
     Repaired,
     /// It is an error with these words.
     Refused(&'static str),
-    /// It is as if it were not there, and can be written anew.
+    /// It counts as absent, and can be written again.
     Removed,
 }
 
@@ -125,7 +125,7 @@ const LONG: Duration = Duration::from_secs(600);
 /// A folder with all of them, which goes with the test.
 struct Place {
     root: PathBuf,
-    /// Tells the ledger from one that was begun anew.
+    /// Distinguishes the ledger from a new one.
     epoch: Mutex<Option<String>>,
 }
 
@@ -173,7 +173,7 @@ impl Place {
         Disk::open(self.own())
     }
 
-    /// Writes what is there before the fault.
+    /// Writes the file before the fault.
     async fn prepare(&self, kind: Kind) {
         match kind {
             Kind::TokenFile | Kind::TokenLock => self.save().await.unwrap(),
@@ -218,7 +218,7 @@ impl Place {
         Ok(serde_json::to_value(lease).unwrap()["epoch"].as_str().unwrap().to_owned())
     }
 
-    /// Uses it: whether what was written is there.
+    /// Uses the file, and returns whether the written data is present.
     async fn is_there(&self, kind: Kind) -> octowire::Result<bool> {
         match kind {
             Kind::TokenFile => Ok(self.tokens()?.load(IDENTITY).await?.is_some()),
@@ -231,7 +231,7 @@ impl Place {
         }
     }
 
-    /// What a link that was followed would have changed.
+    /// The file that a followed link would have changed.
     fn bait(&self) -> PathBuf {
         self.root.join("bait")
     }
@@ -319,7 +319,7 @@ async fn check(kind: Kind, fault: Fault) {
             for outcome in [found, again] {
                 let said = outcome.map(|_| ()).expect_err(&case).to_string();
                 assert!(said.contains(words), "{case}: {said}");
-                // What is to be done about it stands after what it is.
+                // The advice follows the cause.
                 assert!(said.rsplit("; ").next().unwrap().len() > 20, "{case}: {said}");
             }
             assert_eq!(mode(path.parent().unwrap()), folder_before, "{case}");
@@ -341,7 +341,7 @@ async fn check(kind: Kind, fault: Fault) {
 }
 
 #[test]
-fn what_others_could_have_done_to_a_file_is_repaired_refused_or_removed() {
+fn files_altered_by_other_users_are_repaired_rejected_or_removed() {
     for kind in KINDS {
         for fault in FAULTS {
             // In a thread of its own, since what opens a FIFO may never return.
@@ -371,7 +371,7 @@ fn the_folder_of_the_store_is_not_shared() {
         assert!(place.is_there(Kind::CacheEntry).await.unwrap());
         assert_eq!(mode(&store), 0o755);
 
-        // The library created it, so that a link in its place is somebody else's. What it leads to is not
+        // The library created it, so that a link in its place is foreign. Its target is not
         // changed.
         fs::rename(&store, place.bait()).unwrap();
         fs::set_permissions(place.bait(), Permissions::from_mode(0o777)).unwrap();
@@ -434,7 +434,7 @@ fn root_uses_folders_that_their_owner_and_a_group_can_write_to() {
             for outcome in [saved, journal, place.disk().map(drop)] {
                 let said = outcome.map_or_else(|error| error.to_string(), |()| String::new());
                 assert_eq!(said.is_empty(), is_used, "{mode:o}: {said}");
-                // Its mode is what is wrong, and not its owner.
+                // Its mode is wrong, and not its owner.
                 assert_eq!(said.contains("other users can write to it"), !is_used, "{said}");
                 assert!(!said.contains("belongs to"), "{said}");
             }
@@ -442,7 +442,7 @@ fn root_uses_folders_that_their_owner_and_a_group_can_write_to() {
     });
 }
 
-/// What each of them does on a volume that shows the owner and the modes of nobody.
+/// The result of each on a volume that does not show the real owner and modes.
 #[test]
 fn files_whose_owners_and_modes_are_not_real_are_used_on_request() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -1,4 +1,4 @@
-//! Four processes behave as one for a strict GitHub, with a Redis that is well and with one that
+//! Four processes together keep the limits of a strict GitHub, with a healthy Redis and with one that
 //! dies.
 
 use std::process::Stdio;
@@ -23,7 +23,7 @@ const WRITERS: usize = 10;
 const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn four_processes_of_two_hundred_tasks_are_never_refused_and_use_what_is_allowed() {
+async fn four_processes_of_two_hundred_tasks_never_exceed_the_limits_and_use_the_quota() {
     let redis = RedisServer::start();
     let limiter = Limiter::start(Allowed::default(), Duration::from_millis(20)).await;
     let start = Instant::now();
@@ -32,7 +32,7 @@ async fn four_processes_of_two_hundred_tasks_are_never_refused_and_use_what_is_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn they_are_not_refused_either_when_redis_dies_and_comes_back_with_nothing() {
+async fn four_processes_never_exceed_the_limits_when_redis_restarts_empty() {
     let mut redis = RedisServer::start();
     let limiter = Limiter::start(Allowed::default(), Duration::from_millis(20)).await;
     let start = Instant::now();
@@ -46,7 +46,7 @@ async fn they_are_not_refused_either_when_redis_dies_and_comes_back_with_nothing
         redis.restart();
     }
     fleet.finish().await;
-    // Who has come back waits a minute for one who ended meanwhile, and cannot tell what it spent.
+    // A returned member waits a minute for a member that ended meanwhile, whose usage is unknown.
     check(&limiter, start, 190 * SECOND);
 }
 
@@ -67,7 +67,7 @@ async fn nor_when_redis_hangs_now_and_then() {
     check(&limiter, start, 100 * SECOND);
 }
 
-/// Waits until each process has been served: one that starts in an outage can not know of others.
+/// Waits until each process has been served: a process that starts during an outage does not know of others.
 async fn all_are_there(limiter: &Limiter) -> Instant {
     let is_there = |number: usize| {
         let name = format!("/owner-{number}-");
@@ -119,7 +119,7 @@ impl Fleet {
     }
 }
 
-/// What each process does.
+/// The program of each process.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a process of the tests above"]
 async fn a_member() {
@@ -144,6 +144,6 @@ async fn a_member() {
         }
     });
     join_all(tasks).await;
-    // What is left of its leases goes back half a second later.
+    // The rest of its leases is returned half a second later.
     sleep(SECOND).await;
 }

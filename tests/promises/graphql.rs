@@ -1,4 +1,4 @@
-//! GraphQL goes down the same path, and its errors are errors.
+//! GraphQL calls use the same policies, and GraphQL errors become errors.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ async fn ask(body: &str) -> Result<Data, Error> {
 }
 
 #[tokio::test]
-async fn a_query_goes_out_with_its_variables_and_its_data_comes_back() {
+async fn a_graphql_query_sends_its_variables_and_returns_its_data() {
     let server = httpmock::MockServer::start_async().await;
     let mock = server
         .mock_async(|when, then| {
@@ -88,14 +88,14 @@ const LEFT: &str = "x-ratelimit-limit: 5000\r\nx-ratelimit-remaining: 12\r\n\
 const NONE_LEFT: &str = "x-ratelimit-limit: 5000\r\nx-ratelimit-remaining: 0\r\n\
                          x-ratelimit-reset: 1700000000\r\nx-ratelimit-resource: graphql\r\n";
 
-/// What an answer with this status, these headers and this body is.
+/// The result of a response with this status, these headers and this body.
 async fn failed(status: &str, headers: &str, body: &str) -> Error {
     let server = Server::saying(answer(status, headers, body)).await;
     server.client().graphql::<Data>("{ user { name } }", ()).await.unwrap_err()
 }
 
 #[tokio::test]
-async fn a_rate_limit_is_one_however_github_tells_it() {
+async fn every_form_of_a_graphql_rate_limit_is_recognized() {
     const SECONDARY: &str = r#"{"message":"You have exceeded a secondary rate limit. Please wait a few minutes before you try again.","documentation_url":"https://docs.github.com/graphql/overview/rate-limits-and-node-limits-for-the-graphql-api#secondary-rate-limits"}"#;
     for (status, headers, body) in [
         ("200 OK", LEFT, r#"{"errors":[{"type":"RATE_LIMITED","message":"slow down"}]}"#),
@@ -143,7 +143,7 @@ async fn other_errors_are_no_rate_limits_even_on_the_last_point() {
 }
 
 #[tokio::test]
-async fn errors_of_any_shape_are_told() {
+async fn graphql_errors_of_any_shape_are_returned() {
     for strange in [
         r#"{"message":"broken","path":null,"locations":null,"type":null,"extensions":null}"#,
         r#"{"message":"broken","path":7,"locations":{"line":1},"type":7,"extensions":"x"}"#,
@@ -195,7 +195,7 @@ async fn a_refused_call_is_an_api_error() {
 /// GitHub refuses all the time, by a 200 or a 403, and says when to come back, or does not: the number of
 /// refusals ends the call, or the longest wait, which is for all of them together.
 #[tokio::test(start_paused = true)]
-async fn a_call_that_is_refused_for_ever_ends_by_whichever_limit_comes_first() {
+async fn an_always_rejected_query_ends_at_the_first_retry_bound() {
     const MINUTE: Duration = Duration::from_secs(60);
     let refusal = r#"{"message":"You have exceeded a secondary rate limit."}"#;
     for (status, headers, requests, waits) in [

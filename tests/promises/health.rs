@@ -1,4 +1,4 @@
-//! A client says how it is, and why.
+//! The health of a client and its reasons.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ async fn a_client_that_works_is_ready_and_meets_its_objectives() {
 }
 
 #[tokio::test]
-async fn a_server_that_fails_is_told_of_and_then_not_called() {
+async fn a_failing_server_is_reported_and_opens_the_circuit() {
     let mock = MockGitHub::start().await;
     mock.on(|github| github.meta().root()).pass().times(97).fault(Fault::ServerError(503));
     let breaker = CircuitBreaker::default().attempts(101).share(0.01);
@@ -80,7 +80,7 @@ async fn a_client_without_a_token_to_be_had_is_not_ready() {
     let Err(error) = missing else { panic!("there is no such file") };
     assert!(error.to_string().contains("/nowhere/token"));
     let github = mock.client().with_auth(Never);
-    assert!(github.health().is_ready(), "nobody has asked yet");
+    assert!(github.health().is_ready(), "no token was requested yet");
     calls(&github, 1).await;
     let health = github.health();
     assert_eq!(health.status, HealthStatus::NotReady);
@@ -95,7 +95,7 @@ async fn a_client_that_was_not_ready_is_let_in_again_to_find_out() {
     let github = mock.client().with_auth(Never);
     calls(&github, 1).await;
     assert!(!github.health().is_ready());
-    // Nobody calls meanwhile, since no probe lets anybody in.
+    // There are no calls meanwhile, since the readiness probe fails.
     tokio::time::advance(Duration::from_secs(60 * 60)).await;
     let health = github.health();
     assert_eq!((health.status, health.is_ready()), (HealthStatus::Degraded, true));
@@ -117,7 +117,7 @@ impl octowire::auth::TokenSource for Never {
 }
 
 #[tokio::test]
-async fn what_slows_calls_down_is_told() {
+async fn health_reports_the_causes_of_delays() {
     let mock = MockGitHub::start().await;
     let pause = Fault::SecondaryRateLimit { retry_after: Some(Duration::from_secs(90)) };
     mock.on(|github| github.meta().get_zen()).fault(pause);
@@ -134,7 +134,7 @@ async fn what_slows_calls_down_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn objectives_are_what_the_application_says_and_forget_what_is_long_ago() {
+async fn objectives_are_configurable_and_cover_only_their_window() {
     let mock = MockGitHub::start().await;
     mock.on(|github| github.meta().root()).pass().times(9).fault(Fault::ServerError(503));
     let objectives = Objectives::default().error_rate(0.2).availability(0.8);

@@ -1,4 +1,4 @@
-//! Servers that attack their clients: a call ends, promptly, with what is so.
+//! Hostile servers: a call ends promptly with the right result.
 
 mod endless_lists;
 mod error_bodies;

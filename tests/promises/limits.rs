@@ -1,4 +1,4 @@
-//! A strict GitHub never has to refuse.
+//! A strict GitHub never has to reject a request.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ const SECOND: Duration = Duration::from_secs(1);
 async fn in_fast_motion<T>(limiter: &Limiter, step: Duration, work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     loop {
-        // What is under way gets a while to come to an end: of real time, and of turns of this thread, which
+        // Work in flight gets some time to finish: real time, and turns of this thread, which
         // has few of them in that time on a busy machine.
         let (mut seen, mut turns) = (((0, 0), Instant::now()), 0);
         loop {
@@ -76,7 +76,7 @@ async fn two_hundred_tasks_are_never_refused_and_all_are_served_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_search_goes_by_its_own_limit_and_others_do_not_wait_for_it() {
+async fn a_search_waits_for_its_own_resource_and_other_calls_do_not() {
     let _still = Still::new();
     let limiter = Limiter::start(Allowed { search: 5, ..Allowed::default() }, Duration::ZERO).await;
     let client = client(&limiter, RateLimits::default());
@@ -100,7 +100,7 @@ async fn a_search_goes_by_its_own_limit_and_others_do_not_wait_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_nothing_is_left_calls_wait_for_the_reset() {
+async fn calls_over_the_primary_limit_wait_for_the_reset() {
     let _still = Still::new();
     let limiter = Limiter::start(Allowed { core: 50, ..Allowed::default() }, Duration::ZERO).await;
     let client = client(&limiter, RateLimits::default());
@@ -113,7 +113,7 @@ async fn when_nothing_is_left_calls_wait_for_the_reset() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_refused_waits_as_asked_and_then_goes_on() {
+async fn a_rejected_call_waits_for_retry_after_and_then_succeeds() {
     let _still = Still::new();
     // Stricter than published.
     let allowed = Allowed { points: 100, ..Allowed::default() };
@@ -135,7 +135,7 @@ async fn who_is_refused_waits_as_asked_and_then_goes_on() {
 }
 
 #[tokio::test]
-async fn who_does_not_want_to_wait_hears_githubs_answer_at_once() {
+async fn a_fail_fast_call_returns_the_rate_limit_response_immediately() {
     let headers = "retry-after: 77\r\nx-github-request-id: R1\r\n";
     let message = r#"{"message":"You have exceeded a secondary rate limit."}"#;
     let server = Server::saying(answer("429 Too Many", headers, message)).await;
@@ -175,7 +175,7 @@ async fn identities_have_limits_of_their_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_interactive_call_goes_before_background_ones() {
+async fn an_interactive_call_is_admitted_before_background_calls() {
     let _still = Still::new();
     let limiter = Limiter::start(Allowed::default(), SECOND).await;
     let limits = RateLimits::default().pacing(Pacing::default().concurrent(1));
@@ -196,7 +196,7 @@ async fn an_interactive_call_goes_before_background_ones() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn graphql_that_is_refused_with_a_200_goes_again_when_it_may() {
+async fn a_graphql_rate_limit_with_status_200_is_retried_after_its_wait() {
     let seen = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let server = Server::start(move |_| {
         let first = seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
@@ -226,7 +226,7 @@ fn in_seconds(seconds: u64) -> u64 {
 }
 
 #[tokio::test]
-async fn retry_after_holds_for_the_identity_even_if_nothing_is_left_of_a_primary_limit() {
+async fn retry_after_applies_to_the_identity_even_with_an_exhausted_primary_limit() {
     let reset = format!("x-ratelimit-resource: search\r\nx-ratelimit-reset: {}\r\n", in_seconds(5));
     for (headers, message) in [
         (format!("retry-after: 60\r\n{reset}"), "API rate limit exceeded"),
@@ -276,7 +276,7 @@ async fn a_call_with_a_token_of_its_own_has_limits_of_its_own() {
 }
 
 #[tokio::test]
-async fn one_token_has_one_limit_wherever_it_comes_from() {
+async fn clients_with_one_token_share_one_rate_limit() {
     let headers = format!(
         "x-ratelimit-limit: 9\r\nx-ratelimit-remaining: 0\r\nx-ratelimit-resource: core\r\n\
          x-ratelimit-reset: {}\r\n",

@@ -1,4 +1,4 @@
-//! What is kept takes no more memory than is documented: within half as much again, whatever came beside it.
+//! Stored data takes at most 1.5 times the documented bound, with any other traffic.
 //!
 //! Each test is a process of its own, whose allocations are counted.
 
@@ -16,9 +16,9 @@ use crate::alone::{alone, live, resident};
 use crate::sender::{self, Protocol};
 
 const MIB: usize = 1024 * 1024;
-/// The bound of the caches here: so large that what a connection has is little beside it.
+/// The bound of the caches here: so large that the memory of a connection is negligible.
 const BOUND: usize = 3 * MIB / 2;
-/// What one error or response may take beside its body: its headers, of which there are 1.5 KB, in their table.
+/// The memory of one error or response besides its body: its table of headers, with 1.5 KB of content.
 const ONE: usize = 8 * 1024;
 
 /// A client that has a connection.
@@ -87,7 +87,7 @@ async fn read(client: &Client, path: &str) -> Result<(), Error> {
 /// came on.
 async fn beside_large<T>(client: &Client, call: impl Future<Output = T>) -> T {
     let large = client.request(Method::GET, "/large").send_empty();
-    // What is asked for first gets the connection that was free last.
+    // The first request gets the connection that became free last.
     let (result, large) = tokio::join!(call, large);
     large.unwrap();
     result
@@ -275,8 +275,8 @@ fn responses_take_no_more_than_their_headers() {
 
 /// Limits, health and the calls that failed last, of which the dashboard tells.
 #[test]
-fn what_a_client_remembers_of_calls_is_bounded() {
-    alone(module_path!(), "what_a_client_remembers_of_calls_is_bounded", || {
+fn client_state_about_calls_is_bounded() {
+    alone(module_path!(), "client_state_about_calls_is_bounded", || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let client = runtime.block_on(client(Protocol::Http1, Cache::off()));
         let call = async |count: usize| {
@@ -287,7 +287,7 @@ fn what_a_client_remembers_of_calls_is_bounded() {
             rest().await;
             live()
         };
-        // What a client has from the beginning.
+        // The memory of a new client.
         let before = runtime.block_on(call(1));
         let after = runtime.block_on(call(400));
         let share = after.saturating_sub(before) as f64 / (300 * 1024) as f64;

@@ -1,4 +1,4 @@
-//! The mock answers every operation of GitHub's document, keeps to it, and holds others to it.
+//! The mock server responds to every operation of GitHub's description, and validates requests with it.
 
 #[cfg(feature = "app-auth")]
 #[path = "mock_github/access.rs"]
@@ -36,7 +36,7 @@ fn once(mock: &MockGitHub) -> GitHub {
 
 async fn call(client: &Client, github: &MockGitHub, id: &str) -> Response {
     let example = github.example_request(id);
-    // Each in a repository of its own: some operations delete what others ask for.
+    // Each in a repository of its own: some operations delete resources that others read.
     let path = match id.split_once('/') {
         Some(("issues", name)) => {
             example.path.replace("/octocat/octocat/", &format!("/octocat/{name}/"))
@@ -149,7 +149,7 @@ async fn every_list_ends_after_its_items_and_keeps_to_the_document() {
     let (mut count, mut with_distinct_items) = (0, 0);
     for operation in Document::built_in().operations() {
         let id = operation.id();
-        // What one list says is there is not there for another.
+        // An item of one list is absent for another.
         let github = MockGitHub::start().await;
         // The labels of an issue are given to it.
         if !github.is_list(id) || id == "issues/list-labels-on-issue" {
@@ -226,7 +226,7 @@ async fn issues_come_in_three_pages() {
 }
 
 #[tokio::test]
-async fn a_request_that_the_document_does_not_allow_is_refused_with_what_is_wrong() {
+async fn a_request_that_violates_the_description_is_rejected_with_the_cause() {
     let github = MockGitHub::start().await;
     let client = client();
     let issues = "/repos/octocat/hello-world/issues";
@@ -362,7 +362,7 @@ async fn urls_in_answers_lead_to_the_mock() {
 }
 
 #[tokio::test]
-async fn a_token_that_the_mock_wants_is_asked_for() {
+async fn the_mock_server_requires_its_configured_token() {
     let mock = MockGitHub::builder().token("the-right-one").start().await;
     let github = once(&mock);
     assert!(github.users().get_authenticated().send().await.is_ok());
@@ -375,7 +375,7 @@ async fn a_token_that_the_mock_wants_is_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rate_limit_refuses_what_goes_over_it_until_it_is_reset() {
+async fn the_mock_rate_limit_rejects_requests_over_it_until_its_reset() {
     let mock = MockGitHub::start().await;
     mock.rate_limit("core", 2, Duration::from_secs(60));
     let client = client();

@@ -1,4 +1,4 @@
-//! Lists come in order, in bounded memory, and never from a stranger.
+//! Lists arrive in order, in bounded memory, and never from an external host.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -138,7 +138,7 @@ async fn numbered_pages_are_fetched_concurrently_and_handed_out_in_order() {
 }
 
 #[tokio::test]
-async fn no_more_pages_are_asked_for_than_the_bound_allows() {
+async fn no_more_pages_are_requested_than_the_bound_allows() {
     for (prefetch, ahead) in [(0, 0), (1, 1), (4, 4), (99, 16)] {
         for page in [1, 2, 5] {
             let server = list(100, 100).await;
@@ -236,7 +236,7 @@ async fn a_million_items_take_no_more_memory_than_a_few_pages() {
 }
 
 #[tokio::test]
-async fn an_error_comes_after_the_items_before_it_and_ends_the_stream() {
+async fn an_error_follows_the_earlier_items_and_ends_the_stream() {
     for prefetch in [0, 1, 4] {
         let server = Server::start(|request| async move {
             Reply::Raw(match request.number("page") {

@@ -1,4 +1,4 @@
-//! Redirects keep what they should, and lead nowhere unsafe.
+//! Redirects keep the required headers and bodies, and lead to no unsafe target.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ async fn a_streamed_body_is_not_replayed_empty() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_upload_that_is_repeated_has_time_anew() {
+async fn a_retried_upload_has_its_full_timeout_again() {
     // The attempt's 30 s are for the time without progress, and 25 s is not too long.
     let server = Server::start(|request| async move {
         tokio::time::sleep(Duration::from_secs(25)).await;
@@ -118,7 +118,7 @@ async fn sending_away(headers: &'static str, answer: Vec<u8>) -> (Server, Server
 }
 
 #[tokio::test]
-async fn what_a_strange_server_refuses_is_no_limit_of_githubs() {
+async fn a_rejection_of_an_external_host_is_no_rate_limit_of_github() {
     let refusal = answer("429 Too Many Requests", "retry-after: 3600\r\n", "");
     let (server, _other) = sending_away("", refusal).await;
     let client = server.unattended().build().unwrap();
@@ -129,7 +129,7 @@ async fn what_a_strange_server_refuses_is_no_limit_of_githubs() {
 }
 
 #[tokio::test]
-async fn what_a_strange_server_breaks_is_no_outage_of_githubs() {
+async fn a_failure_of_an_external_host_is_no_outage_of_github() {
     let (server, _other) = sending_away("", answer("503 Unavailable", "", "")).await;
     let client = server.unattended().build().unwrap();
     for _ in 0..50 {
@@ -152,8 +152,8 @@ async fn a_download_counts_as_github_said_when_it_redirected() {
 }
 
 #[tokio::test]
-async fn what_a_303_says_is_done_is_not_done_again() {
-    // Nobody listens there.
+async fn a_write_that_a_303_confirms_is_not_sent_again() {
+    // No server listens on this port.
     let location = "location: http://127.0.0.1:1/done\r\n";
     let server = Server::saying(answer("303 See Other", location, "")).await;
     let call = server.unattended().build().unwrap().request(Method::POST, "/things");
@@ -180,7 +180,7 @@ async fn only_github_names_the_page_on_which_a_token_is_authorized() {
         assert!(!error.to_string().contains("evil.example"), "{error}");
         assert!(!error.to_string().contains("single sign-on"), "{error}");
     }
-    // What GitHub itself says is believed.
+    // Responses of GitHub itself are trusted.
     let github = Server::start(|_| async { Reply::Raw(answer("403 Forbidden", SSO, "{}")) }).await;
     let error = github.client().request(Method::GET, "/a").send::<Value>().await.unwrap_err();
     assert_eq!(error.sso_url(), Some("https://evil.example/authorize"));

@@ -1,4 +1,4 @@
-//! What a setter takes is all that GitHub takes, and what GitHub does not take is refused before it
+//! Setters accept every value that GitHub accepts, and reject other values before the request
 //! is sent.
 
 use http::{HeaderMap, Method};
@@ -84,7 +84,7 @@ async fn the_mock_and_the_contract_report_it_as_any_value_that_the_document_lack
     assert_eq!(error.status().unwrap(), 422, "{error}");
     let kinds: Vec<_> = mock.deviations().iter().map(|deviation| deviation.kind).collect();
     assert_eq!(kinds, [DeviationKind::UnknownValue]);
-    // What the document has is no deviation, however it is given.
+    // Documented responses are no deviation, in every form.
     list.state(IssuesListForRepoState::Other("closed".into())).send().await.unwrap();
     assert_eq!(mock.deviations().len(), 1);
 
@@ -139,7 +139,7 @@ async fn an_integer_may_be_of_any_type_or_text() {
 }
 
 #[tokio::test]
-async fn what_is_not_an_integer_is_refused_with_the_name_of_the_parameter() {
+async fn a_non_integer_parameter_is_rejected_by_name() {
     let client = octowire::Client::builder().build().unwrap();
     let get = client.issues().get().owner("o").repo("r").issue_number("first").send().await;
     let list = client.issues().list_for_repo().owner("o").repo("r").page(u64::MAX).send().await;

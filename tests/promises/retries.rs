@@ -1,4 +1,4 @@
-//! What is tried again, and what GitHub gets to see of it.
+//! Retries, and the requests that GitHub receives.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,7 +29,7 @@ fn client(server: &Server) -> Client {
     builder(server).build().unwrap()
 }
 
-/// How the first attempt fails.
+/// The failure of the first attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Failure {
     Status(&'static str),
@@ -139,7 +139,7 @@ async fn send(request: Request) -> octowire::Result<Response<Value>> {
 }
 
 #[tokio::test]
-async fn what_is_tried_again_follows_from_the_method_the_failure_and_the_body() {
+async fn retries_depend_on_the_method_the_failure_and_the_body() {
     let mut silences = Vec::new();
     for method in [
         Method::GET,
@@ -208,8 +208,8 @@ async fn is_tried_again_by_the_rule(
 }
 
 #[tokio::test]
-async fn a_call_that_reached_nobody_is_tried_again_whatever_it_is() {
-    // Nobody listens there.
+async fn a_failed_connection_is_retried_for_every_method() {
+    // No server listens on this port.
     let client = Client::builder()
         .base_url("http://127.0.0.1:1")
         .retry(at_once().attempts(3))
@@ -228,7 +228,7 @@ async fn a_call_that_reached_nobody_is_tried_again_whatever_it_is() {
 }
 
 #[tokio::test]
-async fn the_error_tells_of_every_attempt() {
+async fn the_error_lists_every_attempt() {
     let count = Arc::new(AtomicUsize::new(0));
     let server = Server::start(move |_: Received| {
         let id = count.fetch_add(1, Ordering::Relaxed) + 1;
@@ -244,7 +244,7 @@ async fn the_error_tells_of_every_attempt() {
 }
 
 #[tokio::test]
-async fn a_policy_of_the_call_goes_before_the_clients() {
+async fn the_retry_policy_of_a_call_overrides_that_of_the_client() {
     let server = Server::saying(answer("503 Busy", "", "{}")).await;
     let client = client(&server);
     let request = client.request(Method::GET, "/x").retry(at_once().attempts(7));
@@ -268,7 +268,7 @@ async fn an_outage_is_not_made_worse() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_would_not_end_in_time_is_not_begun() {
+async fn a_backoff_beyond_the_deadline_is_not_started() {
     for (retry_after, timeout) in [("300", None), ("5", Some(3 * SECOND))] {
         let header = format!("retry-after: {retry_after}\r\n");
         let server = Server::saying(answer("503 Busy", &header, "{}")).await;
@@ -284,7 +284,7 @@ async fn a_wait_that_would_not_end_in_time_is_not_begun() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_is_asked_again_when_it_says() {
+async fn retry_after_of_a_server_error_is_respected() {
     let count = Arc::new(AtomicUsize::new(0));
     let server = Server::start(move |_: Received| {
         let first = count.fetch_add(1, Ordering::Relaxed) == 0;
@@ -312,7 +312,7 @@ async fn working_on_it(times: usize) -> Server {
 }
 
 #[tokio::test(start_paused = true)]
-async fn statistics_are_asked_for_until_they_are_there_if_one_says_so() {
+async fn an_accepted_response_is_polled_until_ready_on_request() {
     let server = working_on_it(5).await;
     let client = server.builder().build().unwrap();
     let request = || client.request(Method::GET, "/repos/o/r/stats/contributors");
@@ -348,7 +348,7 @@ macro_rules! not_ready_then_ready {
 }
 
 #[tokio::test]
-async fn a_202_is_not_ready_to_every_statistic_whatever_its_body() {
+async fn a_202_with_any_body_is_an_accepted_response_of_statistics() {
     for body in ["{}", "", "[]", "null"] {
         not_ready_then_ready!(body, "[]", |client: &Client| client
             .repos()
@@ -434,7 +434,7 @@ fn the_document_has_no_other_read_that_may_not_be_ready() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_permission_is_refused_at_once_though_nothing_remains_of_the_limit() {
+async fn a_missing_permission_fails_immediately_even_with_an_exhausted_limit() {
     for (status, waits) in [("403 Forbidden", false), ("404 Not Found", false)] {
         let reset = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() + HOUR;
         let headers = format!(
@@ -474,7 +474,7 @@ async fn statistics_that_take_too_long_are_an_error_that_says_so() {
 }
 
 #[tokio::test]
-async fn a_graphql_query_is_tried_again_and_a_mutation_is_not() {
+async fn a_graphql_query_is_retried_and_a_mutation_is_not() {
     for (query, seen) in [
         ("query { viewer { login } }", 2),
         ("{ viewer { login } }", 2),

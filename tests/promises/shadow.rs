@@ -1,4 +1,4 @@
-//! A migration leaves what serves untouched, compares what it can, and goes back when it goes wrong.
+//! A migration does not affect the serving side, compares results, and rolls back after mismatches.
 
 #[path = "shadow/clients.rs"]
 mod clients;

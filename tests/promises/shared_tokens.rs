@@ -1,4 +1,4 @@
-//! Tokens in a store that a fleet shares: sealed, and minted once.
+//! Tokens in the store of a fleet are encrypted, and fetched once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -34,7 +34,7 @@ fn failure(error: &Error) -> Option<AuthFailure> {
 }
 
 #[tokio::test]
-async fn a_token_in_redis_can_not_be_read_and_ends_with_itself() {
+async fn a_token_in_redis_is_encrypted_and_expires_with_the_token() {
     let server = RedisServer::start();
     let store = EncryptedStore::new(Redis::connect(server.url()).await.unwrap(), key(1));
     assert!(store.load(KEY).await.unwrap().is_none());
@@ -97,7 +97,7 @@ async fn a_token_that_was_changed_or_moved_is_an_error_and_another_key_is_named(
 }
 
 #[tokio::test]
-async fn a_fleet_mints_one_token() {
+async fn a_fleet_fetches_one_token() {
     let minted = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&minted);
     let github = Server::start(move |request| {

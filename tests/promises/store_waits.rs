@@ -1,4 +1,4 @@
-//! A call waits for its store no longer than it may, whatever it asks of it: with a Redis that is far
+//! The wait of a call for its store is bounded for every operation: with a Redis that is far
 //! away.
 
 use std::time::{Duration, Instant};
@@ -37,12 +37,12 @@ async fn get(client: &Client, path: &str) -> (Duration, CacheStatus) {
     (start.elapsed(), response.cache_status())
 }
 
-/// Longer than a lease is good for, and what is known of the cache's log.
+/// Longer than the validity of a lease, and of the known state of the invalidation log.
 async fn idle() {
     sleep(Duration::from_millis(1_200)).await;
 }
 
-/// What a hit, a miss, a write and ten misses at once take.
+/// The duration of a hit, a miss, a write and ten concurrent misses.
 async fn waits(client: &Client, delay: u64, round: usize) -> [Duration; 4] {
     idle().await;
     let (hit, status) = get(client, "/repos/o/r/stored").await;
@@ -63,7 +63,7 @@ async fn waits(client: &Client, delay: u64, round: usize) -> [Duration; 4] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_is_far_away_costs_each_call_no_more_than_it_may() {
+async fn a_distant_redis_delays_each_call_at_most_by_its_wait_allowance() {
     let server = RedisServer::start();
     let proxy = DelayingProxy::start(server.port).await;
     let github = github().await;
@@ -76,7 +76,7 @@ async fn a_redis_that_is_far_away_costs_each_call_no_more_than_it_may() {
     assert!(client.close().await);
     // The last one answers nothing in time.
     for delay in [0, 20, 40, 49, 5_000] {
-        // Of each, the shortest of three: what the machine does beside that is not the store's.
+        // The shortest of three measurements, which excludes other work of the machine.
         let mut shortest = [Duration::MAX; 4];
         for round in 0..3 {
             proxy.set(delay);
@@ -94,7 +94,7 @@ async fn a_redis_that_is_far_away_costs_each_call_no_more_than_it_may() {
             idle().await;
         }
         assert!(shortest.iter().all(|wait| *wait < ALLOWED), "{shortest:?} at {delay} ms");
-        // What is stored is doubtful after the write, and nothing is known of it in an outage.
+        // Entries are invalid after the write, and their state is unknown during an outage.
         proxy.set(0);
         let stored = async {
             while get(&client, "/repos/o/r/stored").await.1 != CacheStatus::Hit {

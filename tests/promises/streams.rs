@@ -1,4 +1,4 @@
-//! Calls that are not polled hold up no other call.
+//! Calls that are not polled do not delay other calls.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -102,7 +102,7 @@ async fn one_task_on_four_permits_finishes() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_polled_once_and_left_gives_its_permit_back() {
+async fn a_call_that_is_polled_once_and_left_releases_its_permit() {
     let server = server(Duration::ZERO).await;
     let client = client(&server, 1);
     let mut left = pin!(client.request(Method::GET, "/left").send::<Value>());

@@ -72,7 +72,7 @@ fn failure<T: std::fmt::Debug>(outcome: Result<T, Error>) -> Option<AuthFailure>
 }
 
 #[tokio::test]
-async fn a_token_comes_back_with_all_its_parts() {
+async fn a_saved_token_is_loaded_with_all_its_fields() {
     let folder = Folder::new();
     let (end, later) = (SystemTime::now(), SystemTime::now() + Duration::from_secs(3600));
     let saved = token(SECRET).with_expires_at(end).with_refresh_token("ghr_x", Some(later));
@@ -91,7 +91,7 @@ async fn a_token_comes_back_with_all_its_parts() {
 }
 
 #[tokio::test]
-async fn what_has_ended_is_forgotten_when_another_is_saved() {
+async fn saving_a_token_removes_expired_ones() {
     let folder = Folder::new();
     let store = folder.store();
     store.save("over", &token("a").with_expires_at(SystemTime::now())).await.unwrap();
@@ -133,7 +133,7 @@ async fn a_broken_file_is_an_error_of_its_kind_and_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_is_told_from_a_broken_file() {
+async fn a_wrong_key_is_distinguished_from_a_damaged_file() {
     let folder = Folder::new();
     folder.store().save(KEY, &token(SECRET)).await.unwrap();
     let before = fs::read(folder.file()).unwrap();
@@ -158,7 +158,7 @@ async fn a_key_is_replaced_without_losing_a_token() {
 }
 
 #[tokio::test]
-async fn nothing_shows_the_token_the_key_or_whose_it_is() {
+async fn no_output_shows_the_token_the_key_or_the_identity() {
     let folder = Folder::new();
     let key = SealingKey::from_bytes(*b"hunter2hunter2hunter2hunter2hunt");
     let store = EncryptedFile::open(folder.file(), key).unwrap();
@@ -185,7 +185,7 @@ async fn nothing_shows_the_token_the_key_or_whose_it_is() {
 }
 
 #[tokio::test]
-async fn what_the_file_system_refuses_is_an_error_that_names_the_place() {
+async fn a_file_system_error_names_the_path() {
     let folder = Folder::new();
     let missing = folder.0.join("no such folder").join("tokens");
     for (path, word) in
@@ -199,7 +199,7 @@ async fn what_the_file_system_refuses_is_an_error_that_names_the_place() {
 
     let store = folder.store();
     store.save(KEY, &token(SECRET)).await.unwrap();
-    // The new file can not be made, whoever runs this.
+    // The new file cannot be created, by any user.
     fs::create_dir(folder.0.join("tokens.tmp")).unwrap();
     assert_eq!(failure(store.save(KEY, &token("b")).await), Some(AuthFailure::Store));
     assert_eq!(load(&store, KEY).await.as_deref(), Some(SECRET));
@@ -216,7 +216,7 @@ async fn a_file_that_is_too_large_is_not_read() {
 }
 
 #[tokio::test]
-async fn what_would_be_too_large_is_not_written() {
+async fn an_oversized_token_file_is_not_written() {
     let folder = Folder::new();
     let store = folder.store();
     store.save(KEY, &token(SECRET)).await.unwrap();
@@ -227,7 +227,7 @@ async fn what_would_be_too_large_is_not_written() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn only_the_owner_may_read_what_is_written() {
+async fn the_token_file_is_readable_only_by_its_owner() {
     use std::os::unix::fs::PermissionsExt;
 
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -246,7 +246,7 @@ async fn only_the_owner_may_read_what_is_written() {
 }
 
 #[tokio::test]
-async fn what_a_crash_left_behind_is_cleared_away() {
+async fn temporary_files_of_a_crash_are_removed() {
     let folder = Folder::new();
     folder.store().save(KEY, &token(SECRET)).await.unwrap();
     // Half of a new file, which was not renamed any more.
@@ -261,7 +261,7 @@ async fn what_a_crash_left_behind_is_cleared_away() {
 }
 
 #[tokio::test]
-async fn clients_of_one_process_lose_nothing_of_each_other() {
+async fn concurrent_clients_of_one_process_lose_no_token() {
     let folder = Folder::new();
     join_all((0..16).map(|n| {
         let store = folder.store();
@@ -294,7 +294,7 @@ async fn a_lock_has_one_holder_however_many_want_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lock_is_waited_for_as_long_as_a_mint_may_take() {
+async fn a_lock_is_awaited_for_the_longest_token_fetch() {
     let folder = Folder::new();
     let _held = folder.store().lock(KEY).await.unwrap();
     let start = tokio::time::Instant::now();
@@ -311,7 +311,7 @@ async fn a_lock_is_waited_for_as_long_as_a_mint_may_take() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_is_given_up_takes_no_lock() {
+async fn a_cancelled_wait_takes_no_lock() {
     let folder = Folder::new();
     let held = folder.store().lock(KEY).await.unwrap();
     let store = folder.store();
@@ -323,7 +323,7 @@ async fn a_wait_that_is_given_up_takes_no_lock() {
 }
 
 #[tokio::test]
-async fn processes_that_write_at_once_lose_nothing_of_each_other() {
+async fn concurrent_processes_lose_no_token() {
     let folder = Folder::new();
     let mut children: Vec<_> =
         (0..8).map(|n| Role::new("save", &folder).is("NAME", &n.to_string()).start()).collect();
@@ -368,7 +368,7 @@ async fn a_lock_is_free_when_the_process_that_holds_it_is_killed() {
 }
 
 #[tokio::test]
-async fn two_processes_mint_one_token_between_them() {
+async fn two_processes_fetch_one_token_together() {
     let server = Server::start(|request| async move {
         let body = if request.target.ends_with("/access_tokens") {
             let end = chrono::DateTime::<chrono::Utc>::from(SystemTime::now())
@@ -383,10 +383,10 @@ async fn two_processes_mint_one_token_between_them() {
     .await;
     let folder = Folder::new();
     fs::write(folder.0.join("key.pem"), private_key()).unwrap();
-    // What the client keeps it under.
+    // The key under which the client stores the token.
     let key = format!("{} at {}", installation(&folder.0).identity(), server.url);
 
-    // Nobody gets past the lock until both are there.
+    // No process acquires the lock until both have started.
     let held = folder.store().lock(&key).await.unwrap();
     let start = || Role::new("call", &folder).is("URL", &server.url).start();
     let mut children = [start(), start()];

@@ -13,7 +13,7 @@ use octowire::{Client, ErrorKind, RetryPolicy};
 use crate::redis_servers::RedisServer;
 use crate::support::connected;
 
-/// What the strict budget allows.
+/// The limit of the strict budget.
 const HARD: usize = 20;
 const BEFORE: usize = 8;
 const WRONG: [(&str, &[&str]); 12] = [
@@ -50,7 +50,7 @@ async fn client(mock: &MockGitHub, redis: &RedisServer) -> Client {
         .unwrap()
 }
 
-/// How many of so many calls at once are made; the others are refused by the budget.
+/// Returns how many of so many concurrent calls are sent; the budget rejects the others.
 async fn made(github: &Client, calls: usize) -> usize {
     static NUMBER: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
     let call = || {
@@ -68,11 +68,11 @@ async fn made(github: &Client, calls: usize) -> usize {
     all.into_iter().map(is_made).sum()
 }
 
-/// Each has servers of its own, and a share of the keys: together they take what is waited for one by one otherwise.
+/// Each has servers of its own, and a share of the keys, so that their waits overlap.
 const PARTS: usize = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
-async fn one_unreadable_value_is_no_outage_and_concerns_its_own_rule_only() {
+async fn an_unreadable_value_is_no_outage_and_affects_only_its_own_rule() {
     let parts = (0..PARTS).map(|part| tokio::spawn(check(part)));
     for part in join_all(parts).await {
         part.unwrap();
@@ -104,12 +104,12 @@ async fn check(part: usize) {
             let command: Vec<_> =
                 command.iter().map(|word| if *word == "KEY" { key } else { *word }).collect();
             redis.ask(&command);
-            // Nor does it matter who reads it first: a report, or one of another client.
+            // The order of readers does not matter: a report of this client, or one of another.
             one.usage().report().await;
             two.usage().identities().await;
             let (here, there) = tokio::join!(made(&one, HARD / 2), made(&two, HARD / 2));
             let after = here + there + made(&one, HARD).await;
-            // The strict budget is closed, since nobody knows all that was spent of it.
+            // The strict budget is closed, since its total usage is unknown.
             let is_count =
                 key.contains(":budget:") && key.contains("strict") && !key.ends_with("first");
             let expected = if is_count { 0 } else { HARD - BEFORE };

@@ -1,4 +1,4 @@
-//! What is used is counted once, wherever it is counted, and budgets are kept.
+//! Usage is counted once, in each place where it is counted, and budgets are enforced.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn with(mock: &MockGitHub, budget: Budget) -> ClientBuilder {
     builder.retry(RetryPolicy::none()).usage(policy)
 }
 
-/// How many of so many calls at once are answered.
+/// Returns how many of so many concurrent calls succeed.
 async fn answered(github: &Client, calls: usize) -> usize {
     let all = (0..calls).map(|_| github.meta().get_zen().send());
     let all = futures_util::future::join_all(all).await;
@@ -41,7 +41,7 @@ async fn answered(github: &Client, calls: usize) -> usize {
 }
 
 #[tokio::test]
-async fn a_report_says_what_each_operation_took() {
+async fn a_usage_report_counts_each_operation() {
     let mock = MockGitHub::start().await;
     mock.on(|github| github.issues().get()).error(404, "Not Found");
     mock.on(|github| github.repos().get()).fault(Fault::ServerError(502)).pass();
@@ -89,7 +89,7 @@ async fn identities_have_their_own_numbers() {
     let refused = one.meta().get_octocat().send().await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Budget);
     other.meta().get_octocat().send().await.unwrap();
-    // One tells for all handles.
+    // One handle flushes the counts of all handles.
     assert!(one.usage().tell().await);
     let all = one.usage().identities().await.unwrap();
     let all: Vec<_> = all.iter().map(|it| (it.environment.as_str(), it.requests)).collect();
@@ -106,7 +106,7 @@ async fn one_budget_may_be_for_all_identities() {
 }
 
 #[tokio::test]
-async fn a_request_over_a_hard_limit_is_refused_and_says_what_to_do() {
+async fn a_request_over_a_hard_budget_is_rejected_with_advice() {
     let mock = MockGitHub::start().await;
     let plan = Plan::new("gateway", Period::Month, "USD").tier(2, 0).tier(4, 29_00);
     let budget = Budget::of(plan).soft(2).hard(3).exempt("rate-limit/get").exempt("GET /meta");
@@ -119,7 +119,7 @@ async fn a_request_over_a_hard_limit_is_refused_and_says_what_to_do() {
     assert!(text.starts_with(expected), "{text}");
     assert!(!error.is_retryable() && !error.is_rate_limited());
     assert!(error.retry_after().unwrap() <= Duration::from_secs(31 * 24 * 60 * 60));
-    // What is exempt goes on, and counts.
+    // Exempt operations still run, and are counted.
     github.rate_limit().get().send().await.unwrap();
     github.request(Method::GET, "/meta").send::<Value>().await.unwrap();
     let report = github.usage().report().await;
@@ -136,7 +136,7 @@ async fn a_request_over_a_hard_limit_is_refused_and_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn what_github_never_saw_and_what_was_confirmed_may_be_free() {
+async fn unsent_requests_and_304_responses_can_be_free_of_budget() {
     let mock = MockGitHub::start().await;
     let cached = |budget| with(&mock, budget).cache(Cache::default()).build().unwrap();
     let github = cached(budget().hard(2).not_modified_is_free());
@@ -150,7 +150,7 @@ async fn what_github_never_saw_and_what_was_confirmed_may_be_free() {
     }
     assert_eq!(counted.usage().report().await.budgets[0].used, 2);
 
-    // Nobody listens there.
+    // No server listens on this port.
     let policy = UsagePolicy::new().budget(budget().hard(1));
     let nowhere = Client::builder().base_url("http://127.0.0.1:1").retry(RetryPolicy::none());
     let nowhere = nowhere.usage(policy).build().unwrap();
@@ -162,7 +162,7 @@ async fn what_github_never_saw_and_what_was_confirmed_may_be_free() {
 }
 
 #[tokio::test]
-async fn what_the_cache_has_is_given_when_a_budget_is_spent() {
+async fn a_cached_response_is_served_when_a_budget_is_exhausted() {
     let mock = MockGitHub::start().await;
     let policy = CachePolicy::revalidate().stale_if_error(Duration::from_secs(60));
     let github = with(&mock, budget().hard(1)).cache(Cache::default().policy(policy));
@@ -197,7 +197,7 @@ async fn a_budget_outlives_the_process() {
 }
 
 /// The requests of this month that a store was told of.
-async fn told(mock: &MockGitHub, store: impl Store) -> u64 {
+async fn reported_calls(mock: &MockGitHub, store: impl Store) -> u64 {
     let client = mock.client_builder().store(store);
     let client = client.store_timeout(Duration::from_secs(5)).build().unwrap();
     client.usage().report().await.periods[2].total.requests
@@ -225,7 +225,7 @@ fn programs_add_up<S: Store>(outer: &Runtime, mock: &MockGitHub, store: impl Fn(
             };
             builder().enable_all().build().unwrap().block_on(program);
             expected += 3 + u64::from(closes);
-            let told = outer.block_on(told(mock, store()));
+            let told = outer.block_on(reported_calls(mock, store()));
             if told != expected {
                 assert!(!closes && told < expected, "{told} of {expected}, {closes}");
                 return false;
@@ -239,7 +239,7 @@ fn programs_add_up<S: Store>(outer: &Runtime, mock: &MockGitHub, store: impl Fn(
 fn short_programs_in_turn_add_up_exactly() {
     let outer = Builder::new_multi_thread().enable_all().build().unwrap();
     let mock = outer.block_on(MockGitHub::start());
-    // What a client tells it as it is dropped is there at once.
+    // Counts that a client flushes when it is dropped are visible at once.
     let memory = Memory::new();
     assert!(programs_add_up(&outer, &mock, || memory.clone()));
     // For the disk, a client that is dropped waits for a while only, which can be too short on a busy machine.
@@ -251,7 +251,7 @@ fn short_programs_in_turn_add_up_exactly() {
 }
 
 #[tokio::test]
-async fn a_report_tells_the_store_what_it_says() {
+async fn a_report_flushes_its_counts_to_the_store() {
     let mock = MockGitHub::start().await;
     let folder = Folder::new("usage-report");
     let client = mock.client_builder().store(Disk::open(&folder.0).unwrap()).cache(Cache::off());
@@ -259,12 +259,12 @@ async fn a_report_tells_the_store_what_it_says() {
     for requests in 1..4 {
         client.meta().get_zen().send().await.unwrap();
         assert_eq!(client.usage().report().await.periods[2].total.requests, requests);
-        assert_eq!(told(&mock, Disk::open(&folder.0).unwrap()).await, requests);
+        assert_eq!(reported_calls(&mock, Disk::open(&folder.0).unwrap()).await, requests);
     }
 }
 
 #[tokio::test]
-async fn closing_without_a_store_or_with_one_that_fails_ends_and_says_so() {
+async fn closing_without_a_store_or_with_a_failing_one_ends_and_reports_it() {
     let mock = MockGitHub::start().await;
     let alone = mock.client_builder().build().unwrap();
     alone.meta().get_zen().send().await.unwrap();
@@ -299,7 +299,7 @@ async fn a_budget_is_kept_without_its_store_and_refused_if_it_is_strict() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn usage_is_told_to_the_store_within_five_seconds() {
+async fn usage_is_flushed_to_the_store_within_five_seconds() {
     let store = Memory::new();
     let github = Client::builder().base_url("http://127.0.0.1:1").store(store.clone());
     let github = github.rate_limits(RateLimits::none()).retry(RetryPolicy::none()).build().unwrap();
@@ -316,7 +316,7 @@ async fn usage_is_told_to_the_store_within_five_seconds() {
 }
 
 #[tokio::test]
-async fn a_policy_that_can_not_be_kept_is_refused() {
+async fn an_invalid_usage_policy_is_rejected() {
     let build = |policy| Client::builder().usage(policy).build().unwrap_err();
     let twice = UsagePolicy::new().budget(budget()).budget(budget().hard(1));
     assert!(build(twice).to_string().contains("duplicate budget name \"a plan\""));
@@ -328,7 +328,7 @@ async fn a_policy_that_can_not_be_kept_is_refused() {
 }
 
 #[tokio::test]
-async fn a_time_of_any_year_can_be_asked_for() {
+async fn a_report_of_any_year_can_be_requested() {
     let github = Client::builder().base_url("http://127.0.0.1:1").build().unwrap();
     for seconds in [0, 1, 10_000_000_000_000, u64::MAX / 4] {
         let Some(time) = std::time::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)) else {
@@ -354,7 +354,7 @@ async fn names_with_colons_are_not_taken_for_others() {
 }
 
 #[tokio::test]
-async fn a_budget_that_is_spent_mints_no_token_and_is_no_reason_to_wait() {
+async fn an_exhausted_budget_fetches_no_token_and_does_not_wait() {
     use octowire::auth::{AccessToken, MintRequest, TokenFuture, TokenSource};
 
     #[derive(Debug)]
@@ -392,7 +392,7 @@ mod fleet {
 
     /// Two processes at a time, and two more when these have ended.
     #[tokio::test(flavor = "multi_thread")]
-    async fn not_one_request_goes_over_a_hard_limit_of_two_processes() {
+    async fn two_processes_send_no_request_over_a_hard_budget() {
         let redis = RedisServer::start();
         let mock = MockGitHub::start().await;
         let (_, module) = module_path!().split_once("::").unwrap();

@@ -1,4 +1,4 @@
-//! Deliveries are verified, answered at once, and handled once.
+//! Deliveries are verified, acknowledged immediately, and handled once.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -47,7 +47,7 @@ fn signed(delivery: OutgoingDelivery) -> Request<Full<Bytes>> {
     delivery.sign(SECRET, URL).unwrap().map(Full::new)
 }
 
-/// What the receiver answers: the status and the text.
+/// The response of the receiver: status and text.
 async fn send(receiver: &Receiver, request: Request<Full<Bytes>>) -> (StatusCode, String) {
     read(receiver.clone().oneshot(request).await).await
 }
@@ -62,7 +62,7 @@ async fn deliver(receiver: &Receiver, id: &str) -> StatusCode {
     send(receiver, signed(delivery(id))).await.0
 }
 
-/// A handler that notes what it is called with.
+/// A handler that records its deliveries.
 #[derive(Clone, Default)]
 struct Handled(Arc<Mutex<Vec<Delivery>>>);
 
@@ -107,7 +107,7 @@ async fn settled(receiver: &Receiver) {
     }
 }
 
-/// Lets what can go on do so.
+/// Lets every task that is ready make progress.
 async fn turns() {
     for _ in 0..50 {
         tokio::task::yield_now().await;

@@ -1,5 +1,5 @@
-//! A server that repeats everything that it was ever sent, everywhere: what is kept and shown of its
-//! responses has no secret in it, whatever kind the secret is of.
+//! A server that repeats every received secret in every place: the stored and shown parts of its
+//! responses contain no secret, for each kind of secret.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ use url::form_urlencoded;
 use crate::support::{Received, Reply, Server};
 use crate::watch::{Log, Shown};
 
-/// What each kind of secret is, and how it comes to the server.
+/// Each kind of secret, and the way in which the server receives it.
 const SECRETS: [(&str, &str); 30] = [
     ("the token", "ech0-first-token-aaaa"),
     ("the token after it", "ech0-second-token-bbbb"),
@@ -73,7 +73,7 @@ fn forms(secret: &str) -> BTreeSet<String> {
     all.into_iter().map(str::to_owned).collect()
 }
 
-/// Where the server repeats it.
+/// The place where the server repeats it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Echo {
     Error(u16),
@@ -107,13 +107,13 @@ const ECHOES: [Echo; 17] = [
     Echo::Redirect(302),
     Echo::RedirectToNowhere,
     Echo::NoJson,
-    // Refusals take out what is stored: this stays.
+    // Rejections remove stored entries: this one stays.
     Echo::Headers,
     // Afterwards all is paused.
     Echo::Error(429),
 ];
 
-/// What it was sent: whole, and each header alone.
+/// The received data: the whole request, and each header alone.
 #[derive(Clone, Default)]
 struct Heard {
     all: Vec<String>,
@@ -413,7 +413,7 @@ impl Folder {
     }
 }
 
-/// What a Redis has, keys and values.
+/// The content of a Redis: keys and values.
 #[cfg(all(feature = "redis", feature = "token-store"))]
 fn stored(redis: &crate::redis_servers::RedisServer) -> String {
     let ask = |command: &[&str]| {
@@ -434,7 +434,7 @@ fn stored(redis: &crate::redis_servers::RedisServer) -> String {
     text
 }
 
-/// Runs all calls in each mood; `client` is given what they fail with.
+/// Runs all calls in each mood, and passes their errors to `client`.
 async fn run(upstream: &Upstream, client: &Client, shown: &mut Shown) {
     for mood in ECHOES {
         *upstream.mood.lock().unwrap() = mood;

@@ -1,6 +1,6 @@
-//! Every way to sign in, on a server that answers well, badly, and by repeating what it was sent.
+//! Every sign-in flow, with a server that responds correctly, incorrectly, and with repeated secrets.
 //!
-//! The server notes each secret that reaches it or that it gives out, and none of them may show.
+//! The server records each secret that it receives or issues, and no output can contain one.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,10 +28,10 @@ use crate::watch::{Log, Shown};
 const CLIENT_ID: &str = "Iv23liCLIENT";
 const CALLBACK: &str = "http://127.0.0.1:9999/callback";
 
-/// The secrets that are known by now, by what they are.
+/// The secrets known so far, by kind.
 type Secrets = Arc<Mutex<BTreeMap<String, &'static str>>>;
 
-/// How the server answers.
+/// The kind of response of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mood {
     Well,
@@ -77,7 +77,7 @@ impl GitHub {
         self.secrets.lock().unwrap().insert(secret.to_owned(), what);
     }
 
-    /// What fails is tried again at once.
+    /// Failures are retried immediately.
     fn builder(&self) -> ClientBuilder {
         let policy = TokenPolicy::default().delays(Duration::ZERO, Duration::ZERO);
         self.server.builder().token_policy(policy)
@@ -194,7 +194,7 @@ async fn call(shown: &mut Shown, builder: ClientBuilder) {
     shown.value(&client);
     let request = client.request(Method::GET, "/user");
     shown.value(&request);
-    // What GitHub answers with success is the program's, whatever it is.
+    // The body of a successful response belongs to the caller and is not redacted.
     if let Err(error) = request.send::<Value>().await {
         shown.error_of_a_credential(&error);
     }
@@ -334,7 +334,7 @@ async fn files(shown: &mut Shown, github: &GitHub, folder: &Folder, key: &Key) {
         Ok(store) => shown.value(&store),
         Err(error) => shown.error_of_a_credential(&error),
     }
-    // What is on the disk is no place to look it up either.
+    // Files on disk contain no secret either.
     let bytes = fs::read(&path).unwrap_or_default();
     shown.0.push_str(&String::from_utf8_lossy(&bytes));
 }
@@ -363,7 +363,7 @@ async fn stores(shown: &mut Shown, github: &GitHub, key: &Key) {
         call(shown, builder.auth(app.installation(42)).token_store(tokens)).await;
     };
     use_it(shown, &url).await;
-    // What is kept is no place to look it up, and nor are the keys that it is kept by.
+    // Stored values and their keys contain no secret.
     let kept = server.ask(&["-a", password, "--no-auth-warning", "KEYS", "*"]);
     for name in kept.lines() {
         let value = server.ask(&["-a", password, "--no-auth-warning", "GET", name]);
@@ -449,7 +449,7 @@ fn around(text: &str, at: usize) -> String {
     before + &text[at..].chars().take(120).collect::<String>()
 }
 
-/// The oracle finds what it looks for.
+/// The oracle detects a secret.
 #[test]
 fn a_canary_that_shows_is_found() {
     let forms = forms("canary of a/secret");

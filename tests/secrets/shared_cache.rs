@@ -1,4 +1,4 @@
-//! What of a response that repeats its request is shared.
+//! Which responses that repeat parts of their request are shared.
 
 use http::{HeaderValue, Method};
 use octowire::ClientBuilder;

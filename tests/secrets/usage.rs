@@ -1,4 +1,4 @@
-//! What is kept of usage and budgets, and shown of them.
+//! The stored and shown data of usage and budgets.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,4 +1,4 @@
-//! Everything that a program could log.
+//! All output that a program could log.
 
 use std::error::Error as _;
 use std::fmt::Debug;
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use octowire::Error;
 use tracing_subscriber::fmt::format::FmtSpan;
 
-/// What is logged in this process at the level TRACE, by all crates.
+/// The log of this process at level TRACE, of all crates.
 #[derive(Clone, Default)]
 pub struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -66,7 +66,7 @@ impl Shown {
         }
     }
 
-    /// The same, with what a program may take out of an error that a credential is the reason of.
+    /// The same, with the parts that a program can read from an error caused by a credential.
     pub fn error_of_a_credential(&mut self, error: &Error) {
         self.error(error);
         self.0.push_str(&format!("{:?} {:?}\n", error.body(), error.api()));

@@ -1,4 +1,4 @@
-//! The secrets of webhooks, what is signed with them, and what is delivered.
+//! The secrets of webhooks, their signatures, and the payloads.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::watch::{Log, Shown};
 const SECRET: &str = "w3bh00k-c4n4ry";
 const PAYLOAD: &str = r#"{"action":"opened","issue":"p4yl04d-c4n4ry"}"#;
 
-/// Notes what it is given.
+/// Records its deliveries.
 #[derive(Debug, Default)]
 struct Watched {
     store: Memory,

@@ -24,25 +24,25 @@ pub const GITHUB: &str = "OCTOWIRE_SOAK_GITHUB";
 pub const REDIS: &str = "OCTOWIRE_SOAK_REDIS";
 pub const SEED: &str = "OCTOWIRE_SOAK_CLIENTS_SEED";
 pub const SECONDS: &str = "OCTOWIRE_SOAK_CLIENTS_SECONDS";
-/// How long the process may take to end after the soak.
+/// The longest time in which the process must end after the soak.
 pub const PATIENCE: Duration = Duration::from_secs(240);
 
 const WORKERS: u64 = 16;
 const NARROW_WORKERS: u64 = 2;
-/// How long a call may wait for a limit.
+/// The longest wait of a call for a limit.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 /// A worker that needs longer for one step hangs: a call's timeout, its wait for limits and the
 /// pauses between attempts are shorter together.
 const MAX_STEP: Duration = Duration::from_secs(90);
-/// How long it takes at most until all is well again after the faults have ended: a minute for the
+/// The longest recovery time after the faults have ended: a minute for the
 /// limits, and the circuit breaker's pause.
 const RECOVERY: Duration = Duration::from_secs(120);
 const LAST_CALLS: usize = 50;
-/// How long a worker waits at most after a call that is not worth repeating at once.
+/// The longest pause of a worker after a call that should not be repeated at once.
 const MAX_PAUSE: Duration = Duration::from_millis(500);
 const SUMMARY: &str = "summary of the clients: ";
 
-/// What the clients of a process saw.
+/// The observations of the clients of a process.
 #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Summary {
     succeeded: BTreeMap<String, u64>,
@@ -50,7 +50,7 @@ pub struct Summary {
     cancelled: u64,
 }
 
-/// One client, and what it knows of the items.
+/// One client, and its known versions of the items.
 struct Worked {
     client: Client,
     token: &'static str,
@@ -139,7 +139,7 @@ fn worked(github: &str, token: &'static str, store: &Redis, cache: Cache) -> Arc
     Arc::new(Worked { client, token, written: Mutex::default() })
 }
 
-/// One thing that an application does; returns the time that an error asks to wait.
+/// Performs one action of an application, and returns the delay that an error requests.
 async fn step(worked: &Worked, shared: &Shared, random: &mut Random) -> Option<Duration> {
     let item = random.below(ITEMS);
     match random.below(100) {
@@ -190,7 +190,7 @@ async fn read(worked: &Worked, shared: &Shared, item: u64) -> Result<()> {
     Ok(())
 }
 
-/// Reports a body that is not what was requested.
+/// Reports a body that does not match the request.
 fn check(worked: &Worked, shared: &Shared, item: u64, least: u64, body: &Value) {
     let text = body["text"].as_str().unwrap_or_default();
     if body["path"] != path(item) || body["token"] != worked.token {

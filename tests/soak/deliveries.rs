@@ -26,15 +26,15 @@ const SECRET: &str = "the secret of the soak's webhook";
 const SENDERS: u64 = 8;
 /// Time between two deliveries of a sender.
 const INTERVAL: Duration = Duration::from_millis(50);
-/// How long the last deliveries may take after the soak.
+/// The longest time of the last deliveries after the soak.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How many attempts and deliveries of a hundred are of a kind.
+/// The percentage of attempts and deliveries of each kind.
 const FAILING: u64 = 10;
 const DUPLICATED: u64 = 10;
 const FORGED: u64 = 5;
 
-/// The receiver, and who sends to it.
+/// The receiver and its sender.
 pub struct Deliveries {
     folder: PathBuf,
     port: u16,
@@ -43,7 +43,7 @@ pub struct Deliveries {
     acknowledged: Arc<Mutex<HashSet<String>>>,
 }
 
-/// What became of the deliveries.
+/// The outcomes of the deliveries.
 pub struct HandledDeliveries {
     acknowledged: usize,
     lost: Vec<String>,
@@ -67,7 +67,7 @@ async fn the_receiver() {
             if is_one_of(FAILING, &format!("{} {}", delivery.id(), delivery.attempt())) {
                 return Err("it fails at random");
             }
-            // What was begun before the process was killed may have been done.
+            // Deliveries started before the process was killed can have been handled.
             if !(delivery.is_resumed() && before.contains(delivery.id())) {
                 let line = format!("{}\n", delivery.id());
                 assert_eq!((&*log).write(line.as_bytes()).unwrap(), line.len());
@@ -108,7 +108,7 @@ impl Deliveries {
                     if send(&client, &url, &id).await {
                         acknowledged.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
                         if is_one_of(DUPLICATED, &format!("duplicated {number}")) {
-                            // One that may have been handled long ago.
+                            // A delivery that can have been handled long ago.
                             send(&client, &url, &format!("delivery-{}", number / 2)).await;
                         }
                     }

@@ -29,7 +29,7 @@ pub const WIDE_LIMITS: Limits =
 pub const NARROW_LIMITS: Limits =
     Limits { concurrent: 100, points_per_minute: 900, content_per_minute: 80 };
 
-/// How many requests of a hundred fail in some way.
+/// The percentage of requests that fail in some way.
 const FAULTS: u64 = 12;
 /// Longer than an attempt of the clients.
 const STALL: Duration = Duration::from_secs(10);
@@ -49,13 +49,13 @@ struct State {
     random: Random,
     /// The version of each item.
     versions: HashMap<String, u64>,
-    /// How often each write was executed, by the marker in its body.
+    /// The number of executions of each write, by the marker in its body.
     executed: HashMap<String, u32>,
     limiters: HashMap<String, Limiter>,
     faults: u64,
 }
 
-/// What GitHub saw.
+/// The observations of the server.
 pub struct Executed {
     requests: u64,
     faults: u64,
@@ -86,7 +86,7 @@ enum Fault {
     Cut,
     CutChunks,
     Trickle,
-    /// What is no JSON, with success.
+    /// A success whose body is not JSON.
     NoJson,
     NoHttp,
     Redirect,
@@ -116,7 +116,7 @@ impl Fault {
 /// Returns the checksum by which a body shows that it is whole.
 pub fn checksum(text: &str) -> u64 {
     let step = |sum: u64, byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-    // JavaScript's integers, and so everybody's.
+    // The range of JavaScript's integers, which every JSON parser supports.
     text.bytes().fold(0xcbf2_9ce4_8422_2325, step) >> 12
 }
 
@@ -315,7 +315,7 @@ async fn respond(
     }
 }
 
-/// Does what is requested: status, headers and body.
+/// Executes the request, and returns status, headers and body.
 fn execute(shared: &Shared, request: &Request) -> (&'static str, String, String) {
     let path = request.target.split('?').next().unwrap_or_default().to_owned();
     if path == "/list" {

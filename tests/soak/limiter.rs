@@ -1,9 +1,9 @@
-//! GitHub's limits for one token, kept strictly.
+//! GitHub's limits for one token, enforced strictly.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// What GitHub allows.
+/// The limits.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     pub concurrent: u32,

@@ -32,7 +32,7 @@ impl Process {
         let _ = self.0.wait();
     }
 
-    /// Waits for the end of the process, which must succeed, and returns what it printed.
+    /// Waits for the end of the process, which must succeed, and returns its output.
     pub fn finish(mut self, patience: Duration) -> String {
         let began = Instant::now();
         let status = loop {
@@ -70,7 +70,7 @@ impl Drop for Process {
     }
 }
 
-/// Makes each panic of this process a violation, whatever catches it.
+/// Makes each panic of this process a violation, even if it is caught.
 pub fn report_panics(folder: &Path) {
     let folder = folder.to_owned();
     std::panic::set_hook(Box::new(move |panic| report(&folder, &panic.to_string())));
@@ -83,7 +83,7 @@ pub fn report(folder: &Path, violation: &str) {
     file.unwrap().write_all(line.as_bytes()).unwrap();
 }
 
-/// Returns what was reported.
+/// Returns the reported violations.
 pub fn violations(folder: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(folder.join(VIOLATIONS)).unwrap_or_default();
     text.lines().take(MAX_VIOLATIONS).map(str::to_owned).collect()

@@ -1,4 +1,4 @@
-//! What happens to Redis during the soak.
+//! Faults of Redis during the soak.
 
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ const MAX_PAUSE_MILLIS: u64 = 4_000;
 pub const APART: Duration = Duration::from_secs(10);
 /// The faults that lose data: a kill, a flush, and nonsense in place of a value.
 const LOSSES: [u64; 4] = [0, 1, 8, 9];
-/// No fault at the end, so that what was delayed can finish.
+/// No fault at the end, so that delayed work can finish.
 const CALM: Duration = Duration::from_secs(5);
 
 /// A thread that disturbs a Redis, and keeps it running until [`finish`](Self::finish).

@@ -4,7 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// The system's allocator, which counts what is allocated.
+/// The system's allocator, which counts allocations.
 pub struct Counting;
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
@@ -68,6 +68,6 @@ pub fn alone(module: &str, test: &str, measure: impl FnOnce()) {
         String::from_utf8_lossy(&output.stderr)
     );
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
-    // The figures, for who runs it with `--nocapture`.
+    // Prints the figures, for runs with `--nocapture`.
     said.lines().filter(|line| line.contains("of its bound")).for_each(|line| println!("{line}"));
 }

@@ -24,7 +24,7 @@ pub struct Browser {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     session: Option<String>,
     requests: u64,
-    /// What the page complained of.
+    /// The errors and warnings of the page.
     complaints: Vec<String>,
 }
 
@@ -58,7 +58,7 @@ impl Browser {
             panic!("the browser ended");
         });
         let address = address.await.expect("the browser says where it listens");
-        // Nobody else reads what it has to say.
+        // Drains the output of the browser, which has no other reader.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let (socket, _) = connect_async(address).await.unwrap();
         let mut browser =
@@ -88,7 +88,7 @@ impl Browser {
         self.ask("Emulation.setDeviceMetricsOverride", size).await;
     }
 
-    /// What an expression has as its value.
+    /// Returns the value of an expression.
     pub async fn value(&mut self, expression: &str) -> Value {
         let ask = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
         let told = self.ask("Runtime.evaluate", ask).await;
@@ -112,7 +112,7 @@ impl Browser {
         STANDARD.decode(told["data"].as_str().unwrap()).unwrap()
     }
 
-    /// What the page complained of so far: errors and warnings of its console, its exceptions, what the browser
+    /// Returns the complaints so far: errors and warnings of the console, exceptions, the log entries of the browser
     /// refused it, and requests that failed.
     pub async fn complaints(&mut self) -> Vec<String> {
         // All that came before the answer was read.

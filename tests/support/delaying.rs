@@ -1,4 +1,4 @@
-//! A proxy that takes its time.
+//! A proxy that delays data.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

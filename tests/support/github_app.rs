@@ -50,12 +50,12 @@ pub fn pem(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
-/// What the server knows and does; a test changes it as it goes.
+/// The state and behavior of the server, which a test can change at any time.
 #[derive(Default)]
 pub struct State {
     /// The public keys that it knows.
     pub keys: Vec<Vec<u8>>,
-    /// How far its clock is ahead.
+    /// The clock skew of the server.
     pub clock: i64,
     /// Every JWT that it accepted.
     pub jwts: Vec<String>,
@@ -65,7 +65,7 @@ pub struct State {
     pub tokens: HashMap<String, usize>,
     pub refused_uses: usize,
     pub refusals: usize,
-    /// What a request for a token is answered with instead, by status and message.
+    /// An error response to token requests, by status and message.
     pub refuse_mint: Option<(&'static str, &'static str)>,
     /// The failures that come before an answer.
     pub failures: usize,

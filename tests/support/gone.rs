@@ -1,4 +1,4 @@
-//! A store that never answers.
+//! A store that never responds.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{Received, receive};
 
-/// What an HTTP/1.1 server does after a request, step by step. If nothing ends the connection, it waits
+/// The steps of an HTTP/1.1 server after a request. If no step ends the connection, it waits
 /// for the next request.
 #[derive(Clone, Debug)]
 pub enum Step {
@@ -87,7 +87,7 @@ async fn run_http1(
                     return;
                 }
                 Step::Reset => {
-                    // What was sent before arrives first.
+                    // Data sent before arrives first.
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     let _ = socket.set_zero_linger();
                     return;
@@ -101,7 +101,7 @@ async fn run_http1(
     }
 }
 
-/// What an HTTP/2 server sends on the stream of a request, frame by frame.
+/// The frames that an HTTP/2 server sends on the stream of a request.
 #[derive(Clone, Debug)]
 pub enum Frame {
     /// The status, other headers, and whether the stream ends with them.
@@ -144,7 +144,7 @@ impl Http2 {
         Self { url, requests }
     }
 
-    /// How many requests came.
+    /// The number of requests received.
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }

@@ -1,5 +1,5 @@
-//! GitHub's rate limits as strictly as they are published, by tokio's clock: whoever goes over one
-//! is refused, and for twice as long each time.
+//! GitHub's rate limits as strictly as they are published, by tokio's clock: a client that exceeds one
+//! is rejected, and for twice as long each time.
 #![allow(dead_code)]
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Received, Reply, Server, json as answer};
 
-/// What is allowed.
+/// The limits.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowed {
     pub concurrent: usize,
@@ -54,7 +54,7 @@ pub struct State {
     penalty: Duration,
     /// Why requests were refused.
     pub refusals: Vec<String>,
-    /// How often each call was served, by its path and query.
+    /// How often each call was served, by path and query.
     pub served: HashMap<String, usize>,
     /// The points of each second.
     pub seconds: BTreeMap<u64, u32>,

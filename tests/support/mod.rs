@@ -73,7 +73,7 @@ impl Received {
     }
 }
 
-/// What to answer.
+/// The response to send.
 pub enum Reply {
     /// These bytes, and then the next request.
     Raw(Vec<u8>),

@@ -1,4 +1,4 @@
-//! Ports for programs that are told where to listen, and come back there after they were ended.
+//! Ports for programs with a configured address, which they use again after a restart.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::TcpListener;
@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Below those that systems give to connections and to listeners that name none (32,768 and above on Linux), so that
-/// none of these takes one while nobody listens there.
+/// none of these takes a port while no program listens on it.
 const FIRST: u16 = 10_000;
 const COUNT: u16 = 10_000;
 

@@ -99,7 +99,7 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// What `redis-cli` says to a command.
+    /// Returns the output of `redis-cli` for a command.
     pub fn ask(&self, command: &[&str]) -> String {
         let output = Command::new("redis-cli")
             .args(["-p", &self.port.to_string()])
@@ -117,7 +117,7 @@ impl RedisServer {
         }
     }
 
-    /// Lets it hang: it answers nobody, and loses nothing.
+    /// Stops the process: it responds to no client, and loses no data.
     #[allow(dead_code, reason = "not every test binary has one")]
     pub fn hang(&self) {
         self.signal("-STOP");
@@ -134,7 +134,7 @@ impl RedisServer {
         assert!(Command::new("kill").args([signal, &process]).status().unwrap().success());
     }
 
-    /// Starts it anew, on the same port and with nothing in it.
+    /// Restarts it on the same port without data.
     pub fn restart(&mut self) {
         let start = Instant::now();
         loop {

@@ -1,5 +1,5 @@
 //! A GitHub with resources that change, whose tags are as its own were observed to be: a digest of
-//! who asks and of the body.
+//! the identity and of the body.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Received, Reply, Server, json};
 
-/// What the server has, and how it tells it.
+/// The resources of the server, and the form of its responses.
 pub struct Resources {
     pub server: Server,
     state: Arc<Mutex<State>>,
@@ -22,14 +22,14 @@ pub struct State {
     pub observed_tags: bool,
     /// A failure instead of any answer.
     pub failure: Option<Vec<u8>>,
-    /// How often something changed at each path.
+    /// The version of each path: the number of its changes.
     pub versions: HashMap<String, u64>,
     /// Answers with a body, and those that said that there is nothing new.
     pub full: usize,
     pub current: usize,
     /// The requests that count against the primary limit.
     pub counted: usize,
-    /// How an answer's body follows from the path, its version, and the token.
+    /// Computes the body of a response from the path, its version, and the token.
     pub body: fn(&str, u64, &str) -> String,
 }
 
@@ -57,12 +57,12 @@ impl Resources {
         self.state.lock().unwrap()
     }
 
-    /// Something changes, whoever did it.
+    /// Changes the resource at this path.
     pub fn change(&self, path: &str) {
         self.state().change(path);
     }
 
-    /// How often it gave a body, and how often it said that there is nothing new.
+    /// The numbers of responses with a body, and of 304 responses.
     pub fn answers(&self) -> (usize, usize) {
         let state = self.state();
         (state.full, state.current)

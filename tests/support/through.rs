@@ -1,4 +1,4 @@
-//! A store in memory that somebody listens to, and that answers only if they let it.
+//! A memory store whose operations a test observes, and whose responses it can withhold.
 
 use std::collections::BTreeMap;
 use std::fmt;

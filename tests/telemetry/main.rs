@@ -1,4 +1,4 @@
-//! What a client tells of itself. A process of its own, whose subscriber and recorder are set once: those of
+//! Logs, spans and metrics of a client. The binary sets its subscriber and recorder once: those of
 //! single tests would be asked, or not, by what tests beside them have.
 
 #[path = "../support/gone.rs"]

@@ -1,4 +1,4 @@
-//! What metrics tell is what is documented, with its labels.
+//! The recorded metrics are the documented ones, with their labels.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::scenes;
 use crate::spans::documented;
 
-/// What was recorded: by name, the kind, and for each set of labels the value.
+/// The recorded metrics: by name, the kind, and the value of each set of labels.
 struct Seen(Vec<(CompositeKey, DebugValue)>);
 
 impl Seen {
@@ -136,7 +136,7 @@ fn the_table_of_the_documentation_is_the_data() {
     assert_eq!(rows, data);
 }
 
-/// What is recorded while something goes on.
+/// Returns the metrics recorded while a future runs.
 async fn recorded(goes_on: impl Future<Output = ()>) -> Seen {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
@@ -161,7 +161,7 @@ async fn a_call_is_counted_as_it_really_ended_and_once() {
 }
 
 #[tokio::test]
-async fn a_page_is_counted_as_what_it_was_once_it_was_decoded() {
+async fn a_page_is_counted_by_its_outcome_after_decoding() {
     let label = json!({ "id": 1, "node_id": "x", "url": "https://x", "name": "x", "description": null,
         "color": "fff", "default": false });
     for (body, outcome, undecodable) in [
@@ -196,7 +196,7 @@ async fn a_page_is_counted_as_what_it_was_once_it_was_decoded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_query_that_goes_again_after_a_limit_is_one_call() {
+async fn a_query_retried_after_a_rate_limit_is_one_call() {
     let mock = MockGitHub::start().await;
     let refused = r#"{"errors":[{"type":"RATE_LIMITED","message":"API rate limit exceeded"}]}"#;
     mock.on_request(Method::POST, "/graphql")
@@ -217,11 +217,11 @@ async fn a_query_that_goes_again_after_a_limit_is_one_call() {
 }
 
 #[tokio::test]
-async fn a_confirmation_saves_quota_only_for_who_has_a_token() {
+async fn a_304_saves_quota_only_for_authenticated_calls() {
     let seen = recorded(async {
         let mock = MockGitHub::start().await;
-        let (known, nobody) = (mock.client(), mock.client().without_auth());
-        for github in [&known, &known, &nobody, &nobody] {
+        let (known, unauthenticated) = (mock.client(), mock.client().without_auth());
+        for github in [&known, &known, &unauthenticated, &unauthenticated] {
             github.repos().get().owner("acme").repo("rocket").send().await.unwrap();
         }
     })
@@ -231,7 +231,7 @@ async fn a_confirmation_saves_quota_only_for_who_has_a_token() {
 }
 
 #[tokio::test]
-async fn a_store_that_answers_is_told_of_and_another_client_hides_no_circuit() {
+async fn a_responding_store_is_reported_and_another_client_hides_no_circuit() {
     let seen = recorded(async {
         let down = MockGitHub::start().await;
         down.on_any().fault(Fault::ServerError(500));

@@ -20,7 +20,7 @@ mod ports;
 
 const DASHBOARD: &str = include_str!("../../dashboards/grafana.json");
 
-/// What is asked of Prometheus, which knows no variable of Grafana's.
+/// The query for Prometheus, without the variables of Grafana.
 fn queries() -> Vec<String> {
     let dashboard: Value = serde_json::from_str(DASHBOARD).unwrap();
     let panels = dashboard["panels"].as_array().unwrap().iter();
@@ -87,7 +87,7 @@ impl Prometheus {
         Self { child, folder, url: format!("http://{free}/api/v1/query") }
     }
 
-    /// What a query is answered: nothing while Prometheus is not there yet, or has no value.
+    /// The result of a query: empty while Prometheus has not started, or has no value.
     async fn ask(&self, query: &str) -> Result<usize, String> {
         let answer = Client::new().post(&self.url).form(&[("query", query)]).send().await;
         let Ok(answer) = answer else { return Ok(0) };

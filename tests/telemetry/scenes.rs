@@ -1,4 +1,4 @@
-//! What happens, for tests to see how it is told.
+//! Scenarios whose telemetry the tests check.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -55,7 +55,7 @@ pub(crate) async fn traffic() {
     memory.put("usage:x", garbage, Duration::from_secs(60)).await.unwrap();
     assert!(memory.tallied("usage:x").await.unwrap().is_empty());
 
-    // What is to be written to a store that is not there is dropped.
+    // Writes to an absent store are dropped.
     let forgetful = mock.client_builder().store(Gone).build().unwrap();
     forgetful.users().get_authenticated().send().await.unwrap();
 

@@ -1,4 +1,4 @@
-//! What spans and events tell is what is documented.
+//! Spans and events are the documented ones.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -85,7 +85,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
 }
 
 impl Log {
-    /// The log, without what another test left on this thread.
+    /// The log, without entries of another test on this thread.
     fn start() -> Self {
         LOG.kept(|kept| *kept = Kept::default());
         LOG.clone()
@@ -185,7 +185,7 @@ async fn a_client_that_works_is_silent_at_info() {
 }
 
 #[tokio::test]
-async fn bodies_are_logged_for_who_asks_and_without_secrets() {
+async fn bodies_are_logged_on_request_and_without_secrets() {
     let log = Log::start();
     let mock = MockGitHub::start().await;
     let bodies = octowire::telemetry::BodyLog::default();
@@ -235,7 +235,7 @@ async fn a_span_says_how_a_call_really_ended() {
 }
 
 #[tokio::test]
-async fn a_budget_that_is_nearly_spent_is_warned_of_once_by_all_who_share_it() {
+async fn a_shared_usage_budget_near_its_limit_is_warned_about_once() {
     use octowire::cache::Cache;
     use octowire::telemetry::usage::{Budget, Period, UsagePolicy};
 

@@ -1,4 +1,4 @@
-//! What an event is whatever comes: typed as far as a type fits, and never less than the JSON.
+//! Events of any payload: typed as far as a type fits, and never less than the JSON.
 
 use octowire::ErrorKind;
 use octowire::auth::Installation;
@@ -35,7 +35,7 @@ fn an_event_is_matched_by_name_and_action() {
 }
 
 #[test]
-fn whom_a_delivery_concerns_is_said_by_every_event_as_the_payload_says_it() {
+fn every_event_returns_the_accounts_of_its_payload() {
     let mut compared = 0;
     for payload in payloads() {
         let event = Event::read(&payload.event, &payload.bytes).unwrap();
@@ -59,7 +59,7 @@ fn whom_a_delivery_concerns_is_said_by_every_event_as_the_payload_says_it() {
 }
 
 #[test]
-fn a_payload_of_two_shapes_says_whom_it_concerns_as_well() {
+fn a_payload_of_two_shapes_returns_its_accounts() {
     let event = read("pull_request", &published("pull_request", Some("review_requested")));
     assert!(matches!(&event, Event::PullRequest(PullRequestEvent::ReviewRequested(_))));
     assert_eq!(event.repository().unwrap().full_name, "Codertocat/Hello-World");
@@ -173,7 +173,7 @@ fn ids_of_payloads_fit(
 }
 
 #[test]
-fn ids_of_payloads_are_given_as_they_are() {
+fn ids_of_payloads_are_returned_unchanged() {
     let client = octowire::Client::builder().build().unwrap();
     let event = read("issues", &published("issues", Some("opened")));
     let blocked = octowire::types::WebhookIssueDependenciesBlockedByAdded::default();
@@ -194,7 +194,7 @@ fn a_number_without_a_fraction_is_an_integer() {
 }
 
 #[test]
-fn the_action_counts_wherever_it_stands() {
+fn the_action_is_found_at_any_position() {
     let payload = published("issues", Some("opened"));
     let rest = serde_json::to_string(&payload).unwrap().replacen("\"action\":\"opened\",", "", 1);
     let last = format!("{},\"action\":\"o\\u0070ened\"}}", rest.strip_suffix('}').unwrap());
@@ -203,7 +203,7 @@ fn the_action_counts_wherever_it_stands() {
 }
 
 #[test]
-fn what_is_no_json_is_an_error_that_says_where() {
+fn invalid_json_is_an_error_with_its_position() {
     for (body, part) in [
         (&b"{\"action\":\"opened\","[..], "not valid JSON"),
         (b"\xff", "UTF-8"),
@@ -240,7 +240,7 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// Whatever GitHub changes in a payload, nothing fails and nothing that does not fit is lost.
+    /// Any change of a payload decodes without an error, and keeps the values that do not fit.
     #[test]
     fn any_change_of_a_payload_is_read(which in any::<Index>(), at in any::<Index>(), value in prop::sample::select(vec![
         json!(null), json!(true), json!(-1), json!(1.5), json!("text"), json!([]), json!({}), json!([{}]),

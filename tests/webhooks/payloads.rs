@@ -45,7 +45,7 @@ fn published() -> Vec<u8> {
 }
 
 #[test]
-fn they_are_as_they_were_published() {
+fn the_vendored_payloads_match_the_published_ones() {
     let digest: String =
         Sha256::digest(published()).iter().map(|byte| format!("{byte:02x}")).collect();
     assert!(include_str!("examples/upstream.toml").contains(&format!("sha256 = \"{digest}\"")));

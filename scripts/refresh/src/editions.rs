@@ -1,5 +1,4 @@
-//! The other editions that are published with a document, and what of the
-//! overlay they still need.
+//! The other editions that are published with a description, and the overlay actions that they still need.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +7,7 @@ use crate::pipeline::{self, Corrected};
 use crate::problem::{Fate, StaleAction};
 use crate::source::EDITION;
 
-/// The other editions, but for those that are broken: they keep nothing from coming in.
+/// The other editions, except broken ones, which do not block a refresh.
 pub fn corrected<'a>(
     others: Option<&'a [PathBuf]>,
     overlay: &'a Overlay,
@@ -16,13 +15,13 @@ pub fn corrected<'a>(
     others.into_iter().flatten().filter_map(|path| pipeline::correct_file(path, overlay).ok())
 }
 
-/// The actions that do nothing to the document, with what becomes of each. Nothing is deleted that
-/// an edition may need which is not there, or cannot be read.
+/// The actions without effect on the description, and what to do with each. An action is not deleted if an
+/// edition might need it that is missing or cannot be read.
 pub fn stale(after: &Corrected, overlay: &Overlay, others: Option<&[PathBuf]>) -> Vec<StaleAction> {
     if after.stale.is_empty() {
         return Vec::new();
     }
-    // Expected everywhere, an action is stale wherever it does nothing.
+    // An action that is expected everywhere is stale wherever it has no effect.
     let mut everywhere = overlay.clone();
     everywhere.actions.iter_mut().for_each(|action| action.expected_in = None);
     let (mut known, mut broken) = (Vec::new(), Vec::new());
@@ -37,7 +36,7 @@ pub fn stale(after: &Corrected, overlay: &Overlay, others: Option<&[PathBuf]>) -
         let named = &overlay.actions[index];
         let needed_in: Vec<String> = known
             .iter()
-            // One that dangles there is not mended there.
+            // An action with a dangling reference has no effect there.
             .filter(|(_, stale)| !stale.iter().any(|it| it.index == index && !it.dangling))
             .map(|(name, _)| name.clone())
             .chain(broken.iter().filter(|name| may_concern(named, name)).cloned())
@@ -54,12 +53,12 @@ pub fn stale(after: &Corrected, overlay: &Overlay, others: Option<&[PathBuf]>) -
     stale.collect()
 }
 
-/// Whether an action is expected in an edition.
+/// Returns whether an action is expected in an edition.
 fn may_concern(action: &Action, edition: &str) -> bool {
     action.expected_in.as_ref().is_none_or(|names| names.iter().any(|name| name == edition))
 }
 
-/// Of the editions that an action names, those that are left.
+/// The remaining editions of those that an action names.
 fn narrowed(action: &Action) -> Fate {
     let named = action.expected_in.iter().flatten();
     let left: Vec<String> = named.filter(|name| *name != EDITION).cloned().collect();

@@ -1,5 +1,5 @@
-//! The examples of a document against its own schemas: what of them the library
-//! could not read, or not send.
+//! Checks the examples of a description against its own schemas: finds those that the library could not
+//! decode, or not send.
 
 mod check;
 mod proposal;
@@ -25,22 +25,22 @@ const STAGE: &str = "examples";
 /// A schema, and the JSON pointer to it.
 pub type Placed<'a> = (&'a Value, String);
 
-/// An example with the schemas that it may follow.
+/// An example with its possible schemas.
 pub struct Example<'a> {
-    /// As the lists of broken examples have it: `issues/get 200 default`.
+    /// In the notation of the lists of broken examples: `issues/get 200 default`.
     pub name: String,
-    /// As the overlay cites it: `issues/get (200 default)`.
+    /// In the overlay's notation: `issues/get (200 default)`.
     pub evidence: String,
     pub side: Side,
     pub body: Value,
-    /// Several where different statuses have different bodies.
+    /// Several if different statuses have different bodies.
     schemas: Vec<Placed<'a>>,
-    /// Whether there may be nothing at all.
+    /// Whether the body can be absent.
     nullable: bool,
 }
 
 impl Example<'_> {
-    /// Whether somebody has found that the example itself is wrong.
+    /// Whether the example is known to be wrong itself.
     pub fn is_broken(&self) -> bool {
         let names = |list: &[(&str, &str)]| list.iter().any(|(name, _)| *name == self.name);
         match self.side {
@@ -143,7 +143,7 @@ fn delivered<'a>(
         webhook.event == payload.event
             && (actions.is_empty() || actions.iter().any(|of| Some(of.as_str()) == action))
     };
-    // An event that GitHub has removed is none that could be read wrongly.
+    // An event that GitHub has removed cannot be read incorrectly.
     let Some(webhook) = webhooks.iter().find(is_of) else { return Ok(None) };
     let schema = webhooks::payload(document, &webhook.key)?;
     Ok(Some(Example {
@@ -167,14 +167,14 @@ fn bodies<'a>(document: &'a Value, content: &'a Value) -> Result<Vec<(&'a str, &
     Ok(bodies)
 }
 
-/// How deep an example may nest; deeper, it refers to itself.
+/// Maximum nesting of an example; deeper, it refers to itself.
 const MAX_DEPTH: usize = 100;
 
-/// How many values an example may have, with those that it refers to.
+/// Maximum number of values of an example, including those that it refers to.
 const MAX_VALUES: usize = 1_000_000;
 
-/// The value with the examples that it refers to: GitHub writes `$ref`s within examples, too. `left`
-/// are as many values as it may still have.
+/// The value with the examples that it refers to: GitHub writes `$ref`s within examples, too. `left` is the
+/// remaining number of values.
 fn inlined(document: &Value, value: &Value, depth: usize, left: &Cell<usize>) -> Result<Value> {
     if depth > MAX_DEPTH {
         return Err(Error::new(STAGE, "", "an example contains itself"));
@@ -198,12 +198,12 @@ fn inlined(document: &Value, value: &Value, depth: usize, left: &Cell<usize>) ->
     }
 }
 
-/// The pointer to what a `$ref` stands for.
+/// The pointer to the target of a `$ref`.
 fn target(raw: &Value) -> Option<String> {
     Some(raw.get("$ref")?.as_str()?.strip_prefix('#')?.to_owned())
 }
 
-/// What to write into the overlay so that every example fits that is not wrong itself.
+/// The overlay actions that make every example fit that is not wrong itself.
 pub fn proposals(document: &Value, payloads: &[Payload]) -> Result<Vec<Proposal>> {
     let mut found: BTreeMap<(String, Wrong), Proposal> = BTreeMap::new();
     let mut order = Vec::new();

@@ -1,4 +1,4 @@
-//! Whether Cargo.toml has a feature for all that a document has.
+//! Checks that Cargo.toml has features for all parts of a description.
 
 use std::collections::BTreeMap;
 use std::{fs, path::Path};
@@ -14,8 +14,8 @@ struct Manifest {
     features: BTreeMap<String, Vec<String>>,
 }
 
-/// What is missing in Cargo.toml, in words: features of tags and of webhooks'
-/// events, and tags that `full` leaves out. Nothing, if there is no Cargo.toml.
+/// Describes the features that Cargo.toml lacks: those of tags and of webhook events, and tags that `full`
+/// leaves out. Returns nothing if there is no Cargo.toml.
 pub fn missing(root: &Path, document: &Value) -> Result<Vec<String>> {
     let path = root.join("Cargo.toml");
     if !path.exists() {

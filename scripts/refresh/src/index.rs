@@ -1,5 +1,5 @@
-//! `openapi/index.txt`: a line for each operation and each webhook, so that the
-//! diff of a refresh shows what comes and goes to who does not read JSON.
+//! `openapi/index.txt`: a line for each operation and each webhook, so that the diff of a refresh shows
+//! additions and removals to readers who do not read JSON.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use crate::build::webhooks::Webhook;
 /// The file's name.
 pub const FILE: &str = "index.txt";
 
-/// What writes it.
+/// The command that writes it.
 pub const COMMAND: &str = "./scripts/refresh-openapi.sh --index";
 
 const PREFACE: &str = "\
@@ -85,7 +85,7 @@ fn starred(name: &str, required: bool) -> String {
     format!("{name}{}", if required { "*" } else { "" })
 }
 
-/// The first lines in which two indices differ, as a diff has them.
+/// The first lines in which two indices differ, in diff notation.
 pub fn differences(there: &str, expected: &str, most: usize) -> Vec<String> {
     let lines =
         |text: &str| text.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();

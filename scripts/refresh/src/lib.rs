@@ -1,17 +1,17 @@
-//! Brings a new edition of GitHub's document in, and says what it changes.
+//! Imports a new version of GitHub's OpenAPI description, and reports the changes.
 //!
-//! [`refresh::run`] is the way through: fetch, check in a folder beside
-//! `openapi/`, replace all files together or none, report. Each step is a file.
+//! [`refresh::run`] is the entry point: fetch, check in a folder beside `openapi/`, replace all files
+//! together or none, report. Each step is a file.
 
 #[path = "../../../build/mod.rs"]
 pub mod build;
 #[path = "../../../src/contract/drift.rs"]
 pub mod drift;
 
-/// The same of requests.
+/// The same for requests.
 #[path = "../../../tests/pipeline/documents/broken.rs"]
 pub mod broken_requests;
-/// Examples of responses that are wrong themselves, and so no evidence.
+/// Response examples that contradict the description, and so are not evidence.
 #[path = "../../../tests/examples/broken.rs"]
 pub mod broken_responses;
 

@@ -1,4 +1,4 @@
-//! What the command line says.
+//! The command line options.
 
 use std::path::{Path, PathBuf};
 
@@ -40,19 +40,19 @@ Exit status:
   3   the document could not be fetched, and nothing was replaced
 ";
 
-/// What to do.
+/// The action.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Command {
     Help,
     Index,
-    /// What not all versions in this folder require.
+    /// Collect the properties that not all versions in this folder require.
     Required(PathBuf),
-    /// Each of these documents through all stages.
+    /// Run each of these descriptions through all stages.
     Survey(Vec<PathBuf>),
     Refresh(Source),
 }
 
-/// Where the new document comes from.
+/// The source of the new description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// `@octokit/openapi` of this version, or the newest.
@@ -74,7 +74,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Where the reports go.
+    /// The folder of the reports.
     pub fn report(&self) -> PathBuf {
         self.report.clone().unwrap_or_else(|| self.root.join("target/drift"))
     }
@@ -82,7 +82,7 @@ impl Options {
     /// Reads the arguments, without the program's name.
     ///
     /// # Errors
-    /// What cannot be understood, in words.
+    /// The invalid argument, in words.
     pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Self, String> {
         let mut arguments = arguments.into_iter().peekable();
         let repository = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);

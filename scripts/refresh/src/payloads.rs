@@ -1,5 +1,4 @@
-//! The payloads of webhooks that are published, as evidence: the document has
-//! no examples of them.
+//! The published payloads of webhooks, as evidence: the description has no examples of them.
 
 use std::{fs, io::Read, path::Path};
 
@@ -11,14 +10,14 @@ use crate::problem::{Problem, Result};
 pub struct Payload {
     /// `issues`
     pub event: String,
-    /// The event, the action and the place among the event's: `issues opened 0`.
+    /// The event, the action and the index among the event's: `issues opened 0`.
     pub name: String,
     pub body: Value,
 }
 
 const FILE: &str = "tests/webhooks/examples/api.github.com.json.gz";
 
-/// Reads the payloads of the tests; none if the folder has no tests.
+/// Reads the payloads of the tests; returns none if the folder has no tests.
 pub fn read(root: &Path) -> Result<Vec<Payload>> {
     let path = root.join(FILE);
     if !path.exists() {

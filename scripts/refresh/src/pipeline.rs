@@ -1,4 +1,4 @@
-//! The build's stages, all of them and on everything, as `build.rs` runs them.
+//! All stages of the build on a complete description, as `build.rs` runs them.
 
 use std::path::Path;
 
@@ -13,29 +13,29 @@ use crate::build::{
     verify, webhooks, write,
 };
 
-/// A document with the overlay's corrections.
+/// A description with the overlay's corrections.
 pub struct Corrected {
     pub document: Value,
     /// `api.github.com`
     pub name: String,
-    /// The actions that do nothing to it.
+    /// The actions without effect on it.
     pub stale: Vec<Stale>,
 }
 
-/// Corrects a document by what of the overlay matches.
+/// Corrects a description by the matching actions of the overlay.
 pub fn correct(mut document: Value, overlay: &Overlay) -> Result<Corrected> {
     let name = overlay::document_name(&document);
     let stale = overlay::apply_what_matches(&mut document, overlay, &name)?;
     Ok(Corrected { document, name, stale })
 }
 
-/// Reads a document of any edition, and corrects it.
+/// Reads a description of any edition, and corrects it.
 pub fn correct_file(path: &Path, overlay: &Overlay) -> Result<Corrected> {
     correct(verify::other(path)?, overlay)
 }
 
-/// Takes a document with its corrections through the stages that are left, up to the source.
-/// Responses need not have `not_required`.
+/// Runs a corrected description through the remaining stages, up to the source. The properties in
+/// `not_required` are optional in responses.
 pub fn generate(corrected: &Corrected, not_required: &[NotRequired]) -> Result<Refined> {
     let mut document = corrected.document.clone();
     required::relax(&mut document, not_required);

@@ -1,4 +1,4 @@
-//! What keeps a refresh from happening.
+//! The reasons why a refresh fails.
 
 use std::{fmt, io, path::Path};
 
@@ -7,35 +7,34 @@ use crate::build::overlay::Stale;
 
 pub type Result<T> = std::result::Result<T, Problem>;
 
-/// Why nothing was replaced.
+/// The reason why nothing was replaced.
 #[derive(Debug)]
 pub enum Problem {
-    /// Something went wrong; the text says what, and what to do.
+    /// An error; the text states the cause and the next step.
     Failed(String),
-    /// The document could not be fetched: the network, or the program that uses it. It may work
-    /// later.
+    /// The description could not be fetched: the network, or the program that uses it. It might work later.
     Unfetched(String),
-    /// Actions of the overlay do nothing to the new document.
+    /// Actions of the overlay have no effect on the new description.
     Stale(Vec<StaleAction>),
 }
 
-/// An action that has nothing to do in the document any more.
+/// An action that no longer has an effect on the description.
 #[derive(Debug)]
 pub struct StaleAction {
     pub action: Stale,
     pub fate: Fate,
 }
 
-/// What becomes of such an action.
+/// The next step for such an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
     /// No edition needs it.
     Delete,
-    /// These other editions need it, or may.
+    /// These other editions need it, or might.
     Narrow(Vec<String>),
-    /// The defect is there as before, but what the update refers to is not.
+    /// The defect still exists, but a reference of the update does not.
     Dangling,
-    /// Whether another edition needs it cannot be known.
+    /// It is unknown whether another edition needs it.
     Unknown,
 }
 
@@ -44,7 +43,7 @@ impl Problem {
         Self::Failed(message.to_string())
     }
 
-    /// The same problem, in the way of a download.
+    /// Converts the error into a download error.
     pub fn unfetched(self) -> Self {
         match self {
             Self::Failed(message) => Self::Unfetched(message),
@@ -88,7 +87,7 @@ impl fmt::Display for Problem {
 }
 
 impl StaleAction {
-    /// Whether what becomes of it is known.
+    /// Returns whether the next step is known.
     pub fn can_be_pruned(&self) -> bool {
         matches!(self.fate, Fate::Delete | Fate::Narrow(_))
     }

@@ -1,13 +1,12 @@
-//! Takes actions out of `overlay.yaml`, or narrows them to the editions that
-//! need them. Every other byte stays, comments as well: so this works on the
-//! text, and then reads it to see that it says what it should.
+//! Removes actions from `overlay.yaml`, or restricts them to the editions that need them. Every other byte
+//! stays, including comments: so this edits the text, and then parses it to check the result.
 
 use crate::build::overlay::{self, Overlay};
 use crate::problem::{Fate, Problem, Result, StaleAction};
 
 const EXPECTED_IN: &str = "x-octowire-expected-in:";
 
-/// The overlay's text without the stale actions, but for those whose fate is not known.
+/// The overlay's text without the stale actions, except those that need a decision.
 pub fn prune(text: &str, overlay: &Overlay, stale: &[StaleAction]) -> Result<String> {
     if stale.is_empty() {
         return Ok(text.to_owned());
@@ -42,7 +41,7 @@ pub fn prune(text: &str, overlay: &Overlay, stale: &[StaleAction]) -> Result<Str
         }
         Some(action)
     });
-    // A list that is empty would be `null` in YAML.
+    // An empty list would be `null` in YAML.
     if expected.clone().next().is_none() {
         pruned = pruned.replacen("\nactions:\n", "\nactions: []\n", 1);
     }
@@ -74,7 +73,7 @@ fn spans(lines: &[&str]) -> Vec<(usize, usize)> {
         } else if line.starts_with(within)
             && let Some((_, to)) = spans.last_mut()
         {
-            // Blank lines within an action are the action's.
+            // Blank lines within an action belong to the action.
             *to = at + 1;
         }
     }

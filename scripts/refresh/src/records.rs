@@ -1,17 +1,17 @@
-//! What is written down of a document: `upstream.toml`, and the version that
-//! the overlay says it is for. Comments and everything else stay as they are.
+//! The records of a description: `upstream.toml`, and the version in the overlay. Comments and everything
+//! else stay unchanged.
 
 use crate::build::verify::sha256;
 use crate::problem::{Problem, Result};
 use crate::source::Published;
 
-/// How `upstream.toml` begins where there is none yet.
+/// The beginning of a new `upstream.toml`.
 const PREFACE: &str = "\
 # Where the vendored document comes from. The build verifies the checksum; the
 # document and this file are only ever replaced together.
 ";
 
-/// Today, in UTC, as `upstream.toml` has it.
+/// Today, in UTC, in the format of `upstream.toml`.
 pub fn today() -> String {
     chrono::Utc::now().format("%Y-%m-%d").to_string()
 }
@@ -24,7 +24,7 @@ pub fn value(upstream: &str, key: &str) -> Option<String> {
     })
 }
 
-/// `upstream.toml` for a document that was fetched today.
+/// `upstream.toml` for a description that was fetched today.
 pub fn upstream(before: &str, published: &Published, today: &str) -> String {
     let mut text = if before.is_empty() { PREFACE.to_owned() } else { before.to_owned() };
     let sha256 = sha256(&published.bytes);
@@ -49,7 +49,7 @@ pub fn upstream(before: &str, published: &Published, today: &str) -> String {
     text
 }
 
-/// The overlay with the version of the document in its `info`.
+/// The overlay with the version of the description in its `info`.
 pub fn overlay_version(overlay: &str, version: &str) -> Result<String> {
     let mut lines: Vec<String> = overlay.split_inclusive('\n').map(str::to_owned).collect();
     let of_info = lines.iter().position(|line| line.trim_end() == "info:").and_then(|info| {

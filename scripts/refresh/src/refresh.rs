@@ -1,4 +1,4 @@
-//! The refresh, from the old document to the new one.
+//! The refresh, from the old description to the new one.
 
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ const UPSTREAM: &str = "upstream.toml";
 const OVERLAY: &str = "overlay.yaml";
 const LICENSE: &str = "LICENSE";
 
-/// What is vendored.
+/// The vendored files.
 struct Vendored {
     document: Value,
     upstream: String,
@@ -53,7 +53,7 @@ impl Vendored {
         records::value(&self.upstream, key).unwrap_or_default()
     }
 
-    /// Whether the document is the one that is here already.
+    /// Returns whether the description is already vendored.
     fn is(&self, published: &Published) -> bool {
         self.says("package") == published.package
             && self.says("version") == published.version
@@ -61,7 +61,7 @@ impl Vendored {
     }
 }
 
-/// Brings a document in; gives the exit status. Unless it gives one, nothing has changed.
+/// Imports a description; returns the exit status. If it returns an error, nothing has changed.
 pub fn run(options: &Options, source: &Source, out: &mut impl Write) -> Result<u8> {
     let mut say = |text: String| writeln!(out, "{text}").map_err(Problem::failed);
     let staging = Staging::open(&options.root)?;
@@ -86,7 +86,7 @@ pub fn run(options: &Options, source: &Source, out: &mut impl Write) -> Result<u
     let not_required = not_required(&vendored, &published, others);
     let before = pipeline::correct(vendored.document, &vendored.overlay)?;
     let after = pipeline::correct(mem::take(&mut published.document), &vendored.overlay)?;
-    // As the types are: what not every version requires is an `Option`.
+    // Like the types: a property that not every version requires is an `Option`.
     let relaxed = |document: &Value, list: &[NotRequired]| {
         let mut document = document.clone();
         relax(&mut document, list);
@@ -132,13 +132,13 @@ pub fn run(options: &Options, source: &Source, out: &mut impl Write) -> Result<u
         let actions: String = stale.iter().map(ToString::to_string).collect();
         summary.push_str(&format!("\nThe overlay was pruned, except for the comments:\n{actions}"));
     }
-    // Nobody may listen any more, but it has happened.
+    // Standard output might be closed, but the refresh has been done.
     let _ = say(summary + "\n" + &next(options, &drift, &proposals, &features, &which));
     Ok(report::status(&drift))
 }
 
-/// What responses need not have after the refresh: the description that was vendored so far is one
-/// of the other versions then.
+/// The optional properties of responses after the refresh: the previously vendored description becomes one of
+/// the other versions.
 fn not_required(
     vendored: &Vendored,
     published: &Published,
@@ -150,7 +150,7 @@ fn not_required(
     required::collect(&published.document, &[before], editions.as_ref(), known)
 }
 
-/// What the file has; nothing, if there is none yet.
+/// The content of the file; empty if it does not exist yet.
 fn not_required_before(path: &Path) -> Result<Vec<NotRequired>> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(required::parse(&text)?),
@@ -159,7 +159,7 @@ fn not_required_before(path: &Path) -> Result<Vec<NotRequired>> {
     }
 }
 
-/// Writes what not all versions in a folder require.
+/// Writes the properties that not all versions in a folder require.
 pub fn write_required(options: &Options, folder: &Path) -> Result<()> {
     let staging = Staging::open(&options.root)?;
     let vendored = Vendored::read(&options.root)?;
@@ -168,7 +168,7 @@ pub fn write_required(options: &Options, folder: &Path) -> Result<()> {
     staging.replace(&[(required::FILE, required::render(&properties).into_bytes())])
 }
 
-/// Writes the proposals down, if there are any.
+/// Writes the proposals, if there are any.
 fn propose(
     options: &Options,
     proposals: &[Proposal],
@@ -185,7 +185,7 @@ fn propose(
     report::write(&options.report(), report::PROPOSAL, text.as_deref())
 }
 
-/// What the document asks for besides itself, in Markdown; for the description of a pull request.
+/// The further steps that the description requires, in Markdown, for the description of a pull request.
 fn left(proposals: &[Proposal], features: &[String]) -> Option<String> {
     let mut text = String::new();
     if !features.is_empty() {
@@ -201,7 +201,7 @@ fn left(proposals: &[Proposal], features: &[String]) -> Option<String> {
     (!text.is_empty()).then(|| format!("## Left to do\n\n{text}"))
 }
 
-/// What to do next, in words.
+/// The next steps, in words.
 fn next(
     options: &Options,
     drift: &Report,
@@ -245,7 +245,7 @@ pub fn write_index(options: &Options) -> Result<()> {
     staging.replace(&[(index::FILE, text.into_bytes())])
 }
 
-/// The index of the vendored document, as it should be.
+/// The expected index of the vendored description.
 pub fn index_of(root: &Path) -> Result<String> {
     let vendored = Vendored::read(root)?;
     let corrected = pipeline::correct(vendored.document, &vendored.overlay)?;

@@ -1,4 +1,4 @@
-//! What a refresh says: on the screen in short, in files as a whole.
+//! The report of a refresh: on the screen in short, in files completely.
 
 use std::{fs, path::Path};
 
@@ -8,13 +8,13 @@ use crate::problem::{Problem, Result};
 pub const MARKDOWN: &str = "drift.md";
 pub const JSON: &str = "drift.json";
 pub const PROPOSAL: &str = "overlay-proposal.yaml";
-/// What is left to do by hand, if there is anything.
+/// The remaining manual steps, if there are any.
 pub const NEXT: &str = "next.md";
 
-/// The most changes that are shown on the screen.
+/// Maximum number of changes on the screen.
 const SHOWN: usize = 20;
 
-/// Writes a file of the report, or takes an older one away.
+/// Writes a file of the report, or removes an older one.
 pub fn write(folder: &Path, name: &str, text: Option<&str>) -> Result<()> {
     let path = folder.join(name);
     match text {
@@ -29,19 +29,18 @@ pub fn write(folder: &Path, name: &str, text: Option<&str>) -> Result<()> {
     }
 }
 
-/// Takes the files of an earlier run away, so that none is read as of this one.
+/// Removes the files of an earlier run, so that they are not mistaken for this one's.
 pub fn clear(folder: &Path) -> Result<()> {
     [MARKDOWN, JSON, PROPOSAL, NEXT].iter().try_for_each(|name| write(folder, name, None))
 }
 
-/// Writes what changed, whole.
-/// `more` follows it in Markdown.
+/// Writes the changes, completely. `more` follows them in Markdown.
 pub fn write_drift(folder: &Path, report: &Report, more: Option<&str>) -> Result<()> {
     write(folder, MARKDOWN, Some(&(report.to_markdown() + more.unwrap_or_default())))?;
     write(folder, JSON, Some(&format!("{:#}\n", report.to_json())))
 }
 
-/// The exit status: for scripts, by what a change does to who uses the library.
+/// The exit status for scripts: the effect of the changes on users of the library.
 pub fn status(report: &Report) -> u8 {
     match report.severity() {
         Some(Severity::Breaking) => 20,
@@ -50,7 +49,7 @@ pub fn status(report: &Report) -> u8 {
     }
 }
 
-/// What changed, in short.
+/// The changes, in short.
 pub fn summary(report: &Report) -> String {
     let counts = &report.counts;
     let mut text = format!(
@@ -76,7 +75,7 @@ pub fn summary(report: &Report) -> String {
     text
 }
 
-/// The version that comes next, in words.
+/// The next version, in words.
 pub fn bump(bump: Bump) -> &'static str {
     match bump {
         Bump::Major => "a major version (before 1.0, a minor one)",

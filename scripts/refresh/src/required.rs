@@ -1,9 +1,9 @@
-//! `openapi/not-required.tsv`: the properties that the description requires of responses, and other
-//! supported versions of it do not.
+//! `openapi/not-required.tsv`: the properties that the description requires of responses, and other supported
+//! versions do not.
 //!
-//! A refresh compares with the description that was vendored before and with the editions that are
-//! published with the new one, and keeps what earlier versions did not require. So the file holds
-//! for all versions since the first, without downloading them again.
+//! A refresh compares with the description that was vendored before and with the editions that are published
+//! with the new one, and keeps the entries of earlier versions. So the file covers all versions since the
+//! first, without downloading them again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -26,17 +26,17 @@ const PREFACE: &str = "\
 # that do not require it; separated by tabs.
 ";
 
-/// How deep schemas may nest; deeper is a mistake that the build reports.
+/// Maximum nesting of schemas; deeper is a defect that the build reports.
 const MAX_DEPTH: usize = 40;
 
-/// What the objects of a document require, by the JSON pointers of their schemas.
+/// The required properties of a description's objects, by the JSON pointers of their schemas.
 type Requirements = BTreeMap<String, Requirement>;
 
-/// What an object requires.
+/// The required properties of an object.
 struct Requirement {
     names: BTreeSet<String>,
-    /// The variants of the unions and the parts of the `allOf`s that the object stands in: where another
-    /// version has others, their places do not mean the same.
+    /// The variants of the unions and the parts of the `allOf`s that contain the object: if another version
+    /// has different ones, their indices are not comparable.
     within: String,
 }
 
@@ -51,7 +51,7 @@ pub struct Version {
 #[derive(Default)]
 pub struct Editions {
     read: Vec<Version>,
-    /// The names of those that are broken, so that nothing is known of them.
+    /// The names of the broken ones, about which nothing is known.
     broken: BTreeSet<String>,
 }
 
@@ -74,11 +74,11 @@ impl Editions {
     }
 }
 
-/// The properties that `document` requires and one of `versions` or of its editions does not, with
-/// those that `before` has of versions which are not there any more.
+/// Returns the properties that `document` requires and one of `versions` or of its editions does not, with
+/// the entries in `before` of versions that are no longer available.
 ///
-/// What `before` has of an edition stays if the editions are not there (`None`), or if this one is
-/// broken; it goes if the edition is not published any more.
+/// An entry in `before` of an edition stays if the editions are not available (`None`), or if this one is
+/// broken; it is removed if the edition is no longer published.
 pub fn collect(
     document: &Value,
     versions: &[Version],
@@ -130,7 +130,7 @@ pub fn render(properties: &[NotRequired]) -> String {
     text
 }
 
-/// What comes and goes, for the drift report; `None` if nothing does.
+/// The additions and removals, for the drift report; `None` if there are none.
 pub fn changes(before: &[NotRequired], after: &[NotRequired]) -> Option<String> {
     let key = |entry: &NotRequired| (entry.schema.clone(), entry.property.clone());
     let (old, new): (BTreeSet<_>, BTreeSet<_>) =
@@ -154,8 +154,8 @@ pub fn changes(before: &[NotRequired], after: &[NotRequired]) -> Option<String> 
     Some(text)
 }
 
-/// Collects from every version under `folder`, which has them as
-/// `VERSION/generated/api.github.com.json`, and from the editions beside the newest.
+/// Collects from every version in `folder`, which has them as `VERSION/generated/api.github.com.json`, and
+/// from the editions beside the newest.
 pub fn from_folder(document: &Value, vendored: &str, folder: &Path) -> Result<Vec<NotRequired>> {
     let mut versions = Vec::new();
     let mut editions = None;
@@ -203,7 +203,8 @@ fn is_edition(path: &Path) -> bool {
     name.ends_with(".json") && !name.ends_with(".deref.json") && name != "api.github.com.json"
 }
 
-/// Whether this is a version of api.github.com, or a commit of GitHub's repository, and no edition.
+/// Returns whether this is a version of api.github.com, or a commit of GitHub's repository, and not an
+/// edition.
 fn is_version(name: &str) -> bool {
     name != "ghec" && !name.starts_with("ghes-")
 }
@@ -215,7 +216,7 @@ fn shorten(versions: &mut Vec<String>) {
     };
     let (mut numbered, mut editions): (Vec<String>, Vec<String>) =
         versions.drain(..).partition(|name| is_version(name));
-    // A commit has no number; it is from after those that have one.
+    // A commit has no number; it is newer than all versions with one.
     numbered.sort_by_key(|name| (order(name).is_none(), order(name)));
     editions.sort();
     editions.dedup();
@@ -224,7 +225,7 @@ fn shorten(versions: &mut Vec<String>) {
     versions.extend(editions);
 }
 
-/// What every object that responses and webhooks consist of requires.
+/// The required properties of every object in responses and webhooks.
 fn requirements(document: &Value) -> Requirements {
     let mut found = Requirements::new();
     for (name, schema) in document::object(&document["components"], "schemas") {
@@ -346,7 +347,7 @@ mod tests {
         let previous = version("23.0.2", &["id", "title"]);
         let editions = Editions::default();
         let after = collect(&current, &[previous], Some(&editions), &before);
-        // An edition that is not published any more is not supported any more.
+        // An edition that is no longer published is no longer supported.
         assert_eq!(after, [entry("title", &["16.0.0", "20.0.0"]), entry("type", &["23.0.2"])]);
         let report = changes(&before, &after).unwrap();
         let says =

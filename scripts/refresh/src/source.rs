@@ -1,4 +1,4 @@
-//! Where a document comes from: npm, a file, or GitHub's own repository.
+//! The source of a description: npm, a file, or GitHub's own repository.
 
 mod description;
 mod npm;
@@ -11,27 +11,26 @@ use crate::build::{overlay, verify};
 use crate::options::Source;
 use crate::problem::{Problem, Result};
 
-/// The only edition that is vendored.
+/// The only vendored edition.
 pub const EDITION: &str = "api.github.com";
 
-/// A document as it was published, and where.
+/// A description as it was published, and its source.
 pub struct Published {
     pub package: String,
     pub version: String,
     /// The file within the package.
     pub file: String,
     pub license: String,
-    /// The license's text, where the package has one.
+    /// The text of the license, if the package has one.
     pub license_text: Option<Vec<u8>>,
     pub bytes: Vec<u8>,
     pub document: Value,
-    /// The other editions that were published with it, such as `ghec`; `None` if they are not
-    /// at hand.
+    /// The other editions that were published with it, such as `ghec`; `None` if they are not available.
     pub others: Option<Vec<PathBuf>>,
 }
 
-/// Fetches a document. `work` is a folder for what is downloaded; `package` is
-/// the package that the vendored document is of.
+/// Fetches a description. `work` is a folder for downloads; `package` is the package of the vendored
+/// description.
 pub fn fetch(source: &Source, work: &Path) -> Result<Published> {
     match source {
         Source::Npm(version) => npm::fetch(version.as_deref(), work),
@@ -43,7 +42,7 @@ pub fn fetch(source: &Source, work: &Path) -> Result<Published> {
 fn file(path: &Path) -> Result<Published> {
     let folder = path.parent().and_then(Path::parent).filter(|it| it.join("package.json").exists());
     match folder {
-        // It is of a package that somebody has unpacked.
+        // It is part of an unpacked package.
         Some(folder) => npm::unpacked(folder, path),
         None => {
             let (bytes, document) = read(path)?;
@@ -62,7 +61,7 @@ fn file(path: &Path) -> Result<Published> {
     }
 }
 
-/// Reads a document, and checks that it is one, whole and of the edition that is vendored.
+/// Reads a description, and checks that it is complete and of the vendored edition.
 fn read(path: &Path) -> Result<(Vec<u8>, Value)> {
     let bytes = fs::read(path).map_err(|e| Problem::at(path, "read", &e))?;
     let document: Value = serde_json::from_slice(&bytes).map_err(|e| {
@@ -87,7 +86,7 @@ fn text(value: &Value, otherwise: &str) -> String {
     value.as_str().unwrap_or(otherwise).to_owned()
 }
 
-/// Runs a program; gives what it printed.
+/// Runs a program; returns its output.
 fn run(command: &mut std::process::Command, doing: &str) -> Result<Vec<u8>> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.output().map_err(|e| {

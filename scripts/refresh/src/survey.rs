@@ -1,5 +1,5 @@
-//! Other documents through all stages of the build: older ones, and other
-//! editions. Actions of the overlay that do nothing there are left aside.
+//! Runs other descriptions through all stages of the build: older ones, and other editions. Actions of the
+//! overlay without effect are ignored there.
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,7 +11,7 @@ use crate::build::{Result, document, overlay, webhooks};
 use crate::pipeline;
 use crate::problem::{self, Problem};
 
-/// Takes each document through; gives how many failed.
+/// Processes each description; returns the number of failures.
 pub fn run(root: &Path, files: &[PathBuf], out: &mut impl Write) -> problem::Result<usize> {
     let overlay = overlay::read(&root.join("openapi/overlay.yaml"))?;
     let not_required = required::read(&root.join("openapi").join(required::FILE))?;
@@ -33,7 +33,7 @@ pub fn run(root: &Path, files: &[PathBuf], out: &mut impl Write) -> problem::Res
                 format!("{}: PANICKED: {}", file.display(), text.unwrap_or("no panic message"))
             }
         };
-        // One line for each, whatever an error says.
+        // One line for each, for any error text.
         writeln!(out, "{}", line.replace('\n', " ")).map_err(Problem::failed)?;
     }
     Ok(failed)

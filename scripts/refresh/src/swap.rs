@@ -1,10 +1,9 @@
-//! Replaces several files together or not at all, whatever happens between.
+//! Replaces several files together or not at all, even if the process is interrupted.
 //!
-//! Everything is written and synced in a folder beside `openapi/`, the files
-//! that are to go are copied there, and then a journal says that it begins. Who
-//! finds a journal, at the start of the next run, puts the copies back; unless
-//! somebody has changed a file since, which the checksums in the journal tell.
-//! The last step takes the journal away, and only then has the refresh happened.
+//! All new files are written and synced in a folder beside `openapi/`, the files to replace are copied there,
+//! and then a journal records the start. If the next run finds a journal, it restores the copies, unless a
+//! file was changed by hand since, which the checksums in the journal show. The last step removes the
+//! journal; only then is the refresh complete.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -13,7 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::build::verify::sha256;
 use crate::problem::{Problem, Result};
 
-/// The folder for what is under way; `.gitignore` has it.
+/// The folder for work in progress; `.gitignore` has it.
 pub const FOLDER: &str = ".refresh-openapi";
 
 /// The folder with the files.
@@ -21,17 +20,17 @@ const TARGET: &str = "openapi";
 
 const JOURNAL: &str = "journal";
 
-/// The right to replace files, of which one process at a time has it.
+/// The exclusive right to replace files.
 pub struct Staging {
     root: PathBuf,
-    /// Whether an earlier run was cut off, and its files were put back.
+    /// Whether an earlier run was interrupted, and its files were restored.
     pub repaired: bool,
     /// Locked until it is closed.
     _lock: File,
 }
 
 impl Staging {
-    /// Waits for nobody: two refreshes at a time are a mistake.
+    /// Fails if the lock is held: two refreshes at a time are a mistake.
     pub fn open(root: &Path) -> Result<Self> {
         let target = root.join(TARGET);
         let lock = File::open(&target).map_err(|e| Problem::at(&target, "open", &e))?;
@@ -71,13 +70,13 @@ impl Staging {
         Ok(work)
     }
 
-    /// Replaces the files of `openapi/` that are not as given.
+    /// Replaces the files of `openapi/` that differ from the given ones.
     pub fn replace(self, files: &[(&str, Vec<u8>)]) -> Result<()> {
         self.replace_watched(files, &mut |_| {})
     }
 
-    /// Does the same, and calls `watch` with how many files are replaced, from none to all. For
-    /// tests, which end the process there.
+    /// Does the same, and calls `watch` with the number of replaced files, from none to all. For tests, which
+    /// end the process there.
     pub fn replace_watched(
         self,
         files: &[(&str, Vec<u8>)],
@@ -89,7 +88,7 @@ impl Staging {
         };
         let files: Vec<_> = files.iter().filter(is_other).collect();
         let done = self.prepare(&files).and_then(|()| self.finish(&files, watch));
-        // Files that are left over are taken away by the next run.
+        // The next run removes leftover files.
         let Err(error) = done else { return Ok(()) };
         let undone = match self.folder().join(JOURNAL).exists() {
             true => self.put_back(),
@@ -105,7 +104,7 @@ impl Staging {
         })
     }
 
-    /// All that can go wrong for want of space goes wrong here.
+    /// All failures for lack of space occur here.
     fn prepare(&self, files: &[&(&str, Vec<u8>)]) -> io::Result<()> {
         let (folder, target) = (self.folder(), self.root.join(TARGET));
         let mut journal = String::new();
@@ -137,12 +136,12 @@ impl Staging {
         fs::remove_file(folder.join(JOURNAL))
     }
 
-    /// Makes everything as it was before the journal. May be cut off itself.
+    /// Restores the state before the journal. Can be interrupted itself.
     fn put_back(&self) -> io::Result<()> {
         let (folder, target) = (self.folder(), self.root.join(TARGET));
         let journal = fs::read_to_string(folder.join(JOURNAL))?;
         let entries: Vec<Entry> = journal.lines().map(Entry::parse).collect::<io::Result<_>>()?;
-        // Before anything is put back, since it is all or none.
+        // Before any file is restored, since all or none are.
         for entry in &entries {
             entry.check(&folder, &target)?;
         }
@@ -163,8 +162,8 @@ impl Staging {
         fs::remove_file(folder.join(JOURNAL))
     }
 
-    /// Takes the folder away, once it is on the disk that it has no journal: one that came back
-    /// after a power failure would ask for copies that are gone.
+    /// Removes the folder, once the removal of its journal is on disk: a journal that returned after a power
+    /// failure would ask for missing copies.
     fn clear(&self) -> Result<()> {
         let folder = self.folder();
         match sync(&folder).and_then(|()| fs::remove_dir_all(&folder)) {
@@ -178,15 +177,15 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        // With a journal, the folder has what the next run needs.
+        // With a journal, the folder contains the files for the next run.
         if !self.folder().join(JOURNAL).exists() {
-            // What is left over is taken away by the next run.
+            // The next run removes the remainder.
             let _ = self.clear();
         }
     }
 }
 
-/// What the journal has in the place of a checksum if there was no file.
+/// The journal's value instead of a checksum if there was no file.
 const ABSENT: &str = "-";
 
 /// A line of the journal: the checksums of a file before and after, and its name.
@@ -205,7 +204,7 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// Whether the file is as it was before or after, and its copy is whole.
+    /// Returns whether the file is in its old or new state, and its copy is intact.
     fn check(&self, folder: &Path, target: &Path) -> io::Result<()> {
         let Self { old, new, name } = self;
         let checksum = |path: &Path| {
@@ -235,7 +234,7 @@ fn invalid(message: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, message)
 }
 
-/// What a file has in it, if there is one.
+/// The content of a file, if it exists.
 fn content(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -244,13 +243,13 @@ fn content(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Writes a file so that it is on the disk.
+/// Writes a file and syncs it to disk.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::write(path, bytes)?;
     sync(path)
 }
 
-/// Waits until a file, or the names in a folder, are on the disk.
+/// Waits until a file, or the names in a folder, are on disk.
 fn sync(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }

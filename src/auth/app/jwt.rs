@@ -17,12 +17,12 @@ use crate::auth::failure::AuthFailure;
 use crate::error::Result;
 use crate::sanitize;
 
-/// How long a JWT may be used: with the time that it is set back, just GitHub's ten minutes.
+/// The lifetime of a JWT: with the backdating of `iat`, exactly GitHub's ten minutes.
 pub(super) const LIFETIME: Duration = Duration::from_secs(9 * 60);
-/// GitHub advises to set `iat` back, in case its clock is behind.
+/// GitHub recommends to backdate `iat`, in case its clock is behind.
 const SET_BACK: i64 = 60;
 
-/// A JWT for now. `skew` is added to this machine's clock, in seconds.
+/// Creates a JWT for the current time. `skew` is added to the local clock, in seconds.
 pub(super) async fn sign(issuer: &str, skew: i64, signer: &dyn AppSigner) -> Result<SecretString> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX / 2).saturating_add(skew);

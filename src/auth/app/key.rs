@@ -1,4 +1,4 @@
-//! A private key in memory, read from whatever people have.
+//! A private key in memory, read from the formats in common use.
 
 use std::fmt;
 use std::path::Path;
@@ -18,13 +18,13 @@ use crate::auth::token::Looks;
 use crate::error::{Error, Result};
 use crate::pem::{self, PemError};
 
-/// A private key that signs by RS256. aws-lc overwrites its memory when it is dropped.
+/// A private key that signs with RS256. aws-lc overwrites its memory when it is dropped.
 pub(super) struct PrivateKey {
     key: KeyPair,
     created_at: Option<SystemTime>,
 }
 
-/// What to do about a key that is none.
+/// The advice for an invalid key.
 const ADVICE: &str = "pass the complete .pem file that the App's settings page generates";
 
 impl PrivateKey {
@@ -42,7 +42,7 @@ impl PrivateKey {
             _ => return Err(invalid("is an elliptic-curve key, not an RSA key")),
         };
         der.zeroize();
-        // The reason is a word such as `InvalidEncoding`, and holds nothing of the key.
+        // The reason is a word such as `InvalidEncoding`, and contains nothing of the key.
         let key = key.map_err(|reason| {
             invalid(&format!("is not an RSA key of at least 2048 bits ({reason})"))
         })?;
@@ -93,7 +93,7 @@ impl fmt::Debug for PrivateKey {
     }
 }
 
-/// The PEM as it was before it went through environment variables and YAML.
+/// Returns the PEM as it was before environment variables and YAML changed it.
 fn tidy(text: &[u8]) -> Result<Zeroizing<String>> {
     pem::normalize(text).map_err(|error| match error {
         PemError::Empty => AuthFailure::Empty.error("the App's private key is empty", ADVICE),
@@ -115,7 +115,7 @@ fn tidy(text: &[u8]) -> Result<Zeroizing<String>> {
     })
 }
 
-/// What a PEM is, if it is known to be something else than a private key.
+/// Returns the kind of a PEM, if it is known and not a private key.
 fn refuse(pem: &str) -> Option<Error> {
     let has = |text: &str| pem.contains(text);
     if has("BEGIN ENCRYPTED PRIVATE KEY") || has("Proc-Type: 4,ENCRYPTED") {
@@ -149,7 +149,7 @@ mod tests {
 
     use super::*;
 
-    /// A key in PKCS#8, and the same in PKCS#1, which PKCS#8 holds.
+    /// A key in PKCS#8, and the same in PKCS#1, which PKCS#8 contains.
     fn generated() -> [(&'static str, Vec<u8>); 2] {
         let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
         let der: Pkcs8V1Der<'_> = key.as_der().unwrap();
@@ -162,7 +162,7 @@ mod tests {
         PrivateKey::read_bytes(pem).unwrap().key.public_key().as_ref().to_vec()
     }
 
-    /// How a PEM may be changed on its way.
+    /// Common corruptions of a PEM.
     #[derive(Clone, Debug)]
     struct Mangling {
         breaks: &'static str,

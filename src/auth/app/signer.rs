@@ -1,4 +1,4 @@
-//! What signs an App's JWT.
+//! The trait for signing an App's JWT.
 
 use std::fmt;
 use std::pin::Pin;
@@ -6,9 +6,9 @@ use std::time::SystemTime;
 
 use crate::error::Result;
 
-/// Signs an App's JWT, wherever the private key is kept.
+/// Signs an App's JWT with a private key that is stored elsewhere.
 ///
-/// A KMS is asked for a signature by RSASSA-PKCS1-v1_5 with SHA-256, which RFC 7518 calls RS256:
+/// A KMS signs with RSASSA-PKCS1-v1_5 and SHA-256, which RFC 7518 calls RS256:
 ///
 /// ```
 /// use octowire::auth::{App, AppSigner, SignatureFuture};
@@ -32,17 +32,16 @@ use crate::error::Result;
 /// # }
 /// ```
 pub trait AppSigner: fmt::Debug + Send + Sync + 'static {
-    /// The RS256 signature of this message. It is asked for once for each JWT, so every eight
-    /// minutes or so. Report failures by
-    /// [`Error::token_source`](crate::Error::token_source).
+    /// Returns the RS256 signature of this message. It is called once per JWT, about every eight minutes. Report
+    /// failures with [`Error::token_source`](crate::Error::token_source).
     fn sign<'a>(&'a self, message: &'a [u8]) -> SignatureFuture<'a>;
 
-    /// When the key was made, if that is known: see
+    /// Returns when the key was created, if that is known: see
     /// [`TokenSource::created_at`](crate::auth::TokenSource::created_at).
     fn created_at(&self) -> Option<SystemTime> {
         None
     }
 }
 
-/// What [`AppSigner::sign`] returns.
+/// The result of [`AppSigner::sign`].
 pub type SignatureFuture<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send + 'a>>;

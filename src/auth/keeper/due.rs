@@ -1,13 +1,13 @@
-//! A moment by both clocks.
+//! An instant on both clocks.
 
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-/// A moment that has come as soon as either clock says so.
+/// An instant that is due as soon as either clock has reached it.
 ///
-/// The monotonic clock stands still while a machine sleeps, and the wall clock may be set back.
-/// Coming too early costs one renewal, coming too late a failed call.
+/// The monotonic clock stands still while a machine sleeps, and the wall clock can be set back. Being early costs one
+/// refresh, being late a failed call.
 #[derive(Debug)]
 pub(super) struct Due {
     monotonic: Option<Instant>,

@@ -1,4 +1,4 @@
-//! One flight: the stored token if it is good, else a new one, which is then stored.
+//! One refresh: returns the stored token if it is fresh, otherwise a new one, which is then stored.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -16,24 +16,24 @@ use crate::client::Client;
 use crate::clock;
 use crate::error::Result;
 
-/// How often a token that must not be lost is written before memory has to do.
+/// How often the save of a token that must not be lost is tried, before it is kept only in memory.
 const SAVE_ATTEMPTS: u32 = 3;
 
-/// The longest time that a new token is being stored behind the call, and its lock is held meanwhile. Other
-/// processes wait longer for the lock.
+/// The longest time for which a new token is stored in the background, while its lock is held. Other processes wait
+/// longer for the lock.
 const MAX_SAVE_TIME: Duration = Duration::from_secs(30);
-/// The longest wait for a lock that a stalled token request may hold.
+/// The longest wait for a lock that a stalled token request might hold.
 const MAX_STALLED_LOCK_WAIT: Duration = Duration::from_secs(1);
 
-/// A token, and whether the store had it.
+/// A token, and whether it came from the store.
 pub(super) struct Minted {
     pub(super) token: AccessToken,
     pub(super) stored: bool,
 }
 
 impl Keeper {
-    /// Obtains a token, from the store or from the source. If the token request before this one stalled, it may
-    /// still hold the lock of the store, for which this one does not wait long.
+    /// Obtains a token, from the store or from the source. If the previous token request stalled, it might still hold
+    /// the lock of the store, and the wait for the lock is short.
     pub(super) async fn mint(&self, client: &Client, replaces_stalled: bool) -> Result<Minted> {
         let new = |token| Minted { token, stored: false };
         let Some(store) = &self.store else {
@@ -45,7 +45,7 @@ impl Keeper {
         let key = self.key(client);
         // Held until the new token is stored: other processes wait here, and then find it.
         let (lock, stored) = if self.source.keep() == Keep::Must {
-            // Without the store it could be lost, however long that takes.
+            // Without the store the token could be lost, so the wait is unbounded.
             let lock = store.lock(&key).await?;
             (Some(lock), store.load(&key).await?)
         } else {
@@ -58,7 +58,7 @@ impl Keeper {
                 }
                 Err(error) => {
                     warn!(%error, "token store read failed; refreshing without the store");
-                    // Not written to either: what is there may be worth saving.
+                    // The store is not written either: its content might be worth saving.
                     return self.ask(client, self.last().as_ref()).await.map(new);
                 }
             }
@@ -69,7 +69,7 @@ impl Keeper {
             && lock.is_some()
             && !stored.as_ref().is_some_and(is_usable)
         {
-            // Lock and token are asked for at the same time: another process may have stored a token after this one
+            // Lock and token are requested at the same time: another process might have stored a token after this one
             // read, and before this one had the lock.
             let again = timeout(client.inner().store_timeout, store.load(&key)).await;
             stored = again.ok().and_then(Result::ok).flatten().or(stored);
@@ -102,14 +102,14 @@ impl Keeper {
         Ok(new(token))
     }
 
-    /// The key in the store. Ids of installations are unique on one GitHub only, and a gateway may
-    /// lead to several by its paths.
+    /// Returns the key in the store. Installation ids are unique on one GitHub server only, and a gateway can serve
+    /// several by path.
     fn key(&self, client: &Client) -> String {
         let base = client.base_url().as_str().trim_end_matches('/');
         format!("{} at {base}", self.source.identity())
     }
 
-    /// Forgets the token, in the store as well.
+    /// Removes the token, in the store as well.
     pub(crate) async fn forget(&self, client: &Client) -> Result<()> {
         self.set(None);
         match &self.store {
@@ -118,7 +118,7 @@ impl Keeper {
         }
     }
 
-    /// Asks the source, again if the failure may pass.
+    /// Calls the source, and retries if the failure is retryable.
     async fn ask(&self, client: &Client, previous: Option<&AccessToken>) -> Result<AccessToken> {
         let (mut failures, began) = (0_u32, Instant::now());
         loop {
@@ -135,7 +135,7 @@ impl Keeper {
                     }
                     let delay = delay.max(asked);
                     let delay = with_jitter(delay);
-                    // Later attempts are made by later calls, which do not wait as long as that.
+                    // Later calls make further attempts, without this wait.
                     if began.elapsed().saturating_add(delay) >= LONGEST_FLIGHT {
                         return Err(error);
                     }
@@ -147,8 +147,8 @@ impl Keeper {
         }
     }
 
-    /// Whether a stored token will do: it is not the one at hand that is to be renewed, nor one
-    /// that GitHub refused, and it lasts a while.
+    /// Returns whether a stored token is usable: it is not the current one that needs a refresh, nor one that GitHub
+    /// rejected, and it is valid for a while.
     fn takes(&self, stored: &AccessToken) -> bool {
         let same = |other: &AccessToken| other.expose_secret() == stored.expose_secret();
         let refused = self.state().refused.as_ref().is_some_and(same);
@@ -156,14 +156,14 @@ impl Keeper {
         !refused && !worn && stored.lifetime().is_none_or(|left| left > self.margin(stored, left))
     }
 
-    /// How long before its end a stored token is renewed: as one that was minted here.
+    /// Returns how long before its expiry a stored token is refreshed: like one that was requested here.
     fn margin(&self, stored: &AccessToken, left: Duration) -> Duration {
         let margin = self.policy.margin.max(Duration::from_secs(1));
         let age = SystemTime::now().duration_since(stored.minted_at()).unwrap_or_default();
         margin.min(clock::half(age.saturating_add(left)))
     }
 
-    /// The last token of this keeper: what is held, or what GitHub refused.
+    /// Returns the last token of this manager: the cached one, or the one that GitHub rejected.
     fn last(&self) -> Option<AccessToken> {
         let held = self.current().map(|held| held.token().clone());
         held.or_else(|| self.state().refused.clone())
@@ -184,8 +184,8 @@ impl Keeper {
     }
 }
 
-/// Takes the lock and loads the token, as [`TokenStore::lock_and_load`] does. If a stalled token request may hold
-/// the lock, it is waited for shortly, and the token is loaded without it then.
+/// Acquires the lock and loads the token, as [`TokenStore::lock_and_load`] does. If a stalled token request might hold
+/// the lock, the wait is short, and then the token is loaded without it.
 async fn lock_and_load(
     store: &dyn TokenStore,
     key: &str,
@@ -211,7 +211,7 @@ async fn lock_and_load(
     }
 }
 
-/// Gives a lock back, and lets the end of the process wait until it is free.
+/// Releases a lock, and lets the end of the process wait until it is free.
 fn release_behind(client: &Client, lock: Option<StoreLock>) {
     if let Some(lock) = lock {
         client.inner().background.continue_behind(lock.release());

@@ -1,4 +1,4 @@
-//! What the keeper promises, by a source that does as the test says; time is paused.
+//! Guarantees of the token manager, with a scripted provider and paused time.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -21,7 +21,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 #[derive(Debug, Default)]
 struct Source {
     minted: AtomicUsize,
-    /// How the next attempts fail: retryable or not.
+    /// The failures of the next attempts: `true` if retryable.
     failures: Mutex<VecDeque<bool>>,
     keep: Option<Keep>,
     settles: Duration,
@@ -114,7 +114,7 @@ async fn settle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_waiters_mint_one_token() {
+async fn ten_thousand_waiting_calls_fetch_one_token() {
     let room = Room::new(Source::default());
     let tasks: Vec<_> = (0..10_000)
         .map(|_| {
@@ -129,7 +129,7 @@ async fn ten_thousand_waiters_mint_one_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_waiter_that_gives_up_takes_nothing_from_the_others() {
+async fn a_cancelled_wait_does_not_affect_other_waiting_calls() {
     let room = Room::new(Source::default());
     let first = tokio::time::timeout(SECOND / 2, room.keeper.pass(&room.client)).await;
     assert!(first.is_err());
@@ -138,7 +138,7 @@ async fn a_waiter_that_gives_up_takes_nothing_from_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_is_renewed_ahead_of_its_end_and_nobody_waits() {
+async fn a_token_is_refreshed_before_it_expires_and_no_call_waits() {
     let room = Room::new(Source::default());
     assert_eq!(room.token().await, "token-1");
     advance(HOUR - 61 * SECOND).await;
@@ -182,7 +182,7 @@ async fn a_short_lived_token_is_used_for_half_its_life_at_least() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_good_token_is_served_while_renewal_fails() {
+async fn the_valid_token_is_used_while_its_refresh_fails() {
     let room = Room::new(Source::default());
     room.token().await;
     room.source.failures.lock().unwrap().extend([false; 100]);
@@ -201,7 +201,7 @@ async fn the_good_token_is_served_while_renewal_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_that_may_pass_is_tried_again_before_anyone_fails() {
+async fn a_transient_refresh_failure_is_retried_before_any_call_fails() {
     let room = Room::new(Source::default());
     room.source.failures.lock().unwrap().extend([true, true]);
     assert_eq!(room.token().await, "token-3");
@@ -215,7 +215,7 @@ async fn attempts_are_bounded_and_every_waiter_gets_the_same_error() {
     assert_eq!(one.to_string(), other.to_string());
     assert!(one.to_string().contains("failure 3"), "{one}");
     assert_eq!(one.auth_failure(), Some(AuthFailure::Other));
-    // Within the wait, nobody asks again.
+    // Within the backoff, the provider is not called again.
     assert_eq!(room.error().await.to_string(), one.to_string());
     assert_eq!(room.minted(), 3);
     sleep(2 * SECOND).await;
@@ -225,13 +225,13 @@ async fn attempts_are_bounded_and_every_waiter_gets_the_same_error() {
 /// The attempts, the waits and the time for all of them: which of them binds, and that the error is the
 /// source's in each case.
 #[tokio::test(start_paused = true)]
-async fn each_limit_of_the_attempts_binds_somewhere() {
+async fn each_bound_on_refresh_attempts_is_enforced() {
     for (attempts, first, longest, made, at_most) in [
         // The attempts, within seconds.
         (3, 1, 60, 3, 10),
         // The longest wait: without it, these attempts would take more than eight minutes.
         (8, 1, 4, 8, 60),
-        // The five minutes: the next wait is longer than what is left of them.
+        // The bound of five minutes: the next wait is longer than the remaining time.
         (3, 600, 600, 1, 2),
         (20, 30, 3_600, 4, 300),
     ] {
@@ -262,7 +262,7 @@ async fn a_source_that_panics_is_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_that_panics_while_a_token_is_good_is_not_asked_for_every_call() {
+async fn a_panicking_provider_is_not_called_for_every_call_while_a_token_is_valid() {
     let room = Room::new(Source { panics: true, ..Source::default() });
     room.keeper.begin_with(AccessToken::new("first").unwrap().expires_in(100 * SECOND));
     advance(60 * SECOND).await;
@@ -275,7 +275,7 @@ async fn a_source_that_panics_while_a_token_is_good_is_not_asked_for_every_call(
 }
 
 #[test]
-fn a_flight_that_is_lost_with_its_runtime_is_flown_again() {
+fn a_refresh_lost_with_its_runtime_is_started_again() {
     let runtime = || {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         builder.enable_time().start_paused(true).build().unwrap()
@@ -289,7 +289,7 @@ fn a_flight_that_is_lost_with_its_runtime_is_flown_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_token_is_replaced_once_for_all_who_were_refused() {
+async fn a_rejected_token_is_replaced_once_for_all_rejected_calls() {
     let room = Room::new(Source::default());
     let (one, other) = tokio::join!(room.held(), room.held());
     assert_eq!(room.refused(&one, 0), Some(Duration::ZERO));
@@ -308,14 +308,14 @@ async fn a_credential_that_is_never_accepted_is_not_hammered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_that_says_so_is_not_asked_again() {
+async fn a_provider_whose_reaction_is_fail_is_not_called_after_a_rejection() {
     let room = Room::new(Source { reaction: Some(Reaction::Fail), ..Source::default() });
     assert_eq!(room.refused(&*room.held().await, 0), None);
     assert_eq!(room.token().await, "token-1");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_token_is_given_time_to_reach_all_servers() {
+async fn a_new_token_is_retried_during_its_propagation_delay() {
     let room = Room::new(Source { settles: 8 * SECOND, ..Source::default() });
     let held = room.held().await;
     let mut waited = Vec::new();
@@ -333,7 +333,7 @@ async fn a_new_token_is_given_time_to_reach_all_servers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn clients_that_share_a_store_mint_once() {
+async fn clients_with_a_shared_store_fetch_one_token() {
     let store = MemoryTokenStore::new();
     let room = |_| {
         let source = Source { keep: Some(Keep::Share), ..Source::default() };
@@ -374,7 +374,7 @@ impl TokenStore for Locked {
 
 /// The wait for the lock, of a flight that replaces one that stalled, and of any other.
 #[tokio::test(start_paused = true)]
-async fn a_flight_that_replaces_one_that_stalled_waits_for_the_lock_for_a_second() {
+async fn a_refresh_that_replaces_a_stalled_one_waits_for_the_lock_for_a_second() {
     for (keep, stored, outcome) in [
         (Keep::Share, None, Some((2 * SECOND, "token-1"))),
         (Keep::Share, Some("stored"), Some((SECOND, "stored"))),
@@ -420,7 +420,7 @@ impl TokenStore for Broken {
     }
 
     fn save<'a>(&'a self, _: &'a str, _: &'a AccessToken) -> super::super::StoreFuture<'a, ()> {
-        panic!("a store that can not be read must not be written")
+        panic!("an unreadable store must not be written")
     }
 
     fn remove<'a>(&'a self, _: &'a str) -> super::super::StoreFuture<'a, ()> {
@@ -433,7 +433,7 @@ impl TokenStore for Broken {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broken_store_stops_only_those_who_can_not_do_without() {
+async fn a_failing_token_store_fails_only_providers_that_require_it() {
     let room = |keep| {
         let source = Source { keep: Some(keep), ..Source::default() };
         Room::with(source, TokenPolicy::default(), Some(Arc::new(Broken)))
@@ -455,7 +455,7 @@ async fn a_token_that_may_change_is_read_again_without_a_wait() {
     assert_eq!(room.token().await, "token-1");
 }
 
-/// What is logged on this thread while the test runs.
+/// The log of this thread while the test runs.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 

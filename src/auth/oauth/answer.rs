@@ -1,5 +1,5 @@
-//! What a token endpoint answers, read tolerantly: GitHub answers 200 with an error in it, others
-//! 400, and either may come as JSON or as a form.
+//! Tolerant parsing of token endpoint responses: GitHub responds with 200 and an error in the body, other servers with
+//! 400, and both can use JSON or a form.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorKind, Line, Markup, Result, tells_rate_limit};
 use crate::request::Request;
 use crate::response::RawBody;
 
-/// Whom a token is asked of, as messages name it.
+/// The name of the token endpoint in messages.
 pub(crate) const GITHUB: &str = "GitHub";
 
 /// One request to a token endpoint.
@@ -33,7 +33,7 @@ pub(crate) struct Ask {
     pub(crate) authorization: Option<HeaderValue>,
 }
 
-/// What came back, whatever its status.
+/// A response of any status.
 pub(crate) struct Heard {
     who: &'static str,
     label: &'static str,
@@ -41,18 +41,18 @@ pub(crate) struct Heard {
     headers: HeaderMap,
     html: bool,
     fields: Fields,
-    /// What was sent and must not be shown, should the answer repeat it.
+    /// The secrets of the request, which must not be shown if the response repeats them.
     secrets: Vec<SecretString>,
 }
 
 impl Ask {
     /// # Errors
-    /// If no answer comes back; what is in it is not looked at.
+    /// If there is no response; its content is not checked.
     pub(crate) async fn send(self, client: &Client) -> Result<Heard> {
         let (form, mut secrets) = self.form.into_parts();
         let mut request = Request::form(client, self.label, self.url, form);
         if let Some(authorization) = self.authorization {
-            // `Basic …`, of which an answer might repeat the end.
+            // `Basic …`, whose end a response might repeat.
             let shown = authorization.to_str().ok().and_then(|text| text.split_once(' '));
             secrets.extend(shown.map(|(_, encoded)| SecretString::from(encoded)));
             request = request.header(AUTHORIZATION, authorization);
@@ -60,7 +60,7 @@ impl Ask {
         let raw = call(request, Reading::Buffered).await.end()?;
         let body = match &raw.body {
             RawBody::Bytes(bytes) => &**bytes,
-            // It was not asked for.
+            // The client did not request it.
             RawBody::Stream(_) => &[],
         };
         let headers = std::sync::Arc::unwrap_or_clone(raw.headers);
@@ -84,9 +84,9 @@ impl Heard {
         Self { who, label, status, headers, html, fields, secrets }
     }
 
-    /// The OAuth error in the answer, such as `slow_down`.
+    /// Returns the OAuth error in the response, such as `slow_down`.
     ///
-    /// GitHub's 404 says `{"error":"Not Found"}`, which is none.
+    /// GitHub's 404 contains `{"error":"Not Found"}`, which is not an OAuth error.
     pub(crate) fn code(&self) -> Option<&str> {
         let code = self.fields.text("error").filter(|code| !code.is_empty());
         code.filter(|_| self.status != StatusCode::NOT_FOUND)
@@ -100,12 +100,12 @@ impl Heard {
         crate::retry::retry_after(&self.headers)
     }
 
-    /// Whether asking again later may help.
+    /// Returns whether a later retry might succeed.
     pub(crate) fn is_temporary(&self) -> bool {
         match self.code() {
             Some(code) => matches!(code, "server_error" | "temporarily_unavailable"),
             None => match self.status.as_u16() {
-                // GitHub refuses a caller that exceeds a limit by 403 as well, and did nothing then.
+                // GitHub also rejects a caller that exceeds a limit with 403, and then had no effect.
                 403 => {
                     let message = self.fields.text("message").unwrap_or_default();
                     tells_rate_limit(message, &self.headers)
@@ -115,10 +115,10 @@ impl Heard {
         }
     }
 
-    /// The token in the answer.
+    /// Returns the token in the response.
     ///
     /// # Errors
-    /// If there is none: the error says why as far as the answer does.
+    /// If there is none: the error states the reason as far as the response does.
     pub(crate) fn token(self, grant: Grant) -> Result<AccessToken> {
         if self.code().is_some() || !self.status.is_success() {
             return Err(self.refused(grant));
@@ -140,7 +140,7 @@ impl Heard {
             token = token.expires_in(lifetime);
         }
         if let Some(scopes) = self.fields.text("scope") {
-            // RFC 6749 separates them by spaces, GitHub by commas.
+            // RFC 6749 separates scopes with spaces, GitHub with commas.
             token = token.with_scopes(scopes.split([' ', ',']).filter(|scope| !scope.is_empty()));
         }
         if let Some(refresh) = self.fields.secret("refresh_token") {
@@ -151,7 +151,7 @@ impl Heard {
         Ok(token)
     }
 
-    /// The error for an answer that is none of those that are wanted.
+    /// Returns the error for an unexpected response.
     pub(crate) fn refused(self, grant: Grant) -> Error {
         let (failure, what, advice) = match self.code() {
             Some(code) => refusal::of_code(self.who, code, self.shown(code), grant),
@@ -161,8 +161,8 @@ impl Heard {
         self.explain(failure, what, advice).with_retryable(retryable)
     }
 
-    /// The error, with what was answered as its source. The status is not the outer error's: to
-    /// a caller whose token is minted, a 404 would look like that of its own call.
+    /// Returns the error, with the response as its source. The outer error has no status: to a caller whose token is
+    /// requested, a 404 would look like that of its own call.
     fn explain(self, failure: AuthFailure, what: String, advice: &'static str) -> Error {
         let mut answer = format!("{} returned {}", self.who, self.status);
         if let Some(code) = self.code().and_then(|code| self.shown(code)) {
@@ -179,7 +179,7 @@ impl Heard {
         failure.error(what, advice).with_source(source)
     }
 
-    /// A text from the answer for an error's line, unless a secret is in it.
+    /// Returns a text from the response for an error message, unless it contains a secret.
     fn shown(&self, text: &str) -> Option<String> {
         let own = ["access_token", "refresh_token", "device_code"];
         let own = own.iter().filter_map(|name| self.fields.secret(name));
@@ -189,7 +189,7 @@ impl Heard {
     }
 }
 
-/// The named values of an answer. All are kept as secrets, since some of them are.
+/// The named values of a response. All are treated as secrets, since some of them are.
 #[derive(Default)]
 pub(crate) struct Fields(BTreeMap<String, SecretString>);
 
@@ -244,7 +244,7 @@ impl<'de> Deserialize<'de> for Fields {
     }
 }
 
-/// A text or a number; anything else is nothing.
+/// A text or a number; anything else is ignored.
 struct Field(Option<SecretString>);
 
 impl<'de> Deserialize<'de> for Field {

@@ -1,5 +1,5 @@
-//! The device flow (RFC 8628): the user types a code into a browser somewhere, while this side
-//! asks now and then whether that has happened.
+//! The device flow (RFC 8628): the user types a code into a browser on another device, while the client polls for the
+//! token.
 
 use std::fmt;
 use std::time::Duration;
@@ -19,10 +19,10 @@ use crate::clock::after;
 use crate::error::{Error, Result};
 use crate::sanitize;
 
-/// What the user shall be asked; [`OAuthApp::device`] makes it.
+/// A device authorization request; created by [`OAuthApp::device`].
 ///
-/// The flow has to be switched on in the application's settings. It is described on GitHub's page
-/// [Authorizing OAuth apps](https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps#device-flow).
+/// The flow has to be enabled in the application's settings. It is described on GitHub's page [Authorizing OAuth
+/// apps](https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps#device-flow).
 #[derive(Clone, Debug)]
 #[must_use = "nothing is sent before `start`"]
 pub struct DeviceRequest {
@@ -31,15 +31,15 @@ pub struct DeviceRequest {
     scopes: Vec<String>,
 }
 
-/// How long a code lives if GitHub does not say, as its documentation does, and at most.
+/// The lifetime of a code if GitHub sends none (the value in its documentation), and the longest one.
 const LIFE: Duration = Duration::from_secs(15 * 60);
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long to wait between questions if GitHub does not say (RFC 8628 section 3.2), and at least.
+/// The polling interval if GitHub sends none (RFC 8628 section 3.2), and the shortest one.
 const INTERVAL: Duration = Duration::from_secs(5);
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
-/// What `slow_down` adds (RFC 8628 section 3.5).
+/// The increment of `slow_down` (RFC 8628 section 3.5).
 const SLOWER: Duration = Duration::from_secs(5);
-/// The longest wait after failures of the network; the interval, if that is longer.
+/// The longest delay after network failures; the interval, if that is longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 impl DeviceRequest {
@@ -47,17 +47,17 @@ impl DeviceRequest {
         Self { app, client: client.clone(), scopes: Vec::new() }
     }
 
-    /// Adds [scopes](https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps)
-    /// that the token shall have. A GitHub App takes none.
+    /// Adds requested [scopes](https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps). A
+    /// GitHub App uses none.
     pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         self.scopes.extend(scopes.into_iter().map(Into::into));
         self
     }
 
-    /// Asks GitHub for a code to show the user.
+    /// Requests a code to show the user.
     ///
     /// # Errors
-    /// If GitHub gives none: [`Error::auth_failure`] says why.
+    /// If GitHub returns none: [`Error::auth_failure`] has the reason.
     pub async fn start(self) -> Result<DeviceCode> {
         let mut form = Form::new().with("client_id", &self.app.client_id);
         if !self.scopes.is_empty() {
@@ -75,7 +75,7 @@ impl DeviceRequest {
     }
 }
 
-/// A code that the user types in, and the wait for that.
+/// A code that the user types in, with the wait for the token.
 pub struct DeviceCode {
     app: OAuthApp,
     client: Client,
@@ -94,7 +94,7 @@ struct Code {
 
 impl Code {
     fn read(fields: &Fields) -> Option<Self> {
-        // An application may open it: nothing but a page will do.
+        // An application might open it: only a web page is accepted.
         let page = |name| {
             let url = Url::parse(fields.text(name)?).ok()?;
             matches!(url.scheme(), "https" | "http").then_some(url)
@@ -116,44 +116,44 @@ impl Code {
 }
 
 impl DeviceCode {
-    /// The code for the user to type in, such as `WDJB-MJHT`.
+    /// Returns the code for the user to type in, such as `WDJB-MJHT`.
     #[must_use]
     pub fn user_code(&self) -> &str {
         &self.code.user_code
     }
 
-    /// The page where it is typed in.
+    /// Returns the page on which the user types it in.
     #[must_use]
     pub fn verification_uri(&self) -> &Url {
         &self.code.verification_uri
     }
 
-    /// The same page with the code filled in, for a link or a QR code, if GitHub gives one.
+    /// Returns the same page with the code filled in, for a link or a QR code, if GitHub sends one.
     #[must_use]
     pub fn verification_uri_complete(&self) -> Option<&Url> {
         self.code.verification_uri_complete.as_ref()
     }
 
-    /// How long the code lives, from when GitHub gave it; a day at most.
+    /// Returns the lifetime of the code, from its issue by GitHub; a day at most.
     #[must_use]
     pub fn expires_in(&self) -> Duration {
         self.code.expires_in
     }
 
-    /// The wait between two questions.
+    /// Returns the polling interval.
     #[must_use]
     pub fn interval(&self) -> Duration {
         self.code.interval
     }
 
-    /// Waits until the user has agreed, and gives the token.
+    /// Waits until the user has agreed, and returns the token.
     ///
-    /// It asks no more often than GitHub allows, and goes on through failures of the network, with
-    /// longer waits, for as long as the code lives. Dropping the future ends it.
+    /// It polls no more often than GitHub allows, and continues after network failures, with longer delays, for the
+    /// lifetime of the code. Dropping the future ends it.
     ///
     /// # Errors
-    /// If the user declines ([`AuthFailure::Denied`]), the code's life ends
-    /// ([`AuthFailure::DeviceCodeExpired`]), or GitHub gives no token for another reason.
+    /// If the user declines ([`AuthFailure::Denied`]), the code expires ([`AuthFailure::DeviceCodeExpired`]), or GitHub
+    /// returns no token for another reason.
     pub async fn wait(self) -> Result<AccessToken> {
         let mut interval = self.code.interval;
         let mut failures: u32 = 0;
@@ -195,7 +195,7 @@ impl DeviceCode {
                 }
                 Err(error) => return Err(error),
             }
-            // RFC 8628 (section 3.5) asks for fewer questions after a failure, doubling the wait.
+            // RFC 8628 (section 3.5) requires slower polling after a failure, doubling the delay.
             let factor = 1_u32.checked_shl(failures).unwrap_or(u32::MAX);
             let backoff = interval.saturating_mul(factor).min(LONGEST_WAIT);
             pause = interval.max(backoff).max(asked_to_wait);
@@ -224,7 +224,7 @@ fn expired(last: Option<Error>) -> Error {
 
 impl fmt::Debug for DeviceCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The code that the user types in is no secret to the user, but one to a log.
+        // The code that the user types in is not a secret to the user, but it is to a log.
         f.debug_struct("DeviceCode")
             .field("app", &self.app)
             .field("verification_uri", &self.code.verification_uri.as_str())

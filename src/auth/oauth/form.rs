@@ -1,4 +1,4 @@
-//! Bodies and headers that carry secrets: their memory is overwritten after use.
+//! Bodies and headers with secrets: their memory is overwritten after use.
 
 use std::io;
 
@@ -15,7 +15,7 @@ use crate::auth::failure::AuthFailure;
 use crate::error::Result;
 use crate::sanitize;
 
-/// A form as RFC 6749 sends it (appendix B), and the secrets in it.
+/// A form as in RFC 6749 (appendix B), and the secrets in it.
 pub(crate) struct Form {
     text: Buffer,
     secrets: Vec<SecretString>,
@@ -42,30 +42,30 @@ impl Form {
         self.with(name, value.expose_secret())
     }
 
-    /// Names a secret that is sent beside the form.
+    /// Adds a secret that is sent beside the form.
     pub(crate) fn hiding(mut self, secret: &SecretString) -> Self {
         sanitize::remember(secret.expose_secret().as_bytes());
         self.secrets.push(secret.clone());
         self
     }
 
-    /// The body, and the secrets that must not be shown again.
+    /// Returns the body, and the secrets that must not be shown again.
     pub(crate) fn into_parts(self) -> (Bytes, Vec<SecretString>) {
         (self.text.into_bytes(), self.secrets)
     }
 }
 
-/// The JSON of a value that holds a secret.
+/// Returns the JSON of a value that contains a secret.
 pub(crate) fn secret_json(value: &impl Serialize) -> Result<Bytes> {
     let mut buffer = Buffer::new();
     serde_json::to_writer(&mut buffer, value).map_err(|_| {
-        // It can not fail: the values are strings. What failed might quote them.
+        // This cannot fail: the values are strings. An error could quote them.
         AuthFailure::Other.error("request body serialization failed", "")
     })?;
     Ok(buffer.into_bytes())
 }
 
-/// HTTP Basic of a client id and its secret, as RFC 7617 has it.
+/// Returns the HTTP Basic credentials of a client id and its secret, as in RFC 7617.
 pub(crate) fn basic(id: &str, secret: &SecretString) -> Result<HeaderValue> {
     let mut pair = Buffer::new();
     pair.push(id.as_bytes());
@@ -74,8 +74,8 @@ pub(crate) fn basic(id: &str, secret: &SecretString) -> Result<HeaderValue> {
     header(pair)
 }
 
-/// The same as RFC 6749 (section 2.3.1) has it for token endpoints: both parts are form-encoded
-/// first, so that an id may hold a colon.
+/// Returns the same as in RFC 6749 (section 2.3.1) for token endpoints: both parts are form-encoded first, so that an
+/// id can contain a colon.
 pub(crate) fn basic_encoded(id: &str, secret: &SecretString) -> Result<HeaderValue> {
     let mut pair = Buffer::new();
     pair.push_encoded(id);
@@ -98,7 +98,7 @@ fn header(pair: Buffer) -> Result<HeaderValue> {
     Ok(header)
 }
 
-/// Bytes that are overwritten when they are dropped, and when they move to a larger place.
+/// Bytes that are overwritten when they are dropped or reallocated.
 struct Buffer(Zeroizing<Vec<u8>>);
 
 /// More than most forms need.

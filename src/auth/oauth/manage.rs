@@ -1,4 +1,4 @@
-//! What an application may do about its users' tokens: look, replace, revoke.
+//! Management of user access tokens by the application: check, reset, revoke.
 
 use std::time::SystemTime;
 
@@ -16,21 +16,21 @@ use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::request::Request;
 
-/// What GitHub says about a token that is valid: [`OAuthApp::check`].
+/// GitHub's data about a valid token: [`OAuthApp::check`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CheckedToken {
-    /// The user whose token it is.
+    /// The login of the token's user.
     pub login: Option<String>,
-    /// The user's id, which stays when the login changes.
+    /// The user's id, which does not change with the login.
     pub user_id: Option<u64>,
-    /// The scopes; none for the tokens of a GitHub App.
+    /// The scopes; empty for the tokens of a GitHub App.
     pub scopes: Vec<String>,
-    /// When it ends; `None` if it does not.
+    /// When the token expires; `None` if it does not.
     pub expires_at: Option<SystemTime>,
 }
 
-/// The parts of GitHub's answer that are read.
+/// The parts of GitHub's response that are read.
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Answer {
@@ -53,15 +53,14 @@ struct User {
     id: Option<u64>,
 }
 
-/// Managing tokens of this application's users; each needs the client secret. See GitHub's
-/// [REST API for OAuth applications](https://docs.github.com/en/rest/apps/oauth-applications).
+/// Management of tokens of this application's users; each method requires the client secret. See GitHub's [REST API for
+/// OAuth applications](https://docs.github.com/en/rest/apps/oauth-applications).
 impl OAuthApp {
-    /// Asks whether a token is valid, without counting it as used; `None` if it is not, or not
-    /// this application's.
+    /// Checks whether a token is valid, which does not count as its use; `None` if it is invalid, or belongs to another
+    /// application.
     ///
     /// # Errors
-    /// If GitHub refuses the application itself ([`AuthFailure::ClientRejected`]), or does not
-    /// answer.
+    /// If GitHub rejects the application itself ([`AuthFailure::ClientRejected`]), or does not respond.
     pub async fn check(
         &self,
         client: &Client,
@@ -82,11 +81,10 @@ impl OAuthApp {
         }))
     }
 
-    /// Replaces a token by a new one; the old one is valid no more.
+    /// Replaces a token with a new one; the old one is no longer valid.
     ///
     /// # Errors
-    /// As for [`check`](Self::check), and if the token is not valid: the error
-    /// [is not found](Error::is_not_found).
+    /// As for [`check`](Self::check), and if the token is invalid: the error [is not found](Error::is_not_found).
     pub async fn reset(&self, client: &Client, token: &AccessToken) -> Result<AccessToken> {
         let request = self.managing(client, Method::PATCH, "apps/reset-token", "token", token)?;
         let answer = request.send::<Answer>().await;
@@ -105,8 +103,8 @@ impl OAuthApp {
         Ok(new)
     }
 
-    /// Revokes this token; `false` if GitHub knows no such token of this application, as when it
-    /// was revoked before.
+    /// Revokes this token; returns `false` if GitHub knows no such token of this application, such as after an earlier
+    /// revocation.
     ///
     /// # Errors
     /// As for [`check`](Self::check).
@@ -114,8 +112,8 @@ impl OAuthApp {
         self.delete(client, "apps/delete-token", "token", token).await
     }
 
-    /// Revokes all tokens of this token's user for the application, and its place among the user's
-    /// authorized applications; `false` as for [`revoke`](Self::revoke).
+    /// Revokes all tokens of this token's user for the application, and its authorization by the user; returns `false`
+    /// as [`revoke`](Self::revoke) does.
     ///
     /// # Errors
     /// As for [`check`](Self::check).
@@ -138,7 +136,7 @@ impl OAuthApp {
         }
     }
 
-    /// A request that carries a token in its body, and the application's own authorization.
+    /// Creates a request with a token in its body, and the application's own credential.
     fn managing(
         &self,
         client: &Client,
@@ -160,7 +158,7 @@ impl OAuthApp {
     }
 }
 
-/// What GitHub's refusal means; and an error never has a body with tokens in it.
+/// Maps GitHub's rejection to a failure; the error never contains a body with tokens.
 fn explain(error: Error) -> Error {
     let error = error.without_body();
     if error.status() != Some(StatusCode::UNAUTHORIZED) {

@@ -1,10 +1,10 @@
-//! Why there is no token: each error that GitHub and the RFCs document, and what to do about it.
+//! Reasons for a missing token: each error that GitHub and the RFCs document, with its remedy.
 
 use http::StatusCode;
 
 use crate::auth::failure::AuthFailure;
 
-/// What a token was asked for with.
+/// The grant of a token request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Grant {
     /// The code of the web flow.
@@ -13,19 +13,21 @@ pub(crate) enum Grant {
     Device,
     /// A refresh token.
     Refresh,
-    /// The client's own credentials.
+    /// The client credentials.
     Client,
 }
 
-/// The failure, what happened, and what to do next.
+/// The failure, its cause, and the next step.
 pub(crate) type Reason = (AuthFailure, String, &'static str);
 
-/// An error that is named by its code (RFC 6749 section 5.2, RFC 8628 section 3.5, and GitHub's
-/// pages on [token requests](https://docs.github.com/en/apps/oauth-apps/maintaining-oauth-apps/troubleshooting-oauth-app-access-token-request-errors),
-/// [authorization requests](https://docs.github.com/en/apps/oauth-apps/maintaining-oauth-apps/troubleshooting-authorization-request-errors) and the
-/// [device flow](https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps#error-codes-for-the-device-flow)).
+/// Maps an error code (RFC 6749 section 5.2, RFC 8628 section 3.5, and GitHub's pages on [token
+/// requests](https://docs.github.com/en/apps/oauth-apps/maintaining-oauth-apps/troubleshooting-oauth-app-access-token-request-errors),
+/// [authorization
+/// requests](https://docs.github.com/en/apps/oauth-apps/maintaining-oauth-apps/troubleshooting-authorization-request-errors)
+/// and the [device
+/// flow](https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps#error-codes-for-the-device-flow)).
 ///
-/// `shown` is the code for the message, if it may be shown.
+/// `shown` is the code for the message, if it is safe to show.
 pub(crate) fn of_code(who: &str, code: &str, shown: Option<String>, grant: Grant) -> Reason {
     use AuthFailure as Failure;
     let (failure, what, advice) = match (code, grant) {
@@ -103,7 +105,7 @@ pub(crate) fn of_code(who: &str, code: &str, shown: Option<String>, grant: Grant
     (failure, format!("{who} {what}"), advice)
 }
 
-/// An answer that names no error.
+/// Returns the failure for a response without an error code.
 pub(crate) fn of_status(who: &str, status: StatusCode, html: bool) -> Reason {
     use AuthFailure as Failure;
     match status {

@@ -1,4 +1,4 @@
-//! The token of a user, refreshed before it ends.
+//! A user access token, refreshed before it expires.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,20 +17,19 @@ use crate::auth::token::AccessToken;
 use crate::client::Client;
 use crate::error::{Error, Result};
 
-/// The token of a user who has signed in by an [`OAuthApp`].
+/// The token of a user who has signed in through an [`OAuthApp`].
 ///
-/// A token of a GitHub App lives 8 hours and is
+/// A token of a GitHub App is valid for 8 hours and is
 /// [refreshed](https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/refreshing-user-access-tokens)
-/// before it ends, with a refresh token that can be used once. The new pair is in no place but the
-/// client's: give the client a [`TokenStore`](crate::auth::TokenStore), else the user has to sign
-/// in again after a restart. What is in the store goes before the token that is given here, and
-/// when GitHub refuses that, the one given here is tried: so a user who signs in again is given a
-/// new `UserToken` and nothing has to be deleted.
+/// before it expires, with a single-use refresh token. Only the client has the new pair: give the client a
+/// [`TokenStore`](crate::auth::TokenStore), otherwise the user has to sign in again after a restart. A stored token
+/// takes precedence over the token in the constructor; when GitHub rejects the stored one, the client tries the other.
+/// So after a new sign-in, a new `UserToken` is sufficient, and nothing has to be deleted.
 ///
-/// After a new sign-in under the same name, as for more scopes, let the client
-/// [forget](crate::Client::forget_token) the token of the one before.
+/// After a new sign-in under the same name, as for more scopes, let the client [forget](crate::Client::forget_token)
+/// the token of the previous sign-in.
 ///
-/// A token without a refresh token, as OAuth apps have them, is used as it is.
+/// A token without a refresh token, such as an OAuth app's, is used as it is.
 pub struct UserToken {
     app: OAuthApp,
     initial: AccessToken,
@@ -38,17 +37,17 @@ pub struct UserToken {
     spent: Mutex<Spent>,
 }
 
-/// What this process knows to be used up.
+/// The tokens that are used up, as far as this process knows.
 #[derive(Default)]
 struct Spent {
-    /// Whether the token that was given is.
+    /// Whether the initial token is used up.
     initial: bool,
-    /// The refresh token of the pair that was there last, and the pair that came of it.
+    /// The refresh token of the last pair, and the pair that replaced it.
     last: Option<(SecretString, AccessToken)>,
 }
 
 impl UserToken {
-    /// The tokens that follow from this one, which a sign-in gave.
+    /// Creates a source from the token of a sign-in.
     #[must_use]
     pub fn new(app: OAuthApp, token: AccessToken) -> Self {
         let secret =
@@ -57,9 +56,9 @@ impl UserToken {
         Self { app, initial: token, identity, spent: Mutex::default() }
     }
 
-    /// Names the user: the identity is then `user:NAME`. It is the key in a store, so it has to be
-    /// the same after a restart and differ between users, and between applications that share a
-    /// store. Without it the token itself stands for the user, and is good for one process.
+    /// Sets the user name: the identity is then `user:NAME`. It is the key in a store, so it has to be the same after a
+    /// restart and differ between users, and between applications that share a store. Without it, the token itself
+    /// identifies the user, within one process.
     #[must_use]
     pub fn named(mut self, name: impl fmt::Display) -> Self {
         self.identity = format!("user:{name}");
@@ -70,7 +69,7 @@ impl UserToken {
         let Some(previous) = previous else {
             return self.begin(client).await;
         };
-        // It was refused, or ends, and can not be renewed.
+        // The token was rejected, or expires, and cannot be refreshed.
         if previous.refresh_token().is_none() && !same(previous, &self.initial) {
             return self.begin(client).await;
         }
@@ -82,18 +81,18 @@ impl UserToken {
             return Err(error);
         }
         warn!(%error, "stored user token is unusable; using the token from the sign-in");
-        // Both failures have the same remedy, a new sign-in; the first is of the user's last token.
+        // Both failures have the same remedy, a new sign-in; the first concerns the user's last token.
         self.begin(client).await.map_err(|other| if is_over(&other) { error } else { other })
     }
 
-    /// The token that was given, or its successor if it has ended.
+    /// Returns the initial token, or its successor if it has expired.
     async fn begin(&self, client: &Client) -> Result<AccessToken> {
         let ended = has_come(self.initial.expires_at());
         if ended { self.renew(client, &self.initial).await } else { Ok(self.initial.clone()) }
     }
 
-    /// The successor of this token, or of the newest that followed it in this process: a store
-    /// that can not be written still has the pair that was used up.
+    /// Returns the successor of this token, or of its latest successor in this process: a store that cannot be written
+    /// still contains the used pair.
     async fn renew(&self, client: &Client, token: &AccessToken) -> Result<AccessToken> {
         let newest = self.spent().newest_of(token);
         let fresh = self.refresh(client, newest.as_ref().unwrap_or(token)).await?;
@@ -124,7 +123,7 @@ impl UserToken {
         let form = form.with_secret("refresh_token", refresh_token);
         let mut fresh = self.app.token(client, form, Grant::Refresh).await?;
         if fresh.refresh_token().is_none() {
-            // RFC 6749, section 6: then the old one stays good.
+            // RFC 6749, section 6: then the old one remains valid.
             fresh =
                 fresh.with_refresh_token(refresh_token.clone(), token.refresh_token_expires_at());
         }
@@ -138,7 +137,7 @@ impl UserToken {
 }
 
 impl Spent {
-    /// The last pair that this process had in place of this one.
+    /// Returns the last pair in this process that replaced this one.
     fn newest_of(&self, token: &AccessToken) -> Option<AccessToken> {
         let (known, newest) = self.last.as_ref()?;
         let is_known = token.refresh_token()?.expose_secret() == known.expose_secret();
@@ -156,7 +155,7 @@ impl TokenSource for UserToken {
     }
 
     fn rejected(&self, _: &Rejection<'_>) -> Reaction {
-        // The store may have a token that can be refreshed, or one from a newer sign-in.
+        // The store might contain a token that can be refreshed, or one from a newer sign-in.
         Reaction::MintAgain
     }
 
@@ -174,7 +173,7 @@ impl fmt::Debug for UserToken {
     }
 }
 
-/// Whether only a new sign-in helps.
+/// Returns whether only a new sign-in helps.
 fn is_over(error: &Error) -> bool {
     matches!(error.auth_failure(), Some(AuthFailure::RefreshTokenRejected | AuthFailure::Expired))
 }

@@ -1,4 +1,4 @@
-//! The web flow: to GitHub's page and back, with `state` and PKCE.
+//! The web flow: redirect to GitHub's authorization page and callback, with `state` and PKCE.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,7 +20,7 @@ use crate::error::{Error, ErrorKind, Line, Result};
 use crate::origins::{origin_of, same_origin};
 use crate::sanitize;
 
-/// What GitHub's page shall ask the user; [`OAuthApp::authorization`] makes it.
+/// An authorization request; created by [`OAuthApp::authorization`].
 ///
 /// Its parameters are those of GitHub's
 /// [authorize page](https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps#1-request-a-users-github-identity).
@@ -39,25 +39,24 @@ impl AuthorizationRequest {
         Self { app, page, scopes: Vec::new(), extra: Vec::new() }
     }
 
-    /// Adds [scopes](https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps)
-    /// that the token shall have. Without any it reads what is public. A GitHub App has
-    /// permissions instead, and takes no scopes.
+    /// Adds requested [scopes](https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps).
+    /// Without any, the token has read access to public data. A GitHub App has permissions instead, and uses no scopes.
     pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         self.scopes.extend(scopes.into_iter().map(Into::into));
         self
     }
 
-    /// Suggests an account to sign in with. The user may take another: look at whose the token is.
+    /// Suggests an account to sign in with. The user can choose another: check the token's user.
     pub fn login(self, login: impl Into<String>) -> Self {
         self.with("login", login.into())
     }
 
-    /// Whether people without an account are offered to make one; GitHub's default is yes.
+    /// Sets whether users without an account can create one; GitHub's default is yes.
     pub fn allow_signup(self, allow: bool) -> Self {
         self.with("allow_signup", allow.to_string())
     }
 
-    /// With `select_account`, GitHub always asks which account to take.
+    /// With `select_account`, GitHub always shows the account picker.
     pub fn prompt(self, prompt: impl Into<String>) -> Self {
         self.with("prompt", prompt.into())
     }
@@ -68,12 +67,12 @@ impl AuthorizationRequest {
         self
     }
 
-    /// Makes the address to send the user to, with a `state` and a PKCE challenge that are random
-    /// (256 bits each) and good for this one time.
+    /// Returns the authorization URL for the user, with a random `state` and PKCE challenge (256 bits each) for single
+    /// use.
     ///
     /// # Errors
-    /// If the application has no secret, which GitHub asks for when the user is back, or if the
-    /// system gives no random numbers.
+    /// If the application has no secret, which GitHub requires for the token request, or if the system returns no
+    /// random numbers.
     pub fn begin(self) -> Result<Authorization> {
         self.app.secret("to sign a user in with the browser")?;
         let (state, verifier) = (random()?, random()?);
@@ -99,19 +98,19 @@ impl AuthorizationRequest {
     }
 }
 
-/// A user on the way to GitHub's page and back.
+/// An authorization in progress, between GitHub's page and the callback.
 ///
-/// It is good for one user and one time. Keep it where only that user's browser leads to it, such
-/// as the user's session: that is what `state` protects.
+/// It is valid for one user and one sign-in. Store it where only that user's browser can reach it, such as the user's
+/// session, since `state` protects against forged callbacks only there.
 pub struct Authorization {
     app: OAuthApp,
     url: Url,
     state: SecretString,
-    /// Of PKCE (RFC 7636): 43 characters that only this side knows.
+    /// The code verifier of PKCE (RFC 7636): 43 characters that only this side knows.
     verifier: SecretString,
 }
 
-/// What a session begins with, so that a later version can tell its own.
+/// The prefix of a stored session, by which a later version can recognize it.
 const SESSION: &str = "octowire-sign-in-1";
 
 impl Authorization {
@@ -122,14 +121,14 @@ impl Authorization {
         Self { app, url, state, verifier }
     }
 
-    /// The address to send the user to.
+    /// Returns the authorization URL for the user.
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// Everything that is needed to go on when the user is back, as a text of some 600 letters,
-    /// digits, `-` and `_`: for the user's session on the server, or an encrypted cookie.
+    /// Returns the state that is needed for the callback, as a text of about 600 letters, digits, `-` and `_`: for the
+    /// user's session on the server, or an encrypted cookie.
     #[must_use]
     pub fn into_session(self) -> SecretString {
         let text = Zeroizing::new(format!(
@@ -140,10 +139,10 @@ impl Authorization {
         URL_SAFE_NO_PAD.encode(text.as_bytes()).into()
     }
 
-    /// Goes on with what [`into_session`](Self::into_session) gave.
+    /// Restores the result of [`into_session`](Self::into_session).
     ///
     /// # Errors
-    /// If it is something else, or was begun by another application.
+    /// If it is invalid, or was created by another application.
     pub fn from_session(app: &OAuthApp, session: impl Into<SecretString>) -> Result<Self> {
         let unusable = || {
             AuthFailure::StateMismatch.error(
@@ -171,23 +170,21 @@ impl Authorization {
             && of("code_challenge").as_deref() == Some(&*challenge(&verifier));
         let state = of("state").filter(|state| begun_here && !state.is_empty());
         let state = state.ok_or_else(unusable)?.into_owned().into();
-        // The code is bound to the redirect URI that it was asked with.
+        // The code is bound to the redirect URI of its request.
         let mut app = app.clone();
         app.redirect_uri = of("redirect_uri").map(|uri| (&*uri).into());
         Ok(Self::new(app, url, state, verifier))
     }
 
-    /// Takes the code out of the callback and exchanges it for the user's token.
+    /// Extracts the code from the callback and exchanges it for the user's token.
     ///
-    /// `callback` is what GitHub sent the browser back to: the whole URL, its path and query, or
-    /// the query alone. Afterwards ask GitHub whose the token is: users choose the account
-    /// themselves.
+    /// `callback` is the URL that GitHub redirected the browser to: the whole URL, its path and query, or the query
+    /// alone. Afterwards, request the token's user from GitHub: users choose the account themselves.
     ///
     /// # Errors
-    /// Before anything is sent, if the callback is not this sign-in's
-    /// ([`AuthFailure::StateMismatch`]), says that the user declined ([`AuthFailure::Denied`]) or
-    /// something else went wrong, or carries no code ([`AuthFailure::InvalidCallback`]). Then, if
-    /// GitHub gives no token: [`Error::auth_failure`] says why.
+    /// Before anything is sent, if the callback has another `state` ([`AuthFailure::StateMismatch`]), reports that the
+    /// user declined ([`AuthFailure::Denied`]) or another error, or contains no code
+    /// ([`AuthFailure::InvalidCallback`]). Then, if GitHub returns no token: [`Error::auth_failure`] has the reason.
     pub async fn exchange(self, client: &Client, callback: impl AsRef<str>) -> Result<AccessToken> {
         let code = self.code(callback.as_ref())?;
         if !same_origin(&self.url, client.web_url()) {
@@ -211,7 +208,7 @@ impl Authorization {
         self.app.token(client, form, Grant::Code).await
     }
 
-    /// The code in the callback, which is this sign-in's.
+    /// Returns the code in the callback of this sign-in.
     fn code(&self, callback: &str) -> Result<SecretString> {
         let query = query_of(callback);
         let mut found = HashMap::new();
@@ -222,7 +219,7 @@ impl Authorization {
             if let Some(name) = known
                 && found.insert(name, SecretString::from(value.into_owned())).is_some()
             {
-                // RFC 6749, section 3.1. Two readers might take one each.
+                // RFC 6749, section 3.1. Two parsers might each take another one.
                 return Err(invalid(format!("the callback contains {name} more than once")));
             }
         }
@@ -259,7 +256,7 @@ impl Authorization {
 
 impl fmt::Debug for Authorization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The query has the state in it.
+        // The query contains the state.
         f.debug_struct("Authorization")
             .field("app", &self.app)
             .field("at", &origin_of(&self.url))
@@ -267,7 +264,7 @@ impl fmt::Debug for Authorization {
     }
 }
 
-/// The query of a callback that is a URL, a path with a query, or the query itself.
+/// Returns the query of a callback that is a URL, a path with a query, or the query itself.
 fn query_of(callback: &str) -> &str {
     let callback = callback.trim();
     let callback = callback.split_once('#').map_or(callback, |(before, _)| before);
@@ -282,7 +279,7 @@ fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     AuthFailure::InvalidCallback.error(message, "pass the complete callback URL, or its query")
 }
 
-/// 256 random bits in 43 characters, as RFC 7636 (section 4.1) recommends for a verifier.
+/// Returns 256 random bits in 43 characters, as RFC 7636 (section 4.1) recommends for a verifier.
 fn random() -> Result<SecretString> {
     let mut bytes = Zeroizing::new([0; 32]);
     getrandom::fill(&mut *bytes).map_err(|error| {
@@ -294,12 +291,12 @@ fn random() -> Result<SecretString> {
     Ok(URL_SAFE_NO_PAD.encode(bytes.as_slice()).into())
 }
 
-/// The challenge S256 of RFC 7636, section 4.2.
+/// Returns the challenge S256 of RFC 7636, section 4.2.
 fn challenge(verifier: &SecretString) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose_secret()))
 }
 
-/// Whether two secrets are equal, in a time that does not tell how much of them is.
+/// Compares two secrets in constant time.
 fn same(one: &SecretString, other: &SecretString) -> bool {
     let digest = |secret: &SecretString| Sha256::digest(secret.expose_secret());
     let pairs = digest(one).into_iter().zip(digest(other));

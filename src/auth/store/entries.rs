@@ -1,4 +1,4 @@
-//! The tokens of a store as JSON, which is then sealed.
+//! The tokens of a store as JSON, which is then encrypted.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::auth::token::AccessToken;
 
-/// The tokens, by the identity behind each.
+/// The tokens, by identity.
 pub(super) type Entries = BTreeMap<String, AccessToken>;
 
 #[derive(Serialize)]
@@ -39,8 +39,8 @@ struct Read {
     scopes: Option<Vec<String>>,
 }
 
-/// Forgets what has ended and can not be renewed, so that a store does not grow with every
-/// identity that ever was.
+/// Removes tokens that have expired and cannot be refreshed, so that a store does not grow with every identity ever
+/// used.
 pub(super) fn drop_spent(entries: &mut Entries) {
     let now = SystemTime::now();
     let ended = |end: Option<SystemTime>| end.is_some_and(|end| end <= now);
@@ -50,11 +50,11 @@ pub(super) fn drop_spent(entries: &mut Entries) {
     });
 }
 
-/// The JSON of the tokens, in one buffer that is overwritten when it is dropped.
+/// Returns the JSON of the tokens, in one buffer that is overwritten when it is dropped.
 pub(super) fn to_json(entries: &Entries) -> serde_json::Result<Zeroizing<Vec<u8>>> {
     let entries: BTreeMap<&str, Written<'_>> =
         entries.iter().map(|(key, token)| (key.as_str(), written(token))).collect();
-    // Counted first: a vector that grows leaves its bytes behind.
+    // Counted first: a growing vector leaves its old bytes in memory.
     let mut count = Count(0);
     serde_json::to_writer(&mut count, &entries)?;
     let mut json = Zeroizing::new(Vec::with_capacity(count.0));
@@ -62,15 +62,15 @@ pub(super) fn to_json(entries: &Entries) -> serde_json::Result<Zeroizing<Vec<u8>
     Ok(json)
 }
 
-/// The tokens of this JSON; `None` if it is not what [`to_json`] writes. There is no reason,
-/// since those of `serde_json` quote what they refuse.
+/// Parses the tokens of this JSON; `None` if it is not the output of [`to_json`]. There is no reason, since errors of
+/// `serde_json` quote the input.
 pub(super) fn from_json(json: &[u8]) -> Option<Entries> {
     let entries: BTreeMap<String, Read> = serde_json::from_slice(json).ok()?;
     entries.into_iter().map(|(key, read)| Some((key, read.token()?))).collect()
 }
 
 fn written(token: &AccessToken) -> Written<'_> {
-    // Serde has no times before 1970; this one has ended as well.
+    // Serde has no times before 1970; this token has expired as well.
     let since_1970 = |time: SystemTime| time.max(SystemTime::UNIX_EPOCH);
     Written {
         token: token.expose_secret(),
@@ -107,7 +107,7 @@ impl Read {
     }
 }
 
-/// How many bytes are written.
+/// Counts the written bytes.
 struct Count(usize);
 
 impl Write for Count {

@@ -24,26 +24,25 @@ use crate::private_files::{
     Durability, FileRole, FolderRole, Permissions, PrivateFolder, fault, warn_if_trusted,
 };
 
-/// Tokens in one encrypted file, which the processes of one user on one machine may share.
+/// Tokens in one encrypted file, which the processes of one user on one machine can share.
 ///
-/// They outlive a restart, and a token that several processes need is minted once. The file is
-/// sealed by AES-256-GCM as a whole: without the [`SealingKey`] neither a token nor whose it is can
-/// be read, and what was changed is an error. It is replaced in one step, so that a crash leaves
-/// the old tokens or the new ones. An error never alters the file.
+/// They outlive a restart, and a token that several processes need is requested once. The file is encrypted with
+/// AES-256-GCM as a whole: without the [`SealingKey`] neither tokens nor identities can be read, and a changed file is
+/// an error. It is replaced atomically, so that a crash leaves the old tokens or the new ones. An error never alters
+/// the file.
 ///
-/// On Unix, only the user of the process can read the file (mode 0600); if other users can, that is
-/// repaired, with a warning. A file that belongs to another user, is a symbolic link, has a second name (a
-/// hard link) or is not a regular file is refused. So is a folder that everyone can write to, or that
-/// belongs to another user than this one and root; if root runs the process, the folder of any user is
-/// accepted that only this user can write to. The folder itself is never changed, and can be a symbolic
-/// link. If the file system does not show the real owners and modes, see
+/// On Unix, only the user of the process can read the file (mode 0600); if other users can, that is repaired, with a
+/// warning. A file that belongs to another user, is a symbolic link, has a second name (a hard link) or is not a
+/// regular file is rejected. So is a folder that everyone can write to, or that belongs to another user than this one
+/// and root; if root runs the process, the folder of any user is accepted that only this user can write to. The folder
+/// itself is never changed, and can be a symbolic link. If the file system does not show the real owners and modes, see
 /// [`trust_file_permissions`](EncryptedFileBuilder::trust_file_permissions).
 ///
-/// Beside it there are, while they are needed, `….lock` files and a `….tmp`. The folder has to be
-/// on a file system that knows locks: a local one, not every network one.
+/// While they are needed, it has `….lock` files and a `….tmp` beside it. The folder has to be on a file system that
+/// supports locks: a local one, or some network ones.
 ///
-/// The file holds 16 MiB at most, which are tens of thousands of tokens. Whenever a token is saved,
-/// those are forgotten that have ended, by this machine's clock, and can not be renewed.
+/// The maximum size of the file is 16 MiB, which is tens of thousands of tokens. Each save removes tokens that have
+/// expired, by the local clock, and cannot be refreshed.
 ///
 /// ```
 /// use octowire::Client;
@@ -81,34 +80,33 @@ struct Place {
     permissions: Permissions,
 }
 
-/// The limit of the file's size: tens of thousands of tokens.
+/// Maximum size of the file: tens of thousands of tokens.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// How long a lock is waited for, unless the application says otherwise: longer than a token takes
-/// to be minted by the default policy and time limits, three attempts of 30 seconds each.
+/// The default lock timeout: longer than a token request takes with the default policy and time limits, three attempts
+/// of 30 seconds each.
 pub(super) const LOCK_WAIT: Duration = Duration::from_secs(100);
-/// The pauses between two attempts at a lock: they double from the first to the longest.
+/// The delays between two attempts to lock: they double from the first to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(4);
 const LONGEST_PAUSE: Duration = Duration::from_millis(64);
-/// What the file is sealed under: no seal of another use is taken for it.
+/// The name to which the encryption of the file is bound, so that no other encrypted data is accepted for it.
 const SEALED_AS: &str = "token file";
 
-/// What became of an attempt to take a lock.
+/// The outcome of an attempt to lock.
 enum Attempt<T, A> {
     Done(T),
-    /// Another holder has the lock. With what was to be done.
+    /// Another holder has the lock. Contains the unused closure.
     Busy(A),
 }
 
 impl EncryptedFile {
-    /// The store in this file, which is made when the first token is saved. Its folder has to be
-    /// there. This reads the file at once, so that what is wrong with it shows at the start.
+    /// Opens the store in this file, which is created when the first token is saved. Its folder has to exist. The file
+    /// is read at once, so that errors show at the start.
     ///
     /// # Errors
-    /// By [`AuthFailure`](crate::auth::AuthFailure): `StoreKey` if the file is sealed with another
-    /// key, `StoreTruncated` if its end is missing, `StoreTampered` if it was changed or is another
-    /// file, `StoreVersion` if a later version of this library wrote it, and `Store` if it can not
-    /// be read.
+    /// By [`AuthFailure`](crate::auth::AuthFailure): `StoreKey` if the file is encrypted with another key,
+    /// `StoreTruncated` if it is truncated, `StoreTampered` if it was changed or is another file, `StoreVersion` if a
+    /// later version of this library wrote it, and `Store` if it cannot be read.
     pub fn open(path: impl AsRef<Path>, key: SealingKey) -> Result<Self> {
         Self::builder(path, key).open()
     }
@@ -123,32 +121,31 @@ impl EncryptedFile {
         }
     }
 
-    /// How long a lock is waited for that another process, or another client, holds. By default
-    /// 100 seconds. When they are over, a token that can be minted without the store is; for any
-    /// other the call fails.
+    /// Sets how long the store waits for a lock that another process, or another client, holds. By default 100 seconds.
+    /// After that, a token that can be requested without the store is; for any other the call fails.
     #[must_use]
     pub fn lock_wait(mut self, time: Duration) -> Self {
         self.lock_wait = time;
         self
     }
 
-    /// Reads the file, changes what was read, and replaces the file: one at a time, so that no
-    /// process undoes what another has done.
+    /// Reads the file, changes its content, and replaces the file: one writer at a time, so that no process overwrites
+    /// another's change.
     async fn change(&self, act: impl FnOnce(&mut Entries) + Send + 'static) -> Result<()> {
         let name = self.place.sibling(".lock");
         self.with_lock(name, Lasts::Stays, move |place, lock| {
             let mut entries = place.read()?;
             act(&mut entries);
             let outcome = place.write(&entries);
-            // Held to here, even if nobody waits for the outcome any more.
+            // Held to here, even if no caller waits for the outcome any longer.
             drop(lock);
             outcome
         })
         .await
     }
 
-    /// Waits for a lock, and does something with it in the same job: a task that is not polled any more does not
-    /// hold the lock then. Nothing blocks meanwhile, so a call that is dropped leaves no thread behind.
+    /// Waits for a lock, and uses it in the same job: so a task that is not polled any longer does not hold the lock.
+    /// Nothing blocks meanwhile, so a call that is dropped leaves no thread behind.
     async fn with_lock<T, A>(&self, name: OsString, lasts: Lasts, act: A) -> Result<T>
     where
         T: Send + 'static,
@@ -180,7 +177,7 @@ impl EncryptedFile {
                      this file open, or increase lock_wait",
                 ));
             }
-            // Some of it by chance, so that many who wait do not try at once.
+            // Partly random, so that waiting tasks do not retry at once.
             let half = clock::half(pause);
             sleep(half.saturating_add(some_of(half)).min(left)).await;
             pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
@@ -198,20 +195,19 @@ impl EncryptedFile {
 }
 
 impl EncryptedFileBuilder {
-    /// Sets how long a lock is waited for, as [`EncryptedFile::lock_wait`] does; 100 seconds by default.
+    /// Sets the lock timeout, as [`EncryptedFile::lock_wait`] does; 100 seconds by default.
     pub fn lock_wait(mut self, time: Duration) -> Self {
         self.lock_wait = time;
         self
     }
 
-    /// Sets whether the file and its folder are used whoever owns them and whatever their modes are; `false`
-    /// by default.
+    /// Sets whether the owners and modes of the file and its folder are ignored; `false` by default.
     ///
     /// This is for file systems that do not show the real owners and modes: CIFS mounts of mode 0777, and NFS with
-    /// `root_squash`. Other users who can write to the folder can then replace the file by an older one. Modes are
-    /// not repaired, so that users who can read the file see its sealed content. A warning says so once. Links in
-    /// place of the file are refused all the same. The file is created with the mode 0600: a process with another user
-    /// id, as pods on OpenShift can get with each start, cannot open it on file systems with real owners.
+    /// `root_squash`. Other users with write access to the folder can then replace the file with an older one. Modes
+    /// are not repaired, so users with read access to the file see its encrypted content. The store logs one warning
+    /// about it. Links in place of the file are still rejected. The file is created with the mode 0600: a process with
+    /// another user id, as pods on OpenShift can get with each start, cannot open it on file systems with real owners.
     pub fn trust_file_permissions(mut self, trusted: bool) -> Self {
         self.permissions = Permissions::trusted(trusted);
         self
@@ -231,7 +227,7 @@ impl EncryptedFileBuilder {
 
 impl TokenStore for EncryptedFile {
     fn load<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<AccessToken>> {
-        // Without a lock: the file is replaced in one step.
+        // Without a lock: the file is replaced atomically.
         Box::pin(async move { Ok(self.blocking(Place::read).await?.remove(key)) })
     }
 
@@ -251,7 +247,7 @@ impl TokenStore for EncryptedFile {
     }
 
     fn lock<'a>(&'a self, key: &'a str) -> StoreFuture<'a, StoreLock> {
-        // A digest, since a key may hold what no name of a file can.
+        // A digest, since a key can contain characters that a file name cannot.
         let digest = hex(&Sha256::digest(key)[..8]);
         let name = self.place.sibling(&format!(".{digest}.lock"));
         Box::pin(async move {
@@ -271,7 +267,7 @@ impl fmt::Debug for EncryptedFile {
 
 impl Place {
     fn new(path: &Path, key: SealingKey, permissions: Permissions) -> Result<Self> {
-        // Absolute, since the process may change its working directory.
+        // Absolute, since the process might change its working directory.
         let absolute = std::path::absolute(path);
         let path = absolute.as_deref().unwrap_or(path).to_owned();
         let name = path.file_name().map(OsStr::to_owned);
@@ -287,7 +283,7 @@ impl Place {
         PrivateFolder::open(&self.folder, FolderRole::Given, self.permissions)
     }
 
-    /// The name of a file beside this one.
+    /// Returns the name of a file beside this one.
     fn sibling(&self, suffix: &str) -> OsString {
         let mut name = self.name.clone();
         name.push(suffix);
@@ -301,7 +297,7 @@ impl Place {
             .map_err(|error| self.failed("read", error))?;
         let Some(sealed) = sealed else { return Ok(Entries::new()) };
         let json = self.key.open(SEALED_AS, &sealed).map_err(|broken| self.broken(broken))?;
-        // Sealed, and yet nothing that is written here: by who else has the key.
+        // Encrypted with the right key, and yet not a content that this library writes: another program has the key.
         from_json(&json).ok_or_else(|| self.broken(Broken::Tampered))
     }
 
@@ -312,7 +308,7 @@ impl Place {
         if sealed.len() as u64 > MAX_BYTES {
             return Err(failed(io::ErrorKind::FileTooLarge.into()));
         }
-        // One draft, since the file is locked for one writer at a time.
+        // One draft, since only one writer at a time holds the lock.
         self.folder()
             .and_then(|folder| {
                 let draft = self.sibling(".tmp");

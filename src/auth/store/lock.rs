@@ -1,7 +1,7 @@
 //! A lock between processes: a file that one of them has locked.
 //!
-//! The lock is the operating system's (`flock`, `LockFileEx`), which gives it back when a process
-//! dies, however it dies. It also excludes two holders in one process.
+//! The lock is the operating system's (`flock`, `LockFileEx`), which releases it when a process ends, for any reason.
+//! It also excludes two holders in one process.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, TryLockError};
@@ -18,17 +18,17 @@ pub(super) struct FileLock {
     lasts: Lasts,
 }
 
-/// What becomes of the locked file.
+/// The fate of the locked file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lasts {
-    /// It stays.
+    /// The file stays.
     Stays,
-    /// On Unix it goes with the lock, so that there are no more files than locks that are held.
+    /// On Unix the file is removed with the lock, so that there are no more files than held locks.
     Goes,
 }
 
 impl FileLock {
-    /// Takes the lock if nobody holds it.
+    /// Acquires the lock if no process holds it.
     pub(super) fn try_take(
         folder: PrivateFolder,
         name: &OsStr,
@@ -49,8 +49,8 @@ impl FileLock {
             Err(TryLockError::Error(error)) => return Err(error),
             Ok(()) => {}
         }
-        // Whoever held it before may have removed the file after it was opened here: then this
-        // locks a file that nobody else will find.
+        // The previous holder might have removed the file after it was opened here: then this locks a file that no
+        // other process will find.
         let is_there = folder.has(name, &file)?;
         Ok(is_there.then(|| Self { file, folder, name: name.to_owned(), lasts }))
     }
@@ -58,11 +58,11 @@ impl FileLock {
 
 impl Drop for FileLock {
     fn drop(&mut self) {
-        // Removed while it is locked, and so by nobody else. A file that stays does no harm.
+        // Removed while it is locked, and so by this holder only. A file that stays does no harm.
         if cfg!(unix) && self.lasts == Lasts::Goes {
             let _ = self.folder.remove_opened(&self.name, &self.file);
         }
-        // Closing the file unlocks it, too; a process that is being started may still have it.
+        // Closing the file also unlocks it; a process that is being started might still have it.
         let _ = self.file.unlock();
     }
 }

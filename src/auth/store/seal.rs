@@ -1,7 +1,7 @@
-//! Sealing: bytes that nobody reads or changes without the key.
+//! Authenticated encryption: without the key, the data can be neither read nor changed.
 //!
-//! AES-256-GCM with a nonce of its own for each seal. What is sealed is bound to a name, so that
-//! one seal can not be put in the place of another. This module knows no files.
+//! AES-256-GCM with a new nonce for each encryption. The ciphertext is bound to a name, so that it cannot be moved to
+//! the place of another. This module does not know files.
 //!
 //! ```text
 //! magic            16   "octowire sealed\n"
@@ -15,7 +15,7 @@
 //! tag              16   over ciphertext, header and name
 //! ```
 //!
-//! A later version keeps the header, so that this one can say that it is later.
+//! A later version keeps the header, so that this one can report it.
 
 use std::fmt;
 
@@ -33,18 +33,18 @@ use crate::auth::personal::read_variable;
 use crate::error::{Error, Result};
 use crate::sanitize;
 
-/// The key that a token store is encrypted with: 256 random bits.
+/// The encryption key of a token store: 256 random bits.
 ///
-/// Keep it apart from what it encrypts. Its `Debug` shows a fingerprint, from which the key can
-/// not be had, and its memory is overwritten when it is dropped.
+/// Keep it apart from the encrypted data. Its `Debug` shows a fingerprint, from which the key cannot be derived, and
+/// its memory is overwritten when it is dropped.
 ///
 /// ```
 /// use octowire::auth::SealingKey;
 ///
 /// # fn example() -> octowire::Result<()> {
-/// // Made once by `openssl rand -base64 32`, and kept where other secrets are.
+/// // Created once with `openssl rand -base64 32`, and kept with other secrets.
 /// let key = SealingKey::from_env("OCTOWIRE_STORE_KEY")?;
-/// // While a key is replaced: reads what the old one sealed, and seals with the new one.
+/// // During a key rotation: decrypts with the old key too, and encrypts with the new one.
 /// let key = key.or_key(SealingKey::from_env("OCTOWIRE_STORE_KEY_OLD")?);
 /// # let _ = key;
 /// # Ok(())
@@ -71,14 +71,14 @@ const HEADER_LEN: usize = MAGIC.len() + 1 + FINGERPRINT_LEN + size_of::<u64>() +
 const NONCE_LEN: usize = 12;
 const TAG_LEN: usize = 16;
 
-/// What to do about a key that is none.
+/// The advice for an invalid key.
 const MAKE_ONE: &str = "generate a key with: openssl rand -base64 32";
 
 impl SealingKey {
-    /// The key in this environment variable, in base64.
+    /// Reads the key from this environment variable, in base64.
     ///
     /// # Errors
-    /// If the variable is not set, or holds no key.
+    /// If the variable is not set, or does not contain a key.
     pub fn from_env(variable: impl AsRef<str>) -> Result<Self> {
         let variable = variable.as_ref();
         let text = read_variable(variable)?.ok_or_else(|| {
@@ -88,11 +88,11 @@ impl SealingKey {
         Self::from_base64(text).map_err(|error| error.named(variable))
     }
 
-    /// A key in base64, of the usual alphabet or the one for URLs, with or without padding. White
-    /// space around it is dropped.
+    /// Parses a key in base64, of the standard or the URL-safe alphabet, with or without padding. White space around it
+    /// is dropped.
     ///
     /// # Errors
-    /// If it is no base64, or not that of 32 bytes.
+    /// If it is not base64, or not of 32 bytes.
     pub fn from_base64(text: impl Into<SecretString>) -> Result<Self> {
         let text = text.into();
         let text = text.expose_secret().trim();
@@ -113,7 +113,7 @@ impl SealingKey {
         Ok(Self::from_bytes(*bytes))
     }
 
-    /// A key of these bytes, which have to be random: a password is no key.
+    /// Creates a key of these bytes, which have to be random: a password is not a key.
     #[must_use]
     pub fn from_bytes(bytes: [u8; KEY_LEN]) -> Self {
         let key = Self { first: Key::new(Zeroizing::new(bytes)), older: Vec::new() };
@@ -122,10 +122,10 @@ impl SealingKey {
         key
     }
 
-    /// A new key. Keep it: without it nobody reads what it sealed.
+    /// Generates a key. Store it: without it, the encrypted data is lost.
     ///
     /// # Errors
-    /// If the operating system gives no randomness.
+    /// If the operating system returns no random bytes.
     pub fn generate() -> Result<Self> {
         let mut bytes = Zeroizing::new([0; KEY_LEN]);
         getrandom::fill(&mut *bytes).map_err(|error| {
@@ -136,8 +136,8 @@ impl SealingKey {
         Ok(Self::from_bytes(*bytes))
     }
 
-    /// Reads what this older key sealed, too. What is written is sealed with the first key, so
-    /// that the older one can go once everything has been written again.
+    /// Adds an older key for decryption. New data is encrypted with the first key, so that the older one can be removed
+    /// once all data has been written again.
     #[must_use]
     pub fn or_key(mut self, older: Self) -> Self {
         self.older.push(older.first);
@@ -145,18 +145,18 @@ impl SealingKey {
         self
     }
 
-    /// The key in base64, as [`from_base64`](Self::from_base64) takes it: the first one only.
+    /// Returns the key in base64, as [`from_base64`](Self::from_base64) accepts it: the first one only.
     #[must_use]
     pub fn to_base64(&self) -> SecretString {
         base64(&alphabet::STANDARD).encode(self.first.bytes.as_slice()).into()
     }
 
-    /// Seals this under the name, with the first key.
+    /// Encrypts this under the name, with the first key.
     pub(super) fn seal(&self, name: &str, plaintext: &[u8]) -> Result<Vec<u8>, Broken> {
         let header =
             self.first.header(NONCE_LEN.saturating_add(plaintext.len()).saturating_add(TAG_LEN));
         let start = HEADER_LEN + NONCE_LEN;
-        // Of its final length, since a vector that grows leaves its bytes behind.
+        // Allocated with its final length, since a growing vector leaves its old bytes in memory.
         let mut sealed = Zeroizing::new(Vec::with_capacity(
             start.saturating_add(plaintext.len()).saturating_add(TAG_LEN),
         ));
@@ -172,7 +172,7 @@ impl SealingKey {
         Ok(std::mem::take(&mut *sealed))
     }
 
-    /// Opens what was sealed under this name, with any of the keys.
+    /// Decrypts data of this name, with any of the keys.
     pub(super) fn open(&self, name: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Broken> {
         let magic = sealed.get(..MAGIC.len()).unwrap_or(sealed);
         if !MAGIC.starts_with(magic) {
@@ -221,12 +221,12 @@ impl fmt::Debug for SealingKey {
 
 impl Key {
     fn new(bytes: Zeroizing<[u8; KEY_LEN]>) -> Self {
-        // Of 256 random bits, nothing is had from their digest.
+        // A digest of 256 random bits discloses nothing.
         let fingerprint = digest(b"octowire sealing key\0", &*bytes);
         Self { bytes, fingerprint }
     }
 
-    /// Made for each use: to expand a key costs less than a microsecond.
+    /// Created for each use: expanding a key costs less than a microsecond.
     fn cipher(&self) -> Result<RandomizedNonceKey, Broken> {
         Ok(RandomizedNonceKey::new(&AES_256_GCM, &*self.bytes)?)
     }
@@ -245,25 +245,25 @@ impl Key {
     }
 }
 
-/// Why something could not be sealed or opened.
+/// Why encryption or decryption failed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Broken {
-    /// It was sealed with a key of this fingerprint, which is not at hand.
+    /// It was encrypted with a key of this fingerprint, which is not available.
     Key([u8; FINGERPRINT_LEN]),
-    /// Its end is missing.
+    /// It is truncated.
     Truncated,
     /// It was changed.
     Tampered,
-    /// It does not begin as what is sealed does.
+    /// It does not begin with the header.
     Foreign,
-    /// It was written by a later version of this library.
+    /// A later version of this library wrote it.
     Version(u8),
-    /// The cryptographic library refuses to work.
+    /// The cryptographic library failed.
     Cipher,
 }
 
 impl Broken {
-    /// The error for what is kept in this place, such as `the token store /var/lib/tokens`.
+    /// Returns the error for data at this place, such as `the token store /var/lib/tokens`.
     pub(super) fn error(self, place: &str, key: &SealingKey) -> Error {
         match self {
             Self::Key(fingerprint) => AuthFailure::StoreKey.error(
@@ -310,8 +310,8 @@ impl From<Unspecified> for Broken {
     }
 }
 
-/// What the tag is made over besides the text. The header has one length, so no header and name
-/// read as another header and name.
+/// Returns the associated data of the tag. The header has a fixed length, so no other header and name give the same
+/// bytes.
 fn bound_to(header: &[u8; HEADER_LEN], name: &str) -> Aad<Vec<u8>> {
     Aad::from([header.as_slice(), name.as_bytes()].concat())
 }
@@ -329,7 +329,7 @@ fn base64(alphabet: &alphabet::Alphabet) -> GeneralPurpose {
     GeneralPurpose::new(alphabet, config)
 }
 
-/// Bytes as people compare them.
+/// Formats bytes for comparison by a person.
 struct Hex<'a>(&'a [u8]);
 
 impl fmt::Display for Hex<'_> {

@@ -1,4 +1,4 @@
-//! Tokens in a store that clients share, each sealed for itself.
+//! Tokens in a store that clients share, each encrypted separately.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -26,25 +26,23 @@ use crate::error::{Error, Result};
 use crate::names::hex;
 use crate::store::{Guard, Ran, Store, WaitAllowance};
 
-/// Tokens in a [`Store`], for a fleet of processes that mints each token once.
+/// Tokens in a [`Store`], for a fleet of processes that requests each token once.
 ///
-/// Each token is sealed by AES-256-GCM and bound to whose it is: without the [`SealingKey`] it can
-/// not be read, and one that was changed, or put in the place of another, is an error. The store
-/// sees a digest for a key, from which the name of an identity can be guessed but no token.
+/// Each token is encrypted with AES-256-GCM and bound to its identity: without the [`SealingKey`] it cannot be read,
+/// and a token that was changed, or moved to the place of another, is an error. The store sees a digest as key, from
+/// which the name of an identity can be guessed but no token.
 ///
-/// A token is kept until it has ended, and one that can be renewed until that has; one without an
-/// end for ten years. A store that throws away what it was given, such as a Redis with
-/// `maxmemory-policy allkeys-lru`, costs a new mint, and for a user's refresh token another
-/// sign-in: give it `noeviction` and persistence, or keep those in an
+/// A token is kept until it expires, and a refreshable one until its refresh token expires; a token without an expiry
+/// for ten years. A store that evicts values, such as a Redis with `maxmemory-policy allkeys-lru`, costs a new token
+/// request, and for a user's refresh token another sign-in: use `noeviction` and persistence, or store those in an
 /// [`EncryptedFile`](super::EncryptedFile).
 ///
-/// A token that can be minted again is not waited for: if the store does not answer within the client's
-/// [`store_timeout`](crate::ClientBuilder::store_timeout), the client mints one without it, and it hands a
-/// new token out before it is stored. A token that is renewed by a refresh token, which must not be lost, waits
-/// for the store.
+/// The client does not wait for a token that can be requested again: if the store does not respond within the client's
+/// [`store_timeout`](crate::ClientBuilder::store_timeout), the client requests one without it, and it returns a new
+/// token to callers before it is stored. A token with a refresh token, which must not be lost, waits for the store.
 ///
-/// A lock is held in the store for 30 seconds at a time, and for longer while its holder lives and
-/// reaches the store, so that a process that dies holds up the others for 30 seconds at most.
+/// A lock is held in the store for 30 seconds at a time, and extended while its holder runs and reaches the store, so
+/// that a process that dies blocks the others for 30 seconds at most.
 ///
 /// ```
 /// use octowire::auth::{App, EncryptedStore, SealingKey};
@@ -68,31 +66,31 @@ pub struct EncryptedStore {
     store: Arc<dyn Store>,
     key: SealingKey,
     lock_wait: Duration,
-    /// The store with the time that each client gives it, so that an outage is known to the next call.
+    /// The store with the timeout of each client, so that the next call knows of an outage.
     guards: Arc<Mutex<HashMap<Duration, Arc<Guard>>>>,
 }
 
-/// The most timeouts that guards are kept for.
+/// The largest number of timeouts with a guard.
 const MAX_GUARDS: usize = 16;
-/// How long a lock lasts that nobody renews.
+/// The TTL of a lock that is not renewed.
 const LOCK_TTL: Duration = Duration::from_secs(30);
-/// How often the holder of a lock renews it.
+/// The interval at which the holder of a lock renews it.
 const RENEWED_EVERY: Duration = Duration::from_secs(10);
-/// The pauses between two attempts at a lock: they double from the first to the longest.
+/// The delays between two attempts to lock: they double from the first to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(320);
-/// How long a token lasts that has no end: ten years.
+/// The TTL of a token without an expiry: ten years.
 const FOR_GOOD: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 impl EncryptedStore {
-    /// Tokens in this store, sealed with this key.
+    /// Creates a token store in this store, encrypted with this key.
     #[must_use]
     pub fn new(store: impl Store, key: SealingKey) -> Self {
         Self { store: Arc::new(store), key, lock_wait: LOCK_WAIT, guards: Arc::default() }
     }
 
-    /// How long a lock is waited for that another client holds. By default 100 seconds. When they
-    /// are over, a token that can be minted without the store is; for any other the call fails.
+    /// Sets how long the store waits for a lock that another client holds. By default 100 seconds. After that, a token
+    /// that can be requested without the store is; for any other the call fails.
     #[must_use]
     pub fn lock_wait(mut self, time: Duration) -> Self {
         self.lock_wait = time;
@@ -112,7 +110,7 @@ impl EncryptedStore {
                      refresh takes that long",
                 ));
             }
-            // Some of it by chance, so that many who wait do not try at once.
+            // Partly random, so that waiting tasks do not retry at once.
             let half = clock::half(pause);
             sleep(half.saturating_add(some_of(half)).min(left)).await;
             pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
@@ -120,7 +118,7 @@ impl EncryptedStore {
         Ok(self.hold(place, holder))
     }
 
-    /// The store for a client that gives it so long.
+    /// Returns the store for a client with this timeout.
     fn guard(&self, patience: Duration) -> Arc<Guard> {
         let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
         if guards.len() >= MAX_GUARDS && !guards.contains_key(&patience) {
@@ -130,7 +128,7 @@ impl EncryptedStore {
         Arc::clone(guard.or_insert_with(|| Guard::shared(Arc::clone(&self.store), patience)))
     }
 
-    /// A lock that was taken.
+    /// A lock that was acquired.
     fn hold(&self, place: String, holder: Bytes) -> StoreLock {
         let (lock, dropped) = oneshot::channel::<()>();
         let (ends, released) = oneshot::channel::<()>();
@@ -142,7 +140,7 @@ impl EncryptedStore {
         StoreLock::released_by(lock, released)
     }
 
-    /// Takes the lock and loads the token by one round trip, unless another client holds the lock.
+    /// Acquires the lock and loads the token in one round trip, unless another client holds the lock.
     async fn take_lock_and_load(
         &self,
         key: &str,
@@ -163,14 +161,14 @@ impl EncryptedStore {
                 Ok((Ok(lock), self.unseal(key, sealed)?))
             }
             Ran::Done(false) => {
-                // Another client mints the token, and it is there after that.
+                // Another client requests the token, which is stored after that.
                 let lock = self.take_lock(key).await;
                 let allowance = WaitAllowance::new(patience);
                 let sealed = guard.get(&token_place, usize::MAX, &allowance).await;
                 Ok((lock, self.unseal(key, sealed.ok_or_else(|| too_late(patience))?)?))
             }
             Ran::Unknown => {
-                // It may have been taken, and nothing would give it back for a while.
+                // The lock might have been acquired, and nothing would release it for a while.
                 drop(self.hold(place, holder));
                 Err(too_late(patience))
             }
@@ -185,7 +183,7 @@ impl EncryptedStore {
         Ok(entries.remove(key))
     }
 
-    /// A name that nobody else has, for this holder of a lock.
+    /// Returns a unique name, for this holder of a lock.
     fn holder(&self) -> Result<Bytes> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).map_err(|error| {
@@ -263,7 +261,7 @@ impl fmt::Debug for EncryptedStore {
     }
 }
 
-/// Renews a lock until its other end is dropped, and gives it back then.
+/// Renews a lock until its other end is dropped, and then releases it.
 async fn hold(
     store: Arc<dyn Store>,
     place: String,
@@ -277,16 +275,16 @@ async fn hold(
                 warn!("token lock lost to another process; the token might be refreshed twice");
                 return;
             }
-            // Tried again: the lock lasts for some of that.
+            // Retried: the lock lasts for some of the attempts.
             Ok(Err(error)) => warn!(%error, "token lock not renewed"),
             Err(_) => warn!("token lock not renewed: the store did not respond"),
         }
     }
-    // If this fails, it ends by itself.
+    // If this fails, the lock expires.
     let _ = timeout(LOCK_TTL, store.release(&place, holder)).await;
 }
 
-/// How long there is any use for a token: while it lasts, or can be renewed.
+/// Returns how long a token is useful: until it expires, or while it can be refreshed.
 fn time_left(token: &AccessToken, now: SystemTime) -> Duration {
     let left = |end: Option<SystemTime>| {
         end.map_or(FOR_GOOD, |end| end.duration_since(now).unwrap_or_default())
@@ -313,17 +311,17 @@ fn place_of(key: &str) -> String {
     format!("token/{}", digest(key))
 }
 
-/// Bound to whose token it is, so that one does not pass for another's.
+/// Bound to the token's identity, so that it is not accepted for another.
 fn sealed_as(key: &str) -> String {
     format!("token of {key}")
 }
 
-/// Since a key may be longer than a store takes.
+/// Hashed, since a key can be longer than a store accepts.
 fn digest(key: &str) -> String {
     hex(&Sha256::digest(key)[..16])
 }
 
-/// A failure of the store is one of signing in, here.
+/// Here, a failure of the store is an authentication error.
 fn failed(error: Error) -> Error {
     AuthFailure::Store
         .error(

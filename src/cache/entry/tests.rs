@@ -46,7 +46,7 @@ fn entry(body: Vec<u8>) -> Entry {
     }
 }
 
-/// An entry with this metadata, as whoever has the key makes it: with a right tag.
+/// An entry with this metadata and a valid tag, as a holder of the key would make it.
 fn forged(meta: &[u8], body: &[u8], integrity: &Integrity) -> Bytes {
     let size = u32::try_from(meta.len()).unwrap().to_le_bytes();
     let content = [&size[..], meta, body].concat();
@@ -61,7 +61,7 @@ fn meta_of(headers: Vec<(String, String)>, received: u64, number: u64) -> Vec<u8
     serde_json::to_vec(&meta).unwrap()
 }
 
-/// The JSON of metadata, of whatever a type allows and somewhat more.
+/// JSON metadata of every value that a type allows, and some that it does not.
 fn any_meta() -> impl Strategy<Value = Vec<u8>> {
     let number = || prop_oneof![Just(0), Just(u64::MAX), Just(NOW), any::<u64>()];
     let text = || prop_oneof!["[a-z-]{0,12}", "\\PC{0,12}", Just("x".repeat(40_000))];
@@ -86,7 +86,7 @@ fn any_meta() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read(
+    fn an_entry_round_trips_through_its_encoding(
         body in prop::collection::vec(any::<u8>(), 0..2_000),
         above in 0_usize..3_000,
     ) {
@@ -97,7 +97,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_cut_or_changed_is_not_there(
+    fn a_truncated_or_changed_entry_is_a_miss(
         body in prop::collection::vec(any::<u8>(), 0..500),
         above in 0_usize..1_000,
         at in any::<prop::sample::Index>(),
@@ -112,15 +112,15 @@ proptest! {
     }
 
     #[test]
-    fn anything_is_read_without_harm(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn any_bytes_decode_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         prop_assert_eq!(decode(&bytes.clone().into()), None);
         let named = [&MAGIC[..], &bytes].concat();
         prop_assert_eq!(decode(&named.into()), None);
     }
 
-    /// Whoever can write to the store can have a right tag on anything.
+    /// Without a key, any writer of the store can compute a valid tag.
     #[test]
-    fn what_is_forged_is_read_without_harm_or_not_at_all(
+    fn a_forged_entry_decodes_safely_or_is_rejected(
         meta in prop_oneof![any_meta(), prop::collection::vec(any::<u8>(), 0..300)],
         body in prop::collection::vec(any::<u8>(), 0..50),
     ) {
@@ -129,14 +129,14 @@ proptest! {
             prop_assert!(entry.times.received <= time(NOW).unwrap() + MAX_CLOCK_SKEW);
             prop_assert!(entry.size() < LARGEST);
             prop_assert_eq!(&entry.body[..], &body[..]);
-            // What is read can be written and read again.
+            // A decoded entry can be encoded and decoded again.
             prop_assert_eq!(decode(&encode(&entry, 100)), Some(entry));
         }
     }
 
-    /// A length and a size of the metadata that have nothing to do with what is there.
+    /// A length and a size of the metadata that do not match the content.
     #[test]
-    fn lengths_are_not_believed(length in any::<u64>(), size in any::<u32>(), form in 0_u8..3) {
+    fn wrong_lengths_are_rejected(length in any::<u64>(), size in any::<u32>(), form in 0_u8..3) {
         let content = [&size.to_le_bytes()[..], b"{}"].concat();
         prop_assert_eq!(decode(&framed(key(1), form, length, &content)), None);
     }
@@ -158,13 +158,13 @@ fn more_headers_than_a_map_holds_are_no_entry() {
 }
 
 #[test]
-fn numbers_and_times_that_can_not_be_are_no_entry() {
+fn an_entry_with_impossible_numbers_or_times_is_rejected() {
     let read = |received, number| {
         decode(&forged(&meta_of(Vec::new(), received, number), b"", &Integrity::default()))
     };
     let skew = MAX_CLOCK_SKEW.as_millis() as u64;
     assert!(read(NOW + skew, MAX_NUMBER).is_some() && read(0, 0).is_some());
-    // What was received in a time to come would be fresh until then.
+    // An entry received in the future would be fresh until then.
     for (received, number) in
         [(NOW + skew + 1, 7), (u64::MAX, 7), (NOW, MAX_NUMBER + 1), (NOW, u64::MAX)]
     {
@@ -202,7 +202,7 @@ fn responses_beyond_the_bounds_are_not_stored() {
 
 /// Quotes are two bytes in JSON, so that headers that are stored can be more than is read again.
 #[test]
-fn what_would_not_be_read_is_not_written() {
+fn an_entry_that_could_not_be_decoded_is_not_written() {
     let mut large = entry(Vec::new());
     large.about.identity = "\"".repeat(MAX_META / 2);
     assert_eq!(large.encode(key(1), &Integrity::default(), 100), None);
@@ -219,7 +219,7 @@ fn an_entry_counts_for_its_key_only() {
 }
 
 #[test]
-fn without_the_key_nothing_can_be_forged() {
+fn no_entry_can_be_forged_without_the_integrity_key() {
     let meta = meta_of(Vec::new(), NOW, 7);
     assert!(decode_with(&forged(&meta, b"x", &keyed()), &keyed()).is_some());
     let other = Integrity::new(Some("another-key-of-hunter2".to_owned().into())).unwrap();
@@ -230,7 +230,7 @@ fn without_the_key_nothing_can_be_forged() {
 }
 
 #[test]
-fn what_is_large_is_small_where_it_is_kept_and_no_larger_than_allowed_when_it_is_read() {
+fn a_large_body_is_compressed_and_decompression_is_bounded() {
     let bytes = encode(&entry(vec![b'a'; 1_000_000]), 1_000);
     assert!(bytes.len() < 10_000);
     assert!(decode(&bytes).is_some());

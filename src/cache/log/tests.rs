@@ -11,7 +11,7 @@ use crate::store::{Memory, Store, WaitAllowance, Writer};
 fn log_with(store: &Memory, key: Option<&str>) -> Log {
     let guard = Arc::new(Guard::new(Arc::new(store.clone()), Duration::from_secs(1)));
     let integrity = Integrity::new(key.map(|key| key.to_owned().into())).unwrap();
-    // What was read is read again each time.
+    // The log is read again each time.
     Log::shared(guard, integrity, "cache:x:".to_owned(), Duration::ZERO, FOR_EVER)
 }
 
@@ -65,7 +65,7 @@ async fn put(store: &Memory, key: &str, value: impl Into<Bytes>) {
     store.put(key, value.into(), FOR_EVER).await.unwrap();
 }
 
-/// What one process stores is good for another until it is marked.
+/// An entry of one process is fresh for another until it is invalidated.
 async fn works(one: &Log, other: &Log) {
     let number = one.number().await.unwrap();
     assert!(number <= MAX_NUMBER);
@@ -83,7 +83,7 @@ async fn works(one: &Log, other: &Log) {
 }
 
 #[tokio::test]
-async fn a_log_whose_number_can_not_be_begins_anew() {
+async fn an_invalidation_log_with_an_invalid_sequence_number_restarts() {
     for number in [
         u64::MAX.to_string(),
         (u64::MAX - 1).to_string(),
@@ -102,7 +102,7 @@ async fn a_log_whose_number_can_not_be_begins_anew() {
         let anew = one.number().await.unwrap();
         assert!((before..MAX_NUMBER).contains(&anew), "{number}");
         works(&one, &other).await;
-        // What was stored meanwhile by that number is confirmed first.
+        // Entries stored meanwhile with that number are revalidated first.
         for number in [MAX_NUMBER, anew + 2 * MOST as u64] {
             assert_eq!(one.verdict(&entry(number)), Verdict::Doubtful);
         }
@@ -110,7 +110,7 @@ async fn a_log_whose_number_can_not_be_begins_anew() {
 }
 
 #[tokio::test]
-async fn a_log_at_its_largest_number_begins_anew_for_all() {
+async fn an_invalidation_log_at_the_maximum_sequence_number_restarts_for_every_client() {
     let store = Memory::new();
     let largest = MAX_NUMBER - MOST as u64 - 1;
     put(&store, "cache:x:marks", largest.to_string()).await;
@@ -127,7 +127,7 @@ async fn a_log_at_its_largest_number_begins_anew_for_all() {
 }
 
 #[tokio::test]
-async fn a_log_that_is_set_back_begins_anew() {
+async fn an_invalidation_log_whose_sequence_number_decreased_restarts() {
     let store = Memory::new();
     let (one, other) = (log(&store), log(&store));
     works(&one, &other).await;
@@ -148,7 +148,7 @@ async fn a_mark_that_is_not_readable_is_of_everything() {
         (mark.clone(), None),
         ([&forged[..], b"{}"].concat(), None),
         ([&tag[..], &large].concat(), None),
-        // Right without a key, and so made by anybody.
+        // Valid without a key, so that any writer could have made it.
         ([&forged[..], &mark].concat(), key),
     ] {
         let store = Memory::new();
@@ -165,7 +165,7 @@ async fn a_mark_that_is_not_readable_is_of_everything() {
 }
 
 #[tokio::test]
-async fn a_large_mark_is_kept_and_told_as_one_of_everything() {
+async fn an_oversized_invalidation_is_stored_as_an_invalidation_of_everything() {
     let store = Memory::new();
     let (one, other, own) = (log(&store), log(&store), Log::own());
     let number = one.number().await.unwrap();
@@ -183,9 +183,9 @@ async fn a_large_mark_is_kept_and_told_as_one_of_everything() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
-    /// Whatever somebody writes, the log goes on.
+    /// The log works again after any foreign write.
     #[test]
-    fn a_log_outlasts_what_others_write(
+    fn an_invalidation_log_survives_arbitrary_foreign_writes(
         hint in prop_oneof![any::<u64>().prop_map(|it| it.to_string()), "\\PC{0,30}"],
         marks in prop::collection::vec((0..4_u64, prop::collection::vec(any::<u8>(), 0..40)), 0..4),
     ) {
@@ -208,7 +208,7 @@ proptest! {
     }
 }
 
-/// What is stored about a path with the number of the last mark is good until it is marked.
+/// An entry with the number of the last invalidation is fresh until it is invalidated.
 #[tokio::test]
 async fn a_client_that_starts_reads_marks_beyond_the_number_of_the_log() {
     for others in [1, 7, 30] {
@@ -242,13 +242,13 @@ async fn a_client_that_only_writes_keeps_the_cache_of_others() {
         }
         assert!(writer.0.marks().own.len() <= MOST);
     }
-    // What it has dropped, it does not know any more.
+    // Dropped invalidations are unknown to it.
     assert_eq!(writer.verdict(&entry(number - MOST as u64)), Verdict::Doubtful);
 }
 
 /// Marks that are not written are bounded as well: one of everything stands for them.
 #[tokio::test]
-async fn too_many_marks_that_are_not_written_are_told_as_one_of_everything() {
+async fn too_many_unwritten_invalidations_become_one_invalidation_of_everything() {
     let store = Memory::new();
     let (writer, reader) = (log(&store), log(&store));
     let number = reader.number().await.unwrap();
@@ -264,7 +264,7 @@ async fn too_many_marks_that_are_not_written_are_told_as_one_of_everything() {
 }
 
 #[tokio::test]
-async fn a_log_that_is_gone_begins_anew_before_anything_is_good() {
+async fn a_lost_invalidation_log_restarts_before_any_entry_is_fresh() {
     for lost in ["gone", "unreadable"] {
         let store = Memory::new();
         let (one, other) = (log(&store), log(&store));
@@ -296,7 +296,7 @@ async fn a_mark_that_the_store_lost_is_not_replaced_by_a_later_one() {
     }
     store.remove(&format!("cache:x:mark:{}", number + 1)).await.unwrap();
     for above in 2..=5 {
-        // Those that are left do not concern what is stored.
+        // The remaining invalidations do not concern the stored entries.
         let name = format!("cache:x:mark:{}", number + above);
         let shared = other.0.shared.as_ref().unwrap();
         put(&store, &name, shared.write(&name, &at("/y")).unwrap()).await;
@@ -309,7 +309,7 @@ async fn a_mark_that_the_store_lost_is_not_replaced_by_a_later_one() {
     assert!(other.0.marks().known.iter().any(|(_, mark)| *mark == at("/z")));
 }
 
-/// A store that takes 20 ms for what is read and written.
+/// A store that takes 20 ms for each read and write.
 #[derive(Debug)]
 struct Late(Memory);
 
@@ -405,7 +405,7 @@ fn equal_marks_of_two_runtimes_are_each_written() {
     });
     first.block_on(sleep(30));
     second.block_on(sleep(40));
-    // An equal one follows before the first is done: what it claimed before says nothing of this one.
+    // An equal invalidation follows before the first is written: its earlier claim does not count for this one.
     log.0.note(at("/x"));
     first.block_on(sleep(100));
     assert!(second.block_on(log.flush()));

@@ -1,25 +1,25 @@
-//! The part of the log that is to be read next.
+//! The part of the log that the client reads next.
 
 use super::{MAX_HINT, MAX_MARK, Shared, TAG};
 
-/// Who reads a part of the log.
+/// Which task reads a part of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Urgency {
-    /// The call that looks, while it has time; else a task.
+    /// The call that looks up an entry, while it has time; otherwise a task.
     #[default]
     Now,
-    /// The call, if it may give a stored response; else a task.
+    /// The call, if it can return a stored response; otherwise a task.
     IfNeeded,
-    /// A task, which begins the log again before: it has no number that can be read.
+    /// A task, which first begins the log again: the log has no readable number.
     Lost,
 }
 
-/// What is to be read of the log: a hint at its end, and marks that follow one another.
+/// The values of the log to read: a hint at its end, and consecutive marks.
 #[derive(Debug, Default)]
 pub(crate) struct Unread {
     /// The number before the first mark.
     pub(super) after: u64,
-    /// It was read before, and is not read again.
+    /// Whether the hint was read before, and is not read again.
     pub(super) is_last: bool,
     pub(crate) urgency: Urgency,
     pub(crate) names: Vec<String>,
@@ -33,13 +33,13 @@ impl Unread {
         Self { after, is_last: false, urgency: Urgency::Now, names }
     }
 
-    /// The keys with the most bytes that their values have.
+    /// Returns the keys, each with the largest size of its value in bytes.
     pub(crate) fn keys(&self) -> impl Iterator<Item = (&str, usize)> {
         let bounds = std::iter::once(MAX_HINT).chain(std::iter::repeat(TAG + MAX_MARK));
         self.names.iter().map(String::as_str).zip(bounds)
     }
 
-    /// The number that a log begins with which may not be there: of one that nothing is known of.
+    /// Returns the number that a log begins with if none might exist: only for a log of which nothing is known.
     pub(crate) fn beginning(&self) -> Option<u64> {
         let start = std::time::SystemTime::UNIX_EPOCH.elapsed().ok()?;
         let start = u64::try_from(start.as_millis()).ok()?;

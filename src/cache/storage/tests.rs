@@ -52,15 +52,15 @@ async fn get(storage: &Storage, key: Key) -> Option<Arc<Entry>> {
     storage.get(key, LARGEST, &WaitAllowance::new(DAY)).await
 }
 
-/// Looks up who was answered a question last.
-async fn anybody(storage: &Storage, question: Key) -> Option<Key> {
+/// Looks up the last key that was stored for a request of any identity.
+async fn last_key_of_any_identity(storage: &Storage, question: Key) -> Option<Key> {
     let allowance = WaitAllowance::new(DAY);
     let search = Search { key: key(99), question: Some(question), needs_log: &|_| true };
     storage.look_up(search, &Log::own(), LARGEST, &allowance).await.anybody
 }
 
 #[tokio::test]
-async fn what_is_not_readable_is_removed_from_the_store() {
+async fn an_unreadable_entry_is_removed_from_the_store() {
     let store = Memory::new();
     let shelf = shelf(&store, None);
     let (name, question) = (shelf.name(key(1)), shelf.question(key(1)));
@@ -72,7 +72,7 @@ async fn what_is_not_readable_is_removed_from_the_store() {
         assert!(get(&storage, key(1)).await.is_none());
         assert_eq!(store.get(&name).await.unwrap(), None, "{value:?}");
         store.put(&question, value, DAY).await.unwrap();
-        assert!(anybody(&storage, key(1)).await.is_none());
+        assert!(last_key_of_any_identity(&storage, key(1)).await.is_none());
         assert_eq!(store.get(&question).await.unwrap(), None);
     }
     store.put(&name, whole, DAY).await.unwrap();
@@ -80,9 +80,9 @@ async fn what_is_not_readable_is_removed_from_the_store() {
     assert!(store.get(&name).await.unwrap().is_some());
 }
 
-/// Clients of one store differ in their limits, clocks and versions: what one of them cannot use, another one can.
+/// Clients of one store differ in limits, clocks and versions: an entry unusable for one can be usable for another.
 #[tokio::test]
-async fn what_other_clients_can_read_is_left_to_them() {
+async fn entries_readable_by_other_clients_are_not_removed() {
     let store = Memory::new();
     let integrity = Integrity::default();
     let mut early = (*entry(3, 500)).clone();
@@ -101,7 +101,7 @@ async fn what_other_clients_can_read_is_left_to_them() {
         let small = Storage::Store(small);
         assert!(small.get(key(1), 1_000, &WaitAllowance::new(DAY)).await.is_none());
         assert_eq!(store.get(&name).await.unwrap(), Some(value.clone()), "read");
-        // Nor is it removed because this client does not store what it has instead.
+        // It is not removed if this client cannot store its new response.
         small.put(key(1), &entry(1, 3_000));
         assert_eq!(store.get(&name).await.unwrap(), Some(value), "not stored");
         small.put(key(1), &entry(1, 30));
@@ -137,14 +137,14 @@ async fn garbage_is_removed_only_as_long_as_it_is_there() {
         memory.put(name, Bytes::from_static(b"garbage"), DAY).await.unwrap();
     }
     assert!(get(&storage, key(1)).await.is_none());
-    assert!(anybody(&storage, key(2)).await.is_none());
+    assert!(last_key_of_any_identity(&storage, key(2)).await.is_none());
     for name in [&name, &question] {
         assert_eq!(memory.get(name).await.unwrap(), Some(whole.clone()), "another process's");
     }
 }
 
 #[tokio::test]
-async fn what_can_not_be_stored_removes_what_was() {
+async fn a_response_that_cannot_be_stored_removes_the_previous_entry() {
     let store = Memory::new();
     let mut shelf = shelf(&store, None);
     (shelf.max_value, shelf.compress_above) = (20_000, usize::MAX);
@@ -162,7 +162,7 @@ async fn what_can_not_be_stored_removes_what_was() {
 }
 
 #[tokio::test]
-async fn processes_with_other_keys_have_nothing_in_common() {
+async fn processes_with_other_integrity_keys_share_no_entries() {
     let store = Memory::new();
     let keys = [None, Some("hunter2-hunter2-hunter2"), Some("another-key-of-hunter2")];
     for stored_by in keys {
@@ -177,20 +177,20 @@ async fn processes_with_other_keys_have_nothing_in_common() {
 }
 
 #[tokio::test]
-async fn what_is_swept_takes_nothing() {
+async fn swept_entries_take_no_memory() {
     let storage = Storage::memory(100_000);
     for number in 0..4 {
         storage.put(key(number), &entry(3, 500));
         storage.set_anybody(key(100 + number), key(number));
     }
     storage.sweep(|_| false);
-    assert_eq!(anybody(&storage, key(101)).await, Some(key(1)));
+    assert_eq!(last_key_of_any_identity(&storage, key(101)).await, Some(key(1)));
     storage.sweep(|_| true);
     assert_eq!(storage.bytes(), 0);
 }
 
 proptest! {
-    /// Entries and questions together are within the bound, and what is told of them is what they take.
+    /// Entries and questions together are within the bound, and the reported size is their real size.
     #[test]
     fn a_cache_in_memory_is_within_its_bound(
         max_bytes in prop_oneof![Just(0_usize), 1_000..200_000_usize],

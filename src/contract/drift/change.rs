@@ -1,60 +1,60 @@
-//! What a change is made of.
+//! A change and its parts.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// One change: what changed, where, whom it concerns and what it does to them.
+/// One change: its kind, its location, the affected operations and webhooks, and its effects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Change {
-    /// What happened.
+    /// The kind of the change.
     pub kind: Kind,
-    /// What it does to programs that already run.
+    /// The effect on programs that already run.
     pub severity: Severity,
-    /// What it asks of this crate's version number.
+    /// The effect on this crate's version number.
     pub bump: Bump,
-    /// Whether it concerns what is sent, what is read or the operation as a whole.
+    /// Whether it concerns requests, responses or the operation as a whole.
     pub direction: Direction,
-    /// Where it stands: in an operation, in a webhook, or in a component that they share.
+    /// Its owner: an operation, a webhook, or a shared component.
     pub place: Place,
-    /// The place in the document, as an RFC 6901 pointer: in the new one, or in the old one if it
-    /// is not in the new one.
+    /// The location in the description, as an RFC 6901 pointer: in the new one, or in the old one if the new
+    /// one does not have it.
     pub pointer: String,
-    /// The same for people: `response 200 application/json › labels[] › color`. Empty if it is the
+    /// The location in readable form: `response 200 application/json › labels[] › color`. Empty for the
     /// operation itself.
     pub path: String,
-    /// What changed, from what to what.
+    /// The change, with the old and the new state.
     pub message: String,
-    /// Why it has this severity and asks for this bump.
+    /// The reason for the severity and the bump.
     pub why: &'static str,
-    /// The day on which GitHub means to remove it, as the new document says: `2026-08-28`.
+    /// The day of removal that the new description announces: `2026-08-28`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub removal_date: Option<String>,
-    /// The ids of the operations that it reaches, sorted.
+    /// The ids of the affected operations, sorted.
     pub operations: Vec<String>,
-    /// The keys of the webhooks that it reaches, sorted.
+    /// The keys of the affected webhooks, sorted.
     pub webhooks: Vec<String>,
 }
 
-/// What a change does to programs that run with this library, built from the old document, while
-/// GitHub answers as the new one says.
+/// The effect of a change on programs that run with this library, built from the old description, while
+/// GitHub responds as the new one says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Severity {
-    /// Nothing: only words changed.
+    /// No effect: only texts changed.
     Documentation,
-    /// Nothing: they go on as before.
+    /// No effect: programs continue as before.
     Compatible,
-    /// Nothing yet, or nothing that fails: somebody should have a look.
+    /// No failure yet, but a developer should look at it.
     Notice,
-    /// Calls fail, answers are not read any longer, or something else happens than before.
+    /// Calls fail, responses no longer decode, or the behavior differs.
     Breaking,
 }
 
-/// The version that this crate needs when it is generated again from the new document, for what
-/// the change does to the Rust interface alone.
+/// The version bump that the change requires when the crate is generated again from the new description, for
+/// the Rust interface alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -65,28 +65,28 @@ pub enum Bump {
     Patch,
     /// A minor version: the interface grows.
     Minor,
-    /// A major version (a minor one before 1.0): code that uses the interface may not compile.
+    /// A major version (a minor one before 1.0): code that uses the interface might not compile.
     Major,
 }
 
-/// What a change concerns.
+/// The part of an operation that a change concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Direction {
-    /// The operation as a whole: that it exists, where it is, who may call it.
+    /// The operation as a whole: its existence, its path, its permitted callers.
     Operation,
-    /// What is sent: parameters and bodies.
+    /// Requests: parameters and bodies.
     Request,
-    /// What GitHub answers when a call succeeds, which is read.
+    /// Responses of successful calls.
     Response,
-    /// What GitHub answers when it does not, which the library reads alike for every operation.
+    /// Error responses, which the library reads alike for every operation.
     Error,
-    /// What GitHub delivers to a webhook, which is read; and the webhook as a whole.
+    /// Webhook deliveries, and the webhook as a whole.
     Webhook,
 }
 
-/// What owns a change.
+/// The owner of a change.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -97,14 +97,13 @@ pub enum Place {
     Webhook(String),
     /// A component, by its name; `parameters/owner` if it is not a schema.
     Component(String),
-    /// What the document says for all operations at once, such as the server.
+    /// A part that applies to all operations at once, such as the server.
     Document,
 }
 
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])+ $kind:ident = $name:literal,)+) => {
-        /// What happened. What each means for programs and for this crate is in the
-        /// [table](super#what-each-kind-means).
+        /// The kind of a change. The [table](super#what-each-kind-means) has the effects of each kind.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[serde(rename_all = "kebab-case")]
         #[non_exhaustive]
@@ -113,10 +112,10 @@ macro_rules! kinds {
         }
 
         impl Kind {
-            /// Every kind there is.
+            /// All kinds.
             pub const ALL: &[Self] = &[$(Self::$kind,)+];
 
-            /// Its name, as it is serialized: `property-removed`.
+            /// Returns the name, as it is serialized: `property-removed`.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
@@ -128,9 +127,9 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// An operation that there was not.
+    /// The operation is new.
     OperationAdded = "operation-added",
-    /// An operation that is gone.
+    /// The operation was removed.
     OperationRemoved = "operation-removed",
     /// Another operation id with the same method and path.
     OperationRenamed = "operation-renamed",
@@ -142,140 +141,140 @@ kinds! {
     TagChanged = "tag-changed",
     /// Another server.
     ServerChanged = "server-changed",
-    /// Other ways of signing in (`security`).
+    /// Other authentication methods (`security`).
     SecurityChanged = "security-changed",
-    /// GitHub Apps may call it now.
+    /// GitHub Apps can call it now.
     AppsAllowed = "apps-allowed",
-    /// GitHub Apps may not call it any longer.
+    /// GitHub Apps can no longer call it.
     AppsRefused = "apps-refused",
-    /// It is on GitHub's cloud only, now or not any longer.
+    /// It became available on GitHub's cloud only, or is no longer restricted to it.
     CloudOnlyChanged = "cloud-only-changed",
-    /// It notifies people, now or not any longer, which the library paces calls by.
+    /// It started or stopped to notify users, which affects the library's pacing of calls.
     TriggersNotificationChanged = "triggers-notification-changed",
-    /// Something else in `x-github`, such as the category.
+    /// Another entry of `x-github`, such as the category.
     AnnotationChanged = "annotation-changed",
     /// Deprecated: an operation, a webhook, a parameter or a property.
     Deprecated = "deprecated",
-    /// Not deprecated any longer.
+    /// No longer deprecated.
     Undeprecated = "undeprecated",
     /// Another day of deprecation or removal.
     RemovalDateChanged = "removal-date-changed",
-    /// A change that a later version of the API makes, which was not announced before.
+    /// A newly announced change of a later API version.
     BreakingChangeAnnounced = "breaking-change-announced",
-    /// An announced change that says something else now.
+    /// An announced change with another content.
     BreakingChangeAltered = "breaking-change-altered",
-    /// An announced change that is not announced any longer.
+    /// An announcement was withdrawn.
     BreakingChangeWithdrawn = "breaking-change-withdrawn",
-    /// A webhook that there was not.
+    /// The webhook is new.
     WebhookAdded = "webhook-added",
-    /// A webhook that is gone.
+    /// The webhook was removed.
     WebhookRemoved = "webhook-removed",
     /// Another key for the same webhook.
     WebhookRenamed = "webhook-renamed",
-    /// Another event (`x-github.subcategory`), which the type and the Cargo feature are named after.
+    /// Another event (`x-github.subcategory`), which determines the names of the type and the Cargo feature.
     WebhookEventChanged = "webhook-event-changed",
-    /// It is delivered to one more sort of hook, such as an organization's.
+    /// One more kind of hook, such as an organization's, receives it.
     WebhookTypeAdded = "webhook-type-added",
-    /// It is not delivered to this sort of hook any longer.
+    /// This kind of hook no longer receives it.
     WebhookTypeRemoved = "webhook-type-removed",
-    /// A parameter that may be left out.
+    /// A new optional parameter.
     ParameterAdded = "parameter-added",
-    /// A parameter that must be given.
+    /// A new required parameter.
     RequiredParameterAdded = "required-parameter-added",
-    /// A parameter that is gone.
+    /// The parameter was removed.
     ParameterRemoved = "parameter-removed",
     /// A path parameter with another name in the same place.
     ParameterRenamed = "parameter-renamed",
-    /// A parameter that could be left out.
+    /// An optional parameter became required.
     ParameterBecameRequired = "parameter-became-required",
-    /// A parameter that may be left out now.
+    /// A required parameter became optional.
     ParameterBecameOptional = "parameter-became-optional",
-    /// A parameter that is written in another way (`style`, `explode`, `x-multi-segment`).
+    /// Another encoding of a parameter (`style`, `explode`, `x-multi-segment`).
     ParameterEncodingChanged = "parameter-encoding-changed",
-    /// A body that may be left out.
+    /// A new optional body.
     RequestBodyAdded = "request-body-added",
-    /// A body that must be sent.
+    /// A new required body.
     RequiredRequestBodyAdded = "required-request-body-added",
-    /// No body is taken any longer.
+    /// The operation no longer takes a body.
     RequestBodyRemoved = "request-body-removed",
-    /// A body that could be left out.
+    /// An optional body became required.
     RequestBodyBecameRequired = "request-body-became-required",
-    /// A body that may be left out now.
+    /// A required body became optional.
     RequestBodyBecameOptional = "request-body-became-optional",
-    /// One more media type.
+    /// A media type was added.
     MediaTypeAdded = "media-type-added",
-    /// One media type less.
+    /// A media type was removed.
     MediaTypeRemoved = "media-type-removed",
-    /// One more way of success (2xx).
+    /// A success status (2xx) was added.
     SuccessStatusAdded = "success-status-added",
-    /// One way of success less.
+    /// A success status was removed.
     SuccessStatusRemoved = "success-status-removed",
-    /// One more status that is no success.
+    /// A status that is not a success was added.
     StatusAdded = "status-added",
-    /// One status less that is no success.
+    /// A status that is not a success was removed.
     StatusRemoved = "status-removed",
-    /// One more header of a response.
+    /// A response header was added.
     HeaderAdded = "header-added",
-    /// One header of a response less.
+    /// A response header was removed.
     HeaderRemoved = "header-removed",
-    /// A property that may be absent.
+    /// A new optional property.
     PropertyAdded = "property-added",
-    /// A property that must be there.
+    /// A new required property.
     RequiredPropertyAdded = "required-property-added",
-    /// A property that could be absent is gone.
+    /// An optional property was removed.
     PropertyRemoved = "property-removed",
-    /// A property that had to be there is gone.
+    /// A required property was removed.
     RequiredPropertyRemoved = "required-property-removed",
-    /// A property that could be absent.
+    /// An optional property became required.
     PropertyBecameRequired = "property-became-required",
-    /// A property that may be absent now.
+    /// A required property became optional.
     PropertyBecameOptional = "property-became-optional",
-    /// `null` is one of the values now.
+    /// `null` became an allowed value.
     BecameNullable = "became-nullable",
-    /// `null` is none of the values any longer.
+    /// `null` is no longer an allowed value.
     BecameNotNullable = "became-not-nullable",
-    /// Another type, which has nothing of the old one.
+    /// Another type that shares no values with the old one.
     TypeChanged = "type-changed",
-    /// A type that has all values of the old one, and others.
+    /// A type with all values of the old one, and others.
     TypeWidened = "type-widened",
-    /// A type that has some of the values of the old one.
+    /// A type with some of the values of the old one.
     TypeNarrowed = "type-narrowed",
     /// Another `format`.
     FormatChanged = "format-changed",
-    /// One more value.
+    /// An enum value was added.
     EnumValueAdded = "enum-value-added",
-    /// One value less.
+    /// An enum value was removed.
     EnumValueRemoved = "enum-value-removed",
-    /// Only certain values, where there was any.
+    /// An enum replaces an unrestricted type.
     EnumIntroduced = "enum-introduced",
-    /// Any value, where there were only certain ones.
+    /// An unrestricted type replaces an enum.
     EnumDropped = "enum-dropped",
     /// Another default.
     DefaultChanged = "default-changed",
-    /// A limit that leaves less.
+    /// A bound became tighter.
     BoundTightened = "bound-tightened",
-    /// A limit that leaves more.
+    /// A bound became looser.
     BoundLoosened = "bound-loosened",
     /// Another `pattern`.
     PatternChanged = "pattern-changed",
-    /// Properties that are not named may not be there any longer.
+    /// Unnamed properties are no longer allowed.
     AdditionalPropertiesForbidden = "additional-properties-forbidden",
-    /// Properties that are not named may be there.
+    /// Unnamed properties became allowed.
     AdditionalPropertiesAllowed = "additional-properties-allowed",
-    /// One more variant of a union.
+    /// A variant was added to a union.
     VariantAdded = "variant-added",
-    /// One variant of a union less.
+    /// A variant was removed from a union.
     VariantRemoved = "variant-removed",
-    /// What tells the variants of a union apart.
+    /// Another discriminator of a union.
     DiscriminatorChanged = "discriminator-changed",
     /// `readOnly` or `writeOnly`.
     AccessChanged = "access-changed",
-    /// Descriptions, titles, examples or links; how many is in the message.
+    /// Descriptions, titles, examples or links; the message has their number.
     DocumentationChanged = "documentation-changed",
 }
 
 impl Severity {
-    /// Its name, as it is serialized: `breaking`.
+    /// Returns the name, as it is serialized: `breaking`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -288,7 +287,7 @@ impl Severity {
 }
 
 impl Bump {
-    /// Its name, as it is serialized: `major`.
+    /// Returns the name, as it is serialized: `major`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -301,7 +300,7 @@ impl Bump {
 }
 
 impl Direction {
-    /// Its name, as it is serialized: `response`.
+    /// Returns the name, as it is serialized: `response`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -315,7 +314,7 @@ impl Direction {
 }
 
 impl Place {
-    /// The id, key or name; empty for the whole document.
+    /// Returns the id, key or name; empty for the whole description.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {

@@ -1,5 +1,5 @@
-//! The comparison as a whole: every operation and webhook, then every pair of components that they
-//! refer to, once for each direction.
+//! The complete comparison: every operation and webhook, then every pair of referenced components, once for
+//! each direction.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -11,34 +11,34 @@ use super::found::{At, Found, Owner};
 use super::schema::{Held, component_place};
 use super::shape::Parts;
 
-/// The comparison of two documents.
+/// The comparison of two descriptions.
 pub(super) struct Differ<'a> {
     pub(super) old: Document<'a>,
     pub(super) new: Document<'a>,
     pub(super) found: Found,
-    /// Pairs of components that are compared already, or will be.
+    /// Pairs of components that were compared, or are queued.
     pairs: BTreeMap<(Direction, Part, String, String), Owner>,
     open: VecDeque<Open<'a>>,
-    /// Components of which `null` became a value or does not any longer, by how users hold them.
+    /// Components that became or ceased to be nullable, by the way in which their users hold them.
     nullabilities: BTreeMap<(Direction, String, Use), Owner>,
-    /// What the documents say for all operations at once.
+    /// The parts that apply to all operations at once.
     pub(super) shared: BTreeMap<Kind, Owner>,
-    /// References to the components that are nullable in only one of the documents: of them, even
-    /// what reads the same may differ.
+    /// References to the components that are nullable in only one of the descriptions: equal texts can have
+    /// different meanings there.
     changeable: BTreeSet<String>,
-    /// What was compared within the owner at hand, by both pointers.
+    /// The parts that were compared within the current owner, by both pointers.
     seen: BTreeSet<(Direction, String, String)>,
     pub(super) depth: usize,
 }
 
-/// The most pairs of components that are compared. Of two of GitHub's documents there are some 3,000;
-/// circles of components of which no two have the same length make pairs of all with all.
+/// Maximum number of compared pairs of components. Two of GitHub's descriptions have about 3,000; cycles of
+/// components with different lengths produce all pairs.
 const MAX_PAIRS: usize = 200_000;
 
-/// Whether a user of a component has an `Option`, a list and a setter of its own.
+/// Whether a user of a component has an `Option`, a list and its own setter.
 type Use = (bool, bool, bool);
 
-/// What a component is.
+/// The definition of a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
     Schema,
@@ -48,7 +48,7 @@ pub(super) enum Part {
     Header,
 }
 
-/// A pair of components that is still to be compared.
+/// A pair of components that is queued for comparison.
 struct Open<'a> {
     part: Part,
     at: At,
@@ -73,10 +73,10 @@ impl<'a> Differ<'a> {
         }
     }
 
-    /// Compares all there is.
+    /// Compares everything.
     ///
     /// # Errors
-    /// If that is too much: what.
+    /// If the comparison exceeds its bound.
     pub(super) fn run(mut self) -> Result<Vec<Change>, String> {
         self.operations();
         self.webhooks();
@@ -105,12 +105,12 @@ impl<'a> Differ<'a> {
         self.depth = 0;
     }
 
-    /// Whether these two were not compared within this owner before.
+    /// Returns whether these two were not compared within this owner before.
     pub(super) fn first_time(&mut self, direction: Direction, old: &str, new: &str) -> bool {
         self.seen.insert((direction, old.to_owned(), new.to_owned()))
     }
 
-    /// Two components that are referred to: they are compared once, by themselves.
+    /// Queues two referenced components, which are compared once, separately.
     pub(super) fn component(
         &mut self,
         part: Part,
@@ -133,8 +133,8 @@ impl<'a> Differ<'a> {
         self.open.push_back(Open { part, at, old: old.1.clone(), new: new.1.clone() });
     }
 
-    /// Who owns the change of a component's being nullable, for those who use it like this, and
-    /// whether that was asked for the first time.
+    /// Returns the owner of the nullability change of a component for users of this kind, and whether this is
+    /// its first use.
     pub(super) fn nullability(&mut self, component: &str, user: Use, from: &At) -> (Owner, bool) {
         let key = (from.direction, component.to_owned(), user);
         let known = self.nullabilities.get(&key).copied();
@@ -144,8 +144,7 @@ impl<'a> Differ<'a> {
         (owner, known.is_none())
     }
 
-    /// Two things of which each may be a component: they are compared by themselves if both are,
-    /// and here if not.
+    /// Compares two parts that can be components: separately if both are, otherwise in place.
     pub(super) fn either(
         &mut self,
         part: Part,
@@ -162,12 +161,12 @@ impl<'a> Differ<'a> {
         }
     }
 
-    /// Whether two schemas are the same, and mean the same.
+    /// Returns whether two schemas have the same text and the same meaning.
     pub(super) fn is_unchanged(&self, old: &Value, new: &Value) -> bool {
         old == new && (self.changeable.is_empty() || !mentions(new, &self.changeable))
     }
 
-    /// What is the same in both: only the components that it refers to may differ.
+    /// Handles parts that are the same in both: only their referenced components can differ.
     pub(super) fn unchanged(&mut self, schema: &'a Value, at: &At) {
         let Some(map) = schema.as_object() else { return };
         if let Some(reference) = map.get("$ref").and_then(Value::as_str) {
@@ -194,7 +193,7 @@ impl<'a> Differ<'a> {
         }
     }
 
-    /// Counts the texts that differ.
+    /// Counts the different texts.
     pub(super) fn texts(&mut self, old: &Node<'a>, new: &Node<'a>, at: &At) {
         for key in TEXTS {
             let (a, b) = (old.get(key), new.get(key));

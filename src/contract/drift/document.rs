@@ -1,4 +1,4 @@
-//! Finding one's way in a document.
+//! Navigation in an OpenAPI description.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,11 +11,11 @@ use super::report::Edition;
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 pub(super) const WEBHOOKS: &str = "x-webhooks";
 pub(super) const SCHEMAS: &str = "#/components/schemas/";
-/// A chain of references longer than this is a circle.
+/// Maximum length of a chain of references; a longer one is a cycle.
 const MAX_CHAIN: usize = 32;
-/// What nests deeper than this is not looked into; GitHub's documents have a fourth of it.
+/// Maximum depth of comparison; GitHub's descriptions have a fourth of it.
 pub(super) const MAX_DEPTH: usize = 64;
-/// What says nothing about what is sent or read.
+/// Keywords that have no effect on requests or responses.
 pub(super) const TEXTS: [&str; 7] =
     ["description", "summary", "title", "example", "examples", "externalDocs", "x-octokit"];
 
@@ -35,10 +35,10 @@ pub(super) struct Entry<'a> {
     pub(super) operation: Node<'a>,
 }
 
-/// One of the two documents.
+/// One of the two descriptions.
 pub(super) struct Document<'a> {
     pub(super) root: &'a Value,
-    /// `nullable-x`, where it is `x` but for being nullable.
+    /// Components `nullable-x` that equal `x` except for their nullability.
     nullable: BTreeMap<String, String>,
 }
 
@@ -82,7 +82,7 @@ impl<'a> Node<'a> {
 }
 
 impl<'a> Document<'a> {
-    /// The document, or what is wrong with it.
+    /// Reads the description. Fails with the defect.
     pub(super) fn new(root: &'a Value) -> Result<Self, String> {
         if is_too_deep(root) {
             return Err(format!("it nests more than {MAX_NESTING} levels deep"));
@@ -120,8 +120,8 @@ impl<'a> Document<'a> {
         Node { value: self.root, pointer: String::new() }
     }
 
-    /// Every operation, by its id. One without an id, or with that of another one, is known by
-    /// its method and path.
+    /// Every operation, by its id. An operation without an id, or with the id of another one, is identified
+    /// by its method and path.
     pub(super) fn operations(&self) -> BTreeMap<String, Entry<'a>> {
         let mut operations = BTreeMap::new();
         for (path, item) in self.node().entries("paths") {
@@ -149,8 +149,8 @@ impl<'a> Document<'a> {
         entries.filter_map(webhook).collect()
     }
 
-    /// Follows references, one after the other, to what they stand for; the last of them comes
-    /// along. Where one leads nowhere, that is what is returned.
+    /// Follows references to their target, and returns it with the last reference. If a reference leads
+    /// nowhere, returns the reference.
     pub(super) fn resolve(&self, node: &Node<'a>) -> (Option<&'a str>, Node<'a>) {
         let (mut at, mut last) = (node.clone(), None);
         for _ in 0..MAX_CHAIN {
@@ -161,14 +161,14 @@ impl<'a> Document<'a> {
         (last, at)
     }
 
-    /// What a reference stands for.
+    /// Resolves a reference.
     pub(super) fn target(&self, reference: &str) -> Option<Node<'a>> {
         let pointer = reference.strip_prefix('#')?;
         let value = self.root.pointer(pointer)?;
         Some(Node { value, pointer: pointer.to_owned() })
     }
 
-    /// What a reference to a schema stands for, by the name that it is compared under.
+    /// Resolves a reference to a schema, by the name under which it is compared.
     pub(super) fn named(&self, reference: &str) -> Option<(String, Node<'a>)> {
         if let Some((base, target)) = self.base(reference) {
             return Some((base.to_owned(), target));
@@ -176,14 +176,15 @@ impl<'a> Document<'a> {
         Some((reference.to_owned(), self.target(reference)?))
     }
 
-    /// The reference to `x` for one to `nullable-x`, if that is all the difference.
+    /// Returns the reference to `x` for a reference to `nullable-x`, if that is the only difference.
     pub(super) fn base(&self, reference: &str) -> Option<(&str, Node<'a>)> {
         let base = self.nullable.get(reference)?;
         Some((base, self.target(base)?))
     }
 }
 
-/// The components `nullable-x` that are `x` but for being nullable, which `x` may be as well.
+/// The components `nullable-x` that equal `x` except for their nullability; `x` itself can be nullable as
+/// well.
 fn nullable_components(root: &Value) -> BTreeMap<String, String> {
     let Some(schemas) = root["components"]["schemas"].as_object() else { return BTreeMap::new() };
     let pairs = schemas.iter().filter_map(|(name, schema)| {
@@ -206,12 +207,12 @@ fn same_part(key: &str, a: Option<&Value>, b: Option<&Value>) -> bool {
     a.zip(b).is_some_and(|(a, b)| alike(a, b, key == "properties", MAX_DEPTH))
 }
 
-/// Whether two schemas are the same but for texts.
+/// Returns whether two schemas are the same except for texts.
 pub(super) fn same(a: &Value, b: &Value) -> bool {
     alike(a, b, false, MAX_DEPTH)
 }
 
-/// `names` says that the keys are names rather than keywords.
+/// `names`: the keys are names instead of keywords.
 fn alike(a: &Value, b: &Value, names: bool, depth: usize) -> bool {
     let Some(depth) = depth.checked_sub(1) else { return false };
     match (a, b) {

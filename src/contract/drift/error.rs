@@ -1,4 +1,4 @@
-//! What cannot be compared or sliced.
+//! Errors of comparing and slicing.
 
 use std::error::Error;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::fmt;
 pub struct NotADocument {
     /// Which of the two.
     pub which: Which,
-    /// What is wrong with it.
+    /// The defect.
     pub wrong: String,
 }
 
@@ -34,11 +34,11 @@ impl fmt::Display for NotADocument {
 
 impl Error for NotADocument {}
 
-/// The document has neither an operation nor a webhook of this name.
+/// The description has neither an operation nor a webhook with this name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnknownId {
-    /// The name that was asked for.
+    /// The requested name.
     pub id: String,
 }
 

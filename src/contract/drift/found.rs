@@ -1,4 +1,4 @@
-//! What was found so far, where, and whom it reaches.
+//! The changes found so far, their locations, and the affected operations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,24 +8,24 @@ use super::policy::{self, Facts};
 /// An operation, a webhook or a pair of components, by its number.
 pub(super) type Owner = usize;
 
-/// Where the comparison stands.
+/// The current position of the comparison.
 #[derive(Clone, Debug)]
 pub(super) struct At {
     pub(super) owner: Owner,
     pub(super) direction: Direction,
-    /// For people.
+    /// The readable form.
     pub(super) path: String,
-    /// It is the body of a request itself, whose properties the call has setters for.
+    /// It is the request body itself, for whose properties the call has setters.
     pub(super) is_body: bool,
 }
 
-/// The changes, and who refers to whom.
+/// The changes, and the references between owners.
 #[derive(Default)]
 pub(super) struct Found {
     places: Vec<Place>,
     refers_to: Vec<BTreeSet<Owner>>,
     changes: Vec<(Owner, Change)>,
-    /// Per owner and direction: how many texts differ, and where the first one is.
+    /// Per owner and direction: the number of different texts, and the location of the first one.
     texts: BTreeMap<(Owner, Direction), (usize, String)>,
 }
 
@@ -56,7 +56,7 @@ impl Found {
         self.places.len().saturating_sub(1)
     }
 
-    /// What `to` changes reaches whoever `from` reaches.
+    /// Records that changes of `to` affect all that `from` affects.
     pub(super) fn refers(&mut self, from: Owner, to: Owner) {
         if let Some(known) = self.refers_to.get_mut(from) {
             known.insert(to);
@@ -89,7 +89,7 @@ impl Found {
         self.changes.push((at.owner, change));
     }
 
-    /// The same, with the day of removal that the new document names.
+    /// Records a change with the day of removal that the new description names.
     pub(super) fn dated(
         &mut self,
         at: &At,
@@ -104,14 +104,14 @@ impl Found {
         }
     }
 
-    /// A text differs. Texts are counted, and make one change for each owner and direction.
+    /// Counts a different text. Texts are one change for each owner and direction.
     pub(super) fn text(&mut self, at: &At, pointer: &str) {
         let first = || (0, pointer.to_owned());
         let (count, _) = self.texts.entry((at.owner, at.direction)).or_insert_with(first);
         *count = count.saturating_add(1);
     }
 
-    /// All changes, with those whom they reach.
+    /// Returns all changes, with the affected operations and webhooks.
     pub(super) fn into_changes(mut self) -> Vec<Change> {
         for ((owner, direction), (count, pointer)) in std::mem::take(&mut self.texts) {
             let at = At::new(owner, direction);
@@ -137,7 +137,7 @@ impl Found {
         changes.collect()
     }
 
-    /// For every owner that changed, the operations and webhooks that reach it.
+    /// For every changed owner, the operations and webhooks that refer to it.
     fn reach(&self) -> BTreeMap<Owner, BTreeSet<Owner>> {
         let mut reach: BTreeMap<Owner, BTreeSet<Owner>> =
             self.changes.iter().map(|(owner, _)| (*owner, BTreeSet::new())).collect();

@@ -1,4 +1,4 @@
-//! What differs between the parameters, bodies and responses of two operations.
+//! Differences between the parameters, bodies and responses of two operations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,10 +11,10 @@ use super::found::{At, Owner};
 use super::policy::Facts;
 use super::schema::Held;
 
-/// How a parameter is written.
+/// The encoding of a parameter.
 const ENCODING: [&str; 4] = ["style", "explode", "allowReserved", "x-multi-segment"];
 
-/// Parameters by where they are and their name, as they are written and resolved.
+/// Parameters by location and name, in their written and resolved forms.
 type Parameters<'a> = BTreeMap<(&'a str, &'a str), (Node<'a>, Node<'a>)>;
 
 impl<'a> Differ<'a> {
@@ -148,7 +148,7 @@ impl<'a> Differ<'a> {
         let statuses: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
         let is_2xx = |status: &str| status.starts_with('2') || status == "default";
         let has_success = |of: &BTreeMap<&str, Node<'a>>| of.keys().any(|status| is_2xx(status));
-        // Where neither has another success, being sent elsewhere is one.
+        // If neither has another success status, a redirect counts as one.
         let only_elsewhere = !has_success(&before) && !has_success(&after);
         for status in statuses {
             let is_one_sided = before.contains_key(status) != after.contains_key(status);
@@ -272,7 +272,7 @@ impl<'a> Differ<'a> {
     }
 }
 
-/// The operation's parameters with the path item's, which it may override.
+/// The operation's parameters with the path item's, which it can override.
 fn parameters<'a>(document: &Document<'a>, entry: &Entry<'a>) -> Parameters<'a> {
     let mut parameters = Parameters::new();
     for from in [&entry.item, &entry.operation] {
@@ -286,7 +286,7 @@ fn parameters<'a>(document: &Document<'a>, entry: &Entry<'a>) -> Parameters<'a> 
     parameters
 }
 
-/// The path parameters that have another name in the same place of the path.
+/// The path parameters with another name at the same position of the path.
 fn renamed<'a>(
     old: &Parameters<'a>,
     old_path: &'a str,
@@ -311,7 +311,7 @@ fn renamed<'a>(
     before.into_iter().zip(after).filter(is_renamed).collect()
 }
 
-/// The names in a path's template, in their order.
+/// The names in a path template, in order.
 pub(super) fn names(path: &str) -> Vec<&str> {
     path.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0)).collect()
 }
@@ -325,13 +325,13 @@ fn label(parameter: &Node<'_>) -> String {
     format!("{} {}", text("in"), text("name"))
 }
 
-/// The schema of a parameter or a header, of which some have a media type.
+/// The schema of a parameter or a header; some have a media type.
 fn schema<'a>(node: &Node<'a>) -> Option<Node<'a>> {
     let of_media = || node.entries("content").into_values().next()?.get("schema");
     node.get("schema").or_else(of_media)
 }
 
-/// Whether no other success has the same body.
+/// Returns whether no other success has the same body.
 fn is_alone<'a>(
     document: &Document<'a>,
     response: &Node<'a>,
@@ -354,7 +354,7 @@ fn is_alone<'a>(
         .any(|(_, other)| schemas(content(other_document, other)) == schemas(own))
 }
 
-/// Whether no success has a body, so that programs do not look at one.
+/// Returns whether no success has a body, so that programs do not read one.
 fn reads_nothing<'a>(document: &Document<'a>, responses: &BTreeMap<&'a str, Node<'a>>) -> bool {
     let mut successes = responses.iter().filter(|(status, _)| status.starts_with('2')).peekable();
     successes.peek().is_some()

@@ -1,4 +1,4 @@
-//! What differs between the keywords of two schemas of the same type.
+//! Differences between the keywords of two schemas of the same type.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use super::policy::Facts;
 use super::shape::{Shape, Type};
 use super::words;
 
-/// Limits, and whether a higher one leaves more.
+/// Bounds, and whether a higher one is looser.
 const LIMITS: [(&str, bool); 9] = [
     ("maxItems", true),
     ("maxLength", true),
@@ -22,7 +22,7 @@ const LIMITS: [(&str, bool); 9] = [
     ("minimum", false),
     ("multipleOf", false),
 ];
-/// Limits that are there or not.
+/// Bounds that are present or absent.
 const SWITCHES: [&str; 3] = ["exclusiveMaximum", "exclusiveMinimum", "uniqueItems"];
 
 impl<'a> Differ<'a> {
@@ -47,7 +47,7 @@ impl<'a> Differ<'a> {
                     None if of(&b).is_some() => format!("`{key}` was added"),
                     None => format!("`{key}` was removed"),
                 };
-                // What is only sent does not come.
+                // A property that is only sent does not appear in responses.
                 let facts =
                     Facts { hidden: key == "writeOnly" && of(&b).is_some(), ..Facts::default() };
                 self.found.change(at, kind, facts, &pointer(b, a), message);
@@ -95,7 +95,7 @@ impl<'a> Differ<'a> {
             |shape: &Shape<'a>| shape.of() == Type::Plain("string") && shape.values().is_none();
         let time = |of: Option<&'a str>| of.filter(|of| matches!(*of, "date-time" | "date"));
         let retyped = is_text(old) && is_text(new) && time(before) != time(after);
-        // Without a format, and with one that has more bits, no less is taken.
+        // Without a format, and with one that has more bits, all old values remain valid.
         let harmless = matches!(
             (before, after),
             (_, None) | (Some("int32"), Some("int64")) | (Some("float"), Some("double"))
@@ -167,7 +167,7 @@ impl<'a> Differ<'a> {
     }
 }
 
-/// Whether a limit says anything of values of the type; GitHub's stand beside others as well.
+/// Returns whether a bound applies to values of the type; GitHub writes some beside other types.
 fn applies(key: &str, of: Type<'_>) -> bool {
     match of {
         Type::Any | Type::Union => true,
@@ -182,7 +182,7 @@ fn pointer(new: Option<Node<'_>>, old: Option<Node<'_>>) -> String {
     new.or(old).map(|node| node.pointer).unwrap_or_default()
 }
 
-/// What a list of announcements has, by version and name.
+/// The content of a list of announcements, by version and name.
 pub(super) fn announcements<'a>(node: &Node<'a>) -> Vec<((&'a str, &'a str), Node<'a>)> {
     let announced = node.elements("x-github-breaking-changes").into_iter();
     let named = announced.map(|node| {
@@ -192,7 +192,7 @@ pub(super) fn announcements<'a>(node: &Node<'a>) -> Vec<((&'a str, &'a str), Nod
     named.filter(|(_, node)| node.value.is_object()).collect()
 }
 
-/// The announced patches under one name, wherever they stand in the list.
+/// The announced patches under one name, anywhere in the list.
 pub(super) fn patches<'a>(
     list: &[((&'a str, &'a str), Node<'a>)],
     key: (&str, &str),

@@ -1,4 +1,4 @@
-//! A report in Markdown, which fits into the description of a pull request.
+//! A report in Markdown that fits into the description of a pull request.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,11 +7,11 @@ use std::fmt::Write as _;
 use super::change::{Change, Place, Severity};
 use super::report::{Counts, Report};
 
-/// Places of a change that are named in one line; of the rest, there is the number.
+/// Maximum number of locations of a change in one line; the rest is counted.
 const MAX_PLACES: usize = 8;
-/// Operations and webhooks that are named beside them.
+/// Maximum number of operations and webhooks beside them.
 const MAX_REACHED: usize = 3;
-/// Kept free for what says that something was left out.
+/// Reserved for the note about omitted changes.
 const RESERVE: usize = 400;
 
 /// One heading with its changes.
@@ -28,7 +28,7 @@ pub(super) fn write(report: &Report) -> String {
         report.changes.iter().filter(|change| change.severity == severity).collect()
     };
     let mut notices = of(Severity::Notice);
-    // What has a day comes first, and the nearest day at that.
+    // Changes with a removal date come first, the nearest date at the top.
     notices.sort_by_key(|change| (change.removal_date.is_none(), change.removal_date.clone()));
     let sections = [
         Section { heading: "Breaking", changes: of(Severity::Breaking), folded: false },
@@ -44,7 +44,7 @@ pub(super) fn write(report: &Report) -> String {
     out
 }
 
-/// What the documents are, and how many changes there are.
+/// The two descriptions, and the number of changes.
 fn summary(report: &Report) -> String {
     let Counts { breaking, notice, compatible, documentation } = report.counts;
     let (old, new) = (&report.old, &report.new);
@@ -75,7 +75,7 @@ fn summary(report: &Report) -> String {
 }
 
 impl Section<'_> {
-    /// The section in at most so many characters.
+    /// The section, within a maximum number of characters.
     fn write(&self, room: usize) -> String {
         if self.changes.is_empty() {
             return String::new();
@@ -120,17 +120,17 @@ impl Section<'_> {
     }
 }
 
-/// Changes that mean the same.
+/// Changes with the same effect.
 struct Group<'a> {
     changes: Vec<&'a Change>,
 }
 
-/// Changes that are told in one line: the same in several places.
+/// Changes that share one line: the same in several locations.
 struct Line<'a> {
     changes: Vec<&'a Change>,
 }
 
-/// What means the same together, the greatest bump first.
+/// Groups changes with the same effect, the greatest bump first.
 fn groups<'a>(changes: &[&'a Change]) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
     for change in changes {
@@ -169,7 +169,7 @@ impl<'a> Group<'a> {
 }
 
 impl Line<'_> {
-    /// As an element of a list.
+    /// As an item of a list.
     fn write(&self) -> String {
         let Change { path, message, .. } = self.changes[0];
         let places = self.changes.iter().map(|change| match &change.place {
@@ -204,7 +204,7 @@ impl Line<'_> {
     }
 }
 
-/// The first few of them, and the number of the rest.
+/// The first ones, and the number of the rest.
 fn some(words: Vec<String>, most: usize) -> String {
     let more = words.len().saturating_sub(most);
     let named: Vec<String> = words.into_iter().take(most).collect();
@@ -214,7 +214,7 @@ fn some(words: Vec<String>, most: usize) -> String {
     }
 }
 
-/// Text of the document as code, whatever it contains. It stays on its line.
+/// Text of the description as code, for any content, on one line.
 fn code(text: &str) -> String {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
@@ -225,7 +225,7 @@ fn code(text: &str) -> String {
     }
 }
 
-/// Text of the document that is no Markdown, no HTML and mentions nobody.
+/// Text of the description, escaped so that it contains no Markdown, no HTML and no mentions.
 fn escape(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
@@ -244,7 +244,7 @@ fn escape(text: &str) -> String {
 /// The same for a message, which has names and values within backticks.
 fn escape_outside_code(message: &str) -> String {
     let parts: Vec<&str> = message.split('`').collect();
-    // An odd number of backticks: one of them is of the document.
+    // With an odd number of backticks, one of them belongs to the description.
     if parts.len().is_multiple_of(2) {
         return escape(&message.replace('`', "'"));
     }

@@ -1,11 +1,11 @@
-//! How deep a document nests.
+//! Nesting depth of a description.
 
 use serde_json::Value;
 
-/// The deepest nesting of a document or of a value that is checked: what serde_json reads.
+/// Maximum nesting of a description or of a checked value: the limit of serde_json.
 pub(crate) const MAX_NESTING: usize = 127;
 
-/// Whether objects and lists nest more deeply than [`MAX_NESTING`]. It does not recurse itself.
+/// Returns whether objects and lists nest more deeply than [`MAX_NESTING`], without recursion.
 pub(crate) fn is_too_deep(value: &Value) -> bool {
     let mut open = vec![(value, 1_usize)];
     while let Some((value, depth)) = open.pop() {

@@ -1,4 +1,4 @@
-//! What is said of a thing beside what it is: that it is deprecated, and what is announced.
+//! Annotations: deprecation and announced changes.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use super::found::At;
 use super::keywords::{announcements, patches};
 use super::policy::Facts;
 
-/// What a document says of the end of a thing.
+/// The deprecation of a part.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Farewell<'a> {
     deprecated: bool,
@@ -29,7 +29,7 @@ impl<'a> Differ<'a> {
         self.announced(&old, &new, at);
     }
 
-    /// Whether it is deprecated, since when, and for how long it will still be there.
+    /// Whether it is deprecated, since when, and until when it remains available.
     pub(super) fn deprecation(&mut self, old: &Node<'a>, new: &Node<'a>, at: &At) {
         let (before, after) = (Farewell::of(old), Farewell::of(new));
         if before == after {
@@ -56,7 +56,7 @@ impl<'a> Differ<'a> {
         self.found.dated(at, kind, &new.pointer, message, after.removal);
     }
 
-    /// What later versions of the API are announced to change.
+    /// The changes that later API versions announce.
     pub(super) fn announced(&mut self, old: &Node<'a>, new: &Node<'a>, at: &At) {
         let (before, after) = (announcements(old), announcements(new));
         let keys: BTreeSet<_> = before.iter().chain(&after).map(|(key, _)| *key).collect();

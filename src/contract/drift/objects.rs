@@ -1,4 +1,4 @@
-//! What differs between the properties of two objects, or between those of an object and a map.
+//! Differences between the properties of two objects, or between those of an object and a map.
 
 use std::collections::BTreeSet;
 
@@ -34,7 +34,7 @@ impl<'a> Differ<'a> {
             match both {
                 (Some(a), Some(b)) => {
                     let required = (own.0 || shared.0, own.1 || shared.1);
-                    // What the component changes by itself, it says itself.
+                    // The component's own changes are reported with the component.
                     let required = if own.0 == own.1 { (required.0, required.0) } else { required };
                     self.property(a, b, required, at.is_body, &within);
                 }
@@ -107,7 +107,7 @@ impl<'a> Differ<'a> {
         self.found.change(at, kind, facts, &old.pointer, message);
     }
 
-    /// A name that must be there, although no property has it.
+    /// A required name that no property has.
     fn only_required(&mut self, name: &str, required: (bool, bool), pointer: &str, at: &At) {
         let (kind, message) = match required {
             (false, true) => (
@@ -145,8 +145,8 @@ impl<'a> Differ<'a> {
         self.found.change(at, kind, Facts::default(), &pointer, message.to_owned());
     }
 
-    /// A map and an object with names, on whichever side: whether all that the object has may be a
-    /// value of the map. If so, what differs between them is compared.
+    /// Compares a map and an object with named properties, on either side. Returns whether all properties of
+    /// the object can be values of the map; if so, compares them with it.
     pub(super) fn fits_map(&mut self, old: &Shape<'a>, new: &Shape<'a>, at: &At) -> bool {
         let was_map = old.of() == Type::Map;
         let (map, object) = if was_map { (old, new) } else { (new, old) };
@@ -166,7 +166,7 @@ impl<'a> Differ<'a> {
             false => (&self.new, &self.old),
         };
         let of = shape(documents.0, &values);
-        // A free-form map has anything.
+        // A free-form map accepts any value.
         if of == Type::Any {
             return true;
         }

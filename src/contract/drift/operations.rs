@@ -1,4 +1,4 @@
-//! What differs between the operations and the webhooks of two documents.
+//! Differences between the operations and the webhooks of two descriptions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use super::found::At;
 use super::interface::names;
 use super::policy::Facts;
 
-/// What `x-github` says that changes of the API are not measured by.
+/// The entries of `x-github` that have their own kinds of change.
 const ANNOTATIONS: [&str; 4] = ["category", "subcategory", "previews", "requestBodyParameterName"];
 
 type Entries<'a> = BTreeMap<String, Entry<'a>>;
@@ -122,8 +122,7 @@ impl<'a> Differ<'a> {
         self.responses(old, new, at.owner);
     }
 
-    /// A change of the operation, or of what the document says for all of them, in this place:
-    /// that is one change.
+    /// A change of the operation, or of the part that applies to all of them, at this location: one change.
     fn own_or_shared(
         &mut self,
         at: &At,
@@ -170,7 +169,7 @@ impl<'a> Differ<'a> {
         self.request_body(old, new, at);
     }
 
-    /// What is said of an operation or a webhook.
+    /// The annotations of an operation or a webhook.
     fn said(&mut self, old: &Node<'a>, new: &Node<'a>, at: &At) {
         self.texts(old, new, at);
         self.deprecation(old, new, at);
@@ -222,8 +221,8 @@ impl<'a> Differ<'a> {
     }
 }
 
-/// New names, with the former name of each: what only the new one has, and is known by the same
-/// mark as what only the old one has.
+/// The new names, with the former name of each: names only in the new description that share a mark with
+/// names only in the old one.
 fn renamed<'a>(
     old: &Entries<'a>,
     new: &Entries<'a>,
@@ -243,7 +242,7 @@ fn renamed<'a>(
     renamed.collect()
 }
 
-/// A path without the names of its parameters, which no request has.
+/// A path without the names of its parameters, which do not occur in requests.
 fn without_names(path: &str) -> String {
     let mut parts = path.split('{');
     let first = parts.next().unwrap_or_default().to_owned();
@@ -253,14 +252,14 @@ fn without_names(path: &str) -> String {
     })
 }
 
-/// The event of a webhook, as the build reads it: with hyphens at times, which no event has.
+/// The event of a webhook, as the build reads it: hyphens in some names are replaced, since no event has one.
 fn event(webhook: &Node<'_>) -> Option<String> {
     let github = webhook.get("x-github")?;
     github.str("subcategory").filter(|name| !name.is_empty()).map(|name| name.replace('-', "_"))
 }
 
-/// Whether a parameter that both paths have is in another place of the new one: programs write its
-/// value where another one is expected.
+/// Returns whether a parameter of both paths is at another position in the new one, so that old programs
+/// write its value in the place of another.
 fn trades_places(old: &str, new: &str) -> bool {
     let (old, new) = (names(old), names(new));
     let place = |name| new.iter().position(|other| *other == name);
@@ -278,7 +277,7 @@ fn tag<'a>(operation: &Node<'a>) -> Option<&'a str> {
 /// The server of an operation.
 struct Server<'a> {
     url: Option<&'a str>,
-    /// It is the document's, and neither the operation's own nor the path's.
+    /// The server is the description's, and neither the operation's own nor the path's.
     shared: bool,
 }
 

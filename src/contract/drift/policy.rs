@@ -1,8 +1,8 @@
-//! What each change means: the only place where that is decided.
+//! Rates each change: the only place of these decisions.
 //!
-//! What is *sent* is exact, so whatever GitHub takes away or asks for in addition breaks programs.
-//! What is *read* is read tolerantly: what is unknown is ignored or kept as it is, and a list that
-//! is absent or `null` is empty. The table is in the documentation of [`super`].
+//! *Sending* is exact, so whatever GitHub removes or newly requires breaks programs. *Reading* is tolerant:
+//! unknown parts are ignored or kept, and a list that is absent or `null` is empty. The table is in the
+//! documentation of [`super`].
 
 #[path = "policy/read.rs"]
 mod read;
@@ -16,36 +16,36 @@ use super::change::{Bump, Direction, Kind, Severity};
 use read::read;
 use sent::sent;
 
-/// What is known of the place of a change beside its kind.
+/// The facts about the location of a change, beside its kind.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Facts {
-    /// It could be absent or `null` already, or still can be: Rust has an `Option` on both sides.
+    /// It could be absent or `null` before, or still can be: Rust has an `Option` on both sides.
     pub(super) optional: bool,
-    /// It is a list or a map, which is empty where it is absent or `null`.
+    /// It is a list or a map, which is empty if it is absent or `null`.
     pub(super) list: bool,
-    /// It is a property of the body itself, which the call has a setter for.
+    /// It is a property of the body itself, for which the call has a setter.
     pub(super) setter: bool,
-    /// The Rust type is another one.
+    /// The Rust type differs.
     pub(super) retyped: bool,
     /// Values of the new format are not read as the old one.
     pub(super) unreadable: bool,
-    /// What there was before still fits: into the new format, into what is asked for in addition,
-    /// or since nothing was read.
+    /// All old values remain valid: in the new format, with the new requirement, or because nothing was read
+    /// before.
     pub(super) harmless: bool,
-    /// A union beside properties: Rust has all of them in one struct, whatever belongs together.
+    /// A union beside properties: Rust has all of them in one struct.
     pub(super) beside: bool,
-    /// A name in `required` that no property has, so that Rust has no field of it.
+    /// A name in `required` that no property has, so that Rust has no field for it.
     pub(super) nameless: bool,
-    /// No success is left.
+    /// No success status is left.
     pub(super) last: bool,
-    /// It does not come any longer, although the document still has it.
+    /// It no longer occurs, although the description still has it.
     pub(super) hidden: bool,
 }
 
-/// What a change does to programs, which version it asks for, and why.
+/// The effect of a change on programs, the required version bump, and the reason.
 pub(super) type Verdict = (Severity, Bump, &'static str);
 
-/// What the change means.
+/// Rates the change.
 pub(super) fn judge(kind: Kind, direction: Direction, facts: Facts) -> Verdict {
     let unknown = (Severity::Notice, Bump::Patch, UNKNOWN);
     match direction {
@@ -64,7 +64,7 @@ const ANNOUNCED: &str = "the version of the API that programs request is unchang
 const PLAIN: &str = "only strings become enums in Rust; other values are plain numbers or booleans";
 const UNKNOWN: &str = "the effect of this change is unknown and needs review";
 
-/// Of an operation or a webhook as a whole.
+/// Changes of an operation or a webhook as a whole.
 fn whole(kind: Kind) -> Option<Verdict> {
     use Bump::{Major, Minor, None, Patch};
     use Severity::{Breaking, Compatible, Documentation, Notice};
@@ -126,7 +126,7 @@ fn whole(kind: Kind) -> Option<Verdict> {
     })
 }
 
-/// What means the same wherever it happens.
+/// Changes with the same effect everywhere.
 fn common(kind: Kind) -> Option<Verdict> {
     use Bump::{None, Patch};
     use Severity::{Compatible, Documentation, Notice};
@@ -143,8 +143,8 @@ fn common(kind: Kind) -> Option<Verdict> {
     })
 }
 
-/// Of what GitHub answers instead of a success, which the library reads in the same way for every
-/// operation: no type is generated from it.
+/// Changes of error responses, which the library reads in the same way for every operation: no type is
+/// generated from them.
 fn refused(kind: Kind) -> Verdict {
     use Severity::{Compatible, Notice};
     match kind {

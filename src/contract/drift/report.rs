@@ -1,4 +1,4 @@
-//! All that differs between two documents.
+//! The complete result of a comparison.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,35 +9,35 @@ use serde_json::Value;
 use super::change::{Bump, Change, Severity};
 use super::markdown;
 
-/// What differs between two documents.
+/// The differences between two descriptions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Report {
-    /// The old document.
+    /// The old description.
     pub old: Edition,
-    /// The new document.
+    /// The new description.
     pub new: Edition,
-    /// How many changes there are of each severity.
+    /// The number of changes of each severity.
     pub counts: Counts,
-    /// What changed: the gravest first, then by place.
+    /// The changes: the most severe first, then by location.
     pub changes: Vec<Change>,
 }
 
-/// Which document it is.
+/// A version of the description.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Edition {
     /// `info.version`.
     pub version: Option<String>,
-    /// Which of GitHub's documents, as `info.x-github-plan` says: `api.github.com`.
+    /// The variant of GitHub's description, by `info.x-github-plan`: `api.github.com`.
     pub plan: Option<String>,
-    /// How many operations it has.
+    /// The number of operations.
     pub operations: usize,
-    /// How many webhooks it has.
+    /// The number of webhooks.
     pub webhooks: usize,
 }
 
-/// How many changes there are of each severity.
+/// The number of changes of each severity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Counts {
@@ -72,28 +72,28 @@ impl Report {
         Self { old, new, counts, changes }
     }
 
-    /// The gravest severity of all changes; `None` if there are no changes.
+    /// Returns the highest severity of all changes; `None` if there are no changes.
     #[must_use]
     pub fn severity(&self) -> Option<Severity> {
         self.changes.iter().map(|change| change.severity).max()
     }
 
-    /// The version that this crate needs when it is generated again.
+    /// Returns the version bump that the crate needs when it is generated again.
     #[must_use]
     pub fn bump(&self) -> Bump {
         self.changes.iter().map(|change| change.bump).max().unwrap_or(Bump::None)
     }
 
-    /// Whether there are no changes at all, not even of the documentation.
+    /// Returns whether there are no changes at all, not even of the documentation.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
     }
 
-    /// What reaches these operations, by their ids, or these webhooks, by their keys. Of a change
-    /// that reaches others as well, only these are named.
+    /// Returns the part of the report that affects these operations, by their ids, or these webhooks, by
+    /// their keys. Changes that affect others as well only name these.
     ///
-    /// An operation or webhook that was renamed is known by its new name.
+    /// A renamed operation or webhook is identified by its new name.
     #[must_use]
     pub fn only(&self, ids: &[&str]) -> Self {
         let ids: BTreeSet<&str> = ids.iter().copied().collect();
@@ -111,22 +111,21 @@ impl Report {
         Self::new(self.old.clone(), self.new.clone(), changes.collect())
     }
 
-    /// The report in Markdown, for the description of a pull request: a summary, then what breaks,
-    /// then what there is to notice, then, folded, what is compatible. Changes of the
-    /// documentation are only counted.
+    /// Returns the report in Markdown, for the description of a pull request: a summary, then breaking
+    /// changes, then notices, then, folded, compatible changes. Documentation changes are only counted.
     ///
-    /// It has at most [`Report::MARKDOWN_LIMIT`] characters. What does not fit is left out, the
-    /// least grave first, and how much that is stands in its place.
+    /// It has at most [`Report::MARKDOWN_LIMIT`] characters. If the changes do not fit, the least severe are
+    /// omitted, and a note states their number.
     #[must_use]
     pub fn to_markdown(&self) -> String {
         markdown::write(self)
     }
 
-    /// The most characters that [`to_markdown`](Self::to_markdown) gives: GitHub takes 65,536 for a
-    /// pull request, and something may be added.
+    /// Maximum number of characters that [`to_markdown`](Self::to_markdown) returns. GitHub accepts 65,536
+    /// for a pull request; the rest is reserved for additions.
     pub const MARKDOWN_LIMIT: usize = 60_000;
 
-    /// The whole report as JSON, with the gravest severity as `severity` and with `bump`.
+    /// Returns the complete report as JSON, with the highest severity as `severity` and with `bump`.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let mut json = serde_json::to_value(self).unwrap_or_default();
@@ -137,7 +136,7 @@ impl Report {
 }
 
 impl Counts {
-    /// All of them.
+    /// The total.
     #[must_use]
     pub const fn total(self) -> usize {
         let grave = self.breaking.saturating_add(self.notice);
@@ -161,7 +160,7 @@ impl fmt::Display for Edition {
     }
 }
 
-/// One line for each change that is not of the documentation.
+/// One line for each change except documentation.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Counts { breaking, notice, compatible, documentation } = self.counts;

@@ -1,4 +1,4 @@
-//! What differs between two schemas.
+//! Differences between two schemas.
 
 use std::collections::BTreeSet;
 
@@ -10,20 +10,19 @@ use super::policy::Facts;
 use super::shape::{Parts, Shape, Type};
 use super::words;
 
-/// How the value of a schema is held.
+/// The way in which a user holds the value of a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Held {
-    /// By itself: a body, a parameter, an element.
+    /// Directly: a body, a parameter, an element.
     Always,
-    /// In a property or parameter; whether it was required, and whether the call sets it itself.
+    /// In a property or parameter; whether it was required, and whether the call has a setter for it.
     Property { required: bool, setter: bool },
-    /// It is the component, whose users say whether it is nullable.
+    /// As the component itself; its users determine the effect of its nullability.
     Elsewhere,
 }
 
 impl<'a> Differ<'a> {
-    /// Compares two schemas, down to the components that they refer to, which are compared by
-    /// themselves.
+    /// Compares two schemas, down to the components that they refer to, which are compared separately.
     pub(super) fn schema(&mut self, old: &Node<'a>, new: &Node<'a>, at: &At, held: Held) {
         if self.depth >= MAX_DEPTH || !self.first_time(at.direction, &old.pointer, &new.pointer) {
             return;
@@ -39,7 +38,7 @@ impl<'a> Differ<'a> {
         self.depth = self.depth.saturating_sub(1);
     }
 
-    /// Whether `null` is one of the values.
+    /// Returns whether `null` is an allowed value.
     fn nullable(
         &mut self,
         old: (&Node<'a>, &Parts<'a>),
@@ -62,7 +61,7 @@ impl<'a> Differ<'a> {
             true => (Kind::BecameNullable, "it can now be `null`"),
             false => (Kind::BecameNotNullable, "it is no longer `null`"),
         };
-        // A component that changes is one change, whoever has it.
+        // A changed component is one change, independent of its users.
         if let (Some((a, old_target)), Some((b, new_target))) =
             (old.1.reference(), new.1.reference())
             && a == b
@@ -80,7 +79,7 @@ impl<'a> Differ<'a> {
         self.found.change(at, kind, facts, &new.0.pointer, message.to_owned());
     }
 
-    /// `pointers` are where the two schemas stand.
+    /// `pointers` are the locations of the two schemas.
     pub(super) fn parts(
         &mut self,
         mut old: Parts<'a>,
@@ -175,7 +174,7 @@ impl<'a> Differ<'a> {
         match (variants.0.is_empty(), variants.1.is_empty()) {
             (true, true) => {}
             (false, false) => self.variants(variants.0, variants.1, at),
-            // Beside properties, a union only says which of them belong together.
+            // Beside properties, a union only states which of them belong together.
             (true, false) => {
                 let required: BTreeSet<&str> =
                     old.required.union(&common.0.required).copied().collect();
@@ -195,7 +194,7 @@ impl<'a> Differ<'a> {
         self.within(old, new, "items", &at.each("[]"));
     }
 
-    /// What a list or a map is of; anything, where it does not say.
+    /// The schema of the elements of a list or a map; any value if there is none.
     pub(super) fn within(&mut self, old: &Shape<'a>, new: &Shape<'a>, key: &str, at: &At) {
         let of = |shape: &Shape<'a>| shape.keyword(key).filter(|of| *of.value != true);
         match (of(old), of(new)) {
@@ -221,7 +220,7 @@ impl<'a> Differ<'a> {
     }
 }
 
-/// Whether a variant only asks for properties that are there anyway.
+/// Returns whether a variant only requires properties that exist anyway.
 fn asks_for(variant: &Node<'_>, required: &BTreeSet<&str>) -> bool {
     let only = variant.value.as_object().is_some_and(|map| {
         map.contains_key("required")
@@ -230,7 +229,7 @@ fn asks_for(variant: &Node<'_>, required: &BTreeSet<&str>) -> bool {
     only && variant.strings("required").is_subset(required)
 }
 
-/// What a component is called in a report.
+/// The name of a component in a report.
 pub(super) fn component_place(reference: &str) -> Place {
     let name = reference.strip_prefix(SCHEMAS);
     let name = name.or_else(|| reference.strip_prefix("#/components/"));

@@ -1,5 +1,5 @@
-//! What a schema says, however it says it: `allOf` taken together, unions of one variant unwrapped,
-//! `null` apart.
+//! The meaning of a schema, independent of its notation: `allOf` merged, unions of one variant unwrapped,
+//! `null` separated.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,48 +7,48 @@ use serde_json::Value;
 
 use super::document::{Document, Node, TEXTS};
 
-/// How deep `allOf` and unions of one variant may nest; deeper is a circle.
+/// Maximum nesting of `allOf` and unions of one variant; deeper is a cycle.
 const MAX_DEPTH: usize = 16;
-/// How many components one `allOf` may bring together.
+/// Maximum number of components that one `allOf` can merge.
 const MAX_COMPONENTS: usize = 256;
 
-/// What a schema is made of.
+/// The parts of a schema.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Parts<'a> {
-    /// The components that it refers to, by reference. Several are all meant at once.
+    /// The components that it refers to, by reference. Several apply at once.
     pub(super) references: BTreeMap<String, Node<'a>>,
-    /// What it says itself.
+    /// Its own keywords.
     pub(super) inline: Vec<Node<'a>>,
     pub(super) nullable: bool,
 }
 
-/// The parts taken together, with components looked into.
+/// The merged parts, with components resolved.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shape<'a> {
     nodes: Vec<Node<'a>>,
-    /// The values of a union of nothing but strings, which is one string.
+    /// The values of a union that contains only strings, which is one string.
     strings: Option<Strings<'a>>,
     pub(super) properties: BTreeMap<&'a str, Node<'a>>,
     pub(super) required: BTreeSet<&'a str>,
 }
 
-/// The values that the variants of a union list; any value, if one of them does not.
+/// The values that the variants of a union list; any value, if one of them does not list any.
 #[derive(Clone, Debug)]
 struct Strings<'a> {
     list: Node<'a>,
     values: Option<Vec<&'a Value>>,
 }
 
-/// What values are like.
+/// The type of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Type<'a> {
-    /// Anything.
+    /// Any value.
     Any,
-    /// Whatever one of the variants says.
+    /// One of the variants.
     Union,
-    /// An object with properties that have names.
+    /// An object with named properties.
     Object,
-    /// An object without.
+    /// An object without named properties.
     Map,
     List,
     Plain(&'a str),
@@ -61,7 +61,7 @@ impl<'a> Parts<'a> {
         parts
     }
 
-    /// Adds what the schema says, and whether it says itself that it is nullable.
+    /// Adds a schema, and whether it is nullable itself.
     fn collect(&mut self, document: &Document<'a>, node: &Node<'a>, depth: usize) {
         let Some(depth) = depth.checked_sub(1) else { return };
         if let Some(reference) = node.str("$ref") {
@@ -89,8 +89,8 @@ impl<'a> Parts<'a> {
             }
             (1, []) if !own => members.iter().for_each(|of| self.collect(document, of, depth)),
             (_, variants) => {
-                // Only what is `null` to all of them would be `null` to the whole; GitHub says it
-                // beside them.
+                // `null` is valid for the whole only if it is valid for all parts; GitHub writes the
+                // nullability beside them.
                 let nullable = self.nullable;
                 members.iter().for_each(|of| self.collect(document, of, depth));
                 self.nullable = nullable;
@@ -107,14 +107,14 @@ impl<'a> Parts<'a> {
         parts
     }
 
-    /// The one component that it is, if it is nothing else.
+    /// The component, if the schema is only a reference to it.
     pub(super) fn reference(&self) -> Option<(&String, &Node<'a>)> {
         let mut references = self.references.iter();
         let first = references.next()?;
         (self.inline.is_empty() && references.next().is_none()).then_some(first)
     }
 
-    /// Whether `null` is one of the values, by itself or by the component that it is.
+    /// Returns whether `null` is an allowed value, directly or through the component.
     pub(super) fn is_nullable(&self, document: &Document<'a>) -> bool {
         let (mut nullable, mut next) = (self.nullable, self.reference().map(|(_, at)| at.clone()));
         for _ in 0..MAX_DEPTH {
@@ -126,17 +126,17 @@ impl<'a> Parts<'a> {
         nullable
     }
 
-    /// Whether Rust has an `Option` of it, for `null`; what is anything has no `null` of its own.
+    /// Returns whether Rust has an `Option` of it, for `null`; a value of any type has no separate `null`.
     pub(super) fn is_option(&self, document: &Document<'a>) -> bool {
         let is_anything = |shape: &Shape<'a>| shape.of() == Type::Any;
         let shape = self.shape(document);
-        // A union is anything if one of its variants is.
+        // A union accepts any value if one of its variants does.
         let variant = |node: &Node<'a>| is_anything(&Parts::of(document, node).shape(document));
         let has_anything = shape.of() == Type::Union && shape.variants().iter().any(variant);
         self.is_nullable(document) && !is_anything(&shape) && !has_anything
     }
 
-    /// All of it as one, with the components looked into.
+    /// All parts merged, with the components resolved.
     pub(super) fn shape(&self, document: &Document<'a>) -> Shape<'a> {
         let (mut shape, mut seen) = (Shape::default(), BTreeSet::new());
         shape.take(document, self, &mut seen);
@@ -163,7 +163,7 @@ impl<'a> Shape<'a> {
         }
     }
 
-    /// A union of nothing but strings, which unions within it are not.
+    /// A union of only strings; nested unions do not count.
     fn union_of_strings(&self, document: &Document<'a>) -> Option<Strings<'a>> {
         let mut values = Some(Vec::new());
         for variant in self.variants() {
@@ -181,7 +181,7 @@ impl<'a> Shape<'a> {
         Some(Strings { list, values })
     }
 
-    /// A keyword, where the first part has it.
+    /// A keyword, from the first part that has it.
     pub(super) fn keyword(&self, key: &str) -> Option<Node<'a>> {
         self.nodes.iter().find_map(|node| node.get(key))
     }
@@ -190,7 +190,7 @@ impl<'a> Shape<'a> {
         self.nodes.iter().any(|node| node.is_true(key))
     }
 
-    /// The values that it lists, without `null`.
+    /// The listed values, without `null`.
     pub(super) fn values(&self) -> Option<(Node<'a>, Vec<&'a Value>)> {
         if let Some(strings) = &self.strings {
             return Some((strings.list.clone(), strings.values.clone()?));
@@ -208,7 +208,7 @@ impl<'a> Shape<'a> {
         self.nodes.iter().flat_map(variants).collect()
     }
 
-    /// Whether there is nothing: no part at all.
+    /// Returns whether there is no part at all.
     pub(super) fn is_empty(&self) -> bool {
         self.nodes.is_empty()
     }
@@ -237,7 +237,7 @@ impl<'a> Shape<'a> {
         }
     }
 
-    /// GitHub leaves the type out beside some lists of values.
+    /// GitHub omits the type beside some lists of values.
     fn type_of_values(&self) -> Type<'a> {
         match self.values().and_then(|(_, values)| values.first().copied()) {
             Some(Value::String(_)) => Type::Plain("string"),
@@ -249,7 +249,7 @@ impl<'a> Shape<'a> {
     }
 }
 
-/// `type`, of which a list may have `null` beside it.
+/// `type`, which can be a list with `null` in it.
 fn type_name<'a>(node: &Node<'a>) -> Option<&'a str> {
     let of = node.value.as_object()?.get("type")?;
     let first = || of.as_array()?.iter().filter_map(Value::as_str).find(|of| *of != "null");
@@ -264,7 +264,7 @@ fn says_null(node: &Node<'_>) -> bool {
         || ["oneOf", "anyOf"].iter().any(|key| node.elements(key).iter().any(is_null))
 }
 
-/// Whether `null` is its only value.
+/// Returns whether `null` is its only value.
 fn is_null(node: &Node<'_>) -> bool {
     let nulls = |list: &Value| {
         list.as_array().is_some_and(|list| !list.is_empty() && list.iter().all(Value::is_null))
@@ -280,7 +280,7 @@ fn variants<'a>(node: &Node<'a>) -> Vec<Node<'a>> {
     variants
 }
 
-/// Whether a schema says something beside its `allOf` and its unions.
+/// Returns whether a schema has keywords beside its `allOf` and its unions.
 fn says_something(node: &Node<'_>) -> bool {
     let quiet = |key: &String| {
         matches!(key.as_str(), "allOf" | "oneOf" | "anyOf" | "nullable" | "discriminator")

@@ -1,4 +1,4 @@
-//! The part of a document that some operations need, to be committed and compared later.
+//! The part of a description that some operations need, to be committed and compared later.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 use super::document::{Document, Node, SCHEMAS, TEXTS, WEBHOOKS};
 use super::error::UnknownId;
 
-/// What is kept of `info` and of the document itself.
+/// The kept entries of `info` and of the description itself.
 const INFO: [&str; 3] = ["title", "version", "x-github-plan"];
 const ROOT: [&str; 3] = ["openapi", "servers", "security"];
-/// What is kept of `x-github`: what [`compare`](super::compare) looks at, but for the
+/// The kept entries of `x-github`: those that [`compare`](super::compare) reads, except for the
 /// documentation's categories. A webhook's [`EVENT`] is kept as well.
 const GITHUB: [&str; 6] = [
     "deprecationDate",
@@ -20,19 +20,19 @@ const GITHUB: [&str; 6] = [
     "supported-webhook-types",
     "triggersNotification",
 ];
-/// What names the event of a webhook; of an operation, it only sorts the documentation.
+/// The name of a webhook's event; for an operation, it only sorts the documentation.
 const EVENT: &str = "subcategory";
 
-/// A small OpenAPI document of just these operations, by their ids, and these webhooks, by their
-/// keys, with the components that they reach: what a program depends on.
+/// Returns a small OpenAPI document with only these operations, by their ids, and these webhooks, by their
+/// keys, and the components that they reach: the part that a program depends on.
 ///
-/// Texts are left out: descriptions, titles, examples, links. Keys are sorted, so that the slice
-/// is the same whenever the document says the same, and can be committed. Between two slices
-/// [`compare`](super::compare) finds what it finds between the two documents with
-/// [`Report::only`](super::Report::only), but for the documentation.
+/// Texts are omitted: descriptions, titles, examples, links. Keys are sorted, so that equal descriptions give
+/// the same slice, which can be committed. Between two slices, [`compare`](super::compare) finds the same
+/// changes as between the two descriptions with [`Report::only`](super::Report::only), except for the
+/// documentation.
 ///
 /// # Errors
-/// If the document has neither an operation nor a webhook of such a name, or is no document.
+/// If the description has neither an operation nor a webhook with such a name, or is not an OpenAPI document.
 pub fn slice(document: &Value, ids: &[&str]) -> Result<Value, UnknownId> {
     let unknown = |id: &str| UnknownId { id: id.to_owned() };
     let first = ids.first().copied().unwrap_or_default();
@@ -72,15 +72,15 @@ pub fn slice(document: &Value, ids: &[&str]) -> Result<Value, UnknownId> {
     Ok(Value::Object(sorted(slice)))
 }
 
-/// What the keys of an object are.
+/// The role of an object's keys.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Keys {
     Keywords,
     /// Of a webhook itself.
     Webhook,
-    /// Of properties, parameters or components: any name may be one of theirs.
+    /// Names of properties, parameters or components: any name is possible.
     Names,
-    /// Whatever it is, it is a value, and stays as it is.
+    /// A value, which stays as it is.
     Data,
 }
 
@@ -119,7 +119,7 @@ fn github(value: &Value, has_event: bool) -> Value {
     Value::Object(sorted(kept.map(|(key, value)| (key.clone(), value.clone()))))
 }
 
-/// The components that the slice refers to, and those that they refer to.
+/// The components that the slice refers to, directly and indirectly.
 fn components(document: &Document<'_>, slice: &Map<String, Value>) -> Value {
     let mut open = BTreeSet::new();
     slice.values().for_each(|value| references(value, &mut open));
@@ -133,7 +133,7 @@ fn components(document: &Document<'_>, slice: &Map<String, Value>) -> Value {
             references(&value, &mut more);
             components.entry(kind).or_default().insert(name, value);
         }
-        // Whether `nullable-x` is `x` but for being nullable shows only beside `x`.
+        // Whether `nullable-x` equals `x` except for its nullability is visible only beside `x`.
         let base = reference.strip_prefix(SCHEMAS).and_then(|name| name.strip_prefix("nullable-"));
         more.extend(base.map(|base| format!("{SCHEMAS}{base}")));
         open.extend(more.into_iter().filter(|reference| seen.insert(reference.clone())));
@@ -172,7 +172,7 @@ fn items(items: BTreeMap<&str, BTreeMap<&str, Value>>) -> Value {
     Value::Object(sorted(items.into_iter().map(item)))
 }
 
-/// A map in the order of its keys, whichever order maps keep.
+/// A map sorted by its keys, independent of the order that maps keep.
 fn sorted(entries: impl IntoIterator<Item = (String, Value)>) -> Map<String, Value> {
     let entries: BTreeMap<String, Value> = entries.into_iter().collect();
     entries.into_iter().collect()

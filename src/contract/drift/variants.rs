@@ -1,4 +1,4 @@
-//! What differs between the variants of two unions, in whatever order they stand.
+//! Differences between the variants of two unions, independent of their order.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use super::schema::Held;
 use super::shape::{Parts, Shape, Type};
 use super::words;
 
-/// A variant, with what is known of it.
+/// A variant, with its properties for pairing.
 struct Variant<'a> {
     index: usize,
     node: Node<'a>,
@@ -20,7 +20,7 @@ struct Variant<'a> {
 }
 
 impl<'a> Differ<'a> {
-    /// Pairs the variants and compares the pairs; what has no pair was added or removed.
+    /// Pairs the variants and compares the pairs; a variant without a pair was added or removed.
     pub(super) fn variants(&mut self, old: Vec<Node<'a>>, new: Vec<Node<'a>>, at: &At) {
         let mut old: Vec<_> =
             (0..).zip(old).map(|(index, node)| Variant::of(&self.old, index, node)).collect();
@@ -32,7 +32,7 @@ impl<'a> Differ<'a> {
         let mut pairs = take_pairs(&mut old, &mut new, |a, b| {
             (a.reference.is_some() && equal(a, b)) || same(a.node.value, b.node.value)
         });
-        // The most alike first, then as they stand.
+        // The most similar first, then in order.
         let mut likely: Vec<(usize, usize, usize)> = Vec::new();
         for a in &old {
             for b in &new {
@@ -72,8 +72,8 @@ impl<'a> Differ<'a> {
         }
     }
 
-    /// If one of the two is a union and the other is not: whether it has the other as a variant,
-    /// which is compared with it then. `pointers` are where they stand.
+    /// If one of the two is a union and the other is not, returns whether the union has the other as a
+    /// variant, and compares the two then. `pointers` are their locations.
     pub(super) fn one_side_is_union(
         &mut self,
         old: &Parts<'a>,
@@ -113,7 +113,7 @@ impl<'a> Differ<'a> {
             }
             _ => return false,
         };
-        // Anything is more than any union.
+        // An unrestricted value is wider than any union.
         let kind = match (shapes.0.of(), shapes.1.of()) {
             (Type::Any, _) => Kind::TypeNarrowed,
             (_, Type::Any) => Kind::TypeWidened,
@@ -136,7 +136,7 @@ impl<'a> Variant<'a> {
         Self { index, node, reference, shape: parts.shape(document) }
     }
 
-    /// Its component, or its place among the others.
+    /// Its component, or its index among the others.
     fn label(&self) -> String {
         match &self.reference {
             Some(name) => format!("({})", name.strip_prefix(SCHEMAS).unwrap_or(name)),
@@ -145,14 +145,14 @@ impl<'a> Variant<'a> {
     }
 }
 
-/// The type of all variants, if Rust makes one type of them: a list of nothing but lists, a plain
-/// type of nothing but that. Neither keeps what it does not know.
+/// The type of all variants, if Rust makes one type of them: a list if all are lists, or a plain type.
+/// Neither keeps unknown values.
 fn one_type<'a>(mut types: impl Iterator<Item = Type<'a>>) -> Option<Type<'a>> {
     let first = types.next().filter(|of| matches!(of, Type::List | Type::Plain(_)))?;
     types.all(|of| of == first).then_some(first)
 }
 
-/// Takes out the pairs that belong together.
+/// Removes the matching pairs.
 fn take_pairs<'a>(
     old: &mut Vec<Variant<'a>>,
     new: &mut Vec<Variant<'a>>,
@@ -170,10 +170,10 @@ fn take_pairs<'a>(
     pairs
 }
 
-/// From this on, variants are taken for one another: half of the names of their properties.
+/// Minimum similarity of paired variants: half of the names of their properties.
 const ALIKE: usize = 500;
 
-/// How alike two shapes are, in thousandths.
+/// The similarity of two shapes, in thousandths.
 fn likeness(old: &Shape<'_>, new: &Shape<'_>) -> usize {
     match (old.of(), new.of()) {
         (Type::Object, Type::Object) => {
@@ -189,10 +189,10 @@ fn likeness(old: &Shape<'_>, new: &Shape<'_>) -> usize {
     }
 }
 
-/// A schema that is no union, with its document.
+/// A schema that is not a union, with its description.
 type One<'s, 'a> = (&'s Document<'a>, &'s Parts<'a>, &'s Shape<'a>);
 
-/// The variant that the schema is most like, if it is like one: the first of several.
+/// The variant that is most similar to the schema, if there is one: the first of several.
 fn best<'a>(
     one: One<'_, 'a>,
     document: &Document<'a>,
@@ -214,8 +214,7 @@ fn best<'a>(
     best.map(|(_, variant)| variant)
 }
 
-/// What tells variants of one type apart: how many of the values they have, and elements of which
-/// type.
+/// Distinguishes variants of one type: by the number of common values, and the type of elements.
 fn in_common<'a>(one: One<'_, 'a>, document: &Document<'a>, variant: &Shape<'a>) -> usize {
     let items = |document: &Document<'a>, shape: &Shape<'a>| {
         let items = shape.keyword("items")?;

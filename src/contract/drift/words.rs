@@ -1,14 +1,14 @@
-//! Schemas in words.
+//! Schemas in readable form.
 
 use serde_json::Value;
 
 use super::document::{Node, SCHEMAS};
 use super::shape::{Shape, Type};
 
-/// Values and variants that are named before the rest is counted.
+/// Maximum number of values and variants that are named; the rest is counted.
 const MAX_NAMED: usize = 6;
 
-/// What values of the schema are like: `a string`.
+/// The type of a schema's values: `a string`.
 pub(super) fn shape(shape: &Shape<'_>) -> String {
     match shape.of() {
         Type::Any => "anything".to_owned(),
@@ -26,7 +26,7 @@ pub(super) fn variants(variants: &[Node<'_>]) -> String {
     format!("one of {}", listed(variants.iter().map(variant)))
 }
 
-/// A variant: its component, or what it is.
+/// A variant: its component, or its type.
 pub(super) fn variant(node: &Node<'_>) -> String {
     if let Some(reference) = node.str("$ref") {
         return format!("`{}`", reference.strip_prefix(SCHEMAS).unwrap_or(reference));
@@ -51,7 +51,7 @@ pub(super) fn variant(node: &Node<'_>) -> String {
     }
 }
 
-/// A value as it is written in JSON; `none` if there is none.
+/// A value in JSON notation; `none` if there is none.
 pub(super) fn value(value: Option<&Value>) -> String {
     value.map_or_else(|| "none".to_owned(), |value| format!("`{value}`"))
 }

@@ -43,7 +43,7 @@ impl Node {
     }
 }
 
-/// The rules without any memory: what is tried, in which order, with which values.
+/// A naive implementation of the matching rules: the candidates in order, with their values.
 fn naive<'r>(
     node: &'r Node,
     segments: &[String],
@@ -88,7 +88,7 @@ fn naive<'r>(
 
 proptest! {
     #[test]
-    fn a_search_finds_what_the_rules_say(
+    fn the_router_matches_the_path_templating_rules(
         segments in prop::collection::vec(prop::sample::select(vec!["a", "b", "m", "", "c", "a...b", "a-b", "%2F"]), 0..9),
     ) {
         let (router, path) = (router(), format!("/{}", segments.join("/")));
@@ -101,7 +101,7 @@ proptest! {
     }
 }
 
-/// What is asked of the search: a path of many segments costs some steps for each of them.
+/// The cost of a search: a constant number of steps for each segment of the path.
 #[test]
 fn a_search_takes_steps_in_proportion_to_the_path() {
     let router = router();

@@ -22,7 +22,7 @@ fn request(
     request
 }
 
-/// What becomes of a request from this machine with these headers.
+/// Checks a request from this machine with these headers.
 fn checked(headers: &[(&str, &str)]) -> Result<(), NotLocal> {
     checked_with(headers, &[])
 }
@@ -99,8 +99,8 @@ fn a_request_has_one_name_of_this_machine_and_the_form_of_a_client() {
     assert_eq!(at("/", Version::HTTP_10, &[local]), Err(NotLocal::Form));
 }
 
-/// What browsers and command-line clients send to `http://127.0.0.1`, by name: a visit, a script or style, an event
-/// stream, and a page that is loaded again.
+/// Headers that browsers and command-line clients send to `http://127.0.0.1`, by name: a visit, a script or style, an
+/// event stream, and a page that is loaded again.
 const CLIENTS: &[(&str, &[&str])] = &[
     (
         "Chrome, Edge, Opera and Brave",
@@ -213,7 +213,7 @@ const CLIENTS: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn what_clients_send_is_served() {
+fn headers_that_clients_send_are_allowed() {
     for (client, names) in CLIENTS {
         let mut headers = vec![("host", "127.0.0.1:9465")];
         // A value that each of them may have.
@@ -222,7 +222,7 @@ fn what_clients_send_is_served() {
     }
 }
 
-/// What proxies add to requests by themselves, or as their manuals say how to.
+/// Headers that proxies add by default, or as their manuals recommend.
 const PROXIES: &[(&str, &[&str])] = &[
     (
         "nginx, with the lines of its guide",
@@ -447,7 +447,7 @@ const PROXIES: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn what_proxies_add_is_denied() {
+fn headers_that_proxies_add_are_denied() {
     for (proxy, names) in PROXIES {
         for name in *names {
             let headers = [("host", "127.0.0.1:9465"), ("accept", "*/*"), (*name, "203.0.113.7")];
@@ -473,7 +473,7 @@ fn a_header_of_the_applications_own_is_allowed_by_its_name_and_no_other_is() {
         let other = [("host", "localhost"), (name, "1"), ("x-other", "1")];
         assert_eq!(checked_with(&other, &[name]), Err(NotLocal::Header("x-other".to_owned())));
     }
-    // The rest of what is required stays required.
+    // The other requirements still apply.
     let allowed = ["x-request-id"];
     assert_eq!(checked_with(&[("host", "evil.example")], &allowed), Err(NotLocal::Host));
     let named = [("host", "localhost"), ("connection", "x-request-id")];
@@ -481,7 +481,7 @@ fn a_header_of_the_applications_own_is_allowed_by_its_name_and_no_other_is() {
 }
 
 #[test]
-fn what_proxies_add_is_never_allowed() {
+fn headers_that_proxies_add_cannot_be_allowed() {
     let names = PROXIES.iter().flat_map(|(_, names)| *names);
     for name in names.filter(|name| !ALLOWABLE.contains(name)) {
         assert!(allowed_header(name).is_err(), "{name}");
@@ -497,7 +497,7 @@ fn what_proxies_add_is_never_allowed() {
 }
 
 #[test]
-fn what_is_for_the_next_hop_alone_is_denied() {
+fn hop_by_hop_headers_are_denied() {
     let with = |value| checked(&[("host", "localhost"), ("connection", value)]);
     for value in ["keep-alive", "Keep-Alive", "close"] {
         assert_eq!(with(value), Ok(()), "{value}");

@@ -1,4 +1,4 @@
-//! Several clients are one for GitHub, whatever happens to their store.
+//! Several clients of one identity share its limits, in any state of their store.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,15 +16,15 @@ mod silence;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A store in memory that can be taken away, and counts what it is asked.
+/// A memory store that can become unavailable, and counts its lease requests.
 #[derive(Debug, Default)]
 struct Flaky {
     memory: Mutex<Memory>,
     gone: AtomicBool,
     asked: AtomicU32,
-    /// What it was asked.
+    /// The lease requests received.
     requests: Mutex<Vec<LeaseRequest>>,
-    /// How long it takes beyond a millisecond.
+    /// Its latency beyond a millisecond.
     late: AtomicU32,
     /// It hears requests for leases, and its answers are lost.
     is_mute: AtomicBool,
@@ -105,16 +105,16 @@ impl Store for Handle {
     }
 }
 
-/// What GitHub saw: when each call came, its points, and how many were in flight.
+/// The observations of GitHub: time and points of each call, and the number in flight.
 #[derive(Debug)]
 struct Seen {
     calls: Mutex<Vec<(Instant, u32)>>,
     running: AtomicU32,
     most: AtomicU32,
-    /// What is left of the primary limit, and the calls that came when nothing was.
+    /// The remaining primary limit; the next field counts the calls beyond it.
     left: Mutex<Option<u64>>,
     refused: AtomicU32,
-    /// How long each call may wait for the store.
+    /// The longest wait of a call for the store.
     patience: Duration,
     /// The longest wait of a call, in milliseconds.
     longest: AtomicU32,
@@ -241,7 +241,7 @@ async fn four_clients_use_nearly_all_points_and_never_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_lost_and_comes_back_empty_lets_nothing_over_the_limit() {
+async fn a_store_that_returns_empty_admits_no_call_over_the_limit() {
     let (store, seen) = (Handle::default(), Arc::new(Seen::default()));
     let lanes = fleet(&store, 4);
     let outage = async {
@@ -275,7 +275,7 @@ async fn clients_that_come_and_go_beside_a_store_that_forgets_stay_below_the_lim
             if number % 3 == 2 {
                 tokio::time::sleep(Duration::from_secs(11)).await;
                 store.restart();
-                // The one that lasts reports what it knows before another one comes.
+                // The client that stays reports its counts before another one joins.
                 tokio::time::sleep(2 * HEARTBEAT + Duration::from_secs(1)).await;
             }
         }
@@ -318,7 +318,7 @@ async fn the_last_calls_of_a_primary_limit_are_made_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn writes_to_an_owner_are_a_second_apart_whoever_writes() {
+async fn writes_to_an_owner_are_a_second_apart_across_the_fleet() {
     let (store, seen) = (Handle::default(), Arc::new(Seen::default()));
     let lanes = fleet(&store, 4);
     let mut all = Vec::new();
@@ -341,7 +341,7 @@ async fn writes_to_an_owner_are_a_second_apart_whoever_writes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_idle_holds_nothing_and_asks_nothing() {
+async fn an_idle_member_holds_no_lease_and_sends_no_store_requests() {
     let (store, seen) = (Handle::default(), Arc::new(Seen::default()));
     let lanes = fleet(&store, 1);
     seen.call(&lanes[0], read(), 10).await;
@@ -422,7 +422,7 @@ async fn calls_that_do_not_wait_for_a_lease_stay_below_the_limits_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_waits_for_a_lease_no_longer_than_it_may_and_its_advance_is_told() {
+async fn the_wait_for_a_lease_is_bounded_and_quota_used_without_one_is_reported() {
     let store = Handle::default();
     store.0.late.store(39, Ordering::Relaxed);
     let patience = Duration::from_millis(10);
@@ -438,7 +438,7 @@ async fn a_call_waits_for_a_lease_no_longer_than_it_may_and_its_advance_is_told(
         }
     }
     assert!(seen.longest.load(Ordering::Relaxed) <= 10, "{:?}", seen.longest);
-    // What both have spent is what a third one is told that there is left.
+    // A third client gets the quota that both have left.
     tokio::time::sleep(Duration::from_secs(5)).await;
     let request = LeaseRequest {
         member: "third".to_owned(),
@@ -485,7 +485,7 @@ async fn clients_that_start_together_stay_below_the_limits_however_slow_the_stor
             let most = seen.most.load(Ordering::Relaxed);
             assert!(most <= concurrent, "{most} of {concurrent} at once: {late:?}");
             let (spent, served) = (seen.busiest_minute(), seen.calls.lock().unwrap().len());
-            // What a client spends that hears nothing in all that time is known to nobody.
+            // A client that gets no lease in that time spends quota that no other client knows of.
             let alone = late.iter().filter(|late| **late > 1_000).count();
             let most = 900 + 85 * u32::try_from(alone).unwrap();
             assert!(spent <= most, "{spent} points: {late:?}");
@@ -527,7 +527,7 @@ async fn ask_for_all(store: &Handle, member: &str) -> Lease {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_is_heard_of_too_late_leaves_a_client_what_the_ledger_counts_for_it() {
+async fn a_late_lease_response_keeps_the_slots_that_the_ledger_counts_for_the_client() {
     let store = Handle::default();
     let patience = Patience::new(Duration::MAX);
     let lanes = fleet(&store, 1);
@@ -536,7 +536,7 @@ async fn a_request_that_is_heard_of_too_late_leaves_a_client_what_the_ledger_cou
         call.store_wait = Some(WaitAllowance::new(STORE_TIMEOUT));
         lanes[0].admit(read(), Priority::Interactive, patience, &call).await.unwrap()
     };
-    // What an answer tells of the primary limit allows as many calls.
+    // The primary limit of a response allows as many calls.
     Seen::default().call(&lanes[0], read(), 1).await;
     // It has forty calls in flight, and then two.
     let mut permits = futures_util::future::join_all((0..40).map(|_| admit())).await;

@@ -1,4 +1,4 @@
-//! The task that keeps the time of a lane.
+//! The timer task of an admission queue.
 
 use std::future::pending;
 use std::pin::pin;
@@ -13,11 +13,11 @@ use super::{FollowUp, Lane, State};
 use crate::runtimes::{self, HomeRuntime};
 use crate::store::{Lease, LeaseRequest};
 
-/// Admits calls when their limits end, until no call waits.
+/// Admits calls when their limits end, until the queue is empty.
 pub(super) async fn keep_time(mut driver: Driver) {
     let lane = &Arc::clone(&driver.lane);
     let mut asking = pin!(Fuse::terminated());
-    // When calls no longer wait for the lease that is asked for.
+    // The time after which calls no longer wait for the requested lease.
     let mut late = None;
     loop {
         let next = {
@@ -56,7 +56,7 @@ pub(super) async fn keep_time(mut driver: Driver) {
         let mut then = FollowUp::default();
         {
             let mut state = lane.state();
-            // The store answers another request by now.
+            // The store responds to another request by now.
             if !driver.is_latest(&state) {
                 return;
             }
@@ -65,7 +65,7 @@ pub(super) async fn keep_time(mut driver: Driver) {
                     state.rules.answered(now, lease);
                     state.pump(now, lane, &mut then);
                     state.end_silence(now);
-                    // Calls of other members may wait for their places.
+                    // Calls of other members can wait for their places.
                     then.detached.extend(state.holders.take_older(now, DETACHED_AFTER));
                 }
                 Either::Right(_) if late.is_some_and(|late| late <= now) => {
@@ -81,29 +81,29 @@ pub(super) async fn keep_time(mut driver: Driver) {
     }
 }
 
-/// Asks the store for quota.
+/// Requests a quota lease from the store.
 async fn lease(lane: Arc<Lane>, request: LeaseRequest, calls_wait: bool) -> Option<Option<Lease>> {
     let (guard, key) = lane.shared.as_ref()?;
     guard.lease(key, &request, calls_wait).await
 }
 
-/// In a fleet, a call that is in flight for so long is detached with the next request for leases:
-/// what calls of other members wait for is not known here.
+/// In a fleet, a call that is in flight for this time is detached with the next lease request: the waits of other
+/// members' calls are unknown here.
 const DETACHED_AFTER: Duration = Duration::from_secs(1);
 
-/// The task that keeps the time. If its runtime is shut down, or a store of the application panics in
-/// it, a call that waits on another runtime, or the next call, starts it again. If its runtime stands
-/// still, a call that waits on another runtime replaces it.
+/// The timer task. If its runtime is shut down, or an application's store panics in it, a call that waits on another
+/// runtime, or the next call, starts it again. If its runtime makes no progress, a call that waits on another runtime
+/// replaces it.
 pub(super) struct Driver {
     pub(super) lane: Arc<Lane>,
-    /// Tells it from the task that replaced it.
+    /// Distinguishes it from the task that replaced it.
     pub(super) number: u64,
-    /// It has ended by itself, and there may be another one by now.
+    /// Whether it has ended normally, so that another task can have replaced it.
     pub(super) done: bool,
 }
 
 impl Driver {
-    /// Whether no other task has replaced it.
+    /// Returns whether no other task has replaced it.
     fn is_latest(&self, state: &State) -> bool {
         state.latest_driver.number == self.number
     }
@@ -125,7 +125,7 @@ impl Drop for Driver {
     }
 }
 
-/// The task that was started last, and where.
+/// The latest timer task, and its runtime.
 #[derive(Debug, Default)]
 pub(super) struct LatestDriver {
     number: u64,
@@ -133,12 +133,12 @@ pub(super) struct LatestDriver {
 }
 
 impl LatestDriver {
-    /// Whether it runs on another runtime than the caller, which may not be polled.
+    /// Returns whether it runs on another runtime than the caller, which might not be polled.
     pub(super) fn is_elsewhere(&self) -> bool {
         self.runtime.as_ref().is_some_and(|runtime| !runtime.is_current())
     }
 
-    /// A task starts on the caller's runtime. Returns its number.
+    /// Records that a task starts on the caller's runtime. Returns its number.
     pub(super) fn replace(&mut self) -> u64 {
         self.number = self.number.wrapping_add(1);
         self.runtime = HomeRuntime::current();
@@ -146,7 +146,7 @@ impl LatestDriver {
     }
 }
 
-/// Waits until the runtime of the task that keeps the time stands still, and replaces that task.
+/// Waits until the runtime of the timer task makes no progress, and replaces that task.
 pub(super) async fn replace_if_stalled(lane: &Arc<Lane>) {
     loop {
         let (number, runtime) = {
@@ -159,7 +159,7 @@ pub(super) async fn replace_if_stalled(lane: &Arc<Lane>) {
             debug!("the runtime of the rate-limit timer stalled; replacing the timer");
             state.driven = false;
             lane.drive(&mut state);
-            // They watch the new one.
+            // The waiting calls watch the new task.
             for waiter in state.queue.values() {
                 waiter.wake.notify_one();
             }

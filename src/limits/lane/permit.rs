@@ -1,4 +1,4 @@
-//! What a call holds from its admission to its response.
+//! The permit of a call, from its admission to its response.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::limits::batch_slots::BatchSlot;
 use crate::limits::cost::Cost;
 use crate::limits::rules::{Grant, Outcome};
 
-/// A place among the calls that are in flight; dropped, it is free for the next.
+/// A place among the calls in flight. It becomes free when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
     pub(super) lane: Arc<Lane>,
@@ -18,19 +18,19 @@ pub(crate) struct Permit {
     /// Its key among the holders.
     pub(super) holder: u64,
     pub(super) slot: Option<BatchSlot>,
-    /// How long it waited.
+    /// How long the call waited.
     pub(crate) waited: Duration,
-    /// How much of that for other calls of its batch: for a place in the queue, or a slot.
+    /// The part of that for other calls of its batch: for a place in the queue, or a slot.
     pub(crate) parked: Duration,
 }
 
 impl Permit {
-    /// From here on GitHub may have heard of it.
+    /// Records that GitHub can have received the request from now on.
     pub(crate) fn sent(&mut self) {
         self.outcome = Some(Outcome::Unanswered);
     }
 
-    /// Ends with what is known of the call.
+    /// Ends with the known outcome of the call.
     pub(crate) fn end(mut self, outcome: Outcome<'_>) {
         self.outcome = None;
         self.settle(outcome);

@@ -1,4 +1,4 @@
-//! Who goes, who waits, and in which order; time is paused.
+//! Admission, waits and their order; time is paused.
 
 use std::borrow::Cow;
 
@@ -38,7 +38,7 @@ fn write(owner: &str) -> Cost {
     Cost::rest(&Method::POST, &format!("/repos/{owner}/r"), Cow::Borrowed("core"), true)
 }
 
-fn told(resource: &str, remaining: u64, ends_in: Duration) -> Told<'_> {
+fn quota(resource: &str, remaining: u64, ends_in: Duration) -> Told<'_> {
     Told { resource, limit: 5000, remaining, reset: 0, ends_in }
 }
 
@@ -106,7 +106,7 @@ async fn a_flood_of_background_calls_delays_an_interactive_one_by_one_slot() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_gives_up_gives_its_place_back() {
+async fn a_cancelled_call_leaves_the_queue() {
     let lane = lane(one_at_a_time().queue(3));
     let first = admit(&lane, read()).await;
     let waiting: Vec<_> = (0..3).map(|_| waits(&lane, read(), Priority::Interactive)).collect();
@@ -126,7 +126,7 @@ async fn a_call_that_gives_up_gives_its_place_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_is_let_through_and_never_takes_it_up_gives_it_back() {
+async fn an_admitted_call_that_is_dropped_returns_its_permit() {
     let lane = lane(one_at_a_time());
     let first = admit(&lane, read()).await;
     let mut unpolled = Box::pin(lane.admit(read(), Priority::Interactive, FOREVER, &UNTRACKED));
@@ -152,7 +152,7 @@ async fn points_are_spent_at_once_and_then_as_they_come_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_never_sent_costs_nothing() {
+async fn an_unsent_request_costs_no_points() {
     let lane = lane(RateLimits::default().pacing(Pacing::none().points(5)));
     for _ in 0..10 {
         drop(admit(&lane, write("o")).await);
@@ -190,66 +190,66 @@ async fn new_content_is_paced_by_the_minute_and_by_the_hour() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_primary_limit_is_waited_for_and_only_by_those_who_use_it() {
+async fn only_calls_of_an_exhausted_resource_wait_for_its_primary_limit() {
     let lane = lane(unpaced());
     let permit = admit(&lane, search()).await;
-    permit.end(Outcome::Answered(Some(told("search", 1, 30 * SECOND))));
+    permit.end(Outcome::Answered(Some(quota("search", 1, 30 * SECOND))));
     let permit = admit(&lane, search()).await;
     assert!(!goes_now(&lane, search()).await, "the last one is in flight");
     assert!(goes_now(&lane, read()).await);
-    permit.end(Outcome::Answered(Some(told("search", 0, 30 * SECOND))));
+    permit.end(Outcome::Answered(Some(quota("search", 0, 30 * SECOND))));
     let start = Instant::now();
-    admit(&lane, search()).await.end(Outcome::Answered(Some(told("search", 29, 60 * SECOND))));
+    admit(&lane, search()).await.end(Outcome::Answered(Some(quota("search", 29, 60 * SECOND))));
     assert_eq!(start.elapsed(), 31 * SECOND);
     assert!(goes_now(&lane, search()).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_costs_nothing_takes_nothing() {
+async fn a_free_response_returns_its_reservation() {
     let lane = lane(unpaced());
     for _ in 0..10_000 {
         // As a 304 does.
-        admit(&lane, read()).await.end(Outcome::Answered(Some(told("core", 10, 600 * SECOND))));
+        admit(&lane, read()).await.end(Outcome::Answered(Some(quota("core", 10, 600 * SECOND))));
     }
     assert!(goes_now(&lane, read()).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_out_of_order_do_not_raise_what_is_left() {
+async fn responses_out_of_order_do_not_raise_the_remaining_quota() {
     let lane = lane(unpaced());
     let permits = [admit(&lane, read()).await, admit(&lane, read()).await];
     let [early, late] = permits;
-    late.end(Outcome::Answered(Some(told("core", 0, 60 * SECOND))));
-    early.end(Outcome::Answered(Some(told("core", 1, 60 * SECOND))));
+    late.end(Outcome::Answered(Some(quota("core", 0, 60 * SECOND))));
+    early.end(Outcome::Answered(Some(quota("core", 1, 60 * SECOND))));
     assert!(!goes_now(&lane, read()).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reserve_is_left_for_others_and_what_is_left_can_be_spread() {
+async fn the_reserve_is_not_used_and_the_remaining_quota_can_be_spread() {
     let policy = unpaced().reserve(0.1);
     let reserved = lane(policy.clone());
-    admit(&reserved, read()).await.end(Outcome::Answered(Some(told("core", 500, 600 * SECOND))));
+    admit(&reserved, read()).await.end(Outcome::Answered(Some(quota("core", 500, 600 * SECOND))));
     assert!(!goes_now(&reserved, read()).await);
 
     let spread = lane(policy.spread(true));
-    admit(&spread, read()).await.end(Outcome::Answered(Some(told("core", 600, 600 * SECOND))));
+    admit(&spread, read()).await.end(Outcome::Answered(Some(quota("core", 600, 600 * SECOND))));
     let start = Instant::now();
     for left in (500..600).rev() {
         let permit = admit(&spread, read()).await;
         let rest = (600 * SECOND).saturating_sub(start.elapsed());
-        permit.end(Outcome::Answered(Some(told("core", left, rest))));
+        permit.end(Outcome::Answered(Some(quota("core", left, rest))));
     }
     let passed = start.elapsed().as_secs();
     assert!((585..=601).contains(&passed), "a hundred calls in ten minutes: {passed}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_that_is_too_far_away_is_an_error_with_its_time() {
+async fn a_reset_beyond_the_longest_wait_is_an_error_with_the_time_to_retry() {
     let fast = lane(unpaced().on_limit(OnLimit::FailFast));
     let patient = lane(unpaced().on_limit(OnLimit::Wait { at_most: 60 * SECOND }));
     for lane in [fast, patient] {
         let permit = admit(&lane, read()).await;
-        permit.end(Outcome::Answered(Some(told("core", 0, 100 * SECOND))));
+        permit.end(Outcome::Answered(Some(quota("core", 0, 100 * SECOND))));
         let start = Instant::now();
         let error =
             lane.admit(read(), Priority::Interactive, FOREVER, &UNTRACKED).await.unwrap_err();
@@ -277,7 +277,7 @@ async fn a_wait_ends_with_the_callers_patience() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secondary_limit_stops_everybody_and_one_call_finds_out_whether_it_is_over() {
+async fn a_secondary_limit_pauses_every_call_and_one_probe_tests_whether_it_is_over() {
     let lane = lane(unpaced());
     let (hit, other) = (admit(&lane, read()).await, admit(&lane, read()).await);
     hit.end(Outcome::Limited(None, Some(30 * SECOND)));
@@ -297,7 +297,7 @@ async fn a_secondary_limit_stops_everybody_and_one_call_finds_out_whether_it_is_
 }
 
 #[test]
-fn waiting_goes_on_when_the_runtime_that_kept_the_time_is_gone() {
+fn waits_end_on_time_after_the_runtime_with_the_timer_is_gone() {
     let lane = lane(one_at_a_time());
     let runtime = || {
         tokio::runtime::Builder::new_current_thread()
@@ -323,15 +323,15 @@ fn waiting_goes_on_when_the_runtime_that_kept_the_time_is_gone() {
 }
 
 #[test]
-fn waiting_goes_on_when_a_runtime_ends_with_nobody_waiting() {
+fn the_queue_still_admits_calls_after_a_runtime_ends_without_waiters() {
     let lane = lane(unpaced());
     let runtime =
         || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     let one = runtime().unwrap();
     one.block_on(async {
         let permit = admit(&lane, read()).await;
-        permit.end(Outcome::Answered(Some(told("core", 0, 30 * SECOND))));
-        // It gives up, and nobody is left.
+        permit.end(Outcome::Answered(Some(quota("core", 0, 30 * SECOND))));
+        // The only waiting call gives up.
         timeout(SECOND, admit(&lane, read())).await.unwrap_err();
     });
     drop(one);
@@ -340,7 +340,7 @@ fn waiting_goes_on_when_a_runtime_ends_with_nobody_waiting() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_urgent_call_takes_the_place_of_one_that_is_not() {
+async fn an_interactive_call_evicts_a_background_call_from_a_full_queue() {
     let lane = lane(one_at_a_time().queue(2));
     let first = admit(&lane, read()).await;
     let patient = waits(&lane, read(), Priority::Background);
@@ -358,7 +358,7 @@ async fn an_urgent_call_takes_the_place_of_one_that_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_urgent_call_does_not_wait_for_what_a_background_one_lacks() {
+async fn an_interactive_call_does_not_wait_for_quota_that_a_background_call_needs() {
     let lane = lane(RateLimits::default().pacing(Pacing::none().points(8)));
     for _ in 0..5 {
         admit(&lane, read()).await.sent();
@@ -370,7 +370,7 @@ async fn an_urgent_call_does_not_wait_for_what_a_background_one_lacks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_fails_fast_does_not_wait_to_learn_of_a_limit() {
+async fn a_fail_fast_call_does_not_wait_for_a_probe() {
     let lane = lane(RateLimits::none());
     let mut permits = Vec::new();
     for _ in 0..50 {
@@ -382,11 +382,11 @@ async fn who_fails_fast_does_not_wait_to_learn_of_a_limit() {
 async fn calls_that_are_spread_do_not_rush_into_a_new_window() {
     let lane = lane(unpaced().spread(true));
     let permit = admit(&lane, read()).await;
-    permit.end(Outcome::Answered(Some(told("core", 0, 30 * SECOND))));
+    permit.end(Outcome::Answered(Some(quota("core", 0, 30 * SECOND))));
     advance(31 * SECOND).await;
     let first = admit(&lane, read()).await;
     assert!(!goes_now(&lane, read()).await, "it is not known for how long this one lasts");
-    first.end(Outcome::Answered(Some(told("core", 3_599, 3_600 * SECOND))));
+    first.end(Outcome::Answered(Some(quota("core", 3_599, 3_600 * SECOND))));
     let start = Instant::now();
     for _ in 0..10 {
         let permit = admit(&lane, read()).await;

@@ -11,7 +11,7 @@ use super::driver::replace_if_stalled;
 use super::{Lane, NO_SLOT, Patience, Permit, Place, full, too_long};
 use crate::error::{Error, Result};
 
-/// A call in the queue; its place is free when it is dropped.
+/// A queued call. Its place becomes free when this is dropped.
 pub(super) struct Waiting {
     pub(super) lane: Arc<Lane>,
     pub(super) place: Place,
@@ -49,7 +49,7 @@ impl Waiting {
                     }
                 }
                 Either::Right((Either::Right(_), _)) => {
-                    // It may be another task that keeps the time now.
+                    // Another task can be the timer task now.
                     watch.set(replace_if_stalled(&lane));
                     end = self.end(start, Instant::now(), patience);
                     let mut state = self.lane.state();
@@ -57,14 +57,14 @@ impl Waiting {
                         self.lane.drive(&mut state);
                     }
                 }
-                // The sender lives in the lane, which this future holds, until it goes.
+                // The admission queue, which this future holds, owns the sender until the call is removed.
                 Either::Left((Err(_), _)) => return Err(self.displaced()),
             }
         }
     }
 
-    /// When the call has no time left for the store, if the task that would let it go then runs on a runtime that may
-    /// not be polled; `None` if that time is over.
+    /// Returns when the call has no time left for the store, if the task that would then admit it runs on a runtime
+    /// that might not be polled; `None` if that time has passed.
     fn late_elsewhere(&self) -> Option<Instant> {
         let state = self.lane.state();
         if !state.latest_driver.is_elsewhere() {
@@ -74,8 +74,8 @@ impl Waiting {
         (late_at > Instant::now()).then_some(late_at)
     }
 
-    /// When the wait ends at the latest, as far as it is known now: not by what the policy allows
-    /// while the call is skipped, and later by the time in which it was.
+    /// Returns the latest end of the wait, as far as it is known now: without the policy's bound while the call is
+    /// skipped, and later by the time for which it was skipped.
     fn end(&self, start: Instant, now: Instant, patience: Patience) -> Option<Instant> {
         let own = start.checked_add(patience.at_most);
         let state = self.lane.state();
@@ -88,7 +88,7 @@ impl Waiting {
         [start.checked_add(allowed), own].into_iter().flatten().min()
     }
 
-    /// A call that is more urgent has its place.
+    /// Returns the error of a call whose place a more urgent call has taken.
     fn displaced(&self) -> Error {
         let state = self.lane.state();
         let blocked = state.blocked.first().cloned();
@@ -98,7 +98,7 @@ impl Waiting {
 
     fn too_late(&mut self) -> Result<Permit> {
         let state = self.lane.state();
-        // It may have been admitted at this very moment.
+        // The call can have been admitted at this moment.
         if let Ok(permit) = self.granted.try_recv() {
             return Ok(permit);
         }
@@ -121,7 +121,7 @@ impl Drop for Waiting {
         if waiter.is_some() {
             self.lane.changed.notify_one();
         }
-        // Its place is for another call of its batch, once the lock is free.
+        // Its place is passed to another call of its batch, after the lock is released.
         drop(waiter);
     }
 }

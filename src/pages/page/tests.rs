@@ -43,7 +43,7 @@ fn counts_are_read_from_a_page_that_is_an_object() {
 }
 
 #[test]
-fn what_a_page_brings_is_told_by_its_json() {
+fn the_content_of_a_page_is_classified_by_its_json() {
     let hasher = RandomState::new();
     let content = |page: &str| content(page.as_bytes(), &hasher);
     for empty in ["", " ", "[]", " [ \n] ", r#"{"total_count":9,"items":[]}"#, r#"{"x":[]}"#] {

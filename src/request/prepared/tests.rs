@@ -40,7 +40,7 @@ fn refused(result: Result<Prepared>) -> String {
     error.to_string()
 }
 
-/// A value that can not be converted.
+/// A value that cannot be converted.
 struct Bad;
 
 impl TryFrom<Bad> for String {
@@ -71,7 +71,7 @@ fn a_slash_in_a_single_segment_is_encoded() {
 }
 
 #[test]
-fn an_encoded_dot_is_no_way_out() {
+fn an_encoded_dot_segment_cannot_leave_the_path() {
     let mut request = issue();
     request.set_path::<String>(1, "%2e%2e");
     request.set_field::<String>("title", "t");
@@ -95,7 +95,7 @@ fn values_that_change_the_path_are_refused() {
 }
 
 #[test]
-fn what_is_missing_is_named_with_its_setter() {
+fn a_missing_parameter_is_named_with_its_setter() {
     let mut request = operation("issues/create");
     request.set_path::<String>(1, "r");
     let line = refused(request.prepare());

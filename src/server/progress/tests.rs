@@ -18,7 +18,7 @@ const EVENTS: [Event; 6] = [
     Event::Flushed,
 ];
 
-/// What happens next: to a connection, or to all.
+/// The next step: of one connection, or of all.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Event(usize, Event),
@@ -40,7 +40,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 const CONNECTIONS: usize = 5;
 
-/// What is known of a connection by its events alone: for the tiers 0 to 3, since when it has been there; and when the
+/// The model of a connection, by its events alone: for the tiers 0 to 3, the start of its stay; and when the
 /// client has to be done.
 #[derive(Clone, Copy, Debug)]
 struct Model {
@@ -106,7 +106,7 @@ impl Model {
         }
     }
 
-    /// When it can be evicted; `None` if it can not be.
+    /// Returns the instant from which it can be evicted, or `None` if it cannot.
     fn evictable_at(&self) -> Option<Instant> {
         match self.phase {
             Phase::Response | Phase::Evicted => None,
@@ -148,7 +148,7 @@ fn expected(models: &[Model], waiting_since: Instant) -> Option<(usize, Instant)
     waiting.min_by_key(|(at, tier, since, _)| (*at, *tier, *since)).map(|(at, _, _, of)| (of, at))
 }
 
-/// What the queue does, and what the model expects.
+/// The result of the queue, and the expectation of the model.
 fn next_of(
     queue: &EvictionQueue,
     models: &[Model],

@@ -36,7 +36,7 @@ async fn clients_that_leave_responses_unread_make_room_after_a_few_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_reads_slowly_is_dropped_when_the_time_for_a_response_is_over() {
+async fn a_slow_reader_is_disconnected_after_the_response_timeout() {
     let (address, _stop, _server) = start(LIMITS).await;
     let began = Instant::now();
     // The rest is not read by the server, which has the system tell that the connection is gone.
@@ -54,7 +54,7 @@ async fn a_client_that_reads_slowly_is_dropped_when_the_time_for_a_response_is_o
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_is_not_begun_before_the_response_to_the_one_before_is_sent() {
+async fn a_request_is_not_started_before_the_previous_response_is_sent() {
     let service = Waits::default();
     let queue = Arc::new(EvictionQueue::default());
     let closing = watch::Sender::new(false);
@@ -99,7 +99,7 @@ async fn a_delivery_on_a_connection_that_was_idle_for_long_is_not_the_first_to_g
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_has_sent_least_goes_first_and_a_body_in_transfer_last() {
+async fn connections_that_sent_least_are_evicted_first_and_bodies_in_transfer_last() {
     let (address, _stop, _server) = start(ServerLimits { max_connections: 5, ..LIMITS }).await;
     let mut streams = Vec::new();
     for part in [INCOMPLETE[2], INCOMPLETE[2], UNREAD, INCOMPLETE[1], INCOMPLETE[0]] {
@@ -118,7 +118,7 @@ async fn what_has_sent_least_goes_first_and_a_body_in_transfer_last() {
         fresh.push(stream);
         assert!(is_closed(&streams[gone]), "{gone}");
         if gone == 3 {
-            // The one that leaves its response unread is next; what it has got can still be read.
+            // The connection that leaves its response unread is next; its received data can still be read.
             fresh.push(send(address, NEXT).await);
             settle().await;
             assert!(!is_closed(&streams[1]), "a body that does not proceed");
@@ -208,7 +208,7 @@ async fn is_cut(stream: &mut TcpStream, request: &[u8]) -> bool {
 
 /// Clients that send requests one after the other are never idle for long: they do not keep a new sender out.
 #[tokio::test(start_paused = true)]
-async fn a_new_sender_does_not_wait_longer_than_that_for_connections_that_become_idle_anew() {
+async fn connections_that_become_idle_again_do_not_delay_a_new_client() {
     let queue = Arc::new(EvictionQueue::default());
     let new = || Connection::new(&queue, LIMITS, SocketProbe::default());
     let (body, busy) = (new(), new());
@@ -256,7 +256,7 @@ async fn a_connection_whose_bytes_wait_in_the_socket_is_not_silent() {
         {
             assert_eq!(queue.evict(now - waited), Eviction::At(now + at), "{stage:?}");
         }
-        // One that is silent makes room in its place, although it sent more.
+        // A silent connection is evicted in its place, although it sent more.
         let silent = Connection::new(&queue, LIMITS, SocketProbe::default());
         silent.progress().on(Event::HeadersComplete);
         sleep(MIN_WAIT).await;
@@ -269,7 +269,7 @@ async fn a_connection_whose_bytes_wait_in_the_socket_is_not_silent() {
     }
 }
 
-/// What a client sends while it leaves a response unread does not prolong its stay.
+/// Data that a client sends while it leaves a response unread does not delay its eviction.
 #[tokio::test(start_paused = true)]
 async fn bytes_of_a_client_that_does_not_read_its_response_gain_no_time() {
     let (address, _stop, _server) = start(LIMITS).await;

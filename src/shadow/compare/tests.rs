@@ -9,7 +9,7 @@ fn found(rules: &Rules, old: Value, new: Value) -> Vec<String> {
 }
 
 #[test]
-fn without_rules_every_place_that_differs_is_told() {
+fn without_rules_every_difference_is_reported() {
     let old = json!({"a": 1, "b": [1, 2, 3], "c": {"d": "x"}, "e": null, "g": true});
     let new = json!({"a": 2, "b": [1, 9], "c": {"d": 7}, "f": 1, "g": true});
     let mut found = found(&Rules::default(), old, new);
@@ -28,7 +28,7 @@ fn without_rules_every_place_that_differs_is_told() {
 }
 
 #[test]
-fn what_is_ignored_is_so_on_either_side() {
+fn an_ignored_path_is_ignored_on_both_sides() {
     let rules = Rules::default().ignore("$.items[*].at").ignore("$..node_id");
     let old =
         json!({"items": [{"id": 1, "at": 1}, {"id": 2, "node_id": "x"}], "node_id": {"a": 1}});
@@ -96,12 +96,12 @@ fn null_and_empty_lists_may_be_absent() {
     let found = |rules| found(&rules, old.clone(), new.clone());
     let null = Rules::default().null_is_absent();
     assert_eq!(found(null), ["$.b: only-in-old", "$.c[0]: only-in-old"]);
-    // What is absent on one side is missing there.
+    // A value absent on one side is reported as missing.
     assert_eq!(found(Rules::default().empty_is_absent()), ["$.c: only-in-old"]);
 }
 
 #[test]
-fn what_is_told_is_bounded_and_has_values_only_if_asked_for() {
+fn reported_differences_are_bounded_and_contain_values_only_on_request() {
     let list = |item: Value| Value::from(vec![item; 2_000]);
     let rules = Rules::default();
     let differences = compare(&rules, &list(json!("secret")), &list(json!(1)));
@@ -115,7 +115,7 @@ fn what_is_told_is_bounded_and_has_values_only_if_asked_for() {
 }
 
 #[test]
-fn what_is_nested_too_deep_is_not_looked_at() {
+fn values_nested_too_deeply_are_not_compared() {
     let nested =
         |deep: u32, inner: i32| (0..deep).fold(json!(inner), |value, _| Value::from(vec![value]));
     let rules = Rules::default().unordered("$");
@@ -125,7 +125,7 @@ fn what_is_nested_too_deep_is_not_looked_at() {
 }
 
 #[test]
-fn a_pattern_that_can_not_be_read_is_an_error() {
+fn an_invalid_path_pattern_is_an_error() {
     let rules = Rules::default().ignore("$.good").unordered("$.[").ignore("bad");
     let error = rules.compare(&json!(1), &json!(1)).unwrap_err();
     assert!(error.to_string().contains(r#"invalid pattern "$.[": "#), "{error}");

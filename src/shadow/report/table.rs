@@ -1,4 +1,4 @@
-//! The report as people read it.
+//! The report in readable form.
 
 use std::fmt;
 use std::time::Duration;
@@ -29,7 +29,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// What a row has for each side.
+/// The columns for each side.
 const COLUMNS: [&str; 8] =
     ["side", "served", "mirrored", "failed", "p50 ms", "p95 ms", "compared", "differ"];
 
@@ -82,7 +82,7 @@ fn shown(time: Option<Duration>) -> String {
     time.map_or_else(|| "-".to_owned(), |time| format!("{:.1}", time.as_secs_f64() * 1e3))
 }
 
-/// What is seldom, and worth knowing then.
+/// Rare counts, shown only if they are not zero.
 fn remarks(f: &mut fmt::Formatter<'_>, of: &OperationReport) -> fmt::Result {
     let skipped = [of.skipped.abandoned, of.skipped.no_runtime]
         .into_iter()
@@ -99,7 +99,7 @@ fn remarks(f: &mut fmt::Formatter<'_>, of: &OperationReport) -> fmt::Result {
     Ok(())
 }
 
-/// What the sides have, if values are kept, or how they failed.
+/// The values of both sides, if values are kept, or their failures.
 struct Values<'a>(&'a Option<String>, &'a Option<String>);
 
 impl fmt::Display for Values<'_> {

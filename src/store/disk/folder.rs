@@ -27,29 +27,29 @@ pub(super) struct Folder {
     pub(super) given: PathBuf,
     pub(super) max_bytes: u64,
     pub(super) permissions: Permissions,
-    /// What this process has written since it looked at how much there is.
+    /// The bytes that this process has written since it last measured the size.
     pub(super) written: AtomicU64,
-    /// Whether a task makes room.
+    /// Whether a task removes values.
     pub(super) clearing: AtomicBool,
-    /// Held by the call that takes the lock. A task of another runtime, which might not be polled, is not waited for:
-    /// the lock itself excludes it.
+    /// Held by the call that takes the lock. A call does not wait for a task of another runtime, which might not be
+    /// polled: the lock itself excludes it.
     pub(super) turn: PerRuntime<Arc<Mutex<()>>>,
 }
 
-/// Of the bound: so much may be written before somebody looks.
+/// The divisor of the bound: this part can be written before a process measures the size.
 const LOOK_AFTER: u64 = 16;
-/// What is used is marked as such no more often.
+/// The shortest interval in which a read marks a value as used.
 const TOUCHED_AFTER: Duration = Duration::from_secs(60 * 60);
 /// An emptied value, and the marker of a replaced shard, stay for longer than the longest window of a budget.
 pub(super) const TOMBSTONE_TTL: Duration = Duration::from_secs(32 * 24 * 60 * 60);
-/// The folder's name in the one that is given.
+/// The name of the store's folder in the given one.
 pub(super) const OWN: &str = "octowire-store";
 const LOST: &str = "possibly lost with its folder";
 
 /// Why a value cannot be read.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Unreadable {
-    /// There is a value, and this is wrong with it.
+    /// There is a value, with this problem.
     Damaged(&'static str),
     /// There can have been a sum in the shard that was lost at this time.
     Lost(SystemTime),
@@ -73,22 +73,22 @@ impl Unreadable {
     }
 }
 
-/// The kind of value that a key is looked up for. It decides what the loss of a shard means.
+/// The kind of value that is looked up for a key. It decides the meaning of the loss of a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ValueKind {
     /// A sum, which does not begin at zero if it can have been lost.
     Sum,
-    /// Any other value. A store may forget it, so that a lost one is absent.
+    /// Any other value. A store can drop it, so that a lost one is absent.
     Other,
 }
 
 impl Folder {
-    /// The value of a key, or that there is one that cannot be read. That one is left as it is.
+    /// Returns the value of a key, or the report of a value that cannot be read. That value is left unchanged.
     pub(super) fn find(&self, key: &str, kind: ValueKind) -> io::Result<Found> {
         self.find_within(key, self.max_bytes, kind)
     }
 
-    /// The same, where a value of more than so many bytes cannot be read.
+    /// Looks up a value; one with more than this number of bytes cannot be read.
     pub(super) fn find_within(
         &self,
         key: &str,
@@ -148,7 +148,7 @@ impl Folder {
         let value = Some(value).filter(|value| value.until > now());
         let since = metadata.modified().ok().and_then(|used| used.elapsed().ok());
         if value.is_some() && since.is_some_and(|since| since > TOUCHED_AFTER) {
-            // If it can not be, it goes earlier than it might.
+            // If this fails, the value can be evicted too early.
             let _ = shard
                 .file(&name, FileRole::StoreValue, Access::Write)
                 .and_then(|file| file.set_modified(SystemTime::now()));
@@ -156,7 +156,7 @@ impl Folder {
         Ok(Ok(value))
     }
 
-    /// Writes a value beside its place, without the lock. Returns `None` if it is larger than the store may be.
+    /// Writes a value to a draft, without the lock. Returns `None` if it exceeds the bound of the store.
     pub(super) fn draft(&self, key: &str, value: &[u8], until: u64) -> io::Result<Option<Draft>> {
         self.draft_in(&Arc::new(self.create_root()?), key, value, until)
     }
@@ -173,7 +173,7 @@ impl Folder {
         if is_too_large { Ok(None) } else { Draft::write(root, &bytes).map(Some) }
     }
 
-    /// Moves a value to its place. A value that was too large removes the one that is there.
+    /// Moves a value to its place. If the value was too large, removes the existing one.
     pub(super) fn place(&self, lock: &Lock, key: &str, draft: Option<Draft>) -> io::Result<()> {
         let Some(draft) = draft else { return Self::remove(lock, key) };
         let (shard, name) = place(key);
@@ -205,7 +205,7 @@ impl Folder {
         given.subfolder(OWN, true)?.ok_or_else(|| IoErrorKind::NotFound.into())
     }
 
-    /// Whether somebody has to make room, and nobody does.
+    /// Returns whether values have to be removed and no other task does so.
     pub(super) fn is_due(&self) -> bool {
         let much = self.written.load(Ordering::Relaxed) > self.max_bytes / LOOK_AFTER;
         much && !self.clearing.swap(true, Ordering::AcqRel)
@@ -216,13 +216,13 @@ impl Folder {
         match lock.root.subfolder(&shard, false) {
             Ok(Some(shard)) => shard.discard(&name),
             Ok(None) => Ok(()),
-            // What is in it is not believed anyway.
+            // Its values are not trusted anyway.
             Err(error) if fault(&error).is_some() => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// Removes a value if it is this one. Returns whether it was.
+    /// Removes a value if it equals this one. Returns whether it was equal.
     pub(super) fn release(&self, lock: &Lock, key: &str, value: &[u8]) -> io::Result<bool> {
         let found = Self::find_in(&lock.root, key, self.max_bytes, ValueKind::Other)?;
         let is_it = found.unwrap_or_default().is_some_and(|found| found.bytes == value);
@@ -232,8 +232,8 @@ impl Folder {
         Ok(is_it)
     }
 
-    /// Changes a value while the store is locked. `change` gives the new value and until when it is, or
-    /// `None` to leave it as it is.
+    /// Changes a value while the store is locked. `change` returns the new value and its expiry, or `None` to leave it
+    /// unchanged.
     pub(super) fn change<T>(
         &self,
         lock: &Lock,
@@ -243,7 +243,7 @@ impl Folder {
         self.change_found(lock, key, ValueKind::Other, |found| change(found.unwrap_or_default()))
     }
 
-    /// The same for a change that depends on whether a value cannot be read.
+    /// Changes a value, depending on whether it cannot be read.
     pub(super) fn change_found<T>(
         &self,
         lock: &Lock,
@@ -260,7 +260,7 @@ impl Folder {
     }
 }
 
-/// A value that is written and not in its place yet. It is removed if it does not come there.
+/// A value that is written but not in its place yet. If it is not moved there, it is removed.
 #[derive(Debug)]
 pub(super) struct Draft {
     root: Arc<PrivateFolder>,
@@ -295,23 +295,23 @@ impl Drop for Draft {
     }
 }
 
-/// Where a key's value is, as the names of a folder and a file, which tell nothing of it.
+/// Returns the place of a key's value: the names of a folder and a file, which do not disclose the key.
 pub(super) fn place(key: &str) -> (String, String) {
     let mut shard = hex(Sha256::digest(key));
     let name = shard.split_off(2);
     (shard, name)
 }
 
-/// The name of what is being written, which no other process and no other store here uses.
+/// Returns the name of a draft, which no other process and no other store here uses.
 pub(super) fn draft_name() -> io::Result<String> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
     Ok(format!("{}.tmp", hex(random)))
 }
 
-/// Puts a new folder in the place of one that is not trusted. Its content is unknown, so that a marker is
-/// written first, with the time of the loss: no sum that can have been lost begins at zero again while the
-/// marker is there, even if the replacement is interrupted.
+/// Replaces a shard that is not trusted by a new folder. Its content is unknown, so that a marker with the time of the
+/// loss is written first: while the marker exists, no sum that can have been lost begins at zero again, even if the
+/// replacement is interrupted.
 fn replace_shard(
     root: &PrivateFolder,
     name: &str,
@@ -319,7 +319,7 @@ fn replace_shard(
 ) -> io::Result<Option<PrivateFolder>> {
     let lost_at = lost_at(root, name);
     root.replace(marker(name), draft_name()?, b"", Durability::Deferred)?;
-    // Without it, the time of the marker is later than necessary.
+    // If this fails, the time of the marker is later than necessary.
     let _ = root
         .file(marker(name), FileRole::StoreValue, Access::Write)
         .and_then(|file| file.set_modified(lost_at));
@@ -339,7 +339,7 @@ pub(super) fn marker(shard: &str) -> String {
     format!("{shard}.replaced")
 }
 
-/// The result for a value that is absent. A sum can have been in a shard that was replaced.
+/// Returns the result for a value that is absent. A sum can have been in a shard that was replaced.
 fn absent(root: &PrivateFolder, shard: &str, kind: ValueKind) -> io::Result<Found> {
     if kind == ValueKind::Other {
         return Ok(Ok(None));
@@ -347,7 +347,7 @@ fn absent(root: &PrivateFolder, shard: &str, kind: ValueKind) -> io::Result<Foun
     match root.file(marker(shard), FileRole::StoreValue, Access::Read) {
         Err(error) if error.kind() == IoErrorKind::NotFound => Ok(Ok(None)),
         Err(error) if fault(&error).is_none() => Err(error),
-        // It is replaced when room is made.
+        // The next removal of values replaces it.
         Err(_) => Ok(Err(Unreadable::Lost(SystemTime::now()))),
         Ok(file) if age(&file) > TOMBSTONE_TTL => Ok(Ok(None)),
         Ok(file) => Ok(Err(Unreadable::Lost(file.metadata()?.modified()?))),
@@ -359,7 +359,7 @@ pub(super) fn age(file: &File) -> Duration {
     modified.ok().and_then(|time| time.elapsed().ok()).unwrap_or_default()
 }
 
-/// Removes what is not trusted, while the store is locked.
+/// Removes a file or folder that is not trusted, while the store is locked.
 fn discard(folder: &PrivateFolder, name: &str, reason: &io::Error) {
     match folder.discard(name) {
         Ok(()) => warn!(%reason, "untrusted disk store entry removed"),
@@ -367,20 +367,20 @@ fn discard(folder: &PrivateFolder, name: &str, reason: &io::Error) {
     }
 }
 
-/// Warns of a file or folder that is not used.
+/// Logs a warning about a file or folder that is not used.
 pub(super) fn warn_not_trusted(reason: &io::Error) {
     if is_warning_due(fault(reason).map_or(Path::new("disk store"), |fault| fault.path())) {
         warn!(%reason, "untrusted disk store entry ignored");
     }
 }
 
-/// In milliseconds since 1970.
+/// Returns the milliseconds since 1970.
 pub(super) fn now() -> u64 {
     let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Whether a name is so many hexadecimal digits.
+/// Returns whether a name consists of this number of hexadecimal digits.
 pub(super) fn is_hex(name: &str, digits: usize) -> bool {
     name.len() == digits && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

@@ -3,7 +3,7 @@
 
 use super::value::{Value, encode};
 
-/// A file's bytes, read as the value of a key; and a value, written and read.
+/// Decodes a file's bytes as the value of a key; encodes and decodes a value.
 pub(crate) fn value(key: &str, bytes: &[u8]) {
     if let Some(read) = Value::decode(bytes, key) {
         assert_eq!(encode(key, &read.bytes, read.until), bytes);

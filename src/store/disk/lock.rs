@@ -1,8 +1,8 @@
-//! The lock of the store, which excludes other processes and other calls of this one.
+//! The lock of the store, which excludes other processes and other calls of this process.
 //!
-//! It is the operating system's (`flock`, `LockFileEx`), which gives it back when a process ends, however it
-//! ends. A process that is stopped keeps it. So no thread waits for the lock without an end: it is tried, with
-//! pauses, and a call that its caller drops is not tried again.
+//! It is the operating system's lock (`flock`, `LockFileEx`), which is released when a process ends, however it ends. A
+//! stopped process keeps it. So no thread waits for the lock without a bound: the call tries the lock, with pauses, and
+//! stops when its caller drops it.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind as IoErrorKind};
@@ -26,20 +26,20 @@ const LOCK_FILE: &str = "lock";
 #[derive(Debug)]
 pub(super) struct Lock {
     file: File,
-    /// The folder that the file is in, and that is read and written while it is locked.
+    /// The folder of the lock file, which is read and written while it is locked.
     pub(super) root: Arc<PrivateFolder>,
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Closing the file unlocks it, too; a process that is being started may still have it.
+        // Closing the file unlocks it, too, but a child process that is starting can still have it open.
         let _ = self.file.unlock();
     }
 }
 
 enum Attempt<T, A> {
     Done(T),
-    /// Another process or call holds the lock. With what was to be done.
+    /// Another process or call holds the lock. Contains the action that was not run.
     Busy(A),
 }
 
@@ -49,7 +49,7 @@ impl Folder {
         self.try_lock().map(drop)
     }
 
-    /// Takes the lock if it is free.
+    /// Takes the lock if it is available.
     fn try_lock(&self) -> io::Result<Option<Lock>> {
         let root = self.create_root()?;
         let file = root.file(LOCK_FILE, FileRole::Lock, Access::Create)?;
@@ -58,12 +58,12 @@ impl Folder {
             Err(TryLockError::Error(error)) => return Err(error),
             Ok(()) => {}
         }
-        // Otherwise this is the lock of a file that no other process finds.
+        // Otherwise this is the lock of a deleted file, which no other process opens.
         let is_there = root.has(LOCK_FILE, &file)?;
         Ok(is_there.then(|| Lock { file, root: Arc::new(root) }))
     }
 
-    /// Waits for the lock in this thread.
+    /// Waits for the lock, and blocks this thread.
     pub(super) fn lock(&self) -> io::Result<Lock> {
         let start = Instant::now();
         let mut pause = FIRST_PAUSE;
@@ -76,7 +76,7 @@ impl Folder {
     }
 }
 
-/// Does something while the store is locked. Calls of one runtime wait in order, without a thread.
+/// Runs an action while the store is locked. Calls of one runtime wait in order, without a thread.
 pub(super) async fn with_lock<T, A>(folder: &Arc<Folder>, act: A) -> io::Result<T>
 where
     T: Send + 'static,
@@ -87,7 +87,7 @@ where
     let turn = folder.turn.get_or_make(|_, _| Arc::default());
     let _turn = match turn.try_lock() {
         Ok(turn) => turn,
-        // The caller of the one that has the turn might not poll it.
+        // The call that holds the turn might not be polled.
         Err(_) => timeout(LOCK_WAIT, turn.lock()).await.map_err(|_| IoErrorKind::TimedOut)?,
     };
     let mut act = act;
@@ -107,7 +107,7 @@ where
     }
 }
 
-/// Returns the time until the next attempt, or an error if there is to be none.
+/// Returns the time until the next attempt, or an error if the wait has ended.
 fn next_pause(pause: &mut Duration, start: Instant) -> io::Result<Duration> {
     let left = LOCK_WAIT.saturating_sub(start.elapsed());
     if left.is_zero() {

@@ -1,9 +1,8 @@
-//! Removes what is over, what was not ended, and what is too much.
+//! Removes expired values, abandoned drafts, and values above the bound.
 //!
-//! A value that cannot be read is not removed but emptied: it can be a sum, which must not begin at zero again
-//! while the budget's window lasts. A value of another version of the form stays, and counts. Each file is opened
-//! again under the lock of the store and judged again before it is removed, since other processes write at the
-//! same time.
+//! A value that cannot be read is not removed but emptied: it can be a sum, which must not begin at zero again in the
+//! budget's window. A value of another version of the format stays, and counts. Before a file is removed, it is opened
+//! and judged again under the lock of the store, since other processes write at the same time.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -19,15 +18,16 @@ use super::lock::Lock;
 use super::value::{self, Start};
 use crate::private_files::{Access, Durability, FileRole, PrivateFolder, fault, is_warning_due};
 
-/// A draft of this age is not in use: its writer moves it to its place after a second of waiting for the lock at most.
+/// A draft of this age is not in use: its writer moves it to its place after it has waited for the lock for a second at
+/// most.
 pub(super) const ABANDONED: Duration = Duration::from_secs(5 * 60);
-/// The least that a file counts as: a bound of bytes is a bound of files then.
+/// The minimum size in bytes for which a file counts, so that the bound of bytes is also a bound of files.
 const MIN_FILE_BYTES: u64 = 256;
-/// No sum and no claim is larger, with its key. Such values make room last, and are verified before they are
-/// taken for over.
+/// The maximum size in bytes of a sum or claim, with its key. Such values are evicted last, and are verified before
+/// they are removed as expired.
 const SMALL: u64 = 4 * 1024;
 
-/// A value that can make room for others. The order is that in which they do.
+/// A value that can be evicted. The order is that of eviction.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
     is_small: bool,
@@ -43,7 +43,7 @@ enum Kept {
     /// It can be current for another client.
     OtherVersion,
     Over,
-    /// There was a value that could not be read.
+    /// The file of a value that could not be read.
     Emptied,
     Damaged,
 }
@@ -83,7 +83,7 @@ impl Folder {
         }
         candidates.sort_unstable();
         for candidate in candidates {
-            // Drafts go in minutes: no sum makes room for them.
+            // Drafts are removed within minutes: no sum is evicted for them.
             let drafts = if candidate.is_small { 0 } else { draft_bytes };
             if bytes.saturating_add(drafts) <= self.max_bytes {
                 break;
@@ -94,7 +94,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Removes or empties a value if that is due. Returns when it was used last and its length, if it stays.
+    /// Removes or empties a value if necessary. Returns its last use and its length, if it stays.
     fn look_at(
         &self,
         folder: &PrivateFolder,
@@ -109,7 +109,7 @@ impl Folder {
             }
             return Ok(None);
         }
-        // Others remove, too.
+        // Other processes remove values, too.
         let Ok(file) = folder.file(name, FileRole::StoreValue, Access::Read) else {
             return Ok(None);
         };
@@ -117,7 +117,7 @@ impl Folder {
         Ok(Some((metadata.modified()?, metadata.len())))
     }
 
-    /// Removes the marker of a shard that was replaced long ago. A marker that is not trusted, so that its time is
+    /// Removes the marker of a shard whose replacement has expired. A marker that is not trusted, so that its time is
     /// unknown, is replaced.
     fn tidy_marker(&self, root: &PrivateFolder, shard: &str) -> io::Result<()> {
         let name = marker(shard);
@@ -134,7 +134,7 @@ impl Folder {
         match judge(&lock.root) {
             Kept::Over => lock.root.remove(&name),
             Kept::Damaged => {
-                // A folder in its place stays.
+                // A folder of this name stays.
                 let _ = lock.root.replace(&name, draft_name()?, b"", Durability::Deferred);
                 Ok(())
             }
@@ -142,7 +142,7 @@ impl Folder {
         }
     }
 
-    /// Removes a value that was not used since.
+    /// Removes a value that was not used in the meantime.
     fn evict(&self, candidate: &Candidate) -> io::Result<()> {
         let lock = self.lock()?;
         let Some(shard) = locked_shard(&lock, &candidate.shard) else { return Ok(()) };
@@ -156,31 +156,31 @@ impl Folder {
     }
 }
 
-/// A shard as it is while the store is locked.
+/// Opens a shard while the store is locked.
 fn locked_shard(lock: &Lock, shard: &str) -> Option<PrivateFolder> {
     lock.root.subfolder(shard, false).ok().flatten()
 }
 
-/// Returns what is to become of a value, or `None` if there is none.
+/// Returns the state of a value, or `None` if there is none.
 fn judge(folder: &PrivateFolder, name: &str) -> io::Result<Option<Kept>> {
     match folder.file(name, FileRole::StoreValue, Access::Read) {
         Err(error) if fault(&error).is_some() => {
             warn_not_trusted(&error);
             Ok(Some(Kept::Damaged))
         }
-        // Others remove, too.
+        // Other processes remove values, too.
         Err(_) => Ok(None),
         Ok(mut file) => kept(&mut file).map(Some),
     }
 }
 
-/// Removes or empties a value if that is due, while the store is locked. An empty file takes no room, and shows
-/// that there was a value.
+/// Removes or empties a value if necessary, while the store is locked. An empty file takes no space, and shows that
+/// there was a value.
 pub(super) fn tidy(shard: &PrivateFolder, name: &str) -> io::Result<()> {
     match judge(shard, name)? {
         Some(Kept::Over) => shard.remove(name),
         Some(Kept::Damaged) => {
-            // A folder in its place stays, as does what the file system does not let go.
+            // A folder of this name stays, and so does a file that the file system does not release.
             let _ = shard.replace(name, draft_name()?, b"", Durability::Deferred);
             Ok(())
         }
@@ -194,7 +194,7 @@ impl Kept {
     }
 }
 
-/// Removes folders that were not trusted. Returns the bytes of those that cannot be removed.
+/// Removes folders that are not trusted. Returns the bytes of those that cannot be removed.
 fn remove_discarded(folder: &PrivateFolder, names: &[String], digits: usize) -> u64 {
     let is_discarded = |name: &&String| {
         name.split_once(".discarded-").is_some_and(|(name, _)| is_hex(name, digits))
@@ -227,7 +227,7 @@ fn kept(file: &mut File) -> io::Result<Kept> {
         return Ok(Kept::Current);
     }
     if length <= SMALL {
-        // When it ends can be what is damaged.
+        // The damage can concern the expiry itself.
         let mut bytes = Vec::new();
         io::Seek::rewind(file)?;
         file.take(SMALL).read_to_end(&mut bytes)?;
@@ -238,7 +238,7 @@ fn kept(file: &mut File) -> io::Result<Kept> {
     Ok(Kept::Over)
 }
 
-/// Removes drafts whose writers have ended without them. Returns the bytes of the other ones.
+/// Removes drafts whose writers have ended without moving them. Returns the bytes of the other drafts.
 fn remove_drafts(folder: &PrivateFolder, names: &[String]) -> io::Result<u64> {
     let is_draft = |name: &&String| name.strip_suffix(".tmp").is_some_and(|name| is_hex(name, 32));
     let mut bytes = 0_u64;
@@ -247,9 +247,9 @@ fn remove_drafts(folder: &PrivateFolder, names: &[String]) -> io::Result<u64> {
             Ok(file) if age(&file) <= ABANDONED => {
                 bytes = bytes.saturating_add(file.metadata()?.len().max(MIN_FILE_BYTES));
             }
-            // No other draft ever has its name.
+            // No other draft ever has the same name.
             Ok(_) => folder.remove(name)?,
-            // It is no draft of this user's. A folder stays.
+            // It is not a draft of this user. A folder stays.
             Err(error) if fault(&error).is_some() => drop(folder.remove(name)),
             // Its writer has moved or removed it.
             Err(_) => {}

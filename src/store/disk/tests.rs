@@ -1,4 +1,4 @@
-//! Whole or not there, and no more than is allowed.
+//! Values of the disk store are whole or absent, and its size is bounded.
 
 use std::fs::{self, File};
 use std::time::SystemTime;
@@ -71,7 +71,7 @@ async fn retried<T, F: Future<Output = Result<T>>>(call: impl Fn() -> F) -> T {
 }
 
 #[tokio::test]
-async fn what_is_kept_is_there_for_the_next_run_and_for_others() {
+async fn stored_values_are_visible_to_the_next_run_and_to_other_processes() {
     let folder = Temporary::new("next-run");
     let disk = Disk::open(&folder.0).unwrap();
     disk.put("k", Bytes::from_static(b"v"), LONG).await.unwrap();
@@ -86,7 +86,7 @@ async fn what_is_kept_is_there_for_the_next_run_and_for_others() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_who_claim_one_thing_one_has_it_and_sums_are_right() {
+async fn concurrent_claims_have_one_winner_and_counters_are_exact() {
     let folder = Temporary::new("claims");
     let disks: Vec<_> = (0..4).map(|_| Disk::open(&folder.0).unwrap()).collect();
     let tasks: Vec<_> = (0..40)
@@ -106,7 +106,7 @@ async fn of_many_who_claim_one_thing_one_has_it_and_sums_are_right() {
 }
 
 #[tokio::test]
-async fn it_is_bounded_and_keeps_what_is_newest() {
+async fn the_disk_store_is_bounded_and_keeps_the_newest_values() {
     let folder = Temporary::new("bound");
     let disk = Disk::with_max_bytes(&folder.0, 100_000).unwrap();
     for number in 0..200 {
@@ -121,14 +121,14 @@ async fn it_is_bounded_and_keeps_what_is_newest() {
 }
 
 #[tokio::test]
-async fn what_was_begun_and_what_is_over_is_cleared_away() {
+async fn unfinished_and_expired_files_are_removed() {
     let folder = Temporary::new("clear");
     let disk = Disk::open(&folder.0).unwrap();
     disk.put("over", Bytes::from_static(b"v"), Duration::from_millis(1)).await.unwrap();
     let own = |name: &str| folder.0.join(OWN).join(name);
     let (old, new) =
         (own(&format!("{}.tmp", "a".repeat(32))), own(&format!("{}.tmp", "b".repeat(32))));
-    // What is not the store's is left alone, wherever it is.
+    // Foreign files are kept, in any folder.
     let strange =
         [own("old.tmp"), own("notes.txt"), own("ab").join("notes.txt"), folder.0.join("x")];
     fs::create_dir_all(own("ab")).unwrap();
@@ -192,7 +192,7 @@ async fn drafts_of_killed_processes_count_and_go_after_minutes() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn nobody_else_can_read_it() {
+async fn other_users_cannot_read_the_disk_store() {
     use std::os::unix::fs::PermissionsExt;
     let folder = Temporary::new("private");
     let disk = Disk::open(&folder.0).unwrap();
@@ -205,7 +205,7 @@ async fn nobody_else_can_read_it() {
 }
 
 #[test]
-fn a_folder_that_can_not_be_is_told_of() {
+fn an_impossible_folder_is_an_error_that_names_it() {
     let error = Disk::open("/dev/null/store").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(error.to_string().contains("/dev/null/store"));
@@ -232,7 +232,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn a_ledger_that_cannot_be_read_is_begun_anew_and_a_newer_one_is_left() {
+async fn an_unreadable_ledger_is_replaced_and_a_newer_version_is_kept() {
     let folder = Temporary::new("ledgers");
     let disk = Disk::open(&folder.0).unwrap();
     let ask = LeaseRequest {
@@ -271,11 +271,11 @@ async fn a_sum_that_is_damaged_is_not_taken_for_none() {
     assert_eq!(disk.spend("n", 0, 9, LONG).await.unwrap(), (8, true));
 }
 
-/// What happens to a file, and how.
+/// The name of a fault, and the function that applies it to a file.
 #[cfg(unix)]
 type Damage = (&'static str, Box<dyn Fn(&std::path::Path)>);
 
-/// What can happen to the file of a sum, or to its folder.
+/// Faults of the file of a counter, or of its folder.
 #[cfg(unix)]
 fn damages() -> Vec<Damage> {
     use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -331,7 +331,7 @@ fn damages() -> Vec<Damage> {
                 fs::create_dir_all(path.join("content")).unwrap();
             }),
         ),
-        // Where this process cannot do it, nothing happens.
+        // If this process cannot do it, nothing happens.
         ("it is another user's", Box::new(|path| drop(chown(path, Some(12345), None)))),
         (
             "its folder is another user's",
@@ -342,7 +342,7 @@ fn damages() -> Vec<Damage> {
     ]
 }
 
-/// A sum that cannot be read is not a sum that begins at zero, whoever reads it and whatever else is done, until it
+/// An unreadable counter never counts as zero, for any reader and after any other operation, until it
 /// is repaired.
 #[cfg(unix)]
 #[tokio::test]
@@ -352,12 +352,12 @@ async fn a_damaged_sum_is_damaged_until_it_is_repaired() {
         let _ = fs::remove_dir_all(&folder.0);
         let disk = Disk::open(&folder.0).unwrap();
         assert_eq!(disk.spend("n", 4, 9, LONG).await.unwrap(), (5, true));
-        // One that is in the same folder.
+        // A counter in the same folder.
         let neighbour =
             (0..).map(|number| format!("k{number}")).find(|key| place(key).0 == place("n").0);
         let neighbour = neighbour.unwrap();
         damage(&disk.0.place_of("n"));
-        // Root owns what it cannot give away.
+        // Root owns a file that it cannot give away.
         let is_there = disk.sum("n").await.is_ok();
         if is_there {
             assert!(what.contains("another user's"), "{what} is not found");

@@ -1,19 +1,19 @@
-//! A value as a file has it.
+//! The file format of a value.
 
 use std::fs::File;
 use std::io::Read;
 
 use sha2::{Digest, Sha256};
 
-/// A value that is there.
+/// A decoded value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Value {
     pub(super) bytes: Vec<u8>,
-    /// In milliseconds since 1970.
+    /// The expiry, in milliseconds since 1970.
     pub(super) until: u64,
 }
 
-/// The first bytes, with the version of the form.
+/// The first bytes, with the version of the format.
 const MAGIC: &[u8; 8] = b"octodsk\x01";
 /// The first bytes in all versions.
 const ALL_VERSIONS: &[u8; 7] = b"octodsk";
@@ -21,8 +21,8 @@ const CHECKSUM: usize = 16;
 /// The bytes before the key.
 pub(super) const HEADER: usize = MAGIC.len() + 8 + 8 + CHECKSUM;
 
-/// A version, until when it is, the length of its key, a checksum of these and of what follows: the
-/// key and the value.
+/// Encodes a value: a version, the expiry, the length of its key, a checksum of these and of the rest, the key and the
+/// value.
 pub(super) fn encode(key: &str, value: &[u8], until: u64) -> Vec<u8> {
     let length = (key.len() as u64).to_le_bytes();
     let until = until.to_le_bytes();
@@ -31,7 +31,7 @@ pub(super) fn encode(key: &str, value: &[u8], until: u64) -> Vec<u8> {
 }
 
 impl Value {
-    /// Reads the value of this key; `None` for what is not whole, of another version or key.
+    /// Decodes the value of this key; `None` if the bytes are incomplete, or of another version or key.
     pub(super) fn decode(bytes: &[u8], key: &str) -> Option<Self> {
         let rest = bytes.strip_prefix(MAGIC)?;
         let (until, rest) = rest.split_first_chunk::<8>()?;
@@ -44,12 +44,12 @@ impl Value {
     }
 }
 
-/// The beginning of a value's file. What it says can be damaged.
+/// The beginning of a value's file. Its content can be damaged.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Start {
     /// When the value expires, in milliseconds since 1970.
     Until(u64),
-    /// It is a value of a client that uses another version of the form.
+    /// A value of a client that uses another version of the format.
     OtherVersion,
     Damaged,
 }
@@ -69,7 +69,7 @@ impl Start {
     }
 }
 
-/// Returns whether these bytes are a value, of whatever key.
+/// Returns whether these bytes are a value, of any key.
 pub(super) fn is_whole(bytes: &[u8]) -> bool {
     let header = MAGIC.len() + 8;
     let size = bytes.get(header..).and_then(<[u8]>::first_chunk::<8>);

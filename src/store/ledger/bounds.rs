@@ -1,5 +1,4 @@
-//! What a ledger that was stored may hold: whatever was written there, reading it ends soon, and no
-//! answer is out of bounds.
+//! The bounds of a stored ledger: for any stored bytes, reading takes a bounded time, and no response is out of bounds.
 
 use std::collections::BTreeMap;
 
@@ -11,22 +10,22 @@ use super::{
 };
 use crate::store::LeaseRequest;
 
-/// The largest number: scripts of Redis count exactly up to it.
+/// The largest number: Redis scripts count exactly up to it.
 pub(super) const MAX_NUMBER: u64 = 1 << 53;
 /// The longest name of a member, an owner, a window or a primary limit, in bytes.
 pub(in crate::store) const MAX_TEXT: usize = 512;
-/// The most parts of one window that are kept.
+/// The maximum number of stored parts of one window.
 pub(super) const MAX_PARTS: usize = 2_000;
-/// The longest pause that GitHub is believed to ask for, in milliseconds: a day.
+/// The longest pause that the ledger accepts, in milliseconds: a day.
 pub(in crate::store) const LONGEST_PAUSE: u64 = 24 * 60 * 60 * 1_000;
-/// Pauses that followed each other.
+/// The maximum number of consecutive pauses.
 pub(in crate::store) const MAX_LEVEL: u32 = 64;
 /// The longest time between two writes that one member can impose on the others, in milliseconds.
 pub(in crate::store) const LONGEST_BETWEEN_WRITES: u64 = 60 * 60 * 1_000;
-/// The largest ledger that is written and read, in bytes.
+/// The maximum size of a ledger that is written and read, in bytes.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 
-/// The version of a ledger's form: a ledger of another one is not read.
+/// The version of a ledger's format: a ledger of another version is not read.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Version;
 
@@ -50,9 +49,9 @@ impl<'de> Deserialize<'de> for Version {
 /// Why a stored ledger is not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum LedgerProblem {
-    /// It is of a later version, which other clients know.
+    /// It has a later version, which other clients can read.
     Newer,
-    /// It is none, or of an earlier version.
+    /// It is invalid, or has an earlier version.
     Damaged,
 }
 
@@ -76,11 +75,11 @@ impl Ledger {
         }
     }
 
-    /// Writes the ledger after a request of this member as JSON that [`read`](Self::read) reads.
+    /// Encodes the ledger after a request of this member as JSON that [`read`](Self::read) reads.
     ///
-    /// Of a ledger that is too large, what the other members' last requests changed is dropped first: if such
-    /// a member did not hear the answer, it stays counted. The times of writes to owners are dropped next.
-    /// Returns `None` if it is too large even so; it shrinks as members depart.
+    /// If a ledger is too large, the changes by the other members' last requests are dropped first: if such a member
+    /// did not receive the response, its grant stays counted. The times of writes to owners are dropped next. Returns
+    /// `None` if the ledger is still too large; it shrinks as members depart.
     pub(in crate::store) fn write(&mut self, member: &str) -> Option<Vec<u8>> {
         self.write_within(MAX_BYTES, member)
     }
@@ -103,7 +102,7 @@ impl Ledger {
         written(self)
     }
 
-    /// Returns whether the ledger is one that [`lease`](Self::lease) can have left.
+    /// Returns whether [`lease`](Self::lease) can have produced the ledger.
     pub(super) fn is_sound(&self) -> bool {
         let epoch = self.epoch.len() <= 2 * MAX_TEXT && is_printable(&self.epoch);
         let gathering = &self.gathering;
@@ -121,9 +120,8 @@ impl Ledger {
             && self.pause.as_ref().is_none_or(Penalty::is_sound)
     }
 
-    /// Takes the ledger to this time. If the clock was set back since the last request, as much is taken
-    /// off each time in it, as if no time had passed; what still lies further ahead than it may is
-    /// dropped.
+    /// Moves the ledger to this time. If the clock was set back since the last request, the difference is subtracted
+    /// from each time in the ledger, as if no time had passed; times that are still too far in the future are dropped.
     pub(super) fn settle(&mut self, now: u64, ask: &LeaseRequest) {
         let back = self.time.saturating_sub(now);
         self.time = now;
@@ -134,7 +132,7 @@ impl Ledger {
         for until in self.gathering.unreported.values_mut() {
             *until = until.saturating_sub(back).min(latest);
         }
-        // No more than are told apart can come back.
+        // At most the number of members that the ledger distinguishes can return.
         let most = u32::try_from(MAX_MEMBERS).unwrap_or(u32::MAX);
         self.gathering.expected = self.gathering.expected.min(most);
         for member in self.members.values_mut() {

@@ -1,4 +1,4 @@
-//! What was granted of a window that slides.
+//! The amounts that were granted in a sliding window.
 
 use std::collections::BTreeMap;
 
@@ -7,21 +7,21 @@ use serde::{Deserialize, Serialize};
 use super::super::lease::VALID;
 use super::bounds::{MAX_NUMBER, MAX_PARTS};
 
-/// What was granted, by parts of the window.
+/// The granted amounts, by parts of the window.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Counted {
     parts: BTreeMap<u64, u32>,
-    /// While somebody is absent: what those who returned might spend without these books, if the
-    /// old ones are lost; else what all might.
+    /// While a client has not returned: if the earlier ledger is lost, the amount that the returned clients can spend
+    /// without this ledger; otherwise the amount that all clients can.
     pub(super) spare: u32,
-    /// The least that was free since a time, and in the window's length before it.
+    /// The lowest free amount since a time, and in the window's length before it.
     pub(super) low: u32,
     pub(super) low_before: u32,
     low_since: u64,
 }
 
-/// What one request changed of it.
+/// The changes by one request.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Change {
@@ -29,13 +29,13 @@ pub(super) struct Change {
     spare: i64,
 }
 
-/// Requests that leave at the same time arrive within this.
+/// Requests that are sent at the same time arrive within this time, in milliseconds.
 const SLOP: u64 = 1_000;
-/// Parts of a window.
+/// The number of parts of a window.
 const PARTS: u64 = 240;
 
 impl Counted {
-    /// All that is counted.
+    /// Returns the sum of all counted amounts.
     pub(super) fn sum(&self) -> u64 {
         self.parts.values().fold(0, |sum, amount| sum.saturating_add(u64::from(*amount)))
     }
@@ -44,7 +44,7 @@ impl Counted {
         self.low_since <= MAX_NUMBER && are_sound(&self.parts, |_| true)
     }
 
-    /// Takes over the times that `past` gives.
+    /// Converts the times with `past`.
     pub(super) fn settle(&mut self, past: impl Fn(u64) -> u64) {
         if self.low_since > 0 {
             self.low_since = past(self.low_since).max(1);
@@ -58,7 +58,7 @@ impl Counted {
         }
     }
 
-    /// Gives what was taken back.
+    /// Subtracts an amount that a client returns.
     pub(super) fn give_back(&mut self, part: u64, amount: u32, change: &mut Change) -> u32 {
         let amount = self.remove(part, amount);
         if amount > 0 {
@@ -79,7 +79,7 @@ impl Counted {
         change.spare = within(change.spare.saturating_sub(i64::from(amount)));
     }
 
-    /// Makes undone what a request did whose answer was lost.
+    /// Undoes a request whose response was lost.
     pub(super) fn undo(&mut self, change: &Change, lost: bool) {
         let units = |amount: i64| u32::try_from(amount.unsigned_abs()).unwrap_or(u32::MAX);
         for (part, amount) in &change.parts {
@@ -111,8 +111,8 @@ impl Counted {
         amount
     }
 
-    /// Drops the parts that are over. What was counted later than now, before the clock was set back, counts
-    /// now: for as long as if it was granted now, which is longer than it has to.
+    /// Drops the parts that have expired. Amounts with a time later than now, from before the clock was set back, count
+    /// from now: as if they were granted now, which is longer than necessary.
     pub(super) fn forget(&mut self, now: u64, length: u64) {
         self.parts.retain(|part, _| ends(*part, length) > now);
         let newest = now / part(length);
@@ -121,14 +121,14 @@ impl Counted {
         }
     }
 
-    /// What was granted in the parts that begin after this time.
+    /// Returns the amount that was granted in the parts that begin after this time.
     pub(super) fn since(&self, time: u64, length: u64) -> u64 {
         let newest = self.parts.iter().rev();
         let newest = newest.take_while(|(index, _)| index.saturating_mul(part(length)) > time);
         newest.fold(0, |sum, (_, amount)| sum.saturating_add(u64::from(*amount)))
     }
 
-    /// The least that was free for a while, with what is free now.
+    /// Returns the lowest free amount of the recent past, including the current one.
     pub(super) fn low(&mut self, now: u64, length: u64, free: u32) -> u32 {
         if self.low_since == 0 || self.low_since.saturating_add(length) <= now {
             self.low_before = if self.low_since == 0 { free } else { self.low };
@@ -138,7 +138,7 @@ impl Counted {
         self.low.min(self.low_before)
     }
 
-    /// How long until so much is free.
+    /// Returns the time in milliseconds until this amount is free.
     pub(super) fn wait(&self, now: u64, length: u64, limit: u32, amount: u32) -> u64 {
         let taken = self.sum().saturating_add(u64::from(amount.min(limit)));
         let mut excess = taken.saturating_sub(u64::from(limit));
@@ -185,13 +185,13 @@ pub(super) fn part(length: u64) -> u64 {
     (length / PARTS).max(1)
 }
 
-/// How long what was granted counts at most: what is granted may be spent as long as the lease is
-/// good, and requests take unequal times to arrive.
+/// Returns how long a grant counts at most, in milliseconds: a client can spend it while the lease is valid, and
+/// requests take unequal times to arrive.
 pub(in crate::store) fn kept(length: u64) -> u64 {
     part(length).saturating_add(length).saturating_add(VALID + SLOP)
 }
 
-/// When what was granted in a part does not count any longer.
+/// Returns the time at which the grants of a part no longer count.
 pub(super) fn ends(index: u64, length: u64) -> u64 {
     index.saturating_mul(part(length)).saturating_add(kept(length))
 }

@@ -1,4 +1,4 @@
-//! After an outage of the store: who is back, and what may be given out until all are.
+//! After an outage of the store: the clients that have returned, and the quota that can be granted until all have.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,37 +7,36 @@ use serde::{Deserialize, Serialize};
 use super::bounds::{MAX_NUMBER, is_name};
 use super::{GONE, LONGEST, MAX_MEMBERS, MAX_NAMES};
 
-/// Clients come back from an outage one by one, and what the absent ones spent is not known yet.
+/// The state after an outage, while clients return one by one and the spending of the others is unknown.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Gathering {
     pub(super) since: u64,
-    /// As many clients as there were before.
+    /// The number of clients before the outage.
     pub(super) expected: u32,
     pub(super) returned: BTreeSet<String>,
-    /// These books are new, so that nothing is known of what was spent before but what those tell
-    /// who return.
+    /// Whether the ledger is new, so that the only known earlier spending is that which returning clients report.
     pub(super) lost: bool,
-    /// As many calls as those who returned might have under way without these books.
+    /// The number of calls that the returned clients can have in flight without this ledger.
     pub(super) slots: u32,
-    /// Until when clients that no present client speaks for may have spent of a window: the present
-    /// clients heard so from the ledger that was lost.
+    /// For each window, the time until which clients that no present client reports for can have spent: the present
+    /// clients received it from the lost ledger.
     pub(super) unreported: BTreeMap<String, u64>,
 }
 
 impl Gathering {
-    /// Counts somebody who is here, unless it is counted already.
+    /// Counts a client as present. Returns `false` if it is counted already.
     pub(super) fn count(&mut self, member: &str) -> bool {
         self.returned.len() < MAX_MEMBERS && self.returned.insert(member.to_owned())
     }
 
-    /// Takes back that somebody was counted.
+    /// Undoes the count of a client.
     pub(super) fn uncount(&mut self, member: &str, slots: u32) {
         self.returned.remove(member);
         self.slots = self.slots.saturating_sub(slots);
     }
 
-    /// How many may yet come back and tell what counts for so long.
+    /// Returns the number of clients that can still return and report spending that counts for this time.
     pub(super) fn absent(&self, now: u64, kept: u64) -> u32 {
         let returned = u32::try_from(self.returned.len()).unwrap_or(u32::MAX);
         if self.since.saturating_add(kept) <= now {
@@ -47,27 +46,28 @@ impl Gathering {
         }
     }
 
-    /// Whether a new ledger lacks what some client spent.
+    /// Returns whether a new ledger lacks the spending of some client.
     pub(super) fn is_partial(&self, now: u64) -> bool {
         let is_unreported = || self.unreported.values().any(|until| *until > now);
         self.lost && (self.absent(now, LONGEST) > 0 || is_unreported())
     }
 
-    /// Until when the ledger lacks spending of this window that no client reports; zero if it has all.
+    /// Returns the time until which the ledger lacks spending of this window that no client reports; zero if it is
+    /// complete.
     pub(super) fn unreported_until(&mut self, name: &str, now: u64, kept: u64) -> u64 {
         if !self.lost {
             return 0;
         }
         let absent = if self.absent(now, kept) > 0 { self.since.saturating_add(kept) } else { 0 };
         let gone = self.unreported.get_mut(name).map_or(0, |until| {
-            // What was spent until now counts for so long.
+            // Spending up to now counts for this time.
             *until = (*until).min(now.saturating_add(kept));
             *until
         });
         Some(absent.max(gone)).filter(|until| *until > now).unwrap_or_default()
     }
 
-    /// Takes over until when that is so from a client that heard it from the lost ledger.
+    /// Records this time from a client that received it from the lost ledger.
     pub(super) fn learn_unreported(&mut self, name: &str, until: u64) {
         let is_known = self.unreported.contains_key(name);
         let has_room = self.unreported.len() < MAX_NAMES && is_name(name);
@@ -77,35 +77,35 @@ impl Gathering {
         }
     }
 
-    /// What may be given out of a window of which so much is free.
+    /// Returns the amount that can be granted from a window with this free amount.
     pub(super) fn free(&self, free: u32, spare: u32, absent: u32, is_unreported: bool) -> u32 {
         match (absent, self.lost) {
-            // They might spend so much without these books, and together that is not too much.
+            // The clients can spend this amount without the ledger, and the sum is within the limit.
             _ if is_unreported => free.min(spare),
             (0, _) | (_, true) => free,
-            // So much the absent may have spent meanwhile.
+            // The clients that have not returned can have spent this amount meanwhile.
             (_, false) => free.saturating_sub(part_of(spare, absent, self.expected)),
         }
     }
 
-    /// Whether clients may be about to join that have started with the ledger, or come back from the outage.
+    /// Returns whether clients can still join that started with the ledger, or return from the outage.
     pub(super) fn is_young(&self, now: u64) -> bool {
         now < self.since.saturating_add(GONE)
     }
 
-    /// How many of the calls in flight are left to clients that the ledger does not know yet: before they hear
-    /// from it, each has one.
+    /// Returns how many of the calls in flight are reserved for clients that the ledger does not know yet: before they
+    /// receive a lease, each has one.
     pub(super) fn slots_of_strangers(&self, now: u64, limit: u32) -> u32 {
         let others = limit.saturating_sub(1);
         if self.is_young(now) { others.div_ceil(4) } else { limit.div_ceil(20).min(others) }
     }
 
-    /// How much of a window is left to them.
+    /// Returns the amount of a window that is reserved for them.
     pub(super) fn units_of_strangers(&self, now: u64, limit: u32) -> u32 {
         if self.is_young(now) { limit / 20 } else { 0 }
     }
 
-    /// As many calls as may be under way.
+    /// Returns the maximum number of calls in flight.
     pub(super) fn slots(&self, now: u64, limit: u32) -> u32 {
         match (self.absent(now, GONE), self.lost) {
             (0, _) => limit,
@@ -115,7 +115,7 @@ impl Gathering {
     }
 }
 
-/// The part that some of all have, of an amount; not more than that.
+/// Returns the part of an amount that `some` of `all` have; at most the amount.
 fn part_of(amount: u32, some: u32, all: u32) -> u32 {
     let part = (u64::from(amount) * u64::from(some.min(all))).div_ceil(u64::from(all.max(1)));
     u32::try_from(part).unwrap_or(amount)

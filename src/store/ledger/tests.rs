@@ -1,4 +1,4 @@
-//! Whatever is asked, the limits hold.
+//! The limits hold for all requests.
 
 use proptest::prelude::*;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::store::VALID;
 
 const MINUTE: u64 = 60_000;
-/// What a young ledger leaves of 900 points to clients that it does not know yet.
+/// The part of 900 points that a new ledger reserves for unknown clients.
 const LEFT: u32 = 45;
 
 fn points(limit: u32, want: u32, least: u32) -> BTreeMap<String, WindowAsk> {
@@ -14,13 +14,13 @@ fn points(limit: u32, want: u32, least: u32) -> BTreeMap<String, WindowAsk> {
     BTreeMap::from([("points".to_owned(), ask)])
 }
 
-/// A client that asks rightly, whatever it is told.
+/// A client that follows the protocol for every response.
 #[derive(Default)]
 struct Client {
     name: String,
     epoch: Option<String>,
     members: u32,
-    /// What it may spend alone.
+    /// Its offline allowance.
     spare: u32,
     /// Until when clients that are gone may have spent.
     unreported_until: u64,
@@ -74,7 +74,7 @@ impl Client {
 }
 
 #[test]
-fn who_is_unknown_joins_first() {
+fn an_unknown_member_joins_before_it_gets_a_lease() {
     let mut ledger = Ledger::default();
     let ask = LeaseRequest { member: "a".to_owned(), waiting: 1, ..LeaseRequest::default() };
     assert!(ledger.lease(0, &ask).unknown);
@@ -84,7 +84,7 @@ fn who_is_unknown_joins_first() {
 }
 
 #[test]
-fn a_member_that_holds_all_gives_way_to_one_that_has_nothing() {
+fn a_member_that_holds_all_quota_shares_it_with_a_new_member() {
     let mut ledger = Ledger::default();
     let (mut one, mut two) = (Client::new(1), Client::new(2));
     let ask = |running, waiting| LeaseRequest {
@@ -106,13 +106,13 @@ fn a_member_that_holds_all_gives_way_to_one_that_has_nothing() {
 }
 
 #[test]
-fn what_a_member_held_when_it_died_is_free_again() {
+fn quota_held_by_a_dead_member_is_released() {
     let mut ledger = Ledger::default();
     let (mut one, mut two) = (Client::new(1), Client::new(2));
     let ask = LeaseRequest { waiting: 9, concurrent: Some(9), ..LeaseRequest::default() };
     assert_eq!(one.ask(&mut ledger, 0, ask.clone()).slots, 7);
     assert_eq!(two.ask(&mut ledger, 9_999, ask.clone()).slots, 0);
-    // One is left to a client that may be about to join.
+    // One slot is reserved for a client that might join.
     assert_eq!(two.ask(&mut ledger, 10_000, ask).slots, 8);
 }
 
@@ -128,7 +128,7 @@ fn an_old_ledger_leaves_one_call_at_least_to_a_client_that_starts() {
 }
 
 #[test]
-fn a_write_that_is_told_afterwards_keeps_the_others_back() {
+fn a_write_reported_afterwards_delays_the_writes_of_other_members() {
     let mut ledger = Ledger::default();
     let (mut one, mut two) = (Client::new(1), Client::new(2));
     let told = |ago| LeaseRequest {
@@ -177,13 +177,13 @@ fn a_young_ledger_leaves_a_part_to_clients_that_are_about_to_join() {
         assert!(lease.slots <= 1 && !lease.unknown);
     }
     assert_eq!(one.ask(&mut ledger, GONE - 1, ask(75, 9)).windows["points"].granted, 0);
-    // What none of them took is for all.
+    // The rest is shared by all.
     let granted = one.ask(&mut ledger, GONE, ask(75, 900)).windows["points"].granted;
     assert!((1..=LEFT - 25).contains(&granted), "{granted}");
 }
 
 #[test]
-fn the_last_of_a_primary_limit_goes_to_one() {
+fn the_last_request_of_a_primary_limit_is_granted_once() {
     let mut ledger = Ledger::default();
     let (mut one, mut two) = (Client::new(1), Client::new(2));
     let ask = |told: Option<u64>, outstanding| {
@@ -238,7 +238,7 @@ fn writes_to_the_same_owner_are_a_second_apart_in_the_whole_fleet() {
 }
 
 #[test]
-fn after_the_books_were_lost_no_more_is_given_than_those_who_are_back_might_spend_alone() {
+fn a_lost_ledger_grants_no_more_than_the_offline_allowances_of_returned_members() {
     let (mut one, mut two) = (Client::new(1), Client::new(2));
     let ask = |want, concurrent| LeaseRequest {
         waiting: want,
@@ -261,7 +261,7 @@ fn after_the_books_were_lost_no_more_is_given_than_those_who_are_back_might_spen
 }
 
 #[test]
-fn who_never_comes_back_is_waited_for_as_long_as_what_it_spent_may_count() {
+fn an_absent_member_is_awaited_while_its_usage_can_count() {
     let (mut one, mut two) = (Client::new(1), Client::new(2));
     let ask =
         || LeaseRequest { waiting: 9, windows: points(900, 900, 1), ..LeaseRequest::default() };
@@ -275,7 +275,7 @@ fn who_never_comes_back_is_waited_for_as_long_as_what_it_spent_may_count() {
 }
 
 #[test]
-fn a_new_ledger_counts_with_what_departed_members_spent_however_often_it_is_lost() {
+fn a_ledger_lost_repeatedly_still_counts_usage_of_departed_members() {
     let (mut one, mut two) = (Client::new(1), Client::new(2));
     let ask = |want| LeaseRequest {
         waiting: want,
@@ -284,7 +284,7 @@ fn a_new_ledger_counts_with_what_departed_members_spent_however_often_it_is_lost
     };
     let mut before = Ledger::default();
     assert_eq!(two.ask(&mut before, 1_000, ask(700)).windows["points"].granted, 700);
-    // The ledger forgets the member, and not what it spent.
+    // The ledger removes the member and keeps its usage.
     one.ask(&mut before, 11_000, ask(1));
     one.ask(&mut before, 12_000, ask(1));
     let (members, spare) = (one.members, one.spare);
@@ -298,7 +298,7 @@ fn a_new_ledger_counts_with_what_departed_members_spent_however_often_it_is_lost
         }
         assert!(granted <= spare, "{granted} of {spare}");
     }
-    // What it spent does not count any longer.
+    // Its usage no longer counts.
     let mut after = Ledger::default();
     let end = 1_000 + kept(MINUTE);
     assert!(one.ask(&mut after, end - 1, ask(900)).windows["points"].granted <= spare);
@@ -306,7 +306,7 @@ fn a_new_ledger_counts_with_what_departed_members_spent_however_often_it_is_lost
 }
 
 #[test]
-fn after_an_outage_the_absent_keep_what_they_might_spend_alone() {
+fn absent_members_keep_their_offline_allowance_after_an_outage() {
     let (mut one, mut two) = (Client::new(1), Client::new(2));
     let ask = |want| LeaseRequest {
         waiting: want,
@@ -329,7 +329,7 @@ fn after_an_outage_the_absent_keep_what_they_might_spend_alone() {
 }
 
 #[test]
-fn who_is_new_is_not_taken_for_one_who_is_back() {
+fn a_new_member_is_not_counted_as_a_returned_one() {
     let (mut one, mut two, mut new) = (Client::new(1), Client::new(2), Client::new(3));
     let ask =
         || LeaseRequest { waiting: 9, windows: points(900, 900, 1), ..LeaseRequest::default() };
@@ -360,7 +360,7 @@ fn a_member_that_cannot_find_out_leaves_it_to_another() {
 }
 
 #[test]
-fn an_answer_that_is_lost_costs_nothing() {
+fn a_lost_lease_response_costs_no_quota() {
     let mut ledger = Ledger::default();
     let mut one = Client::new(1);
     let ask = |want, unspent, part| {
@@ -381,7 +381,7 @@ fn an_answer_that_is_lost_costs_nothing() {
 }
 
 #[test]
-fn who_was_forgotten_before_it_heard_gives_nothing_back_twice() {
+fn a_forgotten_member_returns_unused_quota_only_once() {
     let mut ledger = Ledger::default();
     let mut one = Client::new(1);
     let ask = |want, unspent| {
@@ -400,7 +400,7 @@ fn who_was_forgotten_before_it_heard_gives_nothing_back_twice() {
 }
 
 #[test]
-fn of_who_is_known_only_what_was_spent_alone_is_added() {
+fn joining_again_adds_only_the_offline_usage_of_a_known_member() {
     let mut ledger = Ledger::default();
     let mut one = Client::new(1);
     let ask = |join| LeaseRequest {
@@ -431,9 +431,9 @@ fn of_who_is_known_only_what_was_spent_alone_is_added() {
     assert_eq!(new.lease(3_000, &request).windows["points"].granted, 450 - LEFT);
 }
 
-/// A client that owes tells what it spent, to a ledger that may have been lost since: then others are to come back.
+/// A client reports usage to a ledger that can have been lost since. Then other members are expected to return.
 #[test]
-fn a_client_that_owes_brings_back_who_was_there() {
+fn a_join_with_unreported_usage_restores_the_expected_member_count() {
     let mut ledger = Ledger::default();
     let mut one = Client::new(1);
     one.ask(&mut ledger, 0, LeaseRequest { windows: points(900, 9, 1), ..LeaseRequest::default() });
@@ -448,7 +448,7 @@ fn a_client_that_owes_brings_back_who_was_there() {
         join: Some(Join { members: 3, ..Join::default() }),
         ..LeaseRequest::default()
     };
-    // It was not away: nobody is missing in the ledger that knows it.
+    // The member was not away, so the ledger that knows it expects no other member.
     ledger.lease(3_000, &owes);
     assert_eq!(ledger.gathering.expected, 0);
     let mut lost = Ledger::default();
@@ -458,7 +458,7 @@ fn a_client_that_owes_brings_back_who_was_there() {
 }
 
 #[test]
-fn a_request_that_was_overtaken_changes_nothing() {
+fn an_overtaken_lease_request_changes_nothing() {
     let mut ledger = Ledger::default();
     let mut one = Client::new(1);
     let ask = LeaseRequest { waiting: 9, windows: points(900, 9, 1), ..LeaseRequest::default() };
@@ -471,7 +471,7 @@ fn a_request_that_was_overtaken_changes_nothing() {
 }
 
 #[test]
-fn what_each_may_spend_alone_is_nobody_elses() {
+fn offline_allowances_of_members_do_not_overlap() {
     let mut ledger = Ledger::default();
     let mut clients: Vec<_> = (0..4).map(Client::new).collect();
     let mut granted = 0;
@@ -507,7 +507,7 @@ proptest! {
         for (pause, who, want, unspent, late, deaf) in steps {
             now += pause;
             let before = &leases[who];
-            // What is given back was not spent, nor is it until an answer is heard.
+            // Returned quota was not used, and is not used until a response arrives.
             let unspent = frozen[who].unwrap_or(unspent.min(before.granted));
             if let Some(last) = last[who].filter(|_| frozen[who].is_none()) {
                 let (_, amount): &mut (u64, u32) = &mut spent[last];
@@ -537,7 +537,7 @@ proptest! {
         }
     }
 
-    /// Clients that always want more get at least 95 % of what is allowed.
+    /// Clients that always request more get at least 95 % of the limit.
     #[test]
     fn greedy_clients_get_nearly_all(limit in 300_u32..1_000) {
         let mut ledger = Ledger::default();

@@ -1,4 +1,4 @@
-//! The store in memory stays within its bound, whatever is kept in it.
+//! The memory store stays within its bound with any content.
 
 use proptest::prelude::*;
 

@@ -1,5 +1,5 @@
--- Sets KEYS[1] to ARGV[1] for ARGV[2] milliseconds, if it has no value. Answers with whether it did,
--- and with what is wrong with the value that was there. No claim is without an end.
+-- Sets KEYS[1] to ARGV[1] for ARGV[2] milliseconds, if it has no value. Returns whether it was set, and the problem of
+-- the earlier value, if any. Every claim has a TTL.
 
 if redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX') then return { 1, '' } end
 local kind = redis.call('TYPE', KEYS[1]).ok

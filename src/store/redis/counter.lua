@@ -1,7 +1,6 @@
--- A sum that clients add to: what src/store/counter.rs does. KEYS[1] is the sum, ARGV[1] its time to
--- live in milliseconds, ARGV[2] what to do, and the rest what it is done with. Answers with the sum,
--- whether one was spent (of a read: whether there is a sum), and what is wrong with the value, which is
--- left as it is.
+-- A sum to which clients add, as in src/store/counter.rs. KEYS[1] is the sum, ARGV[1] its TTL in milliseconds, ARGV[2]
+-- the operation, and the rest its arguments. Returns the sum, whether an amount was spent (for a read: whether there is
+-- a sum), and the problem of the value, if any, which is left unchanged.
 
 local MAX_SUM, LONGEST_TEXT = 9007199254740992, 17
 local min, max = math.min, math.max
@@ -40,7 +39,7 @@ else
   sum = added(problem ~= '' and least or max(sum, least), 0)
 end
 local text = string.format('%.0f', sum)
--- Of an unreadable value the time to live may be any.
+-- The TTL of an unreadable value can be arbitrary.
 if problem == '' and redis.call('PTTL', KEYS[1]) >= 0 then
   redis.call('SET', KEYS[1], text, 'KEEPTTL')
 else

@@ -1,5 +1,5 @@
--- The values of KEYS, each of ARGV bytes at most: whether there is one, the value, and what is wrong with it.
--- What is larger is not read, since all other clients would wait for it. It is left as it is.
+-- Returns the values of KEYS, each of at most ARGV bytes: whether there is one, the value, and its problem, if any. A
+-- larger value is not read, since all other clients would wait for it. It is left unchanged.
 
 local values = {}
 for at, key in ipairs(KEYS) do

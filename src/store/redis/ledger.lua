@@ -1,7 +1,6 @@
--- The limits of an identity as a fleet shares them: what Ledger::lease does, by the server's clock.
--- KEYS[1] is the ledger, ARGV[1] the request, `now` the time in milliseconds. Answers with the lease, and
--- with what is wrong with the value that was there; there is no lease if the ledger is of a newer form or
--- too large.
+-- The limits of an identity that a fleet shares, as Ledger::lease computes them, by the server's clock. KEYS[1] is the
+-- ledger, ARGV[1] the request, `now` the time in milliseconds. Returns the lease, and the problem of the earlier value,
+-- if any; there is no lease if the ledger has a newer format or is too large.
 
 local GONE, STARVED, SLOP, PARTS, SCOUTS = 10000, 2000, 1000, 240, 10
 local SAME_WINDOW, AFTER_RESET, WORTHWHILE, LONGEST = 10000, 1000, 60, 7200000
@@ -9,7 +8,7 @@ local FORGOTTEN, LONGEST_PAUSE, LONGEST_BETWEEN_WRITES = 600000, 86400000, 36000
 local LATER, VALID, NONE = 100, 500, MAX_UNITS
 
 local ask = cjson.decode(ARGV[1])
--- The ledger, and what this request changes, so that it can be made undone.
+-- The ledger, and the changes by this request, so that they can be undone.
 local book, changes
 
 local function count(entries)
@@ -72,7 +71,7 @@ local function sum(window)
   return total
 end
 
--- What was granted in the parts that begin after this time.
+-- Returns the amount that was granted in the parts that begin after this time.
 local function since(window, time, length)
   local total, part = 0, part_of(length)
   for index, amount in pairs(window.parts) do
@@ -81,7 +80,7 @@ local function since(window, time, length)
   return total
 end
 
--- How long until so much is free.
+-- Returns the time until this amount is free.
 local function wait_for(window, length, limit, amount)
   local excess = max(sum(window) + min(amount, limit) - limit, 0)
   local parts = {}
@@ -106,7 +105,7 @@ local function low(window, length, free)
   return min(window.low, window.low_before)
 end
 
--- Counts somebody who is here, unless it is counted already.
+-- Counts a client as present. Returns false if it is counted already.
 local function counted(member)
   local returned = book.gathering.returned
   if returned[member] or count(returned) >= MAX_MEMBERS then return false end
@@ -114,13 +113,13 @@ local function counted(member)
   return true
 end
 
--- How many may yet come back and tell what counts for so long.
+-- Returns the number of clients that can still return and report spending that counts for this time.
 local function absent_for(length)
   if book.gathering.since + length <= now then return 0 end
   return max(book.gathering.expected - count(book.gathering.returned), 0)
 end
 
--- Whether a new ledger lacks what some client spent.
+-- Returns whether a new ledger lacks the spending of some client.
 local function is_partial()
   if not book.gathering.lost then return false end
   for _, time in pairs(book.gathering.unreported) do
@@ -129,18 +128,18 @@ local function is_partial()
   return absent_for(LONGEST) > 0
 end
 
--- Until when the ledger lacks spending of this window that no client reports; zero if it has all.
+-- Returns the time until which the ledger lacks spending of this window that no client reports; zero if it is complete.
 local function unreported_until(name, keeps)
   if not book.gathering.lost then return 0 end
   local absent = absent_for(keeps) > 0 and book.gathering.since + keeps or 0
   local unreported = book.gathering.unreported
-  -- What was spent until now counts for so long.
+  -- Spending up to now counts for this time.
   if unreported[name] then unreported[name] = min(unreported[name], now + keeps) end
   local time = max(absent, unreported[name] or 0)
   return time > now and time or 0
 end
 
--- Takes over until when that is so from a client that heard it from the lost ledger.
+-- Records this time from a client that received it from the lost ledger.
 local function learn_unreported(name, time)
   local unreported = book.gathering.unreported
   local has_room = #name <= MAX_TEXT and count(unreported) < MAX_NAMES
@@ -149,12 +148,12 @@ local function learn_unreported(name, time)
   end
 end
 
--- The part that some of all have, of an amount.
+-- Returns the part of an amount that `some` of `all` have.
 local function portion(amount, some, all)
   return math.ceil(amount * min(some, all) / max(all, 1))
 end
 
--- Takes the ledger to this time: what Ledger::settle does.
+-- Moves the ledger to this time, as Ledger::settle does.
 local function settle()
   local back = max(book.time - now, 0)
   book.time = now
@@ -192,12 +191,12 @@ local function settle()
   end
 end
 
--- What Ledger::lease does: the lease, and whether the ledger was changed.
+-- Computes the lease, as Ledger::lease does. Returns the lease, and whether the ledger was changed.
 local function answer()
   changes = { windows = {} }
   local known = ask.epoch ~= nil and ask.epoch == book.epoch and book.epoch ~= ''
   local before = book.members[ask.member]
-  -- A request that was overtaken has nobody to answer it to.
+  -- A request that was overtaken has no caller that waits for its response.
   local late = before and ask.serial < before.serial and now < before.seen + GONE
   local is_member = #ask.member <= MAX_TEXT and not find(ask.member, '[^\32-\126]')
   if late or not is_member or (not ask.join and not known) then
@@ -205,7 +204,7 @@ local function answer()
   end
   settle()
 
-  -- Who is gone, and what is over.
+  -- Removes departed members and expired entries.
   for name, member in pairs(book.members) do
     if member.seen + GONE <= now then
       for resource, lost in pairs(member.outstanding) do
@@ -221,9 +220,10 @@ local function answer()
   end
   if book.pause and book.pause['until'] + FORGOTTEN <= now then book.pause = nil end
 
-  -- Who is new joins, and says what it spent.
+  -- A new member joins, and reports its spending.
   before = book.members[ask.member]
-  -- Whoever has not heard the answer to the last request asks anew, and tells all again.
+  -- A member that has not received the last response repeats the request with all its values: the last changes are
+  -- undone.
   if before and before.serial ~= ask.heard then
     for name, change in pairs(before.last.windows) do
       local window = book.windows[name]
@@ -254,12 +254,12 @@ local function answer()
       end
     end
     if not ask.epoch then
-      -- Who is new was not there before.
+      -- A new client was not a member before.
       if book.gathering.expected > 0 and counted(ask.member) then
         book.gathering.expected = min(book.gathering.expected + 1, NONE)
       end
     else
-      -- A client that the ledger knows and that was not away tells what it spent in advance.
+      -- A client that the ledger knows and that had no outage reports only advance spending.
       if not known or ask.join.alone > 0 then
         book.gathering.expected = max(book.gathering.expected, ask.join.members)
       end
@@ -281,14 +281,14 @@ local function answer()
       if window then
         for _, pair in ipairs(spent) do
           local index = floor(max(now - pair[1], 0) / part_of(about.length))
-          -- What does not count any longer is not counted.
+          -- Expired spending is not counted.
           if ends(index, about.length) > now then add(name, window, index, pair[2]) end
         end
       end
     end
   end
 
-  -- What the request tells.
+  -- Records the values of the request.
   if not book.members[ask.member] and count(book.members) >= MAX_MEMBERS then
     local oldest
     for name, member in pairs(book.members) do
@@ -317,9 +317,9 @@ local function answer()
           late = late + amount
         end
       end
-      -- What was counted later than now, before the clock was set back, counts now.
+      -- Amounts with a time later than now, from before the clock was set back, count from now.
       if late > 0 then put(window, string.format('%.0f', newest), late) end
-      -- Who was forgotten may have given it back already, and nobody knows what to undo.
+      -- A member that was removed can have returned its lease already, and its changes are unknown.
       if known and before and ask.heard >= before.first then
         local index = min(about.part, newest)
         local granted = window.parts[string.format('%.0f', index)] or 0
@@ -361,7 +361,7 @@ local function answer()
     book.pause = nil
   end
 
-  -- The pause: when it is over, one member finds out whether it was long enough.
+  -- The pause: when it is over, one member probes whether it was long enough.
   local pause
   if book.pause then
     if book.pause['until'] > now then
@@ -379,14 +379,14 @@ local function answer()
   local probe = open and book.pause ~= nil
   local members = count(book.members)
 
-  -- Calls at a time.
+  -- Calls in flight.
   local all = ask.concurrent or NONE
   local missing = absent_for(GONE)
   if missing > 0 and ask.concurrent then
     local kept = portion(all, missing, book.gathering.expected)
     all = max(book.gathering.lost and min(all, book.gathering.slots) or all - kept, 1)
   end
-  -- Clients that the ledger does not know yet have one call each in flight before they hear from it.
+  -- Clients that the ledger does not know yet have one call each in flight before they receive a lease.
   local young = now < book.gathering.since + GONE
   if ask.concurrent then
     local limit = ask.concurrent
@@ -394,7 +394,7 @@ local function answer()
     all = max(min(all, limit - left), 1)
   end
   local share = max(floor(all / members), 1)
-  -- Each has one at least, to go on with if it hears no more.
+  -- Each member has at least one slot, to continue with if it receives no further lease.
   local least_slots = share > 1 and 1 or 0
   local busy, starved = 0, false
   for name, member in pairs(book.members) do
@@ -411,7 +411,7 @@ local function answer()
   local lease = { epoch = book.epoch, members = members, slots = slots, pause = pause }
   local enough = open and slots > ask.running
 
-  -- Windows that slide.
+  -- Sliding windows.
   for name, about in pairs(ask.windows) do
     local window = window_of(name)
     lease.windows = lease.windows or {}
@@ -430,7 +430,7 @@ local function answer()
         if other ~= ask.member then left_to_others = left_to_others + (member.alone[name] or 0) end
       end
       free = max(free - left_to_others, 0)
-      -- While clients are awaited that were there before, what is free is bounded by theirs.
+      -- While earlier clients have not returned, their own bound applies to the free amount.
       local strangers = young and absent == 0 and unreported == 0 and floor(limit / 20) or 0
       free = max(free - strangers, 0)
       local least = min(about.least, max(limit, 1))
@@ -444,7 +444,7 @@ local function answer()
       if book.gathering.lost then add_spare(name, window, -granted) end
       if granted < about.want then
         wait = max(wait_for(window, about.length, limit, worth), 2 * LATER)
-        -- What was granted just now may be given back.
+        -- A member can return the latest grants.
         if since(window, max(now - 2 * VALID, 0), about.length) > 0 then wait = min(wait, 4 * VALID) end
         if left_to_others > 0 or (strangers > 0 and granted == 0) then wait = max(wait, VALID) end
         if absent > 0 then
@@ -453,8 +453,8 @@ local function answer()
           wait = max(wait, 2 * VALID)
         end
       end
-      -- All of them together have what nobody had, and a quarter of the window at most: what is left
-      -- to one is nobody else's until it is heard of again.
+      -- All members together can spend the unused amount alone, and at most a quarter of the window. The part of one
+      -- member is unavailable to the others until it sends a request again.
       free = free - granted
       local lowest = low(window, about.length, free)
       local count = max(members, 1)
@@ -481,7 +481,7 @@ local function answer()
     if budget then
       local out = 0
       for _, member in pairs(book.members) do out = out + (member.outstanding[name] or 0) end
-      -- Nothing is known of it, or only that nothing is left of a window whose end is not known.
+      -- The limit is unknown, or the only known value is a remaining count of zero without a reset.
       local is_known = budget.limit > 0 and (budget.reset > 0 or budget.remaining > about.keep)
       local left = is_known and budget.remaining or SCOUTS
       local keep = is_known and about.keep or 0
@@ -504,7 +504,7 @@ local function answer()
       if granted >= about.want then wait = 0 end
       me.outstanding[name] = min(me.outstanding[name] + granted, MAX_NUMBER)
     else
-      -- There is no room to share it: as many as find out about a limit.
+      -- The ledger has no space for this limit: grants the number of calls that probe an unknown limit.
       local most = not open and 0 or probe and 1 or NONE
       granted = min(about.want, most, SCOUTS)
       wait = granted < about.want and LATER or 0
@@ -513,7 +513,7 @@ local function answer()
     enough = enough and (about.want == 0 or granted > 0)
   end
 
-  -- Writes to what the same owner has.
+  -- Writes to resources of the same owner.
   local room = MAX_OWNERS - count(book.owners)
   for owner, ago in pairs(ask.written or {}) do
     local next = min(now + ask.between_writes, MAX_NUMBER) - ago
@@ -532,7 +532,7 @@ local function answer()
       lease.owners[owner] = LATER
     else
       if ask.between_writes > 0 and #owner <= MAX_TEXT and room > 0 then
-        -- One whose time is over was removed above, so this one is new.
+        -- An expired entry was removed above, so this one is new.
         book.owners[owner] = min(now + ask.between_writes, MAX_NUMBER)
         room = room - 1
       end
@@ -545,14 +545,14 @@ end
 
 local held, problem = read_ledger(KEYS[1])
 if problem == 'newer' then
-  -- Clients of that version know it. It ends, as all ledgers do.
+  -- Clients of that version can read it. It gets a TTL, as all ledgers have.
   if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], LEDGER_TTL) end
   return { '', problem }
 end
 book = held or new_ledger()
 local well, lease, changed = pcall(answer)
 if not well and held then
-  -- No check has found out what is wrong with it.
+  -- The checks have not found this problem.
   book, problem = new_ledger(), 'not a ledger'
   well, lease, changed = pcall(answer)
 end

@@ -1,5 +1,5 @@
--- The form of a ledger in Redis: a line that names it and its version, and then MessagePack. It is what
--- src/store/ledger/bounds.rs says: whatever was written there, reading it ends soon.
+-- The format of a ledger in Redis: a line with its name and version, and then MessagePack. Its bounds are those of
+-- src/store/ledger/bounds.rs: for any stored bytes, reading takes a bounded time.
 
 local MAGIC, VERSION, MAX_BYTES = 'octowire-ledger:', 1, 8388608
 local MAX_NUMBER, MAX_UNITS, MAX_TEXT, MAX_PARTS = 9007199254740992, 4294967295, 512, 2000
@@ -117,7 +117,7 @@ local function new_ledger()
   }
 end
 
--- The ledger, if there is one that can be read, and what is wrong with the value.
+-- Returns the ledger, if there is a readable one, and the problem of the value, if any.
 local function read_ledger(key)
   local kind = redis.call('TYPE', key).ok
   if kind == 'none' then return nil, '' end
@@ -134,8 +134,7 @@ local function read_ledger(key)
   return nil, 'not a ledger'
 end
 
--- Writes the ledger after a request of this member, and returns whether there was room: what Ledger::write
--- does.
+-- Writes the ledger after a request of this member, and returns whether it fits, as Ledger::write does.
 local function write_ledger(key, ledger, member)
   local function written()
     local bytes = MAGIC .. VERSION .. '\n' .. cmsgpack.pack(ledger)

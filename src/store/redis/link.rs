@@ -1,4 +1,4 @@
-//! The connection, made anew when it is lost.
+//! The connection, which is replaced when it is lost.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,17 +14,17 @@ use crate::runtimes::PerRuntime;
 
 #[derive(Clone)]
 pub(super) enum Connection {
-    /// It connects anew by itself.
+    /// The connection manager reconnects itself.
     Single(ConnectionManager),
-    /// So does this.
+    /// The cluster connection reconnects itself.
     Cluster(Box<ClusterConnection>),
-    /// The master that a Sentinel named: another one may be master when this is lost.
+    /// The master that a Sentinel named: when the connection is lost, another server can be the master.
     Master(Box<MultiplexedConnection>),
 }
 
 pub(super) struct Link {
     server: Server,
-    /// What a new connection loads, so that the first use takes one round trip.
+    /// The scripts that a new connection loads, so that their first use takes one round trip.
     scripts: fn() -> Vec<ScriptInvocation<'static>>,
     /// A connection is driven by a task of the runtime on which it was made.
     by_runtime: PerRuntime<Arc<RuntimeLink>>,
@@ -34,11 +34,11 @@ pub(super) struct Link {
 #[derive(Default)]
 struct RuntimeLink {
     current: Mutex<Option<Connection>>,
-    /// Held by the one that connects.
+    /// The lock of the task that connects.
     connecting: AsyncMutex<()>,
 }
 
-/// Whether the connection was lost, so that the next command finds another one.
+/// Returns whether the connection was lost, so that the next command uses another one.
 pub(super) fn is_cut(error: &RedisError) -> bool {
     error.is_connection_dropped() || error.is_io_error() && !error.is_timeout()
 }
@@ -81,8 +81,7 @@ impl Link {
         answer
     }
 
-    /// The connection, or a new one. It is made by a task of its own, since who asks may not have
-    /// the time.
+    /// Returns the connection, or a new one. A separate task connects, since the caller might not have the time.
     async fn connection(self: &Arc<Self>) -> RedisResult<Connection> {
         let own = self.own();
         if let Some(connection) = own.current() {
@@ -96,7 +95,7 @@ impl Link {
             }
             let connection = link.server.connect().await?;
             let scripts = (link.scripts)();
-            // One that is not loaded is when it is used.
+            // A script that was not loaded here is loaded when it is used.
             join_all(scripts.iter().map(|script| load(script, connection.clone()))).await;
             own.set(Some(connection.clone()));
             Ok(connection)
@@ -106,7 +105,7 @@ impl Link {
         })
     }
 
-    /// Forgets a master that is gone, or is master no longer.
+    /// Drops the connection to a master that is unreachable, or is no longer the master.
     fn heard<T>(&self, answer: &RedisResult<T>) {
         let Err(error) = answer else { return };
         let gone = is_cut(error) || error.is_timeout() || error.code() == Some("READONLY");
@@ -115,7 +114,7 @@ impl Link {
         }
     }
 
-    /// The link of the caller's runtime.
+    /// Returns the link of the caller's runtime.
     fn own(&self) -> Arc<RuntimeLink> {
         self.by_runtime.get_or_make(|_, _| Arc::default())
     }

@@ -1,4 +1,4 @@
-//! Where Redis is, and how to connect to it.
+//! Where Redis is, and how the client connects to it.
 
 use std::time::Duration;
 
@@ -29,18 +29,18 @@ pub(super) enum Server {
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Longer than a call waits for the store: an answer that comes late is read, and dropped.
+/// Longer than a call waits for the store: a late response is read, and dropped.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 type Login = Option<(Option<String>, String)>;
 
-/// What there is to say of TLS beyond the URLs.
+/// The TLS settings beyond the URLs.
 #[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
 type Certificates = Option<TlsCertificates>;
 #[cfg(not(any(feature = "rustls", feature = "rustls-no-provider")))]
 type Certificates = Option<std::convert::Infallible>;
 
-/// What the URLs name.
+/// Returns the nodes that the URLs name.
 pub(super) fn nodes(urls: &[String]) -> RedisResult<Vec<ConnectionInfo>> {
     let node = |url: &String| {
         let node = url.as_str().into_connection_info()?;
@@ -52,8 +52,8 @@ pub(super) fn nodes(urls: &[String]) -> RedisResult<Vec<ConnectionInfo>> {
     urls.iter().map(node).collect()
 }
 
-/// What is asked at the same time is sent at once: by default a second request waits until the server
-/// acknowledges the first one, which it does with the answer.
+/// Sends concurrent requests at once: by default a second request waits until the server acknowledges the first one,
+/// which it does with the response.
 fn tcp() -> TcpSettings {
     TcpSettings::default().set_nodelay(true)
 }
@@ -111,7 +111,7 @@ impl Server {
                 let config = ConnectionManagerConfig::new()
                     .set_connection_timeout(Some(CONNECT_TIMEOUT))
                     .set_response_timeout(Some(RESPONSE_TIMEOUT))
-                    // Who asks again decides when.
+                    // The next command decides when to connect again.
                     .set_number_of_retries(0);
                 let connection = ConnectionManager::new_with_config(Client::clone(client), config);
                 Ok(Connection::Single(connection.await?))

@@ -1,5 +1,5 @@
--- The numbers of KEYS[1], of which there may be ARGV[1] with names of ARGV[2] bytes and numbers of ARGV[3] digits:
--- what is wrong with the value, and then names and numbers. What is larger is not read. Nothing is changed.
+-- Returns the numbers of KEYS[1], at most ARGV[1] of them, with names of ARGV[2] bytes and numbers of ARGV[3] digits:
+-- the problem of the value, if any, and then names and numbers. A larger value is not read. No value is changed.
 
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind == 'none' then return { '' } end

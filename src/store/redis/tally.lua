@@ -1,6 +1,6 @@
--- Adds to numbers by name: what src/store/tally.rs does. KEYS[1] is a hash, ARGV[1] its time to live in
--- milliseconds, ARGV[2] how many names it may have, ARGV[3] the longest name, ARGV[4] the largest
--- number, and then names and amounts follow. Answers with what is wrong with the value that was there.
+-- Adds to numbers by name, as src/store/tally.rs does. KEYS[1] is a hash, ARGV[1] its TTL in milliseconds, ARGV[2] the
+-- maximum number of names, ARGV[3] the longest name, ARGV[4] the largest number; names and amounts follow. Returns the
+-- problem of the earlier value, if any.
 
 local problem, most, longest = '', tonumber(ARGV[2]), tonumber(ARGV[3])
 local largest = tonumber(ARGV[4])
@@ -12,7 +12,7 @@ elseif redis.call('HLEN', KEYS[1]) > most + 1 then
   redis.call('UNLINK', KEYS[1])
   problem = 'too many names'
 end
--- The number of a name, unless it is longer than numbers are.
+-- Returns the number of a name, unless it has too many digits.
 local function held(name)
   if redis.call('HSTRLEN', KEYS[1], name) > 16 then return 'too long' end
   return redis.call('HGET', KEYS[1], name)

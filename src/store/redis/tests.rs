@@ -1,4 +1,4 @@
-//! The same promises by every kind of server, and by the memory.
+//! Each kind of Redis server and the memory store give the same guarantees.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -43,12 +43,12 @@ fn bytes(text: &'static str) -> Bytes {
 /// So long that a server that is there answers on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What a call of its own may wait.
+/// The wait allowance of a separate call.
 fn allowance() -> WaitAllowance {
     WaitAllowance::new(PATIENCE)
 }
 
-/// What any store promises.
+/// Checks the guarantees of any store.
 async fn keeps_its_promises(store: &dyn Store) {
     assert_eq!(store.get("v").await.unwrap(), None);
     store.put("v", bytes("one"), LONG).await.unwrap();
@@ -247,7 +247,7 @@ async fn a_password_is_needed_and_never_shown() {
     assert!(!shown.contains("secret"), "{shown}");
 }
 
-/// A server that speaks TLS only, with an authority of its own, and wants to see who comes.
+/// A server with TLS only, its own certificate authority, and client certificates required.
 #[cfg(all(feature = "rustls", not(feature = "native-tls")))]
 #[tokio::test]
 async fn a_private_authority_is_trusted_when_it_is_named_and_not_before() {
@@ -296,7 +296,7 @@ async fn a_private_authority_is_trusted_when_it_is_named_and_not_before() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_told_and_one_is_built_without() {
+async fn connect_fails_without_a_server_and_build_succeeds() {
     let error = Redis::connect("redis://127.0.0.1:1").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Store);
     assert!(error.is_retryable());
@@ -422,7 +422,7 @@ impl Clocked {
         Self { _server: server, connection, script }
     }
 
-    /// The lease, and what is wrong with the value that was there.
+    /// Returns the lease, and the defect of the previous value.
     fn lease(&self, key: &str, now: u64, request: &LeaseRequest) -> (Lease, String) {
         let (lease, problem) = self.answer(key, now, request);
         (serde_json::from_str(&lease).unwrap(), problem)
@@ -435,7 +435,7 @@ impl Clocked {
     }
 }
 
-/// The script and [`Ledger::lease`] answer alike, whatever is asked, and whenever the clock is set.
+/// The script and [`Ledger::lease`] return the same lease for any request and any change of the clock.
 #[test]
 fn the_script_answers_as_the_ledger_does() {
     let clocked = Clocked::start();

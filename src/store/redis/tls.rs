@@ -1,4 +1,4 @@
-//! TLS to Redis: whom to trust, and who this is.
+//! TLS to Redis: trusted roots, and the client's certificate.
 
 use redis::{ClientTlsConfig, ConnectionAddr, ConnectionInfo, TlsCertificates};
 use rustls::pki_types::pem::PemObject;
@@ -7,19 +7,19 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pem;
 
-/// What was said of TLS beyond the URLs.
+/// The TLS settings beyond the URLs.
 #[derive(Clone, Default)]
 pub(super) struct Tls {
     pub(super) roots: Option<Vec<u8>>,
-    /// The chain of certificates, and the key.
+    /// The certificate chain, and the private key.
     pub(super) client: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Tls {
-    /// What to give to the connections; `None` if the defaults do.
+    /// Returns the certificates for the connections; `None` if the defaults suffice.
     ///
     /// # Errors
-    /// If TLS is wanted and can not be had, or certificates are given and TLS is not wanted.
+    /// If a URL requires TLS and it is unavailable, or certificates are configured and no URL uses TLS.
     pub(super) fn certificates(&self, nodes: &[ConnectionInfo]) -> Result<Option<TlsCertificates>> {
         let is_tls = |node: &ConnectionInfo| matches!(node.addr(), ConnectionAddr::TcpTls { .. });
         let given = self.roots.is_some() || self.client.is_some();
@@ -39,7 +39,7 @@ impl Tls {
             }),
             None => None,
         };
-        // With both, the connections are by rustls, without the platform's roots.
+        // With both features, the connections use rustls, without the platform's roots.
         if cfg!(feature = "native-tls") && self.roots.is_none() {
             return Err(wrong(
                 "no TLS roots are configured, and both rustls and native-tls are enabled",
@@ -50,7 +50,7 @@ impl Tls {
     }
 }
 
-/// The certificates of a PEM, however it arrived.
+/// Parses the certificates of a PEM, in any encoding that environments use.
 fn certificates(pem: &[u8]) -> Result<Vec<u8>> {
     let pem = pem::normalize(pem).ok();
     let is_valid = |pem: &str| {
@@ -66,7 +66,7 @@ fn certificates(pem: &[u8]) -> Result<Vec<u8>> {
     }
 }
 
-/// The private key of a PEM, however it arrived.
+/// Parses the private key of a PEM, in any encoding that environments use.
 fn private_key(pem: &[u8]) -> Result<Vec<u8>> {
     let pem = pem::normalize(pem).ok();
     match pem.filter(|pem| PrivateKeyDer::from_pem_slice(pem.as_bytes()).is_ok()) {
@@ -76,12 +76,12 @@ fn private_key(pem: &[u8]) -> Result<Vec<u8>> {
     }
 }
 
-/// A connection takes the process's provider of cryptography, and panics without one.
+/// A connection uses the process's cryptography provider, and panics without one.
 #[cfg(feature = "rustls")]
 #[allow(clippy::unnecessary_wraps, reason = "without this feature it fails")]
 fn provide() -> Result<()> {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // It fails if another thread was faster.
+        // It fails if another thread has installed one first.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     }
     Ok(())

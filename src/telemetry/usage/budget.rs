@@ -1,22 +1,23 @@
-//! How much may be used, as the owner of a budget decides.
+//! Limits on usage that the owner of a budget sets.
 
 use super::period::Period;
 use super::plan::Plan;
 use crate::error::{Error, ErrorKind, Result};
 
-/// How many requests may be made in an hour, a day or a month: a bound of the application's own, or
-/// what a plan pays for.
+/// A limit on the requests in an hour, a day or a month: a bound that the application sets, or the requests that a plan
+/// includes.
 ///
-/// Each request to GitHub counts as one, with its redirects, whether it is the first of a call or goes again.
-/// What the cache answers, and what provably did not reach GitHub, does not count. What the client asks
-/// by itself, such as for tokens, counts as well.
+/// Each request to GitHub counts as one, with its redirects, whether it is the first attempt of a call or a retry.
+/// Responses from the cache, and requests that provably did not reach GitHub, do not count. The client's own requests,
+/// such as those for tokens, count as well.
 ///
-/// It is counted in the client's [store](crate::ClientBuilder::store) before it is sent, which costs one round trip for
-/// all budgets, within what a call [waits for its store](crate::ClientBuilder::store_timeout). While the store answers in
-/// time, not one request goes over a hard limit, whatever clients share it. While it does not, a budget that is not
-/// [strict](Self::strict) is kept by each process for itself. A store that forgets, forgets budgets: the client's own memory when the client ends,
-/// [`Memory`](crate::store::Memory) when it is full of them, [`Disk`](crate::store::Disk) what was used least when it is
-/// full of anything, Redis if it may evict (`maxmemory-policy`).
+/// A request is counted in the client's [store](crate::ClientBuilder::store) before it is sent, which costs one round
+/// trip for all budgets, within the time that a call [waits for its store](crate::ClientBuilder::store_timeout). While
+/// the store responds in time, not one request exceeds a hard limit, whatever clients share it. While it does not, each
+/// process keeps its own count of a budget that is not [strict](Self::strict). If a store loses or evicts values, it
+/// loses budgets: the client's own memory when the client ends, [`Memory`](crate::store::Memory) when it is full of
+/// them, [`Disk`](crate::store::Disk) the least recently used values when it is full, Redis if eviction is enabled
+/// (`maxmemory-policy`).
 ///
 /// ```
 /// use octowire::Client;
@@ -47,14 +48,14 @@ pub struct Budget {
     pub(super) free_304: bool,
 }
 
-/// The longest name, in bytes.
+/// The maximum length of a name, in bytes.
 const MAX_NAME: usize = 64;
-/// What a sum in a store has room for.
+/// The maximum value of a sum in a store.
 const MAX_REQUESTS: u64 = 1 << 53;
 
 impl Budget {
-    /// A budget by this name for each such period; without a limit it only counts. The name may have up to 64
-    /// bytes.
+    /// Creates a budget with this name for each such period; without a limit, it only counts. The name can have up to
+    /// 64 bytes.
     pub fn new(name: impl Into<String>, period: Period) -> Self {
         Self {
             name: name.into(),
@@ -69,49 +70,50 @@ impl Budget {
         }
     }
 
-    /// A budget by the plan's name and period, whose report says what is to be paid. The plan limits nothing:
-    /// give a [hard](Self::hard) limit as well.
+    /// Creates a budget with the plan's name and period, whose report states the cost. The plan itself sets no limit:
+    /// set a [hard](Self::hard) limit as well.
     pub fn of(plan: Plan) -> Self {
         Self { plan: Some(plan.clone()), ..Self::new(plan.name, plan.period) }
     }
 
-    /// A request that reaches this number is warned of, once in the period, however many processes share the store. None
-    /// by default.
+    /// Sets the number of requests that causes a warning, once in the period, however many processes share the store.
+    /// None by default.
     pub fn soft(mut self, requests: u64) -> Self {
         self.soft = Some(requests);
         self
     }
 
-    /// More requests than these are refused, with an error of the kind
+    /// Sets the maximum number of requests. Further requests are rejected, with an error of the kind
     /// [`Budget`](crate::ErrorKind::Budget). None by default.
     pub fn hard(mut self, requests: u64) -> Self {
         self.hard = Some(requests);
         self
     }
 
-    /// Requests of this operation, such as `rate-limit/get`, count, but are never refused. A call made
-    /// by hand is named by its method and path, such as `GET /rate_limit`.
+    /// Exempts an operation, such as `rate-limit/get`: its requests count, but are never rejected. A call without a
+    /// generated operation is named by its method and path, such as `GET /rate_limit`.
     pub fn exempt(mut self, operation: impl Into<String>) -> Self {
         self.exempt.push(operation.into());
         self
     }
 
-    /// One budget for all identities of the environment together, and not one for each.
+    /// Uses one budget for all identities of the environment together, and not one for each.
     pub fn across_identities(mut self) -> Self {
         self.shared = true;
         self
     }
 
-    /// Requests are refused as well while the store does not answer that counts them, so that the limit holds whatever
-    /// happens. By default they are let through then, if those of this process and what it heard last have room: of
-    /// several processes each may use what was left.
+    /// Rejects requests also while the store that counts them is unavailable, so that the limit holds in all cases. By
+    /// default, requests are then sent if the count of this process and its last known sum are within the limit: each
+    /// of several processes can use the whole rest.
     pub fn strict(mut self) -> Self {
         self.strict = true;
         self
     }
 
-    /// An answer to a call with a token that confirms what the cache has (304) does not count, as it does not against GitHub's
-    /// [primary limit](https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#use-conditional-requests-if-appropriate).
+    /// Does not count a response that confirms a cached one (304) to a call with a token, just as GitHub's
+    /// [primary limit](https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#use-conditional-requests-if-appropriate)
+    /// does not.
     pub fn not_modified_is_free(mut self) -> Self {
         self.free_304 = true;
         self

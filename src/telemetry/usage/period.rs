@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 
-/// A stretch of time that usage is counted by, in UTC.
+/// A calendar period by which usage is counted, in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -24,7 +24,7 @@ pub enum Period {
 impl Period {
     pub(super) const ALL: [Self; 3] = [Self::Hour, Self::Day, Self::Month];
 
-    /// The hour, day or month that a time is in.
+    /// Returns the hour, day or month that contains a time.
     pub(super) fn at(self, time: SystemTime) -> Window {
         let time = clock::date(time);
         let midnight = time.date_naive().and_time(NaiveTime::MIN).and_utc();
@@ -41,7 +41,7 @@ impl Period {
         Window { period: self, began, ends: ends.unwrap_or(began) }
     }
 
-    /// For how long what was counted is kept after its window began.
+    /// Returns how long counts are kept after their window began.
     pub(super) fn kept(self) -> Duration {
         let days = match self {
             Self::Hour => 3,
@@ -74,13 +74,13 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// The longest window that this one, of an hour, is part of, and all between.
+    /// Returns this window, of an hour, and the day and the month that contain it.
     pub(super) fn all_around(self) -> [Self; 3] {
         let began = SystemTime::from(self.began);
         Period::ALL.map(|period| period.at(began))
     }
 
-    /// How long until it ends.
+    /// Returns the time until it ends.
     pub(super) fn left(self, now: SystemTime) -> Duration {
         SystemTime::from(self.ends).duration_since(now).unwrap_or_default()
     }

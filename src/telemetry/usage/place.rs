@@ -1,4 +1,4 @@
-//! Where usage is kept: in the client's store, or for itself.
+//! Where usage is stored: in the client's store, or in the client's memory.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,24 +10,24 @@ use bytes::Bytes;
 pub(super) use crate::store::Ran;
 use crate::store::{BACKGROUND_TIMEOUT, Guard, Memory, Store, StoreFuture, Tasks, WaitAllowance};
 
-/// The client's store, and what is kept without one.
+/// The client's store, and the memory that replaces it.
 pub(super) struct Place {
     shared: Option<Arc<Guard>>,
-    /// Sums, which nothing else may displace, and numbers by name.
+    /// Sums, which other values cannot evict, and numbers by name.
     sums: Memory,
     tallies: Memory,
-    /// The store keeps no tallies.
+    /// Whether the store keeps no tallies.
     apart: AtomicBool,
-    /// What the store is asked and told about budgets.
+    /// The tasks that use the store for budgets.
     pub(super) tasks: Arc<Tasks>,
 }
 
-/// How long the store is waited for.
+/// How long the client waits for the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Patience {
-    /// For a while, and not at all while it is known not to answer.
+    /// For a bounded time, and not at all while the store is known to be unavailable.
     Guarded,
-    /// Until it answers: the caller bounds the time.
+    /// Until the store responds: the caller bounds the time.
     Last,
 }
 
@@ -39,11 +39,11 @@ pub(super) struct SumOutcome<T> {
     pub(super) lost_at: Option<SystemTime>,
 }
 
-/// What a client without a store keeps of budgets, in bytes: some ten thousand; and of usage, the latest of
-/// some hundred identities.
+/// The memory in bytes for budgets without a store: some ten thousand of them; and for usage: the latest of some
+/// hundred identities.
 const SUMS_BYTES: usize = 4 * 1024 * 1024;
 const TALLIES_BYTES: usize = 16 * 1024 * 1024;
-/// No call waits for a report.
+/// The timeout of reads for reports, for which no call waits.
 const READING: Duration = Duration::from_secs(2);
 
 impl Place {
@@ -57,19 +57,19 @@ impl Place {
         }
     }
 
-    /// Whether others see tallies, so that it costs something to tell.
+    /// Returns whether other processes can read tallies, so that a write has a cost.
     pub(super) fn is_shared(&self) -> bool {
         self.shared.is_some() && !self.apart.load(Ordering::Relaxed)
     }
 
-    /// Whether others see tallies, and the store is not known to fail.
+    /// Returns whether other processes can read tallies, and the store is not known to be unavailable.
     pub(super) fn answers(&self) -> bool {
         let answers = self.shared.as_ref().is_some_and(|guard| guard.retry_at().is_none());
         answers && self.is_shared()
     }
 
-    /// Adds what is owed to a sum, and one more if there is room; the sum, and whether there was. A call
-    /// waits for that.
+    /// Adds the owed amount to a sum, and one more if the limit permits it. Returns the sum, and whether it was
+    /// permitted. A call waits for this.
     pub(super) async fn spend(
         &self,
         key: &str,
@@ -80,7 +80,7 @@ impl Place {
         self.run_on_sum(true, |store| store.spend(key, owed, most, ttl)).await
     }
 
-    /// The same for a sum alone.
+    /// Returns a sum. A call waits for this.
     pub(super) async fn ask(&self, key: &str, ttl: Duration) -> SumOutcome<i64> {
         self.run_on_sum(true, |store| store.add(key, 0, ttl)).await
     }
@@ -90,32 +90,32 @@ impl Place {
         self.run_on_sum(false, |store| store.add(key, amount, ttl)).await
     }
 
-    /// Raises a sum to this, also one that cannot be read; the sum.
+    /// Raises a sum to at least this value, even if it cannot be read. Returns the sum.
     pub(super) async fn repair(&self, key: &str, at_least: i64, ttl: Duration) -> Ran<i64> {
         self.run(false, |store| store.repair_sum(key, at_least, ttl)).await
     }
 
-    /// Whether this was not done before.
+    /// Returns whether no earlier call claimed this key.
     pub(super) async fn claim(&self, key: &str, ttl: Duration) -> bool {
         let claimed =
             self.run(false, |store| store.claim(key, Bytes::from_static(b"1"), ttl)).await;
-        // Rather twice than not at all.
+        // A duplicate is better than none.
         !matches!(claimed, Ran::Done(false))
     }
 
-    /// Notes when the first of something was.
+    /// Records the time of the first event.
     pub(super) async fn remember_first(&self, key: &str, time: SystemTime, ttl: Duration) {
         let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().to_string();
         self.run(false, |store| store.claim(key, Bytes::from(seconds), ttl)).await;
     }
 
-    /// When it was.
+    /// Returns the time of the first event.
     pub(super) async fn first(&self, key: &str) -> Option<SystemTime> {
         let seconds = self.number(key).await.filter(|seconds| *seconds > 0)?;
         UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(seconds).ok()?))
     }
 
-    /// What a sum is.
+    /// Returns the value of a sum.
     pub(super) async fn number(&self, key: &str) -> Option<i64> {
         let sum = match &self.shared {
             Some(guard) => guard.read(READING, |store| store.sum(key)).await?,
@@ -124,7 +124,7 @@ impl Place {
         Some(sum.unwrap_or_default())
     }
 
-    /// Adds to numbers by name; whether they were taken, or may have been.
+    /// Adds to numbers by name. Returns whether the store accepted them, or can have accepted them.
     pub(super) async fn tally(
         &self,
         key: &str,
@@ -148,12 +148,12 @@ impl Place {
                 Ran::Unknown | Ran::Unreadable => return Ran::Unknown,
             }
         }
-        // It takes no time, and what it has no room for is gone.
+        // It takes no time. Values above the bound are evicted.
         let _ = self.tallies.tally(key, amounts, ttl).await;
         Ran::Done(())
     }
 
-    /// The numbers by name.
+    /// Returns the numbers by name.
     pub(super) async fn tallied(&self, key: &str) -> Option<BTreeMap<String, u64>> {
         match self.shared.as_ref().filter(|_| self.is_shared()) {
             Some(guard) => guard.read_or_default(READING, |store| store.tallied(key)).await,
@@ -188,7 +188,7 @@ impl Place {
         operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
     ) -> Ran<T> {
         match &self.shared {
-            // How long the call waits for it is the call's own.
+            // The call bounds its own wait for this.
             Some(guard) if call_waits => {
                 guard.try_run(&WaitAllowance::new(guard.timeout()), operation).await
             }

@@ -1,11 +1,11 @@
-//! What so many requests cost.
+//! The cost of requests.
 
 use serde::{Deserialize, Serialize};
 
 use super::period::Period;
 use crate::error::{Error, ErrorKind, Result};
 
-/// What a provider charges for requests, as data: it is `serde`'s to read and write.
+/// The prices of a provider for requests, as data that `serde` can read and write.
 ///
 /// ```
 /// use octowire::telemetry::usage::{Period, Plan};
@@ -21,63 +21,64 @@ use crate::error::{Error, ErrorKind, Result};
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Plan {
-    /// What it is called.
+    /// The name of the plan.
     pub name: String,
-    /// What its numbers are for.
+    /// The period of its numbers.
     pub period: Period,
     /// The currency, such as `USD`.
     pub currency: String,
-    /// What it offers, from the smallest to the largest.
+    /// The tiers, from the smallest to the largest.
     pub tiers: Vec<Tier>,
 }
 
-/// What a [`Plan`] offers for one price.
+/// The requests that a [`Plan`] includes for one price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Tier {
-    /// So many requests in the plan's period.
+    /// The number of requests in the plan's period.
     pub requests: u64,
-    /// What they cost together, in hundredths of the currency, such as cents.
+    /// The price of all of them, in hundredths of the currency, such as cents.
     pub price: u64,
 }
 
-/// The tier of a [`Plan`] that so many requests need.
+/// The tier of a [`Plan`] that a number of requests needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Cost {
-    /// So many requests may be made for it.
+    /// The number of requests that the tier includes.
     pub requests: u64,
     /// The price, in hundredths of the currency.
     pub price: u64,
     /// The currency.
     pub currency: String,
-    /// The requests are more than the largest tier has, which is the one given.
+    /// Whether the requests exceed the largest tier, which is then this one.
     pub exceeded: bool,
 }
 
 impl Plan {
-    /// A plan without a tier.
+    /// Creates a plan without a tier.
     pub fn new(name: impl Into<String>, period: Period, currency: impl Into<String>) -> Self {
         Self { name: name.into(), period, currency: currency.into(), tiers: Vec::new() }
     }
 
-    /// GitHub's own: so many requests an hour, at no price. It is 5,000 for the token of a user, and up to
-    /// 12,500 for an [installation](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api).
+    /// Creates GitHub's own plan: this number of requests per hour, at no price. It is 5,000 for the token of a user,
+    /// and up to 12,500 for an
+    /// [installation](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api).
     #[must_use]
     pub fn github(requests_an_hour: u64) -> Self {
         Self::new("GitHub", Period::Hour, "USD").tier(requests_an_hour, 0)
     }
 
-    /// One more tier, larger than those before: so many requests, and their price in hundredths of the
-    /// currency.
+    /// Adds a tier, larger than the earlier ones: a number of requests, and their price in hundredths of the currency.
     #[must_use]
     pub fn tier(mut self, requests: u64, price: u64) -> Self {
         self.tiers.push(Tier { requests, price });
         self
     }
 
-    /// What so many requests cost: the price of the first tier that has as many, or of the largest one.
+    /// Returns the cost of this number of requests: the price of the first tier that includes them, or of the largest
+    /// one.
     #[must_use]
     pub fn cost(&self, requests: u64) -> Cost {
         let fits = self.tiers.iter().find(|tier| tier.requests >= requests);
@@ -141,7 +142,7 @@ mod tests {
     }
 
     proptest! {
-        /// More requests never cost less, and what they cost has room for them.
+        /// More requests never cost less, and their tier includes them.
         #[test]
         fn prices_follow_requests(steps in prop::collection::vec((1_u64..1_000, 0_u64..1_000), 1..8), one in 0_u64..9_000, more in 0_u64..9_000) {
             let (mut requests, mut price, mut plan) = (0, 0, Plan::new("p", Period::Day, "EUR"));

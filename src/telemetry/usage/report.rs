@@ -1,4 +1,4 @@
-//! What was used, for people and for programs.
+//! Reports of usage, as text and as data.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,95 +10,96 @@ use serde::Serialize;
 use super::{Account, Books, Cost, Count, Period, Window};
 use crate::clock;
 
-/// What an identity used: [`Usage::report`](super::Usage::report).
+/// The usage of an identity: [`Usage::report`](super::Usage::report).
 ///
-/// Its [`Display`](fmt::Display) is a table for people, of the twenty operations with most requests.
+/// Its [`Display`](fmt::Display) is a text table of the twenty operations with the most requests.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct UsageReport {
-    /// The environment, as [`UsagePolicy::environment`](super::UsagePolicy::environment) names it.
+    /// The environment that [`UsagePolicy::environment`](super::UsagePolicy::environment) names.
     pub environment: String,
-    /// Whom GitHub limits, much as [`Client::identity`](crate::Client::identity) says.
+    /// The identity that GitHub limits, similar to [`Client::identity`](crate::Client::identity).
     pub identity: String,
-    /// The time that it is of.
+    /// The time of the report.
     pub time: DateTime<Utc>,
-    /// Whether the store told all of it. What other processes have not told the store is missing in any case.
+    /// Whether all of it was read from the store. Counts that other processes have not written yet are missing in any
+    /// case.
     pub is_complete: bool,
     /// The hour, the day and the month.
     pub periods: Vec<PeriodUsage>,
-    /// How the budgets are, in their order.
+    /// The state of the budgets, in their order.
     pub budgets: Vec<BudgetReport>,
 }
 
-/// What was used in an hour, a day or a month.
+/// The usage in an hour, a day or a month.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct PeriodUsage {
-    /// Which of them.
+    /// The kind of period.
     pub period: Period,
-    /// When it began.
+    /// The beginning of the period.
     pub began: DateTime<Utc>,
-    /// When it ends.
+    /// The end of the period.
     pub ends: DateTime<Utc>,
-    /// All operations together.
+    /// The total of all operations.
     pub total: Count,
-    /// Each operation that was called; those with most requests come first. Calls that were made by hand are
-    /// `request` together.
+    /// Each operation that was called; those with the most requests come first. Calls without a generated operation are
+    /// combined as `request`.
     pub operations: Vec<OperationUsage>,
 }
 
-/// How much an operation was called.
+/// The usage of one operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct OperationUsage {
-    /// Its id, such as `issues/get`.
+    /// The id of the operation, such as `issues/get`.
     pub operation: String,
-    /// How much.
+    /// The numbers of calls and requests.
     #[serde(flatten)]
     pub count: Count,
 }
 
-/// How a [`Budget`](super::Budget) is.
+/// The state of a [`Budget`](super::Budget).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct BudgetReport {
-    /// Its name.
+    /// The name of the budget.
     pub name: String,
-    /// What it is for.
+    /// The period of the budget.
     pub period: Period,
-    /// When its window ends.
+    /// The end of the current window.
     pub ends: DateTime<Utc>,
-    /// Whether it is spent.
+    /// Whether a limit is reached.
     pub state: BudgetState,
-    /// The requests that were made in the window.
+    /// The requests in the window.
     pub used: u64,
-    /// The number that is warned of.
+    /// The number of requests that causes a warning.
     pub soft: Option<u64>,
-    /// The number that is not exceeded.
+    /// The maximum number of requests.
     pub hard: Option<u64>,
-    /// The requests that there will be at the end of the window if they go on as they did since its first one; `None`
-    /// until that is a hundredth of the window ago, or ten minutes.
+    /// The expected requests at the end of the window, at the rate since its first request; `None` until a hundredth of
+    /// the window, or ten minutes, have passed since then.
     pub forecast: Option<u64>,
-    /// What was used so far costs, if the budget has a plan.
+    /// The cost of the requests so far, if the budget has a plan.
     pub cost: Option<Cost>,
-    /// What the forecast costs.
+    /// The cost of the forecast.
     pub forecast_cost: Option<Cost>,
 }
 
-/// Whether a budget is spent.
+/// The state of a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum BudgetState {
-    /// There is room.
+    /// No limit is reached.
     Within,
     /// The soft limit is reached.
     Soft,
-    /// The hard limit is reached: requests are refused.
+    /// The hard limit is reached: requests are rejected.
     Spent,
 }
 
-/// What an identity used in a month.
+/// The usage of an identity in a month.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct IdentityUsage {
@@ -106,22 +107,22 @@ pub struct IdentityUsage {
     pub environment: String,
     /// The identity.
     pub identity: String,
-    /// The requests that it made.
+    /// The number of its requests.
     pub requests: u64,
 }
 
 impl UsageReport {
-    /// The report as JSON, on one line; [`serde::Serialize`] gives it in other forms.
+    /// Returns the report as JSON, on one line; [`serde::Serialize`] provides other formats.
     #[must_use]
     pub fn to_json(&self) -> String {
-        // Numbers and text are JSON whatever they are.
+        // Any numbers and text can be encoded as JSON.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
 
 pub(super) async fn report(books: &Books, account: &Arc<Account>, time: SystemTime) -> UsageReport {
     let mut is_complete = true;
-    // What a store that fails is told of is lost to this report.
+    // Counts that are written to a failing store are missing from this report.
     if account.place.answers() {
         account.tally.tell().await;
     }
@@ -174,7 +175,7 @@ pub(super) async fn identities(books: &Books, month: Window) -> Option<Vec<Ident
     let prefix = super::key(["usage", &books.github, "all"]);
     let all = books.place.tallied(&format!("{prefix}:{month}")).await?;
     let all = all.into_iter().map(|(name, requests)| {
-        // What there is no room for has no environment.
+        // The combined entry of further identities has no environment.
         let (environment, identity) = name.split_once('\n').unwrap_or(("", &name));
         let (environment, identity) = (environment.to_owned(), identity.to_owned());
         IdentityUsage { environment, identity, requests }
@@ -184,10 +185,10 @@ pub(super) async fn identities(books: &Books, month: Window) -> Option<Vec<Ident
     Some(all)
 }
 
-/// Before requests were counted for a hundredth of a window, or for so long, nothing is said of its end.
+/// The time after the first request before which, unless a hundredth of the window has passed, there is no forecast.
 const TELLING: Duration = Duration::from_secs(10 * 60);
 
-/// What there will be when the window ends, if the rest of it goes as the time since the first request.
+/// Returns the expected number at the end of the window, at the rate since the first request.
 fn forecast(used: u64, first: Option<SystemTime>, window: Window, now: SystemTime) -> Option<u64> {
     let left = window.left(now);
     if left.is_zero() {
@@ -196,7 +197,7 @@ fn forecast(used: u64, first: Option<SystemTime>, window: Window, now: SystemTim
     let began = SystemTime::from(window.began);
     let seen = now.duration_since(first?.max(began)).unwrap_or_default();
     let length = SystemTime::from(window.ends).duration_since(began).unwrap_or_default();
-    // Beyond 2^64 it is that.
+    // A number beyond 2^64 saturates.
     let more = used as f64 * (left.as_secs_f64() / seen.as_secs_f64());
     (seen >= TELLING.min(length / 100)).then(|| used.saturating_add(more.round() as u64))
 }
@@ -211,7 +212,7 @@ fn state(used: u64, soft: Option<u64>, hard: Option<u64>) -> BudgetState {
     }
 }
 
-/// As many operations as the table has.
+/// The maximum number of operations in the table.
 const MAX_ROWS: usize = 20;
 
 impl fmt::Display for UsageReport {
@@ -296,7 +297,7 @@ mod tests {
         assert_eq!(forecast(9, Some(at(1_000)), month, at(1_599)), None);
         assert!(forecast(9, Some(at(1_000)), month, at(1_600)).is_some());
         assert_eq!(forecast(9, Some(at(1_000)), hour, at(3_600)), Some(9));
-        // A first request that is noted as before the window was after its beginning.
+        // If the first request is recorded as earlier than the window, it counts from the beginning of the window.
         assert_eq!(forecast(9, Some(at(0)), Period::Hour.at(at(3_600)), at(5_400)), Some(18));
     }
 }

@@ -1,4 +1,4 @@
-//! What is spent of a budget, counted before it is sent.
+//! The spent part of a budget, counted before a request is sent.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,64 +22,65 @@ use question::{Decision, Heard, Question};
 
 /// One budget of one identity, or of all.
 ///
-/// While the store answers, it alone decides. What it could not be told is told with the next
-/// request. What it was told without an answer is never told again, since it may have been counted: it
-/// counts here until the store answers. So nothing counts twice, and nothing is given back twice.
+/// While the store is available, it alone decides. Counts that could not be sent to it are sent with the next request.
+/// Counts that were sent without a response are never sent again, since the store can have recorded them: the client
+/// counts them until the store responds. So no request is counted twice, and none is given back twice.
 pub(super) struct Spending {
     pub(super) budget: Budget,
-    /// What its keys begin with.
+    /// The prefix of its keys.
     prefix: String,
-    /// The budget and the identity, as metrics know them.
+    /// The labels of metrics for the budget and the identity.
     labels: [&'static str; 2],
     state: Mutex<State>,
-    /// Held while the store is told what it was not told. A task of another runtime, which may not be polled, is not
-    /// waited for: what it tells is in flight, and no task tells it again.
+    /// Held while pending counts are sent to the store. A caller does not wait for a task of another runtime, which
+    /// might not be polled: the counts of that task are in flight, and no other task sends them again.
     telling: PerRuntime<Arc<AsyncMutex<()>>>,
 }
 
-/// What is known of one window.
+/// The known state of one window.
 #[derive(Default)]
 struct State {
     window: Option<Window>,
-    /// The sum that the store told last, and when.
+    /// The last sum from the store, and its time.
     heard: i64,
     at: Option<Instant>,
-    /// What it was not told, that is certain; negative if it is to be given back.
+    /// The pending count, which was not sent to the store; negative for requests that are given back.
     untold: i64,
-    /// What it is being told of, and what it was told of without an answer since it answered last.
+    /// The count that is being sent, and the count that was sent without a response since the store last responded.
     in_flight: i64,
     unsure: i64,
-    /// Requests of which it is being told, and which nobody has decided about.
+    /// The requests among those in flight that no call has decided about.
     undecided: i64,
-    /// It did not answer when it was told last.
+    /// Whether the store did not respond to the last count.
     silent: bool,
     warned: bool,
 }
 
-/// One request that was counted, to be given back if it was none.
+/// One counted request, which can be given back if it does not count.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spent(Window);
 
 impl Spent {
-    /// Whether the window that it was counted in has not ended.
+    /// Returns whether the window that it was counted in has not ended.
     pub(super) fn is_current(self, budget: &Budget, now: SystemTime) -> bool {
         budget.period.at(now) == self.0
     }
 }
 
-/// What the store is being told. If the task that tells it is dropped, it is unknown whether it heard.
+/// A count that is being sent to the store. If the task that sends it is dropped, it is unknown whether the store
+/// received it.
 struct Telling<'a> {
     spending: &'a Spending,
     window: Window,
     amount: i64,
 }
 
-/// A sum that is unreadable is replaced by the limit and this: requests under way that give back theirs leave the
-/// budget closed.
+/// An unreadable sum is replaced by the limit plus this number, so that requests in flight that are given back leave
+/// the budget closed.
 const NOT_GIVEN_BACK: i64 = 100_000;
-/// File systems keep times to 2 s at worst.
+/// The coarsest precision of times in file systems is 2 s.
 const LOSS_PRECISION: Duration = Duration::from_secs(2);
-/// A budget that is spent is asked for again after this.
+/// The time after which a spent budget is read again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 impl Spending {
@@ -89,7 +90,7 @@ impl Spending {
         Self { budget, prefix, labels, state, telling }
     }
 
-    /// Whether it is known to be spent for this operation, without asking.
+    /// Returns an error if the budget is known to be spent for this operation, without a request to the store.
     pub(super) fn check(&self, operation: &str, now: SystemTime) -> Result<(), Error> {
         let Some(hard) = self.hard(operation) else { return Ok(()) };
         let window = self.budget.period.at(now);
@@ -101,7 +102,7 @@ impl Spending {
         }
     }
 
-    /// Whether it is spent, as far as this process knows.
+    /// Returns whether the budget is spent, as far as this process knows.
     pub(super) fn is_spent(&self, now: SystemTime) -> bool {
         let state = self.state();
         let hard = self.budget.hard.map(signed);
@@ -121,8 +122,8 @@ impl Spending {
         Ok(Taken { spending: Arc::clone(self), place: Arc::clone(place), spent: Some(spent) })
     }
 
-    /// Counts one request: by the store if it answers while the call may wait for it, else by what is known
-    /// here, of which the store is told.
+    /// Counts one request: in the store if it responds while the call can wait for it, else by the state that is known
+    /// here, which is sent to the store later.
     pub(super) async fn spend(
         self: &Arc<Self>,
         place: &Arc<Place>,
@@ -151,7 +152,7 @@ impl Spending {
             Err(oneshot::error::TryRecvError::Empty) => {
                 let _wait = allowance.begin();
                 match timeout(allowance.left(), &mut undecided.answered).await {
-                    // Its task is gone, and what it was telling is unsure.
+                    // Its task has ended, and the count that it sent is unsure.
                     Ok(heard) => Ok(heard.unwrap_or(Heard::Nothing {
                         counted: shared.is_told.load(Ordering::Relaxed),
                     })),
@@ -162,7 +163,7 @@ impl Spending {
         let mut state = self.state();
         let heard = heard.or_else(|late| {
             undecided.answered.close();
-            // It may have come at this very moment.
+            // The response can have arrived at this moment.
             undecided.answered.try_recv().map_err(|_| late)
         });
         undecided.decided = true;
@@ -194,8 +195,8 @@ impl Spending {
         }
     }
 
-    /// Decides about a request without the store. `counted` says whether it counts here already. Returns
-    /// what is used then.
+    /// Decides about a request without the store. `counted` says whether it is counted here already. Returns the number
+    /// of used requests after it.
     fn decide(
         &self,
         state: &mut State,
@@ -204,7 +205,7 @@ impl Spending {
         hard: Option<i64>,
         now: SystemTime,
     ) -> Result<i64, Error> {
-        // Others that are not decided about come after this one.
+        // Other undecided requests come after this one.
         let used = state.used().saturating_sub(state.undecided);
         let used = used.saturating_add(i64::from(!counted));
         if self.budget.strict && hard.is_some() {
@@ -219,8 +220,8 @@ impl Spending {
         Ok(used)
     }
 
-    /// Has the store count one request and what is owed. A sum that it cannot read is repaired before; if that
-    /// fails, nothing is counted.
+    /// Counts one request and the owed amount in the store. A sum that cannot be read is repaired before; if that
+    /// fails, no request is counted.
     async fn count(&self, place: &Place, window: Window, owed: i64, most: i64) -> Ran<(i64, bool)> {
         let (key, kept) = (self.key(window), window.period.kept());
         let SumOutcome { ran, lost_at } = place.spend(&key, owed, most, kept).await;
@@ -232,7 +233,7 @@ impl Spending {
         }
     }
 
-    /// The same for the sum alone.
+    /// Reads the sum, and repairs it if it cannot be read.
     async fn ask(&self, place: &Place, window: Window) -> Ran<i64> {
         let (key, kept) = (self.key(window), window.period.kept());
         let SumOutcome { ran, lost_at } = place.ask(&key, kept).await;
@@ -244,7 +245,7 @@ impl Spending {
         }
     }
 
-    /// The same for what is added in any case.
+    /// Adds an amount unconditionally, and repairs a sum that cannot be read.
     async fn add(&self, place: &Place, window: Window, amount: i64) -> Ran<i64> {
         let (key, kept) = (self.key(window), window.period.kept());
         let SumOutcome { ran, lost_at } = place.add(&key, amount, kept).await;
@@ -256,10 +257,10 @@ impl Spending {
         }
     }
 
-    /// Replaces a sum that the store cannot read by what this client knows: what it heard last, and what the
-    /// store may have counted since. Others may have spent more, so that a strict budget with a limit is closed
-    /// until its window ends. If the store can have lost the sum before the window began only, there was none.
-    /// Returns whether the store has a sum again.
+    /// Replaces a sum that the store cannot read by the state that this client knows: the last sum, and the counts
+    /// since that the store can have recorded. Other clients can have spent more, so that a strict budget with a limit
+    /// is closed until its window ends. If the store can have lost the sum only before the window began, there was
+    /// none. Returns whether the store has a sum again.
     async fn repair(&self, place: &Place, window: Window, lost_at: Option<SystemTime>) -> bool {
         let lost_before = lost_at.and_then(|at| at.checked_add(LOSS_PRECISION));
         let is_complete = lost_before.is_some_and(|at| at <= SystemTime::from(window.began));
@@ -280,8 +281,8 @@ impl Spending {
         is_repaired
     }
 
-    /// Whether a store that did not answer does now, if it was not told of something: it is told only if it
-    /// answers, since it is unknown otherwise whether it was.
+    /// Returns whether the store responds, if it did not respond before and counts are pending: they are sent only if
+    /// it responds, since it would otherwise be unknown whether the store recorded them.
     async fn finds_out(&self, place: &Place, window: Window) -> bool {
         {
             let mut state = self.state();
@@ -300,7 +301,7 @@ impl Spending {
         true
     }
 
-    /// Gives one back that was none. The store is told behind the call.
+    /// Gives back one request that does not count. The store is updated in the background.
     pub(super) fn give_back(self: &Arc<Self>, place: &Arc<Place>, Spent(window): Spent) {
         let is_current = {
             let mut state = self.state();
@@ -319,7 +320,7 @@ impl Spending {
         });
     }
 
-    /// Tells the store what it was not told, behind the call. If a task does so, it tells all there is.
+    /// Sends the pending count in the background. If another task does so, that task sends all of it.
     fn tell_behind(self: &Arc<Self>, place: &Arc<Place>) {
         let (spending, to) = (Arc::clone(self), Arc::clone(place));
         place.tasks.continue_behind(async move {
@@ -328,7 +329,7 @@ impl Spending {
                 let Ok(telling) = lock.try_lock() else { return };
                 let is_told = spending.tell_untold(&to).await;
                 drop(telling);
-                // Another task may have found the lock held after the last look.
+                // Another task can have found the lock held after the last check.
                 if !is_told || spending.state().untold == 0 {
                     return;
                 }
@@ -336,26 +337,26 @@ impl Spending {
         });
     }
 
-    /// Tells the store what it was not told; whether nothing of it is left.
+    /// Sends the pending count. Returns whether no count is left.
     pub(super) async fn flush(&self, place: &Place) -> bool {
         let lock = self.telling();
         loop {
             let telling = lock.lock().await;
             let is_told = self.tell_untold(place).await;
             drop(telling);
-            // Another task may have found the lock held after the last look.
+            // Another task can have found the lock held after the last check.
             if !is_told || self.state().untold == 0 {
                 return is_told;
             }
         }
     }
 
-    /// Returns whether the store was told of requests without an answer, and has not answered since.
+    /// Returns whether requests were sent to the store without a response, and it has not responded since.
     pub(super) fn is_unsure(&self) -> bool {
         self.state().unsure != 0
     }
 
-    /// The lock of the caller's runtime.
+    /// Returns the lock of the caller's runtime.
     fn telling(&self) -> Arc<AsyncMutex<()>> {
         self.telling.get_or_make(|_, _| Arc::default())
     }
@@ -409,7 +410,8 @@ impl Spending {
         }
     }
 
-    /// What is spent of it in this window, when the first was, and whether the store says so.
+    /// Returns the spent number in this window, the time of the first request, and whether both were read from the
+    /// store.
     pub(super) async fn used(
         &self,
         place: &Place,
@@ -426,7 +428,7 @@ impl Spending {
         (u64::try_from(used).unwrap_or_default(), first, told.is_some())
     }
 
-    /// The limit that requests of an operation are refused by.
+    /// Returns the limit at which requests of an operation are rejected.
     fn hard(&self, operation: &str) -> Option<i64> {
         let exempt = self.budget.exempt.iter().any(|exempt| exempt == operation);
         self.budget.hard.filter(|_| !exempt).map(signed)
@@ -437,7 +439,7 @@ impl Spending {
         meter::budget(self.labels, used.max(0) as f64, limit);
     }
 
-    /// Warns once in a window, by the first of the clients that share the store.
+    /// Logs a warning once in a window, by the first of the clients that share the store.
     async fn warn(&self, place: &Place, window: Window, used: i64) {
         let Budget { name, period, soft, hard, .. } = &self.budget;
         if soft.is_none_or(|soft| used < signed(soft)) {
@@ -488,25 +490,25 @@ impl Spending {
 }
 
 impl State {
-    /// Begins anew in another window.
+    /// Resets the state for another window.
     fn turn_to(&mut self, window: Window) {
         if self.window != Some(window) {
             *self = Self { window: Some(window), ..Self::default() };
         }
     }
 
-    /// The store told a sum, in which all is that it heard of.
+    /// Records a sum from the store, which includes all counts that it received.
     fn hear(&mut self, sum: i64) {
         (self.heard, self.at, self.unsure, self.silent) = (sum, Some(Instant::now()), 0, false);
     }
 
-    /// The store was told of so many without an answer. It may have counted them, and may not have given
-    /// any back.
+    /// Records a count that was sent without a response. The store can have added it, and might not have subtracted
+    /// requests that were given back.
     fn doubt(&mut self, amount: i64) {
         self.unsure = self.unsure.saturating_add(amount.max(0));
     }
 
-    /// One of those is not sent.
+    /// Records that one of those requests is not sent.
     fn not_sent(&mut self) {
         self.unsure = self.unsure.saturating_sub(1).max(0);
     }
@@ -517,7 +519,7 @@ impl State {
     }
 }
 
-/// A request that the store is asked about, until it is decided, or its call is gone.
+/// A request whose count is in progress, until it is decided or its call is dropped.
 struct Undecided<'a> {
     spending: &'a Arc<Spending>,
     place: &'a Arc<Place>,
@@ -543,7 +545,7 @@ impl Drop for Undecided<'_> {
         if self.decided {
             return;
         }
-        // The call is gone: nothing is sent. An answer that comes later corrects itself.
+        // The call was dropped: no request is sent. A later response corrects itself.
         self.answered.close();
         match self.answered.try_recv() {
             Ok(Heard::Sum(_, true)) => {
@@ -558,7 +560,7 @@ impl Drop for Undecided<'_> {
     }
 }
 
-/// One request that was counted, which is given back when this is dropped.
+/// One counted request, which is given back when this is dropped.
 #[must_use = "the request is given back when this is dropped"]
 pub(super) struct Taken {
     spending: Arc<Spending>,

@@ -1,4 +1,4 @@
-//! What was called, counted here and told to the store now and then.
+//! Counts calls and requests, and writes the counts to the store from time to time.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,15 +15,15 @@ use super::place::{Patience, Place as Where, Ran};
 use crate::clock;
 use crate::telemetry::place::{ByPlace, Place};
 
-/// How much was called.
+/// Numbers of calls and requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Count {
-    /// Calls that ended, also those that the cache answered.
+    /// Calls that ended, including those that the cache served.
     pub calls: u64,
-    /// Those of them that failed, for whatever reason.
+    /// Calls that failed, for any reason.
     pub failed: u64,
-    /// Requests that were sent, or that it was tried to send; a call may have none or several.
+    /// Requests that were sent or attempted; a call can have none or several.
     pub requests: u64,
 }
 
@@ -39,47 +39,48 @@ impl Count {
     }
 }
 
-/// What one identity calls.
+/// The usage of one identity.
 pub(super) struct Tally {
     place: Arc<Where>,
-    /// What its keys begin with.
+    /// The prefix of its keys.
     prefix: String,
-    /// Where identities are listed, and its name there.
+    /// The key of the list of identities, and the name in it.
     listed: (String, String),
     state: Mutex<State>,
-    /// Held while the store is told: the next task to take it finds all that was told.
+    /// Held during a write to the store: the next task that takes it finds all written counts.
     telling: AsyncMutex<()>,
 }
 
 #[derive(Default)]
 struct State {
-    /// The hour that is counted, and what was called in it.
+    /// The current hour.
     hour: Option<Window>,
-    /// Until when it is so, or is not looked at.
+    /// The end of that hour, or the time of the next check of the clock.
     until: Option<Instant>,
     counts: ByPlace<Count>,
-    /// What the store was not told yet, by window and by name.
+    /// The counts that are not written yet, by window and by name.
     untold: BTreeMap<Window, BTreeMap<String, u64>>,
-    /// What it was told without an answer since it answered last: a report without it has this.
+    /// Counts that were written without a response since the store last responded: a report that cannot read the store
+    /// includes them.
     unsure: BTreeMap<Window, BTreeMap<String, u64>>,
-    /// The same of the list of identities, which no report shows.
+    /// Whether the same applies to the list of identities, which no report shows.
     is_listing_unsure: bool,
     listed: BTreeMap<Window, u64>,
-    /// When a task will have told it; past if that task is gone.
+    /// When a task will have written the counts; in the past if that task has ended early.
     scheduled: Option<Instant>,
 }
 
-/// How long the store is told nothing while there is something to tell; doubling while it does not answer, up to the
-/// longest pause.
+/// The interval of writes while there are counts to write. It doubles while the store is unavailable, up to the longest
+/// pause.
 const TOLD_AFTER: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// The longest wait for another task that tells the store.
+/// The longest wait for another task that writes.
 const MAX_WAIT: Duration = Duration::from_secs(2);
-/// For how long it is tried: an identity that is not used any more ends then.
+/// How long a write is retried: the tally of an identity that is no longer used ends then.
 const TRIED_FOR: Duration = Duration::from_secs(60 * 60);
-/// The time of day is looked at this often: to look costs more than to count.
+/// The interval of checks of the clock: a check costs more than a count.
 const LOOKED_AFTER: Duration = Duration::from_secs(1);
-/// Of an outage of the store, so many hours, days and months are told of later.
+/// The maximum number of hours, days and months for which counts are pending during an outage of the store.
 const MAX_WINDOWS: usize = 200;
 
 impl Tally {
@@ -95,13 +96,13 @@ impl Tally {
         if !self.place.is_shared() {
             drop(state);
             if turned {
-                // Where no other process looks, telling takes no time.
+                // Without a shared store, the write takes no time.
                 let _ = self.tell().now_or_never();
             }
             return;
         }
         if state.scheduled.is_none_or(|at| at + TOLD_AFTER <= now) {
-            // Calls are made on a runtime; without one no task can tell it later.
+            // Calls run on a runtime; without one, no task can write the counts later.
             let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
             state.scheduled = Some(now + TOLD_AFTER);
             drop(state);
@@ -109,7 +110,7 @@ impl Tally {
         }
     }
 
-    /// Tells the store, and again if it does not answer.
+    /// Writes the counts to the store, and retries if it is unavailable.
     async fn tell_later(self: Arc<Self>) {
         let (began, mut pause) = (Instant::now(), TOLD_AFTER);
         loop {
@@ -124,13 +125,13 @@ impl Tally {
         self.state().scheduled = None;
     }
 
-    /// Tells the store all there is; whether it heard. What it was told of without an answer it may have heard, and is
-    /// not told again.
+    /// Writes all counts to the store. Returns whether the store confirmed them. Counts without a response can have
+    /// been stored, and are not written again.
     pub(super) async fn tell(&self) -> bool {
         self.tell_with(Patience::Guarded).await == Ran::Done(())
     }
 
-    /// The same, with as much patience, and whether the store may have heard what it did not answer to.
+    /// Writes the counts with this patience, and returns whether the store can have accepted unconfirmed counts.
     pub(super) async fn tell_with(&self, patience: Patience) -> Ran<()> {
         let _telling = self.alone().await;
         let (untold, listed) = {
@@ -139,7 +140,7 @@ impl Tally {
             (std::mem::take(&mut state.untold), std::mem::take(&mut state.listed))
         };
         let mut telling = Telling { tally: self, untold, listed, asked: None, is_listing: false };
-        // If nothing is left to tell, the store is not asked, and has confirmed nothing.
+        // If there is nothing to write, the client sends no request to the store, and has no confirmation.
         let mut heard = false;
         while let Some((window, numbers)) = telling.untold.pop_first() {
             let (key, kept) = (self.key(window), window.period.kept());
@@ -178,7 +179,7 @@ impl Tally {
         Ran::Done(())
     }
 
-    /// Waits until no other task tells the store, but not for one whose runtime is not polled: what that tells is
+    /// Waits until no other task writes to the store, except for a task whose runtime is not polled: its counts are
     /// missing until it has ended.
     async fn alone(&self) -> Option<AsyncMutexGuard<'_, ()>> {
         match self.telling.try_lock() {
@@ -187,20 +188,20 @@ impl Tally {
         }
     }
 
-    /// Returns whether the store was told something without an answer, and has not answered since.
+    /// Returns whether a write had no response, and the store has not responded since.
     pub(super) fn is_unsure(&self) -> bool {
         let state = self.state();
         !state.unsure.is_empty() || state.is_listing_unsure
     }
 
-    /// Whether there is something that the store was not told, or is being told.
+    /// Returns whether there are counts that are not written, or are being written.
     pub(super) fn is_pending(&self) -> bool {
         let state = self.state();
         let untold = !state.counts.is_empty() || !state.untold.is_empty();
         untold || !state.listed.is_empty() || self.telling.try_lock().is_err()
     }
 
-    /// What was called in a window, and whether the store says so.
+    /// Returns the counts of a window, and whether they were read from the store.
     pub(super) async fn counts(&self, window: Window) -> (BTreeMap<String, Count>, bool) {
         let _telling = self.alone().await;
         let told = self.place.tallied(&self.key(window)).await;
@@ -238,7 +239,7 @@ impl Tally {
 
 impl Drop for Tally {
     fn drop(&mut self) {
-        // Where no other process looks, telling takes no time. Else the task that tells holds it.
+        // Without a shared store, the write takes no time. Otherwise the task that writes holds the tally.
         if !self.place.is_shared() {
             let _ = self.tell().now_or_never();
         }
@@ -246,7 +247,7 @@ impl Drop for Tally {
 }
 
 impl State {
-    /// Looks at the time of day, and begins another hour if it is one; whether it is.
+    /// Checks the clock, and begins another hour if it has changed. Returns whether it has.
     fn look(&mut self, now: Instant) -> bool {
         let time = clock::now();
         let hour = Period::Hour.at(time);
@@ -259,7 +260,7 @@ impl State {
         turned
     }
 
-    /// Takes what was counted over to what is to be told.
+    /// Moves the counts of the current hour to those that are to be written.
     fn settle(&mut self) {
         let Some(hour) = self.hour.filter(|_| !self.counts.is_empty()) else { return };
         let windows = hour.all_around();
@@ -280,20 +281,20 @@ impl State {
 
 fn trim(numbers: &mut BTreeMap<Window, BTreeMap<String, u64>>) {
     while numbers.len() > MAX_WINDOWS {
-        // By period first: the oldest hour goes.
+        // The order is by period first: this removes the oldest hour.
         numbers.pop_first();
     }
 }
 
-/// What the store is being told. If that ends early, what the store was not asked to take is told again, and what
-/// it was asked to take without an answer is unsure.
+/// A write in progress. If it ends early, the counts that were not sent are written again, and those that were sent
+/// without a response are unsure.
 struct Telling<'a> {
     tally: &'a Tally,
     untold: BTreeMap<Window, BTreeMap<String, u64>>,
     listed: BTreeMap<Window, u64>,
-    /// The numbers that the store was asked to take, until it answers.
+    /// The numbers that were sent, until the store responds.
     asked: Option<(Window, BTreeMap<String, u64>)>,
-    /// Whether the store was asked to list the identity, until it answers.
+    /// Whether the list of identities was sent, until the store responds.
     is_listing: bool,
 }
 

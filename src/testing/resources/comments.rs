@@ -69,7 +69,7 @@ impl Repository {
         comments.map(|(_, comment)| comment.clone()).collect()
     }
 
-    /// Tells an issue how many comments it has.
+    /// Updates the number of comments of an issue.
     fn count(&mut self, issue: u64, ask: &Ask<'_>) {
         let count = self.comments.values().filter(|(of, _)| *of == issue).count();
         if let Some(issue) = self.issues.get_mut(&issue) {

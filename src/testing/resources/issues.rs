@@ -54,7 +54,7 @@ impl Repository {
         set(&mut issue, "labels_url", json!(format!("{url}/labels{{/name}}")));
         set(&mut issue, "url", json!(url));
         if let Some(issue) = issue.as_object_mut() {
-            // The example is one that is also a pull request.
+            // The example is also a pull request.
             issue.remove("pull_request");
             issue.remove("active_lock_reason");
         }
@@ -122,8 +122,7 @@ impl Repository {
         ask.reply(issue)
     }
 
-    /// Labels, assignees and the milestone: those that the body names, and none for a new issue
-    /// otherwise.
+    /// Labels, assignees and the milestone: those in the body, or none for a new issue.
     fn set_details(&mut self, issue: &mut Value, body: &Value, new: bool) {
         if new || body.get("labels").is_some() {
             let labels = self.labels_of(&body["labels"]);
@@ -169,7 +168,7 @@ impl Repository {
     }
 }
 
-/// Whether an issue passes the filters of a list.
+/// Returns whether an issue matches the filters of a list.
 fn is_asked_for(issue: &Value, ask: &Ask<'_>) -> bool {
     let state = ask.query("state").unwrap_or("open");
     let is_one_of = |asked: &str, is: Option<String>| match (asked, is) {
@@ -200,7 +199,7 @@ fn is_asked_for(issue: &Value, ask: &Ask<'_>) -> bool {
         })
 }
 
-/// The document allows a number for a title; GitHub answers it as text.
+/// The description allows a number for a title; GitHub returns it as text.
 fn title(given: &Value) -> String {
     match given {
         Value::Number(number) => number.to_string(),
@@ -208,7 +207,7 @@ fn title(given: &Value) -> String {
     }
 }
 
-/// Somebody of this login, otherwise as the example.
+/// A user with this login, and otherwise the data of the example.
 fn named(user: &Value, login: &str) -> Value {
     let text = user.to_string().replace("octocat", login);
     serde_json::from_str(&text).unwrap_or_else(|_| user.clone())

@@ -35,12 +35,12 @@ impl Repository {
         })
     }
 
-    /// A call about the labels of an issue.
+    /// A call for the labels of an issue.
     fn labels_call(&mut self, call: &str, number: u64, ask: &Ask<'_>) -> Reply {
         if !self.issues.contains_key(&number) {
             return ask.not_found();
         }
-        // Labels that were only named are new ones of the repository.
+        // Labels that were only named become new ones of the repository.
         let given = match ask.body {
             Value::Array(_) => ask.body.clone(),
             Value::String(name) => json!([name]),
@@ -117,7 +117,7 @@ impl Repository {
         ask.reply(&label)
     }
 
-    /// The labels that are named, as names or as objects; new ones become the repository's.
+    /// The named labels, as names or as objects; new ones become the repository's.
     pub(super) fn labels_of(&mut self, given: &Value) -> Value {
         let given = given.as_array().into_iter().flatten();
         let mut names: Vec<String> = Vec::new();
@@ -155,7 +155,7 @@ impl Repository {
     }
 }
 
-/// Takes a label off an issue, and says whether it had it.
+/// Removes a label from an issue, and returns whether it had it.
 fn take_off(issue: &mut Value, name: &str) -> bool {
     let Some(labels) = issue["labels"].as_array_mut() else { return false };
     let before = labels.len();

@@ -1,6 +1,6 @@
-//! What the generated events are made of.
+//! The building blocks of generated events.
 //!
-//! The rules live here once, so that what is generated is little more than a table of names.
+//! The rules are in one place, so that generated code is little more than a table of names.
 
 #![allow(dead_code, unused_imports, unused_macros, reason = "what is used depends on the events")]
 
@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::{AccountRef, EnterpriseRef, RepositoryRef, UnknownEvent};
 
-/// What every payload may say.
+/// Common accessors of every payload.
 pub(crate) trait Payload {
-    /// Whether it is one of the shapes that the document has for it.
+    /// Whether it matches one of the types in the description.
     fn fits(&self) -> bool {
         true
     }
@@ -34,17 +34,17 @@ pub(crate) trait Payload {
     }
 }
 
-/// Somebody or something with an id and, mostly, a name.
+/// An object with an id and, mostly, a name.
 pub(crate) trait Concerned {
     fn concerned(&self) -> Option<(i64, &str)>;
 }
 
-/// A property that is a number, or may be.
+/// A property that can be a number.
 pub(crate) trait Number {
     fn number(&self) -> Option<i64>;
 }
 
-/// A property that is text, or may be.
+/// A property that can be text.
 pub(crate) trait Text {
     fn text(&self) -> Option<&str>;
 }
@@ -129,7 +129,7 @@ fn named<'a>(payload: &'a Value, role: &str, label: &str) -> Option<(i64, &'a st
     Some((value.get("id")?.as_i64()?, value.get(label)?.as_str()?))
 }
 
-/// A type of somebody or something.
+/// Implements the type of such an object.
 macro_rules! concerned {
     ($of:ident) => {
         impl $crate::webhooks::event::generated::Concerned for $crate::api::types::$of {
@@ -214,36 +214,36 @@ macro_rules! payload_union {
     };
 }
 
-/// What can be asked of an event whatever it is.
+/// The accessors of every event.
 macro_rules! questions {
     () => {
-        /// Who did it: GitHub's `sender`.
+        /// Returns the user of the event: GitHub's `sender`.
         #[must_use]
         pub fn sender(&self) -> Option<$crate::webhooks::AccountRef<'_>> {
             self.payload().sender()
         }
 
-        /// The repository in which it was done, if it was done in one.
+        /// Returns the repository of the event, if there is one.
         #[must_use]
         pub fn repository(&self) -> Option<$crate::webhooks::RepositoryRef<'_>> {
             self.payload().repository()
         }
 
-        /// The organization that the webhook is for or that owns the repository, if there is one.
+        /// Returns the organization that the webhook is for or that owns the repository, if there is one.
         #[must_use]
         pub fn organization(&self) -> Option<$crate::webhooks::AccountRef<'_>> {
             self.payload().organization()
         }
 
-        /// The id of the App's installation that the delivery is for, if it is an App's webhook: what
+        /// Returns the id of the App's installation that the delivery is for, if it is an App's webhook;
         /// [`Client::installation`](crate::Client::installation) and
-        /// [`Installation::id`](crate::auth::Installation::id) take as it is.
+        /// [`Installation::id`](crate::auth::Installation::id) accept it as it is.
         #[must_use]
         pub fn installation(&self) -> Option<i64> {
             self.payload().installation()
         }
 
-        /// The enterprise that owns the organization, if there is one.
+        /// Returns the enterprise that owns the organization, if there is one.
         #[must_use]
         pub fn enterprise(&self) -> Option<$crate::webhooks::EnterpriseRef<'_>> {
             self.payload().enterprise()
@@ -261,14 +261,14 @@ macro_rules! actions {
         #[non_exhaustive]
         pub enum $name {
             $($(#[$about])* $variant(Box<$crate::api::types::$of>),)*
-            /// An action that the document does not have, or another payload than it says.
+            /// An action that is not in the description, or a payload that does not match it.
             Unknown($crate::webhooks::UnknownEvent),
         }
         impl $name {
-            /// The event's name, as `X-GitHub-Event` has it.
+            /// Returns the event's name, as in `X-GitHub-Event`.
             pub const NAME: &'static str = $event;
 
-            /// What was done, as the payload's `action` says it.
+            /// Returns the action, from the payload's `action`.
             #[must_use]
             pub fn action(&self) -> &str {
                 match self {
@@ -301,30 +301,29 @@ macro_rules! actions {
 /// The enum of events.
 macro_rules! events {
     ($($(#[$about:meta])* $kind:ident $variant:ident = $event:literal: $of:ident;)*) => {
-        /// What GitHub delivers.
+        /// A webhook event from GitHub.
         ///
-        /// It has the events whose features are on; all others, and what GitHub adds, are
-        /// [`Unknown`](Self::Unknown) and lose nothing.
+        /// It has the events whose features are enabled; all others, and future ones, are [`Unknown`](Self::Unknown)
+        /// and lose no data.
         #[derive(Clone, Debug)]
         #[non_exhaustive]
         #[allow(clippy::large_enum_variant, reason = "the larger ones are the rare ones")]
         pub enum Event {
             $($(#[$about])* $variant($crate::webhooks::event::generated::held!($kind $of)),)*
-            /// An event whose feature is off, that the document does not have, or whose payload is
-            /// another than it says.
+            /// An event whose feature is disabled, that is not in the description, or whose payload does not match it.
             Unknown($crate::webhooks::UnknownEvent),
         }
         impl Event {
             /// The names of the events that have a type in this build.
             pub const KNOWN: &'static [&'static str] = &[$($event,)*];
 
-            /// The event's name, as `X-GitHub-Event` has it.
+            /// Returns the event's name, as in `X-GitHub-Event`.
             #[must_use]
             pub fn name(&self) -> &str {
                 match self { $(Self::$variant(_) => $event,)* Self::Unknown(unknown) => unknown.event() }
             }
 
-            /// What was done, as the payload's `action` says it, if it does.
+            /// Returns the action, from the payload's `action`, if it has one.
             #[must_use]
             pub fn action(&self) -> Option<&str> {
                 match self {
@@ -333,16 +332,16 @@ macro_rules! events {
                 }
             }
 
-            /// Whether the payload is the JSON as it came, since no type fits it.
+            /// Returns whether the payload is the original JSON, since no type matches it.
             #[must_use]
             pub fn is_unknown(&self) -> bool {
                 self.unknown().is_some()
             }
 
-            /// The JSON as it came, where no type fits it.
+            /// Returns the original JSON, if no type matches it.
             ///
-            /// Its [`mismatch`](crate::webhooks::UnknownEvent::mismatch) tells a payload that does not
-            /// fit its type from an event or an action that has none in this build.
+            /// Its [`mismatch`](crate::webhooks::UnknownEvent::mismatch) distinguishes a payload that does not match
+            /// its type from an event or an action without a type in this build.
             #[must_use]
             pub fn unknown(&self) -> Option<&$crate::webhooks::UnknownEvent> {
                 match self {
@@ -360,7 +359,7 @@ macro_rules! events {
                 }
             }
 
-            /// Reads what is known by its event and its action.
+            /// Parses a payload by its event and its action.
             pub(crate) fn read_known(event: &str, _payload: &$crate::webhooks::event::generated::Source<'_>) -> $crate::webhooks::event::generated::Known<Self> {
                 match event {
                     $($event => $crate::webhooks::event::generated::read!($kind $of _payload).map(Self::$variant),)*
@@ -368,7 +367,7 @@ macro_rules! events {
                 }
             }
 
-            /// What no type fits, in the place that it has by its event's name.
+            /// Puts a payload without a matching type into the variant of its event's name.
             pub(crate) fn from_unknown(unknown: $crate::webhooks::UnknownEvent) -> Self {
                 match unknown.event() {
                     $($event => $crate::webhooks::event::generated::wrap_unknown!($kind $variant $of unknown),)*

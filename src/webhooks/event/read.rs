@@ -1,4 +1,4 @@
-//! From the bytes of a payload to its event, in one pass.
+//! Parses the bytes of a payload into its event, in one pass.
 
 #![allow(dead_code, reason = "without events there is nothing to read")]
 
@@ -16,24 +16,24 @@ use crate::json_path;
 use crate::sanitize;
 use crate::telemetry::meter;
 
-/// Maximum length of the reason for which a payload does not fit, in characters.
+/// Maximum length of the reason of a mismatch, in characters.
 const MAX_REASON_CHARS: usize = 500;
 
-/// A payload that is read.
+/// A parsed payload.
 pub(crate) struct Source<'a> {
     text: &'a str,
 }
 
-/// What became of a payload that may have a type.
+/// The result of parsing a payload with a type.
 pub(crate) enum Known<T> {
     Yes(T),
     /// There is no type for it.
     No,
-    /// The type does not fit.
+    /// The type does not match.
     Misfit(Misfit),
 }
 
-/// A type that a payload does not fit.
+/// A type that a payload does not match.
 pub(crate) struct Misfit {
     expected: &'static str,
     action: Option<&'static str>,
@@ -79,7 +79,7 @@ fn mismatched(name: &str, payload: &[u8], misfit: Misfit) -> Mismatch {
     }
 }
 
-/// Logs and counts a payload that does not fit its type. What the payload holds is not logged.
+/// Logs and counts a payload that does not match its type. The payload's content is not logged.
 pub(crate) fn report(mismatch: &Mismatch) {
     warn!(
         event = mismatch.event,
@@ -91,7 +91,7 @@ pub(crate) fn report(mismatch: &Mismatch) {
     meter::undecoded(mismatch.event, mismatch.action);
 }
 
-/// Says what is wrong with the payload of an event, and where.
+/// Returns the mismatch of the payload of an event, with the JSON path.
 pub(crate) fn misfit(name: &str, payload: &[u8], error: &serde_json::Error, what: &str) -> Error {
     let path = json_path::locate(payload, error.line(), error.column());
     let message = format!("the payload of `{name}` {what}: {error}, at {path}");
@@ -99,7 +99,7 @@ pub(crate) fn misfit(name: &str, payload: &[u8], error: &serde_json::Error, what
 }
 
 impl<'a> Source<'a> {
-    /// Reads the payload as what it should be: a type of this name, for this action.
+    /// Parses the payload as the expected type: a type of this name, for this action.
     pub(crate) fn read<T: DeserializeOwned + Payload>(
         &self,
         expected: &'static str,
@@ -113,16 +113,16 @@ impl<'a> Source<'a> {
         Known::Misfit(Misfit { expected, action, error })
     }
 
-    /// What becomes of a payload of an event with actions that does not say which one it is.
+    /// Handles a payload without an action, for an event with actions.
     pub(crate) fn without_action<T>(&self, expected: &'static str) -> Known<T> {
         let error = serde_json::Error::custom("`action` is missing, or is not a string");
         Known::Misfit(Misfit { expected, action: None, error })
     }
 
-    /// The payload's `action`. GitHub writes it first, so that hardly more than it is read.
+    /// Returns the payload's `action`. GitHub writes it first, so that hardly more than it is read.
     pub(crate) fn action(&self) -> Option<Cow<'a, str>> {
         let mut action = None;
-        // What comes behind is not looked at, and whether it is valid is seen by who reads it.
+        // The rest is not read; the code that reads it checks whether it is valid.
         let _ = serde_json::Deserializer::from_str(self.text).deserialize_map(Action(&mut action));
         action
     }

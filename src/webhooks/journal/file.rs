@@ -1,4 +1,4 @@
-//! The file: opened, made, and changed all at once or not at all.
+//! The file: opened, created, and changed atomically.
 
 use std::io::{self, ErrorKind as IoErrorKind, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,35 +17,35 @@ use super::inbox::{InMemory, Inbox, Totals, make_tables};
 use crate::error::{Error, ErrorKind, Result};
 use crate::private_files::{Access, FileRole, FolderRole, Permissions, PrivateFolder, fault};
 
-/// Tells the file from those of other programs, and of later versions.
+/// Distinguishes the file from those of other programs, and of later versions.
 const META: TableDefinition<&str, u64> = TableDefinition::new("octowire-journal");
-/// The name and the number of the format.
+/// The name and the version of the format.
 const FORMAT: (&str, u64) = ("format", 2);
-/// A format whose records are not sealed: they are set aside when they are taken up.
+/// A format with unauthenticated records: they are moved to the failed ones on replay.
 const UNSEALED_FORMAT: u64 = 1;
-/// redb's own, for what it reads and has not written. A delivery is written once and read once at most.
+/// redb's own cache, for data that it reads and has not written. A delivery is written once and read once at most.
 const CACHE: usize = 32 * 1024 * 1024;
-/// A file is made smaller if it is this many times as large as what is in it …
+/// A file is compacted if it is this many times as large as its content …
 const MOSTLY_FREE: u64 = 4;
 /// … and by more than this.
 const WORTH_IT: u64 = 64 * 1024 * 1024;
-/// What one takes that is remembered, roughly.
+/// The approximate size of one remembered delivery.
 const REMEMBERED_BYTES: u64 = 100;
-/// A file whose making was broken off is no larger.
+/// A file whose creation was interrupted is no larger.
 const UNMADE_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Where the file is, and how it is opened.
+/// The path of the file, and how it is opened.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) path: PathBuf,
     pub(super) permissions: Permissions,
 }
 
-/// Whether all of a file is read when it is opened, to verify its checksums.
+/// Whether the whole file is read when it is opened, to verify its checksums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verification {
     Whole,
-    /// This process had the file open, and found no damage. redb still reads what it needs to.
+    /// This process had the file open, and found no damage. redb still reads the parts that it needs.
     None,
 }
 
@@ -55,7 +55,7 @@ pub(super) struct File {
     totals: Totals,
 }
 
-/// What to do about a file that cannot be used any more.
+/// The advice for a file that cannot be used any longer.
 pub(super) const MOVE_AWAY: &str = "use another path, or move this file away, and a new journal is \
                                     created; the deliveries pending in it are not handled: \
                                     redeliver them on the webhook's settings page or with a \
@@ -67,7 +67,7 @@ pub(super) fn damaged(path: &Path) -> Error {
 }
 
 impl File {
-    /// Opens the file, or makes it.
+    /// Opens the file, or creates it.
     pub(super) fn open(place: &Place, verification: Verification) -> Result<Self> {
         let path = &*place.path;
         let database = open_database(place, verification).map_err(|error| refused(path, error))?;
@@ -86,7 +86,7 @@ impl File {
         })
     }
 
-    /// A new journal on a disk of a test, without a cache of what is read.
+    /// Creates a journal on a test disk, without a read cache.
     #[cfg(test)]
     pub(super) fn on(disk: impl redb::StorageBackend) -> Self {
         let mut builder = Database::builder();
@@ -97,7 +97,7 @@ impl File {
         file
     }
 
-    /// Makes the file smaller if most of it is free. If that fails, it is left as it was.
+    /// Compacts the file if most of it is free. If that fails, the file is unchanged.
     pub(super) fn shrink(self, place: &Place) -> Result<Self> {
         let Self { mut database, totals } = self;
         let remembered = totals.remembered.saturating_mul(REMEMBERED_BYTES);
@@ -122,8 +122,8 @@ impl File {
         self.totals
     }
 
-    /// One transaction, which is on the disk when this returns, or nothing of it if it fails. Returns
-    /// whether anything was to be written.
+    /// Runs one transaction, which is on the disk when this returns, or has no effect if it fails. Returns whether
+    /// anything was to be written.
     pub(super) fn change(
         &mut self,
         limits: &Limits,
@@ -146,7 +146,7 @@ impl File {
         Ok(true)
     }
 
-    /// What is there, in a file that is ours or empty.
+    /// Reads the content of a journal file or an empty file.
     fn read(database: Database) -> Result<Self, Unreadable> {
         let transaction = database.begin_read()?;
         match transaction.open_table(META) {
@@ -177,11 +177,11 @@ impl File {
     }
 }
 
-/// Why the content can not be used.
+/// Why the content cannot be used.
 enum Unreadable {
-    /// It is another program's.
+    /// It belongs to another program.
     Strange,
-    /// A later version's, with this number.
+    /// It is of a later version, with this number.
     Later(u64),
     Failed(redb::Error),
 }
@@ -206,7 +206,7 @@ fn open_file(place: &Place, verification: Verification) -> Result<Database, Data
     let (folder, file) = private_file(place)?;
     let is_new = file.metadata()?.len() == 0;
     let mut builder = Database::builder();
-    // What fell over on the disk, or was changed there, is an error, and not a panic later.
+    // Data that was corrupted or changed on the disk is an error, and not a later panic.
     builder.set_check_integrity_on_open(verification == Verification::Whole);
     builder.set_cache_size(CACHE).set_repair_callback({
         let path = path.to_owned();
@@ -218,7 +218,7 @@ fn open_file(place: &Place, verification: Verification) -> Result<Database, Data
     });
     let database = builder.create_with_backend(FileBackend::new(file)?)?;
     if is_new {
-        // That the file is there is on the disk, too. Not every system can say so.
+        // The existence of the file is durable, too. Not every system supports that.
         let _ = folder.sync();
         let above = folder_of(&folder_of(path));
         let _ = PrivateFolder::open(&above, FolderRole::Given, place.permissions)
@@ -227,7 +227,7 @@ fn open_file(place: &Place, verification: Verification) -> Result<Database, Data
     Ok(database)
 }
 
-/// Opens the file, which is created, with its folder, if it is not there.
+/// Opens the file, which is created, with its folder, if it does not exist.
 fn private_file(place: &Place) -> io::Result<(PrivateFolder, std::fs::File)> {
     let name = place.path.file_name().ok_or(IoErrorKind::IsADirectory)?;
     let folder = folder_of(&place.path);
@@ -241,8 +241,7 @@ fn folder_of(path: &Path) -> PathBuf {
     folder.unwrap_or(Path::new(".")).to_owned()
 }
 
-/// Empties a file that has nothing in it but the beginning of a header: whoever made it came no further.
-/// Says whether it did.
+/// Truncates a file that contains only the beginning of a header: its creation was interrupted. Returns whether it did.
 fn clear_unmade(place: &Place) -> io::Result<bool> {
     let (_, mut file) = private_file(place)?;
     if file.try_lock().is_err() || file.metadata()?.len() > UNMADE_BYTES {
@@ -250,7 +249,7 @@ fn clear_unmade(place: &Place) -> io::Result<bool> {
     }
     let mut content = Vec::new();
     file.read_to_end(&mut content)?;
-    // redb writes its name, at the beginning, when the rest is there; and the header fits in a page.
+    // redb writes its name, at the beginning, after the rest; and the header fits in a page.
     let (name, rest) = (content.get(..9), content.get(4096..));
     let is_zero = |bytes: Option<&[u8]>| bytes.is_some_and(|bytes| bytes.iter().all(|&b| b == 0));
     if !is_zero(name) || !is_zero(rest) {
@@ -262,13 +261,13 @@ fn clear_unmade(place: &Place) -> io::Result<bool> {
 
 fn begin(database: &Database) -> Result<WriteTransaction, redb::Error> {
     let mut transaction = database.begin_write()?;
-    // What strangers write is what is written here. With one phase, somebody who knew all of the file
-    // could choose it so that half a transaction has the checksum of a whole one; redb says to use two.
+    // The file contains data from untrusted senders. With one-phase commits, an attacker who knew the whole file could
+    // choose data so that half a transaction has the checksum of a complete one; redb recommends two phases.
     transaction.set_two_phase_commit(true);
     Ok(transaction)
 }
 
-/// All tables, in a file that has none.
+/// Creates all tables, in a file that has none.
 fn lay_out(database: &Database) -> Result<(), redb::Error> {
     let transaction = begin(database)?;
     transaction.open_table(META)?.insert(FORMAT.0, FORMAT.1)?;
@@ -302,7 +301,7 @@ pub(super) fn unusable(path: &Path) -> Error {
     )
 }
 
-/// Whether what is in the file makes no sense.
+/// Checks whether the content of the file is inconsistent.
 fn is_invalid(error: &DatabaseError) -> bool {
     let DatabaseError::Storage(StorageError::Io(error)) = error else { return false };
     matches!(error.kind(), IoErrorKind::InvalidData | IoErrorKind::UnexpectedEof)

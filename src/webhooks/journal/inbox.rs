@@ -1,4 +1,4 @@
-//! What is in the file, and what becomes of it in a transaction.
+//! The content of the file, and its changes in a transaction.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
@@ -12,45 +12,45 @@ use sha2::{Digest, Sha256};
 use super::{Accepted, FailedDelivery, Limits};
 use crate::names::hex;
 
-/// What is not handled: the number of its record, and its size.
+/// Unhandled deliveries: the number of the record, and its size.
 const PENDING: TableDefinition<&str, (u64, u64)> = TableDefinition::new("pending");
-/// The records of those and of what failed, by numbers that go up. They say what came first, since the
-/// time of day may go back.
+/// The records of unhandled and failed deliveries, by ascending numbers. These determine the order, since the wall
+/// clock can go back.
 const RECORDS: TableDefinition<u64, &[u8]> = TableDefinition::new("records");
-/// What failed, by numbers that go up: its name, the number of its record, its size, when, and why.
+/// Failed deliveries, by ascending numbers: key, number of the record, size, time, and error.
 const FAILED: TableDefinition<u64, (&str, u64, u64, u64, &str)> = TableDefinition::new("failed");
 const FAILED_IDS: TableDefinition<&str, u64> = TableDefinition::new("failed-ids");
-/// What was handled. There are many of them, so that a name is half its digest.
+/// Handled deliveries. There are many of them, so that a key is half its digest.
 const HANDLED: TableDefinition<u128, u64> = TableDefinition::new("handled");
-/// The same, by numbers that go up: when, in milliseconds since 1970, and the name.
+/// The same, by ascending numbers: the time, in milliseconds since 1970, and the key.
 const HANDLED_ORDER: TableDefinition<u64, (u64, u128)> = TableDefinition::new("handled-order");
 
-/// One that is longer than GitHub's is kept by its digest.
+/// A key that is longer than GitHub's is stored as its digest.
 const LONGEST_ID: usize = 128;
 const LONGEST_ERROR: usize = 2_000;
 /// The bytes of an error that are kept in memory, until it is recorded.
 const UNRECORDED_ERROR: usize = 200;
-/// redb takes 3 GiB at most.
+/// redb's limit is 3 GiB.
 const LARGEST_RECORD: usize = 1024 * 1024 * 1024;
-/// The limit of outcomes that cannot be recorded: 20 MB of ids, and as much of errors. While it is reached, no
-/// delivery is accepted or taken up.
+/// The limit of outcomes that cannot be recorded: 20 MB of ids, and as much of errors. While it is reached, no delivery
+/// is accepted or replayed.
 pub(super) const MAX_UNRECORDED: usize = if cfg!(test) { 2_000 } else { 100_000 };
-/// So many that are over go with one transaction: more than can come with one.
+/// The number of expired entries that one transaction removes: more than one transaction can add.
 const FORGOTTEN_AT_ONCE: u64 = 1024;
 
-/// What there is in all.
+/// The totals.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Totals {
     pub(super) pending: u64,
-    /// Of pending and failed ones.
+    /// Of pending and failed deliveries.
     pub(super) bytes: u64,
-    /// Of what was handled.
+    /// Of handled deliveries.
     pub(super) remembered: u64,
-    /// The number that is given next.
+    /// The next number.
     next: u64,
 }
 
-/// Knowledge of this process that is not in the file.
+/// State of this process that is not in the file.
 #[derive(Default)]
 pub(super) struct InMemory {
     /// Pending deliveries that no caller owns.
@@ -63,7 +63,7 @@ pub(super) struct InMemory {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Handled,
-    /// It could not be handled, with the beginning of the error.
+    /// It failed, with the beginning of the error.
     Failed(String),
 }
 
@@ -87,11 +87,11 @@ pub(super) struct Inbox<'a> {
     now: u64,
     in_memory: &'a mut InMemory,
     changed: bool,
-    /// How many that failed were given up.
+    /// How many failed deliveries were deleted.
     given_up: u64,
 }
 
-/// A delivery's name as it is, or its digest if it is longer than a name is.
+/// Returns a delivery's key, or its digest if it is too long.
 pub(crate) fn key(id: &str) -> String {
     if id.len() <= LONGEST_ID {
         return id.to_owned();
@@ -99,7 +99,7 @@ pub(crate) fn key(id: &str) -> String {
     hex(Sha256::digest(id))
 }
 
-/// As much of a text as is kept.
+/// Returns the beginning of a text, up to the limit.
 pub(super) fn cut(error: &str) -> &str {
     cut_to(error, LONGEST_ERROR)
 }
@@ -112,7 +112,7 @@ fn cut_to(error: &str, bytes: usize) -> &str {
     error.get(..end).unwrap_or_default()
 }
 
-/// In a file that has none.
+/// In a file without tables.
 pub(super) fn make_tables(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     transaction.open_table(PENDING)?;
     transaction.open_table(RECORDS)?;
@@ -181,7 +181,8 @@ impl<'a> Inbox<'a> {
         })
     }
 
-    /// The end of it, if anything has changed: what there is then, and how many that failed were given up.
+    /// Commits the transaction, if it has changed anything. Returns the totals then, and how many failed deliveries
+    /// were deleted.
     pub(super) fn close(mut self) -> Result<Option<(Totals, u64)>, redb::Error> {
         if !self.changed {
             return Ok(None);
@@ -195,7 +196,7 @@ impl<'a> Inbox<'a> {
     pub(super) fn accept(&mut self, id: &str, record: &[u8]) -> Result<Accepted, redb::Error> {
         match self.in_memory.unrecorded.get(id) {
             Some(Outcome::Handled) => return Ok(Accepted::Done),
-            // It is delivered again, and so it is handled again. In the file it is pending.
+            // It is a redelivery, and so it is handled again. In the file it is pending.
             Some(Outcome::Failed(_)) => {
                 self.in_memory.unrecorded.remove(id);
                 self.in_memory.unclaimed.insert(id.to_owned());
@@ -214,7 +215,7 @@ impl<'a> Inbox<'a> {
         }
         let size = record.len() as u64;
         let is_over = |bytes: u64| bytes.saturating_add(size) > self.limits.max_bytes;
-        // What failed goes before anything is refused.
+        // Failed deliveries are deleted before any delivery is rejected.
         let over = is_over(self.totals.bytes);
         let over_at_best = over && is_over(self.totals.bytes.saturating_sub(self.failed_bytes()?));
         if over_at_best || record.len() > LARGEST_RECORD {
@@ -326,7 +327,7 @@ impl<'a> Inbox<'a> {
         Ok(all)
     }
 
-    /// Of what was handed over to nobody, what was not written is nobody's.
+    /// Deliveries that reached no caller and were not written have no owner.
     pub(super) fn review_unclaimed(&mut self) -> Result<(), redb::Error> {
         let mut kept = HashSet::new();
         for id in &self.in_memory.unclaimed {
@@ -338,7 +339,7 @@ impl<'a> Inbox<'a> {
         Ok(())
     }
 
-    /// Forgets what was handled long ago, and gives up what failed long ago and is too much: how many.
+    /// Removes deliveries that were handled long ago, and excess failed ones. Returns how many failed ones.
     fn clear(&mut self) -> Result<u64, redb::Error> {
         for _ in 0..FORGOTTEN_AT_ONCE {
             let first = self.handled_order.first()?;
@@ -359,7 +360,7 @@ impl<'a> Inbox<'a> {
         Ok(self.given_up)
     }
 
-    /// Gives up what failed first, if anything did.
+    /// Deletes the oldest failed delivery, if there is one.
     fn give_up(&mut self) -> Result<bool, redb::Error> {
         let first = self.failed.pop_first()?.map(|(_, value)| {
             let (id, record, size, _, _) = value.value();
@@ -373,7 +374,7 @@ impl<'a> Inbox<'a> {
         Ok(true)
     }
 
-    /// The bytes of what failed, of which there is a bounded number.
+    /// Returns the bytes of failed deliveries, whose number is bounded.
     fn failed_bytes(&self) -> Result<u64, redb::Error> {
         let mut bytes = 0_u64;
         for entry in self.failed.iter()? {
@@ -404,7 +405,7 @@ impl<'a> Inbox<'a> {
         Ok(when.is_some_and(|when| !self.is_over(when)))
     }
 
-    /// What is from the future was handled when the clock was wrong, and is remembered.
+    /// An entry with a future time was written while the clock was wrong, and is kept.
     fn is_over(&self, when: u64) -> bool {
         self.now.saturating_sub(when) >= milliseconds(self.limits.keep)
     }

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::inbox::{Inbox, Outcome};
 use crate::error::{Error, Result};
 
-/// Something to do with the file, and who waits for it.
+/// An operation on the file, with the caller that waits for it.
 pub(super) struct Job<T> {
     act: Option<Act<T>>,
     outcome: Option<T>,
@@ -15,14 +15,14 @@ pub(super) struct Job<T> {
     hands_over: Option<HandsOver<T>>,
     /// The delivery whose outcome the job records.
     records: Option<(String, Outcome)>,
-    /// It changes nothing.
+    /// The job changes nothing.
     reads: bool,
     size: usize,
 }
 
 type Act<T> = Box<dyn FnOnce(&mut Inbox<'_>) -> Result<T, redb::Error> + Send>;
 
-/// A delivery that is the caller's if the outcome says so.
+/// A delivery that the caller owns if the outcome says so.
 struct HandsOver<T> {
     id: String,
     does: fn(&T) -> bool,
@@ -34,13 +34,13 @@ pub(super) struct Answer<T> {
     yours: Option<Yours>,
 }
 
-/// A delivery on its way to the caller, who may have gone: dropped, it says that nobody has it.
+/// A delivery on its way to the caller, which might have been dropped: if this is dropped, the delivery has no owner.
 struct Yours {
     id: Option<String>,
     left: Left,
 }
 
-/// The names of deliveries that nobody has.
+/// The keys of deliveries without an owner.
 pub(super) type Left = Arc<Mutex<Vec<String>>>;
 
 impl<T> Answer<T> {
@@ -83,14 +83,14 @@ impl<T> Job<T> {
         }
     }
 
-    /// The same, where the job changes nothing: it is done even if the disk has no room.
+    /// Creates a job that changes nothing: it runs even if the disk is full.
     pub(super) fn reading(
         act: impl FnOnce(&mut Inbox<'_>) -> Result<T, redb::Error> + Send + 'static,
     ) -> Self {
         Self { reads: true, ..Self::new(act) }
     }
 
-    /// The same, where an outcome of which `does` is true makes a delivery the caller's.
+    /// Creates a job for which an outcome with a true `does` gives the delivery to the caller.
     pub(super) fn handing_over(
         id: &str,
         does: fn(&T) -> bool,
@@ -99,7 +99,7 @@ impl<T> Job<T> {
         Self { hands_over: Some(HandsOver { id: id.to_owned(), does }), ..Self::new(act) }
     }
 
-    /// The same, where the job records the outcome of a delivery. If it fails, the thread records it later.
+    /// Creates a job that records the outcome of a delivery. If it fails, the thread records it later.
     pub(super) fn recording(
         id: &str,
         outcome: Outcome,
@@ -115,7 +115,7 @@ impl<T> Job<T> {
         answered
     }
 
-    /// With so many bytes to write.
+    /// Sets how many bytes it writes.
     pub(super) fn of_size(self, bytes: usize) -> Self {
         Self { size: bytes, ..self }
     }
@@ -133,8 +133,8 @@ pub(super) trait Work: Send {
 
     fn act(&mut self, inbox: &mut Inbox<'_>) -> Result<(), redb::Error>;
 
-    /// Says what came of it. A delivery that was to be the caller's is left if they are not there, or if
-    /// nobody knows whether it is on the disk.
+    /// Sends the outcome. A delivery for the caller is left if the caller was dropped, or if it is unknown whether it
+    /// is on the disk.
     fn answer(self: Box<Self>, error: Option<&Error>, left: &Left);
 }
 

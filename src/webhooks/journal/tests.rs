@@ -1,4 +1,4 @@
-//! What was accepted is never lost, and what was handled never comes again.
+//! Accepted deliveries are never lost, and handled deliveries are never replayed.
 
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,7 +34,7 @@ impl Temporary {
         Journal::open(self.file()).await.unwrap()
     }
 
-    /// What opening something else as a journal says.
+    /// Returns the error of opening other content as a journal.
     async fn refusal(&self, content: &[u8]) -> Error {
         fs::create_dir_all(&self.0).unwrap();
         fs::write(self.file(), content).unwrap();
@@ -82,7 +82,7 @@ async fn ids(journal: &Journal) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_is_accepted_is_there_after_the_next_start() {
+async fn an_accepted_delivery_is_pending_after_a_restart() {
     let folder = Temporary::new("accepted");
     let journal = folder.open().await;
     assert_eq!(journal.accept("a", record("body")).await.unwrap(), Accepted::New);
@@ -101,7 +101,7 @@ async fn what_is_accepted_is_there_after_the_next_start() {
 }
 
 #[tokio::test]
-async fn what_is_done_is_known_as_such_after_the_next_start() {
+async fn a_handled_delivery_is_known_as_done_after_a_restart() {
     let folder = Temporary::new("done");
     let journal = folder.open().await;
     journal.accept("a", record("body")).await.unwrap();
@@ -116,7 +116,7 @@ async fn what_is_done_is_known_as_such_after_the_next_start() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_who_come_with_a_delivery_one_has_it() {
+async fn concurrent_accepts_of_one_delivery_have_one_winner() {
     let folder = Temporary::new("at-once");
     let journal = folder.open().await;
     let tasks = (0..100).map(|_| {
@@ -130,12 +130,12 @@ async fn of_many_who_come_with_a_delivery_one_has_it() {
 }
 
 #[tokio::test]
-async fn who_is_not_told_that_a_delivery_is_theirs_does_not_keep_it() {
+async fn a_cancelled_accept_does_not_keep_the_delivery() {
     let folder = Temporary::new("gone");
     let journal = folder.open().await;
     for round in 0..20 {
         let id = round.to_string();
-        // A caller who goes away before it is written, after that, or when the answer is there.
+        // A caller that is dropped before the write, after it, or when the result is ready.
         let mut accepted = Box::pin(journal.accept(&id, record("body")));
         assert!((&mut accepted).now_or_never().is_none());
         if round % 3 == 0 {
@@ -163,7 +163,7 @@ async fn who_is_not_told_that_a_delivery_is_theirs_does_not_keep_it() {
 }
 
 #[tokio::test]
-async fn a_panic_loses_what_it_was_about_and_nothing_else() {
+async fn a_panic_in_a_journal_job_fails_only_that_job() {
     let folder = Temporary::new("panic");
     let journal = folder.open().await;
     journal.accept("a", record("body")).await.unwrap();
@@ -184,7 +184,7 @@ async fn a_panic_loses_what_it_was_about_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_failed_is_listed_and_handled_again_or_given_up() {
+async fn failed_deliveries_are_listed_and_retried_or_discarded() {
     let folder = Temporary::new("failed");
     let clock = Hours::new();
     let journal = clock.builder(&folder).open().await.unwrap();
@@ -220,7 +220,7 @@ async fn what_failed_is_listed_and_handled_again_or_given_up() {
 }
 
 #[tokio::test]
-async fn of_what_failed_the_newest_are_kept() {
+async fn the_newest_failed_deliveries_are_kept() {
     let folder = Temporary::new("bounded");
     let journal = Journal::builder(folder.file()).max_failed(3).open().await.unwrap();
     for id in ["a", "b", "c", "d", "e"] {
@@ -234,7 +234,7 @@ async fn of_what_failed_the_newest_are_kept() {
 }
 
 #[tokio::test]
-async fn what_there_is_no_room_for_is_refused_until_there_is() {
+async fn deliveries_over_capacity_are_rejected_until_space_is_free() {
     let folder = Temporary::new("full");
     let journal = Journal::builder(folder.file()).max_bytes(10).open().await.unwrap();
     assert_eq!(journal.accept("a", record("123456")).await.unwrap(), Accepted::New);
@@ -249,7 +249,7 @@ async fn what_there_is_no_room_for_is_refused_until_there_is() {
 }
 
 #[tokio::test]
-async fn what_is_not_handled_comes_in_the_order_in_which_it_was_accepted() {
+async fn pending_deliveries_are_replayed_in_order_of_acceptance() {
     let folder = Temporary::new("order");
     let clock = Hours::new();
     let journal = clock.builder(&folder).open().await.unwrap();
@@ -269,7 +269,7 @@ async fn what_is_not_handled_comes_in_the_order_in_which_it_was_accepted() {
 }
 
 #[tokio::test]
-async fn what_failed_gives_way_to_what_comes_the_oldest_first() {
+async fn new_deliveries_replace_the_oldest_failed_ones() {
     let folder = Temporary::new("gives-way");
     let journal = Journal::builder(folder.file()).max_bytes(100).open().await.unwrap();
     for id in ["a", "b", "c"] {
@@ -281,7 +281,7 @@ async fn what_failed_gives_way_to_what_comes_the_oldest_first() {
     };
     assert_eq!(journal.accept("d", record(&"x".repeat(40))).await.unwrap(), Accepted::New);
     assert_eq!(failed().await, ["b", "c"]);
-    // What is larger than all that can be given up is refused, and takes nothing with it.
+    // A delivery larger than all failed ones is rejected, and removes none of them.
     assert_eq!(journal.accept("e", record(&"x".repeat(61))).await.unwrap(), Accepted::Full);
     assert_eq!(journal.accept("b", record(&"x".repeat(61))).await.unwrap(), Accepted::Full);
     assert_eq!((failed().await, journal.bytes()), (vec!["b".into(), "c".into()], 100));
@@ -290,7 +290,7 @@ async fn what_failed_gives_way_to_what_comes_the_oldest_first() {
 }
 
 #[tokio::test]
-async fn what_was_handled_is_remembered_as_long_as_was_said() {
+async fn handled_deliveries_are_remembered_for_the_configured_time() {
     let folder = Temporary::new("age");
     let clock = Hours::new();
     let journal = clock.builder(&folder).open().await.unwrap();
@@ -302,7 +302,7 @@ async fn what_was_handled_is_remembered_as_long_as_was_said() {
     clock.set(1_072);
     assert_eq!(journal.accept("a", record("")).await.unwrap(), Accepted::New);
     assert_eq!(journal.accept("b", record("")).await.unwrap(), Accepted::Done);
-    // Handled again, it is remembered anew.
+    // Handled again, it is remembered for the full time again.
     journal.done("a").await.unwrap();
     clock.set(1_130);
     journal.done("c").await.unwrap();
@@ -317,7 +317,7 @@ async fn what_was_handled_is_remembered_as_long_as_was_said() {
 }
 
 #[tokio::test]
-async fn what_was_handled_is_remembered_up_to_a_number() {
+async fn handled_deliveries_are_remembered_up_to_a_maximum() {
     let folder = Temporary::new("number");
     let journal = Journal::builder(folder.file()).max_remembered(2).open().await.unwrap();
     for id in ["a", "b", "a", "c"] {
@@ -345,7 +345,7 @@ async fn a_file_is_one_journals_until_its_last_handle_is_dropped() {
 }
 
 #[tokio::test]
-async fn what_is_no_journal_is_refused_and_left_as_it_is() {
+async fn a_file_that_is_not_a_journal_is_rejected_and_unchanged() {
     let folder = Temporary::new("garbage");
     let mut nearly_empty = vec![0; 100_000];
     nearly_empty[99_999] = 1;
@@ -393,7 +393,7 @@ async fn the_files_of_others_and_of_later_versions_are_refused() {
 }
 
 #[tokio::test]
-async fn a_journal_whose_making_was_broken_off_is_made() {
+async fn an_interrupted_creation_of_a_journal_is_completed() {
     let folder = Temporary::new("unmade");
     fs::create_dir_all(&folder.0).unwrap();
     let mut unmade = vec![0; 1_000_000];
@@ -408,7 +408,7 @@ async fn a_journal_whose_making_was_broken_off_is_made() {
 }
 
 #[tokio::test]
-async fn a_place_that_can_not_be_written_to_is_refused() {
+async fn an_unwritable_journal_path_is_rejected() {
     let folder = Temporary::new("place");
     fs::create_dir_all(&folder.0).unwrap();
     fs::write(folder.0.join("file"), "").unwrap();
@@ -421,7 +421,7 @@ async fn a_place_that_can_not_be_written_to_is_refused() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn nobody_else_can_read_it() {
+async fn other_users_cannot_read_the_journal() {
     use std::os::unix::fs::PermissionsExt;
     let folder = Temporary::new("private");
     let _journal = folder.open().await;
@@ -447,7 +447,7 @@ async fn the_largest_deliveries_come_back_as_they_are() {
 }
 
 #[tokio::test]
-async fn names_of_any_length_are_told_apart() {
+async fn delivery_ids_of_any_length_are_distinguished() {
     let folder = Temporary::new("names");
     let journal = folder.open().await;
     let (long, longer) = ("x".repeat(10_000), "x".repeat(10_001));
@@ -471,7 +471,7 @@ async fn a_file_that_is_mostly_free_is_made_smaller_when_it_is_opened() {
     for number in 0..30 {
         journal.accept(&number.to_string(), large.clone()).await.unwrap();
     }
-    // It is at the end, so that what is free before it stays.
+    // It is at the end, so that the free space before it stays.
     journal.accept("last", large.clone()).await.unwrap();
     for number in 0..30 {
         journal.done(&number.to_string()).await.unwrap();
@@ -485,7 +485,7 @@ async fn a_file_that_is_mostly_free_is_made_smaller_when_it_is_opened() {
 }
 
 #[tokio::test]
-async fn it_shows_how_much_there_is_and_not_what() {
+async fn debug_of_a_journal_shows_counts_and_no_payload() {
     let folder = Temporary::new("shown");
     let journal = folder.open().await;
     journal.accept("name", record("secret")).await.unwrap();

@@ -21,15 +21,15 @@ use crate::error::{Error, ErrorKind, Result};
 pub(super) const BATCH_JOBS: usize = 256;
 /// … and, but for the last one, these bytes.
 const BATCH_BYTES: usize = 32 * 1024 * 1024;
-/// So many handled deliveries are recorded by one transaction, while others wait.
+/// The number of handled deliveries that one transaction records, while other jobs wait.
 const RECORDED_AT_ONCE: usize = 256;
-/// The pauses between two attempts at a file that failed: they double from the first to the longest.
+/// The delays between two attempts after a failure of the file: they double from the first to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// A pause is at least this many times as long as the attempt and the openings before it: opening a large file
-/// can read all of it, and takes no more than a fifth of the time ...
+/// A delay is at least this many times as long as the attempt and the openings before it: opening a large file can read
+/// all of it, and takes at most a fifth of the time ...
 const PAUSE_PER_ATTEMPT: u32 = 4;
-/// ... unless it takes so long that the pause is this one.
+/// ... unless it takes so long that the delay is this one.
 const LONGEST_PAUSE_OF_LARGE: Duration = Duration::from_secs(30);
 
 /// The thread that owns the file.
@@ -37,13 +37,13 @@ pub(super) struct Thread {
     place: Place,
     /// `None` after it failed, until it is opened again.
     file: Option<File>,
-    /// The attempts that failed since something was written last.
+    /// The failed attempts since the last write.
     failures: Option<Failures>,
-    /// The time that the file took to be opened again, for reads as well, since the last failure.
+    /// The time to reopen the file, for reads as well, since the last failure.
     reopening: Duration,
     left: Left,
     in_memory: InMemory,
-    /// Of the file as it was read or written last.
+    /// The state of the file at the last read or write.
     totals: Totals,
     timer: Runtime,
     counts: Arc<Counts>,
@@ -51,16 +51,16 @@ pub(super) struct Thread {
     clock: Clock,
 }
 
-/// Attempts at the file that failed, one after another.
+/// Consecutive failed attempts.
 struct Failures {
     last: Error,
-    /// When the next attempt to write is due. Until then the last error is the answer.
+    /// When the next attempt to write is due. Until then, jobs fail with the last error.
     due: Instant,
-    /// Zero after the first failure: the next attempt follows at once, since most failures are over then.
+    /// Zero after the first failure: the next attempt follows at once, since most failures are short.
     pause: Duration,
     /// The content of the file is in doubt.
     is_damaged: bool,
-    /// The last attempt could not even open the file, so that nothing can be read either.
+    /// The last attempt could not even open the file, so that reads fail too.
     is_closed: bool,
 }
 
@@ -132,7 +132,7 @@ impl Thread {
         loop {
             let Some(due) = self.due() else { return waiting.blocking_recv() };
             let left = due.saturating_duration_since(Instant::now());
-            // A job that is there comes first.
+            // A waiting job comes first.
             let next = self.timer.block_on(async { timeout(left, waiting.recv()).await });
             match next {
                 Ok(next) => return next,
@@ -153,8 +153,8 @@ impl Thread {
         self.due().is_some_and(|due| due <= Instant::now())
     }
 
-    /// Refuses those jobs of a batch that are not tried in the pause after a failure: those that write, and all
-    /// if the file cannot be opened. Returns the others.
+    /// Rejects the jobs of a batch that are not tried in the delay after a failure: those that write, and all if the
+    /// file cannot be opened. Returns the others.
     fn refuse_paused(&mut self, batch: Vec<Box<dyn Work>>) -> Vec<Box<dyn Work>> {
         let now = Instant::now();
         let Some(failures) = self.failures.as_ref().filter(|failures| failures.due > now) else {
@@ -166,7 +166,7 @@ impl Thread {
         tried
     }
 
-    /// Answers the callers of jobs. The outcomes that those that failed were to record are remembered.
+    /// Sends the outcomes to the callers of jobs. The outcomes of deliveries that failed jobs were to record are kept.
     fn answer(&mut self, mut batch: Vec<Box<dyn Work>>, error: Option<&Error>) {
         if error.is_some() {
             let recorded = batch.iter_mut().filter_map(|job| job.take_recorded());
@@ -213,11 +213,11 @@ impl Thread {
         }
     }
 
-    /// All of a transaction, or nothing of it. Returns whether anything was written.
+    /// Runs a whole transaction, or nothing of it. Returns whether anything was written.
     ///
-    /// redb refuses a file after an error of the disk, and nobody knows what is in memory after a panic.
-    /// So the file is closed then, and opened again for a later transaction, which finds on the disk what
-    /// is true. Opening it can read all of it, so that there is a pause between two attempts to write.
+    /// redb rejects a file after a disk error, and the state in memory is unknown after a panic. So the file is closed
+    /// then, and opened again for a later transaction, which reads the actual state from the disk. Opening it can read
+    /// all of it, so there is a delay between two attempts to write.
     fn transact(
         &mut self,
         act: impl FnOnce(&mut Inbox<'_>) -> Result<(), redb::Error>,
@@ -229,7 +229,7 @@ impl Thread {
                 self.failures = None;
                 self.reopening = Duration::ZERO;
             }
-            // That something can be read does not show that the disk has room.
+            // A successful read does not show that the disk has space.
             Ok(false) => {}
             Err(failure) => self.failed(failure, start.elapsed()),
         }
@@ -274,7 +274,7 @@ impl Thread {
                 }
                 act(inbox)
             });
-            // Closed by whoever has it if this panics, in which redb takes care.
+            // If this panics, the owner of the file drops it, and redb closes it safely.
             match changed {
                 Ok(changed) => Ok((file, changed)),
                 Err(error @ redb::Error::Corrupted(_)) => {
@@ -289,7 +289,7 @@ impl Thread {
         Ok(changed)
     }
 
-    /// Opens the file again. All of it is verified only if there is a reason to doubt it.
+    /// Opens the file again. All of it is verified only if its content is in doubt.
     fn reopen(&self) -> Result<File, Failure> {
         let is_damaged = self.failures.as_ref().is_some_and(|failures| failures.is_damaged);
         let verification = if is_damaged { Verification::Whole } else { Verification::None };
@@ -322,8 +322,8 @@ impl Counts {
     }
 }
 
-/// Returns the pause after a failure: by the pause before it, if it is not the first one, and by the time that the
-/// attempt and the openings of the file took.
+/// Returns the delay after a failure: by the previous delay, if there was one, and by the time that the attempt and the
+/// openings of the file took.
 pub(super) fn next_pause(last: Option<Duration>, took: Duration) -> Duration {
     let Some(last) = last else { return Duration::ZERO };
     let doubled = last.saturating_mul(2).clamp(FIRST_PAUSE, LONGEST_PAUSE);

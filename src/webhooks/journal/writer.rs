@@ -1,4 +1,4 @@
-//! The way to the one thread that writes.
+//! The handle to the writer thread.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::thread::{BATCH_JOBS, Counts, Thread, failed};
 use super::{Clock, Limits};
 use crate::error::{Error, ErrorKind, Result};
 
-/// The way to the thread. Dropped, it waits until the thread has ended and the file is closed.
+/// The handle to the thread. Dropping it waits until the thread has ended and the file is closed.
 pub(super) struct Writer {
     place: Place,
     counts: Arc<Counts>,
@@ -69,7 +69,7 @@ impl Writer {
         self.counts.unrecorded.load(Ordering::Relaxed)
     }
 
-    /// Has the next job record what is unrecorded.
+    /// Makes the next job record unrecorded outcomes.
     pub(super) fn request_flush(&self) {
         self.counts.flush.store(true, Ordering::Relaxed);
     }
@@ -79,7 +79,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
-            // Whoever is woken by an answer may let go of the last handle there and then.
+            // The task that receives an outcome might drop the last handle at once.
             if thread.thread().id() != thread::current().id() {
                 let _ = thread.join();
             }

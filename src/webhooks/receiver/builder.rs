@@ -1,4 +1,4 @@
-//! How a receiver is made.
+//! The settings of a receiver.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub struct ReceiverBuilder {
     retry: RetrySchedule,
 }
 
-/// Longer times can not be told from for ever, and not be added to the time of now.
+/// Longer durations are practically infinite, and could not be added to the current time.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl ReceiverBuilder {
@@ -56,16 +56,16 @@ impl ReceiverBuilder {
         }
     }
 
-    /// Where it is noted which deliveries were handled: in memory by default, 64 MiB of it, which are
-    /// some 280,000 deliveries and end with the process. With a [store](crate::store) that a fleet
-    /// shares, one process of it handles a delivery.
+    /// Sets the deduplicator, which records handled deliveries: by default in memory, 64 MiB, which are about 280,000
+    /// deliveries and end with the process. With a [store](crate::store) that a fleet shares, one process of the fleet
+    /// handles a delivery.
     pub fn once(mut self, once: Once) -> Self {
         self.once = Some(once);
         self
     }
 
-    /// Keeps deliveries on the disk from before they are acknowledged until they are handled, and
-    /// handles at the start what an earlier process left. None by default.
+    /// Keeps deliveries on the disk from before they are acknowledged until they are handled, and replays the unhandled
+    /// deliveries of an earlier process at the start. None by default.
     #[cfg(feature = "webhooks-journal")]
     #[cfg_attr(docsrs, doc(cfg(feature = "webhooks-journal")))]
     pub fn journal(mut self, journal: Journal) -> Self {
@@ -73,37 +73,37 @@ impl ReceiverBuilder {
         self
     }
 
-    /// Answers once the delivery is handled (200) or is not (500), rather than once it is accepted
-    /// (202). The handler has one attempt then, and what is left of
-    /// [`answered_within`](Self::answered_within); a delivery that has no turn in that time is refused (503).
+    /// Responds once the delivery is handled (200) or has failed (500), rather than once it is accepted (202). The
+    /// handler has one attempt then, and the rest of [`answered_within`](Self::answered_within); a delivery that cannot
+    /// start in that time is rejected (503).
     pub fn inline(mut self) -> Self {
         self.mode = Mode::Inline;
         self
     }
 
-    /// How long it takes until a request is answered, its body included: 9 s by default, since GitHub
-    /// waits for 10 (GitHub Enterprise Server for 30). What is not known by then is refused (503), and may
-    /// be accepted all the same: when it is delivered again, that shows.
+    /// Sets the longest time until the response to a request, its body included: 9 s by default, since GitHub waits for
+    /// 10 (GitHub Enterprise Server for 30). If the outcome is not known by then, the request is rejected (503), but
+    /// the delivery might have been accepted: a redelivery is then recognized.
     pub fn answered_within(mut self, time: Duration) -> Self {
         self.answered_within = time.min(LONGEST);
         self
     }
 
-    /// How many deliveries may wait or be handled, 1,000 by default, and the bytes of their payloads,
-    /// 256 MiB by default: what comes when there is no room is refused (503).
+    /// Sets how many deliveries can wait or be handled, 1,000 by default, and the bytes of their payloads, 256 MiB by
+    /// default: further deliveries are rejected (503).
     pub fn queue(mut self, deliveries: u32, bytes: u32) -> Self {
         (self.queue, self.queue_bytes) = (deliveries.max(1), bytes.max(1));
         self
     }
 
-    /// How many deliveries are handled at a time: 16 by default, at least 1.
+    /// Sets how many deliveries are handled at a time: 16 by default, at least 1.
     pub fn concurrency(mut self, deliveries: u32) -> Self {
         self.concurrency = deliveries.max(1);
         self
     }
 
-    /// How long the handler may take for an attempt: a minute by default. What takes longer is ended,
-    /// and has failed. It has no effect with [`inline`](Self::inline).
+    /// Sets the timeout of one handler attempt: a minute by default. An attempt that exceeds it is cancelled, and has
+    /// failed. It has no effect with [`inline`](Self::inline).
     pub fn handled_within(mut self, time: Duration) -> Self {
         self.handled_within = time;
         self
@@ -112,44 +112,43 @@ impl ReceiverBuilder {
     /// Sets when the handler is called again after it failed: by default after about 5 s, 30 s, 2 min
     /// and 5 min, so five times over more than seven minutes.
     ///
-    /// A delivery that waits to be tried again takes no turn of
-    /// [`concurrency`](Self::concurrency), and room of [`retry_queue`](Self::retry_queue). If the
-    /// receiver is [shut down](super::Receiver::shutdown) meanwhile, the delivery stays in the journal;
-    /// without a journal, its attempts follow each other within a second.
+    /// A delivery that waits for a retry occupies no slot of [`concurrency`](Self::concurrency), but one of
+    /// [`retry_queue`](Self::retry_queue). If the receiver is [shut down](super::Receiver::shutdown) meanwhile, the
+    /// delivery stays in the journal; without a journal, its attempts follow each other within a second.
     pub fn retry(mut self, schedule: RetrySchedule) -> Self {
         self.retry = schedule;
         self
     }
 
-    /// How many deliveries that failed may wait to be tried again, and the bytes of their payloads,
-    /// beside those of [`queue`](Self::queue): 1,000 and 256 MiB by default. What does not fit keeps its
-    /// room in the queue, so that new deliveries are refused (503) once both are full.
+    /// Sets how many failed deliveries can wait for a retry, and the bytes of their payloads, in addition to those of
+    /// [`queue`](Self::queue): 1,000 and 256 MiB by default. Further ones keep their slot in the queue, so that new
+    /// deliveries are rejected (503) once both are full.
     pub fn retry_queue(mut self, deliveries: u32, bytes: u32) -> Self {
         self.retry_queue = (deliveries, bytes);
         self
     }
 
-    /// How large a body may be, in bytes: 25 MiB by default, as GitHub
+    /// Sets the maximum size of a body, in bytes: 25 MiB by default, since GitHub
     /// [caps](https://docs.github.com/en/webhooks/webhook-events-and-payloads) payloads at 25 MB.
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
         self.body.most = bytes;
         self
     }
 
-    /// How many bytes of bodies that are still coming, or are not verified yet, are held: 64 MiB by
-    /// default, and not fewer than a body may have. What would go over it is refused (503).
+    /// Sets the total bytes of bodies that are being received, or are not verified yet: 64 MiB by default, and at least
+    /// the maximum size of one body. Further requests are rejected (503).
     pub fn unverified_bytes(mut self, bytes: usize) -> Self {
         self.body.held = bytes;
         self
     }
 
-    /// Starts it. The handler is called with each delivery; what it returns as an error of any kind, or
-    /// a panic, is a failed attempt, and [`GiveUp`](super::GiveUp) is the last one.
+    /// Starts the receiver. It calls the handler with each delivery; an error of any kind, or a panic, is a failed
+    /// attempt, and [`GiveUp`](super::GiveUp) prevents further ones.
     ///
     /// # Errors
-    /// Of the kind [`Configuration`](ErrorKind::Configuration): outside of a Tokio runtime, in which
-    /// deliveries are handled, whatever runtime they arrive on; if it answers [`inline`](Self::inline) and has a
-    /// journal, which has nothing to keep then; and if no body of the largest size could be held.
+    /// Of the kind [`Configuration`](ErrorKind::Configuration): outside of a Tokio runtime, which handles all
+    /// deliveries, whatever runtime they arrive on; with both [`inline`](Self::inline) and a journal, which would have
+    /// no purpose then; and if a body of the maximum size would not fit the total.
     pub fn start<F, R, E>(self, handler: F) -> Result<Receiver>
     where
         F: Fn(Delivery) -> R + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! What a receiver has done.
+//! The counts of a receiver.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,51 +10,49 @@ use super::rooms::Rooms;
 use crate::telemetry::meter;
 use crate::webhooks::refusal::Refusal;
 
-/// What a [`Receiver`](super::Receiver) has done since it was started, and has to do:
+/// The counts of a [`Receiver`](super::Receiver) since its start, and its current queue:
 /// [`Receiver::stats`](super::Receiver::stats).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ReceiverStats {
-    /// Deliveries that were taken, to be handled.
+    /// Accepted deliveries.
     pub accepted: u64,
     /// Deliveries that had been handled before.
     pub duplicates: u64,
     /// Deliveries that were handled.
     pub handled: u64,
-    /// Attempts at handling one that failed.
+    /// Failed handling attempts.
     pub failed_attempts: u64,
     /// Deliveries that were given up.
     pub failed: u64,
-    /// Deliveries that an earlier process or an earlier receiver left in the journal, and that were taken
-    /// up.
+    /// Deliveries that an earlier process or receiver left in the journal, and that were replayed.
     pub resumed: u64,
-    /// Records of the journal that failed verification: they were changed, or were signed with a secret that
-    /// is not known any more. They are not handled, and kept among the journal's failed ones.
+    /// Journal records that failed verification: they were changed, or were signed with a secret that is no longer
+    /// known. They are not handled, and kept among the journal's failed ones.
     pub rejected_records: u64,
     /// Requests that were not signed with a known secret (401).
     pub unauthorized: u64,
-    /// Requests that were no deliveries (400, 405, 408, 413, 415).
+    /// Requests that were not deliveries (400, 405, 408, 413, 415).
     pub malformed: u64,
-    /// Deliveries for which there was no room (503).
+    /// Deliveries that were rejected for lack of capacity (503).
     pub busy: u64,
-    /// Deliveries that were refused since the store or the journal failed (503).
+    /// Deliveries that were rejected since the store or the journal failed (503).
     pub store_failures: u64,
-    /// Deliveries that were refused since they were being handled (503).
+    /// Deliveries that were rejected since they were being handled (503).
     pub in_progress: u64,
-    /// Deliveries whose payload does not fit the type of their event. Each is counted once, when the
-    /// handler asks for [`Delivery::event`](crate::webhooks::Delivery::event).
+    /// Deliveries whose payload does not match the type of their event. Each is counted once, when the handler calls
+    /// [`Delivery::event`](crate::webhooks::Delivery::event).
     pub undecoded: u64,
-    /// For each secret, in the order in which they were given, the deliveries that were signed with it:
-    /// one that is not used any more can be removed.
+    /// For each secret, in the order in which they were added, the deliveries that were signed with it: a secret that
+    /// is no longer used can be removed.
     pub by_secret: Vec<u64>,
     /// Deliveries that wait or are handled now.
     pub queued: usize,
     /// The bytes of their payloads.
     pub queued_bytes: usize,
-    /// Those of them that are handled now.
+    /// The ones that are being handled now.
     pub running: usize,
-    /// Those of them that failed before and have room of their own:
-    /// [`ReceiverBuilder::retry_queue`](super::ReceiverBuilder::retry_queue).
+    /// The ones that failed before and occupy [`ReceiverBuilder::retry_queue`](super::ReceiverBuilder::retry_queue).
     pub retrying: usize,
 }
 
@@ -64,7 +62,7 @@ pub(super) struct Counts {
     by_secret: Vec<AtomicU64>,
 }
 
-/// Where a number is in [`Counts`].
+/// The index of a count in [`Counts`].
 #[derive(Clone, Copy)]
 enum Count {
     Accepted,
@@ -86,7 +84,7 @@ enum Count {
 }
 
 impl Count {
-    /// What metrics call it.
+    /// Returns the label in metrics.
     fn name(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
@@ -111,7 +109,7 @@ impl Counts {
         Self { counts: Default::default(), undecoded: Arc::default(), by_secret }
     }
 
-    /// What a delivery or a request is answered; the event is known of what was verified.
+    /// Counts the response to a delivery or a request; the event is known for verified deliveries.
     pub(super) fn answered(
         &self,
         event: Option<&str>,
@@ -120,14 +118,14 @@ impl Counts {
         self.add(
             event,
             match &answer {
-                // Whether it is handled is counted when it is.
+                // The handling is counted when it completes.
                 Ok(Receipt::Accepted | Receipt::Handled) => Count::Accepted,
                 Ok(Receipt::Duplicate) => Count::Duplicates,
                 Err(Refusal::Signature(_) | Refusal::Envelope(_)) => Count::Unauthorized,
                 Err(Refusal::Busy) => Count::Busy,
                 Err(Refusal::Store) => Count::StoreFailures,
                 Err(Refusal::InProgress) => Count::InProgress,
-                // One that was taken, and failed.
+                // A delivery that was accepted, and failed.
                 Err(Refusal::Failed) => Count::Accepted,
                 Err(_) => Count::Malformed,
             },
@@ -141,7 +139,7 @@ impl Counts {
         }
     }
 
-    /// The count of payloads that do not fit their type, for deliveries to add to.
+    /// Returns the count of payloads that do not match their type, for deliveries to increment.
     pub(super) fn undecoded(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.undecoded)
     }

@@ -1,4 +1,4 @@
-//! What a program does with a delivery, and what counts as its failure.
+//! The handler of deliveries, and its failures.
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -15,9 +15,9 @@ use crate::webhooks::body::BoxError;
 
 type Handled = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
 
-/// A failure after which a delivery is not tried again: what is wrong with it stays.
+/// A permanent failure: the delivery is not retried.
 ///
-/// A handler returns it, or an error that has it as its source.
+/// A handler returns it, or an error with it as a source.
 ///
 /// ```
 /// use octowire::webhooks::{Delivery, GiveUp};
@@ -35,25 +35,24 @@ pub struct GiveUp {
     reason: Reason,
 }
 
-/// What a [`GiveUp`] has as its source, by which it is known where it is wrapped itself, as `anyhow`
-/// does.
+/// The source of a [`GiveUp`], by which it is recognized inside another error, such as `anyhow`'s.
 #[derive(Debug)]
 struct Reason(BoxError);
 
-/// How the handler is called.
+/// Calls the handler.
 #[derive(Clone, Debug)]
 pub(super) struct Handling {
     pub(super) within: Duration,
     pub(super) retry: RetrySchedule,
 }
 
-/// The handler, of whatever type.
+/// The handler, type-erased.
 pub(super) struct Handler {
     call: Box<dyn Fn(Delivery) -> Handled + Send + Sync>,
     pub(super) how: Handling,
 }
 
-/// An attempt that failed.
+/// A failed attempt.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) error: BoxError,
@@ -62,7 +61,7 @@ pub(super) struct Failure {
 }
 
 impl GiveUp {
-    /// With the reason: an error, or text.
+    /// Creates it with the reason: an error, or text.
     pub fn because(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { reason: Reason(reason.into()) }
     }
@@ -82,14 +81,14 @@ impl Handler {
         Self { call: Box::new(call), how }
     }
 
-    /// One attempt.
+    /// Runs one attempt.
     pub(super) async fn attempt(
         &self,
         delivery: Delivery,
         within: Duration,
     ) -> Result<(), Failure> {
-        // A handler that panics leaves behind what its next call has to bear, as a thread's panic
-        // would; it is not ours, and nothing of ours is in it.
+        // After a panic, the handler's state is its own responsibility, as with a thread's panic; it contains no state
+        // of this library.
         let handled = AssertUnwindSafe(async { (self.call)(delivery).await }).catch_unwind();
         let failed = |error: BoxError| Failure { last: gives_up(&*error), error };
         match timeout(within, handled).await {
@@ -116,10 +115,10 @@ fn said(panic: &(dyn std::any::Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no panic message")
 }
 
-/// Maximum length of the reason for which a delivery failed, in characters.
+/// Maximum length of the error of a failed delivery, in characters.
 const MAX_REASON_CHARS: usize = 2_048;
 
-/// An error with its sources, in one line.
+/// Formats an error with its sources, on one line.
 pub(super) fn in_one_line(error: &(dyn std::error::Error + 'static)) -> String {
     let mut line = error.to_string();
     let mut source = error.source();

@@ -1,4 +1,4 @@
-//! The journal, if there is one: what was accepted is in it until it is handled.
+//! The journal, if there is one: accepted deliveries are in it until they are handled.
 
 use bytes::Bytes;
 
@@ -34,7 +34,7 @@ impl Inbox {
         self.0.is_some()
     }
 
-    /// Leaves a delivery to the owner of the journal; says whether there is one.
+    /// Leaves a delivery to the journal; returns whether there is one.
     pub(super) fn leave(&self, delivery: &Delivery) -> bool {
         if let Some(journal) = self.journal() {
             journal.leave(delivery.key());
@@ -46,7 +46,7 @@ impl Inbox {
         self.0.as_ref().map(|sealed| &sealed.journal)
     }
 
-    /// Verifies and reads a record of the journal, which is kept under this id.
+    /// Verifies and parses a journal record with this key.
     pub(super) fn read(&self, id: &str, record: &Bytes) -> Option<Result<(Delivery, Bytes)>> {
         self.0.as_ref().map(|sealed| sealed.keys.decode(id, record))
     }
@@ -77,7 +77,7 @@ impl Inbox {
         }
     }
 
-    /// Tries once to record what was handled and could not be recorded.
+    /// Tries once to record outcomes that could not be recorded.
     pub(super) async fn flush(&self) -> Result<()> {
         match self.journal() {
             Some(journal) => journal.flush().await,

@@ -1,4 +1,4 @@
-//! From a verified delivery to a receipt: whether there is room, and whether it is to be handled.
+//! Accepts verified deliveries: checks the capacity, and whether the delivery is to be handled.
 
 use std::sync::Arc;
 
@@ -12,20 +12,20 @@ use crate::webhooks::delivery::Delivery;
 use crate::webhooks::once::{Claim, Taken};
 use crate::webhooks::refusal::Refusal;
 
-/// What became of a delivery that is to be kept on the disk.
+/// The outcome of storing a delivery on the disk.
 #[cfg_attr(not(feature = "webhooks-journal"), allow(dead_code, reason = "a journal has it"))]
 pub(super) enum Kept {
-    /// It is there, or need not be, and is to be handled.
+    /// It is stored, or does not have to be, and has to be handled.
     New,
-    /// It is there already, and will be handled.
+    /// It was stored before, and will be handled.
     Already,
     /// It was handled.
     Done,
-    /// There is no room for it.
+    /// The journal is full.
     Full,
 }
 
-/// Takes a delivery, if it is to be handled and can be, and says so by this time.
+/// Accepts a delivery, if it is to be handled and there is capacity, and responds until this deadline.
 pub(super) async fn take(
     shared: &Arc<Shared>,
     delivery: Delivery,
@@ -38,10 +38,10 @@ pub(super) async fn take(
         return shared.counts.answered(Some(delivery.event_name()), Err(Refusal::Busy));
     };
     let (tell, told) = oneshot::channel();
-    // A task of its own: the sender may hang up, and what is begun for a delivery has to be ended.
+    // A task of its own: the sender might disconnect, and work that has started for a delivery has to be completed.
     let work = take_and_handle(Arc::clone(shared), delivery, room, by, tell);
     shared.runtime.spawn(work);
-    // It only goes without a word if the runtime ends, or the store or the disk hangs.
+    // The task ends without a response only if the runtime ends, or the store or the disk hangs.
     match timeout_at(by, told).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => Err(Refusal::Busy),
@@ -58,7 +58,7 @@ async fn take_and_handle(
 ) {
     let event = delivery.event_name().to_owned();
     let tell = |answer| {
-        // Also if the request is gone meanwhile.
+        // Also if the request was dropped meanwhile.
         let _ = tell.send(shared.counts.answered(Some(&event), answer));
     };
     let claim = match claim(&shared, &delivery).await {
@@ -67,7 +67,7 @@ async fn take_and_handle(
     };
     match shared.mode {
         Mode::Queued if *shared.phase.borrow() == Phase::Ended => {
-            // The sender was not told that it is accepted, and will not be.
+            // The sender received no acceptance, and will receive none.
             tell(Err(Refusal::Busy));
             work::leave(&shared, &delivery, claim).await;
         }
@@ -79,7 +79,7 @@ async fn take_and_handle(
     }
 }
 
-/// The right to handle a delivery that is kept; `None` if it was handled, or is sure to be.
+/// Claims a stored delivery; `None` if it was handled, or is sure to be.
 async fn claim(shared: &Shared, delivery: &Delivery) -> Result<Option<Claim>, Refusal> {
     let unknown = |error: crate::Error| {
         warn!(delivery = delivery.id(), %error, "delivery rejected: its state is unknown");
@@ -96,12 +96,12 @@ async fn claim(shared: &Shared, delivery: &Delivery) -> Result<Option<Claim>, Re
             let _ = claim.done().await;
             return Ok(None);
         }
-        // This process has it, or will take it up, with a claim of its own.
+        // This process has it, or will replay it, with a claim of its own.
         Ok(Kept::Already) => Ok(None),
         Ok(Kept::Full) => Err(Refusal::Busy),
         Err(error) => Err(unknown(error)),
     };
-    // If this fails, the claim goes with its time.
+    // If this fails, the claim expires.
     let _ = claim.failed().await;
     answer
 }

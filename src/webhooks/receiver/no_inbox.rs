@@ -1,4 +1,4 @@
-//! What stands for the journal where there is none.
+//! The replacement for the journal in builds without it.
 
 use super::intake::Kept;
 use crate::error::Result;

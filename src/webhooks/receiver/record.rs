@@ -1,4 +1,4 @@
-//! Records of the journal: deliveries as they are stored, under a seal.
+//! Records of the journal: deliveries in their stored form, with a seal.
 //!
 //! ```text
 //! version    1   2
@@ -8,10 +8,9 @@
 //! payload    …
 //! ```
 //!
-//! GitHub's own signature is not enough: it covers the body alone, and neither the name of the event nor
-//! the id of the delivery, nor a payload that was taken out of a form. The key of the seal is derived from
-//! the webhook's secret. So a seal proves that a receiver with the secret accepted the delivery, and that
-//! the record was not changed since.
+//! GitHub's own signature is not enough: it covers the body alone, and neither the name of the event nor the id of the
+//! delivery, nor a payload that was taken out of a form. The key of the seal is derived from the webhook's secret. So a
+//! valid seal proves that a receiver with the secret accepted the delivery, and that the record was not changed.
 
 use aws_lc_rs::hmac::{self, HMAC_SHA256, Key};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -65,8 +64,7 @@ impl RecordKeys {
         Ok(record.freeze())
     }
 
-    /// Verifies and reads the record that is stored under this id: the delivery, and the token of its
-    /// claim.
+    /// Verifies and parses the record that is stored with this key: the delivery, and the token of its claim.
     pub(super) fn decode(&self, id: &str, record: &Bytes) -> Result<(Delivery, Bytes)> {
         let (&version, sealed) = record.split_first().ok_or_else(|| unreadable(&"empty"))?;
         if version != VERSION {
@@ -125,7 +123,7 @@ impl std::fmt::Debug for RecordKeys {
     }
 }
 
-/// For fuzzers: reads these bytes as a record.
+/// For fuzzers: parses these bytes as a record.
 #[cfg(any(test, feature = "__fuzz"))]
 pub(in crate::webhooks) fn fuzz_record(
     verifier: &Verifier,
@@ -136,7 +134,7 @@ pub(in crate::webhooks) fn fuzz_record(
     RecordKeys::new(verifier).decode(id, &record).map(|(delivery, _)| delivery)
 }
 
-/// For fuzzers: reads a record of this header and payload, with a seal that is right.
+/// For fuzzers: parses a record of this header and payload, with a valid seal.
 #[cfg(any(test, feature = "__fuzz"))]
 pub(in crate::webhooks) fn fuzz_content(
     verifier: &Verifier,
@@ -186,7 +184,7 @@ mod tests {
     fn a_record_is_read_with_any_of_the_secrets_and_with_no_other() {
         let both = verifier("old").or("new".to_owned()).unwrap();
         let sealed = record(&RecordKeys::new(&both), &delivery(&both, "new", "{\"a\":1}"));
-        // The old secret is gone: the index is the one of the verifier that is there now.
+        // The old secret was removed: the index is that of the current verifier.
         let (read, claim) = RecordKeys::new(&verifier("new")).decode("d-1", &sealed).unwrap();
         assert_eq!((read.payload().as_ref(), read.verified().secret), (&b"{\"a\":1}"[..], 0));
         assert_eq!((read.id(), read.event_name(), claim.is_empty()), ("d-1", "ping", false));
@@ -194,7 +192,7 @@ mod tests {
         assert_eq!(read.verified().secret, 1);
         let error = RecordKeys::new(&verifier("old")).decode("d-1", &sealed).unwrap_err();
         assert!(error.to_string().contains("seal matches no secret"), "{error}");
-        // Nor in the place of another.
+        // Nor in the place of another record.
         assert!(RecordKeys::new(&both).decode("d-2", &sealed).is_err());
     }
 

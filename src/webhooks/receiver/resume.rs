@@ -1,5 +1,5 @@
-//! What is in the journal and not handled is taken up: what an earlier process left, an earlier
-//! receiver, or one that could not go on.
+//! Replays unhandled deliveries of the journal: those that an earlier process or receiver left, or that could not
+//! continue.
 
 use std::pin::pin;
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};
@@ -17,26 +17,25 @@ use crate::error::Result;
 use crate::webhooks::Journal;
 use crate::webhooks::once::Taken;
 
-/// What can not be taken up since the store or the disk fails is tried again after so long.
+/// The delay before a delivery is replayed again, after a failure of the store or the disk.
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
-/// While as much as can be remembered could not be recorded, the disk is looked at so often.
+/// The interval at which the disk is checked, while the limit of unrecorded outcomes is reached.
 const DISK_POLL: Duration = Duration::from_secs(1);
-/// What another receiver has is looked at so often while a claim lasts.
+/// The number of checks of another receiver's delivery during the TTL of a claim.
 const LOOKS: u32 = 10;
 
 impl Receiver {
-    /// Handles a delivery once more that was given up: one of [`Journal::failed`], by its id there. It
-    /// may have been handled in part, so that it says that it is
-    /// [resumed](crate::webhooks::Delivery::is_resumed). Says whether there is one, and it is not
-    /// handled otherwise; with it, that it will be handled.
+    /// Handles a failed delivery once more: one of [`Journal::failed`], by its id there. It might have been handled in
+    /// part, so it is marked as [resumed](crate::webhooks::Delivery::is_resumed). Returns whether there is such a
+    /// delivery that is not handled otherwise; then it will be handled.
     ///
     /// # Errors
-    /// If the journal or the store fails; it stays among the failed ones then, or is handled later.
+    /// If the journal or the store fails; the delivery then stays among the failed ones, or is handled later.
     #[cfg_attr(docsrs, doc(cfg(feature = "webhooks-journal")))]
     pub async fn retry_failed(&self, id: &str) -> Result<bool> {
         let Some(journal) = self.0.inbox.journal() else { return Ok(false) };
         let (shared, journal, id) = (Arc::clone(&self.0), journal.clone(), id.to_owned());
-        // A task of its own: the future that waits may be dropped, and what is begun has to be ended.
+        // A task of its own: the future that waits might be dropped, and work that has started has to be completed.
         let retried = self.0.runtime.spawn(async move { retry(&shared, &journal, &id).await });
         // The runtime ends.
         retried.await.unwrap_or(Ok(false))
@@ -66,7 +65,8 @@ async fn retry(shared: &Arc<Shared>, journal: &Journal, id: &str) -> Result<bool
             return Ok(true);
         }
         Ok(None) => Ok(false),
-        // It may be among those that are to be handled now. If that cannot be recorded, it is later.
+        // It might be among the deliveries that are to be handled now. If that cannot be recorded now, it is recorded
+        // later.
         Err(error) => {
             let _ = journal.fail(id, &error.to_string()).await;
             Err(error)
@@ -76,7 +76,7 @@ async fn retry(shared: &Arc<Shared>, journal: &Journal, id: &str) -> Result<bool
     result
 }
 
-/// Takes up what is left, now and from now on.
+/// Replays unhandled deliveries, now and from now on.
 pub(super) fn resume(shared: &Arc<Shared>) {
     if let Some(journal) = shared.inbox.journal() {
         let phase = shared.phase.subscribe();
@@ -85,11 +85,11 @@ pub(super) fn resume(shared: &Arc<Shared>) {
     }
 }
 
-/// Waits until nothing is taken up any more, once the receiver is closed.
+/// Waits until the replay has ended, after the receiver is closed.
 pub(super) async fn ended(shared: &Shared) {
     let task = task_of(shared).take();
     if let Some(task) = task {
-        // However it ends.
+        // Whatever the reason for its end.
         let _ = task.await;
     }
 }
@@ -98,12 +98,12 @@ fn task_of(shared: &Shared) -> MutexGuard<'_, Option<JoinHandle<()>>> {
     shared.taking_up.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Looks later at what is in the journal and not handled here.
+/// Checks a delivery later that is in the journal and not handled here.
 pub(super) fn take_up_later(shared: &Arc<Shared>, id: String) {
     leave_after(shared, id, AFTER_FAILURE);
 }
 
-/// Leaves a delivery in the journal to the task that takes up what is left, after this time.
+/// Leaves a delivery in the journal to the replay task, after this delay.
 fn leave_after(shared: &Arc<Shared>, id: String, time: Duration) {
     let Some(journal) = shared.inbox.journal().cloned() else { return };
     let mut phase = shared.phase.subscribe();
@@ -113,7 +113,7 @@ fn leave_after(shared: &Arc<Shared>, id: String, time: Duration) {
     });
 }
 
-/// Waits until the receiver takes nothing any more, or is gone.
+/// Waits until the receiver no longer accepts deliveries, or was dropped.
 async fn closed(phase: &mut watch::Receiver<Phase>) {
     let _ = phase.wait_for(|phase| *phase != Phase::Open).await;
 }
@@ -131,7 +131,7 @@ async fn take_up(shared: Weak<Shared>, journal: Journal, mut phase: watch::Recei
                 journal.leave(id);
                 break;
             };
-            // Nothing is begun before there is room.
+            // No replay starts before there is capacity.
             let room =
                 match select(pin!(closed(&mut phase)), pin!(room(&shared, &journal, &id))).await {
                     Either::Left(_) => None,
@@ -148,7 +148,7 @@ async fn take_up(shared: Weak<Shared>, journal: Journal, mut phase: watch::Recei
             };
             match taken {
                 Ok(true) => {}
-                // The process that has it may end before it is handled, and then its claim does.
+                // The process with the claim might end before the delivery is handled, and then its claim expires.
                 Ok(false) => leave_after(&shared, id, shared.once.lasts() / LOOKS),
                 Err(error) => {
                     warn!(delivery = id, %error, "delivery replay failed; retrying");
@@ -160,7 +160,7 @@ async fn take_up(shared: Weak<Shared>, journal: Journal, mut phase: watch::Recei
     }
 }
 
-/// Room for a delivery that is in the journal; `None` if it is not.
+/// Acquires capacity for a delivery in the journal; `None` if it is not there.
 async fn room(shared: &Shared, journal: &Journal, id: &str) -> Result<Option<Room>> {
     while !journal.can_remember() {
         sleep(DISK_POLL).await;
@@ -171,7 +171,7 @@ async fn room(shared: &Shared, journal: &Journal, id: &str) -> Result<Option<Roo
     }
 }
 
-/// Says whether a delivery is no longer to be taken up.
+/// Returns whether a delivery is no longer to be replayed.
 async fn take_up_one(
     shared: &Arc<Shared>,
     journal: &Journal,
@@ -193,7 +193,7 @@ async fn take_up_one(
         None => return Ok(true),
     };
     let key = delivery.key();
-    // The claim of its last process is this one's as well: no other has the journal.
+    // The claim of the last process is also this one's: no other process has the journal.
     let claim = match shared.once.resume(&key, token).await? {
         Taken::Claimed(claim) => claim,
         Taken::Done => return journal.done(&key).await.map(|()| true),

@@ -1,4 +1,4 @@
-//! The bounds of what is held and done.
+//! The capacity of a receiver.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::telemetry::meter;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
-/// The bounds of what is held and done.
+/// The limits of deliveries that are held and handled.
 pub(super) struct Rooms {
     places: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     running: Semaphore,
-    /// The places and bytes of deliveries that are tried again.
+    /// The slots and bytes of deliveries that wait for a retry.
     retry_places: Arc<Semaphore>,
     retry_bytes: Arc<Semaphore>,
     taken: Arc<Taken>,
@@ -19,7 +19,7 @@ pub(super) struct Rooms {
     most_running: usize,
 }
 
-/// The bounds that a receiver is built with.
+/// The limits that a receiver is built with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     pub(super) queue: (u32, u32),
@@ -27,33 +27,33 @@ pub(super) struct Bounds {
     pub(super) running: u32,
 }
 
-/// The place of a delivery and its bytes, until it is dropped.
+/// The slot of a delivery and its bytes, until it is dropped.
 pub(super) struct Room {
     _place: OwnedSemaphorePermit,
     _bytes: OwnedSemaphorePermit,
     size: u32,
     retries: bool,
-    /// It is given up unhandled, since the receiver ends.
+    /// It is given up unhandled, since the receiver shuts down.
     left: bool,
     taken: Arc<Taken>,
     _queued: meter::InFlight,
 }
 
-/// What is taken, which the semaphores do not say while a delivery waits for much of them.
+/// The amount in use, which the semaphores do not show while a delivery waits for many bytes.
 #[derive(Default)]
 struct Taken {
     places: AtomicUsize,
     bytes: AtomicUsize,
     retries: AtomicUsize,
-    /// Deliveries that have a place, or gave it up with [`Room::leave`]: one number, so that none is counted twice
-    /// on its way from the one to the other.
+    /// Deliveries that occupy a slot, or gave it up with [`Room::leave`]: one number, so that none is counted twice on
+    /// its way from the one to the other.
     unhandled: AtomicUsize,
     free: Notify,
 }
 
 impl Rooms {
     pub(super) fn new(bounds: Bounds) -> Self {
-        // As many as a semaphore takes, of whatever machine.
+        // At most as many as a semaphore supports, on every platform.
         let semaphore = |most: u32| Semaphore::new((most as usize).min(Semaphore::MAX_PERMITS));
         Self {
             places: Arc::new(semaphore(bounds.queue.0)),
@@ -67,8 +67,8 @@ impl Rooms {
         }
     }
 
-    /// Moves a delivery that failed out of the queue, if there is room for it among the retries, so
-    /// that it takes no room from new ones while it waits.
+    /// Moves a failed delivery from the queue to the retries, if these have capacity, so that it does not occupy
+    /// capacity for new ones while it waits.
     pub(super) fn set_aside(&self, room: &mut Room) {
         if room.retries {
             return;
@@ -81,17 +81,17 @@ impl Rooms {
         }
     }
 
-    /// Returns how many have a place, or gave it up with [`Room::leave`].
+    /// Returns how many occupy a slot, or gave it up with [`Room::leave`].
     pub(super) fn unhandled(&self) -> usize {
         self.taken.unhandled.load(Ordering::Acquire)
     }
 
-    /// How many of those that have a place were set aside.
+    /// Returns how many of those wait for a retry.
     pub(super) fn retries(&self) -> usize {
         self.taken.retries.load(Ordering::Acquire)
     }
 
-    /// Room for a delivery of this size, if there is.
+    /// Acquires capacity for a delivery of this size, if available.
     pub(super) fn now(&self, size: usize) -> Option<Room> {
         let size = self.size(size);
         let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
@@ -99,7 +99,7 @@ impl Rooms {
         Some(self.room(place, bytes, size))
     }
 
-    /// Room for a delivery of this size, once there is.
+    /// Acquires capacity for a delivery of this size, and waits for it.
     #[cfg(feature = "webhooks-journal")]
     pub(super) async fn later(&self, size: usize) -> Option<Room> {
         let size = self.size(size);
@@ -117,17 +117,17 @@ impl Rooms {
         Room { _place: place, _bytes: bytes, size, retries: false, left: false, taken, _queued }
     }
 
-    /// What it takes of the bytes: all of them, if it has more.
+    /// Returns its share of the bytes: all of them, if it has more.
     fn size(&self, size: usize) -> u32 {
         u32::try_from(size).unwrap_or(u32::MAX).min(self.most_bytes)
     }
 
-    /// The right to be one of those that are handled.
+    /// Acquires the right to be handled.
     pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         self.running.acquire().await.ok()
     }
 
-    /// Waits until no delivery has a place.
+    /// Waits until no delivery occupies a slot.
     pub(super) async fn all_free(&self) {
         loop {
             let free = self.taken.free.notified();
@@ -138,7 +138,7 @@ impl Rooms {
         }
     }
 
-    /// How many have a place.
+    /// Returns how many deliveries occupy a slot.
     pub(super) fn taken(&self) -> usize {
         self.taken.places.load(Ordering::Acquire)
     }
@@ -153,7 +153,7 @@ impl Rooms {
 }
 
 impl Room {
-    /// Notes that the delivery is left to the next receiver that opens the journal.
+    /// Records that the delivery is left to the next receiver that opens the journal.
     pub(super) fn leave(&mut self) {
         self.left = true;
     }
@@ -162,7 +162,7 @@ impl Room {
 impl Drop for Room {
     fn drop(&mut self) {
         self.taken.bytes.fetch_sub(self.size as usize, Ordering::AcqRel);
-        // Before the place is free: `all_free` then knows that the number is final.
+        // Before the slot is free: `all_free` then knows that the number is final.
         if !self.left {
             self.taken.unhandled.fetch_sub(1, Ordering::AcqRel);
         }

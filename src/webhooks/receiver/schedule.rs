@@ -1,16 +1,15 @@
-//! When the handler is called again for a delivery that it failed to handle.
+//! The retry schedule of failed deliveries.
 
 use std::time::Duration;
 
 use crate::retry::jittered;
 
-/// The pauses between the attempts at handling a delivery: [`ReceiverBuilder::retry`].
+/// The delays between the handling attempts of a delivery: [`ReceiverBuilder::retry`].
 ///
-/// There is one attempt more than there are pauses, and nothing else bounds their number or their
-/// time: the schedule ends with its last pause. The default is 5 s, 30 s, 2 min and 5 min, which
-/// makes five attempts over more than seven minutes, so that a restart of what the handler depends
-/// on, such as its database, loses no delivery. Each pause is drawn again, up to 20 % shorter or
-/// longer, so that deliveries that failed together are not tried again together.
+/// There is one attempt more than there are delays, and nothing else bounds their number or their time: the schedule
+/// ends with its last delay. The default is 5 s, 30 s, 2 min and 5 min, which makes five attempts over more than seven
+/// minutes, so that a restart of the handler's dependencies, such as a database, loses no delivery. Each delay is
+/// random, up to 20 % shorter or longer, so that deliveries that failed together are not retried together.
 ///
 /// ```
 /// use std::time::Duration;
@@ -29,9 +28,9 @@ pub struct RetrySchedule {
     jitter: f64,
 }
 
-/// As many pauses as a schedule may have; more are left out.
+/// Maximum number of delays in a schedule; further ones are ignored.
 const MAX_PAUSES: usize = 20;
-/// The longest pause.
+/// The longest delay.
 const MAX_PAUSE: Duration = Duration::from_secs(60 * 60);
 const DEFAULT_JITTER: f64 = 0.2;
 
@@ -42,7 +41,7 @@ impl Default for RetrySchedule {
 }
 
 impl RetrySchedule {
-    /// Creates a schedule of these pauses, in their order: 20 at most, of an hour each at most.
+    /// Creates a schedule of these delays, in their order: 20 at most, of an hour each at most.
     pub fn new(pauses: impl IntoIterator<Item = Duration>) -> Self {
         let pauses = pauses.into_iter().take(MAX_PAUSES).map(|pause| pause.min(MAX_PAUSE));
         Self { pauses: pauses.collect(), jitter: DEFAULT_JITTER }
@@ -53,20 +52,19 @@ impl RetrySchedule {
         Self::new([])
     }
 
-    /// Sets how far a pause may differ from what is scheduled, as a share of it: 0.2 by default, from
-    /// 0 to 1.
+    /// Sets how far a delay can differ from the schedule, as a share of it: 0.2 by default, from 0 to 1.
     pub fn jitter(mut self, share: f64) -> Self {
         self.jitter = if share.is_finite() { share.clamp(0.0, 1.0) } else { DEFAULT_JITTER };
         self
     }
 
-    /// Returns the number of attempts, the first one included.
+    /// Returns the number of attempts, including the first.
     #[must_use]
     pub fn attempts(&self) -> usize {
         self.pauses.len() + 1
     }
 
-    /// Draws the pause after this attempt, which counts from 1. Returns `None` after the last one.
+    /// Returns a random delay after this attempt, which counts from 1. Returns `None` after the last one.
     pub(super) fn pause(&self, attempt: u32) -> Option<Duration> {
         let index = usize::try_from(attempt.checked_sub(1)?).ok()?;
         let pause = *self.pauses.get(index)?;
@@ -106,7 +104,7 @@ mod tests {
     }
 
     proptest! {
-        /// Every schedule has all its attempts, with pauses as scheduled.
+        /// Every schedule has all its attempts, with the scheduled delays.
         #[test]
         fn nothing_but_its_end_cuts_a_schedule_off(
             millis in proptest::collection::vec(0_u64..4_000_000, 0..20),

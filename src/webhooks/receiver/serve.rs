@@ -1,4 +1,4 @@
-//! A server for a receiver alone.
+//! A server for one receiver.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::server::{self, ServerLimits};
 const LIMITS: ServerLimits = ServerLimits {
     max_connections: 512,
     header_timeout: Duration::from_secs(10),
-    // Longer than a proxy leaves its connections idle by default, or it could send on one that ends.
+    // Longer than the default idle timeout of proxies, which could otherwise send on a connection that ends.
     idle_timeout: Duration::from_secs(75),
     write_timeout: Duration::from_secs(30),
     max_age: Duration::from_secs(60 * 60),
@@ -20,14 +20,14 @@ impl Receiver {
     /// Serves deliveries at any path by HTTP/1.1, until [`shutdown`](Self::shutdown) is called and the requests in
     /// progress have their responses, or the future is dropped, which ends all connections.
     ///
-    /// At most 512 connections are served at a time. For one more, a connection is closed on which nothing has arrived
-    /// for a while, or whose client does not read, so that such clients do not keep deliveries out. If each has a
-    /// request in progress, further ones wait in the operating system's backlog.
+    /// At most 512 connections are served at a time. To accept another one, the server closes a connection on which
+    /// nothing has arrived for a while, or whose client does not read, so that such clients do not block deliveries. If
+    /// each has a request in progress, further ones wait in the operating system's backlog.
     ///
     /// A connection ends if the headers of a request are not complete within 10 s (of its start, or of the first byte
-    /// of a later request) or have more than 32 KiB, if there is no next request within 75 s, if a response is not
-    /// read within 30 s, and after an hour. A [router](Self::router) is as well bounded as the server that it is
-    /// mounted in; `axum::serve` bounds none of these.
+    /// of a later request) or have more than 32 KiB, if there is no next request within 75 s, if a response is not read
+    /// within 30 s, and after an hour. The limits of a [router](Self::router) are those of its server; `axum::serve`
+    /// bounds none of these.
     ///
     /// ```no_run
     /// use octowire::webhooks::{Delivery, Receiver, Verifier};
@@ -54,7 +54,7 @@ impl Receiver {
         let mut phase = self.0.phase.subscribe();
         async move {
             let shutdown = async {
-                // An error would mean that there is no receiver any more.
+                // An error would mean that the receiver was dropped.
                 let _ = phase.wait_for(|phase| *phase != Phase::Open).await;
             };
             server::serve(listener, |_| receiver.clone(), limits, shutdown).await;
@@ -85,7 +85,7 @@ mod tests {
         for _ in 0..limits.max_connections {
             silent.push(TcpStream::connect(address).await.unwrap());
         }
-        // Far below the time after which silent connections end.
+        // Far below the idle timeout of connections.
         let bound = limits.header_timeout / 2;
         for _ in 0..10 {
             let mut sender = TcpStream::connect(address).await.unwrap();

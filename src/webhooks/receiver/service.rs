@@ -1,4 +1,4 @@
-//! The receiver as a service of HTTP requests.
+//! The receiver as an HTTP service.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -28,7 +28,7 @@ where
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
-    /// It is always ready, and says "busy" where others would wait: GitHub would give up meanwhile.
+    /// It is always ready, and rejects requests instead of waiting: GitHub would time out meanwhile.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
@@ -60,10 +60,10 @@ where
         return Err(Refusal::Method);
     }
     if let Signed::ByGitHub(verifier) = &shared.signed {
-        // The body of a request that is not signed at all is not read.
+        // The body of a request without any signature is not read.
         verifier.check(&parts.headers).map_err(Refusal::Signature)?;
     }
-    // Held until it is verified.
+    // Held until the delivery is verified.
     let (body, _held) = shared.bodies.read(body, by).await?;
     let delivery = read(&shared.signed, &parts.headers, body)?;
     shared.counts.signed_with(delivery.verified().secret);
@@ -96,7 +96,7 @@ fn answer(result: Result<Receipt, Refusal>) -> Response<Full<Bytes>> {
         StatusCode::SERVICE_UNAVAILABLE => {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("60"));
         }
-        // RFC 9110, 15.5.16: it says that the coding is what is not supported.
+        // RFC 9110, 15.5.16: it states that the content coding is not supported.
         StatusCode::UNSUPPORTED_MEDIA_TYPE if encoded => {
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
@@ -106,7 +106,7 @@ fn answer(result: Result<Receipt, Refusal>) -> Response<Full<Bytes>> {
 }
 
 impl Refusal {
-    /// The answer that a sender is given.
+    /// Returns the response to the sender.
     pub(in crate::webhooks) fn response(self) -> Response<Full<Bytes>> {
         answer(Err(self))
     }

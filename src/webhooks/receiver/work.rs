@@ -1,4 +1,4 @@
-//! From a claim to a delivery that is handled, or has failed to the end.
+//! Handles a claimed delivery until it succeeds or has failed finally.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -18,27 +18,27 @@ use crate::webhooks::delivery::Delivery;
 use crate::webhooks::once::{Claim, Taken};
 use crate::webhooks::refusal::Refusal;
 
-/// A claim is renewed so many times in the time that it lasts.
+/// How often a claim is renewed during its TTL.
 const RENEWALS: u32 = 3;
-/// What the store does not take is given to it so often in all.
+/// The total number of attempts to write to the store.
 const NOTES: u32 = 3;
-/// The time between the end of an attempt and that of the request.
+/// The time between the end of an attempt and the end of the request.
 const TO_ANSWER: Duration = Duration::from_millis(200);
-/// The pause between attempts at what a receiver that ends has no journal for.
+/// The delay between attempts during shutdown without a journal.
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 const BETWEEN_NOTES: Duration = Duration::from_millis(200);
 
-/// How it ended.
+/// The outcome.
 enum End {
     Handled,
     Failed(Failure),
-    /// The receiver ended before.
+    /// The receiver was shut down before.
     Left,
-    /// Another receiver has handled it, or does.
+    /// Another receiver has handled it, or holds the claim.
     Elsewhere(Taken),
 }
 
-/// Handles a delivery, as often as it takes.
+/// Handles a delivery, with all attempts.
 pub(super) async fn handle(shared: &Arc<Shared>, delivery: Delivery, claim: Claim, mut room: Room) {
     let span = span(&delivery);
     let lost = AtomicBool::new(false);
@@ -49,7 +49,7 @@ pub(super) async fn handle(shared: &Arc<Shared>, delivery: Delivery, claim: Clai
     drop(room);
 }
 
-/// Handles a delivery in one attempt, which ends by this time.
+/// Handles a delivery in one attempt, which ends at this deadline.
 pub(super) async fn handle_once(
     shared: &Arc<Shared>,
     delivery: Delivery,
@@ -58,10 +58,10 @@ pub(super) async fn handle_once(
     by: Instant,
 ) -> Result<Receipt, Refusal> {
     let span = span(&delivery);
-    // What is found out at the last moment has to be said as well.
+    // An outcome at the last moment still has to be sent.
     let by = by.checked_sub(TO_ANSWER).unwrap_or(by);
     let once = async {
-        // A delivery that has no turn in time was not begun with.
+        // The handling of a delivery that could not start in time has not begun.
         let Ok(_turn) = timeout_at(by, shared.rooms.turn()).await else { return End::Left };
         let within = by.saturating_duration_since(Instant::now());
         if within.is_zero() {
@@ -85,7 +85,7 @@ pub(super) async fn handle_once(
     answer
 }
 
-/// Lets go of a delivery that is not handled here.
+/// Releases a delivery that is not handled here.
 pub(super) async fn leave(shared: &Shared, delivery: &Delivery, claim: Claim) {
     // With a journal it stays claimed for the next receiver that opens it.
     if !shared.inbox.leave(delivery) {
@@ -106,10 +106,10 @@ fn span(delivery: &Delivery) -> Span {
     )
 }
 
-/// Ends what goes on when the receiver does.
+/// Cancels work when the receiver shuts down.
 async fn unless_ended(shared: &Shared, work: impl Future<Output = End>) -> End {
     let mut phase = shared.phase.subscribe();
-    // Looked at first, so that nothing begins after it.
+    // Polled first, so that no work starts after it.
     let ended = pin!(phase.wait_for(|phase| *phase == Phase::Ended));
     match select(ended, pin!(work)).await {
         Either::Left(_) => End::Left,
@@ -117,7 +117,7 @@ async fn unless_ended(shared: &Shared, work: impl Future<Output = End>) -> End {
     }
 }
 
-/// Keeps a claim while something goes on, and says so if it is lost.
+/// Renews a claim during some work, and reports if it is lost.
 async fn renewing<T>(
     shared: &Shared,
     claim: &Claim,
@@ -150,7 +150,7 @@ async fn attempts(
     let mut number = 1;
     loop {
         let turn = shared.rooms.turn().await;
-        // A process that stood still for longer than a claim lasts may not be the only one any more.
+        // After a stall of longer than the TTL of a claim, this process might not be the only one with the delivery.
         if lost.load(Ordering::Relaxed) {
             match shared.once.retake(claim).await {
                 Ok(Taken::Claimed(_)) => lost.store(false, Ordering::Relaxed),
@@ -179,7 +179,7 @@ async fn attempts(
     }
 }
 
-/// Waits for so long. Returns whether the receiver is open all the time.
+/// Waits for this long. Returns whether the receiver stayed open.
 async fn rested(shared: &Shared, pause: Duration) -> bool {
     let mut phase = shared.phase.subscribe();
     let closed = phase.wait_for(|phase| *phase != Phase::Open);
@@ -202,13 +202,13 @@ async fn attempt(
     result
 }
 
-/// Notes what became of a delivery.
+/// Records the outcome of a delivery.
 async fn finish(shared: &Arc<Shared>, delivery: &Delivery, claim: Claim, end: End) {
     let key = delivery.key();
     match end {
         End::Handled => {
             debug!("delivery handled");
-            // First where all look, then where this process would begin anew.
+            // First in the shared store, then in the journal of this process.
             if let Err(error) = noted(|| claim.note_done()).await {
                 warn!(%error, "delivery handled, but not marked as done; it might be accepted again");
             }
@@ -224,7 +224,7 @@ async fn finish(shared: &Arc<Shared>, delivery: &Delivery, claim: Claim, end: En
             let reason = in_one_line(&*failure.error);
             error!(error = %reason, "delivery handling failed; giving up");
             if let Err(error) = shared.inbox.failed(&key, &reason).await {
-                // By the journal, for as long as the process runs.
+                // The journal keeps it for the lifetime of the process.
                 warn!(%error, "delivery failed, but not recorded yet; recording is retried");
             }
             release(claim).await;
@@ -237,7 +237,7 @@ async fn finish(shared: &Arc<Shared>, delivery: &Delivery, claim: Claim, end: En
     }
 }
 
-/// Looks at it again, if there is a journal that has it.
+/// Checks it again, if there is a journal that has it.
 #[cfg_attr(not(feature = "webhooks-journal"), allow(unused_variables, reason = "there is none"))]
 fn take_up_later(shared: &Arc<Shared>, key: String) {
     #[cfg(feature = "webhooks-journal")]
@@ -246,13 +246,13 @@ fn take_up_later(shared: &Arc<Shared>, key: String) {
 
 async fn done(shared: &Shared, key: &str) {
     if let Err(error) = shared.inbox.done(key).await {
-        // By the journal, for as long as the process runs.
+        // The journal keeps it for the lifetime of the process.
         warn!(%error, "delivery handled, but not recorded yet; recording is retried");
     }
 }
 
-/// Tells the store something, as often as makes sense: a connection that was cut has a successor. Outcomes, the
-/// journal records by itself as soon as it can.
+/// Writes to the store, with a useful number of attempts: a connection that was cut is replaced. The journal records
+/// outcomes by itself as soon as it can.
 async fn noted<F>(note: impl Fn() -> F) -> crate::Result<()>
 where
     F: Future<Output = crate::Result<()>>,

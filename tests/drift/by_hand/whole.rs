@@ -1,4 +1,4 @@
-//! What holds for whole documents.
+//! Properties of reports about complete descriptions.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +26,7 @@ fn webhooks(document: &Value) -> BTreeSet<&String> {
 }
 
 #[test]
-fn what_was_added_and_removed_is_what_only_one_of_the_two_has() {
+fn additions_and_removals_are_the_items_of_only_one_description() {
     for (old, new) in [(&V22, &V23), (&V16, &V23), (&V23, &V16)] {
         let (Some(old), Some(new)) = (old.as_ref(), new.as_ref()) else { return };
         let report = compare(old, new).unwrap();

@@ -1,8 +1,8 @@
-//! What oasdiff says, and what it is to us.
+//! The rules of oasdiff, and the change kinds they correspond to.
 
 use octowire_refresh::drift::Kind;
 
-/// What a rule of oasdiff is called with us, and, where we do not call it breaking, why.
+/// The change kind of a rule of oasdiff, and the reason if it is not breaking here.
 pub(super) struct Rule {
     pub(super) name: &'static str,
     pub(super) kinds: &'static [Kind],
@@ -162,7 +162,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// What is the same to us or something else: by rule, by what oasdiff says of it, and why.
+/// Findings of oasdiff that are no change or another change here: rule, message and reason.
 pub(super) const OTHERWISE: &[(&str, &str, &str)] = &[
     ("", "budget_type", "an enum of two strings is a union of two enums of one string"),
     ("", "-access-restrictions", "a union of one variant is that variant"),

@@ -1,4 +1,4 @@
-//! Documents that nobody would write.
+//! Random and malformed descriptions.
 
 use octowire_refresh::drift::{Report, compare, slice};
 use proptest::prelude::*;
@@ -35,7 +35,7 @@ fn circles_end() {
 }
 
 #[test]
-fn what_nests_without_end_is_refused() {
+fn endlessly_nested_descriptions_are_rejected() {
     // More than serde_json reads.
     let nested = |of: &str| {
         let mut schema = json!({ "type": of });

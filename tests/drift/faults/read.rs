@@ -1,4 +1,4 @@
-//! What is read, from responses and from deliveries.
+//! Changes to schemas of responses and deliveries.
 
 use octowire_refresh::drift::Bump::{Major, Minor, Patch};
 use octowire_refresh::drift::Direction::{Response, Webhook};
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::small::*;
 use super::{NONE, Row};
 
-/// What is read, from responses and from deliveries.
+/// Changes to schemas of responses and deliveries.
 pub(super) const READ: &[Row] = &[
     (
         "property added",
@@ -270,7 +270,7 @@ pub(super) const READ: &[Row] = &[
         },
         &[
             (Kind::PropertyAdded, Compatible, Minor, Response),
-            // The component has a description, and what it is a part of has none.
+            // The component has a description, and the schema that contains it has none.
             (Kind::DocumentationChanged, Documentation, Patch, Response),
         ],
     ),

@@ -1,4 +1,4 @@
-//! What says the same in another way.
+//! Edits that do not change the meaning of a description.
 
 use octowire_refresh::drift::Bump::Patch;
 use octowire_refresh::drift::Direction::Response;
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Row;
 use super::small::*;
 
-/// What says the same in another way.
+/// Edits that do not change the meaning of a description.
 pub(super) const SAME: &[Row] = &[
     (
         "component instead of an inline schema",
@@ -78,7 +78,7 @@ pub(super) const SAME: &[Row] = &[
         },
         &[],
     ),
-    ("component that nobody uses", |d| value(d, "/components/schemas")["x"] = json!({}), &[]),
+    ("unused component", |d| value(d, "/components/schemas")["x"] = json!({}), &[]),
     ("any additional properties", |d| value(d, BODY)["additionalProperties"] = json!(true), &[]),
     ("unknown extension", |d| value(d, CREATE)["x-unheard-of"] = json!(1), &[]),
 ];

@@ -1,4 +1,4 @@
-//! What is sent.
+//! Changes to schemas of requests.
 
 use octowire_refresh::drift::Bump::{Major, Minor, Patch};
 use octowire_refresh::drift::Direction::Request;
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::small::*;
 use super::{NONE, Row};
 
-/// What is sent.
+/// Changes to schemas of requests.
 pub(super) const SENT: &[Row] = &[
     (
         "property added",

@@ -1,4 +1,4 @@
-//! A small document, and how to get around in it.
+//! A small description, and helpers to navigate it.
 
 use serde_json::{Value, json};
 

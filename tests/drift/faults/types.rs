@@ -1,4 +1,4 @@
-//! Types that become others, of which the old one is a part at first sight.
+//! Types that change to types which seem to include the old one.
 
 use octowire_refresh::drift::Bump::{Major, Minor};
 use octowire_refresh::drift::Direction::{Request, Response};

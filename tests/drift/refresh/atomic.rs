@@ -1,5 +1,5 @@
-//! However a refresh ends, the files are all old or all new; at the latest when
-//! the next one begins.
+//! After any end of a refresh, the files are all old or all new, at the latest when
+//! the next one starts.
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
@@ -70,7 +70,7 @@ fn a_refresh_that_is_killed_leaves_everything_old_or_everything_new() {
 /// The folder that `killed_between_two_files` works in, and after how many files it ends.
 const KILLED: (&str, &str) = ("OCTOWIRE_TEST_KILLED_IN", "OCTOWIRE_TEST_KILLED_AFTER");
 
-/// What all files are replaced by, in the process that is killed; one of them was not there before.
+/// The new contents of all files in the killed process; one of the files is new.
 const NAMES: [&str; 4] = ["api.github.com.json", "upstream.toml", "added.txt", "LICENSE"];
 
 #[test]
@@ -135,9 +135,9 @@ fn cut_off(small: &Small, old: &Files, new: &Files, renamed: usize) {
 }
 
 #[test]
-fn what_was_cut_off_between_two_files_is_put_back_by_the_next_run() {
+fn a_refresh_interrupted_between_two_files_is_rolled_back_by_the_next_run() {
     let (small, path, mut old, new) = old_and_new();
-    // One that was not there before.
+    // A new file.
     old.remove("LICENSE");
     for renamed in 0..=new.len() {
         restore(&small, &old);
@@ -152,7 +152,7 @@ fn what_was_cut_off_between_two_files_is_put_back_by_the_next_run() {
 }
 
 #[test]
-fn what_somebody_changed_after_a_cut_is_not_overwritten() {
+fn files_changed_after_an_interruption_are_not_overwritten() {
     let (small, path, old, new) = old_and_new();
     cut_off(&small, &old, &new, new.len());
     small.write("openapi/overlay.yaml", "by hand");

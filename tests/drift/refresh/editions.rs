@@ -1,4 +1,4 @@
-//! Refreshes between real editions, forth and back: those in the folder that
+//! Refreshes between published versions, forward and back: those in the folder that
 //! `OCTOWIRE_VERSIONS` names (`22.0.0/generated/api.github.com.json`, …), where
 //! `scripts/check-versions.sh --few` puts them.
 
@@ -38,7 +38,7 @@ fn document(version: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-/// Deletes what pruning leaves to a person: actions that refer to what the older edition lacks.
+/// Deletes the actions that pruning leaves to a maintainer: those that refer to items missing in the older version.
 fn settle(copy: &Copy, older: &Path) {
     let path = copy.root().join("openapi/overlay.yaml");
     let overlay = overlay::read(&path).unwrap();
@@ -68,7 +68,7 @@ fn is_cited(action: &Action) -> bool {
     ["Example: ", "Examples: "].iter().any(|word| action.description.contains(word))
 }
 
-/// How many changes there are of which kind.
+/// The number of changes of each kind.
 fn in_short(said: &str) -> &str {
     said.lines().find(|line| line.contains(" breaking, ")).unwrap_or(said)
 }
@@ -96,7 +96,7 @@ fn there_and_back(version: &str) {
     let (status, said) = refresh(&copy, &newer, &[]);
     assert_eq!(status, 20, "{said}");
     println!("and back: {}", in_short(&said));
-    // What was pruned is proposed again, since the defects are there again.
+    // Pruned actions are proposed again, since the defects are present again.
     let ours = actions(&vendored.root().join("openapi/overlay.yaml"));
     let left = actions(&copy.root().join("openapi/overlay.yaml"));
     let is_left = |action: &Action| left.iter().any(|other| other.target == action.target);

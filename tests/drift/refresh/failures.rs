@@ -1,4 +1,4 @@
-//! Whatever goes wrong, nothing is changed, and it is said what and what to do.
+//! A failed refresh changes no file, and reports the cause and advice.
 
 use std::fs::{self, File};
 
@@ -69,7 +69,7 @@ fn a_download_that_was_cut_off_is_refused() {
 }
 
 #[test]
-fn another_version_than_the_one_that_was_asked_for_is_refused() {
+fn a_version_other_than_the_requested_one_is_rejected() {
     let small = Small::new();
     small.publish(&reworded("2.0.0"));
     let said = small.fails(npm(&small, "echo 2.0.0", PACK, &["3.0.0"]), 1);
@@ -77,7 +77,7 @@ fn another_version_than_the_one_that_was_asked_for_is_refused() {
 }
 
 #[test]
-fn a_machine_without_npm_is_told_so() {
+fn a_missing_npm_is_reported() {
     let small = Small::new();
     let mut command = small.command(&[]);
     command.env("PATH", small.path("empty"));
@@ -87,7 +87,7 @@ fn a_machine_without_npm_is_told_so() {
 }
 
 #[test]
-fn what_is_vendored_must_be_whole_to_compare_with() {
+fn an_incomplete_vendored_description_is_rejected() {
     let small = Small::new();
     let path = small.publish(&reworded("2.0.0"));
     small.write("openapi/api.github.com.json", &text(&reworded("edited")));

@@ -1,4 +1,4 @@
-//! A small document that is vendored, and others that come in.
+//! A small vendored description, and new versions of it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -116,7 +116,7 @@ impl Small {
         self.command(arguments).output().unwrap().into()
     }
 
-    /// What must fail, and change nothing.
+    /// Runs a refresh that must fail and change nothing.
     #[track_caller]
     pub fn fails(&self, mut command: Command, status: i32) -> String {
         let before = self.openapi();

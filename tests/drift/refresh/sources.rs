@@ -1,4 +1,4 @@
-//! Where a document comes from.
+//! The sources of a description.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -24,7 +24,7 @@ pub fn npm(small: &Small, newest: &str, pack: &str, arguments: &[&str]) -> Comma
     command
 }
 
-/// Packs what is published.
+/// Packs the published files.
 pub const PACK: &str = "tar -C \"$PUBLISHED\" -czf \"$folder/octokit-openapi.tgz\" package";
 
 #[test]
@@ -58,7 +58,7 @@ fn a_file_that_is_of_no_package_is_recorded_as_a_file() {
 }
 
 fn git(small: &Small, arguments: &[&str]) -> String {
-    // Whatever is configured on this machine.
+    // Independent of the configuration of this machine.
     let settings = [
         "user.name=t",
         "user.email=t@example.com",
@@ -81,7 +81,7 @@ fn git(small: &Small, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn githubs_repository_gives_its_newest_commit_or_the_one_that_is_named() {
+fn the_github_repository_source_uses_its_newest_or_a_named_commit() {
     let small = Small::new();
     let file = "upstream/descriptions/api.github.com/api.github.com.json";
     small.write("upstream/LICENSE.md", "Git licence");
@@ -115,7 +115,7 @@ fn githubs_repository_gives_its_newest_commit_or_the_one_that_is_named() {
 }
 
 #[test]
-fn a_repository_that_cannot_be_reached_is_named_with_what_to_do() {
+fn an_unreachable_repository_is_named_with_advice() {
     let small = Small::new();
     let mut command = small.command(&["--from", "rest-api-description"]);
     command.env("OCTOWIRE_REST_API_DESCRIPTION", "file:///nowhere/at/all");

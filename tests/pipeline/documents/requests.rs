@@ -74,7 +74,7 @@ fn sent(document: &Value) -> Result<BTreeMap<String, Fit>> {
     Ok(results)
 }
 
-/// Examples that cannot be sent though nobody calls them broken, and the other way round.
+/// Returns examples that cannot be sent and are not listed as broken, and the reverse.
 fn surprises(document: &Value) -> Result<BTreeMap<String, String>> {
     let reasons: BTreeMap<&str, &str> =
         broken::EXAMPLES.iter().chain(broken::ELSEWHERE).copied().collect();
@@ -154,7 +154,7 @@ fn definition_fits(types: &Types, definition: &Definition, value: &Value, path: 
             for (name, value) in object {
                 let path = format!("{path}.{name}");
                 match fields.iter().find(|field| !field.rest && field.name == *name) {
-                    // What may be left out and is no `null` for GitHub is left out as a `None`.
+                    // An optional property that GitHub does not accept as `null` is omitted if it is `None`.
                     Some(field) if !field.required && !field.nullable && value.is_null() => {
                         return Err(format!("{path} is null, which cannot be sent"));
                     }

@@ -1,4 +1,4 @@
-//! Nobody is told what is another's, in whatever order they ask, and nothing that was.
+//! A cache never returns another identity's response or an outdated one, for any order of calls.
 
 use std::sync::atomic::Ordering;
 
@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::Rotating;
 use crate::support::resources::Resources;
 
-/// What happens.
+/// One step of a scenario.
 #[derive(Clone, Debug)]
 enum Step {
     Read {
@@ -28,7 +28,7 @@ enum Step {
         other: usize,
         path: usize,
     },
-    /// Somebody else changes it.
+    /// The resource changes on GitHub.
     Change {
         path: usize,
     },
@@ -63,7 +63,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..60)
 }
 
-/// What each may see: all the same of some, and each its own of others.
+/// The response that each identity can see: a common one of some paths, and its own of others.
 fn body(path: &str, version: u64, token: &str) -> String {
     let who = token.trim_start_matches("Bearer ghs_").rsplit_once('_').map_or("", |(who, _)| who);
     let sees = match path {
@@ -118,7 +118,7 @@ async fn play(cache: Cache, steps: Vec<Step>, policy: CachePolicy) {
             Step::Write { who, path } => {
                 let write = clients[who].request(Method::PUT, PATHS[path]);
                 write.send_empty().await.unwrap();
-                // What one wrote, one reads.
+                // A client reads its own write.
                 let response = read(&clients[who], PATHS[path], ACCEPT[0], &policy).await;
                 let version = github.state().versions[PATHS[path]];
                 assert_eq!(response["version"], version, "{} wrote {}", WHO[who], PATHS[path]);
@@ -146,17 +146,17 @@ pub fn stories(cases: u32, cache: impl Fn() -> Cache) {
 }
 
 #[test]
-fn nobody_is_told_what_is_anothers_from_memory() {
+fn a_memory_cache_never_returns_another_identitys_response() {
     stories(150, Cache::default);
 }
 
 #[test]
-fn nobody_is_told_what_is_anothers_from_a_store() {
+fn a_shared_cache_never_returns_another_identitys_response_from_a_store() {
     stories(60, || Cache::store(Memory::new()).compress_above(100));
 }
 
 #[test]
-fn nobody_is_told_what_is_anothers_from_the_disk() {
+fn a_shared_cache_never_returns_another_identitys_response_from_disk() {
     let folder = crate::support::Folder::new("cache-isolation");
     let number = std::cell::Cell::new(0);
     stories(30, || {
@@ -168,7 +168,7 @@ fn nobody_is_told_what_is_anothers_from_the_disk() {
 
 #[cfg(feature = "redis")]
 #[test]
-fn nobody_is_told_what_is_anothers_from_redis() {
+fn a_shared_cache_never_returns_another_identitys_response_from_redis() {
     use octowire::store::Redis;
     let server = crate::redis_servers::RedisServer::start();
     stories(30, || {
@@ -179,7 +179,7 @@ fn nobody_is_told_what_is_anothers_from_redis() {
 }
 
 #[tokio::test]
-async fn one_body_serves_two_when_github_has_confirmed_that_both_would_be_given_it() {
+async fn a_body_is_shared_between_identities_only_after_github_confirms_it_for_both() {
     let github = Resources::start().await;
     github.state().body = body;
     let client = github.server.unattended().build().unwrap();

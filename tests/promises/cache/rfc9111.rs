@@ -1,4 +1,4 @@
-//! What RFC 9111 asks of a private cache, as a table.
+//! The requirements of RFC 9111 for a private cache, as a table.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::{Reply, Server, json as answer};
 
 /// A first read, a pause, and a second one.
 struct Case {
-    /// The section, and what it says.
+    /// The section and its requirement.
     rule: &'static str,
     /// The headers of the first answer; `{-60}` is the date a minute ago.
     told: &'static str,
@@ -76,7 +76,7 @@ const CASES: [Case; 52] = [
     case("4.2.3 Date makes it old", "cache-control: max-age=60\r\ndate: {-55}", 10, Revalidated),
     case("4.2.3 a Date to come does not", "cache-control: max-age=60\r\ndate: {600}", 30, Hit),
     case("4.2.3 Date that is none", "cache-control: max-age=60\r\ndate: today", 30, Hit),
-    // What may not be stored, or not be given unasked.
+    // Responses that must not be stored, or must be revalidated.
     case("5.2.2.5 no-store", "cache-control: no-store", 0, Miss),
     case("5.2.2.5 whatever else it says", "cache-control: max-age=60, no-store", 0, Miss),
     case("5.2.2.4 no-cache", "cache-control: no-cache, max-age=60", 0, Revalidated),
@@ -108,7 +108,7 @@ const CASES: [Case; 52] = [
         Miss,
     ),
     asking("4.1 whatever it is", "vary: x-a\r\ncache-control: max-age=60", ("x-a", "1"), Miss),
-    // What the request says.
+    // The directives of the request.
     asking(
         "5.2.1.4 no-cache",
         "cache-control: max-age=60",
@@ -197,7 +197,7 @@ async fn keep(Case { rule, told, asks, after, expected }: Case) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_304_updates_what_is_stored_but_for_what_belongs_to_the_body() {
+async fn a_304_updates_stored_headers_except_those_of_the_body() {
     let _still = still().await;
     let server = Server::start(|request| async move {
         Reply::Raw(match request.headers.contains_key("if-none-match") {

@@ -1,4 +1,4 @@
-//! The same from every store, and from stores that fail.
+//! The guarantees of the cache with every store, and with failing stores.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -41,14 +41,14 @@ async fn two_share(cache: impl Fn() -> Cache) {
         let again = again.send::<Value>().await.unwrap();
         assert_eq!((again.cache_status(), &*again), (CacheStatus::Revalidated, &*hit));
     }
-    // What one writes, the other one learns of within a second.
+    // The other client sees a write within a second.
     one.request(Method::PUT, "/small").send_empty().await.unwrap();
     assert_eq!(get(&one, "/small").await["version"], 1);
     other.cache().purge(Purge::prefix("/large")).await;
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     assert_eq!(status(&one, "/large").await, CacheStatus::Miss);
     assert_eq!(get(&other, "/small").await["version"], 1);
-    // Who comes later does not know what happened before, and asks.
+    // A client that starts later has no history, and revalidates.
     one.cache().purge(Purge::prefix("/x")).await;
     assert_eq!(status(&client(), "/small").await, CacheStatus::Revalidated);
 }
@@ -68,7 +68,7 @@ async fn two_share_a_memory_with_a_key() {
 }
 
 #[tokio::test]
-async fn who_has_another_key_is_told_nothing_that_was_stored() {
+async fn a_client_with_another_integrity_key_reads_no_stored_entry() {
     let github = Resources::start().await;
     let store = Memory::new();
     let client = |key: Option<&str>| {
@@ -93,9 +93,9 @@ async fn who_has_another_key_is_told_nothing_that_was_stored() {
     assert!(!shown.contains("hunter2") && !shown.contains("too short"), "{shown}");
 }
 
-/// Somebody writes into the store where the cache has its log.
+/// Another program writes to the key of the invalidation log.
 #[tokio::test]
-async fn a_log_with_an_impossible_number_begins_anew() {
+async fn an_invalidation_log_with_an_impossible_sequence_number_restarts() {
     let github = Resources::start().await;
     let store = Memory::new();
     let client = || {
@@ -112,7 +112,7 @@ async fn a_log_with_an_impossible_number_begins_anew() {
         get(&one, "/repos/o/r").await;
         assert_eq!(status(&one, "/repos/o/r").await, CacheStatus::Hit);
         assert_eq!(status(&other, "/repos/o/r").await, CacheStatus::Hit);
-        // What one marks, the other one learns of.
+        // The other client reads the invalidation.
         other.cache().invalidate(Purge::prefix("/repos/o")).await;
         tokio::time::sleep(Duration::from_millis(1_100)).await;
         assert_eq!(status(&one, "/repos/o/r").await, CacheStatus::Revalidated);
@@ -155,7 +155,7 @@ async fn a_value_that_is_too_large_for_a_store_is_not_kept() {
 }
 
 #[tokio::test]
-async fn what_is_damaged_or_of_another_version_is_a_miss() {
+async fn a_damaged_entry_or_another_format_version_is_a_miss() {
     let github = Resources::start().await;
     let folder = Folder::new("cache-damaged");
     let client = || {
@@ -208,7 +208,7 @@ async fn a_store_that_is_gone_costs_a_miss_and_no_more() {
     for _ in 0..5 {
         assert_eq!(status(&client, "/x").await, CacheStatus::Miss);
     }
-    // What is written meanwhile is not forgotten.
+    // Writes in the meantime are not lost.
     client.request(Method::PUT, "/x").send_empty().await.unwrap();
     server.restart();
     let back = async {
@@ -274,7 +274,7 @@ async fn a_process_that_is_killed_leaves_answers_whole_or_not_at_all() {
     assert!(kept > 12, "{kept}: the writer did not come to write");
 }
 
-/// What is killed: it reads what changes with each read, from two threads.
+/// The process that is killed: it reads resources that change with each read, from two threads.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a process of the test above"]
 async fn a_writer() {
@@ -296,7 +296,7 @@ async fn a_writer() {
 }
 
 #[tokio::test]
-async fn no_token_is_in_what_is_kept_or_in_its_name() {
+async fn no_token_is_in_a_stored_entry_or_its_key() {
     let github = Resources::start().await;
     let folder = Folder::new("cache-tokens");
     let cache = || {
@@ -334,7 +334,7 @@ async fn no_token_is_in_what_is_kept_or_in_its_name() {
 }
 
 #[tokio::test]
-async fn what_is_refreshed_behind_a_call_is_fresh_in_a_store_as_well() {
+async fn a_background_refresh_updates_the_entry_in_a_store() {
     let github = Resources::start().await;
     let policy = CachePolicy::trust(Duration::from_secs(3));
     let policy = policy.stale_while_revalidate(Duration::from_secs(600));

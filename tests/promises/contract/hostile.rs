@@ -1,4 +1,4 @@
-//! Whatever a document or a value says, it is read, compared, checked and answered within bounds.
+//! Any description or value is read, compared, validated and served within bounds.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-/// What takes minutes, or no end, without a bound.
+/// The time of work that would take minutes, or not end, without a bound.
 const LONG: Duration = Duration::from_secs(60);
 
 fn schema(name: &str) -> Value {
@@ -40,7 +40,7 @@ fn with_schema(schema: &Value, schemas: Value) -> Value {
     })
 }
 
-/// What a schema becomes that has others at some place.
+/// A schema that contains others at some place.
 type Place = (&'static str, fn(&Value) -> Value);
 
 /// Schemas that contain themselves, or one another, at each kind of place.
@@ -170,7 +170,7 @@ fn schemas_that_contain_themselves_are_checked_within_bounds() {
 }
 
 #[test]
-fn components_of_every_sort_that_refer_to_themselves_are_nothing() {
+fn self_referring_components_of_any_kind_are_handled() {
     let itself = |sort: &str| json!({ "$ref": format!("#/components/{sort}/x") });
     let sorts = ["parameters", "responses", "headers", "requestBodies", "examples", "schemas"];
     let mut components = Map::new();
@@ -351,7 +351,7 @@ fn patterns_are_matched_in_time_that_is_in_proportion_to_the_text() {
 }
 
 #[test]
-fn what_is_not_checked_is_told_once_and_in_few_words() {
+fn unchecked_parts_are_listed_once_within_bounds() {
     let many: Map<String, Value> = (0..2_000)
         .map(|at| {
             (format!("p{at}"), json!({ "pattern": format!("(?=a{at}){}", "b".repeat(1_000)) }))
@@ -368,7 +368,7 @@ fn what_is_not_checked_is_told_once_and_in_few_words() {
 }
 
 #[tokio::test]
-async fn the_mock_answers_what_contains_itself() {
+async fn the_mock_server_responds_with_recursive_schemas() {
     for (name, schemas) in circles() {
         let began = Instant::now();
         let document = with_schema(&schema("x"), schemas);
@@ -443,7 +443,7 @@ fn pieces() -> impl Strategy<Value = Value> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..Default::default() })]
 
-    /// Whatever is read of a document that is damaged is an error, a deviation or nothing.
+    /// A damaged description leads to an error, a deviation or no finding, and never to a panic.
     #[test]
     fn a_damaged_document_is_read_compared_and_checked(
         changes in prop::collection::vec((any::<prop::sample::Index>(), pieces()), 1..6),
@@ -465,7 +465,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_is_sent_and_answered_is_checked(
+    fn any_request_and_response_can_be_validated(
         path in "(/t/|/repositories/|/)[ -~]{0,60}(\\?[ -~]{0,60})?",
         kind in "(application/json|text/[a-z]{0,5}|[ -~]{0,20})",
         body in prop::collection::vec(any::<u8>(), 0..80),

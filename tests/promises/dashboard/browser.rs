@@ -1,4 +1,4 @@
-//! What a browser shows of it.
+//! The dashboard in a real browser.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -33,8 +33,8 @@ note();
 new MutationObserver(note).observe(document.body, { subtree: true, childList: true, characterData: true });
 "#;
 
-/// Figures for which nothing happens here: whose the calls are, operations that do not fail or are fresh, tokens that were
-/// minted before anybody could see it, and deliveries that a journal resumes, for which there is no room, whose store
+/// Figures that stay unchanged here: the identity, operations that do not fail or are fresh, tokens that were
+/// issued before the page was open, and deliveries that a journal replays, that exceed the capacity, whose store
 /// fails, or that come while they are handled.
 const STILL: [&str; 14] = [
     "identity",
@@ -64,7 +64,7 @@ fn is_still(figure: &str) -> bool {
 const SECRET: &str = "It's a Secret to Everybody";
 
 async fn deliver(receiver: &Receiver, id: &str, secret: &str, content_type: &str) {
-    // What is bad does not fit the event's type either.
+    // An invalid payload does not fit the type of the event either.
     let is_bad = id.starts_with("bad");
     let body = if is_bad { r#"{"zen":7}"# } else { r#"{"zen":"Keep it logically awesome."}"# };
     let request = http::Request::post("/")
@@ -187,7 +187,7 @@ async fn each_figure_changes_under_live_traffic_without_a_complaint() {
         // Usage is read every five seconds.
         sleep(Duration::from_secs(6)).await;
     }
-    shows_what_is_told(&mut browser, address).await;
+    figures_match_the_server(&mut browser, address).await;
     looks(&mut browser).await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());
 
@@ -221,7 +221,7 @@ async fn each_figure_changes_under_live_traffic_without_a_complaint() {
             && !text("waiting").is_disjoint(&BTreeSet::from(["1".to_owned(), "2".to_owned()]))
     );
 
-    // What GitHub says is text, and is not run.
+    // Text of GitHub is shown and not executed.
     let failed = browser.value("document.querySelector('#failed tbody').innerText").await;
     let failed = failed.as_str().unwrap();
     assert!(failed.contains("Not <b>Found</b>") && failed.contains("issues/get"), "{failed}");
@@ -229,7 +229,7 @@ async fn each_figure_changes_under_live_traffic_without_a_complaint() {
 }
 
 /// The figures are those that the server tells, and the charts end with the second that ended last.
-async fn shows_what_is_told(browser: &mut Browser, address: std::net::SocketAddr) {
+async fn figures_match_the_server(browser: &mut Browser, address: std::net::SocketAddr) {
     // Nothing happens any more, so that both are of the same time once the page has been told.
     let start = Instant::now();
     let told = loop {
@@ -249,7 +249,7 @@ fn sum(told: &Value, name: &str) -> u64 {
     told["series"][name].as_array().unwrap().iter().map(|it| it.as_u64().unwrap()).sum()
 }
 
-/// What the page shows otherwise than it was told.
+/// The figures of the page that differ from those of the server.
 async fn differences(browser: &mut Browser, told: &Value) -> Vec<String> {
     let mut figures = vec![("quota-saved".to_owned(), sum(told, "saved").to_string(), true)];
     for name in ["accepted", "handled", "failed", "duplicates", "unauthorized", "malformed"] {
@@ -285,8 +285,8 @@ async fn differences(browser: &mut Browser, told: &Value) -> Vec<String> {
 /// before, and after ten minutes the first ones go.
 #[tokio::test]
 async fn seconds_are_shown_in_their_places() {
-    let nobody = Client::builder().base_url("http://127.0.0.1:1").build().unwrap();
-    let address = serve(Dashboard::new(&nobody)).await;
+    let unreachable = Client::builder().base_url("http://127.0.0.1:1").build().unwrap();
+    let address = serve(Dashboard::new(&unreachable)).await;
     let mut browser = Browser::start().await;
     browser.open(&format!("http://{address}/")).await;
     browser.until("state.told").await;
@@ -349,7 +349,7 @@ async fn looks(browser: &mut Browser) {
         assert!(png.len() > 20_000, "{name}: {} bytes", png.len());
     }
     assert_eq!(backs.len(), 2, "{backs:?}");
-    // Who does not see it hears it.
+    // Screen readers announce it.
     let unnamed = "[...document.querySelectorAll('svg[role=img]')].filter((it) => !it.getAttribute('aria-label')).length";
     assert_eq!(browser.value(unnamed).await, 0);
     assert_eq!(browser.value("document.documentElement.lang").await, "en");

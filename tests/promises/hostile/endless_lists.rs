@@ -1,4 +1,4 @@
-//! A list that does not end is left, and a list with gaps is not.
+//! An endless list ends with an error, and a list with empty pages does not.
 
 use std::fmt::Write;
 
@@ -92,7 +92,7 @@ async fn pages_that_repeat_are_left() {
 }
 
 #[tokio::test]
-async fn what_was_read_before_is_delivered() {
+async fn items_of_earlier_pages_are_delivered() {
     let server =
         endless(|page| if page < 4 { format!("[{page}]") } else { "[]".into() }, next).await;
     let mut items = list(&server.client());
@@ -121,7 +121,7 @@ async fn empty_pages_in_a_filtered_list_are_passed_over() {
 }
 
 #[tokio::test]
-async fn what_the_caller_leaves_out_is_progress() {
+async fn items_that_the_caller_filters_out_count_as_progress() {
     let server = Server::start(|request: Received| async move {
         let page = request.number("page").unwrap_or(1);
         let links = if page < 300 { next(page) } else { String::new() };

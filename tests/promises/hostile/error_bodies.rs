@@ -1,4 +1,4 @@
-//! The status of an error counts, however its body comes.
+//! The status of an error is kept for any failure of its body.
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ async fn get(client: &Client) -> Error {
     error
 }
 
-/// How a body does not come, after this many of its bytes.
+/// The failure of a body after this many of its bytes.
 fn endings() -> Vec<(&'static str, Vec<Step>)> {
     vec![
         ("stalls", vec![Step::Stall]),

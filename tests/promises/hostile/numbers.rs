@@ -86,7 +86,7 @@ fn caching(server: &Server) -> Client {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_rate_limits() {
+async fn rate_limit_headers_of_any_number_are_bounded() {
     let mut headers = Vec::new();
     for number in NUMBERS {
         for spread in [false, true] {
@@ -113,7 +113,7 @@ async fn of_rate_limits() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_times_to_wait() {
+async fn retry_after_of_any_number_is_bounded() {
     let mut headers = Vec::new();
     for number in NUMBERS.iter().chain(&DATES) {
         headers.push(format!("retry-after: {number}\r\n"));
@@ -124,7 +124,7 @@ async fn of_times_to_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_ages() {
+async fn age_and_max_age_of_any_number_are_bounded() {
     let mut headers = Vec::new();
     for number in NUMBERS.iter().chain(&DATES) {
         headers

@@ -1,4 +1,4 @@
-//! Redirects that run in a circle: no request of an attempt is sent twice.
+//! Redirect loops: no request of an attempt is sent twice.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -97,14 +97,14 @@ const WAYS: [(&[&str], usize); 4] =
     [(&["/x"], 0), (&["/x", "/login"], 0), (&["/x", "/login"], 1), (&["/x", "/a", "/b"], 2)];
 
 #[tokio::test]
-async fn a_gateway_that_sets_a_cookie_and_redirects_back_is_asked_once_more() {
+async fn a_redirect_back_with_a_new_cookie_is_followed_once_more() {
     for (way, cookie_at) in WAYS {
         for method in [Method::GET, Method::HEAD] {
             let server = cookie_gateway(way, cookie_at, 1).await;
             let call = with_http_client(&server).request(method.clone(), "/x");
             call.send_empty().await.unwrap();
             assert_eq!(server.requests().len(), way.len() + 1, "{method} {way:?}");
-            // One that never has enough is a circle.
+            // A server that always redirects again is a loop.
             let server = cookie_gateway(way, cookie_at, usize::MAX).await;
             let call = with_http_client(&server).request(method.clone(), "/x");
             let error = call.send_empty().await.unwrap_err();
@@ -116,7 +116,7 @@ async fn a_gateway_that_sets_a_cookie_and_redirects_back_is_asked_once_more() {
 }
 
 #[tokio::test]
-async fn a_client_without_cookies_asks_no_gateway_again_and_says_why() {
+async fn a_client_without_a_cookie_store_does_not_follow_a_cookie_redirect() {
     for (way, cookie_at) in WAYS {
         let server = cookie_gateway(way, cookie_at, 1).await;
         let client = server.unattended().token("t0ken").build().unwrap();
@@ -159,7 +159,7 @@ async fn a_cookie_from_before_the_request_is_no_reason_to_send_it_again() {
 }
 
 #[tokio::test]
-async fn each_attempt_follows_redirects_anew() {
+async fn each_attempt_follows_redirects_from_the_start() {
     let server = Server::start(|request: Received| async move {
         Reply::Raw(match &*request.target {
             "/from" => answer("307 Temporary", "location: /to\r\n", ""),

@@ -1,4 +1,4 @@
-//! A runtime that is not polled any longer holds up no call of another one.
+//! A runtime that is no longer polled does not delay calls of other runtimes.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -89,7 +89,7 @@ fn a_runtime_that_was_shut_down_leaves_the_client_usable() {
 }
 
 #[test]
-fn it_keeps_no_time_for_the_limits_of_others() {
+fn a_stalled_runtime_does_not_delay_rate_limit_waits_of_others() {
     let (_servers, server) = server(Duration::ZERO);
     let pacing = Pacing::none().between_writes(Duration::from_millis(300));
     let limits = RateLimits::default().pacing(pacing);
@@ -111,7 +111,7 @@ fn it_keeps_no_time_for_the_limits_of_others() {
 }
 
 #[test]
-fn it_leases_nothing_for_others() {
+fn a_stalled_runtime_does_not_delay_quota_leases_of_others() {
     let (_servers, server) = server(Duration::ZERO);
     let builder = server.unattended().store(Memory::new());
     let client = builder.token("t0ken").build().unwrap();
@@ -126,7 +126,7 @@ fn it_leases_nothing_for_others() {
     });
 }
 
-/// Waits without a bound of its own: for what has to happen at some time.
+/// Waits without a bound of its own for a condition that must become true.
 const AT_LAST: Duration = Duration::from_secs(20);
 
 /// A source whose first token never comes.
@@ -176,7 +176,7 @@ fn waiting_client(builder: ClientBuilder, keep: Keep) -> (Runtime, Client, Arc<A
 }
 
 #[test]
-fn it_obtains_no_token_for_others() {
+fn a_stalled_runtime_does_not_delay_token_refreshes_of_others() {
     let (_servers, server) = server(Duration::ZERO);
     for keep in [Keep::No, Keep::Share] {
         let (_first, client, minted) = waiting_for_a_token(keep, &server);
@@ -334,7 +334,7 @@ fn a_read_whose_caller_does_not_poll_it_is_driven_for_other_runtimes() {
 }
 
 #[test]
-fn a_read_that_its_caller_drops_goes_on_for_other_runtimes() {
+fn a_coalesced_read_dropped_by_its_caller_continues_for_other_runtimes() {
     let (_servers, server) = server(Duration::from_millis(500));
     let client = server.unattended().token("t0ken").build().unwrap();
     let running = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

@@ -1,4 +1,4 @@
-//! A body that ends early is an error, however it ends.
+//! A truncated body is an error, for each way in which it ends.
 
 use std::io::Write;
 use std::time::Duration;
@@ -91,7 +91,7 @@ async fn an_http2_stream_that_is_reset_in_its_body_has_not_ended() {
 }
 
 #[tokio::test]
-async fn an_http2_stream_that_has_ended_is_whole_however_it_goes_on() {
+async fn an_http2_body_with_end_stream_is_complete_after_any_later_frame() {
     for length in [None, Some(BODY.len())] {
         for (what, frames) in [
             ("with its last part", vec![head(length), data(BODY, true)]),

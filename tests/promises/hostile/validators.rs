@@ -1,4 +1,4 @@
-//! What a server gives to ask again with never keeps the client from asking.
+//! A validator of a server never prevents later requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -97,7 +97,7 @@ async fn a_condition_that_is_refused_is_left_out_from_then_on() {
         // The second call alone takes two requests.
         let expected = [false, true, false, false, false, false, false];
         assert_eq!(conditions, expected, "{status} {length}");
-        // What is at another path can be different.
+        // Another path can have another response.
         let call = || client.request(Method::GET, "/y").send::<Value>();
         call().await.unwrap();
         call().await.unwrap();
@@ -169,7 +169,7 @@ async fn a_304_to_a_request_without_a_condition_is_an_error() {
 }
 
 #[tokio::test]
-async fn other_refusals_of_a_conditional_request_are_not_asked_about_again() {
+async fn other_errors_of_a_conditional_request_are_not_retried_without_the_condition() {
     for status in ["403 Forbidden", "404 Not Found", "422 Unprocessable"] {
         let server = refusing_conditions(status, 300).await;
         let client = client(&server);

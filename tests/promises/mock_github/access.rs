@@ -1,4 +1,4 @@
-//! Where tokens matter, they are those that GitHub would take.
+//! With authentication, the mock server accepts the tokens that GitHub would accept.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn app(mock: &MockGitHub) -> Client {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_app_mints_a_token_and_renews_it_before_its_end() {
+async fn an_app_fetches_a_token_and_refreshes_it_before_it_expires() {
     let mock = MockGitHub::start().await;
     let github = app(&mock);
     let read = || github.repos().get().owner("acme").repo("rocket").send();
@@ -31,7 +31,7 @@ async fn an_app_mints_a_token_and_renews_it_before_its_end() {
 }
 
 #[tokio::test]
-async fn nobody_else_is_let_in() {
+async fn an_authenticated_mock_server_rejects_invalid_credentials() {
     let mock = MockGitHub::builder().authenticated().start().await;
     let http = reqwest::Client::new();
     let url = mock.base_url();

@@ -1,10 +1,10 @@
-//! Tests in other languages tell the mock what Rust tells it by methods.
+//! The HTTP control interface of the mock server, for tests in other languages.
 
 use octowire::testing::MockGitHub;
 use reqwest::Client;
 use serde_json::{Value, json};
 
-async fn tell(mock: &MockGitHub, path: &str, body: Value) -> (u16, Value) {
+async fn control(mock: &MockGitHub, path: &str, body: Value) -> (u16, Value) {
     let url = format!("{}/octowire-mock/{path}", mock.base_url());
     let response = Client::new().post(url).json(&body).send().await.unwrap();
     (response.status().as_u16(), response.json().await.unwrap())
@@ -27,7 +27,7 @@ async fn stubs_lists_and_limits_are_set_by_requests() {
             { "delay_ms": 1, "headers": { "x-own": "yes" }, "times": 1 },
         ],
     });
-    assert_eq!(tell(&mock, "stubs", stub).await.0, 200);
+    assert_eq!(control(&mock, "stubs", stub).await.0, 200);
     let mut statuses = Vec::new();
     for _ in 0..5 {
         statuses.push(get(&mock, "/repos/acme/rocket/issues/7").await.0);
@@ -35,11 +35,11 @@ async fn stubs_lists_and_limits_are_set_by_requests() {
     assert_eq!(statuses, [502, 502, 410, 404, 404]);
 
     let list = json!({ "operation": "issues/list-for-repo", "total": 31 });
-    assert_eq!(tell(&mock, "lists", list).await.0, 200);
+    assert_eq!(control(&mock, "lists", list).await.0, 200);
     assert_eq!(get(&mock, "/repos/a/b/issues?page=2").await.1.as_array().unwrap().len(), 1);
 
     let limit = json!({ "resource": "search", "limit": 0, "window_seconds": 60 });
-    assert_eq!(tell(&mock, "rate-limits", limit).await.0, 200);
+    assert_eq!(control(&mock, "rate-limits", limit).await.0, 200);
     assert_eq!(get(&mock, "/search/issues?q=x").await.0, 403);
 
     get(&mock, "/nowhere").await;
@@ -48,12 +48,12 @@ async fn stubs_lists_and_limits_are_set_by_requests() {
     assert_eq!(received[0]["operation"], "issues/get");
     let (_, deviations) = get(&mock, "/octowire-mock/deviations").await;
     assert_eq!(deviations[0]["kind"], "unknown-operation");
-    tell(&mock, "reset", json!({})).await;
+    control(&mock, "reset", json!({})).await;
     assert_eq!(get(&mock, "/search/issues?q=x").await.0, 200);
 }
 
 #[tokio::test]
-async fn what_is_told_wrong_is_refused_with_the_reason() {
+async fn an_invalid_control_request_is_rejected_with_the_cause() {
     let mock = MockGitHub::start().await;
     for (path, body, said) in [
         ("stubs", json!({ "operation": "issues/got", "steps": [] }), "no operation"),
@@ -76,11 +76,11 @@ async fn what_is_told_wrong_is_refused_with_the_reason() {
             "unknown rate limit",
         ),
     ] {
-        let (status, answer) = tell(&mock, path, body).await;
+        let (status, answer) = control(&mock, path, body).await;
         let message = answer["message"].as_str().unwrap();
         assert!(status == 422 && message.contains(said), "{status} {message}");
     }
     let anything = json!({ "steps": [{ "status": 200, "body": { "title": 1 }, "raw": true }] });
-    assert_eq!(tell(&mock, "stubs", anything).await.0, 200);
+    assert_eq!(control(&mock, "stubs", anything).await.0, 200);
     assert_eq!(get(&mock, "/repos/a/b/issues/1347").await.1, json!({ "title": 1 }));
 }

@@ -1,4 +1,4 @@
-//! What GitHub does that a test would trip over if the mock did not.
+//! Behavior of GitHub that the mock server reproduces.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ async fn json_of(request: reqwest::RequestBuilder) -> Value {
 }
 
 #[tokio::test]
-async fn what_people_write_stays_as_they_wrote_it() {
+async fn user_written_text_is_returned_unchanged() {
     let mock = MockGitHub::start().await;
     let github = mock.client();
     let text = "https://api.github.com/x";
@@ -42,7 +42,7 @@ async fn what_people_write_stays_as_they_wrote_it() {
 }
 
 #[tokio::test]
-async fn answers_are_of_what_was_asked() {
+async fn responses_match_the_requested_resource() {
     let mock = MockGitHub::start().await;
     let github = mock.client();
     let repository = github.repos().get().owner("acme").repo("rocket").send().await.unwrap();
@@ -121,7 +121,7 @@ async fn a_tag_is_compared_weakly_and_may_be_a_stub_s() {
 }
 
 #[tokio::test]
-async fn files_and_changes_come_in_the_media_type_that_was_asked_for() {
+async fn files_and_diffs_have_the_requested_media_type() {
     let mock = MockGitHub::start().await;
     for (path, accept, begins) in [
         ("/repos/a/b/contents/README.md", "application/vnd.github.raw+json", "# hello-world"),
@@ -154,7 +154,7 @@ async fn all_times_are_by_tokio_s_clock() {
 }
 
 #[tokio::test]
-async fn each_token_has_limits_of_its_own_and_the_overview_is_always_answered() {
+async fn each_token_has_its_own_limits_and_get_rate_limit_is_free() {
     let mock = MockGitHub::start().await;
     mock.rate_limit("core", 1, Duration::from_secs(60));
     let http = client();
@@ -215,7 +215,7 @@ async fn items_of_a_stub_come_in_pages() {
 }
 
 #[tokio::test]
-async fn a_function_answers_whatever_a_stub_can() {
+async fn a_stub_function_can_return_every_stub_response() {
     let mock = MockGitHub::start().await;
     mock.on(|github| github.users().get_authenticated()).with(|request| {
         match request.query_parameter("x") {
@@ -236,7 +236,7 @@ async fn a_function_answers_whatever_a_stub_can() {
 #[should_panic(
     expected = "1 stub responses were invalid; the first: the response does not match the OpenAPI description"
 )]
-fn a_function_that_answers_what_github_does_not_fails_the_test() {
+fn a_stub_function_with_an_undocumented_response_fails_the_test() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mock = MockGitHub::start().await;
@@ -258,7 +258,7 @@ fn a_function_that_panics_fails_the_test() {
 }
 
 #[tokio::test]
-async fn what_a_stub_has_for_a_path_is_no_deviation() {
+async fn a_stub_of_an_undocumented_path_is_no_deviation() {
     let mock = MockGitHub::start().await;
     mock.on_request(Method::POST, "/graphql").with(|_| (200, json!({ "data": {} })));
     mock.client().graphql::<Value>("{ viewer { login } }", ()).await.unwrap();
@@ -292,7 +292,7 @@ async fn a_mock_that_was_stopped_leaves_its_port() {
 }
 
 #[tokio::test]
-async fn what_is_remembered_is_bounded() {
+async fn recorded_requests_are_bounded() {
     let mock = MockGitHub::start().await;
     let http = client();
     let body = vec![b'x'; 20 * 1024 * 1024];
@@ -349,7 +349,7 @@ async fn assignees_are_added_and_removed_and_issues_locked() {
 }
 
 #[tokio::test]
-async fn labels_are_given_in_every_way_that_github_takes() {
+async fn labels_are_accepted_in_every_form_that_github_accepts() {
     let mock = MockGitHub::start().await;
     let (http, url) = (client(), mock.base_url() + "/repos/a/b/issues/1347/labels");
     for (method, body, names) in [

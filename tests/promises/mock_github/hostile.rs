@@ -1,4 +1,4 @@
-//! What a client sends that means no good, or a test that says too much, ends in an answer.
+//! Hostile requests and excessive stubs get a bounded response.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ const MEBIBYTE: usize = 1024 * 1024;
 /// As large as the largest body that is taken.
 const MAX_BODY: usize = 100 * MEBIBYTE;
 
-/// What is not answered by then hangs.
+/// A request without a response by then hangs.
 const LONG: Duration = Duration::from_secs(60);
 
 async fn connect(mock: &MockGitHub) -> TcpStream {
@@ -160,7 +160,7 @@ async fn clients_that_are_slow_do_not_keep_others_out() {
 
 /// The numbers that come from outside: of a test, of its control, of a token, of a query.
 #[tokio::test]
-async fn numbers_at_their_ends_overflow_nothing() {
+async fn extreme_numbers_do_not_overflow() {
     let mock = MockGitHub::builder().authenticated().start().await;
     for window in [Duration::MAX, Duration::from_secs(u64::MAX), Duration::ZERO] {
         for limit in [0, 1, u64::MAX] {

@@ -1,4 +1,4 @@
-//! What is created is there: issues, comments and labels.
+//! Created resources can be read: issues, comments and labels.
 
 use octowire::testing::MockGitHub;
 use octowire::{Client, ErrorKind};
@@ -58,7 +58,7 @@ async fn an_issue_that_is_created_is_listed_got_closed_and_filtered() {
 }
 
 #[tokio::test]
-async fn assignees_and_milestones_are_what_was_sent() {
+async fn assignees_and_milestones_match_the_request() {
     let mock = MockGitHub::start().await;
     let github = mock.client();
     let number = create(&github, "First", &[]).await;
@@ -151,7 +151,7 @@ async fn labels_are_those_of_the_repository() {
 }
 
 #[tokio::test]
-async fn what_was_created_keeps_to_the_document() {
+async fn created_resources_conform_to_the_description() {
     let mock = MockGitHub::start().await;
     let checker = octowire::contract::Checker::new();
     let github = mock.client_builder().contract(checker.clone()).build().unwrap();

@@ -1,4 +1,4 @@
-//! A stub changes what its calls are answered, and lets them fail as calls do in life.
+//! A stub replaces the response of its calls, or injects realistic faults.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn once(mock: &MockGitHub) -> Client {
 }
 
 #[tokio::test]
-async fn a_stub_is_for_calls_that_have_all_it_was_given() {
+async fn a_stub_matches_calls_with_all_its_parameters() {
     let mock = MockGitHub::start().await;
     let any = mock.on(|github| github.issues().get()).edit(|it| it["title"] = "any".into());
     let one = mock
@@ -77,7 +77,7 @@ async fn steps_are_taken_in_their_order() {
 }
 
 #[tokio::test]
-async fn a_stub_answers_what_it_makes_of_the_request() {
+async fn a_stub_function_computes_the_response_from_the_request() {
     let mock = MockGitHub::start().await;
     mock.on_request(Method::POST, "/graphql").with(|request| {
         let query = request.json()["query"].as_str().unwrap_or_default().len();
@@ -113,7 +113,7 @@ fn a_status_that_the_operation_does_not_have_is_refused() {
 #[should_panic(
     expected = "expected 2 matching calls of users/get-authenticated, received 1; the last of 1 requests:\n  GET /user"
 )]
-fn an_assertion_that_fails_says_what_came_in_instead() {
+fn a_failed_assertion_lists_the_recorded_requests() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mock = MockGitHub::start().await;
@@ -181,7 +181,7 @@ async fn a_server_that_is_silent_runs_into_the_client_s_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_comes_late_by_tokio_s_clock() {
+async fn a_delayed_response_follows_the_tokio_clock() {
     let mock = MockGitHub::start().await;
     mock.on_any().delay(Duration::from_secs(20)).times(1);
     let (started, github) = (Instant::now(), mock.client());
@@ -214,7 +214,7 @@ async fn rate_limits_behave_as_github_s() {
 }
 
 #[tokio::test]
-async fn a_revoked_token_is_told() {
+async fn the_bad_credentials_fault_returns_401() {
     let mock = MockGitHub::start().await;
     mock.on_any().fault(Fault::BadCredentials);
     let error = once(&mock).users().get_authenticated().send().await.unwrap_err();

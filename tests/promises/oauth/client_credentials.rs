@@ -29,7 +29,7 @@ const HOUR: &str = r#"{"access_token":"gateway-hunter2","token_type":"BEARER","e
 const ENDLESS: &str = r#"{"access_token":"gateway-hunter2","token_type":"bearer"}"#;
 
 #[tokio::test]
-async fn a_gateways_token_stands_beside_githubs() {
+async fn a_gateway_token_is_sent_besides_the_token_of_github() {
     let server = gateway(HOUR).await;
     let source = credentials(&server).scope("read write").audience("github");
     let client = server.builder().token("ghp_own").gateway("x-gateway", source).build().unwrap();
@@ -51,7 +51,7 @@ async fn a_gateways_token_stands_beside_githubs() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_signs_in_itself_gets_only_its_own_token() {
+async fn a_gateway_that_authenticates_itself_gets_only_its_own_token() {
     let server = gateway(HOUR).await;
     let client = server.builder().auth(credentials(&server).in_body()).build().unwrap();
     get_user(&client).await.unwrap();

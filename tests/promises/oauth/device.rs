@@ -1,4 +1,4 @@
-//! The device flow, with the clock in hand.
+//! The device flow, with a controlled clock.
 
 use std::time::Duration;
 
@@ -141,7 +141,7 @@ async fn the_life_of_the_code_bounds_the_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_network_that_stays_away_does_not_outlast_the_code() {
+async fn a_network_outage_ends_the_device_flow_when_the_code_expires() {
     let _held = Still::new();
     let login = Login::start().await;
     let mut body = device_answer(&login);
@@ -185,7 +185,7 @@ async fn dropping_the_wait_ends_it() {
 }
 
 #[tokio::test]
-async fn a_device_flow_that_can_not_begin_says_why() {
+async fn a_device_flow_that_cannot_start_returns_the_cause() {
     let login = Login::start().await;
     let mut no_page = device_answer(&login);
     no_page["verification_uri"] = json!("javascript:alert(1)");
@@ -198,14 +198,14 @@ async fn a_device_flow_that_can_not_begin_says_why() {
         let error = begin(&login, &body).await.unwrap_err();
         assert_eq!(error.auth_failure(), Some(failure), "{body}");
     }
-    // What GitHub says to a client id that it does not know.
+    // The response of GitHub to an unknown client id.
     let app = OAuthApp::public(CLIENT_ID).unwrap();
     let error = app.device(&login.client()).start().await.unwrap_err();
     assert_eq!(error.auth_failure(), Some(AuthFailure::ClientRejected));
 }
 
 #[tokio::test]
-async fn what_github_leaves_out_has_the_rfcs_defaults() {
+async fn missing_device_flow_fields_have_the_defaults_of_rfc_8628() {
     let login = Login::start().await;
     let mut body = device_answer(&login);
     body.as_object_mut().unwrap().retain(|name, _| name != "interval" && name != "expires_in");

@@ -1,4 +1,4 @@
-//! Nothing of a secret shows, wherever a flow goes wrong.
+//! No secret is shown, at any failure of a flow.
 
 use std::error::Error as _;
 use std::fmt::Debug;
@@ -71,7 +71,7 @@ async fn echo(way: usize) -> Server {
 const WAYS: usize = 8;
 
 #[tokio::test]
-async fn no_secret_shows_when_a_flow_goes_wrong() {
+async fn a_failed_flow_shows_no_secret() {
     let mut shown = Shown::default();
     for way in 0..WAYS {
         let server = echo(way).await;
@@ -119,12 +119,12 @@ async fn no_secret_shows_when_a_flow_goes_wrong() {
     assert!(!shown.0.contains("hunter2"), "{}", around(&shown.0));
 }
 
-/// What fails is tried again at once.
+/// Failures are retried immediately.
 fn impatient(server: &Server) -> ClientBuilder {
     server.builder().token_policy(TokenPolicy::default().delays(Duration::ZERO, Duration::ZERO))
 }
 
-/// A client whose token can not be had.
+/// Calls a client whose token cannot be fetched.
 async fn failing(shown: &mut Shown, builder: ClientBuilder) {
     let client = builder.build().unwrap();
     shown.value(&client);
@@ -133,7 +133,7 @@ async fn failing(shown: &mut Shown, builder: ClientBuilder) {
 }
 
 #[tokio::test]
-async fn no_secret_shows_when_all_goes_well() {
+async fn a_successful_flow_shows_no_secret() {
     let mut shown = Shown::default();
     let login = Login::start().await;
     let client = login.client();

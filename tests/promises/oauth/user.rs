@@ -1,4 +1,4 @@
-//! A user's token is refreshed before it ends, and no pair is lost.
+//! A user access token is refreshed before it expires, and no token pair is lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -81,7 +81,7 @@ async fn processes_with_one_store_use_a_refresh_token_once() {
 }
 
 #[tokio::test]
-async fn a_restart_with_the_same_store_goes_on_with_the_new_pair() {
+async fn a_restart_with_the_same_store_uses_the_latest_token_pair() {
     let login = Login::start().await;
     let store = MemoryTokenStore::new();
     let first = login.pair().with_expires_at(ago(HOUR));
@@ -167,7 +167,7 @@ async fn a_device_refreshes_without_a_secret() {
 }
 
 #[tokio::test]
-async fn unnamed_users_differ_and_show_nothing_of_their_tokens() {
+async fn unnamed_users_are_distinct_identities_without_token_parts() {
     let login = Login::start().await;
     let identity = |token| {
         let client = login.server.builder().auth(UserToken::new(app(), token));
@@ -179,7 +179,7 @@ async fn unnamed_users_differ_and_show_nothing_of_their_tokens() {
     assert!(!identity(one).contains("hunter2"));
 }
 
-/// A store that some day can not be written any more.
+/// A token store whose writes fail once the disk is full.
 #[derive(Clone, Debug, Default)]
 struct FullDisk {
     store: MemoryTokenStore,

@@ -75,7 +75,7 @@ async fn a_sign_in_waits_in_the_users_session() {
     let plain = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
     assert!(session.expose_secret().bytes().all(plain), "it goes into a cookie");
 
-    // Another application, or another process with other settings, can not use it by mistake.
+    // Another application, or a process with other settings, cannot use the session.
     let stranger = OAuthApp::new("Iv23liOTHER", SECRET).unwrap();
     let changed = format!("{}AA", &session.expose_secret()[2..]);
     for error in [
@@ -87,7 +87,7 @@ async fn a_sign_in_waits_in_the_users_session() {
         assert_eq!(error.auth_failure(), Some(AuthFailure::StateMismatch));
     }
 
-    // The redirect URI is that of the beginning, whatever the application's is by now.
+    // The redirect URI stays the one of the start, also if the application's has changed.
     let elsewhere = app().redirect_uri("https://example.com/new").unwrap();
     let resumed = Authorization::from_session(&elsewhere, session).unwrap();
     assert_eq!(*resumed.url(), page);
@@ -97,7 +97,7 @@ async fn a_sign_in_waits_in_the_users_session() {
 }
 
 #[tokio::test]
-async fn a_code_is_good_once_and_for_one_sign_in() {
+async fn an_authorization_code_is_valid_once_and_for_one_flow() {
     let login = Login::start().await;
     let sign_in = app().authorization(&login.client()).begin().unwrap();
     let callback = login.agree(sign_in.url());
@@ -154,7 +154,7 @@ async fn a_wrong_callback_sends_nothing() {
 }
 
 #[tokio::test]
-async fn a_code_goes_to_no_other_github() {
+async fn an_authorization_code_is_sent_only_to_its_own_server() {
     let (login, other) = (Login::start().await, Login::start().await);
     let sign_in = app().authorization(&login.client()).begin().unwrap();
     let callback = login.agree(sign_in.url());
@@ -184,7 +184,7 @@ async fn refused(bytes: Vec<u8>) -> Error {
 }
 
 #[tokio::test]
-async fn every_documented_error_says_what_to_do() {
+async fn every_documented_oauth_error_gives_advice() {
     for (code, failure, advice) in [
         ("incorrect_client_credentials", AuthFailure::ClientRejected, "settings page"),
         ("invalid_client", AuthFailure::ClientRejected, "settings page"),

@@ -1,4 +1,4 @@
-//! One item that does not decode does not lose the others.
+//! An item that does not decode does not lose the others.
 
 use futures_util::StreamExt;
 use http::Method;
@@ -66,7 +66,7 @@ async fn collecting_ends_at_the_first_bad_item_and_says_where_it_is() {
 }
 
 #[tokio::test]
-async fn the_caller_chooses_what_a_bad_item_does() {
+async fn the_caller_chooses_how_an_undecodable_item_is_handled() {
     let server = things().await;
     let stopped = all(items(&server).on_item_error(OnItemError::Stop)).await;
     assert!(matches!(&stopped[..], [Ok(0), Err(_)]), "{stopped:?}");

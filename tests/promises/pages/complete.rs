@@ -1,4 +1,4 @@
-//! A list that ends short says so.
+//! An incomplete list is reported.
 
 use http::Method;
 use octowire::{Client, ErrorKind, IncompleteReason, Items, Request};
@@ -136,7 +136,7 @@ async fn cursors(pages: Vec<Value>) -> Server {
 }
 
 #[tokio::test]
-async fn what_is_added_before_a_cursor_is_not_missed() {
+async fn items_added_before_a_cursor_are_not_missed() {
     let server = cursors(vec![page(3, &[1, 2]).1, page(5, &[3]).1]).await;
     let (all, error) = read(items(&server)).await;
     assert_eq!(all, [1, 2, 3]);
@@ -160,7 +160,7 @@ async fn a_stream_that_starts_later_is_not_compared() {
 }
 
 #[tokio::test]
-async fn a_search_that_timed_out_says_so_on_whatever_page() {
+async fn a_timed_out_search_is_reported_on_any_page() {
     for bad in [1, 2] {
         let mut list = vec![page(3, &[1, 2]), page(3, &[3])];
         list[bad - 1].1["incomplete_results"] = json!(true);
@@ -207,7 +207,7 @@ async fn results_that_need_single_sign_on_are_not_missed_in_silence() {
 }
 
 #[tokio::test]
-async fn a_list_without_a_count_tells_of_single_sign_on_also_when_it_starts_later() {
+async fn a_list_without_a_count_reports_single_sign_on_from_any_start_page() {
     let headers = "x-github-sso: partial-results; organizations=7\r\n";
     let server = Server::saying(answer("200 OK", headers, "[1,2]")).await;
     let call = server.client().request(Method::GET, "/user/repos").query("page", 3);
@@ -236,7 +236,7 @@ async fn the_total_is_known_after_the_first_page_and_follows_the_pages() {
 }
 
 #[tokio::test]
-async fn what_is_no_count_is_not_compared() {
+async fn an_invalid_total_count_is_not_compared() {
     for total in
         [json!(-1), json!("9"), json!(null), json!([9]), json!({}), json!(9.5), json!(true)]
     {
@@ -257,7 +257,7 @@ async fn what_is_no_count_is_not_compared() {
 }
 
 #[tokio::test]
-async fn a_count_of_which_it_is_not_clear_what_it_counts_is_not_compared() {
+async fn an_ambiguous_total_count_is_not_compared() {
     let body = json!({ "total_count": 9, "things": [1], "errors": [2] });
     let server = Server::saying(answer("200 OK", "", &body.to_string())).await;
     #[derive(Deserialize)]

@@ -23,7 +23,7 @@ fn items(server: &Server, base: &str) -> Items<u64> {
     client.build().unwrap().request(Method::GET, "/list").items(|page: Vec<u64>| page)
 }
 
-/// The target of the second request, and what the list gave.
+/// The target of the second request, and the items of the list.
 async fn followed(link: &str, base: &str) -> Result<String, Error> {
     let server = linking(link).await;
     let all = items(&server, base).collect_all(10).await;
@@ -62,7 +62,7 @@ async fn a_link_to_the_servers_public_name_is_followed_at_the_configured_address
             "/github/repositories/7/issues?page=2",
         ),
         ("/gh/api/v3", "https://ghe.example/api/v3/list?page=2", "/gh/api/v3/list?page=2"),
-        // What is encoded stays so.
+        // Encoded characters stay encoded.
         ("", "https://x.example/a%2Fb?q=%26&page=2", "/a%2Fb?q=%26&page=2"),
         // User names, passwords and fragments are left out.
         ("/api/v3", "https://me:secret@ghe.example/api/v3/list?page=2#x", "/api/v3/list?page=2"),

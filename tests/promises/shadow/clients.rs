@@ -1,4 +1,4 @@
-//! Two clients, or a client and what was written by hand, side by side.
+//! Two clients, or a client and a hand-written integration, side by side.
 
 use octowire::shadow::{Decision, Rules, Shadow, Side, Stage, StepBack};
 use octowire::testing::{Fault, MockGitHub};
@@ -26,7 +26,7 @@ async fn github(title: &'static str) -> MockGitHub {
 }
 
 #[tokio::test]
-async fn what_two_servers_answer_is_compared_and_the_old_one_is_given() {
+async fn responses_of_both_sides_are_compared_and_the_legacy_one_is_returned() {
     let (old, new) = (github("old").await, github("new").await);
     // They are at two addresses.
     let rules = Rules::default().ignore("$..*url");
@@ -60,7 +60,7 @@ async fn a_write_reaches_one_of_two_servers() {
 }
 
 #[tokio::test]
-async fn a_server_that_fails_is_stepped_back_from_and_nobody_notices() {
+async fn a_failing_new_side_is_rolled_back_without_an_error_for_the_caller() {
     let (old, new) = (github("old").await, MockGitHub::start().await);
     let _ = new.on(|github| github.issues().get()).fault(Fault::ServerError(502));
     let shadow = Shadow::builder(client(&old), client(&new))
@@ -78,7 +78,7 @@ async fn a_server_that_fails_is_stepped_back_from_and_nobody_notices() {
 }
 
 #[tokio::test]
-async fn what_github_answers_to_both_is_no_failure_of_either() {
+async fn an_error_response_to_both_sides_is_no_failure() {
     let (old, new) = (MockGitHub::start().await, MockGitHub::start().await);
     for mock in [&old, &new] {
         let _ = mock.on(|github| github.issues().get()).error(404, "Not Found");
@@ -117,7 +117,7 @@ async fn a_client_written_by_hand_is_compared_with_this_one() {
                 serde_json::to_value(issue).map_err(|error| error.to_string())
             },
         )
-        // The types have what the document names; the answer may have more.
+        // The types have the properties of the description; the response can have more.
         .view(|_: Side, issue: &Value| {
             json!([issue["number"], issue["title"], issue["user"]["login"]])
         });

@@ -1,4 +1,4 @@
-//! What the comparison promises, whatever it compares.
+//! The guarantees of the comparison for any values.
 
 use std::time::Duration;
 
@@ -84,7 +84,7 @@ proptest! {
     }
 
     #[test]
-    fn another_order_is_no_difference_where_it_says_nothing(
+    fn another_order_is_no_difference_for_unordered_paths(
         value in value(),
         by_id in any::<bool>(),
         tolerance in 0..3_u64,
@@ -98,7 +98,7 @@ proptest! {
     }
 
     #[test]
-    fn without_rules_equal_is_what_json_says(old in value(), new in value()) {
+    fn without_rules_values_are_compared_as_json(old in value(), new in value()) {
         let equal = rules_free(&old) == rules_free(&new);
         prop_assert_eq!(Rules::default().compare(&old, &new).unwrap().is_empty(), equal);
     }

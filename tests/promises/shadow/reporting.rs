@@ -1,4 +1,4 @@
-//! A report says what was found out, and nothing that is secret.
+//! A report contains the findings, and no secret.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ async fn echo_second(value: (Value, Value)) -> Result<Value, String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn differences_are_told_by_place_and_without_values() {
+async fn differences_are_reported_by_path_without_values() {
     let shadow = Shadow::builder(echo, echo_second)
         .stage(MIRROR)
         .rules_for("issues/get", Rules::default().ignore("$.updated_at"))
@@ -43,7 +43,7 @@ async fn differences_are_told_by_place_and_without_values() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn values_are_kept_if_somebody_asks_for_them() {
+async fn values_of_differences_are_kept_on_request() {
     let rules = Rules::default().keep_values();
     let shadow = Shadow::builder(echo, echo_second).stage(MIRROR).rules(rules).build().unwrap();
     shadow.read("echo", (json!({"a": 1}), json!({"a": "x"}))).run().await.unwrap();
@@ -95,7 +95,7 @@ async fn sides_of_two_types_are_compared_as_json_or_by_a_view() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn latencies_of_both_sides_are_told() {
+async fn latencies_of_both_sides_are_reported() {
     let wait = |millis: u64| {
         move |_: ()| async move {
             sleep(Duration::from_millis(millis)).await;
@@ -118,7 +118,7 @@ async fn latencies_of_both_sides_are_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_verdict_goes_from_beginning_to_removing() {
+async fn the_verdict_advances_from_start_to_removal() {
     let same = |_: u32| async { Ok::<_, String>(1) };
     let shadow = Shadow::new(same, same);
     let decision = || shadow.report().verdict.decision;
@@ -150,7 +150,7 @@ async fn a_verdict_goes_from_beginning_to_removing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_kept_is_bounded() {
+async fn the_report_is_bounded() {
     let shadow = Shadow::builder(echo, echo_second).stage(MIRROR).build().unwrap();
     let object = |from: u32| -> Value { (from..from + 64).map(|n| (n.to_string(), n)).collect() };
     for number in 0..4 {
@@ -170,7 +170,7 @@ async fn what_is_kept_is_bounded() {
 }
 
 #[test]
-fn rules_that_can_not_be_read_are_refused_when_the_shadow_is_built() {
+fn invalid_rules_are_rejected_at_build() {
     let bad = || Rules::default().ignore("labels");
     let error = Shadow::builder((), ()).rules_for("issues/get", bad()).build().unwrap_err();
     assert_eq!(error.kind(), octowire::ErrorKind::Configuration);

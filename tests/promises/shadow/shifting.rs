@@ -131,7 +131,7 @@ async fn without_a_fallback_the_failure_is_the_callers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ramp_goes_on_by_itself_while_there_is_no_trouble() {
+async fn a_rollout_advances_without_mismatches() {
     let old = |_: ()| async { Ok::<_, String>(1) };
     let shadow = Shadow::builder(old, old)
         .stage(Stage::Mirror { share: 1.0 })
@@ -162,7 +162,7 @@ async fn a_ramp_goes_on_by_itself_while_there_is_no_trouble() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ramp_waits_for_enough_comparisons_and_for_time_without_trouble() {
+async fn a_rollout_waits_for_enough_comparisons_and_time_without_mismatches() {
     let old = |_: bool| async { Ok::<_, String>(true) };
     let echo = |number: bool| async move { Ok::<_, String>(number) };
     let shadow = Shadow::builder(old, echo)

@@ -1,4 +1,4 @@
-//! When the new side goes wrong, the stage goes back within the documented time.
+//! If the new side fails, the stage is rolled back within the documented time.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use tokio::time::{Instant, advance, sleep};
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What goes wrong on the new side.
+/// The fault of the new side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wrong {
     Nothing,
@@ -62,7 +62,7 @@ async fn calls(shadow: &Shadow<Function, Function>, wrong: Wrong, count: u32) {
 async fn the_call_after_the_one_that_passes_the_threshold_is_served_by_the_old_side() {
     let changes = Arc::new(Mutex::new(Vec::<(Instant, StageChange)>::new()));
     let heard = Arc::clone(&changes);
-    // Nothing is mirrored: what counts is what the new side serves.
+    // Nothing is mirrored: only the calls that the new side serves count.
     let shadow = builder()
         .stage(Stage::Shift { percent: 100.0, share: 0.0 })
         .on_change(move |change| heard.lock().unwrap().push((Instant::now(), change.clone())))
@@ -106,7 +106,7 @@ async fn differences_take_it_back_once_they_are_compared() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hanging_side_takes_it_back_when_its_mirrors_time_is_over() {
+async fn a_hanging_new_side_is_rolled_back_after_the_mirror_timeout() {
     let (old, new): (Function, Function) =
         (|w| Box::pin(old(w)), |_| Box::pin(std::future::pending()));
     let shadow = Shadow::builder(old, new)
@@ -153,7 +153,7 @@ async fn ten_milliseconds_more_are_no_matter() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_fails_on_both_sides_is_nobodys_fault() {
+async fn a_failure_of_both_sides_does_not_count() {
     let shadow = builder().build().unwrap();
     calls(&shadow, Wrong::BothFail, 300).await;
     assert_eq!(shadow.stage(), AT_50);
@@ -161,7 +161,7 @@ async fn what_fails_on_both_sides_is_nobodys_fault() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_long_ago_does_not_count() {
+async fn mismatches_outside_the_window_do_not_count() {
     let shadow = builder().build().unwrap();
     calls(&shadow, Wrong::Nothing, 90).await;
     calls(&shadow, Wrong::Lies, 9).await;
@@ -171,7 +171,7 @@ async fn what_is_long_ago_does_not_count() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_may_go_back_step_by_step() {
+async fn rollback_can_go_step_by_step() {
     let step_back = StepBack::default().minimum(10).by_one_step();
     let shadow = builder().step_back(step_back).build().unwrap();
     let mut stages = Vec::new();
@@ -184,7 +184,7 @@ async fn it_may_go_back_step_by_step() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_may_be_off() {
+async fn rollback_can_be_disabled() {
     let shadow = builder().step_back(StepBack::off()).build().unwrap();
     calls(&shadow, Wrong::Lies, 300).await;
     assert_eq!(shadow.stage(), AT_50);
@@ -217,7 +217,7 @@ async fn after_it_went_back_a_ramp_pauses_longer_each_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_begun_before_a_change_counts_for_the_report_alone() {
+async fn calls_started_before_a_stage_change_count_only_in_the_report() {
     let shadow = builder().step_back(StepBack::default().minimum(10)).build().unwrap();
     let calls = (0..16).map(|key| shadow.read("call", Wrong::Lies).key(key.to_string()).run());
     let stage = Stage::Shift { percent: 60.0, share: 1.0 };
@@ -229,7 +229,7 @@ async fn what_was_begun_before_a_change_counts_for_the_report_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stage_begins_anew_after_something_was_mended() {
+async fn restart_stage_resets_the_mismatch_counts() {
     let shadow = builder().build().unwrap();
     calls(&shadow, Wrong::Lies, 99).await;
     shadow.restart_stage();
@@ -239,7 +239,7 @@ async fn a_stage_begins_anew_after_something_was_mended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_told_of_a_change_may_panic() {
+async fn a_stage_change_callback_may_panic() {
     static TOLD: AtomicBool = AtomicBool::new(false);
     // The call itself finds it out: nothing is mirrored.
     let shadow = builder()

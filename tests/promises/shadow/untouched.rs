@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 const MIRROR: Stage = Stage::Mirror { share: 1.0 };
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What takes a tenth of a second and doubles a number.
+/// A primary that takes a tenth of a second and doubles a number.
 async fn double(number: u64) -> Result<u64, String> {
     sleep(SECOND / 10).await;
     Ok(2 * number)
@@ -59,14 +59,14 @@ async fn a_secondary_that_never_answers_ends_after_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failing_secondary_is_counted_and_nothing_else() {
+async fn a_failing_secondary_is_only_counted() {
     let report = unharmed(|_| async { Err("no".to_owned()) }).await;
     assert_eq!((new(&report).failed, report.operations[0].mismatched), (10, 10));
     assert_eq!(report.operations[0].old.failed, 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lying_secondary_is_found_out() {
+async fn a_secondary_with_wrong_results_is_reported() {
     let report = unharmed(|number| async move { Ok(3 * number) }).await;
     // Thrice nothing is twice nothing.
     assert_eq!(report.operations[0].mismatched, 9);
@@ -74,7 +74,7 @@ async fn a_lying_secondary_is_found_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secondary_that_panics_harms_nobody() {
+async fn a_panic_of_the_secondary_does_not_affect_the_caller() {
     let report = unharmed(|_| async { panic!("in the future") }).await;
     assert_eq!(new(&report).panicked, 10);
     #[allow(unreachable_code, reason = "it says what is never given")]
@@ -113,7 +113,7 @@ async fn no_more_than_sixteen_are_mirrored_at_a_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_that_gives_up_ends_the_mirror_as_well() {
+async fn a_cancelled_call_cancels_its_mirror() {
     let ended = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&ended);
     let new = move |_: u64| {
@@ -143,7 +143,7 @@ impl Drop for Counted {
     }
 }
 
-/// What does not become JSON.
+/// A value that cannot be serialized as JSON.
 #[derive(Clone, Debug, PartialEq)]
 struct Unfit(&'static str);
 
@@ -157,7 +157,7 @@ impl Serialize for Unfit {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_can_not_be_compared_is_given_all_the_same() {
+async fn a_response_that_cannot_be_compared_is_still_returned() {
     let side = |how: &'static str| async move { Ok::<_, String>(Unfit(how)) };
     let shadow = Shadow::builder(side, side).stage(MIRROR).build().unwrap();
     for how in ["panic", "error"] {
@@ -193,7 +193,7 @@ async fn a_call_may_be_spawned() {
 }
 
 #[test]
-fn without_a_runtime_there_is_no_mirror_and_no_harm() {
+fn without_a_runtime_nothing_is_mirrored_and_the_call_succeeds() {
     let side = |number: u64| async move { Ok::<_, String>(number) };
     let shadow = Shadow::builder(side, side).stage(MIRROR).build().unwrap();
     // Nothing in it waits, so that polling it once is enough.

@@ -28,7 +28,7 @@ const STAGES: [Stage; 4] = [
 ];
 
 #[tokio::test(start_paused = true)]
-async fn in_every_stage_one_side_has_it_and_only_once() {
+async fn in_every_stage_a_write_is_executed_by_one_side_once() {
     let (old, new) = (Store::default(), Store::default());
     let shadow = Shadow::new(old.clone(), new.clone());
     for stage in STAGES {

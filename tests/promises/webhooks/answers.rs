@@ -1,4 +1,4 @@
-//! What a sender is answered.
+//! The responses to a sender.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -54,7 +54,7 @@ async fn a_signed_delivery_is_accepted_and_handled_as_json_or_as_a_form() {
 }
 
 #[tokio::test]
-async fn whoever_can_not_sign_is_told_the_same_whatever_is_wrong() {
+async fn every_unauthenticated_delivery_gets_the_same_response() {
     let handled = Handled::default();
     let receiver = handled.start(builder());
     let good = || signed(delivery("d"));
@@ -71,7 +71,7 @@ async fn whoever_can_not_sign_is_told_the_same_whatever_is_wrong() {
     let mut sha1_only = good();
     sha1_only.headers_mut().remove(SIGNATURE);
     sha1_only.headers_mut().insert("x-hub-signature", HeaderValue::from_static("sha1=00"));
-    // What else is wrong with it is not told either.
+    // Other defects of the request are not reported either.
     let mut no_event = with(&format!("sha256={}", "0".repeat(64)));
     no_event.headers_mut().remove("x-github-event");
     no_event.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
@@ -102,7 +102,7 @@ async fn whoever_can_not_sign_is_told_the_same_whatever_is_wrong() {
 }
 
 #[tokio::test]
-async fn what_is_signed_and_no_delivery_is_told_what_it_lacks() {
+async fn a_signed_request_that_is_no_delivery_is_rejected_with_its_cause() {
     let receiver = Handled::default().start(builder());
     let without = |name: &'static str| {
         let mut request = signed(delivery("d"));
@@ -148,7 +148,7 @@ fn signed_body(media_type: &str, encoding: Option<&str>, body: &[u8]) -> Request
 }
 
 #[tokio::test]
-async fn what_is_signed_and_can_never_be_read_is_refused_counted_and_not_handled() {
+async fn a_signed_undecodable_delivery_is_rejected_counted_and_not_handled() {
     let handled = Handled::default();
     let receiver = handled.start(builder());
     let (json, form) = ("application/json", "application/x-www-form-urlencoded");
@@ -196,7 +196,7 @@ async fn what_is_signed_and_can_never_be_read_is_refused_counted_and_not_handled
     }
     let stats = receiver.stats();
     assert_eq!((stats.malformed, stats.accepted, stats.queued), (25, 0, 0));
-    // Nobody who cannot sign learns any of this.
+    // A sender without the secret learns none of this.
     let mut unsigned = signed_body(json, Some("gzip"), &gzip);
     unsigned.headers_mut().insert(SIGNATURE, sign("another", &gzip).unwrap().parse().unwrap());
     assert_eq!(send(&receiver, unsigned).await.0, StatusCode::UNAUTHORIZED);
@@ -205,7 +205,7 @@ async fn what_is_signed_and_can_never_be_read_is_refused_counted_and_not_handled
 
 #[cfg(feature = "webhooks-journal")]
 #[tokio::test]
-async fn what_can_never_be_read_is_not_kept() {
+async fn an_undecodable_delivery_is_not_journaled() {
     let folder = super::journal::Folder::new();
     let journal = octowire::webhooks::Journal::open(folder.file()).await.unwrap();
     let receiver = Handled::default().start(builder().journal(journal.clone()));
@@ -217,7 +217,7 @@ async fn what_can_never_be_read_is_not_kept() {
 }
 
 #[tokio::test]
-async fn any_json_is_accepted_whatever_the_event() {
+async fn any_json_is_accepted_for_any_event() {
     let handled = Handled::default();
     let receiver = handled.start(builder());
     let bodies = [
@@ -245,7 +245,7 @@ async fn any_json_is_accepted_whatever_the_event() {
 }
 
 #[tokio::test]
-async fn an_envelope_whose_payload_can_never_be_read_is_refused() {
+async fn an_envelope_with_an_undecodable_payload_is_rejected() {
     let receiver = Handled::default().start(Receiver::envelopes(EnvelopeScheme::new(verifier())));
     let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
     for data in [&*deep, "1e999", "\"\\ud800\""] {
@@ -331,7 +331,7 @@ async fn a_body_that_is_too_large_too_slow_or_broken_is_refused_with_bounded_mem
         let receiver = receiver.clone();
         async move { read(receiver.oneshot(slow(body)).await).await.0.as_u16() }
     };
-    // By what it says, before a byte is read; and by what comes, whatever it says.
+    // By its `Content-Length`, before a byte is read; and by the bytes received, for any `Content-Length`.
     assert_eq!(ask(Slow::new(vec![(0, Err("never read"))], 1_001)).await, 413);
     assert_eq!(
         ask(Slow::new(vec![(0, Ok(vec![b' '; 600])), (0, Ok(vec![b' '; 401]))], 0)).await,
@@ -352,7 +352,7 @@ async fn a_body_that_is_too_large_too_slow_or_broken_is_refused_with_bounded_mem
         ask(Slow::new(vec![(0, Ok(vec![b' '; 900])), (1, Ok(vec![b' '; 10]))], 0)),
     );
     assert_eq!((one, other), (401, 503));
-    // And what they had is given back.
+    // Their reserved capacity is released.
     assert_eq!(ask(Slow::new(vec![(0, Ok(vec![b' '; 1_000]))], 0)).await, 401);
 }
 
@@ -380,7 +380,7 @@ async fn a_secret_is_replaced_and_it_shows_when_the_old_one_is_not_used_any_more
 }
 
 #[tokio::test]
-async fn what_a_gateway_signs_anew_is_received_once_and_in_time() {
+async fn an_envelope_is_received_once_and_in_time() {
     let handled = Handled::default();
     let receiver = handled.start(Receiver::envelopes(EnvelopeScheme::new(verifier())));
     let seal = |data: &str| EnvelopeScheme::new(verifier()).seal("issues", data).unwrap();
@@ -388,7 +388,7 @@ async fn what_a_gateway_signs_anew_is_received_once_and_in_time() {
     let sealed = seal(r#"{"n":1}"#);
     assert_eq!(send(&receiver, post(sealed.clone())).await.0, StatusCode::ACCEPTED);
     settled(&receiver).await;
-    // Whoever listened and sends it on is told nothing new.
+    // A replayed envelope is a duplicate.
     assert_eq!(send(&receiver, post(sealed.clone())).await.0, StatusCode::OK);
     assert_eq!(send(&receiver, post(seal(r#"{"n":2}"#))).await.0, StatusCode::ACCEPTED);
     assert_eq!(
@@ -403,7 +403,7 @@ async fn what_a_gateway_signs_anew_is_received_once_and_in_time() {
 }
 
 #[test]
-fn an_operator_is_told_what_a_sender_is_not() {
+fn a_refusal_states_its_cause_to_the_operator_and_not_to_the_sender() {
     let read = |request: Request<Bytes>| {
         let (parts, body) = request.into_parts();
         Delivery::read(&verifier(), &parts.headers, body).unwrap_err()
@@ -432,7 +432,7 @@ async fn a_full_receiver_says_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn whoever_does_not_even_sign_has_no_body_read() {
+async fn the_body_of_an_unsigned_request_is_not_read() {
     let receiver = Handled::default().start(builder());
     let unread = || Slow::new(vec![(0, Err("it is read"))], 10);
     let request = Request::post(URL).body(unread()).unwrap();

@@ -1,4 +1,4 @@
-//! In axum, over real sockets.
+//! A receiver in axum, over real sockets.
 
 use axum::Router;
 use axum::extract::FromRef;

@@ -26,7 +26,7 @@ const FAILING: u32 = 10;
 const SENDERS: u32 = 64;
 /// It takes some 20 s.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// What the program may take, in kilobytes. The deliveries have 100 MB.
+/// The memory limit of the program, in kilobytes. The deliveries have 100 MB.
 const MEMORY: u64 = 250_000;
 
 const FOLDER: &str = "OCTOWIRE_FLOOD_FOLDER";
@@ -49,7 +49,7 @@ fn is_duplicated(number: u32) -> bool {
     percent(&format!("duplicated {number}")) < DUPLICATED
 }
 
-/// The program: what it handles is a line in a file.
+/// The program: it writes a line to a file for each handled delivery.
 #[ignore = "the program that the test below starts"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_program_that_is_flooded() {
@@ -65,7 +65,7 @@ async fn the_program_that_is_flooded() {
             if percent(&format!("{} {}", delivery.id(), delivery.attempt())) < FAILING {
                 return Err("it fails at random");
             }
-            // Only what was begun before the program was killed may have been done.
+            // Only deliveries started before the program was killed can be in the file.
             if !(delivery.is_resumed() && done.contains(delivery.id())) {
                 let line = format!("{}\n", delivery.id());
                 assert_eq!((&*log).write(line.as_bytes()).unwrap(), line.len());

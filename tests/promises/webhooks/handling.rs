@@ -1,4 +1,4 @@
-//! Each delivery is handled once, however often it comes and whatever its handler does.
+//! Each delivery is handled once, for any number of redeliveries and any outcome of its handler.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -31,12 +31,12 @@ fn waiting(builder: octowire::webhooks::ReceiverBuilder) -> (Receiver, Handled, 
 }
 
 #[tokio::test]
-async fn of_a_hundred_same_deliveries_one_is_handled() {
+async fn of_a_hundred_duplicate_deliveries_one_is_handled() {
     let (receiver, handled, gate) = waiting(builder());
     let calls = (0..100).map(|_| deliver(&receiver, "same"));
     let answers = futures_util::future::join_all(calls).await;
     assert_eq!(answers.iter().filter(|status| **status == ACCEPTED).count(), 1);
-    // Whether it will be handled is not known, so that nobody else is told that it is.
+    // Its outcome is not known yet, so no duplicate is acknowledged.
     assert_eq!(answers.iter().filter(|status| **status == BUSY).count(), 99);
     gate.add_permits(1);
     settled(&receiver).await;
@@ -63,7 +63,7 @@ async fn processes_that_share_a_store_handle_a_delivery_once() {
 }
 
 #[tokio::test]
-async fn the_same_happening_is_handled_for_each_webhook_that_is_told_of_it() {
+async fn an_event_is_handled_once_for_each_webhook_that_delivers_it() {
     let handled = Handled::default();
     let receiver = handled.start(builder());
     for hook in [1, 2, 1] {
@@ -88,7 +88,7 @@ async fn a_handler_that_fails_is_called_again_until_it_succeeds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_fails_to_the_end_is_accepted_again() {
+async fn a_delivery_that_failed_finally_is_accepted_again() {
     let handled = Handled::default();
     let receiver = handled.failing(5, builder());
     let began = tokio::time::Instant::now();
@@ -137,7 +137,7 @@ async fn a_handler_may_give_up_panic_or_hang_and_the_next_delivery_is_handled() 
 }
 
 #[tokio::test]
-async fn what_waits_and_runs_is_bounded() {
+async fn queued_and_running_deliveries_are_bounded() {
     let (receiver, handled, gate) = waiting(builder().queue(5, 1_000_000).concurrency(2));
     for number in 0..5 {
         assert_eq!(deliver(&receiver, &number.to_string()).await, ACCEPTED);
@@ -167,7 +167,7 @@ async fn what_waits_and_runs_is_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_is_tried_again_holds_up_nobody() {
+async fn a_retried_delivery_does_not_delay_others() {
     let handled = Handled::default();
     let note = handled.clone();
     let handler = move |delivery: Delivery| {
@@ -198,7 +198,7 @@ fn down_for(time: Duration, builder: octowire::webhooks::ReceiverBuilder) -> (Re
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_of_what_the_handler_needs_loses_no_delivery() {
+async fn an_outage_of_a_handler_dependency_loses_no_delivery() {
     for minutes in [0.1, 1.0, 3.0, 6.0] {
         let (receiver, handled) = down_for(Duration::from_secs_f64(60.0 * minutes), builder());
         for number in 0..100 {
@@ -211,7 +211,7 @@ async fn an_outage_of_what_the_handler_needs_loses_no_delivery() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_to_be_tried_again_takes_no_room_from_new_deliveries() {
+async fn deliveries_that_await_a_retry_take_no_capacity_from_new_ones() {
     let handled = Handled::default();
     let note = handled.clone();
     let handler = move |delivery: Delivery| {
@@ -270,7 +270,7 @@ async fn a_claim_lasts_as_long_as_its_handler_and_its_queue() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_answers_inline_says_what_became_of_it() {
+async fn inline_handling_responds_with_the_outcome() {
     let handled = Handled::default();
     let receiver = handled.failing(1, builder().inline());
     assert_eq!(deliver(&receiver, "d").await, StatusCode::INTERNAL_SERVER_ERROR);
@@ -286,18 +286,18 @@ async fn whoever_answers_inline_says_what_became_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_answers_inline_refuses_what_has_no_turn_in_time() {
+async fn inline_handling_rejects_a_delivery_that_is_queued_too_long() {
     let (receiver, handled, _gate) = waiting(builder().inline().concurrency(1));
     let (first, second) = tokio::join!(deliver(&receiver, "first"), deliver(&receiver, "second"));
     assert_eq!((first, second), (StatusCode::INTERNAL_SERVER_ERROR, BUSY));
     assert_eq!(handled.ids(), ["first"]);
-    // It is claimed by nobody.
+    // No process has a claim on it.
     assert_eq!(deliver(&receiver, "second").await, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(handled.ids(), ["first", "second"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_others_have_handled_while_it_waited_is_not_handled_again() {
+async fn a_queued_delivery_that_another_process_handled_is_not_handled_again() {
     let store = Memory::new();
     let once = || Once::new(store.clone()).claims_last(Duration::from_secs(30));
     let (receiver, handled, gate) =
@@ -336,7 +336,7 @@ impl std::error::Error for Hides {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_gives_up_is_understood_in_whatever_error() {
+async fn give_up_is_recognized_inside_any_error() {
     let calls = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&calls);
     let handler = move |_| {
@@ -372,7 +372,7 @@ async fn the_time_in_the_queue_is_no_time_of_trying() {
 }
 
 #[tokio::test]
-async fn a_sender_that_hangs_up_loses_nothing() {
+async fn a_sender_that_disconnects_loses_no_delivery() {
     let handled = Handled::default();
     let receiver = handled.start(builder());
     for number in 0..50 {
@@ -412,7 +412,7 @@ impl<F: Future> Stepped<F> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_receiver_that_ends_handles_what_it_has_and_takes_no_more() {
+async fn closing_a_receiver_handles_accepted_deliveries_and_rejects_new_ones() {
     let handled = Handled::default();
     let receiver = handled.failing(2, builder());
     deliver(&receiver, "d").await;
@@ -426,7 +426,7 @@ async fn a_receiver_that_ends_handles_what_it_has_and_takes_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_receiver_that_may_not_wait_says_what_is_left_and_lets_others_have_it() {
+async fn closing_a_receiver_without_a_wait_reports_and_releases_unhandled_deliveries() {
     let store = Memory::new();
     let (receiver, _, _gate) = waiting(builder().once(Once::new(store.clone())).concurrency(1));
     deliver(&receiver, "runs").await;
@@ -503,7 +503,7 @@ async fn a_command_that_the_store_loses_costs_no_delivery() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn github_is_answered_in_time_whatever_hangs() {
+async fn github_gets_a_response_in_time_if_the_store_or_handler_hangs() {
     let receiver = Handled::default().start(builder().once(Once::new(Failing::hanging())));
     let began = tokio::time::Instant::now();
     assert_eq!(deliver(&receiver, "d").await, BUSY);
@@ -513,18 +513,18 @@ async fn github_is_answered_in_time_whatever_hangs() {
 #[tokio::test]
 async fn without_the_store_nothing_is_acknowledged() {
     let handled = Handled::default();
-    // Asked twice, and then told that what may be claimed is not.
+    // The claim is requested twice, and then reported as not acquired.
     let receiver = handled.start(builder().once(Once::new(Failing::times(3))));
     assert_eq!(deliver(&receiver, "d").await, BUSY);
     assert!(handled.ids().is_empty());
     let stats = receiver.stats();
     assert_eq!((stats.store_failures, stats.queued), (1, 0));
-    // It is claimed by nobody.
+    // No process has a claim on it.
     assert_eq!(deliver(&receiver, "d").await, ACCEPTED);
 }
 
 #[tokio::test]
-async fn a_delivery_may_come_another_way_than_by_http() {
+async fn a_delivery_can_arrive_without_http() {
     let handled = Handled::default();
     let receiver = handled.start(builder());
     let (parts, body) = delivery("queued").sign(super::SECRET, super::URL).unwrap().into_parts();
@@ -537,7 +537,7 @@ async fn a_delivery_may_come_another_way_than_by_http() {
 }
 
 #[test]
-fn it_has_to_be_started_in_a_runtime() {
+fn a_receiver_must_be_started_in_a_runtime() {
     let started = builder().start(|_| async { Ok::<_, std::convert::Infallible>(()) });
     assert_eq!(started.unwrap_err().kind(), ErrorKind::Configuration);
 }

@@ -1,4 +1,4 @@
-//! With a journal, what is accepted is handled, whatever ends in between.
+//! With a journal, an accepted delivery is handled, also after a crash or a restart.
 
 use std::path::PathBuf;
 use std::pin::pin;
@@ -73,7 +73,7 @@ async fn both(receiver: &Receiver, handled: &Handled) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_was_accepted_is_handled_after_the_next_start_and_says_so() {
+async fn accepted_deliveries_are_replayed_after_a_restart_and_marked() {
     let folder = Folder::new();
     ends_at_once(folder.builder().await, &["a", "b", "c"]).await;
     let handled = Handled::default();
@@ -98,7 +98,7 @@ async fn what_was_accepted_is_handled_after_the_next_start_and_says_so() {
 }
 
 #[tokio::test]
-async fn who_comes_again_before_it_is_taken_up_is_not_handled_twice() {
+async fn a_redelivery_before_replay_is_not_handled_twice() {
     let folder = Folder::new();
     ends_at_once(folder.builder().await, &["a", "b"]).await;
     let handled = Handled::default();
@@ -144,7 +144,7 @@ async fn in_time<T>(future: impl Future<Output = T>) -> T {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_another_process_has_meanwhile_is_left_to_it_unless_that_ends_as_well() {
+async fn replay_skips_deliveries_claimed_by_another_process_while_it_lives() {
     let (folder, store) = (Folder::new(), Memory::new());
     let once = |lasts| Once::new(store.clone()).claims_last(lasts);
     let minute = Duration::from_secs(60);
@@ -175,7 +175,7 @@ async fn what_another_process_has_meanwhile_is_left_to_it_unless_that_ends_as_we
 }
 
 #[tokio::test]
-async fn what_a_receiver_left_is_the_next_ones_of_the_same_journal() {
+async fn unhandled_deliveries_pass_to_the_next_receiver_of_the_journal() {
     let folder = Folder::new();
     let journal = folder.open().await;
     ends_at_once(builder().journal(journal.clone()), &["a", "b"]).await;
@@ -185,7 +185,7 @@ async fn what_a_receiver_left_is_the_next_ones_of_the_same_journal() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_begins_before_another_ends_has_what_that_leaves() {
+async fn a_receiver_started_before_another_closes_gets_its_unhandled_deliveries() {
     let folder = Folder::new();
     let journal = folder.open().await;
     let never = |_| std::future::pending::<Result<(), &str>>();
@@ -199,7 +199,7 @@ async fn a_receiver_that_begins_before_another_ends_has_what_that_leaves() {
 }
 
 #[tokio::test]
-async fn what_waits_to_be_tried_again_is_left_at_once_to_the_next_receiver() {
+async fn deliveries_that_await_a_retry_pass_to_the_next_receiver_immediately() {
     let folder = Folder::new();
     let journal = folder.open().await;
     let fails = |_| async { Err::<(), _>("the database is down") };
@@ -221,7 +221,7 @@ async fn what_waits_to_be_tried_again_is_left_at_once_to_the_next_receiver() {
 }
 
 #[tokio::test]
-async fn what_is_given_up_is_kept_aside_and_can_be_handled_later() {
+async fn failed_deliveries_are_kept_and_can_be_handled_later() {
     let folder = Folder::new();
     let journal = folder.open().await;
     let fails = |_| async { Err::<(), _>(GiveUp::because("the database is away")) };
@@ -248,7 +248,7 @@ async fn what_is_given_up_is_kept_aside_and_can_be_handled_later() {
 }
 
 #[tokio::test]
-async fn what_has_no_room_on_the_disk_is_refused_and_nothing_of_it_stays() {
+async fn a_delivery_without_disk_space_is_rejected_and_leaves_no_record() {
     let folder = Folder::new();
     let journal = Journal::builder(folder.file()).max_bytes(500).open().await.unwrap();
     let never = |_| std::future::pending::<Result<(), &str>>();
@@ -264,13 +264,13 @@ async fn what_has_no_room_on_the_disk_is_refused_and_nothing_of_it_stays() {
     };
     assert!(accepted >= 1);
     assert_eq!((journal.pending(), receiver.stats().queued), (accepted, accepted as usize));
-    // It is not claimed by who could not have it.
+    // The receiver that could not handle it has no claim on it.
     assert_eq!(deliver(&receiver, &refused).await, BUSY);
     assert_eq!(receiver.stats().in_progress, 0);
 }
 
 #[tokio::test]
-async fn whoever_answers_inline_has_nothing_to_keep() {
+async fn inline_handling_cannot_have_a_journal() {
     let folder = Folder::new();
     let started = folder.builder().await.inline().start(|_| async { Ok::<_, &str>(()) });
     assert_eq!(started.unwrap_err().kind(), ErrorKind::Configuration);

@@ -1,4 +1,4 @@
-//! A service of one's own behind a layer that verifies.
+//! A custom service behind the layer that verifies.
 
 use std::convert::Infallible;
 
@@ -19,7 +19,7 @@ async fn echo(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, In
 }
 
 #[tokio::test]
-async fn what_is_signed_goes_through_and_nothing_else() {
+async fn the_verify_layer_passes_only_signed_requests() {
     let service = VerifyLayer::new(verifier()).layer(service_fn(echo));
     let response = service.clone().oneshot(signed(delivery("d-1"))).await.unwrap();
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "d-1");

@@ -1,4 +1,4 @@
-//! Deliveries that are sent are like GitHub's.
+//! Outgoing deliveries have the form of GitHub's.
 
 use bytes::Bytes;
 use http::Request;
@@ -14,7 +14,7 @@ fn read(request: Request<Bytes>) -> Delivery {
 }
 
 #[test]
-fn what_is_signed_is_read_as_it_was_whatever_its_form() {
+fn an_outgoing_delivery_of_any_form_verifies_unchanged() {
     let payload = "{\"text\":\"a & b = c % d + e \u{1F980}\"}";
     for form in [false, true] {
         let outgoing = OutgoingDelivery::new("issues", payload).hook_id(7);
@@ -27,7 +27,7 @@ fn what_is_signed_is_read_as_it_was_whatever_its_form() {
 }
 
 #[test]
-fn each_has_a_name_of_its_own_in_githubs_form() {
+fn each_outgoing_delivery_has_a_unique_id_in_the_form_of_github() {
     let name =
         || read(OutgoingDelivery::new("ping", "{}").sign(SECRET, URL).unwrap()).id().to_owned();
     let (one, other) = (name(), name());
@@ -40,7 +40,7 @@ fn each_has_a_name_of_its_own_in_githubs_form() {
 }
 
 #[test]
-fn what_can_not_be_sent_is_said_before_it_is() {
+fn an_invalid_outgoing_delivery_is_rejected_before_sending() {
     let kind =
         |outgoing: OutgoingDelivery, url: &str| outgoing.sign(SECRET, url).unwrap_err().kind();
     assert_eq!(kind(delivery("d"), "http://\n"), ErrorKind::InvalidRequest);
@@ -49,7 +49,7 @@ fn what_can_not_be_sent_is_said_before_it_is() {
 }
 
 #[tokio::test]
-async fn it_is_sent_to_a_program_and_what_that_answers_is_told() {
+async fn an_outgoing_delivery_returns_the_response_of_the_program() {
     let server = Server::saying(json("202 Accepted", "", "{}")).await;
     let status = delivery("d-1").send(SECRET, &format!("{}/hooks", server.url)).await.unwrap();
     assert_eq!(status.as_u16(), 202);
@@ -69,7 +69,7 @@ async fn it_is_sent_to_a_program_and_what_that_answers_is_told() {
 
 #[cfg(feature = "apps")]
 #[tokio::test]
-async fn what_github_recorded_is_sent_once_more_under_its_name() {
+async fn a_recorded_delivery_is_sent_again_with_its_id() {
     let record = r#"{ "id": 1, "guid": "g-1", "delivered_at": "2026-01-01T00:00:00Z", "redelivery": false,
         "duration": 0.1, "status": "OK", "status_code": 200, "event": "issues", "action": "opened",
         "installation_id": 1, "repository_id": 2, "throttled_at": null, "url": "https://example.com",

@@ -1,4 +1,4 @@
-//! Deliveries that failed are asked for again, as often as makes sense.
+//! Failed deliveries are redelivered a bounded number of times.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -20,11 +20,11 @@ const NAMES: [&str; 30] = [
 #[derive(Default)]
 struct Hook {
     attempts: Vec<Value>,
-    /// What an attempt that is asked for comes to.
+    /// Whether a requested redelivery succeeds.
     succeeds: bool,
-    /// Deliveries that can not be asked for again.
+    /// Deliveries whose redelivery GitHub rejects.
     refused: Vec<i64>,
-    /// What is asked for is not in the list yet.
+    /// Requested redeliveries are not in the list yet.
     late: bool,
 }
 
@@ -68,7 +68,7 @@ impl Hook {
             }
             return answer("202 Accepted", "", "{}");
         }
-        // A page has two, whatever is asked for.
+        // A page has two items, for any `per_page`.
         let from = usize::try_from(request.number("cursor").unwrap_or_default()).unwrap();
         let page: Vec<&Value> = self.attempts.iter().skip(from).take(2).collect();
         let next = from + page.len();
@@ -117,7 +117,7 @@ fn guids(items: &[octowire::types::HookDeliveryItem]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn what_failed_is_delivered_again_oldest_first_and_nothing_else_is() {
+async fn only_failed_deliveries_are_redelivered_oldest_first() {
     let github = GitHub::with(Hook::of(&[
         ("too-old", 4 * DAY, 500),
         ("failed-first", 2 * DAY, 500),
@@ -145,7 +145,7 @@ async fn what_failed_is_delivered_again_oldest_first_and_nothing_else_is() {
 }
 
 #[tokio::test]
-async fn what_fails_again_and_again_is_given_up() {
+async fn a_delivery_that_fails_repeatedly_is_abandoned() {
     let mut hook = Hook::of(&[("hopeless", DAY, 500)]);
     hook.succeeds = false;
     let github = GitHub::with(hook).await;
@@ -164,7 +164,7 @@ async fn what_fails_again_and_again_is_given_up() {
 }
 
 #[tokio::test]
-async fn what_was_asked_for_just_now_is_waited_for_though_it_is_not_in_the_list() {
+async fn a_requested_redelivery_is_awaited_before_it_is_listed() {
     let mut hook = Hook::of(&[("failed", DAY, 500)]);
     hook.late = true;
     let github = GitHub::with(hook).await;
@@ -181,7 +181,7 @@ async fn what_was_asked_for_just_now_is_waited_for_though_it_is_not_in_the_list(
 }
 
 #[tokio::test]
-async fn what_was_delivered_again_by_hand_and_failed_is_no_failed_delivery() {
+async fn a_failed_manual_redelivery_does_not_count_as_a_failed_delivery() {
     let github = GitHub::with(Hook::of(&[("succeeded", 2 * DAY, 200), ("fine", 3600, 200)])).await;
     let reconciler = github.app();
     reconciler.run().await.unwrap();
@@ -190,7 +190,7 @@ async fn what_was_delivered_again_by_hand_and_failed_is_no_failed_delivery() {
 }
 
 #[tokio::test]
-async fn only_what_came_since_and_what_is_open_is_looked_at_again() {
+async fn only_new_and_open_deliveries_are_examined_again() {
     let succeeded: Vec<(&str, u64, u16)> =
         (0..20).map(|number| (NAMES[number as usize], 2 * DAY - 3600 * number, 200)).collect();
     let github = GitHub::with(Hook::of(&succeeded)).await;
@@ -204,7 +204,7 @@ async fn only_what_came_since_and_what_is_open_is_looked_at_again() {
 }
 
 #[tokio::test]
-async fn what_github_refuses_to_deliver_again_is_asked_for_once() {
+async fn a_rejected_redelivery_is_requested_once() {
     let mut hook = Hook::of(&[("refused", DAY, 500), ("fine", DAY / 2, 200), ("other", 3600, 200)]);
     hook.refused = vec![1];
     let github = GitHub::with(hook).await;
@@ -218,7 +218,7 @@ async fn what_github_refuses_to_deliver_again_is_asked_for_once() {
 }
 
 #[tokio::test]
-async fn a_flood_of_deliveries_is_looked_at_in_part_and_that_is_said() {
+async fn a_flood_of_deliveries_is_examined_in_part_and_reported() {
     let many: Vec<(&str, u64, u16)> =
         (0..30).map(|number| (NAMES[number as usize], 3600 - number, 200)).collect();
     let github = GitHub::with(Hook::of(&many)).await;
@@ -228,7 +228,7 @@ async fn a_flood_of_deliveries_is_looked_at_in_part_and_that_is_said() {
 }
 
 #[tokio::test]
-async fn webhooks_of_repositories_are_looked_at_by_their_id() {
+async fn repository_webhooks_are_reconciled_by_id() {
     let github = GitHub::with(Hook::of(&[("failed", 3600, 500)])).await;
     let client = github.server.client();
     let reconciler = Reconciler::repository(client, "octocat", "hello-world", 7);
@@ -243,7 +243,7 @@ async fn webhooks_of_repositories_are_looked_at_by_their_id() {
 }
 
 #[tokio::test]
-async fn of_a_fleet_one_process_looks_each_time() {
+async fn one_process_of_a_fleet_reconciles_at_a_time() {
     let github = GitHub::with(Hook::of(&[("failed", 3600, 500)])).await;
     let store = Memory::new();
     let every = || async {
@@ -253,7 +253,7 @@ async fn of_a_fleet_one_process_looks_each_time() {
         while github.asked().is_empty() {
             tokio::task::yield_now().await;
         }
-        // Whoever else did it would have begun.
+        // Another process would have started by now.
         for _ in 0..1_000 {
             tokio::task::yield_now().await;
         }
@@ -264,7 +264,7 @@ async fn of_a_fleet_one_process_looks_each_time() {
 }
 
 #[tokio::test]
-async fn a_list_that_can_not_be_had_is_an_error() {
+async fn an_unavailable_delivery_list_is_an_error() {
     let server =
         Server::saying(answer("401 Unauthorized", "", r#"{"message":"Bad credentials"}"#)).await;
     let error = Reconciler::app(server.client()).run().await.unwrap_err();

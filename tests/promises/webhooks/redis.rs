@@ -1,4 +1,4 @@
-//! In a fleet that shares a real Redis.
+//! Receivers of a fleet that shares a real Redis.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ async fn receiver(redis: &RedisServer, handled: &Handled) -> Receiver {
 }
 
 #[tokio::test]
-async fn of_a_fleet_one_process_handles_a_delivery_and_all_know_it_afterwards() {
+async fn one_process_of_a_fleet_handles_a_delivery_and_all_recognize_duplicates() {
     let (redis, handled) = (RedisServer::start(), Handled::default());
     let mut fleet = Vec::new();
     for _ in 0..3 {
@@ -41,7 +41,7 @@ async fn of_a_fleet_one_process_handles_a_delivery_and_all_know_it_afterwards() 
 }
 
 #[tokio::test]
-async fn without_redis_nothing_is_acknowledged_and_with_it_again_everything_is() {
+async fn deliveries_are_acknowledged_only_while_redis_is_available() {
     let (mut redis, handled) = (RedisServer::start(), Handled::default());
     let receiver = receiver(&redis, &handled).await;
     assert_eq!(deliver(&receiver, "before").await, StatusCode::ACCEPTED);

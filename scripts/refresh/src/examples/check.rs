@@ -1,32 +1,32 @@
-//! A value against a schema, by the rules that generated types go by.
+//! Checks a value against a schema, by the rules of generated types.
 //!
-//! What is read is read tolerantly: a list or a map may be `null` or missing, a
-//! nullable property may be missing, values that an enum does not name are kept,
-//! and a union that nothing fits keeps the JSON. What is sent is exact.
+//! Responses are read tolerantly: a list or a map can be `null` or missing, a nullable property can be
+//! missing, values that an enum does not name are kept, and a union without a matching variant keeps the
+//! JSON. Requests are exact.
 
 use serde_json::Value;
 
 use super::Placed;
 use super::shape::{Kind, Shape, are_strings};
 
-/// Which way a body goes.
+/// The direction of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {
     Read,
     Sent,
 }
 
-/// Something that does not fit.
+/// A mismatch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     pub wrong: Wrong,
-    /// The JSON pointer to the schema that it does not fit.
+    /// The JSON pointer to the violated schema.
     pub schema: String,
-    /// Where in the value: `$.labels[0].name`.
+    /// The location in the value: `$.labels[0].name`.
     pub path: String,
 }
 
-/// What is wrong.
+/// The kind of the mismatch.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wrong {
     /// A required property is missing.
@@ -35,15 +35,15 @@ pub enum Wrong {
     Null,
     /// Another type than the schema's.
     Type { expected: String, actual: &'static str },
-    /// A string that is no time, or no date.
+    /// A string that is not a time or a date.
     Format,
-    /// A value that is sent and that the enum does not name.
+    /// A request value that the enum does not name.
     Value(String),
-    /// A property that is sent and that the schema does not name.
+    /// A request property that the schema does not name.
     Unnamed { name: String, of: &'static str },
 }
 
-/// Where a value stands.
+/// The location of a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// The whole body, or an item of a list or map.
@@ -52,7 +52,7 @@ enum Place {
     Optional,
 }
 
-/// All that does not fit. Where there are several schemas, one must fit.
+/// Returns all mismatches. Of several schemas, one must fit.
 pub fn violations(
     document: &Value,
     side: Side,
@@ -65,7 +65,7 @@ pub fn violations(
         [] => Vec::new(),
         _ if nullable && value.is_null() => Vec::new(),
         [(schema, at)] => {
-            // An object of which nothing is said is GitHub's way of saying "nothing".
+            // GitHub writes an object without properties for an empty body.
             let kind = Shape::of(document, schema, at).kind(document);
             let is_nothing = matches!(kind, Kind::Map(_)) && side == Side::Read;
             if is_nothing && value.is_null() && schema.get("$ref").is_none() {
@@ -158,7 +158,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// What is wrong with a string that is a string by the schema.
+    /// The mismatch of a string with a string schema.
     fn text<'s>(
         &self,
         shape: &'s Shape<'a>,
@@ -179,7 +179,7 @@ impl<'a> Check<'a> {
         (!fits).then_some((Wrong::Format, at))
     }
 
-    /// A time that is read from the seconds since 1970.
+    /// A time in seconds since 1970.
     fn is_seconds(&self, shape: &Shape<'a>, value: &Value, place: Place) -> bool {
         let is_time = shape.says("format").is_some_and(|(format, _)| format == "date-time");
         is_time && self.side == Side::Read && place != Place::Alone && value.is_i64()
@@ -197,8 +197,7 @@ impl<'a> Check<'a> {
         each.collect()
     }
 
-    /// The violations of the variant that fits best; none, if it is read: the
-    /// JSON is kept.
+    /// The violations of the best variant; none in responses, where the JSON is kept.
     fn union(
         &self,
         variants: &[Placed<'a>],
@@ -250,7 +249,7 @@ impl<'a> Check<'a> {
         found
     }
 
-    /// Whether a required property is read as nothing if it is not there.
+    /// Returns whether a required property can be absent when it is read.
     fn may_be_missing(&self, schema: &'a Value, at: &str) -> bool {
         let shape = Shape::of(self.document, schema, at);
         if !shape.nullable
@@ -260,7 +259,7 @@ impl<'a> Check<'a> {
         }
         let kind = shape.kind(self.document);
         let is_many = matches!(kind, Kind::List(_) | Kind::ListOf(_) | Kind::Map(_));
-        // What is anything has no `null` of its own.
+        // A value of any type has no separate `null`.
         let is_nullable = shape.nullable && !matches!(kind, Kind::Anything);
         self.side == Side::Read && (is_nullable || is_many)
     }
@@ -289,7 +288,7 @@ fn scalar(of: &str, value: &Value) -> bool {
     }
 }
 
-/// A time as it is read: of a property, in the ways that GitHub has beside RFC 3339.
+/// A time in a response: of a property, in GitHub's notations beside RFC 3339.
 fn is_time(text: &str, place: Place) -> bool {
     let is_usual = text.parse::<chrono::DateTime<chrono::Utc>>().is_ok();
     let is_plain = || chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").is_ok();

@@ -1,26 +1,26 @@
-//! Overlay actions, written as `overlay.yaml` has them, for a person to accept.
+//! Overlay actions, in the format of `overlay.yaml`, for a maintainer to accept.
 
 use serde_json::{Value, json};
 use serde_json_path::JsonPath;
 
 use super::check::{Side, Violation, Wrong};
 
-/// How many examples a description names.
+/// Maximum number of examples in a description.
 const NAMED: usize = 3;
 
-/// How wide the overlay is written.
+/// Line width of the overlay.
 const WIDTH: usize = 118;
 
-/// A place where examples do not fit.
+/// A location where examples do not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proposal {
     pub wrong: Wrong,
     pub side: Side,
     /// The JSON pointer to the schema.
     pub schema: String,
-    /// Where in the value, for the first example.
+    /// The location in the value, for the first example.
     pub path: String,
-    /// The examples, as the overlay cites them.
+    /// The examples, in the overlay's notation.
     pub evidence: Vec<String>,
 }
 
@@ -39,7 +39,7 @@ impl Proposal {
         Self { wrong, side, schema, path, evidence: Vec::new() }
     }
 
-    /// The actions; none, if it is for a person to say what fits.
+    /// The actions; none if a maintainer has to decide.
     pub fn actions(&self, document: &Value) -> Vec<Action> {
         let target = json_path(&self.schema);
         let what = if self.side == Side::Read { "responses" } else { "requests" };
@@ -75,7 +75,7 @@ impl Proposal {
         }
     }
 
-    /// One type or the other, where what stands there is a reference or a scalar.
+    /// One type or the other, if the existing one is a reference or a scalar.
     fn either(
         &self,
         document: &Value,
@@ -124,7 +124,7 @@ impl Proposal {
     }
 }
 
-/// What the proposals' file begins with.
+/// The beginning of the proposals' file.
 const PREFACE: &str = "\
 # Proposed for openapi/overlay.yaml: examples of the document which do not fit its schemas.
 #
@@ -138,8 +138,8 @@ info:
 actions:
 ";
 
-/// The proposals as the text of an overlay. `editions` are the documents that
-/// were published together, corrected.
+/// The proposals as the text of an overlay. `editions` are the corrected descriptions that were published
+/// together.
 pub fn render(proposals: &[Proposal], document: &Value, editions: &[(String, Value)]) -> String {
     let mut text = PREFACE.to_owned();
     let mut none = true;
@@ -153,7 +153,7 @@ pub fn render(proposals: &[Proposal], document: &Value, editions: &[(String, Val
             text.push_str(&written(&action, &proposal.cited(), editions));
         }
     }
-    // A list that is empty would be `null` in YAML.
+    // An empty list would be `null` in YAML.
     if none { text.replacen("\nactions:\n", "\nactions: []\n", 1) } else { text }
 }
 
@@ -181,7 +181,7 @@ fn written(action: &Action, cited: &str, editions: &[(String, Value)]) -> String
     text
 }
 
-/// What no action can say alone.
+/// Deviations that an action alone cannot express.
 fn by_hand(proposal: &Proposal) -> String {
     let Proposal { wrong, schema, path, .. } = proposal;
     let what = match wrong {
@@ -262,7 +262,7 @@ fn key_text(key: &str) -> String {
     if is_plain(key) { key.to_owned() } else { json!(key).to_string() }
 }
 
-/// Whether YAML takes it for this string without quotes.
+/// Returns whether YAML parses it as this string without quotes.
 fn is_plain(text: &str) -> bool {
     let words = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '$')
@@ -270,11 +270,11 @@ fn is_plain(text: &str) -> bool {
         && !words.contains(&text.to_lowercase().as_str())
 }
 
-/// Keys behind which names follow that GitHub chooses.
+/// Keys that precede names chosen by GitHub.
 const NAMES: [&str; 7] =
     ["schemas", "properties", "paths", "responses", "content", "x-webhooks", "requestBodies"];
 
-/// A JSON pointer as the JSONPath that the overlay's targets are.
+/// Converts a JSON pointer into the JSONPath of the overlay's targets.
 pub fn json_path(pointer: &str) -> String {
     let mut path = "$".to_owned();
     let mut before = String::new();
@@ -290,7 +290,7 @@ pub fn json_path(pointer: &str) -> String {
         } else {
             path.push_str(&format!("[{}]", quoted(&step)));
         }
-        // A property may be called `properties`.
+        // A property can have the name `properties`.
         before = if is_name { String::new() } else { step };
     }
     path

@@ -1,31 +1,30 @@
-//! What a schema amounts to, seen as the build's `normalize` sees it: `$ref`s
-//! followed, `allOf` merged, unions told from objects. Unlike there, it is known
-//! of everything where in the document it is written.
+//! The meaning of a schema, as the build's `normalize` computes it: `$ref`s followed, `allOf` merged, unions
+//! distinguished from objects. Unlike there, every part has its location in the description.
 
 use serde_json::Value;
 
 use super::Placed;
 use crate::build::document;
 
-/// How deep schemas may refer to others before it must be a circle.
+/// Maximum length of a chain of references before it counts as a cycle.
 const MAX_DEPTH: usize = 32;
 
-/// A schema with all that it is made of.
+/// A schema with all its parts.
 pub struct Shape<'a> {
-    /// Itself, and what its `allOf` adds; none has a `$ref` or is looked into for an `allOf`.
+    /// The schema and the parts of its `allOf`; none has a `$ref` or a nested `allOf`.
     parts: Vec<Placed<'a>>,
     pub nullable: bool,
 }
 
-/// What values a schema has.
+/// The type of a schema's values.
 pub enum Kind<'a> {
     Anything,
     /// One of these.
     Union(Vec<Placed<'a>>),
-    /// A list of one of these each.
+    /// A list whose items are one of these.
     ListOf(Vec<Placed<'a>>),
     List(Option<Placed<'a>>),
-    /// An object whose properties have no names, but these values.
+    /// An object without named properties, with these values.
     Map(Option<Placed<'a>>),
     Object,
     /// `string`, `integer`, `number` or `boolean`.
@@ -58,13 +57,12 @@ impl<'a> Shape<'a> {
         }
     }
 
-    /// The first part that says something.
+    /// The first part with content.
     pub fn says(&self, key: &str) -> Option<(&'a Value, &str)> {
         self.parts.iter().find_map(|(schema, at)| Some((schema.get(key)?, at.as_str())))
     }
 
-    /// What may be there of a union that is none: all but one of its variants are `null`, or the
-    /// same.
+    /// The parts of a union that is not a real one: all but one of its variants are `null`, or the same.
     pub fn only_variant(&self) -> Option<Placed<'a>> {
         if self.says("properties").is_some() {
             return None;
@@ -107,19 +105,19 @@ impl<'a> Shape<'a> {
         }
     }
 
-    /// The schema of properties that have no names.
+    /// The schema of unnamed properties.
     pub fn rest(&self) -> Option<Placed<'a>> {
         let (schema, at) = self.says("additionalProperties")?;
         schema.is_object().then(|| (schema, format!("{at}/additionalProperties")))
     }
 
-    /// Whether properties that it does not name may be there.
+    /// Returns whether unnamed properties are allowed.
     pub fn is_open(&self) -> bool {
         self.says("additionalProperties").is_some_and(|(schema, _)| *schema != Value::Bool(false))
     }
 
-    /// Every property by its name. Where two parts describe it, the description
-    /// that says more stands; variants beside properties add theirs.
+    /// Every property by its name. If two parts describe it, the more specific description is used; variants
+    /// beside properties add theirs.
     pub fn properties(&self, document: &'a Value) -> Vec<(&'a str, Placed<'a>)> {
         let mut properties: Vec<(&str, Placed<'a>)> = Vec::new();
         for (schema, at) in self.parts.iter().cloned().chain(self.variants_parts(document)) {
@@ -140,7 +138,7 @@ impl<'a> Shape<'a> {
         self.variants().filter_map(|placed| resolve(document, placed)).collect()
     }
 
-    /// Each property that must be there, with the parts that say so.
+    /// Each required property, with the parts that require it.
     pub fn required(&self) -> Vec<(&'a str, &str)> {
         let mut required = Vec::new();
         for (schema, at) in &self.parts {
@@ -155,7 +153,7 @@ fn union<'a>(document: &'a Value, variants: Vec<Placed<'a>>) -> Kind<'a> {
     let kinds: Vec<Option<Kind<'a>>> = variants
         .iter()
         .map(|(variant, at)| {
-            // A reference stays what it is called.
+            // A reference keeps its name.
             variant.get("$ref").is_none().then(|| Shape::of(document, variant, at).kind(document))
         })
         .collect();
@@ -174,7 +172,7 @@ fn union<'a>(document: &'a Value, variants: Vec<Placed<'a>>) -> Kind<'a> {
     Kind::Union(variants)
 }
 
-/// Whether a union is one of strings only, which is read as a string.
+/// Returns whether a union contains only strings, and so is read as a string.
 pub fn are_strings(document: &Value, variants: &[Placed<'_>]) -> bool {
     variants.iter().all(|(variant, at)| {
         variant.get("$ref").is_none()
@@ -197,7 +195,7 @@ fn resolve<'a>(document: &'a Value, (schema, at): Placed<'a>) -> Option<Placed<'
     }
 }
 
-/// How much a schema says: a reference or properties most, a bare type least.
+/// The specificity of a schema: a reference or properties most, a bare type least.
 fn weight(schema: &Value) -> usize {
     if schema.get("$ref").is_some() || schema.get("properties").is_some() {
         2

@@ -1,4 +1,4 @@
-//! GitHub's own repository of the document, by git.
+//! GitHub's own repository of the description, fetched with git.
 
 use std::process::Command;
 use std::{env, fs, path::Path};
@@ -8,11 +8,11 @@ use crate::problem::{Problem, Result};
 
 const URL: &str = "https://github.com/github/rest-api-description";
 
-/// Another place of it: a mirror, or a clone on this machine.
+/// Another URL of it: a mirror, or a clone on this machine.
 const VARIABLE: &str = "OCTOWIRE_REST_API_DESCRIPTION";
 
-/// What would make git look into another repository than the one that it is told of; a hook of
-/// git's that runs this has them set.
+/// Variables that would redirect git to another repository than the given one; a git hook that runs this has
+/// them set.
 const ELSEWHERE: [&str; 7] = [
     "GIT_DIR",
     "GIT_WORK_TREE",
@@ -23,14 +23,13 @@ const ELSEWHERE: [&str; 7] = [
     "GIT_NAMESPACE",
 ];
 
-/// Fetches one commit, and of it no more than the files that are asked for: the
-/// repository has some gigabytes.
+/// Fetches one commit, and only the requested files of it: the repository has several gigabytes.
 pub fn fetch(reference: Option<&str>, work: &Path) -> Result<Published> {
     let url = env::var(VARIABLE).unwrap_or_else(|_| URL.to_owned());
     let reference = reference.unwrap_or("HEAD");
     let git = |arguments: &[&str]| {
         let mut git = Command::new("git");
-        // A repository that asks for a password is not there.
+        // A repository that asks for a password does not exist.
         git.arg("-C").arg(work).args(arguments).env("GIT_TERMINAL_PROMPT", "0");
         ELSEWHERE.iter().for_each(|name| {
             git.env_remove(name);

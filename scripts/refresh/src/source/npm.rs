@@ -1,6 +1,5 @@
-//! `@octokit/openapi`, by the npm that is there: so its configuration holds, of
-//! registries and proxies, and it checks what it downloads against the
-//! registry's checksum.
+//! `@octokit/openapi`, fetched with the installed npm: its configuration of registries and proxies applies,
+//! and it checks the download against the registry's checksum.
 
 use std::process::Command;
 use std::{fs, path::Path};
@@ -12,10 +11,10 @@ use crate::problem::{Problem, Result};
 
 const PACKAGE: &str = "@octokit/openapi";
 
-/// The folder of the documents within the package.
+/// The folder of the descriptions within the package.
 const FOLDER: &str = "generated";
 
-/// The newest version that is published.
+/// The newest published version.
 pub fn newest() -> Result<String> {
     let doing = format!("ask for the newest {PACKAGE}");
     let said = run(npm().args(["view", PACKAGE, "dist-tags.latest"]), &doing)
@@ -40,7 +39,7 @@ pub fn fetch(version: Option<&str>, work: &Path) -> Result<Published> {
         .ok_or_else(|| {
             Problem::failed(format!("npm reported success, but {package} is missing"))
         })?;
-    // Written out without references, each document is six times as long.
+    // Without references, each description is six times as long.
     let mut tar = Command::new("tar");
     tar.arg("-C").arg(work).args(["--exclude", "*.deref.json", "-xzf"]).arg(&archive);
     run(&mut tar, &format!("unpack {package} (download it again)"))?;
@@ -53,7 +52,7 @@ pub fn fetch(version: Option<&str>, work: &Path) -> Result<Published> {
     Err(Problem::failed(message))
 }
 
-/// A document of a package that is unpacked.
+/// A description of an unpacked package.
 pub fn unpacked(folder: &Path, path: &Path) -> Result<Published> {
     let manifest = folder.join("package.json");
     let bytes = fs::read(&manifest).map_err(|e| Problem::at(&manifest, "read", &e))?;
@@ -72,7 +71,7 @@ pub fn unpacked(folder: &Path, path: &Path) -> Result<Published> {
     })
 }
 
-/// The documents beside this one.
+/// The descriptions beside this one.
 fn others(document: &Path) -> Result<Vec<std::path::PathBuf>> {
     let Some(folder) = document.parent() else { return Ok(Vec::new()) };
     let files = fs::read_dir(folder).map_err(|e| Problem::at(folder, "read", &e))?;

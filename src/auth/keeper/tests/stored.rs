@@ -1,4 +1,4 @@
-//! Tokens in a store that takes its time.
+//! Tokens in a slow token store.
 
 use std::sync::atomic::AtomicBool;
 
@@ -30,7 +30,7 @@ impl Slow {
 }
 
 impl Store for Slow {
-    /// What is read is what was there when it was asked for.
+    /// Returns the value as of the time of the call.
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
             let value = self.memory.get(key).await;
@@ -116,7 +116,7 @@ async fn a_token_store_that_is_silent_is_waited_for_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_was_stored_while_its_lock_was_taken_is_not_minted_again() {
+async fn a_token_stored_while_its_lock_was_held_is_not_fetched_again() {
     let memory = Memory::new();
     let first = room(encrypted(memory.clone()));
     let store = Slow { memory, reads: 10 * MS, claims: 10 * MS, ..Slow::default() };
@@ -132,7 +132,7 @@ async fn a_token_that_was_stored_while_its_lock_was_taken_is_not_minted_again() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_lock_of_a_token_that_the_store_never_takes_is_given_back() {
+async fn the_lock_is_released_if_the_store_never_accepts_the_token() {
     let memory = Memory::new();
     let store = Slow { memory: memory.clone(), writes: 24 * HOUR, ..Slow::default() };
     let room = room(encrypted(store));

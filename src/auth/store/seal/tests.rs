@@ -11,7 +11,7 @@ fn sealed() -> Vec<u8> {
 }
 
 #[test]
-fn what_is_sealed_is_opened_by_its_key_and_name() {
+fn a_sealed_value_opens_only_with_its_key_and_name() {
     assert_eq!(*key(1).open("installation:42", &sealed()).unwrap(), b"hunter2");
     assert!(!sealed().windows(7).any(|bytes| bytes == b"hunter2"));
     assert_eq!(key(1).open("installation:43", &sealed()), Err(Broken::Tampered));
@@ -23,7 +23,7 @@ fn no_two_seals_are_equal() {
 }
 
 #[test]
-fn every_truncation_is_told() {
+fn every_truncation_is_detected() {
     let sealed = sealed();
     for length in 0..sealed.len() {
         assert_eq!(
@@ -35,7 +35,7 @@ fn every_truncation_is_told() {
 }
 
 #[test]
-fn every_changed_bit_is_told() {
+fn every_changed_bit_is_detected() {
     let sealed = sealed();
     for (index, bit) in (0..sealed.len()).flat_map(|index| (0..8).map(move |bit| (index, bit))) {
         let mut changed = sealed.clone();
@@ -48,7 +48,7 @@ fn every_changed_bit_is_told() {
 }
 
 #[test]
-fn a_wrong_key_is_told_and_an_older_one_reads() {
+fn a_wrong_key_is_reported_and_a_previous_key_decrypts() {
     assert_eq!(
         key(2).open("installation:42", &sealed()),
         Err(Broken::Key(key(1).first.fingerprint))
@@ -60,7 +60,7 @@ fn a_wrong_key_is_told_and_an_older_one_reads() {
 }
 
 #[test]
-fn a_later_version_is_told() {
+fn a_later_format_version_is_reported() {
     let mut later = sealed();
     later[MAGIC.len()] = 2;
     let check: [u8; CHECK_LEN] = digest(b"", &later[..HEADER_LEN - CHECK_LEN]);
@@ -69,7 +69,7 @@ fn a_later_version_is_told() {
 }
 
 #[test]
-fn a_header_that_is_forged_with_its_check_is_told() {
+fn a_forged_header_with_a_valid_checksum_is_detected() {
     // The check is no secret: what counts is the tag.
     let mut forged = sealed();
     let start = MAGIC.len() + 1;
@@ -95,7 +95,7 @@ fn a_key_is_read_from_base64_of_either_alphabet() {
 }
 
 #[test]
-fn what_is_no_key_is_refused_with_how_to_make_one() {
+fn an_invalid_encryption_key_is_rejected_with_advice_to_generate_one() {
     let hex = "68".repeat(32);
     for (text, failure) in [
         ("", AuthFailure::Empty),
@@ -125,14 +125,14 @@ fn debug_shows_a_fingerprint_and_no_key() {
 
 proptest! {
     #[test]
-    fn bytes_that_nobody_sealed_are_never_opened(bytes: Vec<u8>) {
+    fn arbitrary_bytes_are_never_opened(bytes: Vec<u8>) {
         prop_assert!(key(1).open("x", &bytes).is_err());
         let behind_magic = [MAGIC.as_slice(), &bytes].concat();
         prop_assert!(key(1).open("x", &behind_magic).is_err());
     }
 
     #[test]
-    fn any_text_comes_back(name: String, text: Vec<u8>) {
+    fn any_text_round_trips_through_encryption(name: String, text: Vec<u8>) {
         let sealed = key(1).seal(&name, &text).unwrap();
         prop_assert_eq!(&*key(1).open(&name, &sealed).unwrap(), &text);
     }

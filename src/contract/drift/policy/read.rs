@@ -1,9 +1,9 @@
-//! What changes of what is read mean.
+//! Rates changes of responses and deliveries.
 
 use super::super::change::{Bump, Kind, Severity};
 use super::{Facts, PLAIN, UNKNOWN, Verdict};
 
-/// Of what is read.
+/// Changes of responses and deliveries.
 pub(super) fn read(kind: Kind, facts: Facts) -> Verdict {
     use Bump::{Major, Minor, None, Patch};
     use Severity::{Breaking, Compatible, Notice};

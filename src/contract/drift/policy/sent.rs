@@ -1,9 +1,9 @@
-//! What changes of what is sent mean.
+//! Rates changes of requests.
 
 use super::super::change::{Bump, Kind, Severity};
 use super::{Facts, PLAIN, UNKNOWN, Verdict};
 
-/// Of what is sent.
+/// Changes of requests.
 pub(super) fn sent(kind: Kind, facts: Facts) -> Verdict {
     use Bump::{Major, Minor, None, Patch};
     use Severity::{Breaking, Compatible, Notice};

@@ -1,17 +1,17 @@
-//! The table of the documentation says what is judged.
+//! Compares the documentation's table with the ratings.
 
 use super::super::change::{Direction, Kind};
 use super::{Facts, judge};
 
-/// What the documentation says of a kind in a direction, where the cell says it plainly:
-/// `breaking / major`, maybe with more after a colon or a semicolon.
+/// The rating of a kind and direction in the documentation, if the cell is plain: `breaking / major`, with an
+/// optional addition after a colon or a semicolon.
 struct Row {
     kind: Kind,
     direction: Direction,
     cell: String,
 }
 
-/// The rows whose first cell has nothing but names of kinds.
+/// The rows whose first cell contains only names of kinds.
 fn rows(text: &str) -> Vec<Row> {
     let mut rows = Vec::new();
     for line in text.lines().filter_map(|line| line.strip_prefix("//! | ")) {
@@ -38,7 +38,7 @@ fn rows(text: &str) -> Vec<Row> {
     rows
 }
 
-/// Whom a kind concerns that has one cell.
+/// The directions of a kind that has one cell.
 fn direction(kind: Kind) -> Direction {
     let name = kind.as_str();
     let starts = |starts: &[&str]| starts.iter().any(|start| name.starts_with(start));
@@ -55,7 +55,7 @@ fn direction(kind: Kind) -> Direction {
     }
 }
 
-/// `breaking / major`, and nothing else.
+/// `breaking / major`, without an addition.
 fn is_plain(cell: &str) -> bool {
     let words = cell.split_once(" / ");
     words.is_some_and(|(severity, bump)| {
@@ -67,14 +67,14 @@ fn is_plain(cell: &str) -> bool {
 #[test]
 fn the_table_says_what_is_judged() {
     let rows = rows(include_str!("../../drift.rs"));
-    // What is said first is of a text, whose values are an enum in Rust.
+    // The first rating is of a text, whose values are an enum in Rust.
     let facts = Facts { retyped: true, ..Facts::default() };
     let plain: Vec<&Row> = rows.iter().filter(|row| is_plain(&row.cell)).collect();
     for Row { kind, direction, cell } in &plain {
         let (severity, bump, _) = judge(*kind, *direction, facts);
         assert_eq!(format!("{severity} / {bump}"), *cell, "{kind} of a {direction}");
     }
-    // Those that the table says with a condition.
+    // Kinds that the table rates with a condition.
     let mut others: Vec<&str> = Kind::ALL
         .iter()
         .filter(|kind| !plain.iter().any(|row| row.kind == **kind))

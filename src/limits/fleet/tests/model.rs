@@ -1,4 +1,4 @@
-//! Clients of any load beside a store that is as slow and as silent as it likes.
+//! Clients of any load with a store of any latency and availability.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,7 +11,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const CLIENTS: usize = 3;
 const CONCURRENT: u32 = 20;
 const POINTS: u32 = 600;
-/// What is left of a primary limit, until its window ends.
+/// The remaining primary limit until its window ends.
 const LEFT: u64 = 40;
 const RESET: Duration = Duration::from_secs(70);
 /// Until then the store always answers in time, so that all clients know of each other.
@@ -41,7 +41,7 @@ impl Random {
 struct Erratic {
     ledger: Handle,
     random: Random,
-    /// How long an answer takes at most, in milliseconds, after the clients know of each other.
+    /// The highest latency of a response in milliseconds, after the clients know of each other.
     slowest: u64,
     /// When it is silent, from the beginning.
     silences: Vec<(Duration, Duration)>,
@@ -133,11 +133,11 @@ impl Store for Erratic {
     }
 }
 
-/// What GitHub saw of all clients.
+/// The observations of GitHub for all clients.
 #[derive(Debug, Default)]
 struct GitHub {
     seen: Seen,
-    /// What is left in the window, of which the first has little.
+    /// The remaining quota of the window; the first window has little.
     left: Mutex<Option<(u64, Instant)>>,
     refused: AtomicU32,
     /// When each client wrote to an owner.
@@ -145,7 +145,7 @@ struct GitHub {
 }
 
 impl GitHub {
-    /// One call from its beginning to its end. Gives when it was admitted.
+    /// Runs one call to its end. Returns the instant of its admission.
     async fn call(&self, lane: &Arc<Lane>, client: usize, cost: Cost, latency: u64) -> Instant {
         let mut call = CallHandle::default();
         call.store_wait = Some(WaitAllowance::new(STORE_TIMEOUT));
@@ -256,7 +256,7 @@ proptest! {
     fn a_store_that_answers_in_time_keeps_every_shared_limit(seed in any::<u64>()) {
         let github = paused(run(seed, 48, false));
         prop_assert_eq!(github.refused.load(Ordering::Relaxed), 0);
-        // One that is let through goes within 200 ms, and hears of it later than the store said so.
+        // An admitted write is sent within 200 ms, and the client learns of it later than the store granted it.
         let shortest = github.shortest(|_| true);
         prop_assert!(shortest >= 750 * MS, "{:?} between two writes", shortest);
         prop_assert!(github.seen.most.load(Ordering::Relaxed) <= CONCURRENT);
@@ -270,7 +270,7 @@ proptest! {
         let minute = github.seen.busiest_minute();
         prop_assert!(minute <= POINTS, "{} in a minute", minute);
         prop_assert!(github.seen.most.load(Ordering::Relaxed) <= CONCURRENT);
-        // Each client by itself keeps the second, whoever else writes.
+        // Each client alone keeps a second between its writes, also when others write.
         for client in 0..CLIENTS {
             let shortest = github.shortest(|writer| writer == client);
             prop_assert!(shortest >= 990 * MS, "{:?} between two writes", shortest);

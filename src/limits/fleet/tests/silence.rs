@@ -1,8 +1,8 @@
-//! What the ledger has said stands, and only its silence counts.
+//! The last lease stays valid, and only the time without a response of the store counts.
 
 use super::*;
 
-/// A call that waits for its permit, with what it has left of the time for the store.
+/// A call that waits for its permit, with its remaining time for the store.
 fn waits(lane: &Arc<Lane>, cost: Cost) -> (WaitAllowance, tokio::task::JoinHandle<Instant>) {
     let (lane, allowance) = (Arc::clone(lane), WaitAllowance::new(STORE_TIMEOUT));
     let mut call = CallHandle::default();
@@ -36,7 +36,7 @@ async fn a_wait_that_the_ledger_has_answered_is_not_charged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_ledger_said_stands_when_the_store_falls_silent() {
+async fn the_last_lease_stays_valid_when_the_store_stops_responding() {
     let (store, seen) = (Handle::default(), Seen::default());
     let lanes = fleet(&store, 2);
     for lane in &lanes {
@@ -53,7 +53,7 @@ async fn what_the_ledger_said_stands_when_the_store_falls_silent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_that_went_alone_is_told_to_the_ledger() {
+async fn a_write_sent_without_a_lease_is_reported_to_the_ledger() {
     const BETWEEN: Duration = Duration::from_secs(5);
     let (store, seen) = (Handle::default(), Seen::default());
     let policy = RateLimits::default().pacing(Pacing::default().between_writes(BETWEEN));
@@ -83,8 +83,8 @@ async fn hurries(lane: &Arc<Lane>, latency: u64) {
     permit.end(Outcome::Answered(None));
 }
 
-/// Lets a lane be asked for so many calls, until its last request has told so many in flight. One of them goes on.
-async fn told(store: &Handle, lane: &Arc<Lane>, seen: &Arc<Seen>, calls: u32) {
+/// Starts this many calls, and waits until they are reported as in flight. One of them takes a minute.
+async fn report_in_flight(store: &Handle, lane: &Arc<Lane>, seen: &Arc<Seen>, calls: u32) {
     for number in 0..calls {
         let (lane, seen) = (Arc::clone(lane), Arc::clone(seen));
         let latency = if number == 0 { 60_000 } else { 4_500 };
@@ -102,13 +102,13 @@ async fn told(store: &Handle, lane: &Arc<Lane>, seen: &Arc<Seen>, calls: u32) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_goes_in_advance_is_told_to_the_ledger_at_once() {
+async fn a_call_admitted_before_its_lease_is_reported_to_the_ledger_immediately() {
     let (store, seen) = (Handle::default(), Arc::new(Seen::default()));
     let lanes = fleet(&store, 3);
     for lane in &lanes {
         seen.call(lane, read(), 10).await;
     }
-    told(&store, &lanes[0], &seen, 3).await;
+    report_in_flight(&store, &lanes[0], &seen, 3).await;
     let asked = store.0.requests.lock().unwrap().len();
     hurries(&lanes[0], 1).await;
     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -124,13 +124,13 @@ async fn a_call_that_goes_in_advance_is_told_to_the_ledger_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_owes_does_not_tell_a_pause_again_that_has_ended() {
+async fn a_client_with_unreported_usage_does_not_report_an_expired_pause_again() {
     let (store, seen) = (Handle::default(), Arc::new(Seen::default()));
     let lanes = fleet(&store, 2);
     for lane in &lanes {
         seen.call(lane, read(), 10).await;
     }
-    told(&store, &lanes[1], &seen, 3).await;
+    report_in_flight(&store, &lanes[1], &seen, 3).await;
     let patience = Patience::new(Duration::MAX);
     let limited =
         lanes[0].admit(read(), Priority::Interactive, patience, &CallHandle::default()).await;
@@ -172,7 +172,7 @@ fn a_call_waits_for_the_store_no_longer_if_another_runtime_is_not_polled() {
         }
     };
     still.block_on(waits(STORE_TIMEOUT));
-    // Its task sleeps until what is left of the lease is given back, and nobody polls it.
+    // Its task sleeps until the rest of the lease is returned, and its runtime does not poll it.
     let most = |_| {
         store.0.late.store(100_000, Ordering::Relaxed);
         still.block_on(async { drop(tokio::spawn(waits(STORE_TIMEOUT))) });
@@ -183,7 +183,7 @@ fn a_call_waits_for_the_store_no_longer_if_another_runtime_is_not_polled() {
     assert!(shortest < Duration::from_millis(200), "{shortest:?}");
 }
 
-/// What a store answers after a second is over by then.
+/// A lease whose response takes a second has expired by then.
 #[tokio::test(start_paused = true)]
 async fn calls_go_with_their_share_if_leases_are_over_when_they_come() {
     for policy in [RateLimits::default(), RateLimits::none()] {
@@ -203,7 +203,7 @@ async fn calls_go_with_their_share_if_leases_are_over_when_they_come() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_queue_is_looked_at_a_bounded_number_of_times() {
+async fn a_long_queue_is_scanned_a_bounded_number_of_times() {
     const CALLS: u64 = 5_000;
     for late in [0, 40, 60, 100_000] {
         let store = Handle::default();

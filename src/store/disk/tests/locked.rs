@@ -48,7 +48,7 @@ async fn a_value_is_written_before_the_lock_is_taken() {
 }
 
 #[tokio::test]
-async fn a_caller_that_gives_up_leaves_no_draft() {
+async fn a_cancelled_write_leaves_no_temporary_file() {
     let folder = Temporary::new("given-up");
     let disk = Disk::open(&folder.0).unwrap();
     let _held = hold(&folder);
@@ -75,7 +75,7 @@ fn a_stopped_holder_of_the_lock_takes_no_threads() {
             .collect();
         let start = Instant::now();
         tokio::time::sleep(Duration::from_millis(20)).await;
-        // What needs no lock goes on, and a store is opened.
+        // Operations without a lock still work, and a store can be opened.
         assert!(disk.get("k").await.unwrap().is_some());
         Disk::open(&folder.0).unwrap();
         for call in waiting {
@@ -137,7 +137,7 @@ async fn the_lock_belongs_to_the_folder_that_is_used() {
     let lock = disk.0.lock().unwrap();
     let moved = folder.0.join("moved");
     fs::rename(folder.0.join(OWN), &moved).unwrap();
-    // Another process begins anew, with a lock of its own.
+    // Another process creates the folder again, with a lock of its own.
     let other = Disk::open(&folder.0).unwrap();
     assert_eq!(other.add("n", 1, LONG).await.unwrap(), 1);
     let changed = disk.0.change(&lock, "n", |held| {
@@ -164,20 +164,20 @@ async fn a_lock_file_that_was_removed_is_not_used() {
     };
     std::thread::sleep(Duration::from_millis(20));
     fs::remove_file(folder.0.join(OWN).join("lock")).unwrap();
-    // Whether it waited with the old file or came with the new one, others find what it has locked.
+    // With the old or the new lock file, other processes see its lock.
     let second = waiting.join().unwrap();
     drop(first);
     let other = Disk::open(&folder.0).unwrap();
-    // What is dropped may still take effect, if it is under way when the lock is released.
+    // A dropped operation can still take effect if it is running when the lock is released.
     let claimed = other.claim("dropped", Bytes::new(), LONG);
     assert!(tokio::time::timeout(Duration::from_millis(100), claimed).await.is_err());
     drop(second);
     assert!(other.claim("k", Bytes::new(), LONG).await.unwrap());
 }
 
-/// What is judged before the lock is taken can be another value under it.
+/// A value checked before the lock is taken can be replaced by another one.
 #[tokio::test]
-async fn what_is_removed_is_judged_under_the_lock() {
+async fn expiry_is_checked_under_the_lock_before_removal() {
     let folder = Temporary::new("judged");
     let disk = Disk::open(&folder.0).unwrap();
     disk.put("k", Bytes::from_static(b"old"), Duration::ZERO).await.unwrap();
@@ -206,7 +206,7 @@ async fn at_last<T>(call: impl Future<Output = T>) -> T {
 }
 
 #[test]
-fn a_call_of_a_runtime_that_is_not_polled_holds_up_no_other_runtime() {
+fn a_call_on_an_unpolled_runtime_does_not_block_other_runtimes() {
     let folder = Temporary::new("stalled-runtime");
     let disk = Disk::open(&folder.0).unwrap();
     let held = hold(&folder);
@@ -226,7 +226,7 @@ fn a_call_of_a_runtime_that_is_not_polled_holds_up_no_other_runtime() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_not_polled_holds_up_others_for_the_wait_for_the_lock_at_most() {
+async fn an_unpolled_call_blocks_others_for_at_most_the_lock_wait() {
     let folder = Temporary::new("not-polled");
     let disk = Disk::open(&folder.0).unwrap();
     let held = hold(&folder);

@@ -10,7 +10,7 @@ use super::*;
 const FOLDER: &str = "OCTOWIRE_TEST_DISK";
 const USER: u32 = 12_345;
 
-/// Runs this test in a process of another user, if this one is root, who can read everything. Returns whether this
+/// Runs this test in a process of another user if this one is root, since root can read everything. Returns whether this
 /// is that process, or one of a user that is not root, with the folder.
 fn as_user(test: &str, prepare: impl FnOnce(&Path)) -> Option<PathBuf> {
     use std::os::unix::fs::chown;
@@ -51,8 +51,11 @@ fn neighbour_of(key: &str) -> String {
 }
 
 #[test]
-fn a_shard_that_cannot_be_listed_is_not_begun_at_zero() {
-    let test = concat!(module_path!(), "::a_shard_that_cannot_be_listed_is_not_begun_at_zero");
+fn counters_of_a_shard_that_cannot_be_listed_do_not_restart_at_zero() {
+    let test = concat!(
+        module_path!(),
+        "::counters_of_a_shard_that_cannot_be_listed_do_not_restart_at_zero"
+    );
     let Some(folder) = as_user(test, |_| {}) else { return };
     run(async {
         let disk = Disk::open(&folder).unwrap();
@@ -70,10 +73,10 @@ fn a_shard_that_cannot_be_listed_is_not_begun_at_zero() {
             assert!(disk.sum("n").await.unwrap_err().is_unreadable_value());
             disk.0.make_room().unwrap();
         }
-        // Its owner can remove what was in it, if it can be listed at all.
+        // Its owner can remove its content, if it can be listed.
         assert_eq!(disk.repair_sum("n", 9, LONG).await.unwrap(), 9);
         assert_eq!(disk.spend("n", 0, 9, LONG).await.unwrap(), (9, false));
-        // Everything but sums begins anew.
+        // All values except counters start empty.
         let other = (0..).map(|number| format!("c{number}"));
         let other = { other }.find(|other| place(other).0 == place("n").0).unwrap();
         assert!(disk.claim(&other, Bytes::new(), LONG).await.unwrap());
@@ -81,9 +84,11 @@ fn a_shard_that_cannot_be_listed_is_not_begun_at_zero() {
 }
 
 #[test]
-fn advice_for_a_file_of_another_user_is_not_what_was_done_already() {
-    let test =
-        concat!(module_path!(), "::advice_for_a_file_of_another_user_is_not_what_was_done_already");
+fn advice_for_a_file_of_another_user_does_not_repeat_a_completed_step() {
+    let test = concat!(
+        module_path!(),
+        "::advice_for_a_file_of_another_user_does_not_repeat_a_completed_step"
+    );
     let prepare = |folder: &Path| {
         let store = folder.join("store");
         Disk::builder(&store).trust_file_permissions(true).open().unwrap();
@@ -120,9 +125,9 @@ async fn a_replacement_that_was_interrupted_begins_no_sum() {
 }
 
 /// Everything but a sum that is absent from a shard is absent, whether the shard was replaced or is not trusted: the
-/// log of a cache finds its end by what is absent.
+/// invalidation log finds its end by the first absent key.
 #[tokio::test]
-async fn what_is_absent_from_a_lost_shard_is_unreadable_only_as_a_sum() {
+async fn values_absent_from_a_lost_shard_are_unreadable_only_as_counters() {
     let folder = Temporary::new("absent");
     let disk = Disk::open(&folder.0).unwrap();
     disk.add("n", 5, LONG).await.unwrap();
@@ -148,7 +153,7 @@ async fn what_is_absent_from_a_lost_shard_is_unreadable_only_as_a_sum() {
 
 /// A sum that was lost would have expired by now.
 #[tokio::test]
-async fn a_sum_that_lasts_for_less_than_since_the_loss_begins_anew() {
+async fn a_counter_whose_ttl_is_shorter_than_the_time_since_the_loss_restarts() {
     let folder = Temporary::new("short-sums");
     let disk = Disk::open(&folder.0).unwrap();
     disk.add("n", 5, LONG).await.unwrap();
@@ -185,7 +190,7 @@ async fn a_marker_that_is_not_trusted_ends_as_well() {
     assert_eq!(disk.sum("n").await.unwrap(), None);
 }
 
-/// Each user of the machine could exchange what is in it for what it was before.
+/// Each user of the machine could replace its content by an earlier one.
 #[test]
 fn a_folder_of_root_that_everyone_can_write_to_is_refused() {
     let test = concat!(module_path!(), "::a_folder_of_root_that_everyone_can_write_to_is_refused");
@@ -213,7 +218,7 @@ fn a_folder_of_root_that_everyone_can_write_to_is_refused() {
 }
 
 #[tokio::test]
-async fn the_marker_of_a_replaced_shard_goes_after_the_longest_window() {
+async fn the_marker_of_a_replaced_shard_is_removed_after_the_longest_window() {
     let folder = Temporary::new("markers");
     let disk = Disk::open(&folder.0).unwrap();
     disk.add("n", 5, LONG).await.unwrap();
@@ -232,7 +237,7 @@ async fn the_marker_of_a_replaced_shard_goes_after_the_longest_window() {
 }
 
 #[tokio::test]
-async fn what_was_discarded_is_removed() {
+async fn discarded_folders_are_removed() {
     let folder = Temporary::new("discarded");
     let disk = Disk::open(&folder.0).unwrap();
     disk.put("k", Bytes::from_static(b"v"), LONG).await.unwrap();

@@ -1,4 +1,4 @@
-//! Whatever a ledger holds and whenever the clock is set, its answers are bounded and its limits hold.
+//! For any content of a ledger and any change of the clock, leases are bounded and the limits hold.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ fn a_clock_that_is_set_back_costs_no_more_than_the_window() {
 }
 
 #[test]
-fn what_waits_waits_as_long_as_before_when_the_clock_is_set_back() {
+fn waits_keep_their_length_when_the_clock_is_set_back() {
     let mut ledger = Ledger::default();
     let told = BudgetTold { limit: 60, remaining: 0, ends_in: HOUR };
     let tell = LeaseRequest {
@@ -70,13 +70,13 @@ fn what_waits_waits_as_long_as_before_when_the_clock_is_set_back() {
     assert_eq!(lease.pause, Some(Pause { ends_in: 30_000, level: 1 }));
     assert_eq!(lease.owners["octo"], 1_000);
     assert_eq!(lease.budgets["core"], BudgetGrant { granted: 0, wait: HOUR + 1_000 });
-    // Nobody was forgotten, or is there for an hour more.
+    // No member was removed, and none stays for an hour more.
     assert_eq!(ask(&mut ledger, NOW - HOUR, "b", 1, again.clone()).members, 2);
     assert_eq!(ask(&mut ledger, NOW - HOUR + GONE, "b", 2, again).members, 1);
 }
 
 #[test]
-fn what_lies_further_ahead_than_it_can_is_dropped() {
+fn times_too_far_in_the_future_are_dropped() {
     let mut ledger = Ledger::default();
     let told = BudgetTold { limit: 60, remaining: 0, ends_in: HOUR };
     let request = LeaseRequest {
@@ -104,7 +104,7 @@ fn what_lies_further_ahead_than_it_can_is_dropped() {
         between_writes: 1_000,
         ..LeaseRequest::default()
     };
-    // Those who may be back are waited for in the windows, for a while.
+    // Members that can return are awaited in the windows, for a while.
     let lease = ask(&mut ledger, NOW, "a", 2, request.clone());
     assert_eq!((lease.pause, lease.budgets["core"].granted), (None, 3));
     let later = NOW + 63_000;
@@ -115,12 +115,12 @@ fn what_lies_further_ahead_than_it_can_is_dropped() {
 }
 
 #[test]
-fn a_primary_limit_that_is_spent_until_nobody_knows_when_is_found_out_about() {
+fn an_exhausted_primary_limit_with_an_unknown_reset_is_probed() {
     let mut ledger = Ledger::default();
     let told = BudgetTold { limit: 1, remaining: 1, ends_in: 1 };
     let request = |told| LeaseRequest { budgets: core(1, told), ..LeaseRequest::default() };
     ask(&mut ledger, NOW, "a", 1, request(Some(told)));
-    // Its window is over, and who had all of the next one is gone.
+    // Its window is over, and the member that held all of the next one is gone.
     let later = NOW + 2_000;
     assert_eq!(ask(&mut ledger, later, "a", 2, request(None)).budgets["core"].granted, 1);
     let lease = ask(&mut ledger, later + GONE, "b", 1, request(None));
@@ -142,7 +142,7 @@ fn a_primary_limit_that_there_is_no_room_for_is_not_shared() {
 }
 
 #[test]
-fn of_another_version_it_is_not_read() {
+fn a_ledger_of_another_version_is_not_read() {
     let read = |value: &Value| Ledger::read(&serde_json::to_vec(value).unwrap());
     let ledger = Ledger::default();
     let value = serde_json::to_value(&ledger).unwrap();
@@ -158,7 +158,7 @@ fn of_another_version_it_is_not_read() {
         value["version"] = version;
         assert_eq!(read(&value), Err(problem), "{value}");
     }
-    let newer = json!({ "version": 3, "what": ["nobody", "knows"] });
+    let newer = json!({ "version": 3, "extra": ["unknown", "data"] });
     assert_eq!(read(&newer), Err(LedgerProblem::Newer));
     for bytes in [&b""[..], b"{}", b"[]", b"null", b"\xff", &vec![b'['; MAX_BYTES + 1]] {
         assert_eq!(Ledger::read(bytes), Err(LedgerProblem::Damaged));
@@ -190,7 +190,7 @@ fn with_long_histories() -> Ledger {
 }
 
 #[test]
-fn a_ledger_that_grows_too_large_is_written_without_what_can_be_spared() {
+fn a_ledger_over_its_size_limit_is_written_without_optional_data() {
     let full = with_long_histories();
     let size = |ledger: &Ledger| serde_json::to_vec(ledger).unwrap().len();
     let mut reduced = full.clone();
@@ -215,7 +215,7 @@ fn a_ledger_that_grows_too_large_is_written_without_what_can_be_spared() {
         let read = written.map(|bytes| Ledger::read(&bytes).unwrap());
         assert_eq!(read.as_ref(), expected, "{most}");
     }
-    // Whatever was dropped, no more is granted than before: a member that did not hear is counted twice.
+    // Dropped data never raises a grant: a member that got no response is counted twice.
     let again = |mut ledger: Ledger, member: &str| {
         let request = LeaseRequest { windows: points(9_000, 9_000), ..LeaseRequest::default() };
         let request = LeaseRequest { member: member.to_owned(), serial: 2, ..request };
@@ -229,7 +229,7 @@ fn a_ledger_that_grows_too_large_is_written_without_what_can_be_spared() {
 }
 
 #[test]
-fn what_is_not_reported_counts_no_longer_than_the_window() {
+fn unreported_usage_counts_no_longer_than_the_window() {
     let mut ledger = Ledger::default();
     let request = LeaseRequest { windows: points(100, 1), ..LeaseRequest::default() };
     ask(&mut ledger, NOW, "a", 1, request.clone());
@@ -243,8 +243,8 @@ fn what_is_not_reported_counts_no_longer_than_the_window() {
 }
 
 #[test]
-fn who_reads_it_alone_is_bounded_as_well() {
-    // As a store of somebody else's may do, by serde.
+fn a_ledger_deserialized_without_validation_is_bounded() {
+    // A custom store can deserialize it with serde alone.
     let mut value = serde_json::to_value(Ledger::default()).unwrap();
     value["windows"]["points"] = json!({
         "parts": { "18446744073709551615": u32::MAX }, "spare": u32::MAX, "low": u32::MAX,
@@ -294,7 +294,7 @@ fn json_numbers(count: usize) -> impl Strategy<Value = Vec<u64>> {
 }
 
 proptest! {
-    /// Whatever a store answers, a lease is what such a request can have.
+    /// Any lease that a store returns is bounded by its request.
     #[test]
     fn a_lease_is_bounded_by_its_request(lease in any_lease()) {
         let request = LeaseRequest {
@@ -329,7 +329,7 @@ proptest! {
     }
 
     /// Two clients ask at any time, and the clock is set back now and then: no minute of real time has more than
-    /// the limit, and what is written can be read.
+    /// the limit, and the written ledger can be read.
     #[test]
     fn no_minute_has_more_than_the_limit_when_the_clock_is_set_back(
         steps in prop::collection::vec((0_u64..4_000, 0_usize..2, 1_u32..60, 0..12_u8), 1..150),

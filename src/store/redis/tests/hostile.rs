@@ -1,11 +1,11 @@
-//! Whatever others wrote to a ledger: the script and the ledger answer alike, soon and within bounds, and work
+//! For any content of a ledger key, the script and the ledger return the same lease, soon and within bounds, and work
 //! again afterwards.
 
 use serde_json::{Value, json};
 
 use super::*;
 
-/// What is done to one node of a ledger.
+/// A mutation of one node of a ledger.
 #[derive(Clone, Debug)]
 enum Mutation {
     Replace(Value),
@@ -178,7 +178,7 @@ fn a_ledger_that_others_wrote_to_bounds_every_answer() {
         let (settling, expected) = prepare(&mut ledger, last, joining("settling"));
         let (lease, _) = timed(&key, last, &settling);
         prop_assert_eq!(&lease, &expected, "{}", json);
-        // When all that can count is over, a new member has what it asks for.
+        // After all that counts has expired, a new member gets its full request.
         let window =
             WindowAsk { limit: 100, length: 60_000, want: 9, least: 1, unspent: 0, part: 0 };
         let fresh = LeaseRequest {
@@ -228,7 +228,7 @@ fn joining(member: &str) -> LeaseRequest {
 }
 
 #[test]
-fn what_is_no_ledger_is_begun_anew() {
+fn an_invalid_ledger_is_replaced_by_an_empty_one() {
     let clocked = Clocked::start();
     let now = 1_790_000_000_000;
     let case = Cell::new(0);
@@ -251,7 +251,7 @@ fn what_is_no_ledger_is_begun_anew() {
 }
 
 #[test]
-fn a_ledger_that_grows_too_large_is_written_without_what_can_be_spared() {
+fn a_ledger_over_its_size_limit_is_written_without_optional_data() {
     const MAX_BYTES: usize = 8 * 1024 * 1024;
     const NOW: u64 = 1_790_000_000_000;
     let clocked = Clocked::start();
@@ -310,7 +310,7 @@ fn a_ledger_that_grows_too_large_is_written_without_what_can_be_spared() {
     let names = (0..60).map(|name| (format!("{name}{}", "x".repeat(200)), 1));
     let many_windows = member(&json!(names.collect::<BTreeMap<_, _>>()), &json!({}));
 
-    // What others want undone of their last requests goes first.
+    // The undo data of other members' last requests is dropped first.
     let members = fill(&long_history, 0);
     for number in 0..9 {
         let (lease, problem) = clocked.lease("k", NOW, &new(&format!("new{number}"), "octo"));
@@ -327,7 +327,7 @@ fn a_ledger_that_grows_too_large_is_written_without_what_can_be_spared() {
     assert_eq!((&*problem, lease.members as usize), ("", members + 1));
     assert!(size() < MAX_BYTES - 9_999 * 490, "{}", size());
 
-    // Who comes when there is no room even so is not a member until others depart.
+    // If there is still no space, a new client does not become a member until others leave.
     let members = fill(&many_windows, 0);
     let before = size();
     assert_eq!(
@@ -352,7 +352,7 @@ async fn a_ledger_of_a_newer_form_is_left_as_it_is_and_is_no_outage() {
     assert!((1..=7_200_000).contains(&left), "it ends: {left}");
 }
 
-/// How to make a key of each type, and garbage of the right one.
+/// Commands that create a key of each type, and invalid data of the right type.
 const WRONG: [(&str, &[&str]); 8] = [
     ("a list", &["RPUSH", "KEY", "1"]),
     ("a hash", &["HSET", "KEY", "a", "nonsense", "b", "9223372036854775807", "c", "3"]),
@@ -364,7 +364,7 @@ const WRONG: [(&str, &[&str]); 8] = [
     ("many bytes", &["SETRANGE", "KEY", "9000000", "x"]),
 ];
 
-/// Whatever type a key has: each operation answers, what is repaired works, and nothing counts as an outage.
+/// For a key of any type, each operation returns, repaired keys work, and nothing counts as an outage.
 #[tokio::test]
 async fn a_key_of_any_type_is_no_outage() {
     let server = RedisServer::start();
@@ -411,7 +411,7 @@ async fn a_key_of_any_type_is_no_outage() {
         assert_eq!(redis.renew("k", me(), LONG).await.ok(), Some(false), "{wrong}");
         assert_eq!(redis.release("k", me()).await.ok(), Some(false), "{wrong}");
         let claimed = redis.claim("k", me(), LONG).await.ok();
-        assert_eq!(claimed, Some(!is_text), "text is somebody's claim: {wrong}");
+        assert_eq!(claimed, Some(!is_text), "text is a foreign claim: {wrong}");
         let left = server.ask(&["PTTL", "octowire:k"]).parse::<u64>().unwrap();
         assert!((1..=60_000).contains(&left), "each claim ends: {wrong}");
         plant();
@@ -435,7 +435,7 @@ async fn a_key_of_any_type_is_no_outage() {
         assert_eq!(redis.tally("k", &amounts, LONG).await.ok(), Some(true), "{wrong}");
         let held = redis.tallied("k").await.unwrap();
         let is_hash = wrong == "a hash";
-        // Of a hash, what is a number still is.
+        // The numeric fields of a hash are kept.
         let c = if is_hash { 7 } else { 4 };
         let expected = BTreeMap::from([("b".to_owned(), 2), ("c".to_owned(), c)]);
         assert_eq!(held, expected, "{wrong}");
@@ -458,7 +458,7 @@ async fn a_key_of_any_type_is_no_outage() {
 }
 
 #[tokio::test]
-async fn a_hash_with_too_many_names_is_begun_anew() {
+async fn a_hash_with_too_many_fields_is_replaced() {
     let server = RedisServer::start();
     let redis = Redis::connect(server.url()).await.unwrap();
     let plant = || {
@@ -473,9 +473,9 @@ async fn a_hash_with_too_many_names_is_begun_anew() {
     assert_eq!(redis.tallied("k").await.unwrap(), one);
 }
 
-/// What is large is neither read nor sent, so that no other client waits for it.
+/// A large value is neither read nor sent, so that no other client waits for it.
 #[tokio::test]
-async fn what_is_larger_than_its_reader_takes_is_unreadable_and_no_outage() {
+async fn a_value_over_the_read_limit_is_unreadable_and_not_an_outage() {
     let server = RedisServer::start();
     let store = Arc::new(Redis::connect(server.url()).await.unwrap());
     let redis: &Redis = &store;

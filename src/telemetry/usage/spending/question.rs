@@ -1,4 +1,4 @@
-//! The count of a request, which goes on when its call waits for it no longer.
+//! The count of a request in the store, which continues when its call no longer waits for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,16 +10,16 @@ use super::{Spending, Telling};
 use crate::telemetry::usage::period::Window;
 use crate::telemetry::usage::place::{Place, Ran};
 
-/// What the store said of a request.
+/// The store's response for a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Heard {
-    /// The sum, and whether there was room.
+    /// The sum, and whether the limit permitted the request.
     Sum(i64, bool),
-    /// Nothing; it may have counted the request, which counts here then.
+    /// There is no response. If the store can have counted the request, the client counts it.
     Nothing { counted: bool },
 }
 
-/// The part of a request's count that goes on when its call waits no longer.
+/// The part of a request's count that continues when its call no longer waits.
 pub(super) struct Question {
     pub(super) spending: Arc<Spending>,
     pub(super) place: Arc<Place>,
@@ -29,20 +29,20 @@ pub(super) struct Question {
     pub(super) shared: Arc<Decision>,
 }
 
-/// What a question and its call know of each other. It is read and changed while the state of the spending
-/// is locked.
+/// The state that a question shares with its call. It is read and changed while the state of the spending is locked.
 #[derive(Debug, Default)]
 pub(super) struct Decision {
-    /// The request is among those that the store is being told of.
+    /// Whether the request is among those that are being counted in the store.
     pub(super) is_told: AtomicBool,
-    /// It counts among those that nobody has decided about.
+    /// Whether the request counts as undecided.
     pub(super) is_undecided: AtomicBool,
-    /// The call has sent its request without the answer.
+    /// Whether the call has sent its request without a response of the store.
     pub(super) went: AtomicBool,
 }
 
 impl Question {
-    /// Asks the store, and takes over what it says. If the call has gone on without, corrects the sum.
+    /// Counts the request in the store, and records the response. If the call has continued without it, corrects the
+    /// sum.
     pub(super) async fn ask(self, answer: oneshot::Sender<Heard>) {
         let Self { spending, place, window, hard, now, shared } = &self;
         if !spending.finds_out(place, *window).await {
@@ -51,7 +51,7 @@ impl Question {
         }
         let owed = {
             let mut state = spending.state();
-            // The call has decided, and noted what is to be told.
+            // The call has decided, and recorded the count that is to be written.
             if answer.is_closed() {
                 return;
             }
@@ -81,7 +81,7 @@ impl Question {
         }
     }
 
-    /// Takes over what the store said of this request and of what was owed, or that it said nothing.
+    /// Records the response for this request and the owed amount, or that there is none.
     fn hear(&self, ran: Ran<(i64, bool)>, amount: i64, owed: i64) -> Heard {
         let mut state = self.spending.state();
         let is_current = state.window == Some(self.window);
@@ -118,7 +118,8 @@ impl Question {
         }
     }
 
-    /// The call has decided without this answer, or is gone: makes the sum what was sent.
+    /// Corrects the sum after the call has decided without this response, or was dropped: the sum then has the requests
+    /// that were sent.
     fn correct(&self, heard: Heard) {
         let mut state = self.spending.state();
         let went = self.shared.went.load(Ordering::Relaxed);

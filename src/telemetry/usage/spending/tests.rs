@@ -1,4 +1,4 @@
-//! No budget is exceeded, whatever the store does.
+//! No strict budget is exceeded in any state of the store.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ async fn used(spending: &Spending, place: &Place, now: SystemTime) -> (u64, bool
 }
 
 #[tokio::test]
-async fn a_budget_begins_anew_with_its_window() {
+async fn a_usage_budget_restarts_with_each_window() {
     let place = Arc::new(Place::new(None));
     let spending = spending(Budget::new("b", Period::Hour).hard(2));
     let late = at("2026-11-26T01:59:59Z");
@@ -48,41 +48,41 @@ async fn a_budget_begins_anew_with_its_window() {
     assert!(error.to_string().contains("starts at 2026-11-26T02:00:00Z"), "{error}");
     let next = at("2026-11-26T02:00:00Z");
     spend(&spending, &place, next).await.unwrap();
-    // Who looks at the hour before changes nothing of this one.
+    // Reading the previous hour does not change this one.
     assert_eq!(used(&spending, &place, late).await, (2, true));
     spend(&spending, &place, next).await.unwrap();
-    // What is given back late goes to the hour that it was taken from.
+    // Usage that is returned late is subtracted from its own hour.
     spending.give_back(&place, Spent(Period::Hour.at(late)));
     assert_eq!(used(&spending, &place, next).await, (2, true));
     assert_eq!(used(&spending, &place, late).await, (1, true));
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_refused_asks_the_store_once_a_second() {
+async fn a_rejected_call_reads_the_store_at_most_once_a_second() {
     let place = Arc::new(Place::new(None));
     let spending = spending(Budget::new("b", Period::Hour).hard(1));
     let now = at("2026-11-26T01:00:00Z");
     let spent = spend(&spending, &place, now).await.unwrap();
     assert!(spending.check("o/p", now).is_err() && spending.is_spent(now));
-    // Somebody else gives one back, which is not heard of before a second has passed.
+    // Another client returns one unit, which this client reads after a second.
     place.add(&spending.key(spent.0), -1, ASK_AGAIN).await;
     spend(&spending, &place, now).await.unwrap_err();
     tokio::time::sleep(ASK_AGAIN).await;
     spend(&spending, &place, now).await.unwrap();
 }
 
-/// What a store does about an operation.
+/// The behavior of a store for one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Does {
     Answers,
-    /// It does it, and nobody hears.
+    /// It applies the operation, and the response is lost.
     Keeps,
     /// It does not do it, nor answer.
     Loses,
     Fails,
 }
 
-/// A store that does what it is told to, and then answers.
+/// A store that follows a script, and responds normally after its end.
 #[derive(Debug, Default)]
 struct Scripted {
     memory: Memory,
@@ -141,12 +141,12 @@ impl Store for Arc<Scripted> {
     }
 }
 
-/// What somebody does.
+/// One step of a script.
 #[derive(Clone, Debug)]
 enum Step {
     /// So many requests at once, of one of two clients.
     Spend(usize, usize),
-    /// One that is dropped while it is counted.
+    /// A request that is dropped while it is counted.
     Drop(usize),
     GiveBack(usize),
     /// Some milliseconds pass.
@@ -172,7 +172,7 @@ fn does() -> impl Strategy<Value = Does> {
     ]
 }
 
-/// What came of it: the requests that were sent and not given back, those that it was tried to give back, and the sum in
+/// The outcome: the requests sent and not returned, the attempted returns, and the counter in
 /// the store.
 struct Came {
     most_sent: u64,
@@ -226,16 +226,16 @@ fn play(budget: &Budget, steps: Vec<Step>, script: Vec<Does>) -> Came {
 }
 
 proptest! {
-    /// While the store answers, no more is let through than there is, all of it is, and what is counted is
-    /// what was let through.
+    /// While the store responds, exactly the budget is admitted, and the count equals the
+    /// admitted requests.
     #[test]
-    fn a_store_that_answers_lets_nothing_over_the_limit(hard in 1_u64..20, steps in steps()) {
+    fn a_responding_store_admits_nothing_over_the_budget(hard in 1_u64..20, steps in steps()) {
         let came = play(&Budget::new("b", Period::Hour).hard(hard), steps, Vec::new());
         prop_assert!(came.most_sent <= hard, "{} of {hard}", came.most_sent);
         prop_assert_eq!(came.sum, came.sent);
     }
 
-    /// A strict budget holds whatever the store does, and whoever is dropped.
+    /// A strict budget holds in any state of the store, and with any client dropped.
     #[test]
     fn a_strict_budget_is_never_exceeded(
         hard in 1_u64..20,
@@ -249,7 +249,7 @@ proptest! {
 
     /// Of one that is not, no more goes too far than the store lost, or the other client did not see.
     #[test]
-    fn what_a_store_lost_is_all_that_goes_too_far(
+    fn a_budget_is_exceeded_by_at_most_the_writes_that_the_store_lost(
         hard in 1_u64..20,
         steps in steps(),
         script in prop::collection::vec(does(), 0..80),
@@ -263,7 +263,7 @@ proptest! {
 
 /// A store that never answers is asked now and then, by which nothing more is let through.
 #[tokio::test(start_paused = true)]
-async fn one_process_keeps_its_budget_through_an_outage() {
+async fn a_single_process_enforces_its_budget_during_an_outage() {
     let script = VecDeque::from(vec![Does::Loses; 10_000]);
     let store = Arc::new(Scripted { script: Mutex::new(script), ..Scripted::default() });
     let guard = Guard::new(Arc::new(Arc::clone(&store)), Duration::from_millis(50));
@@ -277,7 +277,7 @@ async fn one_process_keeps_its_budget_through_an_outage() {
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
     assert_eq!(sent, 40);
-    // When it is back, it is told of what it was never asked to take.
+    // When the store is back, it receives the counts that were never sent to it.
     store.script.lock().unwrap().clear();
     tokio::time::sleep(2 * ASK_AGAIN).await;
     let _ = spend(&spending, &place, now).await;
@@ -285,7 +285,7 @@ async fn one_process_keeps_its_budget_through_an_outage() {
     assert!((20..=40).contains(&sum), "{sum}");
 }
 
-/// What no client has written.
+/// Values that no client writes.
 const GARBAGE: [&str; 5] =
     ["garbage", "9223372036854775807", "-9223372036854775808", "1e300", "9007199254740993"];
 
@@ -320,7 +320,7 @@ async fn spent_after(garbage: &'static str, strict: bool) -> (u32, u32, u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sum_that_cannot_be_read_is_rebuilt_from_what_the_client_knows() {
+async fn an_unreadable_counter_is_rebuilt_from_the_counts_of_the_client() {
     for garbage in GARBAGE {
         assert_eq!(spent_after(garbage, false).await, (6, 10, 0), "{garbage}");
     }
@@ -336,7 +336,7 @@ async fn a_strict_budget_whose_sum_cannot_be_read_is_closed_for_its_own_window_o
 
 /// A sum below zero has no room for more than the limit.
 #[tokio::test(start_paused = true)]
-async fn a_sum_below_zero_gives_no_more_than_the_limit() {
+async fn a_negative_counter_admits_no_more_than_the_budget() {
     let memory = Memory::new();
     memory.put("budget:test:2026-11-26T01", Bytes::from_static(b"-1000"), ASK_AGAIN).await.unwrap();
     let guard = Guard::new(Arc::new(memory), ASK_AGAIN);
@@ -392,13 +392,13 @@ fn a_runtime_that_is_not_polled_keeps_no_other_from_telling() {
     });
     assert_eq!(told.ok(), Some(true), "it waits for no task of the other runtime");
     let key = spending.key(Period::Hour.at(now));
-    // What was lost counts, and what was told is given back.
+    // Lost counts are kept, and written ones are returned.
     assert_eq!(other.block_on(store.memory.get(&key)).unwrap().unwrap(), b"1"[..]);
 }
 
-/// What is under way when a sum is damaged was counted in the sum that is lost.
+/// Requests in flight when a counter is damaged were counted in the lost value.
 #[tokio::test(start_paused = true)]
-async fn what_is_given_back_does_not_open_a_strict_budget_that_was_closed() {
+async fn returned_usage_does_not_reopen_a_closed_strict_budget() {
     let memory = Memory::new();
     let guard = Guard::new(Arc::new(memory.clone()), ASK_AGAIN);
     let place = Arc::new(Place::new(Some(Arc::new(guard))));
@@ -410,7 +410,7 @@ async fn what_is_given_back_does_not_open_a_strict_budget_that_was_closed() {
     }
     let day = Duration::from_secs(86_400);
     memory.put("budget:test:2026-11-26T01", Bytes::from_static(b"garbage"), day).await.unwrap();
-    // Whoever is told of it first.
+    // The first operation that finds the damage.
     spending.give_back(&place, under_way.remove(0));
     for spent in under_way {
         spending.give_back(&place, spent);
@@ -420,7 +420,7 @@ async fn what_is_given_back_does_not_open_a_strict_budget_that_was_closed() {
     spend(&spending, &place, at("2026-11-26T02:00:00Z")).await.unwrap();
 }
 
-/// Everything in the folder of a store on the disk is lost, as if each shard was replaced by somebody else. A window
+/// Everything in the folder of a disk store is lost, as if each shard was replaced from outside. A window
 /// that begins later has lost nothing.
 #[tokio::test]
 async fn a_loss_closes_strict_budgets_of_windows_that_began_before_it_only() {
@@ -441,7 +441,7 @@ async fn a_loss_closes_strict_budgets_of_windows_that_began_before_it_only() {
     let spend_all = async |period, now| {
         let name = format!("budget:test-{period}");
         let budget = Budget::new("b", period).hard(2).strict();
-        // Two processes, of which none knows what the other one spends.
+        // Two processes, which do not know the usage of each other.
         let processes = [(); 2].map(|()| Spending::new(budget.clone(), name.clone(), ""));
         let processes = processes.map(Arc::new);
         let spend = async |process: usize| {

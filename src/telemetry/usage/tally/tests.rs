@@ -1,4 +1,4 @@
-//! What a store was told without an answer is neither forgotten nor taken for heard.
+//! Counts without a response of the store are neither lost nor taken for written.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -92,7 +92,7 @@ fn call(account: &Account) {
 }
 
 /// Tells the store until nothing is left to tell.
-async fn tell_all(account: &Account) {
+async fn flush_all(account: &Account) {
     while account.tally.is_pending() {
         account.tally.tell().await;
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -105,12 +105,12 @@ async fn calls(account: &Account) -> (u64, bool) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_store_did_not_answer_to_is_kept_while_there_is_nothing_more_to_tell() {
+async fn unacknowledged_counts_stay_pending_when_no_new_counts_follow() {
     let moody = Moody::new();
     let (books, account) = books(&moody);
     moody.hangs.store(true, Ordering::Relaxed);
     call(&account);
-    tell_all(&account).await;
+    flush_all(&account).await;
     // The store is not asked for nothing.
     account.tally.tell().await;
     assert_eq!(calls(&account).await, (1, false));
@@ -136,14 +136,14 @@ async fn an_identity_that_the_store_did_not_confirm_to_list_is_not_taken_for_lis
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_being_told_by_a_task_that_is_gone_is_kept() {
+async fn counts_of_a_cancelled_flush_are_kept() {
     let moody = Moody::new();
     let (books, account) = books(&moody);
     moody.hangs.store(true, Ordering::Relaxed);
     call(&account);
     let early = tokio::time::timeout(Duration::from_millis(10), account.tally.tell()).await;
     assert!(early.is_err() && account.tally.is_unsure());
-    tell_all(&account).await;
+    flush_all(&account).await;
     for period in [Period::Hour, Period::Day, Period::Month] {
         let (counts, heard) = account.tally.counts(period.at(clock::now())).await;
         assert_eq!((counts["issues/get"].calls, heard), (1, false), "{period:?}");

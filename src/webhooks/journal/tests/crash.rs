@@ -1,4 +1,4 @@
-//! Programs that are ended at any time, and disks that are full.
+//! Processes that are killed at any time, and full disks.
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
@@ -21,7 +21,7 @@ pub(super) fn say(line: String) {
     std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
-/// What a delivery of this name has in it; some make the file grow.
+/// The body of the delivery with this id; some make the file grow.
 fn body(id: &str) -> Bytes {
     let seed = id.bytes().fold(7_u32, |seed, byte| seed.wrapping_mul(31) + u32::from(byte));
     let size = if seed.is_multiple_of(9) { 300_000 } else { 8_000 };
@@ -29,8 +29,8 @@ fn body(id: &str) -> Bytes {
 }
 
 #[test]
-fn what_was_accepted_outlives_a_program_that_is_killed() {
-    let test = concat!(module_path!(), "::what_was_accepted_outlives_a_program_that_is_killed");
+fn accepted_deliveries_survive_a_killed_process() {
+    let test = concat!(module_path!(), "::accepted_deliveries_survive_a_killed_process");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     if let Some(folder) = std::env::var_os(FOLDER) {
         return runtime.block_on(accept_until_killed(folder.into()));
@@ -133,11 +133,11 @@ async fn fill(folder: PathBuf) {
         assert_eq!(journal.unfinished().await.unwrap(), ids);
     };
     holds(held).await;
-    // All of a batch fails together, and what failed is accepted as what it is: new.
+    // A batch fails as a whole, and its deliveries are then accepted as new.
     let results = join_all((0..20).map(|number| journal.accept("more", large(number))));
     assert!(results.await.iter().all(Result::is_err));
     holds(held).await;
-    // What makes room again is recorded at once, or after a pause.
+    // Records that free space are written at once, or after a pause.
     for id in 5..held {
         let _ = journal.done(&id.to_string()).await;
     }

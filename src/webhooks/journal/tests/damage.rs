@@ -1,4 +1,4 @@
-//! Bytes that changed while nobody had the file: what is in it then is handled as it was, or not at all.
+//! Bytes that changed while the file was closed: each record is handled unchanged, or not at all.
 
 use std::sync::Mutex;
 
@@ -12,7 +12,7 @@ const SECRET: &str = "It's a Secret to Everybody";
 const RECORDS: TableDefinition<u64, &[u8]> = TableDefinition::new("records");
 const PENDING: TableDefinition<&str, (u64, u64)> = TableDefinition::new("pending");
 
-/// What a handler was given.
+/// The deliveries that a handler received.
 #[derive(Clone, Default)]
 pub(super) struct Seen(Arc<Mutex<Vec<Delivery>>>);
 
@@ -92,7 +92,7 @@ async fn fill(folder: &Temporary) {
     }
 }
 
-/// Has what is pending handled: what was, and how many records were rejected.
+/// Handles the pending deliveries. Returns them, and the number of rejected records.
 async fn handle(journal: Journal) -> (Vec<Delivery>, u64) {
     let seen = Seen::default();
     let receiver = receiver(&journal, &seen);
@@ -127,7 +127,7 @@ fn intact(handled: &[Delivery]) -> Vec<usize> {
     numbers
 }
 
-/// Changes what is in the file by redb itself, so that its checksums are right.
+/// Changes the content of the file with redb, so that its checksums are valid.
 fn edit(folder: &Temporary, act: impl FnOnce(&redb::WriteTransaction)) {
     let database = redb::Database::open(folder.file()).unwrap();
     let transaction = database.begin_write().unwrap();

@@ -1,4 +1,4 @@
-//! A disk of which a read fails: no delivery is lost from memory.
+//! A failing read of the disk loses no delivery from memory.
 
 use std::sync::atomic::AtomicI64;
 

@@ -1,4 +1,4 @@
-//! A disk that takes nothing, and then does again: what was handled meanwhile is recorded.
+//! A disk that is full and has space again: deliveries handled meanwhile are recorded.
 //!
 //! The limit of the size of files stands for the disk. It is set from outside, by `prlimit`, so that it
 //! can be raised again.
@@ -95,16 +95,16 @@ async fn all_are_known(receiver: &Receiver) {
 }
 
 #[test]
-fn what_was_handled_while_the_disk_was_full_is_recorded_once_there_is_room() {
+fn deliveries_handled_on_a_full_disk_are_recorded_once_space_is_free() {
     let test = concat!(
         module_path!(),
-        "::what_was_handled_while_the_disk_was_full_is_recorded_once_there_is_room"
+        "::deliveries_handled_on_a_full_disk_are_recorded_once_space_is_free"
     );
     in_process(test, async |file| {
         let journal = Journal::open(&file).await.unwrap();
         let (first, seen) = handled_while_full(&journal).await;
         all_are_known(&first).await;
-        // Nor by a receiver that remembers nothing, and takes up what is pending.
+        // Nor by a receiver without memory, which replays the pending deliveries.
         assert_eq!(first.shutdown(Duration::from_secs(1)).await, 0);
         assert_eq!(journal.unrecorded(), 11);
         let second = receiver(&journal, &seen);
@@ -129,11 +129,8 @@ fn what_was_handled_while_the_disk_was_full_is_recorded_once_there_is_room() {
 }
 
 #[test]
-fn what_was_not_recorded_is_recorded_when_the_receiver_or_the_journal_is_closed() {
-    let test = concat!(
-        module_path!(),
-        "::what_was_not_recorded_is_recorded_when_the_receiver_or_the_journal_is_closed"
-    );
+fn unrecorded_outcomes_are_recorded_on_close() {
+    let test = concat!(module_path!(), "::unrecorded_outcomes_are_recorded_on_close");
     in_process(test, async |file| {
         let journal = Journal::open(&file).await.unwrap();
         let (first, _) = handled_while_full(&journal).await;
@@ -156,10 +153,10 @@ fn what_was_not_recorded_is_recorded_when_the_receiver_or_the_journal_is_closed(
 }
 
 #[test]
-fn what_cannot_be_recorded_to_the_end_is_handled_once_more_by_the_next_process() {
+fn a_delivery_whose_outcome_was_never_recorded_is_handled_again_after_a_restart() {
     let test = concat!(
         module_path!(),
-        "::what_cannot_be_recorded_to_the_end_is_handled_once_more_by_the_next_process"
+        "::a_delivery_whose_outcome_was_never_recorded_is_handled_again_after_a_restart"
     );
     in_process(test, async |file| {
         let journal = Journal::open(&file).await.unwrap();
@@ -197,7 +194,7 @@ fn a_full_disk_is_not_opened_again_for_each_delivery() {
         let most = 2 + start.elapsed().as_millis() / 200;
         assert!(u128::from(opened) <= most, "{opened} times in {:?}", start.elapsed());
         assert_eq!(verified, 0, "nothing says that it is damaged");
-        // A large file takes long to open, and what can be read is not refused.
+        // A large file takes long to open, and a readable file is not rejected.
         let before = file::opened::counts().0;
         for _ in 0..100 {
             let _ = journal.load("first").await;
@@ -292,10 +289,10 @@ fn with_as_many_as_can_be_remembered_none_is_accepted_or_taken_up() {
 }
 
 #[test]
-fn what_failed_while_the_disk_was_full_is_not_handled_again_until_it_is_delivered_again() {
+fn a_delivery_that_failed_on_a_full_disk_is_not_handled_before_its_redelivery() {
     let test = concat!(
         module_path!(),
-        "::what_failed_while_the_disk_was_full_is_not_handled_again_until_it_is_delivered_again"
+        "::a_delivery_that_failed_on_a_full_disk_is_not_handled_before_its_redelivery"
     );
     in_process(test, async |file| {
         let journal = Journal::open(&file).await.unwrap();

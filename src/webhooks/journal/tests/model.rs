@@ -1,4 +1,4 @@
-//! Whatever happens in whatever order, it is as a model of a few lines says.
+//! The journal behaves like a model of a few lines for any sequence of operations.
 
 use proptest::prelude::*;
 
@@ -29,7 +29,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..40)
 }
 
-/// In order: what is not handled, what failed, and what was handled, and when.
+/// In order: pending, failed and handled deliveries, and the time of handling.
 #[derive(Default)]
 struct Model {
     accepted: u64,
@@ -180,7 +180,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn it_does_what_the_model_does(steps in steps()) {
+    fn the_journal_behaves_like_its_model(steps in steps()) {
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(check(steps));
     }
 }
