@@ -27,7 +27,7 @@ impl Located<'_> {
     }
 }
 
-/// Every operation, in the document's order.
+/// Every operation, in the description's order.
 pub fn operations(document: &Value) -> impl Iterator<Item = Located<'_>> {
     document["paths"].as_object().into_iter().flatten().flat_map(|(path, item)| {
         METHODS.iter().filter_map(move |method| {

@@ -69,7 +69,7 @@ pub enum Body {
 /// A property of the body with its own setter.
 pub struct Property {
     pub ident: String,
-    /// The method that sends `null`, if the document allows it.
+    /// The method that sends `null`, if the description allows it.
     pub clear: String,
     pub name: String,
     pub doc: String,

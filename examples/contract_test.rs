@@ -6,8 +6,8 @@
 //! ```
 //!
 //! In an application, `octowire` is a dependency, and also a dev-dependency with the feature `testing`; the
-//! tests are in `tests/`. The pin, `contract_test.pin.json`, is committed: `OCTOWIRE_UPDATE_PIN=1 cargo test
-//! …` writes it again.
+//! tests are in `tests/`. The pin, `contract_test.pin.json`, is committed:
+//! `OCTOWIRE_UPDATE_PIN=1 cargo test …` writes it again.
 
 use octowire::{Client, Result};
 

@@ -2,8 +2,8 @@
 # Checks the package to publish: packs it, compares its size with the limit of crates.io, and builds and runs
 # the quickstart from the unpacked archive alone.
 #
-#   ./scripts/check-package.sh                 what is committed
-#   ./scripts/check-package.sh --allow-dirty   what stands here
+#   ./scripts/check-package.sh                 the committed files
+#   ./scripts/check-package.sh --allow-dirty   the working copy
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -46,7 +46,7 @@ pub(crate) enum Reading {
 }
 
 impl Reading {
-    /// The reason for which a call waits.
+    /// Returns the part of the response for which a call waits.
     fn awaited(self) -> &'static str {
         match self {
             Self::Buffered => "response body",
@@ -507,8 +507,8 @@ async fn send(
     Err(redirects::too_many())
 }
 
-/// Reads the response: a success as the caller wants it, anything else as an error. `limit` is the time limit of the
-/// attempt.
+/// Reads the response: a success in the form that the caller requested, anything else as an error. `limit` is the time
+/// limit of the attempt.
 async fn read(
     response: reqwest::Response,
     prepared: &Prepared,
@@ -572,7 +572,7 @@ async fn read_of_error(
     prepared: &Prepared,
     limit: &Limit,
 ) -> (Bytes, bool) {
-    // Half of the time, so that the wait ends before the attempt does.
+    // Half of the remaining time, so that the wait ends before the attempt does.
     let half = limit.left().min(prepared.limit.left()) / 2;
     let limit = prepared.client().inner().max_body_bytes.min(MAX_ERROR_BYTES);
     let mut collector = BodyCollector::new(limit);

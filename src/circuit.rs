@@ -268,7 +268,7 @@ impl Circuit {
         }
     }
 
-    /// A probe was dropped before its end.
+    /// Returns the slot of a probe that was dropped before its end.
     fn give_back(&self, probe: Instant) {
         let mut state = self.state();
         if let Phase::HalfOpen { under_way, succeeded, since } = state.phase
@@ -329,7 +329,7 @@ pub(crate) struct Trial {
 }
 
 impl Trial {
-    /// Whether the attempt is a probe.
+    /// Returns whether the attempt is a probe.
     pub(crate) fn is_probe(&self) -> bool {
         self.probe.is_some()
     }

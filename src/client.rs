@@ -106,7 +106,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Whether the application supplied the HTTP client.
+    /// Returns whether the application supplied the HTTP client.
     pub(crate) fn http_client_is_given(&self) -> bool {
         self.http.is_given()
     }
@@ -247,7 +247,7 @@ impl Client {
     /// - the [usage](crate::telemetry::usage) that all handles of this client have counted and not written to the
     ///   [store](ClientBuilder::store) yet;
     /// - their invalidations and purges of the [cache](crate::cache);
-    /// - responses and tokens that are to be stored.
+    /// - responses and tokens that wait to be stored.
     ///
     /// Returns whether the store has confirmed the usage and the invalidations that were pending when `close` was
     /// called. While the store is unavailable, the client retries the writes. `false` means that 5 s were not enough,
@@ -256,8 +256,8 @@ impl Client {
     /// there is nothing to write.
     ///
     /// Nothing is shut down: calls that still run, or start later, continue and are counted as before, and another
-    /// `close` writes their usage. The quota that the client has leased from a fleet expires within seconds after its
-    /// last call, and connections end with the last handle.
+    /// `close` writes their usage. The client's quota leases in a fleet expire within seconds after its last call, and
+    /// connections end with the last handle.
     ///
     /// If a program ends without `close`, the drop of the last handle writes usage and invalidations within half a
     /// second each, or 100 ms on a single-threaded runtime, and drops everything that the store has not accepted by
@@ -265,7 +265,7 @@ impl Client {
     ///
     /// ```no_run
     /// # async fn example(github: octowire::Client) {
-    /// // … the work of a short program, and then:
+    /// // After the work of a short program:
     /// if !github.close().await {
     ///     eprintln!("some usage was not written");
     /// }

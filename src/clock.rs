@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
-/// The wall clock, which does not go back while the process runs, and follows a clock that a test moves.
+/// Returns the wall clock time, which does not go back while the process runs, and follows a clock that a test moves.
 ///
 /// The monotonic clock stands still while some machines sleep, so the later of the two counts: a response can seem
 /// older than it is, but never newer.

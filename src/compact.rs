@@ -1,8 +1,8 @@
 //! Copies of response data that outlives a call, without the buffer of the connection.
 //!
-//! A body and the values of headers arrive as [`Bytes`] that point into that buffer. It can be a thousand times as large,
-//! and lives as long as the smallest part of it. So everything that outlives a call is copied here first, into memory of
-//! its own length.
+//! A body and the values of headers arrive as [`Bytes`] that point into that buffer. It can be a thousand times as
+//! large, and lives as long as the smallest part of it. So everything that outlives a call is copied here first, into
+//! memory of its exact length.
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};

@@ -219,7 +219,7 @@ impl<T: Send + 'static> CallCell<T> {
     }
 }
 
-/// Polls the future in its task.
+/// The task that polls the future.
 struct Driver<T: Send + 'static>(Arc<CallCell<T>>);
 
 impl<T: Send + 'static> Driver<T> {

@@ -77,7 +77,7 @@ pub(crate) fn first_line(input: &[u8]) -> (&[u8], &[u8]) {
     (&input[..end], input.get(end + 1..).unwrap_or_default())
 }
 
-/// Rate-limit headers, `Retry-After` and `Date`.
+/// Parses rate-limit headers, `Retry-After` and `Date`.
 pub fn rate_limit(input: &[u8]) {
     let names = [
         "x-ratelimit-limit",
@@ -98,7 +98,7 @@ pub fn rate_limit(input: &[u8]) {
     }
 }
 
-/// The body of an error response: the first byte chooses the status, the first line is `Content-Type`.
+/// Parses the body of an error response: the first byte chooses the status, the first line is `Content-Type`.
 pub fn error_body(input: &[u8]) {
     let (line, body) = first_line(input);
     let Some((status, rest)) = line.split_first() else { return };
@@ -115,7 +115,7 @@ pub fn error_body(input: &[u8]) {
     check_error(&error, body);
 }
 
-/// A response that is a list of unions, and its error if it does not decode.
+/// Decodes a response that is a list of unions, and formats its error if it does not decode.
 pub fn union(input: &[u8]) {
     let raw = || Raw {
         operation: Label::Borrowed("issues/list-events-for-timeline"),
@@ -151,7 +151,7 @@ fn check_error(error: &crate::Error, body: &[u8]) {
     assert_eq!(error.body().map(|body| &body[..]), Some(body));
 }
 
-/// A text that is shown: the first byte is its maximum length.
+/// Sanitizes a text: the first byte is its maximum length.
 pub fn sanitize(input: &[u8]) {
     let Some((max, rest)) = input.split_first() else { return };
     let max = usize::from(*max).max(1);
@@ -170,7 +170,7 @@ pub fn sanitize(input: &[u8]) {
     assert!(sanitize::body(rest, usize::MAX).len() <= rest.len() * 4 + 64);
 }
 
-/// The position of an error in a body: two bytes of a line and a column, and the body.
+/// Locates an error in a body: two bytes of a line and a column, and the body.
 pub fn locate(input: &[u8]) {
     let Some((place, body)) = input.split_first_chunk::<4>() else { return };
     let [line, column] = [[place[0], place[1]], [place[2], place[3]]].map(u16::from_le_bytes);
@@ -181,7 +181,7 @@ pub fn locate(input: &[u8]) {
     }
 }
 
-/// A method, a space and a path, matched against templates of each kind.
+/// Matches a method, a space and a path against templates of each kind.
 #[cfg(feature = "contract")]
 pub fn path_matcher(input: &[u8]) {
     use std::sync::OnceLock;
@@ -266,7 +266,7 @@ mod tests {
         let programs =
             manifest.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
         let mut programs: Vec<_> = programs.filter(|name| !name.starts_with("octowire")).collect();
-        // The overlay is the build's, whose tests replay it.
+        // The overlay is part of the build, whose tests replay it.
         let mut targets: Vec<_> =
             TARGETS.iter().map(|(name, _)| *name).chain(["overlay"]).collect();
         programs.sort_unstable();

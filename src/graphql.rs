@@ -196,8 +196,7 @@ impl fmt::Debug for GraphQlErrors {
 pub struct GraphQlError {
     /// The error message.
     pub message: String,
-    /// GitHub's kind of error, such as `NOT_FOUND`, `FORBIDDEN` or `RATE_LIMITED`: the
-    /// property `type`.
+    /// GitHub's error type, such as `NOT_FOUND`, `FORBIDDEN` or `RATE_LIMITED`: the property `type`.
     pub kind: Option<String>,
     /// The path of the field at which the error occurred: names, and indices into lists.
     pub path: Vec<Value>,
@@ -211,9 +210,9 @@ pub struct GraphQlError {
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GraphQlLocation {
-    /// The line.
+    /// The line, from 1.
     pub line: u64,
-    /// The column.
+    /// The column, from 1.
     pub column: u64,
 }
 
@@ -249,7 +248,7 @@ impl<'de> Deserialize<'de> for GraphQlError {
 }
 
 impl GraphQlError {
-    /// Every error is reported, whatever its form.
+    /// Parses an error. Every error is reported, whatever its form.
     fn read(value: Value) -> Self {
         let Value::Object(mut error) = value else {
             return Self { message: text(value).unwrap_or_default(), ..Self::default() };
@@ -284,7 +283,7 @@ impl GraphQlError {
         sanitize::json(&mut self.extensions);
     }
 
-    /// GitHub's [rate
+    /// Returns whether it is a rate limit. GitHub's [rate
     /// limits](https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api) have a
     /// type, or are an error about no part of the query; then the message and the headers decide.
     fn is_rate_limit(&self, headers: &HeaderMap) -> bool {

@@ -103,8 +103,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Nothing of this token was read. A number or string in an array is always read before it is rejected, so the
-    /// error belongs to the array.
+    /// Marks this token as unread. A number or string in an array is always read before it is rejected, so the error
+    /// belongs to the array.
     fn leave_untouched(&mut self, first: u8) {
         let of_the_array = match self.steps.last() {
             Some(Step::Index(0)) if first == b']' => true,

@@ -8,7 +8,7 @@ use lru::LruCache;
 use tokio::time::Instant;
 
 /// Maximum number of subjects with a warning in one interval.
-// Evaluated by the compiler.
+// The compiler evaluates this.
 const MAX_SUBJECTS: NonZeroUsize = NonZeroUsize::new(100).unwrap();
 
 /// The subjects of recent warnings, with the times. Further warnings are dropped: callers and files are unbounded, and

@@ -11,7 +11,7 @@ use http::Method;
 /// The name of an operation in messages: its id, or the method and path of a call without an operation.
 pub(crate) type Label = Cow<'static, str>;
 
-/// The label in metrics: the operation's id, or the client's own name for its request.
+/// Returns the label in metrics: the operation's id, or the client's own name for its request.
 pub(crate) fn metric_name(label: &Label) -> &'static str {
     match label {
         Cow::Borrowed(label) => label,

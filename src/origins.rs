@@ -285,7 +285,7 @@ fn derived_upload(api: &Base) -> String {
     }
 }
 
-/// The web pages are on the host itself: `api.` is dropped on github.com and data residency.
+/// Derives the URL of the web pages, which are on the host itself: `api.` is dropped on github.com and data residency.
 fn derived_web(host: &Url) -> Url {
     let mut web = host.clone();
     if let Some(rest) = githubs_domain(host, "api.")
@@ -297,7 +297,7 @@ fn derived_web(host: &Url) -> Url {
     web
 }
 
-/// GraphQL is `/graphql`, and `/api/graphql` on an Enterprise Server.
+/// Derives the URL of the GraphQL API: `/graphql`, and `/api/graphql` on an Enterprise Server.
 fn derived_graphql(api: &Base) -> Result<Url> {
     let server = api.prefix.strip_suffix("/v3").filter(|rest| rest.ends_with("/api"));
     let text = format!("{}/graphql", server.unwrap_or(&api.prefix));

@@ -57,9 +57,9 @@ pub struct Pages<T> {
 
 /// The items of a list across its pages, in order.
 ///
-/// It is a [`Stream`]; [`next`](Self::next) and [`try_next`](Self::try_next) read it without an
-/// import. Pages are fetched and decoded [ahead](Request::prefetch) while it is polled, and nothing
-/// is fetched before that. Memory holds the pages fetched ahead, however long the list is.
+/// It is a [`Stream`]; [`next`](Self::next) and [`try_next`](Self::try_next) read it without an import. Pages are
+/// fetched and decoded [ahead](Request::prefetch) while it is polled, and nothing is fetched before that. Only the
+/// pages that are fetched ahead are in memory, however long the list is.
 ///
 /// If another call waits for a resource of a page that is fetched ahead, such as a permit of the [rate
 /// limits](crate::limits::RateLimits), a task of the Tokio runtime fetches that page. Task-local values of the
@@ -75,7 +75,7 @@ pub struct Pages<T> {
 /// - If 100 pages in a row are empty, or equal to earlier pages of the list, and link to further ones, the stream ends
 ///   with an error of the kind [`ErrorKind::Pagination`]: the list would never end. Fewer empty pages, which occur in
 ///   GitHub's filtered lists, are skipped.
-/// - Any other error comes after the items before it and ends the stream.
+/// - Any other error follows the items before it and ends the stream.
 ///
 /// ```no_run
 /// # #[cfg(feature = "search")]
@@ -197,8 +197,8 @@ impl<I> Items<I> {
     /// Returns the number of items of the whole list, if GitHub reports it: the property `total_count` of the latest
     /// page that was read. `None` before the first page, and for lists without it, which are most.
     ///
-    /// A [search](https://docs.github.com/en/rest/search/search#about-search) delivers at most 1,000
-    /// items, however many there are.
+    /// A [search](https://docs.github.com/en/rest/search/search#about-search) delivers at most 1,000 items, even if
+    /// `total_count` is larger.
     #[must_use]
     pub fn total(&self) -> Option<u64> {
         self.completeness.total()
@@ -264,7 +264,7 @@ impl<I> Items<I> {
         }
     }
 
-    /// Ends the stream; without an error if the list is complete.
+    /// Ends the stream, without an error if the list is complete.
     fn finish(&mut self) -> Option<Error> {
         self.end();
         let incomplete = self.completeness.incomplete()?;

@@ -1,7 +1,7 @@
 //! Files and folders that only the user of this process can change.
 //!
-//! The token file, the webhook journal, the values of the disk store and all lock files are opened,
-//! created, replaced and removed here, and nowhere else. On Unix:
+//! Only this module opens, creates, replaces and removes the token file, the webhook journal, the values of the disk
+//! store and all lock files. On Unix:
 //!
 //! - Files are looked up relative to the descriptor of a checked folder, and the descriptor of the
 //!   opened file is checked, not its path. So no other process can exchange a file between the check
@@ -18,7 +18,7 @@
 //!
 //! | | other users can read it | a group can write it | everyone can write it |
 //! |---|---|---|---|
-//! | token file | repaired | repaired: it is sealed, so that a change shows | repaired |
+//! | token file | repaired | repaired: it is encrypted, so that a change is detected | repaired |
 //! | journal | repaired | repaired: each record is verified before it is handled | repaired |
 //! | lock | repaired | repaired: it has no content | repaired |
 //! | value of the disk store | repaired | repaired | rejected: a change is not detected, and a store can lose values |

@@ -137,7 +137,7 @@ const MAX_PREFETCH: usize = 16;
 impl Request {
     /// Sets a query parameter, and replaces its previous value.
     ///
-    /// The value is percent-encoded. GitHub reads lists in most places as `a,b,c`.
+    /// The value is percent-encoded. GitHub expects most lists as `a,b,c`.
     pub fn query(mut self, name: impl Into<Cow<'static, str>>, value: impl Display) -> Self {
         self.0.replace_query(name.into(), [value.to_string()]);
         self
@@ -250,8 +250,9 @@ impl Request {
         self
     }
 
-    /// Sets the cache policy of this call, instead of the client's [policy](crate::cache::Cache::policy). It has no
-    /// effect on methods other than `GET`, and for pages it applies to each page.
+    /// Sets the [cache](crate::cache) policy of this call, instead of the client's
+    /// [policy](crate::cache::Cache::policy). It has no effect on methods other than `GET`, and for pages it applies to
+    /// each page.
     pub fn cache(mut self, policy: CachePolicy) -> Self {
         self.0.cache = Some(Box::new(policy));
         self
@@ -281,11 +282,11 @@ impl Request {
     }
 }
 
-/// Ways to send a request.
+/// Methods that send the request.
 impl Request {
     /// Sends the request and decodes the JSON of the response.
     ///
-    /// An empty body is read as `null`, which an [`Option`] takes.
+    /// An empty body is read as `null`, which decodes to the `None` of an [`Option`].
     pub fn send<T: DeserializeOwned>(self) -> ResponseFuture<T> {
         ResponseFuture::new(call(self, Reading::Buffered), ready::json)
     }

@@ -23,8 +23,8 @@ use crate::wire::EmptyBody;
 
 /// GitHub's response to a call: the value and its metadata.
 ///
-/// It dereferences to the value, so that `response.title` reads a field of an issue;
-/// [`into_inner`](Self::into_inner) takes the value out.
+/// It dereferences to the value, so that `response.title` reads a field of an issue; [`into_inner`](Self::into_inner)
+/// returns the value.
 pub struct Response<T> {
     value: T,
     status: StatusCode,
@@ -146,7 +146,7 @@ pub struct RateLimit {
     /// The requests used in this window.
     #[cfg_attr(test, schemars(default))]
     pub used: u64,
-    /// When the window ends.
+    /// The time at which the window ends.
     #[cfg_attr(test, schemars(with = "u64"))]
     pub reset: SystemTime,
     /// The resource of the limit, such as `core`, `search` or `graphql`.
@@ -362,8 +362,8 @@ impl fmt::Display for Reason {
 
 impl std::error::Error for Reason {}
 
-/// serde quotes an unexpected string, and some responses contain tokens: the string is omitted, so that no log contains
-/// it.
+/// Returns the reason without values. serde quotes an unexpected string, and some responses contain tokens: the string
+/// is omitted, so that no log contains it.
 fn without_value(reason: &str) -> String {
     const STRING: &str = "string \"";
     let Some((before, quoted)) = reason.split_once(STRING) else {

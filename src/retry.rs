@@ -298,7 +298,7 @@ mod tests {
             ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
             ("Sunday, 06-Nov-94 08:50:37 GMT", Some(60)),
             ("Sun Nov  6 08:50:37 1994", Some(60)),
-            // In the past: now.
+            // A time in the past means now.
             ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
             ("Sat, 06 Nov 2094 08:00:00 GMT", Some(86_400)),
             ("-1", None),
@@ -371,7 +371,7 @@ mod tests {
     }
 
     impl Situation {
-        /// The number of retries.
+        /// Returns the number of retries.
         fn retries(self) -> u32 {
             let policy = RetryPolicy::default().attempts(self.attempts).within(self.within);
             let budget = RetryBudget::new(&policy.clone().budget(0.0, self.reserve));

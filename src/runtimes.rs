@@ -260,7 +260,7 @@ mod tests {
         timeout(Duration::from_secs(2), home.stalled()).await.is_ok()
     }
 
-    /// Waits for a condition, on a busy machine too.
+    /// The timeout for an expected condition, on a busy machine too.
     const PATIENCE: Duration = Duration::from_secs(20);
 
     async fn becomes_stalled(home: &HomeRuntime) -> bool {
@@ -332,7 +332,7 @@ mod tests {
         assert!(home.latest().ran_at.unwrap().elapsed() >= CHECK_INTERVAL);
     }
 
-    /// A runtime with a thread, whose home is known.
+    /// Creates a runtime with a thread, whose home is known.
     fn running() -> (Runtime, HomeRuntime) {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let home = runtime.block_on(async { HomeRuntime::current().unwrap() });

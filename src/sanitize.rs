@@ -310,7 +310,7 @@ impl Line {
     }
 }
 
-/// Keeps the beginning of the text that is written to it.
+/// The beginning of the text that is written to it.
 struct Beginning {
     text: String,
     limit: usize,

@@ -222,7 +222,7 @@ where
     let Some(body) = RequestBody::begin(body, &progress) else { return pending().await };
     // The services of this crate are always ready.
     let response = service.call(Request::from_parts(head, body)).await?;
-    // The service can respond to a request of which it has not read everything.
+    // The service can respond to a request before it has read the whole body.
     if !progress.on(Event::RequestComplete) {
         return pending().await;
     }

@@ -6,9 +6,9 @@
 //!
 //! | stage | serves | compared |
 //! |---|---|---|
-//! | [`Off`](Stage::Off) | old | nothing |
-//! | [`Mirror`](Stage::Mirror) | old | a share of the reads, on the new side |
-//! | [`Shift`](Stage::Shift) | new for some of the keys, old for the others | a share of the reads, on the other |
+//! | [`Off`](Stage::Off) | legacy | nothing |
+//! | [`Mirror`](Stage::Mirror) | legacy | a share of the reads, on the new side |
+//! | [`Shift`](Stage::Shift) | new for some of the keys, legacy for the others | a share of the reads, on the other side |
 //! | [`Done`](Stage::Done) | new | nothing |
 //!
 //! ```

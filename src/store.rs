@@ -3,10 +3,10 @@
 //! Without a store, each client keeps its own state, which suits one process with one client. With a store, clients of
 //! the same identity share its rate limits, whatever process and machine they are on.
 //!
-//! | store | shares with |
+//! | store | shared by |
 //! |---|---|
 //! | [`Memory`] | the clients of one process |
-//! | [`Disk`] | the processes of a machine, and the next run |
+//! | [`Disk`] | the processes of a machine, also after a restart |
 //! | `Redis`, with the feature `redis` | all clients of the same Redis or Valkey |
 //!
 //! An attempt of a call waits for its store for [50 ms](crate::ClientBuilder::store_timeout) at most, in sum for all
@@ -121,7 +121,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Sets a new TTL from now on, if the key still has this value; returns whether it has.
     fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool>;
 
-    /// Removes the value of a key, whatever it is.
+    /// Removes the value of a key, whatever the value is.
     fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()>;
 
     /// Removes the value of a key if it is this one; returns whether it was.

@@ -12,16 +12,16 @@
 //!
 //! | Field | `github` (INFO) | `github.attempt` (DEBUG) | Meaning |
 //! |---|---|---|---|
-//! | `otel.name` | the operation | method and template | The name of the span; the method alone for a call made by hand |
+//! | `otel.name` | the operation | method and template | The name of the span; the method alone for a call without an operation |
 //! | `otel.kind` | `internal` | `client` | The kind of the span |
 //! | `otel.status_code` | if it failed | if it failed | `ERROR` |
-//! | `github.operation` | yes | | The operation's id, or the method and path of a call made by hand |
+//! | `github.operation` | yes | | The operation's id, or the method and path of a call without an operation |
 //! | `http.request.method` | yes | yes | The method |
 //! | `http.request.resend_count` | | from the second on | How often it was sent before, for any reason |
-//! | `url.template` | yes | yes | The path without its values; absent for a call made by hand |
+//! | `url.template` | yes | yes | The path without its values; absent for a call without an operation |
 //! | `server.address` | yes | yes | The server's name |
 //! | `server.port` | | yes | Its port |
-//! | `http.response.status_code` | yes | yes | The status, if there is an answer |
+//! | `http.response.status_code` | yes | yes | The status, if there is a response |
 //! | `error.type` | if it failed | if it failed | The status, or the kind of the error: [`ErrorKind::name`](crate::ErrorKind::name); `cancelled` if it was dropped before its end |
 //! | `github.request_id` | yes | yes | GitHub's id of the request |
 //! | `github.cache` | yes | | The cache status: `hit`, `revalidated`, `stale`, `miss` or `bypass` |
@@ -54,7 +54,7 @@
 //! The recorder of the process receives them, with names and labels that are valid for Prometheus. [`METRICS`] is this
 //! table as data. Gauges apply to the whole process: of several clients, the last update is visible.
 //!
-//! | Name | Kind | Unit | Labels | What it says |
+//! | Name | Kind | Unit | Labels | Meaning |
 //! |---|---|---|---|---|
 //! | `octowire_calls_total` | counter | count | `operation`, `outcome` | Completed calls by outcome: `ok` or the error kind |
 //! | `octowire_call_duration_seconds` | histogram | seconds | `operation` | Duration of calls, with all waits and attempts |

@@ -41,8 +41,8 @@
 //!   [`MockGitHub::rate_limit`].
 //! - **Received requests** are recorded: [`MockGitHub::received`].
 //!
-//! - **Bounds**: a body has at most 100 MiB (413), a path 16 KiB (414), the head of a request 128 KiB
-//!   and 256 headers (431); of more than 1,024 connections, the one that was idle for longest is closed.
+//! - **Bounds**: a body has at most 100 MiB (413), a path 16 KiB (414), the head of a request 128 KiB and 256 headers
+//!   (431); of more than 1,024 connections, the one with the longest idle time is closed.
 //!
 //! It speaks plain HTTP/1.1 on a local port, so that any client in any language can use it: see the example
 //! `mock_github`. It needs the feature `testing`, is meant for tests alone, and panics with a message if a test uses it

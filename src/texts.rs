@@ -28,8 +28,8 @@ pub trait IntoText {
 /// Values that a setter accepts where GitHub reads a list as `a,b,c`: text that is sent as it is, or a list that is
 /// joined by commas.
 ///
-/// If an item of a list contains a comma, the call fails before anything is sent, since GitHub would
-/// read two items.
+/// If an item of a list contains a comma, the call fails before anything is sent, since GitHub would parse it as two
+/// items.
 ///
 /// ```no_run
 /// # #[cfg(feature = "issues")]

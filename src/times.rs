@@ -203,7 +203,7 @@ pub(crate) mod ranges {
         fn range(self) -> Result<String, String>;
     }
 
-    /// A time or a date that a range begins or ends with.
+    /// A time or a date as a bound of a range.
     pub trait Bound: Clone {
         fn bound(&self) -> Result<String, String>;
     }
@@ -305,7 +305,7 @@ pub(crate) mod ranges {
     }
 }
 
-/// A time in GitHub's format.
+/// Formats a time in GitHub's format.
 pub(crate) fn text(time: &DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

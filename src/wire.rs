@@ -83,7 +83,7 @@ macro_rules! open_enum {
             /// The values that GitHub's description names.
             pub const KNOWN: &'static [Self] = &[$(Self::$ident,)*];
 
-            /// The value as GitHub writes it.
+            /// Returns the value in GitHub's form.
             #[must_use]
             #[inline]
             pub fn as_str(&self) -> &str {
@@ -123,15 +123,15 @@ macro_rules! closed_enum {
         #[non_exhaustive]
         pub enum $name {
             $(#[doc = concat!("`", $text, "`")] $ident,)*
-            /// A value that GitHub's description does not name, sent as it is: for GitHub Enterprise
-            /// and for previews.
+            /// A value that GitHub's description does not name, sent as it is, such as for GitHub Enterprise and for
+            /// previews.
             Other(String),
         }
         impl $name {
             /// The values that GitHub's description names.
             pub const KNOWN: &'static [Self] = &[$(Self::$ident,)*];
 
-            /// The value as GitHub writes it.
+            /// Returns the value in GitHub's form.
             #[must_use]
             #[inline]
             pub fn as_str(&self) -> &str {
@@ -199,7 +199,7 @@ macro_rules! read_union {
         #[non_exhaustive]
         pub enum $name {
             $(#[allow(missing_docs, reason = "named after its type")] $ident($of),)*
-            /// None of the above: the JSON as it was sent.
+            /// No variant matches: the JSON as it was sent.
             Other(::serde_json::Value),
         }
         impl Default for $name {

@@ -83,12 +83,11 @@ const ROUND_INTERVAL: Duration = Duration::from_secs(60);
 impl App {
     /// Creates an App with its private key.
     ///
-    /// `id` is the App's client id, which GitHub recommends, or its App id; both are on the App's
-    /// settings page. `private_key` is the PEM file that GitHub
+    /// `id` is the App's client id, which GitHub recommends, or its App id; both are on the App's settings page.
+    /// `private_key` is the PEM file that GitHub
     /// [generates](https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/managing-private-keys-for-github-apps)
-    /// there, in PKCS#1 or PKCS#8. It is read as environments carry it: with line breaks written as `\n`
-    /// or turned into spaces, indented, in quotes, with CRLF or a byte order mark, or in Base64 as a
-    /// whole.
+    /// there, in PKCS#1 or PKCS#8. Common changes by environment variables are accepted: line breaks written as `\n` or
+    /// turned into spaces, indentation, quotes, CRLF, a byte order mark, or Base64 of the whole file.
     ///
     /// # Errors
     /// If the id is empty, or if the key is not usable for RS256: the error names the format that was found.

@@ -17,11 +17,11 @@ use crate::error::Result;
 ///
 /// For the environment `PROD`, one of these has to be set:
 ///
-/// | variables | sign in as |
+/// | variables | identity |
 /// |---|---|
 /// | `PROD_GITHUB_TOKEN`, or the path of a file in `PROD_GITHUB_TOKEN_FILE` | the token's owner; read again when it changes |
 /// | `PROD_GITHUB_APP_ID` (or client id), and the key in `PROD_GITHUB_APP_PRIVATE_KEY` or the path of its file in `PROD_GITHUB_APP_PRIVATE_KEY_FILE` | the App itself |
-/// | these, and `PROD_GITHUB_APP_INSTALLATION_ID` or `PROD_GITHUB_APP_INSTALLATION_ORG` | the App's installation |
+/// | the App's variables, and `PROD_GITHUB_APP_INSTALLATION_ID` or `PROD_GITHUB_APP_INSTALLATION_ORG` | the App's installation |
 ///
 /// While a key is replaced, `PROD_GITHUB_APP_PRIVATE_KEY_OLD` contains the older one: see [`App::or_key`].
 ///

@@ -25,7 +25,7 @@ use crate::integers::{IntoInteger, InvalidInteger};
 use crate::request::Request;
 use crate::retry::RetryPolicy;
 
-/// Selects an installation, and restricts the access of its tokens.
+/// An installation, and the restrictions of its tokens.
 ///
 /// ```
 /// use octowire::auth::Installation;
@@ -43,7 +43,7 @@ pub struct Installation {
     repositories: BTreeSet<String>,
     repository_ids: BTreeSet<u64>,
     permissions: BTreeMap<String, String>,
-    /// The smallest number that is not an id.
+    /// The first invalid id that the caller supplied; `None` if all are valid.
     invalid_id: Option<String>,
 }
 
@@ -185,7 +185,7 @@ impl Target {
     }
 }
 
-/// An id, which is not negative.
+/// Converts an id, which must not be negative.
 fn whole(id: impl IntoInteger) -> std::result::Result<u64, InvalidInteger> {
     let id = id.into_integer()?;
     u64::try_from(id).map_err(|_| InvalidInteger::new(format!("{id} is negative")))
@@ -258,7 +258,7 @@ impl AppInstallation {
         }
     }
 
-    /// <https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app>
+    /// Requests a token: <https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app>.
     async fn create(&self, client: &Client, id: u64) -> Result<AccessToken> {
         const LABEL: &str = "apps/create-installation-access-token";
         let path = ["app", "installations", &id.to_string(), "access_tokens"];

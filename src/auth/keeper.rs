@@ -63,7 +63,7 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// The `Authorization` header: a reference to the value that was made with the token.
+    /// Returns the `Authorization` header: a reference to the value that was made with the token.
     pub(crate) fn header(&self) -> HeaderValue {
         self.token.header().clone()
     }
@@ -118,7 +118,7 @@ enum Turn {
     Fail(Error),
 }
 
-/// The delays before a token that might not have propagated is sent again; each is used once, doubling.
+/// The delay before a token that might not have propagated is sent again; it doubles with each further attempt.
 const SETTLE_DELAY: Duration = Duration::from_millis(500);
 /// The minimum interval between two tokens that are discarded because GitHub rejected them.
 const DISCARD_INTERVAL: Duration = Duration::from_secs(60);
@@ -202,7 +202,7 @@ impl Keeper {
         runtimes::stalled(runtime.filter(|_| self.source.keep() != Keep::Must)).await;
     }
 
-    /// Stops waiting for a refresh.
+    /// Abandons a refresh that has stalled.
     fn give_up(&self, number: u64) {
         let mut state = self.state();
         if state.flight.as_ref().is_some_and(|flight| flight.number == number) {
@@ -215,8 +215,8 @@ impl Keeper {
         }
     }
 
-    /// Returns what a call does after GitHub rejected its token: send again after this delay, or, for `None`, fail.
-    /// `times` is the number of earlier rejections.
+    /// Returns the next step of a call after GitHub rejected its token: send again after this delay, or, for `None`,
+    /// fail. `times` is the number of earlier rejections.
     pub(crate) fn refused(
         &self,
         held: &Held,
@@ -468,7 +468,7 @@ tokio::task_local! {
     static FLYING: Vec<usize>;
 }
 
-/// The refreshes that this task is a part of, and this one.
+/// Returns the refreshes that this task is a part of, and this one.
 fn flying_now(own: usize) -> Vec<usize> {
     let mut flying = FLYING.try_with(Clone::clone).unwrap_or_default();
     flying.push(own);

@@ -1,13 +1,13 @@
 //! Authentication with GitHub, and the management of tokens.
 //!
-//! | you have | use | lives |
+//! | credential | type | lifetime |
 //! |---|---|---|
-//! | a GitHub App | [`App::installation`](App::installation) | an hour, renewed |
+//! | a GitHub App | [`App::installation`](App::installation) | an hour, refreshed |
 //! | a personal access token | [`PersonalToken`] | until it is revoked; read again when it changes |
-//! | a user who signs in, by browser or device | [`OAuthApp`], then [`UserToken`] | 8 hours, renewed |
+//! | a user, through the browser or a device | [`OAuthApp`], then [`UserToken`] | 8 hours, refreshed |
 //! | a job of GitHub Actions | [`Client::from_env`](crate::Client::from_env) | as long as the job |
-//! | a gateway that wants a bearer of its own | [`ClientCredentials`] | as it says, renewed |
-//! | a vault, or anything else | a [`TokenSource`] of your own | as you say |
+//! | a bearer token for a gateway | [`ClientCredentials`] | set by the server, refreshed |
+//! | a vault, or any other source | your own [`TokenSource`] | set by the source |
 //!
 //! A token source obtains one token; the client caches and refreshes it ([`TokenPolicy`]). Neither knows the target of
 //! a request: whether a server receives the token is decided in one other place.

@@ -54,7 +54,7 @@ pub use web::{Authorization, AuthorizationRequest};
 ///
 /// let sign_in = oauth.authorization(&github).begin()?;
 /// println!("send the user to {}", sign_in.url());
-/// // … and when the user comes back:
+/// // After the callback:
 /// let token = sign_in.exchange(&github, callback).await?;
 ///
 /// let github = github.with_auth(UserToken::new(oauth, token).named("octocat"));
@@ -161,7 +161,7 @@ impl OAuthApp {
         }
     }
 
-    /// <https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps>
+    /// Sends a token request: <https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps>.
     async fn token(&self, client: &Client, form: Form, grant: Grant) -> Result<AccessToken> {
         ask_for_token(client, form).send(client).await?.token(grant)
     }

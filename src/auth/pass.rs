@@ -218,7 +218,7 @@ impl Passes {
 
 /// Returns the text without a prefix of the secret at its end.
 fn without_beginning_at_end(mut text: Bytes, secret: &[u8]) -> Bytes {
-    // A few bytes reveal nothing.
+    // A few bytes disclose nothing.
     const TELLING: usize = 4;
     let longest = secret.len().min(text.len());
     let found = (TELLING..=longest).rev().find(|length| text.ends_with(&secret[..*length]));

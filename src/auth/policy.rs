@@ -1,4 +1,4 @@
-//! Token policy: when tokens are refreshed, and what happens if that fails.
+//! Token policy: when tokens are refreshed, and how failures are handled.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -49,8 +49,8 @@ impl Default for TokenPolicy {
 }
 
 impl TokenPolicy {
-    /// Sets how long before it expires a token is refreshed; 60 s by default. Meanwhile, calls continue with the old
-    /// one. For a token with a short lifetime, it is at most half the lifetime.
+    /// Sets how long before it expires a token is refreshed; 60 s by default. Meanwhile, calls continue with the
+    /// previous token. For a token with a short lifetime, it is at most half the lifetime.
     pub fn margin(mut self, margin: Duration) -> Self {
         self.margin = margin;
         self

@@ -75,7 +75,7 @@ pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// Returns what to do when GitHub responds with 401 to a token of this source. By default, the client obtains
+    /// Returns the next step when GitHub responds with 401 to a token of this source. By default, the client obtains
     /// another token.
     fn rejected(&self, rejection: &Rejection<'_>) -> Reaction {
         let _ = rejection;
@@ -208,7 +208,7 @@ pub enum Reaction {
     Changed,
 }
 
-/// Whether tokens belong in a [`TokenStore`](super::TokenStore).
+/// Whether tokens are saved in a [`TokenStore`](super::TokenStore).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Keep {
@@ -224,7 +224,7 @@ pub enum Keep {
 impl Error {
     /// Creates the error of the application's own [`TokenSource`].
     ///
-    /// `message` states what happened and must not contain a secret; `source` can be the cause. The client retries only
+    /// `message` states the failure and must not contain a secret; `source` can be the cause. The client retries only
     /// if `retryable` is `true`.
     pub fn token_source(
         message: impl Into<Cow<'static, str>>,

@@ -109,7 +109,7 @@ impl StoreLock {
         drop(guard);
         async move {
             if let Some(released) = released {
-                // The sender sends nothing: it is dropped.
+                // The sender sends nothing: it is only dropped.
                 let _ = released.await;
             }
         }

@@ -142,11 +142,11 @@ impl AccessToken {
 
     /// Returns the token itself, for other uses, such as `git clone` over HTTPS.
     ///
-    /// Keep it out of logs.
+    /// It must not be logged.
     #[must_use]
     pub fn expose_secret(&self) -> &str {
         let bytes = self.header.as_bytes().get(BEARER.len()..).unwrap_or_default();
-        // ASCII, as `new` has checked.
+        // It is ASCII, which `new` has checked.
         std::str::from_utf8(bytes).unwrap_or_default()
     }
 
@@ -214,7 +214,7 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// Detects the kind of a credential, by the prefixes that GitHub
+/// The kind of a credential, by the prefixes that GitHub
 /// [documents](https://docs.github.com/en/authentication/keeping-your-account-and-data-secure/about-authentication-to-github#githubs-token-formats).
 ///
 /// For hints only: formats change, and an unknown one is never rejected.

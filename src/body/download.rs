@@ -121,7 +121,8 @@ impl ByteStream {
         Poll::Ready(Some(Err(error.with_advice("try again, or increase attempt_timeout"))))
     }
 
-    /// The wait starts with the first poll that finds nothing, so that a slow reader does not use up the sender's time.
+    /// Polls the timer of the wait. It starts with the first poll that finds nothing, so that a slow reader does not
+    /// use up the sender's time.
     fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let patience = self.patience;
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(patience)));
@@ -161,7 +162,7 @@ pub(crate) fn too_large(limit: usize) -> Error {
 /// The memory that is reserved for a body before it arrives.
 const MAX_RESERVED: usize = 4 * 1024 * 1024;
 
-/// Collects a body of at most `limit` bytes. If the body breaks off, the received part remains available.
+/// A collector of a body of at most `limit` bytes. If the body breaks off, the received part remains available.
 ///
 /// A body that arrives in one piece is not copied.
 #[derive(Debug)]

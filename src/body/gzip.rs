@@ -23,8 +23,7 @@ impl Gzip {
         Self { decoder, input: Bytes::new(), has_begun: false }
     }
 
-    /// Takes over the next part of the compressed body, after [`next_piece`](Self::next_piece) has
-    /// returned `None`.
+    /// Accepts the next part of the compressed body, after [`next_piece`](Self::next_piece) has returned `None`.
     pub(super) fn feed(&mut self, input: Bytes) {
         self.has_begun |= !input.is_empty();
         self.input = input;

@@ -12,12 +12,12 @@ fn is_reqwests<T: MethodKind>(_: fn(ClientBuilder, bool) -> T) -> bool {
     T::IS_REQWESTS
 }
 
-/// Whether reqwest can decompress gzip.
+/// Returns whether reqwest can decompress gzip.
 pub(super) fn decompresses_gzip() -> bool {
     is_reqwests(ClientBuilder::gzip)
 }
 
-/// Whether a layer around each body hides whether an HTTP/2 stream has ended.
+/// Returns whether a layer around each body hides whether an HTTP/2 stream has ended.
 pub(super) fn hides_end_of_stream() -> bool {
     decompresses_gzip()
         || is_reqwests(ClientBuilder::brotli)
@@ -41,7 +41,7 @@ impl MethodKind for Absent {
     const IS_REQWESTS: bool = false;
 }
 
-// Which of these are used depends on reqwest's features. None is ever called.
+// reqwest's features determine which of these are used. None is ever called.
 #[allow(dead_code)]
 trait WithoutFeature: Sized {
     fn gzip(self, _: bool) -> Absent {

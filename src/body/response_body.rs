@@ -34,9 +34,9 @@ pub(crate) fn accepted_encoding(is_given_client: bool, is_of_part: bool) -> Opti
     accepted_with(is_of_part, is_gzip_given, has_decoders).map(HeaderValue::from_static)
 }
 
-/// A client of the application can decompress if reqwest is built with decoders. Then reqwest adds the header if it is
-/// missing, with the encodings that are enabled for that client, for range requests as well. If reqwest is built
-/// without gzip, this module decompresses it.
+/// Returns the `Accept-Encoding` for a combination of settings. A client of the application can decompress if reqwest
+/// is built with decoders. Then reqwest adds the header if it is missing, with the encodings that are enabled for that
+/// client, for range requests as well. If reqwest is built without gzip, this module decompresses it.
 fn accepted_with(
     is_of_part: bool,
     is_gzip_given: bool,
@@ -56,10 +56,10 @@ pub(crate) struct ResponseBody {
     has_ended: bool,
 }
 
-/// How the end of a body is checked.
+/// The method for checking the end of a body.
 #[derive(Debug)]
 enum EndCheck {
-    /// hyper checks it.
+    /// By hyper.
     None,
     /// By the last frame of its stream.
     EndOfStream,
@@ -75,7 +75,7 @@ impl ResponseBody {
         Self::checked_by(response, is_head, hides_end_of_stream())
     }
 
-    /// The same, with or without a layer around each body that hides the end of its stream.
+    /// Splits a response, with or without a layer around each body that hides the end of its stream.
     fn checked_by(
         response: reqwest::Response,
         is_head: bool,
@@ -197,7 +197,7 @@ mod tests {
     struct Parts {
         parts: VecDeque<Bytes>,
         length: Option<u64>,
-        /// Whether the last frame of the stream arrives.
+        /// Whether the last frame of the stream has arrived.
         ends: bool,
     }
 

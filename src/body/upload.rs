@@ -14,7 +14,7 @@ use crate::deadline::Slack;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>> + Send>>;
 
-/// A body to send: bytes in memory, or a stream of them.
+/// A request body: bytes in memory, or a stream of them.
 ///
 /// ```
 /// use octowire::Body;
@@ -33,20 +33,20 @@ enum Content {
     Stream(Arc<Mutex<Option<Chunks>>>, Option<u64>),
 }
 
-/// A streamed body was already sent once, wholly or in part.
+/// A streamed body was already sent once, completely or in part.
 #[derive(Debug)]
 pub(crate) struct BodyTaken;
 
 impl Body {
-    /// A body that is read while it is sent.
+    /// Creates a request body that is read while it is sent.
     ///
     /// Set the length in bytes if it is known: GitHub rejects [release
     /// assets](https://docs.github.com/en/rest/releases/assets#upload-a-release-asset) without a `Content-Length`. If
     /// the stream contains more or fewer bytes, or an error, the call fails: the kind is
     /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest), and the stream's error is the source.
     ///
-    /// A stream can be sent once. A call that would have to send it again, because of a
-    /// redirect, fails instead; clones of the body share the one stream.
+    /// A stream can be sent once. If a redirect requires sending it again, the call fails; clones of the body share the
+    /// one stream.
     pub fn stream<S, B, E>(stream: S, length: Option<u64>) -> Self
     where
         S: Stream<Item = Result<B, E>> + Send + 'static,
@@ -183,7 +183,7 @@ impl Upload {
     }
 }
 
-/// Returns why the caller's own body failed while it was sent, if it did.
+/// The error of the caller's own body while it was sent, if there was one.
 ///
 /// It is stored beside the request: over HTTP/2, the resulting error is a stream reset without a reason.
 #[derive(Clone, Debug, Default)]

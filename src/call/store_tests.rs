@@ -145,12 +145,12 @@ async fn post(client: &Client, path: &str) -> Duration {
     start.elapsed()
 }
 
-/// Longer than a lease is valid, and than the cache's log is known.
+/// Waits longer than a lease is valid, and than the cache's log is known.
 async fn idle() {
     sleep(Duration::from_secs(3)).await;
 }
 
-/// The wait of each kind of call for a store of this latency, without a lease.
+/// Measures the wait of each kind of call for a store of this latency, without a lease.
 async fn waits(delay: u64) -> BTreeMap<&'static str, Duration> {
     let store = Slow::default();
     let client = client(&store, cached(), budgets());
@@ -335,7 +335,7 @@ async fn a_cache_in_a_store_of_its_own_is_waited_for_within_the_same_time() {
     }
 }
 
-/// The requests that an hourly budget counts, according to the store.
+/// Returns the requests that an hourly budget counts, according to the store.
 async fn counted(client: &Client) -> u64 {
     let report = client.usage().report().await;
     report.budgets.iter().find(|budget| budget.name == "b").unwrap().used

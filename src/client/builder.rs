@@ -152,7 +152,7 @@ impl ClientBuilder {
         self.personal(PersonalToken::new(token))
     }
 
-    /// Reads the token from this environment variable, which has to be set, and again when it has
+    /// Reads the token from this environment variable, which has to be set. The client reads it again when it has
     /// changed.
     pub fn token_from_env(self, variable: &str) -> Self {
         self.personal(PersonalToken::from_env(variable))
@@ -341,7 +341,7 @@ impl ClientBuilder {
     }
 }
 
-/// For test and staging.
+/// Test and staging.
 #[cfg(feature = "contract")]
 #[cfg_attr(docsrs, doc(cfg(feature = "contract")))]
 impl ClientBuilder {
@@ -482,7 +482,7 @@ impl ClientBuilder {
         Ok(Client::new(shared, auth))
     }
 
-    /// The headers of every request, created once.
+    /// Returns the headers of every request, which are built once.
     fn template(&mut self) -> Result<HeaderMap> {
         let mut headers = HeaderMap::with_capacity(8 + self.headers.len());
         headers.insert(ACCEPT, JSON);

@@ -27,7 +27,7 @@ pub(super) struct HttpSettings {
 }
 
 impl HttpClients {
-    /// One client for all runtimes.
+    /// Uses the same client for all runtimes.
     pub(super) fn given(client: reqwest::Client) -> Self {
         Self { first: client, settings: None, by_runtime: PerRuntime::default() }
     }

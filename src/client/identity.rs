@@ -8,7 +8,7 @@ use super::Client;
 use crate::auth::{AccessToken, Auth, AuthFailure, Installation, TokenSource};
 use crate::error::{Error, Result};
 
-/// Identities.
+/// Handles with another identity.
 impl Client {
     /// Returns a handle for another installation of the same App.
     ///

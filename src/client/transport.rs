@@ -24,7 +24,7 @@ impl ClientBuilder {
     }
 }
 
-/// A response to a request.
+/// Creates a response to a request.
 pub(crate) fn response(
     request: &Request,
     status: u16,

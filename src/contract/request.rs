@@ -257,7 +257,7 @@ impl Check<'_> {
         let content_type = request.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let content_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
         let content_type = content_type.trim().to_ascii_lowercase();
-        // GitHub reads JSON whatever its media type, such as the one that `curl -d` sends.
+        // GitHub reads JSON with any media type, such as the one that `curl -d` sends.
         let MediaType { schema, also, .. } = described.content.get(&content_type).or(json)?;
         if json.is_none() && !is_json(&content_type) {
             return None;

@@ -144,7 +144,7 @@ impl Schemas {
 
     /// Compiles the validator of a schema, if it can be checked.
     fn checker(&self, schema: &Value) -> Option<Checker> {
-        // There is none.
+        // It accepts any value.
         if schema.is_null() {
             return None;
         }

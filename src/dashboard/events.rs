@@ -60,7 +60,7 @@ pub(super) async fn events(State(shown): State<Arc<Shown>>) -> Response {
     (headers, Body::from_stream(events)).into_response()
 }
 
-/// Returns the first event of a stream, for benchmarks.
+/// The first event of a stream, for benchmarks.
 #[cfg(feature = "__bench")]
 #[doc(hidden)]
 pub struct Snapshot(Arc<Shown>);
@@ -77,7 +77,7 @@ impl Snapshot {
     }
 }
 
-/// The first tick is immediate.
+/// Returns a timer of one second, whose first tick is immediate.
 fn each_second() -> Interval {
     let mut timer = interval(Duration::from_secs(1));
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);

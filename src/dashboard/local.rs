@@ -52,7 +52,7 @@ const CLIENT_HEADERS: &[&str] = &[
     "user-agent",
     "x-moz",
     "x-purpose",
-    // The name of the application around a web view of Android.
+    // The package name of the application with an Android web view.
     "x-requested-with",
     // Client hints from before the prefix `sec-ch-`.
     "device-memory",
@@ -140,7 +140,7 @@ const PROXY_PREFIXES: &[&str] = &[
     "x-zscaler-",
 ];
 
-/// Parts of such names: `x-forwarded-for`, `proxy-client-ip`, `x-originating-ip`.
+/// Substrings of such names: `x-forwarded-for`, `proxy-client-ip`, `x-originating-ip`.
 const PROXY_PARTS: &[&str] = &["forward", "proxy", "client-ip", "clientip", "originating-ip"];
 
 /// Parses the name of a header that an application allows.
@@ -171,12 +171,12 @@ pub(super) enum NotLocal {
     Host,
     /// The request has the form of requests to proxies, or is HTTP/1.0, which proxies use.
     Form,
-    /// The request has a header that clients do not send.
+    /// The request has a header that clients do not send by themselves.
     Header(String),
 }
 
 impl NotLocal {
-    /// The text of the response.
+    /// Returns the text of the response.
     pub(super) fn text(&self) -> String {
         let reason: Cow<'_, str> = match self {
             Self::Peer => "the connection is not known to be local".into(),

@@ -1,13 +1,13 @@
-// Shows what the client tells. All text is set as text: none of it is markup.
+// Shows the state of the client. All text is set as text: none of it is markup.
 'use strict';
 
 const base = document.body.dataset.base;
-// In seconds: as much is kept, and a chart shows at least.
+// In seconds: how much is kept, and how much a chart shows at least.
 const KEPT = 600;
 const SHORTEST = 60;
 const state = { from: 0, lines: new Map(), told: null, heard: 0 };
 
-// ---- what is told ----
+// ---- data ----
 
 function begin(series) {
   state.lines.clear();
@@ -15,7 +15,7 @@ function begin(series) {
   extend(series);
 }
 
-// What a line says nothing of is nothing, if that second was told of at all.
+// A missing value counts as zero if the second was reported, and is unknown otherwise.
 function fillUp(line, end) {
   const calls = state.lines.get('calls');
   while (line.length < end - state.from) line.push((calls[line.length] ?? null) === null ? null : 0);
@@ -37,7 +37,7 @@ function extend(series) {
   const over = Math.max(end - state.from - KEPT, 0);
   for (const line of state.lines.values()) line.splice(0, over);
   state.from += over;
-  // Errors that there were none of for ten minutes are forgotten, as the server does.
+  // Error types without an error for ten minutes are removed, as on the server.
   for (const [name, line] of state.lines) {
     if (name.startsWith('error ') && !line.some((value) => value > 0)) state.lines.delete(name);
   }
@@ -46,7 +46,7 @@ function extend(series) {
 const line = (name) => state.lines.get(name) ?? [];
 const sum = (values) => values.reduce((all, value) => all + (value ?? 0), 0);
 
-// ---- how it is written ----
+// ---- formats ----
 
 const number = (value, digits = 0) =>
   value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
@@ -62,14 +62,14 @@ function time(seconds) {
   return Math.floor(seconds / 86400) + ' d ' + Math.floor((seconds % 86400) / 3600) + ' h';
 }
 
-// The time of day here, with the date if it is another day's than now.
+// The local time of day, with the date if it is not today.
 function moment(text, now) {
   const [at, today] = [new Date(text), new Date(now)];
   const day = at.toDateString() === today.toDateString() ? '' : at.toLocaleDateString('en-CA') + ' ';
   return make('time', { datetime: text, title: text }, day + at.toLocaleTimeString('en-GB'));
 }
 
-// ---- what it is written into ----
+// ---- elements ----
 
 function make(name, properties = {}, ...children) {
   const svg = ['svg', 'path', 'line', 'rect'].includes(name);
@@ -81,7 +81,7 @@ function make(name, properties = {}, ...children) {
 
 const figure = (name, text) => make('span', { 'data-figure': name }, text);
 
-// Writes only what differs, so that what somebody has selected stays.
+// Writes only differences, so that a selection of the user stays.
 function set(name, text, kind) {
   for (const element of document.querySelectorAll(`[data-figure="${CSS.escape(name)}"]`)) {
     if (element.textContent !== text) element.textContent = text;
@@ -89,7 +89,7 @@ function set(name, text, kind) {
   }
 }
 
-// Rows are made anew only if there are others; their figures are written in place.
+// Rows are created again only if they differ; their figures are written in place.
 function fill(parent, rows, write) {
   const key = JSON.stringify(rows.map((row) => row.key));
   if (parent.dataset.key !== key) {
@@ -105,7 +105,7 @@ const WIDTH = 600;
 const HEIGHT = 100;
 const charts = new Map();
 
-// Each name keeps its colour and its dashes, whatever others come and go.
+// Each name keeps its colour and its dashes when others are added or removed.
 const styles = new Map();
 
 function style(id, name) {
@@ -193,7 +193,7 @@ function nice(value) {
   return [1, 2, 2.5, 5, 10].map((step) => step * size).find((step) => step >= value);
 }
 
-// Of five seconds each: those of one are too restless to be read.
+// Averages of the last five seconds: values of one second vary too much to be readable.
 function smooth(values) {
   let sum = 0;
   return values.map((value, index) => {
@@ -269,7 +269,7 @@ function objectives(all) {
   });
 }
 
-// A bar with a share of it filled, and a mark.
+// A bar that is filled in part, and a mark.
 function bar(label) {
   return make('svg', { class: 'bar', viewBox: '0 0 100 10', preserveAspectRatio: 'none', role: 'img', 'aria-label': label },
     make('rect', { class: 'track', width: 100, height: 10, rx: 2 }),
@@ -314,7 +314,7 @@ function limits(all) {
   });
 }
 
-// A row that says that there is none.
+// A row for an empty table.
 function none(text) {
   return { key: '', make: () => make('p', { class: 'quiet' }, text) };
 }
@@ -394,7 +394,7 @@ function usage({ month, budgets, operations, is_complete }) {
   });
 }
 
-// The latest are on top, and the last ones go.
+// The latest entries are on top, and the oldest are removed.
 function failed(calls, now) {
   const rows = calls.map((call) => make('tr', {}, make('td', {}, moment(call.time, now)), make('th', { scope: 'row' }, call.operation),
     make('td', {}, call.type), make('td', {}, time(call.seconds)), make('td', {}, call.request_id ?? '–'), make('td', {}, call.message)));
@@ -411,7 +411,7 @@ function connection(text, kind) {
   document.body.classList.toggle('stale', kind !== 'live');
 }
 
-// All there is: what was shown before may be another process's.
+// The whole state: the previous one might be of another process.
 function start(told) {
   state.told = null;
   document.querySelector('#failed tbody').replaceChildren();
@@ -430,7 +430,7 @@ function take(told) {
   draw();
 }
 
-// What is silent for so long, in milliseconds, is not live, and then is asked anew.
+// A stream without an event for this long, in milliseconds, is not live and is reconnected.
 const SILENT = 5_000;
 const LOST = 15_000;
 let source = null;
@@ -449,7 +449,7 @@ function connect() {
   source.addEventListener('error', () => connection('connection lost, trying again', 'lost'));
 }
 
-// A browser gives up for good on an answer that is no success, and does not see that nobody is there any more.
+// A browser stops after a response that is not a success, and does not detect that the server is gone.
 function watch() {
   const silent = Date.now() - state.heard;
   if (silent > SILENT) connection(`connection lost ${time(silent / 1000)} ago, trying again`, 'lost');

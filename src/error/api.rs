@@ -194,7 +194,7 @@ fn json_length(value: &Value) -> usize {
         }
     }
     let mut length = Length(0);
-    // JSON is written whatever it is.
+    // Any JSON can be written.
     let _ = serde_json::to_writer(&mut length, value);
     length.0
 }

@@ -23,7 +23,7 @@ pub(super) enum Problem {
     Owner(u32),
     /// The same for a folder that the library creates for itself.
     OwnFolderOwner(u32),
-    /// With its mode.
+    /// With the permission bits.
     FileOpen(u32),
     FolderOpen(u32),
     /// It belongs to this user, and its mode denies access.

@@ -1,4 +1,4 @@
-//! Other systems than Unix: names are looked up by path, and the folder's access list protects its files.
+//! Systems other than Unix: names are looked up by path, and the folder's access control list protects its files.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata, OpenOptions};

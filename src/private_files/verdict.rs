@@ -108,7 +108,7 @@ fn given_folder_verdict(facts: &Facts) -> Verdict {
         Owner::Root if facts.is_open_to_everyone() && facts.is_volume => Verdict::Warn,
         Owner::Root if facts.is_open_to_everyone() => Verdict::Refuse(Problem::FolderOpen(mode)),
         Owner::Root => Verdict::Use,
-        // Nor is it permanent if root does.
+        // A restriction by root would not last either.
         Owner::ThisUser if facts.is_root && facts.is_volume => Verdict::Warn,
         _ if facts.is_open_to_everyone() => Verdict::Refuse(Problem::FolderOpen(mode)),
         Owner::ThisUser | Owner::Other(_) => Verdict::Warn,
@@ -159,7 +159,7 @@ pub(super) fn file_verdict(facts: &Facts, role: FileRole, permissions: Permissio
 
 /// Returns the reason for which a file or folder cannot be opened, if that is the file or folder itself.
 pub(super) fn obstacle(facts: &Facts, expected: Expected, is_denied: bool) -> Option<Problem> {
-    /// Read and write, and for a folder, search.
+    /// Access for reading and writing, and for a folder, searching.
     const OWNER: u32 = 0o600;
     let (kind, of_owner, of_kind): (_, fn(u32) -> Problem, _) = match expected {
         Expected::File => (Kind::File, Problem::Owner, Problem::NotAFile),

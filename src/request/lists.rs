@@ -10,7 +10,7 @@ use crate::times::{self, IntoTime};
 // The features determine which of them are used.
 #[allow(dead_code)]
 impl Request {
-    /// Sets a parameter of the query to several values, by repeating its name.
+    /// Sets a query parameter to several values, by repeating its name.
     pub(crate) fn set_query_each<T: Display>(
         &mut self,
         name: &'static str,
@@ -36,7 +36,7 @@ impl Request {
         }
     }
 
-    /// Sets a parameter of the query to a time.
+    /// Sets a query parameter to a time.
     pub(crate) fn set_query_time(&mut self, name: &'static str, value: impl IntoTime) {
         match value.time() {
             Ok(time) => self.set_query::<String>(name, times::text(&time)),

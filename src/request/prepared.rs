@@ -513,7 +513,7 @@ fn object_of(fields: &[(Cow<'static, str>, Vec<u8>)]) -> Result<Bytes> {
     Ok(object.into())
 }
 
-/// The properties of a JSON object, of which single ones can be replaced.
+/// Returns the properties of a JSON object, of which single ones can be replaced.
 pub(super) fn fields_of(json: &[u8]) -> serde_json::Result<Vec<(Cow<'static, str>, Vec<u8>)>> {
     let object: BTreeMap<String, Value> = serde_json::from_slice(json)?;
     object

@@ -33,8 +33,8 @@ pub(super) fn find(text: &[u8], ranges: &mut Vec<Range<usize>>) {
     }
 }
 
-/// Returns the start of a token whose prefix has an underscore at `at`. It begins a word, unlike that
-/// in `lengths_of_words`.
+/// Returns the start of a token whose prefix has an underscore at `at`. The prefix begins a word, unlike the one in
+/// `lengths_of_words`.
 fn prefix(text: &[u8], at: usize) -> Option<usize> {
     let start = match &text[..at] {
         [.., b'g', b'h', kind] if KINDS.contains(kind) => at - 3,

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 /// The position of a form in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Encoding {
-    /// As it is.
+    /// The form itself, in any context.
     Plain,
     /// Within base64 of a longer text: the adjacent characters belong to it.
     Base64,

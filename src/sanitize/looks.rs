@@ -26,15 +26,15 @@ const SCHEMES: [&str; 14] = [
     "token",
 ];
 
-/// Shorter values are ordinary words.
+/// Minimum length of a random value in bytes: shorter values are ordinary words.
 const MIN_RANDOM_BYTES: usize = 12;
 /// This many consecutive letters and digits are not a word.
 const MIN_RUN_BYTES: usize = 16;
 /// Minimum number of changes between letters and digits, or from lower to upper case, in a random value.
 const MIN_CHANGES: usize = 4;
-/// One in this many letters and digits of a random value follows a change.
+/// Maximum number of letters and digits per change in a random value.
 const MAX_BYTES_PER_CHANGE: usize = 4;
-/// The same for a value without separators, which names do not have.
+/// Minimum number of changes in a value of letters and digits only; names are not written in this way.
 const MIN_CHANGES_OF_RUN: usize = 3;
 /// Maximum number of digits of a number after a word, such as a year.
 const MAX_NUMBER_DIGITS: usize = 4;
@@ -42,8 +42,8 @@ const MAX_NUMBER_DIGITS: usize = 4;
 const MAX_ID_DIGITS: usize = 10;
 /// Maximum length of an arbitrary part of a name: `k8s`, `1a`.
 const MAX_SHORT_BYTES: usize = 3;
-/// Maximum number of capitals at the start of a name in camel case whose first word is an acronym, including the first
-/// of the next word.
+/// The number of capitals at the start of a name in camel case whose first word is an acronym, including the first of
+/// the next word.
 const ACRONYM_CAPITALS: RangeInclusive<usize> = 3..=6;
 
 /// Returns the parts of a value that can be separate secrets.
@@ -163,7 +163,7 @@ fn split_number(value: &[u8]) -> (&[u8], &[u8]) {
     value.split_at(value.len() - digits)
 }
 
-/// Returns how often a capital follows a small letter.
+/// Returns how often a capital follows a lower case letter.
 fn humps(letters: &[u8]) -> usize {
     let is_hump = |pair: &&[u8]| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase();
     letters.windows(2).filter(is_hump).count()

@@ -80,7 +80,7 @@ const SECRET_WORDS: [&str; 10] = [
     "pwd",
     "xauth",
 ];
-/// The same, if they are the last word.
+/// The same, for the last word of a name only.
 const SECRET_LAST_WORDS: [&str; 2] = ["cred", "pass"];
 /// The same for words that can also name an ordinary value in a query: a cache has a `key`.
 const KEY_LAST_WORDS: [&str; 4] = ["key", "pat", "sig", "signature"];

@@ -19,7 +19,7 @@ use super::merge;
 
 /// Minimum length of a secret in bytes: shorter ones would redact ordinary words.
 pub(crate) const MIN_SECRET_BYTES: usize = 8;
-/// Longer secrets are remembered in pieces of this size.
+/// Size of the pieces in which longer secrets are remembered.
 pub(super) const MAX_PIECE_BYTES: usize = 1_024;
 /// Maximum length of a secret; the rest is not remembered.
 const MAX_SECRET_BYTES: usize = 16 * 1_024;
@@ -147,7 +147,7 @@ struct Secrets {
     mix: [u64; 2],
     bits: u32,
     bitmap: Vec<u64>,
-    /// The forms by the hash of their last eight bytes, each list in order.
+    /// The forms by the hash of their last eight bytes; each list is ordered.
     forms: HashMap<u64, Vec<Form>>,
     pinned: LruCache<u64, Remembered>,
     used: LruCache<u64, Remembered>,
@@ -156,7 +156,7 @@ struct Secrets {
     stale: usize,
 }
 
-/// A piece of a secret.
+/// One piece of a secret.
 struct Remembered {
     forms: Vec<Form>,
     /// Whether it was used since it was last queued. Then, when it is the oldest, it is not evicted but becomes the

@@ -68,7 +68,7 @@ pub(super) enum Event {
     HeadersComplete,
     /// The request is complete, or its response does not depend on the rest of it.
     RequestComplete,
-    /// The body of the response has ended, but need not be written yet.
+    /// The body of the response has ended, but might not be written yet.
     ResponseEnded,
     /// The socket accepts no more.
     WriteBlocked,

@@ -28,7 +28,7 @@ impl Socket {
     }
 }
 
-/// Checks for unread bytes in a socket. The default value has no socket.
+/// A probe for unread bytes in a socket. The default value has no socket.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SocketProbe(Weak<Mutex<TcpStream>>);
 
@@ -47,7 +47,7 @@ impl SocketProbe {
     }
 }
 
-/// The socket does not block. At the end of the stream, there is no byte.
+/// Returns whether bytes are waiting. The socket does not block. At the end of the stream, there is no byte.
 fn has_bytes(stream: &TcpStream) -> bool {
     let mut byte = [MaybeUninit::uninit()];
     SockRef::from(stream).peek(&mut byte).is_ok_and(|read| read > 0)

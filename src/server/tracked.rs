@@ -86,7 +86,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for TrackedStream<T> {
 #[derive(Debug)]
 pub(crate) struct RequestBody {
     inner: Incoming,
-    /// `None` after the end.
+    /// `None` after the end of the body.
     progress: Option<Arc<Progress>>,
 }
 
@@ -117,7 +117,7 @@ impl Body for RequestBody {
             && let Some(progress) = self.progress.take()
             && !progress.on(Event::RequestComplete)
         {
-            // The connection is about to be dropped, and this body with it.
+            // hyper is about to drop the connection, and this body with it.
             return Poll::Pending;
         }
         Poll::Ready(frame)

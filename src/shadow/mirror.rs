@@ -55,7 +55,7 @@ where
     let mirror = Mirror { core: Arc::clone(core), about: about.clone(), side };
     let task = async move {
         mirror.run(start, view, first).await;
-        // Up to here, its memory is bounded.
+        // Until here, the permit bounds the mirrors and their memory.
         drop(permit);
     };
     runtime.spawn(task.instrument(span));

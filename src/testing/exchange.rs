@@ -84,7 +84,7 @@ impl Shared {
     }
 
     pub(super) fn listens(&self, address: SocketAddr) {
-        // It listens at one address only.
+        // Called only once.
         let _ = self.address.set(address);
     }
 

@@ -13,8 +13,8 @@ use crate::operation::Location;
 
 /// The form of an operation's list.
 pub(super) struct Listing {
-    /// The property with the list, if the body is an envelope such as `{"total_count": 1, "workflow_runs":
-    /// [...]}`.
+    /// The property with the list, if the body is an envelope such as
+    /// `{"total_count": 1, "workflow_runs": [...]}`.
     envelope: Option<String>,
     style: Style,
     default_per_page: usize,

@@ -1,4 +1,4 @@
-//! Deliveries in [axum](https://docs.rs/axum): a router, and an extractor.
+//! Deliveries in [axum](https://docs.rs/axum): a router and an extractor.
 
 use axum::Router;
 use axum::extract::{FromRef, FromRequest, Request};

@@ -65,7 +65,7 @@ pub(super) struct About {
 
 #[cfg(feature = "webhooks-journal")]
 impl About {
-    /// The same delivery, verified with the secret of this index.
+    /// Returns the same delivery, verified with the secret of this index.
     pub(super) fn verified_with(self, secret: usize) -> Self {
         Self { secret, ..self }
     }

@@ -42,7 +42,7 @@ pub struct Envelope {
     pub event: String,
     /// The payload, byte for byte.
     pub data: Box<str>,
-    /// When it was signed.
+    /// The time of the signature.
     pub timestamp: SystemTime,
     /// The index of the secret.
     pub verified: Verified,
@@ -54,11 +54,11 @@ pub struct Envelope {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EnvelopeError {
-    /// It is not a JSON object with these properties.
+    /// The body is not a JSON object with these properties.
     Malformed,
-    /// Its signature is invalid.
+    /// The signature is invalid.
     Signature(SignatureError),
-    /// It was signed too long ago, or too far in the future, by the local clock.
+    /// The envelope was signed too long ago, or too far in the future, by the local clock.
     TooOld,
 }
 

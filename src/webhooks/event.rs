@@ -60,8 +60,8 @@ pub struct UnknownEvent {
 /// The mismatch between a payload and the type of GitHub's description for its event and action:
 /// [`UnknownEvent::mismatch`].
 ///
-/// Each is logged at the level WARN and counted as `octowire_webhook_undecoded_total`, with event,
-/// action and JSON path, and without values of the payload.
+/// Each mismatch is logged at the level WARN and counted as `octowire_webhook_undecoded_total`, with event, action and
+/// JSON path, and without values of the payload.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Mismatch {

@@ -17,7 +17,7 @@ fn verifier() -> Verifier {
     Verifier::new(SECRET).expect("the secret is not empty")
 }
 
-/// A signature and a body.
+/// Verifies a signature and a body.
 pub(crate) fn signature(input: &[u8]) {
     let (signature, body) = first_line(input);
     let verifier = verifier();
@@ -36,7 +36,7 @@ pub(crate) fn signature(input: &[u8]) {
     assert_eq!(verifier.verify(&headers, body).is_ok(), right);
 }
 
-/// An envelope; and an event and data, which are signed and verified.
+/// Opens an envelope; and signs and verifies an event and data.
 pub(crate) fn envelope(input: &[u8]) {
     let scheme = EnvelopeScheme::new(verifier());
     assert!(scheme.open(input).is_err(), "a delivery signed without the secret was accepted");
@@ -50,7 +50,7 @@ pub(crate) fn envelope(input: &[u8]) {
     }
 }
 
-/// The name of an event, the headers of a body, and the body.
+/// Parses a payload from the name of an event, the headers of a body, and the body.
 pub(crate) fn webhook_payload(input: &[u8]) {
     let (name, rest) = first_line(input);
     let (line, body) = first_line(rest);
@@ -75,7 +75,7 @@ pub(crate) fn webhook_payload(input: &[u8]) {
     }
 }
 
-/// A journal record as in a file, and one with this content and a valid seal.
+/// Parses a journal record as in a file, and one with this content and a valid seal.
 #[cfg(feature = "webhooks-journal")]
 pub(crate) fn journal_record(input: &[u8]) {
     let id = "the delivery";

@@ -107,9 +107,9 @@ pub struct FailedDelivery {
 pub(crate) enum Accepted {
     /// The delivery is on the disk, and the caller that receives this has to handle it.
     New,
-    /// It was accepted before, and is not handled yet.
+    /// The delivery was accepted before, and is not handled yet.
     Pending,
-    /// It was handled before.
+    /// The delivery was handled before.
     Done,
     /// The journal is full. Nothing was written.
     Full,

@@ -11,8 +11,8 @@ use crate::error::Result;
 use crate::names;
 use crate::store::Store;
 
-/// Records deliveries in a [store](crate::store), so that only one of several receivers handles each: in a process, on
-/// a machine or in a fleet, depending on the scope of the store.
+/// Deduplicator: records deliveries in a [store](crate::store), so that only one of several receivers handles each: in
+/// a process, on a machine or in a fleet, depending on the scope of the store.
 ///
 /// GitHub [identifies](https://docs.github.com/en/webhooks/webhook-events-and-payloads#delivery-headers) an event with
 /// a GUID in `X-GitHub-Delivery`, and repeats it in a redelivery. All webhooks for the same event have the same GUID:
@@ -42,7 +42,7 @@ pub struct Once {
     lasts: Duration,
 }
 
-/// The right to handle a delivery: [`Once::claim`].
+/// The exclusive right to handle a delivery: [`Once::claim`].
 ///
 /// A dropped claim lasts until its TTL is over; then the delivery is accepted again.
 #[derive(Clone)]
@@ -61,7 +61,7 @@ pub enum Taken {
     Claimed(Claim),
     /// Another receiver handles it, or has ended while handling it and its claim has not expired.
     InProgress,
-    /// It was handled.
+    /// The delivery was handled.
     Done,
 }
 
@@ -118,7 +118,7 @@ impl Once {
         let claim = self.claim_as(delivery, Bytes::from(names::unique()));
         let taken = self.take_as(claim.clone()).await;
         if taken.is_err() {
-            // If the claim is in the store, it does not block another receiver.
+            // If the claim is in the store, it is released, so that it does not block another receiver.
             let _ = claim.failed().await;
         }
         taken

@@ -35,7 +35,7 @@ pub(super) fn payload(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Refusal
 /// invalid.
 ///
 /// # Errors
-/// If it is not.
+/// If the payload is not such JSON.
 pub(super) fn check_json(payload: &[u8]) -> Result<(), Refusal> {
     let text = std::str::from_utf8(payload).map_err(|_| Refusal::Json)?;
     let Checked = serde_json::from_str(text).map_err(|_| Refusal::Json)?;

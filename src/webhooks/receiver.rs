@@ -52,16 +52,16 @@ pub use schedule::RetrySchedule;
 ///
 /// | check | otherwise |
 /// |---|---|
-/// | it is a `POST` | 405 |
-/// | its body comes whole within 9 s, and has at most 25 MiB | 408, 413 |
+/// | the method is `POST` | 405 |
+/// | the whole body arrives within 9 s, and has at most 25 MiB | 408, 413 |
 /// | it is signed with a known secret | 401 |
 /// | it is JSON or a form, is not compressed, and has GitHub's headers | 415, 400 |
 /// | its payload is valid JSON, whatever the event | 400 |
-/// | there is room for it: 1,000 deliveries and 256 MiB | 503 |
+/// | there is capacity: 1,000 deliveries and 256 MiB | 503 |
 /// | it was not handled before, by its [key](Delivery::key) | 200 |
-/// | it is not being handled | 503 |
-/// | it is on the disk, if there is a [journal](ReceiverBuilder::journal) | 503 |
-/// | it waits for its turn: 202 | |
+/// | it is not being handled now | 503 |
+/// | it is written to the disk, if there is a [journal](ReceiverBuilder::journal) | 503 |
+/// | it waits to be handled: 202 | |
 ///
 /// GitHub waits for [10
 /// s](https://docs.github.com/en/webhooks/using-webhooks/best-practices-for-using-webhooks#respond-within-10-seconds),
@@ -109,11 +109,11 @@ pub struct Receiver(Arc<Shared>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Receipt {
-    /// It waits to be handled: 202.
+    /// The delivery waits to be handled: 202.
     Accepted,
-    /// It was handled: 200.
+    /// The delivery was handled: 200.
     Handled,
-    /// It had been handled before, or is in the journal and will be handled: 200.
+    /// The delivery had been handled before, or is in the journal and will be handled: 200.
     Duplicate,
 }
 
@@ -138,9 +138,9 @@ impl Signed {
 /// When the service responds to the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
-    /// Once the delivery is accepted.
+    /// The service responds once the delivery is accepted.
     Queued,
-    /// Once it is handled.
+    /// The service responds once the delivery is handled.
     Inline,
 }
 

@@ -23,7 +23,7 @@ type Redelivery = std::pin::Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 type List = dyn Fn(&Client) -> Items<HookDeliveryItem> + Send + Sync;
 type Redeliver = dyn Fn(&Client, i64) -> Redelivery + Send + Sync;
 
-/// Finds the failed deliveries of a webhook, and requests their redelivery, which GitHub does [not start by
+/// Reconciler: finds the failed deliveries of a webhook, and requests their redelivery, which GitHub does [not start by
 /// itself](https://docs.github.com/en/webhooks/using-webhooks/handling-failed-webhook-deliveries).
 ///
 /// A delivery has failed if no attempt received a 2xx or 3xx response: a delivery that a [`Receiver`](super::Receiver)
@@ -39,10 +39,10 @@ type Redeliver = dyn Fn(&Client, i64) -> Redelivery + Send + Sync;
 /// use std::time::Duration;
 /// use octowire::webhooks::Reconciler;
 ///
-/// // Of a client that calls as the App: Client::as_app.
+/// // The client has to call as the App: Client::as_app.
 /// let reconciler = Reconciler::app(github.as_app()?);
 /// println!("{}", reconciler.run().await?);
-/// // And every five minutes, for as long as it is polled:
+/// // Run every five minutes, while the future is polled:
 /// reconciler.run_every(Duration::from_secs(300)).await;
 /// # Ok(())
 /// # }
@@ -427,7 +427,7 @@ fn ago(time: DateTime<Utc>, ago: Duration) -> DateTime<Utc> {
         .unwrap_or(time)
 }
 
-/// Other calls take precedence.
+/// Sets a low priority, so that other calls take precedence.
 fn later(request: crate::Request) -> crate::Request {
     request.priority(Priority::Background)
 }

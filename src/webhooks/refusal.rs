@@ -14,36 +14,36 @@ use super::verify::SignatureError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// It is not signed with a known secret: 401.
+    /// The request is not signed with a known secret: 401.
     Signature(SignatureError),
-    /// It is not an envelope with a known secret and a recent timestamp: 401.
+    /// The request is not an envelope with a known secret and a recent timestamp: 401.
     Envelope(EnvelopeError),
-    /// It is not a `POST`: 405.
+    /// The request is not a `POST`: 405.
     Method,
-    /// It is neither JSON nor a form: 415.
+    /// The request is neither JSON nor a form: 415.
     MediaType,
-    /// Its body is compressed, or encoded in another way (`Content-Encoding`): 415. GitHub does not encode bodies.
+    /// The body is compressed, or encoded in another way (`Content-Encoding`): 415. GitHub does not encode bodies.
     ContentEncoding,
-    /// It is a form without a `payload`, or with several: 400.
+    /// The request is a form without a `payload`, or with several: 400.
     Form,
-    /// Its payload is not valid JSON, or has more than 127 levels: 400.
+    /// The payload is not valid JSON, or has more than 127 levels: 400.
     Json,
     /// This header is missing, occurs twice or is not text: 400.
     Header(&'static str),
-    /// Its body is larger than the limit: 413.
+    /// The body is larger than the limit: 413.
     TooLarge,
-    /// Its body did not arrive in time: 408.
+    /// The body did not arrive in time: 408.
     TooSlow,
-    /// Its body is incomplete: 400.
+    /// The body is incomplete: 400.
     Broken,
     /// There is no capacity at the moment, or the receiver is shutting down: 503. GitHub records a failure, and the
     /// delivery can be redelivered.
     Busy,
     /// The store or the journal is unavailable: 503.
     Store,
-    /// It is being handled, possibly by another process, and the outcome is not known yet: 503.
+    /// The delivery is being handled, possibly by another process, and the outcome is not known yet: 503.
     InProgress,
-    /// It was not handled, by a receiver that responds after handling: 500.
+    /// The handler failed, in a receiver that responds after handling: 500.
     Failed,
 }
 

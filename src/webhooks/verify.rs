@@ -13,10 +13,10 @@ use crate::sanitize;
 /// The header with the signature. `X-Hub-Signature`, of SHA-1, is ignored.
 pub(super) const SIGNATURE: &str = "x-hub-signature-256";
 const PREFIX: &str = "sha256=";
-/// Bytes of an HMAC-SHA256.
+/// Length of an HMAC-SHA256 in bytes.
 const LENGTH: usize = 32;
 
-/// Verifies the [signatures](https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries) of
+/// Verifier of the [signatures](https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries) of
 /// deliveries: HMAC-SHA256 over the unchanged body, compared in constant time.
 ///
 /// It can contain several secrets, so that one can be rotated without losing a delivery: add the new one here, set it
@@ -45,9 +45,9 @@ pub enum SignatureError {
     Missing,
     /// There are several signatures.
     Duplicate,
-    /// It is not `sha256=` and 64 hexadecimal digits in lower case.
+    /// The header is not `sha256=` and 64 hexadecimal digits in lower case.
     Malformed,
-    /// It matches none of the secrets, or the body was changed.
+    /// The signature matches none of the secrets, or the body was changed.
     Mismatch,
 }
 
@@ -78,7 +78,7 @@ impl Verifier {
     /// Adds a secret.
     ///
     /// # Errors
-    /// If it is empty.
+    /// If the secret is empty.
     pub fn or(mut self, secret: impl Into<SecretString>) -> Result<Self> {
         self.others.push(key(&secret.into())?);
         Ok(self)
@@ -173,12 +173,12 @@ fn signature(headers: &HeaderMap) -> Result<[u8; LENGTH], SignatureError> {
     signature.to_str().ok().and_then(parse).ok_or(SignatureError::Malformed)
 }
 
-/// `sha256=` and 64 digits.
+/// Formats a signature as `sha256=` and 64 digits.
 fn parse(signature: &str) -> Option<[u8; LENGTH]> {
     parse_hex(signature.strip_prefix(PREFIX)?)
 }
 
-/// 64 hexadecimal digits in lower case.
+/// Parses 64 hexadecimal digits in lower case.
 pub(super) fn parse_hex(digits: &str) -> Option<[u8; LENGTH]> {
     let digits = digits.as_bytes();
     if digits.len() != 2 * LENGTH {

@@ -240,7 +240,7 @@ impl Shape {
 /// A property with a union, whose variant another property of the same record decides: the `payload` of an
 /// event by its `type`.
 ///
-/// It is read as raw JSON first, since the other property may follow it.
+/// It is read as raw JSON first, since the other property can follow it.
 pub(crate) trait Decided: Sized {
     /// The value before the variant is chosen.
     fn undecided(value: Value) -> Self;

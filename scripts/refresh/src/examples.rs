@@ -54,7 +54,7 @@ impl Example<'_> {
     }
 }
 
-/// Every example of a JSON body in the document, and every payload.
+/// Every example of a JSON body in the description, and every payload.
 pub fn examples<'a>(document: &'a Value, payloads: &[Payload]) -> Result<Vec<Example<'a>>> {
     let mut examples = Vec::new();
     for (located, described) in operations(document).zip(describe(document)?) {

@@ -45,7 +45,7 @@ pub(super) async fn sign(issuer: &str, skew: i64, signer: &dyn AppSigner) -> Res
     Ok(jwt.into())
 }
 
-/// An App id is a number, a client id is text.
+/// Converts the issuer: an App id is a number, a client id is text.
 fn claim(issuer: &str) -> Value {
     issuer.parse::<u64>().map_or_else(|_| issuer.into(), Value::from)
 }

@@ -149,7 +149,7 @@ mod tests {
 
     use super::*;
 
-    /// A key in PKCS#8, and the same in PKCS#1, which PKCS#8 contains.
+    /// Generates a key in PKCS#8, and the same in PKCS#1, which PKCS#8 contains.
     fn generated() -> [(&'static str, Vec<u8>); 2] {
         let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
         let der: Pkcs8V1Der<'_> = key.as_der().unwrap();

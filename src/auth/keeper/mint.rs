@@ -43,7 +43,7 @@ impl Keeper {
             return self.ask(client, self.last().as_ref()).await.map(new);
         };
         let key = self.key(client);
-        // Held until the new token is stored: other processes wait here, and then find it.
+        // Held until the new token is stored: other processes wait here, and then load it.
         let (lock, stored) = if self.source.keep() == Keep::Must {
             // Without the store the token could be lost, so the wait is unbounded.
             let lock = store.lock(&key).await?;

@@ -210,7 +210,7 @@ impl Fields {
         self.0.get(name).map(|value| value.expose_secret())
     }
 
-    /// A number of seconds, which some servers write as text.
+    /// Parses a number of seconds, which some servers write as text.
     pub(crate) fn seconds(&self, name: &str) -> Option<Duration> {
         let seconds = self.text(name)?.trim();
         let whole = seconds.split_once('.').map_or(seconds, |(whole, _)| whole);

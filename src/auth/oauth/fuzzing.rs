@@ -11,7 +11,7 @@ use crate::fuzzing::{first_line, headers};
 
 const SECRET: &str = "c4n4ry-of-the-fuzzer";
 
-/// A response of a token endpoint: the first byte chooses the status.
+/// Parses a response of a token endpoint: the first byte chooses the status.
 pub(crate) fn oauth_response(input: &[u8]) {
     let Some((status, rest)) = input.split_first() else { return };
     let status = [200, 201, 400, 401, 403, 404, 429, 500][usize::from(status & 7)];

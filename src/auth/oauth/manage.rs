@@ -81,7 +81,7 @@ impl OAuthApp {
         }))
     }
 
-    /// Replaces a token with a new one; the old one is no longer valid.
+    /// Replaces a token with a new one; the old token is no longer valid.
     ///
     /// # Errors
     /// As for [`check`](Self::check), and if the token is invalid: the error [is not found](Error::is_not_found).

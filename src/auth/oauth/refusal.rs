@@ -7,9 +7,9 @@ use crate::auth::failure::AuthFailure;
 /// The grant of a token request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Grant {
-    /// The code of the web flow.
+    /// The authorization code of the web flow.
     Code,
-    /// The device code.
+    /// The device code of the device flow.
     Device,
     /// A refresh token.
     Refresh,

@@ -123,7 +123,7 @@ impl UserToken {
         let form = form.with_secret("refresh_token", refresh_token);
         let mut fresh = self.app.token(client, form, Grant::Refresh).await?;
         if fresh.refresh_token().is_none() {
-            // RFC 6749, section 6: then the old one remains valid.
+            // RFC 6749, section 6: then the old refresh token remains valid.
             fresh =
                 fresh.with_refresh_token(refresh_token.clone(), token.refresh_token_expires_at());
         }

@@ -56,7 +56,7 @@ impl AuthorizationRequest {
         self.with("allow_signup", allow.to_string())
     }
 
-    /// With `select_account`, GitHub always shows the account picker.
+    /// Sets the `prompt`: with `select_account`, GitHub always shows the account picker.
     pub fn prompt(self, prompt: impl Into<String>) -> Self {
         self.with("prompt", prompt.into())
     }

@@ -20,7 +20,7 @@ struct Written<'a> {
     refresh_token: Option<&'a str>,
     refresh_token_expires_at: Option<SystemTime>,
     minted_at: Option<SystemTime>,
-    /// In milliseconds.
+    /// The time in milliseconds since 1970.
     ask_again_after: Option<u64>,
     scopes: Option<&'a [String]>,
 }
@@ -107,7 +107,7 @@ impl Read {
     }
 }
 
-/// Counts the written bytes.
+/// The number of written bytes.
 struct Count(usize);
 
 impl Write for Count {

@@ -4,7 +4,7 @@
 use super::SealingKey;
 use super::entries;
 
-/// A token file: encrypted bytes, the JSON in them, and a key.
+/// Parses a token file: encrypted bytes, the JSON in them, and a key.
 pub(crate) fn token_file(input: &[u8]) {
     let key = SealingKey::from_bytes([7; 32]);
     assert!(key.open("tokens", input).is_err(), "data sealed without the key was opened");

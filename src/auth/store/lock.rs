@@ -1,4 +1,4 @@
-//! A lock between processes: a file that one of them has locked.
+//! A lock between processes, based on a locked file.
 //!
 //! The lock is the operating system's (`flock`, `LockFileEx`), which releases it when a process ends, for any reason.
 //! It also excludes two holders in one process.

@@ -226,7 +226,7 @@ impl Key {
         Self { bytes, fingerprint }
     }
 
-    /// Created for each use: expanding a key costs less than a microsecond.
+    /// Creates the cipher for each use: expanding a key costs less than a microsecond.
     fn cipher(&self) -> Result<RandomizedNonceKey, Broken> {
         Ok(RandomizedNonceKey::new(&AES_256_GCM, &*self.bytes)?)
     }
@@ -329,7 +329,7 @@ fn base64(alphabet: &alphabet::Alphabet) -> GeneralPurpose {
     GeneralPurpose::new(alphabet, config)
 }
 
-/// Formats bytes for comparison by a person.
+/// Bytes in hexadecimal, for comparison by a person.
 struct Hex<'a>(&'a [u8]);
 
 impl fmt::Display for Hex<'_> {

@@ -128,7 +128,7 @@ impl EncryptedStore {
         Arc::clone(guard.or_insert_with(|| Guard::shared(Arc::clone(&self.store), patience)))
     }
 
-    /// A lock that was acquired.
+    /// Returns the lock that was acquired.
     fn hold(&self, place: String, holder: Bytes) -> StoreLock {
         let (lock, dropped) = oneshot::channel::<()>();
         let (ends, released) = oneshot::channel::<()>();
@@ -311,17 +311,17 @@ fn place_of(key: &str) -> String {
     format!("token/{}", digest(key))
 }
 
-/// Bound to the token's identity, so that it is not accepted for another.
+/// Returns the name of the encryption, which binds a token to its identity.
 fn sealed_as(key: &str) -> String {
     format!("token of {key}")
 }
 
-/// Hashed, since a key can be longer than a store accepts.
+/// Returns a digest, since a key can be longer than a store accepts.
 fn digest(key: &str) -> String {
     hex(&Sha256::digest(key)[..16])
 }
 
-/// Here, a failure of the store is an authentication error.
+/// Converts an error of the store to an authentication error.
 fn failed(error: Error) -> Error {
     AuthFailure::Store
         .error(

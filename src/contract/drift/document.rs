@@ -142,7 +142,7 @@ impl<'a> Document<'a> {
         let entries = self.node().entries(WEBHOOKS).into_iter();
         let webhook = |(key, item): (&'a str, Node<'a>)| {
             let (method, operation) = METHODS.iter().find_map(|method| {
-                Some((*method, item.get(method)?)) // GitHub's have `post`.
+                Some((*method, item.get(method)?)) // GitHub's webhooks use `post`.
             })?;
             Some((key.to_owned(), Entry { path: key, method, item, operation }))
         };

@@ -65,7 +65,7 @@ impl<'a> Differ<'a> {
 
     pub(super) fn parameter(&mut self, old: &Node<'a>, new: &Node<'a>, at: &At) {
         if at.direction == Direction::Webhook {
-            return self.texts(old, new, at); // A header, which the library reads by itself.
+            return self.texts(old, new, at); // A header, which the library reads without a type.
         }
         let at = &at.within(&label(new));
         let required = (is_required(old), is_required(new));

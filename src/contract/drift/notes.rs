@@ -21,7 +21,7 @@ impl<'a> Differ<'a> {
     /// Of a schema.
     pub(super) fn notes(&mut self, old: &Node<'a>, new: &Node<'a>, at: &At) {
         if old.str("$ref").is_some() && new.str("$ref").is_some() {
-            return; // What components say, they say themselves.
+            return; // Components report their own changes.
         }
         let (old, new) = (self.old.resolve(old).1, self.new.resolve(new).1);
         self.texts(&old, &new, at);

@@ -1,6 +1,6 @@
 //! Rates each change: the only place of these decisions.
 //!
-//! *Sending* is exact, so whatever GitHub removes or newly requires breaks programs. *Reading* is tolerant:
+//! *Sending* is exact, so anything that GitHub removes or newly requires breaks programs. *Reading* is tolerant:
 //! unknown parts are ignored or kept, and a list that is absent or `null` is empty. The table is in the
 //! documentation of [`super`].
 

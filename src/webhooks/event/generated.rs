@@ -10,7 +10,7 @@ use super::{AccountRef, EnterpriseRef, RepositoryRef, UnknownEvent};
 
 /// Common accessors of every payload.
 pub(crate) trait Payload {
-    /// Whether it matches one of the types in the description.
+    /// Returns whether it matches one of the types in the description.
     fn fits(&self) -> bool {
         true
     }
@@ -148,7 +148,7 @@ macro_rules! concerned {
     };
 }
 
-/// A payload that is a record.
+/// Implements the traits of a payload that is a record.
 macro_rules! payload {
     ($of:ident { $($role:ident: $field:ident),* }) => {
         impl $crate::webhooks::event::generated::Payload for $crate::api::types::$of {
@@ -190,7 +190,7 @@ macro_rules! says {
     };
 }
 
-/// A payload that is one of several records.
+/// Implements the traits of a payload that is one of several records.
 macro_rules! payload_union {
     ($of:ident { $($variant:ident),* }) => {
         const _: () = {
@@ -251,7 +251,7 @@ macro_rules! questions {
     };
 }
 
-/// An event that has actions.
+/// Implements an event that has actions.
 macro_rules! actions {
     ($(#[$meta:meta])* $name:ident = $event:literal {
         $($(#[$about:meta])* $variant:ident = $action:literal: $of:ident,)*
@@ -265,7 +265,7 @@ macro_rules! actions {
             Unknown($crate::webhooks::UnknownEvent),
         }
         impl $name {
-            /// Returns the event's name, as in `X-GitHub-Event`.
+            /// The event's name, as in `X-GitHub-Event`.
             pub const NAME: &'static str = $event;
 
             /// Returns the action, from the payload's `action`.
@@ -298,7 +298,7 @@ macro_rules! actions {
     };
 }
 
-/// The enum of events.
+/// Implements the enum of events.
 macro_rules! events {
     ($($(#[$about:meta])* $kind:ident $variant:ident = $event:literal: $of:ident;)*) => {
         /// A webhook event from GitHub.

@@ -128,7 +128,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Takes the value of `action`, and ends.
+/// A visitor that stores the value of `action`, and skips the rest.
 struct Action<'s, 'a>(&'s mut Option<Cow<'a, str>>);
 
 impl<'a> Visitor<'a> for Action<'_, 'a> {
@@ -150,7 +150,7 @@ impl<'a> Visitor<'a> for Action<'_, 'a> {
     }
 }
 
-/// A string, borrowed unless something in it is escaped.
+/// A string, borrowed unless it contains an escape.
 #[derive(serde::Deserialize)]
 #[serde(transparent)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);

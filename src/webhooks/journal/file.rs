@@ -307,7 +307,7 @@ fn is_invalid(error: &DatabaseError) -> bool {
     matches!(error.kind(), IoErrorKind::InvalidData | IoErrorKind::UnexpectedEof)
 }
 
-/// Counts how often files are opened, for a test that is alone in its process.
+/// Counters of file openings, for a test that runs alone in its process.
 #[cfg(test)]
 pub(super) mod opened {
     use std::sync::atomic::{AtomicU64, Ordering};

@@ -59,7 +59,7 @@ pub(super) struct InMemory {
     pub(super) unrecorded: HashMap<String, Outcome>,
 }
 
-/// How the handling of a delivery ended.
+/// The outcome of handling a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Handled,
@@ -83,7 +83,7 @@ pub(super) struct Inbox<'a> {
     handled_order: Table<'a, u64, (u64, u128)>,
     totals: Totals,
     limits: &'a Limits,
-    /// In milliseconds since 1970.
+    /// The current time in milliseconds since 1970.
     now: u64,
     in_memory: &'a mut InMemory,
     changed: bool,
@@ -112,7 +112,7 @@ fn cut_to(error: &str, bytes: usize) -> &str {
     error.get(..end).unwrap_or_default()
 }
 
-/// In a file without tables.
+/// Creates the tables in a file without tables.
 pub(super) fn make_tables(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     transaction.open_table(PENDING)?;
     transaction.open_table(RECORDS)?;
@@ -405,7 +405,8 @@ impl<'a> Inbox<'a> {
         Ok(when.is_some_and(|when| !self.is_over(when)))
     }
 
-    /// An entry with a future time was written while the clock was wrong, and is kept.
+    /// Returns whether an entry has expired. An entry with a future time was written while the clock was wrong, and is
+    /// kept.
     fn is_over(&self, when: u64) -> bool {
         self.now.saturating_sub(when) >= milliseconds(self.limits.keep)
     }

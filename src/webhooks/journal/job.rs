@@ -125,10 +125,10 @@ impl<T> Job<T> {
 pub(super) trait Work: Send {
     fn size(&self) -> usize;
 
-    /// Whether the job changes nothing.
+    /// Returns whether the job changes nothing.
     fn is_reading(&self) -> bool;
 
-    /// The delivery whose outcome the job records.
+    /// Takes the delivery whose outcome the job records.
     fn take_recorded(&mut self) -> Option<(String, Outcome)>;
 
     fn act(&mut self, inbox: &mut Inbox<'_>) -> Result<(), redb::Error>;

@@ -17,9 +17,9 @@ use super::job::{Left, Work};
 use super::{Clock, Limits};
 use crate::error::{Error, ErrorKind, Result};
 
-/// A transaction is no larger than this many jobs …
+/// Maximum number of jobs in a transaction …
 pub(super) const BATCH_JOBS: usize = 256;
-/// … and, but for the last one, these bytes.
+/// … and, without the last job, its maximum size in bytes.
 const BATCH_BYTES: usize = 32 * 1024 * 1024;
 /// The number of handled deliveries that one transaction records, while other jobs wait.
 const RECORDED_AT_ONCE: usize = 256;
@@ -75,7 +75,7 @@ pub(super) struct Counts {
 }
 
 impl Thread {
-    /// The timer is the thread's own, so that it depends on no runtime of the application.
+    /// Creates the thread's state. The timer is its own, so that it depends on no runtime of the application.
     pub(super) fn new(
         place: Place,
         file: File,
@@ -347,7 +347,7 @@ impl Failure {
     }
 }
 
-/// redb panics at some damage.
+/// Runs an action, and converts a panic to an error: redb panics at some kinds of damage.
 fn guarded<T>(path: &Path, act: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|_| Err(Failure::damaging(damaged(path))))
 }

@@ -24,7 +24,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Opens the file and starts its thread. It blocks.
+    /// Opens the file and starts its thread. It blocks the calling thread.
     pub(super) fn start(place: Place, limits: Limits, clock: Clock) -> Result<Self> {
         let file = File::open(&place, Verification::Whole)?.shrink(&place)?;
         let counts = Arc::new(Counts::default());

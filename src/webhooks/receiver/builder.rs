@@ -109,8 +109,8 @@ impl ReceiverBuilder {
         self
     }
 
-    /// Sets when the handler is called again after it failed: by default after about 5 s, 30 s, 2 min
-    /// and 5 min, so five times over more than seven minutes.
+    /// Sets when the handler is called again after it failed: by default after about 5 s, 30 s, 2 min and 5 min, which
+    /// makes five attempts over more than seven minutes.
     ///
     /// A delivery that waits for a retry occupies no slot of [`concurrency`](Self::concurrency), but one of
     /// [`retry_queue`](Self::retry_queue). If the receiver is [shut down](super::Receiver::shutdown) meanwhile, the

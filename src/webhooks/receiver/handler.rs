@@ -39,7 +39,7 @@ pub struct GiveUp {
 #[derive(Debug)]
 struct Reason(BoxError);
 
-/// Calls the handler.
+/// The timeout and the retry schedule of the handler.
 #[derive(Clone, Debug)]
 pub(super) struct Handling {
     pub(super) within: Duration,

@@ -19,7 +19,7 @@ pub(super) enum Kept {
     New,
     /// It was stored before, and will be handled.
     Already,
-    /// It was handled.
+    /// It was handled before.
     Done,
     /// The journal is full.
     Full,

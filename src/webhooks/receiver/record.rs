@@ -123,7 +123,7 @@ impl std::fmt::Debug for RecordKeys {
     }
 }
 
-/// For fuzzers: parses these bytes as a record.
+/// Parses these bytes as a record, for fuzzers.
 #[cfg(any(test, feature = "__fuzz"))]
 pub(in crate::webhooks) fn fuzz_record(
     verifier: &Verifier,
@@ -134,7 +134,7 @@ pub(in crate::webhooks) fn fuzz_record(
     RecordKeys::new(verifier).decode(id, &record).map(|(delivery, _)| delivery)
 }
 
-/// For fuzzers: parses a record of this header and payload, with a valid seal.
+/// Parses a record of this header and payload, with a valid seal, for fuzzers.
 #[cfg(any(test, feature = "__fuzz"))]
 pub(in crate::webhooks) fn fuzz_content(
     verifier: &Verifier,

@@ -37,7 +37,7 @@ impl Receiver {
         let (shared, journal, id) = (Arc::clone(&self.0), journal.clone(), id.to_owned());
         // A task of its own: the future that waits might be dropped, and work that has started has to be completed.
         let retried = self.0.runtime.spawn(async move { retry(&shared, &journal, &id).await });
-        // The runtime ends.
+        // This happens if the runtime shuts down.
         retried.await.unwrap_or(Ok(false))
     }
 }
@@ -189,7 +189,7 @@ async fn take_up_one(
             }
             return Ok(true);
         }
-        // There is no journal, and so no record.
+        // Without a journal there is no record.
         None => return Ok(true),
     };
     let key = delivery.key();

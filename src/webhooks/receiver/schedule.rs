@@ -47,7 +47,7 @@ impl RetrySchedule {
         Self { pauses: pauses.collect(), jitter: DEFAULT_JITTER }
     }
 
-    /// Creates a schedule of one attempt alone.
+    /// Creates a schedule with a single attempt.
     pub fn disabled() -> Self {
         Self::new([])
     }
