@@ -723,7 +723,7 @@ fn number(value: &[u8]) -> Option<u64> {
 
 /// Returns whether a log can reach this number.
 fn is_possible(number: u64) -> bool {
-    number < MAX_NUMBER - MOST as u64
+    (1..MAX_NUMBER - MOST as u64).contains(&number)
 }
 
 #[cfg(test)]

@@ -231,7 +231,7 @@ async fn every_failure_of_an_installation_has_its_own_error() {
             "422 Unprocessable Entity",
             "The permissions requested are not granted to this installation.",
             AuthFailure::NotGranted,
-            "no more",
+            "request only",
         ),
     ] {
         let github = GitHub::knowing(&[&KEY]).await;
@@ -377,7 +377,7 @@ fn an_invalid_private_key_is_rejected_with_its_cause() {
         ("github_pat_hunter2", AuthFailure::WrongKind, "fine-grained"),
         ("hunter2", AuthFailure::InvalidKey, "-----BEGIN"),
         (&garbage, AuthFailure::InvalidKey, "RSA"),
-        (cut, AuthFailure::InvalidKey, "PEM"),
+        (cut, AuthFailure::InvalidKey, "truncated"),
         (&pem("ENCRYPTED PRIVATE KEY", b"hunter2"), AuthFailure::EncryptedKey, "passphrase"),
         (
             "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n\

@@ -351,7 +351,7 @@ async fn a_file_that_is_not_a_journal_is_rejected_and_unchanged() {
     nearly_empty[99_999] = 1;
     for content in [b"notes".as_slice(), b"notes".repeat(10_000).as_slice(), &nearly_empty] {
         let error = folder.refusal(content).await.to_string();
-        assert!(error.contains("is not a journal, or is damaged; name another file"), "{error}");
+        assert!(error.contains("is not a journal, or is damaged; use another path"), "{error}");
         assert_eq!(fs::read(folder.file()).unwrap(), content);
     }
 }

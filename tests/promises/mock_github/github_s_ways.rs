@@ -268,7 +268,7 @@ async fn a_stub_of_an_undocumented_path_is_no_deviation() {
 }
 
 #[test]
-#[should_panic(expected = "issues/create, at $.title: is not there")]
+#[should_panic(expected = "issues/create, at $.title: is required, but missing")]
 fn a_stub_for_a_path_of_the_document_keeps_to_it() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

@@ -72,7 +72,7 @@ async fn a_list_that_ends_before_its_total_count_ends_with_an_error() {
     assert_eq!((incomplete.delivered, incomplete.total), (4, Some(7)));
     assert_eq!(incomplete.reason, IncompleteReason::PagesEnded);
     let line = error.to_string();
-    assert!(line.starts_with("GET /search/things: the list is incomplete"), "{line}");
+    assert!(line.starts_with("GET /search/things: incomplete list"), "{line}");
     assert!(line.contains("4 of 7 items"), "{line}");
     assert!(!error.is_retryable());
 
